@@ -1,0 +1,200 @@
+//! The pass over the tree: every part is checked and resolved, whatever was wrong with the one before.
+//!
+//! Here are the short parts, `[lake]`, `[limits]` and `[cluster]`, and what holds between parts: a reference to a
+//! table, a source and a lake that lie in each other.
+
+use std::path::Path;
+use std::time::Duration;
+
+use url::Url;
+
+use super::fault::{Faults, did_you_mean};
+use super::file::{Entry, Node, Origin, Value};
+use super::location;
+use super::memory::available_bytes;
+use super::name::{check_names, same_but_for_case};
+use super::resolved::{Cluster, Config, Limits, Rule, Source, Table};
+use super::section::{Section, Text};
+use super::settings::{CLUSTER, LAKE, LIMITS, ROOT};
+use super::{source, table};
+use crate::error::{Error, Result};
+
+const MIB: u64 = 1 << 20;
+
+/// Names of schemas in SQL, which a table cannot have as well.
+const RESERVED_TABLES: &[&str] = &["system", "staging", "information_schema"];
+
+/// Checks and resolves `document`, whose relative paths start from `folder`, which is absolute.
+///
+/// # Errors
+/// Configuration: `faults` and all that were found here.
+pub(super) fn check(document: &Node, file: &Path, folder: &Path, mut faults: Faults) -> Result<Config> {
+    let faults_so_far = &mut faults;
+    let Some(root) = Section::open("", document, ROOT, faults_so_far) else {
+        return Err(faults.into_error());
+    };
+    let lake = lake(&root, folder, faults_so_far);
+    let sources = sources(&root, lake.as_ref(), folder, faults_so_far);
+    let tables = tables(&root, folder, faults_so_far);
+    let limits = limits(&root, folder, faults_so_far);
+    let cluster = root.node("cluster").and_then(|node| cluster(node, faults_so_far));
+    match lake {
+        Some(lake) if faults.is_empty() => {
+            Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster })
+        }
+        None if faults.is_empty() => Err(Error::internal("a configuration without a lake passed its check")),
+        _ => Err(faults.into_error()),
+    }
+}
+
+fn lake(root: &Section<'_>, folder: &Path, faults: &mut Faults) -> Option<Url> {
+    let Some(node) = root.node("lake") else {
+        let hint = "add `[lake]` and below it `url = \"lake\"`".to_owned();
+        faults.report_with_hint(&Origin::File, "`[lake]` is missing", hint);
+        return None;
+    };
+    let section = Section::open("`[lake]`: ", node, LAKE, faults)?;
+    section.require("url", "url = \"lake\"", faults)?;
+    url(&section, folder, faults).map(|(url, _)| url)
+}
+
+/// The `url` of `section`, and where it came from.
+pub(super) fn url<'a>(section: &Section<'a>, folder: &Path, faults: &mut Faults) -> Option<(Url, &'a Origin)> {
+    let Text { text, origin } = section.text("url", faults)?;
+    match location::resolve(text, folder) {
+        Ok(url) => Some((url, origin)),
+        Err(flaw) => {
+            faults.report_with_hint(origin, format!("{}`url` {}", section.at, flaw.message), flaw.hint);
+            None
+        }
+    }
+}
+
+fn sources(root: &Section<'_>, lake: Option<&Url>, folder: &Path, faults: &mut Faults) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for Entry { key: name, node, .. } in named(root, "sources", "source", faults) {
+        if let Some((source, url_origin)) = source::resolve(name, node, folder, faults) {
+            check_apart(&source, url_origin, lake, faults);
+            sources.push(source);
+        }
+    }
+    sources
+}
+
+/// A lake inside a source would be read as its input; a source inside the lake may be cleaned away with it.
+fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, faults: &mut Faults) {
+    let Some(lake) = lake else { return };
+    let name = &source.name;
+    if source.url.as_str().starts_with(lake.as_str()) {
+        faults.report(origin, format!("source `{name}`: `url` lies inside the lake"));
+    } else if let Some(below) = lake.as_str().strip_prefix(source.url.as_str()) {
+        // What is hidden is no input.
+        if !below.split('/').any(|segment| segment.starts_with(['.', '_'])) {
+            faults.report(origin, format!("source `{name}`: the lake lies inside `url` and would be read as input"));
+        }
+    }
+}
+
+fn tables(root: &Section<'_>, folder: &Path, faults: &mut Faults) -> Vec<Table> {
+    let entries = named(root, "tables", "table", faults);
+    for Entry { key: name, origin, .. } in entries {
+        if RESERVED_TABLES.iter().any(|reserved| same_but_for_case(reserved, name)) {
+            faults.report(origin, format!("table `{name}` has a reserved name"));
+        }
+    }
+    let mut tables = Vec::new();
+    for Entry { key: name, node, .. } in entries {
+        let Some((table, check_origins)) = table::resolve(name, node, folder, faults) else { continue };
+        for (check, origin) in table.checks.iter().zip(check_origins) {
+            let Rule::References { to_table, .. } = &check.rule else { continue };
+            if !entries.iter().any(|entry| entry.key == *to_table) {
+                let hint = did_you_mean(to_table, entries.iter().map(|entry| entry.key.as_str()));
+                faults.report_with_hint(
+                    origin,
+                    format!("table `{name}`: a check references `{to_table}`, which is not a table"),
+                    hint,
+                );
+            }
+        }
+        tables.push(table);
+    }
+    tables
+}
+
+/// The tables under `key`, their names checked.
+fn named<'a>(root: &Section<'a>, key: &str, what: &str, faults: &mut Faults) -> &'a [Entry] {
+    match root.node(key) {
+        Some(Node { value: Value::Table(entries), .. }) => {
+            check_names("", what, entries.iter().map(|entry| (entry.key.as_str(), &entry.origin)), faults);
+            entries
+        }
+        Some(node) => {
+            root.wrong_type(key, node, faults);
+            &[]
+        }
+        None => &[],
+    }
+}
+
+fn limits(root: &Section<'_>, folder: &Path, faults: &mut Faults) -> Limits {
+    let nothing = Node { value: Value::Table(Vec::new()), origin: Origin::File };
+    let node = root.node("limits").unwrap_or(&nothing);
+    let section = Section::open("`[limits]`: ", node, LIMITS, faults)
+        // Reported; its defaults stand in while the rest is checked.
+        .or_else(|| Section::open("", &nothing, LIMITS, faults));
+    let Some(section) = section else { return defaults() };
+    let default = defaults();
+    Limits {
+        memory_bytes: section.size("memory", default.memory_bytes, faults),
+        max_record_bytes: section.size("max_record_bytes", default.max_record_bytes, faults),
+        scratch: section.text("scratch", faults).map(|scratch| folder.join(scratch.text)),
+        threads: section.count("threads", default.threads, faults),
+        split_bytes: section.size("split_bytes", default.split_bytes, faults),
+        concurrent_reads: section.count("concurrent_reads", default.concurrent_reads, faults),
+        target_file_bytes: section.size("target_file_bytes", default.target_file_bytes, faults),
+        max_open_files: section.count("max_open_files", default.max_open_files, faults),
+        max_decompression_ratio: section.count("max_decompression_ratio", 200, faults) as u64,
+    }
+}
+
+/// The limits where nothing is set; `settings` says the same in words.
+fn defaults() -> Limits {
+    Limits {
+        memory_bytes: available_bytes() / 2,
+        max_record_bytes: 16 * MIB,
+        scratch: None,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        split_bytes: 128 * MIB,
+        concurrent_reads: 128,
+        target_file_bytes: 256 * MIB,
+        max_open_files: 64,
+        max_decompression_ratio: 200,
+    }
+}
+
+fn cluster(node: &Node, faults: &mut Faults) -> Option<Cluster> {
+    let section = Section::open("`[cluster]`: ", node, CLUSTER, faults)?;
+    let listen = section.text("listen", faults);
+    if let Some(Text { text, origin }) = listen
+        && !is_address(text)
+    {
+        faults.report_with_hint(
+            origin,
+            format!("`[cluster]`: `listen` is `{text}`, which is not an address and a port"),
+            "write them like `0.0.0.0:50051`".to_owned(),
+        );
+    }
+    Some(Cluster {
+        listen: listen.map_or("0.0.0.0:50051", |listen| listen.text).to_owned(),
+        min_workers: section.count("min_workers", 1, faults),
+        worker_timeout: section.duration("worker_timeout", Duration::from_mins(5), faults),
+    })
+}
+
+/// `host:port`; the port 0 lets the system choose one.
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_bare = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+        !host.is_empty() && is_bare && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok()
+    })
+}

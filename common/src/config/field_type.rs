@@ -1,0 +1,282 @@
+//! The grammar of field types.
+//!
+//! ```text
+//! type   = string | long | double | boolean | date | json
+//!        | timestamp [ ( ms | s | rfc3339 ) ]
+//!        | decimal ( precision , scale )
+//!        | list < type >
+//!        | struct < name : type { , name : type } >
+//! ```
+//!
+//! Blanks may stand between any two of these words and signs. `timestamp` alone is RFC 3339 text.
+
+use super::fault::{Flaw, did_you_mean};
+use super::name::same_but_for_case;
+use super::resolved::{Field, FieldType, TimestampFormat};
+
+/// Lists and structs inside each other; reading and writing walk them by recursion.
+const MAX_DEPTH: usize = 16;
+/// The digits of the widest decimal that Arrow, Parquet and Delta share.
+const MAX_PRECISION: u8 = 38;
+
+const NAMES: &[&str] =
+    &["string", "long", "double", "boolean", "timestamp", "date", "decimal", "json", "list", "struct"];
+
+/// What other systems call our types.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("text", "string"),
+    ("str", "string"),
+    ("varchar", "string"),
+    ("int", "long"),
+    ("integer", "long"),
+    ("bigint", "long"),
+    ("int64", "long"),
+    ("float", "double"),
+    ("float64", "double"),
+    ("number", "double"),
+    ("bool", "boolean"),
+    ("datetime", "timestamp"),
+    ("numeric", "decimal"),
+    ("array", "list"),
+    ("object", "struct"),
+    ("map", "json"),
+];
+
+/// The type that `text` says.
+///
+/// # Errors
+/// What is wrong with it, to be said after the field's name: ``has unknown type `timestmp` ``.
+pub(super) fn parse(text: &str) -> Result<FieldType, Flaw> {
+    let mut parser = Parser { text, rest: text };
+    let parsed = parser.field_type(1)?;
+    match parser.peek() {
+        None => Ok(parsed),
+        Some(_) => Err(parser.expected("nothing more")),
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    /// What has not been read yet.
+    rest: &'a str,
+}
+
+impl<'a> Parser<'a> {
+    fn field_type(&mut self, depth: usize) -> Result<FieldType, Flaw> {
+        if depth > MAX_DEPTH {
+            return Err(Flaw::new(format!("has a type of more than {MAX_DEPTH} levels"))
+                .hint("declare the inner part as `json`".to_owned()));
+        }
+        match self.word() {
+            "string" => Ok(FieldType::String),
+            "long" => Ok(FieldType::Long),
+            "double" => Ok(FieldType::Double),
+            "boolean" => Ok(FieldType::Boolean),
+            "date" => Ok(FieldType::Date),
+            "json" => Ok(FieldType::Json),
+            "timestamp" => self.timestamp(),
+            "decimal" => self.decimal(),
+            "list" => {
+                self.sign('<')?;
+                let items = self.field_type(depth + 1)?;
+                self.sign('>')?;
+                Ok(FieldType::List(Box::new(items)))
+            }
+            "struct" => self.members(depth),
+            "" => Err(self.expected("a type")),
+            unknown => Err(self.unknown_type(unknown)),
+        }
+    }
+
+    fn timestamp(&mut self) -> Result<FieldType, Flaw> {
+        if self.peek() != Some('(') {
+            return Ok(FieldType::Timestamp(TimestampFormat::Rfc3339));
+        }
+        self.sign('(')?;
+        let format = match self.word() {
+            "ms" => TimestampFormat::EpochMilliseconds,
+            "s" => TimestampFormat::EpochSeconds,
+            "rfc3339" => TimestampFormat::Rfc3339,
+            unknown => {
+                return Err(Flaw::new(format!("has type `{}` with unknown timestamp format `{unknown}`", self.text))
+                    .hint("write `timestamp(ms)`, `timestamp(s)` or `timestamp(rfc3339)`".to_owned()));
+            }
+        };
+        self.sign(')')?;
+        Ok(FieldType::Timestamp(format))
+    }
+
+    fn decimal(&mut self) -> Result<FieldType, Flaw> {
+        let sample = || "write precision and scale, such as `decimal(10,2)`".to_owned();
+        self.sign('(').map_err(|flaw| flaw.hint(sample()))?;
+        let precision = self.word();
+        self.sign(',').map_err(|flaw| flaw.hint(sample()))?;
+        let scale = self.word();
+        self.sign(')').map_err(|flaw| flaw.hint(sample()))?;
+        match (precision.parse::<u8>(), scale.parse::<i8>()) {
+            (Ok(precision @ 1..=MAX_PRECISION), Ok(scale)) if scale >= 0 && scale.unsigned_abs() <= precision => {
+                Ok(FieldType::Decimal { precision, scale })
+            }
+            _ => Err(Flaw::new(format!("has type `decimal({precision},{scale})`, which cannot be"))
+                .hint(format!("the precision is 1 to {MAX_PRECISION}, the scale 0 to the precision"))),
+        }
+    }
+
+    fn members(&mut self, depth: usize) -> Result<FieldType, Flaw> {
+        self.sign('<')?;
+        let mut members: Vec<Field> = Vec::new();
+        loop {
+            let name = self.word();
+            if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+                return Err(self.expected("a member's name"));
+            }
+            // Delta compares names without their case, at every level.
+            if members.iter().any(|member| same_but_for_case(&member.name, name)) {
+                return Err(Flaw::new(format!("has a type with two members `{name}`")));
+            }
+            self.sign(':')?;
+            let field_type = self.field_type(depth + 1)?;
+            let from = vec![name.to_owned()];
+            members.push(Field { name: name.to_owned(), from, field_type, required: false });
+            if self.peek() != Some(',') {
+                break;
+            }
+            self.sign(',')?;
+        }
+        self.sign('>')?;
+        Ok(FieldType::Struct(members))
+    }
+
+    fn peek(&mut self) -> Option<char> {
+        self.rest = self.rest.trim_start();
+        self.rest.chars().next()
+    }
+
+    /// The letters, digits and underscores that come next; may be empty.
+    fn word(&mut self) -> &'a str {
+        self.peek();
+        let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        word
+    }
+
+    fn sign(&mut self, sign: char) -> Result<(), Flaw> {
+        self.peek();
+        match self.rest.strip_prefix(sign) {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None => Err(self.expected(&format!("`{sign}`"))),
+        }
+    }
+
+    /// At the place that has been reached.
+    fn expected(&self, what: &str) -> Flaw {
+        let found = if self.rest.is_empty() { "at its end".to_owned() } else { format!("before `{}`", self.rest) };
+        Flaw::new(format!("has type `{}`, where {what} is expected {found}", self.text))
+    }
+
+    fn unknown_type(&self, unknown: &str) -> Flaw {
+        let whole = if unknown.len() == self.text.trim().len() { "" } else { &format!(" in `{}`", self.text) };
+        let other = OTHER_NAMES.iter().find(|(other, _)| same_but_for_case(other, unknown));
+        let hint = match other {
+            Some((_, ours)) => Some(format!("did you mean `{ours}`?")),
+            None => did_you_mean(unknown, NAMES.iter().copied()),
+        };
+        Flaw::new(format!("has unknown type `{unknown}`{whole}"))
+            .hint(hint.unwrap_or_else(|| format!("the types are {}", NAMES.join(", "))))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn field(name: &str, field_type: FieldType) -> Field {
+        Field { name: name.to_owned(), from: vec![name.to_owned()], field_type, required: false }
+    }
+
+    #[test]
+    fn every_type_can_be_written() {
+        let list = |items| FieldType::List(Box::new(items));
+        let cases = [
+            ("string", FieldType::String),
+            (" long ", FieldType::Long),
+            ("double", FieldType::Double),
+            ("boolean", FieldType::Boolean),
+            ("date", FieldType::Date),
+            ("json", FieldType::Json),
+            ("timestamp", FieldType::Timestamp(TimestampFormat::Rfc3339)),
+            ("timestamp(rfc3339)", FieldType::Timestamp(TimestampFormat::Rfc3339)),
+            ("timestamp( ms )", FieldType::Timestamp(TimestampFormat::EpochMilliseconds)),
+            ("timestamp(s)", FieldType::Timestamp(TimestampFormat::EpochSeconds)),
+            ("decimal(38,0)", FieldType::Decimal { precision: 38, scale: 0 }),
+            ("decimal( 4 , 4 )", FieldType::Decimal { precision: 4, scale: 4 }),
+            ("list<list<timestamp(ms)>>", list(list(FieldType::Timestamp(TimestampFormat::EpochMilliseconds)))),
+            (
+                "struct<b: long, a_1: list<struct<_x:decimal(10,2)>>>",
+                FieldType::Struct(vec![
+                    field("b", FieldType::Long),
+                    field(
+                        "a_1",
+                        list(FieldType::Struct(vec![field("_x", FieldType::Decimal { precision: 10, scale: 2 })])),
+                    ),
+                ]),
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_type_says_where_and_what_was_meant() {
+        let cases = [
+            ("", "has type ``, where a type is expected at its end", None),
+            ("String", "has unknown type `String`", Some("did you mean `string`?")),
+            ("BIGINT", "has unknown type `BIGINT`", Some("did you mean `long`?")),
+            ("list<bool>", "has unknown type `bool` in `list<bool>`", Some("did you mean `boolean`?")),
+            ("long long", "has type `long long`, where nothing more is expected before `long`", None),
+            ("list", "has type `list`, where `<` is expected at its end", None),
+            ("list<long", "has type `list<long`, where `>` is expected at its end", None),
+            ("list<>", "has type `list<>`, where a type is expected before `>`", None),
+            ("struct<>", "has type `struct<>`, where a member's name is expected before `>`", None),
+            ("struct<a long>", "has type `struct<a long>`, where `:` is expected before `long>`", None),
+            ("struct<a: long, A: long>", "has a type with two members `A`", None),
+            (
+                "decimal",
+                "has type `decimal`, where `(` is expected at its end",
+                Some("write precision and scale, such as `decimal(10,2)`"),
+            ),
+            (
+                "decimal(39,2)",
+                "has type `decimal(39,2)`, which cannot be",
+                Some("the precision is 1 to 38, the scale 0 to the precision"),
+            ),
+            (
+                "decimal(2,3)",
+                "has type `decimal(2,3)`, which cannot be",
+                Some("the precision is 1 to 38, the scale 0 to the precision"),
+            ),
+            (
+                "timestamp(us)",
+                "has type `timestamp(us)` with unknown timestamp format `us`",
+                Some("write `timestamp(ms)`, `timestamp(s)` or `timestamp(rfc3339)`"),
+            ),
+        ];
+        for (text, message, hint) in cases {
+            assert_eq!(parse(text), Err(Flaw::new(message).hint(hint.map(str::to_owned))), "{text}");
+        }
+    }
+
+    #[test]
+    fn types_are_nested_up_to_a_limit() {
+        let nested = |levels: usize| format!("{}long{}", "list<".repeat(levels - 1), ">".repeat(levels - 1));
+        assert!(parse(&nested(MAX_DEPTH)).is_ok());
+        let flaw = parse(&nested(100_000)).unwrap_err();
+        assert_eq!(flaw.message, "has a type of more than 16 levels");
+    }
+}

@@ -1,0 +1,102 @@
+//! How much memory this process may count on: the machine's, or less where a control group says so.
+
+use std::fs;
+use std::path::Path;
+
+/// Where nothing can be found out, as outside Linux.
+const ASSUMED_BYTES: u64 = 4 << 30;
+
+/// Bytes of memory of the machine or of the tightest control group around this process.
+pub(super) fn available_bytes() -> u64 {
+    available_below(Path::new("/")).unwrap_or(ASSUMED_BYTES)
+}
+
+fn available_below(root: &Path) -> Option<u64> {
+    machine_bytes(root).into_iter().chain(group_bytes(root)).min()
+}
+
+/// `MemTotal: 16315552 kB`
+fn machine_bytes(root: &Path) -> Option<u64> {
+    let facts = fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    let total = facts.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// The limits of this process's group and of every group around it, version 2 (`0::/path`) and version 1
+/// (`4:memory:/path`). In a container the path may be the host's; then only the root, which is the container's own
+/// group, is found.
+fn group_bytes(root: &Path) -> Vec<u64> {
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    let mut limits = Vec::new();
+    for group in groups.lines() {
+        let mut parts = group.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (base, file) = match controllers {
+            "" => ("sys/fs/cgroup", "memory.max"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        for around in Path::new(path.trim_start_matches('/')).ancestors() {
+            let limit = fs::read_to_string(root.join(base).join(around).join(file));
+            // `max` is no number and no limit.
+            limits.extend(limit.ok().and_then(|text| text.trim().parse::<u64>().ok()));
+        }
+    }
+    limits
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// What the case is, the files there are, the bytes.
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<u64>);
+
+    #[test]
+    fn the_tightest_limit_counts() {
+        let cases: &[Case<'_>] = &[
+            ("nothing is known", &[], None),
+            ("the machine alone", &[("proc/meminfo", "MemFree: 1 kB\nMemTotal:  2048 kB\n")], Some(2048 * 1024)),
+            (
+                "version 2, the group around is tighter",
+                &[
+                    ("proc/meminfo", "MemTotal: 2048 kB\n"),
+                    ("proc/self/cgroup", "0::/slice/job\n"),
+                    ("sys/fs/cgroup/slice/job/memory.max", "max\n"),
+                    ("sys/fs/cgroup/slice/memory.max", "1000\n"),
+                ],
+                Some(1000),
+            ),
+            (
+                "version 1, the path is the host's",
+                &[
+                    ("proc/meminfo", "MemTotal: 2048 kB\n"),
+                    ("proc/self/cgroup", "5:devices:/\n4:cpu,memory:/docker/abc\n"),
+                    ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2000\n"),
+                ],
+                Some(2000),
+            ),
+            (
+                "version 1 without a limit",
+                &[
+                    ("proc/meminfo", "MemTotal: 2048 kB\n"),
+                    ("proc/self/cgroup", "4:memory:/\n"),
+                    ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+                ],
+                Some(2048 * 1024),
+            ),
+        ];
+        for (case, files, expected) in cases {
+            let root = tempfile::tempdir().unwrap();
+            for (path, text) in *files {
+                let path = root.path().join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            assert_eq!(available_below(root.path()), *expected, "{case}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The configuration as the rest of the program sees it: URLs parsed, SQL read, types and limits checked.
+//!
+//! Nothing below this type sees the text of `lake.toml`. Everything a worker needs of it is serialisable.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// A whole `lake.toml`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from; relative paths in it are relative to its folder.
+    pub file: PathBuf,
+    /// The root of the lake, `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
+    pub lake: Url,
+    /// In the order of the file.
+    pub sources: Vec<Source>,
+    /// In the order of the file.
+    pub tables: Vec<Table>,
+    pub limits: Limits,
+    /// `None`: plans run in the coordinator's own process.
+    pub cluster: Option<Cluster>,
+}
+
+/// A named prefix of JSON objects with a declared schema.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    pub name: String,
+    /// Always ends with `/`.
+    pub url: Url,
+    pub format: Format,
+    /// In the order of the file: the column order of the staging table.
+    pub fields: Vec<Field>,
+    /// 0.0–1.0: the share of rejected records above which a run fails.
+    pub max_quarantine_share: f64,
+    pub on_change: OnChange,
+}
+
+/// How records lie in an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// One object, several objects, an array of objects, or an array under a key of the top object.
+    Json { records: Option<String> },
+}
+
+/// What a run does about an object that changed after it was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnChange {
+    Error,
+    Ignore,
+}
+
+/// One column of a staging table, or one member of a struct.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// The column's name.
+    pub name: String,
+    /// The keys that lead to the value inside the record; one key where the field is at the top.
+    pub from: Vec<String>,
+    pub field_type: FieldType,
+    /// A record in which it is missing or null is rejected.
+    pub required: bool,
+}
+
+/// The types a field can be declared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FieldType {
+    String,
+    Long,
+    Double,
+    Boolean,
+    Timestamp(TimestampFormat),
+    Date,
+    /// Precision 1–38, scale 0–precision.
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
+    /// The value's own JSON text.
+    Json,
+    List(Box<FieldType>),
+    /// Members; `from` is the member's own key, `required` is always false.
+    Struct(Vec<Field>),
+}
+
+/// What a timestamp is written as; it always becomes microseconds since the epoch, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimestampFormat {
+    EpochMilliseconds,
+    EpochSeconds,
+    Rfc3339,
+}
+
+/// What one model builds.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub name: String,
+    /// The model's file, for messages.
+    pub sql_file: PathBuf,
+    pub sql: String,
+    /// Not null and unique before every commit; may be empty.
+    pub key: Vec<String>,
+    pub partition_by: Vec<String>,
+    pub checks: Vec<Check>,
+}
+
+/// A condition that a table must meet before it is committed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    pub rule: Rule,
+    /// Only warn when it fails.
+    pub warn: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rule {
+    NotNull {
+        column: String,
+    },
+    Unique {
+        columns: Vec<String>,
+    },
+    /// Every non-null value exists in `to_column` of `to_table`.
+    References {
+        column: String,
+        to_table: String,
+        to_column: String,
+    },
+    /// Every non-null value, as text, is one of `values`.
+    AcceptedValues {
+        column: String,
+        values: Vec<String>,
+    },
+    /// Every non-null value lies within the bounds, both inclusive.
+    Range {
+        column: String,
+        min: Option<f64>,
+        max: Option<f64>,
+    },
+    /// A query that returns the rows that fail.
+    Sql {
+        file: PathBuf,
+        sql: String,
+    },
+}
+
+/// Bounds on what a process may use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes this process aims to stay under, resident; queries spill beyond their share of it.
+    pub memory_bytes: u64,
+    /// Bytes of one record; a longer one is quarantined.
+    pub max_record_bytes: u64,
+    /// Where queries spill; `None`: the system's temporary folder.
+    pub scratch: Option<PathBuf>,
+    /// Partitions that run at once.
+    pub threads: usize,
+    /// Bytes of input that one scan task takes on.
+    pub split_bytes: u64,
+    /// Small objects read at once by one scan task.
+    pub concurrent_reads: usize,
+    /// Bytes of one Parquet file at which the next is begun.
+    pub target_file_bytes: u64,
+    /// Parquet files that one task may have open at once.
+    pub max_open_files: usize,
+    /// Decompressed bytes per compressed byte above which (after 64 MiB) an object is given up.
+    pub max_decompression_ratio: u64,
+}
+
+/// Where the coordinator meets its workers.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    pub listen: String,
+    pub min_workers: usize,
+    pub worker_timeout: Duration,
+}

@@ -1,0 +1,138 @@
+//! The few kinds of failure that a user acts on, chosen by what the user must do next.
+//!
+//! Code below adds the facts (object, field, setting) to the message where it knows them; the coordinator turns
+//! the kind into an exit code and prints message and hint. Inside a plan an `Error` travels as
+//! `DataFusionError::External` and is found again by `Error::from_engine`.
+
+use std::fmt;
+
+use datafusion::error::DataFusionError;
+
+/// What the user must do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Look at the input: a key, a check or the quarantine share does not hold.
+    Data,
+    /// Fix `lake.toml`, a model or the command line.
+    Configuration,
+    /// Check the storage: permissions, network, space; then run again.
+    Storage,
+    /// Run again: another run committed first.
+    Conflict,
+    /// Start workers, or look at why they died.
+    Workers,
+    /// Report a bug.
+    Internal,
+}
+
+/// A failure as the user sees it: one sentence, what can be done, and the cause.
+#[derive(Debug)]
+pub struct Error {
+    pub kind: Kind,
+    /// One sentence in lower case without a full stop; may be followed by lines of detail.
+    pub message: String,
+    /// What can be done about it.
+    pub hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What fallible functions of this project return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, source: None }
+    }
+
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::new(Kind::Data, message)
+    }
+
+    pub fn configuration(message: impl Into<String>) -> Self {
+        Self::new(Kind::Configuration, message)
+    }
+
+    /// A failed `operation` (a verb, such as `read`) on `object` (a URL or key).
+    pub fn storage(
+        operation: &str,
+        object: impl fmt::Display,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::new(Kind::Storage, format!("cannot {operation} `{object}`")).caused_by(source)
+    }
+
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, message)
+    }
+
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Carries this error through a plan; the other end is [`Error::from_engine`].
+    pub fn into_engine(self) -> DataFusionError {
+        DataFusionError::External(Box::new(self))
+    }
+
+    /// The project's own error inside an engine error, or the engine's error as `otherwise` classifies it.
+    pub fn from_engine(error: DataFusionError, otherwise: impl FnOnce(DataFusionError) -> Self) -> Self {
+        match unwrap_engine(error) {
+            Ok(ours) => ours,
+            Err(theirs) => otherwise(theirs),
+        }
+    }
+}
+
+/// Peels the contexts that the engine wraps around an external error.
+fn unwrap_engine(error: DataFusionError) -> std::result::Result<Error, DataFusionError> {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(ours) => Ok(*ours),
+            Err(inner) => match inner.downcast::<DataFusionError>() {
+                Ok(nested) => unwrap_engine(*nested),
+                Err(other) => Err(DataFusionError::External(other)),
+            },
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => unwrap_engine(*inner),
+        DataFusionError::ArrowError(inner, trace) => match *inner {
+            arrow::error::ArrowError::ExternalError(inner) => unwrap_engine(DataFusionError::External(inner)),
+            other => Err(DataFusionError::ArrowError(Box::new(other), trace)),
+        },
+        DataFusionError::Shared(shared) => match std::sync::Arc::try_unwrap(shared) {
+            Ok(inner) => unwrap_engine(inner),
+            Err(shared) => Err(DataFusionError::Shared(shared)),
+        },
+        other => Err(other),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut cause = self.source.as_deref().map(|e| e as &dyn std::error::Error);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            // Most errors below print their own cause; a repeated tail helps no one.
+            cause = error.source().filter(|next| !error.to_string().contains(&next.to_string()));
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}

@@ -1,0 +1,256 @@
+//! ② The bytes of one split, decompressed, in order, as a stream of chunks.
+//!
+//! Every read asks for the object as it was listed (`If-Match`), so that no two versions are ever mixed. A small object
+//! is one request; a large one is read in ranges with the next one under way while the last is worked on. What goes
+//! wrong is told apart: storage fails the run, a damaged compressed stream costs the rest of its object.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use datafusion::common::runtime::SpawnedTask;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore};
+
+use crate::config::resolved::Limits;
+use crate::error::Error;
+use crate::read::decompress::Decompressor;
+use crate::read::object::SourceObject;
+use crate::read::rejection::Reason;
+use crate::read::split::Split;
+
+/// Bytes of one request at the most, and of a chunk.
+const READ_BYTES: u64 = 4 * 1024 * 1024;
+/// Requests under way, the one that is waited for among them.
+const READS_UNDER_WAY: usize = 2;
+/// The first request past the end of a split, where the rest of one record is; each further one is twice as long.
+const FIRST_OVERRUN_BYTES: u64 = 64 * 1024;
+/// Bytes of a decompressed chunk.
+const DECOMPRESSED_CHUNK_BYTES: usize = 1024 * 1024;
+/// How much longer text is than its compressed form; logs reach ten.
+const LIKELY_RATIO: u64 = 16;
+/// Decompressed bytes of an object below which no ratio is suspicious.
+const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A chunk of decompressed bytes.
+pub type Fetched = Bytes;
+
+/// Why there are no more bytes.
+#[derive(Debug)]
+pub enum Fault {
+    /// The run fails.
+    Storage(Error),
+    /// The rest of the object cannot be decompressed.
+    Broken { reason: Reason, detail: String },
+}
+
+type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
+
+/// Reads what [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of an object that is the byte
+/// before it, and past its end as much as is asked for: stop asking when the framer is done. After a fault there is
+/// nothing more. Dropping the stream cancels what is under way.
+#[must_use]
+pub fn fetch(store: Arc<dyn ObjectStore>, split: &Split, limits: &Limits) -> Chunks {
+    let object = Arc::new(split.object.clone());
+    let source = Requests { store, object: Arc::clone(&object) };
+    if object.bytes == 0 {
+        return stream::empty().boxed();
+    }
+    let stored = source.read(split.range.clone());
+    let decompressor = match Decompressor::new(object.compression()) {
+        Ok(None) => return stored.map_err(Fault::Storage).boxed(),
+        Ok(Some(decompressor)) => decompressor,
+        Err(e) => {
+            let error = Error::internal(format!("cannot begin to decompress object `{}`", object.key)).caused_by(e);
+            return stream::once(std::future::ready(Err(Fault::Storage(error)))).boxed();
+        }
+    };
+    let decompression = Decompression {
+        stored,
+        input: Bytes::new(),
+        decompressor,
+        object,
+        bytes: 0,
+        max_ratio: limits.max_decompression_ratio,
+        is_ended: false,
+        fault: None,
+    };
+    stream::unfold(decompression, |mut decompression| async move {
+        let chunk = decompression.next().await?;
+        Some((chunk, decompression))
+    })
+    .boxed()
+}
+
+/// Where stored bytes come from.
+#[derive(Debug, Clone)]
+struct Requests {
+    store: Arc<dyn ObjectStore>,
+    object: Arc<SourceObject>,
+}
+
+impl Requests {
+    /// The bytes from the one before `range` to the end of the object, read ahead up to the end of `range`.
+    fn read(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
+        let start = range.start.saturating_sub(1);
+        if start == 0 && range.end == self.object.bytes && range.end <= READ_BYTES {
+            return async move { self.get(range).await }.into_stream().boxed();
+        }
+        let inside = steps(start, range.end, READ_BYTES);
+        let past = steps(range.end, self.object.bytes, FIRST_OVERRUN_BYTES);
+        let source = self.clone();
+        let ahead = stream::iter(inside)
+            .map(move |range| {
+                let source = source.clone();
+                // A task of its own goes on while the chunk before it is worked on.
+                SpawnedTask::spawn(async move { source.get(range).await })
+            })
+            .map(|task| async move {
+                task.join().await.unwrap_or_else(|e| Err(Error::internal("a read was stopped").caused_by(e)))
+            })
+            .buffered(READS_UNDER_WAY);
+        let on_demand = stream::iter(past).then(move |range| {
+            let source = self.clone();
+            async move { source.get(range).await }
+        });
+        ahead.chain(on_demand).boxed()
+    }
+
+    /// One request for a part of the object, which must still be the listed one.
+    async fn get(&self, range: Range<u64>) -> Result<Bytes, Error> {
+        let failed = |e| self.failure(e);
+        let path = Path::parse(&self.object.key).map_err(|e| failed(e.into()))?;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range.clone())),
+            if_match: self.object.etag.clone(),
+            ..GetOptions::default()
+        };
+        let result = self.store.get_opts(&path, options).await.map_err(failed)?;
+        let is_listed_one = result.meta.size == self.object.bytes
+            && (self.object.etag.is_some() || result.meta.last_modified.timestamp_micros() == self.object.modified);
+        if !is_listed_one {
+            return Err(self.changed());
+        }
+        let bytes = result.bytes().await.map_err(failed)?;
+        if bytes.len() as u64 == range.end - range.start { Ok(bytes) } else { Err(self.changed()) }
+    }
+
+    fn failure(&self, error: object_store::Error) -> Error {
+        match error {
+            object_store::Error::Precondition { .. } => self.changed(),
+            object_store::Error::NotFound { .. } => {
+                Error::data(format!("object `{}` vanished after it was listed", self.object.key))
+                    .hint("run again; objects should not be deleted while a run reads them")
+            }
+            error => Error::storage("read", &self.object.key, error),
+        }
+    }
+
+    fn changed(&self) -> Error {
+        Error::data(format!("object `{}` changed after it was listed", self.object.key))
+            .hint("run again once it is complete; write objects under another name and move them into place")
+    }
+}
+
+/// `start..end` in ranges, the first of `first` bytes and each further one twice as long, up to [`READ_BYTES`].
+fn steps(start: u64, end: u64, first: u64) -> impl Iterator<Item = Range<u64>> {
+    let mut at = start;
+    let mut bytes = first.min(READ_BYTES);
+    std::iter::from_fn(move || {
+        if at >= end {
+            return None;
+        }
+        let range = at..(at + bytes).min(end);
+        at = range.end;
+        bytes = (bytes * 2).min(READ_BYTES);
+        Some(range)
+    })
+}
+
+/// A compressed object on its way out.
+struct Decompression {
+    stored: BoxStream<'static, Result<Bytes, Error>>,
+    /// Stored bytes that are still to be decompressed.
+    input: Bytes,
+    decompressor: Decompressor,
+    object: Arc<SourceObject>,
+    /// Decompressed so far.
+    bytes: u64,
+    max_ratio: u64,
+    is_ended: bool,
+    /// To be told after the bytes that came before it.
+    fault: Option<Fault>,
+}
+
+impl Decompression {
+    async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
+        if self.is_ended {
+            return self.fault.take().map(Err);
+        }
+        let mut chunk = BytesMut::zeroed(self.chunk_bytes());
+        let mut filled = 0;
+        while filled < chunk.len() && !self.is_ended {
+            let step = self.decompressor.step(&self.input, &mut chunk[filled..]);
+            self.input.advance(step.consumed);
+            filled += step.produced;
+            self.bytes += step.produced as u64;
+            if let Err(e) = step.result {
+                self.end_with(
+                    Reason::CorruptCompression,
+                    format!("the object cannot be decompressed after {} bytes: {e}", self.bytes),
+                );
+            } else if step.consumed == 0 && step.produced == 0 {
+                self.read_more().await;
+            }
+        }
+        if self.bytes > UNSUSPICIOUS_BYTES && self.bytes / self.max_ratio.max(1) > self.object.bytes {
+            self.end_with(
+                Reason::CompressionBomb,
+                format!(
+                    "{} compressed bytes became more than {} times as many, which is `max_decompression_ratio`",
+                    self.object.bytes, self.max_ratio
+                ),
+            );
+        }
+        chunk.truncate(filled);
+        if chunk.is_empty() { self.fault.take().map(Err) } else { Some(Ok(chunk.freeze())) }
+    }
+
+    async fn read_more(&mut self) {
+        if !self.input.is_empty() {
+            self.end_with(
+                Reason::CorruptCompression,
+                format!("the object cannot be decompressed after {} bytes: it goes neither on nor ends", self.bytes),
+            );
+            return;
+        }
+        match self.stored.next().await {
+            Some(Ok(input)) => self.input = input,
+            Some(Err(e)) => {
+                self.is_ended = true;
+                self.fault = Some(Fault::Storage(e));
+            }
+            None if self.decompressor.is_complete() => self.is_ended = true,
+            None => self.end_with(
+                Reason::TruncatedCompression,
+                format!("the compressed object ends early, after {} decompressed bytes", self.bytes),
+            ),
+        }
+    }
+
+    fn end_with(&mut self, reason: Reason, detail: String) {
+        self.is_ended = true;
+        self.fault = Some(Fault::Broken { reason, detail });
+    }
+
+    /// A small object does not need a whole chunk.
+    fn chunk_bytes(&self) -> usize {
+        let likely = self.object.bytes.saturating_mul(LIKELY_RATIO);
+        usize::try_from(likely).map_or(DECOMPRESSED_CHUNK_BYTES, |likely| likely.min(DECOMPRESSED_CHUNK_BYTES))
+    }
+}
+
+#[cfg(test)]
+mod tests;

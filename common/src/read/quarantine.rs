@@ -1,0 +1,121 @@
+//! Where a record that cannot be read goes: a row with its object, position, reason and text.
+//!
+//! Filled by the reader beside the decoded columns; written by the ingest node; read as `system.quarantine`.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Builder, StringBuilder, StructArray};
+use arrow::datatypes::{DataType, Field, Fields};
+
+use crate::read::rejection::Reason;
+
+/// Bytes of a rejected record's text that are kept; `text_bytes` tells its true length.
+pub const KEPT_TEXT_BYTES: usize = 64 * 1024;
+
+/// The columns of a quarantine file.
+#[must_use]
+pub fn fields() -> Fields {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let long = |name: &str| Field::new(name, DataType::Int64, true);
+    Fields::from(vec![
+        text("source"),
+        text("object"),
+        long("byte_offset"),
+        long("line"),
+        text("reason"),
+        text("field"),
+        text("detail"),
+        text("text"),
+        long("text_bytes"),
+        long("split_start"),
+    ])
+}
+
+/// One record that was rejected, and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct RejectedRecord<'a> {
+    pub source: &'a str,
+    pub object: &'a str,
+    /// Of the split it was read in; 0 unless the object was cut.
+    pub split_start: u64,
+    /// From the start of the object, decompressed.
+    pub byte_offset: u64,
+    /// From 1, counted from the start of the split.
+    pub line: u64,
+    pub reason: Reason,
+    /// The declared field at fault, where one is.
+    pub field: Option<&'a str>,
+    pub detail: &'a str,
+    /// What there is of it, at least its beginning.
+    pub text: &'a [u8],
+}
+
+/// Rejected records that wait to be sent on.
+#[derive(Debug, Default)]
+pub struct RejectedRows {
+    source: StringBuilder,
+    object: StringBuilder,
+    byte_offset: Int64Builder,
+    line: Int64Builder,
+    reason: StringBuilder,
+    field: StringBuilder,
+    detail: StringBuilder,
+    text: StringBuilder,
+    text_bytes: Int64Builder,
+    split_start: Int64Builder,
+    rows: usize,
+    bytes: usize,
+}
+
+impl RejectedRows {
+    pub fn push(&mut self, record: &RejectedRecord<'_>) {
+        let kept = &record.text[..record.text.len().min(KEPT_TEXT_BYTES)];
+        self.source.append_value(record.source);
+        self.object.append_value(record.object);
+        self.byte_offset.append_value(signed(record.byte_offset));
+        self.line.append_value(signed(record.line));
+        self.reason.append_value(record.reason.as_str());
+        self.field.append_option(record.field);
+        self.detail.append_value(record.detail);
+        self.text.append_value(String::from_utf8_lossy(kept));
+        self.text_bytes.append_value(signed(record.text.len() as u64));
+        self.split_start.append_value(signed(record.split_start));
+        self.rows += 1;
+        self.bytes += kept.len() + record.detail.len() + record.object.len() + 64;
+    }
+
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes held, for flushing in time.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What was pushed since the last call.
+    pub fn finish(&mut self) -> StructArray {
+        self.rows = 0;
+        self.bytes = 0;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.source.finish()),
+            Arc::new(self.object.finish()),
+            Arc::new(self.byte_offset.finish()),
+            Arc::new(self.line.finish()),
+            Arc::new(self.reason.finish()),
+            Arc::new(self.field.finish()),
+            Arc::new(self.detail.finish()),
+            Arc::new(self.text.finish()),
+            Arc::new(self.text_bytes.finish()),
+            Arc::new(self.split_start.finish()),
+        ];
+        StructArray::new(fields(), columns, None)
+    }
+}
+
+/// Parquet, Delta and SQL count in signed longs; no object reaches 2^63 bytes.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,240 @@
+//! Reads the splits of one partition: fetch, frame, decode, and send on what became of each record.
+//!
+//! Small objects are fetched many at a time, since each costs a round trip; large ones one at a time, since each fills
+//! memory. Records are decoded one after another in the order of arrival.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use futures::stream::{self, BoxStream, StreamExt};
+use object_store::ObjectStore;
+use tokio::sync::mpsc::Sender;
+
+use crate::config::resolved::{Limits, Source};
+use crate::error::{Error, Result};
+use crate::read::fetch::{Fault, Fetched, fetch};
+use crate::read::framing::{Framed, Framer};
+use crate::read::object::Compression;
+use crate::read::progress::ReadProgress;
+use crate::read::quarantine::{RejectedRecord, RejectedRows};
+use crate::read::record::Decoder;
+use crate::read::scan_rows::{ReadReport, ScanRows, report_rows};
+use crate::read::split::Split;
+use crate::read::tally::ObjectTally;
+use crate::session::BATCH_ROWS;
+
+/// An object up to this many bytes is fetched with others at the same time.
+const SMALL_OBJECT_BYTES: u64 = 64 * 1024;
+/// A batch is sent on when it holds this many bytes, whatever its rows.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Reports that are sent on together.
+const REPORTS_AT_ONCE: usize = 1024;
+
+/// What one partition of a scan needs.
+#[derive(Debug)]
+pub struct ReadContext {
+    pub source: Arc<Source>,
+    pub store: Arc<dyn ObjectStore>,
+    pub limits: Arc<Limits>,
+    /// Records after which to stop, in the middle of an object if need be; `None` but for samples.
+    pub max_records: Option<u64>,
+    /// That of the scan's rows.
+    pub schema: SchemaRef,
+    pub progress: Arc<ReadProgress>,
+}
+
+type Chunks = BoxStream<'static, std::result::Result<Fetched, Fault>>;
+
+/// Reads `splits` and sends their rows and reports; ends early, without an error, when nobody listens.
+///
+/// # Errors
+/// Storage that fails, an object that changed since it was listed. A bad record is no error.
+pub async fn read_splits(
+    context: &ReadContext,
+    splits: &[Split],
+    batches: &Sender<datafusion::error::Result<RecordBatch>>,
+) -> Result<()> {
+    let mut reader = Reader {
+        context,
+        decoder: Decoder::new(&context.source.fields),
+        rejected: RejectedRows::default(),
+        reports: Vec::new(),
+        batches,
+        records: 0,
+    };
+    let (small, large): (Vec<&Split>, Vec<&Split>) = splits
+        .iter()
+        .partition(|split| split.object.bytes <= SMALL_OBJECT_BYTES && split.object.compression() == Compression::None);
+    let mut fetched = stream::iter(small.into_iter().cloned())
+        .map(|split| async move {
+            let mut chunks = start_fetch(context, &split);
+            let first = chunks.next().await;
+            (split, first, chunks)
+        })
+        .buffered(context.limits.concurrent_reads);
+    while let Some((split, first, chunks)) = fetched.next().await {
+        let chunks = stream::iter(first).chain(chunks).boxed();
+        if reader.read_split(&split, chunks).await? == Listener::Gone {
+            return Ok(());
+        }
+        if reader.has_enough() {
+            break;
+        }
+    }
+    drop(fetched);
+    for split in large {
+        if reader.has_enough() {
+            break;
+        }
+        if reader.read_split(split, start_fetch(context, split)).await? == Listener::Gone {
+            return Ok(());
+        }
+    }
+    reader.finish().await
+}
+
+fn start_fetch(context: &ReadContext, split: &Split) -> Chunks {
+    fetch(Arc::clone(&context.store), split, &context.limits)
+}
+
+/// Whether somebody still wants the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listener {
+    Here,
+    Gone,
+}
+
+struct Reader<'a> {
+    context: &'a ReadContext,
+    decoder: Decoder,
+    rejected: RejectedRows,
+    reports: Vec<ReadReport>,
+    batches: &'a Sender<datafusion::error::Result<RecordBatch>>,
+    /// Of all splits so far.
+    records: u64,
+}
+
+impl Reader<'_> {
+    async fn read_split(&mut self, split: &Split, mut chunks: Chunks) -> Result<Listener> {
+        let mut framer = Framer::for_split(split, &self.context.source.format, self.context.limits.max_record_bytes);
+        let mut tally = ObjectTally::of(split);
+        let mut ended = false;
+        while !ended {
+            let mut bytes = 0;
+            match chunks.next().await {
+                Some(Ok(chunk)) => {
+                    bytes = chunk.len() as u64;
+                    framer.push(&chunk);
+                }
+                Some(Err(Fault::Broken { reason, detail })) => {
+                    framer.break_off(reason, detail);
+                    ended = true;
+                }
+                Some(Err(Fault::Storage(error))) => return Err(error),
+                None => {
+                    framer.finish();
+                    ended = true;
+                }
+            }
+            let records_before = tally.records;
+            while let Some(framed) = framer.next() {
+                tally.records += 1;
+                self.records += 1;
+                match framed {
+                    Framed::Record { offset, line, text } => match self.decoder.decode(text) {
+                        Ok(()) => tally.staged += 1,
+                        Err(rejection) => {
+                            tally.quarantined += 1;
+                            self.rejected.push(&RejectedRecord {
+                                source: &self.context.source.name,
+                                object: &split.object.key,
+                                split_start: split.range.start,
+                                byte_offset: offset,
+                                line,
+                                reason: rejection.reason,
+                                field: rejection.field.as_deref(),
+                                detail: &rejection.detail,
+                                text,
+                            });
+                        }
+                    },
+                    Framed::Broken { offset, line, reason, detail, text } => {
+                        tally.quarantined += 1;
+                        self.rejected.push(&RejectedRecord {
+                            source: &self.context.source.name,
+                            object: &split.object.key,
+                            split_start: split.range.start,
+                            byte_offset: offset,
+                            line,
+                            reason,
+                            field: None,
+                            detail: &detail,
+                            text,
+                        });
+                    }
+                }
+                if self.is_full() && self.send_rows().await? == Listener::Gone {
+                    return Ok(Listener::Gone);
+                }
+                if self.has_enough() {
+                    ended = true;
+                    break;
+                }
+            }
+            self.context.progress.add(0, tally.records - records_before, bytes);
+            if framer.is_done() {
+                break;
+            }
+        }
+        tally.lines = framer.lines();
+        self.context.progress.add(1, 0, 0);
+        self.reports.push(ReadReport::Object(tally));
+        if self.reports.len() >= REPORTS_AT_ONCE { self.send_reports().await } else { Ok(Listener::Here) }
+    }
+
+    fn has_enough(&self) -> bool {
+        self.context.max_records.is_some_and(|most| self.records >= most)
+    }
+
+    fn is_full(&self) -> bool {
+        self.decoder.rows() >= BATCH_ROWS
+            || self.decoder.bytes() >= BATCH_BYTES
+            || self.rejected.rows() >= BATCH_ROWS
+            || self.rejected.bytes() >= BATCH_BYTES
+    }
+
+    async fn send_rows(&mut self) -> Result<Listener> {
+        if self.decoder.rows() > 0 {
+            let records =
+                self.decoder.finish().map_err(|e| Error::internal("decoded records make no batch").caused_by(e))?;
+            if self.send(ScanRows::Records(records)).await? == Listener::Gone {
+                return Ok(Listener::Gone);
+            }
+        }
+        if self.rejected.rows() > 0 {
+            let rejected = self.rejected.finish();
+            return self.send(ScanRows::Rejected(rejected)).await;
+        }
+        Ok(Listener::Here)
+    }
+
+    async fn send_reports(&mut self) -> Result<Listener> {
+        let reports = report_rows(&std::mem::take(&mut self.reports))?;
+        self.send(ScanRows::Reports(reports)).await
+    }
+
+    async fn send(&self, rows: ScanRows) -> Result<Listener> {
+        let batch = rows.into_batch(&self.context.schema).map_err(Error::into_engine);
+        let sent: std::result::Result<(), _> = self.batches.send(batch).await;
+        Ok(if sent.is_ok() { Listener::Here } else { Listener::Gone })
+    }
+
+    async fn finish(mut self) -> Result<()> {
+        self.reports.push(ReadReport::UnknownFields(self.decoder.unknown_fields()));
+        if self.send_rows().await? == Listener::Here {
+            self.send_reports().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Why a record goes to the quarantine: a code that never changes, the field where one is at fault, and a sentence.
+//!
+//! Framing and decoding both reject; what becomes of a rejected record is decided above them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The kinds of rejection. Their codes are stored in the quarantine and counted by users' scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Not JSON, or more than one value.
+    Malformed,
+    /// Bytes that are not UTF-8.
+    NotUtf8,
+    /// JSON, but not an object.
+    NotAnObject,
+    /// A value that does not become the field's declared type.
+    WrongType,
+    /// A number or time that the declared type cannot hold.
+    OutOfRange,
+    /// A required field that is missing or null.
+    MissingField,
+    /// Longer than `max_record_bytes`.
+    TooLong,
+    /// A compressed object that ends early.
+    TruncatedCompression,
+    /// A compressed object that cannot be decompressed.
+    CorruptCompression,
+    /// A compressed object that grows beyond `max_decompression_ratio`.
+    CompressionBomb,
+    /// A document whose brackets or separators no longer say where its records lie.
+    BrokenDocument,
+}
+
+impl Reason {
+    /// The code, as stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NotUtf8 => "not_utf8",
+            Self::NotAnObject => "not_an_object",
+            Self::WrongType => "wrong_type",
+            Self::OutOfRange => "out_of_range",
+            Self::MissingField => "missing_field",
+            Self::TooLong => "too_long",
+            Self::TruncatedCompression => "truncated_compression",
+            Self::CorruptCompression => "corrupt_compression",
+            Self::CompressionBomb => "compression_bomb",
+            Self::BrokenDocument => "broken_document",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why one record is rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    pub reason: Reason,
+    /// The column at fault, with the members inside it after dots.
+    pub field: Option<String>,
+    /// One sentence, such as "`39.5` is not a long".
+    pub detail: String,
+}
+
+impl Rejection {
+    /// A rejection of a whole record.
+    #[must_use]
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, field: None, detail: detail.into() }
+    }
+
+    /// A rejection for what one field holds.
+    #[must_use]
+    pub fn of_field(reason: Reason, field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { reason, field: Some(field.into()), detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)?;
+        match &self.field {
+            Some(field) => write!(f, " (field `{field}`)"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_the_same_in_the_quarantine_and_in_json() {
+        for reason in [
+            Reason::Malformed,
+            Reason::NotUtf8,
+            Reason::NotAnObject,
+            Reason::WrongType,
+            Reason::OutOfRange,
+            Reason::MissingField,
+            Reason::TooLong,
+            Reason::TruncatedCompression,
+            Reason::CorruptCompression,
+            Reason::CompressionBomb,
+            Reason::BrokenDocument,
+        ] {
+            assert_eq!(serde_json::json!(reason), serde_json::json!(reason.as_str()));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! ④ The plan node that reads the splits of one source.
+//!
+//! It is a leaf with one list of splits per partition. Partitions share nothing, no queue and no state, so a partition
+//! that runs alone, twice or out of order reads exactly its own records.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+
+use crate::config::resolved::{Limits, Source};
+use crate::read::progress::ReadProgress;
+use crate::read::reader::{ReadContext, read_splits};
+use crate::read::scan_rows::scan_schema;
+use crate::read::schema::arrow_schema;
+use crate::read::split::Split;
+use crate::session::source_store_url;
+
+/// Batches that may wait between the reader and the node above it.
+const BATCHES_AHEAD: usize = 2;
+
+/// Reads JSON objects of a source; its rows are those of [`scan_schema`].
+#[derive(Debug, Clone)]
+pub struct JsonScanExec {
+    source: Arc<Source>,
+    partitions: Vec<Arc<[Split]>>,
+    limits: Arc<Limits>,
+    /// Records after which each partition stops; all, unless this is a sample.
+    max_records: Option<u64>,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl JsonScanExec {
+    /// A scan with one partition for each list of splits.
+    #[must_use]
+    pub fn new(source: Arc<Source>, partitions: Vec<Vec<Split>>, limits: Arc<Limits>) -> Self {
+        let schema = scan_schema(arrow_schema(&source.fields).fields());
+        let properties = Arc::new(PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            Partitioning::UnknownPartitioning(partitions.len()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        ));
+        let partitions = partitions.into_iter().map(Into::into).collect();
+        Self { source, partitions, limits, max_records: None, schema, properties }
+    }
+
+    /// The scan of a sample: each partition stops after this many records.
+    #[must_use]
+    pub fn sampling(self, max_records: u64) -> Self {
+        Self { max_records: Some(max_records), ..self }
+    }
+
+    /// The source that is read.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The splits of each partition.
+    #[must_use]
+    pub fn partitions(&self) -> &[Arc<[Split]>] {
+        &self.partitions
+    }
+}
+
+impl DisplayAs for JsonScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let splits: usize = self.partitions.iter().map(|splits| splits.len()).sum();
+        write!(f, "JsonScanExec: source={}, partitions={}, splits={splits}", self.source.name, self.partitions.len())
+    }
+}
+
+impl ExecutionPlan for JsonScanExec {
+    fn name(&self) -> &'static str {
+        "JsonScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        // Deprecated, and still required of every node in DataFusion 55.
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let splits = self.partitions.get(partition).cloned().ok_or_else(|| {
+            DataFusionError::Internal(format!("scan of `{}` has no partition {partition}", self.source.name))
+        })?;
+        let read = ReadContext {
+            source: Arc::clone(&self.source),
+            store: context.runtime_env().object_store(source_store_url(&self.source.name))?,
+            limits: Arc::clone(&self.limits),
+            max_records: self.max_records,
+            schema: Arc::clone(&self.schema),
+            progress: context.session_config().get_extension::<ReadProgress>().unwrap_or_default(),
+        };
+        let mut stream = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), BATCHES_AHEAD);
+        let batches = stream.tx();
+        stream.spawn(
+            async move { read_splits(&read, &splits, &batches).await.map_err(crate::error::Error::into_engine) },
+        );
+        Ok(stream.build())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests;

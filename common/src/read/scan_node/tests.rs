@@ -1,0 +1,100 @@
+//! A scan's partitions are independent: any order, any number of times, each record once.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use datafusion::physical_plan::ExecutionPlan;
+use futures::TryStreamExt;
+use tempfile::TempDir;
+use url::Url;
+
+use super::JsonScanExec;
+use crate::config::resolved::{Field, FieldType, Format, Limits, OnChange, Source};
+use crate::read::progress::ReadProgress;
+use crate::read::scan_rows::{ReadReport, ScanRows};
+use crate::read::split::plan_splits;
+use crate::{session, storage};
+
+const RECORDS_IN_LARGE: i64 = 2_000;
+const SMALL_OBJECTS: i64 = 100;
+
+fn limits() -> Limits {
+    Limits {
+        memory_bytes: 256 << 20,
+        max_record_bytes: 1 << 20,
+        scratch: None,
+        threads: 2,
+        split_bytes: 64 << 10,
+        concurrent_reads: 8,
+        target_file_bytes: 1 << 20,
+        max_open_files: 8,
+        max_decompression_ratio: 200,
+    }
+}
+
+/// One large object and many small ones, with the ids 0.. in that order.
+fn source_in(folder: &TempDir) -> Source {
+    let line = |id: i64| format!("{{\"id\": {id}, \"padding\": \"{}\"}}\n", "x".repeat(100));
+    let large: String = (0..RECORDS_IN_LARGE).map(line).collect();
+    std::fs::write(folder.path().join("large.json"), large).unwrap();
+    for i in 0..SMALL_OBJECTS {
+        std::fs::write(folder.path().join(format!("small-{i}.json")), line(RECORDS_IN_LARGE + i)).unwrap();
+    }
+    let id = Field { name: "id".into(), from: vec!["id".into()], field_type: FieldType::Long, required: false };
+    Source {
+        name: "s".into(),
+        url: Url::from_directory_path(folder.path()).unwrap(),
+        format: Format::Ndjson,
+        fields: vec![id],
+        max_quarantine_share: 0.0,
+        on_change: OnChange::Error,
+    }
+}
+
+/// The ids and the object tallies of one partition.
+async fn read(scan: &JsonScanExec, session: &datafusion::prelude::SessionContext, partition: usize) -> (Vec<i64>, u64) {
+    let batches: Vec<_> = scan.execute(partition, session.task_ctx()).unwrap().try_collect().await.unwrap();
+    let (mut ids, mut tallied) = (Vec::new(), 0);
+    for batch in &batches {
+        match ScanRows::from_batch(batch).unwrap() {
+            Some(ScanRows::Records(rows)) => ids.extend(rows.column(0).as_primitive::<Int64Type>().values()),
+            Some(ScanRows::Reports(reports)) => {
+                for report in reports.iter().flatten() {
+                    if let ReadReport::Object(tally) = serde_json::from_str(report).unwrap() {
+                        tallied += tally.staged;
+                    }
+                }
+            }
+            Some(ScanRows::Rejected(_)) => panic!("nothing is wrong with the input"),
+            None => {}
+        }
+    }
+    (ids, tallied)
+}
+
+#[tokio::test]
+async fn a_partition_alone_twice_or_out_of_order_yields_exactly_its_records() {
+    let (input, lake) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let source = source_in(&input);
+    let sources = vec![("s".to_owned(), storage::open(&source.url).unwrap())];
+    let lake = storage::open(&Url::from_directory_path(lake.path()).unwrap()).unwrap();
+    let limits = limits();
+    let session = session::build(&limits, &lake, &sources, Arc::new(ReadProgress::default())).unwrap();
+    let objects = storage::list::list_objects(&sources[0].1).await.unwrap();
+    let splits = plan_splits(objects, &source.format, limits.split_bytes);
+    let scan = JsonScanExec::new(Arc::new(source), splits, Arc::new(limits));
+    let partitions = scan.partitions().len();
+    assert!(partitions > 5, "the test needs several partitions, not {partitions}");
+
+    let mut all = Vec::new();
+    for partition in (0..partitions).rev() {
+        let (ids, tallied) = read(&scan, &session, partition).await;
+        let (again, _) = read(&scan, &session, partition).await;
+        assert_eq!(ids, again, "partition {partition} is not repeatable");
+        assert_eq!(ids.len() as u64, tallied);
+        all.extend(ids);
+    }
+    all.sort_unstable();
+    assert_eq!(all, (0..RECORDS_IN_LARGE + SMALL_OBJECTS).collect::<Vec<_>>());
+}

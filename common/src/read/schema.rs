@@ -1,0 +1,59 @@
+//! ③ The declared fields of a source as an Arrow schema: the columns of its staging table.
+//!
+//! Every column may be null: a field that is missing is null, and `required` is checked while decoding.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef, TimeUnit};
+
+use crate::config::resolved::{Field, FieldType};
+
+/// The columns that `fields` become, in their order.
+#[must_use]
+pub fn arrow_schema(fields: &[Field]) -> SchemaRef {
+    Arc::new(Schema::new(arrow_fields(fields)))
+}
+
+/// The same as members of a struct.
+pub(super) fn arrow_fields(fields: &[Field]) -> Fields {
+    fields.iter().map(|field| ArrowField::new(&field.name, data_type(&field.field_type), true)).collect()
+}
+
+/// What a declared type is stored as.
+pub(super) fn data_type(field_type: &FieldType) -> DataType {
+    match field_type {
+        FieldType::String | FieldType::Json => DataType::Utf8,
+        FieldType::Long => DataType::Int64,
+        FieldType::Double => DataType::Float64,
+        FieldType::Boolean => DataType::Boolean,
+        FieldType::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        FieldType::Date => DataType::Date32,
+        FieldType::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale),
+        FieldType::List(item) => DataType::List(Arc::new(ArrowField::new_list_field(data_type(item), true))),
+        FieldType::Struct(members) => DataType::Struct(arrow_fields(members)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_structs_keeps_the_order_of_its_members_and_may_be_null_at_every_level() {
+        let member =
+            |name: &str, field_type| Field { name: name.into(), from: vec![name.into()], field_type, required: false };
+        let items = FieldType::List(Box::new(FieldType::Struct(vec![
+            member("price", FieldType::Decimal { precision: 10, scale: 2 }),
+            member("at", FieldType::Date),
+        ])));
+
+        let schema = arrow_schema(&[member("items", items)]);
+
+        let members = Fields::from(vec![
+            ArrowField::new("price", DataType::Decimal128(10, 2), true),
+            ArrowField::new("at", DataType::Date32, true),
+        ]);
+        let list = DataType::List(Arc::new(ArrowField::new("item", DataType::Struct(members), true)));
+        assert_eq!(schema.as_ref(), &Schema::new(vec![ArrowField::new("items", list, true)]));
+    }
+}

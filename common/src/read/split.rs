@@ -1,0 +1,169 @@
+//! ② The work of a scan cut into partitions: small objects are bundled, large ones cut by byte range.
+//!
+//! Only newline-delimited text can be cut, since a record's end can be found from anywhere in it. What begins in a
+//! range belongs to it (`read::lines`), so a cut may fall anywhere.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::resolved::Format;
+use crate::read::object::{Compression, SourceObject};
+
+/// What it costs to open an object, in bytes that could have been read meanwhile: tiny objects cost requests.
+const OPEN_COST_BYTES: u64 = 16 * 1024;
+/// Bytes that one compressed byte is taken for. Logs shrink about tenfold, and splits should cost the same.
+const INFLATION: u64 = 8;
+
+/// A part of an object that one scan partition reads; most often all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Split {
+    pub object: SourceObject,
+    /// Bytes of the object as stored. The split has the records that begin in it.
+    pub range: Range<u64>,
+}
+
+impl Split {
+    /// All of an object.
+    #[must_use]
+    pub fn whole(object: SourceObject) -> Self {
+        let range = 0..object.bytes;
+        Self { object, range }
+    }
+
+    /// Whether this is all of its object.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.range == (0..self.object.bytes)
+    }
+}
+
+/// The partitions of a scan over `objects`, each of about `split_bytes` of work. Every byte of every object lies in
+/// exactly one split, and an empty object has a split too, for the ledger. The same objects give the same partitions
+/// in whatever order they come.
+#[must_use]
+pub fn plan_splits(mut objects: Vec<SourceObject>, format: &Format, split_bytes: u64) -> Vec<Vec<Split>> {
+    objects.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut partitions = Vec::new();
+    let mut bundle: Vec<Split> = Vec::new();
+    let mut bundle_cost: u64 = 0;
+    for split in objects.into_iter().flat_map(|object| cut(object, format, split_bytes)) {
+        let cost = cost(&split);
+        if !bundle.is_empty() && bundle_cost.saturating_add(cost) > split_bytes {
+            partitions.push(std::mem::take(&mut bundle));
+            bundle_cost = 0;
+        }
+        bundle_cost = bundle_cost.saturating_add(cost);
+        bundle.push(split);
+    }
+    if !bundle.is_empty() {
+        partitions.push(bundle);
+    }
+    partitions
+}
+
+/// One object in parts of equal size, as many as it takes for none to exceed `split_bytes`.
+fn cut(object: SourceObject, format: &Format, split_bytes: u64) -> Vec<Split> {
+    let is_cuttable = *format == Format::Ndjson && object.compression() == Compression::None;
+    let parts = if is_cuttable { object.bytes.div_ceil(split_bytes.max(1)).max(1) } else { 1 };
+    let part_bytes = object.bytes.div_ceil(parts).max(1);
+    if parts == 1 {
+        return vec![Split::whole(object)];
+    }
+    (0..parts)
+        .map(|part| (part * part_bytes)..((part + 1) * part_bytes).min(object.bytes))
+        .filter(|range| !range.is_empty())
+        .map(|range| Split { object: object.clone(), range })
+        .collect()
+}
+
+fn cost(split: &Split) -> u64 {
+    let bytes = split.range.end - split.range.start;
+    let work = match split.object.compression() {
+        Compression::None => bytes,
+        Compression::Gzip | Compression::Zstd | Compression::Bzip2 => bytes.saturating_mul(INFLATION),
+    };
+    work.saturating_add(OPEN_COST_BYTES)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn object(key: &str, bytes: u64) -> SourceObject {
+        SourceObject { key: key.into(), bytes, etag: None, modified: 0 }
+    }
+
+    fn ranges(partitions: &[Vec<Split>]) -> Vec<Vec<(&str, Range<u64>)>> {
+        let named = |split| -> (&str, Range<u64>) {
+            let split: &Split = split;
+            (split.object.key.as_str(), split.range.clone())
+        };
+        partitions.iter().map(|splits| splits.iter().map(named).collect()).collect()
+    }
+
+    #[test]
+    fn fifteen_thousand_small_objects_are_bundled_into_few_partitions() {
+        let objects = (0..15_000).map(|i| object(&format!("{i:05}.json"), 250)).collect();
+        let partitions = plan_splits(objects, &Format::Json { records: None }, 128 * MIB);
+        assert_eq!(partitions.len(), 2);
+    }
+
+    #[test]
+    fn only_plain_lines_are_cut() {
+        let large = 10 * MIB;
+        let cases = [
+            ("a.json", Format::Ndjson, 3),
+            ("a.json.gz", Format::Ndjson, 1),
+            ("a.json.zst", Format::Ndjson, 1),
+            ("a.json", Format::Json { records: None }, 1),
+            ("a.json", Format::Json { records: Some("items".into()) }, 1),
+        ];
+        for (key, format, parts) in cases {
+            let partitions = plan_splits(vec![object(key, large)], &format, 4 * MIB);
+            assert_eq!(partitions.len(), parts, "{key} {format:?}");
+            assert_eq!(partitions[0][0].is_whole(), parts == 1);
+        }
+    }
+
+    #[test]
+    fn an_empty_object_has_a_split() {
+        let partitions = plan_splits(vec![object("b", 0), object("a", 7)], &Format::Ndjson, MIB);
+        assert_eq!(ranges(&partitions), [vec![("a", 0..7), ("b", 0..0)]]);
+        assert!(partitions[0][1].is_whole());
+        assert!(plan_splits(vec![], &Format::Ndjson, MIB).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_of_every_object_lies_in_exactly_one_split(
+            sizes in prop::collection::vec(0_u64..200_000, 0..20),
+            split_bytes in 1_u64..100_000,
+        ) {
+            let objects: Vec<_> = sizes.iter().enumerate().map(|(i, size)| object(&format!("{i:02}"), *size)).collect();
+            let partitions = plan_splits(objects.clone(), &Format::Ndjson, split_bytes);
+            let mut reversed = objects.clone();
+            reversed.reverse();
+            prop_assert_eq!(&partitions, &plan_splits(reversed, &Format::Ndjson, split_bytes));
+            prop_assert!(partitions.iter().all(|splits| !splits.is_empty()));
+            let splits: Vec<Split> = partitions.into_iter().flatten().collect();
+            for object in objects {
+                let mut at = 0;
+                let mut count = 0;
+                for split in splits.iter().filter(|split| split.object == object) {
+                    prop_assert_eq!(split.range.start, at);
+                    prop_assert!(split.range.end - at <= split_bytes.max(1));
+                    at = split.range.end;
+                    count += 1;
+                }
+                prop_assert_eq!(at, object.bytes);
+                prop_assert!(count >= 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Folders with everything that folders may hold.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use url::Url;
+
+use super::*;
+use crate::storage::open;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(files: &[&str]) -> Self {
+        let folder = Self(tempfile::Builder::new().prefix("_hidden above [1] 100%").tempdir().unwrap());
+        for file in files {
+            folder.write(file.as_ref());
+        }
+        folder
+    }
+
+    fn write(&self, file: &FilePath) {
+        let path = self.0.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file.as_os_str().as_encoded_bytes()).unwrap();
+    }
+
+    fn storage(&self) -> Storage {
+        open(&Url::from_directory_path(self.0.path()).unwrap()).unwrap()
+    }
+
+    async fn keys(&self) -> Vec<String> {
+        list_objects(&self.storage()).await.unwrap().into_iter().map(|object| object.key).collect()
+    }
+
+    async fn error(&self) -> String {
+        list_objects(&self.storage()).await.unwrap_err().to_string()
+    }
+}
+
+#[tokio::test]
+async fn all_files_are_listed_in_order_but_hidden_ones() {
+    let visible = ["2018/11/a.json", "2018/11/b.json", "2018/z.json", "a.json.gz", "b"];
+    let hidden =
+        [".DS_Store", "2018/.ipynb_checkpoints/a.json", "_SUCCESS", "2018/_temporary/0/a.json", "2018/11/.a.json.swp"];
+    let folder = Folder::with(&[visible.as_slice(), &hidden].concat());
+    assert_eq!(folder.keys().await, visible);
+    let store = InMemory::new();
+    for file in [visible.as_slice(), &hidden].concat() {
+        store.put(&Path::from(file), "x".into()).await.unwrap();
+    }
+    let storage = Storage { store: Arc::new(store), root: Url::parse("memory:///").unwrap() };
+    let keys: Vec<_> = list_objects(&storage).await.unwrap().into_iter().map(|object| object.key).collect();
+    assert_eq!(keys, visible);
+}
+
+/// A listed object is what the store reads under its key, whatever its name: size, ETag and time agree.
+#[tokio::test]
+async fn odd_names_are_read_under_their_own_keys() {
+    let names = [
+        "100%.json",
+        "a%2Fb.json",
+        "a%20b.json",
+        "a b.json",
+        "a+b.json",
+        "ü.json",
+        "u\u{308}.json",
+        "日本/誌.json",
+        "a#b.json",
+        "a#.json",
+        "#1x",
+        "a?b",
+        "a\\b",
+        "\"quoted\"",
+        "{a}[b]^~|<>*`",
+        "-",
+        "~",
+        "a..b",
+        "...x/..".trim_end_matches("/.."),
+        "a:b",
+        "year=2018/a",
+        "%",
+        "%%41",
+        " leading",
+        "trailing ",
+    ];
+    let visible: Vec<_> = names.into_iter().filter(|name| !name.starts_with('.')).collect();
+    let folder = Folder::with(&visible);
+    let storage = folder.storage();
+    let objects = list_objects(&storage).await.unwrap();
+    let mut expected: Vec<_> = visible.iter().map(ToString::to_string).collect();
+    expected.sort();
+    assert_eq!(objects.iter().map(|object| object.key.clone()).collect::<Vec<_>>(), expected);
+    for object in objects {
+        let read = storage.store.get(&Path::parse(&object.key).unwrap()).await.unwrap();
+        assert_eq!(read.meta.size, object.bytes);
+        assert_eq!(read.meta.e_tag, object.etag, "{}", object.key);
+        assert_eq!(read.meta.last_modified.timestamp_micros(), object.modified);
+        assert_eq!(read.bytes().await.unwrap(), object.key.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_no_key_can_hold_is_an_error_that_names_it() {
+    for name in ["a\nb.json", "a\tb", "a\u{7f}b", "b.parquet#12"] {
+        let folder = Folder::with(&["fine.json", name]);
+        let error = folder.error().await;
+        assert!(error.contains(&format!("{name:?}").trim_matches('"')[1..]), "{name:?}: {error}");
+        assert!(!error.contains("fine.json"), "{error}");
+    }
+    let folder = Folder::with(&["fine.json"]);
+    folder.write(FilePath::new(OsStr::from_bytes(b"caf\xE9.json")));
+    assert!(folder.error().await.contains("caf\\xE9.json"));
+    let hidden = Folder::with(&["fine.json", ".a\nb", "_x/a\nb"]);
+    assert_eq!(hidden.keys().await, ["fine.json"]);
+}
+
+#[tokio::test]
+async fn links_are_followed_and_a_link_to_nothing_is_an_error() {
+    let elsewhere = Folder::with(&["x.json", "y/z.json"]);
+    let folder = Folder::with(&["a.json"]);
+    symlink(elsewhere.0.path().join("x.json"), folder.0.path().join("linked.json")).unwrap();
+    symlink(elsewhere.0.path(), folder.0.path().join("linked")).unwrap();
+    symlink("nowhere", folder.0.path().join(".#a.json")).unwrap();
+    assert_eq!(folder.keys().await, ["a.json", "linked.json", "linked/x.json", "linked/y/z.json"]);
+    symlink("nowhere", folder.0.path().join("dangling.json")).unwrap();
+    let error = folder.error().await;
+    assert!(error.contains("dangling.json") && error.contains("link to nothing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_link_in_a_circle_is_an_error_and_no_endless_walk() {
+    let folder = Folder::with(&["a/b.json"]);
+    symlink("..", folder.0.path().join("a/up")).unwrap();
+    let error = folder.error().await;
+    assert!(error.contains("a/up"), "{error}");
+}
+
+#[tokio::test]
+async fn a_folder_that_went_away_is_an_error_that_names_it() {
+    let folder = Folder::with(&["a/b.json"]);
+    let storage = folder.storage();
+    fs::remove_dir_all(folder.0.path()).unwrap();
+    let error = list_objects(&storage).await.unwrap_err().to_string();
+    assert!(error.contains("_hidden above [1] 100%"), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_folder_has_no_objects() {
+    let folder = Folder::with(&[]);
+    fs::create_dir(folder.0.path().join("empty")).unwrap();
+    assert_eq!(folder.keys().await, Vec::<String>::new());
+}

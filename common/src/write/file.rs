@@ -1,0 +1,171 @@
+//! One Parquet file after another in one folder: a file is closed when it reaches its target size, the next begun.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::AsyncArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::write::report::WrittenFile;
+use crate::write::statistics::StatisticsCollector;
+
+/// Bytes that a store's upload buffers before it sends a part.
+const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+/// Rows of a row group at the most: what readers take on at once.
+const ROW_GROUP_ROWS: usize = 1024 * 1024;
+/// Encoded bytes of a row group at the most: what a writer holds before it sends.
+const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
+
+/// Where and how a slot writes.
+#[derive(Debug, Clone)]
+pub struct FileSettings {
+    pub store: Arc<dyn ObjectStore>,
+    /// The run that writes; the first part of every file's name.
+    pub run: Uuid,
+    /// The slot that writes; the second part.
+    pub slot: usize,
+    pub target_file_bytes: u64,
+    /// Columns whose statistics go into the report; staging files need none.
+    pub with_statistics: bool,
+}
+
+/// Writes batches of one schema into one folder.
+#[derive(Debug)]
+pub struct FileWriter {
+    settings: FileSettings,
+    folder: String,
+    schema: SchemaRef,
+    open: Option<OpenFile>,
+    files: Vec<WrittenFile>,
+}
+
+struct OpenFile {
+    path: Path,
+    writer: AsyncArrowWriter<BufWriter>,
+    statistics: StatisticsCollector,
+}
+
+impl std::fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl FileWriter {
+    /// A writer into `folder`, a key prefix relative to the lake's root without a slash at its end.
+    #[must_use]
+    pub fn new(settings: FileSettings, folder: String, schema: SchemaRef) -> Self {
+        Self { settings, folder, schema, open: None, files: Vec::new() }
+    }
+
+    /// # Errors
+    /// Storage that fails.
+    pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if self.open.is_none() {
+            self.open = Some(self.begin()?);
+        }
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.statistics.see(batch);
+        open.writer.write(batch).await.map_err(|e| write_error(&open.path, e))?;
+        if (open.writer.bytes_written() + open.writer.in_progress_size()) as u64 >= self.settings.target_file_bytes {
+            self.close_open().await?;
+        }
+        Ok(())
+    }
+
+    /// That of the files.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Bytes held in memory for the file under way.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.writer.memory_size())
+    }
+
+    /// Sends what is held in memory on, as a row group.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn flush(&mut self) -> Result<()> {
+        match &mut self.open {
+            Some(open) => open.writer.flush().await.map_err(|e| write_error(&open.path, e)),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes the last file; answers with all that were written.
+    ///
+    /// # Errors
+    /// Storage that fails.
+    pub async fn finish(mut self) -> Result<Vec<WrittenFile>> {
+        self.close_open().await?;
+        Ok(self.files)
+    }
+
+    fn begin(&self) -> Result<OpenFile> {
+        let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.slot, Uuid::now_v7());
+        let path = Path::parse(format!("{}/{name}", self.folder))
+            .map_err(|e| Error::internal(format!("`{}` is no key prefix", self.folder)).caused_by(e))?;
+        let upload = BufWriter::with_capacity(Arc::clone(&self.settings.store), path.clone(), UPLOAD_BUFFER_BYTES);
+        let writer = AsyncArrowWriter::try_new(
+            upload,
+            Arc::clone(&self.schema),
+            Some(properties(self.settings.with_statistics)),
+        )
+        .map_err(|e| write_error(&path, e))?;
+        Ok(OpenFile { path, writer, statistics: StatisticsCollector::new(Arc::clone(&self.schema)) })
+    }
+
+    async fn close_open(&mut self) -> Result<()> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let metadata = open.writer.finish().await.map_err(|e| write_error(&open.path, e))?;
+        // The size as stored, so that a manifest can be checked against a listing.
+        let bytes = open.writer.bytes_written() as u64;
+        let statistics = if self.settings.with_statistics { open.statistics.finish(&metadata)? } else { Vec::new() };
+        self.files.push(WrittenFile {
+            path: open.path.to_string(),
+            partition_values: std::collections::BTreeMap::new(),
+            rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default(),
+            bytes,
+            statistics,
+        });
+        Ok(())
+    }
+}
+
+fn properties(with_statistics: bool) -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_statistics_enabled(if with_statistics { EnabledStatistics::Page } else { EnabledStatistics::Chunk })
+        .set_created_by(concat!("lakewright ", env!("CARGO_PKG_VERSION")).to_owned())
+        .build()
+}
+
+fn write_error(path: &Path, error: parquet::errors::ParquetError) -> Error {
+    Error::storage("write", path, error).hint("is there room on the disk, and may this process write there?")
+}
+
+/// Deletes files that a slot wrote and will not report, as far as that is possible.
+pub async fn discard(store: &dyn ObjectStore, files: &[WrittenFile]) {
+    for file in files {
+        if let Ok(path) = Path::parse(&file.path) {
+            // What stays is in no manifest and is swept up later, by age.
+            let _ = store.delete(&path).await;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Partition values as text and as folder names.
+//!
+//! Folders are `column=value` with every byte outside RFC 3986's unreserved set percent-encoded: readers that take
+//! partition values from the path (Polars does) decode exactly that; anything looser is wrong in some reader.
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::DataType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::error::{Error, Result};
+
+/// The folder of rows whose value is null, in Hive's own spelling.
+const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// RFC 3986, section 2.3: unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `column=value`, for one level of folders.
+#[must_use]
+pub fn folder(column: &str, value: Option<&str>) -> String {
+    let column = utf8_percent_encode(column, RESERVED);
+    match value {
+        Some(value) => format!("{column}={}", utf8_percent_encode(value, RESERVED)),
+        None => format!("{column}={NULL_FOLDER}"),
+    }
+}
+
+/// Whether a table can be partitioned by a column of this type. Timestamps are left out: readers disagree on their
+/// text (the Delta protocol allows two forms), and a folder per microsecond helps no one.
+#[must_use]
+pub fn is_partition_type(data_type: &DataType) -> bool {
+    data_type.is_integer() || matches!(data_type, DataType::Utf8 | DataType::Date32 | DataType::Boolean)
+}
+
+/// The value of row `row` as the Delta log writes it (protocol, "Partition Value Serialization"); `None` for null.
+/// An empty text is null too: most readers cannot tell the two apart.
+///
+/// # Errors
+/// A type that [`is_partition_type`] refuses.
+pub fn value_text(column: &dyn Array, row: usize) -> Result<Option<String>> {
+    if column.is_null(row) {
+        return Ok(None);
+    }
+    if let Some(text) = column.as_string_opt::<i32>() {
+        let value = text.value(row);
+        return Ok((!value.is_empty()).then(|| value.to_owned()));
+    }
+    if !is_partition_type(column.data_type()) {
+        return Err(Error::internal(format!("a table cannot be partitioned by a {}", column.data_type())));
+    }
+    let formatter = ArrayFormatter::try_new(column, &FormatOptions::default())
+        .map_err(|e| Error::internal("cannot format a partition value").caused_by(e))?;
+    Ok(Some(formatter.value(row).to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Date32Array, Int32Array, StringArray};
+
+    #[test]
+    fn only_unreserved_characters_stay_in_a_folder_name() {
+        for (value, expected) in [
+            ("a b", "c=a%20b"),
+            ("x=y", "c=x%3Dy"),
+            ("a/b?c#d", "c=a%2Fb%3Fc%23d"),
+            ("%", "c=%25"),
+            ("é", "c=%C3%A9"),
+            ("-._~", "c=-._~"),
+            ("a%20b", "c=a%2520b"),
+        ] {
+            assert_eq!(folder("c", Some(value)), expected);
+        }
+        assert_eq!(folder("c", None), "c=__HIVE_DEFAULT_PARTITION__");
+    }
+
+    #[test]
+    fn values_are_written_as_the_delta_log_wants_them() {
+        assert_eq!(value_text(&Int32Array::from(vec![Some(2018)]), 0).unwrap(), Some("2018".into()));
+        assert_eq!(value_text(&Date32Array::from(vec![17_856]), 0).unwrap(), Some("2018-11-21".into()));
+        assert_eq!(value_text(&StringArray::from(vec![""]), 0).unwrap(), None);
+        assert_eq!(value_text(&StringArray::from(vec![None::<&str>]), 0).unwrap(), None);
+    }
+}

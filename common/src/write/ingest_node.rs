@@ -1,0 +1,173 @@
+//! The node that writes what a scan read: accepted records to staging, rejected ones to the quarantine.
+//!
+//! It stands on a `JsonScanExec` and works partition by partition: each
+//! partition writes its own files and answers with one report per file and one per object.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use futures::StreamExt;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::read::quarantine;
+use crate::read::scan_rows::{ReadReport, ScanRows};
+use crate::session::lake_store_url;
+use crate::write::file::{FileSettings, FileWriter};
+use crate::write::report::{SlotReport, report_batch, report_schema};
+
+/// Where the files of an ingest go, as key prefixes relative to the lake's root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestFolders {
+    pub staging: String,
+    pub quarantine: String,
+}
+
+/// Writes the rows of its input, a scan; its own rows are [`SlotReport`]s.
+#[derive(Debug, Clone)]
+pub struct IngestExec {
+    input: Arc<dyn ExecutionPlan>,
+    staging_schema: SchemaRef,
+    folders: IngestFolders,
+    run: Uuid,
+    target_file_bytes: u64,
+    properties: Arc<PlanProperties>,
+}
+
+impl IngestExec {
+    /// `staging_schema` is that of the files: the scan's `record` column, with column ids.
+    #[must_use]
+    pub fn new(
+        input: Arc<dyn ExecutionPlan>,
+        staging_schema: SchemaRef,
+        folders: IngestFolders,
+        run: Uuid,
+        target_file_bytes: u64,
+    ) -> Self {
+        let properties = Arc::new(report_properties(&input));
+        Self { input, staging_schema, folders, run, target_file_bytes, properties }
+    }
+}
+
+/// The properties of a node that answers each partition of `input` with reports.
+pub(crate) fn report_properties(input: &Arc<dyn ExecutionPlan>) -> PlanProperties {
+    PlanProperties::new(
+        EquivalenceProperties::new(report_schema()),
+        Partitioning::UnknownPartitioning(input.properties().partitioning.partition_count()),
+        EmissionType::Final,
+        Boundedness::Bounded,
+    )
+}
+
+impl DisplayAs for IngestExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IngestExec: staging={}, quarantine={}", self.folders.staging, self.folders.quarantine)
+    }
+}
+
+impl ExecutionPlan for IngestExec {
+    fn name(&self) -> &'static str {
+        "IngestExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> datafusion::error::Result<TreeNodeRecursion>,
+    ) -> datafusion::error::Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let input = children.swap_remove(0);
+        let Self { staging_schema, folders, run, target_file_bytes, .. } = Arc::unwrap_or_clone(self);
+        Ok(Arc::new(Self::new(input, staging_schema, folders, run, target_file_bytes)))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        // Deprecated, and still required of every node in DataFusion 55.
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> datafusion::error::Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let settings = FileSettings {
+            store: context.runtime_env().object_store(lake_store_url())?,
+            run: self.run,
+            slot: partition,
+            target_file_bytes: self.target_file_bytes,
+            with_statistics: false,
+        };
+        let quarantine_schema = Arc::new(Schema::new(quarantine::fields()));
+        let staging = FileWriter::new(settings.clone(), self.folders.staging.clone(), Arc::clone(&self.staging_schema));
+        let quarantine = FileWriter::new(settings, self.folders.quarantine.clone(), quarantine_schema);
+        let reports = async move { ingest(input, staging, quarantine).await.map_err(Error::into_engine) };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(reports))))
+    }
+}
+
+async fn ingest(
+    mut input: SendableRecordBatchStream,
+    mut staging: FileWriter,
+    mut quarantine: FileWriter,
+) -> Result<RecordBatch> {
+    let mut reports = Vec::new();
+    while let Some(batch) = input.next().await {
+        let batch = batch.map_err(|e| Error::from_engine(e, |e| Error::internal("the scan failed").caused_by(e)))?;
+        match ScanRows::from_batch(&batch)? {
+            Some(ScanRows::Records(rows)) => staging.write(&with_schema(rows, &staging)?).await?,
+            Some(ScanRows::Rejected(rows)) => quarantine.write(&with_schema(rows, &quarantine)?).await?,
+            Some(ScanRows::Reports(rows)) => {
+                for report in rows.iter().flatten() {
+                    reports.push(SlotReport::Read(parse_report(report)?));
+                }
+            }
+            None => {}
+        }
+    }
+    reports.extend(staging.finish().await?.into_iter().map(SlotReport::Staged));
+    reports.extend(quarantine.finish().await?.into_iter().map(SlotReport::Quarantined));
+    report_batch(&reports)
+}
+
+fn parse_report(text: &str) -> Result<ReadReport> {
+    serde_json::from_str(text).map_err(|e| Error::internal("a scan's report cannot be read").caused_by(e))
+}
+
+/// The rows under the file's own schema, which adds column ids to the scan's.
+fn with_schema(rows: arrow::array::StructArray, writer: &FileWriter) -> Result<RecordBatch> {
+    RecordBatch::try_new(Arc::clone(writer.schema()), rows.into_parts().1)
+        .map_err(|e| Error::internal("a scan's rows do not fit the staging schema").caused_by(e))
+}

@@ -1,0 +1,136 @@
+//! Rows to partition values: cuts a batch into one batch per distinct combination of partition values.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::row::{OwnedRow, RowConverter, SortField};
+
+use crate::error::{Error, Result};
+use crate::write::hive;
+
+/// One combination of partition values: an opaque, comparable key.
+pub type PartitionKey = OwnedRow;
+
+/// Cuts batches by the columns at `by`, and leaves those columns out of what it returns.
+#[derive(Debug)]
+pub struct Partitioner {
+    by: Vec<usize>,
+    kept: Vec<usize>,
+    converter: RowConverter,
+}
+
+/// The rows of one partition value within a batch.
+#[derive(Debug)]
+pub struct PartitionRows {
+    /// `None` for a table without partition columns.
+    pub key: Option<PartitionKey>,
+    /// The partition columns' values as text, in their order; `None` for null.
+    pub values: Vec<Option<String>>,
+    /// Without the partition columns.
+    pub rows: RecordBatch,
+}
+
+impl PartitionRows {
+    /// A whole batch of a table without partition columns.
+    #[must_use]
+    pub fn whole(rows: RecordBatch) -> Self {
+        Self { key: None, values: vec![], rows }
+    }
+}
+
+impl Partitioner {
+    /// # Errors
+    /// Columns that cannot be compared.
+    pub fn new(schema: &arrow::datatypes::Schema, by: Vec<usize>) -> Result<Self> {
+        let fields = by.iter().map(|&i| SortField::new(schema.field(i).data_type().clone())).collect();
+        let converter = RowConverter::new(fields)
+            .map_err(|e| Error::internal("cannot compare the partition columns").caused_by(e))?;
+        let kept = (0..schema.fields().len()).filter(|i| !by.contains(i)).collect();
+        Ok(Self { by, kept, converter })
+    }
+
+    /// The batch as one part per partition value, in order of first appearance; rows keep their order.
+    ///
+    /// # Errors
+    /// An engine failure.
+    pub fn cut(&self, batch: &RecordBatch) -> Result<Vec<PartitionRows>> {
+        let engine = |e| Error::internal("cannot cut a batch by partition").caused_by(e);
+        if batch.num_rows() == 0 {
+            return Ok(vec![]);
+        }
+        let columns: Vec<ArrayRef> = self.by.iter().map(|&i| Arc::clone(batch.column(i))).collect();
+        let keys = self.converter.convert_columns(&columns).map_err(engine)?;
+        let rows = batch.project(&self.kept).map_err(engine)?;
+        let first = keys.row(0);
+        // Most batches of most tables lie in one partition.
+        if keys.iter().all(|key| key == first) {
+            return Ok(vec![PartitionRows { key: Some(first.owned()), values: values_at(&columns, 0)?, rows }]);
+        }
+        let mut indices: Vec<Vec<u32>> = Vec::new();
+        let mut group_of = HashMap::new();
+        for (row, key) in (0_u32..).zip(keys.iter()) {
+            let group = *group_of.entry(key).or_insert_with(|| {
+                indices.push(Vec::new());
+                indices.len() - 1
+            });
+            indices[group].push(row);
+        }
+        indices
+            .into_iter()
+            .map(|rows_of_group| {
+                let at = rows_of_group[0] as usize;
+                let key = Some(keys.row(at).owned());
+                let values = values_at(&columns, at)?;
+                let rows = take_record_batch(&rows, &UInt32Array::from(rows_of_group)).map_err(engine)?;
+                Ok(PartitionRows { key, values, rows })
+            })
+            .collect()
+    }
+}
+
+impl Partitioner {
+    /// The rows of `batch`, all columns, whose partition value is among `keys`.
+    ///
+    /// # Errors
+    /// An engine failure.
+    pub fn only(&self, batch: &RecordBatch, keys: &[PartitionKey]) -> Result<RecordBatch> {
+        let engine = |e| Error::internal("cannot cut a batch by partition").caused_by(e);
+        let columns: Vec<ArrayRef> = self.by.iter().map(|&i| Arc::clone(batch.column(i))).collect();
+        let wanted: std::collections::HashSet<_> = keys.iter().map(OwnedRow::row).collect();
+        let rows = self.converter.convert_columns(&columns).map_err(engine)?;
+        let keep: arrow::array::BooleanArray = rows.iter().map(|row| Some(wanted.contains(&row))).collect();
+        arrow::compute::filter_record_batch(batch, &keep).map_err(engine)
+    }
+}
+
+fn values_at(columns: &[ArrayRef], row: usize) -> Result<Vec<Option<String>>> {
+    columns.iter().map(|column| hive::value_text(column, row)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int32Array, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    #[test]
+    fn a_batch_is_cut_by_value_and_loses_the_partition_column() {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("year", DataType::Int32, true),
+            Field::new("title", DataType::Utf8, true),
+        ]));
+        let batch = RecordBatch::try_new(
+            Arc::clone(&schema),
+            vec![
+                Arc::new(Int32Array::from(vec![Some(1), None, Some(1)])),
+                Arc::new(StringArray::from(vec!["a", "b", "c"])),
+            ],
+        )
+        .unwrap();
+        let parts = Partitioner::new(&schema, vec![0]).unwrap().cut(&batch).unwrap();
+        let seen: Vec<_> = parts.iter().map(|p| (p.values.clone(), p.rows.num_rows(), p.rows.num_columns())).collect();
+        assert_eq!(seen, [(vec![Some("1".to_owned())], 2, 1), (vec![None], 1, 1)]);
+    }
+}

@@ -1,0 +1,130 @@
+//! Column statistics as the Delta log wants them: null count, minimum and maximum of each top-level column.
+//!
+//! Bounds come from the Parquet footer, which the writer computed anyway. A bound is left out where it would mislead:
+//! for a column with NaN (readers rank NaN differently) and for nested columns. Long strings are truncated by the
+//! Parquet writer, which rounds the maximum up, so both stay bounds.
+
+use std::cmp::Ordering;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef, TimeUnit};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::scalar::ScalarValue;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::file::metadata::ParquetMetaData;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::write::report::ColumnStatistics;
+
+/// How the Delta protocol writes a timestamp in statistics.
+const TIMESTAMP_FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
+
+/// Collects what the footer does not tell, while a file is written.
+#[derive(Debug)]
+pub struct StatisticsCollector {
+    schema: SchemaRef,
+    has_nan: Vec<bool>,
+}
+
+impl StatisticsCollector {
+    #[must_use]
+    pub fn new(schema: SchemaRef) -> Self {
+        let has_nan = vec![false; schema.fields().len()];
+        Self { schema, has_nan }
+    }
+
+    /// Must see every batch of the file.
+    pub fn see(&mut self, batch: &RecordBatch) {
+        for (has_nan, column) in self.has_nan.iter_mut().zip(batch.columns()) {
+            if let Some(doubles) = column.as_primitive_opt::<Float64Type>() {
+                *has_nan = *has_nan || doubles.iter().flatten().any(f64::is_nan);
+            }
+        }
+    }
+
+    /// The statistics of the finished file.
+    ///
+    /// # Errors
+    /// A footer that does not fit the schema.
+    pub fn finish(&self, metadata: &ParquetMetaData) -> Result<Vec<ColumnStatistics>> {
+        let footer = |e| Error::internal("cannot read the statistics of a file just written").caused_by(e);
+        let parquet_schema = metadata.file_metadata().schema_descr();
+        let mut statistics = Vec::new();
+        for (field, &has_nan) in self.schema.fields().iter().zip(&self.has_nan) {
+            if field.data_type().is_nested() {
+                continue;
+            }
+            let converter = StatisticsConverter::try_new(field.name(), &self.schema, parquet_schema).map_err(footer)?;
+            let groups = metadata.row_groups();
+            let nulls = converter.row_group_null_counts(groups.iter()).map_err(footer)?;
+            let (min, max) = if has_nan {
+                (None, None)
+            } else {
+                let mins = converter.row_group_mins(groups.iter()).map_err(footer)?;
+                let maxes = converter.row_group_maxes(groups.iter()).map_err(footer)?;
+                (bound(&mins, &nulls, groups, Ordering::Less)?, bound(&maxes, &nulls, groups, Ordering::Greater)?)
+            };
+            statistics.push(ColumnStatistics {
+                column: field.name().clone(),
+                null_count: nulls.iter().flatten().sum(),
+                min,
+                max,
+            });
+        }
+        Ok(statistics)
+    }
+}
+
+/// The outermost bound (the `wanted` one of two) over all row groups, or `None` where a row group that holds values states none.
+fn bound(
+    bounds: &ArrayRef,
+    nulls: &arrow::array::UInt64Array,
+    groups: &[parquet::file::metadata::RowGroupMetaData],
+    wanted: Ordering,
+) -> Result<Option<Value>> {
+    let unknown = groups.iter().enumerate().any(|(i, group)| {
+        let values = u64::try_from(group.num_rows()).unwrap_or_default().saturating_sub(nulls.value(i));
+        bounds.is_null(i) && values > 0
+    });
+    if unknown {
+        return Ok(None);
+    }
+    let mut outermost: Option<ScalarValue> = None;
+    for row in (0..bounds.len()).filter(|&row| bounds.is_valid(row)) {
+        let value = ScalarValue::try_from_array(bounds, row)
+            .map_err(|e| Error::internal("cannot read the statistics of a file just written").caused_by(e))?;
+        if outermost.as_ref().is_none_or(|best| value.partial_cmp(best) == Some(wanted)) {
+            outermost = Some(value);
+        }
+    }
+    Ok(outermost.as_ref().and_then(delta_value))
+}
+
+/// A bound in the JSON form of the Delta protocol ("Per-file Statistics").
+fn delta_value(value: &ScalarValue) -> Option<Value> {
+    let array = value.to_array().ok()?;
+    match value.data_type() {
+        DataType::Boolean => None,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let micros = array.as_primitive::<arrow::datatypes::TimestampMicrosecondType>().value(0);
+            let moment = chrono::DateTime::from_timestamp_micros(micros)?;
+            Some(Value::String(moment.format(TIMESTAMP_FORMAT).to_string()))
+        }
+        DataType::Utf8 | DataType::Date32 => Some(Value::String(text(&array)?)),
+        DataType::Decimal128(..) | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+            serde_json::from_str(&text(&array)?).ok()
+        }
+        DataType::Float32 | DataType::Float64 => {
+            let double = arrow::compute::cast(&array, &DataType::Float64).ok()?;
+            let double = double.as_primitive::<Float64Type>().value(0);
+            serde_json::Number::from_f64(double).map(Value::Number)
+        }
+        _ => None,
+    }
+}
+
+fn text(array: &ArrayRef) -> Option<String> {
+    let formatter = ArrayFormatter::try_new(array, &FormatOptions::default()).ok()?;
+    Some(formatter.value(0).to_string())
+}

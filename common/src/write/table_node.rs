@@ -1,0 +1,123 @@
+//! The node that writes a table: every partition of its input writes where it is.
+//!
+//! DataFusion's own sink requires a single input partition, which would send the whole table through one task; this
+//! node takes each partition as it comes and answers with one report per file. Rows go to one open file per partition
+//! value; when more values turn up than files may be open, the rows of the further ones are sorted by value first, so
+//! that any number of values needs one more open file and no value gets more files than its size asks for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::session::lake_store_url;
+use crate::write::file::FileSettings;
+use crate::write::ingest_node::report_properties;
+use crate::write::report::{SlotReport, report_batch, report_schema};
+use crate::write::table_writer::{TableLayout, write_table};
+
+/// Writes the rows of its input into a table; its own rows are [`SlotReport`]s.
+#[derive(Debug, Clone)]
+pub struct TableWriteExec {
+    input: Arc<dyn ExecutionPlan>,
+    layout: Arc<TableLayout>,
+    run: Uuid,
+    properties: Arc<PlanProperties>,
+}
+
+impl TableWriteExec {
+    /// The input's columns must be those of `layout.schema`, in order.
+    #[must_use]
+    pub fn new(input: Arc<dyn ExecutionPlan>, layout: Arc<TableLayout>, run: Uuid) -> Self {
+        let properties = Arc::new(report_properties(&input));
+        Self { input, layout, run, properties }
+    }
+
+    /// The schema of the rows it takes.
+    #[must_use]
+    pub fn table_schema(&self) -> &SchemaRef {
+        &self.layout.schema
+    }
+}
+
+impl DisplayAs for TableWriteExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "TableWriteExec: folder={}, partition_by=[{}]",
+            self.layout.folder,
+            self.layout.partition_by.join(", ")
+        )
+    }
+}
+
+impl ExecutionPlan for TableWriteExec {
+    fn name(&self) -> &'static str {
+        "TableWriteExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> datafusion::error::Result<TreeNodeRecursion>,
+    ) -> datafusion::error::Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::new(children.swap_remove(0), Arc::clone(&self.layout), self.run)))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        // Deprecated, and still required of every node in DataFusion 55.
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> datafusion::error::Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let settings = FileSettings {
+            store: context.runtime_env().object_store(lake_store_url())?,
+            run: self.run,
+            slot: partition,
+            target_file_bytes: self.layout.target_file_bytes,
+            with_statistics: true,
+        };
+        let layout = Arc::clone(&self.layout);
+        let reports = async move {
+            let files = write_table(input, &layout, settings, &context).await.map_err(Error::into_engine)?;
+            let reports: Vec<SlotReport> = files.into_iter().map(SlotReport::Table).collect();
+            report_batch(&reports).map_err(Error::into_engine)
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(reports))))
+    }
+}

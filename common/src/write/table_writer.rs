@@ -1,0 +1,279 @@
+//! Writes one partition of a plan into the folders of a table, with a bounded number of open files.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::SortOptions;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::write::file::{FileSettings, FileWriter};
+use crate::write::hive;
+use crate::write::partition::{PartitionKey, PartitionRows, Partitioner};
+use crate::write::report::WrittenFile;
+
+/// Batches that may wait for the sort of the overflow.
+const OVERFLOW_AHEAD: usize = 2;
+
+/// Where and how a table's files lie.
+#[derive(Debug, Clone)]
+pub struct TableLayout {
+    /// Key prefix relative to the lake's root, without a slash at its end.
+    pub folder: String,
+    /// Of the table, with its partition columns and column ids.
+    pub schema: SchemaRef,
+    pub partition_by: Vec<String>,
+    pub target_file_bytes: u64,
+    pub max_open_files: usize,
+    /// Bytes of files under way that one task may hold before it sends the largest on.
+    pub buffer_bytes: usize,
+}
+
+/// Writes all of `input`; answers with the files in no particular order.
+///
+/// # Errors
+/// The input's failure, or storage that fails.
+pub async fn write_table(
+    mut input: SendableRecordBatchStream,
+    layout: &TableLayout,
+    settings: FileSettings,
+    context: &Arc<TaskContext>,
+) -> Result<Vec<WrittenFile>> {
+    let by = partition_indices(layout)?;
+    let partitioner = Partitioner::new(&layout.schema, by.clone())?;
+    let reservation = MemoryConsumer::new("TableWriter").register(context.memory_pool());
+    let mut folders = OpenFolders::new(layout, &by, settings.clone(), reservation);
+    let mut overflow: Option<Overflow> = None;
+    while let Some(batch) = input.next().await {
+        let batch = with_schema(&batch.map_err(engine)?, &layout.schema)?;
+        if by.is_empty() {
+            folders.write(PartitionRows::whole(batch)).await?;
+            continue;
+        }
+        let mut left_over = Vec::new();
+        for part in partitioner.cut(&batch)? {
+            if folders.has_room_for(&part.key) {
+                folders.write(part).await?;
+            } else {
+                left_over.extend(part.key);
+            }
+        }
+        if !left_over.is_empty() {
+            let overflow = overflow.get_or_insert_with(|| Overflow::start(layout, &by, settings.clone(), context));
+            overflow.send(partitioner.only(&batch, &left_over)?).await;
+        }
+    }
+    let mut files = folders.finish().await?;
+    if let Some(overflow) = overflow {
+        files.extend(overflow.finish().await?);
+    }
+    Ok(files)
+}
+
+fn engine(error: datafusion::error::DataFusionError) -> Error {
+    Error::from_engine(error, |e| Error::internal("a query failed").caused_by(e))
+}
+
+/// The batch under the table's own schema, which adds column ids to the query's.
+fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
+        .map_err(|e| Error::internal("a model's rows do not fit its table").caused_by(e))
+}
+
+fn partition_indices(layout: &TableLayout) -> Result<Vec<usize>> {
+    let index = |name: &String| {
+        layout.schema.index_of(name).map_err(|_| Error::internal(format!("table has no partition column `{name}`")))
+    };
+    layout.partition_by.iter().map(index).collect()
+}
+
+/// One open file per partition value.
+struct OpenFolders<'a> {
+    layout: &'a TableLayout,
+    file_schema: SchemaRef,
+    settings: FileSettings,
+    reservation: MemoryReservation,
+    /// Rarely more than a few dozen.
+    open: HashMap<Option<PartitionKey>, Folder>,
+}
+
+struct Folder {
+    values: Vec<Option<String>>,
+    writer: FileWriter,
+}
+
+impl<'a> OpenFolders<'a> {
+    fn new(layout: &'a TableLayout, by: &[usize], settings: FileSettings, reservation: MemoryReservation) -> Self {
+        let kept: Vec<_> = layout
+            .schema
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| !by.contains(i))
+            .map(|(_, f)| f.clone())
+            .collect();
+        Self { layout, file_schema: Arc::new(Schema::new(kept)), settings, reservation, open: HashMap::new() }
+    }
+
+    fn has_room_for(&self, key: &Option<PartitionKey>) -> bool {
+        self.open.len() < self.layout.max_open_files || self.open.contains_key(key)
+    }
+
+    async fn write(&mut self, part: PartitionRows) -> Result<()> {
+        let folder = self.open.entry(part.key).or_insert_with(|| Folder {
+            writer: FileWriter::new(
+                self.settings.clone(),
+                folder_key(self.layout, &part.values),
+                Arc::clone(&self.file_schema),
+            ),
+            values: part.values,
+        });
+        let rows = RecordBatch::try_new(Arc::clone(&self.file_schema), part.rows.columns().to_vec())
+            .map_err(|e| Error::internal("a model's rows do not fit its files").caused_by(e))?;
+        folder.writer.write(&rows).await?;
+        self.stay_within_memory().await
+    }
+
+    /// Sends row groups on, the largest first, while the files under way hold more than they may.
+    async fn stay_within_memory(&mut self) -> Result<()> {
+        let mut held: usize = self.open.values().map(|folder| folder.writer.memory_bytes()).sum();
+        while held > self.layout.buffer_bytes {
+            let Some(largest) = self.open.values_mut().max_by_key(|folder| folder.writer.memory_bytes()) else { break };
+            let before = largest.writer.memory_bytes();
+            largest.writer.flush().await?;
+            let freed = before.saturating_sub(largest.writer.memory_bytes());
+            if freed == 0 {
+                break;
+            }
+            held = held.saturating_sub(freed);
+        }
+        // Not `try_resize`: the pool must know what is held, and operators that can spill make room for it.
+        self.reservation.resize(held);
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Vec<WrittenFile>> {
+        let mut files = Vec::new();
+        for (_, folder) in self.open.drain() {
+            let values = self.layout.partition_by.iter().cloned().zip(folder.values);
+            let values: std::collections::BTreeMap<_, _> = values.collect();
+            for file in folder.writer.finish().await? {
+                files.push(WrittenFile { partition_values: values.clone(), ..file });
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// `songplays/year=2018/month=11`.
+fn folder_key(layout: &TableLayout, values: &[Option<String>]) -> String {
+    let mut key = layout.folder.clone();
+    for (column, value) in layout.partition_by.iter().zip(values) {
+        key.push('/');
+        key.push_str(&hive::folder(column, value.as_deref()));
+    }
+    key
+}
+
+/// Rows of partition values for which no file may be opened any more: sorted by value on their own task (spilling as
+/// any sort does), then written one folder after another.
+struct Overflow {
+    rows: mpsc::Sender<RecordBatch>,
+    writing: tokio::task::JoinHandle<Result<Vec<WrittenFile>>>,
+}
+
+impl Overflow {
+    fn start(layout: &TableLayout, by: &[usize], settings: FileSettings, context: &Arc<TaskContext>) -> Self {
+        let (rows, received) = mpsc::channel(OVERFLOW_AHEAD);
+        let (layout, by, context) = (layout.clone(), by.to_vec(), Arc::clone(context));
+        let writing = tokio::spawn(async move { write_sorted(received, &layout, &by, settings, &context).await });
+        Self { rows, writing }
+    }
+
+    async fn send(&self, rows: RecordBatch) {
+        // A closed channel means that the task failed; `finish` says why.
+        let _ = self.rows.send(rows).await;
+    }
+
+    async fn finish(self) -> Result<Vec<WrittenFile>> {
+        drop(self.rows);
+        self.writing.await.map_err(|e| Error::internal("the task that sorts a table's rows died").caused_by(e))?
+    }
+}
+
+async fn write_sorted(
+    rows: mpsc::Receiver<RecordBatch>,
+    layout: &TableLayout,
+    by: &[usize],
+    settings: FileSettings,
+    context: &Arc<TaskContext>,
+) -> Result<Vec<WrittenFile>> {
+    let received = Received { schema: Arc::clone(&layout.schema), rows: std::sync::Mutex::new(Some(rows)) };
+    let input =
+        StreamingTableExec::try_new(Arc::clone(&layout.schema), vec![Arc::new(received)], None, None, false, None)
+            .map_err(engine)?;
+    let columns = by.iter().map(|&i| {
+        PhysicalSortExpr::new(Arc::new(Column::new(layout.schema.field(i).name(), i)), SortOptions::default())
+    });
+    let ordering =
+        LexOrdering::new(columns).ok_or_else(|| Error::internal("a table without partition columns overflowed"))?;
+    let mut sorted = SortExec::new(ordering, Arc::new(input)).execute(0, Arc::clone(context)).map_err(engine)?;
+    let partitioner = Partitioner::new(&layout.schema, by.to_vec())?;
+    let mut files = Vec::new();
+    let mut current: Option<(PartitionKey, OpenFolders<'_>)> = None;
+    while let Some(batch) = sorted.next().await {
+        for part in partitioner.cut(&batch.map_err(engine)?)? {
+            let key = part.key.clone();
+            if let Some((_, done)) = current.take_if(|(open, _)| Some(&*open) != key.as_ref()) {
+                files.extend(done.finish().await?);
+            }
+            let (_, folders) = match &mut current {
+                Some(current) => current,
+                none => {
+                    let Some(key) = key else { continue };
+                    let reservation = MemoryConsumer::new("TableWriter").register(context.memory_pool());
+                    none.insert((key, OpenFolders::new(layout, by, settings.clone(), reservation)))
+                }
+            };
+            folders.write(part).await?;
+        }
+    }
+    if let Some((_, done)) = current {
+        files.extend(done.finish().await?);
+    }
+    Ok(files)
+}
+
+/// Batches from a channel as the input of a plan; it can be executed once.
+#[derive(Debug)]
+struct Received {
+    schema: SchemaRef,
+    rows: std::sync::Mutex<Option<mpsc::Receiver<RecordBatch>>>,
+}
+
+impl PartitionStream for Received {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self.rows.lock().ok().and_then(|mut rows| rows.take());
+        let stream = futures::stream::unfold(rows, |rows| async move {
+            let mut rows = rows?;
+            let batch = rows.recv().await?;
+            Some((Ok(batch), Some(rows)))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
+    }
+}
