@@ -1,0 +1,89 @@
+//! Who recorded a song: a name, an id and perhaps a place, and the ways in which song files disagree about them.
+
+use crate::random::{Random, Subject};
+use crate::song::words;
+
+/// Where artists say they come from: a text and a latitude and longitude in hundred-thousandths of a degree.
+const TOWNS: &[(&str, i64, i64)] = &[
+    ("California - LA", 3_405_349, -11_824_532),
+    ("Nashville, TN.", 3_616_778, -8_677_836),
+    ("London, England", 5_150_632, -12_714),
+    ("Göteborg, Sweden", 5_770_133, 1_196_689),
+    ("Hamilton, Ohio", 3_939_954, -8_456_133),
+    ("São Paulo", -2_356_287, -4_665_466),
+    ("New York, NY [Bronx]", 4_085_251, -7_386_647),
+    ("Noci (BA)", 4_079_407, 1_712_563),
+    ("Fort Worth/Dallas, TX", 3_274_863, -9_732_925),
+    ("Zagreb Croatia", 4_580_726, 1_596_757),
+];
+
+/// How the names of artists are made: `{}` stands for a few words.
+const BANDS: &[&str] = &["{}", "The {}", "{} & Friends", "{} / Brothers", "DJ {}", "Los {}", "Die {}", "{} Orchestra"];
+
+/// An artist as one song file describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Artist {
+    pub(crate) artist_id: String,
+    pub(crate) name: String,
+    /// Empty where unknown.
+    pub(crate) location: String,
+    /// Latitude and longitude in degrees.
+    pub(crate) coordinates: Option<(f64, f64)>,
+}
+
+impl Artist {
+    /// The artist of that number, as its first song describes it; number 0 is Elena.
+    pub(crate) fn at(seed: u64, number: u64) -> Self {
+        let mut random = Random::keyed(seed, Subject::Artist, number);
+        // Multiplying by an odd number keeps the numbers below 2²⁸ apart.
+        let artist_id = format!("AR{}1187{:07X}", random.letters(5), number.wrapping_mul(0x9E3_779B) & 0xFFF_FFFF);
+        if number == 0 {
+            let location = "Dubai UAE".to_owned();
+            return Self { artist_id, name: "Elena".to_owned(), location, coordinates: Some((49.80388, 15.47491)) };
+        }
+        let name = random.pick(BANDS).replace("{}", &words(&mut random));
+        let (town, latitude, longitude) = random.pick(TOWNS);
+        // Among real songs 44 in 100 have coordinates, and a few more only a text.
+        let (location, coordinates) = match random.below(100) {
+            0..44 => (town, Some((degrees(latitude), degrees(longitude)))),
+            44..66 => (town, None),
+            _ => ("", None),
+        };
+        Self { artist_id, name, location: location.to_owned(), coordinates }
+    }
+
+    /// The same artist as a song file describes it that disagrees with the first one.
+    pub(crate) fn told_differently(mut self, random: &mut Random) -> Self {
+        match random.below(3) {
+            0 if !self.location.is_empty() => {
+                self.location.clear();
+                self.coordinates = None;
+            }
+            1 => {
+                let others: Vec<_> = TOWNS.iter().filter(|town| town.0 != self.location).copied().collect();
+                self.location = random.pick(&others).0.to_owned();
+            }
+            _ => self.name = format!("{} feat. {}", self.name, words(random)),
+        }
+        self
+    }
+}
+
+fn degrees(hundred_thousandths: i64) -> f64 {
+    hundred_thousandths as f64 / 100_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artist_told_differently_differs_in_one_respect_at_least_and_keeps_its_id() {
+        for number in 0..1000 {
+            let artist = Artist::at(1, number);
+            let other = artist.clone().told_differently(&mut Random::keyed(1, Subject::Song, number));
+            assert_ne!(artist, other);
+            assert_eq!(artist.artist_id, other.artist_id);
+        }
+    }
+}

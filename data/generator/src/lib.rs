@@ -1,0 +1,140 @@
+//! Song files and listening logs for Lakewright, in the shape that a music-streaming service leaves behind.
+//!
+//! ```text
+//! seed ─► random ─┬─► artist ─► song ──────────────► song_data/A/B/C/TR….json
+//!                 │               │ plays
+//!                 └─► user ──► session ─► event ─► flaw ─► log_data/YYYY/MM/YYYY-MM-DD-events.json
+//! ```
+//!
+//! Songs, artists and users are functions of the seed and their number, so none of them is kept in memory; the log
+//! is written in the order of time and holds only the sessions that are going on. Two promises: the same options
+//! give the same bytes on every machine, and the last event of the log is always Lily, who has just upgraded,
+//! playing `Setanta matins` by Elena. The example questions of the README rest on the second.
+
+/// The one source of chance.
+mod random;
+/// How the two kinds of files spell JSON.
+mod json;
+/// Who recorded a song, and the ways in which song files disagree about it.
+mod artist;
+/// One song file.
+mod song;
+/// A listener, and when the listener's level changes.
+mod user;
+/// One line of the log.
+mod event;
+/// Which day gets how many lines, and when each is due.
+mod calendar;
+/// Who is listening, and what the next line of the log is.
+mod session;
+/// Lines that no reader should accept.
+mod flaw;
+/// Files and folders.
+mod output;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What to generate; every share lies between 0.0 and 1.0.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Song files
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1 << 28))]
+    pub songs: u64,
+    /// Lines in all log files together
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    pub events: u64,
+    /// Listeners; the first of them, with the id 2, is called Lily
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    pub users: u64,
+    /// Log files, one a day
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub files: u64,
+    /// The same seed gives the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Song files that repeat an earlier song, half of them under another song_id
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
+    pub duplicate_songs: f64,
+    /// Artists whose later songs spell the name or give the place differently
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = share)]
+    pub conflicting_artists: f64,
+    /// Users who upgrade or downgrade at least once
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = share)]
+    pub level_changes: f64,
+    /// Plays of a song that has no song file, or has one with another duration
+    #[arg(long, value_name = "SHARE", default_value_t = 0.8, value_parser = share)]
+    pub unmatched_plays: f64,
+    /// Lines that are cut, not UTF-8, not JSON or carry a time of the wrong type
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub malformed_lines: f64,
+    /// Lines that repeat an earlier one byte for byte, half of them from the file before
+    #[arg(long, value_name = "SHARE", default_value_t = 0.005, value_parser = share)]
+    pub duplicate_events: f64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("a share is a number from 0.0 to 1.0".to_owned()),
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Song files; one object each.
+    pub songs: u64,
+    /// Lines in all log files, whatever they hold.
+    pub events: u64,
+    /// Log files.
+    pub files: u64,
+    /// Lines that repeat an earlier one.
+    pub duplicate_events: u64,
+    /// Lines that no reader should accept.
+    pub malformed_lines: u64,
+    /// Distinct plays in well-formed lines.
+    pub plays: u64,
+    /// Bytes of all files together.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} songs and {} events in {} log files ({} plays, {} duplicate events, {} malformed lines; {} bytes)",
+            self.songs, self.events, self.files, self.plays, self.duplicate_events, self.malformed_lines, self.bytes
+        )
+    }
+}
+
+/// Why nothing, or not everything, was written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("folder `{}` is not empty", folder.display())]
+    NotEmpty { folder: PathBuf },
+    #[error("cannot {operation} `{}`: {source}", path.display())]
+    Storage { operation: &'static str, path: PathBuf, source: std::io::Error },
+}
+
+impl Error {
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotEmpty { .. } => Some("name a new folder, so that old and new data do not mix"),
+            Self::Storage { .. } => None,
+        }
+    }
+}
+
+/// Writes the data that `options` describe into `folder`, which must be empty or not exist yet.
+pub fn generate(options: &Options, folder: &Path) -> Result<Written, Error> {
+    output::claim(folder)?;
+    let mut written = Written::default();
+    output::write_songs(options, folder, &mut written)?;
+    output::write_log(options, folder, &mut written)?;
+    Ok(written)
+}

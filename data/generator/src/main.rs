@@ -1,0 +1,44 @@
+//! The command line of the generator: reads the arguments, writes the data, says what was written.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lakewright_datagen::{Error, Options, generate};
+
+/// Writes song files and listening logs in the shape of a music-streaming service, the same bytes for the same arguments.
+///
+/// Under DIR it makes song_data/A/B/C/TR….json (one object a file) and log_data/YYYY/MM/YYYY-MM-DD-events.json
+/// (one object a line, a file a day from 2018-11-01). Memory does not grow with songs or events.
+#[derive(Parser)]
+#[command(name = "lakewright-datagen", version)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// Where to write; must be empty or not exist yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match generate(&arguments.options, &arguments.out) {
+        Ok(written) => {
+            // The data are in place; a closed pipe at the last line is no failure.
+            let _ = writeln!(std::io::stdout(), "wrote {written} to `{}`", arguments.out.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let mut stderr = std::io::stderr();
+            let _ = writeln!(stderr, "error: {error}");
+            if let Some(hint) = error.hint() {
+                let _ = writeln!(stderr, "hint: {hint}");
+            }
+            ExitCode::from(match error {
+                Error::NotEmpty { .. } => 2,
+                Error::Storage { .. } => 3,
+            })
+        }
+    }
+}

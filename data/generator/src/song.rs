@@ -1,0 +1,125 @@
+//! One song file: what it holds and what it is called.
+
+use serde::Serialize;
+
+use crate::Options;
+use crate::artist::Artist;
+use crate::random::{Random, Subject};
+
+/// Songs in one folder; the folders are three letters deep and used in order.
+const SONGS_PER_FOLDER: u64 = 50;
+
+/// What titles and names are made of; umlauts and quotes on purpose, since readers must get them right.
+const WORDS: &[&str] = &[
+    "Amber", "Avenue", "Über", "Blue", "Café", "Carousel", "Daylight", "Distant", "Dream", "Echo", "Ember", "Evening",
+    "Fire", "Forever", "Garden", "Ghost", "Gold", "Harbour", "Heart", "Hollow", "Home", "I'm", "Indigo", "Island",
+    "Jardín", "Letters", "Lantern", "Light", "Lonely", "Meadow", "Midnight", "Moon", "Never", "Niño", "North", "Ocean",
+    "Paper", "Piano", "Rain", "Rêve", "River", "Road", "Shadow", "Silver", "Sky", "Stone", "Summer", "Sur", "Thunder",
+    "Tomorrow", "Velvet", "Waltz", "Wild", "Winter",
+];
+
+/// What may follow a title.
+const EDITIONS: &[&str] = &["(Live)", "(Album Version)", "[Remix]", "\"Demo\"", "A/B", "No. 9"];
+
+/// The record of one song file, its fields in the order of the file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Song {
+    num_songs: u32,
+    pub(crate) artist_id: String,
+    artist_latitude: Option<f64>,
+    artist_longitude: Option<f64>,
+    artist_location: String,
+    pub(crate) artist_name: String,
+    pub(crate) song_id: String,
+    pub(crate) title: String,
+    /// Seconds.
+    pub(crate) duration: f64,
+    /// 0 where unknown.
+    year: u32,
+}
+
+impl Song {
+    /// The record of the song file of that number. Numbers from `options.songs` on are songs that have no file.
+    pub(crate) fn at(options: &Options, number: u64) -> Self {
+        let mut random = Random::keyed(options.seed, Subject::Song, number);
+        let repeats = number > 0 && number < options.songs && random.chance(options.duplicate_songs);
+        if !repeats {
+            return Self::original(options, number, random);
+        }
+        let original = Self::at(options, random.below(number));
+        if random.chance(0.5) { original } else { Self { song_id: song_id(number, &mut random), ..original } }
+    }
+
+    fn original(options: &Options, number: u64, mut random: Random) -> Self {
+        let artist = artist_of(options, number, &mut random);
+        let (latitude, longitude) = artist.coordinates.unzip();
+        let (title, duration, year) = if number == 0 {
+            ("Setanta matins".to_owned(), 269.58322, 0)
+        } else {
+            let year = if random.chance(0.6) { 0 } else { 1955 + random.below(56) as u32 };
+            (title(&mut random), duration(&mut random), year)
+        };
+        Self {
+            num_songs: 1,
+            artist_id: artist.artist_id,
+            artist_latitude: latitude,
+            artist_longitude: longitude,
+            artist_location: artist.location,
+            artist_name: artist.name,
+            song_id: song_id(number, &mut random),
+            title,
+            duration,
+            year,
+        }
+    }
+}
+
+/// The path of the song file of that number below `song_data/`, such as `A/A/B/TRAABXQ128F0C3A51D.json`.
+pub(crate) fn path(seed: u64, number: u64) -> String {
+    let folder = number / SONGS_PER_FOLDER;
+    let letter = |place: u64| char::from(b'A' + (folder / 26_u64.pow(place as u32) % 26) as u8);
+    let (a, b, c) = (letter(2), letter(1), letter(0));
+    let rest = Random::keyed(seed, Subject::Song, number).letters(2);
+    format!("{a}/{b}/{c}/TR{a}{b}{c}{rest}128F{:07X}.json", number.wrapping_mul(0x5BD_1E95) & 0xFFF_FFFF)
+}
+
+/// A title: a few words and, one time in five, an edition.
+fn title(random: &mut Random) -> String {
+    let words = words(random);
+    if random.chance(0.2) { format!("{words} {}", random.pick(EDITIONS)) } else { words }
+}
+
+/// One to three words.
+pub(crate) fn words(random: &mut Random) -> String {
+    let words: Vec<_> = (0..=random.below(3)).map(|_| random.pick(WORDS)).collect();
+    words.join(" ")
+}
+
+/// Seconds, to five places: 20 to 460, most of them near 240.
+fn duration(random: &mut Random) -> f64 {
+    (2_000_000 + random.below(22_000_000) + random.below(22_000_000)) as f64 / 100_000.0
+}
+
+fn song_id(number: u64, random: &mut Random) -> String {
+    // Multiplying by an odd number keeps the numbers below 2³² apart.
+    format!("SO{}12A{:08X}", random.letters(5), number.wrapping_mul(0x9E37_79B1) & 0xFFFF_FFFF)
+}
+
+/// Elena recorded song 0 and no other; of the rest, two in three are their artist's first.
+fn artist_of(options: &Options, number: u64, random: &mut Random) -> Artist {
+    let is_first = number % 3 != 2;
+    if is_first || number < 3 {
+        return Artist::at(options.seed, number);
+    }
+    let group = 1 + random.below(number / 3);
+    let artist_number = if random.chance(0.5) { group * 3 } else { group * 3 - 2 };
+    let artist = Artist::at(options.seed, artist_number);
+    let conflicting = is_conflicting(options, artist_number);
+    if conflicting { artist.told_differently(random) } else { artist }
+}
+
+/// Whether the later songs of an artist describe it differently from its first.
+pub(crate) fn is_conflicting(options: &Options, artist_number: u64) -> bool {
+    // A sequence of its own: it must not depend on how many numbers the artist's description takes.
+    Random::keyed(options.seed ^ u64::MAX, Subject::Artist, artist_number).chance(options.conflicting_artists)
+}
