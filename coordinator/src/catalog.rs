@@ -1,0 +1,48 @@
+//! Names that queries see: tables by their bare name, staging tables as `staging.<source>`, the lake's own books as
+//! `system.<table>`.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::prelude::SessionContext;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::write::report::WrittenFile;
+
+use crate::engine::parquet_table::ParquetTable;
+use crate::lake::manifest::{DataFile, TableState};
+
+/// Where bare names are looked up.
+const TABLES_SCHEMA: &str = "public";
+
+/// Makes `provider` visible as `schema.name`, instead of what had that name before.
+pub(crate) fn register(
+    session: &SessionContext,
+    schema: &str,
+    name: &str,
+    provider: Arc<dyn TableProvider>,
+) -> Result<()> {
+    let engine = |e| Error::internal(format!("cannot register `{schema}.{name}`")).caused_by(e);
+    let catalog = session.catalog("datafusion").ok_or_else(|| Error::internal("the session has no catalog"))?;
+    let tables: Arc<dyn SchemaProvider> = match catalog.schema(schema) {
+        Some(tables) => tables,
+        None => {
+            let tables: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+            catalog.register_schema(schema, Arc::clone(&tables)).map_err(engine)?;
+            tables
+        }
+    };
+    tables.deregister_table(name).map_err(engine)?;
+    tables.register_table(name.to_owned(), provider).map_err(engine)?;
+    Ok(())
+}
+
+/// Makes a table of a manifest visible by its bare name.
+pub(crate) fn register_table(session: &SessionContext, table: &TableState) -> Result<()> {
+    let provider = ParquetTable::new(table.columns.arrow_schema()?, &table.partition_by, written(&table.files));
+    register(session, TABLES_SCHEMA, &table.name, Arc::new(provider))
+}
+
+/// The files as they were reported.
+pub(crate) fn written(files: &[DataFile]) -> Vec<WrittenFile> {
+    files.iter().map(|file| file.written.clone()).collect()
+}

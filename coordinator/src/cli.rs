@@ -1,0 +1,138 @@
+//! The command line: what the user may type, parsed and nothing more.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lakewright_common::telemetry::LogFormat;
+
+use crate::output::Format;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done, or nothing to do
+    1  data: a key, a check or the quarantine share does not hold
+    2  usage or configuration
+    3  storage
+    4  another run committed first
+    5  workers
+  130  interrupted (SIGINT)
+  143  terminated (SIGTERM)
+
+Every setting of lake.toml can be overridden by the environment, such as LAKEWRIGHT__LIMITS__MEMORY=512MB.";
+
+/// JSON on object storage in, tables that anyone can query out.
+#[derive(Debug, Parser)]
+#[command(name = "coordinator", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "lake.toml", global = true)]
+    pub(crate) config: PathBuf,
+
+    /// Say nothing but errors on standard error
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "text", global = true)]
+    pub(crate) log_format: LogFormatArgument,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Take in what is new and commit all tables together (the default)
+    Run,
+    /// Validate, and list what a run would take in; the dry run, writes nothing
+    Check {
+        /// Decode this many records of each source and show what would not fit
+        #[arg(long, value_name = "N")]
+        sample: Option<u64>,
+    },
+    /// Run a read-only SQL query over the tables of one version of the lake
+    Query {
+        /// The query; tables by name, the lake's books as system.ledger, system.quarantine, system.history
+        sql: String,
+        /// The version of the lake; the newest unless given
+        #[arg(long, value_name = "N")]
+        version: Option<u64>,
+        #[command(flatten)]
+        format: FormatArguments,
+    },
+    /// List the tables with their rows, files, bytes and Delta versions
+    Tables {
+        /// Also compute an order-independent checksum of each table's rows
+        #[arg(long)]
+        checksum: bool,
+        /// The version of the lake; the newest unless given
+        #[arg(long, value_name = "N")]
+        version: Option<u64>,
+        #[command(flatten)]
+        format: FormatArguments,
+    },
+    /// List the commits with their counts
+    History {
+        #[command(flatten)]
+        format: FormatArguments,
+    },
+    /// Count rejected records by source and reason, or list them
+    Quarantine {
+        /// Only this source
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+        /// Only this reason
+        #[arg(long, value_name = "REASON")]
+        reason: Option<String>,
+        /// List up to N records instead of counting them
+        #[arg(long, value_name = "N")]
+        records: Option<u64>,
+        #[command(flatten)]
+        format: FormatArguments,
+    },
+}
+
+/// How rows are printed; a box unless one is chosen.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(multiple = false)]
+pub(crate) struct FormatArguments {
+    /// Comma-separated values with a header
+    #[arg(long)]
+    csv: bool,
+    /// One JSON array
+    #[arg(long)]
+    json: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    jsonlines: bool,
+    /// A Markdown table
+    #[arg(long)]
+    markdown: bool,
+}
+
+impl FormatArguments {
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self { csv: true, .. } => Format::Csv,
+            Self { json: true, .. } => Format::Json,
+            Self { jsonlines: true, .. } => Format::JsonLines,
+            Self { markdown: true, .. } => Format::Markdown,
+            _ => Format::Table,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormatArgument {
+    Text,
+    Json,
+}
+
+impl From<LogFormatArgument> for LogFormat {
+    fn from(argument: LogFormatArgument) -> Self {
+        match argument {
+            LogFormatArgument::Text => Self::Text,
+            LogFormatArgument::Json => Self::Json,
+        }
+    }
+}

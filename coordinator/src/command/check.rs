@@ -1,0 +1,154 @@
+//! `check`: the dry run. Validates everything, lists what a run would take in, and writes nothing.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use datafusion::physical_plan::ExecutionPlan;
+use futures::StreamExt;
+use lakewright_common::config::resolved::{Config, Limits};
+use lakewright_common::error::{Error, Result};
+use lakewright_common::read::scan_node::JsonScanExec;
+use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
+use lakewright_common::read::split::plan_splits;
+use lakewright_common::session;
+
+use super::print;
+use crate::lake::store;
+use crate::model;
+use crate::open::Opened;
+use crate::run::discover::{NewObjects, new_objects};
+use crate::run::report::bytes;
+
+/// Would-be rejected records shown per source.
+const SHOWN_RECORDS: usize = 10;
+
+/// Prints what a run would do.
+///
+/// # Errors
+/// Whatever a run would fail with before it writes.
+pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
+    let opened = Opened::open_or_empty(config)?;
+    let session = session::build(&config.limits, &opened.lake, &opened.sources, Arc::default())?;
+    let models = model::plan_models(&session, config)?;
+    let base = store::latest(&opened.lake).await?;
+    let discovered = new_objects(config, &opened, base.as_ref(), &models).await?;
+
+    let mut text = String::new();
+    let _ = writeln!(text, "{} is valid", config.file.display());
+    let _ = writeln!(
+        text,
+        "lake {}: {}",
+        config.lake,
+        match &base {
+            Some(base) => format!("version {}", base.number),
+            None => "no version yet".to_owned(),
+        }
+    );
+    let _ = writeln!(text, "\n{:<12} {:>9} {:>9} {:>12} {:>7}", "source", "objects", "new", "new bytes", "splits");
+    for new in &discovered.sources {
+        let splits = plan_splits(new.objects.clone(), &new.source.format, config.limits.split_bytes);
+        let size = new.objects.iter().map(|object| object.bytes).sum();
+        let count: usize = splits.iter().map(Vec::len).sum();
+        let _ = writeln!(
+            text,
+            "{:<12} {:>9} {:>9} {:>12} {count:>7}  in {} scan {}",
+            new.source.name,
+            new.listed,
+            new.objects.len(),
+            bytes(size),
+            splits.len(),
+            if splits.len() == 1 { "task" } else { "tasks" }
+        );
+    }
+    let _ = writeln!(text, "\nmodels in building order");
+    for model in &models {
+        let sources = model.sources.iter().map(|source| format!("{}.{source}", model::STAGING_SCHEMA));
+        let reads: Vec<String> = sources.chain(model.tables.iter().cloned()).collect();
+        let _ = writeln!(text, "  {:<12} reads {}", model.table.name, reads.join(", "));
+    }
+    if !discovered.has_work() {
+        let _ = writeln!(text, "\na run has nothing to do");
+    }
+    if let Some(records) = sample {
+        for new in &discovered.sources {
+            let sampled = sample_source(&session, new, &config.limits, records).await?;
+            let _ = write!(text, "\n{sampled}");
+        }
+    }
+    print(text.as_bytes())
+}
+
+/// Decodes about `records` records of a source and says what would not fit.
+async fn sample_source(
+    session: &datafusion::prelude::SessionContext,
+    new: &NewObjects<'_>,
+    limits: &Limits,
+    records: u64,
+) -> Result<String> {
+    let source = new.source;
+    let splits = plan_splits(new.objects.clone(), &source.format, limits.split_bytes);
+    let mut limits = limits.clone();
+    // Only what is asked for is fetched ahead.
+    limits.concurrent_reads = limits.concurrent_reads.min(8);
+    let scan = JsonScanExec::new(Arc::new(source.clone()), splits, Arc::new(limits)).sampling(records);
+    let (mut read, mut rejected) = (0_u64, 0_u64);
+    let mut unknown = std::collections::BTreeMap::new();
+    let mut shown = String::new();
+    for partition in 0..scan.partitions().len() {
+        if read + rejected >= records {
+            break;
+        }
+        let mut rows = scan.execute(partition, session.task_ctx()).map_err(sampling_error)?;
+        while let Some(batch) = rows.next().await {
+            match ScanRows::from_batch(&batch.map_err(sampling_error)?)? {
+                Some(ScanRows::Records(batch)) => read += batch.len() as u64,
+                Some(ScanRows::Rejected(batch)) => {
+                    for row in 0..batch.len() {
+                        if rejected < SHOWN_RECORDS as u64 {
+                            let text = |name: &str| -> String {
+                                let column = batch
+                                    .column_by_name(name)
+                                    .and_then(|column| column.as_string_opt::<i32>().cloned());
+                                column.map(|column| column.value(row).to_owned()).unwrap_or_default()
+                            };
+                            let offset = batch
+                                .column_by_name("byte_offset")
+                                .map_or(0, |column| column.as_primitive::<Int64Type>().value(row));
+                            let _ = writeln!(
+                                shown,
+                                "    {} at byte {offset}: {}: {}",
+                                text("object"),
+                                text("reason"),
+                                text("detail")
+                            );
+                        }
+                        rejected += 1;
+                    }
+                }
+                Some(ScanRows::Reports(reports)) => {
+                    for report in reports.iter().flatten() {
+                        if let Ok(ReadReport::UnknownFields(fields)) = serde_json::from_str(report) {
+                            for (name, count) in fields {
+                                *unknown.entry(name).or_insert(0) += count;
+                            }
+                        }
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+    let mut text =
+        format!("sample of {}: {} records read, {rejected} would be quarantined\n", source.name, read + rejected);
+    text.push_str(&shown);
+    for (name, count) in unknown {
+        let _ = writeln!(text, "    field `{name}` is not declared ({count} records)");
+    }
+    Ok(text)
+}
+
+fn sampling_error(error: datafusion::error::DataFusionError) -> Error {
+    Error::from_engine(error, crate::engine::stage_error)
+}

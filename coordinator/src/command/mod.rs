@@ -1,0 +1,70 @@
+//! What each command does, a file per command; `run` is the pipeline itself.
+
+use std::io::Write;
+
+use lakewright_common::config::{self, resolved::Config};
+use lakewright_common::error::{Error, Result};
+
+use crate::allocator;
+use crate::cli::{Cli, Command};
+use crate::progress::Progress;
+
+/// Validates and lists what a run would take in.
+mod check;
+/// A read-only query over one version.
+mod query;
+/// What the tables hold.
+mod tables;
+/// Which commits there were.
+mod history;
+/// What was rejected.
+mod quarantine;
+/// The lake's own books as tables.
+mod system;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// As the command says.
+pub(crate) async fn execute(cli: Cli) -> Result<()> {
+    let config = config::load(&cli.config, std::env::vars())?;
+    allocator::stay_within(config.limits.memory_bytes);
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Run => run(&config, cli.quiet).await,
+        Command::Check { sample } => check::check(&config, sample).await,
+        Command::Query { sql, version, format } => query::query(&config, &sql, version, format.format()).await,
+        Command::Tables { checksum, version, format } => {
+            tables::tables(&config, checksum, version, format.format()).await
+        }
+        Command::History { format } => history::history(&config, format.format()).await,
+        Command::Quarantine { source, reason, records, format } => {
+            quarantine::quarantine(&config, source, reason, records, format.format()).await
+        }
+    }
+}
+
+async fn run(config: &Config, quiet: bool) -> Result<()> {
+    if config.cluster.is_some() {
+        return Err(Error::configuration("`[cluster]` is set, and this version runs on one machine only")
+            .hint("remove `[cluster]` from `lake.toml`, and every `LAKEWRIGHT__CLUSTER__…` from the environment"));
+    }
+    let progress = Progress::start(quiet);
+    let summary = crate::run::run(config, &progress).await;
+    progress.stop();
+    let text = match summary? {
+        Some(summary) => summary.text(),
+        None => "nothing new: every object was taken in before, and no model changed".to_owned(),
+    };
+    if !quiet {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+    Ok(())
+}
+
+/// Writes to standard output; a reader that went away (`| head`) is no failure.
+fn print(bytes: &[u8]) -> Result<()> {
+    match std::io::stdout().write_all(bytes) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::storage("write", "standard output", e)),
+        _ => Ok(()),
+    }
+}

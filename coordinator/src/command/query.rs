@@ -1,0 +1,103 @@
+//! `query`: read-only SQL over the tables of one manifest, and nothing else.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use lakewright_common::config::resolved::Config;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::session;
+use lakewright_common::storage::Storage;
+
+use super::{print, system};
+use crate::catalog;
+use crate::lake::manifest::Manifest;
+use crate::lake::{delta, store};
+use crate::model::read_only;
+use crate::open::lake_or_empty;
+use crate::output::{self, Format};
+
+/// Runs `sql` and prints its rows.
+///
+/// # Errors
+/// Configuration for a query that does not parse, names what is not there, or would do more than read.
+pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, format: Format) -> Result<()> {
+    let view = View::open(config, version).await?;
+    let rows = view.rows(sql).await?;
+    let mut text = Vec::new();
+    output::write(&mut text, &rows, format)?;
+    print(&text)
+}
+
+/// One version of the lake, ready to be queried.
+pub(super) struct View {
+    pub(super) lake: Storage,
+    pub(super) manifest: Manifest,
+    session: SessionContext,
+}
+
+impl View {
+    /// The newest version, or the one asked for.
+    ///
+    /// # Errors
+    /// Configuration, where there is no such version.
+    pub(super) async fn open(config: &Config, version: Option<u64>) -> Result<Self> {
+        let lake = lake_or_empty(config)?;
+        let newest = store::latest(&lake).await?.ok_or_else(|| {
+            Error::configuration(format!("there is nothing in the lake `{}` yet", config.lake))
+                .hint("run `coordinator run` first")
+        })?;
+        // A crash between a commit and its Delta logs is mended by whoever comes by. A reader without the right to
+        // write reads all the same.
+        if let Err(error) = delta::catch_up(&lake, &newest).await {
+            tracing::warn!(%error, "the Delta logs are behind the lake");
+        }
+        let manifest = match version {
+            None => newest,
+            Some(number) => store::get(&lake, number).await?.ok_or_else(|| {
+                Error::configuration(format!("the lake has no version {number}"))
+                    .hint(format!("the newest is {}; `coordinator history` lists them", newest.number))
+            })?,
+        };
+        let session = session::build(&config.limits, &lake, &[], Arc::default())?;
+        for table in &manifest.tables {
+            catalog::register_table(&session, table)?;
+        }
+        system::register(&session, &lake, &manifest)?;
+        Ok(Self { lake, manifest, session })
+    }
+
+    /// The rows of a query as they come.
+    ///
+    /// # Errors
+    /// As [`query`].
+    pub(super) async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream> {
+        let planning = |e| {
+            Error::from_engine(e, |e| {
+                Error::configuration("the query cannot run").caused_by(e.strip_backtrace()).hint(format!(
+                    "tables are `{}`, `system.ledger`, `system.quarantine` and `system.history`; a query only reads",
+                    self.manifest.tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join("`, `")
+                ))
+            })
+        };
+        let frame = self.session.sql_with_options(sql, read_only()).await.map_err(planning)?;
+        frame.execute_stream().await.map_err(planning)
+    }
+
+    /// The rows of a query; with at least one batch, so that its columns are known.
+    ///
+    /// # Errors
+    /// As [`query`].
+    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+        let stream = self.stream(sql).await?;
+        let schema = stream.schema();
+        let mut rows: Vec<RecordBatch> =
+            stream.try_collect().await.map_err(|e| Error::from_engine(e, crate::engine::stage_error))?;
+        if rows.is_empty() {
+            rows.push(RecordBatch::new_empty(schema));
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,148 @@
+//! The lake's own books as tables: `system.ledger`, `system.quarantine`, `system.history`.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::datasource::MemTable;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::read::quarantine;
+use lakewright_common::storage::Storage;
+use lakewright_common::write::report::WrittenFile;
+
+use crate::catalog;
+use crate::engine::parquet_table::ParquetTable;
+use crate::lake::manifest::{Manifest, SourceCounts};
+use crate::lake::{ledger, store};
+
+/// The schema of these tables.
+const SYSTEM_SCHEMA: &str = "system";
+
+/// Makes the books of `manifest` visible.
+///
+/// # Errors
+/// None in practice.
+pub(super) fn register(session: &SessionContext, lake: &Storage, manifest: &Manifest) -> Result<()> {
+    let sources = manifest.sources.values();
+    let ledger_files = sources.clone().flat_map(|source| &source.ledger).map(|file| WrittenFile {
+        path: file.path.clone(),
+        partition_values: Default::default(),
+        rows: file.objects,
+        bytes: file.bytes,
+        statistics: vec![],
+    });
+    let ledger = ParquetTable::new(ledger::schema(), &[], ledger_files.collect());
+    let quarantine_files = sources.flat_map(|source| catalog::written(&source.quarantine)).collect();
+    let quarantine = ParquetTable::new(Arc::new(Schema::new(quarantine::fields())), &[], quarantine_files);
+    let history = HistoryTable { lake: lake.clone(), newest: manifest.clone(), schema: history_schema() };
+    catalog::register(session, SYSTEM_SCHEMA, "ledger", Arc::new(ledger))?;
+    catalog::register(session, SYSTEM_SCHEMA, "quarantine", Arc::new(quarantine))?;
+    catalog::register(session, SYSTEM_SCHEMA, "history", Arc::new(history))
+}
+
+fn history_schema() -> SchemaRef {
+    let long = |name: &str| Field::new(name, DataType::Int64, true);
+    let moment = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    Arc::new(Schema::new(vec![
+        long("version"),
+        Field::new("committed_at", moment, true),
+        Field::new("run_id", DataType::Utf8, true),
+        long("elapsed_ms"),
+        long("objects"),
+        long("bytes"),
+        long("records"),
+        long("staged"),
+        long("quarantined"),
+        Field::new("tables_changed", DataType::Utf8, true),
+        Field::new("engine", DataType::Utf8, true),
+    ]))
+}
+
+/// One row per commit up to a version; the manifests are read when a query asks for them.
+#[derive(Debug)]
+struct HistoryTable {
+    lake: Storage,
+    newest: Manifest,
+    schema: SchemaRef,
+}
+
+impl HistoryTable {
+    async fn load(&self) -> Result<RecordBatch> {
+        let mut manifests = Vec::new();
+        for number in 1..self.newest.number {
+            manifests.extend(store::get(&self.lake, number).await?);
+        }
+        manifests.push(self.newest.clone());
+        let totals: Vec<SourceCounts> = manifests
+            .iter()
+            .map(|manifest| {
+                let mut total = SourceCounts::default();
+                manifest.counts.values().for_each(|counts| total.add(counts));
+                total
+            })
+            .collect();
+        let of_manifests = |value: fn(&Manifest) -> u64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(manifests.iter().map(|manifest| signed(value(manifest)))))
+        };
+        let of_totals = |value: fn(&SourceCounts) -> u64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(totals.iter().map(|total| signed(value(total)))))
+        };
+        let text = |value: fn(&Manifest) -> String| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(manifests.iter().map(value)))
+        };
+        let committed_at = manifests.iter().map(|manifest| manifest.committed_at.timestamp_micros());
+        let columns: Vec<ArrayRef> = vec![
+            of_manifests(|manifest| manifest.number),
+            Arc::new(TimestampMicrosecondArray::from_iter_values(committed_at).with_timezone("UTC")),
+            text(|manifest| manifest.run.to_string()),
+            of_manifests(|manifest| manifest.elapsed_milliseconds),
+            of_totals(|total| total.objects),
+            of_totals(|total| total.bytes),
+            of_totals(|total| total.records),
+            of_totals(|total| total.staged),
+            of_totals(|total| total.quarantined),
+            text(changed_tables),
+            text(|manifest| manifest.engine.clone()),
+        ];
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|e| Error::internal("the history does not fit its schema").caused_by(e))
+    }
+}
+
+fn changed_tables(manifest: &Manifest) -> String {
+    let changed = manifest.tables.iter().filter(|table| table.changed_in == manifest.number);
+    changed.map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// SQL counts in signed longs.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl TableProvider for HistoryTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        let batch = self.load().await.map_err(Error::into_engine)?;
+        let table = MemTable::try_new(Arc::clone(&self.schema), vec![vec![batch]])?;
+        table.scan(session, projection, filters, limit).await
+    }
+}

@@ -1,0 +1,43 @@
+//! Plans in this process: one Tokio task per partition, a bounded number of them at once.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt};
+use lakewright_common::error::{Error, Result};
+
+use super::stage_error;
+
+/// All rows of `plan`, in no particular order. Dropping the future stops every task.
+///
+/// # Errors
+/// The first failure of a partition.
+pub(super) async fn collect(
+    session: &SessionContext,
+    plan: Arc<dyn ExecutionPlan>,
+    threads: usize,
+) -> Result<Vec<RecordBatch>> {
+    let partitions = plan.output_partitioning().partition_count();
+    // With an exchange inside, rows for a partition that does not run would pile up: all must run at once. Such plans
+    // have as many partitions as threads; plans with more are scans without an exchange.
+    let batches: Vec<Vec<RecordBatch>> = futures::stream::iter(0..partitions)
+        .map(|partition| {
+            let plan = Arc::clone(&plan);
+            let context = session.task_ctx();
+            async move {
+                let mut task = tokio::task::JoinSet::new();
+                task.spawn(async move { plan.execute(partition, context)?.try_collect::<Vec<_>>().await });
+                match task.join_next().await {
+                    Some(Ok(batches)) => batches.map_err(|e| Error::from_engine(e, stage_error)),
+                    Some(Err(panic)) => Err(Error::internal("a task panicked").caused_by(panic)),
+                    None => Ok(vec![]),
+                }
+            }
+        })
+        .buffer_unordered(threads.max(1))
+        .try_collect()
+        .await?;
+    Ok(batches.into_iter().flatten().collect())
+}

@@ -1,0 +1,150 @@
+//! A set of Parquet files that a manifest names, as a table of a query: exactly these files, whatever else lies in
+//! their folders.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::scalar::ScalarValue;
+use lakewright_common::session::lake_store_url;
+use lakewright_common::write::report::WrittenFile;
+
+/// Files below the lake's root that make up one table.
+#[derive(Debug)]
+pub(crate) struct ParquetTable {
+    /// Of the table, partition columns included, in the table's own order.
+    schema: SchemaRef,
+    file_fields: Vec<FieldRef>,
+    partition_fields: Vec<FieldRef>,
+    files: Vec<WrittenFile>,
+}
+
+impl ParquetTable {
+    /// Partition columns live in the files' `partition_values`, all others in the files; a file that lacks a column
+    /// reads as nulls there.
+    pub(crate) fn new(schema: SchemaRef, partition_by: &[String], files: Vec<WrittenFile>) -> Self {
+        let mut file_fields = Vec::new();
+        let mut partition_fields: Vec<FieldRef> = Vec::new();
+        for field in schema.fields() {
+            if !partition_by.contains(field.name()) {
+                file_fields.push(Arc::clone(field));
+            }
+        }
+        for name in partition_by {
+            partition_fields.extend(schema.fields().find(name).map(|(_, field)| Arc::clone(field)));
+        }
+        Self { schema, file_fields, partition_fields, files }
+    }
+
+    /// Where the table's columns stand in a scan, which has the partition columns last.
+    fn scan_indices(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
+        let position: HashMap<&str, usize> = self
+            .file_fields
+            .iter()
+            .chain(&self.partition_fields)
+            .enumerate()
+            .map(|(i, field)| (field.name().as_str(), i))
+            .collect();
+        let table_columns: Vec<usize> =
+            projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        table_columns.into_iter().filter_map(|i| position.get(self.schema.field(i).name().as_str()).copied()).collect()
+    }
+
+    fn partitioned_file(&self, file: &WrittenFile) -> Result<PartitionedFile> {
+        let values = self
+            .partition_fields
+            .iter()
+            .map(|field| partition_value(field, file.partition_values.get(field.name()).and_then(Option::as_deref)))
+            .collect::<Result<Vec<_>>>()?;
+        // Not `PartitionedFile::new`: it would percent-encode the key again.
+        let mut partitioned = PartitionedFile::new(String::new(), file.bytes);
+        partitioned.object_meta.location =
+            object_store::path::Path::parse(&file.path).map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let statistics = Statistics {
+            num_rows: Precision::Exact(usize::try_from(file.rows).unwrap_or(usize::MAX)),
+            total_byte_size: Precision::Inexact(usize::try_from(file.bytes).unwrap_or(usize::MAX)),
+            column_statistics: vec![ColumnStatistics::new_unknown(); self.file_fields.len()],
+        };
+        Ok(partitioned.with_partition_values(values).with_statistics(Arc::new(statistics)))
+    }
+}
+
+fn partition_value(field: &FieldRef, text: Option<&str>) -> Result<ScalarValue> {
+    match text {
+        None => ScalarValue::try_from(field.data_type()),
+        Some(text) => ScalarValue::try_from_string(text.to_owned(), field.data_type()),
+    }
+}
+
+#[async_trait]
+impl TableProvider for ParquetTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let files = self.files.iter().map(|file| self.partitioned_file(file)).collect::<Result<Vec<_>>>()?;
+        if files.is_empty() {
+            let schema = match projection {
+                Some(projection) => Arc::new(self.schema.project(projection)?),
+                None => Arc::clone(&self.schema),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let rows = self.files.iter().map(|file| file.rows).sum::<u64>();
+        let bytes = self.files.iter().map(|file| file.bytes).sum::<u64>();
+        let statistics = Statistics {
+            num_rows: Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)),
+            total_byte_size: Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX)),
+            column_statistics: vec![ColumnStatistics::new_unknown(); self.schema.fields().len()],
+        };
+        let file_schema =
+            Arc::new(Schema::new(self.file_fields.iter().map(|f| f.as_ref().clone()).collect::<Vec<_>>()));
+        let source = ParquetSource::new(
+            TableSchema::builder(file_schema).with_table_partition_cols(self.partition_fields.clone()).build(),
+        )
+        .with_table_parquet_options(session.table_options().parquet.clone());
+        let config = FileScanConfigBuilder::new(lake_store_url(), Arc::new(source))
+            .with_file_groups(groups(files, session.config().target_partitions()))
+            .with_statistics(statistics)
+            .with_limit(limit)
+            .with_projection_indices(Some(self.scan_indices(projection)))?
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// The files in at most `count` groups of about equal bytes.
+fn groups(mut files: Vec<PartitionedFile>, count: usize) -> Vec<FileGroup> {
+    files.sort_by_key(|file| std::cmp::Reverse(file.object_meta.size));
+    let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, vec![]); count.max(1).min(files.len())];
+    for file in files {
+        if let Some(smallest) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
+            smallest.0 += file.object_meta.size;
+            smallest.1.push(file);
+        }
+    }
+    groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
+}

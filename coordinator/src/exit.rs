@@ -1,0 +1,80 @@
+//! How the process ends: a kind of failure or a signal as an exit code.
+
+use std::future::Future;
+use std::io::Write;
+use std::process::ExitCode;
+
+use lakewright_common::error::{Error, Kind, Result};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+/// 128 + SIGINT, as shells report it.
+const INTERRUPTED: u8 = 130;
+/// 128 + SIGTERM.
+const TERMINATED: u8 = 143;
+
+/// Runs the command to its end or to the first signal, and answers with the exit code.
+///
+/// The command has a runtime of its own, with all its threads; this thread only waits. A query can keep every thread of
+/// a runtime busy for long, and a signal must be heard then too.
+pub(crate) fn run(command: impl Future<Output = Result<()>> + Send + 'static) -> ExitCode {
+    let cannot_start = |error| report(&Error::internal("cannot start").caused_by(error));
+    let workers = match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(workers) => workers,
+        Err(error) => return cannot_start(error),
+    };
+    let waiting = match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(waiting) => waiting,
+        Err(error) => return cannot_start(error),
+    };
+    let code = waiting.block_on(first_of(workers.spawn(command)));
+    // What a signal left running holds nothing that must be kept.
+    workers.shutdown_background();
+    code
+}
+
+/// A signal leaves the command where it is, which is safe at every step: what it wrote is in no manifest, or the
+/// manifest stands.
+async fn first_of(command: JoinHandle<Result<()>>) -> ExitCode {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return report(&Error::internal("cannot listen for signals"));
+    };
+    tokio::select! {
+        outcome = command => match outcome {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(error)) => report(&error),
+            Err(panic) => report(&Error::internal("the command panicked").caused_by(panic)),
+        },
+        _ = interrupt.recv() => stopped("interrupted", INTERRUPTED),
+        _ = terminate.recv() => stopped("terminated", TERMINATED),
+    }
+}
+
+fn stopped(how: &str, code: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{how}: a commit that was not made is not visible; run again to go on");
+    ExitCode::from(code)
+}
+
+/// Prints the error for people and answers with the code for scripts.
+pub(crate) fn report(error: &Error) -> ExitCode {
+    let mut stderr = std::io::stderr();
+    let _ = writeln!(stderr, "error: {error}");
+    if let Some(hint) = &error.hint {
+        let _ = writeln!(stderr, "hint: {hint}");
+    }
+    ExitCode::from(code(error.kind))
+}
+
+fn code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Data => 1,
+        Kind::Configuration => 2,
+        Kind::Storage => 3,
+        Kind::Conflict => 4,
+        Kind::Workers => 5,
+        // As a panic would end it: neither the input nor the configuration is to blame.
+        Kind::Internal => 101,
+    }
+}

@@ -1,0 +1,201 @@
+//! The columns of a table or a source as a manifest keeps them: a stable id, a name and a type.
+//!
+//! Types are kept in Delta's JSON form, the one form that both other ends read: Arrow for queries, the Delta log for
+//! other engines. An id is a column's identity in Parquet (`field_id`) whatever happens to its position, and is never
+//! given to another column of the table, so that a later reader by id (Iceberg) sees what readers by name see.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
+use deltalake_core::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
+use deltalake_core::kernel::{DataType, StructField, StructType};
+use lakewright_common::error::{Error, Result};
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
+use serde::{Deserialize, Serialize};
+
+/// One column; a partition column too, although its values are in the path and not in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Column {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) data_type: DataType,
+    pub(crate) nullable: bool,
+}
+
+/// All columns, in order, and the highest id ever given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Columns {
+    pub(crate) last_id: u32,
+    pub(crate) list: Vec<Column>,
+}
+
+/// The columns of `schema`: one that `previous` has by name keeps its id, a new one gets the next.
+///
+/// # Errors
+/// Configuration, when Delta cannot hold the schema at its lowest protocol: a type without a counterpart, a timestamp
+/// without a zone, a name with one of ` ,;{}()`, a tab, a line feed or `=`, or two names that differ in case only.
+pub(crate) fn assign_column_ids(previous: Option<&Columns>, schema: &Schema) -> Result<Columns> {
+    let known: HashMap<&str, u32> =
+        previous.iter().flat_map(|columns| &columns.list).map(|column| (column.name.as_str(), column.id)).collect();
+    let mut last_id = previous.map_or(0, |columns| columns.last_id);
+    let mut seen = BTreeSet::new();
+    let mut list = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        check_name(field.name())?;
+        if !seen.insert(field.name().to_lowercase()) {
+            return Err(Error::configuration(format!("column `{}` is there twice, upper case aside", field.name()))
+                .hint("give one of them another name with `AS`"));
+        }
+        let id = known.get(field.name().as_str()).copied().unwrap_or_else(|| {
+            last_id += 1;
+            last_id
+        });
+        list.push(Column {
+            id,
+            name: field.name().clone(),
+            data_type: delta_type(field.name(), field.data_type())?,
+            nullable: field.is_nullable(),
+        });
+    }
+    Ok(Columns { last_id, list })
+}
+
+/// Names that Delta refuses in a table without column mapping, which needs a higher protocol.
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']) {
+        return Err(Error::configuration(format!("`{name}` cannot be the name of a column in a Delta table"))
+            .hint("name the column with `AS`, without spaces and without any of `,;{}()=`"));
+    }
+    Ok(())
+}
+
+fn delta_type(column: &str, arrow_type: &ArrowType) -> Result<DataType> {
+    check_type(column, arrow_type)?;
+    let data_type: std::result::Result<DataType, _> = arrow_type.try_into_kernel();
+    data_type.map_err(|e| {
+        Error::configuration(format!("column `{column}` has type `{arrow_type}`, which a Delta table cannot hold"))
+            .hint("cast it in the model")
+            .caused_by(e)
+    })
+}
+
+/// Types that the conversion lets through although values or the lowest protocol would suffer.
+fn check_type(column: &str, arrow_type: &ArrowType) -> Result<()> {
+    let hint = match arrow_type {
+        ArrowType::Timestamp(_, None) => "cast it to `TIMESTAMP WITH TIME ZONE`: Delta's lowest protocol has no other",
+        ArrowType::Null => "cast the `NULL` in the model to the type that is meant",
+        ArrowType::UInt64 => "cast it to `BIGINT`: Delta has no unsigned numbers",
+        ArrowType::UInt8 | ArrowType::UInt16 | ArrowType::UInt32 => {
+            "cast it to the next larger signed type: Delta has no unsigned numbers"
+        }
+        ArrowType::Struct(fields) => {
+            return fields.iter().try_for_each(|field| check_type(column, field.data_type()));
+        }
+        ArrowType::List(item) | ArrowType::LargeList(item) | ArrowType::FixedSizeList(item, _) => {
+            return check_type(column, item.data_type());
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::configuration(format!("column `{column}` has type `{arrow_type}`, which a Delta table cannot hold"))
+        .hint(hint))
+}
+
+impl Column {
+    /// The Arrow field, with its id as Parquet's `field_id`. Strings come back as `Utf8` and timestamps as
+    /// microseconds, UTC, whatever flavour went in.
+    pub(crate) fn to_field(&self) -> Result<Field> {
+        let arrow_type: std::result::Result<ArrowType, _> = (&self.data_type).try_into_arrow();
+        let arrow_type = arrow_type.map_err(|e| {
+            Error::internal(format!("column `{}` has type `{}`, unknown here", self.name, self.data_type)).caused_by(e)
+        })?;
+        let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), self.id.to_string())]);
+        Ok(Field::new(&self.name, arrow_type, self.nullable).with_metadata(metadata))
+    }
+}
+
+impl Columns {
+    /// The schema in which a query sees the table and a writer writes it.
+    pub(crate) fn arrow_schema(&self) -> Result<SchemaRef> {
+        let fields = self.list.iter().map(Column::to_field).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(Schema::new(fields)))
+    }
+
+    /// The schema in the Delta log. Without ids: there they would announce column mapping.
+    pub(crate) fn delta_schema(&self) -> Result<StructType> {
+        let fields =
+            self.list.iter().map(|column| StructField::new(&column.name, column.data_type.clone(), column.nullable));
+        StructType::try_new(fields).map_err(|e| Error::internal("the columns make no Delta schema").caused_by(e))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use arrow::datatypes::TimeUnit;
+
+    use super::*;
+
+    fn timestamp_type() -> ArrowType {
+        ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+    }
+
+    fn schema(fields: &[(&str, ArrowType)]) -> Schema {
+        Schema::new(fields.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_column_keeps_its_id_and_an_id_is_never_given_twice() {
+        let long = ArrowType::Int64;
+        let first = assign_column_ids(None, &schema(&[("a", long.clone()), ("b", long.clone())])).unwrap();
+        let without_b = assign_column_ids(Some(&first), &schema(&[("a", long.clone())])).unwrap();
+        let third =
+            assign_column_ids(Some(&without_b), &schema(&[("c", long.clone()), ("a", ArrowType::Utf8)])).unwrap();
+        let ids: Vec<_> = third.list.iter().map(|column| (column.name.as_str(), column.id)).collect();
+        assert_eq!(ids, [("c", 3), ("a", 1)]);
+    }
+
+    #[test]
+    fn every_type_of_a_source_comes_back_from_json() {
+        let member = Field::new("m", ArrowType::Boolean, true);
+        let types = [
+            ArrowType::Utf8,
+            ArrowType::Int64,
+            ArrowType::Int32,
+            ArrowType::Float64,
+            ArrowType::Boolean,
+            timestamp_type(),
+            ArrowType::Date32,
+            ArrowType::Decimal128(38, 9),
+            ArrowType::List(Arc::new(Field::new("element", ArrowType::Struct(vec![member.clone()].into()), true))),
+            ArrowType::Struct(vec![member, Field::new("n", timestamp_type(), true)].into()),
+        ];
+        for kind in types {
+            let columns = assign_column_ids(None, &schema(&[("x", kind.clone())])).unwrap();
+            let text = serde_json::to_string(&columns).unwrap();
+            let back: Columns = serde_json::from_str(&text).unwrap();
+            assert_eq!(back, columns);
+            let field = back.arrow_schema().unwrap().field(0).clone();
+            assert_eq!(field.data_type(), &kind);
+            assert_eq!(field.metadata()[PARQUET_FIELD_ID_META_KEY], "1");
+        }
+        let view = assign_column_ids(None, &schema(&[("x", ArrowType::Utf8View)])).unwrap();
+        assert_eq!(view.arrow_schema().unwrap().field(0).data_type(), &ArrowType::Utf8);
+    }
+
+    #[test]
+    fn what_delta_cannot_hold_is_refused_with_a_hint() {
+        let refused = [
+            schema(&[("x", ArrowType::Timestamp(TimeUnit::Microsecond, None))]),
+            schema(&[("x", ArrowType::UInt64)]),
+            schema(&[("x", ArrowType::Null)]),
+            schema(&[("count(*)", ArrowType::Int64)]),
+            schema(&[("x", ArrowType::Int64), ("X", ArrowType::Int64)]),
+        ];
+        for schema in refused {
+            let error = assign_column_ids(None, &schema).unwrap_err();
+            assert!(error.hint.is_some(), "{error}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! ⑨ Every table's Delta version at one manifest, for readers that pin versions (`VERSION AS OF`).
+//!
+//! Delta commits one table at a time, so a reader that takes each table's newest version may for a moment see new
+//! dimensions with old facts. Once all logs are rolled forward to manifest n, `_lake/consistent/<n>.json` names the
+//! versions that belong together, and `_lake/consistent/latest` has the same text as the newest of these.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::failpoint;
+use lakewright_common::storage::{PutOutcome, Storage};
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
+
+use super::manifest::Manifest;
+use super::{Place, url_of};
+
+/// Versions that belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Consistent {
+    pub(crate) manifest: u64,
+    pub(crate) tables: BTreeMap<String, TableVersion>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TableVersion {
+    /// The table's folder, relative to the lake's root.
+    pub(crate) path: String,
+    /// Of its Delta log.
+    pub(crate) version: u64,
+}
+
+impl Consistent {
+    /// A table's Delta version; `None` for a table that the manifest does not have.
+    pub(crate) fn version(&self, table: &str) -> Option<u64> {
+        self.tables.get(table).map(|table| table.version)
+    }
+}
+
+/// Publishes the `versions` that the roll-forward to `manifest` answered with. Does nothing when they are not of all
+/// tables: then another process is further, and publishes a newer document.
+pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTreeMap<String, u64>) -> Result<()> {
+    let mut tables = BTreeMap::new();
+    for table in &manifest.tables {
+        let Some(version) = versions.get(&table.name) else { return Ok(()) };
+        let path = Place::Table(&table.name).key().to_string();
+        tables.insert(table.name.clone(), TableVersion { path, version: *version });
+    }
+    // A query publishes what a crash left undone; most of the time nothing is.
+    if latest(lake).await?.is_some_and(|published| published.manifest >= manifest.number) {
+        return Ok(());
+    }
+    let document = Consistent { manifest: manifest.number, tables };
+    let text = serde_json::to_vec_pretty(&document)
+        .map_err(|e| Error::internal("the consistent versions make no JSON").caused_by(e))?;
+    let text = Bytes::from(text);
+    failpoint::reach("consistent.before_put");
+    let _: PutOutcome = lake.put_if_absent(&Place::Consistent(manifest.number).key(), text.clone()).await?;
+    failpoint::reach("consistent.before_latest");
+    // Two processes at once may leave the older document as the latest, until the next commit. It is consistent too.
+    put(lake, &Place::ConsistentLatest.key(), text).await?;
+    failpoint::reach("consistent.after_latest");
+    Ok(())
+}
+
+/// The newest versions that belong together; `None` before the first commit is through.
+pub(crate) async fn latest(lake: &Storage) -> Result<Option<Consistent>> {
+    read(lake, &Place::ConsistentLatest.key()).await
+}
+
+/// The versions at one manifest; `None` where they were never published, because another commit overtook it.
+pub(crate) async fn at(lake: &Storage, manifest: u64) -> Result<Option<Consistent>> {
+    read(lake, &Place::Consistent(manifest).key()).await
+}
+
+async fn read(lake: &Storage, key: &Path) -> Result<Option<Consistent>> {
+    let failed = |e| Error::storage("read", url_of(lake, key), e);
+    let bytes = match lake.store.get(key).await {
+        Ok(object) => object.bytes().await.map_err(failed)?,
+        Err(StoreError::NotFound { .. }) => return Ok(None),
+        Err(e) => return Err(failed(e)),
+    };
+    // A damaged document is as good as none: it repeats what the logs say.
+    Ok(serde_json::from_slice(&bytes).ok())
+}
+
+async fn put(lake: &Storage, key: &Path, text: Bytes) -> Result<()> {
+    lake.store.put(key, text.into()).await.map_err(|e| Error::storage("write", url_of(lake, key), e))?;
+    lake.sync_files(std::slice::from_ref(key)).await
+}

@@ -1,0 +1,181 @@
+//! A lake in its own folder, manifests with made-up files, and a store whose answers get lost.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arrow::datatypes::{DataType, Field, Schema};
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{TimeZone, Utc};
+use futures::stream::BoxStream;
+use lakewright_common::storage::Storage;
+use lakewright_common::write::report::{ColumnStatistics, WrittenFile};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use tempfile::TempDir;
+use url::Url;
+use uuid::Uuid;
+
+use super::column::assign_column_ids;
+use super::manifest::{DataFile, FORMAT, Manifest, TableState, parse_key};
+
+/// A lake in a folder that goes with the `TempDir`; its name needs encoding in a URL.
+pub(crate) fn lake() -> (TempDir, Storage) {
+    let folder = tempfile::Builder::new().prefix("my lake ").tempdir().unwrap();
+    let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+    let root = Url::from_directory_path(folder.path()).unwrap();
+    (folder, Storage { store: Arc::new(store), root })
+}
+
+/// A lake on a store of the test's own.
+pub(crate) fn lake_on(store: Arc<dyn ObjectStore>) -> Storage {
+    Storage { store, root: Url::parse("memory:///").unwrap() }
+}
+
+/// The manifest of `number` with these tables, each with files given below its folder; all of them new.
+pub(crate) fn manifest(number: u64, tables: &[(&str, &[&str])]) -> Manifest {
+    Manifest {
+        format: FORMAT,
+        number,
+        parent: (number > 1).then(|| number - 1),
+        run: Uuid::now_v7(),
+        committed_at: Utc.timestamp_millis_opt(1_700_000_000_000 + i64::try_from(number).unwrap()).unwrap(),
+        engine: "lakewright 0.1.0".into(),
+        elapsed_milliseconds: 5,
+        sources: BTreeMap::new(),
+        tables: tables.iter().map(|(name, files)| table(number, name, files)).collect(),
+        counts: BTreeMap::new(),
+    }
+}
+
+/// The manifest after `previous` in which these tables are replaced, and the others are as they were.
+pub(crate) fn next(previous: &Manifest, tables: &[(&str, &[&str])]) -> Manifest {
+    let mut next = manifest(previous.number + 1, &[]);
+    next.tables = previous.tables.clone();
+    for (name, files) in tables {
+        let state = table(next.number, name, files);
+        match next.tables.iter_mut().find(|table| table.name == *name) {
+            Some(table) => *table = state,
+            None => next.tables.push(state),
+        }
+    }
+    next
+}
+
+fn table(number: u64, name: &str, files: &[&str]) -> TableState {
+    let schema = Schema::new(vec![Field::new("title", DataType::Utf8, true), Field::new("year", DataType::Utf8, true)]);
+    TableState {
+        name: name.into(),
+        columns: assign_column_ids(None, &schema).unwrap(),
+        partition_by: vec!["year".into()],
+        key: vec!["title".into()],
+        fingerprint: String::new(),
+        changed_in: number,
+        files: files.iter().map(|path| file(number, name, path)).collect(),
+    }
+}
+
+/// A file whose partition value is what its directory says.
+fn file(number: u64, table: &str, path: &str) -> DataFile {
+    let directory = path.split_once('/').and_then(|(directory, _)| directory.strip_prefix("year="));
+    let value = directory.map(|value| value.replace("%3D", "=").replace("%20", " ").replace("%25", "%"));
+    let statistics =
+        ColumnStatistics { column: "title".into(), null_count: 0, min: Some("a".into()), max: Some("z".into()) };
+    let written = WrittenFile {
+        path: format!("{table}/{path}"),
+        partition_values: BTreeMap::from([("year".into(), value)]),
+        rows: 10,
+        bytes: 4,
+        statistics: vec![statistics],
+    };
+    DataFile::new(written, number)
+}
+
+/// Makes every new file of a manifest exist.
+pub(crate) async fn write_files(lake: &Storage, manifest: &Manifest) {
+    for table in &manifest.tables {
+        for file in table.files.iter().filter(|file| file.added_in == manifest.number) {
+            lake.store.put(&parse_key(&file.written.path).unwrap(), "PAR1".into()).await.unwrap();
+        }
+    }
+}
+
+/// A store in memory whose first puts take effect and answer with an error, as when the connection is lost.
+#[derive(Debug)]
+pub(crate) struct ForgetfulStore {
+    inner: InMemory,
+    /// Puts that are still to be answered with an error.
+    pub(crate) lost_answers: AtomicU32,
+    /// Puts that are still to be refused before they take effect.
+    pub(crate) refused_puts: AtomicU32,
+}
+
+impl ForgetfulStore {
+    pub(crate) fn new(lost_answers: u32, refused_puts: u32) -> Arc<Self> {
+        Arc::new(Self {
+            inner: InMemory::new(),
+            lost_answers: AtomicU32::new(lost_answers),
+            refused_puts: AtomicU32::new(refused_puts),
+        })
+    }
+
+    fn fault() -> object_store::Error {
+        object_store::Error::Generic { store: "forgetful", source: "connection reset".into() }
+    }
+}
+
+fn take_one(counter: &AtomicU32) -> bool {
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+impl std::fmt::Display for ForgetfulStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("forgetful")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for ForgetfulStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        if take_one(&self.refused_puts) {
+            return Err(Self::fault());
+        }
+        let result = self.inner.put_opts(location, payload, opts).await?;
+        if take_one(&self.lost_answers) { Err(Self::fault()) } else { Ok(result) }
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,334 @@
+//! The ledger: which objects of a source were taken in, by which commit, and what became of their records.
+//!
+//! A commit writes one Parquet file per source beside its manifest, which names it together with all older ones.
+//! The next run reads them all back into one lookup and takes in only what is not there. There is no cap on entries:
+//! the files are folded into one when they become many, never cut. The columns have the names of Snowflake's
+//! `COPY_HISTORY` where it has a counterpart.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use lakewright_common::error::{Error, Result};
+use lakewright_common::failpoint;
+use lakewright_common::read::object::SourceObject;
+use lakewright_common::read::tally::ObjectTally;
+use lakewright_common::storage::Storage;
+use object_store::ObjectStoreExt;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use uuid::Uuid;
+
+use super::manifest::{LedgerFile, SourceState, parse_key};
+use super::{Place, url_of};
+
+/// Files of one source above which a commit folds them into one.
+pub(crate) const MAX_FILES: usize = 64;
+/// Ledger files read at once.
+const CONCURRENT_READS: usize = 8;
+/// Entries per batch that is encoded or decoded.
+const BATCH_ROWS: usize = 64 * 1024;
+
+/// One object that was taken in; `records = staged + quarantined`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LedgerEntry {
+    pub(crate) object: SourceObject,
+    pub(crate) records: u64,
+    pub(crate) staged: u64,
+    pub(crate) quarantined: u64,
+    /// The manifest that took it in.
+    pub(crate) number: u64,
+    pub(crate) run: Uuid,
+}
+
+/// The columns of a ledger file.
+pub(crate) fn schema() -> SchemaRef {
+    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
+    let long = |name: &str| Field::new(name, DataType::Int64, false);
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    Arc::new(Schema::new(vec![
+        text("source", false),
+        text("file_name", false),
+        long("file_size"),
+        text("etag", true),
+        Field::new("last_modified", utc, false),
+        long("row_parsed"),
+        long("row_count"),
+        long("error_count"),
+        long("commit"),
+        text("run_id", false),
+    ]))
+}
+
+/// The tallies of all splits as one entry per object, in the order of their keys.
+///
+/// # Errors
+/// Internal, when an object's records are not all staged or quarantined, or its splits saw different versions of it.
+pub(crate) fn entries(
+    tallies: impl IntoIterator<Item = ObjectTally>,
+    number: u64,
+    run: Uuid,
+) -> Result<Vec<LedgerEntry>> {
+    let mut objects: BTreeMap<String, LedgerEntry> = BTreeMap::new();
+    for tally in tallies {
+        let entry = objects.entry(tally.object.key.clone()).or_insert_with(|| LedgerEntry {
+            object: tally.object.clone(),
+            records: 0,
+            staged: 0,
+            quarantined: 0,
+            number,
+            run,
+        });
+        if entry.object != tally.object {
+            return Err(Error::internal(format!("two versions of `{}` were read in one run", tally.object.key)));
+        }
+        entry.records += tally.records;
+        entry.staged += tally.staged;
+        entry.quarantined += tally.quarantined;
+    }
+    for entry in objects.values() {
+        if entry.records != entry.staged + entry.quarantined {
+            return Err(Error::internal(format!(
+                "`{}` has {} records, of which {} are staged and {} are quarantined",
+                entry.object.key, entry.records, entry.staged, entry.quarantined
+            )));
+        }
+    }
+    Ok(objects.into_values().collect())
+}
+
+/// Writes the entries of one commit and one source.
+pub(crate) async fn write(
+    lake: &Storage,
+    source: &str,
+    number: u64,
+    run: Uuid,
+    entries: &[LedgerEntry],
+) -> Result<LedgerFile> {
+    let mut file = Encoder::new()?;
+    file.push_entries(source, entries)?;
+    file.put(lake, source, number, run).await
+}
+
+/// The ledger of a source after a commit: the files it had, and one more with the commit's `entries`; or, where that
+/// makes more than [`MAX_FILES`], one with everything. The older files stay for the older manifests.
+pub(crate) async fn append(
+    lake: &Storage,
+    source: &str,
+    number: u64,
+    run: Uuid,
+    previous: &[LedgerFile],
+    entries: &[LedgerEntry],
+) -> Result<Vec<LedgerFile>> {
+    if entries.is_empty() {
+        return Ok(previous.to_vec());
+    }
+    if previous.len() < MAX_FILES {
+        let file = write(lake, source, number, run, entries).await?;
+        return Ok(previous.iter().cloned().chain([file]).collect());
+    }
+    // Oldest first, as `read` has it: where a key comes twice, the later entry counts.
+    let mut folded = Encoder::new()?;
+    for file in previous {
+        for batch in decode(lake, file, fetch(lake, file).await?)? {
+            folded.push(&batch.map_err(|e| damaged(lake, file).caused_by(e))?)?;
+        }
+    }
+    folded.push_entries(source, entries)?;
+    Ok(vec![folded.put(lake, source, number, run).await?])
+}
+
+/// Every object of a source that was ever taken in, by its key.
+pub(crate) async fn read(lake: &Storage, source: &SourceState) -> Result<HashMap<String, LedgerEntry>> {
+    let objects: u64 = source.ledger.iter().map(|file| file.objects).sum();
+    let mut lookup = HashMap::with_capacity(usize::try_from(objects).unwrap_or_default());
+    let mut files = stream::iter(source.ledger.clone())
+        .map(|file| async move { fetch(lake, &file).await.map(|bytes| (file, bytes)) })
+        .buffered(CONCURRENT_READS);
+    while let Some((file, bytes)) = files.try_next().await? {
+        for batch in decode(lake, &file, bytes)? {
+            let batch = batch.map_err(|e| damaged(lake, &file).caused_by(e))?;
+            read_batch(&batch, &mut lookup).ok_or_else(|| damaged(lake, &file))?;
+        }
+    }
+    Ok(lookup)
+}
+
+/// One ledger file while it is encoded, in memory: an entry takes tens of bytes.
+struct Encoder {
+    writer: ArrowWriter<Vec<u8>>,
+    objects: u64,
+}
+
+impl Encoder {
+    fn new() -> Result<Self> {
+        let level = ZstdLevel::try_new(3).map_err(encoding)?;
+        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+        let writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties)).map_err(encoding)?;
+        Ok(Self { writer, objects: 0 })
+    }
+
+    fn push_entries(&mut self, source: &str, entries: &[LedgerEntry]) -> Result<()> {
+        entries.chunks(BATCH_ROWS).try_for_each(|chunk| self.push(&to_batch(source, chunk)?))
+    }
+
+    fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.objects += batch.num_rows() as u64;
+        self.writer.write(batch).map_err(encoding)
+    }
+
+    async fn put(self, lake: &Storage, source: &str, number: u64, run: Uuid) -> Result<LedgerFile> {
+        let key = Place::Ledger { source, number, run }.key();
+        let content = self.writer.into_inner().map_err(encoding)?;
+        let bytes = content.len() as u64;
+        failpoint::reach("ledger.before_write");
+        // The name is this run's own, so an unclear answer needs no look: a second put puts the same bytes.
+        lake.store.put(&key, content.into()).await.map_err(|e| Error::storage("write", url_of(lake, &key), e))?;
+        failpoint::reach("ledger.after_write");
+        Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, added_in: number })
+    }
+}
+
+fn encoding(e: parquet::errors::ParquetError) -> Error {
+    Error::internal("the ledger cannot be encoded").caused_by(e)
+}
+
+fn damaged(lake: &Storage, file: &LedgerFile) -> Error {
+    Error::internal(format!("ledger `{}{}` is damaged", lake.root, file.path))
+}
+
+async fn fetch(lake: &Storage, file: &LedgerFile) -> Result<Bytes> {
+    let key = parse_key(&file.path)?;
+    let failed = |e| Error::storage("read", url_of(lake, &key), e);
+    lake.store.get(&key).await.map_err(failed)?.bytes().await.map_err(failed)
+}
+
+fn decode(
+    lake: &Storage,
+    file: &LedgerFile,
+    bytes: Bytes,
+) -> Result<parquet::arrow::arrow_reader::ParquetRecordBatchReader> {
+    ParquetRecordBatchReaderBuilder::try_new(bytes)
+        .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
+        .map_err(|e| damaged(lake, file).caused_by(e))
+}
+
+fn to_batch(source: &str, entries: &[LedgerEntry]) -> Result<RecordBatch> {
+    let longs = |value: fn(&LedgerEntry) -> u64| -> Result<ArrayRef> {
+        let values =
+            entries.iter().map(|entry| i64::try_from(value(entry))).collect::<std::result::Result<Vec<_>, _>>();
+        let values = values.map_err(|e| Error::internal("a count exceeds 2^63").caused_by(e))?;
+        Ok(Arc::new(Int64Array::from(values)))
+    };
+    let keys = entries.iter().map(|entry| entry.object.key.as_str());
+    let etags: StringArray = entries.iter().map(|entry| entry.object.etag.as_deref()).collect();
+    let modified = TimestampMicrosecondArray::from_iter_values(entries.iter().map(|entry| entry.object.modified));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(entries.iter().map(|_| source))),
+        Arc::new(StringArray::from_iter_values(keys)),
+        longs(|entry| entry.object.bytes)?,
+        Arc::new(etags),
+        Arc::new(modified.with_timezone("UTC")),
+        longs(|entry| entry.records)?,
+        longs(|entry| entry.staged)?,
+        longs(|entry| entry.quarantined)?,
+        longs(|entry| entry.number)?,
+        Arc::new(StringArray::from_iter_values(entries.iter().map(|entry| entry.run.to_string()))),
+    ];
+    RecordBatch::try_new(schema(), columns).map_err(|e| Error::internal("the ledger cannot be encoded").caused_by(e))
+}
+
+/// Adds a batch to the lookup; `None` when it is not what [`to_batch`] makes.
+fn read_batch(batch: &RecordBatch, lookup: &mut HashMap<String, LedgerEntry>) -> Option<()> {
+    let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+    let long = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
+    let (keys, etags, runs) = (text("file_name")?, text("etag")?, text("run_id")?);
+    let (bytes, records, staged) = (long("file_size")?, long("row_parsed")?, long("row_count")?);
+    let (quarantined, numbers) = (long("error_count")?, long("commit")?);
+    let modified = batch.column_by_name("last_modified")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+    for row in 0..batch.num_rows() {
+        let count = |column: &Int64Array| u64::try_from(column.value(row)).ok();
+        let key = keys.value(row).to_owned();
+        let entry = LedgerEntry {
+            object: SourceObject {
+                key: key.clone(),
+                bytes: count(bytes)?,
+                etag: etags.is_valid(row).then(|| etags.value(row).to_owned()),
+                modified: modified.value(row),
+            },
+            records: count(records)?,
+            staged: count(staged)?,
+            quarantined: count(quarantined)?,
+            number: count(numbers)?,
+            run: runs.value(row).parse().ok()?,
+        };
+        lookup.insert(key, entry);
+    }
+    Some(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    fn entry(key: &str, number: u64) -> LedgerEntry {
+        let object =
+            SourceObject { key: key.into(), bytes: 250, etag: (number > 1).then(|| "\"e\"".into()), modified: 1_700 };
+        LedgerEntry { object, records: 3, staged: 2, quarantined: 1, number, run: Uuid::now_v7() }
+    }
+
+    #[tokio::test]
+    async fn entries_come_back_by_key_from_any_number_of_files() {
+        let (_folder, lake) = fixture::lake();
+        let mut source = SourceState::default();
+        let mut expected = HashMap::new();
+        // One more than fits unfolded, so that the last commit folds.
+        for number in 1..=MAX_FILES as u64 + 1 {
+            let entry = entry(&format!("2018/11/{number}-events.json"), number);
+            source.ledger =
+                append(&lake, "events", number, entry.run, &source.ledger, std::slice::from_ref(&entry)).await.unwrap();
+            expected.insert(entry.object.key.clone(), entry);
+            if number == MAX_FILES as u64 {
+                assert_eq!(source.ledger.len(), MAX_FILES);
+                assert_eq!(read(&lake, &source).await.unwrap(), expected);
+            }
+        }
+        let [folded] = source.ledger.as_slice() else { panic!("{:?}", source.ledger) };
+        assert_eq!((folded.objects, folded.added_in), (65, 65));
+        assert_eq!(read(&lake, &source).await.unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_commit_without_objects_writes_no_ledger() {
+        let (folder, lake) = fixture::lake();
+        assert_eq!(append(&lake, "events", 1, Uuid::now_v7(), &[], &[]).await.unwrap(), []);
+        assert!(!folder.path().join("_lake").exists());
+    }
+
+    #[test]
+    fn splits_of_one_object_add_up_and_no_sum_may_be_off() {
+        let run = Uuid::now_v7();
+        let tally = |start, records, staged, quarantined| ObjectTally {
+            object: entry("a", 1).object,
+            split_start: start,
+            records,
+            staged,
+            quarantined,
+            lines: records,
+        };
+        let sum = entries([tally(0, 3, 3, 0), tally(100, 2, 1, 1)], 7, run).unwrap();
+        assert_eq!(sum.len(), 1);
+        assert_eq!((sum[0].records, sum[0].staged, sum[0].quarantined, sum[0].number), (5, 4, 1, 7));
+        assert!(entries([tally(0, 3, 2, 0)], 7, run).is_err());
+        let mut newer = tally(100, 1, 1, 0);
+        newer.object.etag = Some("other".into());
+        assert!(entries([tally(0, 3, 3, 0), newer], 7, run).is_err());
+    }
+}

@@ -1,0 +1,222 @@
+//! Where manifests are kept: the newest, one by its number, and the put that is a commit.
+//!
+//! The put of manifest n+1 succeeds for one run only. Whatever the storage answers to it, the outcome is one of two:
+//! this run's manifest is there, or another's is. An answer that leaves it open (already exists, a time-out, a lost
+//! connection, an error after the fact) is settled by reading the object back and comparing the run; while it is open
+//! nothing is deleted, for the commit may stand.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::failpoint;
+use lakewright_common::storage::{PutOutcome, Storage};
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStoreExt};
+use uuid::Uuid;
+
+use super::manifest::{self, Manifest};
+use super::{Place, manifest_number, url_of};
+
+/// Puts of one manifest, each followed by a look at what is there, before the outcome is given up as unknown.
+const MAX_PUTS: u32 = 6;
+/// Reads in one look, for a look that fails says nothing either.
+const MAX_READS: u32 = 5;
+/// The first pause after a failure; each further one is twice as long. Tests need not wait.
+const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Commit {
+    /// The manifest is this run's: all that it names is visible.
+    Committed,
+    /// The run `by` committed that number first: nothing of this run is visible.
+    Conflict { by: Uuid },
+}
+
+/// The highest manifest number; `None` for a lake without a commit.
+pub(crate) async fn latest_number(lake: &Storage) -> Result<Option<u64>> {
+    let folder = Place::Manifests.key();
+    let mut keys = lake.store.list(Some(&folder));
+    let mut latest = None;
+    while let Some(object) = keys.try_next().await.map_err(|e| Error::storage("list", url_of(lake, &folder), e))? {
+        latest = latest.max(manifest_number(&object.location));
+    }
+    Ok(latest)
+}
+
+/// The newest manifest; `None` for a lake without a commit.
+pub(crate) async fn latest(lake: &Storage) -> Result<Option<Manifest>> {
+    match latest_number(lake).await? {
+        Some(number) => get(lake, number).await,
+        None => Ok(None),
+    }
+}
+
+/// One manifest; `None` where there is none of that number.
+pub(crate) async fn get(lake: &Storage, number: u64) -> Result<Option<Manifest>> {
+    let key = Place::Manifest(number).key();
+    match read(lake, &key).await {
+        Ok(Some(bytes)) => Manifest::decode(number, &bytes).map(Some),
+        Ok(None) => Ok(None),
+        Err(e) => Err(Error::storage("read", url_of(lake, &key), e)),
+    }
+}
+
+/// Makes `manifest` the next version of the lake, after every object that it names first has reached the disk.
+///
+/// # Errors
+/// Storage, when the outcome could not be found out: then the commit may stand, the next run will see it, and no file
+/// of this run may be deleted.
+pub(crate) async fn commit(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
+    let key = Place::Manifest(manifest.number).key();
+    let bytes = Bytes::from(manifest.encode()?);
+    failpoint::reach("commit.before_sync");
+    lake.sync_files(&manifest.new_keys()?).await?;
+    failpoint::reach("commit.before_manifest");
+    let outcome = put_until_known(lake, &key, &bytes, manifest.run).await;
+    failpoint::reach("commit.after_manifest");
+    outcome
+}
+
+async fn put_until_known(lake: &Storage, key: &Path, bytes: &Bytes, run: Uuid) -> Result<Commit> {
+    let mut pause = FIRST_PAUSE;
+    let mut cause = None;
+    for _ in 0..MAX_PUTS {
+        match lake.put_if_absent(key, bytes.clone()).await {
+            Ok(PutOutcome::Created) => return Ok(Commit::Committed),
+            // A put that was retried below us meets its own first attempt here.
+            Ok(PutOutcome::Exists) => {}
+            Err(e) => {
+                tracing::warn!(manifest = %url_of(lake, key), error = %e, "the answer to the commit is unclear");
+                cause = Some(e);
+            }
+        }
+        match read_back(lake, key).await? {
+            Some(by) if by == run => return Ok(Commit::Committed),
+            Some(by) => return Ok(Commit::Conflict { by }),
+            // Nobody's yet: the put failed for good, or S3 answered 409 while another one was under way.
+            None => tokio::time::sleep(pause).await,
+        }
+        pause *= 2;
+    }
+    let error =
+        Error::storage("write", url_of(lake, key), cause.unwrap_or_else(|| Error::internal("it comes and goes")));
+    // A request that timed out may still arrive, so not even now is it certain that nothing was committed.
+    Err(error.hint("the manifest is not there now; check the storage, delete nothing, then run again"))
+}
+
+/// The run whose manifest lies at `key`; `None` if there is none.
+async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
+    let mut pause = FIRST_PAUSE;
+    let mut reads = 1;
+    loop {
+        match read(lake, key).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) => {
+                return manifest::run_of(&bytes).map(Some).map_err(|e| {
+                    Error::internal(format!("`{}` exists and is damaged", url_of(lake, key))).caused_by(e)
+                });
+            }
+            Err(e) if reads == MAX_READS => {
+                return Err(Error::storage("read", url_of(lake, key), e)
+                    .hint("it is not known whether the run was committed; the next run will see; delete nothing"));
+            }
+            Err(_) => {
+                reads += 1;
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+        }
+    }
+}
+
+async fn read(lake: &Storage, key: &Path) -> std::result::Result<Option<Bytes>, StoreError> {
+    match lake.store.get(key).await {
+        Ok(object) => object.bytes().await.map(Some),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    use super::super::fixture::{self, ForgetfulStore};
+    use super::*;
+
+    #[tokio::test]
+    async fn manifests_are_found_by_number_and_the_newest_without() {
+        let (_folder, lake) = fixture::lake();
+        assert_eq!(latest(&lake).await.unwrap(), None);
+        let first = fixture::manifest(1, &[]);
+        let second = fixture::next(&first, &[("songs", &["year=1/x"])]);
+        fixture::write_files(&lake, &second).await;
+        for manifest in [&first, &second] {
+            assert_eq!(commit(&lake, manifest).await.unwrap(), Commit::Committed);
+        }
+        let stray = Path::from("_lake/manifest/notes.txt");
+        lake.store.put(&stray, "not a manifest".into()).await.unwrap();
+        assert_eq!(latest(&lake).await.unwrap(), Some(second));
+        assert_eq!(get(&lake, 1).await.unwrap(), Some(first));
+        assert_eq!(get(&lake, 3).await.unwrap(), None);
+    }
+
+    /// Sixteen runs put the same number at once: one is committed, the others are told by whom.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_of_many_runs_commits_a_number() {
+        let (_folder, lake) = fixture::lake();
+        let lake = Arc::new(lake);
+        let mut runs = Vec::new();
+        for _ in 0..16 {
+            let lake = Arc::clone(&lake);
+            runs.push(tokio::spawn(async move {
+                let manifest = fixture::manifest(1, &[]);
+                (manifest.run, commit(&lake, &manifest).await.unwrap())
+            }));
+        }
+        let mut outcomes = Vec::new();
+        for run in runs {
+            outcomes.push(run.await.unwrap());
+        }
+        let winner = get(&lake, 1).await.unwrap().unwrap().run;
+        for (run, outcome) in outcomes {
+            let expected = if run == winner { Commit::Committed } else { Commit::Conflict { by: winner } };
+            assert_eq!(outcome, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_to_our_own_commit_is_a_success() {
+        let store = ForgetfulStore::new(1, 0);
+        let lake = fixture::lake_on(store);
+        assert_eq!(commit(&lake, &fixture::manifest(1, &[])).await.unwrap(), Commit::Committed);
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_that_hides_a_conflict_is_a_conflict() {
+        let store = ForgetfulStore::new(0, 0);
+        let lake = fixture::lake_on(Arc::clone(&store) as _);
+        let other = fixture::manifest(1, &[]);
+        assert_eq!(commit(&lake, &other).await.unwrap(), Commit::Committed);
+        store.refused_puts.store(1, Ordering::SeqCst);
+        let outcome = commit(&lake, &fixture::manifest(1, &[])).await.unwrap();
+        assert_eq!(outcome, Commit::Conflict { by: other.run });
+    }
+
+    /// Also the 409 of S3, which the store reports as an error while the object is absent.
+    #[tokio::test]
+    async fn a_put_that_did_not_arrive_is_tried_again_and_given_up_in_the_end() {
+        let store = ForgetfulStore::new(0, 3);
+        let lake = fixture::lake_on(Arc::clone(&store) as _);
+        assert_eq!(commit(&lake, &fixture::manifest(1, &[])).await.unwrap(), Commit::Committed);
+        store.refused_puts.store(u32::MAX, Ordering::SeqCst);
+        let error = commit(&lake, &fixture::manifest(2, &[])).await.unwrap_err();
+        assert!(error.to_string().contains("connection reset"), "{error}");
+    }
+}

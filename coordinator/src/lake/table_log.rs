@@ -1,0 +1,116 @@
+//! One table's Delta log: how far it is, one more version, a checkpoint.
+//!
+//! Reads go through the Delta kernel on a lazy snapshot (milliseconds with a checkpoint, whatever the number of
+//! files). Writes do not: an entry is the bytes of version N+1 put if absent, because the order of commits is decided
+//! by the manifests and the library's own commit loop would decide it again, slower and with two holes (it accepts an
+//! older `txn` after a newer one, and commits a second create as version 1).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use delta_kernel::snapshot::Snapshot;
+use deltalake_core::kernel::Metadata;
+use deltalake_core::logstore::{LogStore, LogStoreRef, StorageConfig, default_logstore};
+use lakewright_common::error::{Error, Result};
+use lakewright_common::storage::{PutOutcome, Storage};
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::prefix::PrefixStore;
+use url::Url;
+
+use super::actions::APPLICATION;
+use super::{Place, url_of};
+
+/// Versions from one checkpoint to the next.
+pub(crate) const CHECKPOINT_INTERVAL: u64 = 50;
+
+/// How far a table's log is.
+#[derive(Debug, Clone)]
+pub(crate) struct LogPosition {
+    /// The newest Delta version.
+    pub(crate) version: u64,
+    /// The manifest that the log was last rolled forward to; `None` if another program wrote all of it.
+    pub(crate) manifest: Option<u64>,
+    pub(crate) metadata: Metadata,
+}
+
+/// Reads how far a table's log is; `None` where there is no log.
+pub(crate) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPosition>> {
+    let failed = failure("read", lake, table);
+    check_folder(lake)?;
+    let log = log_store(lake, table);
+    if !log.is_delta_table_location().await.map_err(&failed)? {
+        return Ok(None);
+    }
+    let (engine, root) = (log.engine(None), log.root_url().clone());
+    let read = move || -> delta_kernel::DeltaResult<LogPosition> {
+        let snapshot = Snapshot::builder_for(root).build(engine.as_ref())?;
+        let manifest = snapshot.get_app_id_version(APPLICATION, engine.as_ref())?;
+        Ok(LogPosition {
+            version: snapshot.version(),
+            manifest: manifest.and_then(|number| u64::try_from(number).ok()),
+            metadata: snapshot.table_configuration().metadata().clone(),
+        })
+    };
+    let position = tokio::task::spawn_blocking(read).await.map_err(failure("read", lake, table))?;
+    position.map(Some).map_err(failure("read", lake, table))
+}
+
+/// Puts `entry` as one version, if nobody did.
+pub(crate) async fn put_version(lake: &Storage, table: &str, version: u64, entry: Bytes) -> Result<PutOutcome> {
+    lake.put_if_absent(&Place::DeltaCommit { table, version }.key(), entry).await
+}
+
+/// Writes a checkpoint of one version: the state so far in one Parquet file, so that a reader need not read every
+/// entry before it.
+pub(crate) async fn write_checkpoint(lake: &Storage, table: &str, version: u64) -> Result<()> {
+    let log = log_store(lake, table);
+    let (engine, root) = (log.engine(None), log.root_url().clone());
+    let write = move || -> delta_kernel::DeltaResult<()> {
+        let snapshot = Snapshot::builder_for(root).at_version(version).build(engine.as_ref())?;
+        snapshot.checkpoint(engine.as_ref(), None)?;
+        Ok(())
+    };
+    let written = tokio::task::spawn_blocking(write).await.map_err(failure("checkpoint", lake, table))?;
+    written.map_err(failure("checkpoint", lake, table))?;
+    // A torn checkpoint would hide the entries that it replaces.
+    lake.sync_files(&[Place::DeltaCheckpoint { table, version }.key(), Place::DeltaLastCheckpoint(table).key()]).await
+}
+
+fn failure<E: std::error::Error + Send + Sync + 'static>(
+    operation: &'static str,
+    lake: &Storage,
+    table: &str,
+) -> impl Fn(E) -> Error + use<E> {
+    let log = url_of(lake, &Place::DeltaLog(table).key());
+    move |e| Error::storage(operation, &log, e)
+}
+
+/// The kernel's listing decodes a folder's name twice (buoyant_kernel_engine 0.28), so it would look elsewhere for
+/// one that looks encoded by itself, such as `a%20b`.
+fn check_folder(lake: &Storage) -> Result<()> {
+    if lake.root.scheme() != "file" || !lake.root.path().contains("%25") {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("the lake `{}` lies in a folder with a percent sign in its name", lake.root))
+        .hint("the Delta library cannot read a log there; move the lake"))
+}
+
+/// The library's view of a table.
+pub(crate) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
+    let folder = Place::Table(table).key();
+    let below_table = Arc::new(PrefixStore::new(Arc::clone(&lake.store), folder.clone()));
+    let mut url: Url = lake.root.clone();
+    // The library takes the path of a URL as a key of its store. Of a `file` URL it also asks the disk whether it
+    // exists, so there the store must be the whole file system; elsewhere the table's URL begins at the lake's root
+    // (`s3://bucket/songs/` for `s3://bucket/some/lake/songs/`), with the scheme and host by which the library knows
+    // whether listings are sorted.
+    let root_store: Arc<dyn ObjectStore> = if url.scheme() == "file" {
+        url.set_path(&format!("{}{folder}/", lake.root.path()));
+        Arc::new(LocalFileSystem::new())
+    } else {
+        url.set_path(&format!("/{folder}/"));
+        Arc::clone(&lake.store)
+    };
+    default_logstore(below_table, root_store, &url, &StorageConfig::default())
+}

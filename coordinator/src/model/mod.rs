@@ -1,0 +1,145 @@
+//! ⑥ The models: which of them reads what, in which order they are built, and what would make one stale.
+//!
+//! A model is one SQL query in a file. It reads staging tables as `staging.<source>` and other models by their bare
+//! name; both are found by parsing, so nothing has to be declared twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::common::TableReference;
+use datafusion::prelude::{SQLOptions, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
+use lakewright_common::config::resolved::{Config, Table};
+use lakewright_common::error::{Error, Result};
+use sha2::{Digest, Sha256};
+
+/// Orders models so that each comes after those that it reads.
+mod order;
+
+/// The schema under which models find the staging tables.
+pub(crate) const STAGING_SCHEMA: &str = "staging";
+
+/// One table's model, and what it reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Model<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) sources: BTreeSet<String>,
+    pub(crate) tables: BTreeSet<String>,
+    /// Changes when the query, its key or partition columns, or the declared fields of anything below it change.
+    pub(crate) fingerprint: String,
+}
+
+/// What a model or a query may do: read.
+pub(crate) fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// All models of `config`, each after those it reads; dimensions (which checks refer to) before facts.
+///
+/// # Errors
+/// Configuration: SQL that does not parse or does more than read, an unknown table, a cycle; all faults at once.
+pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> Result<Vec<Model<'a>>> {
+    let mut faults = Vec::new();
+    let mut models = Vec::new();
+    for table in &config.tables {
+        match read_references(session, config, table) {
+            Ok((sources, tables)) => models.push(Model { table, sources, tables, fingerprint: String::new() }),
+            Err(mut found) => faults.append(&mut found),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Error::configuration(faults.join("\nerror: ")));
+    }
+    let mut models = order::order(models)?;
+    let mut fingerprints = BTreeMap::new();
+    for model in &mut models {
+        model.fingerprint = fingerprint(config, model, &fingerprints);
+        fingerprints.insert(model.table.name.clone(), model.fingerprint.clone());
+    }
+    Ok(models)
+}
+
+/// The sources and the tables that a model reads.
+fn read_references(
+    session: &SessionContext,
+    config: &Config,
+    table: &Table,
+) -> std::result::Result<(BTreeSet<String>, BTreeSet<String>), Vec<String>> {
+    let at = format!("table `{}`: {}", table.name, table.sql_file.display());
+    let state = session.state();
+    let statement = state
+        .sql_to_statement(&table.sql, &datafusion::config::Dialect::Generic)
+        .map_err(|e| vec![format!("{at}: the SQL does not parse: {}", e.strip_backtrace())])?;
+    let Statement::Statement(inner) = &statement else {
+        return Err(vec![format!("{at}: a model is one query, such as `SELECT … FROM staging.…`")]);
+    };
+    if !matches!(inner.as_ref(), ast::Statement::Query(_)) {
+        return Err(vec![format!("{at}: a model is one query, such as `SELECT … FROM staging.…`")]);
+    }
+    let references =
+        state.resolve_table_references(&statement).map_err(|e| vec![format!("{at}: {}", e.strip_backtrace())])?;
+    let mut sources = BTreeSet::new();
+    let mut tables = BTreeSet::new();
+    let mut faults = Vec::new();
+    for reference in references {
+        let (schema, name) = (reference.schema().unwrap_or_default(), reference.table());
+        if schema == STAGING_SCHEMA {
+            let known = config.sources.iter().map(|source| source.name.as_str());
+            match known_name(known, name) {
+                Ok(()) => drop(sources.insert(name.to_owned())),
+                Err(hint) => faults.push(format!("{at}: no source is named `{name}`{hint}")),
+            }
+        } else {
+            let known = config.tables.iter().map(|table| table.name.as_str());
+            match known_name(known, name) {
+                Ok(()) => drop(tables.insert(name.to_owned())),
+                Err(hint) => faults.push(unknown_table(&at, config, &reference, &hint)),
+            }
+        }
+    }
+    if faults.is_empty() { Ok((sources, tables)) } else { Err(faults) }
+}
+
+fn unknown_table(at: &str, config: &Config, reference: &TableReference, hint: &str) -> String {
+    let name = reference.table();
+    if config.sources.iter().any(|source| source.name == name) {
+        return format!("{at}: no table is named `{name}`\nhint: the source is read as `{STAGING_SCHEMA}.{name}`");
+    }
+    format!("{at}: no table is named `{reference}`{hint}")
+}
+
+/// `Ok` for a name in `known`; otherwise a hint at the nearest one, or nothing.
+fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> std::result::Result<(), String> {
+    if known.clone().any(|candidate| candidate == name) {
+        return Ok(());
+    }
+    let nearest = lakewright_common::config::nearest(name, known);
+    Err(nearest.map(|near| format!("\nhint: did you mean `{near}`?")).unwrap_or_default())
+}
+
+fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, String>) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |part: &str| {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    };
+    add(&model.table.sql);
+    add(&model.table.key.join(","));
+    add(&model.table.partition_by.join(","));
+    for source in config.sources.iter().filter(|source| model.sources.contains(&source.name)) {
+        add(&source_fingerprint(source));
+    }
+    for table in &model.tables {
+        add(of_tables.get(table).map_or("", String::as_str));
+    }
+    hex(&hash.finalize())
+}
+
+/// Changes when the declared fields of a source change.
+pub(crate) fn source_fingerprint(source: &lakewright_common::config::resolved::Source) -> String {
+    hex(&Sha256::digest(format!("{:?}", source.fields)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,93 @@
+//! Rows as text, in the formats that `query` offers.
+
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::util::pretty::pretty_format_batches_with_options;
+use lakewright_common::error::{Error, Result};
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A box, for people.
+    Table,
+    /// RFC 4180, with a header.
+    Csv,
+    /// One JSON array of objects.
+    Json,
+    /// One JSON object a line.
+    JsonLines,
+    /// A Markdown table.
+    Markdown,
+}
+
+/// How moments and nulls look where the format has no own way: RFC 3339 and nothing.
+fn options() -> FormatOptions<'static> {
+    FormatOptions::default().with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.fZ"))
+}
+
+/// Writes all rows.
+///
+/// # Errors
+/// A writer that fails, a type that the format cannot hold.
+pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Format) -> Result<()> {
+    let engine = |e| Error::internal("cannot format the result").caused_by(e);
+    match format {
+        Format::Table => {
+            let text = pretty_format_batches_with_options(batches, &options()).map_err(engine)?;
+            writeln!(out, "{text}").map_err(output_error)
+        }
+        Format::Csv => {
+            let mut writer = arrow::csv::WriterBuilder::new()
+                .with_header(true)
+                .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.fZ".to_owned())
+                .build(out);
+            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(engine)
+        }
+        Format::Json => {
+            let mut writer = arrow::json::WriterBuilder::new()
+                .with_explicit_nulls(true)
+                .build::<_, arrow::json::writer::JsonArray>(&mut *out);
+            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(engine)?;
+            writer.finish().map_err(engine)?;
+            writeln!(out).map_err(output_error)
+        }
+        Format::JsonLines => {
+            let mut writer = arrow::json::WriterBuilder::new()
+                .with_explicit_nulls(true)
+                .build::<_, arrow::json::writer::LineDelimited>(out);
+            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(engine)?;
+            writer.finish().map_err(engine)
+        }
+        Format::Markdown => write_markdown(out, batches),
+    }
+}
+
+fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
+    let Some(first) = batches.first() else { return Ok(()) };
+    let schema = first.schema();
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    writeln!(out, "| {} |\n|{}", names.join(" | "), "---|".repeat(names.len())).map_err(output_error)?;
+    let options = options();
+    for batch in batches {
+        let columns = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|e| Error::internal("cannot format the result").caused_by(e))?;
+        for row in 0..batch.num_rows() {
+            let cells: Vec<String> = columns
+                .iter()
+                .map(|column| column.value(row).to_string().replace('|', "\\|").replace('\n', " "))
+                .collect();
+            writeln!(out, "| {} |", cells.join(" | ")).map_err(output_error)?;
+        }
+    }
+    Ok(())
+}
+
+fn output_error(error: std::io::Error) -> Error {
+    Error::storage("write", "standard output", error)
+}

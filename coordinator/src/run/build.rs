@@ -1,0 +1,285 @@
+//! ⑥⑦ Each model's query, run into the files of its table.
+//!
+//! A table is built anew when anything it reads has new rows or its model changed; otherwise its files stay. Queries
+//! see exactly the staging files of this commit and the tables built before them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use datafusion::execution::SessionState;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use lakewright_common::config::resolved::Table;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::write::hive;
+use lakewright_common::write::report::{SlotReport, WrittenFile};
+use lakewright_common::write::table_node::TableWriteExec;
+use lakewright_common::write::table_writer::TableLayout;
+
+use super::RunContext;
+use super::ingest::StagedSource;
+use crate::catalog;
+use crate::engine::{self, parquet_table::ParquetTable};
+use crate::lake::Place;
+use crate::lake::column::{Columns, assign_column_ids};
+use crate::lake::manifest::{DataFile, TableState};
+use crate::model::{self, Model};
+
+/// The share of the memory limit that Parquet files under way may hold, over all tasks.
+const WRITE_SHARE: f64 = 0.15;
+
+/// The tables of this commit.
+pub(crate) struct Tables {
+    /// In building order: dimensions before facts.
+    pub(crate) states: Vec<TableState>,
+    /// The names of those that were built anew.
+    pub(crate) built: BTreeSet<String>,
+}
+
+/// Builds what is stale and carries the rest over.
+///
+/// # Errors
+/// Configuration for a model that does not fit its data, data for rows it cannot compute.
+pub(super) async fn build(
+    context: &RunContext<'_>,
+    models: &[Model<'_>],
+    staged: &[StagedSource<'_>],
+) -> Result<Tables> {
+    register_staging(context, staged)?;
+    let fresh: BTreeSet<&str> =
+        staged.iter().filter(|source| source.counts.staged > 0).map(|source| source.source.name.as_str()).collect();
+    let mut tables = Tables { states: vec![], built: BTreeSet::new() };
+    for model in models {
+        let name = &model.table.name;
+        let previous = context.base.as_ref().and_then(|base| base.table(name));
+        let is_stale = previous.is_none_or(|table| table.fingerprint != model.fingerprint)
+            || model.sources.iter().any(|source| fresh.contains(source.as_str()))
+            || model.tables.iter().any(|table| tables.built.contains(table));
+        let state = match previous {
+            Some(previous) if !is_stale => previous.clone(),
+            _ => {
+                context.progress.step(&format!("build {name}"));
+                let state = build_table(context, model, staged).await?;
+                tables.built.insert(name.clone());
+                state
+            }
+        };
+        catalog::register_table(&context.session, &state)?;
+        tables.states.push(state);
+    }
+    Ok(tables)
+}
+
+/// Staging tables as models see them: what earlier commits staged, and what this run did.
+fn register_staging(context: &RunContext<'_>, staged: &[StagedSource<'_>]) -> Result<()> {
+    for source in staged {
+        let before = context.base.as_ref().and_then(|base| base.sources.get(&source.source.name));
+        let earlier = before.into_iter().flat_map(|state| &state.staging).map(|file| file.written.clone());
+        let files: Vec<WrittenFile> = earlier.chain(source.staging.iter().cloned()).collect();
+        let table = ParquetTable::new(source.columns.arrow_schema()?, &[], files);
+        catalog::register(&context.session, model::STAGING_SCHEMA, &source.source.name, Arc::new(table))?;
+    }
+    Ok(())
+}
+
+async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[StagedSource<'_>]) -> Result<TableState> {
+    let table = model.table;
+    let query = plan_query(&context.session.state(), table).await?;
+    let previous = context.base.as_ref().and_then(|base| base.table(&table.name)).map(|state| &state.columns);
+    let schema = query.schema();
+    check_columns(table, &schema)?;
+    let columns = assign_column_ids(previous, &stored_schema(&schema)).map_err(|error| named(table, error))?;
+    let plan = write_plan(context, table, &columns, query, input_bytes(context, model, staged))?;
+    let reports = engine::run_stage(&context.session, plan, context.config.limits.threads)
+        .await
+        .map_err(|error| named(table, error))?;
+    let mut files = Vec::new();
+    for report in reports {
+        match report {
+            SlotReport::Table(file) => files.push(DataFile::new(file, context.number)),
+            _ => return Err(Error::internal(format!("table `{}`: a write reported something else", table.name))),
+        }
+    }
+    files.sort_by(|a, b| a.written.path.cmp(&b.written.path));
+    Ok(TableState {
+        name: table.name.clone(),
+        columns,
+        partition_by: table.partition_by.clone(),
+        key: table.key.clone(),
+        fingerprint: model.fingerprint.clone(),
+        changed_in: context.number,
+        files,
+    })
+}
+
+/// Says which table a failure belongs to.
+fn named(table: &Table, mut error: Error) -> Error {
+    error.message = format!("table `{}` ({}): {}", table.name, table.sql_file.display(), error.message);
+    error
+}
+
+async fn plan_query(state: &SessionState, table: &Table) -> Result<Arc<dyn ExecutionPlan>> {
+    let planning = |e| {
+        Error::from_engine(e, |e| {
+            named(table, Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace()))
+        })
+    };
+    let logical = state.create_logical_plan(&table.sql).await.map_err(planning)?;
+    model::read_only().verify_plan(&logical).map_err(planning)?;
+    state.create_physical_plan(&logical).await.map_err(planning)
+}
+
+/// The columns that `lake.toml` names must be there.
+fn check_columns(table: &Table, schema: &SchemaRef) -> Result<()> {
+    let known = || schema.fields().iter().map(|field| field.name().as_str());
+    for (setting, columns) in [("key", &table.key), ("partition_by", &table.partition_by)] {
+        for column in columns {
+            if known().all(|name| name != column) {
+                let near = lakewright_common::config::nearest(column, known());
+                let hint = near.map_or_else(
+                    || format!("its columns are `{}`", known().collect::<Vec<_>>().join("`, `")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                return Err(named(
+                    table,
+                    Error::configuration(format!("`{setting}` names `{column}`, which the query does not return")),
+                )
+                .hint(hint));
+            }
+        }
+    }
+    for column in &table.partition_by {
+        let field =
+            schema.field_with_name(column).map_err(|e| Error::internal("a checked column is gone").caused_by(e))?;
+        if !hive::is_partition_type(&stored_type(field.data_type())) {
+            return Err(named(
+                table,
+                Error::configuration(format!("cannot be partitioned by `{column}`, a `{}`", field.data_type())),
+            )
+            .hint("partition by a whole number, a date, a text or a boolean, such as `date_part('year', …)`"));
+        }
+    }
+    if table.partition_by.len() == schema.fields().len() {
+        return Err(named(table, Error::configuration("every column is a partition column, so files would be empty"))
+            .hint("leave one column out of `partition_by`"));
+    }
+    Ok(())
+}
+
+/// The schema in which a query's rows are stored.
+fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| {
+            field
+                .as_ref()
+                .clone()
+                .with_data_type(stored_type(field.data_type()))
+                .with_nullable(true)
+                .with_metadata(Default::default())
+        })
+        .collect();
+    arrow::datatypes::Schema::new(fields)
+}
+
+/// The type in which Delta's lowest protocol and every reader hold a query's type.
+fn stored_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::Dictionary(_, value) => stored_type(value),
+        // Moments are UTC microseconds; a query's zone is how it is shown, not what it is.
+        DataType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 | DataType::UInt64 => DataType::Int64,
+        other => other.clone(),
+    }
+}
+
+/// The query's rows, cast to the stored types, gathered where that makes fewer files, and written.
+fn write_plan(
+    context: &RunContext<'_>,
+    table: &Table,
+    columns: &Columns,
+    query: Arc<dyn ExecutionPlan>,
+    input_bytes: u64,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let engine = |e| named(table, Error::internal("the write cannot be planned").caused_by(e));
+    let limits = &context.config.limits;
+    let schema = columns.arrow_schema()?;
+    let cast: Vec<(Arc<dyn PhysicalExpr>, String)> = query
+        .schema()
+        .fields()
+        .iter()
+        .zip(schema.fields())
+        .enumerate()
+        .map(|(i, (have, want))| {
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(have.name(), i));
+            let value = if have.data_type() == want.data_type() {
+                column
+            } else {
+                Arc::new(CastExpr::new(column, want.data_type().clone(), None))
+            };
+            (value, want.name().clone())
+        })
+        .collect();
+    let rows: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(cast, query).map_err(engine)?);
+    let gathered = if input_bytes <= limits.target_file_bytes {
+        gather(rows, table, &schema, limits.threads).map_err(engine)?
+    } else {
+        rows
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a size in bytes")]
+    let buffer_bytes = (limits.memory_bytes as f64 * WRITE_SHARE) as usize / limits.threads.max(1);
+    let layout = TableLayout {
+        folder: Place::Table(&table.name).key().to_string(),
+        schema,
+        partition_by: table.partition_by.clone(),
+        target_file_bytes: limits.target_file_bytes,
+        max_open_files: limits.max_open_files,
+        buffer_bytes,
+    };
+    Ok(Arc::new(TableWriteExec::new(gathered, Arc::new(layout), context.run)))
+}
+
+/// Brings the rows of one partition value to one task, so that a small table has one file a value instead of one a
+/// value and task. Only where all of it is smaller than one file is meant to be: a large table is written where it is.
+fn gather(
+    rows: Arc<dyn ExecutionPlan>,
+    table: &Table,
+    schema: &SchemaRef,
+    threads: usize,
+) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+    if rows.output_partitioning().partition_count() == 1 {
+        return Ok(rows);
+    }
+    if table.partition_by.is_empty() {
+        return Ok(Arc::new(CoalescePartitionsExec::new(rows)));
+    }
+    let keys = table
+        .partition_by
+        .iter()
+        .map(|name| Ok(Arc::new(Column::new(name, schema.index_of(name)?)) as Arc<dyn PhysicalExpr>))
+        .collect::<datafusion::error::Result<Vec<_>>>()?;
+    Ok(Arc::new(RepartitionExec::try_new(rows, Partitioning::Hash(keys, threads))?))
+}
+
+/// Bytes of staging files below a model, directly or through the tables that it reads: an upper bound, as a rule, of
+/// what it writes.
+fn input_bytes(context: &RunContext<'_>, model: &Model<'_>, staged: &[StagedSource<'_>]) -> u64 {
+    let earlier = |name: &str| -> u64 {
+        let state = context.base.as_ref().and_then(|base| base.sources.get(name));
+        state.map_or(0, |state| state.staging.iter().map(|file| file.written.bytes).sum())
+    };
+    let sources = staged
+        .iter()
+        .filter(|source| model.sources.contains(&source.source.name) || !model.tables.is_empty())
+        .map(|source| earlier(&source.source.name) + source.staging.iter().map(|file| file.bytes).sum::<u64>());
+    sources.sum()
+}

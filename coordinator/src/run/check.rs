@@ -1,0 +1,144 @@
+//! Keys and checks of the tables of a commit, before anything of it is visible.
+//!
+//! Every check is one query over the files just written, which returns the rows that fail. All checks run, so that
+//! one report names all that is wrong.
+
+use datafusion::prelude::SessionContext;
+use lakewright_common::config::resolved::{Rule, Table};
+use lakewright_common::error::{Error, Result};
+
+use super::RunContext;
+use super::build::Tables;
+use crate::model::{Model, read_only};
+use crate::output::{self, Format};
+
+/// Failing rows shown for one check at the most.
+const SHOWN_ROWS: usize = 10;
+
+/// Runs every check that a rebuilt table may fail; answers with the warnings.
+///
+/// # Errors
+/// Data, naming each failed check and its first rows; configuration for a check that does not fit its table.
+pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables: &Tables) -> Result<Vec<String>> {
+    context.progress.step("check");
+    let mut failures = Vec::new();
+    let mut warnings = Vec::new();
+    for model in models {
+        let table = model.table;
+        let is_built = |name: &String| tables.built.contains(name);
+        if is_built(&table.name) && !table.key.is_empty() {
+            failures.extend(run_check(&context.session, table, &key_null_query(table), "key", "is null").await?);
+            failures.extend(
+                run_check(&context.session, table, &duplicates_query(&table.name, &table.key), "key", "is not unique")
+                    .await?,
+            );
+        }
+        for check in &table.checks {
+            let concerns_build = is_built(&table.name)
+                || matches!(&check.rule, Rule::References { to_table, .. } if is_built(to_table))
+                || matches!(&check.rule, Rule::Sql { .. });
+            if !concerns_build {
+                continue;
+            }
+            let (what, verdict) = describe(&check.rule);
+            let query = query(&table.name, &check.rule);
+            let failure = run_check(&context.session, table, &query, &what, &verdict).await?;
+            if check.warn { warnings.extend(failure) } else { failures.extend(failure) }
+        }
+    }
+    if failures.is_empty() {
+        return Ok(warnings);
+    }
+    Err(Error::data(failures.join("\nerror: "))
+        .hint("nothing was committed; correct the input or the model, or set `warn = true` on a check that may fail"))
+}
+
+/// The failure of one check with its first rows; `None` where it holds.
+async fn run_check(
+    session: &SessionContext,
+    table: &Table,
+    query: &str,
+    what: &str,
+    verdict: &str,
+) -> Result<Option<String>> {
+    let broken = |e| {
+        Error::from_engine(e, |e| {
+            Error::configuration(format!("table `{}`: check of {what} cannot run", table.name))
+                .caused_by(e.strip_backtrace())
+        })
+    };
+    let frame = session.sql_with_options(query, read_only()).await.map_err(broken)?;
+    let rows = frame.clone().limit(0, Some(SHOWN_ROWS)).map_err(broken)?.collect().await.map_err(broken)?;
+    if rows.iter().all(|batch| batch.num_rows() == 0) {
+        return Ok(None);
+    }
+    let count = frame.count().await.map_err(broken)?;
+    let mut shown = Vec::new();
+    output::write(&mut shown, &rows, Format::Table)?;
+    let noun = if count == 1 { "row" } else { "rows" };
+    Ok(Some(format!(
+        "table `{}`: {what} {verdict} in {count} {noun}\n{}",
+        table.name,
+        String::from_utf8_lossy(&shown).trim_end()
+    )))
+}
+
+fn describe(rule: &Rule) -> (String, String) {
+    let (what, verdict) = match rule {
+        Rule::NotNull { column } => (column, "is null".to_owned()),
+        Rule::Unique { columns } => return (format!("`{}`", columns.join("`, `")), "is not unique".to_owned()),
+        Rule::References { column, to_table, to_column } => (column, format!("is not in `{to_table}.{to_column}`")),
+        Rule::AcceptedValues { column, values } => (column, format!("is none of `{}`", values.join("`, `"))),
+        Rule::Range { column, min, max } => {
+            let bound = |bound: &Option<f64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
+            (column, format!("is outside {}..{}", bound(min), bound(max)))
+        }
+        Rule::Sql { file, .. } => return (format!("`{}`", file.display()), "returns rows, so it fails,".to_owned()),
+    };
+    (format!("`{what}`"), verdict)
+}
+
+fn query(table: &str, rule: &Rule) -> String {
+    let from = quoted(table);
+    match rule {
+        Rule::NotNull { column } => format!("SELECT * FROM {from} WHERE {} IS NULL", quoted(column)),
+        Rule::Unique { columns } => duplicates_query(table, columns),
+        Rule::References { column, to_table, to_column } => format!(
+            "SELECT DISTINCT a.{0} FROM {from} a LEFT ANTI JOIN {1} b ON a.{0} = b.{2} WHERE a.{0} IS NOT NULL",
+            quoted(column),
+            quoted(to_table),
+            quoted(to_column)
+        ),
+        Rule::AcceptedValues { column, values } => {
+            let values: Vec<String> = values.iter().map(|value| format!("'{}'", value.replace('\'', "''"))).collect();
+            let column = quoted(column);
+            format!(
+                "SELECT DISTINCT {column} FROM {from} WHERE CAST({column} AS VARCHAR) NOT IN ({})",
+                values.join(", ")
+            )
+        }
+        Rule::Range { column, min, max } => {
+            let column = quoted(column);
+            let below = min.map(|min| format!("{column} < {min:?}"));
+            let above = max.map(|max| format!("{column} > {max:?}"));
+            let outside: Vec<String> = below.into_iter().chain(above).collect();
+            format!("SELECT * FROM {from} WHERE {}", outside.join(" OR "))
+        }
+        Rule::Sql { sql, .. } => sql.clone(),
+    }
+}
+
+fn key_null_query(table: &Table) -> String {
+    let nulls: Vec<String> = table.key.iter().map(|column| format!("{} IS NULL", quoted(column))).collect();
+    format!("SELECT * FROM {} WHERE {}", quoted(&table.name), nulls.join(" OR "))
+}
+
+fn duplicates_query(table: &str, columns: &[String]) -> String {
+    let columns = columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
+    format!("SELECT {columns}, count(*) AS copies FROM {} GROUP BY {columns} HAVING count(*) > 1", quoted(table))
+}
+
+/// An identifier in SQL.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,100 @@
+//! ⑧⑨ The commit: ledger, manifest, Delta logs, in that order.
+//!
+//! Up to the manifest's put nothing of the run is visible; with it, all of it is. What follows only says the same to
+//! other engines, and is done by the next run or query if this process does not live to do it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use lakewright_common::error::{Error, Result};
+
+use super::RunContext;
+use super::build::Tables;
+use super::ingest::StagedSource;
+use crate::lake::manifest::{DataFile, FORMAT, Manifest, SourceState};
+use crate::lake::store::{self, Commit};
+use crate::lake::{consistent, delta, ledger};
+use crate::model::source_fingerprint;
+
+/// What manifests and Delta logs say of the program that wrote them.
+const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
+
+/// Commits the run; answers with the manifest and each table's Delta version at it.
+///
+/// # Errors
+/// Conflict, when another run committed first; storage. A failure to roll the Delta logs forward is a warning: the
+/// commit stands, and the next run or query rolls them.
+pub(super) async fn commit(
+    context: &RunContext<'_>,
+    staged: &[StagedSource<'_>],
+    tables: Tables,
+    started: Instant,
+) -> Result<(Manifest, BTreeMap<String, u64>)> {
+    context.progress.step("commit");
+    let lake = &context.opened.lake;
+    let mut sources = context.base.as_ref().map(|base| base.sources.clone()).unwrap_or_default();
+    for source in staged {
+        let name = &source.source.name;
+        let state = next_state(context, source, sources.remove(name).unwrap_or_default()).await?;
+        sources.insert(name.clone(), state);
+    }
+    let manifest = Manifest {
+        format: FORMAT,
+        number: context.number,
+        parent: context.base.as_ref().map(|base| base.number),
+        run: context.run,
+        committed_at: chrono::Utc::now(),
+        engine: ENGINE.to_owned(),
+        elapsed_milliseconds: milliseconds(started.elapsed()),
+        sources,
+        tables: tables.states,
+        counts: staged.iter().map(|source| (source.source.name.clone(), source.counts.clone())).collect(),
+    };
+    match store::commit(lake, &manifest).await? {
+        Commit::Committed => {}
+        Commit::Conflict { by } => {
+            return Err(Error::conflict(format!(
+                "run `{by}` committed version {} of the lake while this run was under way; nothing of this run is visible",
+                manifest.number
+            ))
+            .hint("run again: it takes in what the other run did not"));
+        }
+    }
+    let versions = match roll_forward(context, &manifest).await {
+        Ok(versions) => versions,
+        Err(error) => {
+            tracing::warn!(%error, version = manifest.number, "the commit stands, its Delta logs do not show it yet; the next run or query rolls them forward");
+            BTreeMap::new()
+        }
+    };
+    Ok((manifest, versions))
+}
+
+async fn roll_forward(context: &RunContext<'_>, manifest: &Manifest) -> Result<BTreeMap<String, u64>> {
+    let lake = &context.opened.lake;
+    let versions = delta::roll_forward(lake, manifest).await?;
+    consistent::publish(lake, manifest, &versions).await?;
+    Ok(versions)
+}
+
+/// A source with what this run adds to it; writes its part of the ledger.
+async fn next_state(
+    context: &RunContext<'_>,
+    staged: &StagedSource<'_>,
+    mut state: SourceState,
+) -> Result<SourceState> {
+    let (name, number) = (&staged.source.name, context.number);
+    let lake = &context.opened.lake;
+    state.ledger = ledger::append(lake, name, number, context.run, &state.ledger, &staged.entries).await?;
+    state.fingerprint = source_fingerprint(staged.source);
+    state.columns = staged.columns.clone();
+    state.staging.extend(staged.staging.iter().map(|file| DataFile::new(file.clone(), number)));
+    state.quarantine.extend(staged.quarantine.iter().map(|file| DataFile::new(file.clone(), number)));
+    state.totals.add(&staged.counts);
+    Ok(state)
+}
+
+/// Whole milliseconds; a run of 584 million years saturates.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,158 @@
+//! ③④⑤ New objects into staging files and quarantine, with the books kept.
+//!
+//! Each source is one stage: a scan with a write on top of it, partition by partition. What comes back is one report
+//! per file and one per split; the sums must agree before anything else happens.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use lakewright_common::config::resolved::Source;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::read::object::SourceObject;
+use lakewright_common::read::progress::ReadProgress;
+use lakewright_common::read::scan_node::JsonScanExec;
+use lakewright_common::read::scan_rows::ReadReport;
+use lakewright_common::read::schema::arrow_schema;
+use lakewright_common::read::split::plan_splits;
+use lakewright_common::read::tally::ObjectTally;
+use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
+use lakewright_common::write::report::{SlotReport, WrittenFile};
+
+use super::discover::{Discovered, NewObjects};
+use super::{RunContext, lines, report};
+use crate::engine;
+use crate::lake::column::{Columns, assign_column_ids};
+use crate::lake::ledger::LedgerEntry;
+use crate::lake::manifest::SourceCounts;
+use crate::lake::{Place, ledger};
+
+/// What a run staged of one source.
+pub(crate) struct StagedSource<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) columns: Columns,
+    pub(crate) staging: Vec<WrittenFile>,
+    pub(crate) quarantine: Vec<WrittenFile>,
+    pub(crate) entries: Vec<LedgerEntry>,
+    pub(crate) counts: SourceCounts,
+}
+
+/// Stages what is new of every source.
+///
+/// # Errors
+/// Storage that fails, more rejected records than a source allows, a field whose type changed.
+pub(super) async fn ingest<'a>(
+    context: &RunContext<'a>,
+    discovered: &Discovered<'a>,
+    reads: &Arc<ReadProgress>,
+) -> Result<Vec<StagedSource<'a>>> {
+    let mut staged = Vec::new();
+    for new in &discovered.sources {
+        let bytes = new.objects.iter().map(|object| object.bytes).sum();
+        context.progress.start_stage(&format!("ingest {}", new.source.name), new.objects.len() as u64, bytes, reads);
+        let source = stage_source(context, new).await;
+        context.progress.finish_stage();
+        staged.push(source?);
+    }
+    for source in &staged {
+        report::refuse_excess(context, source).await?;
+    }
+    Ok(staged)
+}
+
+async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Result<StagedSource<'a>> {
+    let source = new.source;
+    let previous = context.base.as_ref().and_then(|base| base.sources.get(&source.name)).map(|state| &state.columns);
+    let columns = staging_columns(source, previous)?;
+    let mut staged = StagedSource {
+        source,
+        columns,
+        staging: vec![],
+        quarantine: vec![],
+        entries: vec![],
+        counts: SourceCounts::default(),
+    };
+    if new.objects.is_empty() {
+        return Ok(staged);
+    }
+    let limits = Arc::new(context.config.limits.clone());
+    let splits = plan_splits(new.objects.clone(), &source.format, limits.split_bytes);
+    let scan = JsonScanExec::new(Arc::new(source.clone()), splits, Arc::clone(&limits));
+    let folders = IngestFolders {
+        staging: Place::Staging(&source.name).key().to_string(),
+        quarantine: Place::Quarantine(&source.name).key().to_string(),
+    };
+    let schema = staged.columns.arrow_schema()?;
+    let plan = IngestExec::new(Arc::new(scan), schema, folders, context.run, limits.target_file_bytes);
+    let reports = engine::run_stage(&context.session, Arc::new(plan), limits.threads).await?;
+
+    let mut tallies = Vec::new();
+    for report in reports {
+        match report {
+            SlotReport::Staged(file) => staged.staging.push(file),
+            SlotReport::Quarantined(file) => staged.quarantine.push(file),
+            SlotReport::Read(ReadReport::Object(tally)) => tallies.push(tally),
+            SlotReport::Read(ReadReport::UnknownFields(fields)) => {
+                for (name, count) in fields {
+                    *staged.counts.unknown_fields.entry(name).or_default() += count;
+                }
+            }
+            SlotReport::Table(_) => return Err(Error::internal("a scan reported a table's file")),
+        }
+    }
+    staged.quarantine = lines::number_lines(context, &staged.quarantine, &tallies).await?;
+    staged.entries = entries(context, &new.objects, tallies)?;
+    count(&mut staged);
+    balance(&staged)?;
+    Ok(staged)
+}
+
+/// The staging table's columns; one that was staged before must keep its type.
+fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Columns> {
+    let columns = assign_column_ids(previous, &arrow_schema(&source.fields))?;
+    let changed = previous.into_iter().flat_map(|previous| &previous.list).find_map(|before| {
+        let now = columns.list.iter().find(|column| column.name == before.name)?;
+        (now.data_type != before.data_type).then_some((before, now))
+    });
+    match changed {
+        None => Ok(columns),
+        Some((before, now)) => Err(Error::configuration(format!(
+            "source `{}`: field `{}` was staged as `{}` and is declared `{}` now",
+            source.name, now.name, before.data_type, now.data_type
+        ))
+        .hint("declare it under a new name with `from = \"…\"`, or begin a new lake")),
+    }
+}
+
+/// One ledger entry an object, its splits added up.
+fn entries(context: &RunContext<'_>, objects: &[SourceObject], tallies: Vec<ObjectTally>) -> Result<Vec<LedgerEntry>> {
+    let entries = ledger::entries(tallies, context.number, context.run)?;
+    let reported: HashSet<&str> = entries.iter().map(|entry| entry.object.key.as_str()).collect();
+    match objects.iter().find(|object| !reported.contains(object.key.as_str())) {
+        Some(missing) => Err(Error::internal(format!("object `{}` was planned and never reported", missing.key))),
+        None => Ok(entries),
+    }
+}
+
+fn count(staged: &mut StagedSource<'_>) {
+    let counts = &mut staged.counts;
+    counts.objects = staged.entries.len() as u64;
+    for entry in &staged.entries {
+        counts.bytes += entry.object.bytes;
+        counts.records += entry.records;
+        counts.staged += entry.staged;
+        counts.quarantined += entry.quarantined;
+    }
+}
+
+/// What the objects account for is what the files hold (per object, the ledger's entries made sure of it).
+fn balance(staged: &StagedSource<'_>) -> Result<()> {
+    let rows = |files: &[WrittenFile]| files.iter().map(|file| file.rows).sum::<u64>();
+    let (in_staging, in_quarantine) = (rows(&staged.staging), rows(&staged.quarantine));
+    if (in_staging, in_quarantine) != (staged.counts.staged, staged.counts.quarantined) {
+        return Err(Error::internal(format!(
+            "source `{}`: files hold {in_staging} staged and {in_quarantine} quarantined rows, objects account for {} and {}",
+            staged.source.name, staged.counts.staged, staged.counts.quarantined
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Line numbers of records that were read from the middle of an object.
+//!
+//! A split that begins inside an object cannot know how many lines come before it; its neighbours' reports do. Where a
+//! record of such a split was rejected, its quarantine file is written once more with the lines of the whole object.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{Int64Type, Schema};
+use futures::StreamExt;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::read::quarantine;
+use lakewright_common::read::tally::ObjectTally;
+use lakewright_common::write::file::{FileSettings, FileWriter, discard};
+use lakewright_common::write::report::WrittenFile;
+
+use super::RunContext;
+use crate::engine::parquet_table::ParquetTable;
+
+/// Lines before a split, by object and by the byte at which the split begins.
+type LinesBefore = HashMap<(String, u64), u64>;
+
+/// The quarantine files with lines counted from the start of each object.
+///
+/// # Errors
+/// Storage that fails.
+pub(super) async fn number_lines(
+    context: &RunContext<'_>,
+    files: &[WrittenFile],
+    tallies: &[ObjectTally],
+) -> Result<Vec<WrittenFile>> {
+    let is_cut = tallies.iter().any(|tally| tally.split_start > 0 && tally.quarantined > 0);
+    if files.is_empty() || !is_cut {
+        return Ok(files.to_vec());
+    }
+    let before = lines_before(tallies);
+    let schema = Arc::new(Schema::new(quarantine::fields()));
+    let table = ParquetTable::new(Arc::clone(&schema), &[], files.to_vec());
+    let engine = |e| Error::from_engine(e, |e| Error::storage("read", "quarantine files just written", e));
+    let frame = context.session.read_table(Arc::new(table)).map_err(engine)?;
+    let mut rows = frame.execute_stream().await.map_err(engine)?;
+    let folder = files[0].path.rsplit_once('/').map(|(folder, _)| folder.to_owned()).unwrap_or_default();
+    let settings = FileSettings {
+        store: Arc::clone(&context.opened.lake.store),
+        run: context.run,
+        slot: 0,
+        target_file_bytes: context.config.limits.target_file_bytes,
+        with_statistics: false,
+    };
+    let mut writer = FileWriter::new(settings, folder, Arc::clone(&schema));
+    while let Some(batch) = rows.next().await {
+        writer.write(&renumbered(&batch.map_err(engine)?, &before, &schema)?).await?;
+    }
+    let numbered = writer.finish().await?;
+    discard(context.opened.lake.store.as_ref(), files).await;
+    Ok(numbered)
+}
+
+fn lines_before(tallies: &[ObjectTally]) -> LinesBefore {
+    let mut by_object: BTreeMap<&str, BTreeMap<u64, u64>> = BTreeMap::new();
+    for tally in tallies {
+        by_object.entry(&tally.object.key).or_default().insert(tally.split_start, tally.lines);
+    }
+    let mut before = HashMap::new();
+    for (key, splits) in by_object {
+        let mut lines = 0;
+        for (start, in_split) in splits {
+            before.insert((key.to_owned(), start), lines);
+            lines += in_split;
+        }
+    }
+    before
+}
+
+fn renumbered(batch: &RecordBatch, before: &LinesBefore, schema: &Arc<Schema>) -> Result<RecordBatch> {
+    let wrong = |e| Error::internal("quarantine rows do not fit their schema").caused_by(e);
+    let column = |name: &str| schema.index_of(name).map(|i| (i, batch.column(i))).map_err(wrong);
+    let (_, objects) = column("object")?;
+    let (_, starts) = column("split_start")?;
+    let (line_index, lines) = column("line")?;
+    let (objects, starts) = (objects.as_string::<i32>(), starts.as_primitive::<Int64Type>());
+    let lines = lines.as_primitive::<Int64Type>();
+    let numbered: Int64Array = (0..batch.num_rows())
+        .map(|row| {
+            let key = (objects.value(row).to_owned(), u64::try_from(starts.value(row)).unwrap_or_default());
+            let earlier = before.get(&key).copied().unwrap_or_default();
+            Some(lines.value(row) + i64::try_from(earlier).unwrap_or_default())
+        })
+        .collect();
+    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+    columns[line_index] = Arc::new(numbered);
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(wrong)
+}
