@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Measures Lakewright and its peers on the same job in one interleaved run, checks that all answers are equal, prints a table.
+#   bench/run.sh SIZE [ENGINE…]
+#   SIZE    S (the real set), T (tiny), M, L
+#   ENGINE  lakewright, lakewright-512MB (the same under a memory limit of 512 MB), duckdb, duckdb-text,
+#           datafusion-distinct, polars; all of them unless given
+# Builds nothing. What may be set in the environment is in bench/README.md.
+set -euo pipefail
+
+repository=$(cd "$(dirname "$0")/.." && pwd)
+size=${1:?"name a size: S, T, M or L"}; shift
+engines=("$@"); [ $# -gt 0 ] || engines=(lakewright lakewright-512MB duckdb duckdb-text datafusion-distinct polars)
+
+coordinator=${LAKEWRIGHT_BIN:-$repository/target/release/coordinator}
+shared=$(cd "${SHARED_BENCH:-$repository/../shared/bench}" && pwd)
+work=${WORK:-${TMPDIR:-/tmp}/lakewright-peers}
+runs=${RUNS:-3}
+data=$work/data/$size
+python=$work/venv/bin/python
+
+if [ ! -x "$coordinator" ]; then
+  echo "error: no program \`$coordinator\`" >&2
+  echo "hint: build it with cargo build --release --bin coordinator, or name one in LAKEWRIGHT_BIN" >&2
+  exit 2
+fi
+mkdir -p "$work/data" "$work/out" "$work/results"
+work=$(cd "$work" && pwd)
+
+prepare_peers() {
+  [ -x "$python" ] && return
+  python3 -m venv "$work/venv"
+  "$work/venv/bin/pip" install -q -r "$repository/bench/requirements.txt"
+}
+
+# Made once and kept; renamed when complete, so that a broken attempt is not taken for the data.
+prepare_data() {
+  [ -d "$data" ] && return
+  local part=$data.part
+  rm -rf "$part"
+  case $size in
+    S) mkdir -p "$part" && cp -r "$shared/../data/sparkify/song_data" "$shared/../data/sparkify/log_data" "$part/" \
+         && chmod -R u+w "$part" && find "$part" -mindepth 1 -name '.*' -prune -exec rm -rf {} + ;;
+    T) python3 "$shared/generate.py" "$part" --songs 500 --events 20000 --users 300 --days 5 ;;
+    M) python3 "$shared/generate.py" "$part" --songs 15000 --events 1000000 --users 10000 --days 30 ;;
+    L) python3 "$shared/generate.py" "$part" --songs 15000 --events 5000000 --users 50000 --days 30 ;;
+    *) echo "error: unknown size \`$size\`" >&2; exit 2 ;;
+  esac
+  mv "$part" "$data"
+}
+
+# The project's own lake.toml with other places in it.
+write_configuration() {
+  sed -e "s|^url = \"lake\"|url = \"$2\"|" -e "s|^url = \"data/|url = \"$data/|" \
+      -e "s|^sql = \"models/|sql = \"$repository/models/|" "$repository/lake.toml" > "$1/lake.toml"
+  ln -sfn "$repository/models" "$1/models"
+}
+
+# One engine, once: prints its figures as a line of JSON and leaves its tables in the folder $out.
+measure() {
+  local engine=$1 run=$2 out=$3
+  local label=(--label "engine=$engine" --label "size=$size" --label part=full --label "run=$run")
+  local log=$work/results/$engine-$size.log
+  local script=() limit=()
+  case $engine in
+    lakewright) ;;
+    lakewright-*MB) limit=("LAKEWRIGHT__LIMITS__MEMORY=${engine#lakewright-}") ;;
+    duckdb-text) script=(duckdb_etl.py --text) ;;
+    datafusion-distinct) script=(datafusion_etl.py --distinct) ;;
+    *) script=("${engine}_etl.py") ;;
+  esac
+  if [ ${#script[@]} -gt 0 ]; then
+    "$python" "$shared/measure.py" "${label[@]}" --log "$log" -- \
+      "$python" "$shared/${script[0]}" "$data" "$out" "${script[@]:1}"
+    return
+  fi
+  local lake=$work/lakes/$engine-$size
+  rm -rf "$lake"; mkdir -p "$lake"
+  write_configuration "$lake" "$lake/lake"
+  local rc=0
+  "$python" "$shared/measure.py" "${label[@]}" --log "$log" -- \
+    env "${limit[@]}" "$coordinator" --config "$lake/lake.toml" || rc=$?
+  [ $rc -ne 0 ] || "$python" "$repository/bench/current_files.py" "$lake/lake" "$out" >&2
+  return $rc
+}
+
+prepare_data
+prepare_peers
+results=$work/results/lakewright-$size.jsonl
+[ -z "${KEEP:-}" ] && rm -f "$results"
+find "$data" -name '*.json' -exec cat {} + > /dev/null   # Warms the page cache.
+for run in $(seq "$runs"); do
+  for engine in "${engines[@]}"; do
+    out=$work/out/$engine-$size
+    rm -rf "$out"
+    figures=$(measure "$engine" "$run" "$out") || true
+    answer=$("$python" "$shared/check.py" "$out") || answer=null
+    echo "{\"figures\": ${figures:-null}, \"answer\": $answer}" | tee -a "$results"
+  done
+done
+report=$("$python" "$shared/report.py" "$results")
+echo "$report"
+if grep -qE '\| DIFFER \||^failed:' <<< "$report"; then
+  echo "error: answers differ or a run failed" >&2
+  exit 1
+fi

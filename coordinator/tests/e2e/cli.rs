@@ -1,0 +1,159 @@
+//! The commands, what they print where, and their exit codes.
+
+use crate::support::{Lake, repository};
+
+fn small() -> Lake {
+    Lake::of(&[
+        (
+            "lake.toml",
+            "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\nname = \"string\"\n[tables.t]\nsql = \"t.sql\"\nkey = [\"id\"]\n",
+        ),
+        ("t.sql", "SELECT id, name FROM staging.s"),
+        ("in/a.json", "{\"id\": 1, \"name\": \"a,b\"}\n{\"id\": 2}\n"),
+    ])
+}
+
+#[test]
+fn a_query_prints_rows_in_the_format_asked_for_and_nothing_else() {
+    let lake = small();
+    lake.ok(&["run"]);
+    let sql = "SELECT * FROM t ORDER BY id";
+    for (flag, expected) in [
+        ("--csv", "id,name\n1,\"a,b\"\n2,\n"),
+        ("--json", "[{\"id\":1,\"name\":\"a,b\"},{\"id\":2,\"name\":null}]\n"),
+        ("--jsonlines", "{\"id\":1,\"name\":\"a,b\"}\n{\"id\":2,\"name\":null}\n"),
+        ("--markdown", "| id | name |\n|---|---|\n| 1 | a,b |\n| 2 |  |\n"),
+    ] {
+        let done = lake.ok(&["query", sql, flag]);
+        assert_eq!(done.stdout, expected, "{flag}");
+        assert_eq!(done.stderr, "", "{flag}");
+    }
+    assert!(lake.ok(&["query", sql]).stdout.contains("| 1  | a,b  |"));
+}
+
+#[test]
+fn a_query_only_reads_and_only_the_lake() {
+    let lake = small();
+    lake.ok(&["run"]);
+    let outside = lake.path("in/a.json");
+    for sql in [
+        "CREATE EXTERNAL TABLE x STORED AS PARQUET LOCATION '/tmp'",
+        "CREATE TABLE x AS SELECT 1",
+        "COPY t TO '/tmp/lakewright-copied.parquet'",
+        "INSERT INTO t VALUES (3, 'c')",
+        "DROP TABLE t",
+        "SET datafusion.execution.batch_size = 1",
+        "EXPLAIN ANALYZE INSERT INTO t VALUES (3, 'c')",
+        &format!("SELECT * FROM '{}'", outside.display()),
+        "SELECT * FROM staging.s",
+        "SELECT * FROM nothing",
+        "SELECT",
+    ] {
+        let error = lake.fails(&["query", sql], 2);
+        assert!(error.starts_with("error: "), "{sql}: {error}");
+    }
+    assert_eq!(lake.number("SELECT count(*) FROM t"), 2);
+}
+
+#[test]
+fn exit_codes_tell_what_to_do() {
+    let lake = small();
+    assert!(lake.fails(&["query", "SELECT 1"], 2).contains("nothing in the lake"));
+    lake.ok(&["run"]);
+    assert!(lake.fails(&["query", "SELECT 1", "--version", "9"], 2).contains("no version 9"));
+    assert_eq!(lake.run_with(&["nonsense"], &[]).code, Some(2));
+    assert_eq!(lake.run_with(&["--help"], &[]).code, Some(0));
+    lake.edit("lake.toml", "[tables.t]", "[tables.t]\nkeey = [\"id\"]");
+    let error = lake.fails(&["run"], 2);
+    assert!(error.contains("lake.toml, line 9") && error.contains("did you mean `key`?"), "{error}");
+}
+
+#[test]
+fn a_missing_source_folder_is_a_storage_error_that_names_it() {
+    let lake = small();
+    std::fs::remove_dir_all(lake.path("in")).unwrap();
+    let error = lake.fails(&["run"], 3);
+    assert!(error.contains("/in"), "{error}");
+}
+
+#[test]
+fn models_that_cannot_be_built_are_named_all_at_once() {
+    let lake = small();
+    lake.edit("lake.toml", "[tables.t]", "[tables.a]\nsql = \"a.sql\"\n[tables.b]\nsql = \"b.sql\"\n[tables.t]");
+    lake.write("a.sql", b"SELECT * FROM staging.ss");
+    lake.write("b.sql", b"DROP TABLE t");
+    let error = lake.fails(&["check"], 2);
+    assert!(error.contains("table `a`") && error.contains("did you mean `s`?"), "{error}");
+    assert!(error.contains("table `b`") && error.contains("a model is one query"), "{error}");
+    lake.write("a.sql", b"SELECT * FROM b");
+    lake.write("b.sql", b"SELECT * FROM a");
+    let error = lake.fails(&["check"], 2);
+    assert!(error.contains("`a` → `b` → `a`"), "{error}");
+}
+
+#[test]
+fn check_lists_what_a_run_would_take_in_and_writes_nothing() {
+    let lake = small();
+    lake.write("in/b.json", b"{\"id\": \"x\"}\n{\"id\": 3, \"extra\": true}\n");
+    let done = lake.ok(&["check", "--sample", "100"]);
+    for part in ["is valid", "no version yet", "staging.s", "wrong_type", "`extra` is not declared"] {
+        assert!(done.stdout.contains(part), "`{part}` is missing in {}", done.stdout);
+    }
+    assert!(!lake.path("lake").exists());
+}
+
+#[test]
+fn settings_can_come_from_the_environment() {
+    let lake = small();
+    let done = lake.run_with(
+        &["run"],
+        &[("LAKEWRIGHT__LIMITS__MAX_RECORD_BYTES", "12"), ("LAKEWRIGHT__SOURCES__S__MAX_QUARANTINE_SHARE", "1")],
+    );
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(lake.number("SELECT count(*) FROM system.quarantine WHERE reason = 'too_long'"), 1);
+    let wrong = lake.run_with(&["run"], &[("LAKEWRIGHT__LIMITS__MEMRY", "1GB")]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("LAKEWRIGHT__LIMITS__MEMRY"), "{}", wrong.stderr);
+}
+
+#[test]
+fn the_example_questions_of_the_readme_have_answers() {
+    let data = repository().join("data");
+    let lake = Lake::over(&data.join("song_data"), &data.join("log_data"));
+    lake.ok(&["run"]);
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let questions: Vec<&str> = readme.split("```sql").skip(1).map(|part| part.split("```").next().unwrap()).collect();
+    assert!(questions.len() >= 2, "the README asks two questions");
+    for question in questions {
+        assert!(!lake.query(question).is_empty(), "no answer to {question}");
+    }
+}
+
+#[test]
+fn a_table_can_be_partitioned_by_any_text() {
+    let values = ["a b", "x=y", "a/b", "%41", "é", "", "null", "."];
+    let lake = small();
+    lake.edit("lake.toml", "key = [\"id\"]", "key = [\"id\"]\npartition_by = [\"name\"]");
+    let lines: String = values
+        .iter()
+        .enumerate()
+        .map(|(i, value)| format!("{}\n", serde_json::json!({"id": i + 10, "name": value})))
+        .collect();
+    lake.write("in/b.json", lines.as_bytes());
+    lake.ok(&["run"]);
+    let rows = lake.query("SELECT id, name FROM t WHERE id >= 10 ORDER BY id");
+    for (row, value) in rows.iter().zip(values) {
+        // An empty text is null: most readers of partitioned tables cannot tell the two apart.
+        let expected = if value.is_empty() { serde_json::Value::Null } else { value.into() };
+        assert_eq!(row["name"], expected);
+    }
+    assert_eq!(lake.number("SELECT count(*) FROM t WHERE name = 'a/b'"), 1);
+}
+
+#[test]
+fn a_run_with_a_cluster_is_refused_since_it_is_not_built_yet() {
+    let lake = small();
+    let done = lake.run_with(&["run"], &[("LAKEWRIGHT__CLUSTER__MIN_WORKERS", "2")]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains("`[cluster]` is set"), "{}", done.stderr);
+}

@@ -1,0 +1,20 @@
+//! End-to-end tests: real processes on real files, a module per topic. `README.md` beside this file lists the fixtures.
+
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is all test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+/// A lake in a folder of its own, and the binary that works on it.
+mod support;
+
+/// The whole job: the project's data, the public data set, a second run.
+mod one_machine;
+/// New files after a commit, and the same tables however they arrive.
+mod incremental;
+/// Records that cannot be read, and objects that change.
+mod bad_input;
+/// `kill -9` at every step while a reader looks on.
+mod crash;
+/// The commands and their exit codes.
+mod cli;
+/// The repository itself.
+mod tidy;

@@ -1,0 +1,179 @@
+//! A lake in a folder of its own, and the binary that works on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The repository's root.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository").to_path_buf()
+}
+
+/// The public data set, where a copy lies beside the repository.
+pub(crate) fn sparkify() -> Option<PathBuf> {
+    let folder = std::env::var_os("LAKEWRIGHT_SPARKIFY")
+        .map_or_else(|| repository().join("../shared/data/sparkify"), PathBuf::from);
+    folder.is_dir().then(|| folder.canonicalize().expect("an existing folder has a path"))
+}
+
+/// One lake with its configuration, sources and models.
+pub(crate) struct Lake {
+    folder: TempDir,
+}
+
+/// What a command printed, and how it ended.
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Lake {
+    /// A lake over copies of `songs` and `log` folders, with the project's own models and declarations.
+    pub(crate) fn over(songs: &Path, log: &Path) -> Self {
+        let lake = Self::empty();
+        copy_folder(songs, &lake.path("data/song_data"));
+        copy_folder(log, &lake.path("data/log_data"));
+        lake
+    }
+
+    /// The project's declarations over empty source folders.
+    pub(crate) fn empty() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let lake = Self { folder };
+        for source in ["data/song_data", "data/log_data"] {
+            fs::create_dir_all(lake.path(source)).unwrap();
+        }
+        copy_folder(&repository().join("models"), &lake.path("models"));
+        fs::copy(repository().join("lake.toml"), lake.path("lake.toml")).unwrap();
+        lake
+    }
+
+    /// A lake with a configuration of its own: `files` are paths and contents.
+    pub(crate) fn of(files: &[(&str, &str)]) -> Self {
+        let lake = Self { folder: TempDir::new().expect("a temporary folder") };
+        for (path, content) in files {
+            lake.write(path, content.as_bytes());
+        }
+        lake
+    }
+
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    pub(crate) fn write(&self, relative: &str, content: &[u8]) {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder")).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Replaces a text in a file that must contain it.
+    pub(crate) fn edit(&self, relative: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(relative)).unwrap();
+        assert!(text.contains(from), "`{relative}` does not contain `{from}`");
+        fs::write(self.path(relative), text.replace(from, to)).unwrap();
+    }
+
+    /// The binary with this lake's configuration.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coordinator"));
+        command.arg("--config").arg(self.path("lake.toml")).args(arguments);
+        command.env_remove("RUST_LOG").env_remove("LAKEWRIGHT_FAILPOINT");
+        command
+    }
+
+    pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Done {
+        Done::of(&self.command(arguments).envs(environment.iter().copied()).output().expect("the binary starts"))
+    }
+
+    /// Runs a command that must succeed.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> Done {
+        let done = self.run_with(arguments, &[]);
+        assert_eq!(done.code, Some(0), "`{arguments:?}` failed: {}", done.stderr);
+        done
+    }
+
+    /// Runs a command that must end with `code`; answers with what it said on standard error.
+    pub(crate) fn fails(&self, arguments: &[&str], code: i32) -> String {
+        let done = self.run_with(arguments, &[]);
+        assert_eq!(done.code, Some(code), "`{arguments:?}` said: {}", done.stderr);
+        done.stderr
+    }
+
+    /// The rows of a query.
+    pub(crate) fn query(&self, sql: &str) -> Vec<Value> {
+        let text = self.ok(&["query", sql, "--json"]).stdout;
+        serde_json::from_str(&text).expect("`--json` prints a JSON array")
+    }
+
+    /// One number.
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        let rows = self.query(sql);
+        let row = rows[0].as_object().expect("a row is an object");
+        row.values().next().and_then(Value::as_i64).unwrap_or_else(|| panic!("`{sql}` gave {row:?}"))
+    }
+
+    /// Name, rows and checksum of every table.
+    pub(crate) fn checksums(&self) -> Vec<(String, i64, String)> {
+        let text = self.ok(&["tables", "--checksum", "--json"]).stdout;
+        let rows: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let mut tables: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let text = |name: &str| row[name].as_str().expect("a text").to_owned();
+                (text("table"), row["rows"].as_i64().expect("a number"), text("checksum"))
+            })
+            .collect();
+        tables.sort();
+        tables
+    }
+
+    /// The newest version; 0 for none.
+    pub(crate) fn version(&self) -> u64 {
+        let Ok(manifests) = fs::read_dir(self.path("lake/_lake/manifest")) else { return 0 };
+        let number = |entry: std::io::Result<fs::DirEntry>| {
+            entry.ok()?.file_name().to_str()?.strip_suffix(".json")?.parse().ok()
+        };
+        manifests.filter_map(number).max().unwrap_or(0)
+    }
+}
+
+impl Done {
+    pub(crate) fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+/// Copies a folder with all below it, times of change included.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap_or_else(|e| panic!("`{}`: {e}", from.display())) {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+/// Every file below a folder, hidden ones aside, sorted.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if hidden {
+            continue;
+        }
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,360 @@
+//! The repository itself: rules that no compiler holds and that every reader relies on.
+//!
+//! A test a rule; a failure lists every place that breaks it. What the rules are for is in `ARCHITECTURE.md`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::crash::FAIL_POINTS;
+use crate::support::{files_below, repository};
+
+/// Lines of one file, its inline tests aside. A file is one subject, and a subject fits.
+const MAX_PRODUCTION_LINES: usize = 500;
+
+/// Folders with code.
+const CODE: &[&str] = &["common", "coordinator", "data/generator"];
+
+/// What a path in a page can begin with.
+const ROOTS: &[&str] = &["common/", "coordinator/", "data/", "docs/", "models/", "bench/", ".ci/"];
+
+/// The two commands that set everything up; the README shows them and CI runs them.
+const RUN_COMMAND: &str = "cargo run --release --bin coordinator -- --config lake.toml";
+const TEST_COMMAND: &str = "cargo test --release --workspace";
+
+/// Names that say nothing about what a file holds.
+const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "types", "util", "utils"];
+
+/// Other projects' words for what has a name here.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("data lake", "lake"),
+    ("datalake", "lake"),
+    ("dead letter", "quarantine"),
+    ("dead-letter", "quarantine"),
+    ("lakehouse", "lake"),
+    ("landing zone", "staging table"),
+    ("raw table", "staging table"),
+];
+
+/// Crates of which a second version would cost minutes of building, or types that do not fit each other.
+const ONE_VERSION: &[&str] = &[
+    "arrow",
+    "buoyant_kernel",
+    "datafusion",
+    "deltalake-core",
+    "h2",
+    "hyper",
+    "object_store",
+    "parquet",
+    "prost",
+    "rustls",
+    "tokio",
+    "tonic",
+];
+
+/// Fail points at which `crash` does not kill a run: they need a Delta log of 50 versions, and unit tests of
+/// `lake/delta.rs` reach the steps around them.
+const FAIL_POINTS_OF_CHECKPOINTS: &[&str] = &["delta.before_checkpoint", "delta.after_checkpoint"];
+
+/// Where the file system may be touched, and why.
+const FILE_SYSTEM: &[(&str, &str)] = &[
+    ("common/src/storage/", "this is the one place that turns keys into files"),
+    ("common/src/config/mod.rs", "reads lake.toml, before any storage is known"),
+    ("common/src/config/table.rs", "reads the models' SQL beside lake.toml"),
+    ("common/src/config/memory.rs", "asks the system how much memory there is"),
+    ("common/src/session.rs", "makes the scratch folder, which holds nothing of a lake"),
+    ("coordinator/src/process.rs", "asks the system what this process has used"),
+];
+
+/// A file with its path from the repository's root.
+struct File {
+    path: String,
+    text: String,
+}
+
+#[test]
+fn no_file_is_longer_than_its_subject() {
+    let faults = rust_files().into_iter().filter(|file| !file.is_test()).filter_map(|file| {
+        let lines = file.production().count();
+        (lines > MAX_PRODUCTION_LINES).then(|| format!("{} has {lines} lines", file.path))
+    });
+    report("a file has at most 500 lines without its tests; split it by subject", faults);
+}
+
+#[test]
+fn every_file_opens_with_what_it_is_for() {
+    let files = rust_files();
+    let faults = files.iter().filter(|file| !file.text.starts_with("//! ")).map(|file| file.path.clone());
+    report("a file opens with a `//!` paragraph", faults);
+}
+
+#[test]
+fn every_file_has_the_name_of_a_subject() {
+    let files = rust_files();
+    let faults = files.iter().filter_map(|file| {
+        let stem = file.path.rsplit('/').next()?.strip_suffix(".rs")?;
+        EMPTY_NAMES.contains(&stem).then(|| file.path.clone())
+    });
+    report("a file is named for its subject", faults);
+}
+
+#[test]
+fn things_have_one_name() {
+    let mut faults = Vec::new();
+    let files = rust_files().into_iter().chain(pages()).chain(files("models", "sql"));
+    for file in files.filter(|file| !file.path.ends_with("e2e/tidy.rs")) {
+        for (number, line) in (1..).zip(file.text.lines()) {
+            let line = line.to_lowercase();
+            let found = SYNONYMS.iter().filter(|(synonym, _)| line.contains(synonym));
+            faults.extend(found.map(|(synonym, word)| format!("{}:{number}: `{synonym}` is a `{word}`", file.path)));
+        }
+    }
+    report("the vocabulary has no synonyms", faults);
+}
+
+#[test]
+fn pages_name_files_and_tests_that_exist() {
+    let code = rust_files();
+    let mut faults = Vec::new();
+    for page in pages() {
+        for token in backticked(&page.text) {
+            let is_known = if token.ends_with(".rs") {
+                code.iter().any(|file| file.path == token || file.path.ends_with(&format!("/{token}")))
+            } else if ROOTS.iter().any(|root| token.starts_with(root)) {
+                repository().join(token).exists()
+            } else if is_test_name(token) {
+                code.iter().any(|file| file.text.contains(&format!("fn {token}(")))
+            } else {
+                true
+            };
+            if !is_known {
+                faults.push(format!("{}: `{token}` does not exist", page.path));
+            }
+        }
+        let folder = page.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for target in links(&page.text) {
+            if !repository().join(folder).join(target).exists() {
+                faults.push(format!("{}: the link to `{target}` leads nowhere", page.path));
+            }
+        }
+    }
+    report("a page names what exists", faults);
+}
+
+#[test]
+fn every_fail_point_is_documented_and_killed_at() {
+    let code = rust_files();
+    let reached: BTreeSet<&str> = code
+        .iter()
+        .filter(|file| !file.is_test())
+        .flat_map(|file| file.text.split("failpoint::reach(\"").skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    let tried: BTreeSet<&str> = FAIL_POINTS.iter().chain(FAIL_POINTS_OF_CHECKPOINTS).copied().collect();
+    assert_eq!(reached, tried, "the points in the code (left) are those of the crash test and the exceptions (right)");
+
+    let architecture = read("ARCHITECTURE.md");
+    let documented: BTreeSet<&str> = backticked(&architecture.text).collect();
+    let faults = reached.iter().filter(|point| !documented.contains(*point)).map(|point| format!("`{point}`"));
+    report("ARCHITECTURE.md lists every fail point", faults);
+}
+
+#[test]
+fn every_dependency_has_a_reason() {
+    let table = dependency_table();
+    let mut faults = Vec::new();
+    let mut direct = BTreeSet::new();
+    for member in CODE {
+        let manifest = read(&format!("{member}/Cargo.toml"));
+        let code: String = rust_files_below(member).into_iter().map(|file| file.text).collect();
+        for name in dependencies(&manifest.text, &["[dependencies]", "[dev-dependencies]"]) {
+            if !is_used(&code, &name.replace('-', "_")) {
+                faults.push(format!("{member} does not use `{name}`"));
+            }
+            direct.insert(name);
+        }
+    }
+    let declared = dependencies(&read("Cargo.toml").text, &["[workspace.dependencies]"]);
+    faults.extend(declared.difference(&direct).map(|name| format!("no crate depends on `{name}`")));
+    direct.remove("lakewright-common");
+    faults.extend(direct.difference(&table).map(|name| format!("`{name}` has no line in ARCHITECTURE.md")));
+    faults.extend(table.difference(&direct).map(|name| format!("ARCHITECTURE.md explains `{name}`, which is gone")));
+    report("a dependency is used and has its line in ARCHITECTURE.md", faults);
+}
+
+#[test]
+fn heavy_dependencies_are_there_once() {
+    let lock = read("Cargo.lock");
+    let names: Vec<&str> =
+        lock.text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).collect();
+    assert!(names.len() > 100, "Cargo.lock has another form than this test reads");
+    let count = |name: &str| names.iter().filter(|locked| **locked == name).count();
+    let faults = ONE_VERSION.iter().filter(|name| count(name) > 1).map(|name| format!("{} × `{name}`", count(name)));
+    report("one version of each heavy crate", faults);
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let mut faults = Vec::new();
+    for file in rust_files().iter().filter(|file| !file.is_test()) {
+        let forbidden: &[&str] = match file.path.as_str() {
+            path if path.starts_with("common/src/read/") => {
+                &["crate::write", "crate::lake", "deltalake_core::", "delta_kernel::"]
+            }
+            path if path.starts_with("common/") => &["crate::lake", "deltalake_core::", "delta_kernel::"],
+            path if path.starts_with("coordinator/src/lake/") => &["crate::run", "crate::command"],
+            path if path.starts_with("coordinator/") => &["deltalake_core::", "delta_kernel::"],
+            _ => &[],
+        };
+        for (number, line) in file.code() {
+            let found = forbidden.iter().filter(|module| line.contains(**module));
+            faults.extend(found.map(|module| format!("{}:{number}: `{module}`", file.path)));
+        }
+    }
+    report("reading knows neither writing nor the lake, and only `lake/` knows Delta", faults);
+}
+
+#[test]
+fn only_storage_touches_the_file_system() {
+    let mut faults = Vec::new();
+    let mut touching = BTreeSet::new();
+    for file in rust_files().iter().filter(|file| !file.is_test() && !file.path.starts_with("data/")) {
+        let mut lines = file.code().filter(|(_, line)| line.contains("std::fs") || line.contains("tokio::fs"));
+        let Some((number, _)) = lines.next() else { continue };
+        match FILE_SYSTEM.iter().find(|(allowed, _)| file.path.starts_with(allowed)) {
+            Some((allowed, _)) => drop(touching.insert(*allowed)),
+            None => faults.push(format!("{}:{number}", file.path)),
+        }
+    }
+    let unused = FILE_SYSTEM.iter().filter(|(allowed, _)| !touching.contains(allowed));
+    faults.extend(unused.map(|(allowed, reason)| format!("{allowed} no longer does: {reason}")));
+    report("files are touched in `storage/`, or where an exception says why", faults);
+}
+
+#[test]
+fn ci_runs_what_the_readme_says() {
+    let mut faults = Vec::new();
+    for path in ["README.md", ".ci/run"] {
+        let file = read(path);
+        let missing = [RUN_COMMAND, TEST_COMMAND].into_iter().filter(|command| {
+            // On a line of its own, so that a longer command does not count.
+            file.text.lines().all(|line| line.trim() != *command)
+        });
+        faults.extend(missing.map(|command| format!("{path} lacks `{command}`")));
+    }
+    report("two commands are enough", faults);
+}
+
+/// Fails with every fault, or not at all.
+fn report(rule: &str, faults: impl IntoIterator<Item = String>) {
+    let faults: Vec<String> = faults.into_iter().collect();
+    assert!(faults.is_empty(), "{rule}\n  {}", faults.join("\n  "));
+}
+
+impl File {
+    /// Whether all of it is for tests; inline tests are cut off by [`File::production`].
+    fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.ends_with("/tests.rs") || self.path.ends_with("/fixture.rs")
+    }
+
+    /// Lines up to the inline tests.
+    fn production(&self) -> impl Iterator<Item = &str> {
+        self.text.lines().take_while(|line| line.trim() != "mod tests {")
+    }
+
+    /// Numbered lines up to the inline tests, comments aside.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        (1..).zip(self.production()).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+fn read(path: &str) -> File {
+    let text = fs::read_to_string(repository().join(path)).unwrap_or_else(|e| panic!("`{path}`: {e}"));
+    File { path: path.to_owned(), text }
+}
+
+/// All files of one extension below a folder of the repository.
+fn files(folder: &str, extension: &str) -> Vec<File> {
+    let root = repository();
+    let paths = files_below(&root.join(folder));
+    let paths = paths.iter().filter(|path| path.extension().is_some_and(|found| found == extension));
+    paths.map(|path| read(path.strip_prefix(&root).unwrap().to_str().unwrap())).collect()
+}
+
+fn rust_files_below(folder: &str) -> Vec<File> {
+    files(folder, "rs")
+}
+
+fn rust_files() -> Vec<File> {
+    CODE.iter().flat_map(|folder| rust_files_below(folder)).collect()
+}
+
+/// What people read.
+fn pages() -> Vec<File> {
+    let single = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "data/README.md",
+        "bench/README.md",
+        "coordinator/tests/e2e/README.md",
+    ];
+    single.into_iter().map(read).chain(files("docs", "md")).collect()
+}
+
+/// The parts of a page between single backticks, fenced blocks aside.
+fn backticked(text: &str) -> impl Iterator<Item = &str> {
+    outside_fences(text).flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+/// The targets of a page's links that lead to files.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets =
+        outside_fences(text).flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
+fn outside_fences(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_fenced = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_fenced ^= is_fence;
+        !is_fence && !is_fenced
+    })
+}
+
+/// Tests have names of at least five words; nothing else in a page does.
+fn is_test_name(token: &str) -> bool {
+    let is_identifier = token.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    is_identifier && token.matches('_').count() >= 4
+}
+
+/// The keys of some sections of a `Cargo.toml`.
+fn dependencies(manifest: &str, sections: &[&str]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut section = "";
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        } else if sections.contains(&section) && line.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            names.extend(line.split(['.', ' ', '=']).next().map(str::to_owned));
+        }
+    }
+    names
+}
+
+/// The names in the first column of the table of dependencies.
+fn dependency_table() -> BTreeSet<String> {
+    let architecture = read("ARCHITECTURE.md").text;
+    let rows = architecture.lines().skip_while(|line| !line.starts_with("| crate |")).skip(2);
+    let cells = rows.map_while(|line| line.strip_prefix("| ")?.split(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+/// Whether code names a crate: `name::`, not as the end of another name or path.
+fn is_used(code: &str, name: &str) -> bool {
+    let needle = format!("{name}::");
+    code.match_indices(&needle).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        before.is_none_or(|before| !before.is_alphanumeric() && before != '_' && before != ':')
+    })
+}
