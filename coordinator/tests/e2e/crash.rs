@@ -53,8 +53,16 @@ fn a_kill_at_any_step_leaves_the_old_lake_or_the_new() {
                 seen
             });
             let output = lake.command(&["run"]).env("LAKEWRIGHT_FAILPOINT", point).output().expect("the binary starts");
-            assert_eq!(output.status.signal(), Some(9), "`{point}` was not reached: {}", Done::of(&output).stderr);
+            // Before anything can fail: a scope waits for its threads.
             stop.store(true, Ordering::Relaxed);
+            // A query rolls the Delta logs forward too; where it was first, the run has nothing left to be killed at.
+            let was_done_by_the_reader =
+                output.status.success() && (point.starts_with("delta.") || point.starts_with("consistent."));
+            assert!(
+                was_done_by_the_reader || output.status.signal() == Some(9),
+                "`{point}` was not reached: {}",
+                Done::of(&output).stderr
+            );
             for seen in reader.join().expect("the reader lives") {
                 assert!(seen == old || seen == new, "killed at `{point}`, a reader saw {seen:?}");
             }
