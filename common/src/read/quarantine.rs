@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Field, Fields};
 
 use crate::read::rejection::Reason;
 
-/// Bytes of a rejected record's text that are kept; `text_bytes` tells its true length.
+/// Bytes of a rejected record's text that are kept. `text_bytes` tells how many were at hand: all, unless the record is
+/// too long, whose true length its `detail` tells.
 pub const KEPT_TEXT_BYTES: usize = 64 * 1024;
 
 /// The columns of a quarantine file.
