@@ -112,10 +112,23 @@ fn unwrap_engine(error: DataFusionError) -> std::result::Result<Error, DataFusio
         },
         DataFusionError::Shared(shared) => match std::sync::Arc::try_unwrap(shared) {
             Ok(inner) => unwrap_engine(inner),
-            Err(shared) => Err(DataFusionError::Shared(shared)),
+            // Other partitions hold it too: they get the same kind, sentence and hint.
+            Err(shared) => find_ours(&*shared).ok_or(DataFusionError::Shared(shared)),
         },
         other => Err(other),
     }
+}
+
+/// A copy of the first error of ours among `error` and its causes, with the causes below it as text.
+fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return Some(Error { kind: ours.kind, message: ours.to_string(), hint: ours.hint.clone(), source: None });
+        }
+        next = error.source();
+    }
+    None
 }
 
 impl fmt::Display for Error {
@@ -134,5 +147,27 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_ours_is_found_again_whoever_else_holds_it() {
+        let ours = Error::data("the key is null").hint("look at the input").caused_by("row 7");
+        let engine = DataFusionError::Context("while building".into(), Box::new(ours.into_engine()));
+        let shared = Arc::new(engine);
+        let held = Arc::clone(&shared);
+        let found = Error::from_engine(DataFusionError::Shared(shared), |e| Error::internal(e.to_string()));
+        assert_eq!(found.kind, Kind::Data);
+        assert_eq!(found.to_string(), "the key is null: row 7");
+        assert_eq!(found.hint.as_deref(), Some("look at the input"));
+        drop(held);
     }
 }

@@ -1,6 +1,7 @@
 //! `kill -9` at every step of a run, in a real process, while another process loops `query`: readers see the old lake
 //! or the new one, never between, and the next run gets to the same tables.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -130,11 +131,13 @@ fn an_interrupt_stops_the_run_cleanly() {
     let lines: String = (0..20_000).map(|id| format!("{{\"id\": {id}}}\n")).collect();
     lake.write("in/a.json", lines.as_bytes());
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let run = lake.command(&["run"]).stderr(std::process::Stdio::piped()).spawn().expect("the binary starts");
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        let mut run = lake.command(&["run"]).stderr(std::process::Stdio::piped()).spawn().expect("the binary starts");
+        let mut log = BufReader::new(run.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+        assert!(log.any(|line| line.contains("build t")), "the run never came to the query");
         let sent = std::process::Command::new("kill").args([&format!("-{signal}"), &run.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()));
-        assert_eq!(Done::of(&run.wait_with_output().unwrap()).code, Some(code));
+        log.for_each(drop);
+        assert_eq!(run.wait().unwrap().code(), Some(code));
         assert_eq!(lake.version(), 0);
     }
 }

@@ -1,0 +1,55 @@
+//! The documentation and the sample file know every setting.
+
+use super::*;
+
+const DOCUMENTATION: &str = include_str!("../../../../docs/configuration.md");
+const SAMPLE: &str = include_str!("../../../../lake.toml");
+
+#[test]
+fn the_documentation_lists_every_setting_with_its_type_and_default() {
+    let row = |setting: &Setting| format!("| `{}` | {} | {} |", setting.key, setting.kind.describe(), setting.default);
+    let documented: Vec<String> = DOCUMENTATION
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.matches('|').count() == 5)
+        .map(|line| line.splitn(5, '|').take(4).collect::<Vec<_>>().join("|") + "|")
+        .collect();
+    let known: Vec<String> = TABLES_OF_THE_FILE.iter().flat_map(|(_, settings)| settings.iter().map(row)).collect();
+    assert_eq!(documented, known);
+    for (head, _) in TABLES_OF_THE_FILE {
+        assert!(DOCUMENTATION.contains(&format!("# `{head}`\n")), "{head}");
+    }
+}
+
+/// Both with what is set in it and with what is only shown.
+#[test]
+fn the_sample_at_the_root_loads_and_shows_every_setting() {
+    let config = load_text(SAMPLE);
+    let names: Vec<_> = config.tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names, ["songs", "artists", "users", "songplays", "time"]);
+
+    // `#key = …` shows a setting, `# Words` is prose.
+    let shown = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') || rest.starts_with("    ") => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    let everything = SAMPLE.lines().map(shown).collect::<Vec<_>>().join("\n");
+    let config = load_text(&everything);
+    assert!(config.cluster.is_some() && config.tables[3].checks.len() == 6);
+    assert_eq!(config.sources[0].format, Format::Json { records: Some("items".into()) });
+    assert_shown(ROOT, &everything);
+}
+
+fn assert_shown(settings: &[Setting], text: &str) {
+    for Setting { key, kind, .. } in settings {
+        let is_shown = match kind {
+            Kind::Section(_) | Kind::Named(_) | Kind::Fields(_) => {
+                text.contains(&format!("[{key}"))
+                    || text.contains(&format!(".{key}]"))
+                    || text.contains(&format!("{key} = {{"))
+            }
+            _ => text.contains(&format!("{key} = ")),
+        };
+        assert!(is_shown, "`{key}` is not shown");
+        assert_shown(kind.below(), text);
+    }
+}
