@@ -20,6 +20,8 @@ pub mod read;
 pub mod write;
 /// The one function that makes a query session, for every process.
 pub mod session;
+/// How soon the system's allocator gives memory back.
+pub mod allocator;
 /// The few kinds of failure that a user acts on.
 pub mod error;
 /// Logs: one set-up for every process.

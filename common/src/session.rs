@@ -22,8 +22,14 @@ use crate::storage::Storage;
 pub const BATCH_ROWS: usize = 8192;
 
 /// The share of the memory limit that operators which can spill may hold. The rest is for what they do not account
-/// for: buffers of objects and records under way, Parquet pages, the allocator's slack.
-const POOL_SHARE: f64 = 0.5;
+/// for: a hash table while it grows, rows between a table and its spill, records under way, Parquet pages.
+const POOL_SHARE: f64 = 0.3;
+
+/// Rows of up to these bytes are sorted as one. A sort of more merges sorted batches, and then holds the keys of all of
+/// them once more, which its memory must have room for; more than this could overflow the offsets of a text column.
+const SORT_AS_ONE_BYTES: usize = 1 << 30;
+/// The share of a large sort's memory that is kept free for those keys.
+const SORT_KEYS_SHARE: f64 = 1.0 / 6.0;
 
 /// The largest consumers that an out-of-memory message names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
@@ -65,8 +71,7 @@ pub fn build(
         }
         None => DiskManagerBuilder::default(),
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a size in bytes")]
-    let pool_bytes = (limits.memory_bytes as f64 * POOL_SHARE) as usize;
+    let pool_bytes = share(limits.memory_bytes, POOL_SHARE);
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(pool_bytes), NAMED_CONSUMERS)))
         .with_disk_manager_builder(disk)
@@ -77,7 +82,7 @@ pub fn build(
         runtime.register_object_store(source_store_url(name).as_ref(), Arc::clone(&storage.store));
     }
     let state = SessionStateBuilder::new()
-        .with_config(options(limits).with_extension(progress))
+        .with_config(options(limits, pool_bytes).with_extension(progress))
         .with_runtime_env(runtime)
         .with_default_features()
         .build();
@@ -85,7 +90,7 @@ pub fn build(
 }
 
 /// The options that decide results and plans; none of them depends on the machine but the number of partitions.
-fn options(limits: &Limits) -> SessionConfig {
+fn options(limits: &Limits, pool_bytes: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(limits.threads)
         .with_batch_size(BATCH_ROWS)
@@ -99,5 +104,15 @@ fn options(limits: &Limits) -> SessionConfig {
     options.execution.parquet.reorder_filters = true;
     // A spill file is written once and read once, close by: cheap compression pays for the smaller write.
     options.execution.spill_compression = datafusion::config::SpillCompression::Lz4Frame;
+    options.execution.sort_in_place_threshold_bytes = SORT_AS_ONE_BYTES;
+    let sort_bytes = pool_bytes / limits.threads.max(1);
+    if sort_bytes > SORT_AS_ONE_BYTES {
+        options.execution.sort_spill_reservation_bytes = share(sort_bytes as u64, SORT_KEYS_SHARE);
+    }
     config
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a size in bytes")]
+fn share(bytes: u64, share: f64) -> usize {
+    (bytes as f64 * share) as usize
 }

@@ -24,8 +24,6 @@ mod lake;
 mod progress;
 /// Rows as text, on standard output.
 mod output;
-/// The allocator, and how soon it gives memory back.
-mod allocator;
 /// What this process has used.
 mod process;
 

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
+use lakewright_common::allocator;
 use lakewright_common::config::{self, resolved::Config};
 use lakewright_common::error::{Error, Result};
 
-use crate::allocator;
 use crate::cli::{Cli, Command};
 use crate::progress::Progress;
 
