@@ -61,6 +61,15 @@ impl Error {
         Self::new(Kind::Storage, format!("cannot {operation} `{object}`")).caused_by(source)
     }
 
+    /// A failure of storage that another process met and told.
+    pub fn storage_failure(message: impl Into<String>) -> Self {
+        Self::new(Kind::Storage, message)
+    }
+
+    pub fn workers(message: impl Into<String>) -> Self {
+        Self::new(Kind::Workers, message)
+    }
+
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, message)
     }

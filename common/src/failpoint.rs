@@ -1,18 +1,28 @@
-//! Named points at which a test can kill the process, so that every step of a commit is tried with a real `kill -9`.
+//! Named points at which a test can kill or freeze the process, so that every step is tried with a real signal.
 //!
-//! `LAKEWRIGHT_FAILPOINT=<name>` makes the process kill itself with SIGKILL when it reaches the point of that name;
-//! nothing is flushed or unwound, as in a crash. Without the variable a point costs one comparison.
+//! `LAKEWRIGHT_FAILPOINT=<name>` makes the process send itself SIGKILL when it reaches the point of that name; nothing is
+//! flushed or unwound, as in a crash. `LAKEWRIGHT_FAILPOINT=<name>:STOP` freezes it there, once, until SIGCONT. Without the
+//! variable a point costs one comparison.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 static ARMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("LAKEWRIGHT_FAILPOINT").ok());
+static WAS_FROZEN: AtomicBool = AtomicBool::new(false);
 
-/// Dies here if the environment says so.
+/// Dies or freezes here if the environment says so.
 pub fn reach(name: &str) {
-    if ARMED.as_deref() == Some(name) {
-        // The shell's kill is the one portable SIGKILL that needs no unsafe code.
-        let pid = std::process::id().to_string();
-        let _ = std::process::Command::new("kill").args(["-9", &pid]).status();
+    let Some(armed) = ARMED.as_deref() else { return };
+    if armed == name {
+        signal("-KILL");
         std::process::abort();
     }
+    if armed.strip_suffix(":STOP") == Some(name) && !WAS_FROZEN.swap(true, Ordering::Relaxed) {
+        signal("-STOP");
+    }
+}
+
+/// The shell's kill is the one portable way that needs no unsafe code.
+fn signal(signal: &str) {
+    let _ = std::process::Command::new("kill").args([signal, &std::process::id().to_string()]).status();
 }

@@ -8,7 +8,8 @@
 //!        write/ ⑦ partition, file, statistics, write node
 //! ```
 //!
-//! Dependencies point one way: `read` knows neither `write` nor the lake, `write` does not know the lake.
+//! Dependencies point one way: `read` knows neither `write` nor the lake, `write` does not know the lake. On a cluster
+//! a plan travels as bytes (`codec`), and rows go from one stage to the next through storage (`exchange`).
 
 /// What the user wrote in `lake.toml`, checked and resolved.
 pub mod config;
@@ -18,12 +19,22 @@ pub mod storage;
 pub mod read;
 /// ⑦ From batches to Parquet files, and one report per file.
 pub mod write;
+/// On a cluster, rows from one stage to the next.
+pub mod exchange;
+/// On a cluster, a slot's plan as bytes.
+pub mod codec;
 /// The one function that makes a query session, for every process.
 pub mod session;
 /// How soon the system's allocator gives memory back.
 pub mod allocator;
+/// The folder that queries spill to.
+mod scratch;
 /// The few kinds of failure that a user acts on.
 pub mod error;
+/// A failure of the engine while rows pass, as one of those.
+pub mod engine_failure;
+/// Certificates of both ends.
+pub mod tls;
 /// Logs: one set-up for every process.
 pub mod telemetry;
 /// Named points at which a test can kill the process.

@@ -1,22 +1,26 @@
-//! The one function that makes a query session, so that every process plans and executes alike.
+//! The functions that make a query session, so that every process plans and executes alike.
 //!
-//! Object stores are registered under names of the project (`lakewright://lake/`, `lakewright://<source>/`), so that
-//! every path in a plan is a key relative to the lake's or the source's root, whatever the storage below.
+//! Object stores are registered under names of the project (`lakewright://lake/`, `lakewright://source.<name>/`), so
+//! that every path in a plan is a key relative to the lake's or the source's root, whatever the storage below.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::object_store::DefaultObjectStoreRegistry;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use serde::{Deserialize, Serialize};
+use url::Url;
 
-use crate::config::resolved::Limits;
 use crate::error::{Error, Result};
 use crate::read::progress::ReadProgress;
-use crate::storage::Storage;
+use crate::scratch::Scratch;
+use crate::storage::{self, Storage};
 
 /// Rows of one batch, everywhere.
 pub const BATCH_ROWS: usize = 8192;
@@ -24,6 +28,12 @@ pub const BATCH_ROWS: usize = 8192;
 /// The share of the memory limit that operators which can spill may hold. The rest is for what they do not account
 /// for: a hash table while it grows, rows between a table and its spill, records under way, Parquet pages.
 const POOL_SHARE: f64 = 0.3;
+/// The share of the memory limit that Parquet files under way may hold, over all tasks.
+const TABLE_BUFFER_SHARE: f64 = 0.15;
+/// The share of the memory limit that rows on their way to another stage may hold, over all tasks.
+const EXCHANGE_BUFFER_SHARE: f64 = 0.1;
+/// Beyond this, more memory makes an exchange no faster.
+const MAX_EXCHANGE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Rows of up to these bytes are sorted as one. A sort of more merges sorted batches, and then holds the keys of all of
 /// them once more, which its memory must have room for; more than this could overflow the offsets of a text column.
@@ -34,10 +44,81 @@ const SORT_KEYS_SHARE: f64 = 1.0 / 6.0;
 /// The largest consumers that an out-of-memory message names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
+/// The storages of a plan.
+#[derive(Debug, Clone)]
+pub struct Storages {
+    pub lake: Storage,
+    /// Where rows go from one stage to the next; the lake, where there is no exchange.
+    pub spool: Storage,
+    /// By source name, in the order of the configuration.
+    pub sources: Vec<(String, Storage)>,
+}
+
+/// Where the storages of a plan are: what a worker opens them by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageUrls {
+    pub lake: Url,
+    pub spool: Url,
+    pub sources: Vec<(String, Url)>,
+}
+
+impl Storages {
+    #[must_use]
+    pub fn urls(&self) -> StorageUrls {
+        StorageUrls {
+            lake: self.lake.root.clone(),
+            spool: self.spool.root.clone(),
+            sources: self.sources.iter().map(|(name, storage)| (name.clone(), storage.root.clone())).collect(),
+        }
+    }
+}
+
+impl StorageUrls {
+    /// Opens each of them.
+    ///
+    /// # Errors
+    /// Storage or configuration, naming the URL.
+    pub fn open(&self) -> Result<Storages> {
+        let sources = self.sources.iter().map(|(name, url)| Ok((name.clone(), storage::open(url)?)));
+        Ok(Storages {
+            lake: storage::open(&self.lake)?,
+            spool: storage::open(&self.spool)?,
+            sources: sources.collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// The memory and the scratch disk of this process, which all its sessions share.
+#[derive(Debug)]
+pub struct Resources {
+    runtime: RuntimeEnv,
+    /// Sessions hold it too: their queries may outlive this.
+    scratch: Arc<Scratch>,
+    /// What one of the process's tasks may sort in memory.
+    sort_bytes: usize,
+}
+
+/// What the nodes of a plan need to know of the task that they run in.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskScope {
+    /// The slot of the plan's first partition.
+    pub first_slot: usize,
+    /// Bytes of Parquet files under way that the task may hold before it sends the largest on.
+    pub table_buffer_bytes: usize,
+    /// Bytes of rows on their way to another stage that the task may hold.
+    pub exchange_buffer_bytes: usize,
+}
+
 /// What a plan calls the lake.
 #[must_use]
 pub fn lake_store_url() -> ObjectStoreUrl {
     store_url("lake")
+}
+
+/// What a plan calls the storage of exchanges.
+#[must_use]
+pub fn spool_store_url() -> ObjectStoreUrl {
+    store_url("spool")
 }
 
 /// What a plan calls the storage of a source.
@@ -51,48 +132,93 @@ fn store_url(host: &str) -> ObjectStoreUrl {
     ObjectStoreUrl::parse(format!("lakewright://{host}")).expect("a checked name is a valid host")
 }
 
-/// A session within `limits`, over the lake and the sources given.
+impl Resources {
+    /// Within `memory_bytes`, for `tasks` at once, spilling to `scratch` or to the system's folder for temporary files.
+    ///
+    /// # Errors
+    /// A scratch folder that cannot be used.
+    pub fn new(memory_bytes: u64, tasks: usize, scratch: Option<&Path>) -> Result<Self> {
+        let scratch = Scratch::create(scratch.unwrap_or(&std::env::temp_dir()))?;
+        let disk =
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch.path().to_path_buf()]));
+        let pool_bytes = share(memory_bytes, POOL_SHARE);
+        let pool = FairSpillPool::new(pool_bytes);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, NAMED_CONSUMERS)))
+            .with_disk_manager_builder(disk)
+            .build()
+            .map_err(|e| Error::storage("use", "the scratch folder", e))?;
+        Ok(Self { runtime, scratch: Arc::new(scratch), sort_bytes: pool_bytes / tasks.max(1) })
+    }
+
+    /// The same memory and disk, with these storages.
+    fn over(&self, storages: &Storages) -> Result<Arc<RuntimeEnv>> {
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
+            .with_object_store_registry(Arc::new(DefaultObjectStoreRegistry::new()))
+            .build_arc()
+            .map_err(|e| Error::internal("a session cannot be made").caused_by(e))?;
+        runtime.register_object_store(lake_store_url().as_ref(), Arc::clone(&storages.lake.store));
+        runtime.register_object_store(spool_store_url().as_ref(), Arc::clone(&storages.spool.store));
+        for (name, storage) in &storages.sources {
+            runtime.register_object_store(source_store_url(name).as_ref(), Arc::clone(&storage.store));
+        }
+        Ok(runtime)
+    }
+}
+
+impl TaskScope {
+    /// Of a task that runs beside `tasks - 1` others within `memory_bytes`.
+    #[must_use]
+    pub fn new(first_slot: usize, memory_bytes: u64, tasks: usize) -> Self {
+        let tasks = tasks.max(1);
+        Self {
+            first_slot,
+            table_buffer_bytes: share(memory_bytes, TABLE_BUFFER_SHARE) / tasks,
+            exchange_buffer_bytes: (share(memory_bytes, EXCHANGE_BUFFER_SHARE) / tasks).min(MAX_EXCHANGE_BUFFER_BYTES),
+        }
+    }
+
+    /// The scope that [`build`] put into a session.
+    #[must_use]
+    pub fn of(config: &SessionConfig) -> Self {
+        // Only a session that was made elsewhere has none: one task, and the memory that any machine has.
+        config.get_extension::<Self>().map_or_else(|| Self::new(0, 1 << 30, 1), |scope| *scope)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a size in bytes")]
+fn share(memory_bytes: u64, share: f64) -> usize {
+    (memory_bytes as f64 * share) as usize
+}
+
+/// A session over `storages` that plans for `partitions` at once.
 ///
 /// # Errors
-/// A scratch folder that cannot be used.
+/// None in practice.
 pub fn build(
-    limits: &Limits,
-    lake: &Storage,
-    sources: &[(String, Storage)],
+    resources: &Resources,
+    storages: &Storages,
+    partitions: usize,
+    scope: TaskScope,
     progress: Arc<ReadProgress>,
 ) -> Result<SessionContext> {
-    let disk = match &limits.scratch {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(|e| {
-                Error::storage("create", folder.display(), e)
-                    .hint("set `[limits] scratch` to a folder that can be written")
-            })?;
-            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![folder.clone()]))
-        }
-        None => DiskManagerBuilder::default(),
-    };
-    let pool_bytes = share(limits.memory_bytes, POOL_SHARE);
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(pool_bytes), NAMED_CONSUMERS)))
-        .with_disk_manager_builder(disk)
-        .build_arc()
-        .map_err(|e| Error::storage("use", "the scratch folder", e))?;
-    runtime.register_object_store(lake_store_url().as_ref(), Arc::clone(&lake.store));
-    for (name, storage) in sources {
-        runtime.register_object_store(source_store_url(name).as_ref(), Arc::clone(&storage.store));
-    }
     let state = SessionStateBuilder::new()
-        .with_config(options(limits, pool_bytes).with_extension(progress))
-        .with_runtime_env(runtime)
+        .with_config(
+            options(partitions, resources.sort_bytes)
+                .with_extension(progress)
+                .with_extension(Arc::new(scope))
+                .with_extension(Arc::clone(&resources.scratch)),
+        )
+        .with_runtime_env(resources.over(storages)?)
         .with_default_features()
         .build();
     Ok(SessionContext::new_with_state(state))
 }
 
 /// The options that decide results and plans; none of them depends on the machine but the number of partitions.
-fn options(limits: &Limits, pool_bytes: usize) -> SessionConfig {
+fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
-        .with_target_partitions(limits.threads)
+        .with_target_partitions(partitions)
         .with_batch_size(BATCH_ROWS)
         .with_information_schema(false);
     let options = config.options_mut();
@@ -105,14 +231,8 @@ fn options(limits: &Limits, pool_bytes: usize) -> SessionConfig {
     // A spill file is written once and read once, close by: cheap compression pays for the smaller write.
     options.execution.spill_compression = datafusion::config::SpillCompression::Lz4Frame;
     options.execution.sort_in_place_threshold_bytes = SORT_AS_ONE_BYTES;
-    let sort_bytes = pool_bytes / limits.threads.max(1);
     if sort_bytes > SORT_AS_ONE_BYTES {
         options.execution.sort_spill_reservation_bytes = share(sort_bytes as u64, SORT_KEYS_SHARE);
     }
     config
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a size in bytes")]
-fn share(bytes: u64, share: f64) -> usize {
-    (bytes as f64 * share) as usize
 }

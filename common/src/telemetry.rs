@@ -14,7 +14,11 @@ pub enum LogFormat {
 
 /// Starts logging for this process; `RUST_LOG` overrides the level.
 pub fn start(format: LogFormat, quiet: bool) {
-    let default = if quiet { "error" } else { "warn,coordinator=info,lakewright_common=info" };
+    let default = if quiet {
+        "error"
+    } else {
+        "warn,coordinator=info,worker=info,lakewright_common=info,ballista_core=off,ballista_executor=off,ballista_scheduler=off"
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second set-up in one process (a test) is harmless: the first stays.

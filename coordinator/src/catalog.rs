@@ -12,7 +12,7 @@ use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{DataFile, TableState};
 
 /// Where bare names are looked up.
-const TABLES_SCHEMA: &str = "public";
+pub(crate) const TABLES_SCHEMA: &str = "public";
 
 /// Makes `provider` visible as `schema.name`, instead of what had that name before.
 pub(crate) fn register(

@@ -2,40 +2,55 @@
 
 use std::sync::Arc;
 
+use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
+use lakewright_common::read::progress::ReadProgress;
+use lakewright_common::session::{self, Resources, Storages, TaskScope};
 use lakewright_common::storage::{self, Storage};
 use object_store::memory::InMemory;
 
-/// Every storage that a command touches.
-pub(crate) struct Opened {
-    pub(crate) lake: Storage,
-    /// By source name, in the order of the configuration.
-    pub(crate) sources: Vec<(String, Storage)>,
+/// For commands that write: a lake that is not there yet is begun.
+///
+/// # Errors
+/// Storage or configuration, naming the URL.
+pub(crate) async fn open_or_create(config: &Config) -> Result<Storages> {
+    let lake = storage::open_or_create(&config.lake).await?;
+    let spool = match config.cluster.as_ref().and_then(|cluster| cluster.spool.as_ref()) {
+        Some(url) => storage::open_or_create(url).await?,
+        None => lake.clone(),
+    };
+    Ok(Storages { lake, spool, sources: open_sources(config)? })
 }
 
-impl Opened {
-    /// For commands that write: a lake that is not there yet is begun.
-    ///
-    /// # Errors
-    /// Storage or configuration, naming the URL.
-    pub(crate) async fn open_or_create(config: &Config) -> Result<Self> {
-        Ok(Self { lake: storage::open_or_create(&config.lake).await?, sources: open_sources(config)? })
-    }
+/// For the dry run, which writes nothing.
+///
+/// # Errors
+/// Storage or configuration, naming the URL.
+pub(crate) fn open_or_empty(config: &Config) -> Result<Storages> {
+    let lake = lake_or_empty(config)?;
+    Ok(Storages { spool: lake.clone(), lake, sources: open_sources(config)? })
+}
 
-    /// For the dry run, which writes nothing.
-    ///
-    /// # Errors
-    /// Storage or configuration, naming the URL.
-    pub(crate) fn open_or_empty(config: &Config) -> Result<Self> {
-        Ok(Self { lake: lake_or_empty(config)?, sources: open_sources(config)? })
-    }
+/// The storage of a source of the configuration.
+#[expect(clippy::expect_used, reason = "every source of the configuration was opened")]
+pub(crate) fn source<'a>(storages: &'a Storages, name: &str) -> &'a Storage {
+    storages.sources.iter().find(|(opened, _)| opened == name).map(|(_, storage)| storage).expect("a configured source")
+}
 
-    /// The storage of a source of the configuration.
-    #[expect(clippy::expect_used, reason = "every source of the configuration was opened")]
-    pub(crate) fn source(&self, name: &str) -> &Storage {
-        self.sources.iter().find(|(opened, _)| opened == name).map(|(_, storage)| storage).expect("a configured source")
-    }
+/// A session in this process, over `storages` and within the configuration's limits.
+///
+/// # Errors
+/// A scratch folder that cannot be used.
+pub(crate) fn session(
+    config: &Config,
+    storages: &Storages,
+    partitions: usize,
+    progress: Arc<ReadProgress>,
+) -> Result<SessionContext> {
+    let limits = &config.limits;
+    let resources = Resources::new(limits.memory_bytes, limits.threads, limits.scratch.as_deref())?;
+    session::build(&resources, storages, partitions, TaskScope::new(0, limits.memory_bytes, limits.threads), progress)
 }
 
 /// The lake; one that was not begun yet reads as an empty one, and stays that way.

@@ -43,7 +43,11 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
                 .with_header(true)
                 .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.fZ".to_owned())
                 .build(out);
-            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(engine)
+            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(|e| {
+                Error::configuration("CSV cannot hold these columns")
+                    .caused_by(e)
+                    .hint("use --json or --jsonlines, or name members of structs and elements of lists in the query")
+            })
         }
         Format::Json => {
             let mut writer = arrow::json::WriterBuilder::new()

@@ -1,10 +1,9 @@
 //! The pass over the tree: every part is checked and resolved, whatever was wrong with the one before.
 //!
-//! Here are the short parts, `[lake]`, `[limits]` and `[cluster]`, and what holds between parts: a reference to a
+//! Here are the short parts, `[lake]` and `[limits]`, and what holds between parts: a reference to a
 //! table, a source and a lake that lie in each other.
 
 use std::path::Path;
-use std::time::Duration;
 
 use url::Url;
 
@@ -13,10 +12,10 @@ use super::file::{Entry, Node, Origin, Value};
 use super::location;
 use super::memory::available_bytes;
 use super::name::{check_names, same_but_for_case};
-use super::resolved::{Cluster, Config, Limits, Rule, Source, Table};
+use super::resolved::{Config, Limits, Rule, Source, Table};
 use super::section::{Section, Text};
-use super::settings::{CLUSTER, LAKE, LIMITS, ROOT};
-use super::{source, table};
+use super::settings::{LAKE, LIMITS, ROOT};
+use super::{cluster, source, table};
 use crate::error::{Error, Result};
 
 const MIB: u64 = 1 << 20;
@@ -37,7 +36,7 @@ pub(super) fn check(document: &Node, file: &Path, folder: &Path, mut faults: Fau
     let sources = sources(&root, lake.as_ref(), folder, faults_so_far);
     let tables = tables(&root, folder, faults_so_far);
     let limits = limits(&root, folder, faults_so_far);
-    let cluster = root.node("cluster").and_then(|node| cluster(node, faults_so_far));
+    let cluster = root.node("cluster").and_then(|node| cluster::resolve(node, folder, faults_so_far));
     match lake {
         Some(lake) if faults.is_empty() => {
             Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster })
@@ -170,31 +169,4 @@ fn defaults() -> Limits {
         max_open_files: 64,
         max_decompression_ratio: 200,
     }
-}
-
-fn cluster(node: &Node, faults: &mut Faults) -> Option<Cluster> {
-    let section = Section::open("`[cluster]`: ", node, CLUSTER, faults)?;
-    let listen = section.text("listen", faults);
-    if let Some(Text { text, origin }) = listen
-        && !is_address(text)
-    {
-        faults.report_with_hint(
-            origin,
-            format!("`[cluster]`: `listen` is `{text}`, which is not an address and a port"),
-            "write them like `0.0.0.0:50051`".to_owned(),
-        );
-    }
-    Some(Cluster {
-        listen: listen.map_or("0.0.0.0:50051", |listen| listen.text).to_owned(),
-        min_workers: section.count("min_workers", 1, faults),
-        worker_timeout: section.duration("worker_timeout", Duration::from_mins(5), faults),
-    })
-}
-
-/// `host:port`; the port 0 lets the system choose one.
-fn is_address(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| {
-        let is_bare = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
-        !host.is_empty() && is_bare && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok()
-    })
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 const ASSUMED_BYTES: u64 = 4 << 30;
 
 /// Bytes of memory of the machine or of the tightest control group around this process.
-pub(super) fn available_bytes() -> u64 {
+#[must_use]
+pub fn available_bytes() -> u64 {
     available_below(Path::new("/")).unwrap_or(ASSUMED_BYTES)
 }
 

@@ -36,7 +36,9 @@ mod fault;
 mod section;
 /// Names that the lake, SQL and a file system can all carry.
 mod name;
-/// The pass over the tree: `[lake]`, `[limits]`, `[cluster]`, and what holds between its parts.
+/// `[cluster]`.
+mod cluster;
+/// The pass over the tree: `[lake]`, `[limits]`, and what holds between its parts.
 mod check;
 /// `[sources.*]`: fields and how objects are read.
 mod source;
@@ -49,7 +51,7 @@ mod table_check;
 /// Paths and URLs as one kind of URL.
 mod location;
 /// How much memory there is to share out.
-mod memory;
+pub mod memory;
 /// What all of it comes to.
 pub mod resolved;
 

@@ -171,10 +171,44 @@ pub struct Limits {
     pub max_decompression_ratio: u64,
 }
 
-/// Where the coordinator meets its workers.
+/// Where the coordinator meets its workers, and when it gives up on one.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     pub listen: String,
+    /// The address that workers are told to connect to.
+    pub advertise: String,
     pub min_workers: usize,
+    /// How long a run waits for them, and goes on without any.
     pub worker_timeout: Duration,
+    /// Where rows go from one stage to the next; `None`: into the lake.
+    pub spool: Option<Url>,
+    /// Between two signs of life of a worker.
+    pub heartbeat: Duration,
+    /// A worker that has been silent for this long is lost.
+    pub lost_after: Duration,
+    /// Attempts of one slot that may fail or be lost before the run fails.
+    pub attempts: usize,
+    /// `None`: a slow attempt gets no rival.
+    pub speculation: Option<Speculation>,
+    /// `None`: no TLS.
+    pub certificates: Option<Certificates>,
+    /// Listens for others without TLS.
+    pub is_insecure: bool,
+}
+
+/// When a slow attempt gets a rival.
+#[derive(Debug, Clone, Copy)]
+pub struct Speculation {
+    /// 0.0–1.0: the share of a stage's slots that must be done.
+    pub done_share: f64,
+    /// How many times as long as the median slot the attempt must have run.
+    pub slowness: f64,
+}
+
+/// Files in PEM form; both sides show a certificate that this authority signed.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }

@@ -149,6 +149,18 @@ pub const CLUSTER: &[Setting] = &[
     setting("listen", Kind::Text, "\"0.0.0.0:50051\""),
     setting("min_workers", Kind::Count, "1"),
     setting("worker_timeout", Kind::Duration, "\"5m\""),
+    setting("advertise", Kind::Text, "as `listen`"),
+    setting("spool", Kind::Text, "inside the lake"),
+    setting("heartbeat", Kind::Duration, "\"1s\""),
+    setting("lost_after", Kind::Duration, "\"5s\""),
+    setting("attempts", Kind::Count, "4"),
+    setting("speculation", Kind::Boolean, "true"),
+    setting("speculation_share", Kind::Share, "0.75"),
+    setting("speculation_slowness", Kind::Number, "2.0"),
+    setting("ca", Kind::Text, "none"),
+    setting("cert", Kind::Text, "none"),
+    setting("key", Kind::Text, "none"),
+    setting("insecure", Kind::Boolean, "false"),
 ];
 
 /// The tables of the file as a user writes their heads, with what may stand in each.

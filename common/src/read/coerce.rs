@@ -3,12 +3,14 @@
 //! Pure functions from a scalar to a value, to null, or to a fault. Lists and structs have no rules of their own: their
 //! items and members do. The page and this file are held together by a test that runs the page's table.
 
-use chrono::{DateTime, Datelike, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
 /// From here on neighbouring longs share a double, so that `N.0` no longer names one long.
 const FIRST_AMBIGUOUS_DOUBLE: f64 = 9_007_199_254_740_992.0;
 /// Days from 0001-01-01 (day 1 of the proleptic Gregorian calendar) to 1970-01-01.
 const EPOCH_DAY: i32 = 719_163;
+/// Microseconds since the epoch of the years 1 to 9999: SQL's and Python's calendars have no others.
+const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 /// The decimal places of a microsecond.
 const MICROSECOND_PLACES: i64 = 6;
 /// The digits of the greatest long.
@@ -113,7 +115,9 @@ pub(super) fn boolean(value: Scalar<'_>) -> Coerced<bool> {
 /// Microseconds since the epoch.
 pub(super) fn epoch_milliseconds(value: Scalar<'_>) -> Coerced<i64> {
     match long(value)? {
-        Some(milliseconds) => milliseconds.checked_mul(1000).map(Some).ok_or(Fault::OutOfRange),
+        Some(milliseconds) => {
+            milliseconds.checked_mul(1000).filter(|micros| CALENDAR.contains(micros)).map(Some).ok_or(Fault::OutOfRange)
+        }
         None => Ok(None),
     }
 }
@@ -126,7 +130,8 @@ pub(super) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
         Scalar::Text(text) | Scalar::Number(text) => {
             let number = Number::parse(text).ok_or(Fault::WrongType)?;
             let scaled = number.scaled(MICROSECOND_PLACES, LONG_DIGITS).ok_or(Fault::OutOfRange)?;
-            i64::try_from(scaled.value).map(Some).map_err(|_| Fault::OutOfRange)
+            let micros = i64::try_from(scaled.value).ok().filter(|micros| CALENDAR.contains(micros));
+            micros.map(Some).ok_or(Fault::OutOfRange)
         }
         Scalar::Boolean(_) => Err(Fault::WrongType),
         Scalar::Signed(_) | Scalar::Unsigned(_) | Scalar::Double(_) => Err(Fault::AskAsWritten),
@@ -139,7 +144,12 @@ pub(super) fn rfc3339(value: Scalar<'_>) -> Coerced<i64> {
         Scalar::Text("") => Ok(None),
         Scalar::Text(text) => {
             let time = DateTime::parse_from_rfc3339(text).map_err(|_| Fault::WrongType)?;
-            Ok(Some(time.timestamp_micros()))
+            // A leap second has no moment of its own in microseconds since the epoch.
+            if time.nanosecond() >= 1_000_000_000 {
+                return Err(Fault::WrongType);
+            }
+            let micros = time.timestamp_micros();
+            if CALENDAR.contains(&micros) { Ok(Some(micros)) } else { Err(Fault::OutOfRange) }
         }
         _ => Err(Fault::WrongType),
     }
@@ -151,7 +161,11 @@ pub(super) fn date(value: Scalar<'_>) -> Coerced<i32> {
     if text.is_empty() {
         return Ok(None);
     }
-    parse_date(text.as_bytes()).map(|date| Some(date.num_days_from_ce() - EPOCH_DAY)).ok_or(Fault::WrongType)
+    let date = parse_date(text.as_bytes()).ok_or(Fault::WrongType)?;
+    if date.year() == 0 {
+        return Err(Fault::OutOfRange);
+    }
+    Ok(Some(date.num_days_from_ce() - EPOCH_DAY))
 }
 
 /// `YYYY-MM-DD` and nothing else; the parsers of chrono also take `2018-1-5`.

@@ -67,6 +67,26 @@ impl JsonScanExec {
         &self.source
     }
 
+    /// The bounds that reads keep to.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Records after which each partition stops, if this is a sample.
+    #[must_use]
+    pub fn max_records(&self) -> Option<u64> {
+        self.max_records
+    }
+
+    /// The same scan with the splits of one partition alone.
+    #[must_use]
+    pub fn only(&self, partition: usize) -> Self {
+        let splits = self.partitions.get(partition).map(|splits| splits.to_vec()).unwrap_or_default();
+        let only = Self::new(Arc::clone(&self.source), vec![splits], Arc::clone(&self.limits));
+        Self { max_records: self.max_records, ..only }
+    }
+
     /// The splits of each partition.
     #[must_use]
     pub fn partitions(&self) -> &[Arc<[Split]>] {

@@ -29,7 +29,7 @@ pub(super) fn data_type(field_type: &FieldType) -> DataType {
         FieldType::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         FieldType::Date => DataType::Date32,
         FieldType::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale),
-        FieldType::List(item) => DataType::List(Arc::new(ArrowField::new_list_field(data_type(item), true))),
+        FieldType::List(item) => DataType::List(Arc::new(ArrowField::new("element", data_type(item), true))),
         FieldType::Struct(members) => DataType::Struct(arrow_fields(members)),
     }
 }
@@ -53,7 +53,7 @@ mod tests {
             ArrowField::new("price", DataType::Decimal128(10, 2), true),
             ArrowField::new("at", DataType::Date32, true),
         ]);
-        let list = DataType::List(Arc::new(ArrowField::new("item", DataType::Struct(members), true)));
+        let list = DataType::List(Arc::new(ArrowField::new("element", DataType::Struct(members), true)));
         assert_eq!(schema.as_ref(), &Schema::new(vec![ArrowField::new("items", list, true)]));
     }
 }

@@ -16,14 +16,31 @@ const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 /// RFC 3986, section 2.3: unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The longest name of a folder on common file systems, in bytes.
+const MAX_FOLDER_BYTES: usize = 255;
+/// How much of a long value a message shows, in characters.
+const SHOWN_CHARACTERS: usize = 40;
+
 /// `column=value`, for one level of folders.
-#[must_use]
-pub fn folder(column: &str, value: Option<&str>) -> String {
-    let column = utf8_percent_encode(column, RESERVED);
-    match value {
-        Some(value) => format!("{column}={}", utf8_percent_encode(value, RESERVED)),
-        None => format!("{column}={NULL_FOLDER}"),
+///
+/// # Errors
+/// Data, for a value that is too long for a folder's name.
+pub fn folder(column: &str, value: Option<&str>) -> Result<String> {
+    let encoded = utf8_percent_encode(column, RESERVED);
+    let folder = match value {
+        Some(value) => format!("{encoded}={}", utf8_percent_encode(value, RESERVED)),
+        None => format!("{encoded}={NULL_FOLDER}"),
+    };
+    if folder.len() > MAX_FOLDER_BYTES {
+        let shown: String = value.unwrap_or_default().chars().take(SHOWN_CHARACTERS).collect();
+        return Err(Error::data(format!(
+            "partition column `{column}` has the value `{shown}…`, for which a folder's name would be {} bytes long, \
+             {MAX_FOLDER_BYTES} at the most",
+            folder.len()
+        ))
+        .hint("partition by something short, such as a year or the first letters"));
     }
+    Ok(folder)
 }
 
 /// Whether a table can be partitioned by a column of this type. Timestamps are left out: readers disagree on their
@@ -70,9 +87,11 @@ mod tests {
             ("-._~", "c=-._~"),
             ("a%20b", "c=a%2520b"),
         ] {
-            assert_eq!(folder("c", Some(value)), expected);
+            assert_eq!(folder("c", Some(value)).unwrap(), expected);
         }
-        assert_eq!(folder("c", None), "c=__HIVE_DEFAULT_PARTITION__");
+        assert_eq!(folder("c", None).unwrap(), "c=__HIVE_DEFAULT_PARTITION__");
+        let error = folder("c", Some(&"ä".repeat(43))).unwrap_err();
+        assert!(error.to_string().contains("260 bytes long"), "{error}");
     }
 
     #[test]

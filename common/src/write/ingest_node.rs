@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::read::quarantine;
 use crate::read::scan_rows::{ReadReport, ScanRows};
-use crate::session::lake_store_url;
+use crate::session::{TaskScope, lake_store_url};
 use crate::write::file::{FileSettings, FileWriter};
 use crate::write::report::{SlotReport, report_batch, report_schema};
 
@@ -56,6 +56,27 @@ impl IngestExec {
     ) -> Self {
         let properties = Arc::new(report_properties(&input));
         Self { input, staging_schema, folders, run, target_file_bytes, properties }
+    }
+
+    /// The schema of the staging files.
+    #[must_use]
+    pub fn staging_schema(&self) -> &SchemaRef {
+        &self.staging_schema
+    }
+
+    #[must_use]
+    pub fn folders(&self) -> &IngestFolders {
+        &self.folders
+    }
+
+    #[must_use]
+    pub fn run(&self) -> Uuid {
+        self.run
+    }
+
+    #[must_use]
+    pub fn target_file_bytes(&self) -> u64 {
+        self.target_file_bytes
     }
 }
 
@@ -126,7 +147,7 @@ impl ExecutionPlan for IngestExec {
         let settings = FileSettings {
             store: context.runtime_env().object_store(lake_store_url())?,
             run: self.run,
-            slot: partition,
+            slot: TaskScope::of(context.session_config()).first_slot + partition,
             target_file_bytes: self.target_file_bytes,
             with_statistics: false,
         };

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::exchange::spool::SpoolObject;
 use crate::read::scan_rows::{ReadReport, report_rows};
 
 /// One complete Parquet file.
@@ -49,6 +50,8 @@ pub enum SlotReport {
     Quarantined(WrittenFile),
     /// A file of a table.
     Table(WrittenFile),
+    /// Rows for the next stage.
+    Spooled(SpoolObject),
 }
 
 /// The schema of a plan whose rows are [`SlotReport`]s: one column of JSON.

@@ -8,7 +8,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
@@ -18,7 +17,8 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::session::lake_store_url;
+use crate::failpoint;
+use crate::session::{TaskScope, lake_store_url};
 use crate::write::file::FileSettings;
 use crate::write::ingest_node::report_properties;
 use crate::write::report::{SlotReport, report_batch, report_schema};
@@ -41,10 +41,15 @@ impl TableWriteExec {
         Self { input, layout, run, properties }
     }
 
-    /// The schema of the rows it takes.
+    /// Where and how the files lie.
     #[must_use]
-    pub fn table_schema(&self) -> &SchemaRef {
-        &self.layout.schema
+    pub fn layout(&self) -> &TableLayout {
+        &self.layout
+    }
+
+    #[must_use]
+    pub fn run(&self) -> Uuid {
+        self.run
     }
 }
 
@@ -108,13 +113,14 @@ impl ExecutionPlan for TableWriteExec {
         let settings = FileSettings {
             store: context.runtime_env().object_store(lake_store_url())?,
             run: self.run,
-            slot: partition,
+            slot: TaskScope::of(context.session_config()).first_slot + partition,
             target_file_bytes: self.layout.target_file_bytes,
             with_statistics: true,
         };
         let layout = Arc::clone(&self.layout);
         let reports = async move {
             let files = write_table(input, &layout, settings, &context).await.map_err(Error::into_engine)?;
+            failpoint::reach("table.before_report");
             let reports: Vec<SlotReport> = files.into_iter().map(SlotReport::Table).collect();
             report_batch(&reports).map_err(Error::into_engine)
         };

@@ -1,6 +1,7 @@
 //! Writes one partition of a plan into the folders of a table, with a bounded number of open files.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -17,7 +18,9 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 
+use crate::engine_failure::stage_error;
 use crate::error::{Error, Result};
+use crate::session::TaskScope;
 use crate::write::file::{FileSettings, FileWriter};
 use crate::write::hive;
 use crate::write::partition::{PartitionKey, PartitionRows, Partitioner};
@@ -36,8 +39,6 @@ pub struct TableLayout {
     pub partition_by: Vec<String>,
     pub target_file_bytes: u64,
     pub max_open_files: usize,
-    /// Bytes of files under way that one task may hold before it sends the largest on.
-    pub buffer_bytes: usize,
 }
 
 /// Writes all of `input`; answers with the files in no particular order.
@@ -53,7 +54,8 @@ pub async fn write_table(
     let by = partition_indices(layout)?;
     let partitioner = Partitioner::new(&layout.schema, by.clone())?;
     let reservation = MemoryConsumer::new("TableWriter").register(context.memory_pool());
-    let mut folders = OpenFolders::new(layout, &by, settings.clone(), reservation);
+    let buffer_bytes = TaskScope::of(context.session_config()).table_buffer_bytes;
+    let mut folders = OpenFolders::new(layout, &by, settings.clone(), buffer_bytes, reservation);
     let mut overflow: Option<Overflow> = None;
     while let Some(batch) = input.next().await {
         let batch = with_schema(&batch.map_err(engine)?, &layout.schema)?;
@@ -82,7 +84,7 @@ pub async fn write_table(
 }
 
 fn engine(error: datafusion::error::DataFusionError) -> Error {
-    Error::from_engine(error, |e| Error::internal("a query failed").caused_by(e))
+    Error::from_engine(error, stage_error)
 }
 
 /// The batch under the table's own schema, which adds column ids to the query's.
@@ -103,6 +105,8 @@ struct OpenFolders<'a> {
     layout: &'a TableLayout,
     file_schema: SchemaRef,
     settings: FileSettings,
+    /// Bytes of files under way above which the largest go on.
+    buffer_bytes: usize,
     reservation: MemoryReservation,
     /// Rarely more than a few dozen.
     open: HashMap<Option<PartitionKey>, Folder>,
@@ -114,7 +118,13 @@ struct Folder {
 }
 
 impl<'a> OpenFolders<'a> {
-    fn new(layout: &'a TableLayout, by: &[usize], settings: FileSettings, reservation: MemoryReservation) -> Self {
+    fn new(
+        layout: &'a TableLayout,
+        by: &[usize],
+        settings: FileSettings,
+        buffer_bytes: usize,
+        reservation: MemoryReservation,
+    ) -> Self {
         let kept: Vec<_> = layout
             .schema
             .fields()
@@ -123,7 +133,14 @@ impl<'a> OpenFolders<'a> {
             .filter(|(i, _)| !by.contains(i))
             .map(|(_, f)| f.clone())
             .collect();
-        Self { layout, file_schema: Arc::new(Schema::new(kept)), settings, reservation, open: HashMap::new() }
+        Self {
+            layout,
+            file_schema: Arc::new(Schema::new(kept)),
+            settings,
+            buffer_bytes,
+            reservation,
+            open: HashMap::new(),
+        }
     }
 
     fn has_room_for(&self, key: &Option<PartitionKey>) -> bool {
@@ -131,14 +148,14 @@ impl<'a> OpenFolders<'a> {
     }
 
     async fn write(&mut self, part: PartitionRows) -> Result<()> {
-        let folder = self.open.entry(part.key).or_insert_with(|| Folder {
-            writer: FileWriter::new(
-                self.settings.clone(),
-                folder_key(self.layout, &part.values),
-                Arc::clone(&self.file_schema),
-            ),
-            values: part.values,
-        });
+        let folder = match self.open.entry(part.key) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                let key = folder_key(self.layout, &part.values)?;
+                let writer = FileWriter::new(self.settings.clone(), key, Arc::clone(&self.file_schema));
+                place.insert(Folder { writer, values: part.values })
+            }
+        };
         let rows = RecordBatch::try_new(Arc::clone(&self.file_schema), part.rows.columns().to_vec())
             .map_err(|e| Error::internal("a model's rows do not fit its files").caused_by(e))?;
         folder.writer.write(&rows).await?;
@@ -148,7 +165,7 @@ impl<'a> OpenFolders<'a> {
     /// Sends row groups on, the largest first, while the files under way hold more than they may.
     async fn stay_within_memory(&mut self) -> Result<()> {
         let mut held: usize = self.open.values().map(|folder| folder.writer.memory_bytes()).sum();
-        while held > self.layout.buffer_bytes {
+        while held > self.buffer_bytes {
             let Some(largest) = self.open.values_mut().max_by_key(|folder| folder.writer.memory_bytes()) else { break };
             let before = largest.writer.memory_bytes();
             largest.writer.flush().await?;
@@ -177,13 +194,13 @@ impl<'a> OpenFolders<'a> {
 }
 
 /// `songplays/year=2018/month=11`.
-fn folder_key(layout: &TableLayout, values: &[Option<String>]) -> String {
+fn folder_key(layout: &TableLayout, values: &[Option<String>]) -> Result<String> {
     let mut key = layout.folder.clone();
     for (column, value) in layout.partition_by.iter().zip(values) {
         key.push('/');
-        key.push_str(&hive::folder(column, value.as_deref()));
+        key.push_str(&hive::folder(column, value.as_deref())?);
     }
-    key
+    Ok(key)
 }
 
 /// Rows of partition values for which no file may be opened any more: sorted by value on their own task (spilling as
@@ -230,6 +247,7 @@ async fn write_sorted(
         LexOrdering::new(columns).ok_or_else(|| Error::internal("a table without partition columns overflowed"))?;
     let mut sorted = SortExec::new(ordering, Arc::new(input)).execute(0, Arc::clone(context)).map_err(engine)?;
     let partitioner = Partitioner::new(&layout.schema, by.to_vec())?;
+    let buffer_bytes = TaskScope::of(context.session_config()).table_buffer_bytes;
     let mut files = Vec::new();
     let mut current: Option<(PartitionKey, OpenFolders<'_>)> = None;
     while let Some(batch) = sorted.next().await {
@@ -243,7 +261,8 @@ async fn write_sorted(
                 none => {
                     let Some(key) = key else { continue };
                     let reservation = MemoryConsumer::new("TableWriter").register(context.memory_pool());
-                    none.insert((key, OpenFolders::new(layout, by, settings.clone(), reservation)))
+                    let folders = OpenFolders::new(layout, by, settings.clone(), buffer_bytes, reservation);
+                    none.insert((key, folders))
                 }
             };
             folders.write(part).await?;

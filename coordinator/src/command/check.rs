@@ -8,18 +8,19 @@ use arrow::datatypes::Int64Type;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use lakewright_common::config::resolved::{Config, Limits};
+use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
 use lakewright_common::read::split::plan_splits;
-use lakewright_common::session;
 
 use super::print;
 use crate::lake::store;
 use crate::model;
-use crate::open::Opened;
+use crate::open;
 use crate::run::discover::{NewObjects, new_objects};
 use crate::run::report::bytes;
+use crate::run::validate::validate;
 
 /// Would-be rejected records shown per source.
 const SHOWN_RECORDS: usize = 10;
@@ -29,9 +30,10 @@ const SHOWN_RECORDS: usize = 10;
 /// # Errors
 /// Whatever a run would fail with before it writes.
 pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
-    let opened = Opened::open_or_empty(config)?;
-    let session = session::build(&config.limits, &opened.lake, &opened.sources, Arc::default())?;
+    let opened = open::open_or_empty(config)?;
+    let session = open::session(config, &opened, config.limits.threads, Arc::default())?;
     let models = model::plan_models(&session, config)?;
+    validate(&open::session(config, &opened, config.limits.threads, Arc::default())?, config, &models).await?;
     let base = store::latest(&opened.lake).await?;
     let discovered = new_objects(config, &opened, base.as_ref(), &models).await?;
 
@@ -140,9 +142,25 @@ async fn sample_source(
             }
         }
     }
-    let mut text =
-        format!("sample of {}: {} records read, {rejected} would be quarantined\n", source.name, read + rejected);
+    let mut text = format!(
+        "sample of {}, of what is new: {} records read, {rejected} would be quarantined\n",
+        source.name,
+        read + rejected
+    );
     text.push_str(&shown);
+    if rejected > SHOWN_RECORDS as u64 {
+        let _ = writeln!(text, "    and {} more", rejected - SHOWN_RECORDS as u64);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let share = rejected as f64 / ((read + rejected).max(1)) as f64;
+    if share > source.max_quarantine_share {
+        let _ = writeln!(
+            text,
+            "    a run with this share, {:.2} %, fails: `max_quarantine_share` of the source is {:.2} %",
+            share * 100.0,
+            source.max_quarantine_share * 100.0
+        );
+    }
     for (name, count) in unknown {
         let _ = writeln!(text, "    field `{name}` is not declared ({count} records)");
     }
@@ -150,5 +168,5 @@ async fn sample_source(
 }
 
 fn sampling_error(error: datafusion::error::DataFusionError) -> Error {
-    Error::from_engine(error, crate::engine::stage_error)
+    Error::from_engine(error, stage_error)
 }

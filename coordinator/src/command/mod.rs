@@ -8,6 +8,7 @@ use lakewright_common::error::{Error, Result};
 
 use crate::cli::{Cli, Command};
 use crate::progress::Progress;
+use crate::run::Outcome;
 
 /// Validates and lists what a run would take in.
 mod check;
@@ -43,17 +44,18 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
     }
 }
 
+const NOTHING_NEW: &str = "nothing new: every object was taken in before, and no model, key or check changed";
+
 async fn run(config: &Config, quiet: bool) -> Result<()> {
-    if config.cluster.is_some() {
-        return Err(Error::configuration("`[cluster]` is set, and this version runs on one machine only")
-            .hint("remove `[cluster]` from `lake.toml`, and every `LAKEWRIGHT__CLUSTER__…` from the environment"));
-    }
     let progress = Progress::start(quiet);
     let summary = crate::run::run(config, &progress).await;
     progress.stop();
     let text = match summary? {
-        Some(summary) => summary.text(),
-        None => "nothing new: every object was taken in before, and no model changed".to_owned(),
+        Outcome::Committed(summary) => summary.text(),
+        Outcome::NothingNew { ignored_changes: 0 } => NOTHING_NEW.to_owned(),
+        Outcome::NothingNew { ignored_changes } => {
+            format!("{NOTHING_NEW}\nwarning: {ignored_changes} objects changed after being taken in and were ignored")
+        }
     };
     if !quiet {
         let _ = writeln!(std::io::stderr(), "{text}");

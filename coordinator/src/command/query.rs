@@ -7,8 +7,9 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use lakewright_common::config::resolved::Config;
+use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
-use lakewright_common::session;
+use lakewright_common::session::Storages;
 use lakewright_common::storage::Storage;
 
 use super::{print, system};
@@ -16,7 +17,7 @@ use crate::catalog;
 use crate::lake::manifest::Manifest;
 use crate::lake::{delta, store};
 use crate::model::read_only;
-use crate::open::lake_or_empty;
+use crate::open::{self, lake_or_empty};
 use crate::output::{self, Format};
 
 /// Runs `sql` and prints its rows.
@@ -61,7 +62,8 @@ impl View {
                     .hint(format!("the newest is {}; `coordinator history` lists them", newest.number))
             })?,
         };
-        let session = session::build(&config.limits, &lake, &[], Arc::default())?;
+        let storages = Storages { lake: lake.clone(), spool: lake.clone(), sources: vec![] };
+        let session = open::session(config, &storages, config.limits.threads, Arc::default())?;
         for table in &manifest.tables {
             catalog::register_table(&session, table)?;
         }
@@ -93,8 +95,7 @@ impl View {
     pub(super) async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>> {
         let stream = self.stream(sql).await?;
         let schema = stream.schema();
-        let mut rows: Vec<RecordBatch> =
-            stream.try_collect().await.map_err(|e| Error::from_engine(e, crate::engine::stage_error))?;
+        let mut rows: Vec<RecordBatch> = stream.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
         if rows.is_empty() {
             rows.push(RecordBatch::new_empty(schema));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
 use futures::StreamExt;
 use lakewright_common::config::resolved::Config;
+use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
 
 use super::print;
@@ -65,7 +66,7 @@ async fn table_checksum(view: &View, table: &TableState) -> Result<String> {
     let mut sum = 0_u64;
     let mut rows = view.stream(&sql).await?;
     while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|e| Error::from_engine(e, crate::engine::stage_error))?;
+        let batch = batch.map_err(|e| Error::from_engine(e, stage_error))?;
         for digest in batch.column(0).as_binary::<i32>().iter().flatten() {
             let mut first = [0; 8];
             first.copy_from_slice(&digest[..8]);

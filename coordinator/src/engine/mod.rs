@@ -1,32 +1,86 @@
 //! Runs plans: the only place that knows where tasks run.
 //!
-//! Today every plan runs in this process (`embedded`): the same nodes and the same SQL as on a cluster, without an
-//! exchange in between. A plan that goes in here has `SlotReport`s as its rows; what comes out is all of them.
+//! Without `[cluster]` every plan runs in this process (`embedded`); with it, on workers (`cluster`). The plans, their nodes
+//! and the SQL are the same: a cluster only cuts a plan at its exchanges. A plan that goes in here has `SlotReport`s as its
+//! rows; what comes out is all of them.
 
 use std::sync::Arc;
 
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
+use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
+use lakewright_common::read::progress::ReadProgress;
+use lakewright_common::session::Storages;
 use lakewright_common::write::report::{SlotReport, read_reports};
+use uuid::Uuid;
 
 /// Plans in this process.
 mod embedded;
-/// A failure of the engine as one of ours.
-mod failure;
+/// Plans on workers.
+mod cluster;
 /// A set of Parquet files that a manifest names, as a table of a query.
 pub(crate) mod parquet_table;
 
-pub(crate) use failure::stage_error;
+pub(crate) use cluster::Exchanged;
 
-/// Runs every partition of `plan`, at most `threads` at once; all reports or the first failure.
-///
-/// # Errors
-/// What a partition failed with; the others are stopped then.
-pub(crate) async fn run_stage(
-    session: &SessionContext,
-    plan: Arc<dyn ExecutionPlan>,
-    threads: usize,
-) -> Result<Vec<SlotReport>> {
-    read_reports(&embedded::collect(session, plan, threads).await?)
+/// Where the plans of one run run.
+pub(crate) enum Engine {
+    Embedded { threads: usize },
+    Cluster(Box<cluster::Cluster>),
+}
+
+impl Engine {
+    /// The one that the configuration asks for; a cluster listens for workers from now on.
+    ///
+    /// # Errors
+    /// Configuration, for an address or certificates that cannot be used.
+    pub(crate) async fn start(
+        config: &Config,
+        storages: &Storages,
+        run: Uuid,
+        reads: &Arc<ReadProgress>,
+    ) -> Result<Self> {
+        Ok(match &config.cluster {
+            None => Self::Embedded { threads: config.limits.threads },
+            Some(cluster) => {
+                Self::Cluster(Box::new(cluster::Cluster::start(cluster, storages, run, Arc::clone(reads)).await?))
+            }
+        })
+    }
+
+    /// The session for planning: as many partitions as the engine has room for. Waits for workers.
+    ///
+    /// # Errors
+    /// Workers, where not enough of them came in time.
+    pub(crate) async fn adapt(&self, session: SessionContext) -> Result<SessionContext> {
+        match self {
+            Self::Embedded { .. } => Ok(session),
+            Self::Cluster(cluster) => cluster.adapt(&session).await,
+        }
+    }
+
+    /// Runs every partition of `plan`; all reports or the first failure.
+    ///
+    /// # Errors
+    /// What a partition failed with; the others are stopped then.
+    pub(crate) async fn run_stage(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        plan: Arc<dyn ExecutionPlan>,
+    ) -> Result<Vec<SlotReport>> {
+        match self {
+            Self::Embedded { threads } => read_reports(&embedded::collect(session, plan, *threads).await?),
+            Self::Cluster(cluster) => cluster.run_stage(name, &plan).await,
+        }
+    }
+
+    /// The run is over: nothing of an exchange is left behind. What went through exchanges, if there were any.
+    pub(crate) async fn finish(&self) -> Option<Exchanged> {
+        match self {
+            Self::Embedded { .. } => None,
+            Self::Cluster(cluster) => Some(cluster.finish().await),
+        }
+    }
 }

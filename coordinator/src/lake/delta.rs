@@ -198,7 +198,7 @@ impl History<'_> {
 
     fn lost(&self, table: &str, number: u64) -> Error {
         let key = Place::Manifest(number).key();
-        Error::internal(format!("`{}`, to which table `{table}` refers, is gone", url_of(self.lake, &key)))
+        Error::storage_failure(format!("`{}`, to which table `{table}` refers, is gone", url_of(self.lake, &key)))
     }
 }
 

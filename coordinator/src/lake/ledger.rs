@@ -199,7 +199,7 @@ fn encoding(e: parquet::errors::ParquetError) -> Error {
 }
 
 fn damaged(lake: &Storage, file: &LedgerFile) -> Error {
-    Error::internal(format!("ledger `{}{}` is damaged", lake.root, file.path))
+    Error::storage_failure(format!("ledger `{}{}` is damaged", lake.root, file.path))
 }
 
 async fn fetch(lake: &Storage, file: &LedgerFile) -> Result<Bytes> {

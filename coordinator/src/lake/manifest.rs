@@ -120,7 +120,11 @@ impl Manifest {
     /// # Errors
     /// Configuration, when a newer version of the program wrote it; internal, when it is damaged.
     pub(crate) fn decode(number: u64, bytes: &[u8]) -> Result<Self> {
-        let damaged = |e: serde_json::Error| Error::internal(format!("manifest {number} is damaged")).caused_by(e);
+        let damaged = |e: serde_json::Error| {
+            Error::storage_failure(format!("manifest {number} is damaged"))
+                .caused_by(e)
+                .hint("restore the file from a copy of the lake; nothing else names what it named")
+        };
         // Format and number first: all else may look different in another format.
         let head: Head = serde_json::from_slice(bytes).map_err(damaged)?;
         if head.format > FORMAT {

@@ -117,7 +117,7 @@ async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => {
                 return manifest::run_of(&bytes).map(Some).map_err(|e| {
-                    Error::internal(format!("`{}` exists and is damaged", url_of(lake, key))).caused_by(e)
+                    Error::storage_failure(format!("`{}` exists and is damaged", url_of(lake, key))).caused_by(e)
                 });
             }
             Err(e) if reads == MAX_READS => {

@@ -9,7 +9,7 @@ use datafusion::common::TableReference;
 use datafusion::prelude::{SQLOptions, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
-use lakewright_common::config::resolved::{Config, Table};
+use lakewright_common::config::resolved::{Config, Rule, Table};
 use lakewright_common::error::{Error, Result};
 use sha2::{Digest, Sha256};
 
@@ -126,6 +126,14 @@ fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, 
     add(&model.table.sql);
     add(&model.table.key.join(","));
     add(&model.table.partition_by.join(","));
+    for check in &model.table.checks {
+        match &check.rule {
+            // Where its file lies is no matter.
+            Rule::Sql { sql, .. } => add(sql),
+            rule => add(&format!("{rule:?}")),
+        }
+        add(if check.warn { "warns" } else { "fails" });
+    }
     for source in config.sources.iter().filter(|source| model.sources.contains(&source.name)) {
         add(&source_fingerprint(source));
     }

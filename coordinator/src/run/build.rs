@@ -24,14 +24,11 @@ use lakewright_common::write::table_writer::TableLayout;
 use super::RunContext;
 use super::ingest::StagedSource;
 use crate::catalog;
-use crate::engine::{self, parquet_table::ParquetTable};
+use crate::engine::parquet_table::ParquetTable;
 use crate::lake::Place;
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::manifest::{DataFile, TableState};
 use crate::model::{self, Model};
-
-/// The share of the memory limit that Parquet files under way may hold, over all tasks.
-const WRITE_SHARE: f64 = 0.15;
 
 /// The tables of this commit.
 pub(crate) struct Tables {
@@ -92,12 +89,15 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     let query = plan_query(&context.session.state(), table).await?;
     let previous = context.base.as_ref().and_then(|base| base.table(&table.name)).map(|state| &state.columns);
     let schema = query.schema();
-    check_columns(table, &schema)?;
+    let faults = column_faults(table, &schema);
+    if !faults.is_empty() {
+        return Err(Error::configuration(faults.join("\nerror: ")));
+    }
     let columns = assign_column_ids(previous, &stored_schema(&schema)).map_err(|error| named(table, error))?;
     let plan = write_plan(context, table, &columns, query, input_bytes(context, model, staged))?;
-    let reports = engine::run_stage(&context.session, plan, context.config.limits.threads)
-        .await
-        .map_err(|error| named(table, error))?;
+    let stage = format!("build {}", table.name);
+    let reports =
+        context.engine.run_stage(&context.session, &stage, plan).await.map_err(|error| named(table, error))?;
     let mut files = Vec::new();
     for report in reports {
         match report {
@@ -118,12 +118,16 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
 }
 
 /// Says which table a failure belongs to.
-fn named(table: &Table, mut error: Error) -> Error {
-    error.message = format!("table `{}` ({}): {}", table.name, table.sql_file.display(), error.message);
+pub(super) fn named(table: &Table, mut error: Error) -> Error {
+    error.message = at(table) + &error.message;
     error
 }
 
-async fn plan_query(state: &SessionState, table: &Table) -> Result<Arc<dyn ExecutionPlan>> {
+fn at(table: &Table) -> String {
+    format!("table `{}` ({}): ", table.name, table.sql_file.display())
+}
+
+pub(super) async fn plan_query(state: &SessionState, table: &Table) -> Result<Arc<dyn ExecutionPlan>> {
     let planning = |e| {
         Error::from_engine(e, |e| {
             named(table, Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace()))
@@ -134,45 +138,40 @@ async fn plan_query(state: &SessionState, table: &Table) -> Result<Arc<dyn Execu
     state.create_physical_plan(&logical).await.map_err(planning)
 }
 
-/// The columns that `lake.toml` names must be there.
-fn check_columns(table: &Table, schema: &SchemaRef) -> Result<()> {
+/// What is wrong with the columns that `lake.toml` names, each with a hint below.
+pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut fault = |message: String, hint: String| faults.push(format!("{}\nhint: {hint}", at(table) + &message));
     let known = || schema.fields().iter().map(|field| field.name().as_str());
     for (setting, columns) in [("key", &table.key), ("partition_by", &table.partition_by)] {
-        for column in columns {
-            if known().all(|name| name != column) {
-                let near = lakewright_common::config::nearest(column, known());
-                let hint = near.map_or_else(
-                    || format!("its columns are `{}`", known().collect::<Vec<_>>().join("`, `")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                return Err(named(
-                    table,
-                    Error::configuration(format!("`{setting}` names `{column}`, which the query does not return")),
-                )
-                .hint(hint));
-            }
+        for column in columns.iter().filter(|column| known().all(|name| name != *column)) {
+            let near = lakewright_common::config::nearest(column, known());
+            let hint = near.map_or_else(
+                || format!("its columns are `{}`", known().collect::<Vec<_>>().join("`, `")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            fault(format!("`{setting}` names `{column}`, which the query does not return"), hint);
         }
     }
-    for column in &table.partition_by {
-        let field =
-            schema.field_with_name(column).map_err(|e| Error::internal("a checked column is gone").caused_by(e))?;
+    for field in table.partition_by.iter().filter_map(|column| schema.field_with_name(column).ok()) {
         if !hive::is_partition_type(&stored_type(field.data_type())) {
-            return Err(named(
-                table,
-                Error::configuration(format!("cannot be partitioned by `{column}`, a `{}`", field.data_type())),
-            )
-            .hint("partition by a whole number, a date, a text or a boolean, such as `date_part('year', …)`"));
+            fault(
+                format!("cannot be partitioned by `{}`, a `{}`", field.name(), field.data_type()),
+                "partition by a whole number, a date, a text or a boolean, such as `date_part('year', …)`".to_owned(),
+            );
         }
     }
     if table.partition_by.len() == schema.fields().len() {
-        return Err(named(table, Error::configuration("every column is a partition column, so files would be empty"))
-            .hint("leave one column out of `partition_by`"));
+        fault(
+            "every column is a partition column, so files would be empty".to_owned(),
+            "leave one column out of `partition_by`".to_owned(),
+        );
     }
-    Ok(())
+    faults
 }
 
 /// The schema in which a query's rows are stored.
-fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
+pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     let fields: Vec<_> = schema
         .fields()
         .iter()
@@ -231,19 +230,16 @@ fn write_plan(
         .collect();
     let rows: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(cast, query).map_err(engine)?);
     let gathered = if input_bytes <= limits.target_file_bytes {
-        gather(rows, table, &schema, limits.threads).map_err(engine)?
+        gather(rows, table, &schema, context.session.copied_config().target_partitions()).map_err(engine)?
     } else {
         rows
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a size in bytes")]
-    let buffer_bytes = (limits.memory_bytes as f64 * WRITE_SHARE) as usize / limits.threads.max(1);
     let layout = TableLayout {
         folder: Place::Table(&table.name).key().to_string(),
         schema,
         partition_by: table.partition_by.clone(),
         target_file_bytes: limits.target_file_bytes,
         max_open_files: limits.max_open_files,
-        buffer_bytes,
     };
     Ok(Arc::new(TableWriteExec::new(gathered, Arc::new(layout), context.run)))
 }
@@ -254,7 +250,7 @@ fn gather(
     rows: Arc<dyn ExecutionPlan>,
     table: &Table,
     schema: &SchemaRef,
-    threads: usize,
+    partitions: usize,
 ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
     if rows.output_partitioning().partition_count() == 1 {
         return Ok(rows);
@@ -267,7 +263,7 @@ fn gather(
         .iter()
         .map(|name| Ok(Arc::new(Column::new(name, schema.index_of(name)?)) as Arc<dyn PhysicalExpr>))
         .collect::<datafusion::error::Result<Vec<_>>>()?;
-    Ok(Arc::new(RepartitionExec::try_new(rows, Partitioning::Hash(keys, threads))?))
+    Ok(Arc::new(RepartitionExec::try_new(rows, Partitioning::Hash(keys, partitions))?))
 }
 
 /// Bytes of staging files below a model, directly or through the tables that it reads: an upper bound, as a rule, of

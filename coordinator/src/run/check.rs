@@ -83,7 +83,7 @@ async fn run_check(
     )))
 }
 
-fn describe(rule: &Rule) -> (String, String) {
+pub(super) fn describe(rule: &Rule) -> (String, String) {
     let (what, verdict) = match rule {
         Rule::NotNull { column } => (column, "is null".to_owned()),
         Rule::Unique { columns } => return (format!("`{}`", columns.join("`, `")), "is not unique".to_owned()),
@@ -98,7 +98,7 @@ fn describe(rule: &Rule) -> (String, String) {
     (format!("`{what}`"), verdict)
 }
 
-fn query(table: &str, rule: &Rule) -> String {
+pub(super) fn query(table: &str, rule: &Rule) -> String {
     let from = quoted(table);
     match rule {
         Rule::NotNull { column } => format!("SELECT * FROM {from} WHERE {} IS NULL", quoted(column)),

@@ -1,16 +1,16 @@
 //! ①② Which objects are new: what lies under each source's prefix, less what the ledger says was taken in.
 
-use lakewright_common::config::resolved::{OnChange, Source};
+use lakewright_common::config::resolved::{Config, OnChange, Source};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::object::SourceObject;
+use lakewright_common::session::Storages;
 use lakewright_common::storage::list::list_objects;
 
-use super::RunContext;
 use crate::lake::ledger;
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::Manifest;
 use crate::model::Model;
-use crate::open::Opened;
+use crate::open;
 
 /// Objects named in one error message at the most.
 const NAMED_OBJECTS: usize = 10;
@@ -42,25 +42,16 @@ impl Discovered<'_> {
 ///
 /// # Errors
 /// Storage that fails; an object that changed since it was taken in, unless its source ignores that.
-pub(super) async fn discover<'a>(context: &RunContext<'a>, models: &[Model<'_>]) -> Result<Discovered<'a>> {
-    context.progress.step("discover");
-    new_objects(context.config, context.opened, context.base.as_ref(), models).await
-}
-
-/// As [`discover`], outside a run.
-///
-/// # Errors
-/// As [`discover`].
 pub(crate) async fn new_objects<'a>(
-    config: &'a lakewright_common::config::resolved::Config,
-    opened: &Opened,
+    config: &'a Config,
+    opened: &Storages,
     base: Option<&Manifest>,
     models: &[Model<'_>],
 ) -> Result<Discovered<'a>> {
     let mut sources = Vec::new();
     let mut ignored_changes = 0;
     for source in &config.sources {
-        let objects = list_objects(opened.source(&source.name)).await?;
+        let objects = list_objects(open::source(opened, &source.name)).await?;
         let listed = objects.len() as u64;
         let taken = match base.and_then(|base| base.sources.get(&source.name)) {
             Some(state) => ledger::read(&opened.lake, state).await?,

@@ -20,7 +20,6 @@ use lakewright_common::write::report::{SlotReport, WrittenFile};
 
 use super::discover::{Discovered, NewObjects};
 use super::{RunContext, lines, report};
-use crate::engine;
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::SourceCounts;
@@ -83,7 +82,8 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     };
     let schema = staged.columns.arrow_schema()?;
     let plan = IngestExec::new(Arc::new(scan), schema, folders, context.run, limits.target_file_bytes);
-    let reports = engine::run_stage(&context.session, Arc::new(plan), limits.threads).await?;
+    let name = format!("ingest {}", source.name);
+    let reports = context.engine.run_stage(&context.session, &name, Arc::new(plan)).await?;
 
     let mut tallies = Vec::new();
     for report in reports {
@@ -96,7 +96,9 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
                     *staged.counts.unknown_fields.entry(name).or_default() += count;
                 }
             }
-            SlotReport::Table(_) => return Err(Error::internal("a scan reported a table's file")),
+            SlotReport::Table(_) | SlotReport::Spooled(_) => {
+                return Err(Error::internal("a scan reported something else"));
+            }
         }
     }
     staged.quarantine = lines::number_lines(context, &staged.quarantine, &tallies).await?;

@@ -8,24 +8,31 @@
 //!
 //! Nothing is visible before the manifest's put; a run that fails or dies leaves files that no manifest names.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
+use lakewright_common::failpoint;
 use lakewright_common::read::progress::ReadProgress;
-use lakewright_common::{failpoint, session};
+use lakewright_common::session::Storages;
 use uuid::Uuid;
 
+use crate::engine::Engine;
 use crate::lake::manifest::Manifest;
 use crate::lake::{delta, store};
-use crate::model;
-use crate::open::Opened;
+use crate::model::{self, Model};
+use crate::open;
 use crate::progress::Progress;
+use discover::Discovered;
 use report::Summary;
 
 /// ①② Which objects are new.
 pub(crate) mod discover;
+/// Whether models, keys and checks can work, before anything does.
+pub(crate) mod validate;
 /// ③④⑤ New objects into staging files and quarantine.
 mod ingest;
 /// Line numbers of records that were read from the middle of an object.
@@ -42,8 +49,10 @@ pub(crate) mod report;
 /// What every step of a run needs.
 pub(crate) struct RunContext<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) opened: &'a Opened,
-    pub(crate) session: datafusion::prelude::SessionContext,
+    pub(crate) opened: &'a Storages,
+    /// Plans queries for the engine.
+    pub(crate) session: SessionContext,
+    pub(crate) engine: Engine,
     pub(crate) progress: &'a Progress,
     /// Names the run and its files.
     pub(crate) run: Uuid,
@@ -53,35 +62,72 @@ pub(crate) struct RunContext<'a> {
     pub(crate) base: Option<Manifest>,
 }
 
-/// Runs the whole pipeline once; `None` where there was nothing new to do.
+/// What a run came to.
+pub(crate) enum Outcome {
+    Committed(Summary),
+    NothingNew {
+        /// Objects that changed after they were taken in and are ignored, as configured.
+        ignored_changes: u64,
+    },
+}
+
+/// Runs the whole pipeline once.
 ///
 /// # Errors
 /// As each step says; nothing of the run is visible then.
-pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Option<Summary>> {
+pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome> {
     let started = Instant::now();
-    let opened = Opened::open_or_create(config).await?;
+    let opened = open::open_or_create(config).await?;
     let reads = Arc::new(ReadProgress::default());
-    let session = session::build(&config.limits, &opened.lake, &opened.sources, Arc::clone(&reads))?;
+    let run = Uuid::now_v7();
+    // Before anything else, so that workers find it while the sources are listed.
+    let engine = Engine::start(config, &opened, run, &reads).await?;
+    let session = open::session(config, &opened, config.limits.threads, Arc::clone(&reads))?;
     let models = model::plan_models(&session, config)?;
+    let empty = open::session(config, &opened, config.limits.threads, Arc::default())?;
+    validate::validate(&empty, config, &models).await?;
     let base = store::latest(&opened.lake).await?;
     if let Some(latest) = &base {
         // What a crash left behind after its put comes first: Delta readers see that commit from now on.
         delta::catch_up(&opened.lake, latest).await?;
     }
-    let number = base.as_ref().map_or(1, |base| base.number + 1);
-    let context = RunContext { config, opened: &opened, session, progress, run: Uuid::now_v7(), number, base };
-
     failpoint::reach("run.before_discover");
-    let discovered = discover::discover(&context, &models).await?;
+    progress.step("discover");
+    let discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
     if !discovered.has_work() {
-        return Ok(None);
+        return Ok(Outcome::NothingNew { ignored_changes: discovered.ignored_changes });
     }
+    let session = engine.adapt(session).await?;
+    let number = base.as_ref().map_or(1, |base| base.number + 1);
+    let context = RunContext { config, opened: &opened, session, engine, progress, run, number, base };
+
+    let outcome = steps(&context, &models, &discovered, &reads, started).await;
+    let exchanged = context.engine.finish().await;
+    let (manifest, versions, warnings) = outcome?;
+    Ok(Outcome::Committed(Summary::new(
+        &manifest,
+        &versions,
+        warnings,
+        discovered.ignored_changes,
+        exchanged,
+        started.elapsed(),
+    )))
+}
+
+/// The new lake, the Delta version of each table, and what checks warn of.
+async fn steps(
+    context: &RunContext<'_>,
+    models: &[Model<'_>],
+    discovered: &Discovered<'_>,
+    reads: &Arc<ReadProgress>,
+    started: Instant,
+) -> Result<(Manifest, BTreeMap<String, u64>, Vec<String>)> {
     failpoint::reach("run.before_ingest");
-    let staged = ingest::ingest(&context, &discovered, &reads).await?;
+    let staged = ingest::ingest(context, discovered, reads).await?;
     failpoint::reach("run.before_build");
-    let tables = build::build(&context, &models, &staged).await?;
+    let tables = build::build(context, models, &staged).await?;
     failpoint::reach("run.before_check");
-    let warnings = check::check(&context, &models, &tables).await?;
-    let (manifest, versions) = commit::commit(&context, &staged, tables, started).await?;
-    Ok(Some(Summary::new(&manifest, &versions, warnings, discovered.ignored_changes, started.elapsed())))
+    let warnings = check::check(context, models, &tables).await?;
+    let (manifest, versions) = commit::commit(context, &staged, tables, started).await?;
+    Ok((manifest, versions, warnings))
 }

@@ -12,6 +12,7 @@ use lakewright_common::read::quarantine;
 
 use super::RunContext;
 use super::ingest::StagedSource;
+use crate::engine::Exchanged;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{Manifest, SourceCounts};
 use crate::output::{self, Format};
@@ -29,6 +30,7 @@ pub(crate) struct Summary {
     tables: Vec<TableLine>,
     warnings: Vec<String>,
     ignored_changes: u64,
+    exchanged: Option<Exchanged>,
     elapsed: Duration,
 }
 
@@ -47,6 +49,7 @@ impl Summary {
         versions: &BTreeMap<String, u64>,
         warnings: Vec<String>,
         ignored_changes: u64,
+        exchanged: Option<Exchanged>,
         elapsed: Duration,
     ) -> Self {
         let tables = manifest.tables.iter().map(|table| TableLine {
@@ -63,6 +66,7 @@ impl Summary {
             tables: tables.collect(),
             warnings,
             ignored_changes,
+            exchanged,
             elapsed,
         }
     }
@@ -112,6 +116,9 @@ impl Summary {
                 table.rows,
                 if table.is_rebuilt { "" } else { "  unchanged" }
             );
+        }
+        if let Some(Exchanged { workers, objects, bytes: exchanged }) = self.exchanged {
+            let _ = write!(text, "\n{workers} workers, {objects} objects of {} between their stages", bytes(exchanged));
         }
         let _ = write!(text, "\n{:.1} s elapsed", self.elapsed.as_secs_f64());
         if let Some(usage) = process::usage() {

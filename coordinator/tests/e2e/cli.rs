@@ -151,9 +151,94 @@ fn a_table_can_be_partitioned_by_any_text() {
 }
 
 #[test]
-fn a_run_with_a_cluster_is_refused_since_it_is_not_built_yet() {
+fn keys_partition_columns_and_checks_that_do_not_fit_are_told_at_once_before_any_work() {
+    let lake = Lake::of(&[
+        (
+            "lake.toml",
+            r#"
+[lake]
+url = "lake"
+[sources.s]
+url = "in"
+[sources.s.fields]
+id = "long"
+name = "string"
+share = "double"
+[tables.a]
+sql = "a.sql"
+key = ["idd"]
+partition_by = ["share"]
+[tables.b]
+sql = "b.sql"
+checks = [
+    { range = { min = 1 }, column = "name" },
+    { not_null = "nam" },
+    { sql = "check.sql" },
+]
+[tables.c]
+sql = "c.sql"
+"#,
+        ),
+        ("a.sql", "SELECT * FROM staging.s"),
+        ("b.sql", "SELECT * FROM staging.s"),
+        ("c.sql", "SELECT nope FROM staging.s"),
+        ("check.sql", "SELECT * FROM nowhere"),
+        ("in/a.json", "{\"id\": 1}\n"),
+    ]);
+    for command in ["check", "run"] {
+        let stderr = lake.fails(&[command], 2);
+        for part in [
+            "`key` names `idd`",
+            "did you mean `id`?",
+            "cannot be partitioned by `share`",
+            "check of `name` cannot run: a range is one of numbers",
+            "check of `nam` cannot run",
+            "nowhere",
+            "nope",
+        ] {
+            assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
+        }
+        assert!(!lake.path("lake/staging").exists() && lake.version() == 0);
+    }
+}
+
+#[test]
+fn lists_and_structs_arrive_in_tables() {
+    let lake = Lake::of(&[
+        (
+            "lake.toml",
+            "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nv = \"list<long>\"\n\
+             w = \"list<struct<a: string, b: list<decimal(5,2)>>>\"\n[tables.t]\nsql = \"t.sql\"\n",
+        ),
+        ("t.sql", "SELECT v, w FROM staging.s"),
+        ("in/a.json", "{\"v\": [1, null, 3], \"w\": [{\"a\": \"x\", \"b\": [1.25]}]}\n{\"v\": null}\n{\"v\": []}\n"),
+    ]);
+    lake.ok(&["run"]);
+    let rows =
+        lake.query("SELECT v[3] AS third, cardinality(v) AS n, w[1]['a'] AS a FROM t ORDER BY n DESC NULLS LAST");
+    assert_eq!(rows[0], serde_json::json!({"third": 3, "n": 3, "a": "x"}));
+    let stderr = lake.fails(&["query", "SELECT v FROM t", "--csv"], 2);
+    assert!(stderr.contains("CSV cannot hold"), "{stderr}");
+}
+
+#[test]
+fn a_query_that_fails_on_its_data_is_no_bug() {
     let lake = small();
-    let done = lake.run_with(&["run"], &[("LAKEWRIGHT__CLUSTER__MIN_WORKERS", "2")]);
-    assert_eq!(done.code, Some(2));
-    assert!(done.stderr.contains("`[cluster]` is set"), "{}", done.stderr);
+    for model in [
+        "SELECT id, 1 / (id - id) AS a FROM staging.s",
+        "SELECT id, CAST(concat('x', name) AS INT) AS a FROM staging.s",
+    ] {
+        lake.write("t.sql", model.as_bytes());
+        let stderr = lake.fails(&["run"], 1);
+        assert!(stderr.contains("table `t`"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_partition_value_too_long_for_a_folder_is_named() {
+    let lake = small();
+    lake.write("t.sql", b"SELECT id, repeat('long ', 60) AS p FROM staging.s");
+    lake.edit("lake.toml", "sql = \"t.sql\"", "sql = \"t.sql\"\npartition_by = [\"p\"]");
+    let stderr = lake.fails(&["run"], 1);
+    assert!(stderr.contains("partition column `p` has the value `long long"), "{stderr}");
 }

@@ -65,3 +65,14 @@ fn a_changed_model_is_built_again_without_new_objects() {
     ]);
     assert_ne!(old.stdout.trim(), "n\n0");
 }
+
+#[test]
+fn a_check_that_was_added_is_run_without_new_objects() {
+    let data = repository().join("data");
+    let lake = Lake::over(&data.join("song_data"), &data.join("log_data"));
+    lake.ok(&["run"]);
+    lake.edit("lake.toml", "accepted_values = [\"free\", \"paid\"]", "accepted_values = [\"never\"]");
+    let stderr = lake.fails(&["run"], 1);
+    assert!(stderr.contains("table `users`: `level` is none of `never`"), "{stderr}");
+    assert_eq!(lake.version(), 1);
+}

@@ -14,6 +14,8 @@ mod incremental;
 mod bad_input;
 /// `kill -9` at every step while a reader looks on.
 mod crash;
+/// A coordinator and workers, whoever dies.
+mod cluster;
 /// The commands and their exit codes.
 mod cli;
 /// The repository itself.

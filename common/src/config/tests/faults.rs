@@ -41,8 +41,22 @@ fn faults_of_the_parts() {
             ],
         ),
         (
-            "[cluster]\nworker_timeout = '0s'\n",
-            &["`[cluster]`: `worker_timeout` must be longer than nothing (lake.toml, line 4)"],
+            "[cluster]\ninsecure = true\nworker_timeout = '0s'\n",
+            &["`[cluster]`: `worker_timeout` must be longer than nothing (lake.toml, line 5)"],
+        ),
+        (
+            "[cluster]\nmin_workers = 2\n",
+            &[
+                "`[cluster]`: `0.0.0.0:50051` can be reached by others, and nothing says who may connect (lake.toml, line 3)",
+                "hint: set `ca`, `cert` and `key`, or `insecure = true` on a network of your own",
+            ],
+        ),
+        (
+            "[cluster]\nlisten = '[::1]:1'\nca = 'ca.pem'\nheartbeat = '2s'\n",
+            &[
+                "`[cluster]`: `ca`, `cert` and `key` go together, and one is missing (lake.toml, line 5)",
+                "error: `[cluster]`: `lost_after` must be at least three times as long as `heartbeat` (lake.toml, line 6)",
+            ],
         ),
     ]);
     assert_eq!(

@@ -14,6 +14,7 @@ use crate::config::resolved::{Field, FieldType, Format, Limits, OnChange, Source
 use crate::read::progress::ReadProgress;
 use crate::read::scan_rows::{ReadReport, ScanRows};
 use crate::read::split::plan_splits;
+use crate::session::{Resources, Storages, TaskScope};
 use crate::{session, storage};
 
 const RECORDS_IN_LARGE: i64 = 2_000;
@@ -80,8 +81,12 @@ async fn a_partition_alone_twice_or_out_of_order_yields_exactly_its_records() {
     let sources = vec![("s".to_owned(), storage::open(&source.url).unwrap())];
     let lake = storage::open(&Url::from_directory_path(lake.path()).unwrap()).unwrap();
     let limits = limits();
-    let session = session::build(&limits, &lake, &sources, Arc::new(ReadProgress::default())).unwrap();
-    let objects = storage::list::list_objects(&sources[0].1).await.unwrap();
+    let storages = Storages { spool: lake.clone(), lake, sources };
+    let resources = Resources::new(limits.memory_bytes, limits.threads, None).unwrap();
+    let scope = TaskScope::new(0, limits.memory_bytes, limits.threads);
+    let session =
+        session::build(&resources, &storages, limits.threads, scope, Arc::new(ReadProgress::default())).unwrap();
+    let objects = storage::list::list_objects(&storages.sources[0].1).await.unwrap();
     let splits = plan_splits(objects, &source.format, limits.split_bytes);
     let scan = JsonScanExec::new(Arc::new(source), splits, Arc::new(limits));
     let partitions = scan.partitions().len();

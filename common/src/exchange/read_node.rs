@@ -1,0 +1,163 @@
+//! The leaf of a slot's plan where its rows come from another stage.
+
+use std::fmt;
+use std::io::Cursor;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::reader::StreamReader;
+use bytes::Bytes;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use super::spool::Chunk;
+use crate::error::Error;
+use crate::session::spool_store_url;
+
+/// Chunks that are fetched while one is decoded.
+const CHUNKS_AHEAD: usize = 2;
+
+/// Reads chunks of spool objects; a list of them is a partition.
+#[derive(Debug, Clone)]
+pub struct ExchangeReadExec {
+    /// A plan without rows that has the schema, the hash keys or the order of these rows.
+    shape: Arc<dyn ExecutionPlan>,
+    partitions: Vec<Arc<[Chunk]>>,
+    properties: Arc<PlanProperties>,
+}
+
+impl ExchangeReadExec {
+    /// What a hash repartition by `keys` of rows of `schema` would give, a list of chunks for each of its partitions.
+    ///
+    /// # Errors
+    /// Keys that do not fit the schema.
+    pub fn hashed(schema: SchemaRef, keys: Vec<Arc<dyn PhysicalExpr>>, partitions: Vec<Vec<Chunk>>) -> Result<Self> {
+        let partitioning = Partitioning::Hash(keys, partitions.len().max(1));
+        let shape = RepartitionExec::try_new(Arc::new(EmptyExec::new(schema)), partitioning)?;
+        Ok(Self::from_shape(Arc::new(shape), partitions))
+    }
+
+    /// Rows of which nothing is known but, it may be, that each partition is in `order`.
+    #[must_use]
+    pub fn plain(schema: SchemaRef, order: Option<LexOrdering>, partitions: Vec<Vec<Chunk>>) -> Self {
+        let rows: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(schema));
+        let shape = match order {
+            Some(order) => Arc::new(SortExec::new(order, rows)),
+            None => rows,
+        };
+        Self::from_shape(shape, partitions)
+    }
+
+    /// A plan of [`Self::shape`], as it came over the wire.
+    #[must_use]
+    pub fn from_shape(shape: Arc<dyn ExecutionPlan>, partitions: Vec<Vec<Chunk>>) -> Self {
+        let partitioning = match &shape.properties().partitioning {
+            Partitioning::Hash(keys, _) => Partitioning::Hash(keys.clone(), partitions.len()),
+            _ => Partitioning::UnknownPartitioning(partitions.len()),
+        };
+        let properties = Arc::new(PlanProperties::new(
+            shape.properties().eq_properties.clone(),
+            partitioning,
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        ));
+        Self { shape, partitions: partitions.into_iter().map(Into::into).collect(), properties }
+    }
+
+    #[must_use]
+    pub fn shape(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.shape
+    }
+
+    /// The chunks of each partition.
+    #[must_use]
+    pub fn partitions(&self) -> &[Arc<[Chunk]>] {
+        &self.partitions
+    }
+
+    /// The same rows, of one partition alone.
+    #[must_use]
+    pub fn only(&self, partition: usize) -> Self {
+        let chunks = self.partitions.get(partition).map(|chunks| chunks.to_vec()).unwrap_or_default();
+        Self::from_shape(Arc::clone(&self.shape), vec![chunks])
+    }
+}
+
+impl DisplayAs for ExchangeReadExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chunks: usize = self.partitions.iter().map(|chunks| chunks.len()).sum();
+        write!(f, "ExchangeReadExec: partitions={}, chunks={chunks}", self.partitions.len())
+    }
+}
+
+impl ExecutionPlan for ExchangeReadExec {
+    fn name(&self) -> &'static str {
+        "ExchangeReadExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        // Deprecated, and still required of every node in DataFusion 55.
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let chunks = self
+            .partitions
+            .get(partition)
+            .cloned()
+            .ok_or_else(|| DataFusionError::Internal(format!("an exchange has no partition {partition}")))?;
+        let store = context.runtime_env().object_store(spool_store_url())?;
+        let count = chunks.len();
+        let batches = stream::iter((0..count).map(move |i| fetch(Arc::clone(&store), chunks[i].clone())))
+            .buffered(CHUNKS_AHEAD)
+            .and_then(async |bytes| Ok(stream::iter(decode(bytes)?)))
+            .try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches.boxed())))
+    }
+}
+
+async fn fetch(store: Arc<dyn ObjectStore>, chunk: Chunk) -> Result<Bytes> {
+    let key = Path::parse(&chunk.key).map_err(|e| DataFusionError::External(Box::new(e)))?;
+    store.get_range(&key, chunk.range).await.map_err(|e| Error::storage("read", &key, e).into_engine())
+}
+
+fn decode(bytes: Bytes) -> Result<impl Iterator<Item = Result<arrow::array::RecordBatch>>> {
+    let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
+    Ok(reader.map(|batch| batch.map_err(DataFusionError::from)))
+}

@@ -1,0 +1,163 @@
+//! The root of a slot's plan where its rows go to another stage: spools them, and answers with one report.
+//!
+//! On a hash repartition it does the repartition's work: it takes that node's input and its keys, so that expressions
+//! travel to workers in a node that DataFusion already knows. On anything else all rows go to one partition.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::metrics;
+use datafusion::physical_plan::repartition::{BatchPartitioner, RepartitionExec};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use futures::StreamExt;
+use object_store::path::Path;
+use uuid::Uuid;
+
+use super::writer::SpoolWriter;
+use crate::error::Error;
+use crate::failpoint;
+use crate::session::{TaskScope, spool_store_url};
+use crate::write::ingest_node::report_properties;
+use crate::write::report::{SlotReport, report_batch, report_schema};
+
+/// Spools the rows of its input; its own rows are [`SlotReport`]s.
+#[derive(Debug, Clone)]
+pub struct ExchangeWriteExec {
+    input: Arc<dyn ExecutionPlan>,
+    /// The beginning of every object's key.
+    prefix: String,
+    properties: Arc<PlanProperties>,
+}
+
+impl ExchangeWriteExec {
+    /// Objects have keys that begin with `prefix`.
+    #[must_use]
+    pub fn new(input: Arc<dyn ExecutionPlan>, prefix: String) -> Self {
+        let properties = Arc::new(report_properties(rows_of(&input)));
+        Self { input, prefix, properties }
+    }
+
+    /// The node that it stands on; a hash repartition only says where rows go.
+    #[must_use]
+    pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.input
+    }
+
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Partitions of the next stage.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        keys_of(&self.input).map_or(1, |(_, partitions)| partitions)
+    }
+}
+
+/// The node whose rows are spooled.
+fn rows_of(input: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
+    match input.downcast_ref::<RepartitionExec>() {
+        Some(repartition) if keys_of(input).is_some() => repartition.input(),
+        _ => input,
+    }
+}
+
+fn keys_of(input: &Arc<dyn ExecutionPlan>) -> Option<(&[Arc<dyn PhysicalExpr>], usize)> {
+    match input.downcast_ref::<RepartitionExec>()?.partitioning() {
+        Partitioning::Hash(keys, partitions) => Some((keys, *partitions)),
+        _ => None,
+    }
+}
+
+impl DisplayAs for ExchangeWriteExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExchangeWriteExec: partitions={}", self.partitions())
+    }
+}
+
+impl ExecutionPlan for ExchangeWriteExec {
+    fn name(&self) -> &'static str {
+        "ExchangeWriteExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(Self::new(children.swap_remove(0), self.prefix.clone())))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        // Deprecated, and still required of every node in DataFusion 55.
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows = rows_of(&self.input);
+        let mut stream = rows.execute(partition, Arc::clone(&context))?;
+        let mut partitioner = match keys_of(&self.input) {
+            Some((keys, partitions)) => {
+                let timer = metrics::Time::default();
+                Some(BatchPartitioner::new_hash_partitioner(keys.to_vec(), partitions, timer)?)
+            }
+            None => None,
+        };
+        let key = Path::parse(format!("{}-{}.arrows", self.prefix, Uuid::now_v7()))
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let mut writer = SpoolWriter::new(
+            context.runtime_env().object_store(spool_store_url())?,
+            key,
+            rows.schema(),
+            self.partitions(),
+            TaskScope::of(context.session_config()).exchange_buffer_bytes,
+        );
+        let reservation = MemoryConsumer::new("ExchangeWriter").register(context.memory_pool());
+        let report = async move {
+            while let Some(batch) = stream.next().await {
+                let batch = batch?;
+                match &mut partitioner {
+                    Some(partitioner) => partitioner.partition(batch, |partition, rows| {
+                        writer.add(partition, rows);
+                        Ok(())
+                    })?,
+                    None => writer.add(0, batch),
+                }
+                writer.flush_if_full().await.map_err(Error::into_engine)?;
+                // Held whatever the pool says: it is bounded, and it can only be let go by finishing.
+                reservation.resize(writer.memory_bytes());
+            }
+            failpoint::reach("exchange.before_finish");
+            let object = writer.finish().await.map_err(Error::into_engine)?;
+            report_batch(&[SlotReport::Spooled(object)]).map_err(Error::into_engine)
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(report))))
+    }
+}

@@ -1,0 +1,132 @@
+//! Gathers rows per partition of the next stage, and writes them as chunks of one object.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use object_store::ObjectStore;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use tokio::io::AsyncWriteExt;
+
+use super::spool::SpoolObject;
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::session::BATCH_ROWS;
+
+/// Bytes that an upload holds before it sends a part.
+const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+
+/// The object of one attempt, under way.
+pub(super) struct SpoolWriter {
+    store: Arc<dyn ObjectStore>,
+    key: Path,
+    schema: SchemaRef,
+    /// Bytes of rows in memory at which all of them are written.
+    buffer_bytes: usize,
+    /// Per partition.
+    waiting: Vec<Vec<RecordBatch>>,
+    waiting_bytes: usize,
+    upload: Option<BufWriter>,
+    rows: Vec<u64>,
+    chunk_bytes: Vec<Vec<u64>>,
+}
+
+impl SpoolWriter {
+    pub(super) fn new(
+        store: Arc<dyn ObjectStore>,
+        key: Path,
+        schema: SchemaRef,
+        partitions: usize,
+        buffer_bytes: usize,
+    ) -> Self {
+        Self {
+            store,
+            key,
+            schema,
+            buffer_bytes,
+            waiting: vec![vec![]; partitions],
+            waiting_bytes: 0,
+            upload: None,
+            rows: vec![0; partitions],
+            chunk_bytes: Vec::new(),
+        }
+    }
+
+    /// Takes rows of one partition; [`Self::flush_if_full`] writes them in time.
+    pub(super) fn add(&mut self, partition: usize, batch: RecordBatch) {
+        if batch.num_rows() > 0 {
+            self.rows[partition] += batch.num_rows() as u64;
+            self.waiting_bytes += batch.get_array_memory_size();
+            self.waiting[partition].push(batch);
+        }
+    }
+
+    /// Bytes of rows in memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    pub(super) async fn flush_if_full(&mut self) -> Result<()> {
+        if self.waiting_bytes >= self.buffer_bytes { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes what is left and completes the object; it is on storage then.
+    pub(super) async fn finish(mut self) -> Result<SpoolObject> {
+        if self.waiting_bytes > 0 {
+            self.flush().await?;
+        }
+        let key = match &mut self.upload {
+            Some(upload) => {
+                upload.shutdown().await.map_err(|e| Error::storage("write", &self.key, e))?;
+                self.key.to_string()
+            }
+            None => String::new(),
+        };
+        Ok(SpoolObject { key, rows: self.rows, chunk_bytes: self.chunk_bytes })
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let mut lengths = Vec::with_capacity(self.waiting.len());
+        for partition in 0..self.waiting.len() {
+            let batches = std::mem::take(&mut self.waiting[partition]);
+            if batches.is_empty() {
+                lengths.push(0);
+                continue;
+            }
+            let chunk = encode(&self.schema, &batches)?;
+            lengths.push(chunk.len() as u64);
+            let upload = self.upload.get_or_insert_with(|| {
+                BufWriter::with_capacity(Arc::clone(&self.store), self.key.clone(), UPLOAD_BUFFER_BYTES)
+            });
+            upload.put(chunk.into()).await.map_err(|e| Error::storage("write", &self.key, e))?;
+        }
+        self.waiting_bytes = 0;
+        self.chunk_bytes.push(lengths);
+        failpoint::reach("exchange.after_chunks");
+        Ok(())
+    }
+}
+
+/// The batches as one Arrow IPC stream, in batches of a useful size again.
+fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
+    let engine = |e| Error::internal("rows cannot be spooled").caused_by(e);
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).map_err(engine)?;
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), schema, options).map_err(engine)?;
+    let mut group: Vec<RecordBatch> = Vec::new();
+    let mut group_rows = 0;
+    for batch in batches {
+        if group_rows > 0 && group_rows + batch.num_rows() > BATCH_ROWS {
+            writer.write(&concat_batches(schema, &group).map_err(engine)?).map_err(engine)?;
+            group.clear();
+            group_rows = 0;
+        }
+        group_rows += batch.num_rows();
+        group.push(batch.clone());
+    }
+    writer.write(&concat_batches(schema, &group).map_err(engine)?).map_err(engine)?;
+    writer.into_inner().map_err(engine)
+}

@@ -1,0 +1,248 @@
+//! Plans on workers.
+//!
+//! ```text
+//!  plan ─► cut ─► stages ─► narrow ─► slots ─► scheduler ═══ tasks ═══► workers
+//!                   ▲                                                      │
+//!                   └── stage ◄── board (tracker) ◄── service ═══ reports ═┘
+//! ```
+//!
+//! A plan is cut at its exchanges; each piece is a stage, each partition of a stage a slot. Ballista's scheduler hands
+//! slots to whoever polls for work; what has become of each is told by workers to our own service and kept by the
+//! tracker, which alone says what is done, what runs again, and what has failed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use lakewright_common::config::resolved::Cluster as Settings;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::exchange::spool::SpoolObject;
+use lakewright_common::read::progress::ReadProgress;
+use lakewright_common::session::Storages;
+use lakewright_common::write::report::SlotReport;
+use lakewright_proto::MAX_MESSAGE_BYTES;
+use lakewright_proto::v1::coordinator_server::CoordinatorServer;
+use tokio::sync::watch;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use uuid::Uuid;
+
+/// What the session needs so that its plans can be cut.
+mod planning;
+/// A plan in pieces without an exchange inside.
+mod cut;
+/// A stage's plan, narrowed to one of its slots.
+mod narrow;
+/// Runs stages, those below first.
+mod stage;
+/// Ballista's scheduler: a queue of tasks.
+mod scheduler;
+/// What workers call.
+mod service;
+/// Who works, and how each slot stands.
+mod board;
+/// What has become of each slot of a stage.
+mod tracker;
+/// The objects of a run's exchanges.
+mod spool;
+
+use board::Board;
+use scheduler::Scheduler;
+use service::Service;
+use spool::Spool;
+use tracker::{Policy, Speculation};
+
+/// A slot that no worker takes for this long, while one is free, was lost on its way.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// A rival for a slot that is done in less costs more than it saves.
+const SPECULATE_AFTER: Duration = Duration::from_secs(2);
+
+/// Between two lines about a stage that takes long.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// The workers of one run, and how to reach them.
+pub(crate) struct Cluster {
+    run: Uuid,
+    settings: Settings,
+    board: Arc<Board>,
+    scheduler: Scheduler,
+    /// The storages' URLs, as a task carries them.
+    storages: Vec<u8>,
+    spool: Spool,
+    spooled: Spooled,
+    server: tokio::task::JoinHandle<()>,
+}
+
+/// What went through the exchanges of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exchanged {
+    /// Workers that are there in the end.
+    pub(crate) workers: usize,
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Counts accepted spool objects.
+#[derive(Debug, Default)]
+struct Spooled {
+    objects: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Cluster {
+    /// Listens for workers.
+    ///
+    /// # Errors
+    /// Configuration, for an address or certificates that cannot be used.
+    pub(super) async fn start(
+        settings: &Settings,
+        storages: &Storages,
+        run: Uuid,
+        reads: Arc<ReadProgress>,
+    ) -> Result<Self> {
+        let board = Arc::new(Board::new(policy(settings), settings.worker_timeout, reads, Instant::now()));
+        let (wake, work) = watch::channel(0);
+        let scheduler = Scheduler::start(wake).await?;
+        let service = Service { board: Arc::clone(&board), run, beat_interval: settings.heartbeat, work };
+        let incoming = listen(&settings.listen).await?;
+        let address = incoming.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
+        let mut server = Server::builder().http2_keepalive_interval(Some(settings.lost_after));
+        if let Some(certificates) = &settings.certificates {
+            server = server
+                .tls_config(lakewright_common::tls::server(certificates)?)
+                .map_err(|e| Error::configuration("`[cluster]`: the certificates cannot be used").caused_by(e))?;
+        } else if !settings.is_loopback() {
+            tracing::warn!(address, "listens without TLS: whoever can connect can read and write what workers can");
+        }
+        let router = server.add_service(scheduler.service()).add_service(
+            CoordinatorServer::new(service)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES),
+        );
+        let server = tokio::spawn(async move {
+            if let Err(error) = router.serve_with_incoming(incoming).await {
+                tracing::error!(%error, "the coordinator listens no more");
+            }
+        });
+        let reach = if settings.advertise == settings.listen { &address } else { &settings.advertise };
+        tracing::info!(address, "listening; start workers with `worker --coordinator {reach}`");
+        let urls = serde_json::to_vec(&storages.urls())
+            .map_err(|e| Error::internal("the storages cannot be told to workers").caused_by(e))?;
+        let spool = Spool::new(storages, run);
+        spool.sweep().await;
+        Ok(Self {
+            run,
+            settings: settings.clone(),
+            board,
+            scheduler,
+            storages: urls,
+            spool,
+            spooled: Spooled::default(),
+            server,
+        })
+    }
+
+    /// Waits for the workers that a run needs; the session then plans for the vcores they have.
+    ///
+    /// # Errors
+    /// Workers, where not enough of them came in time.
+    pub(super) async fn adapt(&self, session: &SessionContext) -> Result<SessionContext> {
+        let needed = self.settings.min_workers;
+        let deadline = tokio::time::Instant::now() + self.settings.worker_timeout;
+        loop {
+            let changed = self.board.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let (workers, vcores) = self.board.capacity();
+            if workers >= needed {
+                return Ok(planning::adapt(session, vcores));
+            }
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return Err(Error::workers(format!(
+                    "{workers} of {needed} workers came within {} s",
+                    self.settings.worker_timeout.as_secs()
+                ))
+                .hint(format!(
+                    "start them with `worker --coordinator {}`; `[cluster] min_workers` says how many, `worker_timeout` how long to wait",
+                    self.settings.advertise
+                )));
+            }
+        }
+    }
+
+    /// Runs `plan` stage by stage; the reports of its last stage.
+    ///
+    /// # Errors
+    /// The first cause of a slot that failed in every attempt; workers, where all are gone.
+    pub(super) async fn run_stage(&self, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<SlotReport>> {
+        let stage = cut::cut(plan, self.spool.prefix()).unwrap_or_else(|reason| {
+            tracing::warn!(step = name, %reason, "one worker does all of it: the plan cannot be cut");
+            cut::whole(plan)
+        });
+        let reports = tokio::select! {
+            reports = stage::run(self, name, stage) => reports?,
+            () = self.tell_progress(name) => vec![],
+        };
+        Ok(reports.into_iter().flatten().collect())
+    }
+
+    /// Says now and then how far the stages are; never ends.
+    async fn tell_progress(&self, step: &str) {
+        loop {
+            tokio::time::sleep(TELL_EVERY).await;
+            let (slots_done, slots_running, slots) = self.board.slots();
+            let (workers, _) = self.board.capacity();
+            tracing::info!(step, slots_done, slots_running, slots, workers, "progress");
+        }
+    }
+
+    /// Deletes what exchanges left; says what went through them.
+    pub(super) async fn finish(&self) -> Exchanged {
+        self.spool.clear().await;
+        Exchanged {
+            workers: self.board.capacity().0,
+            objects: self.spooled.objects.load(Ordering::Relaxed),
+            bytes: self.spooled.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Spooled {
+    fn add(&self, objects: &[SpoolObject]) {
+        for object in objects.iter().filter(|object| !object.key.is_empty()) {
+            self.objects.fetch_add(1, Ordering::Relaxed);
+            self.bytes.fetch_add(object.bytes(), Ordering::Relaxed);
+        }
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        silence: settings.lost_after,
+        patience: PATIENCE.max(settings.heartbeat * 3),
+        attempts: u32::try_from(settings.attempts).unwrap_or(u32::MAX),
+        speculation: settings.speculation.map(|speculation| Speculation {
+            done_share: speculation.done_share,
+            slowness: speculation.slowness,
+            at_least: SPECULATE_AFTER,
+        }),
+    }
+}
+
+async fn listen(address: &str) -> Result<TcpIncoming> {
+    let unusable = |e: std::io::Error| {
+        Error::configuration(format!("`[cluster]`: cannot listen on `{address}`"))
+            .caused_by(e)
+            .hint("is another coordinator running? set `[cluster] listen` to another address or port")
+    };
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(unusable)?;
+    Ok(TcpIncoming::from(listener).with_nodelay(Some(true)))
+}

@@ -1,0 +1,104 @@
+//! Ballista's scheduler, embedded: a queue of tasks that workers poll. The only file of the coordinator that names it.
+//!
+//! Published Ballista 55 is right for jobs of one stage in pull mode; with several stages, a worker that dies makes it hang
+//! or repeat rows. So a job here is one stage whose tasks say nothing to Ballista but "run these bytes", and what becomes
+//! of a slot is the tracker's business, not the job's status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt32Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use ballista_core::JobId;
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::scheduler_server::SchedulerServer;
+use bytes::Bytes;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use lakewright_common::error::{Error, Result};
+use lakewright_proto::MAX_MESSAGE_BYTES;
+use tokio::sync::watch;
+
+/// After this long without a poll Ballista takes a worker for lost. A busy one polls every 5 s, and ours are judged by
+/// their beats long before.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a finished job's state is kept.
+const FINISHED_JOBS: Duration = Duration::from_secs(60);
+/// Longer than any run: that all workers are gone is for the board to judge.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+
+/// The queue.
+pub(super) struct Scheduler {
+    server: Server,
+    context: Arc<SessionContext>,
+}
+
+impl Scheduler {
+    /// Starts it; `work` changes whenever there may be something to poll for.
+    pub(super) async fn start(work: watch::Sender<u64>) -> Result<Self> {
+        let message_bytes = u32::try_from(MAX_MESSAGE_BYTES).unwrap_or(u32::MAX);
+        let config = SchedulerConfig {
+            scheduling_policy: TaskSchedulingPolicy::PullStaged,
+            executor_timeout_seconds: WORKER_TIMEOUT.as_secs(),
+            no_executors_grace_period_seconds: FOREVER.as_secs(),
+            finished_job_data_clean_up_interval_seconds: 0,
+            finished_job_state_clean_up_interval_seconds: FINISHED_JOBS.as_secs(),
+            grpc_server_max_decoding_message_size: message_bytes,
+            grpc_server_max_encoding_message_size: message_bytes,
+            // Nobody listens on a worker.
+            override_create_grpc_client_endpoint: Some(Arc::new(|_| Err("workers are not called".into()))),
+            on_work_available: Some(Arc::new(move |_| work.send_modify(|count| *count += 1))),
+            ..SchedulerConfig::default()
+        };
+        let failed = |e| Error::internal("the scheduler cannot start").caused_by(e);
+        let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
+        let server: Server = create_scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
+        let session = SessionConfig::new_with_ballista()
+            .set_bool("ballista.planner.adaptive.enabled", false)
+            .set_usize("ballista.scheduler.max_partitions_per_task", 1);
+        Ok(Self { server, context: Arc::new(SessionContext::new_with_config(session)) })
+    }
+
+    /// What workers poll.
+    pub(super) fn service(&self) -> SchedulerGrpcServer<Server> {
+        SchedulerGrpcServer::new(self.server.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Queues tasks, each a slot and the bytes of its `SlotTask`.
+    pub(super) async fn submit(&self, name: &str, tasks: &[(usize, Bytes)]) -> Result<JobId> {
+        let failed = |e: &dyn std::fmt::Display| Error::internal(format!("a stage cannot be queued: {e}"));
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("slot", DataType::UInt32, false),
+            Field::new("task", DataType::Binary, false),
+        ]));
+        let partitions = tasks
+            .iter()
+            .map(|(slot, task)| {
+                let slots: ArrayRef = Arc::new(UInt32Array::from(vec![u32::try_from(*slot).unwrap_or(u32::MAX)]));
+                let tasks: ArrayRef = Arc::new(BinaryArray::from(vec![task.as_ref()]));
+                Ok(vec![RecordBatch::try_new(Arc::clone(&schema), vec![slots, tasks])?])
+            })
+            .collect::<std::result::Result<Vec<_>, arrow::error::ArrowError>>()
+            .map_err(|e| failed(&e))?;
+        let plan = MemorySourceConfig::try_new_exec(&partitions, schema, None).map_err(|e| failed(&e))?;
+        let context = Arc::clone(&self.context);
+        self.server.submit_physical_plan(name, context, plan, None).await.map_err(|e| failed(&e))
+    }
+
+    /// Takes back what is still queued of a job.
+    pub(super) async fn cancel(&self, job: JobId) {
+        if let Err(error) = self.server.cancel_job(job).await {
+            tracing::debug!(%error, "a job cannot be cancelled");
+        }
+    }
+}

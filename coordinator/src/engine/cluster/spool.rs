@@ -1,0 +1,73 @@
+//! The objects of a run's exchanges: where they lie, and how they go away.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use lakewright_common::session::Storages;
+use lakewright_common::storage::Storage;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use uuid::Uuid;
+
+/// Where in its storage every run spools.
+const ROOT: &str = "_lake/spool";
+/// After this long nobody reads what a run spooled.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// The spool of one run.
+#[derive(Debug)]
+pub(super) struct Spool {
+    storage: Storage,
+    folder: String,
+    prefix: String,
+}
+
+impl Spool {
+    pub(super) fn new(storages: &Storages, run: Uuid) -> Self {
+        let folder = format!("{ROOT}/{run}");
+        Self { storage: storages.spool.clone(), prefix: format!("{folder}/exchange"), folder }
+    }
+
+    /// The beginning of every key.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Deletes all of it. What cannot be deleted now is swept up by a later run.
+    pub(super) async fn clear(&self) {
+        let folder = Path::from(self.folder.as_str());
+        let objects = self.storage.store.list(Some(&folder)).map_ok(|object| object.location).boxed();
+        delete(&self.storage, objects.try_collect().await).await;
+    }
+
+    /// Deletes what runs left behind that died long ago.
+    pub(super) async fn sweep(&self) {
+        let Some(limit) = std::time::SystemTime::now().checked_sub(ABANDONED_AFTER) else { return };
+        let is_abandoned =
+            |object: &object_store::ObjectMeta| std::time::SystemTime::from(object.last_modified) < limit;
+        let objects = self
+            .storage
+            .store
+            .list(Some(&Path::from(ROOT)))
+            .try_filter(|object| std::future::ready(is_abandoned(object)))
+            .map_ok(|object| object.location);
+        delete(&self.storage, objects.try_collect().await).await;
+    }
+}
+
+async fn delete(storage: &Storage, keys: object_store::Result<Vec<Path>>) {
+    let keys = match keys {
+        Ok(keys) => keys,
+        Err(error) => {
+            tracing::warn!(%error, "what exchanges left cannot be listed; a later run sweeps it up");
+            return;
+        }
+    };
+    let deletions = keys.into_iter().map(|key| async move {
+        match storage.store.delete(&key).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => tracing::warn!(%key, %error, "an exchange's object is left behind; a later run sweeps it up"),
+        }
+    });
+    futures::stream::iter(deletions).buffer_unordered(16).collect::<Vec<()>>().await;
+}

@@ -1,0 +1,150 @@
+//! Runs stages: those below first, then this one's slots, until each has an accepted report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use datafusion::common::internal_err;
+use datafusion::error::Result as EngineResult;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
+use futures::FutureExt;
+use futures::future::{BoxFuture, try_join_all};
+use lakewright_common::codec::encode_plan;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::exchange::read_node::ExchangeReadExec;
+use lakewright_common::exchange::spool::SpoolObject;
+use lakewright_common::write::report::SlotReport;
+use lakewright_proto::MAX_MESSAGE_BYTES;
+use lakewright_proto::v1::{SlotId, SlotTask};
+use prost::Message;
+
+use super::Cluster;
+use super::board::Progress;
+use super::cut::{Input, Stage, Take, partitions};
+use super::narrow::narrow;
+
+/// How often a stage is looked at when nobody reports.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// What a message needs beside one task.
+const MESSAGE_SLACK: usize = 1024 * 1024;
+
+/// The accepted reports of a stage, slot by slot.
+pub(super) fn run<'a>(
+    cluster: &'a Cluster,
+    name: &'a str,
+    stage: Stage,
+) -> BoxFuture<'a, Result<Vec<Vec<SlotReport>>>> {
+    async move {
+        let takes: Vec<Take> = stage.inputs.iter().map(|input| input.take).collect();
+        let below = stage.inputs.into_iter().map(|Input { stage, .. }| run(cluster, name, stage));
+        let spooled = try_join_all(below).await?.into_iter().map(|slots| objects(cluster, slots));
+        let mut reads = takes.into_iter().zip(spooled.collect::<Result<Vec<_>>>()?);
+        let unplanned = |e| Error::from_engine(e, |e| Error::internal("a stage cannot be planned").caused_by(e));
+        let plan = fill(&stage.plan, &mut reads).map_err(unplanned)?;
+
+        let slots = if stage.is_whole { 1 } else { partitions(&plan) };
+        let running = Running { cluster, number: cluster.board.open_stage(name, slots, Instant::now()) };
+        let tasks = (0..slots)
+            .map(|slot| {
+                let narrowed = if stage.is_whole { Ok(Arc::clone(&plan)) } else { narrow(&plan, slot) };
+                Ok((slot, task(cluster, running.number, slot, &narrowed.map_err(unplanned)?)?))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        tracing::debug!(stage = name, number = running.number, slots, "a stage starts");
+        let mut jobs = vec![cluster.scheduler.submit(name, &tasks).await?];
+        let reports = loop {
+            let changed = cluster.board.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            match cluster.board.look(running.number, Instant::now())? {
+                Progress::Done(reports) => break reports,
+                Progress::Running(again) if again.is_empty() => {
+                    tokio::select! {
+                        () = changed => {}
+                        () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                    }
+                }
+                Progress::Running(again) => {
+                    let again: Vec<_> = again.into_iter().filter_map(|slot| tasks.get(slot).cloned()).collect();
+                    jobs.push(cluster.scheduler.submit(name, &again).await?);
+                }
+            }
+        };
+        // Of the first job nothing is left when nothing was submitted twice.
+        if jobs.len() > 1 {
+            for job in jobs {
+                cluster.scheduler.cancel(job).await;
+            }
+        }
+        Ok(reports)
+    }
+    .boxed()
+}
+
+/// A stage at work; however it ends, its attempts are told to stop.
+struct Running<'a> {
+    cluster: &'a Cluster,
+    number: u32,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.cluster.board.close_stage(self.number);
+    }
+}
+
+/// What each slot of a stage spooled.
+fn objects(cluster: &Cluster, slots: Vec<Vec<SlotReport>>) -> Result<Vec<SpoolObject>> {
+    let objects = slots
+        .into_iter()
+        .map(|mut reports| match (reports.pop(), reports.pop()) {
+            (Some(SlotReport::Spooled(object)), None) => Ok(object),
+            _ => Err(Error::internal("a slot of an exchange answered with something else")),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    cluster.spooled.add(&objects);
+    Ok(objects)
+}
+
+/// The plan with the rows of the stages below in its exchange reads, from left to right.
+fn fill(
+    plan: &Arc<dyn ExecutionPlan>,
+    reads: &mut impl Iterator<Item = (Take, Vec<SpoolObject>)>,
+) -> EngineResult<Arc<dyn ExecutionPlan>> {
+    if let Some(read) = plan.downcast_ref::<ExchangeReadExec>() {
+        let Some((take, objects)) = reads.next() else { return internal_err!("an exchange has no stage below it") };
+        let chunks = (0..read.partitions().len())
+            .map(|partition| match take {
+                Take::ByPartition => objects.iter().flat_map(|object| object.chunks_of(partition)).collect(),
+                Take::BySlot => objects.get(partition).map(|object| object.chunks_of(0)).unwrap_or_default(),
+            })
+            .collect();
+        return Ok(Arc::new(ExchangeReadExec::from_shape(Arc::clone(read.shape()), chunks)));
+    }
+    let children = plan.children().into_iter().map(|child| fill(child, reads)).collect::<EngineResult<Vec<_>>>()?;
+    replace_children_if_necessary(Arc::clone(plan), children)
+}
+
+/// All that a worker needs to run a slot.
+fn task(cluster: &Cluster, stage: u32, slot: usize, plan: &Arc<dyn ExecutionPlan>) -> Result<Bytes> {
+    let plan = encode_plan(plan).map_err(|e| {
+        Error::from_engine(e, |e| Error::configuration("the query cannot be sent to workers").caused_by(e))
+            .hint("remove `[cluster]` to run it in one process, or write the query in another way")
+    })?;
+    let slot = SlotId { run: cluster.run.to_string(), stage, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let task = SlotTask { version, slot: Some(slot), storages: cluster.storages.clone(), plan }.encode_to_vec();
+    if task.len() + MESSAGE_SLACK > MAX_MESSAGE_BYTES {
+        return Err(Error::configuration(format!(
+            "a task would be {} bytes long, more than a message may be",
+            task.len()
+        ))
+        .hint("lower `[limits] split_size`, so that each task has fewer objects"));
+    }
+    Ok(task.into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests;

@@ -1,0 +1,287 @@
+//! What has become of each slot of a stage: a pure state machine, the truth about what is done.
+//!
+//! A slot is submitted as a task; a worker that takes the task begins an attempt of it; the attempt beats, and ends with
+//! a report or goes silent. The first success wins. Time comes in with every call, so that any interleaving can be
+//! tested.
+//!
+//! ```text
+//!   submitted ──begin──► running ──success──► accepted (the slot is done)
+//!       ▲                  │ ├────failure──► failed ─┐
+//!       │                  │ └────silence──► lost  ──┤ submitted again, until attempts run out
+//!       └──────────────────┴─────────────────────────┘
+//! ```
+
+use std::time::{Duration, Instant};
+
+use lakewright_common::error::Error;
+use uuid::Uuid;
+
+/// When a slot is given to another worker, and when it is given up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy {
+    /// An attempt that has been silent for this long is lost.
+    pub(super) silence: Duration,
+    /// A slot that no worker took for this long, while one was free, was lost on its way.
+    pub(super) patience: Duration,
+    /// Attempts of a slot that may fail or be lost before the stage fails.
+    pub(super) attempts: u32,
+    pub(super) speculation: Option<Speculation>,
+}
+
+/// When a slow attempt gets a rival.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Speculation {
+    /// The share of the stage's slots that must be done.
+    pub(super) done_share: f64,
+    /// How many times as long as the median slot an attempt must have run.
+    pub(super) slowness: f64,
+    /// How long it must have run at least.
+    pub(super) at_least: Duration,
+}
+
+/// Slots of one stage, whose results are of type `R`.
+#[derive(Debug)]
+pub(super) struct Tracker<R> {
+    policy: Policy,
+    slots: Vec<Slot<R>>,
+    /// How long each accepted attempt ran.
+    durations: Vec<Duration>,
+    is_over: bool,
+}
+
+#[derive(Debug)]
+struct Slot<R> {
+    submissions: u32,
+    submitted: Instant,
+    attempts: Vec<Attempt>,
+    /// The attempt that won, and what it came to until the stage takes it.
+    accepted: Option<(Uuid, R)>,
+    is_speculated: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Attempt {
+    id: Uuid,
+    process: Uuid,
+    began: Instant,
+    heard: Instant,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    /// Silent for too long; a late success still counts if it is the first.
+    Lost,
+    Failed,
+}
+
+/// Whether an attempt shall do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    GoOn,
+    Stop,
+}
+
+/// Why a slot is submitted again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Because {
+    /// The process that ran it went silent.
+    Lost(Uuid),
+    /// The process that ran it reported a failure.
+    Failed(Uuid),
+    /// Nobody took it though somebody could have.
+    Ignored,
+    /// The process that runs it is slow.
+    Slow(Uuid),
+}
+
+/// A slot to submit again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Resubmit {
+    pub(super) slot: usize,
+    pub(super) because: Because,
+}
+
+/// Never taken by a free worker this often: something else is wrong.
+const MAX_IGNORED: u32 = 10;
+
+impl<R> Tracker<R> {
+    /// All slots are taken to be submitted now.
+    pub(super) fn new(slots: usize, policy: Policy, now: Instant) -> Self {
+        let slot = || Slot { submissions: 1, submitted: now, attempts: vec![], accepted: None, is_speculated: false };
+        Self { policy, slots: (0..slots).map(|_| slot()).collect(), durations: vec![], is_over: false }
+    }
+
+    /// A worker took a task of `slot`; asked again for the same attempt, the answer is the same.
+    pub(super) fn begin(&mut self, slot: usize, id: Uuid, process: Uuid, now: Instant) -> Verdict {
+        let Some(slot) = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none()) else {
+            return Verdict::Stop;
+        };
+        match slot.attempts.iter_mut().find(|attempt| attempt.id == id) {
+            Some(attempt) => attempt.heard = now,
+            None => {
+                slot.attempts.push(Attempt { id, process, began: now, heard: now, state: State::Running });
+                // A task that was thought lost came after all.
+                slot.submissions = slot.submissions.max(count(slot.attempts.len()));
+            }
+        }
+        Verdict::GoOn
+    }
+
+    /// An attempt is alive.
+    pub(super) fn beat(&mut self, slot: usize, id: Uuid, now: Instant) -> Verdict {
+        let Some(slot) = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none()) else {
+            return Verdict::Stop;
+        };
+        match slot.attempts.iter_mut().find(|attempt| attempt.id == id) {
+            Some(attempt) if attempt.state != State::Failed => {
+                attempt.heard = now;
+                // It was only paused; what replaced it is its rival now.
+                attempt.state = State::Running;
+                Verdict::GoOn
+            }
+            _ => Verdict::Stop,
+        }
+    }
+
+    /// An attempt did it. True: its result is the slot's, also when it says so again.
+    pub(super) fn succeed(&mut self, slot: usize, id: Uuid, result: R, now: Instant) -> bool {
+        let is_over = self.is_over;
+        let Some(slot) = self.slots.get_mut(slot) else { return false };
+        match &slot.accepted {
+            Some((winner, _)) => *winner == id,
+            None if is_over => false,
+            None => {
+                let Some(attempt) = slot.attempts.iter().find(|attempt| attempt.id == id) else { return false };
+                self.durations.push(now.saturating_duration_since(attempt.began));
+                slot.accepted = Some((id, result));
+                true
+            }
+        }
+    }
+
+    /// An attempt could not do it. `Some`: what the whole stage fails with, as the attempts are used up.
+    pub(super) fn fail(&mut self, slot: usize, id: Uuid, now: Instant, error: Error) -> Option<Error> {
+        let attempts = self.policy.attempts;
+        let state = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none())?;
+        let attempt = state.attempts.iter_mut().find(|attempt| attempt.id == id && attempt.state != State::Failed)?;
+        attempt.state = State::Failed;
+        attempt.heard = now;
+        (state.spent() >= attempts && state.running().is_none()).then_some(error)
+    }
+
+    /// What to submit again now. `idle_since`: since when some worker has been free without a pause.
+    ///
+    /// # Errors
+    /// A slot whose attempts were all lost, or that nobody takes.
+    pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Resubmit>, Error> {
+        if self.is_over {
+            return Ok(vec![]);
+        }
+        let slow = self.slow_after();
+        let policy = self.policy;
+        let mut again = Vec::new();
+        for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.accepted.is_none()) {
+            for attempt in &mut slot.attempts {
+                if attempt.state == State::Running && now.saturating_duration_since(attempt.heard) >= policy.silence {
+                    attempt.state = State::Lost;
+                }
+            }
+            if slot.spent() >= policy.attempts && slot.running().is_none() {
+                return Err(Error::workers(format!(
+                    "slot {index} was lost with its worker {} times in a row",
+                    policy.attempts
+                ))
+                .hint("look at the workers' logs: a task that needs more memory than its machine has dies like this"));
+            }
+            let Some(because) = slot.resubmission(&policy, slow, now, idle_since) else { continue };
+            if slot.submissions >= count(slot.attempts.len()) + MAX_IGNORED {
+                return Err(Error::workers(format!(
+                    "slot {index} was offered {MAX_IGNORED} times and no worker took it"
+                ))
+                .hint("look at the workers' logs"));
+            }
+            slot.submissions += 1;
+            slot.submitted = now;
+            slot.is_speculated |= matches!(because, Because::Slow(_));
+            again.push(Resubmit { slot: index, because });
+        }
+        Ok(again)
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.slots.iter().all(|slot| slot.accepted.is_some())
+    }
+
+    /// Slots that are done, and slots that run.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let done = self.slots.iter().filter(|slot| slot.accepted.is_some()).count();
+        let running = self.slots.iter().filter(|slot| slot.accepted.is_none() && slot.running().is_some()).count();
+        (done, running)
+    }
+
+    /// The results of all slots in their order; the stage is over.
+    pub(super) fn take_results(&mut self) -> Vec<R> {
+        self.is_over = true;
+        self.slots.iter_mut().filter_map(|slot| slot.accepted.take()).map(|(_, result)| result).collect()
+    }
+
+    /// How long an attempt may run before it is slow; `None` while that cannot be said.
+    fn slow_after(&self) -> Option<Duration> {
+        let speculation = self.policy.speculation?;
+        #[expect(clippy::cast_precision_loss, reason = "a share of a count")]
+        let needed = self.slots.len() as f64 * speculation.done_share;
+        #[expect(clippy::cast_precision_loss, reason = "a share of a count")]
+        if self.durations.is_empty() || (self.durations.len() as f64) < needed {
+            return None;
+        }
+        let mut durations = self.durations.clone();
+        durations.sort_unstable();
+        let median = durations[durations.len() / 2];
+        Some(median.mul_f64(speculation.slowness).max(speculation.at_least))
+    }
+}
+
+impl<R> Slot<R> {
+    /// Attempts that came to nothing.
+    fn spent(&self) -> u32 {
+        count(self.attempts.iter().filter(|attempt| attempt.state != State::Running).count())
+    }
+
+    fn running(&self) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| attempt.state == State::Running)
+    }
+
+    fn resubmission(
+        &self,
+        policy: &Policy,
+        slow: Option<Duration>,
+        now: Instant,
+        idle_since: Option<Instant>,
+    ) -> Option<Because> {
+        // A worker that was free before the slot was submitted may not have seen it yet.
+        let is_ignored =
+            idle_since.is_some_and(|since| now.saturating_duration_since(since.max(self.submitted)) >= policy.patience);
+        let is_under_way = self.submissions > count(self.attempts.len());
+        match self.running() {
+            None if is_under_way => is_ignored.then_some(Because::Ignored),
+            None => self.attempts.last().map(|last| match last.state {
+                State::Failed => Because::Failed(last.process),
+                _ => Because::Lost(last.process),
+            }),
+            Some(attempt) => {
+                let is_slow = slow.is_some_and(|slow| now.saturating_duration_since(attempt.began) >= slow);
+                (is_slow && !self.is_speculated && idle_since.is_some()).then_some(Because::Slow(attempt.process))
+            }
+        }
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests;

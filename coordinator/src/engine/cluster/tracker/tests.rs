@@ -1,0 +1,279 @@
+//! The tracker alone: its rules one by one, and any interleaving of what can happen.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn policy() -> Policy {
+    Policy {
+        silence: SECOND * 5,
+        patience: SECOND * 3,
+        attempts: 3,
+        speculation: Some(Speculation { done_share: 0.5, slowness: 2.0, at_least: SECOND }),
+    }
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn failure() -> Error {
+    Error::data("the first cause")
+}
+
+fn slots(again: &[Resubmit]) -> Vec<(usize, Because)> {
+    again.iter().map(|resubmit| (resubmit.slot, resubmit.because)).collect()
+}
+
+#[test]
+fn the_first_success_wins_and_may_say_so_again() {
+    let now = Instant::now();
+    let mut tracker = Tracker::new(1, policy(), now);
+    assert_eq!(tracker.begin(0, id(1), id(10), now), Verdict::GoOn);
+    assert_eq!(tracker.begin(0, id(2), id(20), now), Verdict::GoOn);
+    assert!(tracker.succeed(0, id(1), "first", now));
+    assert!(!tracker.succeed(0, id(2), "second", now));
+    assert!(tracker.succeed(0, id(1), "again", now));
+    assert_eq!(tracker.begin(0, id(3), id(30), now), Verdict::Stop);
+    assert_eq!(tracker.beat(0, id(2), now), Verdict::Stop);
+    assert_eq!(tracker.take_results(), ["first"]);
+}
+
+#[test]
+fn a_silent_attempt_is_lost_and_its_late_success_counts_if_it_is_the_first() {
+    let now = Instant::now();
+    let mut tracker = Tracker::new(1, policy(), now);
+    tracker.begin(0, id(1), id(10), now);
+    assert_eq!(slots(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
+    assert_eq!(slots(&tracker.tick(now + SECOND * 5, None).unwrap()), [(0, Because::Lost(id(10)))]);
+    // It was submitted again, so nothing more is due.
+    assert_eq!(slots(&tracker.tick(now + SECOND * 6, None).unwrap()), []);
+    assert!(tracker.succeed(0, id(1), (), now + SECOND * 7));
+    assert!(tracker.is_done());
+}
+
+#[test]
+fn a_long_batch_is_no_silence() {
+    let now = Instant::now();
+    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    tracker.begin(0, id(1), id(10), now);
+    for second in 1..60 {
+        assert_eq!(tracker.beat(0, id(1), now + SECOND * second), Verdict::GoOn);
+        assert_eq!(slots(&tracker.tick(now + SECOND * second, Some(now)).unwrap()), []);
+    }
+}
+
+#[test]
+fn a_slot_that_nobody_takes_is_offered_again_only_while_somebody_is_free() {
+    let now = Instant::now();
+    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    assert_eq!(slots(&tracker.tick(now + SECOND * 60, None).unwrap()), []);
+    let free = now + SECOND * 60;
+    assert_eq!(slots(&tracker.tick(free + SECOND * 2, Some(free)).unwrap()), []);
+    assert_eq!(slots(&tracker.tick(free + SECOND * 3, Some(free)).unwrap()), [(0, Because::Ignored)]);
+    assert_eq!(slots(&tracker.tick(free + SECOND * 5, Some(free)).unwrap()), []);
+    // Not for ever.
+    let error = (0..20).find_map(|i| tracker.tick(free + SECOND * (10 * i), Some(free)).err());
+    assert!(error.unwrap().to_string().contains("no worker took it"));
+}
+
+#[test]
+fn failures_are_tried_again_until_the_attempts_are_used_up() {
+    let now = Instant::now();
+    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    for attempt in 1..=3 {
+        tracker.begin(0, id(attempt), id(10), now);
+        let failed = tracker.fail(0, id(attempt), now, failure());
+        assert_eq!(failed.is_some(), attempt == 3);
+        // Told twice, counted once.
+        assert!(tracker.fail(0, id(attempt), now, failure()).is_none());
+        if attempt < 3 {
+            assert_eq!(slots(&tracker.tick(now, None).unwrap()), [(0, Because::Failed(id(10)))]);
+        }
+    }
+}
+
+#[test]
+fn a_slot_that_takes_its_workers_down_is_given_up() {
+    let mut now = Instant::now();
+    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    for attempt in 1..=3 {
+        tracker.begin(0, id(attempt), id(10 + attempt), now);
+        now += SECOND * 5;
+        assert_eq!(tracker.tick(now, None).is_err(), attempt == 3);
+    }
+}
+
+#[test]
+fn a_slow_attempt_gets_one_rival_once_enough_is_done_and_somebody_is_free() {
+    let now = Instant::now();
+    let mut tracker = Tracker::new(4, policy(), now);
+    for slot in 0..4 {
+        tracker.begin(slot, id(slot as u128), id(10), now);
+    }
+    for slot in 0..2 {
+        assert_eq!(slots(&tracker.tick(now + SECOND * 2, Some(now)).unwrap()), []);
+        assert!(tracker.succeed(slot, id(slot as u128), (), now + SECOND * 2));
+    }
+    for slot in 2..4 {
+        tracker.beat(slot, id(slot as u128), now + SECOND * 4);
+    }
+    assert_eq!(slots(&tracker.tick(now + SECOND * 3, Some(now)).unwrap()), []);
+    assert_eq!(slots(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
+    let rivals = [(2, Because::Slow(id(10))), (3, Because::Slow(id(10)))];
+    assert_eq!(slots(&tracker.tick(now + SECOND * 4, Some(now)).unwrap()), rivals);
+    assert_eq!(slots(&tracker.tick(now + SECOND * 5, Some(now)).unwrap()), []);
+    // The rival wins, and the slow one is told to stop.
+    tracker.begin(2, id(20), id(11), now + SECOND * 5);
+    assert!(tracker.succeed(2, id(20), (), now + SECOND * 6));
+    assert_eq!(tracker.beat(2, id(2), now + SECOND * 6), Verdict::Stop);
+}
+
+#[test]
+fn nothing_is_accepted_once_it_is_over() {
+    let now = Instant::now();
+    let mut tracker = Tracker::new(2, policy(), now);
+    tracker.begin(0, id(1), id(10), now);
+    tracker.take_results();
+    assert_eq!(tracker.begin(1, id(2), id(10), now), Verdict::Stop);
+    assert_eq!(tracker.beat(0, id(1), now), Verdict::Stop);
+    assert!(!tracker.succeed(0, id(1), (), now));
+    assert!(tracker.fail(0, id(1), now, failure()).is_none());
+    assert!(tracker.tick(now + SECOND * 60, Some(now)).unwrap().is_empty());
+}
+
+/// What can happen, to the how-manieth of those to which it can.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// A worker takes a submitted task.
+    Take(usize),
+    /// A submitted task is lost on its way.
+    Lose(usize),
+    Beat(usize),
+    Succeed(usize),
+    Fail(usize),
+    /// A worker dies with its attempt.
+    Die(usize),
+    /// Time passes, and the stage looks what to do; with a worker free or not.
+    Wait(u32, bool),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (0..8_usize).prop_map(Event::Take),
+        1 => (0..8_usize).prop_map(Event::Lose),
+        2 => (0..8_usize).prop_map(Event::Beat),
+        2 => (0..8_usize).prop_map(Event::Succeed),
+        1 => (0..8_usize).prop_map(Event::Fail),
+        1 => (0..8_usize).prop_map(Event::Die),
+        3 => (0..7_u32, any::<bool>()).prop_map(|(seconds, is_free)| Event::Wait(seconds, is_free)),
+    ]
+}
+
+/// The world around a tracker.
+struct World {
+    tracker: Tracker<Uuid>,
+    now: Instant,
+    queue: Vec<usize>,
+    running: Vec<(usize, Uuid)>,
+    /// Who won, by slot.
+    accepted: Vec<Option<Uuid>>,
+    attempts: u128,
+}
+
+impl World {
+    fn new(slots: usize) -> Self {
+        let now = Instant::now();
+        let policy = Policy { attempts: u32::MAX, ..policy() };
+        let tracker = Tracker::new(slots, policy, now);
+        Self { tracker, now, queue: (0..slots).collect(), running: vec![], accepted: vec![None; slots], attempts: 0 }
+    }
+
+    fn take(&mut self, i: usize) {
+        let slot = self.queue.remove(i);
+        self.attempts += 1;
+        let attempt = id(self.attempts);
+        let verdict = self.tracker.begin(slot, attempt, id(self.attempts), self.now);
+        assert_eq!(verdict == Verdict::Stop, self.accepted[slot].is_some());
+        if verdict == Verdict::GoOn {
+            self.running.push((slot, attempt));
+        }
+    }
+
+    fn succeed(&mut self, i: usize) {
+        let (slot, attempt) = self.running.remove(i);
+        let is_accepted = self.tracker.succeed(slot, attempt, attempt, self.now);
+        assert_eq!(is_accepted, self.accepted[slot].is_none(), "a slot is accepted exactly once");
+        if is_accepted {
+            self.accepted[slot] = Some(attempt);
+        }
+    }
+
+    fn wait(&mut self, seconds: u32, idle_since: Option<Instant>) {
+        self.now += SECOND * seconds;
+        // A lost submission may be offered too often in a world that loses so many: that is an error, and the end.
+        if let Ok(again) = self.tracker.tick(self.now, idle_since) {
+            for resubmit in again {
+                assert!(self.accepted[resubmit.slot].is_none(), "what is done is not submitted again");
+                self.queue.push(resubmit.slot);
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let nth = |i: usize, of: usize| (of > 0).then(|| i % of);
+        match event {
+            Event::Take(i) => drop(nth(i, self.queue.len()).map(|i| self.take(i))),
+            Event::Lose(i) => drop(nth(i, self.queue.len()).map(|i| self.queue.remove(i))),
+            Event::Succeed(i) => drop(nth(i, self.running.len()).map(|i| self.succeed(i))),
+            Event::Die(i) => drop(nth(i, self.running.len()).map(|i| self.running.remove(i))),
+            Event::Beat(i) => {
+                let Some(i) = nth(i, self.running.len()) else { return };
+                let (slot, attempt) = self.running[i];
+                if self.tracker.beat(slot, attempt, self.now) == Verdict::Stop {
+                    assert!(self.accepted[slot].is_some(), "only an attempt of no use is told to stop");
+                    self.running.remove(i);
+                }
+            }
+            Event::Fail(i) => {
+                let Some(i) = nth(i, self.running.len()) else { return };
+                let (slot, attempt) = self.running.remove(i);
+                assert!(self.tracker.fail(slot, attempt, self.now, failure()).is_none());
+            }
+            Event::Wait(seconds, is_free) => {
+                let before = self.now;
+                self.wait(seconds, is_free.then_some(before));
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_slot_is_accepted_once_and_never_stops_making_progress_while_a_worker_lives(
+        slots in 1..5_usize,
+        events in proptest::collection::vec(event(), 0..60),
+    ) {
+        let mut world = World::new(slots);
+        for event in events {
+            world.happen(event);
+        }
+        // From any state: one worker lives, takes what is offered and does it.
+        let free = world.now;
+        for _ in 0..4 {
+            world.running.clear();
+            world.wait(6, Some(free));
+            while !world.queue.is_empty() {
+                world.take(0);
+            }
+            while !world.running.is_empty() {
+                world.succeed(0);
+            }
+        }
+        prop_assert!(world.tracker.is_done());
+        let winners: Vec<Uuid> = world.accepted.iter().flatten().copied().collect();
+        prop_assert_eq!(world.tracker.take_results(), winners);
+    }
+}

@@ -1,0 +1,268 @@
+//! A coordinator and workers: the same tables as on one machine, whoever dies and whenever.
+
+use crate::support::cluster::{Authority, Coordinator, Worker, free_port};
+use crate::support::{Lake, repository};
+
+/// Every point at which a worker can die; `tidy` holds this list to the points in the code.
+pub(crate) const WORKER_FAIL_POINTS: &[&str] = &[
+    "attempt.before_begin",
+    "attempt.after_begin",
+    "attempt.before_report",
+    "attempt.after_report",
+    "exchange.before_finish",
+    "exchange.after_chunks",
+    "table.before_report",
+];
+
+fn over_data() -> Lake {
+    let data = repository().join("data");
+    Lake::over(&data.join("song_data"), &data.join("log_data"))
+}
+
+/// What one machine makes of `data/`.
+fn reference() -> Vec<(String, i64, String)> {
+    let lake = over_data();
+    lake.ok(&["run"]);
+    lake.checksums()
+}
+
+/// Several splits a source and small files, so that every stage has several slots.
+const MANY_SLOTS: &[(&str, &str)] =
+    &[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB"), ("LAKEWRIGHT__LIMITS__TARGET_FILE_BYTES", "20KB")];
+
+fn ends_well(coordinator: Coordinator) -> String {
+    let done = coordinator.end();
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    done.stderr
+}
+
+/// The tables are those of one machine, and no manifest names a file that is not there.
+fn assert_exact(lake: &Lake, reference: &[(String, i64, String)]) {
+    assert_eq!(lake.checksums(), reference);
+    assert!(!lake.path("lake/_lake/spool").join("exchange").exists());
+}
+
+#[test]
+fn one_two_and_four_workers_make_the_tables_of_one_machine() {
+    let reference = reference();
+    for workers in [1, 2, 4] {
+        let port = free_port();
+        let lake = over_data().on_cluster(port, workers);
+        // Before the coordinator and after it.
+        let mut running: Vec<Worker> = (0..workers / 2).map(|i| Worker::start(port, &format!("early-{i}"))).collect();
+        let coordinator = lake.start(MANY_SLOTS);
+        running.extend((workers / 2..workers).map(|i| Worker::start(port, &format!("late-{i}"))));
+        ends_well(coordinator);
+        assert_exact(&lake, &reference);
+        // Between runs workers stay, and a second run has them all.
+        lake.write(
+            "data/song_data/late.json",
+            br#"{"song_id": "SOLATE", "title": "Late", "artist_id": "ARLATE", "artist_name": "Late", "duration": 1.5, "year": 1999}"#,
+        );
+        ends_well(lake.start(MANY_SLOTS));
+        assert_eq!(lake.version(), 2);
+        assert_eq!(lake.number("SELECT count(*) FROM songs"), reference[2].1 + 1);
+    }
+}
+
+#[test]
+fn a_worker_that_dies_anywhere_costs_nothing_that_was_finished() {
+    let reference = reference();
+    for point in WORKER_FAIL_POINTS {
+        let port = free_port();
+        let lake = over_data().on_cluster(port, 2);
+        let mut bad = Worker::failing_at(port, "bad", point);
+        let _good = Worker::start(port, "good");
+        ends_well(lake.start(MANY_SLOTS));
+        assert_eq!((bad.end(), *point), (None, *point), "the worker was not killed at the point");
+        assert_exact(&lake, &reference);
+        // The same name back at once, and a second run with the full capacity.
+        let _back = Worker::start(port, "bad");
+        add_song(&lake);
+        ends_well(lake.start(MANY_SLOTS));
+        assert_eq!(lake.version(), 2);
+    }
+}
+
+#[test]
+fn two_of_three_workers_may_die_at_once() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 3);
+    let _bad = [
+        Worker::failing_at(port, "bad-1", "attempt.before_report"),
+        Worker::failing_at(port, "bad-2", "attempt.before_report"),
+    ];
+    let _good = Worker::start(port, "good");
+    let log = ends_well(lake.start(MANY_SLOTS));
+    assert!(log.contains("a worker is lost") && log.contains("lost, runs again"), "{log}");
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn when_all_workers_die_new_ones_finish_the_run() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 2);
+    let mut bad = [1, 2].map(|i| Worker::failing_at(port, &format!("bad-{i}"), "exchange.before_finish"));
+    let mut coordinator = lake.start(MANY_SLOTS);
+    coordinator.says("a worker is lost");
+    coordinator.says("a worker is lost");
+    assert_eq!(bad.each_mut().map(|worker| worker.end()), [None, None]);
+    let _new = Worker::start(port, "new");
+    ends_well(coordinator);
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn when_all_workers_stay_away_the_run_fails_and_nothing_is_visible() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 1);
+    lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"3s\"");
+    let bad = Worker::failing_at(port, "bad", "attempt.before_report");
+    let done = lake.start(MANY_SLOTS).end();
+    drop(bad);
+    assert_eq!(done.code, Some(5), "{}", done.stderr);
+    assert!(done.stderr.contains("no worker has been there for"), "{}", done.stderr);
+    assert_eq!(lake.version(), 0);
+
+    let done = lake.start(MANY_SLOTS).end();
+    assert_eq!(done.code, Some(5), "{}", done.stderr);
+    assert!(done.stderr.contains("0 of 1 workers came within 3 s"), "{}", done.stderr);
+
+    let _good = Worker::start(port, "good");
+    ends_well(lake.start(MANY_SLOTS));
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn a_frozen_worker_that_wakes_does_no_harm() {
+    for point in ["attempt.after_begin:STOP", "attempt.before_report:STOP", "exchange.before_finish:STOP"] {
+        let port = free_port();
+        let lake = over_data().on_cluster(port, 2);
+        let frozen = Worker::failing_at(port, "frozen", point);
+        let _good = Worker::start(port, "good");
+        let mut coordinator = lake.start(MANY_SLOTS);
+        coordinator.says("a worker is lost");
+        coordinator.says("lost, runs again");
+        frozen.signal("CONT");
+        let log = ends_well(coordinator);
+        assert_exact(&lake, &reference());
+        assert!(!log.contains("error"), "{log}");
+        add_song(&lake);
+        ends_well(lake.start(MANY_SLOTS));
+        assert_eq!(lake.version(), 2);
+    }
+}
+
+#[test]
+fn a_worker_drains_on_sigterm() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 2);
+    // It is in the middle of a task when the signal comes.
+    let mut leaving = Worker::failing_at(port, "leaving", "attempt.before_report:STOP");
+    let _staying = Worker::start(port, "staying");
+    let mut coordinator = lake.start(MANY_SLOTS);
+    coordinator.says("step=\"ingest songs\"");
+    leaving.is_frozen();
+    leaving.signal("TERM");
+    leaving.signal("CONT");
+    assert_eq!(leaving.end(), Some(0), "{}", leaving.log());
+    assert!(leaving.log().contains("draining"), "{}", leaving.log());
+    ends_well(coordinator);
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn workers_outlive_a_coordinator_that_is_killed_at_any_step() {
+    let reference = reference();
+    let port = free_port();
+    let worker = Worker::start(port, "worker");
+    for point in
+        ["run.before_ingest", "run.before_build", "run.before_check", "commit.before_manifest", "commit.after_manifest"]
+    {
+        let lake = over_data().on_cluster(port, 1);
+        let killed = lake.start(&[("LAKEWRIGHT_FAILPOINT", point)]).end();
+        assert_eq!(killed.code, None, "{point}: {}", killed.stderr);
+        let done = lake.start(&[]).end();
+        assert_eq!(done.code, Some(0), "{point}: {}", done.stderr);
+        assert_eq!(lake.version(), 1);
+        assert_exact(&lake, &reference);
+    }
+    assert!(worker.log().contains("the coordinator does not answer"), "{}", worker.log());
+}
+
+#[test]
+fn a_slot_that_fails_every_time_fails_the_run_with_its_first_cause() {
+    let port = free_port();
+    let lake = Lake::of(&[
+        (
+            "lake.toml",
+            "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"string\"\n[tables.t]\nsql = \"t.sql\"\n",
+        ),
+        ("t.sql", "SELECT CAST(id AS INT) AS id FROM staging.s"),
+        ("in/a.json", "{\"id\": \"1\"}\n{\"id\": \"one\"}\n"),
+    ])
+    .on_cluster(port, 1);
+    let _worker = Worker::start(port, "worker-7");
+    let done = lake.start(&[]).end();
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    let error = done.stderr.lines().find(|line| line.starts_with("error:")).unwrap_or_default();
+    for part in ["table `t`", "one", "slot 0", "worker-7"] {
+        assert!(error.contains(part), "`{part}` is not in: {error}");
+    }
+    assert_eq!(done.stderr.matches("an attempt failed").count(), 4, "{}", done.stderr);
+    assert_eq!(lake.version(), 0);
+}
+
+#[test]
+fn only_workers_with_a_certificate_of_the_authority_connect() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 1);
+    let coordinator = authority.sign("coordinator", "localhost", 2100);
+    let right = authority.sign("right", "right", 2100);
+    let expired = authority.sign("expired", "expired", 2020);
+    // It knows whom to trust, and nobody trusts it.
+    let mut stranger = other.sign("stranger", "stranger", 2100);
+    stranger.ca.clone_from(&right.ca);
+
+    let refused = [
+        Worker::start(port, "plain"),
+        Worker::start_with(port, "expired", &expired.arguments(), &[]),
+        Worker::start_with(port, "stranger", &stranger.arguments(), &[]),
+    ];
+    let mut run = lake.start(&coordinator.settings());
+    run.says("listening");
+    for worker in &refused {
+        worker.says("no coordinator answers");
+    }
+    let _right = Worker::start_with(port, "right", &right.arguments(), &[]);
+    let log = ends_well(run);
+    assert_eq!(log.matches("a worker joined").count(), 1, "{log}");
+    assert!(log.contains("a worker joined worker=\"right\""), "{log}");
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn a_worker_does_not_speak_to_a_coordinator_of_another_name_or_authority() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let worker = authority.sign("worker", "worker", 2100);
+    let mut trusting = other.sign("coordinator", "localhost", 2100);
+    trusting.ca.clone_from(&worker.ca);
+    for coordinator in [authority.sign("elsewhere", "elsewhere", 2100), trusting] {
+        let port = free_port();
+        let lake = over_data().on_cluster(port, 1);
+        lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"2s\"");
+        let run = lake.start(&coordinator.settings());
+        let refusing = Worker::start_with(port, "worker", &worker.arguments(), &[]);
+        let done = run.end();
+        assert_eq!(done.code, Some(5), "{}", done.stderr);
+        assert!(refusing.log().contains("no coordinator answers"), "{}", refusing.log());
+    }
+}
+
+fn add_song(lake: &Lake) {
+    lake.write(
+        "data/song_data/new.json",
+        br#"{"song_id": "SONEW", "title": "New", "artist_id": "ARNEW", "artist_name": "Newcomer", "duration": 2.5, "year": 1999}"#,
+    );
+}

@@ -1,0 +1,23 @@
+//! The checked-in code is what the `.proto` files say. `LAKEWRIGHT_REGENERATE=1` writes it anew.
+
+use std::path::Path;
+
+#[test]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn the_generated_code_is_current() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["lakewright/v1/coordinator.proto", "lakewright/v1/plan.proto"];
+    let descriptors = protox::compile(files, [root]).unwrap();
+    let out = std::env::temp_dir().join(format!("lakewright-proto-{}", std::process::id()));
+    std::fs::create_dir_all(&out).unwrap();
+    tonic_prost_build::configure().out_dir(&out).compile_fds(descriptors).unwrap();
+    let generated = std::fs::read_to_string(out.join("lakewright.v1.rs")).unwrap();
+    std::fs::remove_dir_all(&out).unwrap();
+
+    let checked_in = root.join("src/generated/lakewright.v1.rs");
+    if std::env::var_os("LAKEWRIGHT_REGENERATE").is_some() {
+        std::fs::write(&checked_in, &generated).unwrap();
+    }
+    let current = std::fs::read_to_string(&checked_in).unwrap();
+    assert!(current == generated, "run `LAKEWRIGHT_REGENERATE=1 cargo test -p lakewright-proto`");
+}

@@ -1,0 +1,126 @@
+//! The command line: what the user may type, parsed and nothing more.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Parser, ValueEnum};
+use lakewright_common::config::memory::available_bytes;
+use lakewright_common::config::resolved::Certificates;
+use lakewright_common::telemetry::LogFormat;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  drained after SIGTERM or SIGINT
+    1  stopped before its tasks were done: the grace time was over, or a second signal came
+    2  usage or configuration, or the coordinator is of another version
+    3  storage: the scratch folder
+
+Storage settings come with the tasks; credentials are those of this machine.";
+
+/// Runs tasks of a Lakewright coordinator; keeps trying to reach it, before, during and between runs.
+#[derive(Debug, Parser)]
+#[command(name = "worker", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Where the coordinator listens
+    #[arg(long, value_name = "HOST:PORT", env = "LAKEWRIGHT_COORDINATOR", value_parser = address)]
+    pub(crate) coordinator: String,
+
+    /// What people call this worker [default: the host's name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// Tasks that run at once [default: the cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    vcores: Option<u32>,
+
+    /// What the process aims to stay under, such as 2GB [default: half of the machine's or cgroup's memory]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+
+    /// The folder that queries spill to [default: the system's folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+
+    /// How long running tasks may take after SIGTERM
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Duration,
+
+    /// TLS: certificates of the authority that signed the coordinator's certificate (PEM)
+    #[arg(long, value_name = "FILE", requires_all = ["cert", "key"])]
+    ca: Option<PathBuf>,
+
+    /// TLS: this worker's certificate (PEM)
+    #[arg(long, value_name = "FILE", requires_all = ["ca", "key"])]
+    cert: Option<PathBuf>,
+
+    /// TLS: its private key (PEM)
+    #[arg(long, value_name = "FILE", requires_all = ["ca", "cert"])]
+    key: Option<PathBuf>,
+
+    /// Say nothing but errors on standard error
+    #[arg(long)]
+    pub(crate) quiet: bool,
+
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormatArgument,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormatArgument {
+    Text,
+    Json,
+}
+
+impl From<LogFormatArgument> for LogFormat {
+    fn from(argument: LogFormatArgument) -> Self {
+        match argument {
+            LogFormatArgument::Text => Self::Text,
+            LogFormatArgument::Json => Self::Json,
+        }
+    }
+}
+
+impl Cli {
+    pub(crate) fn vcores(&self) -> usize {
+        self.vcores.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            |vcores| usize::try_from(vcores).unwrap_or(1),
+        )
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memory.map_or_else(|| available_bytes() / 2, |memory| memory.as_u64())
+    }
+
+    pub(crate) fn scratch(&self) -> Option<&Path> {
+        self.scratch.as_deref()
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+        self.name.clone().or_else(host).unwrap_or_else(|| "worker".to_owned())
+    }
+
+    pub(crate) fn certificates(&self) -> Option<Certificates> {
+        let (Some(ca), Some(cert), Some(key)) = (&self.ca, &self.cert, &self.key) else { return None };
+        Some(Certificates { ca: ca.clone(), cert: cert.clone(), key: key.clone() })
+    }
+
+    /// The coordinator's host, as its certificate names it.
+    pub(crate) fn host(&self) -> &str {
+        self.coordinator.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']'])
+    }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let is_address = text
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok());
+    if is_address {
+        Ok(text.to_owned())
+    } else {
+        Err("write a host and a port, such as `lake.internal:50051`".to_owned())
+    }
+}

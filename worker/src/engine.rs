@@ -1,0 +1,151 @@
+//! What Ballista's poll loop hands over, and the loop itself: the only file of the worker that names Ballista.
+//!
+//! A task's plan is a memory table of one row, whose bytes are a `SlotTask`. Whatever becomes of it, Ballista hears that it
+//! went well: what really happened is told to the coordinator's own service, slot by slot.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ballista_core::JobId;
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::serde::BallistaCodec;
+use ballista_core::serde::protobuf::executor_resource::Resource;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    ExecutorOperatingSystemSpecification, ExecutorRegistration, ExecutorResource, ExecutorSpecification,
+    ShuffleWritePartition,
+};
+use ballista_executor::execution_engine::{ExecutionEngine, QueryStageExecutor};
+use ballista_executor::execution_loop::poll_loop;
+use ballista_executor::executor::Executor;
+use ballista_executor::health::ExecutorHealth;
+use ballista_executor::metrics::ExecutorMetricsCollector;
+use datafusion::arrow::array::AsArray;
+use datafusion::common::internal_err;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result;
+use datafusion::execution::TaskContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::prelude::SessionConfig;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use lakewright_proto::MAX_MESSAGE_BYTES;
+use tokio::sync::{Notify, Semaphore};
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use crate::attempt::{self, Slots};
+
+/// Where Ballista would keep shuffle files; there are none.
+const NO_FOLDER: &str = "/nonexistent";
+
+/// Polls for tasks and runs them, as many at once as `free` has permits; never ends by itself.
+pub(crate) async fn poll(channel: Channel, slots: Arc<Slots>, vcores: usize, free: Arc<Semaphore>, work: Arc<Notify>) {
+    let registration = registration(slots.process, vcores);
+    let runtime = Arc::new(RuntimeEnv::default());
+    let executor = Executor::new(
+        registration,
+        NO_FOLDER,
+        Arc::new(move |_| Ok(Arc::clone(&runtime))),
+        Arc::new(SessionConfig::new_with_ballista),
+        Arc::new(BallistaFunctionRegistry::default()),
+        Arc::new(NoMetrics),
+        vcores,
+        Arc::new(Engine { slots }),
+    );
+    let scheduler = SchedulerGrpcClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> = BallistaCodec::default();
+    let ended = poll_loop(scheduler, Arc::new(executor), codec, Some(work), Some(free), ExecutorHealth::new()).await;
+    if let Err(error) = ended {
+        tracing::error!(%error, "tasks are polled for no more");
+    }
+}
+
+/// Nobody calls a worker, so its address says nothing.
+fn registration(process: Uuid, vcores: usize) -> ExecutorRegistration {
+    let vcores = Resource::Vcores(u32::try_from(vcores).unwrap_or(u32::MAX));
+    ExecutorRegistration {
+        id: process.to_string(),
+        host: Some("worker".to_owned()),
+        port: 0,
+        grpc_port: 0,
+        specification: Some(ExecutorSpecification { resources: vec![ExecutorResource { resource: Some(vcores) }] }),
+        // Ballista 55 panics without one.
+        os_info: Some(ExecutorOperatingSystemSpecification::default()),
+        ballista_protocol_version: ballista_core::BALLISTA_PROTOCOL_VERSION,
+    }
+}
+
+struct Engine {
+    slots: Arc<Slots>,
+}
+
+impl ExecutionEngine for Engine {
+    fn create_query_stage_exec(
+        &self,
+        _: JobId,
+        _: usize,
+        _: usize,
+        _: Vec<usize>,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &str,
+        _: &SessionConfig,
+    ) -> Result<Arc<dyn QueryStageExecutor>> {
+        Ok(Arc::new(Task { slots: Arc::clone(&self.slots), bytes: task_bytes(&plan)? }))
+    }
+}
+
+/// The bytes in the one row below the root.
+fn task_bytes(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
+    let children = plan.children();
+    let row = children
+        .first()
+        .and_then(|child| child.downcast_ref::<DataSourceExec>())
+        .and_then(|source| source.data_source().downcast_ref::<MemorySourceConfig>())
+        .and_then(|memory| memory.partitions().iter().flatten().find(|batch| batch.num_rows() == 1));
+    match row.and_then(|row| row.column(1).as_binary_opt::<i32>()) {
+        Some(tasks) => Ok(tasks.value(0).to_vec()),
+        None => internal_err!("a task that holds no slot"),
+    }
+}
+
+struct Task {
+    slots: Arc<Slots>,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl QueryStageExecutor for Task {
+    async fn execute_query_stage(&self, _: usize, _: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
+        attempt::run(&self.slots, &self.bytes).await;
+        Ok(vec![])
+    }
+
+    fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
+        vec![]
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Task")
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a slot")
+    }
+}
+
+struct NoMetrics;
+
+impl ExecutorMetricsCollector for NoMetrics {
+    fn record_stage(&self, _: &JobId, _: usize, _: usize, _: Arc<dyn QueryStageExecutor>) {}
+}

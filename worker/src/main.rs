@@ -1,0 +1,59 @@
+//! A worker: takes slots from a coordinator, runs them, reports. It opens connections and listens on no port.
+//!
+//! ```text
+//!                       ┌─ poll loop (Ballista's) ─► engine ─► attempt ─► report ─┐
+//!   coordinator ◄─ link ┤                                        │                ├─► coordinator
+//!                       └─ beats: who I am, what I run, what must stop ───────────┘
+//! ```
+//!
+//! Start here, then follow `work.rs`.
+
+/// The command line.
+mod cli;
+/// From the first hello to the last beat.
+mod work;
+/// Calls of the coordinator.
+mod link;
+/// What Ballista's poll loop hands over.
+mod engine;
+/// One attempt of a slot, from its begin to its report.
+mod attempt;
+/// What this process runs at the moment.
+mod attempts;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lakewright_common::error::{Error, Kind};
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    lakewright_common::telemetry::start(cli.log_format.into(), cli.quiet);
+    lakewright_common::allocator::stay_within(cli.memory_bytes());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit(&Error::internal("cannot start").caused_by(error)),
+    };
+    let outcome = runtime.block_on(work::work(cli));
+    // What a second signal left running holds nothing that must be kept.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => code,
+        Err(error) => exit(&error),
+    }
+}
+
+fn exit(error: &Error) -> ExitCode {
+    let mut stderr = std::io::stderr();
+    let _ = writeln!(stderr, "error: {error}");
+    if let Some(hint) = &error.hint {
+        let _ = writeln!(stderr, "hint: {hint}");
+    }
+    ExitCode::from(match error.kind {
+        Kind::Configuration => 2,
+        Kind::Storage => 3,
+        Kind::Data | Kind::Conflict | Kind::Workers => 1,
+        Kind::Internal => 101,
+    })
+}

@@ -1,0 +1,167 @@
+//! From the first hello to the last beat.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lakewright_common::error::{Error, Result};
+use lakewright_common::session::Resources;
+use lakewright_proto::v1::{BeatRequest, HelloRequest, WakeRequest};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, Semaphore, watch};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::attempt::Slots;
+use crate::attempts::Attempts;
+use crate::cli::Cli;
+use crate::engine;
+use crate::link::{self, Client, Pause};
+
+/// Works until a signal, or until the coordinator refuses this worker; the exit code.
+///
+/// # Errors
+/// Configuration, for options that cannot be used and for a coordinator of another version.
+pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let (vcores, memory_bytes) = (cli.vcores(), cli.memory_bytes());
+    let channel = link::channel(&cli)?;
+    let slots = Arc::new(Slots {
+        process: Uuid::now_v7(),
+        client: link::client(channel.clone()),
+        attempts: Attempts::default(),
+        resources: Resources::new(memory_bytes, vcores, cli.scratch())?,
+        memory_bytes,
+        vcores,
+        storages: std::sync::Mutex::default(),
+    });
+    let hello = HelloRequest {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        worker: cli.name(),
+        process: slots.process.to_string(),
+        vcores: u32::try_from(vcores).unwrap_or(u32::MAX),
+    };
+    tracing::info!(worker = hello.worker, vcores, memory_bytes, coordinator = cli.coordinator, "starting");
+    let interval = tokio::select! {
+        interval = link::hello(&slots.client, &hello, &cli.coordinator) => interval?,
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+
+    let free = Arc::new(Semaphore::new(vcores));
+    let wake = Arc::new(Notify::new());
+    let (draining, is_draining) = watch::channel(false);
+    let polling = tokio::spawn(engine::poll(channel, Arc::clone(&slots), vcores, Arc::clone(&free), Arc::clone(&wake)));
+    let waking = tokio::spawn(listen(slots.client.clone(), hello.process.clone(), wake));
+    let beats = beat(&slots, &hello, &cli.coordinator, interval, &free, is_draining);
+    tokio::pin!(beats);
+    tokio::select! {
+        refused = &mut beats => return Err(refused),
+        () = signals.next() => {}
+    }
+
+    tracing::info!(running = slots.attempts.progress().len(), "draining: no new tasks");
+    let _ = draining.send(true);
+    let all = u32::try_from(vcores).unwrap_or(u32::MAX);
+    let code = tokio::select! {
+        refused = &mut beats => return Err(refused),
+        // Held, so that the poll loop has none to offer.
+        drained = tokio::time::timeout(cli.grace, free.acquire_many(all)) => match drained {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(_) => {
+                tracing::warn!(running = slots.attempts.progress().len(), "the grace time is over");
+                ExitCode::FAILURE
+            }
+        },
+        () = signals.next() => ExitCode::FAILURE,
+    };
+    polling.abort();
+    waking.abort();
+    Ok(code)
+}
+
+/// Beats for ever; returns why the coordinator refuses this worker.
+async fn beat(
+    slots: &Slots,
+    hello: &HelloRequest,
+    coordinator: &str,
+    mut interval: Duration,
+    free: &Semaphore,
+    is_draining: watch::Receiver<bool>,
+) -> Error {
+    let mut is_connected = true;
+    loop {
+        let message = BeatRequest {
+            process: hello.process.clone(),
+            free_vcores: u32::try_from(free.available_permits()).unwrap_or(u32::MAX),
+            is_draining: *is_draining.borrow(),
+            attempts: slots.attempts.progress(),
+        };
+        match slots.client.clone().beat(link::request(message)).await {
+            Ok(answer) => {
+                if !is_connected {
+                    tracing::info!(coordinator, "the coordinator answers again");
+                    is_connected = true;
+                }
+                for attempt in answer.into_inner().stop.iter().filter_map(|id| Uuid::parse_str(id).ok()) {
+                    slots.attempts.stop(attempt);
+                }
+            }
+            Err(status) if status.code() == Code::NotFound => {
+                // Another coordinator than the one before.
+                match link::hello(&slots.client, hello, coordinator).await {
+                    Ok(told) => interval = told,
+                    Err(refused) => return refused,
+                }
+                is_connected = true;
+                continue;
+            }
+            Err(status) => {
+                if is_connected {
+                    let reason = link::describe(&status);
+                    tracing::info!(coordinator, reason, "the coordinator does not answer; trying on");
+                    is_connected = false;
+                }
+            }
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+/// Wakes the poll loop whenever the coordinator says that there may be work.
+async fn listen(client: Client, process: String, wake: Arc<Notify>) {
+    let mut pause = Pause::new();
+    loop {
+        if let Ok(answer) = client.clone().wake(WakeRequest { process: process.clone() }).await {
+            wake.notify_one();
+            let mut messages = answer.into_inner();
+            while let Ok(Some(_)) = messages.message().await {
+                pause = Pause::new();
+                wake.notify_one();
+            }
+        }
+        pause.wait().await;
+    }
+}
+
+/// The signals that end a worker.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let deaf = |e| Error::internal("cannot listen for signals").caused_by(e);
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(deaf)?,
+            terminate: signal(SignalKind::terminate()).map_err(deaf)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

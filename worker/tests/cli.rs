@@ -1,0 +1,52 @@
+//! The command line of the binary. That this exists makes `cargo test` build it, for the end-to-end tests too.
+
+#![expect(clippy::tests_outside_test_module, reason = "an integration test is all test")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::{Command, Output};
+
+fn worker(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_worker")).args(arguments).env_remove("RUST_LOG").output().unwrap()
+}
+
+#[test]
+fn wrong_usage_is_told_before_anything_starts() {
+    for (arguments, text) in [
+        (&[][..], "--coordinator <HOST:PORT>"),
+        (&["--coordinator", "lake.internal"], "write a host and a port"),
+        (&["--coordinator", "http://lake.internal:1"], "write a host and a port"),
+        (&["--coordinator", "h:1", "--vcores", "0"], "0 is not in 1..=1024"),
+        (&["--coordinator", "h:1", "--ca", "ca.pem"], "--cert <FILE>"),
+    ] {
+        let output = worker(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(text), "{stderr}");
+    }
+}
+
+#[test]
+fn certificates_that_are_not_there_are_named() {
+    let output = worker(&["--coordinator", "h:1", "--ca", "no.ca", "--cert", "no.cert", "--key", "no.key"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("no.cert"), "{stderr}");
+}
+
+#[test]
+fn a_scratch_folder_that_cannot_be_made_is_named() {
+    let output = worker(&["--coordinator", "h:1", "--scratch", "/dev/null/scratch"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("/dev/null/scratch") && stderr.contains("--scratch"), "{stderr}");
+}
+
+#[test]
+fn help_lists_exit_codes() {
+    let output = worker(&["--help"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && text.contains("Exit codes") && text.contains("LAKEWRIGHT_COORDINATOR"),
+        "{text}"
+    );
+}
