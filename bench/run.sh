@@ -2,14 +2,14 @@
 # Measures Lakewright and its peers on the same job in one interleaved run, checks that all answers are equal, prints a table.
 #   bench/run.sh SIZE [ENGINE…]
 #   SIZE    S (the real set), T (tiny), M, L
-#   ENGINE  lakewright, lakewright-512MB (the same under a memory limit of 512 MB), duckdb, duckdb-text,
-#           datafusion-distinct, polars; all of them unless given
+#   ENGINE  lakewright, lakewright-512MB (the same under a memory limit of 512 MB), lakewright-2workers (a coordinator
+#           and two workers of one core each), duckdb, duckdb-text, datafusion-distinct, polars; all of them unless given
 # Builds nothing. What may be set in the environment is in bench/README.md.
 set -euo pipefail
 
 repository=$(cd "$(dirname "$0")/.." && pwd)
 size=${1:?"name a size: S, T, M or L"}; shift
-engines=("$@"); [ $# -gt 0 ] || engines=(lakewright lakewright-512MB duckdb duckdb-text datafusion-distinct polars)
+engines=("$@"); [ $# -gt 0 ] || engines=(lakewright lakewright-512MB lakewright-2workers duckdb duckdb-text datafusion-distinct polars)
 
 coordinator=${LAKEWRIGHT_BIN:-$repository/target/release/coordinator}
 shared=$(cd "${SHARED_BENCH:-$repository/../shared/bench}" && pwd)
@@ -60,9 +60,10 @@ measure() {
   local engine=$1 run=$2 out=$3
   local label=(--label "engine=$engine" --label "size=$size" --label part=full --label "run=$run")
   local log=$work/results/$engine-$size.log
-  local script=() limit=()
+  local script=() limit=() workers=0
   case $engine in
     lakewright) ;;
+    lakewright-*workers) workers=${engine#lakewright-} workers=${workers%workers} ;;
     lakewright-*MB) limit=("LAKEWRIGHT__LIMITS__MEMORY=${engine#lakewright-}") ;;
     duckdb-text) script=(duckdb_etl.py --text) ;;
     datafusion-distinct) script=(datafusion_etl.py --distinct) ;;
@@ -77,8 +78,9 @@ measure() {
   rm -rf "$lake"; mkdir -p "$lake"
   write_configuration "$lake" "$lake/lake"
   local rc=0
-  "$python" "$shared/measure.py" "${label[@]}" --log "$log" -- \
-    env "${limit[@]}" "$coordinator" --config "$lake/lake.toml" || rc=$?
+  local command=("$coordinator" --config "$lake/lake.toml")
+  [ "$workers" = 0 ] || command=("$repository/bench/cluster.sh" "$coordinator" "$workers" "$lake/lake.toml")
+  "$python" "$shared/measure.py" "${label[@]}" --log "$log" -- env "${limit[@]}" "${command[@]}" || rc=$?
   [ $rc -ne 0 ] || "$python" "$repository/bench/current_files.py" "$lake/lake" "$out" >&2
   return $rc
 }

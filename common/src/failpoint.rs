@@ -1,8 +1,8 @@
-//! Named points at which a test can kill or freeze the process, so that every step is tried with a real signal.
+//! Named points at which a test can kill or freeze the process, or have a task panic, so that every step is tried with a real signal.
 //!
 //! `LAKEWRIGHT_FAILPOINT=<name>` makes the process send itself SIGKILL when it reaches the point of that name; nothing is
-//! flushed or unwound, as in a crash. `LAKEWRIGHT_FAILPOINT=<name>:STOP` freezes it there, once, until SIGCONT. Without the
-//! variable a point costs one comparison.
+//! flushed or unwound, as in a crash. `LAKEWRIGHT_FAILPOINT=<name>:STOP` freezes it there, once, until SIGCONT;
+//! `<name>:PANIC` panics, every time. Without the variable a point costs one comparison.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static ARMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("LAKEWRIGHT_FAILPOINT").ok());
 static WAS_FROZEN: AtomicBool = AtomicBool::new(false);
 
-/// Dies or freezes here if the environment says so.
+/// Dies, freezes or panics here if the environment says so.
 pub fn reach(name: &str) {
     let Some(armed) = ARMED.as_deref() else { return };
     if armed == name {
         signal("-KILL");
         std::process::abort();
+    }
+    if armed.strip_suffix(":PANIC") == Some(name) {
+        #[expect(clippy::panic, reason = "that a test asked for")]
+        {
+            panic!("`{name}` was reached");
+        }
     }
     if armed.strip_suffix(":STOP") == Some(name) && !WAS_FROZEN.swap(true, Ordering::Relaxed) {
         signal("-STOP");

@@ -19,6 +19,8 @@ use super::{cluster, source, table};
 use crate::error::{Error, Result};
 
 const MIB: u64 = 1 << 20;
+/// Partitions beyond the cores of any machine only cost memory.
+const MAX_THREADS: usize = 1024;
 
 /// Names of schemas in SQL, which a table cannot have as well.
 const RESERVED_TABLES: &[&str] = &["system", "staging", "information_schema"];
@@ -147,13 +149,21 @@ fn limits(root: &Section<'_>, folder: &Path, faults: &mut Faults) -> Limits {
         memory_bytes: section.size("memory", default.memory_bytes, faults),
         max_record_bytes: section.size("max_record_bytes", default.max_record_bytes, faults),
         scratch: section.text("scratch", faults).map(|scratch| folder.join(scratch.text)),
-        threads: section.count("threads", default.threads, faults),
+        threads: threads(&section, default.threads, faults),
         split_bytes: section.size("split_bytes", default.split_bytes, faults),
         concurrent_reads: section.count("concurrent_reads", default.concurrent_reads, faults),
         target_file_bytes: section.size("target_file_bytes", default.target_file_bytes, faults),
         max_open_files: section.count("max_open_files", default.max_open_files, faults),
         max_decompression_ratio: section.count("max_decompression_ratio", 200, faults) as u64,
     }
+}
+
+fn threads(section: &Section<'_>, default: usize, faults: &mut Faults) -> usize {
+    let threads = section.count("threads", default, faults);
+    if let Some(node) = section.node("threads").filter(|_| threads > MAX_THREADS) {
+        section.report(&node.origin, &format!("`threads` must be at most {MAX_THREADS}, not {threads}"), faults);
+    }
+    threads
 }
 
 /// The limits where nothing is set; `settings` says the same in words.

@@ -188,7 +188,8 @@ impl Reader<'_> {
             }
         }
         tally.lines = framer.lines();
-        self.context.progress.add(1, 0, 0);
+        // Of an object in parts, the last one counts.
+        self.context.progress.add(u64::from(split.range.end == split.object.bytes), 0, 0);
         self.reports.push(ReadReport::Object(tally));
         if self.reports.len() >= REPORTS_AT_ONCE { self.send_reports().await } else { Ok(Listener::Here) }
     }

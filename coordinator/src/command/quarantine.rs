@@ -1,7 +1,8 @@
 //! `quarantine`: what was rejected, counted by source and reason, or record by record.
 
+use lakewright_common::config::nearest;
 use lakewright_common::config::resolved::Config;
-use lakewright_common::error::Result;
+use lakewright_common::error::{Error, Result};
 
 use super::query::query;
 use crate::output::Format;
@@ -9,7 +10,7 @@ use crate::output::Format;
 /// Prints counts, or up to `records` records.
 ///
 /// # Errors
-/// Storage, or a lake without a commit.
+/// Storage, a lake without a commit, a source that is not configured.
 pub(super) async fn quarantine(
     config: &Config,
     source: Option<String>,
@@ -17,6 +18,14 @@ pub(super) async fn quarantine(
     records: Option<u64>,
     format: Format,
 ) -> Result<()> {
+    if let Some(source) = source.as_ref().filter(|name| config.sources.iter().all(|source| source.name != **name)) {
+        let names = || config.sources.iter().map(|source| source.name.as_str());
+        let hint = match nearest(source, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the sources are `{}`", names().collect::<Vec<_>>().join("`, `")),
+        };
+        return Err(Error::configuration(format!("no source is named `{source}`")).hint(hint));
+    }
     let conditions: Vec<String> = [("source", source), ("reason", reason)]
         .into_iter()
         .filter_map(|(column, value)| value.map(|value| format!("{column} = '{}'", value.replace('\'', "''"))))

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Config;
@@ -23,6 +24,9 @@ mod cluster;
 pub(crate) mod parquet_table;
 
 pub(crate) use cluster::Exchanged;
+
+/// A query over fewer rows is done here before workers have heard of it.
+const ROWS_WORTH_A_STAGE: u64 = 200_000;
 
 /// Where the plans of one run run.
 pub(crate) enum Engine {
@@ -73,6 +77,24 @@ impl Engine {
         match self {
             Self::Embedded { threads } => read_reports(&embedded::collect(session, plan, *threads).await?),
             Self::Cluster(cluster) => cluster.run_stage(name, &plan).await,
+        }
+    }
+
+    /// The rows of a query over about `rows_read` rows, in no particular order.
+    ///
+    /// # Errors
+    /// As [`Self::run_stage`].
+    pub(crate) async fn collect(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        plan: Arc<dyn ExecutionPlan>,
+        rows_read: u64,
+    ) -> Result<Vec<RecordBatch>> {
+        match self {
+            Self::Cluster(cluster) if rows_read > ROWS_WORTH_A_STAGE => cluster.collect(session, name, &plan).await,
+            Self::Cluster(_) => embedded::collect(session, plan, session.copied_config().target_partitions()).await,
+            Self::Embedded { threads } => embedded::collect(session, plan, *threads).await,
         }
     }
 

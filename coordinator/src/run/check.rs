@@ -3,12 +3,16 @@
 //! Every check is one query over the files just written, which returns the rows that fail. All checks run, so that
 //! one report names all that is wrong.
 
-use datafusion::prelude::SessionContext;
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::prelude::{DataFrame, lit};
 use lakewright_common::config::resolved::{Rule, Table};
 use lakewright_common::error::{Error, Result};
 
 use super::RunContext;
 use super::build::Tables;
+use crate::lake::manifest::TableState;
 use crate::model::{Model, read_only};
 use crate::output::{self, Format};
 
@@ -26,12 +30,13 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
     for model in models {
         let table = model.table;
         let is_built = |name: &String| tables.built.contains(name);
+        let rows = tables.states.iter().find(|state| state.name == table.name).map_or(0, TableState::rows);
         if is_built(&table.name) && !table.key.is_empty() {
-            failures.extend(run_check(&context.session, table, &key_null_query(table), "key", "is null").await?);
-            failures.extend(
-                run_check(&context.session, table, &duplicates_query(&table.name, &table.key), "key", "is not unique")
-                    .await?,
-            );
+            for (query, verdict) in
+                [(key_null_query(table), "is null"), (duplicates_query(&table.name, &table.key), "is not unique")]
+            {
+                failures.extend(run_check(context, table, rows, &query, "key", verdict).await?);
+            }
         }
         for check in &table.checks {
             let concerns_build = is_built(&table.name)
@@ -42,7 +47,7 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
             }
             let (what, verdict) = describe(&check.rule);
             let query = query(&table.name, &check.rule);
-            let failure = run_check(&context.session, table, &query, &what, &verdict).await?;
+            let failure = run_check(context, table, rows, &query, &what, &verdict).await?;
             if check.warn { warnings.extend(failure) } else { failures.extend(failure) }
         }
     }
@@ -50,13 +55,14 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
         return Ok(warnings);
     }
     Err(Error::data(failures.join("\nerror: "))
-        .hint("nothing was committed; correct the input or the model, or set `warn = true` on a check that may fail"))
+        .hint("nothing was committed; correct the input or the model (one of `checks` only warns with `warn = true`, a key does not)"))
 }
 
 /// The failure of one check with its first rows; `None` where it holds.
 async fn run_check(
-    session: &SessionContext,
+    context: &RunContext<'_>,
     table: &Table,
+    rows_read: u64,
     query: &str,
     what: &str,
     verdict: &str,
@@ -67,12 +73,22 @@ async fn run_check(
                 .caused_by(e.strip_backtrace())
         })
     };
-    let frame = session.sql_with_options(query, read_only()).await.map_err(broken)?;
-    let rows = frame.clone().limit(0, Some(SHOWN_ROWS)).map_err(broken)?.collect().await.map_err(broken)?;
-    if rows.iter().all(|batch| batch.num_rows() == 0) {
+    let collect = async |frame: DataFrame| {
+        let plan = frame.create_physical_plan().await.map_err(broken)?;
+        let rows = context.engine.collect(&context.session, &format!("check {}", table.name), plan, rows_read).await;
+        rows.map_err(|mut error| {
+            error.message = format!("table `{}`: check of {what}: {}", table.name, error.message);
+            error
+        })
+    };
+    let frame = context.session.sql_with_options(query, read_only()).await.map_err(broken)?;
+    let mut rows = collect(frame.clone().limit(0, Some(SHOWN_ROWS)).map_err(broken)?).await?;
+    rows.retain(|batch| batch.num_rows() > 0);
+    if rows.is_empty() {
         return Ok(None);
     }
-    let count = frame.count().await.map_err(broken)?;
+    let counted = collect(frame.aggregate(vec![], vec![count(lit(1_i64))]).map_err(broken)?).await?;
+    let count: i64 = counted.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values()).sum();
     let mut shown = Vec::new();
     output::write(&mut shown, &rows, Format::Table)?;
     let noun = if count == 1 { "row" } else { "rows" };

@@ -117,8 +117,12 @@ impl Summary {
                 if table.is_rebuilt { "" } else { "  unchanged" }
             );
         }
-        if let Some(Exchanged { workers, objects, bytes: exchanged }) = self.exchanged {
-            let _ = write!(text, "\n{workers} workers, {objects} objects of {} between their stages", bytes(exchanged));
+        if let Some(Exchanged { workers, objects, bytes: exchanged, requests }) = self.exchanged {
+            let _ = write!(
+                text,
+                "\n{workers} workers, {objects} objects of {} between their stages, {requests} requests for them",
+                bytes(exchanged)
+            );
         }
         let _ = write!(text, "\n{:.1} s elapsed", self.elapsed.as_secs_f64());
         if let Some(usage) = process::usage() {

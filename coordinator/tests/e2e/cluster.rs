@@ -1,6 +1,8 @@
 //! A coordinator and workers: the same tables as on one machine, whoever dies and whenever.
 
 use crate::support::cluster::{Authority, Coordinator, Worker, free_port};
+use crate::support::hosts::Hosts;
+use crate::support::link::Link;
 use crate::support::{Lake, repository};
 
 /// Every point at which a worker can die; `tidy` holds this list to the points in the code.
@@ -154,6 +156,103 @@ fn a_frozen_worker_that_wakes_does_no_harm() {
 }
 
 #[test]
+fn a_slow_attempt_gets_a_rival_and_no_run_waits_for_it() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 2);
+    // Frozen, it is not lost for long: only a rival ends the stage.
+    lake.edit("lake.toml", "lost_after = \"1500ms\"", "lost_after = \"10m\"");
+    let slow = Worker::failing_at(port, "slow", "attempt.after_begin:STOP");
+    let _fast = Worker::start(port, "fast");
+    let log = ends_well(lake.start(MANY_SLOTS));
+    assert!(log.contains("slow, gets a rival") && !log.contains("runs again"), "{log}");
+    assert_exact(&lake, &reference());
+    slow.signal("CONT");
+    add_song(&lake);
+    ends_well(lake.start(MANY_SLOTS));
+}
+
+#[test]
+fn a_link_that_breaks_and_comes_back_costs_at_most_what_was_under_way() {
+    for point in ["attempt.before_begin:STOP", "attempt.before_report:STOP"] {
+        let port = free_port();
+        let lake = over_data().on_cluster(port, 2);
+        let link = Link::to(port);
+        let far = Worker::failing_at(link.port, "far", point);
+        let _near = Worker::start(port, "near");
+        let coordinator = lake.start(MANY_SLOTS);
+        far.is_frozen();
+        link.cut();
+        far.signal("CONT");
+        let log = ends_well(coordinator);
+        assert_exact(&lake, &reference());
+        assert!(log.contains("runs again") || log.contains("offered again"), "{log}");
+        link.mend();
+        add_song(&lake);
+        ends_well(lake.start(MANY_SLOTS));
+        assert_eq!(lake.version(), 2);
+    }
+}
+
+#[test]
+fn three_hosts_one_of_which_loses_its_link_for_a_while() {
+    let Some(hosts) = Hosts::new(2) else {
+        eprintln!("skipped: this user may not make network namespaces");
+        return;
+    };
+    let port = 50051;
+    let lake = over_data().on_cluster(port, 2);
+    lake.edit("lake.toml", "listen = \"127.0.0.1:50051\"", "listen = \"0.0.0.0:50051\"\ninsecure = true");
+    lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"60s\"");
+    let worker = |host: usize, name: &str, environment: &[(&str, &str)]| {
+        let coordinator = format!("{}:{port}", hosts.center_from(host));
+        Worker::start_on(&hosts.on(host), &coordinator, name, &["--memory", "512MB"], environment)
+    };
+    let far = worker(1, "far", &[("LAKEWRIGHT_FAILPOINT", "attempt.before_report:STOP")]);
+    let _near = worker(2, "near", &[]);
+    let coordinator = lake.start_on(&hosts.on(0), MANY_SLOTS);
+    far.is_frozen();
+    hosts.pull(1);
+    far.signal("CONT");
+    let log = ends_well(coordinator);
+    assert!(log.contains("a worker is lost"), "{log}");
+    assert_exact(&lake, &reference());
+    hosts.plug(1);
+    add_song(&lake);
+    ends_well(lake.start_on(&hosts.on(0), MANY_SLOTS));
+    assert_eq!(lake.version(), 2);
+}
+
+#[test]
+fn a_report_whose_answer_is_lost_is_sent_again_and_counts_once() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 1);
+    let link = Link::to(port);
+    let worker = Worker::failing_at(link.port, "far", "attempt.before_report:STOP");
+    let coordinator = lake.start(MANY_SLOTS);
+    worker.is_frozen();
+    // The report leaves and finds no way; sooner than the worker is lost, there is one again.
+    link.cut();
+    worker.signal("CONT");
+    worker.says("the coordinator does not answer");
+    link.mend();
+    ends_well(coordinator);
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn a_slow_link_makes_a_run_slow_and_nothing_else() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 2);
+    let link = Link::to(port);
+    link.slow_down(std::time::Duration::from_millis(150));
+    let _far = Worker::start(link.port, "far");
+    let _near = Worker::start(port, "near");
+    let log = ends_well(lake.start(MANY_SLOTS));
+    assert_exact(&lake, &reference());
+    assert!(!log.contains("a worker is lost"), "{log}");
+}
+
+#[test]
 fn a_worker_drains_on_sigterm() {
     let port = free_port();
     let lake = over_data().on_cluster(port, 2);
@@ -211,6 +310,32 @@ fn a_slot_that_fails_every_time_fails_the_run_with_its_first_cause() {
     }
     assert_eq!(done.stderr.matches("an attempt failed").count(), 4, "{}", done.stderr);
     assert_eq!(lake.version(), 0);
+}
+
+#[test]
+fn a_slot_that_panics_or_needs_too_much_memory_fails_the_run_and_the_worker_lives() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 1);
+    let mut panicking = Worker::failing_at(port, "panicking", "table.before_report:PANIC");
+    let done = lake.start(&[]).end();
+    assert_eq!(done.code, Some(101), "{}", done.stderr);
+    assert!(done.stderr.contains("a task panicked: `table.before_report` was reached"), "{}", done.stderr);
+    panicking.signal("TERM");
+    assert_eq!(panicking.end(), Some(0), "{}", panicking.log());
+
+    let mut small = Worker::start_with(port, "small", &["--memory", "2MB"], &[]);
+    let done = lake.start(&[]).end();
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    for part in ["needs more memory", "on worker `small`", "--memory"] {
+        assert!(done.stderr.contains(part), "`{part}` is not in: {}", done.stderr);
+    }
+    small.signal("TERM");
+    assert_eq!(small.end(), Some(0), "{}", small.log());
+    assert_eq!(lake.version(), 0);
+
+    let _good = Worker::start(port, "good");
+    ends_well(lake.start(&[]));
+    assert_exact(&lake, &reference());
 }
 
 #[test]

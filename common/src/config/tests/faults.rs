@@ -24,10 +24,11 @@ fn faults_of_the_parts() {
             ],
         ),
         (
-            "[limits]\nmax_record_bytes = 0\nmemory = '0MB'\n",
+            "[limits]\nmax_record_bytes = 0\nmemory = '0MB'\nthreads = 2000\n",
             &[
                 "`[limits]`: `max_record_bytes` must be at least 1, not 0 (lake.toml, line 4)",
                 "error: `[limits]`: `memory` must be at least 1, not 0 (lake.toml, line 5)",
+                "error: `[limits]`: `threads` must be at most 1024, not 2000 (lake.toml, line 6)",
             ],
         ),
         (

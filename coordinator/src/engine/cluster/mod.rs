@@ -14,11 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Cluster as Settings;
+use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::exchange::spool::SpoolObject;
+use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::session::Storages;
 use lakewright_common::write::report::SlotReport;
@@ -82,6 +86,8 @@ pub(crate) struct Exchanged {
     pub(crate) workers: usize,
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
+    /// Writes of objects and reads of ranges, as planned: an attempt that runs again makes more.
+    pub(crate) requests: u64,
 }
 
 /// Counts accepted spool objects.
@@ -89,6 +95,7 @@ pub(crate) struct Exchanged {
 struct Spooled {
     objects: AtomicU64,
     bytes: AtomicU64,
+    reads: AtomicU64,
 }
 
 impl Cluster {
@@ -188,6 +195,32 @@ impl Cluster {
         Ok(reports.into_iter().flatten().collect())
     }
 
+    /// The rows of `plan`, computed on workers and read back from the spool.
+    ///
+    /// # Errors
+    /// As [`Self::run_stage`]; storage, where what was spooled cannot be read.
+    pub(super) async fn collect(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        plan: &Arc<dyn ExecutionPlan>,
+    ) -> Result<Vec<RecordBatch>> {
+        let write = ExchangeWriteExec::new(Arc::clone(plan), self.spool.prefix().to_owned());
+        let root: Arc<dyn ExecutionPlan> = Arc::new(write);
+        let mut chunks = Vec::new();
+        for report in self.run_stage(name, &root).await? {
+            let SlotReport::Spooled(object) = report else {
+                return Err(Error::internal("a query answered with something else than rows"));
+            };
+            self.spooled.add(std::slice::from_ref(&object));
+            chunks.extend(object.chunks_of(0));
+        }
+        self.spooled.add_reads(chunks.len());
+        let rows = Arc::new(ExchangeReadExec::plain(plan.schema(), None, vec![chunks]));
+        let collected = datafusion::physical_plan::collect(rows, session.task_ctx()).await;
+        collected.map_err(|e| Error::from_engine(e, stage_error))
+    }
+
     /// Says now and then how far the stages are; never ends.
     async fn tell_progress(&self, step: &str) {
         loop {
@@ -205,6 +238,7 @@ impl Cluster {
             workers: self.board.capacity().0,
             objects: self.spooled.objects.load(Ordering::Relaxed),
             bytes: self.spooled.bytes.load(Ordering::Relaxed),
+            requests: self.spooled.objects.load(Ordering::Relaxed) + self.spooled.reads.load(Ordering::Relaxed),
         }
     }
 }
@@ -221,6 +255,10 @@ impl Spooled {
             self.objects.fetch_add(1, Ordering::Relaxed);
             self.bytes.fetch_add(object.bytes(), Ordering::Relaxed);
         }
+    }
+
+    fn add_reads(&self, reads: usize) {
+        self.reads.fetch_add(reads as u64, Ordering::Relaxed);
     }
 }
 

@@ -152,3 +152,52 @@ fn read_failure(failure: Failure) -> Error {
     };
     if failure.hint.is_empty() { error } else { error.hint(failure.hint) }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::cluster::tracker::Policy;
+
+    fn service() -> Service {
+        let second = Duration::from_secs(1);
+        let policy = Policy { silence: second, patience: second, attempts: 1, speculation: None };
+        let board = Arc::new(Board::new(policy, second, Arc::default(), Instant::now()));
+        Service { board, run: Uuid::from_u128(1), beat_interval: second, work: watch::channel(0).1 }
+    }
+
+    fn hello(version: &str) -> HelloRequest {
+        let process = Uuid::from_u128(10).to_string();
+        HelloRequest { version: version.to_owned(), worker: "w".to_owned(), process, vcores: 2 }
+    }
+
+    #[tokio::test]
+    async fn a_worker_of_another_version_is_refused_and_told_why() {
+        let service = service();
+        let refused = service.hello(Request::new(hello("0.0.1"))).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        assert!(refused.message().contains("worker `w` of version 0.0.1"), "{}", refused.message());
+        assert_eq!(service.board.capacity(), (0, 0));
+        service.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
+        assert_eq!(service.board.capacity(), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn a_beat_before_the_hello_asks_for_one_and_attempts_of_other_runs_are_stopped() {
+        let service = service();
+        let slot = Some(SlotId { run: Uuid::from_u128(2).to_string(), stage: 0, slot: 0 });
+        let attempt = AttemptProgress { slot, attempt: Uuid::from_u128(3).to_string(), ..AttemptProgress::default() };
+        let beat = BeatRequest {
+            process: Uuid::from_u128(10).to_string(),
+            free_vcores: 1,
+            is_draining: false,
+            attempts: vec![attempt.clone()],
+        };
+        assert_eq!(service.beat(Request::new(beat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
+        service.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
+        let answer = service.beat(Request::new(beat)).await.unwrap().into_inner();
+        assert_eq!(answer.stop, [attempt.attempt]);
+    }
+}

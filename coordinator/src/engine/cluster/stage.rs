@@ -48,7 +48,9 @@ pub(super) fn run<'a>(
         let tasks = (0..slots)
             .map(|slot| {
                 let narrowed = if stage.is_whole { Ok(Arc::clone(&plan)) } else { narrow(&plan, slot) };
-                Ok((slot, task(cluster, running.number, slot, &narrowed.map_err(unplanned)?)?))
+                let narrowed = narrowed.map_err(unplanned)?;
+                cluster.spooled.add_reads(chunks(&narrowed));
+                Ok((slot, task(cluster, running.number, slot, &narrowed)?))
             })
             .collect::<Result<Vec<_>>>()?;
         tracing::debug!(stage = name, number = running.number, slots, "a stage starts");
@@ -124,6 +126,13 @@ fn fill(
     }
     let children = plan.children().into_iter().map(|child| fill(child, reads)).collect::<EngineResult<Vec<_>>>()?;
     replace_children_if_necessary(Arc::clone(plan), children)
+}
+
+/// Ranges of spool objects that a slot reads.
+fn chunks(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let here = plan.downcast_ref::<ExchangeReadExec>();
+    let here: usize = here.map_or(0, |read| read.partitions().iter().map(|chunks| chunks.len()).sum());
+    here + plan.children().into_iter().map(chunks).sum::<usize>()
 }
 
 /// All that a worker needs to run a slot.

@@ -10,6 +10,8 @@ use super::{Done, Lake};
 
 /// Nothing here takes long; this only ends a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// What a worker may use, unless a test says otherwise.
+const MEMORY: &[&str] = &["--memory", "512MB"];
 /// Between two looks at a log file.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -33,13 +35,32 @@ impl Lake {
 
     /// The coordinator, at work.
     pub(crate) fn start(&self, environment: &[(&str, &str)]) -> Coordinator {
-        let mut command = self.command(&["run"]);
+        self.start_on(&[], environment)
+    }
+
+    /// As [`Self::start`], on a host of its own.
+    pub(crate) fn start_on(&self, host: &[&str], environment: &[(&str, &str)]) -> Coordinator {
+        let mut command = on(host, self.command(&["run"]));
         let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().expect("it starts");
         let log = BufReader::new(child.stderr.take().expect("it is piped"));
         let (lines, received) = channel();
         std::thread::spawn(move || log.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
         Coordinator { child, lines: received, seen: String::new() }
     }
+}
+
+/// The command with another before it, of which it is the argument.
+fn on(host: &[&str], command: Command) -> Command {
+    let Some((program, arguments)) = host.split_first() else { return command };
+    let mut outer = Command::new(program);
+    outer.args(arguments).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
 }
 
 /// Looks again and again; whether it came true.
@@ -102,27 +123,40 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// One vcore, and a name.
+    /// One vcore, 512 MB, and a name.
     pub(crate) fn start(port: u16, name: &str) -> Self {
-        Self::start_with(port, name, &[], &[])
+        Self::start_with(port, name, MEMORY, &[])
     }
 
     /// As [`Self::start`], to die at a fail point or, with `:STOP` behind its name, to freeze there.
     pub(crate) fn failing_at(port: u16, name: &str, point: &str) -> Self {
-        Self::start_with(port, name, &[], &[("LAKEWRIGHT_FAILPOINT", point)])
+        Self::start_with(port, name, MEMORY, &[("LAKEWRIGHT_FAILPOINT", point)])
     }
 
     pub(crate) fn start_with(port: u16, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_on(&[], &format!("localhost:{port}"), name, arguments, environment)
+    }
+
+    /// As [`Self::start_with`], on a host of its own.
+    pub(crate) fn start_on(
+        host: &[&str],
+        coordinator: &str,
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("log");
-        let child = Command::new(Path::new(env!("CARGO_BIN_EXE_coordinator")).with_file_name("worker"))
-            .args(["--coordinator", &format!("localhost:{port}"), "--name", name, "--vcores", "1", "--memory", "512MB"])
+        let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_coordinator")).with_file_name("worker"));
+        command
+            .args(["--coordinator", coordinator, "--name", name, "--vcores", "1"])
             .arg("--scratch")
             .arg(folder.path().join("scratch"))
             .args(arguments)
             .env_remove("RUST_LOG")
             .env_remove("LAKEWRIGHT_FAILPOINT")
-            .envs(environment.iter().copied())
+            .envs(environment.iter().copied());
+        let child = on(host, command)
             .stderr(std::fs::File::create(&log).expect("a log"))
             .spawn()
             .expect("`cargo test --workspace` has built the worker");

@@ -7,6 +7,10 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// A link that can be cut.
+pub(crate) mod link;
+/// Network namespaces.
+pub(crate) mod hosts;
 /// Workers as processes.
 pub(crate) mod cluster;
 

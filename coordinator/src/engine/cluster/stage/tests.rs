@@ -10,7 +10,11 @@ use datafusion::datasource::MemTable;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use lakewright_common::codec::decode_plan;
+use lakewright_common::config::resolved::{Format, Limits, OnChange, Source};
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
+use lakewright_common::read::object::SourceObject;
+use lakewright_common::read::scan_node::JsonScanExec;
+use lakewright_common::read::split::plan_splits;
 use lakewright_common::session::{self, Resources, Storages, TaskScope};
 use lakewright_common::storage;
 use lakewright_common::write::report::read_reports;
@@ -220,4 +224,56 @@ async fn no_stage_of_a_large_table_funnels_through_one_task() {
         let stage = cut(&plan, "spool/x").unwrap();
         assert!(narrowest(&stage) > 1, "{sql}\n{}", displayable(plan.as_ref()).indent(false));
     }
+}
+
+fn limits() -> Limits {
+    Limits {
+        memory_bytes: 256 << 20,
+        max_record_bytes: 1 << 20,
+        scratch: None,
+        threads: 2,
+        split_bytes: 128 << 20,
+        concurrent_reads: 8,
+        target_file_bytes: 1 << 20,
+        max_open_files: 8,
+        max_decompression_ratio: 200,
+    }
+}
+
+fn source() -> Source {
+    Source {
+        name: "s".to_owned(),
+        url: Url::parse("file:///in/").unwrap(),
+        format: Format::Ndjson,
+        fields: vec![],
+        max_quarantine_share: 0.0,
+        on_change: OnChange::Error,
+    }
+}
+
+#[test]
+fn a_hundred_thousand_objects_are_planned_and_no_task_carries_more_than_its_part() {
+    const OBJECTS: u64 = 100_000;
+    let limits = Arc::new(limits());
+    let objects = (0..OBJECTS).map(|i| SourceObject {
+        key: format!("year=2018/month=11/a-name-as-long-as-they-are-in-practice/{i:08}.json"),
+        bytes: 250,
+        etag: Some(format!("{i:032x}")),
+        modified: 0,
+    });
+    let splits = plan_splits(objects.collect(), &Format::Ndjson, limits.split_bytes);
+    let slots = splits.len();
+    assert!(slots > 10, "{slots} slots");
+    let scan: Arc<dyn ExecutionPlan> = Arc::new(JsonScanExec::new(Arc::new(source()), splits, limits));
+    let mut planned = 0;
+    for slot in 0..slots {
+        let narrowed = narrow(&scan, slot).unwrap();
+        let bytes = encode_plan(&narrowed).unwrap().len();
+        let objects: usize =
+            narrowed.downcast_ref::<JsonScanExec>().unwrap().partitions().iter().map(|splits| splits.len()).sum();
+        assert!(bytes < 4096 + 512 * objects, "{bytes} bytes for {objects} objects");
+        assert!(bytes + MESSAGE_SLACK < MAX_MESSAGE_BYTES);
+        planned += objects as u64;
+    }
+    assert_eq!(planned, OBJECTS);
 }

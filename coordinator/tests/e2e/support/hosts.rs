@@ -1,0 +1,67 @@
+//! Hosts of their own: network namespaces, each with a wire to the first of them.
+
+use std::process::Command;
+
+/// Namespaces of this test, gone when dropped.
+pub(crate) struct Hosts {
+    names: Vec<String>,
+}
+
+impl Hosts {
+    /// A host in the middle and `others` around it; `None` where this user may not make them.
+    pub(crate) fn new(others: usize) -> Option<Self> {
+        let name = |i: usize| format!("lakewright-{}-{i}", std::process::id());
+        let mut hosts = Self { names: vec![] };
+        for i in 0..=others {
+            if !ip(&["netns", "add", &name(i)]) {
+                return None;
+            }
+            hosts.names.push(name(i));
+        }
+        for i in 1..=others {
+            let (near, far) = (format!("wire{i}"), "wire");
+            let (center, other) = (&hosts.names[0], &hosts.names[i]);
+            let is_wired =
+                ip(&["-n", center, "link", "add", &near, "type", "veth", "peer", "name", far, "netns", other])
+                    && ip(&["-n", center, "addr", "add", &format!("10.77.{i}.1/24"), "dev", &near])
+                    && ip(&["-n", center, "link", "set", &near, "up"])
+                    && ip(&["-n", other, "addr", "add", &format!("10.77.{i}.2/24"), "dev", far])
+                    && ip(&["-n", other, "link", "set", far, "up"]);
+            if !is_wired {
+                return None;
+            }
+        }
+        Some(hosts)
+    }
+
+    /// What a command begins with to run on a host; 0 is the one in the middle.
+    pub(crate) fn on(&self, host: usize) -> [&str; 4] {
+        ["ip", "netns", "exec", &self.names[host]]
+    }
+
+    /// How host `host` reaches the one in the middle.
+    pub(crate) fn center_from(&self, host: usize) -> String {
+        format!("10.77.{host}.1")
+    }
+
+    /// Pulls the wire of a host: what is under way on it is never answered.
+    pub(crate) fn pull(&self, host: usize) {
+        assert!(ip(&["-n", &self.names[host], "link", "set", "wire", "down"]));
+    }
+
+    pub(crate) fn plug(&self, host: usize) {
+        assert!(ip(&["-n", &self.names[host], "link", "set", "wire", "up"]));
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for name in &self.names {
+            ip(&["netns", "del", name]);
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) -> bool {
+    Command::new("ip").args(arguments).output().is_ok_and(|output| output.status.success())
+}
