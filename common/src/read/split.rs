@@ -12,6 +12,10 @@ use crate::read::object::{Compression, SourceObject};
 
 /// What it costs to open an object, in bytes that could have been read meanwhile: tiny objects cost requests.
 const OPEN_COST_BYTES: u64 = 16 * 1024;
+/// Splits for each task that runs at once, so that one that ends early finds another.
+const SPLITS_PER_TASK: u64 = 3;
+/// A smaller split costs more to hand out than it is worth, and leaves a small file.
+const LEAST_SPLIT_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes that one compressed byte is taken for. Logs shrink about tenfold, and splits should cost the same.
 const INFLATION: u64 = 8;
 
@@ -62,6 +66,13 @@ pub fn plan_splits(mut objects: Vec<SourceObject>, format: &Format, split_bytes:
     partitions
 }
 
+/// The split size for `objects` when `tasks` run at once: `most`, or less where some of them would have nothing to do.
+#[must_use]
+pub fn split_bytes_for(objects: &[SourceObject], tasks: usize, most: u64) -> u64 {
+    let cost: u64 = objects.iter().map(|object| cost(&Split::whole(object.clone()))).fold(0, u64::saturating_add);
+    (cost / (tasks as u64 * SPLITS_PER_TASK).max(1)).max(LEAST_SPLIT_BYTES).min(most)
+}
+
 /// One object in parts of equal size, as many as it takes for none to exceed `split_bytes`.
 fn cut(object: SourceObject, format: &Format, split_bytes: u64) -> Vec<Split> {
     let is_cuttable = *format == Format::Ndjson && object.compression() == Compression::None;
@@ -105,6 +116,17 @@ mod tests {
             (split.object.key.as_str(), split.range.clone())
         };
         partitions.iter().map(|splits| splits.iter().map(named).collect()).collect()
+    }
+
+    #[test]
+    fn splits_are_smaller_where_many_tasks_wait_and_never_larger_than_allowed() {
+        let objects: Vec<_> = (0..30).map(|i| object(&format!("{i:02}.json"), 16 * MIB)).collect();
+        for (tasks, most, expected) in
+            [(1, 128 * MIB, 128 * MIB), (2, 128 * MIB, 80), (16, 128 * MIB, 10), (1000, 128 * MIB, 8), (16, 777, 777)]
+        {
+            let bytes = split_bytes_for(&objects, tasks, most);
+            assert_eq!(if bytes > 777 && bytes < 128 * MIB { bytes / MIB } else { bytes }, expected, "{tasks} tasks");
+        }
     }
 
     #[test]

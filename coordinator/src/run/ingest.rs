@@ -13,7 +13,7 @@ use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::schema::arrow_schema;
-use lakewright_common::read::split::plan_splits;
+use lakewright_common::read::split::{plan_splits, split_bytes_for};
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
 use lakewright_common::write::report::{SlotReport, WrittenFile};
@@ -74,7 +74,9 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
         return Ok(staged);
     }
     let limits = Arc::new(context.config.limits.clone());
-    let splits = plan_splits(new.objects.clone(), &source.format, limits.split_bytes);
+    let tasks = context.session.copied_config().target_partitions();
+    let split_bytes = split_bytes_for(&new.objects, tasks, limits.split_bytes);
+    let splits = plan_splits(new.objects.clone(), &source.format, split_bytes);
     let scan = JsonScanExec::new(Arc::new(source.clone()), splits, Arc::clone(&limits));
     let folders = IngestFolders {
         staging: Place::Staging(&source.name).key().to_string(),

@@ -72,30 +72,31 @@ fn a_worker_that_dies_anywhere_costs_nothing_that_was_finished() {
     let reference = reference();
     for point in WORKER_FAIL_POINTS {
         let port = free_port();
-        let lake = over_data().on_cluster(port, 2);
+        let lake = over_data().on_cluster(port, 1);
+        // Alone, so that it comes to the point for sure.
         let mut bad = Worker::failing_at(port, "bad", point);
-        let _good = Worker::start(port, "good");
-        ends_well(lake.start(MANY_SLOTS));
+        let coordinator = lake.start(MANY_SLOTS);
         assert_eq!((bad.end(), *point), (None, *point), "the worker was not killed at the point");
+        let _good = Worker::start(port, "good");
+        ends_well(coordinator);
         assert_exact(&lake, &reference);
         // The same name back at once, and a second run with the full capacity.
         let _back = Worker::start(port, "bad");
-        add_song(&lake);
-        ends_well(lake.start(MANY_SLOTS));
-        assert_eq!(lake.version(), 2);
+        second_run(&lake);
     }
 }
 
 #[test]
 fn two_of_three_workers_may_die_at_once() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 3);
-    let _bad = [
-        Worker::failing_at(port, "bad-1", "attempt.before_report"),
-        Worker::failing_at(port, "bad-2", "attempt.before_report"),
-    ];
+    let lake = over_data().on_cluster(port, 2);
+    let bad = [1, 2].map(|i| Worker::failing_at(port, &format!("bad-{i}"), "attempt.before_report:STOP"));
+    let mut coordinator = lake.start(MANY_SLOTS);
+    bad.iter().for_each(Worker::is_frozen);
     let _good = Worker::start(port, "good");
-    let log = ends_well(lake.start(MANY_SLOTS));
+    coordinator.says("a worker joined worker=\"good\"");
+    bad.iter().for_each(|worker| worker.signal("KILL"));
+    let log = ends_well(coordinator);
     assert!(log.contains("a worker is lost") && log.contains("lost, runs again"), "{log}");
     assert_exact(&lake, &reference());
 }
@@ -104,11 +105,11 @@ fn two_of_three_workers_may_die_at_once() {
 fn when_all_workers_die_new_ones_finish_the_run() {
     let port = free_port();
     let lake = over_data().on_cluster(port, 2);
-    let mut bad = [1, 2].map(|i| Worker::failing_at(port, &format!("bad-{i}"), "exchange.before_finish"));
+    let mut bad = [1, 2].map(|i| Worker::failing_at(port, &format!("bad-{i}"), "attempt.before_report"));
     let mut coordinator = lake.start(MANY_SLOTS);
-    coordinator.says("a worker is lost");
-    coordinator.says("a worker is lost");
     assert_eq!(bad.each_mut().map(|worker| worker.end()), [None, None]);
+    coordinator.says("a worker is lost");
+    coordinator.says("a worker is lost");
     let _new = Worker::start(port, "new");
     ends_well(coordinator);
     assert_exact(&lake, &reference());
@@ -139,57 +140,55 @@ fn when_all_workers_stay_away_the_run_fails_and_nothing_is_visible() {
 fn a_frozen_worker_that_wakes_does_no_harm() {
     for point in ["attempt.after_begin:STOP", "attempt.before_report:STOP", "exchange.before_finish:STOP"] {
         let port = free_port();
-        let lake = over_data().on_cluster(port, 2);
+        let lake = over_data().on_cluster(port, 1);
         let frozen = Worker::failing_at(port, "frozen", point);
-        let _good = Worker::start(port, "good");
         let mut coordinator = lake.start(MANY_SLOTS);
+        frozen.is_frozen();
+        let _good = Worker::start(port, "good");
         coordinator.says("a worker is lost");
         coordinator.says("lost, runs again");
         frozen.signal("CONT");
         let log = ends_well(coordinator);
         assert_exact(&lake, &reference());
         assert!(!log.contains("error"), "{log}");
-        add_song(&lake);
-        ends_well(lake.start(MANY_SLOTS));
-        assert_eq!(lake.version(), 2);
+        second_run(&lake);
     }
 }
 
 #[test]
 fn a_slow_attempt_gets_a_rival_and_no_run_waits_for_it() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 2);
-    // Frozen, it is not lost for long: only a rival ends the stage.
-    lake.edit("lake.toml", "lost_after = \"1500ms\"", "lost_after = \"10m\"");
+    let lake = over_data().on_cluster(port, 1);
+    // Frozen, it is not lost for a while: only a rival ends the stage before.
+    lake.edit("lake.toml", "lost_after = \"1500ms\"", "lost_after = \"60s\"");
     let slow = Worker::failing_at(port, "slow", "attempt.after_begin:STOP");
+    let coordinator = lake.start(MANY_SLOTS);
+    slow.is_frozen();
     let _fast = Worker::start(port, "fast");
-    let log = ends_well(lake.start(MANY_SLOTS));
+    let log = ends_well(coordinator);
     assert!(log.contains("slow, gets a rival") && !log.contains("runs again"), "{log}");
     assert_exact(&lake, &reference());
     slow.signal("CONT");
-    add_song(&lake);
-    ends_well(lake.start(MANY_SLOTS));
+    second_run(&lake);
 }
 
 #[test]
 fn a_link_that_breaks_and_comes_back_costs_at_most_what_was_under_way() {
     for point in ["attempt.before_begin:STOP", "attempt.before_report:STOP"] {
         let port = free_port();
-        let lake = over_data().on_cluster(port, 2);
+        let lake = over_data().on_cluster(port, 1);
         let link = Link::to(port);
         let far = Worker::failing_at(link.port, "far", point);
-        let _near = Worker::start(port, "near");
         let coordinator = lake.start(MANY_SLOTS);
         far.is_frozen();
+        let _near = Worker::start(port, "near");
         link.cut();
         far.signal("CONT");
         let log = ends_well(coordinator);
         assert_exact(&lake, &reference());
         assert!(log.contains("runs again") || log.contains("offered again"), "{log}");
         link.mend();
-        add_song(&lake);
-        ends_well(lake.start(MANY_SLOTS));
-        assert_eq!(lake.version(), 2);
+        second_run(&lake);
     }
 }
 
@@ -200,7 +199,7 @@ fn three_hosts_one_of_which_loses_its_link_for_a_while() {
         return;
     };
     let port = 50051;
-    let lake = over_data().on_cluster(port, 2);
+    let lake = over_data().on_cluster(port, 1);
     lake.edit("lake.toml", "listen = \"127.0.0.1:50051\"", "listen = \"0.0.0.0:50051\"\ninsecure = true");
     lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"60s\"");
     let worker = |host: usize, name: &str, environment: &[(&str, &str)]| {
@@ -208,9 +207,9 @@ fn three_hosts_one_of_which_loses_its_link_for_a_while() {
         Worker::start_on(&hosts.on(host), &coordinator, name, &["--memory", "512MB"], environment)
     };
     let far = worker(1, "far", &[("LAKEWRIGHT_FAILPOINT", "attempt.before_report:STOP")]);
-    let _near = worker(2, "near", &[]);
     let coordinator = lake.start_on(&hosts.on(0), MANY_SLOTS);
     far.is_frozen();
+    let _near = worker(2, "near", &[]);
     hosts.pull(1);
     far.signal("CONT");
     let log = ends_well(coordinator);
@@ -218,7 +217,8 @@ fn three_hosts_one_of_which_loses_its_link_for_a_while() {
     assert_exact(&lake, &reference());
     hosts.plug(1);
     add_song(&lake);
-    ends_well(lake.start_on(&hosts.on(0), MANY_SLOTS));
+    let both = [("LAKEWRIGHT__CLUSTER__MIN_WORKERS", "2"), MANY_SLOTS[0], MANY_SLOTS[1]];
+    ends_well(lake.start_on(&hosts.on(0), &both));
     assert_eq!(lake.version(), 2);
 }
 
@@ -255,13 +255,12 @@ fn a_slow_link_makes_a_run_slow_and_nothing_else() {
 #[test]
 fn a_worker_drains_on_sigterm() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 2);
+    let lake = over_data().on_cluster(port, 1);
     // It is in the middle of a task when the signal comes.
     let mut leaving = Worker::failing_at(port, "leaving", "attempt.before_report:STOP");
-    let _staying = Worker::start(port, "staying");
-    let mut coordinator = lake.start(MANY_SLOTS);
-    coordinator.says("step=\"ingest songs\"");
+    let coordinator = lake.start(MANY_SLOTS);
     leaving.is_frozen();
+    let _staying = Worker::start(port, "staying");
     leaving.signal("TERM");
     leaving.signal("CONT");
     assert_eq!(leaving.end(), Some(0), "{}", leaving.log());
@@ -383,6 +382,13 @@ fn a_worker_does_not_speak_to_a_coordinator_of_another_name_or_authority() {
         assert_eq!(done.code, Some(5), "{}", done.stderr);
         assert!(refusing.log().contains("no coordinator answers"), "{}", refusing.log());
     }
+}
+
+/// News, taken in by two workers.
+fn second_run(lake: &Lake) {
+    add_song(lake);
+    ends_well(lake.start(&[("LAKEWRIGHT__CLUSTER__MIN_WORKERS", "2"), MANY_SLOTS[0], MANY_SLOTS[1]]));
+    assert_eq!(lake.version(), 2);
 }
 
 fn add_song(lake: &Lake) {

@@ -123,7 +123,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// One vcore, 512 MB, and a name.
+    /// Two vcores, so that a worker alone has exchanges too, 512 MB, and a name.
     pub(crate) fn start(port: u16, name: &str) -> Self {
         Self::start_with(port, name, MEMORY, &[])
     }
@@ -149,7 +149,7 @@ impl Worker {
         let log = folder.path().join("log");
         let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_coordinator")).with_file_name("worker"));
         command
-            .args(["--coordinator", coordinator, "--name", name, "--vcores", "1"])
+            .args(["--coordinator", coordinator, "--name", name, "--vcores", "2"])
             .arg("--scratch")
             .arg(folder.path().join("scratch"))
             .args(arguments)
