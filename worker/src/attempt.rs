@@ -15,6 +15,7 @@ use lakewright_common::write::report::read_reports;
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{BeginRequest, Failure, FailureKind, ReportRequest, SlotId, SlotTask, Success, Verdict};
 use prost::Message;
+use tokio::sync::watch;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -29,6 +30,8 @@ pub(crate) struct Slots {
     pub(crate) resources: Resources,
     pub(crate) memory_bytes: u64,
     pub(crate) vcores: usize,
+    /// The worker is about to leave.
+    pub(crate) is_draining: watch::Receiver<bool>,
     /// By the bytes that name them in a task: the slots of a run share clients and connections.
     pub(crate) storages: Mutex<HashMap<Vec<u8>, Storages>>,
 }
@@ -76,6 +79,7 @@ async fn begin(slots: &Slots, slot: &SlotId, running: &Running<'_>) -> bool {
         match slots.client.clone().begin(request(message.clone())).await {
             Ok(answer) => return answer.into_inner().verdict() == Verdict::GoOn,
             Err(status) if status.code() == Code::InvalidArgument => return false,
+            Err(_) if slots.gives_up(&pause) => return false,
             Err(_) => tokio::select! {
                 () = running.stopped() => return false,
                 () = pause.wait() => {}
@@ -111,6 +115,11 @@ async fn execute(slots: &Slots, task: &SlotTask, progress: &Arc<ReadProgress>) -
 }
 
 impl Slots {
+    /// Whether it is in vain to wait for a coordinator: only a worker that stays has the time.
+    fn gives_up(&self, pause: &Pause) -> bool {
+        pause.is_long() && *self.is_draining.borrow()
+    }
+
     /// The storages that a task names, opened once.
     fn storages(&self, urls: &[u8]) -> Result<Storages> {
         let mut opened = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,6 +160,10 @@ async fn report(slots: &Slots, slot: &SlotId, running: &Running<'_>, outcome: Ou
                     reason = status.message(),
                     "a report was refused"
                 );
+                return;
+            }
+            Err(_) if slots.gives_up(&pause) => {
+                tracing::warn!(stage = slot.stage, slot = slot.slot, "leaves without a report: no coordinator answers");
                 return;
             }
             Err(_) => tokio::select! {

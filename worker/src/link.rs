@@ -68,6 +68,11 @@ impl Pause {
         Self(FIRST_PAUSE)
     }
 
+    /// Whether several tries were made.
+    pub(crate) fn is_long(&self) -> bool {
+        self.0 == LONGEST_PAUSE
+    }
+
     pub(crate) async fn wait(&mut self) {
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(LONGEST_PAUSE);

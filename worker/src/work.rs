@@ -26,6 +26,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let (vcores, memory_bytes) = (cli.vcores(), cli.memory_bytes());
     let channel = link::channel(&cli)?;
+    let (draining, is_draining) = watch::channel(false);
     let slots = Arc::new(Slots {
         process: Uuid::now_v7(),
         client: link::client(channel.clone()),
@@ -33,6 +34,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
         resources: Resources::new(memory_bytes, vcores, cli.scratch())?,
         memory_bytes,
         vcores,
+        is_draining: is_draining.clone(),
         storages: std::sync::Mutex::default(),
     });
     let hello = HelloRequest {
@@ -49,7 +51,6 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
 
     let free = Arc::new(Semaphore::new(vcores));
     let wake = Arc::new(Notify::new());
-    let (draining, is_draining) = watch::channel(false);
     let polling = tokio::spawn(engine::poll(channel, Arc::clone(&slots), vcores, Arc::clone(&free), Arc::clone(&wake)));
     let waking = tokio::spawn(listen(slots.client.clone(), hello.process.clone(), wake));
     let beats = beat(&slots, &hello, &cli.coordinator, interval, &free, is_draining);
