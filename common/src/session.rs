@@ -151,6 +151,11 @@ impl Resources {
         Ok(Self { runtime, scratch: Arc::new(scratch), sort_bytes: pool_bytes / tasks.max(1) })
     }
 
+    /// Removes the scratch folder, for a process that ends while something of it still holds on.
+    pub fn remove_scratch(&self) {
+        let _ = std::fs::remove_dir_all(self.scratch.path());
+    }
+
     /// The same memory and disk, with these storages.
     fn over(&self, storages: &Storages) -> Result<Arc<RuntimeEnv>> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)

@@ -41,5 +41,9 @@ fn identity(certificates: &Certificates) -> Result<Identity> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    std::fs::read(file).map_err(|e| Error::configuration(format!("cannot read `{}`", file.display())).caused_by(e))
+    std::fs::read(file).map_err(|e| {
+        Error::configuration(format!("cannot read `{}`", file.display())).caused_by(e).hint(
+            "`ca`, `cert` and `key` of `[cluster]`, or --ca, --cert and --key of a worker, name files in PEM form",
+        )
+    })
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lakewright_common::error::{Error, Kind, Result};
 use tokio::runtime;
@@ -11,6 +12,8 @@ use tokio::task::JoinHandle;
 
 /// 128 + SIGINT, as shells report it.
 const INTERRUPTED: u8 = 130;
+/// How long a signal waits for what it stopped to clean up.
+const CLEAN_UP: Duration = Duration::from_secs(1);
 /// 128 + SIGTERM.
 const TERMINATED: u8 = 143;
 
@@ -36,20 +39,24 @@ pub(crate) fn run(command: impl Future<Output = Result<()>> + Send + 'static) ->
 
 /// A signal leaves the command where it is, which is safe at every step: what it wrote is in no manifest, or the
 /// manifest stands.
-async fn first_of(command: JoinHandle<Result<()>>) -> ExitCode {
+async fn first_of(mut command: JoinHandle<Result<()>>) -> ExitCode {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return report(&Error::internal("cannot listen for signals"));
     };
-    tokio::select! {
-        outcome = command => match outcome {
+    let stopped = tokio::select! {
+        outcome = &mut command => return match outcome {
             Ok(Ok(())) => ExitCode::SUCCESS,
             Ok(Err(error)) => report(&error),
             Err(panic) => report(&Error::internal("the command panicked").caused_by(panic)),
         },
         _ = interrupt.recv() => stopped("interrupted", INTERRUPTED),
         _ = terminate.recv() => stopped("terminated", TERMINATED),
-    }
+    };
+    // What it holds in temporary folders goes with it, unless it computes without a pause.
+    command.abort();
+    let _ = tokio::time::timeout(CLEAN_UP, command).await;
+    stopped
 }
 
 fn stopped(how: &str, code: u8) -> ExitCode {

@@ -27,7 +27,7 @@ pub(crate) struct Cli {
     pub(crate) coordinator: String,
 
     /// What people call this worker [default: the host's name]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) name: Option<String>,
 
     /// Tasks that run at once [default: the cores]

@@ -85,7 +85,7 @@ impl Pause {
 /// Configuration, where the coordinator refuses this worker.
 pub(crate) async fn hello(client: &Client, hello: &HelloRequest, coordinator: &str) -> Result<Duration> {
     let mut pause = Pause::new();
-    let mut is_told = false;
+    let mut told = String::new();
     loop {
         match client.clone().hello(request(hello.clone())).await {
             Ok(answer) => {
@@ -97,9 +97,10 @@ pub(crate) async fn hello(client: &Client, hello: &HelloRequest, coordinator: &s
                     .hint("install the same version on both"));
             }
             Err(status) => {
-                if !is_told {
-                    is_told = true;
-                    tracing::info!(coordinator, reason = describe(&status), "no coordinator answers; trying on");
+                let reason = describe(&status);
+                if reason != told {
+                    tracing::warn!(coordinator, reason, "no coordinator answers; trying on");
+                    told = reason;
                 }
                 pause.wait().await;
             }

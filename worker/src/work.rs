@@ -18,6 +18,9 @@ use crate::cli::Cli;
 use crate::engine;
 use crate::link::{self, Client, Pause};
 
+/// How long a last beat may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Works until a signal, or until the coordinator refuses this worker; the exit code.
 ///
 /// # Errors
@@ -77,6 +80,10 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     };
     polling.abort();
     waking.abort();
+    // So that nobody waits for its next beat.
+    let farewell = BeatRequest { process: hello.process.clone(), free_vcores: 0, is_draining: true, attempts: vec![] };
+    let _ = tokio::time::timeout(FAREWELL, slots.client.clone().beat(farewell)).await;
+    slots.resources.remove_scratch();
     Ok(code)
 }
 

@@ -39,6 +39,15 @@ pub(super) fn check(document: &Node, file: &Path, folder: &Path, mut faults: Fau
     let tables = tables(&root, folder, faults_so_far);
     let limits = limits(&root, folder, faults_so_far);
     let cluster = root.node("cluster").and_then(|node| cluster::resolve(node, folder, faults_so_far));
+    if let (Some(node), Some(spool)) =
+        (root.node("cluster"), cluster.as_ref().and_then(|cluster| cluster.spool.as_ref()))
+    {
+        let places =
+            sources.iter().map(|source| (&source.url, "a source")).chain(lake.iter().map(|lake| (lake, "the lake")));
+        for (_, what) in places.filter(|(url, _)| spool.as_str().starts_with(url.as_str())) {
+            faults_so_far.report(&node.origin, format!("`[cluster]`: `spool` lies inside {what}"));
+        }
+    }
     match lake {
         Some(lake) if faults.is_empty() => {
             Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster })

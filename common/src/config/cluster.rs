@@ -28,7 +28,7 @@ pub(super) fn resolve(node: &Node, folder: &Path, faults: &mut Faults) -> Option
         attempts: section.count("attempts", 4, faults),
         speculation: section.boolean("speculation", true, faults).then_some(Speculation {
             done_share: section.share("speculation_share", 0.75, faults),
-            slowness: section.number("speculation_slowness", faults).unwrap_or(2.0),
+            slowness: slowness(&section, faults),
         }),
         certificates: certificates(&section, folder, faults),
         is_insecure: section.boolean("insecure", false, faults),
@@ -36,6 +36,14 @@ pub(super) fn resolve(node: &Node, folder: &Path, faults: &mut Faults) -> Option
     check_times(&section, &cluster, faults);
     check_exposure(node, &cluster, faults);
     Some(cluster)
+}
+
+fn slowness(section: &Section<'_>, faults: &mut Faults) -> f64 {
+    let slowness = section.number("speculation_slowness", faults).unwrap_or(2.0);
+    if let Some(node) = section.node("speculation_slowness").filter(|_| slowness < 1.0) {
+        section.report(&node.origin, "`speculation_slowness` must be at least 1", faults);
+    }
+    slowness
 }
 
 fn address(section: &Section<'_>, key: &str, faults: &mut Faults) -> Option<String> {

@@ -128,6 +128,13 @@ impl Storage {
         sync_all(folders, sync_folder).await
     }
 
+    /// Removes a folder with all that is in it, where keys are files; elsewhere there are no folders.
+    pub fn remove_folder(&self, folder: &str) {
+        if let Ok(Some(root)) = self.local_root() {
+            let _ = fs::remove_dir_all(root.join(folder));
+        }
+    }
+
     /// The folder that the root is, if it is one.
     fn local_root(&self) -> Result<Option<PathBuf>> {
         if self.root.scheme() == "file" { folder_of(&self.root).map(Some) } else { Ok(None) }

@@ -76,7 +76,10 @@ impl Engine {
     ) -> Result<Vec<SlotReport>> {
         match self {
             Self::Embedded { threads } => read_reports(&embedded::collect(session, plan, *threads).await?),
-            Self::Cluster(cluster) => cluster.run_stage(name, &plan).await,
+            Self::Cluster(cluster) => match cluster.stages(name, &plan) {
+                Some(stage) => cluster.run_stages(name, stage).await,
+                None => read_reports(&embedded::collect(session, plan, tasks_of(session)).await?),
+            },
         }
     }
 
@@ -92,8 +95,13 @@ impl Engine {
         rows_read: u64,
     ) -> Result<Vec<RecordBatch>> {
         match self {
-            Self::Cluster(cluster) if rows_read > ROWS_WORTH_A_STAGE => cluster.collect(session, name, &plan).await,
-            Self::Cluster(_) => embedded::collect(session, plan, session.copied_config().target_partitions()).await,
+            Self::Cluster(cluster) if rows_read > ROWS_WORTH_A_STAGE => {
+                match cluster.stages(name, &cluster.spooled(&plan)) {
+                    Some(stage) => cluster.collect(session, name, &plan, stage).await,
+                    None => embedded::collect(session, plan, tasks_of(session)).await,
+                }
+            }
+            Self::Cluster(_) => embedded::collect(session, plan, tasks_of(session)).await,
             Self::Embedded { threads } => embedded::collect(session, plan, *threads).await,
         }
     }
@@ -105,4 +113,9 @@ impl Engine {
             Self::Cluster(cluster) => Some(cluster.finish().await),
         }
     }
+}
+
+/// Partitions that run at once in this process, which are what the session plans for.
+fn tasks_of(session: &SessionContext) -> usize {
+    session.copied_config().target_partitions()
 }

@@ -338,6 +338,33 @@ fn a_slot_that_panics_or_needs_too_much_memory_fails_the_run_and_the_worker_live
 }
 
 #[test]
+fn what_fails_on_one_worker_is_done_by_another() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 2);
+    let _small = Worker::start_with(port, "small", &["--memory", "2MB"], &[]);
+    let _good = Worker::start(port, "good");
+    ends_well(lake.start(MANY_SLOTS));
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn a_recursive_query_runs_on_a_cluster_too() {
+    let port = free_port();
+    let lake = Lake::of(&[
+        (
+            "lake.toml",
+            "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\n[tables.t]\nsql = \"t.sql\"\n",
+        ),
+        ("t.sql", "WITH RECURSIVE n AS (SELECT max(id) AS id FROM staging.s UNION ALL SELECT id - 1 FROM n WHERE id > 1) SELECT id FROM n"),
+        ("in/a.json", "{\"id\": 5}\n"),
+    ])
+    .on_cluster(port, 1);
+    let _worker = Worker::start(port, "worker");
+    ends_well(lake.start(&[]));
+    assert_eq!(lake.number("SELECT sum(id) FROM t"), 15);
+}
+
+#[test]
 fn only_workers_with_a_certificate_of_the_authority_connect() {
     let (authority, other) = (Authority::new(), Authority::new());
     let port = free_port();

@@ -137,7 +137,13 @@ impl Board {
 
     pub(super) fn begin(&self, stage: u32, slot: usize, attempt: Uuid, process: Uuid, now: Instant) -> Verdict {
         let mut state = self.state();
-        state.stages.get_mut(&stage).map_or(Verdict::Stop, |stage| stage.tracker.begin(slot, attempt, process, now))
+        let State { workers, stages, .. } = &mut *state;
+        let alive: Vec<Uuid> = workers
+            .iter()
+            .filter(|(_, worker)| worker.is_alive && !worker.is_draining)
+            .map(|(process, _)| *process)
+            .collect();
+        stages.get_mut(&stage).map_or(Verdict::Stop, |stage| stage.tracker.begin(slot, attempt, process, &alive, now))
     }
 
     /// The attempts of the beat that must stop.
@@ -217,7 +223,7 @@ impl Board {
         let alone = now.saturating_duration_since(state.alive);
         if alone >= self.grace {
             return Err(Error::workers(format!("no worker has been there for {} s", alone.as_secs())).hint(
-                "start workers, or raise `[cluster] worker_timeout`; what was done is not lost to a lake, run again",
+                "start workers and run again, or raise `[cluster] worker_timeout`; nothing of this run is visible",
             ));
         }
         let idle_since = state.idle_since;

@@ -50,7 +50,7 @@ type Plan = Arc<dyn ExecutionPlan>;
 
 /// A piece of a plan without an exchange inside.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(in crate::engine) struct Stage {
     pub(super) plan: Plan,
     /// Where each `ExchangeReadExec` of the plan gets its rows, from left to right.
     pub(super) inputs: Vec<Input>,

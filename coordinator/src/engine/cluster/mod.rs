@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
+use lakewright_common::codec::encode_plan;
 use lakewright_common::config::resolved::Cluster as Settings;
 use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
@@ -53,6 +54,7 @@ mod tracker;
 mod spool;
 
 use board::Board;
+use cut::Stage;
 use scheduler::Scheduler;
 use service::Service;
 use spool::Spool;
@@ -76,6 +78,8 @@ pub(crate) struct Cluster {
     storages: Vec<u8>,
     spool: Spool,
     spooled: Spooled,
+    /// The address that people are told to connect to.
+    reach: String,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -133,7 +137,7 @@ impl Cluster {
                 tracing::error!(%error, "the coordinator listens no more");
             }
         });
-        let reach = if settings.advertise == settings.listen { &address } else { &settings.advertise };
+        let reach = if settings.advertise == settings.listen { address.clone() } else { settings.advertise.clone() };
         tracing::info!(address, "listening; start workers with `worker --coordinator {reach}`");
         let urls = serde_json::to_vec(&storages.urls())
             .map_err(|e| Error::internal("the storages cannot be told to workers").caused_by(e))?;
@@ -147,6 +151,7 @@ impl Cluster {
             storages: urls,
             spool,
             spooled: Spooled::default(),
+            reach,
             server,
         })
     }
@@ -173,21 +178,32 @@ impl Cluster {
                 ))
                 .hint(format!(
                     "start them with `worker --coordinator {}`; `[cluster] min_workers` says how many, `worker_timeout` how long to wait",
-                    self.settings.advertise
+                    self.reach
                 )));
             }
         }
     }
 
-    /// Runs `plan` stage by stage; the reports of its last stage.
+    /// What of `plan` runs on workers; `None` where they cannot be sent it.
+    pub(super) fn stages(&self, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Option<Stage> {
+        let reason = match cut::cut(plan, self.spool.prefix()) {
+            Ok(stage) => return Some(stage),
+            Err(reason) => reason.strip_backtrace(),
+        };
+        let stage = cut::whole(plan);
+        if encode_plan(&stage.plan).is_ok() {
+            tracing::info!(step = name, reason, "one worker does all of it: the plan cannot be cut");
+            return Some(stage);
+        }
+        tracing::info!(step = name, reason, "the coordinator does all of it: the plan cannot be sent to workers");
+        None
+    }
+
+    /// Runs stages, those below first; the reports of the last.
     ///
     /// # Errors
     /// The first cause of a slot that failed in every attempt; workers, where all are gone.
-    pub(super) async fn run_stage(&self, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<SlotReport>> {
-        let stage = cut::cut(plan, self.spool.prefix()).unwrap_or_else(|reason| {
-            tracing::warn!(step = name, %reason, "one worker does all of it: the plan cannot be cut");
-            cut::whole(plan)
-        });
+    pub(super) async fn run_stages(&self, name: &str, stage: Stage) -> Result<Vec<SlotReport>> {
         let reports = tokio::select! {
             reports = stage::run(self, name, stage) => reports?,
             () = self.tell_progress(name) => vec![],
@@ -195,20 +211,24 @@ impl Cluster {
         Ok(reports.into_iter().flatten().collect())
     }
 
-    /// The rows of `plan`, computed on workers and read back from the spool.
+    /// `plan`, with its rows spooled.
+    pub(super) fn spooled(&self, plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        Arc::new(ExchangeWriteExec::new(Arc::clone(plan), self.spool.prefix().to_owned()))
+    }
+
+    /// The rows of `plan`, computed on workers by the stages of its spooled form, and read back.
     ///
     /// # Errors
-    /// As [`Self::run_stage`]; storage, where what was spooled cannot be read.
+    /// As [`Self::run_stages`]; storage, where what was spooled cannot be read.
     pub(super) async fn collect(
         &self,
         session: &SessionContext,
         name: &str,
         plan: &Arc<dyn ExecutionPlan>,
+        stage: Stage,
     ) -> Result<Vec<RecordBatch>> {
-        let write = ExchangeWriteExec::new(Arc::clone(plan), self.spool.prefix().to_owned());
-        let root: Arc<dyn ExecutionPlan> = Arc::new(write);
         let mut chunks = Vec::new();
-        for report in self.run_stage(name, &root).await? {
+        for report in self.run_stages(name, stage).await? {
             let SlotReport::Spooled(object) = report else {
                 return Err(Error::internal("a query answered with something else than rows"));
             };

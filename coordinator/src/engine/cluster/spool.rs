@@ -38,6 +38,7 @@ impl Spool {
         let folder = Path::from(self.folder.as_str());
         let objects = self.storage.store.list(Some(&folder)).map_ok(|object| object.location).boxed();
         delete(&self.storage, objects.try_collect().await).await;
+        self.storage.remove_folder(&self.folder);
     }
 
     /// Deletes what runs left behind that died long ago.
@@ -52,6 +53,13 @@ impl Spool {
             .try_filter(|object| std::future::ready(is_abandoned(object)))
             .map_ok(|object| object.location);
         delete(&self.storage, objects.try_collect().await).await;
+    }
+}
+
+impl Drop for Spool {
+    /// A signal leaves no time for requests; folders go at once, and elsewhere a later run sweeps up.
+    fn drop(&mut self) {
+        self.storage.remove_folder(&self.folder);
     }
 }
 

@@ -113,13 +113,20 @@ impl<R> Tracker<R> {
         Self { policy, slots: (0..slots).map(|_| slot()).collect(), durations: vec![], is_over: false }
     }
 
-    /// A worker took a task of `slot`; asked again for the same attempt, the answer is the same.
-    pub(super) fn begin(&mut self, slot: usize, id: Uuid, process: Uuid, now: Instant) -> Verdict {
+    /// A worker took a task of `slot`; asked again for the same attempt, the answer is the same. A process in which the
+    /// slot failed before stands back while there is another in `alive` in which it did not.
+    pub(super) fn begin(&mut self, slot: usize, id: Uuid, process: Uuid, alive: &[Uuid], now: Instant) -> Verdict {
         let Some(slot) = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none()) else {
             return Verdict::Stop;
         };
+        let stands_back = slot.has_failed_in(process) && alive.iter().any(|other| !slot.has_failed_in(*other));
         match slot.attempts.iter_mut().find(|attempt| attempt.id == id) {
             Some(attempt) => attempt.heard = now,
+            None if stands_back => {
+                // Its task is used up, so that another is due.
+                slot.submissions = slot.submissions.saturating_sub(1).max(count(slot.attempts.len()));
+                return Verdict::Stop;
+            }
             None => {
                 slot.attempts.push(Attempt { id, process, began: now, heard: now, state: State::Running });
                 // A task that was thought lost came after all.
@@ -244,6 +251,10 @@ impl<R> Tracker<R> {
 }
 
 impl<R> Slot<R> {
+    fn has_failed_in(&self, process: Uuid) -> bool {
+        self.attempts.iter().any(|attempt| attempt.process == process && attempt.state == State::Failed)
+    }
+
     /// Attempts that came to nothing.
     fn spent(&self) -> u32 {
         count(self.attempts.iter().filter(|attempt| attempt.state != State::Running).count())

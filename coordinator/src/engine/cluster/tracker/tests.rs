@@ -31,12 +31,12 @@ fn slots(again: &[Resubmit]) -> Vec<(usize, Because)> {
 fn the_first_success_wins_and_may_say_so_again() {
     let now = Instant::now();
     let mut tracker = Tracker::new(1, policy(), now);
-    assert_eq!(tracker.begin(0, id(1), id(10), now), Verdict::GoOn);
-    assert_eq!(tracker.begin(0, id(2), id(20), now), Verdict::GoOn);
+    assert_eq!(tracker.begin(0, id(1), id(10), &[], now), Verdict::GoOn);
+    assert_eq!(tracker.begin(0, id(2), id(20), &[], now), Verdict::GoOn);
     assert!(tracker.succeed(0, id(1), "first", now));
     assert!(!tracker.succeed(0, id(2), "second", now));
     assert!(tracker.succeed(0, id(1), "again", now));
-    assert_eq!(tracker.begin(0, id(3), id(30), now), Verdict::Stop);
+    assert_eq!(tracker.begin(0, id(3), id(30), &[], now), Verdict::Stop);
     assert_eq!(tracker.beat(0, id(2), now), Verdict::Stop);
     assert_eq!(tracker.take_results(), ["first"]);
 }
@@ -45,7 +45,7 @@ fn the_first_success_wins_and_may_say_so_again() {
 fn a_silent_attempt_is_lost_and_its_late_success_counts_if_it_is_the_first() {
     let now = Instant::now();
     let mut tracker = Tracker::new(1, policy(), now);
-    tracker.begin(0, id(1), id(10), now);
+    tracker.begin(0, id(1), id(10), &[], now);
     assert_eq!(slots(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
     assert_eq!(slots(&tracker.tick(now + SECOND * 5, None).unwrap()), [(0, Because::Lost(id(10)))]);
     // It was submitted again, so nothing more is due.
@@ -58,7 +58,7 @@ fn a_silent_attempt_is_lost_and_its_late_success_counts_if_it_is_the_first() {
 fn a_long_batch_is_no_silence() {
     let now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
-    tracker.begin(0, id(1), id(10), now);
+    tracker.begin(0, id(1), id(10), &[], now);
     for second in 1..60 {
         assert_eq!(tracker.beat(0, id(1), now + SECOND * second), Verdict::GoOn);
         assert_eq!(slots(&tracker.tick(now + SECOND * second, Some(now)).unwrap()), []);
@@ -84,7 +84,7 @@ fn failures_are_tried_again_until_the_attempts_are_used_up() {
     let now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
     for attempt in 1..=3 {
-        tracker.begin(0, id(attempt), id(10), now);
+        tracker.begin(0, id(attempt), id(10), &[], now);
         let failed = tracker.fail(0, id(attempt), now, failure());
         assert_eq!(failed.is_some(), attempt == 3);
         // Told twice, counted once.
@@ -96,11 +96,30 @@ fn failures_are_tried_again_until_the_attempts_are_used_up() {
 }
 
 #[test]
+fn a_slot_that_failed_goes_to_another_worker_while_there_is_one() {
+    let now = Instant::now();
+    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    let alive = [id(10), id(20)];
+    tracker.begin(0, id(1), id(10), &alive, now);
+    tracker.fail(0, id(1), now, failure());
+    for attempt in 2..5 {
+        assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
+        assert_eq!(tracker.begin(0, id(attempt), id(10), &alive, now), Verdict::Stop);
+    }
+    assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
+    assert_eq!(tracker.begin(0, id(5), id(20), &alive, now), Verdict::GoOn);
+    tracker.fail(0, id(5), now, failure());
+    // It failed everywhere: then anywhere.
+    assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
+    assert_eq!(tracker.begin(0, id(6), id(10), &alive, now), Verdict::GoOn);
+}
+
+#[test]
 fn a_slot_that_takes_its_workers_down_is_given_up() {
     let mut now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
     for attempt in 1..=3 {
-        tracker.begin(0, id(attempt), id(10 + attempt), now);
+        tracker.begin(0, id(attempt), id(10 + attempt), &[], now);
         now += SECOND * 5;
         assert_eq!(tracker.tick(now, None).is_err(), attempt == 3);
     }
@@ -111,7 +130,7 @@ fn a_slow_attempt_gets_one_rival_once_enough_is_done_and_somebody_is_free() {
     let now = Instant::now();
     let mut tracker = Tracker::new(4, policy(), now);
     for slot in 0..4 {
-        tracker.begin(slot, id(slot as u128), id(10), now);
+        tracker.begin(slot, id(slot as u128), id(10), &[], now);
     }
     for slot in 0..2 {
         assert_eq!(slots(&tracker.tick(now + SECOND * 2, Some(now)).unwrap()), []);
@@ -126,7 +145,7 @@ fn a_slow_attempt_gets_one_rival_once_enough_is_done_and_somebody_is_free() {
     assert_eq!(slots(&tracker.tick(now + SECOND * 4, Some(now)).unwrap()), rivals);
     assert_eq!(slots(&tracker.tick(now + SECOND * 5, Some(now)).unwrap()), []);
     // The rival wins, and the slow one is told to stop.
-    tracker.begin(2, id(20), id(11), now + SECOND * 5);
+    tracker.begin(2, id(20), id(11), &[], now + SECOND * 5);
     assert!(tracker.succeed(2, id(20), (), now + SECOND * 6));
     assert_eq!(tracker.beat(2, id(2), now + SECOND * 6), Verdict::Stop);
 }
@@ -135,9 +154,9 @@ fn a_slow_attempt_gets_one_rival_once_enough_is_done_and_somebody_is_free() {
 fn nothing_is_accepted_once_it_is_over() {
     let now = Instant::now();
     let mut tracker = Tracker::new(2, policy(), now);
-    tracker.begin(0, id(1), id(10), now);
+    tracker.begin(0, id(1), id(10), &[], now);
     tracker.take_results();
-    assert_eq!(tracker.begin(1, id(2), id(10), now), Verdict::Stop);
+    assert_eq!(tracker.begin(1, id(2), id(10), &[], now), Verdict::Stop);
     assert_eq!(tracker.beat(0, id(1), now), Verdict::Stop);
     assert!(!tracker.succeed(0, id(1), (), now));
     assert!(tracker.fail(0, id(1), now, failure()).is_none());
@@ -195,7 +214,7 @@ impl World {
         let slot = self.queue.remove(i);
         self.attempts += 1;
         let attempt = id(self.attempts);
-        let verdict = self.tracker.begin(slot, attempt, id(self.attempts), self.now);
+        let verdict = self.tracker.begin(slot, attempt, id(self.attempts), &[], self.now);
         assert_eq!(verdict == Verdict::Stop, self.accepted[slot].is_some());
         if verdict == Verdict::GoOn {
             self.running.push((slot, attempt));
