@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -10,6 +11,8 @@ use crate::error::{Error, Result};
 const PREFIX: &str = "lakewright-scratch-";
 /// Held by the process whose folder it lies in; the system lets go of it however the process ends.
 const LOCK: &str = "lock";
+/// A folder is made and locked in far less.
+const HALF_MADE: Duration = Duration::from_secs(60);
 
 /// A folder of this process; deleted with the last of its users.
 #[derive(Debug)]
@@ -42,11 +45,20 @@ impl Scratch {
 fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        let Some(lock) = is_ours.then(|| File::open(entry.path().join(LOCK)).ok()).flatten() else { continue };
-        if lock.try_lock().is_ok() {
+        let is_abandoned = is_ours
+            && match File::open(entry.path().join(LOCK)) {
+                Ok(lock) => lock.try_lock().is_ok(),
+                // Half removed, or half made a moment ago.
+                Err(_) => entry.metadata().is_ok_and(|folder| is_older_than(&folder, HALF_MADE)),
+            };
+        if is_abandoned {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+fn is_older_than(folder: &fs::Metadata, age: Duration) -> bool {
+    folder.modified().ok().and_then(|modified| modified.elapsed().ok()).is_some_and(|elapsed| elapsed > age)
 }
 
 #[cfg(test)]

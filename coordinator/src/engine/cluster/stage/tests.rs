@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::array::{Int64Array, RecordBatch, StringArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
@@ -14,6 +14,7 @@ use lakewright_common::config::resolved::{Format, Limits, OnChange, Source};
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::scan_node::JsonScanExec;
+use lakewright_common::read::schema::arrow_schema;
 use lakewright_common::read::split::plan_splits;
 use lakewright_common::session::{self, Resources, Storages, TaskScope};
 use lakewright_common::storage;
@@ -23,6 +24,7 @@ use url::Url;
 use super::super::cut::{cut, whole};
 use super::super::planning;
 use super::*;
+use crate::{catalog, model};
 
 /// Workers' vcores to plan for.
 const VCORES: usize = 4;
@@ -223,6 +225,43 @@ async fn no_stage_of_a_large_table_funnels_through_one_task() {
         let plan = planning.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
         let stage = cut(&plan, "spool/x").unwrap();
         assert!(narrowest(&stage) > 1, "{sql}\n{}", displayable(plan.as_ref()).indent(false));
+    }
+}
+
+/// Three partitions of rows without a value.
+fn large(schema: &Arc<Schema>) -> Arc<MemTable> {
+    let columns = schema.fields().iter().map(|field| new_null_array(field.data_type(), 300)).collect();
+    let fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+    Arc::new(MemTable::try_new(schema, vec![vec![batch]; 3]).unwrap())
+}
+
+#[tokio::test]
+async fn every_model_and_every_staging_is_parallel() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../lake.toml");
+    let config = lakewright_common::config::load(&file, std::iter::empty()).unwrap();
+    let lab = Lab::new();
+    let planning = planning::adapt(&lab.session(0), VCORES);
+    let optimizer_off = planning.state_ref();
+    optimizer_off.write().config_mut().options_mut().optimizer.hash_join_single_partition_threshold = 0;
+    optimizer_off.write().config_mut().options_mut().optimizer.hash_join_single_partition_threshold_rows = 0;
+    for source in &config.sources {
+        let table = large(&arrow_schema(&source.fields));
+        catalog::register(&planning, "staging", &source.name, table).unwrap();
+        let objects = (0..64).map(|i| SourceObject { key: format!("{i}"), bytes: 64 << 20, etag: None, modified: 0 });
+        let splits = plan_splits(objects.collect(), &source.format, config.limits.split_bytes);
+        let scan: Arc<dyn ExecutionPlan> =
+            Arc::new(JsonScanExec::new(Arc::new(source.clone()), splits, Arc::new(config.limits.clone())));
+        assert!(narrowest(&cut(&scan, "spool/x").unwrap()) >= 32, "{}", source.name);
+    }
+    for model in model::plan_models(&planning, &config).unwrap() {
+        let plan = planning.sql(&model.table.sql).await.unwrap().create_physical_plan().await.unwrap();
+        let text = displayable(plan.as_ref()).indent(false).to_string();
+        let schema = plan.schema();
+        let write: Arc<dyn ExecutionPlan> = Arc::new(ExchangeWriteExec::new(plan, "spool/x".to_owned()));
+        assert!(narrowest(&cut(&write, "spool/x").unwrap()) > 1, "{}\n{text}", model.table.name);
+        catalog::register(&planning, catalog::TABLES_SCHEMA, &model.table.name, large(&schema)).unwrap();
     }
 }
 
