@@ -1,5 +1,6 @@
 //! A coordinator and workers: the same tables as on one machine, whoever dies and whenever.
 
+use crate::crash::FAIL_POINTS;
 use crate::support::cluster::{Authority, Coordinator, Worker, free_port};
 use crate::support::hosts::Hosts;
 use crate::support::link::Link;
@@ -274,9 +275,7 @@ fn workers_outlive_a_coordinator_that_is_killed_at_any_step() {
     let reference = reference();
     let port = free_port();
     let worker = Worker::start(port, "worker");
-    for point in
-        ["run.before_ingest", "run.before_build", "run.before_check", "commit.before_manifest", "commit.after_manifest"]
-    {
+    for point in FAIL_POINTS {
         let lake = over_data().on_cluster(port, 1);
         let killed = lake.start(&[("LAKEWRIGHT_FAILPOINT", point)]).end();
         assert_eq!(killed.code, None, "{point}: {}", killed.stderr);
