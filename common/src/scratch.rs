@@ -40,6 +40,11 @@ impl Scratch {
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
+
+    /// Removes it before the last of its users is gone, for a process that ends.
+    pub(crate) fn remove(&self) {
+        let _ = fs::remove_dir_all(self.path());
+    }
 }
 
 fn sweep(parent: &Path) {

@@ -153,7 +153,7 @@ impl Resources {
 
     /// Removes the scratch folder, for a process that ends while something of it still holds on.
     pub fn remove_scratch(&self) {
-        let _ = std::fs::remove_dir_all(self.scratch.path());
+        self.scratch.remove();
     }
 
     /// The same memory and disk, with these storages.

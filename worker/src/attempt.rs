@@ -139,8 +139,6 @@ impl Slots {
 /// Tells the outcome until it is answered; the first report of a slot wins, so a second one does no harm.
 async fn report(slots: &Slots, slot: &SlotId, running: &Running<'_>, outcome: Outcome) {
     let message = ReportRequest {
-        slot: Some(slot.clone()),
-        attempt: running.id.to_string(),
         process: slots.process.to_string(),
         progress: Some(describe(running.id, slot, &running.progress)),
         outcome: Some(outcome),

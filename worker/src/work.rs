@@ -55,7 +55,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     let free = Arc::new(Semaphore::new(vcores));
     let wake = Arc::new(Notify::new());
     let polling = tokio::spawn(engine::poll(channel, Arc::clone(&slots), vcores, Arc::clone(&free), Arc::clone(&wake)));
-    let waking = tokio::spawn(listen(slots.client.clone(), hello.process.clone(), wake));
+    let waking = tokio::spawn(listen(slots.client.clone(), wake));
     let beats = beat(&slots, &hello, &cli.coordinator, interval, &free, is_draining);
     tokio::pin!(beats);
     tokio::select! {
@@ -136,10 +136,10 @@ async fn beat(
 }
 
 /// Wakes the poll loop whenever the coordinator says that there may be work.
-async fn listen(client: Client, process: String, wake: Arc<Notify>) {
+async fn listen(client: Client, wake: Arc<Notify>) {
     let mut pause = Pause::new();
     loop {
-        if let Ok(answer) = client.clone().wake(WakeRequest { process: process.clone() }).await {
+        if let Ok(answer) = client.clone().wake(WakeRequest {}).await {
             wake.notify_one();
             let mut messages = answer.into_inner();
             while let Ok(Some(_)) = messages.message().await {

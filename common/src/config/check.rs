@@ -12,7 +12,7 @@ use super::file::{Entry, Node, Origin, Value};
 use super::location;
 use super::memory::available_bytes;
 use super::name::{check_names, same_but_for_case};
-use super::resolved::{Config, Limits, Rule, Source, Table};
+use super::resolved::{Cluster, Config, Limits, Rule, Source, Table};
 use super::section::{Section, Text};
 use super::settings::{LAKE, LIMITS, ROOT};
 use super::{cluster, source, table};
@@ -39,15 +39,7 @@ pub(super) fn check(document: &Node, file: &Path, folder: &Path, mut faults: Fau
     let tables = tables(&root, folder, faults_so_far);
     let limits = limits(&root, folder, faults_so_far);
     let cluster = root.node("cluster").and_then(|node| cluster::resolve(node, folder, faults_so_far));
-    if let (Some(node), Some(spool)) =
-        (root.node("cluster"), cluster.as_ref().and_then(|cluster| cluster.spool.as_ref()))
-    {
-        let places =
-            sources.iter().map(|source| (&source.url, "a source")).chain(lake.iter().map(|lake| (lake, "the lake")));
-        for (_, what) in places.filter(|(url, _)| spool.as_str().starts_with(url.as_str())) {
-            faults_so_far.report(&node.origin, format!("`[cluster]`: `spool` lies inside {what}"));
-        }
-    }
+    check_spool(&root, cluster.as_ref(), &sources, lake.as_ref(), faults_so_far);
     match lake {
         Some(lake) if faults.is_empty() => {
             Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster })
@@ -102,6 +94,23 @@ fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, faults: &mu
         if !below.split('/').any(|segment| segment.starts_with(['.', '_'])) {
             faults.report(origin, format!("source `{name}`: the lake lies inside `url` and would be read as input"));
         }
+    }
+}
+
+/// A spool among a source's or a table's files would be taken for one of them.
+fn check_spool(
+    root: &Section<'_>,
+    cluster: Option<&Cluster>,
+    sources: &[Source],
+    lake: Option<&Url>,
+    faults: &mut Faults,
+) {
+    let (Some(node), Some(spool)) = (root.node("cluster"), cluster.and_then(|cluster| cluster.spool.as_ref())) else {
+        return;
+    };
+    let places = sources.iter().map(|source| (&source.url, "a source")).chain(lake.map(|lake| (lake, "the lake")));
+    for (_, what) in places.filter(|(url, _)| spool.as_str().starts_with(url.as_str())) {
+        faults.report(&node.origin, format!("`[cluster]`: `spool` lies inside {what}"));
     }
 }
 

@@ -10,7 +10,7 @@
 //! one after another, the report says how long each is, and a slot of the next stage reads the ranges of its own.
 //!
 //! One value followed through: slot 1 of stage 1 holds 100 rows for partition 0 and 60 for partition 1, and writes
-//! `_lake/spool/<run>/1-1-<uuid>.arrows` with chunks of 4,000 and 2,500 bytes. Its report has `chunk_bytes:
+//! `_lake/spool/<run>/exchange-<uuid>.arrows` with chunks of 4,000 and 2,500 bytes. Its report has `chunk_bytes:
 //! [[4000, 2500]]`; the read node of slot 1 of stage 2 gets the chunk at 4000, 2,500 bytes long.
 
 /// A spool object, and which ranges of it belong to whom.

@@ -64,7 +64,6 @@ const FILE_SYSTEM: &[(&str, &str)] = &[
     ("common/src/config/memory.rs", "asks the system how much memory there is"),
     ("common/src/tls.rs", "reads certificates"),
     ("common/src/scratch.rs", "makes the folder that queries spill to, which holds nothing of a lake"),
-    ("common/src/session.rs", "removes the scratch folder, which holds nothing of a lake"),
     ("worker/src/cli.rs", "asks the system for the host's name"),
     ("coordinator/src/process.rs", "asks the system what this process has used"),
 ];

@@ -18,11 +18,8 @@ pub struct HelloResponse {
     #[prost(uint64, tag = "1")]
     pub beat_interval_ms: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct WakeRequest {
-    #[prost(string, tag = "1")]
-    pub process: ::prost::alloc::string::String,
-}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WakeRequest {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WakeResponse {}
 /// One slot of one stage of one run.
@@ -85,25 +82,21 @@ pub struct BeatResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportRequest {
-    #[prost(message, optional, tag = "1")]
-    pub slot: ::core::option::Option<SlotId>,
-    #[prost(string, tag = "2")]
-    pub attempt: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
+    #[prost(string, tag = "1")]
     pub process: ::prost::alloc::string::String,
-    /// The last progress of the attempt.
-    #[prost(message, optional, tag = "4")]
+    /// Which attempt, and its last progress.
+    #[prost(message, optional, tag = "2")]
     pub progress: ::core::option::Option<AttemptProgress>,
-    #[prost(oneof = "report_request::Outcome", tags = "5, 6")]
+    #[prost(oneof = "report_request::Outcome", tags = "3, 4")]
     pub outcome: ::core::option::Option<report_request::Outcome>,
 }
 /// Nested message and enum types in `ReportRequest`.
 pub mod report_request {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Outcome {
-        #[prost(message, tag = "5")]
+        #[prost(message, tag = "3")]
         Success(super::Success),
-        #[prost(message, tag = "6")]
+        #[prost(message, tag = "4")]
         Failure(super::Failure),
     }
 }
@@ -783,7 +776,6 @@ pub struct SlotTask {
     #[prost(message, optional, tag = "2")]
     pub slot: ::core::option::Option<SlotId>,
     /// The URLs of the storages, as JSON. The same bytes for every slot of a run.
-    /// The URLs of the run's storages, as JSON.
     #[prost(bytes = "vec", tag = "3")]
     pub storages: ::prost::alloc::vec::Vec<u8>,
     /// A `datafusion.PhysicalPlanNode`, whose extension nodes are each a `PlanNode`.

@@ -111,7 +111,7 @@ impl Board {
     }
 
     /// What people call the worker of a process.
-    pub(super) fn name_of(&self, process: Uuid) -> String {
+    fn name_of(&self, process: Uuid) -> String {
         self.state().workers.get(&process).map_or_else(|| process.to_string(), |worker| worker.name.clone())
     }
 
