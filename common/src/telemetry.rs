@@ -14,10 +14,11 @@ pub enum LogFormat {
 
 /// Starts logging for this process; `RUST_LOG` overrides the level.
 pub fn start(format: LogFormat, quiet: bool) {
+    // Tonic tells of a connection that it refused for its certificate at no higher level, and to nobody else.
     let default = if quiet {
         "error"
     } else {
-        "warn,coordinator=info,worker=info,lakewright_common=info,ballista_core=off,ballista_executor=off,ballista_scheduler=off"
+        "warn,coordinator=info,worker=info,lakewright_common=info,tonic::transport::server::io_stream=debug,ballista_core=off,ballista_executor=off,ballista_scheduler=off"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

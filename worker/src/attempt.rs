@@ -9,17 +9,16 @@ use lakewright_common::codec::decode_plan;
 use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::failpoint;
-use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::session::{self, Resources, StorageUrls, Storages, TaskScope};
 use lakewright_common::write::report::read_reports;
 use lakewright_proto::v1::report_request::Outcome;
-use lakewright_proto::v1::{BeginRequest, Failure, FailureKind, ReportRequest, SlotId, SlotTask, Success, Verdict};
+use lakewright_proto::v1::{BeginRequest, Failure, FailureKind, ReportRequest, SlotTask, Success, Verdict};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::attempts::{Attempts, Running, describe};
+use crate::attempts::{Attempts, Running, Work};
 use crate::link::{Client, Pause, request};
 
 /// What every attempt of this process needs.
@@ -46,9 +45,10 @@ pub(crate) async fn run(slots: &Slots, bytes: &[u8]) {
         }
     };
     let Some(slot) = task.slot.clone() else { return };
-    let running = slots.attempts.start(Uuid::now_v7(), slot.clone());
+    let running = slots.attempts.start(Uuid::now_v7(), slot);
+    let slot = &running.work.slot;
     failpoint::reach("attempt.before_begin");
-    if !begin(slots, &slot, &running).await {
+    if !begin(slots, &running).await {
         return;
     }
     failpoint::reach("attempt.after_begin");
@@ -58,22 +58,28 @@ pub(crate) async fn run(slots: &Slots, bytes: &[u8]) {
             tracing::info!(stage = slot.stage, slot = slot.slot, "told to stop");
             return;
         }
-        outcome = AssertUnwindSafe(execute(slots, &task, &running.progress)).catch_unwind() => outcome,
+        outcome = AssertUnwindSafe(execute(slots, &task, &running.work)).catch_unwind() => outcome,
     };
     let outcome = match outcome {
         Ok(Ok(reports)) => Outcome::Success(Success { reports }),
         Ok(Err(error)) => Outcome::Failure(failure(&error)),
-        Err(panic) => Outcome::Failure(failure(&Error::internal(format!("a task panicked: {}", panic_text(&*panic))))),
+        Err(panic) => {
+            let error = Error::internal(format!("a task panicked: {}", panic_text(&*panic)));
+            Outcome::Failure(failure(&error))
+        }
     };
     failpoint::reach("attempt.before_report");
-    report(slots, &slot, &running, outcome).await;
+    report(slots, &running, outcome).await;
     failpoint::reach("attempt.after_report");
 }
 
 /// Whether the slot is still wanted. Asks until it is answered or told to stop.
-async fn begin(slots: &Slots, slot: &SlotId, running: &Running<'_>) -> bool {
-    let message =
-        BeginRequest { slot: Some(slot.clone()), attempt: running.id.to_string(), process: slots.process.to_string() };
+async fn begin(slots: &Slots, running: &Running<'_>) -> bool {
+    let message = BeginRequest {
+        slot: Some(running.work.slot.clone()),
+        attempt: running.work.id.to_string(),
+        process: slots.process.to_string(),
+    };
     let mut pause = Pause::new();
     loop {
         match slots.client.clone().begin(request(message.clone())).await {
@@ -89,7 +95,7 @@ async fn begin(slots: &Slots, slot: &SlotId, running: &Running<'_>) -> bool {
 }
 
 /// The reports of a slot's plan, each as JSON.
-async fn execute(slots: &Slots, task: &SlotTask, progress: &Arc<ReadProgress>) -> Result<Vec<String>> {
+async fn execute(slots: &Slots, task: &SlotTask, work: &Work) -> Result<Vec<String>> {
     let version = env!("CARGO_PKG_VERSION");
     if task.version != version {
         return Err(Error::configuration(format!(
@@ -98,12 +104,12 @@ async fn execute(slots: &Slots, task: &SlotTask, progress: &Arc<ReadProgress>) -
         )));
     }
     let storages = slots.storages(&task.storages)?;
-    let slot = task.slot.as_ref().map_or(0, |slot| slot.slot as usize);
-    let scope = TaskScope::new(slot, slots.memory_bytes, slots.vcores);
-    let session = session::build(&slots.resources, &storages, 1, scope, Arc::clone(progress))?;
+    let scope = TaskScope::new(work.slot.slot as usize, slots.memory_bytes, slots.vcores);
+    let session = session::build(&slots.resources, &storages, 1, scope, Arc::clone(&work.read))?;
     let context = session.task_ctx();
     let unreadable = |e| Error::from_engine(e, |e| Error::internal("a plan cannot be read").caused_by(e));
     let plan = decode_plan(&task.plan, &context).map_err(unreadable)?;
+    let plan = work.plan.get_or_init(|| plan);
     let rows = plan.execute(0, context).map_err(|e| Error::from_engine(e, stage_error))?;
     let batches: Vec<_> = rows.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
     read_reports(&batches)?
@@ -137,10 +143,11 @@ impl Slots {
 }
 
 /// Tells the outcome until it is answered; the first report of a slot wins, so a second one does no harm.
-async fn report(slots: &Slots, slot: &SlotId, running: &Running<'_>, outcome: Outcome) {
+async fn report(slots: &Slots, running: &Running<'_>, outcome: Outcome) {
+    let slot = &running.work.slot;
     let message = ReportRequest {
         process: slots.process.to_string(),
-        progress: Some(describe(running.id, slot, &running.progress)),
+        progress: Some(running.work.progress()),
         outcome: Some(outcome),
     };
     let mut pause = Pause::new();

@@ -1,8 +1,9 @@
 //! What this process runs at the moment: what beats tell, and what can be stopped.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use datafusion::physical_plan::ExecutionPlan;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_proto::v1::{AttemptProgress, SlotId};
 use tokio::sync::watch;
@@ -14,17 +15,25 @@ pub(crate) struct Attempts(Mutex<HashMap<Uuid, Entry>>);
 
 #[derive(Debug)]
 struct Entry {
-    slot: SlotId,
-    progress: Arc<ReadProgress>,
+    work: Arc<Work>,
     stop: watch::Sender<bool>,
+}
+
+/// What an attempt does, and how far it is.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) id: Uuid,
+    pub(crate) slot: SlotId,
+    pub(crate) read: Arc<ReadProgress>,
+    /// Once it is known.
+    pub(crate) plan: OnceLock<Arc<dyn ExecutionPlan>>,
 }
 
 /// One of them; it is under way until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running<'a> {
     attempts: &'a Attempts,
-    pub(crate) id: Uuid,
-    pub(crate) progress: Arc<ReadProgress>,
+    pub(crate) work: Arc<Work>,
     stop: watch::Receiver<bool>,
 }
 
@@ -34,15 +43,15 @@ impl Attempts {
     }
 
     pub(crate) fn start(&self, id: Uuid, slot: SlotId) -> Running<'_> {
-        let progress = Arc::new(ReadProgress::default());
+        let work = Arc::new(Work { id, slot, read: Arc::default(), plan: OnceLock::new() });
         let (stop, stopped) = watch::channel(false);
-        self.entries().insert(id, Entry { slot, progress: Arc::clone(&progress), stop });
-        Running { attempts: self, id, progress, stop: stopped }
+        self.entries().insert(id, Entry { work: Arc::clone(&work), stop });
+        Running { attempts: self, work, stop: stopped }
     }
 
     /// How far each is.
     pub(crate) fn progress(&self) -> Vec<AttemptProgress> {
-        self.entries().iter().map(|(id, entry)| describe(*id, &entry.slot, &entry.progress)).collect()
+        self.entries().values().map(|entry| entry.work.progress()).collect()
     }
 
     /// Tells one to stop.
@@ -63,18 +72,30 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.attempts.entries().remove(&self.id);
+        self.attempts.entries().remove(&self.work.id);
     }
 }
 
-/// One attempt as the wire says it.
-pub(crate) fn describe(id: Uuid, slot: &SlotId, progress: &ReadProgress) -> AttemptProgress {
-    let read = progress.counts();
-    AttemptProgress {
-        slot: Some(slot.clone()),
-        attempt: id.to_string(),
-        objects: read.objects,
-        records: read.records,
-        bytes: read.bytes,
+impl Work {
+    /// As the wire says it.
+    pub(crate) fn progress(&self) -> AttemptProgress {
+        let read = self.read.counts();
+        AttemptProgress {
+            slot: Some(self.slot.clone()),
+            attempt: self.id.to_string(),
+            objects: read.objects,
+            records: read.records,
+            bytes: read.bytes,
+            rows: self.plan.get().map_or(0, |plan| rows_read(&**plan)),
+        }
     }
+}
+
+/// Rows that the leaves have given so far.
+fn rows_read(plan: &dyn ExecutionPlan) -> u64 {
+    let children = plan.children();
+    if children.is_empty() {
+        return plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or_default() as u64;
+    }
+    children.into_iter().map(|child| rows_read(&**child)).sum()
 }

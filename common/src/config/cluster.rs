@@ -23,7 +23,7 @@ pub(super) fn resolve(node: &Node, folder: &Path, faults: &mut Faults) -> Option
         min_workers: section.count("min_workers", 1, faults),
         worker_timeout: section.duration("worker_timeout", Duration::from_mins(5), faults),
         spool: spool(&section, folder, faults),
-        heartbeat: section.duration("heartbeat", Duration::from_secs(1), faults),
+        heartbeat: section.duration("heartbeat", Duration::from_millis(500), faults),
         lost_after: section.duration("lost_after", Duration::from_secs(5), faults),
         attempts: section.count("attempts", 4, faults),
         speculation: section.boolean("speculation", true, faults).then_some(Speculation {

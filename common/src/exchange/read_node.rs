@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Cursor;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::StreamReader;
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -37,6 +39,7 @@ pub struct ExchangeReadExec {
     shape: Arc<dyn ExecutionPlan>,
     partitions: Vec<Arc<[Chunk]>>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl ExchangeReadExec {
@@ -74,7 +77,12 @@ impl ExchangeReadExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         ));
-        Self { shape, partitions: partitions.into_iter().map(Into::into).collect(), properties }
+        Self {
+            shape,
+            partitions: partitions.into_iter().map(Into::into).collect(),
+            properties,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
     }
 
     #[must_use]
@@ -131,6 +139,10 @@ impl ExecutionPlan for ExchangeReadExec {
         Ok(self)
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         // Deprecated, and still required of every node in DataFusion 55.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
@@ -144,10 +156,14 @@ impl ExecutionPlan for ExchangeReadExec {
             .ok_or_else(|| DataFusionError::Internal(format!("an exchange has no partition {partition}")))?;
         let store = context.runtime_env().object_store(spool_store_url())?;
         let count = chunks.len();
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
         let batches = stream::iter((0..count).map(move |i| fetch(Arc::clone(&store), chunks[i].clone())))
             .buffered(CHUNKS_AHEAD)
             .and_then(async |bytes| Ok(stream::iter(decode(bytes)?)))
-            .try_flatten();
+            .try_flatten()
+            .inspect_ok(move |batch: &RecordBatch| {
+                batch.record_output(&metrics);
+            });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches.boxed())))
     }
 }
@@ -157,7 +173,7 @@ async fn fetch(store: Arc<dyn ObjectStore>, chunk: Chunk) -> Result<Bytes> {
     store.get_range(&key, chunk.range).await.map_err(|e| Error::storage("read", &key, e).into_engine())
 }
 
-fn decode(bytes: Bytes) -> Result<impl Iterator<Item = Result<arrow::array::RecordBatch>>> {
+fn decode(bytes: Bytes) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
     let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
     Ok(reader.map(|batch| batch.map_err(DataFusionError::from)))
 }

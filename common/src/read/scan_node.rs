@@ -14,8 +14,10 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
-use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
+use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use futures::TryStreamExt;
 
 use crate::config::resolved::{Limits, Source};
 use crate::read::progress::ReadProgress;
@@ -38,6 +40,7 @@ pub struct JsonScanExec {
     max_records: Option<u64>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl JsonScanExec {
@@ -52,7 +55,8 @@ impl JsonScanExec {
             Boundedness::Bounded,
         ));
         let partitions = partitions.into_iter().map(Into::into).collect();
-        Self { source, partitions, limits, max_records: None, schema, properties }
+        let metrics = ExecutionPlanMetricsSet::new();
+        Self { source, partitions, limits, max_records: None, schema, properties, metrics }
     }
 
     /// The scan of a sample: each partition stops after this many records.
@@ -129,6 +133,10 @@ impl ExecutionPlan for JsonScanExec {
         Ok(self)
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         // Deprecated, and still required of every node in DataFusion 55.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
@@ -151,7 +159,11 @@ impl ExecutionPlan for JsonScanExec {
         stream.spawn(
             async move { read_splits(&read, &splits, &batches).await.map_err(crate::error::Error::into_engine) },
         );
-        Ok(stream.build())
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let rows = stream.build().inspect_ok(move |batch| {
+            batch.record_output(&metrics);
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows)))
     }
 }
 

@@ -49,7 +49,6 @@ const NOTHING_NEW: &str = "nothing new: every object was taken in before, and no
 async fn run(config: &Config, quiet: bool) -> Result<()> {
     let progress = Progress::start(quiet);
     let summary = crate::run::run(config, &progress).await;
-    progress.stop();
     let text = match summary? {
         Outcome::Committed(summary) => summary.text(),
         Outcome::NothingNew { ignored_changes: 0 } => NOTHING_NEW.to_owned(),

@@ -23,7 +23,7 @@ mod cluster;
 /// A set of Parquet files that a manifest names, as a table of a query.
 pub(crate) mod parquet_table;
 
-pub(crate) use cluster::Exchanged;
+pub(crate) use cluster::{Exchanged, SlotCounts, SlotsView};
 
 /// A query over fewer rows is done here before workers have heard of it.
 const ROWS_WORTH_A_STAGE: u64 = 200_000;
@@ -51,6 +51,14 @@ impl Engine {
                 Self::Cluster(Box::new(cluster::Cluster::start(cluster, storages, run, Arc::clone(reads)).await?))
             }
         })
+    }
+
+    /// How far workers are; none where there are no workers.
+    pub(crate) fn slots(&self) -> Option<SlotsView> {
+        match self {
+            Self::Embedded { .. } => None,
+            Self::Cluster(cluster) => Some(cluster.slots()),
+        }
     }
 
     /// The session for planning: as many partitions as the engine has room for. Waits for workers.

@@ -60,7 +60,7 @@ pub(super) async fn build(
         let state = match previous {
             Some(previous) if !is_stale => previous.clone(),
             _ => {
-                context.progress.step(&format!("build {name}"));
+                let _shown = context.progress.step(&format!("build {name}"), context.engine.slots());
                 let state = build_table(context, model, staged).await?;
                 tables.built.insert(name.clone());
                 state

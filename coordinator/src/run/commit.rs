@@ -30,7 +30,7 @@ pub(super) async fn commit(
     tables: Tables,
     started: Instant,
 ) -> Result<(Manifest, BTreeMap<String, u64>)> {
-    context.progress.step("commit");
+    context.progress.step("commit", None);
     let lake = &context.opened.lake;
     let mut sources = context.base.as_ref().map(|base| base.sources.clone()).unwrap_or_default();
     for source in staged {

@@ -47,10 +47,10 @@ pub(super) async fn ingest<'a>(
     let mut staged = Vec::new();
     for new in &discovered.sources {
         let bytes = new.objects.iter().map(|object| object.bytes).sum();
-        context.progress.start_stage(&format!("ingest {}", new.source.name), new.objects.len() as u64, bytes, reads);
-        let source = stage_source(context, new).await;
-        context.progress.finish_stage();
-        staged.push(source?);
+        let name = format!("ingest {}", new.source.name);
+        let slots = context.engine.slots();
+        let _shown = context.progress.reading(&name, new.objects.len() as u64, bytes, reads, slots);
+        staged.push(stage_source(context, new).await?);
     }
     for source in &staged {
         report::refuse_excess(context, source).await?;

@@ -92,7 +92,7 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome>
         delta::catch_up(&opened.lake, latest).await?;
     }
     failpoint::reach("run.before_discover");
-    progress.step("discover");
+    progress.step("discover", None);
     let discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
     if !discovered.has_work() {
         return Ok(Outcome::NothingNew { ignored_changes: discovered.ignored_changes });

@@ -73,6 +73,9 @@ pub struct AttemptProgress {
     pub records: u64,
     #[prost(uint64, tag = "5")]
     pub bytes: u64,
+    /// Taken in so far by the leaves of the slot's plan, whatever they read.
+    #[prost(uint64, tag = "6")]
+    pub rows: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BeatResponse {

@@ -12,7 +12,7 @@ use lakewright_common::write::report::SlotReport;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::tracker::{Because, Policy, Resubmit, Tracker, Verdict};
+use super::tracker::{Because, GivenUp, Policy, Resubmit, Tracker, Verdict};
 
 /// Everything that workers tell.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ struct State {
     workers: BTreeMap<Uuid, Worker>,
     stages: HashMap<u32, Stage>,
     next_stage: u32,
+    /// Taken in by all slots of the run, as their attempts told.
+    rows: u64,
     /// Since when some worker has been free without a pause.
     idle_since: Option<Instant>,
     /// When a worker was alive last.
@@ -52,9 +54,32 @@ struct Worker {
 struct Stage {
     name: String,
     tracker: Tracker<Vec<SlotReport>>,
+    /// What each slot reads, in words.
+    inputs: Vec<String>,
     /// What was read for each slot, by whichever of its attempts has read most.
-    read: Vec<ReadCounts>,
+    read: Vec<Taken>,
     failure: Option<Error>,
+}
+
+/// How much an attempt has taken in.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Taken {
+    /// From JSON.
+    pub(super) read: ReadCounts,
+    /// From anywhere.
+    pub(super) rows: u64,
+}
+
+/// How far the stages at work are, and who works.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SlotCounts {
+    pub(crate) stages: usize,
+    pub(crate) slots: usize,
+    pub(crate) done: usize,
+    pub(crate) running: usize,
+    pub(crate) workers: usize,
+    /// Taken in since the run began.
+    pub(crate) rows: u64,
 }
 
 /// What an attempt says of itself.
@@ -63,7 +88,7 @@ pub(super) struct AttemptState {
     pub(super) stage: u32,
     pub(super) slot: usize,
     pub(super) attempt: Uuid,
-    pub(super) read: ReadCounts,
+    pub(super) taken: Taken,
 }
 
 /// A beat of a process that never said hello to this coordinator.
@@ -81,8 +106,8 @@ pub(super) enum Progress {
 
 impl Board {
     pub(super) fn new(policy: Policy, grace: Duration, reads: Arc<ReadProgress>, now: Instant) -> Self {
-        let state =
-            State { workers: BTreeMap::new(), stages: HashMap::new(), next_stage: 0, idle_since: None, alive: now };
+        let (workers, stages) = (BTreeMap::new(), HashMap::new());
+        let state = State { workers, stages, next_stage: 0, rows: 0, idle_since: None, alive: now };
         Self { policy, grace, reads, state: Mutex::new(state), changed: Notify::new() }
     }
 
@@ -115,15 +140,16 @@ impl Board {
         self.state().workers.get(&process).map_or_else(|| process.to_string(), |worker| worker.name.clone())
     }
 
-    /// A stage of `slots` slots, all submitted now; its number.
-    pub(super) fn open_stage(&self, name: &str, slots: usize, now: Instant) -> u32 {
+    /// A stage whose slots read `inputs`, all submitted now; its number.
+    pub(super) fn open_stage(&self, name: &str, inputs: Vec<String>, now: Instant) -> u32 {
         let mut state = self.state();
         let number = state.next_stage;
         state.next_stage += 1;
         let stage = Stage {
             name: name.to_owned(),
-            tracker: Tracker::new(slots, self.policy, now),
-            read: vec![ReadCounts::default(); slots],
+            tracker: Tracker::new(inputs.len(), self.policy, now),
+            read: vec![Taken::default(); inputs.len()],
+            inputs,
             failure: None,
         };
         state.stages.insert(number, stage);
@@ -167,12 +193,13 @@ impl Board {
         worker.is_draining = is_draining;
         worker.heard = now;
         worker.is_alive = true;
+        let State { stages, rows, .. } = &mut *state;
         let mut stop = Vec::new();
         for attempt in attempts {
-            let verdict = match state.stages.get_mut(&attempt.stage) {
+            let verdict = match stages.get_mut(&attempt.stage) {
                 Some(stage) => {
-                    stage.count_read(attempt, &self.reads);
-                    stage.tracker.beat(attempt.slot, attempt.attempt, now)
+                    *rows += stage.count_read(attempt, &self.reads);
+                    stage.tracker.beat(attempt.slot, attempt.attempt, attempt.taken.rows, now)
                 }
                 None => Verdict::Stop,
             };
@@ -193,16 +220,18 @@ impl Board {
     ) -> bool {
         let name = self.name_of(process);
         let mut state = self.state();
-        let Some(stage) = state.stages.get_mut(&attempt.stage) else { return false };
+        let State { stages, rows, .. } = &mut *state;
+        let Some(stage) = stages.get_mut(&attempt.stage) else { return false };
         let is_accepted = match outcome {
             Ok(reports) => {
-                stage.count_read(attempt, &self.reads);
-                stage.tracker.succeed(attempt.slot, attempt.attempt, reports, now)
+                *rows += stage.count_read(attempt, &self.reads);
+                stage.tracker.succeed(attempt.slot, attempt.attempt, reports, attempt.taken.rows, now)
             }
-            Err(error) => {
-                tracing::warn!(worker = name, stage = stage.name, slot = attempt.slot, %error, "an attempt failed");
-                if let Some(mut error) = stage.tracker.fail(attempt.slot, attempt.attempt, now, error) {
-                    error.message = format!("{} (slot {} on worker `{name}`)", error.message, attempt.slot);
+            Err(mut error) => {
+                let slot = attempt.slot;
+                tracing::warn!(worker = name, stage = stage.name, slot, %error, "an attempt failed");
+                error.message = format!("{} ({})", error.message, stage.at(slot, &name));
+                if let Some(error) = stage.tracker.fail(slot, attempt.attempt, now, error) {
                     stage.failure.get_or_insert(error);
                 }
                 false
@@ -235,19 +264,26 @@ impl Board {
         if stage.tracker.is_done() {
             return Ok(Progress::Done(stage.tracker.take_results()));
         }
-        let again = stage.tracker.tick(now, idle_since)?;
+        let again = stage.tracker.tick(now, idle_since).map_err(|given_up| stage.give_up(given_up, workers))?;
         for resubmit in &again {
             stage.tell(resubmit, workers);
         }
         Ok(Progress::Running(again.into_iter().map(|resubmit| resubmit.slot).collect()))
     }
 
-    /// Slots that are done, that run, and all, over the stages at work.
-    pub(super) fn slots(&self) -> (usize, usize, usize) {
-        self.state().stages.values().fold((0, 0, 0), |(done, running, all), stage| {
-            let (stage_done, stage_running) = stage.tracker.counts();
-            (done + stage_done, running + stage_running, all + stage.read.len())
-        })
+    /// How far the stages at work are.
+    pub(super) fn counts(&self) -> SlotCounts {
+        let (workers, _) = self.capacity();
+        let state = self.state();
+        let mut counts = SlotCounts { workers, rows: state.rows, ..SlotCounts::default() };
+        for stage in state.stages.values() {
+            let (done, running) = stage.tracker.counts();
+            counts.stages += 1;
+            counts.slots += stage.read.len();
+            counts.done += done;
+            counts.running += running;
+        }
+        counts
     }
 }
 
@@ -274,15 +310,50 @@ impl State {
 }
 
 impl Stage {
-    fn count_read(&mut self, attempt: &AttemptState, reads: &ReadProgress) {
-        let Some(seen) = self.read.get_mut(attempt.slot) else { return };
-        let now = ReadCounts {
-            objects: seen.objects.max(attempt.read.objects),
-            records: seen.records.max(attempt.read.records),
-            bytes: seen.bytes.max(attempt.read.bytes),
+    /// Counts what is more than was known; the rows of it.
+    fn count_read(&mut self, attempt: &AttemptState, reads: &ReadProgress) -> u64 {
+        let Some(seen) = self.read.get_mut(attempt.slot) else { return 0 };
+        let (before, told) = (*seen, attempt.taken);
+        *seen = Taken {
+            read: ReadCounts {
+                objects: before.read.objects.max(told.read.objects),
+                records: before.read.records.max(told.read.records),
+                bytes: before.read.bytes.max(told.read.bytes),
+            },
+            rows: before.rows.max(told.rows),
         };
-        reads.add(now.objects - seen.objects, now.records - seen.records, now.bytes - seen.bytes);
-        *seen = now;
+        reads.add(
+            seen.read.objects - before.read.objects,
+            seen.read.records - before.read.records,
+            seen.read.bytes - before.read.bytes,
+        );
+        seen.rows - before.rows
+    }
+
+    /// Where an attempt was, in words.
+    fn at(&self, slot: usize, worker: &str) -> String {
+        match self.inputs.get(slot) {
+            Some(input) if !input.is_empty() => format!("slot {slot} on worker `{worker}`, which reads {input}"),
+            _ => format!("slot {slot} on worker `{worker}`"),
+        }
+    }
+
+    fn give_up(&self, given_up: GivenUp, workers: &BTreeMap<Uuid, Worker>) -> Error {
+        match given_up {
+            GivenUp::Failed(error) => error,
+            GivenUp::Lost { slot, last, times } => {
+                let name = workers.get(&last).map_or("?", |worker| worker.name.as_str());
+                Error::workers(format!(
+                    "a task was lost with its worker {times} times, at last {}",
+                    self.at(slot, name)
+                ))
+                .hint("look at the workers' logs: a task that needs more memory than its machine has dies like this")
+            }
+            GivenUp::Ignored { slot, times } => {
+                Error::workers(format!("slot {slot} was offered {times} times and no worker took it"))
+                    .hint("look at the workers' logs")
+            }
+        }
     }
 
     fn tell(&self, resubmit: &Resubmit, workers: &BTreeMap<Uuid, Worker>) {

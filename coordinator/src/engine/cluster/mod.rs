@@ -40,6 +40,8 @@ mod planning;
 mod cut;
 /// A stage's plan, narrowed to one of its slots.
 mod narrow;
+/// What a slot reads, in words.
+mod input;
 /// Runs stages, those below first.
 mod stage;
 /// Ballista's scheduler: a queue of tasks.
@@ -50,23 +52,25 @@ mod service;
 mod board;
 /// What has become of each slot of a stage.
 mod tracker;
+/// Which attempts are slow.
+mod speculation;
 /// The objects of a run's exchanges.
 mod spool;
+
+pub(crate) use board::SlotCounts;
 
 use board::Board;
 use cut::Stage;
 use scheduler::Scheduler;
 use service::Service;
+use speculation::Speculation;
 use spool::Spool;
-use tracker::{Policy, Speculation};
+use tracker::Policy;
 
 /// A slot that no worker takes for this long, while one is free, was lost on its way.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// A rival for a slot that is done in less costs more than it saves.
-const SPECULATE_AFTER: Duration = Duration::from_secs(2);
-
-/// Between two lines about a stage that takes long.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const SPECULATE_AFTER: Duration = Duration::from_millis(300);
 
 /// The workers of one run, and how to reach them.
 pub(crate) struct Cluster {
@@ -82,6 +86,10 @@ pub(crate) struct Cluster {
     reach: String,
     server: tokio::task::JoinHandle<()>,
 }
+
+/// How far the stages at work are.
+#[derive(Debug, Clone)]
+pub(crate) struct SlotsView(Arc<Board>);
 
 /// What went through the exchanges of a run.
 #[derive(Debug, Clone, Copy)]
@@ -204,11 +212,7 @@ impl Cluster {
     /// # Errors
     /// The first cause of a slot that failed in every attempt; workers, where all are gone.
     pub(super) async fn run_stages(&self, name: &str, stage: Stage) -> Result<Vec<SlotReport>> {
-        let reports = tokio::select! {
-            reports = stage::run(self, name, stage) => reports?,
-            () = self.tell_progress(name) => vec![],
-        };
-        Ok(reports.into_iter().flatten().collect())
+        Ok(stage::run(self, name, stage).await?.into_iter().flatten().collect())
     }
 
     /// `plan`, with its rows spooled.
@@ -241,14 +245,9 @@ impl Cluster {
         collected.map_err(|e| Error::from_engine(e, stage_error))
     }
 
-    /// Says now and then how far the stages are; never ends.
-    async fn tell_progress(&self, step: &str) {
-        loop {
-            tokio::time::sleep(TELL_EVERY).await;
-            let (slots_done, slots_running, slots) = self.board.slots();
-            let (workers, _) = self.board.capacity();
-            tracing::info!(step, slots_done, slots_running, slots, workers, "progress");
-        }
+    /// How far the stages are, to look at whenever one likes.
+    pub(super) fn slots(&self) -> SlotsView {
+        SlotsView(Arc::clone(&self.board))
     }
 
     /// Deletes what exchanges left; says what went through them.
@@ -260,6 +259,12 @@ impl Cluster {
             bytes: self.spooled.bytes.load(Ordering::Relaxed),
             requests: self.spooled.objects.load(Ordering::Relaxed) + self.spooled.reads.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl SlotsView {
+    pub(crate) fn counts(&self) -> SlotCounts {
+        self.0.counts()
     }
 }
 

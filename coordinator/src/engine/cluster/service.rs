@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::board::{AttemptState, Board};
+use super::board::{AttemptState, Board, Taken};
 use super::tracker;
 
 /// The service of one run.
@@ -100,7 +100,7 @@ impl Coordinator for Service {
         let is_accepted = match self.attempt(&progress)? {
             Some(attempt) => {
                 let outcome = match report.outcome {
-                    Some(Outcome::Success(success)) => read_reports(&success)?,
+                    Some(Outcome::Success(success)) => Ok(read_reports(&success)?),
                     Some(Outcome::Failure(failure)) => Err(read_failure(failure)),
                     None => return Err(Status::invalid_argument("a report without an outcome")),
                 };
@@ -122,8 +122,9 @@ impl Service {
     fn attempt(&self, attempt: &AttemptProgress) -> Result<Option<AttemptState>, Status> {
         let id = parse(&attempt.attempt)?;
         let read = ReadCounts { objects: attempt.objects, records: attempt.records, bytes: attempt.bytes };
+        let taken = Taken { read, rows: attempt.rows };
         let slot = self.slot(attempt.slot.as_ref())?;
-        Ok(slot.map(|(stage, slot)| AttemptState { stage, slot, attempt: id, read }))
+        Ok(slot.map(|(stage, slot)| AttemptState { stage, slot, attempt: id, taken }))
     }
 }
 
@@ -131,14 +132,13 @@ fn parse(text: &str) -> Result<Uuid, Status> {
     Uuid::parse_str(text).map_err(|_| Status::invalid_argument(format!("`{text}` is no UUID")))
 }
 
-/// The reports of a slot, or a failure where they cannot be read.
-fn read_reports(success: &Success) -> Result<Result<Vec<SlotReport>, Error>, Status> {
+/// The reports of a slot.
+fn read_reports(success: &Success) -> Result<Vec<SlotReport>, Status> {
     success
         .reports
         .iter()
         .map(|report| serde_json::from_str(report))
-        .collect::<Result<Vec<SlotReport>, _>>()
-        .map(Ok)
+        .collect::<Result<_, _>>()
         .map_err(|e| Status::invalid_argument(format!("a report that cannot be read: {e}")))
 }
 

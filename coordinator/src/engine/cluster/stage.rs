@@ -22,6 +22,7 @@ use prost::Message;
 use super::Cluster;
 use super::board::Progress;
 use super::cut::{Input, Stage, Take, partitions};
+use super::input;
 use super::narrow::narrow;
 
 /// How often a stage is looked at when nobody reports.
@@ -44,15 +45,18 @@ pub(super) fn run<'a>(
         let plan = fill(&stage.plan, &mut reads).map_err(unplanned)?;
 
         let slots = if stage.is_whole { 1 } else { partitions(&plan) };
-        let running = Running { cluster, number: cluster.board.open_stage(name, slots, Instant::now()) };
-        let tasks = (0..slots)
-            .map(|slot| {
-                let narrowed = if stage.is_whole { Ok(Arc::clone(&plan)) } else { narrow(&plan, slot) };
-                let narrowed = narrowed.map_err(unplanned)?;
-                cluster.spooled.add_reads(chunks(&narrowed));
-                Ok((slot, task(cluster, running.number, slot, &narrowed)?))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let plans: Vec<_> = (0..slots)
+            .map(|slot| if stage.is_whole { Ok(Arc::clone(&plan)) } else { narrow(&plan, slot) })
+            .collect::<EngineResult<_>>()
+            .map_err(unplanned)?;
+        let inputs = plans.iter().map(input::describe).collect();
+        let running = Running { cluster, number: cluster.board.open_stage(name, inputs, Instant::now()) };
+        let tasks = plans.iter().enumerate().map(|(slot, plan)| {
+            cluster.spooled.add_reads(chunks(plan));
+            Ok((slot, task(cluster, running.number, slot, plan)?))
+        });
+        let tasks = tasks.collect::<Result<Vec<_>>>()?;
+        drop(plans);
         tracing::debug!(stage = name, number = running.number, slots, "a stage starts");
         let mut jobs = vec![cluster.scheduler.submit(name, &tasks).await?];
         let reports = loop {

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use lakewright_common::error::Error;
 use uuid::Uuid;
 
+use super::speculation::{Finished, Pace, Speculation, Underway};
+
 /// When a slot is given to another worker, and when it is given up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
@@ -28,24 +30,12 @@ pub(super) struct Policy {
     pub(super) speculation: Option<Speculation>,
 }
 
-/// When a slow attempt gets a rival.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Speculation {
-    /// The share of the stage's slots that must be done.
-    pub(super) done_share: f64,
-    /// How many times as long as the median slot an attempt must have run.
-    pub(super) slowness: f64,
-    /// How long it must have run at least.
-    pub(super) at_least: Duration,
-}
-
 /// Slots of one stage, whose results are of type `R`.
 #[derive(Debug)]
 pub(super) struct Tracker<R> {
     policy: Policy,
     slots: Vec<Slot<R>>,
-    /// How long each accepted attempt ran.
-    durations: Vec<Duration>,
+    finished: Finished,
     is_over: bool,
 }
 
@@ -57,14 +47,15 @@ struct Slot<R> {
     /// The attempt that won, and what it came to until the stage takes it.
     accepted: Option<(Uuid, R)>,
     is_speculated: bool,
+    /// What the first attempt to fail failed with.
+    cause: Option<Error>,
 }
 
 #[derive(Debug, Clone)]
 struct Attempt {
     id: Uuid,
     process: Uuid,
-    began: Instant,
-    heard: Instant,
+    underway: Underway,
     state: State,
 }
 
@@ -103,32 +94,56 @@ pub(super) struct Resubmit {
     pub(super) because: Because,
 }
 
+/// Why a stage cannot go on.
+#[derive(Debug)]
+pub(super) enum GivenUp {
+    /// Some attempts were lost, and this is what the first of the others failed with.
+    Failed(Error),
+    /// As many attempts of the slot as are allowed came to nothing, the last of them in this process.
+    Lost { slot: usize, last: Uuid, times: u32 },
+    /// Nobody took the slot, however often it was offered.
+    Ignored { slot: usize, times: u32 },
+}
+
 /// Never taken by a free worker this often: something else is wrong.
 const MAX_IGNORED: u32 = 10;
 
 impl<R> Tracker<R> {
     /// All slots are taken to be submitted now.
     pub(super) fn new(slots: usize, policy: Policy, now: Instant) -> Self {
-        let slot = || Slot { submissions: 1, submitted: now, attempts: vec![], accepted: None, is_speculated: false };
-        Self { policy, slots: (0..slots).map(|_| slot()).collect(), durations: vec![], is_over: false }
+        let slot = || Slot {
+            submissions: 1,
+            submitted: now,
+            attempts: vec![],
+            accepted: None,
+            is_speculated: false,
+            cause: None,
+        };
+        Self { policy, slots: (0..slots).map(|_| slot()).collect(), finished: Finished::default(), is_over: false }
     }
 
     /// A worker took a task of `slot`; asked again for the same attempt, the answer is the same. A process in which the
-    /// slot failed before stands back while there is another in `alive` in which it did not.
+    /// slot failed before, or in which it is too slow, stands back while there is another in `alive`.
     pub(super) fn begin(&mut self, slot: usize, id: Uuid, process: Uuid, alive: &[Uuid], now: Instant) -> Verdict {
         let Some(slot) = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none()) else {
             return Verdict::Stop;
         };
-        let stands_back = slot.has_failed_in(process) && alive.iter().any(|other| !slot.has_failed_in(*other));
+        let stands_back = slot.was_tried_in(process) && alive.iter().any(|other| !slot.was_tried_in(*other));
         match slot.attempts.iter_mut().find(|attempt| attempt.id == id) {
-            Some(attempt) => attempt.heard = now,
+            Some(attempt) => attempt.underway.heard = now,
             None if stands_back => {
                 // Its task is used up, so that another is due.
+                slot.is_speculated = false;
                 slot.submissions = slot.submissions.saturating_sub(1).max(count(slot.attempts.len()));
                 return Verdict::Stop;
             }
             None => {
-                slot.attempts.push(Attempt { id, process, began: now, heard: now, state: State::Running });
+                slot.attempts.push(Attempt {
+                    id,
+                    process,
+                    underway: Underway { began: now, heard: now, rows: 0 },
+                    state: State::Running,
+                });
                 // A task that was thought lost came after all.
                 slot.submissions = slot.submissions.max(count(slot.attempts.len()));
             }
@@ -136,14 +151,14 @@ impl<R> Tracker<R> {
         Verdict::GoOn
     }
 
-    /// An attempt is alive.
-    pub(super) fn beat(&mut self, slot: usize, id: Uuid, now: Instant) -> Verdict {
+    /// An attempt is alive, and its leaves have taken in `rows` so far.
+    pub(super) fn beat(&mut self, slot: usize, id: Uuid, rows: u64, now: Instant) -> Verdict {
         let Some(slot) = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none()) else {
             return Verdict::Stop;
         };
         match slot.attempts.iter_mut().find(|attempt| attempt.id == id) {
             Some(attempt) if attempt.state != State::Failed => {
-                attempt.heard = now;
+                attempt.underway = Underway { heard: now, rows, ..attempt.underway };
                 // It was only paused; what replaced it is its rival now.
                 attempt.state = State::Running;
                 Verdict::GoOn
@@ -152,8 +167,8 @@ impl<R> Tracker<R> {
         }
     }
 
-    /// An attempt did it. True: its result is the slot's, also when it says so again.
-    pub(super) fn succeed(&mut self, slot: usize, id: Uuid, result: R, now: Instant) -> bool {
+    /// An attempt did it, after it had taken in `rows`. True: its result is the slot's, also when it says so again.
+    pub(super) fn succeed(&mut self, slot: usize, id: Uuid, result: R, rows: u64, now: Instant) -> bool {
         let is_over = self.is_over;
         let Some(slot) = self.slots.get_mut(slot) else { return false };
         match &slot.accepted {
@@ -161,7 +176,7 @@ impl<R> Tracker<R> {
             None if is_over => false,
             None => {
                 let Some(attempt) = slot.attempts.iter().find(|attempt| attempt.id == id) else { return false };
-                self.durations.push(now.saturating_duration_since(attempt.began));
+                self.finished.add(now.saturating_duration_since(attempt.underway.began), rows);
                 slot.accepted = Some((id, result));
                 true
             }
@@ -174,40 +189,39 @@ impl<R> Tracker<R> {
         let state = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none())?;
         let attempt = state.attempts.iter_mut().find(|attempt| attempt.id == id && attempt.state != State::Failed)?;
         attempt.state = State::Failed;
-        attempt.heard = now;
-        (state.spent() >= attempts && state.running().is_none()).then_some(error)
+        attempt.underway.heard = now;
+        state.cause.get_or_insert(error);
+        if state.is_used_up(attempts) { state.cause.take() } else { None }
     }
 
     /// What to submit again now. `idle_since`: since when some worker has been free without a pause.
     ///
     /// # Errors
     /// A slot whose attempts were all lost, or that nobody takes.
-    pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Resubmit>, Error> {
+    pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Resubmit>, GivenUp> {
         if self.is_over {
             return Ok(vec![]);
         }
-        let slow = self.slow_after();
         let policy = self.policy;
+        let speculation = policy.speculation.as_ref();
+        let pace = speculation.and_then(|rule| Some((*rule, self.finished.pace(self.slots.len(), rule)?)));
         let mut again = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.accepted.is_none()) {
             for attempt in &mut slot.attempts {
-                if attempt.state == State::Running && now.saturating_duration_since(attempt.heard) >= policy.silence {
+                if attempt.state == State::Running
+                    && now.saturating_duration_since(attempt.underway.heard) >= policy.silence
+                {
                     attempt.state = State::Lost;
                 }
             }
-            if slot.spent() >= policy.attempts && slot.running().is_none() {
-                return Err(Error::workers(format!(
-                    "slot {index} was lost with its worker {} times in a row",
-                    policy.attempts
-                ))
-                .hint("look at the workers' logs: a task that needs more memory than its machine has dies like this"));
+            if let Some(last) = slot.attempts.last().filter(|_| slot.is_used_up(policy.attempts)) {
+                let last = last.process;
+                let lost = GivenUp::Lost { slot: index, last, times: policy.attempts };
+                return Err(slot.cause.take().map_or(lost, GivenUp::Failed));
             }
-            let Some(because) = slot.resubmission(&policy, slow, now, idle_since) else { continue };
+            let Some(because) = slot.resubmission(&policy, pace.as_ref(), now, idle_since) else { continue };
             if slot.submissions >= count(slot.attempts.len()) + MAX_IGNORED {
-                return Err(Error::workers(format!(
-                    "slot {index} was offered {MAX_IGNORED} times and no worker took it"
-                ))
-                .hint("look at the workers' logs"));
+                return Err(GivenUp::Ignored { slot: index, times: MAX_IGNORED });
             }
             slot.submissions += 1;
             slot.submitted = now;
@@ -233,31 +247,21 @@ impl<R> Tracker<R> {
         self.is_over = true;
         self.slots.iter_mut().filter_map(|slot| slot.accepted.take()).map(|(_, result)| result).collect()
     }
-
-    /// How long an attempt may run before it is slow; `None` while that cannot be said.
-    fn slow_after(&self) -> Option<Duration> {
-        let speculation = self.policy.speculation?;
-        #[expect(clippy::cast_precision_loss, reason = "a share of a count")]
-        let needed = self.slots.len() as f64 * speculation.done_share;
-        #[expect(clippy::cast_precision_loss, reason = "a share of a count")]
-        if self.durations.is_empty() || (self.durations.len() as f64) < needed {
-            return None;
-        }
-        let mut durations = self.durations.clone();
-        durations.sort_unstable();
-        let median = durations[durations.len() / 2];
-        Some(median.mul_f64(speculation.slowness).max(speculation.at_least))
-    }
 }
 
 impl<R> Slot<R> {
-    fn has_failed_in(&self, process: Uuid) -> bool {
-        self.attempts.iter().any(|attempt| attempt.process == process && attempt.state == State::Failed)
+    /// Whether another attempt in the process is of no use.
+    fn was_tried_in(&self, process: Uuid) -> bool {
+        self.attempts.iter().any(|attempt| attempt.process == process && attempt.state != State::Lost)
     }
 
     /// Attempts that came to nothing.
     fn spent(&self) -> u32 {
         count(self.attempts.iter().filter(|attempt| attempt.state != State::Running).count())
+    }
+
+    fn is_used_up(&self, attempts: u32) -> bool {
+        self.spent() >= attempts && self.running().is_none()
     }
 
     fn running(&self) -> Option<&Attempt> {
@@ -267,7 +271,7 @@ impl<R> Slot<R> {
     fn resubmission(
         &self,
         policy: &Policy,
-        slow: Option<Duration>,
+        pace: Option<&(Speculation, Pace)>,
         now: Instant,
         idle_since: Option<Instant>,
     ) -> Option<Because> {
@@ -282,7 +286,7 @@ impl<R> Slot<R> {
                 _ => Because::Lost(last.process),
             }),
             Some(attempt) => {
-                let is_slow = slow.is_some_and(|slow| now.saturating_duration_since(attempt.began) >= slow);
+                let is_slow = pace.is_some_and(|(rule, pace)| rule.is_slow(&attempt.underway, pace, now));
                 (is_slow && !self.is_speculated && idle_since.is_some()).then_some(Because::Slow(attempt.process))
             }
         }

@@ -96,6 +96,13 @@ impl Coordinator {
         }
     }
 
+    /// Waits for a line with this text, if there was none before.
+    pub(crate) fn has_said(&mut self, text: &str) {
+        if !self.seen.contains(text) {
+            self.says(text);
+        }
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Done {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
