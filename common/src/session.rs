@@ -1,7 +1,7 @@
 //! The functions that make a query session, so that every process plans and executes alike.
 //!
-//! Object stores are registered under names of the project (`lakewright://lake/`, `lakewright://source.<name>/`), so
-//! that every path in a plan is a key relative to the lake's or the source's root, whatever the storage below.
+//! Object stores are registered under names of the project (`lakewright://lake/`, `lakewright://spool/`), so that every
+//! path in a plan is a key relative to that root, whatever the storage below; scans find theirs by the source's name.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -15,11 +15,12 @@ use datafusion::execution::object_store::DefaultObjectStoreRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
+use crate::config::resolved::Location;
 use crate::error::{Error, Result};
 use crate::read::progress::ReadProgress;
 use crate::scratch::Scratch;
+use crate::storage::s3::requests::RequestCounts;
 use crate::storage::{self, Storage};
 
 /// Rows of one batch, everywhere.
@@ -56,35 +57,57 @@ pub struct Storages {
 
 /// Where the storages of a plan are: what a worker opens them by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StorageUrls {
-    pub lake: Url,
-    pub spool: Url,
-    pub sources: Vec<(String, Url)>,
+pub struct Locations {
+    pub lake: Location,
+    pub spool: Location,
+    pub sources: Vec<(String, Location)>,
 }
 
 impl Storages {
     #[must_use]
-    pub fn urls(&self) -> StorageUrls {
-        StorageUrls {
-            lake: self.lake.root.clone(),
-            spool: self.spool.root.clone(),
-            sources: self.sources.iter().map(|(name, storage)| (name.clone(), storage.root.clone())).collect(),
+    pub fn locations(&self) -> Locations {
+        let of = |storage: &Storage| storage.location().clone();
+        Locations {
+            lake: of(&self.lake),
+            spool: of(&self.spool),
+            sources: self.sources.iter().map(|(name, storage)| (name.clone(), of(storage))).collect(),
         }
+    }
+
+    /// What was asked of their buckets so far; of folders nothing is counted.
+    #[must_use]
+    pub fn requests(&self) -> RequestCounts {
+        let storages = [&self.lake, &self.spool].into_iter().chain(self.sources.iter().map(|(_, storage)| storage));
+        let mut buckets: Vec<_> = storages.filter_map(|storage| storage.s3.as_ref()).collect();
+        // The spool is the lake, unless it has a place of its own.
+        buckets.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        let mut counts = RequestCounts::default();
+        for bucket in buckets {
+            counts.add(&bucket.requests());
+        }
+        counts
+    }
+
+    /// The storage of a source.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&Storage> {
+        self.sources.iter().find(|(opened, _)| opened == name).map(|(_, storage)| storage)
     }
 }
 
-impl StorageUrls {
+impl Locations {
     /// Opens each of them.
     ///
     /// # Errors
     /// Storage or configuration, naming the URL.
-    pub fn open(&self) -> Result<Storages> {
-        let sources = self.sources.iter().map(|(name, url)| Ok((name.clone(), storage::open(url)?)));
-        Ok(Storages {
-            lake: storage::open(&self.lake)?,
-            spool: storage::open(&self.spool)?,
-            sources: sources.collect::<Result<_>>()?,
-        })
+    pub async fn open(&self) -> Result<Storages> {
+        let lake = storage::open(&self.lake).await?;
+        let spool = if self.spool == self.lake { lake.clone() } else { storage::open(&self.spool).await? };
+        let mut sources = Vec::with_capacity(self.sources.len());
+        for (name, location) in &self.sources {
+            sources.push((name.clone(), storage::open(location).await?));
+        }
+        Ok(Storages { lake, spool, sources })
     }
 }
 
@@ -121,15 +144,9 @@ pub fn spool_store_url() -> ObjectStoreUrl {
     store_url("spool")
 }
 
-/// What a plan calls the storage of a source.
-#[must_use]
-pub fn source_store_url(source: &str) -> ObjectStoreUrl {
-    store_url(&format!("source.{source}"))
-}
-
-#[expect(clippy::expect_used, reason = "source names are checked to be identifiers, which are valid host names")]
+#[expect(clippy::expect_used, reason = "the two names are valid host names")]
 fn store_url(host: &str) -> ObjectStoreUrl {
-    ObjectStoreUrl::parse(format!("lakewright://{host}")).expect("a checked name is a valid host")
+    ObjectStoreUrl::parse(format!("lakewright://{host}")).expect("a valid host")
 }
 
 impl Resources {
@@ -164,9 +181,6 @@ impl Resources {
             .map_err(|e| Error::internal("a session cannot be made").caused_by(e))?;
         runtime.register_object_store(lake_store_url().as_ref(), Arc::clone(&storages.lake.store));
         runtime.register_object_store(spool_store_url().as_ref(), Arc::clone(&storages.spool.store));
-        for (name, storage) in &storages.sources {
-            runtime.register_object_store(source_store_url(name).as_ref(), Arc::clone(&storage.store));
-        }
         Ok(runtime)
     }
 }
@@ -211,6 +225,7 @@ pub fn build(
         .with_config(
             options(partitions, resources.sort_bytes)
                 .with_extension(progress)
+                .with_extension(Arc::new(storages.clone()))
                 .with_extension(Arc::new(scope))
                 .with_extension(Arc::clone(&resources.scratch)),
         )

@@ -15,27 +15,27 @@ use object_store::memory::InMemory;
 /// # Errors
 /// Storage or configuration, naming the URL.
 pub(crate) async fn open_or_create(config: &Config) -> Result<Storages> {
-    let lake = storage::open_or_create(&config.lake).await?;
+    let lake = storage::open_or_create(&config.location(&config.lake)).await?;
     let spool = match config.cluster.as_ref().and_then(|cluster| cluster.spool.as_ref()) {
-        Some(url) => storage::open_or_create(url).await?,
+        Some(url) => storage::open_or_create(&config.location(url)).await?,
         None => lake.clone(),
     };
-    Ok(Storages { lake, spool, sources: open_sources(config)? })
+    Ok(Storages { lake, spool, sources: open_sources(config).await? })
 }
 
 /// For the dry run, which writes nothing.
 ///
 /// # Errors
 /// Storage or configuration, naming the URL.
-pub(crate) fn open_or_empty(config: &Config) -> Result<Storages> {
-    let lake = lake_or_empty(config)?;
-    Ok(Storages { spool: lake.clone(), lake, sources: open_sources(config)? })
+pub(crate) async fn open_or_empty(config: &Config) -> Result<Storages> {
+    let lake = lake_or_empty(config).await?;
+    Ok(Storages { spool: lake.clone(), lake, sources: open_sources(config).await? })
 }
 
 /// The storage of a source of the configuration.
 #[expect(clippy::expect_used, reason = "every source of the configuration was opened")]
 pub(crate) fn source<'a>(storages: &'a Storages, name: &str) -> &'a Storage {
-    storages.sources.iter().find(|(opened, _)| opened == name).map(|(_, storage)| storage).expect("a configured source")
+    storages.source(name).expect("a configured source")
 }
 
 /// A session in this process, over `storages` and within the configuration's limits.
@@ -57,11 +57,16 @@ pub(crate) fn session(
 ///
 /// # Errors
 /// Storage or configuration, naming the URL.
-pub(crate) fn lake_or_empty(config: &Config) -> Result<Storage> {
-    let begun = storage::open_if_exists(&config.lake)?;
-    Ok(begun.unwrap_or_else(|| Storage { store: Arc::new(InMemory::new()), root: config.lake.clone() }))
+pub(crate) async fn lake_or_empty(config: &Config) -> Result<Storage> {
+    let location = config.location(&config.lake);
+    let begun = storage::open_if_exists(&location).await?;
+    Ok(begun.unwrap_or_else(|| Storage::new(Arc::new(InMemory::new()), location)))
 }
 
-fn open_sources(config: &Config) -> Result<Vec<(String, Storage)>> {
-    config.sources.iter().map(|source| Ok((source.name.clone(), storage::open(&source.url)?))).collect()
+async fn open_sources(config: &Config) -> Result<Vec<(String, Storage)>> {
+    let mut sources = Vec::with_capacity(config.sources.len());
+    for source in &config.sources {
+        sources.push((source.name.clone(), storage::open(&config.location(&source.url)).await?));
+    }
+    Ok(sources)
 }

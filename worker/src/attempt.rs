@@ -1,20 +1,19 @@
 //! One attempt of a slot: begin, run, report.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::{FutureExt, TryStreamExt};
 use lakewright_common::codec::decode_plan;
 use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::failpoint;
-use lakewright_common::session::{self, Resources, StorageUrls, Storages, TaskScope};
+use lakewright_common::session::{self, Locations, Resources, Storages, TaskScope};
 use lakewright_common::write::report::read_reports;
 use lakewright_proto::v1::report_request::Outcome;
-use lakewright_proto::v1::{BeginRequest, Failure, FailureKind, ReportRequest, SlotTask, Success, Verdict};
+use lakewright_proto::v1::{BeginRequest, Failure, FailureKind, ReportRequest, Requests, SlotTask, Success, Verdict};
 use prost::Message;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -31,8 +30,8 @@ pub(crate) struct Slots {
     pub(crate) vcores: usize,
     /// The worker is about to leave.
     pub(crate) is_draining: watch::Receiver<bool>,
-    /// By the bytes that name them in a task: the slots of a run share clients and connections.
-    pub(crate) storages: Mutex<HashMap<Vec<u8>, Storages>>,
+    /// Of the last run that gave a task: its slots share clients and connections.
+    pub(crate) storages: Mutex<Option<(String, Storages)>>,
 }
 
 /// Runs the slot that `bytes` describe, and tells the coordinator what became of it.
@@ -103,7 +102,7 @@ async fn execute(slots: &Slots, task: &SlotTask, work: &Work) -> Result<Vec<Stri
             task.version
         )));
     }
-    let storages = slots.storages(&task.storages)?;
+    let storages = slots.storages(&work.slot.run, &task.storages).await?;
     let scope = TaskScope::new(work.slot.slot as usize, slots.memory_bytes, slots.vcores);
     let session = session::build(&slots.resources, &storages, 1, scope, Arc::clone(&work.read))?;
     let context = session.task_ctx();
@@ -126,19 +125,32 @@ impl Slots {
         pause.is_long() && *self.is_draining.borrow()
     }
 
-    /// The storages that a task names, opened once.
-    fn storages(&self, urls: &[u8]) -> Result<Storages> {
-        let mut opened = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(storages) = opened.get(urls) {
+    /// The storages that a task of `run` names, opened once.
+    async fn storages(&self, run: &str, locations: &[u8]) -> Result<Storages> {
+        // Held while they are opened, so that the slots of a run wait for one opening.
+        let mut opened = self.storages.lock().await;
+        if let Some((_, storages)) = opened.as_ref().filter(|(of, _)| of == run) {
             return Ok(storages.clone());
         }
-        let parsed: StorageUrls = serde_json::from_slice(urls)
+        let parsed: Locations = serde_json::from_slice(locations)
             .map_err(|e| Error::internal("a task's storages cannot be read").caused_by(e))?;
-        let storages = parsed.open()?;
-        // One run at a time is the rule; those of earlier runs are of no use.
-        opened.clear();
-        opened.insert(urls.to_vec(), storages.clone());
+        let storages = parsed.open().await?;
+        // One run at a time is the rule; those of the run before are of no use.
+        *opened = Some((run.to_owned(), storages.clone()));
         Ok(storages)
+    }
+
+    /// What was asked of buckets for the last run; nothing while they are being opened.
+    pub(crate) fn requests(&self) -> Option<Requests> {
+        let opened = self.storages.try_lock().ok()?;
+        let (run, storages) = opened.as_ref()?;
+        let counted = storages.requests();
+        Some(Requests {
+            run: run.clone(),
+            counts: counted.requests.into_iter().collect(),
+            bytes_read: counted.bytes_read,
+            bytes_written: counted.bytes_written,
+        })
     }
 }
 
@@ -149,6 +161,7 @@ async fn report(slots: &Slots, running: &Running<'_>, outcome: Outcome) {
         process: slots.process.to_string(),
         progress: Some(running.work.progress()),
         outcome: Some(outcome),
+        requests: slots.requests(),
     };
     let mut pause = Pause::new();
     loop {

@@ -38,7 +38,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
         memory_bytes,
         vcores,
         is_draining: is_draining.clone(),
-        storages: std::sync::Mutex::default(),
+        storages: tokio::sync::Mutex::default(),
     });
     let hello = HelloRequest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -81,7 +81,13 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     polling.abort();
     waking.abort();
     // So that nobody waits for its next beat.
-    let farewell = BeatRequest { process: hello.process.clone(), free_vcores: 0, is_draining: true, attempts: vec![] };
+    let farewell = BeatRequest {
+        process: hello.process.clone(),
+        free_vcores: 0,
+        is_draining: true,
+        attempts: vec![],
+        requests: slots.requests(),
+    };
     let _ = tokio::time::timeout(FAREWELL, slots.client.clone().beat(farewell)).await;
     slots.resources.remove_scratch();
     Ok(code)
@@ -103,6 +109,7 @@ async fn beat(
             free_vcores: u32::try_from(free.available_permits()).unwrap_or(u32::MAX),
             is_draining: *is_draining.borrow(),
             attempts: slots.attempts.progress(),
+            requests: slots.requests(),
         };
         match slots.client.clone().beat(link::request(message)).await {
             Ok(answer) => {

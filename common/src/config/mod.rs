@@ -38,6 +38,8 @@ mod section;
 mod name;
 /// `[cluster]`.
 mod cluster;
+/// `[storage.*]`: how buckets are reached.
+mod bucket;
 /// The pass over the tree: `[lake]`, `[limits]`, and what holds between its parts.
 mod check;
 /// `[sources.*]`: fields and how objects are read.

@@ -2,6 +2,7 @@
 //!
 //! Nothing below this type sees the text of `lake.toml`. Everything a worker needs of it is serialisable.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,87 @@ pub struct Config {
     pub limits: Limits,
     /// `None`: plans run in the coordinator's own process.
     pub cluster: Option<Cluster>,
+    /// By the name of the bucket; the others are reached by the defaults.
+    pub buckets: BTreeMap<String, Bucket>,
+}
+
+impl Config {
+    /// Where `url` is, and how it is reached.
+    #[must_use]
+    pub fn location(&self, url: &Url) -> Location {
+        let bucket = url.host_str().and_then(|bucket| self.buckets.get(bucket));
+        Location { url: url.clone(), bucket: bucket.cloned().unwrap_or_default() }
+    }
+}
+
+/// A folder or a prefix, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
+    pub url: Url,
+    /// Of no meaning for a folder.
+    pub bucket: Bucket,
+}
+
+impl Location {
+    /// Of what is reached by the defaults.
+    #[must_use]
+    pub fn of(url: Url) -> Self {
+        Self { url, bucket: Bucket::default() }
+    }
+}
+
+/// How a bucket is reached. What is not said here, AWS's own variables and files say; secrets are only there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// `http://` or `https://`, without a `/` at its end.
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    /// `None`: where there is an endpoint.
+    pub path_style: Option<bool>,
+    pub profile: Option<String>,
+    /// The ARN of a role to assume.
+    pub role: Option<String>,
+    pub requester_pays: bool,
+    /// Requests are not signed.
+    pub anonymous: bool,
+    /// Of what is written; `None`: as the bucket does it by itself.
+    pub encryption: Option<Encryption>,
+    pub connect_timeout: Duration,
+    /// Of one attempt, with its body.
+    pub timeout: Duration,
+    /// Attempts of one request.
+    pub attempts: usize,
+    /// From the first attempt of a request, after which there is no other.
+    pub retry_timeout: Duration,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            region: None,
+            path_style: None,
+            profile: None,
+            role: None,
+            requester_pays: false,
+            anonymous: false,
+            encryption: None,
+            connect_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(20),
+            attempts: 10,
+            retry_timeout: Duration::from_mins(2),
+        }
+    }
+}
+
+/// Who encrypts what a bucket holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encryption {
+    /// SSE-S3
+    S3,
+    /// SSE-KMS; without a key, the account's own.
+    Kms { key: Option<String> },
 }
 
 /// A named prefix of JSON objects with a declared schema.

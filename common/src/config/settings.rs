@@ -86,6 +86,7 @@ pub const ROOT: &[Setting] = &[
     setting("tables", Kind::Named(TABLE), "none"),
     setting("limits", Kind::Section(LIMITS), "as below"),
     setting("cluster", Kind::Section(CLUSTER), "none: one process"),
+    setting("storage", Kind::Named(STORAGE), "as AWS's own variables and files say"),
 ];
 
 /// `[lake]`
@@ -151,7 +152,7 @@ pub const CLUSTER: &[Setting] = &[
     setting("worker_timeout", Kind::Duration, "\"5m\""),
     setting("advertise", Kind::Text, "as `listen`"),
     setting("spool", Kind::Text, "inside the lake"),
-    setting("heartbeat", Kind::Duration, "\"1s\""),
+    setting("heartbeat", Kind::Duration, "\"500ms\""),
     setting("lost_after", Kind::Duration, "\"5s\""),
     setting("attempts", Kind::Count, "4"),
     setting("speculation", Kind::Boolean, "true"),
@@ -161,6 +162,23 @@ pub const CLUSTER: &[Setting] = &[
     setting("cert", Kind::Text, "none"),
     setting("key", Kind::Text, "none"),
     setting("insecure", Kind::Boolean, "false"),
+];
+
+/// `[storage."s3://bucket"]`
+pub const STORAGE: &[Setting] = &[
+    setting("endpoint", Kind::Text, "`AWS_ENDPOINT_URL_S3`, or AWS"),
+    setting("region", Kind::Text, "the bucket's own"),
+    setting("path_style", Kind::Boolean, "true with an endpoint"),
+    setting("profile", Kind::Text, "`AWS_PROFILE`"),
+    setting("role", Kind::Text, "none"),
+    setting("requester_pays", Kind::Boolean, "false"),
+    setting("anonymous", Kind::Boolean, "false"),
+    setting("encryption", Kind::OneOf(&["AES256", "aws:kms"]), "the bucket's own"),
+    setting("kms_key", Kind::Text, "the account's own"),
+    setting("connect_timeout", Kind::Duration, "\"3s\""),
+    setting("timeout", Kind::Duration, "\"20s\""),
+    setting("attempts", Kind::Count, "10"),
+    setting("retry_timeout", Kind::Duration, "\"2m\""),
 ];
 
 /// The tables of the file as a user writes their heads, with what may stand in each.
@@ -173,4 +191,5 @@ pub const TABLES_OF_THE_FILE: &[(&str, &[Setting])] = &[
     ("range", RANGE),
     ("[limits]", LIMITS),
     ("[cluster]", CLUSTER),
+    ("[storage.\"s3://bucket\"]", STORAGE),
 ];

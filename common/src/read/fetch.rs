@@ -12,7 +12,7 @@ use datafusion::common::runtime::SpawnedTask;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore};
+use object_store::{GetOptions, GetRange};
 
 use crate::config::resolved::Limits;
 use crate::error::Error;
@@ -20,6 +20,8 @@ use crate::read::decompress::Decompressor;
 use crate::read::object::SourceObject;
 use crate::read::rejection::Reason;
 use crate::read::split::Split;
+use crate::storage::Storage;
+use crate::storage::s3::get::GetFailure;
 
 /// Bytes of one request at the most, and of a chunk.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
@@ -52,9 +54,9 @@ type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
 /// before it, and past its end as much as is asked for: stop asking when the framer is done. After a fault there is
 /// nothing more. Dropping the stream cancels what is under way.
 #[must_use]
-pub fn fetch(store: Arc<dyn ObjectStore>, split: &Split, limits: &Limits) -> Chunks {
+pub fn fetch(storage: &Storage, split: &Split, limits: &Limits) -> Chunks {
     let object = Arc::new(split.object.clone());
-    let source = Requests { store, object: Arc::clone(&object) };
+    let source = Requests { storage: storage.clone(), object: Arc::clone(&object) };
     if object.bytes == 0 {
         return stream::empty().boxed();
     }
@@ -87,7 +89,7 @@ pub fn fetch(store: Arc<dyn ObjectStore>, split: &Split, limits: &Limits) -> Chu
 /// Where stored bytes come from.
 #[derive(Debug, Clone)]
 struct Requests {
-    store: Arc<dyn ObjectStore>,
+    storage: Storage,
     object: Arc<SourceObject>,
 }
 
@@ -120,14 +122,18 @@ impl Requests {
 
     /// One request for a part of the object, which must still be the listed one.
     async fn get(&self, range: Range<u64>) -> Result<Bytes, Error> {
+        let key = &self.object.key;
+        let path = match Path::parse(key) {
+            Ok(path) if path.as_ref() == key => path,
+            held => return self.get_odd(range, held.err()).await,
+        };
         let failed = |e| self.failure(e);
-        let path = Path::parse(&self.object.key).map_err(|e| failed(e.into()))?;
         let options = GetOptions {
             range: Some(GetRange::Bounded(range.clone())),
             if_match: self.object.etag.clone(),
             ..GetOptions::default()
         };
-        let result = self.store.get_opts(&path, options).await.map_err(failed)?;
+        let result = self.storage.store.get_opts(&path, options).await.map_err(failed)?;
         let is_listed_one = result.meta.size == self.object.bytes
             && (self.object.etag.is_some() || result.meta.last_modified.timestamp_micros() == self.object.modified);
         if !is_listed_one {
@@ -137,15 +143,32 @@ impl Requests {
         if bytes.len() as u64 == range.end - range.start { Ok(bytes) } else { Err(self.changed()) }
     }
 
+    /// As [`Self::get`], of an object whose key the store cannot hold.
+    async fn get_odd(&self, range: Range<u64>, reason: Option<object_store::path::Error>) -> Result<Bytes, Error> {
+        let key = &self.object.key;
+        let Some(s3) = &self.storage.s3 else {
+            let reason = reason.map_or_else(|| "the store would change it".to_owned(), |e| e.to_string());
+            return Err(Error::storage("read", key, reason));
+        };
+        let bytes = s3.get(key, range.clone(), self.object.etag.as_deref()).await.map_err(|failure| match failure {
+            GetFailure::Changed => self.changed(),
+            GetFailure::Missing => self.vanished(),
+            GetFailure::Other(error) => error,
+        })?;
+        if bytes.len() as u64 == range.end - range.start { Ok(bytes) } else { Err(self.changed()) }
+    }
+
     fn failure(&self, error: object_store::Error) -> Error {
         match error {
             object_store::Error::Precondition { .. } => self.changed(),
-            object_store::Error::NotFound { .. } => {
-                Error::data(format!("object `{}` vanished after it was listed", self.object.key))
-                    .hint("run again; objects should not be deleted while a run reads them")
-            }
+            object_store::Error::NotFound { .. } => self.vanished(),
             error => Error::storage("read", &self.object.key, error),
         }
+    }
+
+    fn vanished(&self) -> Error {
+        Error::data(format!("object `{}` vanished after it was listed", self.object.key))
+            .hint("run again; objects should not be deleted while a run reads them")
     }
 
     fn changed(&self) -> Error {

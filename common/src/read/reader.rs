@@ -8,7 +8,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::{self, BoxStream, StreamExt};
-use object_store::ObjectStore;
 use tokio::sync::mpsc::Sender;
 
 use crate::config::resolved::{Limits, Source};
@@ -23,6 +22,7 @@ use crate::read::scan_rows::{ReadReport, ScanRows, report_rows};
 use crate::read::split::Split;
 use crate::read::tally::ObjectTally;
 use crate::session::BATCH_ROWS;
+use crate::storage::Storage;
 
 /// An object up to this many bytes is fetched with others at the same time.
 const SMALL_OBJECT_BYTES: u64 = 64 * 1024;
@@ -35,7 +35,7 @@ const REPORTS_AT_ONCE: usize = 1024;
 #[derive(Debug)]
 pub struct ReadContext {
     pub source: Arc<Source>,
-    pub store: Arc<dyn ObjectStore>,
+    pub storage: Storage,
     pub limits: Arc<Limits>,
     /// Records after which to stop, in the middle of an object if need be; `None` but for samples.
     pub max_records: Option<u64>,
@@ -95,7 +95,7 @@ pub async fn read_splits(
 }
 
 fn start_fetch(context: &ReadContext, split: &Split) -> Chunks {
-    fetch(Arc::clone(&context.store), split, &context.limits)
+    fetch(&context.storage, split, &context.limits)
 }
 
 /// Whether somebody still wants the rows.

@@ -25,7 +25,7 @@ use crate::read::reader::{ReadContext, read_splits};
 use crate::read::scan_rows::scan_schema;
 use crate::read::schema::arrow_schema;
 use crate::read::split::Split;
-use crate::session::source_store_url;
+use crate::session::Storages;
 
 /// Batches that may wait between the reader and the node above it.
 const BATCHES_AHEAD: usize = 2;
@@ -146,9 +146,14 @@ impl ExecutionPlan for JsonScanExec {
         let splits = self.partitions.get(partition).cloned().ok_or_else(|| {
             DataFusionError::Internal(format!("scan of `{}` has no partition {partition}", self.source.name))
         })?;
+        let storages = context.session_config().get_extension::<Storages>();
+        let storage = storages.as_ref().and_then(|storages| storages.source(&self.source.name)).cloned();
+        let storage = storage.ok_or_else(|| {
+            DataFusionError::Internal(format!("no storage of source `{}` was opened", self.source.name))
+        })?;
         let read = ReadContext {
             source: Arc::clone(&self.source),
-            store: context.runtime_env().object_store(source_store_url(&self.source.name))?,
+            storage,
             limits: Arc::clone(&self.limits),
             max_records: self.max_records,
             schema: Arc::clone(&self.schema),

@@ -13,7 +13,8 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Storage, on_blocking_thread};
+use super::Storage;
+use super::local::on_blocking_thread;
 use crate::error::{Error, Result};
 use crate::read::object::SourceObject;
 
@@ -25,9 +26,10 @@ const NAMED: usize = 10;
 /// # Errors
 /// Storage that cannot be read, a folder that is not there, a link to nowhere; data, for names that no key can hold.
 pub async fn list_objects(storage: &Storage) -> Result<Vec<SourceObject>> {
-    let mut objects = match storage.local_root()? {
-        Some(root) => on_blocking_thread(move || list_folder(&root)).await??,
-        None => list_store(storage).await?,
+    let mut objects = match (&storage.s3, storage.local_root()?) {
+        (Some(s3), _) => s3.list().await?,
+        (None, Some(root)) => on_blocking_thread(move || list_folder(&root)).await??,
+        (None, None) => list_store(storage).await?,
     };
     objects.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(objects)
@@ -151,8 +153,9 @@ fn micros(time: SystemTime) -> i64 {
     chrono::DateTime::<chrono::Utc>::from(time).timestamp_micros()
 }
 
-fn is_hidden(segment: &str) -> bool {
-    segment.starts_with(['.', '_'])
+pub(super) fn is_hidden(segment: &str) -> bool {
+    // A key of a bucket may have such segments, which are names like any other there.
+    segment.starts_with(['.', '_']) && !matches!(segment, "." | "..")
 }
 
 fn is_hidden_path(segment: &OsStr) -> bool {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 
@@ -10,7 +11,8 @@ use crate::error::Kind;
 
 async fn lake() -> (tempfile::TempDir, Storage) {
     let folder = tempfile::Builder::new().prefix("my lake 100%").tempdir().unwrap();
-    let storage = open_or_create(&Url::from_directory_path(folder.path().join("new/lake")).unwrap()).await.unwrap();
+    let storage =
+        open_or_create(&Location::of(Url::from_directory_path(folder.path().join("new/lake")).unwrap())).await.unwrap();
     (folder, storage)
 }
 
@@ -21,7 +23,7 @@ async fn get(storage: &Storage, key: &Path) -> Bytes {
 #[tokio::test]
 async fn a_put_creates_what_is_not_there_and_leaves_what_is() {
     let (_folder, local) = lake().await;
-    let memory = Storage { store: Arc::new(InMemory::new()), root: Url::parse("memory:///").unwrap() };
+    let memory = Storage::new(Arc::new(InMemory::new()), Location::of(Url::parse("memory:///").unwrap()));
     for storage in [local, memory] {
         for key in ["_lake/manifest/1.json", "t/year=a%2520b/x {1}#.json"] {
             let key = Path::parse(key).unwrap();
@@ -81,27 +83,15 @@ async fn a_file_that_is_not_there_cannot_be_synced() {
 async fn a_folder_that_is_not_there_is_opened_only_if_asked_to_make_it() {
     let folder = tempfile::tempdir().unwrap();
     let url = Url::from_directory_path(folder.path().join("a/b c")).unwrap();
-    assert!(open_if_exists(&url).unwrap().is_none());
-    let error = open(&url).unwrap_err();
+    let at = Location::of(url.clone());
+    assert!(open_if_exists(&at).await.unwrap().is_none());
+    let error = open(&at).await.unwrap_err();
     assert_eq!(error.kind, Kind::Storage);
     assert!(error.to_string().contains(url.as_str()), "{error}");
-    open_or_create(&url).await.unwrap();
-    assert_eq!(open(&url).unwrap().root, url);
+    open_or_create(&at).await.unwrap();
+    assert_eq!(open(&at).await.unwrap().root, url);
     fs::write(folder.path().join("file"), "").unwrap();
     let file = Url::from_directory_path(folder.path().join("file")).unwrap();
-    let error = open(&file).unwrap_err().to_string();
+    let error = open(&Location::of(file)).await.unwrap_err().to_string();
     assert!(error.contains("not a folder"), "{error}");
-}
-
-#[test]
-fn s3_is_not_supported_yet_and_says_so() {
-    let error = open(&Url::parse("s3://bucket/prefix/").unwrap()).unwrap_err();
-    assert_eq!(error.kind, Kind::Configuration);
-    assert!(error.to_string().contains("not supported yet"), "{error}");
-}
-
-#[test]
-fn the_folders_to_sync_go_up_to_the_root() {
-    let folders: Vec<_> = folders_up_to(FilePath::new("/lake/"), FilePath::new("/lake/a/b/c.json")).collect();
-    assert_eq!(folders, ["/lake/a/b", "/lake/a", "/lake"].map(PathBuf::from));
 }

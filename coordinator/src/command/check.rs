@@ -30,7 +30,7 @@ const SHOWN_RECORDS: usize = 10;
 /// # Errors
 /// Whatever a run would fail with before it writes.
 pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
-    let opened = open::open_or_empty(config)?;
+    let opened = open::open_or_empty(config).await?;
     let session = open::session(config, &opened, config.limits.threads, Arc::default())?;
     let models = model::plan_models(&session, config)?;
     validate(&open::session(config, &opened, config.limits.threads, Arc::default())?, config, &models).await?;

@@ -45,7 +45,7 @@ impl View {
     /// # Errors
     /// Configuration, where there is no such version.
     pub(super) async fn open(config: &Config, version: Option<u64>) -> Result<Self> {
-        let lake = lake_or_empty(config)?;
+        let lake = lake_or_empty(config).await?;
         let newest = store::latest(&lake).await?.ok_or_else(|| {
             Error::configuration(format!("there is nothing in the lake `{}` yet", config.lake))
                 .hint("run `coordinator run` first")

@@ -13,6 +13,7 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::session::Storages;
+use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::write::report::{SlotReport, read_reports};
 use uuid::Uuid;
 
@@ -58,6 +59,14 @@ impl Engine {
         match self {
             Self::Embedded { .. } => None,
             Self::Cluster(cluster) => Some(cluster.slots()),
+        }
+    }
+
+    /// What workers have asked of buckets.
+    pub(crate) fn requests(&self) -> RequestCounts {
+        match self {
+            Self::Embedded { .. } => RequestCounts::default(),
+            Self::Cluster(cluster) => cluster.requests(),
         }
     }
 

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{TimeZone, Utc};
 use futures::stream::BoxStream;
+use lakewright_common::config::resolved::Location;
 use lakewright_common::storage::Storage;
+use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::write::report::{ColumnStatistics, WrittenFile};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
@@ -31,12 +33,12 @@ pub(crate) fn lake() -> (TempDir, Storage) {
     let folder = tempfile::Builder::new().prefix("my lake ").tempdir().unwrap();
     let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
     let root = Url::from_directory_path(folder.path()).unwrap();
-    (folder, Storage { store: Arc::new(store), root })
+    (folder, Storage::new(Arc::new(store), Location::of(root)))
 }
 
 /// A lake on a store of the test's own.
 pub(crate) fn lake_on(store: Arc<dyn ObjectStore>) -> Storage {
-    Storage { store, root: Url::parse("memory:///").unwrap() }
+    Storage::new(store, Location::of(Url::parse("memory:///").unwrap()))
 }
 
 /// The manifest of `number` with these tables, each with files given below its folder; all of them new.
@@ -49,6 +51,7 @@ pub(crate) fn manifest(number: u64, tables: &[(&str, &[&str])]) -> Manifest {
         committed_at: Utc.timestamp_millis_opt(1_700_000_000_000 + i64::try_from(number).unwrap()).unwrap(),
         engine: "lakewright 0.1.0".into(),
         elapsed_milliseconds: 5,
+        requests: RequestCounts::default(),
         sources: BTreeMap::new(),
         tables: tables.iter().map(|(name, files)| table(number, name, files)).collect(),
         counts: BTreeMap::new(),

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use lakewright_common::error::{Error, Result};
+use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::write::report::WrittenFile;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub(crate) struct Manifest {
     pub(crate) tables: Vec<TableState>,
     /// What this commit alone took in, per source.
     pub(crate) counts: BTreeMap<String, SourceCounts>,
+    /// What the run had asked of buckets when it came to this commit.
+    #[serde(default, skip_serializing_if = "RequestCounts::is_empty")]
+    pub(crate) requests: RequestCounts,
 }
 
 /// All that was ever taken in of one source.

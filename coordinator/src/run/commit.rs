@@ -48,6 +48,7 @@ pub(super) async fn commit(
         elapsed_milliseconds: milliseconds(started.elapsed()),
         sources,
         tables: tables.states,
+        requests: context.requests(),
         counts: staged.iter().map(|source| (source.source.name.clone(), source.counts.clone())).collect(),
     };
     match store::commit(lake, &manifest).await? {

@@ -18,6 +18,7 @@ use lakewright_common::error::Result;
 use lakewright_common::failpoint;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::session::Storages;
+use lakewright_common::storage::s3::requests::RequestCounts;
 use uuid::Uuid;
 
 use crate::engine::Engine;
@@ -60,6 +61,15 @@ pub(crate) struct RunContext<'a> {
     pub(crate) number: u64,
     /// The newest manifest when the run began.
     pub(crate) base: Option<Manifest>,
+}
+
+impl RunContext<'_> {
+    /// What this process and its workers have asked of buckets.
+    pub(crate) fn requests(&self) -> RequestCounts {
+        let mut requests = self.opened.requests();
+        requests.add(&self.engine.requests());
+        requests
+    }
 }
 
 /// What a run came to.
@@ -110,6 +120,7 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome>
         warnings,
         discovered.ignored_changes,
         exchanged,
+        context.requests(),
         started.elapsed(),
     )))
 }

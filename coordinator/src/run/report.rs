@@ -9,6 +9,7 @@ use arrow::datatypes::Schema;
 use datafusion::prelude::col;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::quarantine;
+use lakewright_common::storage::s3::requests::RequestCounts;
 
 use super::RunContext;
 use super::ingest::StagedSource;
@@ -31,6 +32,7 @@ pub(crate) struct Summary {
     warnings: Vec<String>,
     ignored_changes: u64,
     exchanged: Option<Exchanged>,
+    requests: RequestCounts,
     elapsed: Duration,
 }
 
@@ -50,6 +52,7 @@ impl Summary {
         warnings: Vec<String>,
         ignored_changes: u64,
         exchanged: Option<Exchanged>,
+        requests: RequestCounts,
         elapsed: Duration,
     ) -> Self {
         let tables = manifest.tables.iter().map(|table| TableLine {
@@ -67,6 +70,7 @@ impl Summary {
             warnings,
             ignored_changes,
             exchanged,
+            requests,
             elapsed,
         }
     }
@@ -124,6 +128,9 @@ impl Summary {
                 bytes(exchanged)
             );
         }
+        if !self.requests.is_empty() {
+            let _ = write!(text, "\nS3: {}", asked(&self.requests));
+        }
         let _ = write!(text, "\n{:.1} s elapsed", self.elapsed.as_secs_f64());
         if let Some(usage) = process::usage() {
             let _ =
@@ -131,6 +138,19 @@ impl Summary {
         }
         text
     }
+}
+
+/// `130 GET, 4 LIST, 52 PUT (3 failed), 1.2 MB read, 300 kB written`
+fn asked(requests: &RequestCounts) -> String {
+    let (kinds, failed) = requests.by_kind();
+    let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
+    format!(
+        "{}{failed}, {} read, {} written",
+        kinds.join(", "),
+        bytes(requests.bytes_read),
+        bytes(requests.bytes_written)
+    )
 }
 
 fn named_fields(fields: &BTreeMap<String, u64>) -> String {

@@ -16,6 +16,10 @@ mod bad_input;
 mod crash;
 /// A coordinator and workers, whoever dies.
 mod cluster;
+/// Sources and lake on S3.
+mod s3;
+/// What storage gets wrong, over a socket.
+mod s3_faults;
 /// The commands and their exit codes.
 mod cli;
 /// The repository itself.

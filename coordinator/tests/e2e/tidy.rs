@@ -13,7 +13,7 @@ use crate::support::{files_below, repository};
 const MAX_PRODUCTION_LINES: usize = 500;
 
 /// Folders with code.
-const CODE: &[&str] = &["proto", "common", "coordinator", "worker", "data/generator"];
+const CODE: &[&str] = &["proto", "common", "coordinator", "worker", "data/generator", "s3-server"];
 
 /// What a path in a page can begin with.
 const ROOTS: &[&str] = &["proto/", "common/", "coordinator/", "worker/", "data/", "docs/", "models/", "bench/", ".ci/"];

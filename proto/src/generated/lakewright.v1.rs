@@ -59,6 +59,22 @@ pub struct BeatRequest {
     pub is_draining: bool,
     #[prost(message, repeated, tag = "4")]
     pub attempts: ::prost::alloc::vec::Vec<AttemptProgress>,
+    #[prost(message, optional, tag = "5")]
+    pub requests: ::core::option::Option<Requests>,
+}
+/// What a worker's process has asked of buckets for one run so far.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Requests {
+    /// UUID; empty where it has worked for none.
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// By kind and status, such as `GET 206`.
+    #[prost(map = "string, uint64", tag = "2")]
+    pub counts: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
+    #[prost(uint64, tag = "3")]
+    pub bytes_read: u64,
+    #[prost(uint64, tag = "4")]
+    pub bytes_written: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AttemptProgress {
@@ -83,13 +99,15 @@ pub struct BeatResponse {
     #[prost(string, repeated, tag = "1")]
     pub stop: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportRequest {
     #[prost(string, tag = "1")]
     pub process: ::prost::alloc::string::String,
     /// Which attempt, and its last progress.
     #[prost(message, optional, tag = "2")]
     pub progress: ::core::option::Option<AttemptProgress>,
+    #[prost(message, optional, tag = "5")]
+    pub requests: ::core::option::Option<Requests>,
     #[prost(oneof = "report_request::Outcome", tags = "3, 4")]
     pub outcome: ::core::option::Option<report_request::Outcome>,
 }

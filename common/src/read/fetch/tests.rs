@@ -8,12 +8,13 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use object_store::memory::InMemory;
 use object_store::{
-    CopyOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult,
+    CopyOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult,
 };
+use url::Url;
 
 use super::*;
-use crate::config::resolved::Format;
+use crate::config::resolved::{Format, Location};
 use crate::error::Kind;
 use crate::read::framing::{Framed, Framer};
 
@@ -31,6 +32,10 @@ fn limits() -> Limits {
         max_open_files: 8,
         max_decompression_ratio: 100,
     }
+}
+
+fn over(store: Arc<dyn ObjectStore>) -> Storage {
+    Storage::new(store, Location::of(Url::parse("memory:///").unwrap()))
 }
 
 /// A store in memory that writes down the ranges that it is asked for.
@@ -115,7 +120,7 @@ async fn read(mut chunks: Chunks) -> (Vec<u8>, Option<Fault>) {
 }
 
 async fn read_whole(store: Arc<dyn ObjectStore>, object: SourceObject) -> (Vec<u8>, Option<Fault>) {
-    read(fetch(store, &Split::whole(object), &limits())).await
+    read(fetch(&over(store), &Split::whole(object), &limits())).await
 }
 
 fn lines(count: usize) -> Vec<u8> {
@@ -179,7 +184,7 @@ async fn a_part_is_read_from_the_byte_before_it_and_little_past_its_end() {
     let text = lines(400_000);
     let object = put(store.as_ref(), "a.json", text.clone()).await;
     let split = Split { object, range: 1_000_003..6_000_001 };
-    let mut chunks = fetch(Arc::clone(&store) as _, &split, &limits());
+    let mut chunks = fetch(&over(Arc::clone(&store) as _), &split, &limits());
     let mut framer = Framer::for_split(&split, &Format::Ndjson, MIB);
     let mut records = 0;
     while !framer.is_done() {
@@ -286,7 +291,7 @@ async fn a_bomb_is_given_up_within_bounds() {
         let most = UNSUSPICIOUS_BYTES.max(object.bytes * limits().max_decompression_ratio);
         assert!((bytes.len() as u64) < most + 2 * MIB, "{key}: {}", bytes.len());
         let trusting = Limits { max_decompression_ratio: 1_000_000, ..limits() };
-        let (bytes, fault) = read(fetch(Arc::clone(&store), &Split::whole(object), &trusting)).await;
+        let (bytes, fault) = read(fetch(&over(Arc::clone(&store)), &Split::whole(object), &trusting)).await;
         assert!(fault.is_none());
         assert_eq!(bytes.len(), 200 << 20);
     }
@@ -324,7 +329,7 @@ async fn an_object_that_changed_or_vanished_since_it_was_listed_is_an_error_that
 async fn an_object_that_changes_while_it_is_read_is_an_error() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let object = put(store.as_ref(), "a.json", vec![b'a'; 40 << 20]).await;
-    let mut chunks = fetch(Arc::clone(&store), &Split::whole(object), &limits());
+    let mut chunks = fetch(&over(Arc::clone(&store)), &Split::whole(object), &limits());
     assert!(chunks.next().await.unwrap().is_ok());
     put(store.as_ref(), "a.json", vec![b'b'; 40 << 20]).await;
     let (bytes, fault) = read(chunks).await;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::JsonScanExec;
-use crate::config::resolved::{Field, FieldType, Format, Limits, OnChange, Source};
+use crate::config::resolved::{Field, FieldType, Format, Limits, Location, OnChange, Source};
 use crate::read::progress::ReadProgress;
 use crate::read::scan_rows::{ReadReport, ScanRows};
 use crate::read::split::plan_splits;
@@ -78,8 +78,8 @@ async fn read(scan: &JsonScanExec, session: &datafusion::prelude::SessionContext
 async fn a_partition_alone_twice_or_out_of_order_yields_exactly_its_records() {
     let (input, lake) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let source = source_in(&input);
-    let sources = vec![("s".to_owned(), storage::open(&source.url).unwrap())];
-    let lake = storage::open(&Url::from_directory_path(lake.path()).unwrap()).unwrap();
+    let sources = vec![("s".to_owned(), storage::open(&Location::of(source.url.clone())).await.unwrap())];
+    let lake = storage::open(&Location::of(Url::from_directory_path(lake.path()).unwrap())).await.unwrap();
     let limits = limits();
     let storages = Storages { spool: lake.clone(), lake, sources };
     let resources = Resources::new(limits.memory_bytes, limits.threads, None).unwrap();

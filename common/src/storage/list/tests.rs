@@ -11,6 +11,7 @@ use object_store::memory::InMemory;
 use url::Url;
 
 use super::*;
+use crate::config::resolved::Location;
 use crate::storage::open;
 
 struct Folder(tempfile::TempDir);
@@ -30,16 +31,16 @@ impl Folder {
         fs::write(path, file.as_os_str().as_encoded_bytes()).unwrap();
     }
 
-    fn storage(&self) -> Storage {
-        open(&Url::from_directory_path(self.0.path()).unwrap()).unwrap()
+    async fn storage(&self) -> Storage {
+        open(&Location::of(Url::from_directory_path(self.0.path()).unwrap())).await.unwrap()
     }
 
     async fn keys(&self) -> Vec<String> {
-        list_objects(&self.storage()).await.unwrap().into_iter().map(|object| object.key).collect()
+        list_objects(&self.storage().await).await.unwrap().into_iter().map(|object| object.key).collect()
     }
 
     async fn error(&self) -> String {
-        list_objects(&self.storage()).await.unwrap_err().to_string()
+        list_objects(&self.storage().await).await.unwrap_err().to_string()
     }
 }
 
@@ -54,7 +55,7 @@ async fn all_files_are_listed_in_order_but_hidden_ones() {
     for file in [visible.as_slice(), &hidden].concat() {
         store.put(&Path::from(file), "x".into()).await.unwrap();
     }
-    let storage = Storage { store: Arc::new(store), root: Url::parse("memory:///").unwrap() };
+    let storage = Storage::new(Arc::new(store), Location::of(Url::parse("memory:///").unwrap()));
     let keys: Vec<_> = list_objects(&storage).await.unwrap().into_iter().map(|object| object.key).collect();
     assert_eq!(keys, visible);
 }
@@ -91,7 +92,7 @@ async fn odd_names_are_read_under_their_own_keys() {
     ];
     let visible: Vec<_> = names.into_iter().filter(|name| !name.starts_with('.')).collect();
     let folder = Folder::with(&visible);
-    let storage = folder.storage();
+    let storage = folder.storage().await;
     let objects = list_objects(&storage).await.unwrap();
     let mut expected: Vec<_> = visible.iter().map(ToString::to_string).collect();
     expected.sort();
@@ -144,7 +145,7 @@ async fn a_link_in_a_circle_is_an_error_and_no_endless_walk() {
 #[tokio::test]
 async fn a_folder_that_went_away_is_an_error_that_names_it() {
     let folder = Folder::with(&["a/b.json"]);
-    let storage = folder.storage();
+    let storage = folder.storage().await;
     fs::remove_dir_all(folder.0.path()).unwrap();
     let error = list_objects(&storage).await.unwrap_err().to_string();
     assert!(error.contains("_hidden above [1] 100%"), "{error}");

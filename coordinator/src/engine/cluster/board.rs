@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::progress::{ReadCounts, ReadProgress};
+use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::write::report::SlotReport;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -33,6 +34,8 @@ struct State {
     next_stage: u32,
     /// Taken in by all slots of the run, as their attempts told.
     rows: u64,
+    /// What each worker has asked of buckets, as it told last.
+    requests: BTreeMap<Uuid, RequestCounts>,
     /// Since when some worker has been free without a pause.
     idle_since: Option<Instant>,
     /// When a worker was alive last.
@@ -107,7 +110,8 @@ pub(super) enum Progress {
 impl Board {
     pub(super) fn new(policy: Policy, grace: Duration, reads: Arc<ReadProgress>, now: Instant) -> Self {
         let (workers, stages) = (BTreeMap::new(), HashMap::new());
-        let state = State { workers, stages, next_stage: 0, rows: 0, idle_since: None, alive: now };
+        let state =
+            State { workers, stages, next_stage: 0, rows: 0, requests: BTreeMap::new(), idle_since: None, alive: now };
         Self { policy, grace, reads, state: Mutex::new(state), changed: Notify::new() }
     }
 
@@ -269,6 +273,18 @@ impl Board {
             stage.tell(resubmit, workers);
         }
         Ok(Progress::Running(again.into_iter().map(|resubmit| resubmit.slot).collect()))
+    }
+
+    /// A worker told what it has asked of buckets so far; it is never less than before.
+    pub(super) fn count_requests(&self, process: Uuid, requests: RequestCounts) {
+        self.state().requests.insert(process, requests);
+    }
+
+    /// What all workers have asked of buckets.
+    pub(super) fn requests(&self) -> RequestCounts {
+        let mut all = RequestCounts::default();
+        self.state().requests.values().for_each(|requests| all.add(requests));
+        all
     }
 
     /// How far the stages at work are.

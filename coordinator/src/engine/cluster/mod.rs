@@ -26,6 +26,7 @@ use lakewright_common::exchange::spool::SpoolObject;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::session::Storages;
+use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::write::report::SlotReport;
 use lakewright_proto::MAX_MESSAGE_BYTES;
 use lakewright_proto::v1::coordinator_server::CoordinatorServer;
@@ -147,7 +148,7 @@ impl Cluster {
         });
         let reach = if settings.advertise == settings.listen { address.clone() } else { settings.advertise.clone() };
         tracing::info!(address, "listening; start workers with `worker --coordinator {reach}`");
-        let urls = serde_json::to_vec(&storages.urls())
+        let urls = serde_json::to_vec(&storages.locations())
             .map_err(|e| Error::internal("the storages cannot be told to workers").caused_by(e))?;
         let spool = Spool::new(storages, run);
         spool.sweep().await;
@@ -248,6 +249,11 @@ impl Cluster {
     /// How far the stages are, to look at whenever one likes.
     pub(super) fn slots(&self) -> SlotsView {
         SlotsView(Arc::clone(&self.board))
+    }
+
+    /// What workers have asked of buckets.
+    pub(super) fn requests(&self) -> RequestCounts {
+        self.board.requests()
     }
 
     /// Deletes what exchanges left; says what went through them.

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use futures::Stream;
 use lakewright_common::error::Error;
 use lakewright_common::read::progress::ReadCounts;
+use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::write::report::SlotReport;
 use lakewright_proto::v1::coordinator_server::Coordinator;
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{
     AttemptProgress, BeatRequest, BeatResponse, BeginRequest, BeginResponse, Failure, FailureKind, HelloRequest,
-    HelloResponse, ReportRequest, ReportResponse, SlotId, Success, Verdict, WakeRequest, WakeResponse,
+    HelloResponse, ReportRequest, ReportResponse, Requests, SlotId, Success, Verdict, WakeRequest, WakeResponse,
 };
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -78,6 +79,7 @@ impl Coordinator for Service {
 
     async fn beat(&self, request: Request<BeatRequest>) -> Result<Response<BeatResponse>, Status> {
         let beat = request.into_inner();
+        self.count_requests(&beat.process, beat.requests)?;
         let mut stop = Vec::new();
         let mut attempts = Vec::new();
         for attempt in &beat.attempts {
@@ -96,6 +98,7 @@ impl Coordinator for Service {
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
         let report = request.into_inner();
+        self.count_requests(&report.process, report.requests)?;
         let progress = report.progress.ok_or_else(|| Status::invalid_argument("a report without its attempt"))?;
         let is_accepted = match self.attempt(&progress)? {
             Some(attempt) => {
@@ -117,6 +120,17 @@ impl Service {
     fn slot(&self, slot: Option<&SlotId>) -> Result<Option<(u32, usize)>, Status> {
         let slot = slot.ok_or_else(|| Status::invalid_argument("no slot is named"))?;
         Ok((parse(&slot.run)? == self.run).then_some((slot.stage, slot.slot as usize)))
+    }
+
+    fn count_requests(&self, process: &str, requests: Option<Requests>) -> Result<(), Status> {
+        let Some(requests) = requests.filter(|requests| requests.run == self.run.to_string()) else { return Ok(()) };
+        let counts = RequestCounts {
+            requests: requests.counts.into_iter().collect(),
+            bytes_read: requests.bytes_read,
+            bytes_written: requests.bytes_written,
+        };
+        self.board.count_requests(parse(process)?, counts);
+        Ok(())
     }
 
     fn attempt(&self, attempt: &AttemptProgress) -> Result<Option<AttemptState>, Status> {
@@ -194,6 +208,7 @@ mod tests {
             free_vcores: 1,
             is_draining: false,
             attempts: vec![attempt.clone()],
+            requests: None,
         };
         assert_eq!(service.beat(Request::new(beat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
         service.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();

@@ -13,6 +13,8 @@ pub(crate) mod link;
 pub(crate) mod hosts;
 /// Workers as processes.
 pub(crate) mod cluster;
+/// Places on a server that speaks S3.
+pub(crate) mod s3;
 
 /// The repository's root.
 pub(crate) fn repository() -> PathBuf {
@@ -29,6 +31,8 @@ pub(crate) fn sparkify() -> Option<PathBuf> {
 /// One lake with its configuration, sources and models.
 pub(crate) struct Lake {
     folder: TempDir,
+    /// For every command.
+    environment: Vec<(String, String)>,
 }
 
 /// What a command printed, and how it ended.
@@ -50,7 +54,7 @@ impl Lake {
     /// The project's declarations over empty source folders.
     pub(crate) fn empty() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let lake = Self { folder };
+        let lake = Self { folder, environment: vec![] };
         for source in ["data/song_data", "data/log_data"] {
             fs::create_dir_all(lake.path(source)).unwrap();
         }
@@ -61,7 +65,7 @@ impl Lake {
 
     /// A lake with a configuration of its own: `files` are paths and contents.
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
-        let lake = Self { folder: TempDir::new().expect("a temporary folder") };
+        let lake = Self { folder: TempDir::new().expect("a temporary folder"), environment: vec![] };
         for (path, content) in files {
             lake.write(path, content.as_bytes());
         }
@@ -89,8 +93,13 @@ impl Lake {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coordinator"));
         command.arg("--config").arg(self.path("lake.toml")).args(arguments);
-        command.env_remove("RUST_LOG").env_remove("LAKEWRIGHT_FAILPOINT");
+        command.env_remove("RUST_LOG").env_remove("LAKEWRIGHT_FAILPOINT").envs(self.environment());
         command
+    }
+
+    /// What a worker of this lake needs as well.
+    pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
     pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Done {

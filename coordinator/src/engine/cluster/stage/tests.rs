@@ -10,7 +10,7 @@ use datafusion::datasource::MemTable;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use lakewright_common::codec::decode_plan;
-use lakewright_common::config::resolved::{Format, Limits, OnChange, Source};
+use lakewright_common::config::resolved::{Format, Limits, Location, OnChange, Source};
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::scan_node::JsonScanExec;
@@ -36,9 +36,10 @@ struct Lab {
 }
 
 impl Lab {
-    fn new() -> Self {
+    async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let lake = storage::open(&Url::from_directory_path(folder.path()).unwrap()).unwrap();
+        let location = Location::of(Url::from_directory_path(folder.path()).unwrap());
+        let lake = storage::open(&location).await.unwrap();
         let storages = Storages { spool: lake.clone(), lake, sources: vec![] };
         Self { storages, resources: Resources::new(256 << 20, VCORES, None).unwrap(), _folder: folder }
     }
@@ -160,7 +161,7 @@ fn sorted(rows: &[RecordBatch]) -> Vec<String> {
 
 #[tokio::test]
 async fn every_shape_of_a_plan_gives_its_rows_slot_by_slot() {
-    let lab = Lab::new();
+    let lab = Lab::new().await;
     let alone = lab.session(0);
     register_tables(&alone);
     let mut wrong = String::new();
@@ -205,7 +206,7 @@ fn narrowest(stage: &Stage) -> usize {
 
 #[tokio::test]
 async fn no_stage_of_a_large_table_funnels_through_one_task() {
-    let lab = Lab::new();
+    let lab = Lab::new().await;
     let alone = lab.session(0);
     register_tables(&alone);
     let planning = planning::adapt(&alone, VCORES);
@@ -241,7 +242,7 @@ fn large(schema: &Arc<Schema>) -> Arc<MemTable> {
 async fn every_model_and_every_staging_is_parallel() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../lake.toml");
     let config = lakewright_common::config::load(&file, std::iter::empty()).unwrap();
-    let lab = Lab::new();
+    let lab = Lab::new().await;
     let planning = planning::adapt(&lab.session(0), VCORES);
     let optimizer_off = planning.state_ref();
     optimizer_off.write().config_mut().options_mut().optimizer.hash_join_single_partition_threshold = 0;

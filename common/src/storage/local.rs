@@ -1,0 +1,148 @@
+//! A folder as a storage: puts that only one of many can win and that outlive a power cut, and files that are on the
+//! disk before something names them.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use url::Url;
+use uuid::Uuid;
+
+use super::{PutOutcome, Storage};
+use crate::config::resolved::Location;
+use crate::error::{Error, Result};
+
+/// Files or folders that are synced at once.
+const CONCURRENT_SYNCS: usize = 16;
+
+/// The folder as a storage; `None` if there is none.
+pub(super) fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
+    let url = &location.url;
+    let folder = folder_of(url)?;
+    match fs::metadata(&folder) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(not_a_folder(url)),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        // The URL ends with `/`, by which the system knows as well.
+        Err(e) if e.kind() == ErrorKind::NotADirectory => return Err(not_a_folder(url)),
+        Err(e) => return Err(Error::storage("open", url, e)),
+    }
+    let store = LocalFileSystem::new_with_prefix(&folder).map_err(|e| Error::storage("open", url, e))?;
+    Ok(Some(Storage::new(Arc::new(store), location.clone())))
+}
+
+fn not_a_folder(url: &Url) -> Error {
+    Error::storage("open", url, io::Error::new(ErrorKind::NotADirectory, "it is a file, not a folder"))
+}
+
+/// Makes the folder, with those around it.
+pub(super) async fn create(url: &Url) -> Result<()> {
+    let folder = folder_of(url)?;
+    let create = move || {
+        fs::create_dir_all(&folder)?;
+        // Which of the folders around it are new is not known; a sync of the others costs little.
+        folder.ancestors().try_for_each(sync_folder)
+    };
+    on_blocking_thread(create).await?.map_err(|e| Error::storage("create", url, e))
+}
+
+/// The folder that a `file` URL names.
+pub(super) fn folder_of(url: &Url) -> Result<PathBuf> {
+    url.to_file_path().map_err(|()| Error::configuration(format!("`{url}` names no folder")))
+}
+
+/// As [`Storage::put_if_absent`], below the folder `root`.
+pub(super) async fn put_if_absent(root: PathBuf, key: &Path, bytes: Bytes) -> Result<io::Result<PutOutcome>> {
+    let file = local_path(&root, key);
+    on_blocking_thread(move || put_file_if_absent(&root, &file, &bytes)).await
+}
+
+/// As [`Storage::sync_files`], below the folder `root`.
+pub(super) async fn sync_files(root: &FilePath, keys: &[Path]) -> Result<()> {
+    let files: Vec<PathBuf> = keys.iter().map(|key| local_path(root, key)).collect();
+    let folders: BTreeSet<PathBuf> = files.iter().flat_map(|file| folders_up_to(root, file)).collect();
+    sync_all(files, |file| File::open(file)?.sync_all()).await?;
+    sync_all(folders, sync_folder).await
+}
+
+/// As the local object store does it: each segment of a key is the name of a file or folder, as it is.
+fn local_path(root: &FilePath, key: &Path) -> PathBuf {
+    root.join(key.as_ref())
+}
+
+/// The folders from the one that holds `file` up to `root`, the innermost first.
+fn folders_up_to<'a>(root: &'a FilePath, file: &'a FilePath) -> impl Iterator<Item = PathBuf> + 'a {
+    file.ancestors().skip(1).take_while(move |folder| folder.starts_with(root)).map(FilePath::to_path_buf)
+}
+
+/// A hard link fails if its name is taken, on every file system that has hard links; a rename would replace.
+fn put_file_if_absent(root: &FilePath, file: &FilePath, bytes: &[u8]) -> io::Result<PutOutcome> {
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+        return Err(ErrorKind::InvalidFilename.into());
+    };
+    fs::create_dir_all(folder)?;
+    // The local object store takes `name#digits` for a write under way and does not list it, should it be left behind.
+    let mut temporary_name = name.to_os_string();
+    temporary_name.push(format!("#{}", Uuid::now_v7().as_u128()));
+    let temporary = folder.join(temporary_name);
+    let linked = write_synced(&temporary, bytes).and_then(|()| fs::hard_link(&temporary, file));
+    let removed = fs::remove_file(&temporary);
+    let outcome = match linked {
+        Ok(()) => PutOutcome::Created,
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => PutOutcome::Exists,
+        Err(e) => return Err(e),
+    };
+    if let Err(e) = removed {
+        tracing::warn!(file = %temporary.display(), error = %e, "a temporary file is left behind");
+    }
+    // Also where it exists: an earlier try may have got no further than the link.
+    folders_up_to(root, file).try_for_each(|folder| sync_folder(&folder))?;
+    Ok(outcome)
+}
+
+fn write_synced(file: &FilePath, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(file)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes the names in a folder outlive a power cut.
+fn sync_folder(folder: &FilePath) -> io::Result<()> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // A folder above the lake that may be passed through but not read, or a file system that does not sync folders.
+        Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
+        result => result,
+    }
+}
+
+async fn sync_all(
+    paths: impl IntoIterator<Item = PathBuf>,
+    sync: impl Fn(&FilePath) -> io::Result<()> + Copy + Send + 'static,
+) -> Result<()> {
+    let syncs = paths.into_iter().map(|path| async move {
+        on_blocking_thread(move || sync(&path).map_err(|e| Error::storage("sync", path.display(), e))).await?
+    });
+    stream::iter(syncs).buffer_unordered(CONCURRENT_SYNCS).try_collect().await
+}
+
+/// A disk can take long to answer; threads that run tasks must not wait for it.
+pub(super) async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("a file operation was stopped").caused_by(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folders_to_sync_go_up_to_the_root() {
+        let folders: Vec<_> = folders_up_to(FilePath::new("/lake/"), FilePath::new("/lake/a/b/c.json")).collect();
+        assert_eq!(folders, ["/lake/a/b", "/lake/a", "/lake"].map(PathBuf::from));
+    }
+}

@@ -1,0 +1,159 @@
+//! One source of credentials for both clients: asked once, kept until shortly before they expire.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials as AwsCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use object_store::CredentialProvider;
+use object_store::aws::AwsCredential;
+use tokio::sync::Mutex;
+
+/// Credentials that expire sooner are renewed, so that a request and its retries do not outlive them.
+const MARGIN: Duration = Duration::from_mins(5);
+/// Between two tries to renew what still holds.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// What a provider gave, for as long as it holds; clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Credentials(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    provider: SharedCredentialsProvider,
+    // Held while the provider is asked, so that it is asked once.
+    held: Mutex<Option<Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    credentials: AwsCredentials,
+    for_bytes: Arc<AwsCredential>,
+    renew_at: Option<SystemTime>,
+}
+
+impl Credentials {
+    pub(super) fn new(provider: SharedCredentialsProvider) -> Self {
+        Self(Arc::new(Shared { provider, held: Mutex::new(None) }))
+    }
+
+    async fn get<T>(&self, take: impl FnOnce(&Held) -> T) -> Result<T, CredentialsError> {
+        let mut slot = self.0.held.lock().await;
+        let now = SystemTime::now();
+        let held = match slot.take() {
+            Some(held) if held.renew_at.is_none_or(|at| now < at) => held,
+            before => match self.0.provider.provide_credentials().await {
+                Ok(credentials) => Held::new(credentials, now),
+                // Those before may hold for a while yet.
+                Err(error) => match before.and_then(|held| held.while_it_holds(now)) {
+                    Some(held) => {
+                        tracing::warn!(%error, "credentials cannot be renewed yet");
+                        held
+                    }
+                    None => return Err(error),
+                },
+            },
+        };
+        let taken = take(&held);
+        *slot = Some(held);
+        Ok(taken)
+    }
+}
+
+impl Held {
+    fn new(credentials: AwsCredentials, now: SystemTime) -> Self {
+        let for_bytes = Arc::new(AwsCredential {
+            key_id: credentials.access_key_id().to_owned(),
+            secret_key: credentials.secret_access_key().to_owned(),
+            token: credentials.session_token().map(str::to_owned),
+        });
+        // Those that live for less than the margin are asked for now and then, not at every request.
+        let renew_at = credentials.expiry().map(|expiry| match expiry.checked_sub(MARGIN) {
+            Some(at) if at > now => at,
+            _ => (now + RENEW_EVERY).min(expiry),
+        });
+        Self { credentials, for_bytes, renew_at }
+    }
+
+    fn while_it_holds(self, now: SystemTime) -> Option<Self> {
+        let holds = self.credentials.expiry().is_none_or(|expiry| now < expiry);
+        holds.then(|| Self { renew_at: Some(now + RENEW_EVERY), ..self })
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Credentials {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        self.get(|held| Arc::clone(&held.for_bytes)).await.map_err(|error| object_store::Error::Unauthenticated {
+            path: "credentials".to_owned(),
+            source: Box::new(error),
+        })
+    }
+}
+
+impl ProvideCredentials for Credentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.get(|held| held.credentials.clone()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// Gives keys by number, each of which holds for so long.
+    #[derive(Debug)]
+    struct Numbered {
+        asked: Arc<AtomicU64>,
+        holds: Option<Duration>,
+    }
+
+    impl ProvideCredentials for Numbered {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let n = self.asked.fetch_add(1, Ordering::SeqCst);
+            let expiry = self.holds.map(|holds| SystemTime::now() + holds);
+            future::ProvideCredentials::ready(if n < 2 {
+                Ok(AwsCredentials::new(format!("key-{n}"), "secret", None, expiry, "test"))
+            } else {
+                Err(CredentialsError::not_loaded("no more"))
+            })
+        }
+    }
+
+    fn numbered(holds: Option<Duration>) -> (Credentials, Arc<AtomicU64>) {
+        let asked = Arc::new(AtomicU64::new(0));
+        (Credentials::new(SharedCredentialsProvider::new(Numbered { asked: Arc::clone(&asked), holds })), asked)
+    }
+
+    #[tokio::test]
+    async fn a_provider_is_asked_once_by_both_clients_and_by_many_at_once() {
+        let (credentials, asked) = numbered(Some(Duration::from_hours(1)));
+        let many = (0..100).map(|_| credentials.get_credential());
+        for credential in futures::future::join_all(many).await {
+            assert_eq!(credential.unwrap().key_id, "key-0");
+        }
+        assert_eq!(credentials.provide_credentials().await.unwrap().access_key_id(), "key-0");
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_expires_is_renewed_and_an_expired_key_is_not_given_out() {
+        let (credentials, _) = numbered(Some(Duration::ZERO));
+        assert_eq!(credentials.get_credential().await.unwrap().key_id, "key-0");
+        assert_eq!(credentials.get_credential().await.unwrap().key_id, "key-1");
+        assert!(credentials.get_credential().await.is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! A read through the SDK, for keys that `object_store` cannot hold: `a//b`, `..`, control characters.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use aws_sdk_s3::types::RequestPayer;
+use bytes::Bytes;
+
+use super::S3;
+use super::failure::{failure, status};
+use crate::error::Error;
+
+/// The first pause after a body that broke off; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why there are no bytes.
+#[derive(Debug)]
+pub enum GetFailure {
+    /// It is not the object that was listed.
+    Changed,
+    Missing,
+    Other(Error),
+}
+
+impl S3 {
+    /// A part of the object, if it is still the one that the listing told of.
+    ///
+    /// # Errors
+    /// As [`GetFailure`] says.
+    pub async fn get(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, GetFailure> {
+        let mut pause = FIRST_PAUSE;
+        let mut tries = 1;
+        loop {
+            let request = self
+                .client
+                .get_object()
+                .bucket(&self.bucket)
+                .key(format!("{}{key}", self.prefix))
+                .range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)))
+                .set_if_match(etag.map(str::to_owned))
+                .set_request_payer(self.settings.requester_pays.then_some(RequestPayer::Requester));
+            let object = request.send().await.map_err(|error| match status(&error) {
+                Some(412) => GetFailure::Changed,
+                Some(404) => GetFailure::Missing,
+                _ => GetFailure::Other(failure("read", self.url_of(key), &error)),
+            })?;
+            // The SDK tries a request again, but not a body that breaks off.
+            match tokio::time::timeout(self.settings.timeout, object.body.collect()).await {
+                Ok(Ok(body)) => return Ok(body.into_bytes()),
+                Ok(Err(error)) if tries >= self.settings.attempts => {
+                    return Err(GetFailure::Other(Error::storage("read", self.url_of(key), error)));
+                }
+                Err(_) if tries >= self.settings.attempts => {
+                    let text = format!("the body did not end within {} s", self.settings.timeout.as_secs());
+                    return Err(GetFailure::Other(Error::storage("read", self.url_of(key), text)));
+                }
+                _ => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(self.settings.timeout);
+            tries += 1;
+        }
+    }
+}

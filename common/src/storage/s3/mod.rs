@@ -1,0 +1,250 @@
+//! A prefix of a bucket as a storage: two clients, one set of credentials.
+//!
+//! ```text
+//!   aws-config ─► credentials ─┬─► object_store: bytes (objects, Parquet, Delta, spool)
+//!                              └─► aws-sdk-s3: keys and control (listings, the bucket's region, conditional puts)
+//! ```
+//!
+//! `object_store` goes on in the middle of a body that was cut and needs a third of the CPU for a small object; the SDK knows
+//! every key that S3 can hold, storage classes and conditional answers as they are.
+
+use std::sync::Arc;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ClientOptions, ObjectStore};
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::Storage;
+use crate::config::resolved::{Bucket, Encryption, Location};
+use crate::error::{Error, Result};
+use credentials::Credentials;
+use requests::{RequestCounts, Requests};
+
+/// One source of credentials for both clients.
+mod credentials;
+/// What a failed request comes to.
+mod failure;
+/// Every key below a prefix.
+mod list;
+/// A read of what has an odd key.
+pub mod get;
+/// A put that one of many wins.
+mod put;
+/// What was asked of the bucket.
+pub mod requests;
+
+/// Where a bucket is when nothing says it, as for the SDK's own tools.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// A prefix of a bucket, for all that is not bytes.
+#[derive(Debug)]
+pub struct S3 {
+    client: Client,
+    bucket: String,
+    /// Before every key; empty, or ends with `/`.
+    prefix: String,
+    settings: Bucket,
+    requests: Requests,
+}
+
+impl S3 {
+    /// All requests so far, those for bytes among them.
+    #[must_use]
+    pub fn requests(&self) -> RequestCounts {
+        self.requests.read()
+    }
+
+    fn url_of(&self, key: &str) -> String {
+        format!("s3://{}/{}{key}", self.bucket, self.prefix)
+    }
+}
+
+/// Opens a prefix, after one request that tells whether the bucket is there, may be used, and where.
+pub(super) async fn open(location: &Location) -> Result<Storage> {
+    let settings = &location.bucket;
+    let (bucket, prefix) = bucket_and_prefix(&location.url)?;
+    let shared = shared_config(settings).await;
+    let credentials = credentials(settings, &shared).await;
+    let endpoint = endpoint(settings, &shared);
+    let told = settings.region.clone().or_else(|| shared.region().map(ToString::to_string));
+    let region = told.unwrap_or_else(|| DEFAULT_REGION.to_owned());
+    let requests = Requests::default();
+    let client = |region: &str| {
+        self::client(settings, &shared, credentials.as_ref(), endpoint.as_deref(), region, requests.clone())
+    };
+    let first = client(&region);
+    let (client, region) = match region_of(&first, &bucket, location).await? {
+        Some(own) if own != region => (client(&own), own),
+        _ => (first, region),
+    };
+    let store = bytes_store(settings, &bucket, credentials.clone(), endpoint.as_deref(), &region, requests.clone())
+        .map_err(|e| Error::storage("open", &location.url, e))?;
+    let folder =
+        Path::parse(prefix.trim_end_matches('/')).ok().filter(|path| format!("{path}/") == prefix || prefix.is_empty());
+    let Some(folder) = folder else {
+        return Err(Error::configuration(format!("`{}` is a prefix that cannot be used", location.url))
+            .hint("a prefix has no empty segments, no `.` and `..` and no control characters"));
+    };
+    let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store, folder));
+    let mut storage = Storage::new(store, location.clone());
+    storage.s3 = Some(Arc::new(S3 { client, bucket, prefix, settings: settings.clone(), requests }));
+    Ok(storage)
+}
+
+fn bucket_and_prefix(url: &Url) -> Result<(String, String)> {
+    let unusable = || Error::configuration(format!("`{url}` names no bucket"));
+    let bucket = url.host_str().ok_or_else(unusable)?.to_owned();
+    let prefix = percent_decode_str(url.path().trim_start_matches('/')).decode_utf8().map_err(|_| unusable())?;
+    Ok((bucket, prefix.into_owned()))
+}
+
+/// What AWS's variables and files say, with the settings over it.
+async fn shared_config(settings: &Bucket) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let retries = RetryConfig::standard().with_max_attempts(u32::try_from(settings.attempts).unwrap_or(u32::MAX));
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.timeout)
+        .operation_attempt_timeout(settings.timeout)
+        .operation_timeout(settings.retry_timeout)
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(retries)
+        .timeout_config(timeouts);
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    if settings.anonymous {
+        loader = loader.no_credentials();
+    }
+    loader.load().await
+}
+
+async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option<Credentials> {
+    let provider = match &settings.role {
+        Some(role) => {
+            let assumed = aws_config::sts::AssumeRoleProvider::builder(role)
+                .session_name("lakewright")
+                .configure(shared)
+                .build()
+                .await;
+            aws_credential_types::provider::SharedCredentialsProvider::new(assumed)
+        }
+        None => shared.credentials_provider()?,
+    };
+    Some(Credentials::new(provider))
+}
+
+/// As the SDK would choose it.
+fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> {
+    let from_environment = || std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
+    let endpoint = settings.endpoint.clone().or_else(from_environment);
+    endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)).map(|url| url.trim_end_matches('/').to_owned())
+}
+
+fn is_path_style(settings: &Bucket, endpoint: Option<&str>) -> bool {
+    settings.path_style.unwrap_or(endpoint.is_some())
+}
+
+fn client(
+    settings: &Bucket,
+    shared: &SdkConfig,
+    credentials: Option<&Credentials>,
+    endpoint: Option<&str>,
+    region: &str,
+    requests: Requests,
+) -> Client {
+    let mut config = aws_sdk_s3::config::Builder::from(shared)
+        .region(Region::new(region.to_owned()))
+        .interceptor(requests)
+        .force_path_style(is_path_style(settings, endpoint))
+        // Servers other than AWS do not know the checksums that newer SDKs add by themselves.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    config.set_endpoint_url(endpoint.map(str::to_owned));
+    match credentials {
+        Some(credentials) => config = config.credentials_provider(credentials.clone()),
+        None => config = config.allow_no_auth(),
+    }
+    Client::from_conf(config.build())
+}
+
+/// The region that the bucket says it is in; `None` where it does not say.
+async fn region_of(client: &Client, bucket: &str, location: &Location) -> Result<Option<String>> {
+    match client.head_bucket().bucket(bucket).send().await {
+        Ok(head) => Ok(head.bucket_region().map(str::to_owned)),
+        Err(error) => {
+            let elsewhere = error.raw_response().and_then(|answer| answer.headers().get("x-amz-bucket-region"));
+            match elsewhere.filter(|_| failure::status(&error) == Some(301)) {
+                Some(region) => Ok(Some(region.to_owned())),
+                None => Err(failure::failure("open", &location.url, &error)),
+            }
+        }
+    }
+}
+
+fn bytes_store(
+    settings: &Bucket,
+    bucket: &str,
+    credentials: Option<Credentials>,
+    endpoint: Option<&str>,
+    region: &str,
+    requests: Requests,
+) -> object_store::Result<impl ObjectStore> {
+    let client = ClientOptions::new()
+        .with_connect_timeout(settings.connect_timeout)
+        .with_timeout(settings.timeout)
+        .with_allow_http(endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")));
+    let retries = object_store::RetryConfig {
+        max_retries: settings.attempts.saturating_sub(1),
+        retry_timeout: settings.retry_timeout,
+        ..object_store::RetryConfig::default()
+    };
+    let is_path_style = is_path_style(settings, endpoint);
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_region(region)
+        .with_virtual_hosted_style_request(!is_path_style)
+        .with_client_options(client)
+        .with_retry(retries)
+        .with_http_connector(requests)
+        .with_request_payer(settings.requester_pays);
+    builder = match credentials {
+        Some(credentials) => builder.with_credentials(Arc::new(credentials)),
+        None => builder.with_skip_signature(true),
+    };
+    if let Some(endpoint) = endpoint {
+        // The store takes a virtual host as it is.
+        builder = match endpoint.split_once("://") {
+            Some((scheme, host)) if !is_path_style => builder.with_endpoint(format!("{scheme}://{bucket}.{host}")),
+            _ => builder.with_endpoint(endpoint),
+        };
+    }
+    builder = match &settings.encryption {
+        Some(Encryption::Kms { key: Some(key) }) => builder.with_sse_kms_encryption(key),
+        Some(Encryption::Kms { key: None }) => with_encryption(builder, "aws:kms"),
+        Some(Encryption::S3) => with_encryption(builder, "AES256"),
+        None => builder,
+    };
+    builder.build()
+}
+
+fn with_encryption(builder: AmazonS3Builder, kind: &str) -> AmazonS3Builder {
+    match "aws_server_side_encryption".parse() {
+        Ok(key) => builder.with_config(key, kind),
+        Err(_) => builder,
+    }
+}

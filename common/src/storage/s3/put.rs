@@ -1,0 +1,58 @@
+//! A put that only one of many wins, by S3's own condition.
+
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{RequestPayer, ServerSideEncryption};
+use bytes::Bytes;
+use object_store::path::Path;
+
+use super::S3;
+use super::failure::{failure, status};
+use crate::config::resolved::Encryption;
+use crate::error::Result;
+use crate::storage::PutOutcome;
+
+/// The first pause after a conflict; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+impl S3 {
+    /// Puts the object if there is none at its key. An answer that was lost after the put took effect is a 412 for our
+    /// own object, which whoever calls must tell from another's.
+    ///
+    /// # Errors
+    /// Storage; then the object may be there or not.
+    pub async fn put_if_absent(&self, key: &Path, bytes: Bytes) -> Result<PutOutcome> {
+        let mut pause = FIRST_PAUSE;
+        let mut tries = 1;
+        loop {
+            let (encryption, kms_key) = match &self.settings.encryption {
+                None => (None, None),
+                Some(Encryption::S3) => (Some(ServerSideEncryption::Aes256), None),
+                Some(Encryption::Kms { key }) => (Some(ServerSideEncryption::AwsKms), key.clone()),
+            };
+            let put = self
+                .client
+                .put_object()
+                .bucket(&self.bucket)
+                .key(format!("{}{key}", self.prefix))
+                .if_none_match("*")
+                .set_server_side_encryption(encryption)
+                .set_ssekms_key_id(kms_key)
+                .set_request_payer(self.settings.requester_pays.then_some(RequestPayer::Requester))
+                .body(ByteStream::from(bytes.clone()));
+            match put.send().await {
+                Ok(_) => return Ok(PutOutcome::Created),
+                Err(error) => match status(&error) {
+                    Some(412) => return Ok(PutOutcome::Exists),
+                    // Another put of the key was under way, and either may have won.
+                    Some(409) if tries < self.settings.attempts => {}
+                    _ => return Err(failure("write", self.url_of(key.as_ref()), &error)),
+                },
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            tries += 1;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What storage gets wrong, over a socket: either the run ends with exact tables, or it fails with an error that names the
+//! object, and nothing is visible.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use lakewright_s3_server::{Fault, Harm};
+
+use crate::support::Lake;
+use crate::support::s3::{BUCKET, Place};
+
+/// Objects of the source.
+const OBJECTS: i64 = 60;
+
+/// A lake whose bounds on a request are short.
+fn lake(place: &Place) -> Lake {
+    let config = format!(
+        "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\n\
+         [tables.t]\nsql = \"t.sql\"\nkey = \"id\"\n\
+         [storage.\"s3://{BUCKET}\"]\nconnect_timeout = \"1s\"\ntimeout = \"1s\"\nattempts = 5\nretry_timeout = \"20s\"\n"
+    );
+    let lake = Lake::of(&[("lake.toml", &config), ("t.sql", "SELECT id FROM staging.s")]);
+    for i in 0..OBJECTS {
+        let mut text = String::new();
+        let _ = writeln!(text, "{{\"id\": {i}}}");
+        lake.write(&format!("in/{i}.json"), text.as_bytes());
+    }
+    lake.on_s3(place)
+}
+
+fn assert_exact(lake: &Lake) {
+    assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS);
+    assert_eq!(lake.number("SELECT sum(id) FROM t"), (0..OBJECTS).sum::<i64>());
+}
+
+#[test]
+fn what_passes_costs_nothing_but_time() {
+    let gets = |harm| Fault::new("GET", "/in/", harm);
+    let manifest = |harm| Fault::new("PUT", "/_lake/manifest/", harm);
+    let all = [
+        gets(Harm::Refuse(503, "SlowDown")).one_in(5),
+        gets(Harm::Refuse(500, "InternalError")).one_in(5),
+        gets(Harm::Cut).one_in(5),
+        gets(Harm::Stall).times(2),
+        gets(Harm::Silence).times(2),
+        gets(Harm::Drip(Duration::from_millis(5))).one_in(10),
+        Fault::new("GET", "list-type=2", Harm::Refuse(503, "SlowDown")).times(2),
+        Fault::new("GET", "list-type=2", Harm::Silence).times(1),
+        Fault::new("HEAD", "", Harm::Refuse(503, "SlowDown")).times(2),
+        Fault::new("PUT", "", Harm::Refuse(503, "SlowDown")).one_in(3),
+        Fault::new("PUT", "", Harm::Refuse(500, "InternalError")).one_in(3),
+        manifest(Harm::DoAndAnswer(500, "InternalError")).times(1),
+        manifest(Harm::Refuse(409, "ConditionalRequestConflict")).times(2),
+        Fault::new("PUT", "/_delta_log/", Harm::DoAndAnswer(500, "InternalError")).times(1),
+        Fault::new("PUT", "/_delta_log/", Harm::Refuse(409, "ConditionalRequestConflict")).times(2),
+    ];
+    for fault in all {
+        let place = Place::own();
+        let lake = lake(&place);
+        let _ = place.server().take_requests();
+        place.server().plan(fault.clone());
+        let done = lake.run_with(&["run"], &[]);
+        assert_eq!(done.code, Some(0), "{fault:?}: {}", done.stderr);
+        let requests = place.server().take_requests();
+        assert!(requests.iter().any(|request| request.path.contains(fault.path)), "{fault:?} met nothing");
+        place.server().heal();
+        assert_exact(&lake);
+        assert!(done.stderr.contains("committed version 1"), "{fault:?}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn what_does_not_pass_fails_the_run_by_name_and_nothing_is_visible() {
+    let one = |harm| Fault::new("GET", "/in/7.json", harm);
+    let all: [(Fault, i32, &[&str]); 8] = [
+        (one(Harm::Refuse(503, "SlowDown")), 3, &["bucket/in/7.json", "503", "GET"]),
+        (one(Harm::Silence), 3, &["bucket/in/7.json", "GET"]),
+        (one(Harm::Refuse(403, "AccessDenied")), 3, &["bucket/in/7.json", "403"]),
+        (one(Harm::Refuse(404, "NoSuchKey")), 1, &["`7.json` vanished"]),
+        (one(Harm::Refuse(412, "PreconditionFailed")), 1, &["`7.json` changed"]),
+        (
+            Fault::new("GET", "list-type=2", Harm::Refuse(403, "AccessDenied")),
+            3,
+            &["cannot list `s3://bucket/", "403", "AccessDenied"],
+        ),
+        (Fault::new("PUT", "/t/", Harm::Refuse(403, "AccessDenied")), 3, &["cannot write `t/", "403", "AccessDenied"]),
+        (
+            Fault::new("PUT", "/_lake/manifest/", Harm::Refuse(403, "AccessDenied")),
+            3,
+            &["cannot write `s3://bucket/lake/_lake/manifest/", "403", "AccessDenied"],
+        ),
+    ];
+    for (fault, code, parts) in all {
+        let place = Place::own();
+        let lake = lake(&place);
+        place.server().plan(fault.clone());
+        let stderr = lake.fails(&["run"], code);
+        let error = stderr.split_once("error: ").map_or("", |(_, error)| error);
+        for part in parts {
+            assert!(error.contains(part), "{fault:?}: `{part}` is not in: {stderr}");
+        }
+        assert_eq!(place.server().keys(BUCKET, "lake/_lake/manifest"), Vec::<String>::new(), "{fault:?}");
+        place.server().heal();
+        lake.ok(&["run"]);
+        assert_exact(&lake);
+    }
+}
+
+#[test]
+fn an_object_that_changed_after_it_was_taken_in_is_named() {
+    let place = Place::own();
+    let lake = lake(&place);
+    lake.ok(&["run"]);
+    // It was taken in as it was; a change after that is another object's news.
+    place.put("in/7.json", b"{\"id\": 1000}\n");
+    let stderr = lake.fails(&["run"], 1);
+    assert!(stderr.contains("7.json"), "{stderr}");
+    assert_exact(&lake);
+}
+
+#[test]
+fn an_archived_object_is_named_before_any_work() {
+    let place = Place::own();
+    let lake = lake(&place);
+    place.server().put_as(BUCKET, "in/cold.json", "{\"id\": 1}\n", "DEEP_ARCHIVE");
+    let stderr = lake.fails(&["run"], 1);
+    assert!(stderr.contains("archived") && stderr.contains("s3://bucket/in/cold.json"), "{stderr}");
+    assert_eq!(place.server().keys(BUCKET, "lake/"), Vec::<String>::new());
+}
+
+#[test]
+fn wrong_credentials_and_places_are_told_apart() {
+    let place = Place::own();
+    let lake = lake(&place);
+    let stderr = lake.run_with(&["run"], &[("AWS_SECRET_ACCESS_KEY", "wrong")]).stderr;
+    assert!(stderr.contains("cannot open `s3://bucket/") && stderr.contains("403"), "{stderr}");
+    let stderr = lake.run_with(&["run"], &[("LAKEWRIGHT__LAKE__URL", "s3://no-such-bucket/lake")]).stderr;
+    assert!(stderr.contains("s3://no-such-bucket/lake/") && stderr.contains("there is no such bucket"), "{stderr}");
+    let stderr = lake.run_with(&["run"], &[("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")]).stderr;
+    assert!(stderr.contains("cannot open `s3://bucket/") && stderr.contains("endpoint"), "{stderr}");
+}
+
+#[test]
+fn many_small_objects_cost_one_request_each() {
+    let place = Place::own();
+    let lake = lake(&place);
+    let more = 3_000;
+    for i in 0..more {
+        place.server().put(BUCKET, &format!("in/many/{i}.json"), format!("{{\"id\": {}}}\n", i + 1_000));
+    }
+    place.server().set_latency(Duration::from_millis(2));
+    let _ = place.server().take_requests();
+    lake.ok(&["run"]);
+    let requests = place.server().take_requests();
+    let reads = requests.iter().filter(|request| request.method == "GET" && request.path.contains("/in/")).count();
+    assert_eq!(i64::try_from(reads).unwrap(), OBJECTS + more, "each object is read once");
+    let listings = requests.iter().filter(|request| request.path.contains("list-type=2")).count();
+    let others = requests.len() - reads - listings;
+    assert!(listings < 20, "{listings} listings");
+    assert!(others < 60, "{others} other requests");
+    assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS + more);
+}

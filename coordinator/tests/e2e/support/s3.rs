@@ -1,0 +1,126 @@
+//! A place on a server that speaks S3: the project's own in memory, or the one that the environment names.
+//!
+//! `LAKEWRIGHT_TEST_S3=s3://bucket/prefix` has every test that asks for [`Place::any`] run there, with AWS's own variables
+//! for the endpoint and the credentials; each test has a prefix of its own below it.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use lakewright_s3_server::{ACCESS_KEY, SECRET_KEY, Server};
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use uuid::Uuid;
+
+use super::{Lake, files_below};
+
+/// The bucket of the server in memory.
+pub(crate) const BUCKET: &str = "bucket";
+
+/// A prefix, and how to reach it.
+pub(crate) struct Place {
+    /// None: a server that nobody here wrote.
+    pub(crate) server: Option<Server>,
+    bucket: String,
+    /// Ends with `/`.
+    pub(crate) prefix: String,
+    environment: Vec<(String, String)>,
+    store: Arc<dyn ObjectStore>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Place {
+    /// On the server that the environment names, else on the project's own.
+    pub(crate) fn any() -> Self {
+        match std::env::var("LAKEWRIGHT_TEST_S3") {
+            Ok(url) => Self::elsewhere(&url),
+            Err(_) => Self::own(),
+        }
+    }
+
+    /// On the project's own server, which fails as planned.
+    pub(crate) fn own() -> Self {
+        let server = Server::start(&[BUCKET]);
+        let environment = [
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ENDPOINT_URL_S3", server.endpoint()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        Self::new(Some(server), BUCKET, String::new(), environment)
+    }
+
+    fn elsewhere(url: &str) -> Self {
+        let (bucket, prefix) = url.strip_prefix("s3://").expect("an S3 URL").split_once('/').expect("a prefix");
+        let prefix = format!("{}/{}/", prefix.trim_matches('/'), Uuid::now_v7());
+        let environment = std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).collect();
+        Self::new(None, bucket, prefix.trim_start_matches('/').to_owned(), environment)
+    }
+
+    fn new(server: Option<Server>, bucket: &str, prefix: String, environment: Vec<(String, String)>) -> Self {
+        let value = |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_allow_http(true);
+        builder = builder.with_access_key_id(value("AWS_ACCESS_KEY_ID").expect("a key"));
+        builder = builder.with_secret_access_key(value("AWS_SECRET_ACCESS_KEY").expect("a secret"));
+        builder = builder.with_region(value("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned()));
+        if let Some(token) = value("AWS_SESSION_TOKEN") {
+            builder = builder.with_token(token);
+        }
+        if let Some(endpoint) = value("AWS_ENDPOINT_URL_S3") {
+            builder = builder.with_endpoint(endpoint);
+        }
+        let store = Arc::new(builder.build().expect("a client"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        Self { server, bucket: bucket.to_owned(), prefix, environment, store, runtime }
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().expect("the project's own server")
+    }
+
+    pub(crate) fn put(&self, key: &str, content: &[u8]) {
+        let key = Path::parse(format!("{}{key}", self.prefix)).expect("a key");
+        self.runtime.block_on(self.store.put(&key, content.to_vec().into())).expect("the server takes objects");
+    }
+
+    /// The object's whole key.
+    pub(crate) fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    pub(crate) fn url(&self, folder: &str) -> String {
+        format!("s3://{}/{}{folder}", self.bucket, self.prefix)
+    }
+
+    /// Uploads the files below a folder.
+    pub(crate) fn upload(&self, folder: &FilePath, prefix: &str) {
+        for file in files_below(folder) {
+            let key = file.strip_prefix(folder).unwrap().to_str().expect("a readable path");
+            self.put(&format!("{prefix}/{key}"), &std::fs::read(&file).unwrap());
+        }
+    }
+}
+
+impl Lake {
+    /// The same configuration, with its lake and its sources in `place`, where the sources' files are copied.
+    pub(crate) fn on_s3(mut self, place: &Place) -> Self {
+        let text = std::fs::read_to_string(self.path("lake.toml")).unwrap();
+        let mut changed = String::new();
+        for line in text.lines() {
+            let folder = line.strip_prefix("url = \"").and_then(|rest| rest.strip_suffix('"'));
+            match folder {
+                Some(folder) => {
+                    if folder != "lake" {
+                        place.upload(&self.path(folder), folder);
+                    }
+                    changed.push_str(&format!("url = \"{}\"\n", place.url(folder)));
+                }
+                None => changed.push_str(&format!("{line}\n")),
+            }
+        }
+        self.write("lake.toml", changed.as_bytes());
+        self.environment.clone_from(&place.environment);
+        self
+    }
+}

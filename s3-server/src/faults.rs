@@ -1,0 +1,221 @@
+//! What goes wrong, as a test plans it, and which requests came.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::{Request as HttpRequest, Response, StatusCode};
+use s3s::service::S3Service;
+
+/// Longer than any client waits.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+/// Requests that something happens to.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// `GET`, `PUT`, …
+    pub method: &'static str,
+    /// A part of path and query; empty for all.
+    pub path: &'static str,
+    /// Of the requests that fit, the first that it happens to, from 0, and how many.
+    pub skip: usize,
+    pub times: usize,
+    /// It happens to one in so many of these.
+    pub every: usize,
+    pub harm: Harm,
+}
+
+/// What happens.
+#[derive(Debug, Clone, Copy)]
+pub enum Harm {
+    /// Nothing is done; this is answered, with a code of S3.
+    Refuse(u16, &'static str),
+    /// The request takes effect, and this is answered.
+    DoAndAnswer(u16, &'static str),
+    /// The body breaks off in its middle.
+    Cut,
+    /// The body stops in its middle, and the connection stays.
+    Stall,
+    /// Nothing is ever answered.
+    Silence,
+    /// The body comes in small pieces, with this pause between two.
+    Drip(Duration),
+    /// The body is shorter than was told.
+    Short,
+}
+
+/// A request that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    /// 0 where nothing was answered.
+    pub status: u16,
+}
+
+impl Fault {
+    /// It happens to every request of the method whose path has this part.
+    #[must_use]
+    pub fn new(method: &'static str, path: &'static str, harm: Harm) -> Self {
+        Self { method, path, skip: 0, times: usize::MAX, every: 1, harm }
+    }
+
+    /// The same, to so many requests.
+    #[must_use]
+    pub fn times(self, times: usize) -> Self {
+        Self { times, ..self }
+    }
+
+    /// The same, to one in so many requests.
+    #[must_use]
+    pub fn one_in(self, every: usize) -> Self {
+        Self { every, ..self }
+    }
+
+    /// The same, after so many requests went well.
+    #[must_use]
+    pub fn after(self, skip: usize) -> Self {
+        Self { skip, ..self }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Plan(Mutex<Planned>);
+
+#[derive(Debug, Default)]
+struct Planned {
+    /// Each with the number of requests that fitted so far.
+    faults: Vec<(Fault, usize)>,
+    latency: Duration,
+    requests: Vec<Request>,
+}
+
+impl Plan {
+    fn planned(&self) -> MutexGuard<'_, Planned> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, fault: Fault) {
+        self.planned().faults.push((fault, 0));
+    }
+
+    pub(crate) fn clear(&self) {
+        self.planned().faults.clear();
+    }
+
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        self.planned().latency = latency;
+    }
+
+    pub(crate) fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.planned().requests)
+    }
+
+    fn note(&self, method: &str, path: &str, status: u16) {
+        let request = Request { method: method.to_owned(), path: path.to_owned(), status };
+        self.planned().requests.push(request);
+    }
+
+    /// What happens to this request, if anything.
+    fn harm(&self, method: &str, path: &str) -> Option<Harm> {
+        let mut planned = self.planned();
+        let fits = |fault: &Fault| fault.method == method && path.contains(fault.path);
+        for (fault, seen) in planned.faults.iter_mut().filter(|(fault, _)| fits(fault)) {
+            let number = *seen;
+            *seen += 1;
+            let Some(since) = number.checked_sub(fault.skip) else { continue };
+            if since.is_multiple_of(fault.every) && since / fault.every < fault.times {
+                return Some(fault.harm);
+            }
+        }
+        None
+    }
+}
+
+pub(crate) type Body = UnsyncBoxBody<Bytes, s3s::StdError>;
+
+pub(crate) async fn answer(
+    plan: &Plan,
+    service: &S3Service,
+    request: HttpRequest<Incoming>,
+) -> Result<Response<Body>, s3s::HttpError> {
+    let (method, path) = (request.method().to_string(), request.uri().to_string());
+    let latency = plan.planned().latency;
+    let harm = plan.harm(&method, &path);
+    tokio::time::sleep(latency).await;
+    let refusal = match harm {
+        Some(Harm::Silence) => {
+            plan.note(&method, &path, 0);
+            tokio::time::sleep(FOR_EVER).await;
+            None
+        }
+        Some(Harm::Refuse(status, code)) => Some((status, code)),
+        _ => None,
+    };
+    if let Some((status, code)) = refusal {
+        // What is sent is read, so that the client reads the answer.
+        let _ = request.into_body().collect().await;
+        plan.note(&method, &path, status);
+        return Ok(refuse(status, code));
+    }
+    let answer = service.call(request.map(s3s::Body::from)).await?;
+    let answer = match harm {
+        None => answer.map(BodyExt::boxed_unsync),
+        Some(Harm::DoAndAnswer(status, code)) => refuse(status, code),
+        Some(harm) => spoil(answer.map(BodyExt::boxed_unsync), harm).await,
+    };
+    plan.note(&method, &path, answer.status().as_u16());
+    Ok(answer)
+}
+
+fn refuse(status: u16, code: &str) -> Response<Body> {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>as planned</Message></Error>"
+    );
+    let mut answer = Response::new(Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync());
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    answer
+}
+
+/// The same answer, with something wrong with its body.
+async fn spoil(answer: Response<Body>, harm: Harm) -> Response<Body> {
+    let (mut head, body) = answer.into_parts();
+    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let half = bytes.slice(..bytes.len() / 2);
+    let frame = |bytes: Bytes| Ok::<_, s3s::StdError>(Frame::data(bytes));
+    let body = match harm {
+        Harm::Drip(pause) => {
+            let pieces: Vec<Bytes> =
+                bytes.chunks(bytes.len().div_ceil(20).max(1)).map(Bytes::copy_from_slice).collect();
+            let pieces = stream::iter(pieces).then(move |piece| async move {
+                tokio::time::sleep(pause).await;
+                frame(piece)
+            });
+            StreamBody::new(pieces.boxed()).boxed_unsync()
+        }
+        Harm::Stall => {
+            let rest = stream::once(async move {
+                tokio::time::sleep(FOR_EVER).await;
+                frame(Bytes::new())
+            });
+            StreamBody::new(stream::iter([frame(half)]).chain(rest).boxed()).boxed_unsync()
+        }
+        Harm::Short => {
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(half.len()));
+            Full::new(half).map_err(|never| match never {}).boxed_unsync()
+        }
+        _ => {
+            let broken = Err(s3s::StdError::from("cut, as planned"));
+            StreamBody::new(stream::iter([frame(half), broken]).boxed()).boxed_unsync()
+        }
+    };
+    Response::from_parts(head, body)
+}

@@ -1,0 +1,154 @@
+//! A server that speaks S3 over a socket, for tests: in memory, signatures checked, conditional requests atomic.
+//!
+//! ```text
+//!   client ─► socket ─► faults (what goes wrong, and what is written down) ─► s3s (protocol, signatures) ─► objects
+//! ```
+//!
+//! It gets wrong what a test plans and nothing else.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+
+/// Buckets and what is in them.
+mod objects;
+/// What goes wrong, and which requests came.
+mod faults;
+
+pub use faults::{Fault, Harm, Request};
+
+use faults::Plan;
+use objects::Objects;
+
+/// The one key that the server knows.
+pub const ACCESS_KEY: &str = "AKIATEST";
+/// Its secret.
+pub const SECRET_KEY: &str = "test-secret";
+
+/// A server on a thread of its own; it stops when this is dropped.
+pub struct Server {
+    address: SocketAddr,
+    objects: Objects,
+    plan: Arc<Plan>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Server {
+    /// Listens on a port of the loopback interface; `buckets` are there and empty.
+    ///
+    /// # Panics
+    /// Where the system has no port or no thread left.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a test fails by panicking")]
+    pub fn start(buckets: &[&str]) -> Self {
+        let objects = Objects::new(buckets);
+        let plan = Arc::new(Plan::default());
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (told, address) = std::sync::mpsc::channel();
+        let (served, planned) = (objects.clone(), Arc::clone(&plan));
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                let _ = told.send(listener.local_addr().expect("a bound socket has an address"));
+                tokio::select! {
+                    () = serve(listener, served, planned) => {}
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        });
+        let address = address.recv().expect("the server's thread runs");
+        Self { address, objects, plan, stop: Some(stop) }
+    }
+
+    /// For `endpoint` or `AWS_ENDPOINT_URL_S3`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Puts an object past the protocol.
+    pub fn put(&self, bucket: &str, key: &str, content: impl Into<Bytes>) {
+        self.objects.put(bucket, key, content.into());
+    }
+
+    /// As [`Self::put`], in a storage class.
+    pub fn put_as(&self, bucket: &str, key: &str, content: impl Into<Bytes>, storage_class: &str) {
+        self.objects.put(bucket, key, content.into());
+        self.objects.set_class(bucket, key, storage_class);
+    }
+
+    /// Deletes an object past the protocol.
+    pub fn delete(&self, bucket: &str, key: &str) {
+        self.objects.delete(bucket, key);
+    }
+
+    /// The keys that begin with `prefix`, in order.
+    #[must_use]
+    pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
+        self.objects.keys(bucket, prefix)
+    }
+
+    /// Uploads in parts that were begun and not ended.
+    #[must_use]
+    pub fn unfinished_uploads(&self) -> usize {
+        self.objects.unfinished_uploads()
+    }
+
+    /// Something goes wrong from now on.
+    pub fn plan(&self, fault: Fault) {
+        self.plan.add(fault);
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn heal(&self) {
+        self.plan.clear();
+    }
+
+    /// Added to every request.
+    pub fn set_latency(&self, latency: Duration) {
+        self.plan.set_latency(latency);
+    }
+
+    /// The requests since the last call.
+    #[must_use]
+    pub fn take_requests(&self) -> Vec<Request> {
+        self.plan.take_requests()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, objects: Objects, plan: Arc<Plan>) {
+    let mut builder = S3ServiceBuilder::new(objects);
+    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+    let service = builder.build();
+    loop {
+        let Ok((socket, _)) = listener.accept().await else { return };
+        let (service, plan) = (service.clone(), Arc::clone(&plan));
+        let answer = service_fn(move |request| {
+            let (service, plan) = (service.clone(), Arc::clone(&plan));
+            async move { faults::answer(&plan, &service, request).await }
+        });
+        tokio::spawn(async move {
+            // A connection that a fault cuts ends with an error, as planned.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+        });
+    }
+}

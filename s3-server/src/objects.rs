@@ -1,0 +1,354 @@
+//! Buckets in memory. One lock holds all of them, so that a condition and what follows from it are one step.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::{TryStreamExt, stream};
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CommonPrefix, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, EncodingType,
+    GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output, MultipartUpload,
+    Object, ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartInput, UploadPartOutput,
+};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+
+/// Keys of one page of a listing at the most.
+const PAGE: usize = 1_000;
+
+/// All buckets; clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Objects(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    buckets: HashMap<String, BTreeMap<String, Stored>>,
+    uploads: BTreeMap<String, Upload>,
+    /// Makes entity tags and upload ids.
+    counter: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Stored {
+    bytes: Bytes,
+    etag: String,
+    modified: SystemTime,
+    class: Option<String>,
+}
+
+#[derive(Debug)]
+struct Upload {
+    bucket: String,
+    key: String,
+    begun: SystemTime,
+    parts: BTreeMap<i32, Bytes>,
+}
+
+impl Objects {
+    pub(crate) fn new(buckets: &[&str]) -> Self {
+        let buckets = buckets.iter().map(|bucket| ((*bucket).to_owned(), BTreeMap::new())).collect();
+        Self(Arc::new(Mutex::new(State { buckets, ..State::default() })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn put(&self, bucket: &str, key: &str, bytes: Bytes) {
+        let mut state = self.state();
+        let stored = state.store(bytes);
+        state.buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), stored);
+    }
+
+    pub(crate) fn set_class(&self, bucket: &str, key: &str, class: &str) {
+        if let Some(stored) = self.state().buckets.get_mut(bucket).and_then(|objects| objects.get_mut(key)) {
+            stored.class = Some(class.to_owned());
+        }
+    }
+
+    pub(crate) fn delete(&self, bucket: &str, key: &str) {
+        if let Some(objects) = self.state().buckets.get_mut(bucket) {
+            objects.remove(key);
+        }
+    }
+
+    pub(crate) fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
+        let state = self.state();
+        let objects = state.buckets.get(bucket).into_iter().flatten();
+        objects.map(|(key, _)| key.clone()).filter(|key| key.starts_with(prefix)).collect()
+    }
+
+    pub(crate) fn unfinished_uploads(&self) -> usize {
+        self.state().uploads.len()
+    }
+
+    fn get(&self, bucket: &str, key: &str) -> S3Result<Stored> {
+        let mut state = self.state();
+        state.bucket(bucket)?.get(key).cloned().ok_or_else(|| s3_error!(NoSuchKey))
+    }
+}
+
+impl State {
+    fn next(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    fn store(&mut self, bytes: Bytes) -> Stored {
+        Stored { bytes, etag: format!("{:032x}", self.next()), modified: SystemTime::now(), class: None }
+    }
+
+    fn bucket(&mut self, bucket: &str) -> S3Result<&mut BTreeMap<String, Stored>> {
+        self.buckets.get_mut(bucket).ok_or_else(|| s3_error!(NoSuchBucket))
+    }
+
+    /// Stores the object if the conditions hold; its entity tag.
+    fn put_if(
+        &mut self,
+        bucket: &str,
+        key: String,
+        bytes: Bytes,
+        none_match: Option<&ETagCondition>,
+        is_match: Option<&ETagCondition>,
+    ) -> S3Result<String> {
+        let there = self.bucket(bucket)?.get(&key).map(|stored| stored.etag.clone());
+        let holds = |condition: &ETagCondition| match condition {
+            ETagCondition::Any => there.is_some(),
+            ETagCondition::ETag(etag) => there.as_deref() == Some(etag.value()),
+        };
+        if none_match.is_some_and(holds) || is_match.is_some_and(|condition| !holds(condition)) {
+            return Err(s3_error!(PreconditionFailed));
+        }
+        let stored = self.store(bytes);
+        let etag = stored.etag.clone();
+        self.bucket(bucket)?.insert(key, stored);
+        Ok(etag)
+    }
+}
+
+async fn read_all(body: Option<StreamingBlob>) -> S3Result<Bytes> {
+    let Some(body) = body else { return Ok(Bytes::new()) };
+    let read = body.try_fold(BytesMut::new(), |mut all, chunk| async move {
+        all.extend_from_slice(&chunk);
+        Ok(all)
+    });
+    read.await.map(BytesMut::freeze).map_err(|_| s3_error!(IncompleteBody))
+}
+
+fn length(bytes: &Bytes) -> Option<i64> {
+    i64::try_from(bytes.len()).ok()
+}
+
+/// As S3 does it where a client asks for it, for keys that XML cannot hold.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
+                encoded.push(char::from(byte))
+            }
+            b' ' => encoded.push('+'),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[async_trait]
+impl S3 for Objects {
+    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.state().bucket(&request.input.bucket)?;
+        Ok(S3Response::new(HeadBucketOutput { bucket_region: Some("us-east-1".to_owned()), ..Default::default() }))
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let input = request.input;
+        let is_encoded = input.encoding_type.as_ref().is_some_and(|kind| kind.as_str() == EncodingType::URL);
+        let told = |key: &str| if is_encoded { encoded(key) } else { key.to_owned() };
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let after = input.continuation_token.clone().or(input.start_after.clone()).unwrap_or_default();
+        let page = input.max_keys.and_then(|keys| usize::try_from(keys).ok()).unwrap_or(PAGE).min(PAGE);
+        let mut state = self.state();
+        let objects = state.bucket(&input.bucket)?;
+        let (mut contents, mut folders) = (Vec::new(), BTreeSet::new());
+        let mut next = None;
+        for (key, stored) in objects.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
+            let delimiter = input.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
+            let end = delimiter.and_then(|delimiter| Some(key[prefix.len()..].find(delimiter)? + delimiter.len()));
+            let name = end.map_or(key.as_str(), |end| &key[..prefix.len() + end]);
+            if name <= after.as_str() || folders.contains(name) {
+                continue;
+            }
+            if contents.len() + folders.len() == page {
+                next = Some(());
+                break;
+            }
+            if end.is_some() {
+                folders.insert(name.to_owned());
+                continue;
+            }
+            contents.push((key.clone(), stored.clone()));
+        }
+        let last_key = contents.last().map(|(key, _)| key.clone());
+        let token = next.and(last_key.max(folders.last().cloned()));
+        let listed = contents.into_iter().map(|(key, stored)| Object {
+            key: Some(told(&key)),
+            e_tag: Some(ETag::Strong(stored.etag)),
+            last_modified: Some(stored.modified.into()),
+            size: length(&stored.bytes),
+            storage_class: stored.class.map(ObjectStorageClass::from),
+            ..Default::default()
+        });
+        Ok(S3Response::new(ListObjectsV2Output {
+            contents: Some(listed.collect()),
+            common_prefixes: Some(folders.iter().map(|folder| CommonPrefix { prefix: Some(told(folder)) }).collect()),
+            is_truncated: Some(token.is_some()),
+            next_continuation_token: token,
+            encoding_type: input.encoding_type,
+            name: Some(input.bucket),
+            prefix: Some(told(&prefix)),
+            ..Default::default()
+        }))
+    }
+
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let stored = self.get(&request.input.bucket, &request.input.key)?;
+        Ok(S3Response::new(HeadObjectOutput {
+            content_length: length(&stored.bytes),
+            e_tag: Some(ETag::Strong(stored.etag)),
+            last_modified: Some(stored.modified.into()),
+            ..Default::default()
+        }))
+    }
+
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        let stored = self.get(&input.bucket, &input.key)?;
+        if matches!(&input.if_match, Some(ETagCondition::ETag(etag)) if etag.value() != stored.etag) {
+            return Err(s3_error!(PreconditionFailed));
+        }
+        if matches!(stored.class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE")) {
+            return Err(s3_error!(InvalidObjectState));
+        }
+        let all = stored.bytes.len() as u64;
+        let range = match input.range {
+            Some(range) => Some(range.check(all).map_err(|_| s3_error!(InvalidRange))?),
+            None => None,
+        };
+        let bytes = match &range {
+            Some(range) => {
+                let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+                stored.bytes.slice(at(range.start)..at(range.end))
+            }
+            None => stored.bytes.clone(),
+        };
+        Ok(S3Response::new(GetObjectOutput {
+            content_length: length(&bytes),
+            content_range: range.map(|range| format!("bytes {}-{}/{all}", range.start, range.end - 1)),
+            body: Some(StreamingBlob::wrap(stream::iter([Ok::<_, std::io::Error>(bytes)]))),
+            e_tag: Some(ETag::Strong(stored.etag)),
+            last_modified: Some(stored.modified.into()),
+            ..Default::default()
+        }))
+    }
+
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = request.input;
+        let bytes = read_all(input.body).await?;
+        let (none_match, is_match) = (input.if_none_match.as_ref(), input.if_match.as_ref());
+        let etag = self.state().put_if(&input.bucket, input.key, bytes, none_match, is_match)?;
+        Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
+    }
+
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.state().bucket(&request.input.bucket)?.remove(&request.input.key);
+        Ok(S3Response::new(DeleteObjectOutput::default()))
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let mut state = self.state();
+        let objects = state.bucket(&request.input.bucket)?;
+        let deleted = request.input.delete.objects.into_iter().map(|object| {
+            objects.remove(&object.key);
+            DeletedObject { key: Some(object.key), ..Default::default() }
+        });
+        let deleted = Some(deleted.collect());
+        Ok(S3Response::new(DeleteObjectsOutput { deleted, ..Default::default() }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let mut state = self.state();
+        state.bucket(&request.input.bucket)?;
+        let id = format!("upload-{}", state.next());
+        let (bucket, key) = (request.input.bucket, request.input.key);
+        let upload =
+            Upload { bucket: bucket.clone(), key: key.clone(), begun: SystemTime::now(), parts: BTreeMap::new() };
+        state.uploads.insert(id.clone(), upload);
+        Ok(S3Response::new(CreateMultipartUploadOutput {
+            bucket: Some(bucket),
+            key: Some(key),
+            upload_id: Some(id),
+            ..Default::default()
+        }))
+    }
+
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        let bytes = read_all(request.input.body).await?;
+        let mut state = self.state();
+        let etag = format!("{:032x}", state.next());
+        let upload = state.uploads.get_mut(&request.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        upload.parts.insert(request.input.part_number, bytes);
+        Ok(S3Response::new(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let input = request.input;
+        let mut state = self.state();
+        let upload = state.uploads.remove(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        let mut bytes = BytesMut::new();
+        upload.parts.values().for_each(|part| bytes.extend_from_slice(part));
+        let (none_match, is_match) = (input.if_none_match.as_ref(), input.if_match.as_ref());
+        let etag = state.put_if(&upload.bucket, upload.key, bytes.freeze(), none_match, is_match)?;
+        Ok(S3Response::new(CompleteMultipartUploadOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.state().uploads.remove(&request.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
+        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        let state = self.state();
+        let uploads = state.uploads.iter().filter(|(_, upload)| upload.bucket == request.input.bucket);
+        let uploads = uploads.map(|(id, upload)| MultipartUpload {
+            key: Some(upload.key.clone()),
+            upload_id: Some(id.clone()),
+            initiated: Some(upload.begun.into()),
+            ..Default::default()
+        });
+        let uploads = Some(uploads.collect());
+        Ok(S3Response::new(ListMultipartUploadsOutput { uploads, ..Default::default() }))
+    }
+}
