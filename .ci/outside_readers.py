@@ -100,9 +100,13 @@ def summary(rows, schema):
     return facts
 
 
-def compare(table, readers):
+def schema_of(table):
+    """The Arrow types of a table in a local folder, by column."""
+    return {field.name: field.type for field in deltalake.DeltaTable(str(table)).to_pyarrow_dataset().schema}
+
+
+def compare(table, readers, schema):
     """The differences between the readers of one table, as sentences, and the first reader's row count."""
-    schema = {field.name: field.type for field in deltalake.DeltaTable(str(table)).to_pyarrow_dataset().schema}
     differences, first, expected = [], None, None
     for reader, read in readers.items():
         try:
@@ -134,7 +138,7 @@ def main():
         sys.exit(f"error: no Delta table in `{given.lake}`")
     failures = []
     for table in tables:
-        differences, rows = compare(table, readers)
+        differences, rows = compare(table, readers, schema_of(table))
         failures += differences
         print(f"{table.name}: {rows} rows, {'DIFFERENT' if differences else 'equal'} in {', '.join(readers)}")
     for failure in failures:

@@ -16,7 +16,8 @@ const MAX_PRODUCTION_LINES: usize = 500;
 const CODE: &[&str] = &["proto", "common", "coordinator", "worker", "data/generator", "s3-server"];
 
 /// What a path in a page can begin with.
-const ROOTS: &[&str] = &["proto/", "common/", "coordinator/", "worker/", "data/", "docs/", "models/", "bench/", ".ci/"];
+const ROOTS: &[&str] =
+    &["proto/", "common/", "coordinator/", "worker/", "data/", "docs/", "models/", "bench/", "s3-server/", ".ci/"];
 
 /// The two commands that set everything up; the README shows them and CI runs them.
 const RUN_COMMAND: &str = "cargo run --release --bin coordinator -- --config lake.toml";

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""s3_servers.py [seaweedfs|moto] -- COMMAND...: runs COMMAND beside a server that speaks S3 and that nobody here wrote.
+
+The server listens on loopback, keeps its data in a temporary folder, and has one empty bucket. COMMAND finds AWS's own
+variables set to reach it, and LAKEWRIGHT_TEST_S3 to a prefix of the bucket. Ends with COMMAND's exit code.
+"""
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import boto3
+
+KEY, SECRET, BUCKET = "AKIACI", "ci-secret", "lakewright"
+PATIENCE_SECONDS = 60
+PROGRAMS = Path(sys.executable).parent
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def seaweedfs(folder):
+    identities = [{"name": "ci", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]
+    (folder / "identities.json").write_text(json.dumps({"identities": identities}))
+    s3, master, volume, filer = free_ports(4)
+    # Each port of its gRPC is the port and 10000 more, unless said.
+    grpc = free_ports(4)
+    command = [
+        PROGRAMS / "weed", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false",
+        "-volume.max=50", "-master.volumeSizeLimitMB=64", "-filer", "-s3", f"-s3.config={folder}/identities.json",
+        f"-s3.port={s3}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
+        f"-s3.port.grpc={grpc[0]}", f"-master.port.grpc={grpc[1]}", f"-volume.port.grpc={grpc[2]}", f"-filer.port.grpc={grpc[3]}",
+    ]
+    return command, s3
+
+
+def moto(_):
+    port, = free_ports(1)
+    return [PROGRAMS / "moto_server", "-H", "127.0.0.1", "-p", str(port)], port
+
+
+def create_bucket(endpoint):
+    client = boto3.client("s3", endpoint_url=endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name="us-east-1")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            client.create_bucket(Bucket=BUCKET)
+            client.put_object(Bucket=BUCKET, Key="ready", Body=b"")
+            return
+        except Exception as error:  # It is not up yet, in whatever way.
+            if time.monotonic() > deadline:
+                sys.exit(f"error: the server is not up after {PATIENCE_SECONDS} s: {error}")
+            time.sleep(0.5)
+
+
+def main():
+    if len(sys.argv) < 4 or sys.argv[1] not in ("seaweedfs", "moto") or sys.argv[2] != "--":
+        sys.exit(__doc__)
+    with tempfile.TemporaryDirectory() as folder:
+        command, port = {"seaweedfs": seaweedfs, "moto": moto}[sys.argv[1]](Path(folder))
+        endpoint = f"http://127.0.0.1:{port}"
+        with open(Path(folder) / "log", "w", encoding="utf-8") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+            try:
+                create_bucket(endpoint)
+                environment = os.environ | {
+                    "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1",
+                    "AWS_ENDPOINT_URL_S3": endpoint, "LAKEWRIGHT_TEST_S3": f"s3://{BUCKET}/tests",
+                }
+                return subprocess.run(sys.argv[3:], env=environment, check=False).returncode
+            finally:
+                server.terminate()
+                server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
