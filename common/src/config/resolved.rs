@@ -76,6 +76,8 @@ pub struct Bucket {
     pub attempts: usize,
     /// From the first attempt of a request, after which there is no other.
     pub retry_timeout: Duration,
+    /// Requests for bytes that a process has under way at once, when the server does not ask for fewer.
+    pub concurrent_requests: usize,
 }
 
 impl Default for Bucket {
@@ -93,6 +95,7 @@ impl Default for Bucket {
             timeout: Duration::from_secs(20),
             attempts: 10,
             retry_timeout: Duration::from_mins(2),
+            concurrent_requests: 256,
         }
     }
 }

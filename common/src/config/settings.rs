@@ -179,6 +179,7 @@ pub const STORAGE: &[Setting] = &[
     setting("timeout", Kind::Duration, "\"20s\""),
     setting("attempts", Kind::Count, "10"),
     setting("retry_timeout", Kind::Duration, "\"2m\""),
+    setting("concurrent_requests", Kind::Count, "256"),
 ];
 
 /// The tables of the file as a user writes their heads, with what may stand in each.

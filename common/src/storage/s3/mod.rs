@@ -27,7 +27,8 @@ use super::Storage;
 use crate::config::resolved::{Bucket, Encryption, Location};
 use crate::error::{Error, Result};
 use credentials::Credentials;
-use requests::{RequestCounts, Requests};
+use requests::{BytesConnector, RequestCounts, Requests};
+use throttle::Throttle;
 
 /// One source of credentials for both clients.
 mod credentials;
@@ -41,6 +42,8 @@ pub mod get;
 mod put;
 /// What was asked of the bucket.
 pub mod requests;
+/// How many requests are under way at once.
+mod throttle;
 
 /// Where a bucket is when nothing says it, as for the SDK's own tools.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -220,7 +223,7 @@ fn bytes_store(
         .with_virtual_hosted_style_request(!is_path_style)
         .with_client_options(client)
         .with_retry(retries)
-        .with_http_connector(requests)
+        .with_http_connector(BytesConnector { requests, throttle: Throttle::new(settings.concurrent_requests) })
         .with_request_payer(settings.requester_pays);
     builder = match credentials {
         Some(credentials) => builder.with_credentials(Arc::new(credentials)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef};
@@ -13,6 +14,8 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 use serde::{Deserialize, Serialize};
+
+use super::throttle::Throttle;
 
 /// What was asked of storage.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,29 +125,40 @@ fn length(header: Option<&str>) -> u64 {
     header.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-/// Of `object_store`.
-impl HttpConnector for Requests {
+/// Of `object_store`: its HTTP client, bounded and counted.
+#[derive(Debug)]
+pub(super) struct BytesConnector {
+    pub(super) requests: Requests,
+    pub(super) throttle: Throttle,
+}
+
+impl HttpConnector for BytesConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Counted { inner, requests: self.clone() }))
+        let (requests, throttle) = (self.requests.clone(), self.throttle.clone());
+        Ok(HttpClient::new(BytesClient { inner, requests, throttle }))
     }
 }
 
 #[derive(Debug)]
-struct Counted {
+struct BytesClient {
     inner: HttpClient,
     requests: Requests,
+    throttle: Throttle,
 }
 
 #[async_trait]
-impl HttpService for Counted {
+impl HttpService for BytesClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let kind = kind(request.method().as_str(), request.uri().query().unwrap_or_default()).to_owned();
         let written = request.body().content_length() as u64;
+        let permit = self.throttle.acquire().await;
         let answer = self.inner.execute(request).await;
+        drop(permit);
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
         let header = answer.as_ref().ok().and_then(|answer| answer.headers().get("content-length"));
         let read = length(header.and_then(|header| header.to_str().ok()));
+        self.throttle.told(matches!(status, Some(429 | 503)), Instant::now());
         // The answer to a HEAD tells the length of a body that does not come.
         let read = if kind == "HEAD" { 0 } else { read };
         self.requests.add(&kind, status, read, written);
