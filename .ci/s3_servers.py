@@ -39,6 +39,8 @@ def seaweedfs(folder):
         PROGRAMS / "weed", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false",
         "-volume.max=50", "-master.volumeSizeLimitMB=64", "-filer", "-s3", f"-s3.config={folder}/identities.json",
         f"-s3.port={s3}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
+        # Not needed, and of two servers on one machine the second would find their ports taken.
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
         f"-s3.port.grpc={grpc[0]}", f"-master.port.grpc={grpc[1]}", f"-volume.port.grpc={grpc[2]}", f"-filer.port.grpc={grpc[3]}",
     ]
     return command, s3
@@ -49,7 +51,7 @@ def moto(_):
     return [PROGRAMS / "moto_server", "-H", "127.0.0.1", "-p", str(port)], port
 
 
-def create_bucket(endpoint):
+def create_bucket(endpoint, server, log):
     client = boto3.client("s3", endpoint_url=endpoint, aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name="us-east-1")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -58,8 +60,9 @@ def create_bucket(endpoint):
             client.put_object(Bucket=BUCKET, Key="ready", Body=b"")
             return
         except Exception as error:  # It is not up yet, in whatever way.
-            if time.monotonic() > deadline:
-                sys.exit(f"error: the server is not up after {PATIENCE_SECONDS} s: {error}")
+            if server.poll() is not None or time.monotonic() > deadline:
+                print(log.read_text(encoding="utf-8", errors="replace")[-4000:], file=sys.stderr)
+                sys.exit(f"error: the server ended, or is not up after {PATIENCE_SECONDS} s: {error}")
             time.sleep(0.5)
 
 
@@ -72,7 +75,7 @@ def main():
         with open(Path(folder) / "log", "w", encoding="utf-8") as log:
             server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
             try:
-                create_bucket(endpoint)
+                create_bucket(endpoint, server, Path(folder) / "log")
                 environment = os.environ | {
                     "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1",
                     "AWS_ENDPOINT_URL_S3": endpoint, "LAKEWRIGHT_TEST_S3": f"s3://{BUCKET}/tests",

@@ -1,6 +1,7 @@
 //! The command line: what the user may type, parsed and nothing more.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lakewright_common::telemetry::LogFormat;
@@ -75,6 +76,15 @@ pub(crate) enum Command {
     History {
         #[command(flatten)]
         format: FormatArguments,
+    },
+    /// List files and unfinished uploads that no version within the retention needs, or delete them
+    Vacuum {
+        /// Versions that were the newest at some time within it stay readable; at least 24h
+        #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = humantime::parse_duration)]
+        retention: Duration,
+        /// Delete them; without it they are only listed
+        #[arg(long)]
+        delete: bool,
     },
     /// Count rejected records by source and reason, or list them
     Quarantine {

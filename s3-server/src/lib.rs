@@ -93,6 +93,11 @@ impl Server {
         self.objects.delete(bucket, key);
     }
 
+    /// All objects and uploads are older than they were.
+    pub fn age(&self, by: Duration) {
+        self.objects.age(by);
+    }
+
     /// The keys that begin with `prefix`, in order.
     #[must_use]
     pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {

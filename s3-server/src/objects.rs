@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -73,6 +73,16 @@ impl Objects {
     pub(crate) fn delete(&self, bucket: &str, key: &str) {
         if let Some(objects) = self.state().buckets.get_mut(bucket) {
             objects.remove(key);
+        }
+    }
+
+    pub(crate) fn age(&self, by: Duration) {
+        let mut state = self.state();
+        for stored in state.buckets.values_mut().flat_map(BTreeMap::values_mut) {
+            stored.modified -= by;
+        }
+        for upload in state.uploads.values_mut() {
+            upload.begun -= by;
         }
     }
 

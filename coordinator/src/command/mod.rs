@@ -20,6 +20,8 @@ mod tables;
 mod history;
 /// What was rejected.
 mod quarantine;
+/// What nothing needs any more.
+mod vacuum;
 /// The lake's own books as tables.
 mod system;
 
@@ -37,6 +39,7 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
         Command::Tables { checksum, version, format } => {
             tables::tables(&config, checksum, version, format.format()).await
         }
+        Command::Vacuum { retention, delete } => vacuum::vacuum(&config, retention, delete).await,
         Command::History { format } => history::history(&config, format.format()).await,
         Command::Quarantine { source, reason, records, format } => {
             quarantine::quarantine(&config, source, reason, records, format.format()).await

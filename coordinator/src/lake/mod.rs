@@ -40,6 +40,8 @@ pub(crate) mod actions;
 pub(crate) mod table_log;
 /// ⑨ Every table's Delta log brought up to a manifest.
 pub(crate) mod delta;
+/// What no version needs any more.
+pub(crate) mod garbage;
 /// ⑨ Every table's Delta version at one manifest.
 pub(crate) mod consistent;
 

@@ -160,3 +160,34 @@ fn many_small_objects_cost_one_request_each() {
     assert!(others < 60, "{others} other requests");
     assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS + more);
 }
+
+#[test]
+fn what_dead_runs_leave_is_listed_and_then_deleted_and_nothing_else() {
+    let place = Place::own();
+    let lake = lake(&place);
+    lake.ok(&["run"]);
+    place.put("in/new.json", b"{\"id\": 1000}\n");
+    let dead = lake.run_with(&["run"], &[("LAKEWRIGHT_FAILPOINT", "commit.before_manifest")]);
+    assert_eq!(dead.code, None, "{}", dead.stderr);
+    place.begin_upload("lake/t/part.parquet");
+    let all = place.server().keys(BUCKET, "");
+    let young = lake.ok(&["vacuum"]).stdout;
+    assert!(
+        young.ends_with("0 files of 0 B and 0 unfinished uploads would be deleted; `--delete` does it\n"),
+        "{young}"
+    );
+
+    place.server().age(Duration::from_secs(30 * 24 * 3600));
+    let listed = lake.ok(&["vacuum"]).stdout;
+    // Of the dead run: a staging file, a table's file, a file of the ledger.
+    assert!(listed.contains("3 files of") && listed.contains("1 unfinished uploads would be"), "{listed}");
+    assert_eq!(place.server().keys(BUCKET, ""), all, "a dry run deletes nothing");
+    let deleted = lake.ok(&["vacuum", "--delete"]).stdout;
+    assert!(deleted.contains("3 files of") && deleted.contains("1 unfinished uploads deleted"), "{deleted}");
+    assert_eq!(place.server().keys(BUCKET, "").len(), all.len() - 3);
+    assert_eq!(place.server().unfinished_uploads(), 0);
+    assert_exact(&lake);
+    lake.ok(&["run"]);
+    assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS + 1);
+    assert!(lake.fails(&["vacuum", "--retention", "1h"], 2).contains("at least 24h"));
+}

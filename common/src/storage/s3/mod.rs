@@ -40,6 +40,8 @@ mod list;
 pub mod get;
 /// A put that one of many wins.
 mod put;
+/// Uploads that nobody ended.
+pub mod uploads;
 /// What was asked of the bucket.
 pub mod requests;
 /// How many requests are under way at once.

@@ -84,6 +84,13 @@ impl Place {
         self.runtime.block_on(self.store.put(&key, content.to_vec().into())).expect("the server takes objects");
     }
 
+    /// Begins an upload in parts, and leaves it at that.
+    pub(crate) fn begin_upload(&self, key: &str) {
+        let key = Path::parse(self.key(key)).expect("a key");
+        let upload = self.runtime.block_on(self.store.put_multipart(&key)).expect("the server takes uploads");
+        drop(upload);
+    }
+
     /// The object's whole key.
     pub(crate) fn key(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)

@@ -1,0 +1,56 @@
+//! Uploads in parts that were begun and never ended: they cost as much as objects and nobody sees them.
+
+use super::S3;
+use super::failure::{failure, status};
+use crate::error::Result;
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Relative to the prefix.
+    pub key: String,
+    id: String,
+}
+
+impl S3 {
+    /// Those below the prefix that were begun before `before`, in seconds since the epoch.
+    ///
+    /// # Errors
+    /// Storage, naming the prefix.
+    pub async fn unfinished_uploads(&self, before: i64) -> Result<Vec<Upload>> {
+        let mut uploads = Vec::new();
+        let (mut key_marker, mut id_marker) = (None, None);
+        loop {
+            let request = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(&self.prefix);
+            let request = request.set_key_marker(key_marker).set_upload_id_marker(id_marker);
+            let page = request.send().await.map_err(|e| failure("list uploads below", self.url_of(""), &e))?;
+            for upload in page.uploads() {
+                let (Some(key), Some(id), Some(begun)) = (upload.key(), upload.upload_id(), upload.initiated()) else {
+                    continue;
+                };
+                // Not every server looks at the prefix.
+                let Some(key) = key.strip_prefix(&self.prefix).filter(|_| begun.secs() < before) else { continue };
+                uploads.push(Upload { key: key.to_owned(), id: id.to_owned() });
+            }
+            key_marker = page.next_key_marker().map(str::to_owned);
+            id_marker = page.next_upload_id_marker().map(str::to_owned);
+            if page.is_truncated() != Some(true) || key_marker.is_none() {
+                return Ok(uploads);
+            }
+        }
+    }
+
+    /// Ends an upload without an object; one that is gone is no error.
+    ///
+    /// # Errors
+    /// Storage, naming the object.
+    pub async fn abort(&self, upload: &Upload) -> Result<()> {
+        let key = format!("{}{}", self.prefix, upload.key);
+        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload.id);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) => Err(failure("end the upload of", self.url_of(&upload.key), &error)),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What lies in a lake and belongs to no version that is kept: files of older versions, and of runs that died.
+//!
+//! Only what a run writes under names of its own is ever looked at: data of tables, staging, quarantine, ledger. Manifests, Delta
+//! logs, the versions that belong together and whatever somebody else left are not.
+//!
+//! A file that a run under way is writing is younger than that run, and a file younger than the retention is kept; so a run that
+//! takes less long than the retention loses nothing. What a kept manifest names is kept however old it is, and a run can only
+//! commit on top of the newest manifest, so no file comes back to life.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::storage::Storage;
+use object_store::ObjectMeta;
+use object_store::path::Path;
+
+use super::manifest::Manifest;
+use super::{Place, store, url_of};
+
+/// Folders of `_lake` with files of runs.
+const FOLDERS_OF_RUNS: &[&str] = &["staging", "quarantine", "ledger"];
+
+/// Files that were last changed before `since` and that no version names which was the newest at `since` or came later.
+///
+/// # Errors
+/// Storage; configuration or storage for a manifest that cannot be read: then nobody knows what it names.
+pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<ObjectMeta>> {
+    let Some(named) = named_since(lake, since).await? else { return Ok(vec![]) };
+    let is_garbage = |object: &ObjectMeta| {
+        object.last_modified < since && is_of_a_run(&object.location) && !named.contains(object.location.as_ref())
+    };
+    let objects = lake.store.list(None).try_filter(|object| std::future::ready(is_garbage(object)));
+    let mut garbage: Vec<_> = objects.try_collect().await.map_err(|e| Error::storage("list", &lake.root, e))?;
+    garbage.sort_by(|a, b| a.location.cmp(&b.location));
+    Ok(garbage)
+}
+
+/// The keys that the kept versions name; `None` for a lake without a commit, in which nothing is known to be of no use.
+async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<HashSet<String>>> {
+    let Some(newest) = store::latest_number(lake).await? else { return Ok(None) };
+    let mut named = HashSet::new();
+    for number in (1..=newest).rev() {
+        let manifest = store::get(lake, number).await?.ok_or_else(|| {
+            let key = url_of(lake, &Place::Manifest(number).key());
+            Error::storage_failure(format!("`{key}` is missing"))
+                .hint("nothing was deleted: nobody knows what it names")
+        })?;
+        let is_last = manifest.committed_at < since;
+        named.extend(keys(&manifest));
+        if is_last {
+            break;
+        }
+    }
+    Ok(Some(named))
+}
+
+fn keys(manifest: &Manifest) -> impl Iterator<Item = String> {
+    let sources = manifest.sources.values();
+    let staged = sources.clone().flat_map(|source| source.staging.iter().chain(&source.quarantine));
+    let files = staged.chain(manifest.tables.iter().flat_map(|table| &table.files)).map(|file| &file.written.path);
+    files.chain(sources.flat_map(|source| &source.ledger).map(|file| &file.path)).cloned()
+}
+
+/// Whether only runs write there, under names that no other run has.
+fn is_of_a_run(key: &Path) -> bool {
+    let parts: Vec<_> = key.parts().map(|part| part.as_ref().to_owned()).collect();
+    let is_parquet = parts.last().is_some_and(|name| name.ends_with(".parquet"));
+    let is_in_a_folder = match parts.as_slice() {
+        [lake, folder, _, ..] if lake == "_lake" => FOLDERS_OF_RUNS.contains(&folder.as_str()),
+        [table, rest @ ..] => {
+            !table.starts_with('_') && !rest.is_empty() && rest.iter().all(|part| part != "_delta_log")
+        }
+        [] => false,
+    };
+    is_parquet && is_in_a_folder
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use object_store::ObjectStoreExt;
+
+    use super::super::fixture;
+    use super::*;
+    use crate::lake::store::{Commit, commit};
+
+    #[test]
+    fn only_files_of_runs_are_looked_at() {
+        for (key, is) in [
+            ("songs/year=1999/a.parquet", true),
+            ("songs/a.parquet", true),
+            ("_lake/staging/s/a.parquet", true),
+            ("_lake/ledger/s/a.parquet", true),
+            ("songs/_delta_log/00000000000000000050.checkpoint.parquet", false),
+            ("_lake/manifest/00000000000000000001.json", false),
+            ("_lake/spool/run/exchange.arrows", false),
+            ("_lake/other/a.parquet", false),
+            ("a.parquet", false),
+            ("songs/notes.txt", false),
+        ] {
+            assert_eq!(is_of_a_run(&Path::from(key)), is, "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_kept_versions_name_and_what_is_young_is_kept() {
+        let (_folder, lake) = fixture::lake();
+        let first = fixture::manifest(1, &[("songs", &["a.parquet"])]);
+        fixture::write_files(&lake, &first).await;
+        assert_eq!(commit(&lake, &first).await.unwrap(), Commit::Committed);
+        lake.store.put(&Path::from("songs/orphan.parquet"), "PAR1".into()).await.unwrap();
+        let keys = |garbage: Vec<ObjectMeta>| -> Vec<String> {
+            garbage.into_iter().map(|object| object.location.to_string()).collect()
+        };
+        let hour = chrono::TimeDelta::hours(1);
+        assert_eq!(keys(find(&lake, Utc::now() - hour).await.unwrap()), Vec::<String>::new());
+        assert_eq!(keys(find(&lake, Utc::now() + hour).await.unwrap()), ["songs/orphan.parquet"]);
+    }
+}
