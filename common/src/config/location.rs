@@ -17,6 +17,10 @@ pub(super) fn resolve(text: &str, folder: &Path) -> Result<Url, Flaw> {
         return Err(Flaw::new("is empty"));
     }
     let Some((scheme, _)) = text.split_once("://") else {
+        if ["s3:", "file:"].iter().any(|scheme| text.starts_with(scheme)) {
+            return Err(Flaw::new(format!("is `{text}`, which lacks a slash of a URL"))
+                .hint("write `s3://bucket/prefix` or `file:///folder`".to_owned()));
+        }
         return folder_url(&folder.join(text));
     };
     let url = Url::parse(text).map_err(|e| Flaw::new(format!("is `{text}`, which is not a URL: {e}")))?;

@@ -157,7 +157,8 @@ fn properties(with_statistics: bool) -> WriterProperties {
 }
 
 fn write_error(path: &Path, error: parquet::errors::ParquetError) -> Error {
-    Error::storage("write", path, error).hint("is there room on the disk, and may this process write there?")
+    Error::storage("write", path, error)
+        .hint("is there room, and may this process write there? docs/s3.md lists what it needs on S3")
 }
 
 /// Deletes files that a slot wrote and will not report, as far as that is possible.

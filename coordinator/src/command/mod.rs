@@ -47,6 +47,7 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
     }
 }
 
+const NOTHING_AT_ALL: &str = "nothing to take in: no source has an object, and the lake has no version yet";
 const NOTHING_NEW: &str = "nothing new: every object was taken in before, and no model, key or check changed";
 
 async fn run(config: &Config, quiet: bool) -> Result<()> {
@@ -54,8 +55,9 @@ async fn run(config: &Config, quiet: bool) -> Result<()> {
     let summary = crate::run::run(config, &progress).await;
     let text = match summary? {
         Outcome::Committed(summary) => summary.text(),
-        Outcome::NothingNew { ignored_changes: 0 } => NOTHING_NEW.to_owned(),
-        Outcome::NothingNew { ignored_changes } => {
+        Outcome::NothingNew { is_begun: false, .. } => NOTHING_AT_ALL.to_owned(),
+        Outcome::NothingNew { ignored_changes: 0, .. } => NOTHING_NEW.to_owned(),
+        Outcome::NothingNew { ignored_changes, .. } => {
             format!("{NOTHING_NEW}\nwarning: {ignored_changes} objects changed after being taken in and were ignored")
         }
     };

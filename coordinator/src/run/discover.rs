@@ -53,6 +53,9 @@ pub(crate) async fn new_objects<'a>(
     for source in &config.sources {
         let objects = list_objects(open::source(opened, &source.name)).await?;
         let listed = objects.len() as u64;
+        if objects.is_empty() {
+            tracing::warn!(source = source.name, url = %source.url, "there is nothing below the source's URL");
+        }
         let taken = match base.and_then(|base| base.sources.get(&source.name)) {
             Some(state) => ledger::read(&opened.lake, state).await?,
             None => Default::default(),

@@ -78,6 +78,8 @@ pub(crate) enum Outcome {
     NothingNew {
         /// Objects that changed after they were taken in and are ignored, as configured.
         ignored_changes: u64,
+        /// Whether the lake has a version.
+        is_begun: bool,
     },
 }
 
@@ -105,7 +107,8 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome>
     progress.step("discover", None);
     let discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
     if !discovered.has_work() {
-        return Ok(Outcome::NothingNew { ignored_changes: discovered.ignored_changes });
+        let is_begun = base.is_some();
+        return Ok(Outcome::NothingNew { ignored_changes: discovered.ignored_changes, is_begun });
     }
     let session = engine.adapt(session).await?;
     let number = base.as_ref().map_or(1, |base| base.number + 1);

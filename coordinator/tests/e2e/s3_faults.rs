@@ -136,6 +136,16 @@ fn wrong_credentials_and_places_are_told_apart() {
     assert!(stderr.contains("cannot open `s3://bucket/") && stderr.contains("403"), "{stderr}");
     let stderr = lake.run_with(&["run"], &[("LAKEWRIGHT__LAKE__URL", "s3://no-such-bucket/lake")]).stderr;
     assert!(stderr.contains("s3://no-such-bucket/lake/") && stderr.contains("there is no such bucket"), "{stderr}");
+    // A profile of the bucket's section is meant, whatever keys the environment has.
+    lake.edit("lake.toml", "connect_timeout", "profile = \"no-such-profile\"\nconnect_timeout");
+    let stderr = lake.fails(&["run"], 3);
+    assert!(stderr.contains("no-such-profile"), "{stderr}");
+    lake.edit("lake.toml", "profile = \"no-such-profile\"", "path_style = false");
+    let stderr = lake.fails(&["run"], 2);
+    assert!(stderr.contains("is an IP address, which needs `path_style = true`"), "{stderr}");
+    lake.edit("lake.toml", "path_style = false", "path_style = true");
+    let stderr = lake.run_with(&["run"], &[("LAKEWRIGHT__SOURCES__S__URL", "s3://bucket/typo")]).stderr;
+    assert!(stderr.contains("nothing below the source's URL") && stderr.contains("nothing to take in"), "{stderr}");
     let stderr = lake.run_with(&["run"], &[("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")]).stderr;
     assert!(stderr.contains("cannot open `s3://bucket/") && stderr.contains("endpoint"), "{stderr}");
 }

@@ -151,6 +151,13 @@ fn faults_of_urls() {
             "s3a://bucket/x",
             &["is `s3a://bucket/x`, and `s3a` is not a storage that is known", "hint: did you mean `s3`?"],
         ),
+        (
+            "s3:/bucket/x",
+            &[
+                "is `s3:/bucket/x`, which lacks a slash of a URL",
+                "hint: write `s3://bucket/prefix` or `file:///folder`",
+            ],
+        ),
         ("s3:///x", &["is `s3:///x`, which names no bucket", "hint: write `s3://bucket/prefix`"]),
         (
             "s3://bucket/x?y",

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::Error;
 
@@ -23,7 +23,7 @@ where
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         (None, _) if status.is_some() => "no reason given".to_owned(),
-        (None, _) => DisplayErrorContext(error).to_string(),
+        (None, _) => causes(error),
     };
     let cause = match status {
         Some(status) => format!("the server answered {status} ({said})"),
@@ -36,6 +36,20 @@ where
     }
 }
 
+/// The error and its causes, each once; the SDK's own texts leave causes out.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if texts.iter().all(|before| !before.contains(&text)) {
+            texts.push(text);
+        }
+        cause = error.source();
+    }
+    texts.join(": ")
+}
+
 fn hint(status: Option<u16>, code: Option<&str>) -> Option<&'static str> {
     Some(match (code, status) {
         (Some("NoSuchBucket"), _) | (_, Some(404)) => {
@@ -45,8 +59,8 @@ fn hint(status: Option<u16>, code: Option<&str>) -> Option<&'static str> {
             "the credentials are wrong or have expired: look at AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         }
         (_, Some(401 | 403)) => {
-            "the credentials do not allow it: docs/s3.md lists the actions that are needed; a public bucket needs \
-             `anonymous = true`"
+            "the credentials do not allow it, or there are none and the bucket is not public: docs/s3.md lists the actions \
+             that are needed"
         }
         (_, Some(301)) => "the bucket is in another region: set `region` in `[storage.\"s3://bucket\"]`",
         (_, None) => {

@@ -9,7 +9,9 @@
 //! every key that S3 can hold, storage classes and conditional answers as they are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -50,6 +52,9 @@ mod throttle;
 /// Where a bucket is when nothing says it, as for the SDK's own tools.
 const DEFAULT_REGION: &str = "us-east-1";
 
+/// A bucket that has not answered for so long is told of.
+const TELL_AFTER: Duration = Duration::from_secs(5);
+
 /// A prefix of a bucket, for all that is not bytes.
 #[derive(Debug)]
 pub struct S3 {
@@ -80,6 +85,7 @@ pub(super) async fn open(location: &Location) -> Result<Storage> {
     let shared = shared_config(settings).await;
     let credentials = credentials(settings, &shared).await;
     let endpoint = endpoint(settings, &shared);
+    check_style(settings, endpoint.as_deref(), location)?;
     let told = settings.region.clone().or_else(|| shared.region().map(ToString::to_string));
     let region = told.unwrap_or_else(|| DEFAULT_REGION.to_owned());
     let requests = Requests::default();
@@ -130,7 +136,9 @@ async fn shared_config(settings: &Bucket) -> SdkConfig {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
+        // Keys in the environment come first for the SDK; who names a profile for a bucket means that one.
+        let of_profile = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
+        loader = loader.profile_name(profile).credentials_provider(of_profile);
     }
     if settings.anonymous {
         loader = loader.no_credentials();
@@ -158,6 +166,23 @@ fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> {
     let from_environment = || std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
     let endpoint = settings.endpoint.clone().or_else(from_environment);
     endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)).map(|url| url.trim_end_matches('/').to_owned())
+}
+
+/// A bucket's name goes before a host's name, not before an IP address.
+fn check_style(settings: &Bucket, endpoint: Option<&str>, location: &Location) -> Result<()> {
+    let Some(endpoint) = endpoint else { return Ok(()) };
+    let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/");
+    let unusable = |what: &str| {
+        Err(Error::configuration(format!("cannot open `{}`: the endpoint `{endpoint}` {what}", location.url)).hint(
+            "`endpoint` in `[storage.\"s3://bucket\"]`, or AWS_ENDPOINT_URL_S3, is like `https://s3.example.com:9000`",
+        ))
+    };
+    match url.as_ref().and_then(Url::host) {
+        None => unusable("is no address of a server alone"),
+        Some(url::Host::Domain(_)) => Ok(()),
+        Some(_) if is_path_style(settings, Some(endpoint)) => Ok(()),
+        Some(_) => unusable("is an IP address, which needs `path_style = true`"),
+    }
 }
 
 fn is_path_style(settings: &Bucket, endpoint: Option<&str>) -> bool {
@@ -189,13 +214,28 @@ fn client(
 
 /// The region that the bucket says it is in; `None` where it does not say.
 async fn region_of(client: &Client, bucket: &str, location: &Location) -> Result<Option<String>> {
-    match client.head_bucket().bucket(bucket).send().await {
+    let head = client.head_bucket().bucket(bucket).send();
+    tokio::pin!(head);
+    let answer = tokio::select! {
+        answer = &mut head => answer,
+        () = tokio::time::sleep(TELL_AFTER) => {
+            tracing::warn!(url = %location.url, "no answer yet; trying on");
+            head.await
+        }
+    };
+    match answer {
         Ok(head) => Ok(head.bucket_region().map(str::to_owned)),
         Err(error) => {
             let elsewhere = error.raw_response().and_then(|answer| answer.headers().get("x-amz-bucket-region"));
             match elsewhere.filter(|_| failure::status(&error) == Some(301)) {
                 Some(region) => Ok(Some(region.to_owned())),
-                None => Err(failure::failure("open", &location.url, &error)),
+                None => {
+                    let mut failure = failure::failure("open", &location.url, &error);
+                    if let Some(profile) = &location.bucket.profile {
+                        failure.message = format!("{} with the profile `{profile}`", failure.message);
+                    }
+                    Err(failure)
+                }
             }
         }
     }

@@ -42,14 +42,15 @@ impl RequestCounts {
         self.bytes_written += other.bytes_written;
     }
 
-    /// Requests of each kind, and those that were refused or not answered.
+    /// Requests of each kind, and those that were refused or not answered. That something is not there, or is there already, is
+    /// an answer.
     #[must_use]
     pub fn by_kind(&self) -> (BTreeMap<&str, u64>, u64) {
         let (mut kinds, mut failed) = (BTreeMap::new(), 0);
         for (key, count) in &self.requests {
             let (kind, status) = key.split_once(' ').unwrap_or((key, ""));
             *kinds.entry(kind).or_default() += count;
-            if !status.starts_with('2') {
+            if !(status.starts_with('2') || matches!(status, "404" | "412")) {
                 failed += count;
             }
         }
