@@ -15,10 +15,13 @@ use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::Storage;
 use object_store::ObjectMeta;
 use object_store::path::Path;
+use uuid::Uuid;
 
 use super::manifest::Manifest;
 use super::{Place, store, url_of};
 
+/// Characters of a UUID with hyphens.
+const UUID: usize = 36;
 /// Folders of `_lake` with files of runs.
 const FOLDERS_OF_RUNS: &[&str] = &["staging", "quarantine", "ledger"];
 
@@ -66,7 +69,6 @@ fn keys(manifest: &Manifest) -> impl Iterator<Item = String> {
 /// Whether only runs write there, under names that no other run has.
 fn is_of_a_run(key: &Path) -> bool {
     let parts: Vec<_> = key.parts().map(|part| part.as_ref().to_owned()).collect();
-    let is_parquet = parts.last().is_some_and(|name| name.ends_with(".parquet"));
     let is_in_a_folder = match parts.as_slice() {
         [lake, folder, _, ..] if lake == "_lake" => FOLDERS_OF_RUNS.contains(&folder.as_str()),
         [table, rest @ ..] => {
@@ -74,7 +76,21 @@ fn is_of_a_run(key: &Path) -> bool {
         }
         [] => false,
     };
-    is_parquet && is_in_a_folder
+    is_in_a_folder && key.filename().is_some_and(is_name_of_a_run)
+}
+
+/// `<run>-<slot>-<uuid>.parquet`, or `<20 digits>-<run>.parquet` of a ledger: nobody else has such names, and what somebody
+/// else keeps beside the tables is not ours to delete.
+fn is_name_of_a_run(name: &str) -> bool {
+    let Some((head, uuid)) =
+        name.strip_suffix(".parquet").and_then(|stem| stem.split_at_checked(stem.len().checked_sub(UUID)?))
+    else {
+        return false;
+    };
+    let is_uuid = |text: &str| text.len() == UUID && Uuid::try_parse(text).is_ok();
+    let is_head = head.get(..UUID).is_some_and(is_uuid)
+        || (head.len() == 21 && head.ends_with('-') && head[..20].bytes().all(|byte| byte.is_ascii_digit()));
+    is_uuid(uuid) && is_head
 }
 
 #[cfg(test)]
@@ -86,18 +102,28 @@ mod tests {
     use super::*;
     use crate::lake::store::{Commit, commit};
 
+    const RUN: &str = "01900000-0000-7000-8000-000000000000";
+
     #[test]
     fn only_files_of_runs_are_looked_at() {
+        let file = format!("{RUN}-0-{RUN}.parquet");
         for (key, is) in [
-            ("songs/year=1999/a.parquet", true),
-            ("songs/a.parquet", true),
-            ("_lake/staging/s/a.parquet", true),
-            ("_lake/ledger/s/a.parquet", true),
+            (format!("songs/year=1999/{file}"), true),
+            (format!("songs/{file}"), true),
+            (format!("_lake/staging/s/{file}"), true),
+            (format!("_lake/ledger/s/00000000000000000001-{RUN}.parquet"), true),
+            (format!("songs/_delta_log/{file}"), false),
+            (format!("_lake/other/{file}"), false),
+            (file, false),
+        ] {
+            assert_eq!(is_of_a_run(&Path::from(key.as_str())), is, "{key}");
+        }
+        for (key, is) in [
+            ("songs/year=1999/a.parquet", false),
+            ("others/2018/part-0000.parquet", false),
             ("songs/_delta_log/00000000000000000050.checkpoint.parquet", false),
             ("_lake/manifest/00000000000000000001.json", false),
             ("_lake/spool/run/exchange.arrows", false),
-            ("_lake/other/a.parquet", false),
-            ("a.parquet", false),
             ("songs/notes.txt", false),
         ] {
             assert_eq!(is_of_a_run(&Path::from(key)), is, "{key}");
@@ -110,12 +136,15 @@ mod tests {
         let first = fixture::manifest(1, &[("songs", &["a.parquet"])]);
         fixture::write_files(&lake, &first).await;
         assert_eq!(commit(&lake, &first).await.unwrap(), Commit::Committed);
-        lake.store.put(&Path::from("songs/orphan.parquet"), "PAR1".into()).await.unwrap();
+        let orphan = format!("songs/{RUN}-0-{RUN}.parquet");
+        for key in [orphan.as_str(), "songs/of-somebody-else.parquet"] {
+            lake.store.put(&Path::from(key), "PAR1".into()).await.unwrap();
+        }
         let keys = |garbage: Vec<ObjectMeta>| -> Vec<String> {
             garbage.into_iter().map(|object| object.location.to_string()).collect()
         };
         let hour = chrono::TimeDelta::hours(1);
         assert_eq!(keys(find(&lake, Utc::now() - hour).await.unwrap()), Vec::<String>::new());
-        assert_eq!(keys(find(&lake, Utc::now() + hour).await.unwrap()), ["songs/orphan.parquet"]);
+        assert_eq!(keys(find(&lake, Utc::now() + hour).await.unwrap()), [orphan]);
     }
 }
