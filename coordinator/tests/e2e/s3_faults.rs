@@ -62,7 +62,10 @@ fn what_passes_costs_nothing_but_time() {
         let done = lake.run_with(&["run"], &[]);
         assert_eq!(done.code, Some(0), "{fault:?}: {}", done.stderr);
         let requests = place.server().take_requests();
-        assert!(requests.iter().any(|request| request.path.contains(fault.path)), "{fault:?} met nothing");
+        assert!(
+            requests.iter().any(|request| request.method == fault.method && request.path.contains(fault.path)),
+            "{fault:?} met nothing"
+        );
         place.server().heal();
         assert_exact(&lake);
         assert!(done.stderr.contains("committed version 1"), "{fault:?}: {}", done.stderr);

@@ -161,7 +161,7 @@ async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option<Credential
     Some(Credentials::new(provider))
 }
 
-/// As the SDK would choose it.
+/// As the SDK would choose it, but for the `services` section of a profile.
 fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> {
     let from_environment = || std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
     let endpoint = settings.endpoint.clone().or_else(from_environment);
