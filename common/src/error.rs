@@ -8,6 +8,12 @@ use std::fmt;
 
 use datafusion::error::DataFusionError;
 
+/// What to do where S3 answers 401 or 403.
+pub const NOT_ALLOWED: &str = "the credentials do not allow it, or there are none and the bucket is not public: \
+                               docs/s3.md lists the actions that are needed";
+/// Names in one message at the most.
+const NAMED: usize = 10;
+
 /// What the user must do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -58,7 +64,13 @@ impl Error {
         object: impl fmt::Display,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::new(Kind::Storage, format!("cannot {operation} `{object}`")).caused_by(source)
+        let source = source.into();
+        let is_refused = matches!(
+            source.downcast_ref(),
+            Some(object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
+        );
+        let error = Self::new(Kind::Storage, format!("cannot {operation} `{object}`")).caused_by(source);
+        if is_refused { error.hint(NOT_ALLOWED) } else { error }
     }
 
     /// A failure of storage that another process met and told.
@@ -138,6 +150,15 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
         next = error.source();
     }
     None
+}
+
+/// The first ten names, and how many more there are: "`a`, `b` and 3 more".
+pub fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>) -> String {
+    let names = names.into_iter();
+    let more = names.len().saturating_sub(NAMED);
+    let named: Vec<String> = names.take(NAMED).map(|name| format!("`{name}`")).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
 }
 
 impl fmt::Display for Error {

@@ -37,5 +37,7 @@ pub mod engine_failure;
 pub mod tls;
 /// Logs: one set-up for every process.
 pub mod telemetry;
+/// What the service manager is told.
+pub mod supervisor;
 /// Named points at which a test can kill the process.
 pub mod failpoint;

@@ -1,5 +1,6 @@
 //! What goes wrong, as a test plans it, and which requests came.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use futures::{StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request as HttpRequest, Response, StatusCode};
 use s3s::service::S3Service;
+
+use crate::objects::Objects;
 
 /// Longer than any client waits.
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -45,8 +48,10 @@ pub enum Harm {
     Silence,
     /// The body comes in small pieces, with this pause between two.
     Drip(Duration),
-    /// The body is shorter than was told.
+    /// The body is shorter than what was asked for.
     Short,
+    /// Another client has written this to the object just before.
+    Replace(&'static str),
 }
 
 /// A request that came.
@@ -55,6 +60,8 @@ pub struct Request {
     pub method: String,
     /// With its query.
     pub path: String,
+    /// Those of S3 that say what is asked for: who pays, how it is encrypted.
+    pub headers: BTreeMap<String, String>,
     /// 0 where nothing was answered.
     pub status: u16,
 }
@@ -117,8 +124,7 @@ impl Plan {
         std::mem::take(&mut self.planned().requests)
     }
 
-    fn note(&self, method: &str, path: &str, status: u16) {
-        let request = Request { method: method.to_owned(), path: path.to_owned(), status };
+    fn note(&self, request: Request) {
         self.planned().requests.push(request);
     }
 
@@ -143,15 +149,20 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, s3s::StdError>;
 pub(crate) async fn answer(
     plan: &Plan,
     service: &S3Service,
+    objects: &Objects,
     request: HttpRequest<Incoming>,
 ) -> Result<Response<Body>, s3s::HttpError> {
     let (method, path) = (request.method().to_string(), request.uri().to_string());
+    let headers = amazon_headers(request.headers());
+    let note = |status| {
+        plan.note(Request { method: method.clone(), path: path.clone(), headers: headers.clone(), status });
+    };
     let latency = plan.planned().latency;
     let harm = plan.harm(&method, &path);
     tokio::time::sleep(latency).await;
     let refusal = match harm {
         Some(Harm::Silence) => {
-            plan.note(&method, &path, 0);
+            note(0);
             tokio::time::sleep(FOR_EVER).await;
             None
         }
@@ -161,17 +172,32 @@ pub(crate) async fn answer(
     if let Some((status, code)) = refusal {
         // What is sent is read, so that the client reads the answer.
         let _ = request.into_body().collect().await;
-        plan.note(&method, &path, status);
+        note(status);
         return Ok(refuse(status, code));
+    }
+    if let Some(Harm::Replace(content)) = harm {
+        let object = path.split('?').next().unwrap_or_default().trim_start_matches('/');
+        if let Some((bucket, key)) = object.split_once('/') {
+            objects.put(bucket, key, Bytes::from_static(content.as_bytes()));
+        }
     }
     let answer = service.call(request.map(s3s::Body::from)).await?;
     let answer = match harm {
         None => answer.map(BodyExt::boxed_unsync),
         Some(Harm::DoAndAnswer(status, code)) => refuse(status, code),
+        Some(Harm::Replace(_)) => answer.map(BodyExt::boxed_unsync),
         Some(harm) => spoil(answer.map(BodyExt::boxed_unsync), harm).await,
     };
-    plan.note(&method, &path, answer.status().as_u16());
+    note(answer.status().as_u16());
     Ok(answer)
+}
+
+fn amazon_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let those = headers.iter().filter(|(name, _)| {
+        let name = name.as_str();
+        name == "x-amz-request-payer" || name.starts_with("x-amz-server-side-encryption")
+    });
+    those.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
 }
 
 fn refuse(status: u16, code: &str) -> Response<Body> {

@@ -14,21 +14,26 @@ use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 
 /// Buckets and what is in them.
 mod objects;
+/// Who may ask.
+mod keys;
+/// What a key may do.
+mod policy;
 /// What goes wrong, and which requests came.
 mod faults;
 
 pub use faults::{Fault, Harm, Request};
 
 use faults::Plan;
+use keys::Keys;
 use objects::Objects;
+use policy::Policy;
 
-/// The one key that the server knows.
+/// The key that may do everything.
 pub const ACCESS_KEY: &str = "AKIATEST";
 /// Its secret.
 pub const SECRET_KEY: &str = "test-secret";
@@ -37,6 +42,7 @@ pub const SECRET_KEY: &str = "test-secret";
 pub struct Server {
     address: SocketAddr,
     objects: Objects,
+    keys: Keys,
     plan: Arc<Plan>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -51,9 +57,11 @@ impl Server {
     pub fn start(buckets: &[&str]) -> Self {
         let objects = Objects::new(buckets);
         let plan = Arc::new(Plan::default());
+        let keys = Keys::new(objects.clone());
+        keys.add(ACCESS_KEY, SECRET_KEY, None);
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (told, address) = std::sync::mpsc::channel();
-        let (served, planned) = (objects.clone(), Arc::clone(&plan));
+        let (served, known, planned) = (objects.clone(), keys.clone(), Arc::clone(&plan));
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
@@ -61,14 +69,14 @@ impl Server {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 let _ = told.send(listener.local_addr().expect("a bound socket has an address"));
                 tokio::select! {
-                    () = serve(listener, served, planned) => {}
+                    () = serve(listener, served, known, planned) => {}
                     _ = stopped => {}
                 }
             });
             runtime.shutdown_background();
         });
         let address = address.recv().expect("the server's thread runs");
-        Self { address, objects, plan, stop: Some(stop) }
+        Self { address, objects, keys, plan, stop: Some(stop) }
     }
 
     /// For `endpoint` or `AWS_ENDPOINT_URL_S3`.
@@ -86,6 +94,24 @@ impl Server {
     pub fn put_as(&self, bucket: &str, key: &str, content: impl Into<Bytes>, storage_class: &str) {
         self.objects.put(bucket, key, content.into());
         self.objects.set_class(bucket, key, storage_class);
+    }
+
+    /// The bucket keeps every version of its objects from now on.
+    pub fn keep_versions(&self, bucket: &str) {
+        self.objects.keep_versions(bucket);
+    }
+
+    /// Another key is known from now on; with a policy (an IAM document) it may do what that allows and nothing else.
+    ///
+    /// # Panics
+    /// Where the policy is none, or has what this server does not know.
+    pub fn add_key(&self, access_key: &str, secret: &str, policy: Option<&str>) {
+        self.keys.add(access_key, secret, policy.map(Policy::parse));
+    }
+
+    /// The key is answered that it has expired.
+    pub fn expire_key(&self, access_key: &str) {
+        self.keys.expire(access_key);
     }
 
     /// Deletes an object past the protocol.
@@ -140,16 +166,17 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, objects: Objects, plan: Arc<Plan>) {
-    let mut builder = S3ServiceBuilder::new(objects);
-    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+async fn serve(listener: TcpListener, objects: Objects, keys: Keys, plan: Arc<Plan>) {
+    let mut builder = S3ServiceBuilder::new(objects.clone());
+    builder.set_auth(keys.clone());
+    builder.set_access(keys);
     let service = builder.build();
     loop {
         let Ok((socket, _)) = listener.accept().await else { return };
-        let (service, plan) = (service.clone(), Arc::clone(&plan));
+        let (service, plan, objects) = (service.clone(), Arc::clone(&plan), objects.clone());
         let answer = service_fn(move |request| {
-            let (service, plan) = (service.clone(), Arc::clone(&plan));
-            async move { faults::answer(&plan, &service, request).await }
+            let (service, plan, objects) = (service.clone(), Arc::clone(&plan), objects.clone());
+            async move { faults::answer(&plan, &service, &objects, request).await }
         });
         tokio::spawn(async move {
             // A connection that a fault cuts ends with an error, as planned.

@@ -12,8 +12,9 @@ use s3s::dto::{
     CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
     DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, EncodingType,
     GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output, MultipartUpload,
-    Object, ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartInput, UploadPartOutput,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput,
+    ListObjectsV2Input, ListObjectsV2Output, MultipartUpload, Object, ObjectStorageClass, ObjectVersion,
+    PutObjectInput, PutObjectOutput, StreamingBlob, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
@@ -28,6 +29,8 @@ pub(crate) struct Objects(Arc<Mutex<State>>);
 struct State {
     buckets: HashMap<String, BTreeMap<String, Stored>>,
     uploads: BTreeMap<String, Upload>,
+    /// Buckets that keep versions, with those that are not the newest: by key, the oldest first.
+    kept: HashMap<String, BTreeMap<String, Vec<Stored>>>,
     /// Makes entity tags and upload ids.
     counter: u64,
 }
@@ -38,6 +41,8 @@ struct Stored {
     etag: String,
     modified: SystemTime,
     class: Option<String>,
+    /// As S3 calls it where no versions are kept: `null`.
+    version: String,
 }
 
 #[derive(Debug)]
@@ -59,9 +64,15 @@ impl Objects {
     }
 
     pub(crate) fn put(&self, bucket: &str, key: &str, bytes: Bytes) {
-        let mut state = self.state();
-        let stored = state.store(bytes);
-        state.buckets.entry(bucket.to_owned()).or_default().insert(key.to_owned(), stored);
+        self.state().insert(bucket, key.to_owned(), bytes);
+    }
+
+    pub(crate) fn keep_versions(&self, bucket: &str) {
+        self.state().kept.entry(bucket.to_owned()).or_default();
+    }
+
+    pub(crate) fn has(&self, bucket: &str, key: &str) -> bool {
+        self.state().buckets.get(bucket).is_some_and(|objects| objects.contains_key(key))
     }
 
     pub(crate) fn set_class(&self, bucket: &str, key: &str, class: &str) {
@@ -71,9 +82,7 @@ impl Objects {
     }
 
     pub(crate) fn delete(&self, bucket: &str, key: &str) {
-        if let Some(objects) = self.state().buckets.get_mut(bucket) {
-            objects.remove(key);
-        }
+        self.state().remove(bucket, key);
     }
 
     pub(crate) fn age(&self, by: Duration) {
@@ -96,9 +105,12 @@ impl Objects {
         self.state().uploads.len()
     }
 
-    fn get(&self, bucket: &str, key: &str) -> S3Result<Stored> {
+    fn get(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<Stored> {
         let mut state = self.state();
-        state.bucket(bucket)?.get(key).cloned().ok_or_else(|| s3_error!(NoSuchKey))
+        let newest = state.bucket(bucket)?.get(key).cloned();
+        let Some(version) = version else { return newest.ok_or_else(|| s3_error!(NoSuchKey)) };
+        let older = state.kept.get(bucket).and_then(|kept| kept.get(key)).into_iter().flatten().cloned();
+        newest.into_iter().chain(older).find(|stored| stored.version == version).ok_or_else(|| s3_error!(NoSuchVersion))
     }
 }
 
@@ -108,8 +120,23 @@ impl State {
         self.counter
     }
 
-    fn store(&mut self, bytes: Bytes) -> Stored {
-        Stored { bytes, etag: format!("{:032x}", self.next()), modified: SystemTime::now(), class: None }
+    /// Stores the object, whatever was there; its entity tag.
+    fn insert(&mut self, bucket: &str, key: String, bytes: Bytes) -> String {
+        let number = self.next();
+        let etag = format!("{number:032x}");
+        let version = if self.kept.contains_key(bucket) { format!("version-{number}") } else { "null".to_owned() };
+        let stored = Stored { bytes, etag: etag.clone(), modified: SystemTime::now(), class: None, version };
+        self.remove(bucket, &key);
+        self.buckets.entry(bucket.to_owned()).or_default().insert(key, stored);
+        etag
+    }
+
+    /// Takes the object away; its versions are kept where the bucket keeps them.
+    fn remove(&mut self, bucket: &str, key: &str) {
+        let Some(stored) = self.buckets.get_mut(bucket).and_then(|objects| objects.remove(key)) else { return };
+        if let Some(kept) = self.kept.get_mut(bucket) {
+            kept.entry(key.to_owned()).or_default().push(stored);
+        }
     }
 
     fn bucket(&mut self, bucket: &str) -> S3Result<&mut BTreeMap<String, Stored>> {
@@ -133,10 +160,7 @@ impl State {
         if none_match.is_some_and(holds) || is_match.is_some_and(|condition| !holds(condition)) {
             return Err(s3_error!(PreconditionFailed));
         }
-        let stored = self.store(bytes);
-        let etag = stored.etag.clone();
-        self.bucket(bucket)?.insert(key, stored);
-        Ok(etag)
+        Ok(self.insert(bucket, key, bytes))
     }
 }
 
@@ -189,7 +213,8 @@ impl S3 for Objects {
         let objects = state.bucket(&input.bucket)?;
         let (mut contents, mut folders) = (Vec::new(), BTreeSet::new());
         let mut next = None;
-        for (key, stored) in objects.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
+        let from = prefix.clone().max(after.clone());
+        for (key, stored) in objects.range(from..).take_while(|(key, _)| key.starts_with(&prefix)) {
             let delimiter = input.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
             let end = delimiter.and_then(|delimiter| Some(key[prefix.len()..].find(delimiter)? + delimiter.len()));
             let name = end.map_or(key.as_str(), |end| &key[..prefix.len() + end]);
@@ -228,8 +253,39 @@ impl S3 for Objects {
         }))
     }
 
+    async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        let prefix = request.input.prefix.unwrap_or_default();
+        let mut state = self.state();
+        let mut versions: Vec<(String, Stored, bool)> = Vec::new();
+        for (key, stored) in state.bucket(&request.input.bucket)?.range(prefix.clone()..) {
+            versions.push((key.clone(), stored.clone(), true));
+        }
+        for (key, kept) in state.kept.get(&request.input.bucket).into_iter().flatten() {
+            versions.extend(kept.iter().rev().map(|stored| (key.clone(), stored.clone(), false)));
+        }
+        versions.retain(|(key, _, _)| key.starts_with(&prefix));
+        versions.sort_by(|(one, _, _), (other, _, _)| one.cmp(other));
+        let versions = versions.into_iter().map(|(key, stored, is_latest)| ObjectVersion {
+            key: Some(key),
+            e_tag: Some(ETag::Strong(stored.etag)),
+            version_id: Some(stored.version),
+            is_latest: Some(is_latest),
+            last_modified: Some(stored.modified.into()),
+            size: length(&stored.bytes),
+            ..Default::default()
+        });
+        Ok(S3Response::new(ListObjectVersionsOutput {
+            versions: Some(versions.collect()),
+            is_truncated: Some(false),
+            ..Default::default()
+        }))
+    }
+
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let stored = self.get(&request.input.bucket, &request.input.key)?;
+        let stored = self.get(&request.input.bucket, &request.input.key, request.input.version_id.as_deref())?;
         Ok(S3Response::new(HeadObjectOutput {
             content_length: length(&stored.bytes),
             e_tag: Some(ETag::Strong(stored.etag)),
@@ -240,7 +296,7 @@ impl S3 for Objects {
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        let stored = self.get(&input.bucket, &input.key)?;
+        let stored = self.get(&input.bucket, &input.key, input.version_id.as_deref())?;
         if matches!(&input.if_match, Some(ETagCondition::ETag(etag)) if etag.value() != stored.etag) {
             return Err(s3_error!(PreconditionFailed));
         }
@@ -278,7 +334,9 @@ impl S3 for Objects {
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
-        self.state().bucket(&request.input.bucket)?.remove(&request.input.key);
+        let mut state = self.state();
+        state.bucket(&request.input.bucket)?;
+        state.remove(&request.input.bucket, &request.input.key);
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
@@ -287,9 +345,9 @@ impl S3 for Objects {
         request: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let mut state = self.state();
-        let objects = state.bucket(&request.input.bucket)?;
+        state.bucket(&request.input.bucket)?;
         let deleted = request.input.delete.objects.into_iter().map(|object| {
-            objects.remove(&object.key);
+            state.remove(&request.input.bucket, &object.key);
             DeletedObject { key: Some(object.key), ..Default::default() }
         });
         let deleted = Some(deleted.collect());

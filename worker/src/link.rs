@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lakewright_common::error::{Error, Result};
-use lakewright_common::tls;
+use lakewright_common::{supervisor, tls};
 use lakewright_proto::MAX_MESSAGE_BYTES;
 use lakewright_proto::v1::HelloRequest;
 use lakewright_proto::v1::coordinator_client::CoordinatorClient;
@@ -90,6 +90,7 @@ pub(crate) async fn hello(client: &Client, hello: &HelloRequest, coordinator: &s
         match client.clone().hello(request(hello.clone())).await {
             Ok(answer) => {
                 tracing::info!(coordinator, "connected");
+                supervisor::status(&format!("connected to {coordinator}"));
                 return Ok(Duration::from_millis(answer.into_inner().beat_interval_ms));
             }
             Err(status) if status.code() == Code::FailedPrecondition => {
@@ -100,6 +101,7 @@ pub(crate) async fn hello(client: &Client, hello: &HelloRequest, coordinator: &s
                 let reason = describe(&status);
                 if reason != told {
                     tracing::warn!(coordinator, reason, "no coordinator answers; trying on");
+                    supervisor::status(&format!("no coordinator answers at {coordinator}; trying on"));
                     told = reason;
                 }
                 pause.wait().await;

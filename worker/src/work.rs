@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lakewright_common::error::{Error, Result};
 use lakewright_common::session::Resources;
+use lakewright_common::supervisor;
 use lakewright_proto::v1::{BeatRequest, HelloRequest, WakeRequest};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -47,6 +48,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
         vcores: u32::try_from(vcores).unwrap_or(u32::MAX),
     };
     tracing::info!(worker = hello.worker, vcores, memory_bytes, coordinator = cli.coordinator, "starting");
+    supervisor::ready();
     let interval = tokio::select! {
         interval = link::hello(&slots.client, &hello, &cli.coordinator) => interval?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
@@ -64,6 +66,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     }
 
     tracing::info!(running = slots.attempts.progress().len(), "draining: no new tasks");
+    supervisor::stopping();
     let _ = draining.send(true);
     let all = u32::try_from(vcores).unwrap_or(u32::MAX);
     let code = tokio::select! {
@@ -115,6 +118,7 @@ async fn beat(
             Ok(answer) => {
                 if !is_connected {
                     tracing::info!(coordinator, "the coordinator answers again");
+                    supervisor::status(&format!("connected to {coordinator}"));
                     is_connected = true;
                 }
                 for attempt in answer.into_inner().stop.iter().filter_map(|id| Uuid::parse_str(id).ok()) {
@@ -134,6 +138,7 @@ async fn beat(
                 if is_connected {
                     let reason = link::describe(&status);
                     tracing::info!(coordinator, reason, "the coordinator does not answer; trying on");
+                    supervisor::status(&format!("no coordinator answers at {coordinator}; trying on"));
                     is_connected = false;
                 }
             }

@@ -121,6 +121,7 @@ pub struct Source {
     /// 0.0–1.0: the share of rejected records above which a run fails.
     pub max_quarantine_share: f64,
     pub on_change: OnChange,
+    pub on_archived: OnArchived,
 }
 
 /// How records lie in an object.
@@ -132,11 +133,18 @@ pub enum Format {
     Json { records: Option<String> },
 }
 
-/// What a run does about an object that changed after it was taken in.
+/// What a run does about an object that changed after it was taken in, or while it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnChange {
     Error,
     Ignore,
+}
+
+/// What a run does about an object in a storage class from which it must be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnArchived {
+    Error,
+    Skip,
 }
 
 /// One column of a staging table, or one member of a struct.

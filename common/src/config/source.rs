@@ -7,7 +7,7 @@ use super::fault::Faults;
 use super::field_type;
 use super::file::{Entry, Node, Origin, Value};
 use super::name::check_names;
-use super::resolved::{Field, Format, OnChange, Source};
+use super::resolved::{Field, Format, OnArchived, OnChange, Source};
 use super::section::{Section, Text};
 use super::settings::{FIELD, SOURCE};
 
@@ -30,8 +30,13 @@ pub(super) fn resolve<'a>(
         Some("ignore") => OnChange::Ignore,
         _ => OnChange::Error,
     };
+    let on_archived = match section.word("on_archived", faults) {
+        Some("skip") => OnArchived::Skip,
+        _ => OnArchived::Error,
+    };
     let (url, origin) = url?;
-    Some((Source { name: name.to_owned(), url, format, fields, max_quarantine_share, on_change }, origin))
+    let name = name.to_owned();
+    Some((Source { name, url, format, fields, max_quarantine_share, on_change, on_archived }, origin))
 }
 
 fn format(section: &Section<'_>, faults: &mut Faults) -> Format {

@@ -5,7 +5,7 @@
 //! wrong is told apart: storage fails the run, a damaged compressed stream costs the rest of its object.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes, BytesMut};
 use datafusion::common::runtime::SpawnedTask;
@@ -21,7 +21,7 @@ use crate::read::object::SourceObject;
 use crate::read::rejection::Reason;
 use crate::read::split::Split;
 use crate::storage::Storage;
-use crate::storage::s3::get::GetFailure;
+use crate::storage::s3::get::{ARCHIVED, GetFailure};
 
 /// Bytes of one request at the most, and of a chunk.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
@@ -29,6 +29,8 @@ const READ_BYTES: u64 = 4 * 1024 * 1024;
 const READS_UNDER_WAY: usize = 2;
 /// The first request past the end of a split, where the rest of one record is; each further one is twice as long.
 const FIRST_OVERRUN_BYTES: u64 = 64 * 1024;
+/// Answers shorter than what was asked for that are put down to chance.
+const SHORT_ANSWERS: usize = 3;
 /// Bytes of a decompressed chunk.
 const DECOMPRESSED_CHUNK_BYTES: usize = 1024 * 1024;
 /// How much longer text is than its compressed form; logs reach ten.
@@ -56,7 +58,7 @@ type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
 #[must_use]
 pub fn fetch(storage: &Storage, split: &Split, limits: &Limits) -> Chunks {
     let object = Arc::new(split.object.clone());
-    let source = Requests { storage: storage.clone(), object: Arc::clone(&object) };
+    let source = Requests { storage: storage.clone(), object: Arc::clone(&object), version: Arc::default() };
     if object.bytes == 0 {
         return stream::empty().boxed();
     }
@@ -91,6 +93,8 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits) -> Chunks {
 struct Requests {
     storage: Storage,
     object: Arc<SourceObject>,
+    /// The one that was listed, once the object has turned out to be another.
+    version: Arc<OnceLock<String>>,
 }
 
 impl Requests {
@@ -120,60 +124,105 @@ impl Requests {
         ahead.chain(on_demand).boxed()
     }
 
-    /// One request for a part of the object, which must still be the listed one.
+    /// A part of the object as it was listed: of the object, or of the version that the bucket has kept.
     async fn get(&self, range: Range<u64>) -> Result<Bytes, Error> {
+        let failure = match self.version.get() {
+            Some(version) => return self.get_by_name(range, Some(version)).await.map_err(|e| self.error(e)),
+            None => match self.get_current(range.clone()).await {
+                Err(failure @ (GetFailure::Changed | GetFailure::Missing)) => failure,
+                read => return read.map_err(|e| self.error(e)),
+            },
+        };
+        match self.listed_version().await {
+            Some(version) => {
+                tracing::info!(
+                    object = self.name(),
+                    version,
+                    "changed after it was listed; the listed version is read"
+                );
+                let version = self.version.get_or_init(|| version);
+                self.get_by_name(range, Some(version)).await.map_err(|e| self.error(e))
+            }
+            None => Err(self.error(failure)),
+        }
+    }
+
+    /// One request for a part of the object, which must still be the listed one.
+    async fn get_current(&self, range: Range<u64>) -> Result<Bytes, GetFailure> {
         let key = &self.object.key;
         let path = match Path::parse(key) {
             Ok(path) if path.as_ref() == key => path,
-            held => return self.get_odd(range, held.err()).await,
+            _ => return self.get_by_name(range, None).await,
         };
-        let failed = |e| self.failure(e);
         let options = GetOptions {
             range: Some(GetRange::Bounded(range.clone())),
             if_match: self.object.etag.clone(),
             ..GetOptions::default()
         };
-        let result = self.storage.store.get_opts(&path, options).await.map_err(failed)?;
-        let is_listed_one = result.meta.size == self.object.bytes
-            && (self.object.etag.is_some() || result.meta.last_modified.timestamp_micros() == self.object.modified);
-        if !is_listed_one {
-            return Err(self.changed());
+        let mut tries = 1;
+        loop {
+            let result = self.storage.store.get_opts(&path, options.clone()).await.map_err(|e| self.failure(e))?;
+            let is_listed_one = result.meta.size == self.object.bytes
+                && (self.object.etag.is_some() || result.meta.last_modified.timestamp_micros() == self.object.modified);
+            if !is_listed_one {
+                return Err(GetFailure::Changed);
+            }
+            let bytes = result.bytes().await.map_err(|e| self.failure(e))?;
+            match self.whole(bytes, &range) {
+                Err(_) if tries < SHORT_ANSWERS => tries += 1,
+                answer => return answer,
+            }
         }
-        let bytes = result.bytes().await.map_err(failed)?;
-        if bytes.len() as u64 == range.end - range.start { Ok(bytes) } else { Err(self.changed()) }
     }
 
-    /// As [`Self::get`], of an object whose key the store cannot hold.
-    async fn get_odd(&self, range: Range<u64>, reason: Option<object_store::path::Error>) -> Result<Bytes, Error> {
+    /// As [`Self::get_current`], of a version, or of an object whose key the store cannot hold.
+    async fn get_by_name(&self, range: Range<u64>, version: Option<&String>) -> Result<Bytes, GetFailure> {
         let key = &self.object.key;
         let Some(s3) = &self.storage.s3 else {
-            let reason = reason.map_or_else(|| "the store would change it".to_owned(), |e| e.to_string());
-            return Err(Error::storage("read", key, reason));
+            return Err(GetFailure::Other(Error::storage("read", self.name(), "the store would change its name")));
         };
-        let bytes = s3.get(key, range.clone(), self.object.etag.as_deref()).await.map_err(|failure| match failure {
-            GetFailure::Changed => self.changed(),
-            GetFailure::Missing => self.vanished(),
-            GetFailure::Other(error) => error,
-        })?;
-        if bytes.len() as u64 == range.end - range.start { Ok(bytes) } else { Err(self.changed()) }
+        let bytes = s3.get(key, range.clone(), self.object.etag.as_deref(), version.map(String::as_str)).await?;
+        self.whole(bytes, &range)
     }
 
-    fn failure(&self, error: object_store::Error) -> Error {
+    async fn listed_version(&self) -> Option<String> {
+        self.storage.s3.as_ref()?.version_of(&self.object.key, self.object.etag.as_deref()?).await
+    }
+
+    /// What was asked for, no less.
+    fn whole(&self, bytes: Bytes, range: &Range<u64>) -> Result<Bytes, GetFailure> {
+        let (came, asked) = (bytes.len() as u64, range.end - range.start);
+        if came == asked {
+            return Ok(bytes);
+        }
+        let text = format!("{came} bytes came of the {asked} from {} on", range.start);
+        Err(GetFailure::Other(Error::storage("read", self.name(), text)))
+    }
+
+    fn failure(&self, error: object_store::Error) -> GetFailure {
         match error {
-            object_store::Error::Precondition { .. } => self.changed(),
-            object_store::Error::NotFound { .. } => self.vanished(),
-            error => Error::storage("read", &self.object.key, error),
+            object_store::Error::Precondition { .. } => GetFailure::Changed,
+            object_store::Error::NotFound { .. } => GetFailure::Missing,
+            error if error.to_string().contains(ARCHIVED) => GetFailure::Archived,
+            error => GetFailure::Other(Error::storage("read", self.name(), error)),
         }
     }
 
-    fn vanished(&self) -> Error {
-        Error::data(format!("object `{}` vanished after it was listed", self.object.key))
-            .hint("run again; objects should not be deleted while a run reads them")
+    fn error(&self, failure: GetFailure) -> Error {
+        let name = self.name();
+        match failure {
+            GetFailure::Other(error) => error,
+            GetFailure::Changed => Error::data(format!("object `{name}` changed after it was listed"))
+                .hint("run again once it is complete; write objects under another name and move them into place"),
+            GetFailure::Missing => Error::data(format!("object `{name}` vanished after it was listed"))
+                .hint("run again; objects should not be deleted while a run reads them"),
+            GetFailure::Archived => Error::data(format!("object `{name}` is archived and cannot be read"))
+                .hint("restore it, or move it to another prefix"),
+        }
     }
 
-    fn changed(&self) -> Error {
-        Error::data(format!("object `{}` changed after it was listed", self.object.key))
-            .hint("run again once it is complete; write objects under another name and move them into place")
+    fn name(&self) -> String {
+        self.storage.name_of(&self.object.key)
     }
 }
 

@@ -15,24 +15,39 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::Storage;
 use super::local::on_blocking_thread;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, listed};
 use crate::read::object::SourceObject;
 
-/// Names in one error message at the most.
-const NAMED: usize = 10;
+/// What lies under a root.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// In order of their keys.
+    pub objects: Vec<SourceObject>,
+    /// URLs of objects in a storage class from which they must be restored before they can be read, in order.
+    pub archived: Vec<String>,
+}
 
-/// The objects under the root, in order of their keys.
+impl Listing {
+    pub(super) fn add(&mut self, other: Self) {
+        self.objects.extend(other.objects);
+        self.archived.extend(other.archived);
+    }
+}
+
+/// The objects under the root that are not hidden.
 ///
 /// # Errors
 /// Storage that cannot be read, a folder that is not there, a link to nowhere; data, for names that no key can hold.
-pub async fn list_objects(storage: &Storage) -> Result<Vec<SourceObject>> {
-    let mut objects = match (&storage.s3, storage.local_root()?) {
+pub async fn list_objects(storage: &Storage) -> Result<Listing> {
+    let here = |objects| Listing { objects, archived: Vec::new() };
+    let mut listing = match (&storage.s3, storage.local_root()?) {
         (Some(s3), _) => s3.list().await?,
-        (None, Some(root)) => on_blocking_thread(move || list_folder(&root)).await??,
-        (None, None) => list_store(storage).await?,
+        (None, Some(root)) => here(on_blocking_thread(move || list_folder(&root)).await??),
+        (None, None) => here(list_store(storage).await?),
     };
-    objects.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(objects)
+    listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
+    listing.archived.sort();
+    Ok(listing)
 }
 
 async fn list_store(storage: &Storage) -> Result<Vec<SourceObject>> {
@@ -120,10 +135,8 @@ fn looks_like_unfinished_write(key: &str) -> bool {
 }
 
 fn unusable_names(root: &FilePath, paths: &[PathBuf]) -> Error {
-    let named: Vec<String> = paths.iter().take(NAMED).map(|path| format!("{path:?}")).collect();
-    let more = paths.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Error::data(format!("`{}` holds what cannot be read as an object: {}{more}", root.display(), named.join(", "))).hint(
+    let named = listed(paths.iter().map(|path| format!("{path:?}").trim_matches('"').to_owned()));
+    Error::data(format!("`{}` holds what cannot be read as an object: {named}", root.display())).hint(
         "rename it: a name must be UTF-8 without control characters, must not end in `#` and digits, and must be a file's",
     )
 }

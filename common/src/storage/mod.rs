@@ -97,6 +97,15 @@ impl Storage {
         &self.location
     }
 
+    /// The object as people know it: a path, or a URL as other tools take it.
+    #[must_use]
+    pub fn name_of(&self, key: &str) -> String {
+        match self.local_root() {
+            Ok(Some(root)) => root.join(key).display().to_string(),
+            _ => format!("{}{key}", self.root),
+        }
+    }
+
     /// Writes an object that must not be there yet: of many that put the same key, one succeeds. The object appears
     /// whole or not at all, and a power cut does not undo it.
     ///

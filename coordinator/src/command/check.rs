@@ -65,6 +65,9 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
             if splits.len() == 1 { "task" } else { "tasks" }
         );
     }
+    for warning in discovered.left_out.warnings() {
+        let _ = writeln!(text, "warning: {warning}");
+    }
     let _ = writeln!(text, "\nmodels in building order");
     for model in &models {
         let sources = model.sources.iter().map(|source| format!("{}.{source}", model::STAGING_SCHEMA));

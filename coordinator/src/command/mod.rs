@@ -55,10 +55,10 @@ async fn run(config: &Config, quiet: bool) -> Result<()> {
     let summary = crate::run::run(config, &progress).await;
     let text = match summary? {
         Outcome::Committed(summary) => summary.text(),
-        Outcome::NothingNew { is_begun: false, .. } => NOTHING_AT_ALL.to_owned(),
-        Outcome::NothingNew { ignored_changes: 0, .. } => NOTHING_NEW.to_owned(),
-        Outcome::NothingNew { ignored_changes, .. } => {
-            format!("{NOTHING_NEW}\nwarning: {ignored_changes} objects changed after being taken in and were ignored")
+        Outcome::NothingNew { is_begun, left_out } => {
+            let mut text = if is_begun { NOTHING_NEW } else { NOTHING_AT_ALL }.to_owned();
+            left_out.warnings().iter().for_each(|warning| text.push_str(&format!("\nwarning: {warning}")));
+            text
         }
     };
     if !quiet {

@@ -59,6 +59,11 @@ fn history_schema() -> SchemaRef {
         long("staged"),
         long("quarantined"),
         Field::new("tables_changed", DataType::Utf8, true),
+        long("s3_gets"),
+        long("s3_puts"),
+        long("s3_lists"),
+        long("s3_bytes_read"),
+        long("s3_bytes_written"),
         Field::new("engine", DataType::Utf8, true),
     ]))
 }
@@ -107,6 +112,11 @@ impl HistoryTable {
             of_totals(|total| total.staged),
             of_totals(|total| total.quarantined),
             text(changed_tables),
+            of_manifests(|manifest| asked(manifest, "GET")),
+            of_manifests(|manifest| asked(manifest, "PUT")),
+            of_manifests(|manifest| asked(manifest, "LIST")),
+            of_manifests(|manifest| manifest.requests.bytes_read),
+            of_manifests(|manifest| manifest.requests.bytes_written),
             text(|manifest| manifest.engine.clone()),
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
@@ -117,6 +127,11 @@ impl HistoryTable {
 fn changed_tables(manifest: &Manifest) -> String {
     let changed = manifest.tables.iter().filter(|table| table.changed_in == manifest.number);
     changed.map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Requests of one kind.
+fn asked(manifest: &Manifest, kind: &str) -> u64 {
+    manifest.requests.by_kind().0.get(kind).copied().unwrap_or_default()
 }
 
 /// SQL counts in signed longs.

@@ -1,6 +1,6 @@
 //! What lies in a lake and belongs to no version that is kept: files of older versions, and of runs that died.
 //!
-//! Only what a run writes under names of its own is ever looked at: data of tables, staging, quarantine, ledger. Manifests, Delta
+//! Only what a run writes under names of its own is ever looked at: data of tables, staging, quarantine, ledger, spool. Manifests, Delta
 //! logs, the versions that belong together and whatever somebody else left are not.
 //!
 //! A file that a run under way is writing is younger than that run, and a file younger than the retention is kept; so a run that
@@ -70,6 +70,7 @@ fn keys(manifest: &Manifest) -> impl Iterator<Item = String> {
 fn is_of_a_run(key: &Path) -> bool {
     let parts: Vec<_> = key.parts().map(|part| part.as_ref().to_owned()).collect();
     let is_in_a_folder = match parts.as_slice() {
+        [lake, spool, run, file] if lake == "_lake" && spool == "spool" => return is_of_an_exchange(run, file),
         [lake, folder, _, ..] if lake == "_lake" => FOLDERS_OF_RUNS.contains(&folder.as_str()),
         [table, rest @ ..] => {
             !table.starts_with('_') && !rest.is_empty() && rest.iter().all(|part| part != "_delta_log")
@@ -87,10 +88,19 @@ fn is_name_of_a_run(name: &str) -> bool {
     else {
         return false;
     };
-    let is_uuid = |text: &str| text.len() == UUID && Uuid::try_parse(text).is_ok();
     let is_head = head.get(..UUID).is_some_and(is_uuid)
         || (head.len() == 21 && head.ends_with('-') && head[..20].bytes().all(|byte| byte.is_ascii_digit()));
     is_uuid(uuid) && is_head
+}
+
+/// What stages of a run on a cluster left to each other, where the run could not delete it.
+fn is_of_an_exchange(run: &str, file: &str) -> bool {
+    let name = file.strip_prefix("exchange-").and_then(|name| name.strip_suffix(".arrows"));
+    is_uuid(run) && name.is_some_and(is_uuid)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == UUID && Uuid::try_parse(text).is_ok()
 }
 
 #[cfg(test)]
@@ -112,6 +122,7 @@ mod tests {
             (format!("songs/{file}"), true),
             (format!("_lake/staging/s/{file}"), true),
             (format!("_lake/ledger/s/00000000000000000001-{RUN}.parquet"), true),
+            (format!("_lake/spool/{RUN}/exchange-{RUN}.arrows"), true),
             (format!("songs/_delta_log/{file}"), false),
             (format!("_lake/other/{file}"), false),
             (file, false),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lakewright_common::read::progress::ReadProgress;
+use lakewright_common::supervisor;
 
 use crate::engine::SlotsView;
 use meter::{Meter, Reading};
@@ -58,6 +59,7 @@ impl Progress {
     /// A step that reads no objects; on workers, it is shown how far they are.
     pub(crate) fn step(&self, name: &str, slots: Option<SlotsView>) -> Option<Step> {
         tracing::info!(step = name, "started");
+        supervisor::status(name);
         slots.and_then(|slots| self.show(name, Meter::of_slots(slots)))
     }
 
@@ -74,6 +76,7 @@ impl Progress {
             return None;
         }
         tracing::info!(step = name, objects, bytes, "started");
+        supervisor::status(name);
         self.show(name, Meter::of_objects(objects, bytes, Arc::clone(reads), slots))
     }
 

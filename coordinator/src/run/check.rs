@@ -5,10 +5,12 @@
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::prelude::{DataFrame, lit};
+use datafusion::prelude::{DataFrame, SessionContext, lit};
 use lakewright_common::config::resolved::{Rule, Table};
 use lakewright_common::error::{Error, Result};
+use lakewright_common::write::report::WrittenFile;
 
 use super::RunContext;
 use super::build::Tables;
@@ -16,6 +18,9 @@ use crate::lake::manifest::TableState;
 use crate::model::{Model, read_only};
 use crate::output::{self, Format};
 
+/// A check over fewer rows reads its files many at once, [`FILES_AT_ONCE`].
+const FEW_ROWS: u64 = 100_000;
+const FILES_AT_ONCE: usize = 16;
 /// Failing rows shown for one check at the most.
 const SHOWN_ROWS: usize = 10;
 
@@ -30,13 +35,14 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
     for model in models {
         let table = model.table;
         let is_built = |name: &String| tables.built.contains(name);
-        let rows = tables.states.iter().find(|state| state.name == table.name).map_or(0, TableState::rows);
+        let state = tables.states.iter().find(|state| state.name == table.name);
+        let rows = state.map_or(0, TableState::rows);
         if is_built(&table.name) && !table.key.is_empty() {
-            for (query, verdict) in
-                [(key_null_query(table), "is null"), (duplicates_query(&table.name, &table.key), "is not unique")]
-            {
-                failures.extend(run_check(context, table, rows, &query, "key", verdict).await?);
+            if !state.is_some_and(|state| is_known_to_have_no_null_in_its_key(state, table)) {
+                failures.extend(run_check(context, table, rows, &key_null_query(table), "key", "is null").await?);
             }
+            let duplicates = duplicates_query(&table.name, &table.key);
+            failures.extend(run_check(context, table, rows, &duplicates, "key", "is not unique").await?);
         }
         for check in &table.checks {
             let concerns_build = is_built(&table.name)
@@ -58,6 +64,25 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
         .hint("nothing was committed; correct the input or the model (one of `checks` only warns with `warn = true`, a key does not)"))
 }
 
+/// Whether the statistics of its files, which count every row, say so.
+fn is_known_to_have_no_null_in_its_key(state: &TableState, table: &Table) -> bool {
+    let has_none = |file: &WrittenFile, column: &String| match file.partition_values.get(column) {
+        Some(value) => value.is_some(),
+        None => file.statistics.iter().any(|known| known.column == *column && known.null_count == 0),
+    };
+    state.files.iter().all(|file| table.key.iter().all(|column| has_none(&file.written, column)))
+}
+
+/// The same session, reading more files at once than there are threads: that of small ones is waiting, most of all.
+fn many_files_at_once(session: &SessionContext) -> SessionContext {
+    let mut config = session.copied_config();
+    config = config.clone().with_target_partitions(config.target_partitions().max(FILES_AT_ONCE));
+    // The builder would put an empty one over the session's tables.
+    config.options_mut().catalog.create_default_catalog_and_schema = false;
+    let state = SessionStateBuilder::new_from_existing(session.state()).with_config(config).build();
+    SessionContext::new_with_state(state)
+}
+
 /// The failure of one check with its first rows; `None` where it holds.
 async fn run_check(
     context: &RunContext<'_>,
@@ -73,15 +98,16 @@ async fn run_check(
                 .caused_by(e.strip_backtrace())
         })
     };
+    let session = if rows_read < FEW_ROWS { many_files_at_once(&context.session) } else { context.session.clone() };
     let collect = async |frame: DataFrame| {
         let plan = frame.create_physical_plan().await.map_err(broken)?;
-        let rows = context.engine.collect(&context.session, &format!("check {}", table.name), plan, rows_read).await;
+        let rows = context.engine.collect(&session, &format!("check {}", table.name), plan, rows_read).await;
         rows.map_err(|mut error| {
             error.message = format!("table `{}`: check of {what}: {}", table.name, error.message);
             error
         })
     };
-    let frame = context.session.sql_with_options(query, read_only()).await.map_err(broken)?;
+    let frame = session.sql_with_options(query, read_only()).await.map_err(broken)?;
     let mut rows = collect(frame.clone().limit(0, Some(SHOWN_ROWS)).map_err(broken)?).await?;
     rows.retain(|batch| batch.num_rows() > 0);
     if rows.is_empty() {

@@ -1,27 +1,26 @@
 //! ①② Which objects are new: what lies under each source's prefix, less what the ledger says was taken in.
 
-use lakewright_common::config::resolved::{Config, OnChange, Source};
-use lakewright_common::error::{Error, Result};
+use std::collections::HashMap;
+
+use lakewright_common::config::resolved::{Config, OnArchived, OnChange, Source};
+use lakewright_common::error::{Error, Result, listed};
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::session::Storages;
-use lakewright_common::storage::list::list_objects;
+use lakewright_common::storage::list::{Listing, list_objects};
 
+use super::left_out::LeftOut;
 use crate::lake::ledger;
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::Manifest;
 use crate::model::Model;
 use crate::open;
 
-/// Objects named in one error message at the most.
-const NAMED_OBJECTS: usize = 10;
-
 /// What a run would take in.
 pub(crate) struct Discovered<'a> {
     pub(crate) sources: Vec<NewObjects<'a>>,
     /// Whether a model, or a source's declaration, is not the one that built what the lake holds.
     pub(crate) has_changed_models: bool,
-    /// Objects that changed after they were taken in and are ignored, as configured.
-    pub(crate) ignored_changes: u64,
+    pub(crate) left_out: LeftOut,
 }
 
 /// The new objects of one source.
@@ -41,7 +40,8 @@ impl Discovered<'_> {
 /// Lists every source and subtracts the ledger.
 ///
 /// # Errors
-/// Storage that fails; an object that changed since it was taken in, unless its source ignores that.
+/// Storage that fails; data, for objects that changed since they were taken in or are archived, unless their source
+/// leaves them out.
 pub(crate) async fn new_objects<'a>(
     config: &'a Config,
     opened: &Storages,
@@ -49,9 +49,13 @@ pub(crate) async fn new_objects<'a>(
     models: &[Model<'_>],
 ) -> Result<Discovered<'a>> {
     let mut sources = Vec::new();
-    let mut ignored_changes = 0;
+    let mut left_out = LeftOut::default();
     for source in &config.sources {
-        let objects = list_objects(open::source(opened, &source.name)).await?;
+        let Listing { objects, archived } = list_objects(open::source(opened, &source.name)).await?;
+        if !archived.is_empty() && source.on_archived == OnArchived::Error {
+            return Err(archived_error(source, &archived));
+        }
+        left_out.archived.extend(archived);
         let listed = objects.len() as u64;
         if objects.is_empty() {
             tracing::warn!(source = source.name, url = %source.url, "there is nothing below the source's URL");
@@ -72,7 +76,7 @@ pub(crate) async fn new_objects<'a>(
         if !changed.is_empty() && source.on_change == OnChange::Error {
             return Err(changed_error(source, &changed));
         }
-        ignored_changes += changed.len() as u64;
+        left_out.changed += changed.len() as u64;
         sources.push(NewObjects { source, objects: new, listed });
     }
     let has_changed_models = base.is_some_and(|base| {
@@ -81,7 +85,34 @@ pub(crate) async fn new_objects<'a>(
             .any(|model| base.table(&model.table.name).is_none_or(|table| table.fingerprint != model.fingerprint))
             || base.tables.iter().any(|table| models.iter().all(|model| model.table.name != table.name))
     });
-    Ok(Discovered { sources, has_changed_models, ignored_changes })
+    Ok(Discovered { sources, has_changed_models, left_out })
+}
+
+/// The new objects that are still as they were listed, and the URLs of the others.
+///
+/// # Errors
+/// Storage that fails.
+pub(super) async fn still_there<'a>(opened: &Storages, new: &NewObjects<'a>) -> Result<(NewObjects<'a>, Vec<String>)> {
+    let storage = open::source(opened, &new.source.name);
+    let there: HashMap<String, SourceObject> =
+        list_objects(storage).await?.objects.into_iter().map(|object| (object.key.clone(), object)).collect();
+    let (same, changed): (Vec<_>, Vec<_>) =
+        new.objects.iter().cloned().partition(|object| there.get(&object.key) == Some(object));
+    let changed = changed.iter().map(|object| storage.name_of(&object.key)).collect();
+    Ok((NewObjects { source: new.source, objects: same, listed: new.listed }, changed))
+}
+
+fn archived_error(source: &Source, archived: &[String]) -> Error {
+    Error::data(format!(
+        "source `{}`: {} in an archive, from which they must be restored: {}",
+        source.name,
+        if archived.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", archived.len()) },
+        listed(archived),
+    ))
+    .hint(format!(
+        "restore them, move them to another prefix, or set `on_archived = \"skip\"` under `[sources.{}]`",
+        source.name
+    ))
 }
 
 /// Whether the object is the one that the ledger knows. A folder's ETag contains the inode, which a restored backup
@@ -94,14 +125,11 @@ fn is_same(source: &Source, entry: &LedgerEntry, object: &SourceObject) -> bool 
 }
 
 fn changed_error(source: &Source, changed: &[String]) -> Error {
-    let named: Vec<String> = changed.iter().take(NAMED_OBJECTS).map(|key| format!("`{key}`")).collect();
-    let more = changed.len().saturating_sub(NAMED_OBJECTS);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     Error::data(format!(
-        "source `{}`: {} changed after being taken in: {}{more}",
+        "source `{}`: {} changed after being taken in: {}",
         source.name,
         if changed.len() == 1 { "1 object".to_owned() } else { format!("{} objects", changed.len()) },
-        named.join(", "),
+        listed(changed),
     ))
     .hint(format!(
         "put corrected records into a new object, or set `on_change = \"ignore\"` under `[sources.{}]` to keep what was taken in",

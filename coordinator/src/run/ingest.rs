@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use lakewright_common::config::resolved::Source;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::config::resolved::{OnChange, Source};
+use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::read::scan_node::JsonScanExec;
@@ -18,7 +18,7 @@ use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
 use lakewright_common::write::report::{SlotReport, WrittenFile};
 
-use super::discover::{Discovered, NewObjects};
+use super::discover::{Discovered, NewObjects, still_there};
 use super::{RunContext, lines, report};
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::ledger::LedgerEntry;
@@ -33,6 +33,8 @@ pub(crate) struct StagedSource<'a> {
     pub(crate) quarantine: Vec<WrittenFile>,
     pub(crate) entries: Vec<LedgerEntry>,
     pub(crate) counts: SourceCounts,
+    /// URLs of objects that changed while they were read, and are left for the next run.
+    pub(crate) changing: Vec<String>,
 }
 
 /// Stages what is new of every source.
@@ -50,12 +52,35 @@ pub(super) async fn ingest<'a>(
         let name = format!("ingest {}", new.source.name);
         let slots = context.engine.slots();
         let _shown = context.progress.reading(&name, new.objects.len() as u64, bytes, reads, slots);
-        staged.push(stage_source(context, new).await?);
+        staged.push(stage_what_holds_still(context, new).await?);
     }
     for source in &staged {
         report::refuse_excess(context, source).await?;
     }
     Ok(staged)
+}
+
+/// Stages a source; where it says so, without the objects that change while they are read.
+async fn stage_what_holds_still<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Result<StagedSource<'a>> {
+    let mut changing = Vec::new();
+    let mut rest = None;
+    loop {
+        let error = match stage_source(context, rest.as_ref().unwrap_or(new)).await {
+            Ok(staged) => return Ok(StagedSource { changing, ..staged }),
+            Err(error) => error,
+        };
+        if error.kind != Kind::Data || new.source.on_change == OnChange::Error {
+            return Err(error);
+        }
+        // What was staged of the others is in no manifest; they are read once more.
+        let (same, changed) = still_there(context.opened, rest.as_ref().unwrap_or(new)).await?;
+        if changed.is_empty() {
+            return Err(error);
+        }
+        tracing::warn!(source = new.source.name, %error, "staging again without what changes");
+        changing.extend(changed);
+        rest = Some(same);
+    }
 }
 
 async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Result<StagedSource<'a>> {
@@ -69,6 +94,7 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
         quarantine: vec![],
         entries: vec![],
         counts: SourceCounts::default(),
+        changing: vec![],
     };
     if new.objects.is_empty() {
         return Ok(staged);

@@ -19,6 +19,7 @@ use lakewright_common::failpoint;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::s3::requests::RequestCounts;
+use lakewright_common::supervisor;
 use uuid::Uuid;
 
 use crate::engine::Engine;
@@ -28,10 +29,13 @@ use crate::model::{self, Model};
 use crate::open;
 use crate::progress::Progress;
 use discover::Discovered;
+use left_out::LeftOut;
 use report::Summary;
 
 /// ①② Which objects are new.
 pub(crate) mod discover;
+/// What is not taken in.
+pub(crate) mod left_out;
 /// Whether models, keys and checks can work, before anything does.
 pub(crate) mod validate;
 /// ③④⑤ New objects into staging files and quarantine.
@@ -76,8 +80,7 @@ impl RunContext<'_> {
 pub(crate) enum Outcome {
     Committed(Summary),
     NothingNew {
-        /// Objects that changed after they were taken in and are ignored, as configured.
-        ignored_changes: u64,
+        left_out: LeftOut,
         /// Whether the lake has a version.
         is_begun: bool,
     },
@@ -94,6 +97,7 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome>
     let run = Uuid::now_v7();
     // Before anything else, so that workers find it while the sources are listed.
     let engine = Engine::start(config, &opened, run, &reads).await?;
+    supervisor::ready();
     let session = open::session(config, &opened, config.limits.threads, Arc::clone(&reads))?;
     let models = model::plan_models(&session, config)?;
     let empty = open::session(config, &opened, config.limits.threads, Arc::default())?;
@@ -108,7 +112,7 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome>
     let discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
     if !discovered.has_work() {
         let is_begun = base.is_some();
-        return Ok(Outcome::NothingNew { ignored_changes: discovered.ignored_changes, is_begun });
+        return Ok(Outcome::NothingNew { left_out: discovered.left_out, is_begun });
     }
     let session = engine.adapt(session).await?;
     let number = base.as_ref().map_or(1, |base| base.number + 1);
@@ -116,12 +120,12 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome>
 
     let outcome = steps(&context, &models, &discovered, &reads, started).await;
     let exchanged = context.engine.finish().await;
-    let (manifest, versions, warnings) = outcome?;
+    let (manifest, versions, mut warnings) = outcome?;
+    warnings.extend(discovered.left_out.warnings());
     Ok(Outcome::Committed(Summary::new(
         &manifest,
         &versions,
         warnings,
-        discovered.ignored_changes,
         exchanged,
         context.requests(),
         started.elapsed(),
@@ -138,10 +142,13 @@ async fn steps(
 ) -> Result<(Manifest, BTreeMap<String, u64>, Vec<String>)> {
     failpoint::reach("run.before_ingest");
     let staged = ingest::ingest(context, discovered, reads).await?;
+    let changing = staged.iter().flat_map(|source| source.changing.iter().cloned()).collect();
+    let left_out = LeftOut { changing, ..LeftOut::default() };
     failpoint::reach("run.before_build");
     let tables = build::build(context, models, &staged).await?;
     failpoint::reach("run.before_check");
-    let warnings = check::check(context, models, &tables).await?;
+    let mut warnings = check::check(context, models, &tables).await?;
+    warnings.extend(left_out.warnings());
     let (manifest, versions) = commit::commit(context, &staged, tables, started).await?;
     Ok((manifest, versions, warnings))
 }

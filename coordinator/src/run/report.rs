@@ -30,7 +30,6 @@ pub(crate) struct Summary {
     sources: BTreeMap<String, SourceCounts>,
     tables: Vec<TableLine>,
     warnings: Vec<String>,
-    ignored_changes: u64,
     exchanged: Option<Exchanged>,
     requests: RequestCounts,
     elapsed: Duration,
@@ -50,7 +49,6 @@ impl Summary {
         manifest: &Manifest,
         versions: &BTreeMap<String, u64>,
         warnings: Vec<String>,
-        ignored_changes: u64,
         exchanged: Option<Exchanged>,
         requests: RequestCounts,
         elapsed: Duration,
@@ -68,7 +66,6 @@ impl Summary {
             sources: manifest.counts.clone(),
             tables: tables.collect(),
             warnings,
-            ignored_changes,
             exchanged,
             requests,
             elapsed,
@@ -80,13 +77,6 @@ impl Summary {
         let mut text = String::new();
         for warning in &self.warnings {
             let _ = writeln!(text, "warning: {warning}");
-        }
-        if self.ignored_changes > 0 {
-            let _ = writeln!(
-                text,
-                "warning: {} objects changed after being taken in and were ignored",
-                self.ignored_changes
-            );
         }
         let _ = writeln!(text, "committed version {} of the lake", self.version);
         let _ = writeln!(

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use lakewright_s3_server::{Fault, Harm};
 
-use crate::support::Lake;
+use crate::support::cluster::{Worker, free_port};
 use crate::support::s3::{BUCKET, Place};
+use crate::support::{Done, Lake};
 
 /// Objects of the source.
 const OBJECTS: i64 = 60;
@@ -41,6 +42,7 @@ fn what_passes_costs_nothing_but_time() {
         gets(Harm::Refuse(503, "SlowDown")).one_in(5),
         gets(Harm::Refuse(500, "InternalError")).one_in(5),
         gets(Harm::Cut).one_in(5),
+        gets(Harm::Short).times(2),
         gets(Harm::Stall).times(2),
         gets(Harm::Silence).times(2),
         gets(Harm::Drip(Duration::from_millis(5))).one_in(10),
@@ -75,12 +77,13 @@ fn what_passes_costs_nothing_but_time() {
 #[test]
 fn what_does_not_pass_fails_the_run_by_name_and_nothing_is_visible() {
     let one = |harm| Fault::new("GET", "/in/7.json", harm);
-    let all: [(Fault, i32, &[&str]); 8] = [
+    let all: [(Fault, i32, &[&str]); 9] = [
+        (one(Harm::Short), 3, &["cannot read `s3://bucket/in/7.json`", "bytes came of the"]),
         (one(Harm::Refuse(503, "SlowDown")), 3, &["bucket/in/7.json", "503", "GET"]),
         (one(Harm::Silence), 3, &["bucket/in/7.json", "GET"]),
         (one(Harm::Refuse(403, "AccessDenied")), 3, &["bucket/in/7.json", "403"]),
-        (one(Harm::Refuse(404, "NoSuchKey")), 1, &["`7.json` vanished"]),
-        (one(Harm::Refuse(412, "PreconditionFailed")), 1, &["`7.json` changed"]),
+        (one(Harm::Refuse(404, "NoSuchKey")), 1, &["`s3://bucket/in/7.json` vanished"]),
+        (one(Harm::Refuse(412, "PreconditionFailed")), 1, &["`s3://bucket/in/7.json` changed"]),
         (
             Fault::new("GET", "list-type=2", Harm::Refuse(403, "AccessDenied")),
             3,
@@ -122,13 +125,130 @@ fn an_object_that_changed_after_it_was_taken_in_is_named() {
 }
 
 #[test]
-fn an_archived_object_is_named_before_any_work() {
+fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_as_it_was_listed() {
+    let replaced = Fault::new("GET", "/in/7.json", Harm::Replace("{\"id\": 1000}\n")).times(1);
     let place = Place::own();
     let lake = lake(&place);
-    place.server().put_as(BUCKET, "in/cold.json", "{\"id\": 1}\n", "DEEP_ARCHIVE");
+    place.server().plan(replaced.clone());
     let stderr = lake.fails(&["run"], 1);
-    assert!(stderr.contains("archived") && stderr.contains("s3://bucket/in/cold.json"), "{stderr}");
+    assert!(stderr.contains("`s3://bucket/in/7.json` changed after it was listed"), "{stderr}");
+
+    // Left for the next run, which takes it as it is by then.
+    let place = Place::own();
+    let lake = self::lake(&place);
+    lake.edit("lake.toml", "[sources.s.fields]", "on_change = \"ignore\"\n[sources.s.fields]");
+    place.server().plan(replaced.clone());
+    let left = lake.ok(&["run"]).stderr;
+    assert!(
+        left.contains("1 objects changed while they were read") && left.contains("s3://bucket/in/7.json"),
+        "{left}"
+    );
+    assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS - 1);
+    lake.ok(&["run"]);
+    assert_eq!(lake.number("SELECT sum(id) FROM t"), (0..OBJECTS).sum::<i64>() - 7 + 1000);
+
+    // A bucket with versions has kept what was listed.
+    let place = Place::own();
+    place.server().keep_versions(BUCKET);
+    let lake = self::lake(&place);
+    place.server().plan(replaced);
+    let done = lake.ok(&["run"]);
+    assert!(done.stderr.contains("the listed version is read"), "{}", done.stderr);
+    assert_exact(&lake);
+}
+
+#[test]
+fn an_archived_object_is_named_before_any_work_or_skipped() {
+    let place = Place::own();
+    let lake = lake(&place);
+    place.server().put_as(BUCKET, "in/cold.json", "{\"id\": 1000}\n", "DEEP_ARCHIVE");
+    let stderr = lake.fails(&["run"], 1);
+    assert!(stderr.contains("in an archive") && stderr.contains("s3://bucket/in/cold.json"), "{stderr}");
     assert_eq!(place.server().keys(BUCKET, "lake/"), Vec::<String>::new());
+
+    lake.edit("lake.toml", "[sources.s.fields]", "on_archived = \"skip\"\n[sources.s.fields]");
+    let skipped = "1 objects are archived and were skipped: `s3://bucket/in/cold.json`";
+    assert!(lake.ok(&["check"]).stdout.contains(skipped));
+    assert!(lake.ok(&["run"]).stderr.contains(skipped));
+    assert_exact(&lake);
+    assert!(lake.ok(&["run"]).stderr.contains(skipped));
+    // Restored, it is taken in like any other.
+    place.server().put(BUCKET, "in/cold.json", "{\"id\": 1000}\n");
+    lake.ok(&["run"]);
+    assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS + 1);
+}
+
+#[test]
+fn what_a_worker_cannot_read_another_attempt_does_and_what_is_wrong_with_the_data_is_told_at_once() {
+    let place = Place::own();
+    let port = free_port();
+    let lake = lake(&place).on_cluster(port, 2);
+    let environment = lake.environment();
+    let mut workers = ["one", "two"].map(|name| Worker::start_with(port, name, &["--memory", "512MB"], &environment));
+    // Five requests are what one attempt makes of a read.
+    place.server().plan(Fault::new("GET", "/in/7.json", Harm::Refuse(503, "SlowDown")).times(5));
+    let done = lake.start(&[]).end();
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("an attempt failed").count(), 1, "{}", done.stderr);
+    assert!(done.stderr.contains("in/7.json"), "{}", done.stderr);
+    assert_exact(&lake);
+
+    place.server().heal();
+    place.put("in/new.json", b"{\"id\": 1000}\n");
+    place.server().plan(Fault::new("GET", "/in/new.json", Harm::Refuse(412, "PreconditionFailed")));
+    let done = lake.start(&[]).end();
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("an attempt failed").count(), 1, "{}", done.stderr);
+    assert_exact(&lake);
+
+    // One dies in the middle of a read, by force; the other does its work.
+    place.server().heal();
+    place.server().plan(Fault::new("GET", "/in/new.json", Harm::Silence).times(1));
+    let mut coordinator = lake.start(&[]);
+    coordinator.says("a worker joined");
+    coordinator.has_said("started step=\"ingest s\"");
+    let dying = &mut workers[0];
+    dying.signal("KILL");
+    dying.end();
+    let done = coordinator.end();
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS + 1);
+    assert_eq!(lake.number("SELECT sum(id) FROM t"), (0..OBJECTS).sum::<i64>() + 1000);
+}
+
+#[test]
+fn two_hundred_thousand_keys_are_listed_in_bounded_memory() {
+    let place = Place::own();
+    let lake = lake(&place);
+    let keys = 200_000;
+    for i in 0..keys {
+        let key = format!("in/folder-{:03}/object-with-a-long-name-{i:06}.json", i % 200);
+        place.server().put(BUCKET, &key, "{\"id\": 1}\n");
+    }
+    let mut check = lake.command(&["check"]);
+    let child =
+        check.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+    let peak = peak_memory(child.id());
+    let done = Done::of(&child.wait_with_output().expect("it ends"));
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stdout.contains(&(keys + OBJECTS).to_string()), "{}", done.stdout);
+    let peak = peak.join().expect("it watches to the end");
+    assert!(peak > 0 && peak < 400_000, "{peak} kB for {keys} keys");
+    let listings = place.server().take_requests().iter().filter(|request| request.path.contains("list-type=2")).count();
+    assert!(listings < 500, "{listings} listings");
+}
+
+/// Watches a process to its end; the most memory that it had resident, in kB.
+fn peak_memory(pid: u32) -> std::thread::JoinHandle<u64> {
+    std::thread::spawn(move || {
+        let mut peak = 0;
+        while let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) {
+            let Some(line) = status.lines().find(|line| line.starts_with("VmHWM:")) else { break };
+            peak = line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(peak);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        peak
+    })
 }
 
 #[test]

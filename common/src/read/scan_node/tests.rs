@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::JsonScanExec;
-use crate::config::resolved::{Field, FieldType, Format, Limits, Location, OnChange, Source};
+use crate::config::resolved::{Field, FieldType, Format, Limits, Location, OnArchived, OnChange, Source};
 use crate::read::progress::ReadProgress;
 use crate::read::scan_rows::{ReadReport, ScanRows};
 use crate::read::split::plan_splits;
@@ -50,6 +50,7 @@ fn source_in(folder: &TempDir) -> Source {
         fields: vec![id],
         max_quarantine_share: 0.0,
         on_change: OnChange::Error,
+        on_archived: OnArchived::Error,
     }
 }
 
@@ -86,7 +87,7 @@ async fn a_partition_alone_twice_or_out_of_order_yields_exactly_its_records() {
     let scope = TaskScope::new(0, limits.memory_bytes, limits.threads);
     let session =
         session::build(&resources, &storages, limits.threads, scope, Arc::new(ReadProgress::default())).unwrap();
-    let objects = storage::list::list_objects(&storages.sources[0].1).await.unwrap();
+    let objects = storage::list::list_objects(&storages.sources[0].1).await.unwrap().objects;
     let splits = plan_splits(objects, &source.format, limits.split_bytes);
     let scan = JsonScanExec::new(Arc::new(source), splits, Arc::new(limits));
     let partitions = scan.partitions().len();

@@ -36,7 +36,7 @@ impl Folder {
     }
 
     async fn keys(&self) -> Vec<String> {
-        list_objects(&self.storage().await).await.unwrap().into_iter().map(|object| object.key).collect()
+        list_objects(&self.storage().await).await.unwrap().objects.into_iter().map(|object| object.key).collect()
     }
 
     async fn error(&self) -> String {
@@ -56,7 +56,7 @@ async fn all_files_are_listed_in_order_but_hidden_ones() {
         store.put(&Path::from(file), "x".into()).await.unwrap();
     }
     let storage = Storage::new(Arc::new(store), Location::of(Url::parse("memory:///").unwrap()));
-    let keys: Vec<_> = list_objects(&storage).await.unwrap().into_iter().map(|object| object.key).collect();
+    let keys: Vec<_> = list_objects(&storage).await.unwrap().objects.into_iter().map(|object| object.key).collect();
     assert_eq!(keys, visible);
 }
 
@@ -93,7 +93,7 @@ async fn odd_names_are_read_under_their_own_keys() {
     let visible: Vec<_> = names.into_iter().filter(|name| !name.starts_with('.')).collect();
     let folder = Folder::with(&visible);
     let storage = folder.storage().await;
-    let objects = list_objects(&storage).await.unwrap();
+    let objects = list_objects(&storage).await.unwrap().objects;
     let mut expected: Vec<_> = visible.iter().map(ToString::to_string).collect();
     expected.sort();
     assert_eq!(objects.iter().map(|object| object.key.clone()).collect::<Vec<_>>(), expected);

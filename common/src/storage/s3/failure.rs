@@ -5,7 +5,7 @@ use std::fmt::Display;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::error::Error;
+use crate::error::{Error, NOT_ALLOWED};
 
 /// The status of the answer, if there was one.
 pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
@@ -58,10 +58,7 @@ fn hint(status: Option<u16>, code: Option<&str>) -> Option<&'static str> {
         (Some("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken"), _) => {
             "the credentials are wrong or have expired: look at AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         }
-        (_, Some(401 | 403)) => {
-            "the credentials do not allow it, or there are none and the bucket is not public: docs/s3.md lists the actions \
-             that are needed"
-        }
+        (_, Some(401 | 403)) => NOT_ALLOWED,
         (_, Some(301)) => "the bucket is in another region: set `region` in `[storage.\"s3://bucket\"]`",
         (_, None) => {
             "is the endpoint right and can it be reached? are there credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, …)? \

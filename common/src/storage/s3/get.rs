@@ -1,9 +1,9 @@
-//! A read through the SDK, for keys that `object_store` cannot hold: `a//b`, `..`, control characters.
+//! A read through the SDK: of keys that `object_store` cannot hold (`a//b`, `..`, control characters), and of versions.
 
 use std::ops::Range;
 use std::time::Duration;
 
-use aws_sdk_s3::types::RequestPayer;
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use bytes::Bytes;
 
 use super::S3;
@@ -13,21 +13,32 @@ use crate::error::Error;
 /// The first pause after a body that broke off; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
+/// The code with which S3 refuses an object that must be restored.
+pub const ARCHIVED: &str = "InvalidObjectState";
+
 /// Why there are no bytes.
 #[derive(Debug)]
 pub enum GetFailure {
     /// It is not the object that was listed.
     Changed,
     Missing,
+    /// It must be restored before it can be read.
+    Archived,
     Other(Error),
 }
 
 impl S3 {
-    /// A part of the object, if it is still the one that the listing told of.
+    /// A part of the object or of a version of it, if it is still the one that the listing told of.
     ///
     /// # Errors
     /// As [`GetFailure`] says.
-    pub async fn get(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, GetFailure> {
+    pub async fn get(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        etag: Option<&str>,
+        version: Option<&str>,
+    ) -> Result<Bytes, GetFailure> {
         let mut pause = FIRST_PAUSE;
         let mut tries = 1;
         loop {
@@ -38,10 +49,12 @@ impl S3 {
                 .key(format!("{}{key}", self.prefix))
                 .range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)))
                 .set_if_match(etag.map(str::to_owned))
-                .set_request_payer(self.settings.requester_pays.then_some(RequestPayer::Requester));
+                .set_version_id(version.map(str::to_owned))
+                .set_request_payer(self.payer());
             let object = request.send().await.map_err(|error| match status(&error) {
                 Some(412) => GetFailure::Changed,
                 Some(404) => GetFailure::Missing,
+                _ if error.code() == Some(ARCHIVED) => GetFailure::Archived,
                 _ => GetFailure::Other(failure("read", self.url_of(key), &error)),
             })?;
             // The SDK tries a request again, but not a body that breaks off.

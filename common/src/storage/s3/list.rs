@@ -1,38 +1,28 @@
 //! Every key below a prefix. One page tells all of a small prefix; a large one is listed by its folders, many at once.
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, RequestPayer};
+use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
 use futures::{StreamExt, TryStreamExt, stream};
 use percent_encoding::percent_decode_str;
 
 use super::S3;
 use super::failure::failure;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::read::object::SourceObject;
-use crate::storage::list::is_hidden;
+use crate::storage::list::{Listing, is_hidden};
 
 /// Prefixes that are listed at once, and the number at which going down further gains nothing.
 const CONCURRENT_LISTINGS: usize = 16;
 /// Folders below folders, until there are so many.
 const MAX_DEPTH: usize = 4;
-/// Names in one error message at the most.
-const NAMED: usize = 10;
-
-/// What some requests have found.
-#[derive(Debug, Default)]
-struct Found {
-    objects: Vec<SourceObject>,
-    /// In a storage class from which they must be restored before they can be read.
-    archived: Vec<String>,
-}
 
 impl S3 {
     /// The objects below the prefix that are not hidden, in no order.
     ///
     /// # Errors
-    /// Storage, naming the prefix; data, for objects that are archived.
-    pub async fn list(&self) -> Result<Vec<SourceObject>> {
-        let mut found = Found::default();
+    /// Storage, naming the prefix.
+    pub async fn list(&self) -> Result<Listing> {
+        let mut found = Listing::default();
         let first = self.page(&self.prefix, None, None).await?;
         if first.is_truncated() == Some(true) {
             let prefixes = self.folders(&mut found).await?;
@@ -47,20 +37,20 @@ impl S3 {
                 })
                 .await?;
         } else {
-            found.take(self, first);
+            self.take(&mut found, first);
         }
-        if found.archived.is_empty() { Ok(found.objects) } else { Err(self.archived(&found.archived)) }
+        Ok(found)
     }
 
     /// Goes down until there are enough folders to list at once; objects beside them are found on the way.
-    async fn folders(&self, found: &mut Found) -> Result<Vec<String>> {
+    async fn folders(&self, found: &mut Listing) -> Result<Vec<String>> {
         let mut folders = vec![self.prefix.clone()];
         for _ in 0..MAX_DEPTH {
             if folders.len() >= CONCURRENT_LISTINGS || folders.is_empty() {
                 break;
             }
             let levels = folders.into_iter().map(|folder| self.level(folder));
-            let levels: Vec<(Found, Vec<String>)> =
+            let levels: Vec<(Listing, Vec<String>)> =
                 stream::iter(levels).buffer_unordered(CONCURRENT_LISTINGS).try_collect().await?;
             folders = Vec::new();
             for (beside, below) in levels {
@@ -72,28 +62,28 @@ impl S3 {
     }
 
     /// The objects right below a folder, and the folders below it.
-    async fn level(&self, folder: String) -> Result<(Found, Vec<String>)> {
-        let (mut found, mut folders) = (Found::default(), Vec::new());
+    async fn level(&self, folder: String) -> Result<(Listing, Vec<String>)> {
+        let (mut found, mut folders) = (Listing::default(), Vec::new());
         let mut token = None;
         loop {
             let page = self.page(&folder, Some("/"), token).await?;
             token = page.next_continuation_token().map(str::to_owned);
             let below = page.common_prefixes().iter().filter_map(|below| below.prefix());
             folders.extend(below.filter(|below| self.is_visible(below)).map(str::to_owned));
-            found.take(self, page);
+            self.take(&mut found, page);
             if token.is_none() {
                 return Ok((found, folders));
             }
         }
     }
 
-    async fn list_all(&self, prefix: String) -> Result<Found> {
-        let mut found = Found::default();
+    async fn list_all(&self, prefix: String) -> Result<Listing> {
+        let mut found = Listing::default();
         let mut token = None;
         loop {
             let page = self.page(&prefix, None, token).await?;
             token = page.next_continuation_token().map(str::to_owned);
-            found.take(self, page);
+            self.take(&mut found, page);
             if token.is_none() {
                 return Ok(found);
             }
@@ -104,8 +94,9 @@ impl S3 {
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
         // XML cannot hold every key as it is.
         let request = request.encoding_type(EncodingType::Url);
+        let request = request.optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
         let request = request.set_delimiter(delimiter.map(str::to_owned)).set_continuation_token(token);
-        let request = request.set_request_payer(self.settings.requester_pays.then_some(RequestPayer::Requester));
+        let request = request.set_request_payer(self.payer());
         let listed = |e| failure("list", format!("s3://{}/{prefix}", self.bucket), &e);
         let page = request.send().await.map_err(listed)?;
         Ok(if page.encoding_type() == Some(&EncodingType::Url) { decoded(page) } else { page })
@@ -115,12 +106,20 @@ impl S3 {
         key.strip_prefix(&self.prefix).is_some_and(|key| !key.split('/').any(is_hidden))
     }
 
-    fn archived(&self, keys: &[String]) -> Error {
-        let named: Vec<String> = keys.iter().take(NAMED).map(|key| format!("`{}`", self.url_of(key))).collect();
-        let more = keys.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        Error::data(format!("objects are archived and cannot be read: {}{more}", named.join(", ")))
-            .hint("restore them, or move them to another prefix")
+    fn take(&self, found: &mut Listing, page: ListObjectsV2Output) {
+        for object in page.contents.unwrap_or_default() {
+            let Some(key) = object.key().filter(|key| self.is_visible(key)) else { continue };
+            let key = key[self.prefix.len()..].to_owned();
+            // What consoles make for an empty folder.
+            if (key.is_empty() || key.ends_with('/')) && object.size() == Some(0) {
+                continue;
+            }
+            if is_archived(&object) {
+                found.archived.push(self.url_of(&key));
+            } else {
+                found.objects.push(source_object(key, &object));
+            }
+        }
     }
 }
 
@@ -138,29 +137,6 @@ fn decoded(mut page: ListObjectsV2Output) -> ListObjectsV2Output {
 /// As forms are encoded: a space is a plus.
 fn decode(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
-}
-
-impl Found {
-    fn add(&mut self, other: Self) {
-        self.objects.extend(other.objects);
-        self.archived.extend(other.archived);
-    }
-
-    fn take(&mut self, s3: &S3, page: ListObjectsV2Output) {
-        for object in page.contents.unwrap_or_default() {
-            let Some(key) = object.key().filter(|key| s3.is_visible(key)) else { continue };
-            let key = key[s3.prefix.len()..].to_owned();
-            // What consoles make for an empty folder.
-            if (key.is_empty() || key.ends_with('/')) && object.size() == Some(0) {
-                continue;
-            }
-            if is_archived(&object) {
-                self.archived.push(key);
-            } else {
-                self.objects.push(source_object(key, &object));
-            }
-        }
-    }
 }
 
 fn is_archived(object: &Object) -> bool {

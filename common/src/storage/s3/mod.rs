@@ -17,7 +17,11 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::types::RequestPayer;
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_types::service_config::ServiceConfigKey;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -40,6 +44,8 @@ mod failure;
 mod list;
 /// A read of what has an odd key.
 pub mod get;
+/// The version that was listed, of an object that is another now.
+mod versions;
 /// A put that one of many wins.
 mod put;
 /// Uploads that nobody ended.
@@ -71,6 +77,11 @@ impl S3 {
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         self.requests.read()
+    }
+
+    /// Who pays for a request, as each of them must say.
+    fn payer(&self) -> Option<RequestPayer> {
+        self.settings.requester_pays.then_some(RequestPayer::Requester)
     }
 
     fn url_of(&self, key: &str) -> String {
@@ -120,7 +131,12 @@ fn bucket_and_prefix(url: &Url) -> Result<(String, String)> {
 
 /// What AWS's variables and files say, with the settings over it.
 async fn shared_config(settings: &Bucket) -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|connector, _| {
+        let mut builder = Connector::builder();
+        builder.set_connector_settings(connector.cloned());
+        // As the client for bytes has it: HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
+        builder.proxy_config(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    });
     let retries = RetryConfig::standard().with_max_attempts(u32::try_from(settings.attempts).unwrap_or(u32::MAX));
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
@@ -161,10 +177,13 @@ async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option<Credential
     Some(Credentials::new(provider))
 }
 
-/// As the SDK would choose it, but for the `services` section of a profile.
+/// As the SDK would choose it: AWS_ENDPOINT_URL_S3, the `services` section of the profile, what holds for all services.
 fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> {
-    let from_environment = || std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
-    let endpoint = settings.endpoint.clone().or_else(from_environment);
+    let of_service = || {
+        let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+        shared.service_config()?.load_config(key.ok()?).filter(|url| !url.is_empty())
+    };
+    let endpoint = settings.endpoint.clone().or_else(of_service);
     endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)).map(|url| url.trim_end_matches('/').to_owned())
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{RequestPayer, ServerSideEncryption};
+use aws_sdk_s3::types::ServerSideEncryption;
 use bytes::Bytes;
 use object_store::path::Path;
 
@@ -39,7 +39,7 @@ impl S3 {
                 .if_none_match("*")
                 .set_server_side_encryption(encryption)
                 .set_ssekms_key_id(kms_key)
-                .set_request_payer(self.settings.requester_pays.then_some(RequestPayer::Requester))
+                .set_request_payer(self.payer())
                 .body(ByteStream::from(bytes.clone()));
             match put.send().await {
                 Ok(_) => return Ok(PutOutcome::Created),

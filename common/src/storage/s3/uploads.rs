@@ -23,6 +23,7 @@ impl S3 {
         loop {
             let request = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(&self.prefix);
             let request = request.set_key_marker(key_marker).set_upload_id_marker(id_marker);
+            let request = request.set_request_payer(self.payer());
             let page = request.send().await.map_err(|e| failure("list uploads below", self.url_of(""), &e))?;
             for upload in page.uploads() {
                 let (Some(key), Some(id), Some(begun)) = (upload.key(), upload.upload_id(), upload.initiated()) else {
@@ -47,7 +48,7 @@ impl S3 {
     pub async fn abort(&self, upload: &Upload) -> Result<()> {
         let key = format!("{}{}", self.prefix, upload.key);
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload.id);
-        match request.send().await {
+        match request.set_request_payer(self.payer()).send().await {
             Ok(_) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
             Err(error) => Err(failure("end the upload of", self.url_of(&upload.key), &error)),

@@ -13,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use lakewright_common::error::Error;
+use lakewright_common::error::{Error, Kind};
 use uuid::Uuid;
 
 use super::speculation::{Finished, Pace, Speculation, Underway};
@@ -183,13 +183,17 @@ impl<R> Tracker<R> {
         }
     }
 
-    /// An attempt could not do it. `Some`: what the whole stage fails with, as the attempts are used up.
+    /// An attempt could not do it. `Some`: what the whole stage fails with, as the attempts are used up or of no use.
     pub(super) fn fail(&mut self, slot: usize, id: Uuid, now: Instant, error: Error) -> Option<Error> {
         let attempts = self.policy.attempts;
         let state = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none())?;
         let attempt = state.attempts.iter_mut().find(|attempt| attempt.id == id && attempt.state != State::Failed)?;
         attempt.state = State::Failed;
         attempt.underway.heard = now;
+        // The same data fails in the same way elsewhere.
+        if error.kind == Kind::Data {
+            return Some(error);
+        }
         state.cause.get_or_insert(error);
         if state.is_used_up(attempts) { state.cause.take() } else { None }
     }

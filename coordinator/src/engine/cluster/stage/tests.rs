@@ -10,7 +10,7 @@ use datafusion::datasource::MemTable;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use lakewright_common::codec::decode_plan;
-use lakewright_common::config::resolved::{Format, Limits, Location, OnChange, Source};
+use lakewright_common::config::resolved::{Format, Limits, Location, OnArchived, OnChange, Source};
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::scan_node::JsonScanExec;
@@ -288,6 +288,7 @@ fn source() -> Source {
         fields: vec![],
         max_quarantine_share: 0.0,
         on_change: OnChange::Error,
+        on_archived: OnArchived::Error,
     }
 }
 

@@ -1,0 +1,40 @@
+//! The version that a listing told of, where the bucket keeps versions and the object is another by now.
+//!
+//! Listings do not tell versions, and listings of versions tell all there ever were; so a version is looked for only when a
+//! read meets another object than the listed one, or none.
+
+use super::S3;
+use super::failure::failure;
+
+impl S3 {
+    /// The version of `key` with this ETag; `None` where there is none, or where it may not be asked for.
+    pub async fn version_of(&self, key: &str, etag: &str) -> Option<String> {
+        let key = format!("{}{key}", self.prefix);
+        let (mut key_marker, mut version_marker) = (None, None);
+        loop {
+            let request = self.client.list_object_versions().bucket(&self.bucket).prefix(&key);
+            let request = request.set_key_marker(key_marker).set_version_id_marker(version_marker);
+            let page = match request.set_request_payer(self.payer()).send().await {
+                Ok(page) => page,
+                Err(error) => {
+                    let error = failure("list versions of", format!("s3://{}/{key}", self.bucket), &error);
+                    tracing::debug!(%error, "the listed version cannot be looked for");
+                    return None;
+                }
+            };
+            let is_it = |version: &&aws_sdk_s3::types::ObjectVersion| {
+                version.key() == Some(&key) && version.e_tag() == Some(etag)
+            };
+            if let Some(version) = page.versions().iter().find(is_it) {
+                return version.version_id().map(str::to_owned);
+            }
+            // The key itself comes before all that begin with it.
+            let is_past = page.next_key_marker().is_none_or(|marker| marker != key);
+            if page.is_truncated() != Some(true) || is_past {
+                return None;
+            }
+            key_marker = page.next_key_marker().map(str::to_owned);
+            version_marker = page.next_version_id_marker().map(str::to_owned);
+        }
+    }
+}

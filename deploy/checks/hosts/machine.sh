@@ -1,0 +1,106 @@
+# shellcheck shell=bash
+# A host of the check: systemd booted by systemd-nspawn over this machine's /usr, in a namespace of its own, with the
+# user and the files that EMR has on an instance.
+
+readonly hadoop_id=992
+
+root_of() { echo "$scratch/hosts/$1"; }
+
+# make_host NAME: its root. /usr is this machine's, /etc holds little more than a new machine has.
+make_host() {
+  local host=$1 root name
+  root=$(root_of "$host")
+  mkdir -p "$root"/{usr,etc/sudoers.d,var,run,tmp,proc,sys,dev,mnt,opt,srv/tools,root,home/hadoop}
+  for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
+  for name in pam.d security ld.so.cache nsswitch.conf login.defs ssl alternatives dbus-1; do
+    cp -a "/etc/$name" "$root/etc/" 2> /dev/null || true
+  done
+  cp -L /etc/os-release "$root/etc/os-release"
+  # With an id it is no first boot, which would enable every unit that this machine's packages have.
+  tr -d - < /proc/sys/kernel/random/uuid > "$root/etc/machine-id"
+  printf '%s\n' root:x:0:0::/root:/bin/bash "hadoop:x:$hadoop_id:$hadoop_id::/home/hadoop:/bin/bash" \
+    messagebus:x:100:107::/nonexistent:/usr/sbin/nologin nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin > "$root/etc/passwd"
+  printf '%s\n' root:x:0: "hadoop:x:$hadoop_id:" messagebus:x:107: nogroup:x:65534: > "$root/etc/group"
+  printf '%s\n' 'root:*:19000::::::' 'hadoop:*:19000::::::' 'nobody:*:19000::::::' > "$root/etc/shadow"
+  printf '%s\n' 'root ALL=(ALL:ALL) ALL' 'hadoop ALL=(ALL) NOPASSWD: ALL' > "$root/etc/sudoers"
+  chmod 440 "$root/etc/sudoers"
+  chmod 1777 "$root/tmp"
+  chmod 755 "$root/root"
+  chown "$hadoop_id:$hadoop_id" "$root/home/hadoop"
+  # The names that a VPC's DNS would know.
+  printf '%s\n' '127.0.0.1 localhost' "${address[$host]} $host" "${address[primary]} ip-10-77-0-2.ec2.internal" > "$root/etc/hosts"
+  # What the images of EMR and EC2 have at /usr/bin.
+  printf '#!/bin/sh\nexec %s/bin/python %s/bin/aws "$@"\n' "$LAKEWRIGHT_VENV" "$LAKEWRIGHT_VENV" > "$root/srv/tools/aws"
+  printf '#!/bin/sh\nexec %s/bin/python "$@"\n' "$LAKEWRIGHT_VENV" > "$root/srv/tools/python3"
+  chmod 755 "$root/srv/tools/"*
+  cp "$deploy/emr/bootstrap.sh" "$root/srv/bootstrap.sh"
+}
+
+# like_emr HOST true|false: the files by which an instance of EMR knows its role.
+like_emr() {
+  local root
+  root=$(root_of "$1")
+  mkdir -p "$root/mnt/var/lib/info" "$root/emr/instance-controller/lib/info"
+  printf '{"isMaster": %s, "instanceGroupId": "ig-1", "isRunningNameNode": false}\n' "$2" > "$root/mnt/var/lib/info/instance.json"
+  printf '{"masterHost": "ip-10-77-0-2.ec2.internal"}\n' > "$root/emr/instance-controller/lib/info/extraInstanceData.json"
+}
+
+# boot HOST [OPTION of systemd-nspawn…]
+boot() {
+  local host=$1 base
+  shift
+  base=$("$LAKEWRIGHT_VENV/bin/python" -c 'import sys; print(sys.base_prefix)')
+  [[ $base == /usr* ]] || set -- "$@" "--bind-ro=$base"
+  systemd-nspawn --quiet --directory "$(root_of "$host")" --bind-ro=/usr --bind-ro="$LAKEWRIGHT_VENV" "$@" \
+    --network-namespace-path="/run/netns/$(namespace "$host")" --hostname "$host" \
+    --register=no --keep-unit --boot --console=pipe < /dev/null > "$scratch/$host.console" 2>&1 &
+  keeper[$host]=$!
+}
+
+# Waits for the first process of the host, and then for its systemd.
+booted() {
+  local host=$1 pid='' _
+  for _ in {1..200}; do
+    pid=$(pgrep --parent "${keeper[$host]}" --exact systemd) && break
+    kill -0 "${keeper[$host]}" || broken "$host does not boot: $(tail -n 3 "$scratch/$host.console")"
+    sleep 0.05
+  done
+  leader[$host]=$pid
+  for _ in {1..200}; do
+    case $(as_root_on "$host" systemctl is-system-running 2> /dev/null) in
+      running | degraded) return 0 ;;
+    esac
+    sleep 0.1
+  done
+  broken "$host does not finish booting"
+}
+
+enter() {
+  local host=$1
+  shift
+  nsenter --target "${leader[$host]}" --mount --uts --ipc --net --pid --cgroup --root --wd -- \
+    env -i PATH=/srv/tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin LANG=C.UTF-8 "$@"
+}
+
+as_root_on() {
+  local host=$1
+  shift
+  enter "$host" HOME=/root "$@"
+}
+
+as_hadoop_on() {
+  local host=$1
+  shift
+  enter "$host" HOME=/home/hadoop setpriv --reuid "$hadoop_id" --regid "$hadoop_id" --clear-groups "$@"
+}
+
+journal() { as_root_on "$1" journalctl --no-pager --output cat --unit "$2"; }
+
+halt_hosts() {
+  local host
+  for host in "${!keeper[@]}"; do
+    # The first process of a namespace takes all others with it.
+    [[ -z ${leader[$host]:-} ]] || kill -KILL "${leader[$host]}" 2> /dev/null || true
+    wait "${keeper[$host]}" 2> /dev/null || true
+  done
+}

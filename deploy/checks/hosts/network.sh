@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# The network of the check: a namespace that is the switch and everything that AWS would be (S3, metadata, parameters),
+# and one for each host, each on a wire of its own to the bridge. Nothing touches the machine's own network.
+#
+#   store 10.77.0.1, 169.254.169.254 ── bridge ─┬─ primary 10.77.0.2
+#                                               ├─ core1   10.77.0.11
+#                                               ├─ core2   10.77.0.12
+#                                               └─ plain   10.77.0.13
+
+readonly store_address=10.77.0.1
+readonly metadata_address=169.254.169.254
+declare -A address=([primary]=10.77.0.2 [core1]=10.77.0.11 [core2]=10.77.0.12 [plain]=10.77.0.13)
+readonly hosts=(primary core1 core2 plain)
+
+# Unique on this machine, so that two checks do not meet.
+namespace() { echo "lakewright-$$-$1"; }
+
+on_store() { ip netns exec "$(namespace store)" "$@"; }
+
+make_network() {
+  local host store near
+  store=$(namespace store)
+  ip netns add "$store"
+  ip -n "$store" link set lo up
+  ip -n "$store" link add bridge type bridge
+  ip -n "$store" address add "$store_address/24" dev bridge
+  ip -n "$store" address add "$metadata_address/32" dev bridge
+  ip -n "$store" link set bridge up
+  for host in "${hosts[@]}"; do
+    near=to-$host
+    ip netns add "$(namespace "$host")"
+    ip -n "$store" link add "$near" type veth peer name wire netns "$(namespace "$host")"
+    ip -n "$store" link set "$near" master bridge up
+    ip -n "$(namespace "$host")" link set lo up
+    ip -n "$(namespace "$host")" address add "${address[$host]}/24" dev wire
+    ip -n "$(namespace "$host")" link set wire up
+    ip -n "$(namespace "$host")" route add "$metadata_address" dev wire
+  done
+}
+
+# The far end stays up, as when a cable is pulled at the switch.
+pull() { ip -n "$(namespace store)" link set "to-$1" down; }
+plug() { ip -n "$(namespace store)" link set "to-$1" up; }
+
+remove_network() {
+  local host
+  for host in store "${hosts[@]}"; do
+    ip netns delete "$(namespace "$host")" 2> /dev/null || true
+  done
+}

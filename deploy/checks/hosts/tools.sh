@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# What a check needs on the machine, and how it says what it saw.
+
+began=$EPOCHREALTIME
+
+said() {
+  printf '  %5.1f s  %s\n' "$(awk -v from="$began" -v to="$EPOCHREALTIME" 'BEGIN { print to - from }')" "$1"
+}
+
+# A check that cannot run ends with 77.
+skip() {
+  printf 'skipped: %s\n' "$1"
+  exit 77
+}
+
+broken() {
+  printf 'does not hold: %s\n' "$1" >&2
+  exit 1
+}
+
+# need COMMAND PACKAGE: in CI it is installed, elsewhere the line is shown.
+need() {
+  [[ -z $(type -P "$1" || PATH=/usr/sbin:/sbin type -P "$1") ]] || return 0
+  if [[ ${CI:-} == true && $(id -u) == 0 ]]; then
+    { [[ -e $LAKEWRIGHT_CACHE/apt-updated ]] || apt-get update; } > "$LAKEWRIGHT_CACHE/apt.log" 2>&1 && touch "$LAKEWRIGHT_CACHE/apt-updated"
+    if DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$2" >> "$LAKEWRIGHT_CACHE/apt.log" 2>&1; then
+      return 0
+    fi
+  fi
+  skip "there is no \`$1\`: apt-get install $2"
+}
+
+need_root() {
+  [[ $(id -u) == 0 ]] || skip "it needs root, for namespaces and for systemd-nspawn"
+}
+
+need_binaries() {
+  local binary
+  for binary in coordinator worker lakewright-s3-server; do
+    [[ -x $LAKEWRIGHT_BIN/$binary ]] || skip "there is no \`$LAKEWRIGHT_BIN/$binary\`: cargo build --release, or set LAKEWRIGHT_BIN"
+  done
+}

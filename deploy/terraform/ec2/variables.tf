@@ -1,0 +1,177 @@
+variable "lake" {
+  description = "The output `machines` of the module `lake`."
+  type = object({
+    name             = string
+    tags             = map(string)
+    architecture     = string
+    kms_key_arn      = string
+    artifacts_bucket = string
+    bootstrap        = object({ url = string, sha256 = string })
+    arguments        = object({ worker = list(string), coordinator = list(string) })
+    policies         = object({ worker = string, coordinator = string, install_worker = string, install_coordinator = string })
+  })
+}
+
+# --- network ---
+
+variable "vpc_id" {
+  description = "Network of the machines."
+  type        = string
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-f]+$", var.vpc_id))
+    error_message = "A network is named by its id, vpc-…"
+  }
+}
+
+variable "subnet_ids" {
+  description = "Private subnets of the workers, best one in each zone; the coordinator is in the first."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_ids) > 0 && alltrue([for id in var.subnet_ids : can(regex("^subnet-[0-9a-f]+$", id))])
+    error_message = "There is at least one subnet, each named by its id, subnet-…"
+  }
+}
+
+variable "endpoint_security_group_ids" {
+  description = "Security groups of the network's interface endpoints, which are told to let the machines in."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.endpoint_security_group_ids : can(regex("^sg-[0-9a-f]+$", id))])
+    error_message = "A security group is named by its id, sg-…"
+  }
+}
+
+variable "https_egress_cidrs" {
+  description = "Addresses that the machines may call by HTTPS beside S3, where services are reached by a NAT instead of endpoints."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for cidr in var.https_egress_cidrs : can(cidrhost(cidr, 0))])
+    error_message = "Addresses are written as 10.0.0.0/16."
+  }
+}
+
+# --- machines ---
+
+variable "ami_id" {
+  description = "Image of the machines, Amazon Linux 2023 or one like it with the AWS CLI; null is the newest of Amazon."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ami_id == null || can(regex("^ami-[0-9a-f]+$", var.ami_id))
+    error_message = "An image is named by its id, ami-…"
+  }
+}
+
+variable "coordinator_instance_type" {
+  description = "Type of the coordinator, which plans and commits: two processors and 8 GiB do for millions of objects."
+  type        = string
+  default     = "m7i.large"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", var.coordinator_instance_type)) && can(regex("^[a-z]+[0-9]+g", var.coordinator_instance_type)) == (var.lake.architecture == "arm64")
+    error_message = "A type is written as m7i.large, and is of the lake's architecture (m7g.large for arm64)."
+  }
+}
+
+variable "worker_instance_types" {
+  description = "Types of the workers in order of preference, of about one size; several find spot capacity more often."
+  type        = list(string)
+  default     = ["m7i.xlarge"]
+
+  validation {
+    condition = length(var.worker_instance_types) > 0 && alltrue([for type in var.worker_instance_types :
+      can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", type)) && can(regex("^[a-z]+[0-9]+g", type)) == (var.lake.architecture == "arm64")
+    ])
+    error_message = "There is at least one type, each written as m7i.xlarge and of the lake's architecture (m7g.xlarge for arm64)."
+  }
+}
+
+variable "worker_count" {
+  description = "Workers that run while `worker_hours` says so, or always."
+  type        = number
+  default     = 2
+
+  validation {
+    condition     = var.worker_count >= 1 && var.worker_count <= 500 && floor(var.worker_count) == var.worker_count
+    error_message = "There are 1 to 500 workers."
+  }
+}
+
+variable "on_demand_workers" {
+  description = "Workers that are on-demand, the rest are spot instances; null is all of them."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.on_demand_workers == null || try(var.on_demand_workers >= 0 && var.on_demand_workers <= var.worker_count && floor(var.on_demand_workers) == var.on_demand_workers, false)
+    error_message = "On-demand are between none and all of the workers."
+  }
+}
+
+variable "worker_hours" {
+  description = "When workers start and stop, in UTC as cron writes it, such as { start = \"45 1 * * *\", stop = \"0 4 * * *\" }; null is always."
+  type        = object({ start = string, stop = string })
+  default     = null
+
+  validation {
+    condition     = var.worker_hours == null || can([for time in [var.worker_hours.start, var.worker_hours.stop] : regex("^[0-9*,/-]+ [0-9*,/-]+ [0-9*,/-]+ [0-9*,/-]+ [0-9*,/-]+$", time)])
+    error_message = "A time has five fields of numbers, as cron writes them."
+  }
+}
+
+variable "run_schedule" {
+  description = "When the coordinator runs, as systemd writes calendars, such as `hourly` or `*-*-* 02:00:00`."
+  type        = string
+  default     = "hourly"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9*:/., ~-]{1,100}$", var.run_schedule)) && trimspace(var.run_schedule) == var.run_schedule
+    error_message = "A schedule is a calendar of systemd; `systemd-analyze calendar` checks one."
+  }
+}
+
+variable "root_volume_gib" {
+  description = "Volume of each machine, on which queries spill."
+  type        = number
+  default     = 40
+
+  validation {
+    condition     = var.root_volume_gib >= 8 && var.root_volume_gib <= 16384 && floor(var.root_volume_gib) == var.root_volume_gib
+    error_message = "A volume has 8 to 16384 GiB."
+  }
+}
+
+variable "worker_memory" {
+  description = "Memory that a worker aims to stay under, such as 12GB; null is half of the machine's."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.worker_memory == null || can(regex("^[0-9]+(\\.[0-9]+)?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$", var.worker_memory))
+    error_message = "A size is written as 12GB or 12GiB."
+  }
+}
+
+variable "coordinator_memory" {
+  description = "Memory that the coordinator aims to stay under, such as 6GB; null is what lake.toml says."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.coordinator_memory == null || can(regex("^[0-9]+(\\.[0-9]+)?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$", var.coordinator_memory))
+    error_message = "A size is written as 6GB or 6GiB."
+  }
+}
+
+variable "session_manager" {
+  description = "Lets people with the right to it open a shell by Session Manager; there is no SSH."
+  type        = bool
+  default     = true
+}

@@ -1,0 +1,57 @@
+variable "region" {
+  description = "Region of AWS."
+  type        = string
+  default     = "us-east-1"
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "A region is written as us-east-1."
+  }
+}
+
+variable "name" {
+  description = "Name of the deployment."
+  type        = string
+  default     = "lakewright-spot"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,23}[a-z0-9]$", var.name))
+    error_message = "A name has 3 to 25 lower-case letters, digits and hyphens, and begins with a letter."
+  }
+}
+
+variable "bucket" {
+  description = "Name of the bucket for the JSON and the lake; it is made here, and no other bucket in the world may have it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
+    error_message = "A bucket's name has 3 to 63 lower-case letters, digits and hyphens; a dot would break TLS."
+  }
+}
+
+variable "release_file" {
+  description = "Tarball of the release on this machine."
+  type        = string
+
+  validation {
+    condition     = can(filesha256(var.release_file))
+    error_message = "There is no such file."
+  }
+}
+
+variable "release_sha256" {
+  description = "Checksum of the release as it was published."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9a-f]{64}$", var.release_sha256))
+    error_message = "A checksum has 64 hexadecimal digits."
+  }
+}
+
+variable "force_destroy" {
+  description = "Lets `terraform destroy` delete the JSON and the lake as well."
+  type        = bool
+  default     = false
+}

@@ -1,0 +1,127 @@
+//! What a key may do: a policy document of AWS IAM, as far as buckets need it. What is not known here is refused when the
+//! document is read, so that no condition is passed over.
+//!
+//! Rules: a request is allowed where a statement allows it and none denies it (IAM, "Policy evaluation logic"); actions and
+//! resources per request as in the "Service Authorization Reference" of Amazon S3.
+
+use serde_json::Value;
+
+/// One policy document.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy(Vec<Statement>);
+
+#[derive(Debug, Clone)]
+struct Statement {
+    is_allowed: bool,
+    actions: Vec<String>,
+    resources: Vec<String>,
+    /// Of listings; `None`: any.
+    prefixes: Option<Vec<String>>,
+}
+
+impl Policy {
+    /// The policy in a JSON document.
+    ///
+    /// # Panics
+    /// Where it is none, or has what is not known here.
+    #[expect(clippy::panic, reason = "a test fails by panicking")]
+    pub(crate) fn parse(document: &str) -> Self {
+        let document: Value = match serde_json::from_str(document) {
+            Ok(document) => document,
+            Err(error) => panic!("no policy: {error}"),
+        };
+        match &document["Statement"] {
+            Value::Array(statements) => Self(statements.iter().map(Statement::parse).collect()),
+            one => Self(vec![Statement::parse(one)]),
+        }
+    }
+
+    /// Whether `action` (such as `s3:GetObject`) on `resource` (an ARN) is allowed; `prefix` is that of a listing.
+    pub(crate) fn allows(&self, action: &str, resource: &str, prefix: Option<&str>) -> bool {
+        let fitting: Vec<_> = self.0.iter().filter(|statement| statement.fits(action, resource, prefix)).collect();
+        !fitting.is_empty() && fitting.iter().all(|statement| statement.is_allowed)
+    }
+}
+
+impl Statement {
+    #[expect(clippy::panic, reason = "a test fails by panicking")]
+    fn parse(statement: &Value) -> Self {
+        let known = ["Sid", "Effect", "Action", "Resource", "Condition"];
+        let unknown = statement.as_object().into_iter().flat_map(|keys| keys.keys());
+        if let Some(unknown) = unknown.into_iter().find(|key| !known.contains(&key.as_str())) {
+            panic!("`{unknown}` of a statement is not known here");
+        }
+        let prefixes = statement.get("Condition").map(|condition| {
+            let condition = condition.as_object().filter(|kinds| kinds.len() == 1);
+            let Some(prefixes) = condition.and_then(|kinds| kinds.get("StringLike")?.get("s3:prefix")) else {
+                panic!("only a condition `StringLike` on `s3:prefix` is known here");
+            };
+            texts(prefixes)
+        });
+        Self {
+            is_allowed: match statement["Effect"].as_str() {
+                Some("Allow") => true,
+                Some("Deny") => false,
+                other => panic!("no effect: {other:?}"),
+            },
+            actions: texts(&statement["Action"]),
+            resources: texts(&statement["Resource"]),
+            prefixes,
+        }
+    }
+
+    fn fits(&self, action: &str, resource: &str, prefix: Option<&str>) -> bool {
+        let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| is_like(pattern, text));
+        any(&self.actions, action)
+            && any(&self.resources, resource)
+            && self.prefixes.as_ref().is_none_or(|prefixes| prefix.is_some_and(|prefix| any(prefixes, prefix)))
+    }
+}
+
+/// One text or several.
+fn texts(value: &Value) -> Vec<String> {
+    let values = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+    values.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// `*` stands for any text.
+fn is_like(pattern: &str, text: &str) -> bool {
+    let Some((before, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(text) = text.strip_prefix(before) else { return false };
+    (0..=text.len()).filter(|at| text.is_char_boundary(*at)).any(|at| is_like(rest, &text[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allowed_and_not_denied_may_be_done() {
+        let policy = Policy::parse(
+            r#"{"Statement": [
+                {"Effect": "Allow", "Action": ["s3:GetObject", "s3:Put*"], "Resource": "arn:aws:s3:::b/lake/*"},
+                {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::b/lake/*/_delta_log/*"},
+                {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b",
+                 "Condition": {"StringLike": {"s3:prefix": "in/*"}}}
+            ]}"#,
+        );
+        let object = |key: &str| format!("arn:aws:s3:::b/{key}");
+        assert!(policy.allows("s3:GetObject", &object("lake/t/1"), None));
+        assert!(policy.allows("s3:PutObject", &object("lake/t/1"), None));
+        assert!(!policy.allows("s3:PutObject", &object("lake/t/_delta_log/0.json"), None));
+        assert!(!policy.allows("s3:DeleteObject", &object("lake/t/1"), None));
+        assert!(!policy.allows("s3:GetObject", &object("other"), None));
+        assert!(policy.allows("s3:ListBucket", "arn:aws:s3:::b", Some("in/2018")));
+        assert!(!policy.allows("s3:ListBucket", "arn:aws:s3:::b", Some("lake/")));
+        assert!(!policy.allows("s3:ListBucket", "arn:aws:s3:::b", None));
+    }
+
+    #[test]
+    #[should_panic(expected = "only a condition")]
+    fn a_condition_that_is_not_known_is_refused() {
+        Policy::parse(
+            r#"{"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*",
+                "Condition": {"Bool": {"aws:SecureTransport": "true"}}}}"#,
+        );
+    }
+}
