@@ -49,7 +49,7 @@ fn resolve_one(key: &str, node: &Node, faults: &mut Faults) -> Option<Bucket> {
         region: text("region", faults),
         path_style: section.node("path_style").map(|_| section.boolean("path_style", false, faults)),
         profile: text("profile", faults),
-        role: text("role", faults),
+        role: role(&section, faults),
         requester_pays: section.boolean("requester_pays", false, faults),
         anonymous: section.boolean("anonymous", false, faults),
         encryption: encryption(&section, faults),
@@ -85,6 +85,15 @@ fn endpoint(section: &Section<'_>, faults: &mut Faults) -> Option<String> {
         );
     }
     Some(text.text.trim_end_matches('/').to_owned())
+}
+
+fn role(section: &Section<'_>, faults: &mut Faults) -> Option<String> {
+    let text = section.text("role", faults)?;
+    if !(text.text.starts_with("arn:") && text.text.contains(":role/")) {
+        let hint = Some("write it like `arn:aws:iam::123456789012:role/name`".to_owned());
+        faults.report_with_hint(text.origin, format!("{}`role` is no ARN of a role", section.at), hint);
+    }
+    Some(text.text.to_owned())
 }
 
 fn encryption(section: &Section<'_>, faults: &mut Faults) -> Option<Encryption> {

@@ -3,6 +3,7 @@
 //! Here are the short parts, `[lake]` and `[limits]`, and what holds between parts: a reference to a
 //! table, a source and a lake that lie in each other.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use url::Url;
@@ -12,7 +13,7 @@ use super::file::{Entry, Node, Origin, Value};
 use super::location;
 use super::memory::available_bytes;
 use super::name::{check_names, same_but_for_case};
-use super::resolved::{Cluster, Config, Limits, Rule, Source, Table};
+use super::resolved::{Bucket, Cluster, Config, Limits, Rule, Source, Table};
 use super::section::{Section, Text};
 use super::settings::{LAKE, LIMITS, ROOT};
 use super::{bucket, cluster, source, table};
@@ -43,10 +44,21 @@ pub(super) fn check(document: &Node, file: &Path, folder: &Path, mut faults: Fau
     check_spool(&root, cluster.as_ref(), &sources, lake.as_ref(), faults_so_far);
     match lake {
         Some(lake) if faults.is_empty() => {
+            let places = sources.iter().map(|source| &source.url).chain([&lake]);
+            let spool = cluster.as_ref().and_then(|cluster| cluster.spool.as_ref());
+            warn_of_unused(&buckets, places.chain(spool));
             Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster, buckets })
         }
         None if faults.is_empty() => Err(Error::internal("a configuration without a lake passed its check")),
         _ => Err(faults.into_error()),
+    }
+}
+
+/// A section for another bucket is likely a slip of the pen.
+fn warn_of_unused<'a>(buckets: &BTreeMap<String, Bucket>, used: impl Iterator<Item = &'a Url>) {
+    let used: Vec<&str> = used.filter(|url| url.scheme() == "s3").filter_map(Url::host_str).collect();
+    for bucket in buckets.keys().filter(|bucket| !used.contains(&bucket.as_str())) {
+        tracing::warn!("`[storage.\"s3://{bucket}\"]` is about a bucket that nothing here is in");
     }
 }
 

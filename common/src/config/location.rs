@@ -69,6 +69,11 @@ fn prefix_url(mut url: Url, text: &str) -> Result<Url, Flaw> {
             Flaw::new(format!("is `{text}`, which names no bucket")).hint("write `s3://bucket/prefix`".to_owned())
         );
     }
+    // Parsing resolves them, and a bucket has no folders to go up to.
+    if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(Flaw::new(format!("is `{text}`, and a bucket has no folders `.` and `..`"))
+            .hint("write the prefix as it is in the bucket".to_owned()));
+    }
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
         url.set_path(&path);

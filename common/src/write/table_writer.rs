@@ -1,7 +1,7 @@
 //! Writes one partition of a plan into the folders of a table, with a bounded number of open files.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -15,7 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
 use crate::engine_failure::stage_error;
@@ -26,6 +26,8 @@ use crate::write::hive;
 use crate::write::partition::{PartitionKey, PartitionRows, Partitioner};
 use crate::write::report::WrittenFile;
 
+/// Files that are closed at once.
+const CLOSED_AT_ONCE: usize = 16;
 /// Batches that may wait for the sort of the overflow.
 const OVERFLOW_AHEAD: usize = 2;
 
@@ -181,15 +183,15 @@ impl<'a> OpenFolders<'a> {
     }
 
     async fn finish(mut self) -> Result<Vec<WrittenFile>> {
-        let mut files = Vec::new();
-        for (_, folder) in self.open.drain() {
-            let values = self.layout.partition_by.iter().cloned().zip(folder.values);
-            let values: std::collections::BTreeMap<_, _> = values.collect();
-            for file in folder.writer.finish().await? {
-                files.push(WrittenFile { partition_values: values.clone(), ..file });
-            }
-        }
-        Ok(files)
+        let columns = &self.layout.partition_by;
+        let closings = self.open.drain().map(|(_, folder)| async move {
+            let values: BTreeMap<_, _> = columns.iter().cloned().zip(folder.values).collect();
+            let files = folder.writer.finish().await?.into_iter();
+            Ok(files.map(|file| WrittenFile { partition_values: values.clone(), ..file }).collect::<Vec<_>>())
+        });
+        // Most of it is waiting for storage.
+        let closed: Vec<Vec<_>> = stream::iter(closings).buffer_unordered(CLOSED_AT_ONCE).try_collect().await?;
+        Ok(closed.into_iter().flatten().collect())
     }
 }
 

@@ -218,3 +218,30 @@ fn every_request_says_who_pays_and_every_write_how_it_is_encrypted() {
         assert_eq!(says(request, "x-amz-server-side-encryption-aws-kms-key-id"), "a-key", "{request:?}");
     }
 }
+
+#[test]
+fn a_profile_may_say_where_s3_is_and_a_proxy_how_to_get_there() {
+    let site = Site::new();
+    let endpoint = site.server.endpoint();
+    let profile = format!(
+        "[profile here]\nregion = us-east-1\nservices = local\naws_access_key_id = {ACCESS_KEY}\n\
+         aws_secret_access_key = {SECRET_KEY}\n[services local]\ns3 =\n  endpoint_url = {endpoint}\n"
+    );
+    site.lake.write("aws-config", profile.as_bytes());
+    let config = site.lake.path("aws-config").display().to_string();
+    let done = site.lake.run_with(&["run"], &[("AWS_CONFIG_FILE", &config), ("AWS_PROFILE", "here")]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let of_direct = site.server.take_requests().len();
+
+    // A name that only the proxy knows; the server takes what a proxy is sent as it is.
+    let away = Lake::empty();
+    let text = std::fs::read_to_string(site.lake.path("lake.toml")).unwrap();
+    away.write("lake.toml", text.replace("s3://analytics/lake", "s3://analytics/other").as_bytes());
+    let mut by_proxy = environment("http://s3.invalid", ACCESS_KEY).to_vec();
+    by_proxy.extend([("HTTP_PROXY", endpoint.as_str()), ("NO_PROXY", "")]);
+    let done = away.run_with(&["run"], &by_proxy);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let requests = site.server.take_requests();
+    assert!(requests.iter().all(|request| request.path.starts_with("http://s3.invalid/")), "{:?}", requests.first());
+    assert!(requests.len() > of_direct / 2, "{} requests by the proxy, {of_direct} without it", requests.len());
+}

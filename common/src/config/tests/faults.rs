@@ -158,6 +158,10 @@ fn faults_of_urls() {
                 "hint: write `s3://bucket/prefix` or `file:///folder`",
             ],
         ),
+        (
+            "s3://bucket/a/../b",
+            &["is `s3://bucket/a/../b`, and a bucket has no folders `.` and `..`", "hint: write the prefix as it is"],
+        ),
         ("s3:///x", &["is `s3:///x`, which names no bucket", "hint: write `s3://bucket/prefix`"]),
         (
             "s3://bucket/x?y",
