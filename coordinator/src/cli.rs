@@ -77,6 +77,18 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: FormatArguments,
     },
+    /// Print the tables as statements for Athena, or put them into the AWS Glue Data Catalog
+    Catalog {
+        /// The database of the catalog
+        #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        database: String,
+        /// Put them there: the database and the tables that are missing are made, others updated
+        #[arg(long, conflicts_with = "json")]
+        apply: bool,
+        /// Print what `aws glue create-table --cli-input-json` takes, a table a line
+        #[arg(long)]
+        json: bool,
+    },
     /// List files and unfinished uploads that no version within the retention needs, or delete them
     Vacuum {
         /// Versions that were the newest at some time within it stay readable; at least 24h

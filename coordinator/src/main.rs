@@ -20,8 +20,12 @@ mod engine;
 mod catalog;
 /// ⑧⑨ Manifest, ledger, Delta logs.
 mod lake;
+/// Tables in the catalog of AWS.
+mod glue;
 /// What is going on, on standard error.
 mod progress;
+/// What requests to S3 cost.
+mod cost;
 /// Rows as text, on standard output.
 mod output;
 /// What this process has used.

@@ -95,3 +95,8 @@ fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
 fn output_error(error: std::io::Error) -> Error {
     Error::storage("write", "standard output", error)
 }
+
+/// A size for people, in decimal units as storage is sold and billed.
+pub(crate) fn bytes(size: u64) -> String {
+    indicatif::DecimalBytes(size).to_string()
+}

@@ -17,6 +17,8 @@ struct Statement {
     resources: Vec<String>,
     /// Of listings; `None`: any.
     prefixes: Option<Vec<String>>,
+    /// A request without a prefix is one of these prefixes too.
+    is_if_exists: bool,
 }
 
 impl Policy {
@@ -51,13 +53,14 @@ impl Statement {
         if let Some(unknown) = unknown.into_iter().find(|key| !known.contains(&key.as_str())) {
             panic!("`{unknown}` of a statement is not known here");
         }
-        let prefixes = statement.get("Condition").map(|condition| {
-            let condition = condition.as_object().filter(|kinds| kinds.len() == 1);
-            let Some(prefixes) = condition.and_then(|kinds| kinds.get("StringLike")?.get("s3:prefix")) else {
-                panic!("only a condition `StringLike` on `s3:prefix` is known here");
-            };
-            texts(prefixes)
+        let condition = statement.get("Condition").map(|condition| {
+            let mut kinds = condition.as_object().into_iter().flatten();
+            match (kinds.next().map(|(kind, keys)| (kind.as_str(), keys.get("s3:prefix"))), kinds.next()) {
+                (Some((kind @ ("StringLike" | "StringLikeIfExists"), Some(prefixes))), None) => (kind, texts(prefixes)),
+                _ => panic!("only a condition `StringLike` on `s3:prefix` is known here"),
+            }
         });
+        let is_if_exists = matches!(condition, Some(("StringLikeIfExists", _)));
         Self {
             is_allowed: match statement["Effect"].as_str() {
                 Some("Allow") => true,
@@ -66,7 +69,8 @@ impl Statement {
             },
             actions: texts(&statement["Action"]),
             resources: texts(&statement["Resource"]),
-            prefixes,
+            prefixes: condition.map(|(_, prefixes)| prefixes),
+            is_if_exists,
         }
     }
 
@@ -74,7 +78,10 @@ impl Statement {
         let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| is_like(pattern, text));
         any(&self.actions, action)
             && any(&self.resources, resource)
-            && self.prefixes.as_ref().is_none_or(|prefixes| prefix.is_some_and(|prefix| any(prefixes, prefix)))
+            && self
+                .prefixes
+                .as_ref()
+                .is_none_or(|prefixes| prefix.map_or(self.is_if_exists, |prefix| any(prefixes, prefix)))
     }
 }
 
@@ -114,6 +121,12 @@ mod tests {
         assert!(policy.allows("s3:ListBucket", "arn:aws:s3:::b", Some("in/2018")));
         assert!(!policy.allows("s3:ListBucket", "arn:aws:s3:::b", Some("lake/")));
         assert!(!policy.allows("s3:ListBucket", "arn:aws:s3:::b", None));
+        let if_exists = Policy::parse(
+            r#"{"Statement": {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b",
+                "Condition": {"StringLikeIfExists": {"s3:prefix": ["in/*"]}}}}"#,
+        );
+        assert!(if_exists.allows("s3:ListBucket", "arn:aws:s3:::b", None));
+        assert!(!if_exists.allows("s3:ListBucket", "arn:aws:s3:::b", Some("lake/")));
     }
 
     #[test]

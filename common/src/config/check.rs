@@ -16,7 +16,7 @@ use super::name::{check_names, same_but_for_case};
 use super::resolved::{Bucket, Cluster, Config, Limits, Rule, Source, Table};
 use super::section::{Section, Text};
 use super::settings::{LAKE, LIMITS, ROOT};
-use super::{bucket, cluster, source, table};
+use super::{bucket, cluster, prices, source, table};
 use crate::error::{Error, Result};
 
 const MIB: u64 = 1 << 20;
@@ -41,13 +41,14 @@ pub(super) fn check(document: &Node, file: &Path, folder: &Path, mut faults: Fau
     let limits = limits(&root, folder, faults_so_far);
     let cluster = root.node("cluster").and_then(|node| cluster::resolve(node, folder, faults_so_far));
     let buckets = root.node("storage").map(|node| bucket::resolve(node, faults_so_far)).unwrap_or_default();
+    let prices = prices::resolve(root.node("prices"), faults_so_far);
     check_spool(&root, cluster.as_ref(), &sources, lake.as_ref(), faults_so_far);
     match lake {
         Some(lake) if faults.is_empty() => {
             let places = sources.iter().map(|source| &source.url).chain([&lake]);
             let spool = cluster.as_ref().and_then(|cluster| cluster.spool.as_ref());
             warn_of_unused(&buckets, places.chain(spool));
-            Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster, buckets })
+            Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster, buckets, prices })
         }
         None if faults.is_empty() => Err(Error::internal("a configuration without a lake passed its check")),
         _ => Err(faults.into_error()),

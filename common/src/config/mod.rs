@@ -40,6 +40,8 @@ mod name;
 mod cluster;
 /// `[storage.*]`: how buckets are reached.
 mod bucket;
+/// `[prices]`: what requests cost.
+mod prices;
 /// The pass over the tree: `[lake]`, `[limits]`, and what holds between its parts.
 mod check;
 /// `[sources.*]`: fields and how objects are read.

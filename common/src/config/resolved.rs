@@ -25,6 +25,7 @@ pub struct Config {
     pub cluster: Option<Cluster>,
     /// By the name of the bucket; the others are reached by the defaults.
     pub buckets: BTreeMap<String, Bucket>,
+    pub prices: Prices,
 }
 
 impl Config {
@@ -239,6 +240,24 @@ pub enum Rule {
         file: PathBuf,
         sql: String,
     },
+}
+
+/// What S3 asks for, in dollars.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prices {
+    /// A thousand GET and HEAD requests.
+    pub get: f64,
+    /// A thousand PUT, POST and LIST requests.
+    pub put: f64,
+    /// A gigabyte (10^9 bytes) read; nothing within a region.
+    pub transfer: f64,
+}
+
+impl Default for Prices {
+    /// S3 Standard in `us-east-1`, by the price list that was known when this was written.
+    fn default() -> Self {
+        Self { get: 0.0004, put: 0.005, transfer: 0.0 }
+    }
 }
 
 /// Bounds on what a process may use.

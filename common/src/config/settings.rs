@@ -87,6 +87,14 @@ pub const ROOT: &[Setting] = &[
     setting("limits", Kind::Section(LIMITS), "as below"),
     setting("cluster", Kind::Section(CLUSTER), "none: one process"),
     setting("storage", Kind::Named(STORAGE), "as AWS's own variables and files say"),
+    setting("prices", Kind::Section(PRICES), "as below"),
+];
+
+/// `[prices]`, in dollars.
+pub const PRICES: &[Setting] = &[
+    setting("get", Kind::Number, "0.0004"),
+    setting("put", Kind::Number, "0.005"),
+    setting("transfer", Kind::Number, "0"),
 ];
 
 /// `[lake]`
@@ -194,4 +202,5 @@ pub const TABLES_OF_THE_FILE: &[(&str, &[Setting])] = &[
     ("[limits]", LIMITS),
     ("[cluster]", CLUSTER),
     ("[storage.\"s3://bucket\"]", STORAGE),
+    ("[prices]", PRICES),
 ];

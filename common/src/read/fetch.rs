@@ -88,6 +88,17 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits) -> Chunks {
     .boxed()
 }
 
+/// The requests that [`fetch`] makes for a split when all goes well; past its end, one.
+#[must_use]
+pub fn requests_for(split: &Split) -> u64 {
+    let (range, bytes) = (&split.range, split.object.bytes);
+    if split.is_whole() && bytes <= READ_BYTES {
+        return u64::from(bytes > 0);
+    }
+    let inside = steps(range.start.saturating_sub(1), range.end, READ_BYTES).count() as u64;
+    inside + u64::from(range.end < bytes)
+}
+
 /// Where stored bytes come from.
 #[derive(Debug, Clone)]
 struct Requests {

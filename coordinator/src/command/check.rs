@@ -15,11 +15,13 @@ use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
 use lakewright_common::read::split::{plan_splits, split_bytes_for};
 
 use super::print;
+use crate::cost;
 use crate::lake::store;
 use crate::model;
 use crate::open;
+use crate::output::bytes;
 use crate::run::discover::{NewObjects, new_objects};
-use crate::run::report::bytes;
+use crate::run::expect::expected;
 use crate::run::validate::validate;
 
 /// Would-be rejected records shown per source.
@@ -76,6 +78,11 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
     }
     if !discovered.has_work() {
         let _ = writeln!(text, "\na run has nothing to do");
+    }
+    if let Some(expected) =
+        expected(config, &opened, base.as_ref(), &models, &discovered).filter(|_| discovered.has_work())
+    {
+        let _ = write!(text, "\n{}", cost::table(expected, None, &config.prices));
     }
     if let Some(records) = sample {
         for new in &discovered.sources {

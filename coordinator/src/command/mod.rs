@@ -9,6 +9,7 @@ use lakewright_common::error::{Error, Result};
 use crate::cli::{Cli, Command};
 use crate::progress::Progress;
 use crate::run::Outcome;
+use catalog::Catalog;
 
 /// Validates and lists what a run would take in.
 mod check;
@@ -20,6 +21,8 @@ mod tables;
 mod history;
 /// What was rejected.
 mod quarantine;
+/// Tables in the catalog of AWS.
+mod catalog;
 /// What nothing needs any more.
 mod vacuum;
 /// The lake's own books as tables.
@@ -38,6 +41,14 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
         Command::Query { sql, version, format } => query::query(&config, &sql, version, format.format()).await,
         Command::Tables { checksum, version, format } => {
             tables::tables(&config, checksum, version, format.format()).await
+        }
+        Command::Catalog { database, apply, json } => {
+            let what = match (apply, json) {
+                (true, _) => Catalog::Apply,
+                (false, true) => Catalog::Json,
+                (false, false) => Catalog::Statements,
+            };
+            catalog::catalog(&config, &database, what).await
         }
         Command::Vacuum { retention, delete } => vacuum::vacuum(&config, retention, delete).await,
         Command::History { format } => history::history(&config, format.format()).await,

@@ -13,7 +13,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 use super::print;
 use crate::lake::garbage;
 use crate::open::lake_or_empty;
-use crate::run::report::bytes;
+use crate::output::bytes;
 
 /// A run that takes longer than the retention could lose files that it has not committed yet.
 const LEAST_RETENTION: Duration = Duration::from_hours(24);

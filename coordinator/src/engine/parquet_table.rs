@@ -21,6 +21,9 @@ use datafusion::scalar::ScalarValue;
 use lakewright_common::session::lake_store_url;
 use lakewright_common::write::report::WrittenFile;
 
+/// What is read of a file's end at first: on S3, the footer of most files by one request and not by two.
+const FOOTER_BYTES: usize = 64 * 1024;
+
 /// Files below the lake's root that make up one table.
 #[derive(Debug)]
 pub(crate) struct ParquetTable {
@@ -125,7 +128,8 @@ impl TableProvider for ParquetTable {
         let source = ParquetSource::new(
             TableSchema::builder(file_schema).with_table_partition_cols(self.partition_fields.clone()).build(),
         )
-        .with_table_parquet_options(session.table_options().parquet.clone());
+        .with_table_parquet_options(session.table_options().parquet.clone())
+        .with_metadata_size_hint(FOOTER_BYTES);
         let config = FileScanConfigBuilder::new(lake_store_url(), Arc::new(source))
             .with_file_groups(groups(files, session.config().target_partitions()))
             .with_statistics(statistics)

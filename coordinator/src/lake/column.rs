@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use deltalake_core::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
-use deltalake_core::kernel::{DataType, StructField, StructType};
+use deltalake_core::kernel::{DataType, PrimitiveType, StructField, StructType};
 use lakewright_common::error::{Error, Result};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,24 @@ impl Column {
     }
 }
 
+/// The name of a type in Hive's catalogs, of which AWS Glue is one.
+pub(crate) fn hive_type(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Primitive(PrimitiveType::Long) => "bigint".to_owned(),
+        DataType::Primitive(PrimitiveType::Integer) => "int".to_owned(),
+        DataType::Primitive(PrimitiveType::Short) => "smallint".to_owned(),
+        DataType::Primitive(PrimitiveType::Byte) => "tinyint".to_owned(),
+        DataType::Array(array) => format!("array<{}>", hive_type(array.element_type())),
+        DataType::Map(map) => format!("map<{},{}>", hive_type(map.key_type()), hive_type(map.value_type())),
+        DataType::Struct(members) => {
+            let members = members.fields().map(|member| format!("{}:{}", member.name(), hive_type(member.data_type())));
+            format!("struct<{}>", members.collect::<Vec<_>>().join(","))
+        }
+        // The same in both: string, double, float, boolean, date, timestamp, binary, decimal(p,s).
+        other => other.to_string(),
+    }
+}
+
 impl Columns {
     /// The schema in which a query sees the table and a writer writes it.
     pub(crate) fn arrow_schema(&self) -> Result<SchemaRef> {
@@ -171,7 +189,7 @@ mod tests {
             ArrowType::List(Arc::new(Field::new("element", ArrowType::Struct(vec![member.clone()].into()), true))),
             ArrowType::Struct(vec![member, Field::new("n", timestamp_type(), true)].into()),
         ];
-        for kind in types {
+        for kind in types.clone() {
             let columns = assign_column_ids(None, &schema(&[("x", kind.clone())])).unwrap();
             let text = serde_json::to_string(&columns).unwrap();
             let back: Columns = serde_json::from_str(&text).unwrap();
@@ -180,6 +198,26 @@ mod tests {
             assert_eq!(field.data_type(), &kind);
             assert_eq!(field.metadata()[PARQUET_FIELD_ID_META_KEY], "1");
         }
+        let hive: Vec<String> = types
+            .iter()
+            .map(|kind| {
+                let columns = assign_column_ids(None, &schema(&[("x", kind.clone())])).unwrap();
+                hive_type(&columns.list[0].data_type)
+            })
+            .collect();
+        let expected = [
+            "string",
+            "bigint",
+            "int",
+            "double",
+            "boolean",
+            "timestamp",
+            "date",
+            "decimal(38,9)",
+            "array<struct<m:boolean>>",
+            "struct<m:boolean,n:timestamp>",
+        ];
+        assert_eq!(hive, expected);
         let view = assign_column_ids(None, &schema(&[("x", ArrowType::Utf8View)])).unwrap();
         assert_eq!(view.arrow_schema().unwrap().field(0).data_type(), &ArrowType::Utf8);
     }

@@ -13,6 +13,8 @@ use lakewright_common::config::resolved::{Config, Rule, Table};
 use lakewright_common::error::{Error, Result};
 use sha2::{Digest, Sha256};
 
+use crate::lake::manifest::TableState;
+
 /// Orders models so that each comes after those that it reads.
 mod order;
 
@@ -27,6 +29,21 @@ pub(crate) struct Model<'a> {
     pub(crate) tables: BTreeSet<String>,
     /// Changes when the query, its key or partition columns, or the declared fields of anything below it change.
     pub(crate) fingerprint: String,
+}
+
+impl Model<'_> {
+    /// Whether the table must be built anew: what it reads has new rows (`fresh` sources, `built` tables), or its query, key,
+    /// partition columns or declared fields are not those that built it.
+    pub(crate) fn is_stale(
+        &self,
+        previous: Option<&TableState>,
+        fresh: &BTreeSet<&str>,
+        built: &BTreeSet<String>,
+    ) -> bool {
+        previous.is_none_or(|table| table.fingerprint != self.fingerprint)
+            || self.sources.iter().any(|source| fresh.contains(source.as_str()))
+            || self.tables.iter().any(|table| built.contains(table))
+    }
 }
 
 /// What a model or a query may do: read.

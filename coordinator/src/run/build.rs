@@ -54,9 +54,7 @@ pub(super) async fn build(
     for model in models {
         let name = &model.table.name;
         let previous = context.base.as_ref().and_then(|base| base.table(name));
-        let is_stale = previous.is_none_or(|table| table.fingerprint != model.fingerprint)
-            || model.sources.iter().any(|source| fresh.contains(source.as_str()))
-            || model.tables.iter().any(|table| tables.built.contains(table));
+        let is_stale = model.is_stale(previous, &fresh, &tables.built);
         let state = match previous {
             Some(previous) if !is_stale => previous.clone(),
             _ => {

@@ -22,6 +22,7 @@ use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::supervisor;
 use uuid::Uuid;
 
+use crate::cost::{self, Asked};
 use crate::engine::Engine;
 use crate::lake::manifest::Manifest;
 use crate::lake::{delta, store};
@@ -48,6 +49,8 @@ mod build;
 mod check;
 /// ⑧⑨ One manifest, then the Delta logs.
 mod commit;
+/// What a run will ask of S3.
+pub(crate) mod expect;
 /// What a run came to, for the user.
 pub(crate) mod report;
 
@@ -114,6 +117,7 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome>
         let is_begun = base.is_some();
         return Ok(Outcome::NothingNew { left_out: discovered.left_out, is_begun });
     }
+    let expected = expect::expected(config, &opened, base.as_ref(), &models, &discovered);
     let session = engine.adapt(session).await?;
     let number = base.as_ref().map_or(1, |base| base.number + 1);
     let context = RunContext { config, opened: &opened, session, engine, progress, run, number, base };
@@ -128,6 +132,7 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome>
         warnings,
         exchanged,
         context.requests(),
+        expected.map(|expected| cost::table(expected, Some(Asked::of(&context.requests())), &config.prices)),
         started.elapsed(),
     )))
 }

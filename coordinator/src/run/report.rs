@@ -16,7 +16,7 @@ use super::ingest::StagedSource;
 use crate::engine::Exchanged;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{Manifest, SourceCounts};
-use crate::output::{self, Format};
+use crate::output::{self, Format, bytes};
 use crate::process;
 
 /// Rejected records shown when a source has too many.
@@ -32,6 +32,8 @@ pub(crate) struct Summary {
     warnings: Vec<String>,
     exchanged: Option<Exchanged>,
     requests: RequestCounts,
+    /// Requests, expected and made, with their price.
+    cost: Option<String>,
     elapsed: Duration,
 }
 
@@ -51,6 +53,7 @@ impl Summary {
         warnings: Vec<String>,
         exchanged: Option<Exchanged>,
         requests: RequestCounts,
+        cost: Option<String>,
         elapsed: Duration,
     ) -> Self {
         let tables = manifest.tables.iter().map(|table| TableLine {
@@ -68,6 +71,7 @@ impl Summary {
             warnings,
             exchanged,
             requests,
+            cost,
             elapsed,
         }
     }
@@ -121,6 +125,9 @@ impl Summary {
         if !self.requests.is_empty() {
             let _ = write!(text, "\nS3: {}", asked(&self.requests));
         }
+        if let Some(cost) = &self.cost {
+            let _ = write!(text, "\n\n{cost}");
+        }
         let _ = write!(text, "\n{:.1} s elapsed", self.elapsed.as_secs_f64());
         if let Some(usage) = process::usage() {
             let _ =
@@ -157,11 +164,6 @@ fn named_fields(fields: &BTreeMap<String, u64>) -> String {
         let _ = write!(text, " and {more} more");
     }
     text
-}
-
-/// A size for people, in decimal units as storage is sold and billed.
-pub(crate) fn bytes(size: u64) -> String {
-    indicatif::DecimalBytes(size).to_string()
 }
 
 /// Refuses a source with more rejected records than it allows, showing the first of them.

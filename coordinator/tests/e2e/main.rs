@@ -18,6 +18,8 @@ mod crash;
 mod cluster;
 /// Sources and lake on S3.
 mod s3;
+/// What a run costs on S3.
+mod s3_cost;
 /// Who may do what on S3.
 mod s3_access;
 /// What storage gets wrong, over a socket.

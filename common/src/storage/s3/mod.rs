@@ -15,6 +15,7 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::types::RequestPayer;
@@ -162,6 +163,16 @@ async fn shared_config(settings: &Bucket) -> SdkConfig {
     loader.load().await
 }
 
+/// What another service of AWS is reached by as the bucket is: the same account, role and region.
+pub async fn sdk_config(settings: &Bucket) -> SdkConfig {
+    let shared = shared_config(settings).await;
+    let credentials = credentials(settings, &shared).await;
+    let region = shared.region().cloned().unwrap_or_else(|| Region::new(DEFAULT_REGION));
+    let mut config = shared.into_builder().region(region);
+    config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
+    config.build()
+}
+
 async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option<Credentials> {
     let provider = match &settings.role {
         Some(role) => {
@@ -170,7 +181,7 @@ async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option<Credential
                 .configure(shared)
                 .build()
                 .await;
-            aws_credential_types::provider::SharedCredentialsProvider::new(assumed)
+            SharedCredentialsProvider::new(assumed)
         }
         None => shared.credentials_provider()?,
     };

@@ -1,0 +1,150 @@
+//! How many requests to S3 a run will make, reckoned from what is new and what the lake holds.
+//!
+//! For one process; on workers, what stages pass to each other comes on top. What is not known before the data are read is
+//! taken from the lake as it is: how many files a table has, and how much smaller than JSON staged rows are. Before the first
+//! commit these two are guesses.
+
+use std::collections::BTreeSet;
+
+use lakewright_common::config::resolved::{Config, Rule, Table};
+use lakewright_common::read::fetch::requests_for;
+use lakewright_common::read::split::{Split, plan_splits, split_bytes_for};
+use lakewright_common::session::Storages;
+
+use super::discover::{Discovered, NewObjects};
+use crate::cost::Asked;
+use crate::lake::manifest::{DataFile, Manifest};
+use crate::lake::table_log::CHECKPOINT_INTERVAL;
+use crate::model::Model;
+
+/// Files of a partitioned table of which there are none yet.
+const GUESSED_FILES: u64 = 12;
+/// How much smaller than JSON staged rows are, before any were staged.
+const GUESSED_RATIO: u64 = 8;
+/// A larger object is sent in parts of this size, and in two more requests.
+const PART_BYTES: u64 = 8 * 1024 * 1024;
+/// Encoded bytes of what one request for rows reads.
+const ROW_GROUP_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What all requests of the run will come to, those among them that it made while it looked for new objects. `None` where
+/// nothing lies on S3.
+pub(crate) fn expected(
+    config: &Config,
+    opened: &Storages,
+    base: Option<&Manifest>,
+    models: &[Model<'_>],
+    discovered: &Discovered<'_>,
+) -> Option<Asked> {
+    let so_far = opened.requests();
+    if so_far.is_empty() {
+        return None;
+    }
+    let mut asked = Asked::of(&so_far);
+    for new in discovered.sources.iter().filter(|new| new.source.url.scheme() == "s3") {
+        asked.gets += splits(config, new).iter().flatten().map(requests_for).sum::<u64>();
+        asked.bytes_read += new.objects.iter().map(|object| object.bytes).sum::<u64>();
+    }
+    if config.lake.scheme() == "s3" && discovered.has_work() {
+        of_lake(&mut asked, config, base, models, discovered);
+    }
+    Some(asked)
+}
+
+fn splits(config: &Config, new: &NewObjects<'_>) -> Vec<Vec<Split>> {
+    let split_bytes = split_bytes_for(&new.objects, config.limits.threads, config.limits.split_bytes);
+    plan_splits(new.objects.clone(), &new.source.format, split_bytes)
+}
+
+fn of_lake(
+    asked: &mut Asked,
+    config: &Config,
+    base: Option<&Manifest>,
+    models: &[Model<'_>],
+    discovered: &Discovered<'_>,
+) {
+    let fresh: BTreeSet<&str> =
+        discovered.sources.iter().filter(|new| !new.objects.is_empty()).map(|new| new.source.name.as_str()).collect();
+    let mut built: BTreeSet<String> = BTreeSet::new();
+    for model in models {
+        if model.is_stale(base.and_then(|base| base.table(&model.table.name)), &fresh, &built) {
+            built.insert(model.table.name.clone());
+        }
+    }
+    let is_built = |model: &&Model<'_>| built.contains(&model.table.name);
+    let readers =
+        |reads: &dyn Fn(&Model<'_>) -> bool| models.iter().filter(is_built).filter(|m| reads(m)).count() as u64;
+
+    for new in &discovered.sources {
+        let source = &new.source.name;
+        let state = base.and_then(|base| base.sources.get(source));
+        let earlier = state.map(|state| Files::of(&state.staging)).unwrap_or_default();
+        let ratio = state.map_or(GUESSED_RATIO, |state| state.totals.bytes / earlier.bytes.max(1)).max(1);
+        let bytes = new.objects.iter().map(|object| object.bytes).sum::<u64>() / ratio;
+        let staged = Files::evenly(splits(config, new).len() as u64, bytes);
+        // The ledger's part is one more.
+        asked.puts += staged.writes + u64::from(!new.objects.is_empty());
+        asked.gets += (earlier.scan() + staged.scan()) * readers(&|model| model.sources.contains(source));
+    }
+    for model in models.iter().filter(is_built) {
+        let table = model.table;
+        let previous = base.and_then(|base| base.table(&table.name)).map(|state| Files::of(&state.files));
+        let files = previous.unwrap_or_else(|| {
+            let count = if table.partition_by.is_empty() { 1 } else { GUESSED_FILES };
+            Files::evenly(count, 0)
+        });
+        let passes = readers(&|reader| reader.tables.contains(&table.name)) + checks(config, table);
+        asked.puts += files.writes;
+        asked.gets += files.scan() * passes;
+        // Its Delta log goes on.
+        asked.puts += 1;
+    }
+    // How far each log is: it is listed, and read twice since its last checkpoint.
+    let entries = base.map(|base| 1 + 2 * (base.number % CHECKPOINT_INTERVAL).max(1));
+    asked.puts += models.len() as u64 * if base.is_some() { 2 } else { 1 };
+    asked.gets += models.len() as u64 * entries.unwrap_or(0);
+    // The manifest, and twice the versions that belong together.
+    asked.puts += 3;
+    asked.gets += 1;
+}
+
+/// Queries over a table before it is committed.
+fn checks(config: &Config, table: &Table) -> u64 {
+    let refers = |rule: &Rule| matches!(rule, Rule::References { to_table, .. } if *to_table == table.name);
+    let referred = config.tables.iter().flat_map(|table| &table.checks).filter(|check| refers(&check.rule)).count();
+    (table.checks.len() + referred) as u64 + u64::from(!table.key.is_empty())
+}
+
+/// Some files, and the requests that they take.
+#[derive(Debug, Clone, Copy, Default)]
+struct Files {
+    count: u64,
+    bytes: u64,
+    writes: u64,
+    /// Of their rows.
+    reads: u64,
+}
+
+impl Files {
+    fn of(files: &[DataFile]) -> Self {
+        files.iter().fold(Self::default(), |sum, file| sum.and(file.written.bytes))
+    }
+
+    fn evenly(count: u64, bytes: u64) -> Self {
+        (0..count).fold(Self::default(), |sum, _| sum.and(bytes / count.max(1)))
+    }
+
+    /// Requests for all rows, footers first.
+    fn scan(self) -> u64 {
+        self.count + self.reads
+    }
+
+    fn and(self, bytes: u64) -> Self {
+        let writes = if bytes > PART_BYTES { bytes.div_ceil(PART_BYTES) + 2 } else { 1 };
+        Self {
+            count: self.count + 1,
+            bytes: self.bytes + bytes,
+            writes: self.writes + writes,
+            reads: self.reads + bytes.div_ceil(ROW_GROUP_BYTES).max(1),
+        }
+    }
+}
