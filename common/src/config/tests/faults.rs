@@ -160,7 +160,10 @@ fn faults_of_urls() {
         ),
         (
             "s3://bucket/a/../b",
-            &["is `s3://bucket/a/../b`, and a bucket has no folders `.` and `..`", "hint: write the prefix as it is"],
+            &[
+                "is `s3://bucket/a/../b`, and a bucket has no folders `.` and `..`",
+                "hint: write the prefix as it is in the bucket",
+            ],
         ),
         ("s3:///x", &["is `s3:///x`, which names no bucket", "hint: write `s3://bucket/prefix`"]),
         (

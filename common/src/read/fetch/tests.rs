@@ -334,7 +334,7 @@ async fn an_object_that_changes_while_it_is_read_is_an_error() {
     put(store.as_ref(), "a.json", vec![b'b'; 40 << 20]).await;
     let (bytes, fault) = read(chunks).await;
     assert!(bytes.iter().all(|byte| *byte == b'a'));
-    assert!(storage_fault(fault).to_string().contains("`a.json` changed"));
+    assert!(storage_fault(fault).to_string().contains("a.json` changed"));
 }
 
 #[test]

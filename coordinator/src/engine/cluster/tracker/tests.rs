@@ -20,7 +20,7 @@ fn id(n: u128) -> Uuid {
 }
 
 fn failure() -> Error {
-    Error::data("the first cause")
+    Error::storage_failure("the first cause")
 }
 
 fn slots(again: &[Resubmit]) -> Vec<(usize, Because)> {
@@ -77,6 +77,17 @@ fn a_slot_that_nobody_takes_is_offered_again_only_while_somebody_is_free() {
     // Not for ever.
     let error = (0..20).find_map(|i| tracker.tick(free + SECOND * (10 * i), Some(free)).err());
     assert!(matches!(error, Some(GivenUp::Ignored { slot: 0, .. })), "{error:?}");
+}
+
+#[test]
+fn a_fault_of_the_data_is_not_tried_again() {
+    let now = Instant::now();
+    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    tracker.begin(0, id(1), id(100), &[], now);
+    assert!(tracker.fail(0, id(1), now, failure()).is_none());
+    tracker.begin(0, id(2), id(101), &[], now);
+    let error = tracker.fail(0, id(2), now, Error::data("a wrong row"));
+    assert_eq!(error.map(|error| error.to_string()), Some("a wrong row".to_owned()));
 }
 
 #[test]
