@@ -9,8 +9,21 @@ use std::fmt;
 use datafusion::error::DataFusionError;
 
 /// What to do where S3 answers 401 or 403.
-pub const NOT_ALLOWED: &str = "the credentials do not allow it, or there are none and the bucket is not public: \
-                               docs/s3.md lists the actions that are needed";
+pub const NOT_ALLOWED: &str = "the credentials do not allow it, or there are none and the bucket is not public, or its \
+                               requester pays (`requester_pays`): docs/s3.md lists the actions that are needed";
+/// What to do where S3 does not know who asks.
+pub const NOT_KNOWN: &str = "the credentials are wrong or have expired, or this machine's clock is: look at AWS_PROFILE, \
+                             AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN";
+/// The codes with which it says so.
+pub const WRONG_CREDENTIALS: &[&str] = &[
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "TokenRefreshRequired",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "AuthorizationHeaderMalformed",
+];
 /// Names in one message at the most.
 const NAMED: usize = 10;
 
@@ -65,12 +78,12 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let source = source.into();
-        let is_refused = matches!(
-            source.downcast_ref(),
-            Some(object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
-        );
+        let hint = source.downcast_ref().and_then(hint);
         let error = Self::new(Kind::Storage, format!("cannot {operation} `{object}`")).caused_by(source);
-        if is_refused { error.hint(NOT_ALLOWED) } else { error }
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 
     /// A failure of storage that another process met and told.
@@ -114,6 +127,17 @@ impl Error {
             Err(theirs) => otherwise(theirs),
         }
     }
+}
+
+/// What can be done about a failed request for bytes, by what S3 answered.
+fn hint(error: &object_store::Error) -> Option<&'static str> {
+    let text = error.to_string();
+    if WRONG_CREDENTIALS.iter().any(|code| text.contains(code)) {
+        return Some(NOT_KNOWN);
+    }
+    let is_refused =
+        matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. });
+    is_refused.then_some(NOT_ALLOWED)
 }
 
 /// Peels the contexts that the engine wraps around an external error.

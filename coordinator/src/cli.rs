@@ -80,7 +80,7 @@ pub(crate) enum Command {
     /// Print the tables as statements for Athena, or put them into the AWS Glue Data Catalog
     Catalog {
         /// The database of the catalog
-        #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        #[arg(long, value_name = "NAME", value_parser = database)]
         database: String,
         /// Put them there: the database and the tables that are missing are made, others updated
         #[arg(long, conflicts_with = "json")]
@@ -92,7 +92,7 @@ pub(crate) enum Command {
     /// List files and unfinished uploads that no version within the retention needs, or delete them
     Vacuum {
         /// Versions that were the newest at some time within it stay readable; at least 24h
-        #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
         retention: Duration,
         /// Delete them; without it they are only listed
         #[arg(long)]
@@ -112,6 +112,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: FormatArguments,
     },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| format!("{e}; write it like `7d` or `36h`"))
+}
+
+/// What Athena can name without quotes.
+fn database(text: &str) -> Result<String, String> {
+    let is_name = (1..=255).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if is_name { Ok(text.to_owned()) } else { Err("write lower-case letters, digits and `_`".to_owned()) }
 }
 
 /// How rows are printed; a box unless one is chosen.

@@ -96,6 +96,11 @@ impl Server {
         self.objects.set_class(bucket, key, storage_class);
     }
 
+    /// An object goes to a storage class from which it must be restored, as a lifecycle rule does it.
+    pub fn archive(&self, bucket: &str, key: &str) {
+        self.objects.set_class(bucket, key, "GLACIER");
+    }
+
     /// The bucket keeps every version of its objects from now on.
     pub fn keep_versions(&self, bucket: &str) {
         self.objects.keep_versions(bucket);

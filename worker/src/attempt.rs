@@ -61,7 +61,11 @@ pub(crate) async fn run(slots: &Slots, bytes: &[u8]) {
     };
     let outcome = match outcome {
         Ok(Ok(reports)) => Outcome::Success(Success { reports }),
-        Ok(Err(error)) => Outcome::Failure(failure(&error)),
+        Ok(Err(error)) => {
+            let slot = &running.work.slot;
+            tracing::warn!(stage = slot.stage, slot = slot.slot, %error, "a task failed");
+            Outcome::Failure(failure(&error))
+        }
         Err(panic) => {
             let error = Error::internal(format!("a task panicked: {}", panic_text(&*panic)));
             Outcome::Failure(failure(&error))

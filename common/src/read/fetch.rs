@@ -224,7 +224,10 @@ impl Requests {
         match failure {
             GetFailure::Other(error) => error,
             GetFailure::Changed => Error::data(format!("object `{name}` changed after it was listed"))
-                .hint("run again once it is complete; write objects under another name and move them into place"),
+                .hint(
+                    "run again once it is complete, or leave such objects for the next run by `on_change = \"ignore\"` of the \
+                     source; in a versioned bucket, s3:ListBucketVersions and s3:GetObjectVersion let it be read as it was",
+                ),
             GetFailure::Missing => Error::data(format!("object `{name}` vanished after it was listed"))
                 .hint("run again; objects should not be deleted while a run reads them"),
             GetFailure::Archived => Error::data(format!("object `{name}` is archived and cannot be read"))

@@ -23,8 +23,8 @@ use crate::read::object::SourceObject;
 pub struct Listing {
     /// In order of their keys.
     pub objects: Vec<SourceObject>,
-    /// URLs of objects in a storage class from which they must be restored before they can be read, in order.
-    pub archived: Vec<String>,
+    /// Those in a storage class from which they must be restored before they can be read, in order of their keys.
+    pub archived: Vec<SourceObject>,
 }
 
 impl Listing {
@@ -46,7 +46,7 @@ pub async fn list_objects(storage: &Storage) -> Result<Listing> {
         (None, None) => here(list_store(storage).await?),
     };
     listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
-    listing.archived.sort();
+    listing.archived.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(listing)
 }
 

@@ -112,9 +112,9 @@ impl HistoryTable {
             of_totals(|total| total.staged),
             of_totals(|total| total.quarantined),
             text(changed_tables),
-            of_manifests(|manifest| asked(manifest, "GET")),
-            of_manifests(|manifest| asked(manifest, "PUT")),
-            of_manifests(|manifest| asked(manifest, "LIST")),
+            of_manifests(|manifest| asked(manifest, &["GET", "HEAD"])),
+            of_manifests(|manifest| asked(manifest, &["PUT", "POST"])),
+            of_manifests(|manifest| asked(manifest, &["LIST"])),
             of_manifests(|manifest| manifest.requests.bytes_read),
             of_manifests(|manifest| manifest.requests.bytes_written),
             text(|manifest| manifest.engine.clone()),
@@ -129,9 +129,10 @@ fn changed_tables(manifest: &Manifest) -> String {
     changed.map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Requests of one kind.
-fn asked(manifest: &Manifest, kind: &str) -> u64 {
-    manifest.requests.by_kind().0.get(kind).copied().unwrap_or_default()
+/// Requests of these kinds, until the manifest was put.
+fn asked(manifest: &Manifest, kinds: &[&str]) -> u64 {
+    let (counts, _) = manifest.requests.by_kind();
+    kinds.iter().filter_map(|kind| counts.get(kind)).sum()
 }
 
 /// SQL counts in signed longs.

@@ -102,10 +102,11 @@ async fn put_until_known(lake: &Storage, key: &Path, bytes: &Bytes, run: Uuid) -
         }
         pause *= 2;
     }
-    let error =
-        Error::storage("write", url_of(lake, key), cause.unwrap_or_else(|| Error::internal("it comes and goes")));
+    let error = cause.unwrap_or_else(|| Error::storage("write", url_of(lake, key), "it comes and goes"));
     // A request that timed out may still arrive, so not even now is it certain that nothing was committed.
-    Err(error.hint("the manifest is not there now; check the storage, delete nothing, then run again"))
+    let advice = "the manifest is not there now; check the storage, delete nothing, then run again";
+    let hint = error.hint.as_ref().map_or_else(|| advice.to_owned(), |hint| format!("{hint}; {advice}"));
+    Err(error.hint(hint))
 }
 
 /// The run whose manifest lies at `key`; `None` if there is none.

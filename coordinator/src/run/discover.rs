@@ -8,7 +8,7 @@ use lakewright_common::read::object::SourceObject;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::list::{Listing, list_objects};
 
-use super::left_out::LeftOut;
+use super::left_out::{LeftOut, objects};
 use crate::lake::ledger;
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::Manifest;
@@ -51,19 +51,23 @@ pub(crate) async fn new_objects<'a>(
     let mut sources = Vec::new();
     let mut left_out = LeftOut::default();
     for source in &config.sources {
-        let Listing { objects, archived } = list_objects(open::source(opened, &source.name)).await?;
-        if !archived.is_empty() && source.on_archived == OnArchived::Error {
-            return Err(archived_error(source, &archived));
-        }
-        left_out.archived.extend(archived);
+        let storage = open::source(opened, &source.name);
+        let Listing { objects, archived } = list_objects(storage).await?;
         let listed = objects.len() as u64;
-        if objects.is_empty() {
+        if objects.is_empty() && archived.is_empty() {
             tracing::warn!(source = source.name, url = %source.url, "there is nothing below the source's URL");
         }
         let taken = match base.and_then(|base| base.sources.get(&source.name)) {
             Some(state) => ledger::read(&opened.lake, state).await?,
             None => Default::default(),
         };
+        // What was taken in is not read again, wherever it is kept by now.
+        let archived = archived.into_iter().filter(|object| !taken.contains_key(&object.key));
+        let archived: Vec<String> = archived.map(|object| storage.name_of(&object.key)).collect();
+        if !archived.is_empty() && source.on_archived == OnArchived::Error {
+            return Err(archived_error(source, &archived));
+        }
+        left_out.archived.extend(archived);
         let mut new = Vec::new();
         let mut changed = Vec::new();
         for object in objects {
@@ -104,9 +108,9 @@ pub(super) async fn still_there<'a>(opened: &Storages, new: &NewObjects<'a>) -> 
 
 fn archived_error(source: &Source, archived: &[String]) -> Error {
     Error::data(format!(
-        "source `{}`: {} in an archive, from which they must be restored: {}",
+        "source `{}`: {} in an archive, to be restored before they can be read: {}",
         source.name,
-        if archived.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", archived.len()) },
+        objects(archived.len()),
         listed(archived),
     ))
     .hint(format!(
@@ -128,7 +132,7 @@ fn changed_error(source: &Source, changed: &[String]) -> Error {
     Error::data(format!(
         "source `{}`: {} changed after being taken in: {}",
         source.name,
-        if changed.len() == 1 { "1 object".to_owned() } else { format!("{} objects", changed.len()) },
+        objects(changed.len()),
         listed(changed),
     ))
     .hint(format!(

@@ -18,17 +18,22 @@ impl LeftOut {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.changed > 0 {
-            warnings.push(format!("{} objects changed after being taken in and were ignored", self.changed));
+            let count = usize::try_from(self.changed).unwrap_or(usize::MAX);
+            warnings.push(format!("{} changed after being taken in, and stay as they were", objects(count)));
         }
         if !self.changing.is_empty() {
-            let (count, names) = (self.changing.len(), listed(&self.changing));
-            warnings
-                .push(format!("{count} objects changed while they were read and are left for the next run: {names}"));
+            let (count, names) = (objects(self.changing.len()), listed(&self.changing));
+            warnings.push(format!("{count} changed while being read, left for the next run: {names}"));
         }
         if !self.archived.is_empty() {
-            let (count, names) = (self.archived.len(), listed(&self.archived));
-            warnings.push(format!("{count} objects are archived and were skipped: {names}"));
+            let (count, names) = (objects(self.archived.len()), listed(&self.archived));
+            warnings.push(format!("{count} in an archive, skipped: {names}"));
         }
         warnings
     }
+}
+
+/// `1 object`, `2 objects`
+pub(super) fn objects(count: usize) -> String {
+    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
 }

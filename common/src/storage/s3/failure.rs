@@ -5,7 +5,7 @@ use std::fmt::Display;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::error::{Error, NOT_ALLOWED};
+use crate::error::{Error, NOT_ALLOWED, NOT_KNOWN, WRONG_CREDENTIALS};
 
 /// The status of the answer, if there was one.
 pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
@@ -38,7 +38,8 @@ where
 
 /// The error and its causes, each once; the SDK's own texts leave causes out.
 fn causes(error: &dyn std::error::Error) -> String {
-    let mut texts = vec![error.to_string()];
+    // The SDK's own name for "no answer" says nothing to a user.
+    let mut texts = vec![error.to_string().replace("dispatch failure", "no answer")];
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
@@ -55,13 +56,11 @@ fn hint(status: Option<u16>, code: Option<&str>) -> Option<&'static str> {
         (Some("NoSuchBucket"), _) | (_, Some(404)) => {
             "there is no such bucket: look at its name, and at `endpoint` in `[storage.\"s3://bucket\"]`"
         }
-        (Some("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken"), _) => {
-            "the credentials are wrong or have expired: look at AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        }
+        (Some(code), _) if WRONG_CREDENTIALS.contains(&code) => NOT_KNOWN,
         (_, Some(401 | 403)) => NOT_ALLOWED,
         (_, Some(301)) => "the bucket is in another region: set `region` in `[storage.\"s3://bucket\"]`",
         (_, None) => {
-            "is the endpoint right and can it be reached? are there credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, …)? \
+            "can the endpoint (and HTTPS_PROXY, if set) be reached? are there credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, `aws sso login`, …)? \
              a public bucket needs `anonymous = true` in `[storage.\"s3://bucket\"]`"
         }
         _ => return None,

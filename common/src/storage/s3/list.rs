@@ -114,11 +114,8 @@ impl S3 {
             if (key.is_empty() || key.ends_with('/')) && object.size() == Some(0) {
                 continue;
             }
-            if is_archived(&object) {
-                found.archived.push(self.url_of(&key));
-            } else {
-                found.objects.push(source_object(key, &object));
-            }
+            let place = if is_archived(&object) { &mut found.archived } else { &mut found.objects };
+            place.push(source_object(key, &object));
         }
     }
 }

@@ -105,7 +105,7 @@ pub(super) async fn open(location: &Location) -> Result<Storage> {
         self::client(settings, &shared, credentials.as_ref(), endpoint.as_deref(), region, requests.clone())
     };
     let first = client(&region);
-    let (client, region) = match region_of(&first, &bucket, location).await? {
+    let (client, region) = match region_of(&first, &bucket, &prefix, location).await? {
         Some(own) if own != region => (client(&own), own),
         _ => (first, region),
     };
@@ -243,8 +243,15 @@ fn client(
 }
 
 /// The region that the bucket says it is in; `None` where it does not say.
-async fn region_of(client: &Client, bucket: &str, location: &Location) -> Result<Option<String>> {
-    let head = client.head_bucket().bucket(bucket).send();
+async fn region_of(client: &Client, bucket: &str, prefix: &str, location: &Location) -> Result<Option<String>> {
+    let pays = location.bucket.requester_pays;
+    let head = client.head_bucket().bucket(bucket).customize().mutate_request(move |request| {
+        // The operation has no setting for it, and the bucket's owner may ask for it all the same.
+        if pays {
+            request.headers_mut().insert("x-amz-request-payer", "requester");
+        }
+    });
+    let head = head.send();
     tokio::pin!(head);
     let answer = tokio::select! {
         answer = &mut head => answer,
@@ -256,17 +263,25 @@ async fn region_of(client: &Client, bucket: &str, location: &Location) -> Result
     match answer {
         Ok(head) => Ok(head.bucket_region().map(str::to_owned)),
         Err(error) => {
-            let elsewhere = error.raw_response().and_then(|answer| answer.headers().get("x-amz-bucket-region"));
-            match elsewhere.filter(|_| failure::status(&error) == Some(301)) {
-                Some(region) => Ok(Some(region.to_owned())),
-                None => {
-                    let mut failure = failure::failure("open", &location.url, &error);
-                    if let Some(profile) = &location.bucket.profile {
-                        failure.message = format!("{} with the profile `{profile}`", failure.message);
+            let told = error.raw_response().and_then(|answer| answer.headers().get("x-amz-bucket-region"));
+            let told = told.map(str::to_owned);
+            let mut failure = match failure::status(&error) {
+                Some(301) if told.is_some() => return Ok(told),
+                // The answer to a HEAD has no body, so the reason is asked for; and a prefix may be all that is allowed.
+                Some(400 | 401 | 403) => {
+                    let payer = pays.then_some(RequestPayer::Requester);
+                    let list = client.list_objects_v2().bucket(bucket).prefix(prefix).max_keys(1);
+                    match list.set_request_payer(payer).send().await {
+                        Ok(_) => return Ok(told),
+                        Err(reason) => failure::failure("open", &location.url, &reason),
                     }
-                    Err(failure)
                 }
+                _ => failure::failure("open", &location.url, &error),
+            };
+            if let Some(profile) = &location.bucket.profile {
+                failure.message = format!("{} with the profile `{profile}`", failure.message);
             }
+            Err(failure)
         }
     }
 }

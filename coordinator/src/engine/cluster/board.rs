@@ -377,7 +377,9 @@ impl Stage {
         let (stage, slot) = (&self.name, resubmit.slot);
         match &resubmit.because {
             Because::Lost(process) => tracing::warn!(stage, slot, worker = name(process), "lost, runs again"),
-            Because::Failed(process) => tracing::warn!(stage, slot, worker = name(process), "failed, runs again"),
+            Because::Failed(process) => {
+                tracing::info!(stage, slot, not_on = name(process), "offered again after a failure")
+            }
             Because::Ignored => tracing::warn!(stage, slot, "not taken by a free worker, offered again"),
             Because::Slow(process) => tracing::info!(stage, slot, worker = name(process), "slow, gets a rival"),
         }
