@@ -40,9 +40,9 @@ pub(crate) fn table(expected: Asked, made: Option<Asked>, prices: &Prices) -> St
         let last = made.parse().unwrap_or(take(expected));
         let _ = writeln!(
             text,
-            "{name:<22} {:>12} {made:>12} {}",
+            "{name:<22} {:>12} {made:>12} x {price} / 1000 = {:.6}",
             take(expected),
-            format!("x {price} / 1000 = {:.6}", thousands(last) * price)
+            thousands(last) * price
         );
     };
     line("GET, HEAD", |asked| asked.gets, prices.get);

@@ -22,6 +22,7 @@ main() {
   step "reading the arguments"
   read_arguments "$@"
   find_role
+  step "asking the metadata service"
   find_region
   step "installing the release"
   install_release
@@ -112,14 +113,22 @@ find_role() {
   fi
 }
 
-# The metadata service knows where this machine is; elsewhere the environment says it.
+# The metadata service knows where this machine is, unless the environment says it. Who has no metadata has no role and no
+# keys either, so that is said at once.
 find_region() {
-  if [[ -z ${AWS_REGION:-} ]]; then
-    local metadata=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}/latest token
-    token=$(curl --silent --fail --max-time 2 --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$metadata/api/token") || return 0
-    AWS_REGION=$(curl --silent --fail --max-time 2 --header "X-aws-ec2-metadata-token: $token" "$metadata/meta-data/placement/region") || return 0
+  AWS_REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
+  if [[ -z $AWS_REGION ]]; then
+    local metadata=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254} token
+    if ! token=$(ask_metadata --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$metadata/latest/api/token") ||
+      ! AWS_REGION=$(ask_metadata --header "X-aws-ec2-metadata-token: $token" "$metadata/latest/meta-data/placement/region"); then
+      fail "no network, or not on EC2: \`$metadata\` does not answer, and AWS_REGION is not set"
+    fi
   fi
   export AWS_REGION AWS_DEFAULT_REGION=$AWS_REGION
+}
+
+ask_metadata() {
+  curl --silent --fail --connect-timeout 2 --max-time 10 --retry 2 --retry-connrefused "$@"
 }
 
 # --- what comes from S3 and the parameter store ---
@@ -158,7 +167,8 @@ install_release() {
 unpack_release() {
   local place=$1 needed_kb free_kb
   as_root mkdir -p "$home"
-  needed_kb=$(($(gzip --list "$scratch/release.tar.gz" | awk 'NR == 2 { print $2 }') / 1024 + 1024))
+  # The last four bytes of a gzip file are its length unpacked.
+  needed_kb=$(($(tail -c 4 "$scratch/release.tar.gz" | od --address-radix n --format u4 --endian little) / 1024 + 1024))
   free_kb=$(df --output=avail -k "$home" | tail -n 1)
   ((needed_kb < free_kb)) || fail "no space on the disk of \`$home\`: the release needs $((needed_kb / 1024)) MB, $((free_kb / 1024)) MB are free"
   as_root rm -rf "$place.new"
@@ -237,7 +247,7 @@ put() {
 }
 
 common_settings() {
-  [[ -z ${AWS_REGION:-} ]] || echo "AWS_REGION=$AWS_REGION"
+  echo "AWS_REGION=$AWS_REGION"
   # Another endpoint than AWS's, such as one of an own VPC.
   [[ -z ${AWS_ENDPOINT_URL_S3:-} ]] || echo "AWS_ENDPOINT_URL_S3=$AWS_ENDPOINT_URL_S3"
 }
@@ -350,6 +360,9 @@ if [[ -n ${LAKEWRIGHT_BOOTSTRAP_CHILD:-} ]]; then
 else
   status=0
   LAKEWRIGHT_BOOTSTRAP_CHILD=yes timeout --kill-after 5 "$limit_seconds" bash "${BASH_SOURCE[0]}" "$@" || status=$?
-  ((status < 124)) || printf 'bootstrap: error: not done after %s s\n' "$limit_seconds" >&2
+  if ((status >= 124)); then
+    printf 'bootstrap: error: not done after %s s\n' "$limit_seconds" >&2
+    status=1
+  fi
   exit "$status"
 fi

@@ -3,6 +3,8 @@
 # user and the files that EMR has on an instance.
 
 readonly hadoop_id=992
+# Of each host, the process of systemd-nspawn and the first process inside.
+declare -A keeper=() leader=()
 
 root_of() { echo "$scratch/hosts/$1"; }
 
@@ -94,7 +96,8 @@ as_hadoop_on() {
   enter "$host" HOME=/home/hadoop setpriv --reuid "$hadoop_id" --regid "$hadoop_id" --clear-groups "$@"
 }
 
-journal() { as_root_on "$1" journalctl --no-pager --output cat --unit "$2"; }
+# says HOST UNIT PATTERN: its journal has such a line.
+says() { grep -qE "$3" <<< "$(as_root_on "$1" journalctl --no-pager --output cat --unit "$2")"; }
 
 halt_hosts() {
   local host

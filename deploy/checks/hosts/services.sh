@@ -75,39 +75,20 @@ fill_store() {
   # No rivals: what a host has under way is not done elsewhere unless the host is lost. Small splits, so that all have some.
   printf '%s\n' '[cluster]' 'min_workers = 3' 'lost_after = "2s"' 'speculation = false' >> "$scratch/project/lake.toml"
   sed -i 's/^\[limits\]/[limits]\nsplit_bytes = "200KB"\ntarget_file_bytes = "20KB"/' "$scratch/project/lake.toml"
-  on_store "$LAKEWRIGHT_VENV/bin/python" - "$scratch" "$release" << 'PYTHON'
-import pathlib, sys
-from concurrent.futures import ThreadPoolExecutor
-import os
-import boto3
-scratch, release = map(pathlib.Path, sys.argv[1:])
-s3 = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"], region_name="us-east-1")
-folders = {"data/song_data": pathlib.Path("data/song_data"), "data/log_data": pathlib.Path("data/log_data"), "project": scratch / "project"}
-files = [(path, f"{key}/{path.relative_to(folder)}") for key, folder in folders.items() for path in folder.rglob("*") if path.is_file()]
-files += [(scratch / "tls" / name, f"tls/{name}") for name in ("ca.pem", "coordinator.pem", "coordinator.key", "worker.pem", "worker.key")]
-files += [(path, f"release/{path.name}") for path in release.glob("lakewright-*-linux.tar.gz")]
-with ThreadPoolExecutor(16) as pool:
-    list(pool.map(lambda file: s3.upload_file(str(file[0]), "lakewright", file[1]), files))
-ssm = boto3.client("ssm", endpoint_url="http://10.77.0.1:5000", region_name="us-east-1")
-for parameter, name in {"ca": "ca.pem", "worker.cert": "worker.pem", "worker.key": "worker.key"}.items():
-    ssm.put_parameter(Name=f"/lakewright/{parameter}", Value=(scratch / "tls" / name).read_text(), Type="SecureString")
-PYTHON
+  local file name files=()
+  while read -r file; do files+=("$file" "$file"); done < <(find data/song_data data/log_data -type f)
+  while read -r file; do files+=("$file" "${file#"$scratch/"}"); done < <(find "$scratch/project" -type f)
+  for name in ca.pem coordinator.pem coordinator.key worker.pem worker.key; do files+=("$scratch/tls/$name" "tls/$name"); done
+  for file in "$release"/lakewright-*-linux.tar.gz; do files+=("$file" "release/${file##*/}"); done
+  truncate --size 50M "$scratch/large"
+  tar --create --gzip --directory "$scratch" --file "$scratch/large.tar.gz" large
+  files+=("$scratch/large.tar.gz" "release/${large_release##*/}")
+  LAKEWRIGHT_PARAMETERS=$scratch/tls to_store "${files[@]}"
 }
 
-# The same data in one process on folders, to compare with: each table's rows and checksum.
-tables_of_one_machine() {
-  env -u AWS_ENDPOINT_URL_S3 LAKEWRIGHT__LAKE__URL="$scratch/lake" "$LAKEWRIGHT_BIN/coordinator" --config lake.toml --quiet run
-  LAKEWRIGHT__LAKE__URL="$scratch/lake" "$LAKEWRIGHT_BIN/coordinator" --config lake.toml --quiet tables --checksum --jsonlines > "$scratch/expected.raw"
-  only_contents < "$scratch/expected.raw" > "$scratch/expected"
-  [[ $(wc -l < "$scratch/expected") == 5 ]] || broken "the run on folders made other than five tables: $(cat "$scratch/expected.raw")"
-}
-
-# Files and bytes depend on how many did the work; rows and their checksum do not.
-only_contents() {
-  "$LAKEWRIGHT_VENV/bin/python" -c 'import json, sys
-for line in sys.stdin:
-    table = json.loads(line)
-    print(table["table"], table["rows"], table["checksum"])'
+# to_store FILE KEY [FILE KEY…]: into the bucket.
+to_store() {
+  on_store "$LAKEWRIGHT_VENV/bin/python" "$deploy/checks/hosts/store.py" "$@"
 }
 
 # wait_until WHAT COMMAND…: at most 30 seconds.
@@ -119,4 +100,13 @@ wait_until() {
     sleep 0.1
   done
   broken "it did not happen within 30 s: $what"
+}
+
+# New input, and a project that asks for two workers.
+add_a_song() {
+  local song
+  song=$(find data/song_data -name '*.json' -print -quit)
+  sed 's/"song_id": "[^"]*"/"song_id": "SOADDED00000000000"/' "$song" > "$scratch/added.json"
+  sed -i 's/^min_workers = 3/min_workers = 2/' "$scratch/project/lake.toml"
+  to_store "$scratch/added.json" data/song_data/added.json "$scratch/project/lake.toml" project/lake.toml
 }

@@ -6,7 +6,8 @@ resource "aws_kms_key" "this" {
   deletion_window_in_days = 7
   tags                    = merge(local.tags, { Name = var.name })
 
-  # Who uses the key is said by each role's own policy, within this account.
+  # Who of the account may do what is said by policies of roles and users. The actions are those of a key's life and of
+  # its use here; this account can change them.
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -14,8 +15,16 @@ resource "aws_kms_key" "this" {
         Sid       = "AccountDecidesByPolicies"
         Effect    = "Allow"
         Principal = { AWS = "arn:${local.partition}:iam::${local.account}:root" }
-        Action    = "kms:*"
-        Resource  = "*"
+        Action = [
+          "kms:CancelKeyDeletion", "kms:CreateAlias", "kms:CreateGrant", "kms:Decrypt", "kms:DeleteAlias", "kms:DescribeKey",
+          "kms:DisableKey", "kms:DisableKeyRotation", "kms:EnableKey", "kms:EnableKeyRotation", "kms:Encrypt",
+          "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus",
+          "kms:ListGrants", "kms:ListKeyPolicies", "kms:ListKeyRotations", "kms:ListResourceTags", "kms:PutKeyPolicy",
+          "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:RetireGrant", "kms:RevokeGrant", "kms:ScheduleKeyDeletion",
+          "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
+        ]
+        # In a key's policy it means this key.
+        Resource = "*"
       },
     ]
   })

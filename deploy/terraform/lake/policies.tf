@@ -17,6 +17,8 @@ locals {
     { (var.lake_bucket) = concat([var.lake_prefix], [for source in var.sources : source.prefix if source.bucket == var.lake_bucket]) },
   )
 
+  # `IfExists`, because a bucket is opened by a request without a prefix, and because S3 answers 403 and not 404 of an
+  # object that is not there to whom it would not list the bucket. So the names of other objects can be seen.
   read_statements = concat(
     [for index, bucket in sort(keys(local.prefixes_by_bucket)) :
       {
@@ -24,7 +26,7 @@ locals {
         Effect    = "Allow"
         Action    = ["s3:ListBucket"]
         Resource  = ["arn:${local.partition}:s3:::${bucket}"]
-        Condition = { StringLike = { "s3:prefix" = flatten([for prefix in sort(local.prefixes_by_bucket[bucket]) : [prefix, "${prefix}/*"]]) } }
+        Condition = { StringLikeIfExists = { "s3:prefix" = flatten([for prefix in sort(local.prefixes_by_bucket[bucket]) : [prefix, "${prefix}/*"]]) } }
       }
     ],
     [

@@ -29,7 +29,7 @@ resource "aws_iam_role_policy" "vacuum" {
         Effect    = "Allow"
         Action    = ["s3:ListBucket"]
         Resource  = [local.lake_bucket_arn]
-        Condition = { StringLike = { "s3:prefix" = [var.lake_prefix, "${var.lake_prefix}/*"] } }
+        Condition = { StringLikeIfExists = { "s3:prefix" = [var.lake_prefix, "${var.lake_prefix}/*"] } }
       },
       {
         Sid      = "ListUploads"

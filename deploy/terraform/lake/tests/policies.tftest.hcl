@@ -82,7 +82,7 @@ run "sources_are_only_read" {
   }
 
   assert {
-    condition     = one([for statement in jsondecode(output.machines.policies.worker).Statement : statement.Condition.StringLike["s3:prefix"] if statement.Action == ["s3:ListBucket"] && statement.Resource == ["arn:aws:s3:::tests-source"]]) == ["exports", "exports/*"]
+    condition     = one([for statement in jsondecode(output.machines.policies.worker).Statement : statement.Condition.StringLikeIfExists["s3:prefix"] if statement.Action == ["s3:ListBucket"] && statement.Resource == ["arn:aws:s3:::tests-source"]]) == ["exports", "exports/*"]
     error_message = "Exactly their prefixes are listed."
   }
 }
