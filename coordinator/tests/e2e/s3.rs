@@ -2,7 +2,7 @@
 
 use crate::support::cluster::{Worker, free_port};
 use crate::support::s3::Place;
-use crate::support::{Done, Lake, repository};
+use crate::support::{Done, Lake, repository, sparkify};
 
 fn over_data() -> Lake {
     Lake::over(&repository().join("data/song_data"), &repository().join("data/log_data"))
@@ -33,6 +33,40 @@ fn from_s3_to_s3_the_tables_are_those_of_folders() {
     let old =
         lake.ok(&["query", "SELECT count(*) AS n FROM songs WHERE song_id = 'SOLATE'", "--version", "1", "--csv"]);
     assert_eq!(old.stdout.trim(), "n\n0");
+}
+
+#[test]
+fn the_public_data_set_gives_the_same_tables_as_on_folders() {
+    let Some(sparkify) = sparkify() else {
+        eprintln!("skipped: there is no public data set beside the repository");
+        return;
+    };
+    let over_it = || Lake::over(&sparkify.join("song_data"), &sparkify.join("log_data"));
+    let reference = over_it();
+    reference.ok(&["run"]);
+    let place = Place::any();
+    let lake = over_it().on_s3(&place);
+    lake.ok(&["run"]);
+    assert_eq!(lake.checksums(), reference.checksums());
+    assert_eq!(lake.number("SELECT count(*) FROM songplays"), 6820);
+}
+
+#[test]
+fn vacuum_finds_nothing_young_and_takes_nothing_that_is_needed() {
+    let place = Place::any();
+    let lake = over_data().on_s3(&place);
+    lake.ok(&["run"]);
+    place.put("data/song_data/late.json", LATE_SONG);
+    lake.ok(&["run"]);
+    let tables = lake.checksums();
+    for arguments in [&["vacuum"][..], &["vacuum", "--delete"]] {
+        let found = lake.ok(arguments).stdout;
+        assert!(found.lines().last().is_some_and(|line| line.starts_with("0 files of 0 B and 0 unfinished")), "{found}");
+    }
+    assert_eq!(lake.checksums(), tables);
+    let old = lake.ok(&["query", "SELECT count(*) AS n FROM songs", "--version", "1", "--csv"]);
+    let new = lake.number("SELECT count(*) FROM songs");
+    assert_eq!(old.stdout.trim(), format!("n\n{}", new - 1));
 }
 
 #[test]

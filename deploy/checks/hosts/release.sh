@@ -3,7 +3,10 @@
 
 # packed_release: the folder with it, and with what it unpacks to in `unpacked`. Its binaries run on this machine; what they may need elsewhere, 80-release looks at.
 packed_release() {
-  local key place
+  local key place packing
+  # Another check may be packing it.
+  exec {packing}> "$LAKEWRIGHT_CACHE/release.lock"
+  flock "$packing"
   key=$( (cd "$deploy" && find systemd host packaging release container/Containerfile emr/bootstrap.sh -type f -print0 | sort -z | xargs -0 sha256sum
     sha256sum ../Cargo.lock ../LICENSE
     stat --dereference --format '%n %s %Y' "$LAKEWRIGHT_BIN"/{coordinator,worker}) | sha256sum | cut -c1-12)
@@ -18,5 +21,6 @@ packed_release() {
     rm -rf "$place"
     mv "$place.new" "$place"
   fi
+  flock --unlock "$packing"
   echo "$place"
 }

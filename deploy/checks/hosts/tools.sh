@@ -22,10 +22,16 @@ broken() {
 need() {
   [[ -z $(type -P "$1" || PATH=/usr/sbin:/sbin type -P "$1") ]] || return 0
   if [[ ${CI:-} == true && $(id -u) == 0 ]]; then
+    local installing
+    # One at a time: apt refuses a second.
+    exec {installing}> "$LAKEWRIGHT_CACHE/apt.lock"
+    flock "$installing"
     { [[ -e $LAKEWRIGHT_CACHE/apt-updated ]] || apt-get update; } > "$LAKEWRIGHT_CACHE/apt.log" 2>&1 && touch "$LAKEWRIGHT_CACHE/apt-updated"
     if DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$2" >> "$LAKEWRIGHT_CACHE/apt.log" 2>&1; then
+      flock --unlock "$installing"
       return 0
     fi
+    flock --unlock "$installing"
   fi
   skip "there is no \`$1\`: apt-get install $2"
 }
