@@ -61,7 +61,10 @@ fn vacuum_finds_nothing_young_and_takes_nothing_that_is_needed() {
     let tables = lake.checksums();
     for arguments in [&["vacuum"][..], &["vacuum", "--delete"]] {
         let found = lake.ok(arguments).stdout;
-        assert!(found.lines().last().is_some_and(|line| line.starts_with("0 files of 0 B and 0 unfinished")), "{found}");
+        assert!(
+            found.lines().last().is_some_and(|line| line.starts_with("0 files of 0 B and 0 unfinished")),
+            "{found}"
+        );
     }
     assert_eq!(lake.checksums(), tables);
     let old = lake.ok(&["query", "SELECT count(*) AS n FROM songs", "--version", "1", "--csv"]);

@@ -11,33 +11,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::types::RequestPayer;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_types::service_config::ServiceConfigKey;
-use object_store::aws::AmazonS3Builder;
+use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ClientOptions, ObjectStore};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Storage;
-use crate::config::resolved::{Bucket, Encryption, Location};
+use crate::config::resolved::{Bucket, Location};
 use crate::error::{Error, Result};
-use credentials::Credentials;
-use requests::{BytesConnector, RequestCounts, Requests};
-use throttle::Throttle;
+use clients::DEFAULT_REGION;
+pub use clients::sdk_config;
+use requests::{RequestCounts, Requests};
 
-/// One source of credentials for both clients.
+/// The two clients.
+mod clients;
+/// One source of credentials for both.
 mod credentials;
 /// What a failed request comes to.
 mod failure;
@@ -55,9 +46,6 @@ pub mod uploads;
 pub mod requests;
 /// How many requests are under way at once.
 mod throttle;
-
-/// Where a bucket is when nothing says it, as for the SDK's own tools.
-const DEFAULT_REGION: &str = "us-east-1";
 
 /// A bucket that has not answered for so long is told of.
 const TELL_AFTER: Duration = Duration::from_secs(5);
@@ -94,23 +82,24 @@ impl S3 {
 pub(super) async fn open(location: &Location) -> Result<Storage> {
     let settings = &location.bucket;
     let (bucket, prefix) = bucket_and_prefix(&location.url)?;
-    let shared = shared_config(settings).await;
-    let credentials = credentials(settings, &shared).await;
-    let endpoint = endpoint(settings, &shared);
-    check_style(settings, endpoint.as_deref(), location)?;
+    let shared = clients::shared_config(settings).await;
+    let credentials = clients::credentials(settings, &shared).await;
+    let endpoint = clients::endpoint(settings, &shared);
+    clients::check_style(settings, endpoint.as_deref(), location)?;
     let told = settings.region.clone().or_else(|| shared.region().map(ToString::to_string));
     let region = told.unwrap_or_else(|| DEFAULT_REGION.to_owned());
     let requests = Requests::default();
     let client = |region: &str| {
-        self::client(settings, &shared, credentials.as_ref(), endpoint.as_deref(), region, requests.clone())
+        clients::client(settings, &shared, credentials.as_ref(), endpoint.as_deref(), region, requests.clone())
     };
     let first = client(&region);
     let (client, region) = match region_of(&first, &bucket, &prefix, location).await? {
         Some(own) if own != region => (client(&own), own),
         _ => (first, region),
     };
-    let store = bytes_store(settings, &bucket, credentials.clone(), endpoint.as_deref(), &region, requests.clone())
-        .map_err(|e| Error::storage("open", &location.url, e))?;
+    let store =
+        clients::bytes_store(settings, &bucket, credentials.clone(), endpoint.as_deref(), &region, requests.clone())
+            .map_err(|e| Error::storage("open", &location.url, e))?;
     let folder =
         Path::parse(prefix.trim_end_matches('/')).ok().filter(|path| format!("{path}/") == prefix || prefix.is_empty());
     let Some(folder) = folder else {
@@ -128,118 +117,6 @@ fn bucket_and_prefix(url: &Url) -> Result<(String, String)> {
     let bucket = url.host_str().ok_or_else(unusable)?.to_owned();
     let prefix = percent_decode_str(url.path().trim_start_matches('/')).decode_utf8().map_err(|_| unusable())?;
     Ok((bucket, prefix.into_owned()))
-}
-
-/// What AWS's variables and files say, with the settings over it.
-async fn shared_config(settings: &Bucket) -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|connector, _| {
-        let mut builder = Connector::builder();
-        builder.set_connector_settings(connector.cloned());
-        // As the client for bytes has it: HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
-        builder.proxy_config(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
-    });
-    let retries = RetryConfig::standard().with_max_attempts(u32::try_from(settings.attempts).unwrap_or(u32::MAX));
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.timeout)
-        .operation_attempt_timeout(settings.timeout)
-        .operation_timeout(settings.retry_timeout)
-        .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .retry_config(retries)
-        .timeout_config(timeouts);
-    if let Some(region) = &settings.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if let Some(profile) = &settings.profile {
-        // Keys in the environment come first for the SDK; who names a profile for a bucket means that one.
-        let of_profile = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
-        loader = loader.profile_name(profile).credentials_provider(of_profile);
-    }
-    if settings.anonymous {
-        loader = loader.no_credentials();
-    }
-    loader.load().await
-}
-
-/// What another service of AWS is reached by as the bucket is: the same account, role and region.
-pub async fn sdk_config(settings: &Bucket) -> SdkConfig {
-    let shared = shared_config(settings).await;
-    let credentials = credentials(settings, &shared).await;
-    let region = shared.region().cloned().unwrap_or_else(|| Region::new(DEFAULT_REGION));
-    let mut config = shared.into_builder().region(region);
-    config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
-    config.build()
-}
-
-async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option<Credentials> {
-    let provider = match &settings.role {
-        Some(role) => {
-            let assumed = aws_config::sts::AssumeRoleProvider::builder(role)
-                .session_name("lakewright")
-                .configure(shared)
-                .build()
-                .await;
-            SharedCredentialsProvider::new(assumed)
-        }
-        None => shared.credentials_provider()?,
-    };
-    Some(Credentials::new(provider))
-}
-
-/// As the SDK would choose it: AWS_ENDPOINT_URL_S3, the `services` section of the profile, what holds for all services.
-fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> {
-    let of_service = || {
-        let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-        shared.service_config()?.load_config(key.ok()?).filter(|url| !url.is_empty())
-    };
-    let endpoint = settings.endpoint.clone().or_else(of_service);
-    endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)).map(|url| url.trim_end_matches('/').to_owned())
-}
-
-/// A bucket's name goes before a host's name, not before an IP address.
-fn check_style(settings: &Bucket, endpoint: Option<&str>, location: &Location) -> Result<()> {
-    let Some(endpoint) = endpoint else { return Ok(()) };
-    let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/");
-    let unusable = |what: &str| {
-        Err(Error::configuration(format!("cannot open `{}`: the endpoint `{endpoint}` {what}", location.url)).hint(
-            "`endpoint` in `[storage.\"s3://bucket\"]`, or AWS_ENDPOINT_URL_S3, is like `https://s3.example.com:9000`",
-        ))
-    };
-    match url.as_ref().and_then(Url::host) {
-        None => unusable("is no address of a server alone"),
-        Some(url::Host::Domain(_)) => Ok(()),
-        Some(_) if is_path_style(settings, Some(endpoint)) => Ok(()),
-        Some(_) => unusable("is an IP address, which needs `path_style = true`"),
-    }
-}
-
-fn is_path_style(settings: &Bucket, endpoint: Option<&str>) -> bool {
-    settings.path_style.unwrap_or(endpoint.is_some())
-}
-
-fn client(
-    settings: &Bucket,
-    shared: &SdkConfig,
-    credentials: Option<&Credentials>,
-    endpoint: Option<&str>,
-    region: &str,
-    requests: Requests,
-) -> Client {
-    let mut config = aws_sdk_s3::config::Builder::from(shared)
-        .region(Region::new(region.to_owned()))
-        .interceptor(requests)
-        .force_path_style(is_path_style(settings, endpoint))
-        // Servers other than AWS do not know the checksums that newer SDKs add by themselves.
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-    config.set_endpoint_url(endpoint.map(str::to_owned));
-    match credentials {
-        Some(credentials) => config = config.credentials_provider(credentials.clone()),
-        None => config = config.allow_no_auth(),
-    }
-    Client::from_conf(config.build())
 }
 
 /// The region that the bucket says it is in; `None` where it does not say.
@@ -283,58 +160,5 @@ async fn region_of(client: &Client, bucket: &str, prefix: &str, location: &Locat
             }
             Err(failure)
         }
-    }
-}
-
-fn bytes_store(
-    settings: &Bucket,
-    bucket: &str,
-    credentials: Option<Credentials>,
-    endpoint: Option<&str>,
-    region: &str,
-    requests: Requests,
-) -> object_store::Result<impl ObjectStore> {
-    let client = ClientOptions::new()
-        .with_connect_timeout(settings.connect_timeout)
-        .with_timeout(settings.timeout)
-        .with_allow_http(endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")));
-    let retries = object_store::RetryConfig {
-        max_retries: settings.attempts.saturating_sub(1),
-        retry_timeout: settings.retry_timeout,
-        ..object_store::RetryConfig::default()
-    };
-    let is_path_style = is_path_style(settings, endpoint);
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
-        .with_region(region)
-        .with_virtual_hosted_style_request(!is_path_style)
-        .with_client_options(client)
-        .with_retry(retries)
-        .with_http_connector(BytesConnector { requests, throttle: Throttle::new(settings.concurrent_requests) })
-        .with_request_payer(settings.requester_pays);
-    builder = match credentials {
-        Some(credentials) => builder.with_credentials(Arc::new(credentials)),
-        None => builder.with_skip_signature(true),
-    };
-    if let Some(endpoint) = endpoint {
-        // The store takes a virtual host as it is.
-        builder = match endpoint.split_once("://") {
-            Some((scheme, host)) if !is_path_style => builder.with_endpoint(format!("{scheme}://{bucket}.{host}")),
-            _ => builder.with_endpoint(endpoint),
-        };
-    }
-    builder = match &settings.encryption {
-        Some(Encryption::Kms { key: Some(key) }) => builder.with_sse_kms_encryption(key),
-        Some(Encryption::Kms { key: None }) => with_encryption(builder, "aws:kms"),
-        Some(Encryption::S3) => with_encryption(builder, "AES256"),
-        None => builder,
-    };
-    builder.build()
-}
-
-fn with_encryption(builder: AmazonS3Builder, kind: &str) -> AmazonS3Builder {
-    match "aws_server_side_encryption".parse() {
-        Ok(key) => builder.with_config(key, kind),
-        Err(_) => builder,
     }
 }
