@@ -46,9 +46,27 @@ def seaweedfs(folder):
     return command, s3
 
 
+# Moto looks whether an object is there and then puts it, in many threads, so that now and then two conditional puts win.
+# S3 promises that one does, so requests are answered in turn.
+MOTO_IN_TURN = """
+import sys, threading
+from moto import server
+
+turn = threading.Lock()
+
+class InTurn(server.DomainDispatcherApplication):
+    def __call__(self, environ, start_response):
+        with turn:
+            return list(super().__call__(environ, start_response))
+
+server.DomainDispatcherApplication = InTurn
+server.main(sys.argv[1:])
+"""
+
+
 def moto(_):
     port, = free_ports(1)
-    return [PROGRAMS / "moto_server", "-H", "127.0.0.1", "-p", str(port)], port
+    return [sys.executable, "-c", MOTO_IN_TURN, "-H", "127.0.0.1", "-p", str(port)], port
 
 
 def create_bucket(endpoint, server, log):
