@@ -12,7 +12,7 @@ use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
-use lakewright_common::read::split::{plan_splits, split_bytes_for};
+use lakewright_common::read::split::plan_splits;
 
 use super::print;
 use crate::cost;
@@ -52,8 +52,7 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
     );
     let _ = writeln!(text, "\n{:<12} {:>9} {:>9} {:>12} {:>7}", "source", "objects", "new", "new bytes", "splits");
     for new in &discovered.sources {
-        let split_bytes = split_bytes_for(&new.objects, config.limits.threads, config.limits.split_bytes);
-        let splits = plan_splits(new.objects.clone(), &new.source.format, split_bytes);
+        let splits = new.splits(&config.limits, config.limits.threads);
         let size = new.objects.iter().map(|object| object.bytes).sum();
         let count: usize = splits.iter().map(Vec::len).sum();
         let _ = writeln!(

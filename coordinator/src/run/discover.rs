@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use lakewright_common::config::resolved::{Config, OnArchived, OnChange, Source};
+use lakewright_common::config::resolved::{Config, Limits, OnArchived, OnChange, Source};
 use lakewright_common::error::{Error, Result, listed};
 use lakewright_common::read::object::SourceObject;
+use lakewright_common::read::split::{Split, plan_splits, split_bytes_for};
 use lakewright_common::session::Storages;
 use lakewright_common::storage::list::{Listing, list_objects};
 
@@ -29,6 +30,14 @@ pub(crate) struct NewObjects<'a> {
     pub(crate) objects: Vec<SourceObject>,
     /// Objects under the prefix, taken in before or not.
     pub(crate) listed: u64,
+}
+
+impl NewObjects<'_> {
+    /// The scan tasks that read them, when `tasks` run at once.
+    pub(crate) fn splits(&self, limits: &Limits, tasks: usize) -> Vec<Vec<Split>> {
+        let split_bytes = split_bytes_for(&self.objects, tasks, limits.split_bytes);
+        plan_splits(self.objects.clone(), &self.source.format, split_bytes)
+    }
 }
 
 impl Discovered<'_> {

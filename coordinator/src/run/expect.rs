@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 
 use lakewright_common::config::resolved::{Config, Rule, Table};
 use lakewright_common::read::fetch::requests_for;
-use lakewright_common::read::split::{Split, plan_splits, split_bytes_for};
 use lakewright_common::session::Storages;
 
-use super::discover::{Discovered, NewObjects};
+use super::discover::Discovered;
 use crate::cost::Asked;
 use crate::lake::manifest::{DataFile, Manifest};
 use crate::lake::table_log::CHECKPOINT_INTERVAL;
@@ -41,18 +40,13 @@ pub(crate) fn expected(
     }
     let mut asked = Asked::of(&so_far);
     for new in discovered.sources.iter().filter(|new| new.source.url.scheme() == "s3") {
-        asked.gets += splits(config, new).iter().flatten().map(requests_for).sum::<u64>();
+        asked.gets += new.splits(&config.limits, config.limits.threads).iter().flatten().map(requests_for).sum::<u64>();
         asked.bytes_read += new.objects.iter().map(|object| object.bytes).sum::<u64>();
     }
     if config.lake.scheme() == "s3" && discovered.has_work() {
         of_lake(&mut asked, config, base, models, discovered);
     }
     Some(asked)
-}
-
-fn splits(config: &Config, new: &NewObjects<'_>) -> Vec<Vec<Split>> {
-    let split_bytes = split_bytes_for(&new.objects, config.limits.threads, config.limits.split_bytes);
-    plan_splits(new.objects.clone(), &new.source.format, split_bytes)
 }
 
 fn of_lake(
@@ -80,7 +74,7 @@ fn of_lake(
         let earlier = state.map(|state| Files::of(&state.staging)).unwrap_or_default();
         let ratio = state.map_or(GUESSED_RATIO, |state| state.totals.bytes / earlier.bytes.max(1)).max(1);
         let bytes = new.objects.iter().map(|object| object.bytes).sum::<u64>() / ratio;
-        let staged = Files::evenly(splits(config, new).len() as u64, bytes);
+        let staged = Files::evenly(new.splits(&config.limits, config.limits.threads).len() as u64, bytes);
         // The ledger's part is one more.
         asked.puts += staged.writes + u64::from(!new.objects.is_empty());
         asked.gets += (earlier.scan() + staged.scan()) * readers(&|model| model.sources.contains(source));

@@ -13,7 +13,6 @@ use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::schema::arrow_schema;
-use lakewright_common::read::split::{plan_splits, split_bytes_for};
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
 use lakewright_common::write::report::{SlotReport, WrittenFile};
@@ -101,8 +100,7 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     }
     let limits = Arc::new(context.config.limits.clone());
     let tasks = context.session.copied_config().target_partitions();
-    let split_bytes = split_bytes_for(&new.objects, tasks, limits.split_bytes);
-    let splits = plan_splits(new.objects.clone(), &source.format, split_bytes);
+    let splits = new.splits(&limits, tasks);
     let scan = JsonScanExec::new(Arc::new(source.clone()), splits, Arc::clone(&limits));
     let folders = IngestFolders {
         staging: Place::Staging(&source.name).key().to_string(),

@@ -6,7 +6,7 @@ locals {
 
   expirations = {
     lake = [
-      # The coordinator deletes the spool of a run that ends; this is for runs that were killed.
+      # No role of a run may delete, so what stages left to each other goes by this.
       { id = "expire-spool", prefix = "${var.lake_prefix}/_lake/spool/", days = var.spool_expiration_days, noncurrent_days = 1 },
     ]
     artifacts = [

@@ -31,7 +31,7 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|connector, _| {
         let mut builder = Connector::builder();
         builder.set_connector_settings(connector.cloned());
-        // As the client for bytes has it: HTTPS_PROXY, HTTP_PROXY, NO_PROXY.
+        // As the client for bytes has it: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
         builder.proxy_config(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
     });
     let retries = RetryConfig::standard().with_max_attempts(u32::try_from(settings.attempts).unwrap_or(u32::MAX));

@@ -34,7 +34,7 @@ mod credentials;
 mod failure;
 /// Every key below a prefix.
 mod list;
-/// A read of what has an odd key.
+/// A read of what has an odd key, or of a version.
 pub mod get;
 /// The version that was listed, of an object that is another now.
 mod versions;
