@@ -47,16 +47,36 @@ like_emr() {
   printf '{"masterHost": "ip-10-77-0-2.ec2.internal"}\n' > "$root/emr/instance-controller/lib/info/extraInstanceData.json"
 }
 
-# boot HOST [OPTION of systemd-nspawn…]
+# boot HOST [OPTION of systemd-nspawn…]: with control groups of version 2 and leave to load programs for them, which is how
+# systemd enforces IPAddressDeny.
 boot() {
   local host=$1 base
   shift
   base=$("$LAKEWRIGHT_VENV/bin/python" -c 'import sys; print(sys.base_prefix)')
   [[ $base == /usr* ]] || set -- "$@" "--bind-ro=$base"
-  systemd-nspawn --quiet --directory "$(root_of "$host")" --bind-ro=/usr --bind-ro="$LAKEWRIGHT_VENV" "$@" \
+  in_own_group "$(namespace "$host")" env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --capability=CAP_BPF,CAP_NET_ADMIN --system-call-filter=bpf --quiet --directory "$(root_of "$host")" --bind-ro=/usr --bind-ro="$LAKEWRIGHT_VENV" "$@" \
     --network-namespace-path="/run/netns/$(namespace "$host")" --hostname "$host" \
     --register=no --keep-unit --boot --console=pipe < /dev/null > "$scratch/$host.console" 2>&1 &
   keeper[$host]=$!
+}
+
+# The hierarchies in which systemd keeps its units: one, or two on a machine with control groups of version 1 as well.
+hierarchies() {
+  local hierarchy
+  for hierarchy in /sys/fs/cgroup{,/unified,/systemd}; do
+    [[ ! -e $hierarchy/cgroup.procs ]] || echo "$hierarchy"
+  done
+}
+
+# in_own_group NAME COMMAND…: else the units of all hosts were in the same groups.
+in_own_group() {
+  local hierarchy name=$1
+  shift
+  for hierarchy in $(hierarchies); do
+    mkdir "$hierarchy/$name"
+    echo "$BASHPID" > "$hierarchy/$name/cgroup.procs"
+  done
+  exec "$@"
 }
 
 # Waits for the first process of the host, and then for its systemd.
@@ -100,10 +120,13 @@ as_hadoop_on() {
 says() { grep -qE "$3" <<< "$(as_root_on "$1" journalctl --no-pager --output cat --unit "$2")"; }
 
 halt_hosts() {
-  local host
+  local host hierarchy
   for host in "${!keeper[@]}"; do
     # The first process of a namespace takes all others with it.
     [[ -z ${leader[$host]:-} ]] || kill -KILL "${leader[$host]}" 2> /dev/null || true
     wait "${keeper[$host]}" 2> /dev/null || true
+    for hierarchy in $(hierarchies); do
+      find "$hierarchy/$(namespace "$host")" -depth -type d -exec rmdir '{}' ';'
+    done
   done
 }

@@ -121,6 +121,7 @@ bootstrap_again() {
   local host jobs=() before=()
   for host in core1 core2 plain; do before+=("$(invocation "$host")"); done
   for host in core1 core2; do bootstrap_ends_well "$host" & jobs+=($!); done
+  watcher_is_confined & jobs+=($!)
   # User data is run by root.
   bootstrap_as=as_root_on bootstrap_ends_well plain & jobs+=($!)
   all_of "${jobs[@]}"
@@ -134,6 +135,15 @@ bootstrap_again() {
     [[ -z $(as_root_on "$host" find /tmp -name 'tmp.*') ]] || broken "bootstrap left what it fetched on $host"
     ! as_root_on "$host" pgrep --uid root --full lakewright || broken "something of Lakewright runs as root on $host"
   done
+}
+
+# The spot watcher speaks to the metadata service alone: from among its processes nothing else answers.
+watcher_is_confined() {
+  local group=/sys/fs/cgroup/system.slice/lakewright-spot.service/cgroup.procs
+  asks() { as_root_on core1 bash -c "$1; exec curl --silent --output /dev/null --max-time 1 $2"; }
+  asks : "http://$store_address:${s3_port[core1]}" || broken "core1 does not reach S3"
+  asks "echo \$\$ > $group" "http://$metadata_address" || broken "the spot watcher does not reach the metadata service"
+  ! asks "echo \$\$ > $group" "http://$store_address:${s3_port[core1]}" || broken "the spot watcher reaches other than the metadata service"
 }
 
 invocation() { as_root_on "$1" systemctl show --property InvocationID --value lakewright-worker; }
@@ -176,11 +186,16 @@ run_through_faults() {
 
   grep -q 'lost, runs again .*worker="core1"' "$scratch/run.log" || broken "nothing of core1 ran again: $(cat "$scratch/run.log")"
   ! grep -E '(lost|failed), runs again.*worker="core2"|a worker is lost.*core2' "$scratch/run.log" || broken "core2 did not do its tasks"
-  [[ $(as_root_on core2 systemctl show --property ActiveState,Result,ExecMainStatus lakewright-worker | sort | paste -sd ' ') == 'ActiveState=inactive ExecMainStatus=0 Result=success' ]] ||
-    broken "the worker of core2 did not drain: $(as_root_on core2 systemctl status lakewright-worker)"
-  [[ $(as_root_on core2 systemctl is-active lakewright-drain.target) == active ]] || broken "core2 has not reached lakewright-drain.target"
+  is_drained core2
   as_hadoop_on primary /opt/lakewright/current/host/run-step --quiet tables --checksum --jsonlines | only_contents > "$scratch/found"
   diff "$scratch/expected" "$scratch/found" || broken "the tables are not those of one machine"
+}
+
+# is_drained HOST: its worker ended well, and its systemd says so of the machine.
+is_drained() {
+  drained() { [[ $(as_root_on "$1" systemctl show --property ActiveState,Result,ExecMainStatus lakewright-worker | sort | paste -sd ' ') == 'ActiveState=inactive ExecMainStatus=0 Result=success' ]]; }
+  wait_until "the worker of $1 drains" drained "$1"
+  [[ $(as_root_on "$1" systemctl is-active lakewright-drain.target) == active ]] || broken "$1 has not reached lakewright-drain.target"
 }
 
 # The coordinator's port: without a certificate of the authority nobody gets a word in.
@@ -203,18 +218,39 @@ call_as() {
 next_run_by_timer() {
   plug core1
   resume_s3_of core1
-  add_a_song
+  sed -i 's/^min_workers = 3/min_workers = 2/' "$scratch/project/lake.toml"
+  add_a_song SOADDED00000000000
   local before
   before=$(as_root_on primary stat --format %i /opt/lakewright/current/bin)
   bootstrap_ends_well primary --schedule '*-*-* *:*:*'
   [[ $(as_root_on primary stat --format %i /opt/lakewright/current/bin) == "$before" ]] || broken "the second bootstrap unpacked the release again"
   runs_unprivileged() { [[ $(as_root_on primary ps -C coordinator -o user=) == lakewright-run ]]; }
   wait_until "the timer starts a run, which is not root's" runs_unprivileged
+  # core1 and plain have joined; plain is told that it may go, and the run ends without it.
+  both_joined() { (($(as_root_on primary journalctl --no-pager --output cat --unit lakewright-run | grep -c 'a worker joined') >= 2)); }
+  wait_until "two workers join the timer's run" both_joined
+  touch "$scratch/notices/${address[plain]}.rebalance"
   has_committed() { says primary lakewright-run 'committed version 2 of the lake'; }
   wait_until "the timer's run has committed" has_committed
   as_root_on primary systemctl stop lakewright-run.timer lakewright-run.service
   says primary lakewright-run 'a worker joined.*core1' || broken "core1 did not come back"
+  is_drained plain
   ! says primary lakewright-run 'a worker joined.*core2' || broken "core2 takes tasks again, after its notice"
+}
+
+# On a network of one's own: `--certificates none`, with `insecure = true` in lake.toml.
+run_without_certificates() {
+  sed -i 's/^\[cluster\]/[cluster]\ninsecure = true/; s/^min_workers = 2/min_workers = 1/' "$scratch/project/lake.toml"
+  add_a_song SOADDED00000000001
+  local jobs=() host
+  for host in primary core1; do bootstrap_ends_well "$host" --certificates none & jobs+=($!); done
+  all_of "${jobs[@]}"
+  as_hadoop_on primary /opt/lakewright/current/host/run-step > "$scratch/run.log" 2>&1 < /dev/null || broken "the step failed: $(tail -n 12 "$scratch/run.log")"
+  grep -q 'a worker joined.*core1' "$scratch/run.log" || broken "core1 did not join without certificates"
+  grep -q 'committed version 3 of the lake' "$scratch/run.log" || broken "the run without certificates did not commit: $(cat "$scratch/run.log")"
+  for host in primary core1; do
+    ! as_root_on "$host" test -e /etc/lakewright/tls || broken "$host has kept its certificates"
+  done
 }
 
 show_what_is_known() {

@@ -102,11 +102,10 @@ wait_until() {
   broken "it did not happen within 30 s: $what"
 }
 
-# New input, and a project that asks for two workers.
+# add_a_song ID: new input, and the project as it now is.
 add_a_song() {
   local song
   song=$(find data/song_data -name '*.json' -print -quit)
-  sed 's/"song_id": "[^"]*"/"song_id": "SOADDED00000000000"/' "$song" > "$scratch/added.json"
-  sed -i 's/^min_workers = 3/min_workers = 2/' "$scratch/project/lake.toml"
-  to_store "$scratch/added.json" data/song_data/added.json "$scratch/project/lake.toml" project/lake.toml
+  sed 's/"song_id": "[^"]*"/"song_id": "'"$1"'"/' "$song" > "$scratch/added.json"
+  to_store "$scratch/added.json" "data/song_data/$1.json" "$scratch/project/lake.toml" project/lake.toml
 }
