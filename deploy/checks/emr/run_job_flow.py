@@ -85,7 +85,8 @@ class Example:
         self.same("BootstrapActions", sent, back)
 
     def compare_steps(self, id_, request):
-        back = self.emr.list_steps(ClusterId=id_)["Steps"]
+        # The newest comes first.
+        back = self.emr.list_steps(ClusterId=id_)["Steps"][::-1]
         for sent, step in zip(request["Steps"], back, strict=True):
             self.same("Steps.Name", sent["Name"], step["Name"])
             self.same("Steps.ActionOnFailure", sent["ActionOnFailure"], step["ActionOnFailure"])

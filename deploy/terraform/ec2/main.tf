@@ -32,6 +32,8 @@ locals {
     role      = role
     region    = data.aws_region.current.region
     bootstrap = var.lake.bootstrap
+    # Machines of before do not know an authority that was made since.
+    certificates = var.lake.certificates_hash
     # Each argument is one word for the shell, whatever is in it.
     arguments = join(" ", [for argument in arguments : "'${replace(argument, "'", "'\\''")}'"])
   }) }

@@ -115,8 +115,12 @@ resource "aws_autoscaling_group" "workers" {
   depends_on = [
     aws_iam_role_policy.lake,
     aws_iam_role_policy.install,
+    aws_iam_role_policy.session_manager,
+    aws_vpc_security_group_egress_rule.workers_to_coordinator,
     aws_vpc_security_group_egress_rule.s3,
     aws_vpc_security_group_egress_rule.endpoints,
+    aws_vpc_security_group_egress_rule.https,
+    aws_vpc_security_group_ingress_rule.coordinator_from_workers,
     aws_vpc_security_group_ingress_rule.endpoints,
   ]
 }

@@ -3,12 +3,20 @@ locals {
   data_volume = { size = var.data_volume_gib, type = "gp3" }
 
   bootstrap_arguments = concat(var.lake.arguments.coordinator, var.memory == null ? [] : ["--memory", var.memory])
+
+  # The coordinator on the primary, under its role; without more arguments a run.
+  as_coordinator = [
+    "/usr/bin/env",
+    "AWS_CONFIG_FILE=/etc/lakewright/project/aws.config",
+    "AWS_PROFILE=coordinator",
+    "/opt/lakewright/current/host/run-step",
+  ]
 }
 
 # The step takes the coordinator's role by this profile; bootstrap.sh brings it with the project.
 resource "aws_s3_object" "aws_config" {
   bucket       = var.lake.artifacts_bucket
-  key          = "project/aws.config"
+  key          = "${var.lake.project_prefix}/aws.config"
   content_type = "text/plain"
   kms_key_id   = var.lake.kms_key_arn
   tags         = var.lake.tags
@@ -124,13 +132,23 @@ resource "aws_emr_cluster" "this" {
     action_on_failure = var.keep_alive ? "CONTINUE" : "TERMINATE_CLUSTER"
 
     hadoop_jar_step {
-      jar = "command-runner.jar"
-      args = [
-        "/usr/bin/env",
-        "AWS_CONFIG_FILE=/etc/lakewright/project/aws.config",
-        "AWS_PROFILE=coordinator",
-        "/opt/lakewright/current/host/run-step",
-      ]
+      jar  = "command-runner.jar"
+      args = local.as_coordinator
+    }
+  }
+
+  # So that Athena and Spark find the tables by name.
+  dynamic "step" {
+    for_each = var.lake.glue_database == null ? [] : [var.lake.glue_database]
+
+    content {
+      name              = "catalog"
+      action_on_failure = var.keep_alive ? "CONTINUE" : "TERMINATE_CLUSTER"
+
+      hadoop_jar_step {
+        jar  = "command-runner.jar"
+        args = concat(local.as_coordinator, ["catalog", "--database", step.value, "--apply"])
+      }
     }
   }
 
@@ -146,7 +164,11 @@ resource "aws_emr_cluster" "this" {
     aws_iam_role_policy.service,
     aws_iam_role_policy_attachment.service,
     aws_vpc_security_group_egress_rule.this,
+    aws_vpc_security_group_egress_rule.s3,
+    aws_vpc_security_group_egress_rule.endpoints,
+    aws_vpc_security_group_egress_rule.https,
     aws_vpc_security_group_ingress_rule.this,
+    aws_vpc_security_group_ingress_rule.endpoints,
   ]
 }
 

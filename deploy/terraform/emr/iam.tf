@@ -183,6 +183,14 @@ resource "aws_iam_role_policy" "service" {
         Resource  = [var.lake.kms_key_arn]
         Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
       },
+      {
+        # An account that never had spot instances lacks EC2's own role for them.
+        Sid       = "MakeRoleForSpot"
+        Effect    = "Allow"
+        Action    = ["iam:CreateServiceLinkedRole"]
+        Resource  = ["arn:${local.partition}:iam::${local.account}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot*"]
+        Condition = { StringEquals = { "iam:AWSServiceName" = "spot.amazonaws.com" } }
+      },
     ]
   })
 }

@@ -5,7 +5,8 @@ output "cluster_id" {
 
 output "log_url" {
   description = "Where the cluster's logs go, those of the step among them."
-  value       = "${aws_emr_cluster.this.log_uri}${aws_emr_cluster.this.id}/"
+  # EMR itself writes s3n://, which nobody else understands.
+  value = "s3://${var.lake.artifacts_bucket}/logs/${aws_emr_cluster.this.id}/"
 }
 
 output "role_arns" {

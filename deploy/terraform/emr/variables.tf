@@ -1,14 +1,17 @@
 variable "lake" {
   description = "The output `machines` of the module `lake`."
   type = object({
-    name             = string
-    tags             = map(string)
-    architecture     = string
-    kms_key_arn      = string
-    artifacts_bucket = string
-    bootstrap        = object({ url = string, sha256 = string })
-    arguments        = object({ worker = list(string), coordinator = list(string) })
-    policies         = object({ worker = string, coordinator = string, install_worker = string, install_coordinator = string })
+    name              = string
+    tags              = map(string)
+    architecture      = string
+    kms_key_arn       = string
+    artifacts_bucket  = string
+    project_prefix    = string
+    certificates_hash = string
+    glue_database     = string
+    bootstrap         = object({ url = string, sha256 = string })
+    arguments         = object({ worker = list(string), coordinator = list(string) })
+    policies          = object({ worker = string, coordinator = string, install_worker = string, install_coordinator = string })
   })
 }
 

@@ -9,6 +9,12 @@ locals {
     tolist(fileset(var.project_directory, "checks/**")),
   ))
 
+  # Under its hash: another project is then other arguments, and with that new machines.
+  project_hash = substr(sha256(join("\n", concat(
+    [sha256(var.lake_toml)], [for file in sort(local.project_files) : "${file} ${filesha256("${var.project_directory}/${file}")}"]
+  ))), 0, 12)
+  project_prefix = "project/${local.project_hash}"
+
   # As bootstrap.sh takes them.
   machine_arguments = [
     "--release", "s3://${local.artifacts_bucket}/${local.release_key}",
@@ -16,7 +22,7 @@ locals {
     "--certificates", "ssm:${local.certificates_prefix}",
     "--tls-name", var.tls_name,
   ]
-  coordinator_arguments = ["--project", "s3://${local.artifacts_bucket}/project/"]
+  coordinator_arguments = ["--project", "s3://${local.artifacts_bucket}/${local.project_prefix}/"]
 }
 
 resource "aws_s3_object" "release" {
@@ -39,7 +45,7 @@ resource "aws_s3_object" "bootstrap" {
 
 resource "aws_s3_object" "lake_toml" {
   bucket     = aws_s3_bucket.this["artifacts"].id
-  key        = "project/lake.toml"
+  key        = "${local.project_prefix}/lake.toml"
   content    = var.lake_toml
   kms_key_id = local.kms_key_arn
   tags       = local.tags
@@ -49,7 +55,7 @@ resource "aws_s3_object" "project" {
   for_each = local.project_files
 
   bucket      = aws_s3_bucket.this["artifacts"].id
-  key         = "project/${each.value}"
+  key         = "${local.project_prefix}/${each.value}"
   source      = "${var.project_directory}/${each.value}"
   source_hash = filesha256("${var.project_directory}/${each.value}")
   kms_key_id  = local.kms_key_arn

@@ -19,6 +19,12 @@ locals {
   } : {}
 }
 
+locals {
+  certificates_hash = local.make_certificates ? substr(sha256(join("", [
+    tls_self_signed_cert.ca[0].cert_pem, tls_locally_signed_cert.this["coordinator"].cert_pem, tls_locally_signed_cert.this["worker"].cert_pem,
+  ])), 0, 12) : ""
+}
+
 resource "tls_private_key" "ca" {
   count = local.make_certificates ? 1 : 0
 

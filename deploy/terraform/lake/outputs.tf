@@ -31,6 +31,10 @@ output "machines" {
     architecture     = var.architecture
     kms_key_arn      = local.kms_key_arn
     artifacts_bucket = local.artifacts_bucket
+    project_prefix   = local.project_prefix
+    # Nothing secret; another one when they were made anew.
+    certificates_hash = local.certificates_hash
+    glue_database     = var.glue_database
     bootstrap = {
       url    = "s3://${local.artifacts_bucket}/${local.bootstrap_key}"
       sha256 = filesha256(local.bootstrap_file)

@@ -4,12 +4,13 @@
 locals {
   lake_objects = "${local.lake_bucket_arn}/${var.lake_prefix}/*"
 
-  # Where only the coordinator writes: versions of the lake, what they took in, and Delta logs.
+  # Where only the coordinator writes: versions of the lake, what they took in, Delta logs, and lists of files for readers without Delta.
   committed_objects = [
     "${local.lake_bucket_arn}/${var.lake_prefix}/_lake/manifest/*",
     "${local.lake_bucket_arn}/${var.lake_prefix}/_lake/consistent/*",
     "${local.lake_bucket_arn}/${var.lake_prefix}/_lake/ledger/*",
     "${local.lake_bucket_arn}/${var.lake_prefix}/*/_delta_log/*",
+    "${local.lake_bucket_arn}/${var.lake_prefix}/*/_symlink_format_manifest/*",
   ]
 
   prefixes_by_bucket = merge(
@@ -113,11 +114,17 @@ locals {
     {
       Sid    = "FillCatalog"
       Effect = "Allow"
-      Action = ["glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable"]
+      Action = [
+        "glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable",
+        "glue:GetPartitions", "glue:BatchCreatePartition", "glue:BatchUpdatePartition", "glue:BatchDeletePartition",
+      ]
       Resource = [
         "arn:${local.partition}:glue:${local.region}:${local.account}:catalog",
         "arn:${local.partition}:glue:${local.region}:${local.account}:database/${var.glue_database}",
         "arn:${local.partition}:glue:${local.region}:${local.account}:table/${var.glue_database}/*",
+        # For readers without Delta (`catalog --symlinks`).
+        "arn:${local.partition}:glue:${local.region}:${local.account}:database/${var.glue_database}_symlinks",
+        "arn:${local.partition}:glue:${local.region}:${local.account}:table/${var.glue_database}_symlinks/*",
       ]
     },
   ]

@@ -1,14 +1,20 @@
+# Whoever starts machines by these outputs waits for the way to S3 and the endpoints: a machine that is up before them fails
+# to set itself up.
+
 output "vpc_id" {
   description = "The network."
   value       = aws_vpc.this.id
+  depends_on  = [aws_vpc_endpoint.s3, aws_vpc_endpoint.interface, aws_route_table_association.private]
 }
 
 output "subnet_ids" {
   description = "Its private subnets, one a zone."
   value       = aws_subnet.private[*].id
+  depends_on  = [aws_vpc_endpoint.s3, aws_vpc_endpoint.interface, aws_route_table_association.private]
 }
 
 output "endpoint_security_group_id" {
   description = "Security group of the interface endpoints."
   value       = aws_security_group.endpoints.id
+  depends_on  = [aws_vpc_endpoint.s3, aws_vpc_endpoint.interface, aws_route_table_association.private]
 }

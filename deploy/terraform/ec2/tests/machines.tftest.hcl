@@ -7,14 +7,17 @@ mock_provider "aws" {
 
 variables {
   lake = {
-    name             = "tests"
-    tags             = { Project = "lakewright", Environment = "tests" }
-    architecture     = "x86_64"
-    kms_key_arn      = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-    artifacts_bucket = "tests-artifacts"
-    bootstrap        = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
-    arguments        = { worker = ["--certificates", "ssm:/it's"], coordinator = ["--project", "s3://tests-artifacts/project/"] }
-    policies         = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
+    name              = "tests"
+    tags              = { Project = "lakewright", Environment = "tests" }
+    architecture      = "x86_64"
+    kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    artifacts_bucket  = "tests-artifacts"
+    project_prefix    = "project/1"
+    certificates_hash = "0123456789ab"
+    glue_database     = null
+    bootstrap         = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    arguments         = { worker = ["--certificates", "ssm:/it's"], coordinator = ["--project", "s3://tests-artifacts/project/1/"] }
+    policies          = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
   }
   vpc_id                      = "vpc-0a1b2c3d"
   subnet_ids                  = ["subnet-0a", "subnet-0b"]
@@ -163,6 +166,11 @@ run "machines_run_the_pinned_script_with_quoted_arguments" {
   assert {
     condition     = strcontains(base64decode(aws_launch_template.worker.user_data), "'--role' 'worker'") && strcontains(base64decode(aws_launch_template.worker.user_data), "'--coordinator' '10.60.0.10:50051'") && strcontains(base64decode(aws_launch_template.worker.user_data), "'--memory' '12GB'")
     error_message = "A worker knows its coordinator."
+  }
+
+  assert {
+    condition     = alltrue([for template in [aws_launch_template.coordinator, aws_launch_template.worker] : strcontains(base64decode(template.user_data), "Certificates 0123456789ab")])
+    error_message = "Certificates that are made anew make new machines."
   }
 
   assert {

@@ -7,14 +7,17 @@ mock_provider "aws" {
 
 variables {
   lake = {
-    name             = "tests"
-    tags             = { Project = "lakewright", Environment = "tests" }
-    architecture     = "x86_64"
-    kms_key_arn      = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-    artifacts_bucket = "tests-artifacts"
-    bootstrap        = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
-    arguments        = { worker = ["--certificates", "ssm:/it's"], coordinator = ["--project", "s3://tests-artifacts/project/"] }
-    policies         = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
+    name              = "tests"
+    tags              = { Project = "lakewright", Environment = "tests" }
+    architecture      = "x86_64"
+    kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    artifacts_bucket  = "tests-artifacts"
+    project_prefix    = "project/1"
+    certificates_hash = "0123456789ab"
+    glue_database     = null
+    bootstrap         = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    arguments         = { worker = ["--certificates", "ssm:/it's"], coordinator = ["--project", "s3://tests-artifacts/project/1/"] }
+    policies          = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
   }
   vpc_id                      = "vpc-0a1b2c3d"
   subnet_ids                  = ["subnet-0a", "subnet-0b"]
@@ -77,14 +80,17 @@ run "nodes_are_workers_and_the_step_takes_the_coordinators_role" {
 
   variables {
     lake = {
-      name             = "tests"
-      tags             = { Project = "lakewright", Environment = "tests" }
-      architecture     = "x86_64"
-      kms_key_arn      = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-      artifacts_bucket = "tests-artifacts"
-      bootstrap        = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "" }
-      arguments        = { worker = [], coordinator = [] }
-      policies         = { worker = "{\"is\":\"worker\"}", coordinator = "{\"is\":\"coordinator\"}", install_worker = "{}", install_coordinator = "{}" }
+      name              = "tests"
+      tags              = { Project = "lakewright", Environment = "tests" }
+      architecture      = "x86_64"
+      kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+      artifacts_bucket  = "tests-artifacts"
+      project_prefix    = "project/1"
+      certificates_hash = "0123456789ab"
+      glue_database     = null
+      bootstrap         = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "" }
+      arguments         = { worker = [], coordinator = [] }
+      policies          = { worker = "{\"is\":\"worker\"}", coordinator = "{\"is\":\"coordinator\"}", install_worker = "{}", install_coordinator = "{}" }
     }
   }
 
@@ -101,6 +107,15 @@ run "nodes_are_workers_and_the_step_takes_the_coordinators_role" {
   assert {
     condition     = one([for statement in jsondecode(aws_iam_role_policy.node["node"].policy).Statement : statement.Resource if contains(statement.Action, "sts:AssumeRole")]) == ["arn:aws:iam::123456789012:role/tests-emr-coordinator"]
     error_message = "And they take no other."
+  }
+}
+
+run "emr_makes_the_role_for_spot_and_no_other" {
+  command = plan
+
+  assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.service.policy).Statement : statement if contains(statement.Action, "iam:CreateServiceLinkedRole")]).Condition == { StringEquals = { "iam:AWSServiceName" = "spot.amazonaws.com" } }
+    error_message = "An account that never had spot instances gets it."
   }
 }
 

@@ -7,14 +7,17 @@ mock_provider "aws" {
 
 variables {
   lake = {
-    name             = "tests"
-    tags             = { Project = "lakewright", Environment = "tests" }
-    architecture     = "x86_64"
-    kms_key_arn      = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-    artifacts_bucket = "tests-artifacts"
-    bootstrap        = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
-    arguments        = { worker = ["--certificates", "ssm:/it's"], coordinator = ["--project", "s3://tests-artifacts/project/"] }
-    policies         = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
+    name              = "tests"
+    tags              = { Project = "lakewright", Environment = "tests" }
+    architecture      = "x86_64"
+    kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    artifacts_bucket  = "tests-artifacts"
+    project_prefix    = "project/1"
+    certificates_hash = "0123456789ab"
+    glue_database     = null
+    bootstrap         = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    arguments         = { worker = ["--certificates", "ssm:/it's"], coordinator = ["--project", "s3://tests-artifacts/project/1/"] }
+    policies          = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
   }
   vpc_id                      = "vpc-0a1b2c3d"
   subnet_ids                  = ["subnet-0a", "subnet-0b"]
@@ -68,8 +71,42 @@ run "the_step_runs_the_coordinator_with_its_own_role" {
   }
 
   assert {
-    condition     = strcontains(aws_s3_object.aws_config.content, "[profile coordinator]\nrole_arn = ${aws_iam_role.coordinator.arn}\ncredential_source = Ec2InstanceMetadata\n") && aws_s3_object.aws_config.key == "project/aws.config"
+    condition     = strcontains(aws_s3_object.aws_config.content, "[profile coordinator]\nrole_arn = ${aws_iam_role.coordinator.arn}\ncredential_source = Ec2InstanceMetadata\n") && aws_s3_object.aws_config.key == "project/1/aws.config"
     error_message = "The profile comes with the project."
+  }
+}
+
+run "a_second_step_names_the_tables_in_the_catalog" {
+  command = plan
+
+  variables {
+    lake = {
+      name              = "tests"
+      tags              = { Project = "lakewright", Environment = "tests" }
+      architecture      = "x86_64"
+      kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+      artifacts_bucket  = "tests-artifacts"
+      project_prefix    = "project/1"
+      certificates_hash = ""
+      glue_database     = "music"
+      bootstrap         = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+      arguments         = { worker = [], coordinator = [] }
+      policies          = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
+    }
+  }
+
+  assert {
+    condition     = length(aws_emr_cluster.this.step) == 2 && slice(aws_emr_cluster.this.step[1].hadoop_jar_step[0].args, 3, 8) == tolist(["/opt/lakewright/current/host/run-step", "catalog", "--database", "music", "--apply"])
+    error_message = "After the run."
+  }
+}
+
+run "a_bucket_of_logs_is_named_as_everybody_names_it" {
+  command = plan
+
+  assert {
+    condition     = startswith(output.log_url, "s3://tests-artifacts/logs/")
+    error_message = "EMR writes s3n://."
   }
 }
 
@@ -86,7 +123,7 @@ run "every_node_is_set_up_by_the_bootstrap_action" {
   }
 
   assert {
-    condition     = aws_emr_cluster.this.bootstrap_action[0].args == tolist(["--project", "s3://tests-artifacts/project/", "--memory", "12GB"])
+    condition     = aws_emr_cluster.this.bootstrap_action[0].args == tolist(["--project", "s3://tests-artifacts/project/1/", "--memory", "12GB"])
     error_message = "It gets the coordinator's arguments, of which a worker needs fewer."
   }
 }

@@ -7,14 +7,17 @@ mock_provider "aws" {
 
 variables {
   lake = {
-    name             = "tests"
-    tags             = { Project = "lakewright", Environment = "tests" }
-    architecture     = "x86_64"
-    kms_key_arn      = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-    artifacts_bucket = "tests-artifacts"
-    bootstrap        = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
-    arguments        = { worker = ["--certificates", "ssm:/it's"], coordinator = ["--project", "s3://tests-artifacts/project/"] }
-    policies         = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
+    name              = "tests"
+    tags              = { Project = "lakewright", Environment = "tests" }
+    architecture      = "x86_64"
+    kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+    artifacts_bucket  = "tests-artifacts"
+    project_prefix    = "project/1"
+    certificates_hash = "0123456789ab"
+    glue_database     = null
+    bootstrap         = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
+    arguments         = { worker = ["--certificates", "ssm:/it's"], coordinator = ["--project", "s3://tests-artifacts/project/1/"] }
+    policies          = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
   }
   vpc_id                      = "vpc-0a1b2c3d"
   subnet_ids                  = ["subnet-0a", "subnet-0b"]

@@ -10,7 +10,7 @@ module "network" {
   name = var.name
   tags = local.tags
   # The step takes the coordinator's role (sts), and nodes unlock their disks (kms).
-  interface_endpoints = ["ssm", "ssmmessages", "sts", "kms"]
+  interface_endpoints = concat(["ssm", "ssmmessages", "sts", "kms"], var.glue_database == null ? [] : ["glue"])
 }
 
 module "lake" {
@@ -24,6 +24,7 @@ module "lake" {
   project_directory = local.repository
   release_file      = var.release_file
   release_sha256    = var.release_sha256
+  glue_database     = var.glue_database
   force_destroy     = var.force_destroy
 }
 

@@ -12,7 +12,7 @@ variable "region" {
 variable "name" {
   description = "Name of the deployment."
   type        = string
-  default     = "lakewright"
+  default     = "lakewright-emr"
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}[a-z0-9]$", var.name))
@@ -47,6 +47,17 @@ variable "release_sha256" {
   validation {
     condition     = can(regex("^[0-9a-f]{64}$", var.release_sha256))
     error_message = "A checksum has 64 hexadecimal digits."
+  }
+}
+
+variable "glue_database" {
+  description = "Database of the Glue catalog for the tables' names; null is none, and saves an endpoint."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.glue_database == null || can(regex("^[a-z0-9_]{1,255}$", var.glue_database))
+    error_message = "A database's name has lower-case letters, digits and underscores."
   }
 }
 

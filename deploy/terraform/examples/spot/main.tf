@@ -11,6 +11,8 @@ module "network" {
   name  = var.name
   tags  = local.tags
   zones = 3
+  # Session Manager and the parameter store; the catalog if it is wanted.
+  interface_endpoints = concat(["ssm", "ssmmessages"], var.glue_database == null ? [] : ["glue"])
 }
 
 module "lake" {
@@ -24,6 +26,7 @@ module "lake" {
   project_directory = local.repository
   release_file      = var.release_file
   release_sha256    = var.release_sha256
+  glue_database     = var.glue_database
   force_destroy     = var.force_destroy
 }
 

@@ -50,6 +50,17 @@ variable "release_sha256" {
   }
 }
 
+variable "glue_database" {
+  description = "Database of the Glue catalog for the tables' names; null is none, and saves an endpoint."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.glue_database == null || can(regex("^[a-z0-9_]{1,255}$", var.glue_database))
+    error_message = "A database's name has lower-case letters, digits and underscores."
+  }
+}
+
 variable "force_destroy" {
   description = "Lets `terraform destroy` delete the JSON and the lake as well."
   type        = bool

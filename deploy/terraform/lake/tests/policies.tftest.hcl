@@ -39,8 +39,8 @@ run "a_worker_never_commits" {
   command = plan
 
   assert {
-    condition     = one([for statement in jsondecode(output.machines.policies.worker).Statement : statement if statement.Effect == "Deny" && contains(statement.Action, "s3:PutObject")]).Resource == ["arn:aws:s3:::tests-lake/lake/_lake/manifest/*", "arn:aws:s3:::tests-lake/lake/_lake/consistent/*", "arn:aws:s3:::tests-lake/lake/_lake/ledger/*", "arn:aws:s3:::tests-lake/lake/*/_delta_log/*"]
-    error_message = "Manifests, ledgers and Delta logs are denied to workers."
+    condition     = one([for statement in jsondecode(output.machines.policies.worker).Statement : statement if statement.Effect == "Deny" && contains(statement.Action, "s3:PutObject")]).Resource == ["arn:aws:s3:::tests-lake/lake/_lake/manifest/*", "arn:aws:s3:::tests-lake/lake/_lake/consistent/*", "arn:aws:s3:::tests-lake/lake/_lake/ledger/*", "arn:aws:s3:::tests-lake/lake/*/_delta_log/*", "arn:aws:s3:::tests-lake/lake/*/_symlink_format_manifest/*"]
+    error_message = "Manifests, ledgers, Delta logs and lists of files are denied to workers."
   }
 
   assert {
@@ -136,8 +136,8 @@ run "the_coordinator_fills_its_database_and_no_other" {
   }
 
   assert {
-    condition     = one([for statement in jsondecode(output.machines.policies.coordinator).Statement : statement.Resource if contains(statement.Action, "glue:UpdateTable")]) == ["arn:aws:glue:us-east-1:123456789012:catalog", "arn:aws:glue:us-east-1:123456789012:database/music", "arn:aws:glue:us-east-1:123456789012:table/music/*"]
-    error_message = "Its own database."
+    condition     = one([for statement in jsondecode(output.machines.policies.coordinator).Statement : statement.Resource if contains(statement.Action, "glue:UpdateTable")]) == ["arn:aws:glue:us-east-1:123456789012:catalog", "arn:aws:glue:us-east-1:123456789012:database/music", "arn:aws:glue:us-east-1:123456789012:table/music/*", "arn:aws:glue:us-east-1:123456789012:database/music_symlinks", "arn:aws:glue:us-east-1:123456789012:table/music_symlinks/*"]
+    error_message = "Its own databases."
   }
 
   assert {

@@ -197,12 +197,52 @@ run "machines_install_what_was_published" {
   }
 
   assert {
-    condition     = contains(output.machines.arguments.coordinator, "s3://tests-artifacts-123456789012-us-east-1/project/") && !contains(output.machines.arguments.worker, "--project")
+    condition     = contains(output.machines.arguments.coordinator, "s3://tests-artifacts-123456789012-us-east-1/${output.machines.project_prefix}/") && !contains(output.machines.arguments.worker, "--project")
     error_message = "Only the coordinator gets the project."
   }
 
   assert {
     condition     = keys(aws_s3_object.project) == ["models/one.sql"]
     error_message = "The models are there."
+  }
+}
+
+run "a_project_lies_under_its_hash" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for object in concat(values(aws_s3_object.project), [aws_s3_object.lake_toml]) : startswith(object.key, "${output.machines.project_prefix}/")]) && length(aws_s3_object.project) > 0
+    error_message = "All of it."
+  }
+
+  assert {
+    condition     = contains(output.machines.arguments.coordinator, "s3://${aws_s3_bucket.this["artifacts"].bucket}/${output.machines.project_prefix}/")
+    error_message = "And the coordinator is told so."
+  }
+}
+
+run "another_lake_toml_is_another_project" {
+  command = plan
+
+  variables {
+    lake_toml = "[lake]\nurl = \"s3://tests-lake/lake\"\n[cluster]\nlisten = \"0.0.0.0:50051\"\nmin_workers = 2\n"
+  }
+
+  assert {
+    condition     = output.machines.project_prefix != run.a_project_lies_under_its_hash.machines.project_prefix
+    error_message = "New machines take it."
+  }
+}
+
+run "another_model_is_another_project" {
+  command = plan
+
+  variables {
+    project_directory = "../../.."
+  }
+
+  assert {
+    condition     = output.machines.project_prefix != run.a_project_lies_under_its_hash.machines.project_prefix
+    error_message = "New machines take it."
   }
 }

@@ -61,3 +61,13 @@ run "a_checksum_is_hexadecimal" {
 
   expect_failures = [var.release_sha256]
 }
+
+run "a_database_of_the_catalog_has_no_hyphen" {
+  command = plan
+
+  variables {
+    glue_database = "my-lake"
+  }
+
+  expect_failures = [var.glue_database]
+}
