@@ -19,6 +19,10 @@ readonly emr_cluster=/emr/instance-controller/lib/info/extraInstanceData.json
 readonly limit_seconds=${LAKEWRIGHT_BOOTSTRAP_LIMIT:-300}
 
 main() {
+  if [[ " $* " == *" --help "* ]]; then
+    tell_usage
+    return
+  fi
   step "reading the arguments"
   read_arguments "$@"
   find_role
@@ -44,6 +48,11 @@ main() {
 step() {
   current_step=$1
   printf 'bootstrap: %s\n' "$1"
+}
+
+# What stands at the head of this file.
+tell_usage() {
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
 # The one last line.

@@ -150,7 +150,7 @@ invocation() { as_root_on "$1" systemctl show --property InvocationID --value la
 
 # --- runs ---
 
-# The units allow no other port (SocketBindDeny), which this machine's kernel may not enforce; nobody asks for one either.
+# The units allow no other port (SocketBindDeny), which Debian's systemd does not enforce; nobody asks for one either.
 listens_on() { ip netns exec "$(namespace "$1")" ss --no-header --listening --tcp --udp --numeric | awk '{ print $1, $5 }'; }
 
 asks_s3() { [[ -n $(ip netns exec "$(namespace "$1")" ss --no-header --tcp --numeric state established "dport = :${s3_port[$1]}") ]]; }

@@ -8,6 +8,11 @@ output "artifacts_bucket" {
   value       = aws_s3_bucket.this["artifacts"].id
 }
 
+output "project_url" {
+  description = "Where lake.toml and the models are, as machines take them."
+  value       = "s3://${local.artifacts_bucket}/${local.project_prefix}/"
+}
+
 output "kms_key_arn" {
   description = "Key of buckets and parameters."
   value       = local.kms_key_arn

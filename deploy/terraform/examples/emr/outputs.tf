@@ -1,3 +1,8 @@
+output "project_url" {
+  description = "lake.toml and the models as the machines have them; with a copy, `coordinator tables` looks at the lake from anywhere."
+  value       = module.lake.project_url
+}
+
 output "lake_url" {
   description = "URL of the lake."
   value       = module.lake.lake_url
@@ -6,6 +11,11 @@ output "lake_url" {
 output "data_url" {
   description = "Where the JSON goes: `aws s3 cp --recursive data URL`."
   value       = "s3://${var.bucket}/data/"
+}
+
+output "steps" {
+  description = "Tells how the run does."
+  value       = "aws emr list-steps --region ${var.region} --cluster-id ${module.cluster.cluster_id} --query Steps[].[Name,Status.State] --output text"
 }
 
 output "cluster_id" {

@@ -1,3 +1,8 @@
+output "project_url" {
+  description = "lake.toml and the models as the machines have them; with a copy, `coordinator tables` looks at the lake from anywhere."
+  value       = module.lake.project_url
+}
+
 output "lake_url" {
   description = "URL of the lake."
   value       = module.lake.lake_url
