@@ -97,6 +97,25 @@ booted() {
   broken "$host does not finish booting"
 }
 
+boot_hosts() {
+  local host
+  mkdir -p "$scratch/hosts"
+  for host in "${hosts[@]}"; do make_host "$host"; done
+  like_emr primary true
+  like_emr core1 false
+  like_emr core2 false
+  # In memory, and on core2 at first too small for a release.
+  boot primary --tmpfs=/opt
+  boot core1 --tmpfs=/opt
+  boot core2 --tmpfs=/opt:size=20M
+  boot plain --tmpfs=/opt
+}
+
+wait_for_hosts() {
+  local host
+  for host in "${hosts[@]}"; do booted "$host"; done
+}
+
 enter() {
   local host=$1
   shift

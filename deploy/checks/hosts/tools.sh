@@ -46,3 +46,10 @@ need_binaries() {
     [[ -x $LAKEWRIGHT_BIN/$binary ]] || skip "there is no \`$LAKEWRIGHT_BIN/$binary\`: cargo build --release, or set LAKEWRIGHT_BIN"
   done
 }
+
+# all_of PID…: each of them ends well.
+all_of() {
+  local pid failed=0
+  for pid in "$@"; do wait "$pid" || failed=1; done
+  ((failed == 0)) || exit 1
+}
