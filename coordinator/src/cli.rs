@@ -85,6 +85,10 @@ pub(crate) enum Command {
         /// Put them there: the database and the tables that are missing are made, others updated
         #[arg(long, conflicts_with = "json")]
         apply: bool,
+        /// For readers that know no Delta, such as Redshift Spectrum: write lists of each table's files, and put tables there
+        /// that are read by them. The lists show the newest version; do it again after a run
+        #[arg(long, requires = "apply")]
+        symlinks: bool,
         /// Print what `aws glue create-table --cli-input-json` takes, a table a line
         #[arg(long)]
         json: bool,

@@ -16,7 +16,7 @@ use super::name::{check_names, same_but_for_case};
 use super::resolved::{Bucket, Cluster, Config, Limits, Rule, Source, Table};
 use super::section::{Section, Text};
 use super::settings::{LAKE, LIMITS, ROOT};
-use super::{bucket, cluster, prices, source, table};
+use super::{Purpose, bucket, cluster, prices, source, table};
 use crate::error::{Error, Result};
 
 const MIB: u64 = 1 << 20;
@@ -30,7 +30,13 @@ const RESERVED_TABLES: &[&str] = &["system", "staging", "information_schema"];
 ///
 /// # Errors
 /// Configuration: `faults` and all that were found here.
-pub(super) fn check(document: &Node, file: &Path, folder: &Path, mut faults: Faults) -> Result<Config> {
+pub(super) fn check(
+    document: &Node,
+    file: &Path,
+    folder: &Path,
+    purpose: Purpose,
+    mut faults: Faults,
+) -> Result<Config> {
     let faults_so_far = &mut faults;
     let Some(root) = Section::open("", document, ROOT, faults_so_far) else {
         return Err(faults.into_error());
@@ -39,7 +45,7 @@ pub(super) fn check(document: &Node, file: &Path, folder: &Path, mut faults: Fau
     let sources = sources(&root, lake.as_ref(), folder, faults_so_far);
     let tables = tables(&root, folder, faults_so_far);
     let limits = limits(&root, folder, faults_so_far);
-    let cluster = root.node("cluster").and_then(|node| cluster::resolve(node, folder, faults_so_far));
+    let cluster = root.node("cluster").and_then(|node| cluster::resolve(node, folder, purpose, faults_so_far));
     let buckets = root.node("storage").map(|node| bucket::resolve(node, faults_so_far)).unwrap_or_default();
     let prices = prices::resolve(root.node("prices"), faults_so_far);
     check_spool(&root, cluster.as_ref(), &sources, lake.as_ref(), faults_so_far);

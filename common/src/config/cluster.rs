@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::Purpose;
 use super::fault::Faults;
 use super::file::Node;
 use super::location;
@@ -14,7 +15,7 @@ use super::section::{Section, Text};
 use super::settings::CLUSTER;
 
 /// Resolves the section; relative paths are seen from `folder`.
-pub(super) fn resolve(node: &Node, folder: &Path, faults: &mut Faults) -> Option<Cluster> {
+pub(super) fn resolve(node: &Node, folder: &Path, purpose: Purpose, faults: &mut Faults) -> Option<Cluster> {
     let section = Section::open("`[cluster]`: ", node, CLUSTER, faults)?;
     let listen = address(&section, "listen", faults).unwrap_or_else(|| "0.0.0.0:50051".to_owned());
     let cluster = Cluster {
@@ -34,7 +35,9 @@ pub(super) fn resolve(node: &Node, folder: &Path, faults: &mut Faults) -> Option
         is_insecure: section.boolean("insecure", false, faults),
     };
     check_times(&section, &cluster, faults);
-    check_exposure(node, &cluster, faults);
+    if purpose == Purpose::Run {
+        check_exposure(node, &cluster, faults);
+    }
     Some(cluster)
 }
 

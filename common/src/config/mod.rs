@@ -59,12 +59,21 @@ pub mod memory;
 /// What all of it comes to.
 pub mod resolved;
 
+/// What a configuration is loaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A run, or whether one could be made.
+    Run,
+    /// Looking at the lake: nobody is listened to, so it need not be said who may connect.
+    Look,
+}
+
 /// Reads `file`, puts the overrides of `environment` (variables and their values) over it and checks the whole.
 ///
 /// # Errors
 /// Configuration: the file cannot be read, or the faults of it and of the overrides, all of them in one message: a
 /// line each, a hint below where there is one, every fault but the first with `error: ` before it.
-pub fn load(file: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Config> {
+pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (String, String)>) -> Result<Config> {
     let text = std::fs::read_to_string(file).map_err(|e| {
         Error::configuration(format!("cannot read the configuration `{}`", file.display()))
             .caused_by(e)
@@ -75,7 +84,7 @@ pub fn load(file: &Path, environment: impl Iterator<Item = (String, String)>) ->
         return Err(faults.into_error());
     };
     environment::apply(&mut document, environment, &mut faults);
-    check::check(&document, file, &folder_of(file)?, faults)
+    check::check(&document, file, &folder_of(file)?, purpose, faults)
 }
 
 /// The absolute folder that relative paths start from.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::resolved::{Check, Config, FieldType, Format, OnArchived, OnChange, Rule, TimestampFormat};
 use super::settings::{Kind, ROOT, Setting, TABLES_OF_THE_FILE};
-use super::{load, nearest};
+use super::{Purpose, load, nearest};
 
 mod documentation;
 mod environment;
@@ -35,7 +35,7 @@ impl Project {
 
     fn load(&self, variables: &[(&str, &str)]) -> crate::error::Result<Config> {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        load(&self.path().join("lake.toml"), variables)
+        load(&self.path().join("lake.toml"), Purpose::Run, variables)
     }
 
     /// The lines of the error, without the folder.
@@ -240,7 +240,7 @@ fn what_is_there_twice_is_told_once() {
 
 #[test]
 fn a_missing_file_is_a_fault_of_the_configuration() {
-    let error = load(Path::new("/nowhere/lake.toml"), std::iter::empty()).unwrap_err();
+    let error = load(Path::new("/nowhere/lake.toml"), Purpose::Run, std::iter::empty()).unwrap_err();
     assert!(error.to_string().starts_with("cannot read the configuration `/nowhere/lake.toml`: "), "{error}");
     assert_eq!(error.hint.as_deref(), Some("`--config FILE` names another file"));
 }

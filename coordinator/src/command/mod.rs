@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use lakewright_common::allocator;
-use lakewright_common::config::{self, resolved::Config};
+use lakewright_common::config::{self, Purpose, resolved::Config};
 use lakewright_common::error::{Error, Result};
 
 use crate::cli::{Cli, Command};
@@ -33,20 +33,23 @@ mod system;
 /// # Errors
 /// As the command says.
 pub(crate) async fn execute(cli: Cli) -> Result<()> {
-    let config = config::load(&cli.config, std::env::vars())?;
+    let command = cli.command.unwrap_or(Command::Run);
+    let purpose = if matches!(command, Command::Run | Command::Check { .. }) { Purpose::Run } else { Purpose::Look };
+    let config = config::load(&cli.config, purpose, std::env::vars())?;
     allocator::stay_within(config.limits.memory_bytes);
-    match cli.command.unwrap_or(Command::Run) {
+    match command {
         Command::Run => run(&config, cli.quiet).await,
         Command::Check { sample } => check::check(&config, sample).await,
         Command::Query { sql, version, format } => query::query(&config, &sql, version, format.format()).await,
         Command::Tables { checksum, version, format } => {
             tables::tables(&config, checksum, version, format.format()).await
         }
-        Command::Catalog { database, apply, json } => {
-            let what = match (apply, json) {
-                (true, _) => Catalog::Apply,
-                (false, true) => Catalog::Json,
-                (false, false) => Catalog::Statements,
+        Command::Catalog { database, apply, symlinks, json } => {
+            let what = match (apply, symlinks, json) {
+                (true, true, _) => Catalog::ApplySymlinks,
+                (true, false, _) => Catalog::Apply,
+                (false, _, true) => Catalog::Json,
+                (false, _, false) => Catalog::Statements,
             };
             catalog::catalog(&config, &database, what).await
         }

@@ -67,6 +67,13 @@ fn faults_of_the_parts() {
 }
 
 #[test]
+fn who_only_looks_need_not_say_who_may_connect() {
+    let project = Project::new("[lake]\nurl = 'lake'\n[cluster]\nmin_workers = 2\n");
+    assert!(load(&project.path().join("lake.toml"), Purpose::Look, std::iter::empty()).is_ok());
+    assert_eq!(project.faults(&[]).len(), 2);
+}
+
+#[test]
 fn secrets_are_refused_and_never_repeated() {
     let hint =
         "hint: secrets belong in the environment (`AWS_SECRET_ACCESS_KEY`) or in an AWS profile, never in this file";

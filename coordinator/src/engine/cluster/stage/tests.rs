@@ -11,6 +11,7 @@ use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use lakewright_common::codec::decode_plan;
 use lakewright_common::config::resolved::{Format, Limits, Location, OnArchived, OnChange, Source};
+use lakewright_common::config::{self, Purpose};
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::scan_node::JsonScanExec;
@@ -241,7 +242,7 @@ fn large(schema: &Arc<Schema>) -> Arc<MemTable> {
 #[tokio::test]
 async fn every_model_and_every_staging_is_parallel() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../lake.toml");
-    let config = lakewright_common::config::load(&file, std::iter::empty()).unwrap();
+    let config = config::load(&file, Purpose::Run, std::iter::empty()).unwrap();
     let lab = Lab::new().await;
     let planning = planning::adapt(&lab.session(0), VCORES);
     let optimizer_off = planning.state_ref();

@@ -1,0 +1,136 @@
+//! Partitions of a table that is read by lists: the catalog names each of them, and a reader sees no others.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_sdk_glue::Client;
+use aws_sdk_glue::types::{
+    BatchUpdatePartitionRequestEntry, ErrorDetail, Partition, PartitionInput, PartitionValueList, StorageDescriptor,
+};
+use lakewright_common::error::{Error, Result};
+
+use super::definition::Definition;
+use super::failure;
+use super::symlinks::List;
+
+/// Partitions in one request: the service's own limits of `BatchCreatePartition` and `BatchUpdatePartition`, and of
+/// `BatchDeletePartition`.
+const PUT_AT_ONCE: usize = 100;
+const DELETED_AT_ONCE: usize = 25;
+
+/// How many were changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    created: usize,
+    updated: usize,
+    deleted: usize,
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} created, {} updated, {} deleted", self.created, self.updated, self.deleted)
+    }
+}
+
+/// Makes the catalog's partitions those of the lists, whose files must be written before.
+///
+/// # Errors
+/// Storage, naming the table.
+pub(crate) async fn apply(client: &Client, database: &str, definition: &Definition, lists: &[List]) -> Result<Changes> {
+    let mut gone = there(client, database, definition).await?;
+    let (mut missing, mut stale) = (vec![], vec![]);
+    for list in lists {
+        let storage = definition.storage(&format!("{}{}", definition.location, list.folder))?;
+        let found = gone.remove(&list.values);
+        let is_same = |found: &Partition| {
+            let found = found.storage_descriptor();
+            found.map(StorageDescriptor::columns) == Some(storage.columns())
+                && found.and_then(StorageDescriptor::location) == storage.location()
+        };
+        let input = || {
+            let values = Some(list.values.clone());
+            PartitionInput::builder().set_values(values).storage_descriptor(storage.clone()).build()
+        };
+        match found {
+            None => missing.push(input()),
+            Some(found) if !is_same(&found) => stale.push(input()),
+            Some(_) => {}
+        }
+    }
+    let gone: Vec<_> = gone.into_keys().collect();
+    create(client, database, definition, &missing).await?;
+    update(client, database, definition, &stale).await?;
+    delete(client, database, definition, &gone).await?;
+    Ok(Changes { created: missing.len(), updated: stale.len(), deleted: gone.len() })
+}
+
+/// Those of the catalog, by their values.
+async fn there(client: &Client, database: &str, definition: &Definition) -> Result<HashMap<Vec<String>, Partition>> {
+    let mut there = HashMap::new();
+    let pages = client.get_partitions().database_name(database).table_name(&definition.name);
+    let mut pages = pages.into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| failure("list", &name(database, definition), &error))?;
+        let partitions = page.partitions.unwrap_or_default().into_iter();
+        there.extend(partitions.map(|partition| (partition.values().to_vec(), partition)));
+    }
+    Ok(there)
+}
+
+async fn create(client: &Client, database: &str, definition: &Definition, missing: &[PartitionInput]) -> Result<()> {
+    for some in missing.chunks(PUT_AT_ONCE) {
+        let request = client.batch_create_partition().database_name(database).table_name(&definition.name);
+        let answer = request.set_partition_input_list(Some(some.to_vec())).send().await;
+        let answer = answer.map_err(|error| failure("make", &name(database, definition), &error))?;
+        // Another process may have been faster.
+        let details = answer.errors().iter().filter_map(|error| error.error_detail());
+        all_done(database, definition, details.filter(|error| error.error_code() != Some("AlreadyExistsException")))?;
+    }
+    Ok(())
+}
+
+async fn update(client: &Client, database: &str, definition: &Definition, stale: &[PartitionInput]) -> Result<()> {
+    for some in stale.chunks(PUT_AT_ONCE) {
+        let entries = some.iter().map(|input| {
+            let values = Some(input.values().to_vec());
+            let entry = BatchUpdatePartitionRequestEntry::builder().set_partition_value_list(values);
+            entry.partition_input(input.clone()).build()
+        });
+        let entries = entries.collect::<std::result::Result<Vec<_>, _>>();
+        let entries = entries.map_err(|e| Error::internal("a partition cannot be described").caused_by(e))?;
+        let request = client.batch_update_partition().database_name(database).table_name(&definition.name);
+        let answer = request.set_entries(Some(entries)).send().await;
+        let answer = answer.map_err(|error| failure("update", &name(database, definition), &error))?;
+        all_done(database, definition, answer.errors().iter().filter_map(|error| error.error_detail()))?;
+    }
+    Ok(())
+}
+
+async fn delete(client: &Client, database: &str, definition: &Definition, gone: &[Vec<String>]) -> Result<()> {
+    for some in gone.chunks(DELETED_AT_ONCE) {
+        let values = some.iter().map(|values| PartitionValueList::builder().set_values(Some(values.clone())).build());
+        let values = values.collect::<std::result::Result<Vec<_>, _>>();
+        let values = values.map_err(|e| Error::internal("a partition cannot be described").caused_by(e))?;
+        let request = client.batch_delete_partition().database_name(database).table_name(&definition.name);
+        let answer = request.set_partitions_to_delete(Some(values)).send().await;
+        let answer = answer.map_err(|error| failure("remove", &name(database, definition), &error))?;
+        let details = answer.errors().iter().filter_map(|error| error.error_detail());
+        all_done(database, definition, details.filter(|error| error.error_code() != Some("EntityNotFoundException")))?;
+    }
+    Ok(())
+}
+
+/// The service answers 200 although some were refused.
+fn all_done<'a>(
+    database: &str,
+    definition: &Definition,
+    mut refused: impl Iterator<Item = &'a ErrorDetail>,
+) -> Result<()> {
+    let Some(first) = refused.next() else { return Ok(()) };
+    let said = format!("{}: {}", first.error_code().unwrap_or("?"), first.error_message().unwrap_or("no reason given"));
+    Err(Error::storage_failure(format!("cannot change {}", name(database, definition))).caused_by(said))
+}
+
+fn name(database: &str, definition: &Definition) -> String {
+    format!("partitions of table `{database}.{}` of the Glue catalog", definition.name)
+}

@@ -1,0 +1,115 @@
+//! The lists: one text file a partition, with the URL of each of its Parquet files, as Delta's `GENERATE
+//! symlink_format_manifest` writes them (Delta's guide, "Generate a manifest file"). They show one version of a table and stay as
+//! they are until they are written again.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use lakewright_common::error::{Error, Result};
+use lakewright_common::storage::Storage;
+use lakewright_common::write::hive::NULL_FOLDER;
+use object_store::ObjectStoreExt;
+
+use crate::lake::manifest::{TableState, parse_key};
+
+/// Below a table's own; readers of Delta look into no folder with an underscore.
+pub(crate) const FOLDER: &str = "_symlink_format_manifest";
+
+/// Written at once.
+const CONCURRENT_PUTS: usize = 16;
+
+/// The files of one partition; of a table that has none, all files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct List {
+    /// As the catalog has them, in the order of the table's `partition_by`.
+    pub(super) values: Vec<String>,
+    /// Below [`FOLDER`], with a `/` at the end; empty for a table without partitions.
+    pub(super) folder: String,
+    /// Keys in the lake.
+    files: Vec<String>,
+}
+
+/// One list a partition; a table without partitions has one however empty it is.
+pub(crate) fn lists(table: &TableState) -> Vec<List> {
+    let mut lists = BTreeMap::new();
+    if table.partition_by.is_empty() {
+        lists.insert("", List { values: vec![], folder: String::new(), files: vec![] });
+    }
+    for file in &table.files {
+        let key = file.written.path.as_str();
+        let below = key.strip_prefix(table.name.as_str()).unwrap_or(key).trim_start_matches('/');
+        let folder = below.rfind('/').map_or("", |end| &below[..=end]);
+        let value = |column| match file.written.partition_values.get(column) {
+            Some(Some(value)) => value.clone(),
+            _ => NULL_FOLDER.to_owned(),
+        };
+        let list = lists.entry(folder).or_insert_with(|| List {
+            values: table.partition_by.iter().map(value).collect(),
+            folder: folder.to_owned(),
+            files: vec![],
+        });
+        list.files.push(key.to_owned());
+    }
+    lists.into_values().collect()
+}
+
+/// Writes the lists of a table, over those that are there.
+///
+/// # Errors
+/// Storage, naming the object.
+pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) -> Result<()> {
+    let texts = lists.iter().map(|list| {
+        let text: String = list.files.iter().map(|key| lake.name_of(key) + "\n").collect();
+        (format!("{}/{FOLDER}/{}manifest", table.name, list.folder), text)
+    });
+    let puts = stream::iter(texts.collect::<Vec<_>>()).map(|(key, text)| async move {
+        let put = lake.store.put(&parse_key(&key)?, text.into()).await;
+        put.map_err(|e| Error::storage("write", lake.name_of(&key), e))
+    });
+    puts.buffer_unordered(CONCURRENT_PUTS).try_for_each(|_| async { Ok(()) }).await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::lake::fixture;
+
+    #[tokio::test]
+    async fn each_partition_has_a_list_of_its_files() {
+        let (_folder, lake) = fixture::lake();
+        let files = ["year=1999/a.parquet", "year=A%3DB/b.parquet", "year=1999/c.parquet"];
+        let manifest = fixture::manifest(1, &[("songs", &files)]);
+        let table = &manifest.tables[0];
+        let lists = lists(table);
+        let values: Vec<_> = lists.iter().map(|list| list.values.as_slice()).collect();
+        assert_eq!(values, [["1999"], ["A=B"]]);
+        write(&lake, table, &lists).await.unwrap();
+        let key = parse_key("songs/_symlink_format_manifest/year=1999/manifest").unwrap();
+        let text = lake.store.get(&key).await.unwrap().bytes().await.unwrap();
+        let expected = ["a", "c"].map(|name| lake.name_of(&format!("songs/year=1999/{name}.parquet")) + "\n").concat();
+        assert_eq!(String::from_utf8(text.to_vec()).unwrap(), expected);
+        // The key of the folder, and not its value encoded once more.
+        let key = parse_key("songs/_symlink_format_manifest/year=A%3DB/manifest").unwrap();
+        lake.store.head(&key).await.unwrap();
+    }
+
+    #[test]
+    fn a_table_without_partitions_has_one_list_and_may_be_empty() {
+        let mut table = fixture::manifest(1, &[("users", &["a.parquet"])]).tables.remove(0);
+        table.partition_by.clear();
+        let list = lists(&table).remove(0);
+        assert_eq!(
+            (list.values.len(), list.folder.as_str(), list.files.as_slice()),
+            (0, "", &["users/a.parquet".to_owned()][..])
+        );
+        table.files.clear();
+        assert_eq!(lists(&table).remove(0).files.len(), 0);
+    }
+
+    #[test]
+    fn null_has_the_name_that_hive_gives_it() {
+        let table = fixture::manifest(1, &[("songs", &["loose.parquet"])]).tables.remove(0);
+        assert_eq!(lists(&table)[0].values, ["__HIVE_DEFAULT_PARTITION__"]);
+    }
+}
