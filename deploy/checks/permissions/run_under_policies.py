@@ -114,6 +114,7 @@ class Deployment:
         for role, what in (
             ("worker", lambda s3: s3.put_object(Bucket=BUCKET, Key="lake/_lake/manifest/00000000000000000099.json", Body=b"{}")),
             ("worker", lambda s3: s3.put_object(Bucket=BUCKET, Key="lake/songs/_delta_log/00000000000000000009.json", Body=b"{}")),
+            ("worker", lambda s3: s3.put_object(Bucket=BUCKET, Key="lake/songs/_symlink_format_manifest/manifest", Body=b"")),
             ("worker", lambda s3: s3.put_object(Bucket=BUCKET, Key="lake/_lake/consistent/latest", Body=b"{}")),
             ("worker", lambda s3: s3.delete_object(Bucket=BUCKET, Key=committed)),
             ("worker", lambda s3: s3.put_object(Bucket=BUCKET, Key="data/new.json", Body=b"{}")),
