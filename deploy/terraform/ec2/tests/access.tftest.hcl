@@ -89,19 +89,7 @@ run "each_kind_of_machine_has_its_own_role" {
   command = plan
 
   variables {
-    lake = {
-      name              = "tests"
-      tags              = { Project = "lakewright", Environment = "tests" }
-      architecture      = "x86_64"
-      kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-      artifacts_bucket  = "tests-artifacts"
-      project_prefix    = "project/1"
-      certificates_hash = "0123456789ab"
-      glue_database     = null
-      bootstrap         = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "" }
-      arguments         = { worker = [], coordinator = [] }
-      policies          = { worker = "{\"for_\":\"worker\"}", coordinator = "{\"for_\":\"coordinator\"}", install_worker = "{\"install_for\":\"worker\"}", install_coordinator = "{\"install_for\":\"coordinator\"}" }
-    }
+    lake = merge(var.lake, { policies = { worker = "{\"for_\":\"worker\"}", coordinator = "{\"for_\":\"coordinator\"}", install_worker = "{\"install_for\":\"worker\"}", install_coordinator = "{\"install_for\":\"coordinator\"}" } })
   }
 
   assert {

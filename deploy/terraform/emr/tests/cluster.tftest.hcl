@@ -80,19 +80,7 @@ run "a_second_step_names_the_tables_in_the_catalog" {
   command = plan
 
   variables {
-    lake = {
-      name              = "tests"
-      tags              = { Project = "lakewright", Environment = "tests" }
-      architecture      = "x86_64"
-      kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-      artifacts_bucket  = "tests-artifacts"
-      project_prefix    = "project/1"
-      certificates_hash = ""
-      glue_database     = "music"
-      bootstrap         = { url = "s3://tests-artifacts/bootstrap/bootstrap-1.sh", sha256 = "0000000000000000000000000000000000000000000000000000000000000000" }
-      arguments         = { worker = [], coordinator = [] }
-      policies          = { worker = "{}", coordinator = "{}", install_worker = "{}", install_coordinator = "{}" }
-    }
+    lake = merge(var.lake, { glue_database = "music" })
   }
 
   assert {
