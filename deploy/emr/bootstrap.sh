@@ -11,6 +11,8 @@
 #   [--tls-name NAME]                     as in the coordinator's certificate: coordinator.lakewright.internal
 #   [--memory SIZE]                       what the process aims to stay under, such as 8GB
 #   [--schedule CALENDAR]                 the coordinator's timer, as systemd writes it: hourly, *-*-* 02:00
+#
+# LAKEWRIGHT_BOOTSTRAP_LIMIT is how many seconds it may take: 300.
 set -euo pipefail
 
 readonly home=/opt/lakewright settings=/etc/lakewright units=/etc/systemd/system
@@ -19,7 +21,7 @@ readonly emr_cluster=/emr/instance-controller/lib/info/extraInstanceData.json
 readonly limit_seconds=${LAKEWRIGHT_BOOTSTRAP_LIMIT:-300}
 
 main() {
-  if [[ " $* " == *" --help "* ]]; then
+  if [[ " $* " =~ \ (-h|--help)\  ]]; then
     tell_usage
     return
   fi

@@ -142,8 +142,9 @@ resource "aws_emr_cluster" "this" {
     for_each = var.lake.glue_database == null ? [] : [var.lake.glue_database]
 
     content {
-      name              = "catalog"
-      action_on_failure = var.keep_alive ? "CONTINUE" : "TERMINATE_CLUSTER"
+      name = "catalog"
+      # The run has committed all the same.
+      action_on_failure = "CONTINUE"
 
       hadoop_jar_step {
         jar  = "command-runner.jar"

@@ -228,7 +228,7 @@ variable "project_directory" {
 # --- who else may do what ---
 
 variable "glue_database" {
-  description = "Database of the Glue catalog that `coordinator catalog` fills; null gives no right to any."
+  description = "Database of the Glue catalog that `coordinator catalog` may fill, and `<name>_symlinks` by `--symlinks`; null gives no right to any."
   type        = string
   default     = null
 

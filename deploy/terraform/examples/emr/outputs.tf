@@ -13,6 +13,11 @@ output "data_url" {
   value       = "s3://${var.bucket}/data/"
 }
 
+output "vacuum_role_arn" {
+  description = "Role that `coordinator vacuum --delete` takes."
+  value       = module.lake.vacuum_role_arn
+}
+
 output "steps" {
   description = "Tells how the run does."
   value       = "aws emr list-steps --region ${var.region} --cluster-id ${module.cluster.cluster_id} --query Steps[].[Name,Status.State] --output text"

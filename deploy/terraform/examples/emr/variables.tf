@@ -51,7 +51,7 @@ variable "release_sha256" {
 }
 
 variable "glue_database" {
-  description = "Database of the Glue catalog for the tables' names; null is none, and saves an endpoint."
+  description = "Database of the Glue catalog that a second step fills with the tables; null is none, and saves an endpoint."
   type        = string
   default     = null
 

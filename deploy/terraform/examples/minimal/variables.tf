@@ -51,7 +51,7 @@ variable "release_sha256" {
 }
 
 variable "glue_database" {
-  description = "Database of the Glue catalog for the tables' names; null is none, and saves an endpoint."
+  description = "Database of the Glue catalog that the coordinator's machine may fill by `catalog`; null gives it neither right nor endpoint."
   type        = string
   default     = null
 
