@@ -10,11 +10,10 @@ use url::Url;
 
 use super::fault::{Faults, did_you_mean};
 use super::file::{Entry, Node, Origin, Value};
-use super::location;
 use super::memory::available_bytes;
 use super::name::{check_names, same_but_for_case};
 use super::resolved::{Bucket, Cluster, Config, Limits, Rule, Source, Table};
-use super::section::{Section, Text};
+use super::section::Section;
 use super::settings::{LAKE, LIMITS, ROOT};
 use super::{Purpose, bucket, cluster, prices, source, table};
 use crate::error::{Error, Result};
@@ -77,19 +76,7 @@ fn lake(root: &Section<'_>, folder: &Path, faults: &mut Faults) -> Option<Url> {
     };
     let section = Section::open("`[lake]`: ", node, LAKE, faults)?;
     section.require("url", "url = \"lake\"", faults)?;
-    url(&section, folder, faults).map(|(url, _)| url)
-}
-
-/// The `url` of `section`, and where it came from.
-pub(super) fn url<'a>(section: &Section<'a>, folder: &Path, faults: &mut Faults) -> Option<(Url, &'a Origin)> {
-    let Text { text, origin } = section.text("url", faults)?;
-    match location::resolve(text, folder) {
-        Ok(url) => Some((url, origin)),
-        Err(flaw) => {
-            faults.report_with_hint(origin, format!("{}`url` {}", section.at, flaw.message), flaw.hint);
-            None
-        }
-    }
+    section.location("url", folder, faults).map(|(url, _)| url)
 }
 
 fn sources(root: &Section<'_>, lake: Option<&Url>, folder: &Path, faults: &mut Faults) -> Vec<Source> {

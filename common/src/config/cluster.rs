@@ -4,12 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use url::Url;
-
 use super::Purpose;
 use super::fault::Faults;
 use super::file::Node;
-use super::location;
 use super::resolved::{Certificates, Cluster, Speculation};
 use super::section::{Section, Text};
 use super::settings::CLUSTER;
@@ -23,7 +20,7 @@ pub(super) fn resolve(node: &Node, folder: &Path, purpose: Purpose, faults: &mut
         listen,
         min_workers: section.count("min_workers", 1, faults),
         worker_timeout: section.duration("worker_timeout", Duration::from_mins(5), faults),
-        spool: spool(&section, folder, faults),
+        spool: section.location("spool", folder, faults).map(|(url, _)| url),
         heartbeat: section.duration("heartbeat", Duration::from_millis(500), faults),
         lost_after: section.duration("lost_after", Duration::from_secs(5), faults),
         attempts: section.count("attempts", 4, faults),
@@ -71,17 +68,6 @@ fn is_address(text: &str) -> bool {
 
 fn split_address(text: &str) -> Option<(&str, &str)> {
     text.rsplit_once(':')
-}
-
-fn spool(section: &Section<'_>, folder: &Path, faults: &mut Faults) -> Option<Url> {
-    let Text { text, origin } = section.text("spool", faults)?;
-    match location::resolve(text, folder) {
-        Ok(url) => Some(url),
-        Err(flaw) => {
-            faults.report_with_hint(origin, format!("`[cluster]`: `spool` {}", flaw.message), flaw.hint);
-            None
-        }
-    }
 }
 
 /// All three, or none.

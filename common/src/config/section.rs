@@ -1,12 +1,14 @@
 //! One table of the tree, read key by key: each getter reports what is wrong with its value and the reading goes on.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use url::Url;
 
 use super::fault::{Faults, did_you_mean};
 use super::file::{Entry, Node, Origin, Value};
-use super::location::secrets_hint;
+use super::location::{self, secrets_hint};
 use super::settings::{Kind, Setting, TABLES_OF_THE_FILE};
 
 /// A part of a key that says that its value is a secret.
@@ -91,6 +93,18 @@ impl<'a> Section<'a> {
             self.wrong_type(key, node, faults);
         }
         text
+    }
+
+    /// A path or a URL, and where it came from; relative paths are seen from `folder`.
+    pub(super) fn location(&self, key: &str, folder: &Path, faults: &mut Faults) -> Option<(Url, &'a Origin)> {
+        let Text { text, origin } = self.text(key, faults)?;
+        match location::resolve(text, folder) {
+            Ok(url) => Some((url, origin)),
+            Err(flaw) => {
+                faults.report_with_hint(origin, format!("{}`{key}` {}", self.at, flaw.message), flaw.hint);
+                None
+            }
+        }
     }
 
     /// A list of texts, or one text that stands for a list of one; empty where the setting is not there.

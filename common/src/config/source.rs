@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::check;
 use super::fault::Faults;
 use super::field_type;
 use super::file::{Entry, Node, Origin, Value};
@@ -22,7 +21,7 @@ pub(super) fn resolve<'a>(
 ) -> Option<(Source, &'a Origin)> {
     let section = Section::open(format!("source `{name}`: "), node, SOURCE, faults)?;
     section.require("url", &format!("url = \"data/{name}\""), faults);
-    let url = check::url(&section, folder, faults);
+    let url = section.location("url", folder, faults);
     let format = format(&section, faults);
     let fields = fields(name, &section, faults);
     let max_quarantine_share = section.share("max_quarantine_share", MAX_QUARANTINE_SHARE, faults);
