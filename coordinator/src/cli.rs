@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use lakewright_common::telemetry::LogFormat;
 
 use crate::output::Format;
@@ -35,7 +35,7 @@ pub(crate) struct Cli {
 
     /// How log lines look
     #[arg(long, value_enum, default_value = "text", global = true)]
-    pub(crate) log_format: LogFormatArgument,
+    pub(crate) log_format: LogFormat,
 
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -87,7 +87,7 @@ pub(crate) enum Command {
         apply: bool,
         /// For readers that know no Delta, such as Redshift Spectrum: write lists of each table's files, and put tables there
         /// that are read by them. The lists show the newest version; do it again after a run
-        #[arg(long, requires = "apply")]
+        #[arg(long, requires = "apply", conflicts_with = "json")]
         symlinks: bool,
         /// Print what `aws glue create-table --cli-input-json` takes, a table a line
         #[arg(long)]
@@ -155,21 +155,6 @@ impl FormatArguments {
             Self { jsonlines: true, .. } => Format::JsonLines,
             Self { markdown: true, .. } => Format::Markdown,
             _ => Format::Table,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum LogFormatArgument {
-    Text,
-    Json,
-}
-
-impl From<LogFormatArgument> for LogFormat {
-    fn from(argument: LogFormatArgument) -> Self {
-        match argument {
-            LogFormatArgument::Text => Self::Text,
-            LogFormatArgument::Json => Self::Json,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! How the process ends: a kind of failure or a signal as an exit code.
 
 use std::future::Future;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use lakewright_common::error::{Error, Kind, Result};
+use lakewright_common::telemetry;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -60,17 +60,13 @@ async fn first_of(mut command: JoinHandle<Result<()>>) -> ExitCode {
 }
 
 fn stopped(how: &str, code: u8) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{how}: a commit that was not made is not visible; run again to go on");
+    telemetry::conclude(&format!("{how}: a commit that was not made is not visible; run again to go on"));
     ExitCode::from(code)
 }
 
-/// Prints the error for people and answers with the code for scripts.
+/// Tells the error and answers with the code for scripts.
 pub(crate) fn report(error: &Error) -> ExitCode {
-    let mut stderr = std::io::stderr();
-    let _ = writeln!(stderr, "error: {error}");
-    if let Some(hint) = &error.hint {
-        let _ = writeln!(stderr, "hint: {hint}");
-    }
+    telemetry::tell(error);
     ExitCode::from(code(error.kind))
 }
 

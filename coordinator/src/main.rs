@@ -37,6 +37,6 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    lakewright_common::telemetry::start(cli.log_format.into(), cli.quiet);
+    lakewright_common::telemetry::start(cli.log_format, cli.quiet);
     exit::run(command::execute(cli))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use lakewright_common::config::memory::available_bytes;
 use lakewright_common::config::resolved::Certificates;
 use lakewright_common::telemetry::LogFormat;
@@ -64,22 +64,7 @@ pub(crate) struct Cli {
 
     /// How log lines look
     #[arg(long, value_enum, default_value = "text")]
-    pub(crate) log_format: LogFormatArgument,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum LogFormatArgument {
-    Text,
-    Json,
-}
-
-impl From<LogFormatArgument> for LogFormat {
-    fn from(argument: LogFormatArgument) -> Self {
-        match argument {
-            LogFormatArgument::Text => Self::Text,
-            LogFormatArgument::Json => Self::Json,
-        }
-    }
+    pub(crate) log_format: LogFormat,
 }
 
 impl Cli {

@@ -21,15 +21,15 @@ mod attempt;
 /// What this process runs at the moment.
 mod attempts;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 use lakewright_common::error::{Error, Kind};
+use lakewright_common::telemetry;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    lakewright_common::telemetry::start(cli.log_format.into(), cli.quiet);
+    telemetry::start(cli.log_format, cli.quiet);
     lakewright_common::allocator::stay_within(cli.memory_bytes());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -45,11 +45,7 @@ fn main() -> ExitCode {
 }
 
 fn exit(error: &Error) -> ExitCode {
-    let mut stderr = std::io::stderr();
-    let _ = writeln!(stderr, "error: {error}");
-    if let Some(hint) = &error.hint {
-        let _ = writeln!(stderr, "hint: {hint}");
-    }
+    telemetry::tell(error);
     ExitCode::from(match error.kind {
         Kind::Configuration => 2,
         Kind::Storage => 3,

@@ -5,6 +5,7 @@ use std::io::Write;
 use lakewright_common::allocator;
 use lakewright_common::config::{self, Purpose, resolved::Config};
 use lakewright_common::error::{Error, Result};
+use lakewright_common::telemetry;
 
 use crate::cli::{Cli, Command};
 use crate::progress::Progress;
@@ -76,7 +77,7 @@ async fn run(config: &Config, quiet: bool) -> Result<()> {
         }
     };
     if !quiet {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        telemetry::conclude(&text);
     }
     Ok(())
 }

@@ -69,6 +69,35 @@ fn exit_codes_tell_what_to_do() {
 }
 
 #[test]
+fn with_json_for_logs_every_line_is_an_object_the_last_one_too() {
+    let lake = small();
+    let events = |stderr: &str| -> Vec<serde_json::Value> {
+        stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+    };
+    let done = lake.ok(&["--log-format", "json", "run"]);
+    let last = events(&done.stderr).pop().unwrap();
+    assert_eq!(last["level"], "INFO");
+    assert!(last["message"].as_str().unwrap().contains("committed version 1 of the lake"), "{last}");
+    lake.edit("lake.toml", "[tables.t]", "[tables.t]\nkeey = [\"id\"]");
+    let last = events(&lake.fails(&["--log-format", "json", "--quiet", "run"], 2)).pop().unwrap();
+    assert_eq!(last["level"], "ERROR");
+    assert!(last["message"].as_str().unwrap().contains("unknown key `keey`"), "{last}");
+}
+
+#[test]
+fn who_only_looks_at_the_lake_needs_no_certificates_of_the_cluster() {
+    let lake = small();
+    lake.ok(&["run"]);
+    lake.edit("lake.toml", "[sources.s]", "[cluster]\nmin_workers = 2\n[sources.s]");
+    for command in [&["tables"][..], &["query", "SELECT * FROM t"], &["history"], &["quarantine"], &["vacuum"]] {
+        lake.ok(command);
+    }
+    for command in ["run", "check"] {
+        assert!(lake.fails(&[command], 2).contains("nothing says who may connect"));
+    }
+}
+
+#[test]
 fn a_missing_source_folder_is_a_storage_error_that_names_it() {
     let lake = small();
     std::fs::remove_dir_all(lake.path("in")).unwrap();
