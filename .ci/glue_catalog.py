@@ -22,8 +22,8 @@ def main():
     endpoint, root = os.environ["AWS_ENDPOINT_URL_S3"], os.environ["LAKEWRIGHT_TEST_S3"].rstrip("/") + "/catalog"
     glue = boto3.client("glue", endpoint_url=endpoint, region_name=os.environ["AWS_REGION"])
 
-    def run(*arguments, lake=f"{root}/lake"):
-        environment = os.environ | {"AWS_ENDPOINT_URL_GLUE": endpoint, "LAKEWRIGHT__LAKE__URL": lake}
+    def run(*arguments, lake=f"{root}/lake", **settings):
+        environment = os.environ | {"AWS_ENDPOINT_URL_GLUE": endpoint, "LAKEWRIGHT__LAKE__URL": lake} | settings
         done = subprocess.run([coordinator, "--config", "lake.toml", *arguments], env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
 
@@ -57,7 +57,11 @@ def main():
     symlinks(must, run, glue, root, options)
     run("run", lake=f"{root}/other")
     code, _, text = run(*apply, lake=f"{root}/other")
-    must("another lake's table is left alone", code == 2 and "not this lake's" in text)
+    must("another lake's table is left alone", code == 2 and "is another one" in text)
+    run("run", lake=f"{root}/my lake")
+    run("catalog", "--database", "spaced", "--apply", lake=f"{root}/my lake")
+    location = glue.get_table(DatabaseName="spaced", Name="users")["Table"]["StorageDescriptor"]["Location"]
+    must("a location is written as keys are", location == f"{root}/my lake/users/")
     _, text, _ = run("catalog", "--database", "printed", "--json")
     printed = [json.loads(line) for line in text.splitlines()]
     glue.create_database(DatabaseInput={"Name": "printed"})
@@ -79,6 +83,9 @@ def symlinks(must, run, glue, root, options):
         bucket, key = url.removeprefix("s3://").split("/", 1)
         return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
+    def rows_of(url):
+        return polars.read_parquet(io.BytesIO(content(url))).height
+
     def read_by_lists(name):
         """Rows by partition values, as the catalog alone leads to them."""
         table = glue.get_table(DatabaseName="music_symlinks", Name=name)["Table"]
@@ -91,7 +98,7 @@ def symlinks(must, run, glue, root, options):
             if storage["InputFormat"] != must_be:
                 sys.exit(f"error: {name} is not read by {must_be}")
             files = content(storage["Location"] + "manifest").decode().splitlines()
-            rows[values] = sum(polars.read_parquet(io.BytesIO(content(file))).height for file in files)
+            rows[values] = sum(map(rows_of, files))
         return keys, rows
 
     def as_delta(name, keys):
@@ -121,6 +128,22 @@ def symlinks(must, run, glue, root, options):
     _, text, _ = run(*apply)
     must("partitions are made those of the table", "1 created, 0 updated, 1 deleted" in text and "0 created, 1 updated, 0 deleted" in text or print(text))
     all_are_the_same("put right")
+    # Other partitions, and none: what the lists of before named is named no more, wherever somebody looks.
+    for partition_by in ('["artist_id"]', "[]"):
+        settings = {"LAKEWRIGHT__TABLES__SONGS__PARTITION_BY": partition_by}
+        run("run", **settings)
+        code, _, errors = run(*apply, **settings)
+        must(f"songs are partitioned by {partition_by}", code == 0 or print(errors))
+        all_are_the_same(f"by {partition_by}")
+        table = glue.get_table(DatabaseName="music_symlinks", Name="songs")["Table"]
+        bucket, prefix = table["StorageDescriptor"]["Location"].removeprefix("s3://").split("/", 1)
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        lists = [f"s3://{bucket}/{found['Key']}" for page in pages for found in page["Contents"]]
+        named = [line for file in lists for line in content(file).decode().splitlines()]
+        must("no list is left over", len(named) == len(set(named)) and sum(map(rows_of, named)) == as_delta("songs", [])[()])
+        partitions = glue.get_partitions(DatabaseName="music_symlinks", TableName="songs")["Partitions"]
+        keys = len(table["PartitionKeys"])
+        must("no partition is left over", all(len(found["Values"]) == keys for found in partitions) and bool(partitions) == bool(keys))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 //!
 //! Nothing below this type sees the text of `lake.toml`. Everything a worker needs of it is serialisable.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -51,6 +53,15 @@ impl Location {
     #[must_use]
     pub fn of(url: Url) -> Self {
         Self { url, bucket: Bucket::default() }
+    }
+
+    /// A prefix with the characters that keys in its bucket have, as other tools take it; a folder as the URL that it is.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        match self.url.scheme() {
+            "s3" => percent_decode_str(self.url.as_str()).decode_utf8_lossy(),
+            _ => self.url.as_str().into(),
+        }
     }
 }
 

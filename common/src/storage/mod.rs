@@ -102,7 +102,7 @@ impl Storage {
     pub fn name_of(&self, key: &str) -> String {
         match self.local_root() {
             Ok(Some(root)) => root.join(key).display().to_string(),
-            _ => format!("{}{key}", self.root),
+            _ => format!("{}{key}", self.location.name()),
         }
     }
 
@@ -151,7 +151,7 @@ impl Storage {
     }
 
     fn url_of(&self, key: &Path) -> String {
-        format!("{}{key}", self.root)
+        format!("{}{key}", self.location.name())
     }
 }
 

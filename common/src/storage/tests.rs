@@ -20,6 +20,17 @@ async fn get(storage: &Storage, key: &Path) -> Bytes {
     storage.store.get(key).await.unwrap().bytes().await.unwrap()
 }
 
+#[test]
+fn an_object_of_a_bucket_is_named_by_its_key() {
+    for (url, name) in [
+        ("s3://analytics/my%20lake/", "s3://analytics/my lake/t/k=A%3DB/x"),
+        ("s3://analytics/caf\u{e9}/50%25/", "s3://analytics/caf\u{e9}/50%/t/k=A%3DB/x"),
+    ] {
+        let storage = Storage::new(Arc::new(InMemory::new()), Location::of(Url::parse(url).unwrap()));
+        assert_eq!(storage.name_of("t/k=A%3DB/x"), name);
+    }
+}
+
 #[tokio::test]
 async fn a_put_creates_what_is_not_there_and_leaves_what_is() {
     let (_folder, local) = lake().await;

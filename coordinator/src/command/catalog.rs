@@ -1,16 +1,15 @@
 //! `catalog`: the tables as AWS Glue knows tables, printed or put there.
 
-use std::fmt::Write as _;
-
 use aws_sdk_glue::Client;
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
-use lakewright_common::storage::s3;
+use lakewright_common::storage::{Storage, s3};
 
 use super::print;
 use super::query::View;
 use crate::glue::definition::Definition;
-use crate::glue::{self, partitions, symlinks};
+use crate::glue::{partitions, symlinks, tables};
+use crate::lake::manifest::TableState;
 
 /// What is done with the definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,48 +34,46 @@ pub(super) async fn catalog(config: &Config, database: &str, what: Catalog) -> R
             .hint("who reads by the Glue catalog reads from S3: set `[lake] url` to `s3://bucket/prefix`"));
     }
     let view = View::open(config, None).await?;
-    let text = match what {
-        Catalog::Statements => definitions(config, &view).map(|table| table.statement(database)).collect(),
-        Catalog::Json => definitions(config, &view).map(|table| format!("{}\n", table.json(database))).collect(),
-        Catalog::Apply => apply(config, &view, database).await?,
-        Catalog::ApplySymlinks => apply_symlinks(config, &view, database).await?,
-    };
-    print(text.as_bytes())
-}
-
-fn definitions(config: &Config, view: &View) -> impl Iterator<Item = Definition> {
-    view.manifest.tables.iter().map(|table| Definition::of_delta(config.lake.as_str(), table))
-}
-
-async fn apply(config: &Config, view: &View, database: &str) -> Result<String> {
-    let client = client(config).await;
-    glue::ensure_database(&client, database).await?;
-    let mut text = String::new();
-    for table in definitions(config, view) {
-        let change = glue::apply(&client, database, &table).await?;
-        let _ = writeln!(text, "{database}.{}  {}  {}", table.name, change.as_str(), table.location);
-    }
-    Ok(text)
-}
-
-async fn apply_symlinks(config: &Config, view: &View, database: &str) -> Result<String> {
-    let client = client(config).await;
-    glue::ensure_database(&client, database).await?;
-    let mut text = String::new();
-    for state in &view.manifest.tables {
-        let (table, lists) = (Definition::of_symlinks(config.lake.as_str(), state), symlinks::lists(state));
-        symlinks::write(&view.lake, state, &lists).await?;
-        let change = glue::apply(&client, database, &table).await?;
-        let _ = write!(text, "{database}.{}  {}  {}", table.name, change.as_str(), table.location);
-        if !state.partition_by.is_empty() {
-            let changes = partitions::apply(&client, database, &table, &lists).await?;
-            let _ = write!(text, "  {} partitions, {changes}", lists.len());
+    let lake = view.lake.name_of("");
+    let tables = view.manifest.tables.iter();
+    match what {
+        Catalog::Statements => {
+            let texts = tables.map(|table| Definition::of_delta(&lake, table).statement(database));
+            print(texts.collect::<String>().as_bytes())
         }
-        text.push('\n');
+        Catalog::Json => {
+            let texts = tables.map(|table| format!("{}\n", Definition::of_delta(&lake, table).json(database)));
+            print(texts.collect::<String>().as_bytes())
+        }
+        Catalog::Apply | Catalog::ApplySymlinks => {
+            let client = Client::new(&s3::sdk_config(&config.location(&config.lake).bucket).await);
+            tables::ensure_database(&client, database).await?;
+            for table in tables {
+                // As they are done, so that it is known how far it came.
+                let line = if what == Catalog::Apply {
+                    apply(&client, database, &Definition::of_delta(&lake, table)).await?
+                } else {
+                    apply_symlinks(&client, database, &view.lake, table).await?
+                };
+                print(format!("{line}\n").as_bytes())?;
+            }
+            Ok(())
+        }
     }
-    Ok(text)
 }
 
-async fn client(config: &Config) -> Client {
-    Client::new(&s3::sdk_config(&config.location(&config.lake).bucket).await)
+async fn apply(client: &Client, database: &str, table: &Definition) -> Result<String> {
+    let change = tables::apply(client, database, table).await?;
+    Ok(format!("{database}.{}  {}  {}", table.name, change.as_str(), table.location))
+}
+
+async fn apply_symlinks(client: &Client, database: &str, lake: &Storage, state: &TableState) -> Result<String> {
+    let (table, lists) = (Definition::of_symlinks(&lake.name_of(""), state), symlinks::lists(state));
+    symlinks::write(lake, state, &lists).await?;
+    let line = apply(client, database, &table).await?;
+    if state.partition_by.is_empty() {
+        return Ok(format!("{line}  1 list written"));
+    }
+    let changes = partitions::apply(client, database, &table, &lists).await?;
+    Ok(format!("{line}  {} lists written; partitions: {changes}", lists.len()))
 }

@@ -1,115 +1,12 @@
 //! Tables of a lake in the AWS Glue Data Catalog, where Athena, Spark on EMR, Redshift Spectrum and others find them by name.
 
-use aws_sdk_glue::Client;
-use aws_sdk_glue::config::http::HttpResponse;
-use aws_sdk_glue::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_glue::types::{DatabaseInput, StorageDescriptor, Table, TableInput};
-use lakewright_common::error::{Error, Result};
-
 /// What a table looks like to the catalog.
 pub(crate) mod definition;
 /// Lists of a table's files, for readers that know no Delta.
 pub(crate) mod symlinks;
 /// The lists of a partitioned table, one by one.
 pub(crate) mod partitions;
-
-use definition::Definition;
-
-/// What became of a table's definition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
-    Created,
-    Updated,
-    Unchanged,
-}
-
-impl Change {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Unchanged => "unchanged",
-        }
-    }
-}
-
-/// Makes the database if there is none.
-///
-/// # Errors
-/// Storage, naming the database.
-pub(crate) async fn ensure_database(client: &Client, database: &str) -> Result<()> {
-    let name = format!("database `{database}` of the Glue catalog");
-    match client.get_database().name(database).send().await {
-        Ok(_) => return Ok(()),
-        Err(error) if is(&error, "EntityNotFoundException") => {}
-        Err(error) => return Err(failure("look for", &name, &error)),
-    }
-    let input = DatabaseInput::builder().name(database).description("Made by Lakewright").build();
-    let input = input.map_err(|e| Error::internal("a database cannot be described").caused_by(e))?;
-    match client.create_database().database_input(input).send().await {
-        Ok(_) => Ok(()),
-        // Another process was faster.
-        Err(error) if is(&error, "AlreadyExistsException") => Ok(()),
-        Err(error) => Err(failure("make", &name, &error)),
-    }
-}
-
-/// Makes the table's definition, or makes it what it should be.
-///
-/// # Errors
-/// Configuration, for a table of that name somewhere else; storage, naming the table.
-pub(crate) async fn apply(client: &Client, database: &str, definition: &Definition) -> Result<Change> {
-    let name = format!("table `{database}.{}` of the Glue catalog", definition.name);
-    let there = match client.get_table().database_name(database).name(&definition.name).send().await {
-        Ok(found) => found.table,
-        Err(error) if is(&error, "EntityNotFoundException") => None,
-        Err(error) => return Err(failure("look for", &name, &error)),
-    };
-    let input = definition.input()?;
-    let Some(there) = there else {
-        let create = client.create_table().database_name(database).table_input(input).send().await;
-        create.map_err(|error| failure("make", &name, &error))?;
-        return Ok(Change::Created);
-    };
-    let storage = there.storage_descriptor();
-    let location = storage.and_then(StorageDescriptor::location).unwrap_or_default();
-    if location.trim_end_matches('/') != definition.location.trim_end_matches('/') {
-        return Err(Error::configuration(format!("{name} is one at `{location}`, not this lake's"))
-            .hint("choose another `--database`, or drop that table; definitions with `--symlinks` have a database of their own"));
-    }
-    if is_as(&there, &input) {
-        return Ok(Change::Unchanged);
-    }
-    let update = client.update_table().database_name(database).table_input(input).send().await;
-    update.map_err(|error| failure("update", &name, &error))?;
-    Ok(Change::Updated)
-}
-
-/// Whether the table that is there has all that it should have; what else it has is others' business.
-fn is_as(there: &Table, input: &TableInput) -> bool {
-    let set = |key| there.parameters().and_then(|parameters| parameters.get(key));
-    let (found, wanted) = (there.storage_descriptor(), input.storage_descriptor());
-    found.map(StorageDescriptor::columns) == wanted.map(StorageDescriptor::columns)
-        && found.and_then(StorageDescriptor::input_format) == wanted.and_then(StorageDescriptor::input_format)
-        && there.partition_keys() == input.partition_keys()
-        && input.parameters().into_iter().flatten().all(|(key, value)| set(key) == Some(value))
-}
-
-fn is<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, code: &str) -> bool {
-    error.code() == Some(code)
-}
-
-fn failure<E: ProvideErrorMetadata>(operation: &str, what: &str, error: &SdkError<E, HttpResponse>) -> Error {
-    let said = match (error.code(), error.message()) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code.to_owned(),
-        (None, _) => "the Glue service cannot be reached, or there are no credentials".to_owned(),
-    };
-    let hint = if is(error, "AccessDeniedException") {
-        "the credentials need glue:GetDatabase, glue:CreateDatabase, glue:GetTable, glue:CreateTable and glue:UpdateTable, with \
-         `--symlinks` glue:GetPartitions, glue:BatchCreatePartition, glue:BatchUpdatePartition and glue:BatchDeletePartition"
-    } else {
-        "look at AWS_REGION, AWS_PROFILE and, for a server of your own, AWS_ENDPOINT_URL_GLUE"
-    };
-    Error::storage_failure(format!("cannot {operation} {what}")).caused_by(said).hint(hint)
-}
+/// The database and its tables.
+pub(crate) mod tables;
+/// What the service refuses.
+mod failure;

@@ -10,7 +10,7 @@ use aws_sdk_glue::types::{
 use lakewright_common::error::{Error, Result};
 
 use super::definition::Definition;
-use super::failure;
+use super::failure::failure;
 use super::symlinks::List;
 
 /// Partitions in one request: the service's own limits of `BatchCreatePartition` and `BatchUpdatePartition`, and of
@@ -32,7 +32,7 @@ impl fmt::Display for Changes {
     }
 }
 
-/// Makes the catalog's partitions those of the lists, whose files must be written before.
+/// Makes the catalog's partitions those of the lists, whose files must be written before; without lists there are none.
 ///
 /// # Errors
 /// Storage, naming the table.

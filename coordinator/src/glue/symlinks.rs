@@ -53,20 +53,30 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
     lists.into_values().collect()
 }
 
-/// Writes the lists of a table, over those that are there.
+/// Writes the lists of a table over those that are there, and empties lists of partitions that it has no more: nobody of a run may
+/// delete, and a reader that looks into subfolders would find them.
 ///
 /// # Errors
 /// Storage, naming the object.
 pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) -> Result<()> {
-    let texts = lists.iter().map(|list| {
-        let text: String = list.files.iter().map(|key| lake.name_of(key) + "\n").collect();
-        (format!("{}/{FOLDER}/{}manifest", table.name, list.folder), text)
-    });
-    let puts = stream::iter(texts.collect::<Vec<_>>()).map(|(key, text)| async move {
+    let text = |list: &List| list.files.iter().map(|key| lake.name_of(key) + "\n").collect::<String>();
+    let mut texts = stale(lake, table).await?;
+    texts.extend(lists.iter().map(|list| (format!("{}/{FOLDER}/{}manifest", table.name, list.folder), text(list))));
+    let puts = stream::iter(texts).map(|(key, text)| async move {
         let put = lake.store.put(&parse_key(&key)?, text.into()).await;
         put.map_err(|e| Error::storage("write", lake.name_of(&key), e))
     });
     puts.buffer_unordered(CONCURRENT_PUTS).try_for_each(|_| async { Ok(()) }).await
+}
+
+/// The lists that are there and name something, each as an empty one.
+async fn stale(lake: &Storage, table: &TableState) -> Result<BTreeMap<String, String>> {
+    let folder = parse_key(&format!("{}/{FOLDER}", table.name))?;
+    let there = lake.store.list(Some(&folder)).try_filter_map(|object| async move {
+        let is_list = object.location.filename() == Some("manifest") && object.size > 0;
+        Ok(is_list.then(|| (object.location.to_string(), String::new())))
+    });
+    there.try_collect().await.map_err(|e| Error::storage("list", lake.name_of(folder.as_ref()), e))
 }
 
 #[cfg(test)]
@@ -92,6 +102,21 @@ mod tests {
         // The key of the folder, and not its value encoded once more.
         let key = parse_key("songs/_symlink_format_manifest/year=A%3DB/manifest").unwrap();
         lake.store.head(&key).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn lists_of_partitions_that_are_gone_name_nothing() {
+        let (_folder, lake) = fixture::lake();
+        let mut table =
+            fixture::manifest(1, &[("songs", &["year=1999/a.parquet", "year=2000/b.parquet"])]).tables.remove(0);
+        write(&lake, &table, &lists(&table)).await.unwrap();
+        table.files.pop();
+        write(&lake, &table, &lists(&table)).await.unwrap();
+        for (year, lines) in [("1999", 1), ("2000", 0)] {
+            let key = parse_key(&format!("songs/_symlink_format_manifest/year={year}/manifest")).unwrap();
+            let text = lake.store.get(&key).await.unwrap().bytes().await.unwrap();
+            assert_eq!(std::str::from_utf8(&text).unwrap().lines().count(), lines, "{year}");
+        }
     }
 
     #[test]

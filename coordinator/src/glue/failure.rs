@@ -1,0 +1,30 @@
+//! What a failed call of the Glue service comes to, for people.
+
+use aws_sdk_glue::config::http::HttpResponse;
+use aws_sdk_glue::error::{ProvideErrorMetadata, SdkError};
+use lakewright_common::error::Error;
+
+/// Whether the service gave this code as the reason.
+pub(super) fn is<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, code: &str) -> bool {
+    error.code() == Some(code)
+}
+
+/// A failed `operation` (a verb) on `what`.
+pub(super) fn failure<E: ProvideErrorMetadata>(
+    operation: &str,
+    what: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> Error {
+    let said = match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => "the Glue service cannot be reached, or there are no credentials".to_owned(),
+    };
+    let hint = if is(error, "AccessDeniedException") {
+        "the credentials need glue:GetDatabase, glue:CreateDatabase, glue:GetTable, glue:CreateTable and glue:UpdateTable, with \
+         `--symlinks` glue:GetPartitions, glue:BatchCreatePartition, glue:BatchUpdatePartition and glue:BatchDeletePartition"
+    } else {
+        "look at AWS_REGION, AWS_PROFILE and, for a server of your own, AWS_ENDPOINT_URL_GLUE"
+    };
+    Error::storage_failure(format!("cannot {operation} {what}")).caused_by(said).hint(hint)
+}
