@@ -15,7 +15,7 @@ NEEDED = (
 )
 # What no machine of a run takes.
 NOT_NEEDED = ("aws_iam_role_policy.vacuum",)
-EDGE = re.compile(r'"\[root\] (\S+)[^"]*" -> "\[root\] (\S+)[^"]*"')
+EDGE = re.compile(r'"\[root\] ([^"]+)" -> "\[root\] ([^"]+)"')
 
 
 def main(rendered):
