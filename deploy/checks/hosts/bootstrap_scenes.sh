@@ -115,10 +115,11 @@ hosts_are_as_they_should() {
 # The spot watcher speaks to the metadata service alone: from among its processes nothing else answers.
 watcher_is_confined() {
   local group=/sys/fs/cgroup/system.slice/lakewright-spot.service/cgroup.procs
-  asks() { as_root_on core1 bash -c "$1; exec curl --silent --output /dev/null --max-time 1 $2"; }
-  asks : "http://$store_address:${s3_port[core1]}" || broken "core1 does not reach S3"
-  asks "echo \$\$ > $group" "http://$metadata_address" || broken "the spot watcher does not reach the metadata service"
-  ! asks "echo \$\$ > $group" "http://$store_address:${s3_port[core1]}" || broken "the spot watcher reaches other than the metadata service"
+  # asks SECONDS COMMAND URL: after the command
+  asks() { as_root_on core1 bash -c "$2; exec curl --silent --output /dev/null --max-time $1 $3"; }
+  asks 10 : "http://$store_address:${s3_port[core1]}" || broken "core1 does not reach S3"
+  asks 10 "echo \$\$ > $group" "http://$metadata_address" || broken "the spot watcher does not reach the metadata service"
+  ! asks 1 "echo \$\$ > $group" "http://$store_address:${s3_port[core1]}" || broken "the spot watcher reaches other than the metadata service"
 }
 
 invocation() { as_root_on "$1" systemctl show --property InvocationID --value lakewright-worker; }
