@@ -123,5 +123,3 @@ watcher_is_confined() {
   asks 10 "echo \$\$ > $group" "http://$metadata_address" || broken "the spot watcher does not reach the metadata service"
   ! asks 1 "echo \$\$ > $group" "http://$store_address:${s3_port[core1]}" || broken "the spot watcher reaches other than the metadata service"
 }
-
-invocation() { as_root_on "$1" systemctl show --property InvocationID --value lakewright-worker; }

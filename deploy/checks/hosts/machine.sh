@@ -138,6 +138,18 @@ as_hadoop_on() {
 # says HOST UNIT PATTERN: its journal has such a line.
 says() { grep -qE "$3" <<< "$(as_root_on "$1" journalctl --no-pager --output cat --unit "$2")"; }
 
+# Of the worker as it runs now; another start is another one.
+invocation() { as_root_on "$1" systemctl show --property InvocationID --value lakewright-worker; }
+
+show_what_is_known() {
+  local host
+  for host in "${!leader[@]}"; do
+    printf -- '--- %s\n' "$host" >&2
+    tail -n 12 "$scratch/$host.bootstrap" >&2 || true
+    as_root_on "$host" journalctl --no-pager --lines 30 --output short-monotonic --unit 'lakewright-*' >&2 || true
+  done
+}
+
 halt_hosts() {
   local host hierarchy
   for host in "${!keeper[@]}"; do
@@ -145,7 +157,7 @@ halt_hosts() {
     [[ -z ${leader[$host]:-} ]] || kill -KILL "${leader[$host]}" 2> /dev/null || true
     wait "${keeper[$host]}" 2> /dev/null || true
     for hierarchy in $(hierarchies); do
-      find "$hierarchy/$(namespace "$host")" -depth -type d -exec rmdir '{}' ';'
+      find "$hierarchy/$(namespace "$host")" -depth -type d -exec rmdir '{}' ';' || true
     done
   done
 }

@@ -2,11 +2,6 @@
 # Runs over the hosts, and what befalls them.
 # shellcheck disable=SC2329 # What wait_until asks is called by its name.
 
-# The units allow no other port (SocketBindDeny), which Debian's systemd does not enforce; nobody asks for one either.
-listens_on() { ip netns exec "$(namespace "$1")" ss --no-header --listening --tcp --udp --numeric | awk '{ print $1, $5 }'; }
-
-asks_s3() { [[ -n $(ip netns exec "$(namespace "$1")" ss --no-header --tcp --numeric state established "dport = :${s3_port[$1]}") ]]; }
-
 # Restart=on-failure: the run that follows begins with three workers, so the one that is killed here must come back by itself.
 kill_a_worker() {
   killed=$(invocation plain)
@@ -102,14 +97,5 @@ run_without_certificates() {
   grep -q 'committed version 3 of the lake' "$scratch/run.log" || broken "the run without certificates did not commit: $(cat "$scratch/run.log")"
   for host in primary core1; do
     ! as_root_on "$host" test -e /etc/lakewright/tls || broken "$host has kept its certificates"
-  done
-}
-
-show_what_is_known() {
-  local host
-  for host in "${!leader[@]}"; do
-    printf -- '--- %s\n' "$host" >&2
-    tail -n 12 "$scratch/$host.bootstrap" >&2 || true
-    as_root_on "$host" journalctl --no-pager --lines 30 --output short-monotonic --unit 'lakewright-*' >&2 || true
   done
 }
