@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use datafusion::error::DataFusionError;
 
 use crate::error::Error;
+use crate::printable;
 
 /// An engine's failure while rows pass, by what the user can do about it.
 #[must_use]
@@ -21,7 +22,8 @@ pub fn stage_error(error: DataFusionError) -> Error {
         DataFusionError::Internal(_) => Error::internal("the query engine failed").caused_by(error),
         _ if is_of_storage(&error) => Error::storage("use", "the lake or the scratch folder", error)
             .hint("is there room on the disk, and is every file of the lake still there and whole?"),
-        _ => Error::data("a query failed on its data").caused_by(error),
+        // It may quote values.
+        _ => Error::data("a query failed on its data").caused_by(printable::line(&error.to_string()).into_owned()),
     }
 }
 

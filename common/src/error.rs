@@ -8,6 +8,8 @@ use std::fmt;
 
 use datafusion::error::DataFusionError;
 
+use crate::printable;
+
 /// What to do where S3 answers 401 or 403.
 pub const NOT_ALLOWED: &str = "the credentials do not allow it, or there are none and the bucket is not public, or its \
                                requester pays (`requester_pays`): docs/s3.md lists the actions that are needed";
@@ -79,7 +81,9 @@ impl Error {
     ) -> Self {
         let source = source.into();
         let hint = source.downcast_ref().and_then(hint);
-        let error = Self::new(Kind::Storage, format!("cannot {operation} `{object}`")).caused_by(source);
+        let object = object.to_string();
+        let message = format!("cannot {operation} `{}`", printable::line(&object));
+        let error = Self::new(Kind::Storage, message).caused_by(source);
         match hint {
             Some(hint) => error.hint(hint),
             None => error,
@@ -180,7 +184,8 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
 pub fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>) -> String {
     let names = names.into_iter();
     let more = names.len().saturating_sub(NAMED);
-    let named: Vec<String> = names.take(NAMED).map(|name| format!("`{name}`")).collect();
+    let named: Vec<String> =
+        names.take(NAMED).map(|name| format!("`{}`", printable::line(&name.to_string()))).collect();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
 }

@@ -33,6 +33,8 @@ mod scratch;
 pub mod error;
 /// A failure of the engine while rows pass, as one of those.
 pub mod engine_failure;
+/// Text from elsewhere, safe for a terminal or a log.
+pub mod printable;
 /// Certificates of both ends.
 pub mod tls;
 /// Logs: one set-up for every process.

@@ -1,11 +1,14 @@
 //! Rows as text, in the formats that `query` offers.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use arrow::util::pretty::pretty_format_batches_with_options;
+use arrow::util::pretty::pretty_format_batches;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::printable;
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +38,8 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
     let engine = |e| Error::internal("cannot format the result").caused_by(e);
     match format {
         Format::Table => {
-            let text = pretty_format_batches_with_options(batches, &options()).map_err(engine)?;
+            let shown = batches.iter().map(as_shown).collect::<Result<Vec<_>>>()?;
+            let text = pretty_format_batches(&shown).map_err(engine)?;
             writeln!(out, "{text}").map_err(output_error)
         }
         Format::Csv => {
@@ -71,25 +75,40 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
 fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
     let Some(first) = batches.first() else { return Ok(()) };
     let schema = first.schema();
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let cell = |text: &str| printable::line(text).replace('|', "\\|");
+    let names: Vec<String> = schema.fields().iter().map(|field| cell(field.name())).collect();
     writeln!(out, "| {} |\n|{}", names.join(" | "), "---|".repeat(names.len())).map_err(output_error)?;
-    let options = options();
     for batch in batches {
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|column| ArrayFormatter::try_new(column, &options))
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|e| Error::internal("cannot format the result").caused_by(e))?;
+        let columns = columns_as_text(batch)?;
         for row in 0..batch.num_rows() {
-            let cells: Vec<String> = columns
-                .iter()
-                .map(|column| column.value(row).to_string().replace('|', "\\|").replace('\n', " "))
-                .collect();
+            let cells: Vec<String> = columns.iter().map(|column| cell(&column[row])).collect();
             writeln!(out, "| {} |", cells.join(" | ")).map_err(output_error)?;
         }
     }
     Ok(())
+}
+
+/// The values of each column as people read them, which may hold any character.
+fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
+    let failed = |e| Error::internal("cannot format the result").caused_by(e);
+    let options = options();
+    let column = |column: &ArrayRef| {
+        let formatter = ArrayFormatter::try_new(column, &options).map_err(failed)?;
+        (0..column.len()).map(|row| formatter.value(row).try_to_string().map_err(failed)).collect()
+    };
+    batch.columns().iter().map(column).collect()
+}
+
+/// The batch with every value and name as text that is safe for a terminal and takes one line.
+fn as_shown(batch: &RecordBatch) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let fields = schema.fields().iter().map(|field| Field::new(printable::line(field.name()), DataType::Utf8, false));
+    let columns = columns_as_text(batch)?.into_iter().map(|column| {
+        Arc::new(StringArray::from_iter_values(column.iter().map(|text| printable::line(text)))) as ArrayRef
+    });
+    let (fields, columns) = (fields.collect::<Vec<_>>(), columns.collect());
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .map_err(|e| Error::internal("cannot format the result").caused_by(e))
 }
 
 fn output_error(error: std::io::Error) -> Error {

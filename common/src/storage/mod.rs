@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::config::resolved::Location;
 use crate::error::{Error, Result};
+use crate::printable;
 use s3::S3;
 
 /// The objects under a storage's root.
@@ -97,13 +98,14 @@ impl Storage {
         &self.location
     }
 
-    /// The object as people know it: a path, or a URL as other tools take it.
+    /// The object as people know it, on one line: a path, or a URL as other tools take it.
     #[must_use]
     pub fn name_of(&self, key: &str) -> String {
-        match self.local_root() {
+        let name = match self.local_root() {
             Ok(Some(root)) => root.join(key).display().to_string(),
             _ => format!("{}{key}", self.location.name()),
-        }
+        };
+        printable::line(&name).into_owned()
     }
 
     /// Writes an object that must not be there yet: of many that put the same key, one succeeds. The object appears

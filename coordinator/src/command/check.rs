@@ -10,6 +10,7 @@ use futures::StreamExt;
 use lakewright_common::config::resolved::{Config, Limits};
 use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
 use lakewright_common::read::split::plan_splits;
@@ -131,9 +132,9 @@ async fn sample_source(
                             let _ = writeln!(
                                 shown,
                                 "    {} at byte {offset}: {}: {}",
-                                text("object"),
+                                printable::line(&text("object")),
                                 text("reason"),
-                                text("detail")
+                                printable::line(&text("detail"))
                             );
                         }
                         rejected += 1;
@@ -172,6 +173,7 @@ async fn sample_source(
         );
     }
     for (name, count) in unknown {
+        let name = printable::line(&name);
         let _ = writeln!(text, "    field `{name}` is not declared ({count} records)");
     }
     Ok(text)

@@ -1,11 +1,11 @@
 //! What each command does, a file per command; `run` is the pipeline itself.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use lakewright_common::allocator;
 use lakewright_common::config::{self, Purpose, resolved::Config};
 use lakewright_common::error::{Error, Result};
-use lakewright_common::telemetry;
+use lakewright_common::{printable, telemetry};
 
 use crate::cli::{Cli, Command};
 use crate::progress::Progress;
@@ -82,9 +82,15 @@ async fn run(config: &Config, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes to standard output; a reader that went away (`| head`) is no failure.
+/// Writes to standard output; a reader that went away (`| head`) is no failure. A file or a pipe gets data as they are;
+/// on a terminal, what formats such as CSV hold as it is must not act on it.
 fn print(bytes: &[u8]) -> Result<()> {
-    match std::io::stdout().write_all(bytes) {
+    let mut stdout = std::io::stdout();
+    let written = match std::str::from_utf8(bytes) {
+        Ok(text) if stdout.is_terminal() => stdout.write_all(printable::lines(text).as_bytes()),
+        _ => stdout.write_all(bytes),
+    };
+    match written {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::storage("write", "standard output", e)),
         _ => Ok(()),
     }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::printable;
 use lakewright_common::storage::Storage;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
@@ -39,10 +40,11 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool) -
     };
     let mut text = String::new();
     for file in &files {
-        let _ = writeln!(text, "{}  {:>12}  {}", moment(file.last_modified), bytes(file.size), file.location);
+        let name = printable::line(file.location.as_ref());
+        let _ = writeln!(text, "{}  {:>12}  {name}", moment(file.last_modified), bytes(file.size));
     }
     for upload in &uploads {
-        let _ = writeln!(text, "unfinished upload  {}", upload.key);
+        let _ = writeln!(text, "unfinished upload  {}", printable::line(&upload.key));
     }
     if delete {
         delete_files(&lake, &files).await?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arrow::datatypes::Schema;
 use datafusion::prelude::col;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::printable;
 use lakewright_common::read::quarantine;
 use lakewright_common::storage::s3::requests::RequestCounts;
 
@@ -157,7 +158,7 @@ fn named_fields(fields: &BTreeMap<String, u64>) -> String {
     let mut text = named
         .iter()
         .take(NAMED_FIELDS)
-        .map(|(name, count)| format!("`{name}` ({count})"))
+        .map(|(name, count)| format!("`{}` ({count})", printable::line(name)))
         .collect::<Vec<_>>()
         .join(", ");
     if more > 0 {

@@ -22,6 +22,7 @@ use url::Url;
 use super::Storage;
 use crate::config::resolved::{Bucket, Location};
 use crate::error::{Error, Result};
+use crate::printable;
 use clients::DEFAULT_REGION;
 pub use clients::sdk_config;
 use requests::{RequestCounts, Requests};
@@ -74,7 +75,7 @@ impl S3 {
     }
 
     fn url_of(&self, key: &str) -> String {
-        format!("s3://{}/{}{key}", self.bucket, self.prefix)
+        printable::line(&format!("s3://{}/{}{key}", self.bucket, self.prefix)).into_owned()
     }
 }
 

@@ -6,6 +6,7 @@ use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use lakewright_common::exchange::read_node::ExchangeReadExec;
+use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
 
 /// Objects that are named; the others are counted.
@@ -16,7 +17,7 @@ pub(super) fn describe(plan: &Arc<dyn ExecutionPlan>) -> String {
     let mut keys = Vec::new();
     collect_keys(plan, &mut keys);
     keys.dedup();
-    let named: Vec<String> = keys.iter().take(NAMED_OBJECTS).map(|key| format!("`{key}`")).collect();
+    let named: Vec<String> = keys.iter().take(NAMED_OBJECTS).map(|key| format!("`{}`", printable::line(key))).collect();
     match keys.len().saturating_sub(NAMED_OBJECTS) {
         0 => named.join(", "),
         more => format!("{} and {more} more", named.join(", ")),

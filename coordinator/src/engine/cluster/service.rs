@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::Stream;
 use lakewright_common::error::Error;
+use lakewright_common::printable;
 use lakewright_common::read::progress::ReadCounts;
 use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::write::report::SlotReport;
@@ -157,14 +158,15 @@ fn read_reports(success: &Success) -> Result<Vec<SlotReport>, Status> {
 }
 
 fn read_failure(failure: Failure) -> Error {
-    let message = failure.message;
+    // Another process wrote it: a line feed in it must not look like a line of ours.
+    let message = printable::line(&failure.message);
     let error = match FailureKind::try_from(failure.kind) {
         Ok(FailureKind::Data) => Error::data(message),
         Ok(FailureKind::Configuration) => Error::configuration(message),
         Ok(FailureKind::Storage) => Error::storage_failure(message),
         _ => Error::internal(message),
     };
-    if failure.hint.is_empty() { error } else { error.hint(failure.hint) }
+    if failure.hint.is_empty() { error } else { error.hint(printable::line(&failure.hint)) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,152 @@
+//! Text from data, keys, peers and URLs, made safe for a terminal or a log.
+//!
+//! A record may hold the escape sequences of a terminal, an object's key a line feed that forges a line of the log, and
+//! a URL a secret in its query. Everything that prints such text passes it through here; files hold it as it is.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// One line: every character that acts on a terminal, moves the cursor or changes the direction of writing is shown as
+/// `\n`, `\t`, `\r` or `\u{1b}`.
+#[must_use]
+pub fn line(text: &str) -> Cow<'_, str> {
+    escape(text, |c| matches!(c, '\n' | '\t' | '\r') || acts_on_terminal(c))
+}
+
+/// Several lines: as [`line`], but line feeds and tabs stay.
+#[must_use]
+pub fn lines(text: &str) -> Cow<'_, str> {
+    escape(text, |c| c == '\r' || acts_on_terminal(c))
+}
+
+/// JSON on one line: as [`lines`], with the escapes of JSON.
+#[must_use]
+pub fn json(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts_on_terminal) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        // All of them are in the Basic Multilingual Plane.
+        if acts_on_terminal(c) && !matches!(c, '\n' | '\t' | '\r') {
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// The text with the user information and the query taken out of each URL of HTTP, since both may be secrets.
+#[must_use]
+pub fn without_secrets(text: &str) -> Cow<'_, str> {
+    if !text.contains("http://") && !text.contains("https://") {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let is_end =
+            |c: char| c.is_whitespace() || matches!(c, '`' | '"' | '\'' | '\\' | '<' | '>' | ')' | ']' | '}' | ',');
+        let (url, behind) = after.split_at(after.find(is_end).unwrap_or(after.len()));
+        let is_http = before.ends_with("http://") || before.ends_with("https://");
+        shown.push_str(if is_http { without_user_and_query(url) } else { url });
+        rest = behind;
+    }
+    shown.push_str(rest);
+    Cow::Owned(shown)
+}
+
+/// A URL, or what was meant as one, up to its query or fragment and without its user information.
+#[must_use]
+pub fn url(text: &str) -> String {
+    match text.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", without_user_and_query(rest)),
+        None => without_user_and_query(text).to_owned(),
+    }
+}
+
+/// What stands behind the scheme of a URL, without what may be a secret.
+fn without_user_and_query(rest: &str) -> &str {
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let host = path.split('/').next().unwrap_or_default();
+    host.rfind('@').map_or(path, |at| &path[at + 1..])
+}
+
+fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(&is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            _ if !is_escaped(c) => escaped.push(c),
+            '\n' | '\t' | '\r' => escaped.extend(c.escape_default()),
+            _ => escaped.extend(c.escape_unicode()),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Control characters (C0 but for line feed and tab, delete, C1), what changes the direction of writing, and the
+/// separators that some programs take for line feeds.
+fn acts_on_terminal(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => true,
+        _ => c.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_shown() {
+        for (text, shown) in [
+            ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+            ("a\u{9b}31mb\u{7f}", "a\\u{9b}31mb\\u{7f}"),
+            ("user\u{202e}txt.exe", "user\\u{202e}txt.exe"),
+            ("a\nerror: b\r\tc", "a\\nerror: b\\r\\tc"),
+            ("Zoë 日本 \u{1F389} e\u{301}", "Zoë 日本 \u{1F389} e\u{301}"),
+        ] {
+            assert_eq!(line(text), shown);
+        }
+        assert_eq!(lines("| a |\n\t\u{1b}[2J\r"), "| a |\n\t\\u{1b}[2J\\r");
+        assert_eq!(json("{\"a\":\"\u{9b}\u{202e}\"}\n"), "{\"a\":\"\\u009b\\u202e\"}\n");
+    }
+
+    #[test]
+    fn urls_show_neither_user_nor_query() {
+        for (text, shown) in [
+            (
+                "error sending request for url (https://me:secret@host:9000/b/k?X-Amz-Signature=abc&x=1): timed out",
+                "error sending request for url (https://host:9000/b/k): timed out",
+            ),
+            ("`http://h/?token=a` and http://h/#b, s3://bucket/a?b", "`http://h/` and http://h/, s3://bucket/a?b"),
+            ("http://a/p@q", "http://a/p@q"),
+            ("nothing here?", "nothing here?"),
+        ] {
+            assert_eq!(without_secrets(text), shown);
+        }
+        assert_eq!(url("s3://key:secret@bucket/a?versionId=1#c"), "s3://bucket/a");
+        assert_eq!(url("https:/bucket?token=1"), "https:/bucket");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_reaches_the_terminal_as_it_must_not(text in any::<String>()) {
+            prop_assert!(!line(&text).contains(|c: char| c.is_control()));
+            prop_assert!(!lines(&text).contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')));
+            let written = serde_json::to_string(&text).unwrap_or_default();
+            let shown = json(&written);
+            prop_assert!(!shown.contains(|c: char| c.is_control()));
+            prop_assert_eq!(serde_json::from_str::<String>(&shown).ok(), Some(text));
+        }
+    }
+}
