@@ -11,6 +11,7 @@ use super::location;
 use super::resolved::{Bucket, Encryption};
 use super::section::Section;
 use super::settings::STORAGE;
+use crate::printable;
 
 /// Resolves the sections, by the bucket's name.
 pub(super) fn resolve(node: &Node, faults: &mut Faults) -> BTreeMap<String, Bucket> {
@@ -23,7 +24,7 @@ pub(super) fn resolve(node: &Node, faults: &mut Faults) -> BTreeMap<String, Buck
         let Some(name) = bucket_name(key) else {
             faults.report_with_hint(
                 origin,
-                format!("storage `{key}` is no bucket"),
+                format!("storage `{}` is no bucket", printable::url(key)),
                 Some("write `[storage.\"s3://bucket\"]`, without a path".to_owned()),
             );
             continue;

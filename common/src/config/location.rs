@@ -7,6 +7,7 @@ use std::path::Path;
 use url::Url;
 
 use super::fault::Flaw;
+use crate::printable;
 
 /// The folder or prefix that `text` names, seen from `folder`, which is absolute; always ends with `/`.
 ///
@@ -18,24 +19,26 @@ pub(super) fn resolve(text: &str, folder: &Path) -> Result<Url, Flaw> {
     }
     let Some((scheme, _)) = text.split_once("://") else {
         if ["s3:", "file:"].iter().any(|scheme| text.starts_with(scheme)) {
-            return Err(Flaw::new(format!("is `{text}`, which lacks a slash of a URL"))
+            return Err(Flaw::new(format!("is `{}`, which lacks a slash of a URL", printable::url(text)))
                 .hint("write `s3://bucket/prefix` or `file:///folder`".to_owned()));
         }
         return folder_url(&folder.join(text));
     };
-    let url = Url::parse(text).map_err(|e| Flaw::new(format!("is `{text}`, which is not a URL: {e}")))?;
+    // What comes before the path and behind it may be a secret.
+    let shown = printable::url(text);
+    let url = Url::parse(text).map_err(|e| Flaw::new(format!("is `{shown}`, which is not a URL: {e}")))?;
     // Said first and without the text, for it may hold a secret.
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Flaw::new("holds credentials").hint(secrets_hint()));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Flaw::new(format!("is `{text}`, which goes on after the path with `?` or `#`"))
+        return Err(Flaw::new(format!("is `{shown}`, behind which a `?` or `#` follows"))
             .hint("write `%3F` and `%23` where they are part of the path".to_owned()));
     }
     match url.scheme() {
         "file" => {
             let path = url.to_file_path().map_err(|()| {
-                Flaw::new(format!("is `{text}`, which names another machine"))
+                Flaw::new(format!("is `{shown}`, which names another machine"))
                     .hint("write a path, or `file:///` and an absolute path".to_owned())
             })?;
             folder_url(&path)
@@ -46,7 +49,7 @@ pub(super) fn resolve(text: &str, folder: &Path) -> Result<Url, Flaw> {
                 "s3a" | "s3n" => "did you mean `s3`?",
                 _ => "write a path, `file:///…` or `s3://bucket/prefix`",
             };
-            Err(Flaw::new(format!("is `{text}`, and `{scheme}` is not a storage that is known")).hint(hint.to_owned()))
+            Err(Flaw::new(format!("is `{shown}`, and `{scheme}` is not a storage that is known")).hint(hint.to_owned()))
         }
     }
 }

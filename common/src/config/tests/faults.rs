@@ -176,7 +176,7 @@ fn faults_of_urls() {
         (
             "s3://bucket/x?y",
             &[
-                "is `s3://bucket/x?y`, which goes on after the path with `?` or `#`",
+                "is `s3://bucket/x`, behind which a `?` or `#` follows",
                 "hint: write `%3F` and `%23` where they are part of the path",
             ],
         ),

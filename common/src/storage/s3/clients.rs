@@ -22,6 +22,7 @@ use super::requests::{BytesConnector, Requests};
 use super::throttle::Throttle;
 use crate::config::resolved::{Bucket, Encryption, Location};
 use crate::error::{Error, Result};
+use crate::printable;
 
 /// Where a bucket is when nothing says it, as for the SDK's own tools.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";
@@ -99,6 +100,7 @@ pub(super) fn check_style(settings: &Bucket, endpoint: Option<&str>, location: &
     let Some(endpoint) = endpoint else { return Ok(()) };
     let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/");
     let unusable = |what: &str| {
+        let endpoint = printable::url(endpoint);
         Err(Error::configuration(format!("cannot open `{}`: the endpoint `{endpoint}` {what}", location.url)).hint(
             "`endpoint` in `[storage.\"s3://bucket\"]`, or AWS_ENDPOINT_URL_S3, is like `https://s3.example.com:9000`",
         ))
