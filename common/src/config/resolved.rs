@@ -134,6 +134,8 @@ pub struct Source {
     pub max_quarantine_share: f64,
     pub on_change: OnChange,
     pub on_archived: OnArchived,
+    /// Links in its folder may lead out of it.
+    pub follow_links: bool,
 }
 
 /// How records lie in an object.

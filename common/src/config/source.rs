@@ -33,9 +33,10 @@ pub(super) fn resolve<'a>(
         Some("skip") => OnArchived::Skip,
         _ => OnArchived::Error,
     };
+    let follow_links = section.boolean("follow_links", false, faults);
     let (url, origin) = url?;
     let name = name.to_owned();
-    Some((Source { name, url, format, fields, max_quarantine_share, on_change, on_archived }, origin))
+    Some((Source { name, url, format, fields, max_quarantine_share, on_change, on_archived, follow_links }, origin))
 }
 
 fn format(section: &Section<'_>, faults: &mut Faults) -> Format {

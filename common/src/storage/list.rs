@@ -1,7 +1,9 @@
 //! ① Every object under a storage's root, with what a later read is held to.
 //!
 //! Segments that begin with `.` or `_` are hidden: neither they nor what lies below them is data. Everything else is
-//! either listed or an error that names it; nothing is left out silently.
+//! either listed or an error that names it; nothing is left out silently. Who may write into a folder could put a link to
+//! any file that this process can read there, so links that lead out of the folder are refused unless the source follows
+//! them.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -17,6 +19,9 @@ use super::Storage;
 use super::local::on_blocking_thread;
 use crate::error::{Error, Result, listed};
 use crate::read::object::SourceObject;
+
+/// The folder by which a lake is known.
+const LAKE_FOLDER: &str = "_lake/manifest";
 
 /// What lies under a root.
 #[derive(Debug, Default)]
@@ -34,15 +39,16 @@ impl Listing {
     }
 }
 
-/// The objects under the root that are not hidden.
+/// The objects under the root that are not hidden. `follow_links`: also those outside of it that links lead to.
 ///
 /// # Errors
-/// Storage that cannot be read, a folder that is not there, a link to nowhere; data, for names that no key can hold.
-pub async fn list_objects(storage: &Storage) -> Result<Listing> {
+/// Storage that cannot be read, a folder that is not there, a link to nowhere; data, for names that no key can hold, links
+/// that lead out, a lake among the folders.
+pub async fn list_objects(storage: &Storage, follow_links: bool) -> Result<Listing> {
     let here = |objects| Listing { objects, archived: Vec::new() };
     let mut listing = match (&storage.s3, storage.local_root()?) {
         (Some(s3), _) => s3.list().await?,
-        (None, Some(root)) => here(on_blocking_thread(move || list_folder(&root)).await??),
+        (None, Some(root)) => here(on_blocking_thread(move || list_folder(&root, follow_links)).await??),
         (None, None) => here(list_store(storage).await?),
     };
     listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
@@ -65,11 +71,13 @@ async fn list_store(storage: &Storage) -> Result<Vec<SourceObject>> {
 }
 
 /// The local object store's own listing leaves out links to nowhere and names it cannot hold, so folders are walked here.
-fn list_folder(root: &FilePath) -> Result<Vec<SourceObject>> {
+fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>> {
     let mut objects = Vec::new();
-    let mut unusable = Vec::new();
+    let mut refused = Refused::default();
+    let inside = fs::canonicalize(root).map_err(|e| Error::storage("list", root.display(), e))?;
     let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden_path(entry.file_name());
-    for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
+    let mut entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible);
+    while let Some(entry) = entries.next() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(e) => match walk_failure(root, e) {
@@ -77,10 +85,21 @@ fn list_folder(root: &FilePath) -> Result<Vec<SourceObject>> {
                 None => continue,
             },
         };
-        if entry.file_type().is_dir() {
+        let (path, is_folder) = (entry.path(), entry.file_type().is_dir());
+        if entry.path_is_symlink() && entry.depth() > 0 && !follow_links && leads_out(path, &inside)? {
+            refused.links.push(path.to_path_buf());
+            if is_folder {
+                entries.skip_current_dir();
+            }
             continue;
         }
-        let path = entry.path();
+        if is_folder {
+            if path.join(LAKE_FOLDER).is_dir() {
+                refused.lakes.push(path.to_path_buf());
+                entries.skip_current_dir();
+            }
+            continue;
+        }
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             // Deleted since it was named: as if it had been deleted before.
@@ -89,10 +108,57 @@ fn list_folder(root: &FilePath) -> Result<Vec<SourceObject>> {
         };
         match key_of(root, path).filter(|_| metadata.is_file()) {
             Some(key) => objects.push(source_object(key, &metadata)),
-            None => unusable.push(path.to_path_buf()),
+            None => refused.names.push(path.to_path_buf()),
         }
     }
-    if unusable.is_empty() { Ok(objects) } else { Err(unusable_names(root, &unusable)) }
+    refused.error(root).map_or(Ok(objects), Err)
+}
+
+/// What must not be read as an object.
+#[derive(Debug, Default)]
+struct Refused {
+    /// Names that no key can hold, or that are not those of files.
+    names: Vec<PathBuf>,
+    /// Links that lead out of the folder.
+    links: Vec<PathBuf>,
+    /// Folders that are lakes.
+    lakes: Vec<PathBuf>,
+}
+
+impl Refused {
+    fn error(&self, root: &FilePath) -> Option<Error> {
+        let named =
+            |paths: &[PathBuf]| listed(paths.iter().map(|path| format!("{path:?}").trim_matches('"').to_owned()));
+        let root = root.display();
+        if !self.links.is_empty() {
+            let links = named(&self.links);
+            return Some(Error::data(format!("`{root}` holds links that lead out of it: {links}")).hint(
+                "remove them, or set `follow_links = true` for the source if only trusted people can write into the folder",
+            ));
+        }
+        if !self.lakes.is_empty() {
+            let lakes = named(&self.lakes);
+            return Some(
+                Error::data(format!("`{root}` holds a lake, whose files are not JSON: {lakes}"))
+                    .hint("keep lakes and sources in separate folders"),
+            );
+        }
+        if self.names.is_empty() {
+            return None;
+        }
+        Some(Error::data(format!("`{root}` holds what cannot be read as an object: {}", named(&self.names))).hint(
+            "rename it: a name must be UTF-8 without control characters, must not end in `#` and digits, and must be a file's",
+        ))
+    }
+}
+
+/// Whether a link leads to something outside of `inside`, which is a path without links.
+fn leads_out(link: &FilePath, inside: &FilePath) -> Result<bool> {
+    match fs::canonicalize(link) {
+        Ok(target) => Ok(!target.starts_with(inside)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::storage("list", link.display(), e)),
+    }
 }
 
 /// Why the walk cannot go on; `None` if something was only deleted meanwhile.
@@ -132,13 +198,6 @@ fn looks_like_unfinished_write(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
     name.split_once('#')
         .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn unusable_names(root: &FilePath, paths: &[PathBuf]) -> Error {
-    let named = listed(paths.iter().map(|path| format!("{path:?}").trim_matches('"').to_owned()));
-    Error::data(format!("`{}` holds what cannot be read as an object: {named}", root.display())).hint(
-        "rename it: a name must be UTF-8 without control characters, must not end in `#` and digits, and must be a file's",
-    )
 }
 
 fn source_object(key: String, metadata: &Metadata) -> SourceObject {

@@ -61,7 +61,7 @@ pub(crate) async fn new_objects<'a>(
     let mut left_out = LeftOut::default();
     for source in &config.sources {
         let storage = open::source(opened, &source.name);
-        let Listing { objects, archived } = list_objects(storage).await?;
+        let Listing { objects, archived } = list_objects(storage, source.follow_links).await?;
         let listed = objects.len() as u64;
         if objects.is_empty() && archived.is_empty() {
             tracing::warn!(source = source.name, url = %source.url, "there is nothing below the source's URL");
@@ -107,8 +107,9 @@ pub(crate) async fn new_objects<'a>(
 /// Storage that fails.
 pub(super) async fn still_there<'a>(opened: &Storages, new: &NewObjects<'a>) -> Result<(NewObjects<'a>, Vec<String>)> {
     let storage = open::source(opened, &new.source.name);
+    let listing = list_objects(storage, new.source.follow_links).await?;
     let there: HashMap<String, SourceObject> =
-        list_objects(storage).await?.objects.into_iter().map(|object| (object.key.clone(), object)).collect();
+        listing.objects.into_iter().map(|object| (object.key.clone(), object)).collect();
     let (same, changed): (Vec<_>, Vec<_>) =
         new.objects.iter().cloned().partition(|object| there.get(&object.key) == Some(object));
     let changed = changed.iter().map(|object| storage.name_of(&object.key)).collect();

@@ -51,6 +51,7 @@ fn source_in(folder: &TempDir) -> Source {
         max_quarantine_share: 0.0,
         on_change: OnChange::Error,
         on_archived: OnArchived::Error,
+        follow_links: false,
     }
 }
 
@@ -87,7 +88,7 @@ async fn a_partition_alone_twice_or_out_of_order_yields_exactly_its_records() {
     let scope = TaskScope::new(0, limits.memory_bytes, limits.threads);
     let session =
         session::build(&resources, &storages, limits.threads, scope, Arc::new(ReadProgress::default())).unwrap();
-    let objects = storage::list::list_objects(&storages.sources[0].1).await.unwrap().objects;
+    let objects = storage::list::list_objects(&storages.sources[0].1, false).await.unwrap().objects;
     let splits = plan_splits(objects, &source.format, limits.split_bytes);
     let scan = JsonScanExec::new(Arc::new(source), splits, Arc::new(limits));
     let partitions = scan.partitions().len();

@@ -36,11 +36,11 @@ impl Folder {
     }
 
     async fn keys(&self) -> Vec<String> {
-        list_objects(&self.storage().await).await.unwrap().objects.into_iter().map(|object| object.key).collect()
+        list_objects(&self.storage().await, false).await.unwrap().objects.into_iter().map(|object| object.key).collect()
     }
 
     async fn error(&self) -> String {
-        list_objects(&self.storage().await).await.unwrap_err().to_string()
+        list_objects(&self.storage().await, false).await.unwrap_err().to_string()
     }
 }
 
@@ -56,7 +56,8 @@ async fn all_files_are_listed_in_order_but_hidden_ones() {
         store.put(&Path::from(file), "x".into()).await.unwrap();
     }
     let storage = Storage::new(Arc::new(store), Location::of(Url::parse("memory:///").unwrap()));
-    let keys: Vec<_> = list_objects(&storage).await.unwrap().objects.into_iter().map(|object| object.key).collect();
+    let keys: Vec<_> =
+        list_objects(&storage, false).await.unwrap().objects.into_iter().map(|object| object.key).collect();
     assert_eq!(keys, visible);
 }
 
@@ -93,7 +94,7 @@ async fn odd_names_are_read_under_their_own_keys() {
     let visible: Vec<_> = names.into_iter().filter(|name| !name.starts_with('.')).collect();
     let folder = Folder::with(&visible);
     let storage = folder.storage().await;
-    let objects = list_objects(&storage).await.unwrap().objects;
+    let objects = list_objects(&storage, false).await.unwrap().objects;
     let mut expected: Vec<_> = visible.iter().map(ToString::to_string).collect();
     expected.sort();
     assert_eq!(objects.iter().map(|object| object.key.clone()).collect::<Vec<_>>(), expected);
@@ -122,16 +123,57 @@ async fn a_name_that_no_key_can_hold_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn links_are_followed_and_a_link_to_nothing_is_an_error() {
+async fn links_that_lead_out_are_refused_by_name_unless_the_source_follows_them() {
     let elsewhere = Folder::with(&["x.json", "y/z.json"]);
+    let folder = Folder::with(&["a.json", "b/c.json"]);
+    let link = |target: &FilePath, name: &str| symlink(target, folder.0.path().join(name)).unwrap();
+    link("a.json".as_ref(), "same.json");
+    link(&folder.0.path().join("b"), "same");
+    link("nowhere".as_ref(), ".#a.json");
+    assert_eq!(folder.keys().await, ["a.json", "b/c.json", "same.json", "same/c.json"]);
+    link(&elsewhere.0.path().join("x.json"), "linked.json");
+    link(elsewhere.0.path(), "linked");
+    let error = list_objects(&folder.storage().await, false).await.unwrap_err();
+    assert_eq!(error.kind, crate::error::Kind::Data);
+    let text = error.to_string();
+    assert!(text.contains("linked.json`") && text.contains("linked`") && !text.contains("same"), "{text}");
+    assert!(error.hint.unwrap().contains("follow_links = true"));
+    let all = list_objects(&folder.storage().await, true).await.unwrap().objects;
+    let all: Vec<_> = all.into_iter().map(|object| object.key).collect();
+    let keys = ["a.json", "b/c.json", "linked.json", "linked/x.json", "linked/y/z.json", "same.json", "same/c.json"];
+    assert_eq!(all, keys);
+}
+
+#[tokio::test]
+async fn a_link_to_nothing_is_an_error() {
     let folder = Folder::with(&["a.json"]);
-    symlink(elsewhere.0.path().join("x.json"), folder.0.path().join("linked.json")).unwrap();
-    symlink(elsewhere.0.path(), folder.0.path().join("linked")).unwrap();
-    symlink("nowhere", folder.0.path().join(".#a.json")).unwrap();
-    assert_eq!(folder.keys().await, ["a.json", "linked.json", "linked/x.json", "linked/y/z.json"]);
     symlink("nowhere", folder.0.path().join("dangling.json")).unwrap();
     let error = folder.error().await;
     assert!(error.contains("dangling.json") && error.contains("link to nothing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lake_in_a_source_is_refused_by_name_however_it_got_there() {
+    let lake = Folder::with(&["songs/x.parquet", "_lake/manifest/1.json"]);
+    let folder = Folder::with(&["a.json"]);
+    symlink(lake.0.path(), folder.0.path().join("linked")).unwrap();
+    let error = list_objects(&folder.storage().await, true).await.unwrap_err().to_string();
+    assert!(error.contains("holds a lake") && error.contains("linked`"), "{error}");
+    for name in ["inner/songs/x.parquet", "inner/_lake/manifest/1.json"] {
+        lake.write(name.as_ref());
+    }
+    assert!(lake.error().await.contains("holds a lake"));
+    fs::remove_dir_all(lake.0.path().join("_lake")).unwrap();
+    assert!(lake.error().await.contains("inner`"));
+}
+
+#[tokio::test]
+async fn a_pipe_or_a_socket_is_refused_by_name() {
+    let folder = Folder::with(&["a.json"]);
+    assert!(std::process::Command::new("mkfifo").arg(folder.0.path().join("p.json")).status().unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(folder.0.path().join("s.json")).unwrap();
+    let error = folder.error().await;
+    assert!(error.contains("p.json") && error.contains("s.json"), "{error}");
 }
 
 #[tokio::test]
@@ -147,7 +189,7 @@ async fn a_folder_that_went_away_is_an_error_that_names_it() {
     let folder = Folder::with(&["a/b.json"]);
     let storage = folder.storage().await;
     fs::remove_dir_all(folder.0.path()).unwrap();
-    let error = list_objects(&storage).await.unwrap_err().to_string();
+    let error = list_objects(&storage, false).await.unwrap_err().to_string();
     assert!(error.contains("_hidden above [1] 100%"), "{error}");
 }
 

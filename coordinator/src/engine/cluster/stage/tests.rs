@@ -290,6 +290,7 @@ fn source() -> Source {
         max_quarantine_share: 0.0,
         on_change: OnChange::Error,
         on_archived: OnArchived::Error,
+        follow_links: false,
     }
 }
 
