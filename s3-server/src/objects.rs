@@ -41,6 +41,8 @@ struct Stored {
     etag: String,
     modified: SystemTime,
     class: Option<String>,
+    /// Its `Content-Encoding`.
+    encoding: Option<String>,
     /// As S3 calls it where no versions are kept: `null`.
     version: String,
 }
@@ -50,6 +52,7 @@ struct Upload {
     bucket: String,
     key: String,
     begun: SystemTime,
+    encoding: Option<String>,
     parts: BTreeMap<i32, Bytes>,
 }
 
@@ -64,7 +67,7 @@ impl Objects {
     }
 
     pub(crate) fn put(&self, bucket: &str, key: &str, bytes: Bytes) {
-        self.state().insert(bucket, key.to_owned(), bytes);
+        self.state().insert(bucket, key.to_owned(), bytes, None);
     }
 
     pub(crate) fn keep_versions(&self, bucket: &str) {
@@ -121,11 +124,11 @@ impl State {
     }
 
     /// Stores the object, whatever was there; its entity tag.
-    fn insert(&mut self, bucket: &str, key: String, bytes: Bytes) -> String {
+    fn insert(&mut self, bucket: &str, key: String, bytes: Bytes, encoding: Option<String>) -> String {
         let number = self.next();
         let etag = format!("{number:032x}");
         let version = if self.kept.contains_key(bucket) { format!("version-{number}") } else { "null".to_owned() };
-        let stored = Stored { bytes, etag: etag.clone(), modified: SystemTime::now(), class: None, version };
+        let stored = Stored { bytes, etag: etag.clone(), modified: SystemTime::now(), class: None, encoding, version };
         self.remove(bucket, &key);
         self.buckets.entry(bucket.to_owned()).or_default().insert(key, stored);
         etag
@@ -149,6 +152,7 @@ impl State {
         bucket: &str,
         key: String,
         bytes: Bytes,
+        encoding: Option<String>,
         none_match: Option<&ETagCondition>,
         is_match: Option<&ETagCondition>,
     ) -> S3Result<String> {
@@ -160,7 +164,7 @@ impl State {
         if none_match.is_some_and(holds) || is_match.is_some_and(|condition| !holds(condition)) {
             return Err(s3_error!(PreconditionFailed));
         }
-        Ok(self.insert(bucket, key, bytes))
+        Ok(self.insert(bucket, key, bytes, encoding))
     }
 }
 
@@ -288,6 +292,7 @@ impl S3 for Objects {
         let stored = self.get(&request.input.bucket, &request.input.key, request.input.version_id.as_deref())?;
         Ok(S3Response::new(HeadObjectOutput {
             content_length: length(&stored.bytes),
+            content_encoding: stored.encoding,
             e_tag: Some(ETag::Strong(stored.etag)),
             last_modified: Some(stored.modified.into()),
             ..Default::default()
@@ -317,6 +322,7 @@ impl S3 for Objects {
         };
         Ok(S3Response::new(GetObjectOutput {
             content_length: length(&bytes),
+            content_encoding: stored.encoding,
             content_range: range.map(|range| format!("bytes {}-{}/{all}", range.start, range.end - 1)),
             body: Some(StreamingBlob::wrap(stream::iter([Ok::<_, std::io::Error>(bytes)]))),
             e_tag: Some(ETag::Strong(stored.etag)),
@@ -329,7 +335,8 @@ impl S3 for Objects {
         let input = request.input;
         let bytes = read_all(input.body).await?;
         let (none_match, is_match) = (input.if_none_match.as_ref(), input.if_match.as_ref());
-        let etag = self.state().put_if(&input.bucket, input.key, bytes, none_match, is_match)?;
+        let encoding = input.content_encoding;
+        let etag = self.state().put_if(&input.bucket, input.key, bytes, encoding, none_match, is_match)?;
         Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
     }
 
@@ -362,8 +369,13 @@ impl S3 for Objects {
         state.bucket(&request.input.bucket)?;
         let id = format!("upload-{}", state.next());
         let (bucket, key) = (request.input.bucket, request.input.key);
-        let upload =
-            Upload { bucket: bucket.clone(), key: key.clone(), begun: SystemTime::now(), parts: BTreeMap::new() };
+        let upload = Upload {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            begun: SystemTime::now(),
+            encoding: request.input.content_encoding,
+            parts: BTreeMap::new(),
+        };
         state.uploads.insert(id.clone(), upload);
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(bucket),
@@ -392,7 +404,8 @@ impl S3 for Objects {
         let mut bytes = BytesMut::new();
         upload.parts.values().for_each(|part| bytes.extend_from_slice(part));
         let (none_match, is_match) = (input.if_none_match.as_ref(), input.if_match.as_ref());
-        let etag = state.put_if(&upload.bucket, upload.key, bytes.freeze(), none_match, is_match)?;
+        let bytes = bytes.freeze();
+        let etag = state.put_if(&upload.bucket, upload.key, bytes, upload.encoding, none_match, is_match)?;
         Ok(S3Response::new(CompleteMultipartUploadOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
     }
 

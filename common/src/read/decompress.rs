@@ -7,10 +7,16 @@
 use std::io;
 
 use bzip2::{Decompress as Bzip2, Status as Bzip2Status};
+use liblzma::stream::{Action, Status as XzStatus, Stream as Xz};
 use zstd::stream::raw::{Decoder as Zstd, InBuffer, Operation, OutBuffer};
 
 use crate::read::gzip::Gzip;
 use crate::read::object::Compression;
+use crate::read::snappy::Snappy;
+use crate::read::zip::Zip;
+
+/// Most memory that an xz stream may ask for; the highest level of `xz` needs 65 MiB.
+const XZ_MEMORY_BYTES: u64 = 128 * 1024 * 1024;
 
 /// A compressed text on its way out.
 pub(super) struct Decompressor {
@@ -23,6 +29,9 @@ enum Codec {
     Gzip(Gzip),
     Zstd(Zstd<'static>),
     Bzip2(Bzip2),
+    Xz(Xz),
+    Snappy(Snappy),
+    Zip(Zip),
 }
 
 /// What one step did, also where it failed.
@@ -49,6 +58,10 @@ impl Decompressor {
             Compression::Gzip => Codec::Gzip(Gzip::default()),
             Compression::Zstd => Codec::Zstd(Zstd::new()?),
             Compression::Bzip2 => Codec::Bzip2(Bzip2::new(false)),
+            Compression::Xz => Codec::Xz(new_xz()?),
+            Compression::Snappy => Codec::Snappy(Snappy::framed()),
+            Compression::HadoopSnappy => Codec::Snappy(Snappy::of_hadoop()),
+            Compression::Zip => Codec::Zip(Zip::default()),
         };
         Ok(Some(Self { codec, is_between_members: true }))
     }
@@ -59,6 +72,9 @@ impl Decompressor {
             Codec::Gzip(gzip) => gzip.step(input, output),
             Codec::Zstd(zstd) => step_zstd(zstd, input, output),
             Codec::Bzip2(bzip2) => step_bzip2(bzip2, input, output),
+            Codec::Xz(xz) => step_xz(xz, input, output),
+            Codec::Snappy(snappy) => snappy.step(input, output),
+            Codec::Zip(zip) => zip.step(input, output),
         };
         match &step.result {
             Ok(Progress::EndOfMember) => self.is_between_members = true,
@@ -70,8 +86,16 @@ impl Decompressor {
 
     /// Whether the input may end here.
     pub(super) fn is_complete(&self) -> bool {
-        self.is_between_members
+        match &self.codec {
+            Codec::Snappy(snappy) => snappy.is_complete(),
+            Codec::Zip(zip) => zip.is_complete(),
+            _ => self.is_between_members,
+        }
     }
+}
+
+fn new_xz() -> io::Result<Xz> {
+    Ok(Xz::new_stream_decoder(XZ_MEMORY_BYTES, 0)?)
 }
 
 fn step_zstd(zstd: &mut Zstd<'static>, input: &[u8], output: &mut [u8]) -> Step {
@@ -94,6 +118,24 @@ fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
             Ok(Progress::EndOfMember)
         }
         Ok(Bzip2Status::MemNeeded) => Err(io::ErrorKind::OutOfMemory.into()),
+        Ok(_) => Ok(Progress::Inside),
+        Err(e) => Err(e.into()),
+    };
+    Step { consumed, produced, result }
+}
+
+fn step_xz(xz: &mut Xz, input: &[u8], output: &mut [u8]) -> Step {
+    let (consumed, produced) = (xz.total_in(), xz.total_out());
+    let status = xz.process(input, output, Action::Run);
+    // Both are within the slices' lengths.
+    let consumed = usize::try_from(xz.total_in() - consumed).unwrap_or(usize::MAX);
+    let produced = usize::try_from(xz.total_out() - produced).unwrap_or(usize::MAX);
+    let result = match status {
+        Ok(XzStatus::StreamEnd) => new_xz().map(|new| {
+            *xz = new;
+            Progress::EndOfMember
+        }),
+        // Also where more input or more room is wanted.
         Ok(_) => Ok(Progress::Inside),
         Err(e) => Err(e.into()),
     };
@@ -144,6 +186,12 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn xz(text: &[u8]) -> Vec<u8> {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
     #[test]
     fn every_part_of_a_gzip_header_is_passed_over() {
         let plain = gzip(b"text", GzBuilder::new());
@@ -178,6 +226,7 @@ mod tests {
                 (Compression::Gzip, gzip(&text, GzBuilder::new())),
                 (Compression::Zstd, zstd::encode_all(text.as_slice(), 1).unwrap()),
                 (Compression::Bzip2, bzip2(&text)),
+                (Compression::Xz, xz(&text)),
             ] {
                 let (found, result) = run(compression, &member.repeat(members), at_once, room);
                 prop_assert_eq!(found, text.repeat(members));

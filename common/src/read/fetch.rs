@@ -1,8 +1,9 @@
-//! ② The bytes of one split, decompressed, in order, as a stream of chunks.
+//! ② The text of one split, decompressed and in UTF-8, in order, as a stream of chunks.
 //!
 //! Every read asks for the object as it was listed (`If-Match`), so that no two versions are ever mixed. A small object
 //! is one request; a large one is read in ranges with the next one under way while the last is worked on. What goes
-//! wrong is told apart: storage fails the run, a damaged compressed stream costs the rest of its object.
+//! wrong is told apart: storage fails the run, a damaged compressed stream costs the rest of its object. What the
+//! bytes of a whole object are, `read::layers` finds out; a part of one was planned because they are plain text.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -12,11 +13,13 @@ use datafusion::common::runtime::SpawnedTask;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange};
+use object_store::{Attribute, GetOptions, GetRange};
 
 use crate::config::resolved::Limits;
 use crate::error::Error;
+use crate::read::content::{Content, HEAD_BYTES, recognize};
 use crate::read::decompress::Decompressor;
+use crate::read::layers;
 use crate::read::object::SourceObject;
 use crate::read::rejection::Reason;
 use crate::read::split::Split;
@@ -50,42 +53,47 @@ pub enum Fault {
     Broken { reason: Reason, detail: String },
 }
 
-type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
+pub(super) type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
 
 /// Reads what [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of an object that is the byte
 /// before it, and past its end as much as is asked for: stop asking when the framer is done. After a fault there is
 /// nothing more. Dropping the stream cancels what is under way.
 #[must_use]
 pub fn fetch(storage: &Storage, split: &Split, limits: &Limits) -> Chunks {
-    let object = Arc::new(split.object.clone());
-    let source = Requests { storage: storage.clone(), object: Arc::clone(&object), version: Arc::default() };
-    if object.bytes == 0 {
+    let requests = Requests::new(storage, &split.object);
+    let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
+    if split.object.bytes == 0 {
         return stream::empty().boxed();
     }
-    let stored = source.read(split.range.clone());
-    let decompressor = match Decompressor::new(object.compression()) {
-        Ok(None) => return stored.map_err(Fault::Storage).boxed(),
-        Ok(Some(decompressor)) => decompressor,
-        Err(e) => {
-            let error = Error::internal(format!("cannot begin to decompress object `{}`", object.key)).caused_by(e);
-            return stream::once(std::future::ready(Err(Fault::Storage(error)))).boxed();
-        }
+    let chunks = requests.read(split.range.clone()).map_err(Fault::Storage).boxed();
+    if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
+}
+
+/// As [`fetch`], and what the first request brings is there. It is decompressed when it is asked for, so that many small
+/// objects that wait need no more memory than they have bytes.
+pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits) -> Chunks {
+    let requests = Requests::new(storage, &split.object);
+    let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
+    if split.object.bytes == 0 {
+        return stream::empty().boxed();
+    }
+    let mut chunks = requests.read(split.range.clone()).map_err(Fault::Storage).boxed();
+    let first = chunks.next().await;
+    let chunks = stream::iter(first).chain(chunks).boxed();
+    if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
+}
+
+/// What the first bytes of an object, asked for by one request, say that it holds.
+///
+/// # Errors
+/// Storage that fails; data, where the object is not the one that was listed.
+pub async fn content_of(storage: &Storage, object: &SourceObject) -> Result<Content, Error> {
+    let requests = Requests::new(storage, object);
+    let head = match object.bytes.min(HEAD_BYTES as u64) {
+        0 => Bytes::new(),
+        bytes => requests.get(0..bytes).await?,
     };
-    let decompression = Decompression {
-        stored,
-        input: Bytes::new(),
-        decompressor,
-        object,
-        bytes: 0,
-        max_ratio: limits.max_decompression_ratio,
-        is_ended: false,
-        fault: None,
-    };
-    stream::unfold(decompression, |mut decompression| async move {
-        let chunk = decompression.next().await?;
-        Some((chunk, decompression))
-    })
-    .boxed()
+    Ok(requests.recognize(&head))
 }
 
 /// The requests that [`fetch`] makes for a split when all goes well; past its end, one.
@@ -106,9 +114,20 @@ struct Requests {
     object: Arc<SourceObject>,
     /// The one that was listed, once the object has turned out to be another.
     version: Arc<OnceLock<String>>,
+    /// The `Content-Encoding` that the first answer named.
+    encoding: Arc<OnceLock<String>>,
 }
 
 impl Requests {
+    fn new(storage: &Storage, object: &SourceObject) -> Self {
+        let (version, encoding) = (Arc::default(), Arc::default());
+        Self { storage: storage.clone(), object: Arc::new(object.clone()), version, encoding }
+    }
+
+    fn recognize(&self, head: &[u8]) -> Content {
+        recognize(head, &self.object.key, self.encoding.get().map(String::as_str))
+    }
+
     /// The bytes from the one before `range` to the end of the object, read ahead up to the end of `range`.
     fn read(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
         let start = range.start.saturating_sub(1);
@@ -178,6 +197,9 @@ impl Requests {
             if !is_listed_one {
                 return Err(GetFailure::Changed);
             }
+            if let Some(encoding) = result.attributes.get(&Attribute::ContentEncoding) {
+                self.encoding.get_or_init(|| encoding.to_string());
+            }
             let bytes = result.bytes().await.map_err(|e| self.failure(e))?;
             match self.whole(bytes, &range) {
                 Err(_) if tries < SHORT_ANSWERS => tries += 1,
@@ -192,7 +214,11 @@ impl Requests {
         let Some(s3) = &self.storage.s3 else {
             return Err(GetFailure::Other(Error::storage("read", self.name(), "the store would change its name")));
         };
-        let bytes = s3.get(key, range.clone(), self.object.etag.as_deref(), version.map(String::as_str)).await?;
+        let (bytes, encoding) =
+            s3.get(key, range.clone(), self.object.etag.as_deref(), version.map(String::as_str)).await?;
+        if let Some(encoding) = encoding {
+            self.encoding.get_or_init(|| encoding);
+        }
         self.whole(bytes, &range)
     }
 
@@ -255,9 +281,26 @@ fn steps(start: u64, end: u64, first: u64) -> impl Iterator<Item = Range<u64>> {
     })
 }
 
+/// What is known of an object whose bytes are read whole.
+pub(super) struct Stored {
+    requests: Requests,
+    max_ratio: u64,
+}
+
+impl Stored {
+    /// What the object holds, by its first bytes.
+    pub(super) fn recognize(&self, head: &[u8]) -> Content {
+        self.requests.recognize(head)
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.requests.name()
+    }
+}
+
 /// A compressed object on its way out.
-struct Decompression {
-    stored: BoxStream<'static, Result<Bytes, Error>>,
+pub(super) struct Decompression {
+    stored: Chunks,
     /// Stored bytes that are still to be decompressed.
     input: Bytes,
     decompressor: Decompressor,
@@ -271,6 +314,28 @@ struct Decompression {
 }
 
 impl Decompression {
+    pub(super) fn new(chunks: Chunks, decompressor: Decompressor, stored: &Stored) -> Self {
+        Self {
+            stored: chunks,
+            input: Bytes::new(),
+            decompressor,
+            object: Arc::clone(&stored.requests.object),
+            bytes: 0,
+            max_ratio: stored.max_ratio,
+            is_ended: false,
+            fault: None,
+        }
+    }
+
+    /// The decompressed bytes, up to the end or a fault.
+    pub(super) fn text(self) -> Chunks {
+        stream::unfold(self, |mut decompression| async move {
+            let chunk = decompression.next().await?;
+            Some((chunk, decompression))
+        })
+        .boxed()
+    }
+
     async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
         if self.is_ended {
             return self.fault.take().map(Err);
@@ -314,9 +379,9 @@ impl Decompression {
         }
         match self.stored.next().await {
             Some(Ok(input)) => self.input = input,
-            Some(Err(e)) => {
+            Some(Err(fault)) => {
                 self.is_ended = true;
-                self.fault = Some(Fault::Storage(e));
+                self.fault = Some(fault);
             }
             None if self.decompressor.is_complete() => self.is_ended = true,
             None => self.end_with(

@@ -6,7 +6,9 @@
 //!      ▼                     ▼
 //!   schema              ② split      bundles of small objects, ranges of large ones
 //!      │                     ▼
-//!      │                  fetch      bytes, decompressed, 4 MiB at a time, the next read under way
+//!      │                  fetch      bytes, 4 MiB at a time, the next read under way
+//!      │                     ▼
+//!      │                  layers     recognized by their first bytes, decompressed, decoded to UTF-8
 //!      │                     ▼
 //!      │                  framing    lines, document ─────────────────────────┐
 //!      │                     │ one record's text, its offset and line         │ too long, framing lost
@@ -28,10 +30,20 @@ pub mod object;
 pub mod split;
 /// ② The bytes of a split.
 pub mod fetch;
+/// ② What an object's first bytes say that it holds.
+pub mod content;
+/// ② Layer by layer from stored bytes to text in UTF-8.
+mod layers;
 /// ② Compressed bytes in, text out.
 mod decompress;
 /// ② The frame of a gzip member.
 mod gzip;
+/// ② The chunks of snappy.
+mod snappy;
+/// ② The files of a zip archive.
+mod zip;
+/// ② UTF-16 and UTF-32 as UTF-8.
+mod encoding;
 /// ② The records in these bytes.
 pub mod framing;
 /// ② Records that are lines.

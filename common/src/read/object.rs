@@ -22,20 +22,37 @@ pub enum Compression {
     Gzip,
     Zstd,
     Bzip2,
+    Xz,
+    /// In the frames of its own specification.
+    Snappy,
+    /// In the blocks of Hadoop, as Spark and Amazon Data Firehose write them.
+    HadoopSnappy,
+    /// The files of an archive, one after another.
+    Zip,
+}
+
+impl Compression {
+    /// The compression that a file extension or a `Content-Encoding` names.
+    #[must_use]
+    pub fn named(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "gz" | "gzip" | "x-gzip" => Self::Gzip,
+            "zst" | "zstd" => Self::Zstd,
+            "bz2" | "bzip2" | "x-bzip2" => Self::Bzip2,
+            "xz" => Self::Xz,
+            "snappy" | "sz" => Self::Snappy,
+            "zip" => Self::Zip,
+            _ => Self::None,
+        }
+    }
 }
 
 impl SourceObject {
-    /// The compression that the key's extension names; anything but `.gz`, `.zst` and `.bz2` is plain.
+    /// The compression that the key's extension names. The bytes may be something else: [`crate::read::content`].
     #[must_use]
     pub fn compression(&self) -> Compression {
         let name = self.key.rsplit('/').next().unwrap_or_default();
-        let Some((_, extension)) = name.rsplit_once('.') else { return Compression::None };
-        match extension.to_ascii_lowercase().as_str() {
-            "gz" => Compression::Gzip,
-            "zst" => Compression::Zstd,
-            "bz2" => Compression::Bzip2,
-            _ => Compression::None,
-        }
+        name.rsplit_once('.').map_or(Compression::None, |(_, extension)| Compression::named(extension))
     }
 }
 
@@ -53,7 +70,9 @@ mod tests {
             ("a.json", Compression::None),
             ("folder.gz/a", Compression::None),
             ("gz", Compression::None),
-            ("a.gzip", Compression::None),
+            ("a.json.xz", Compression::Xz),
+            ("a.json.snappy", Compression::Snappy),
+            ("a.zip", Compression::Zip),
         ] {
             let object = SourceObject { key: key.into(), bytes: 1, etag: None, modified: 0 };
             assert_eq!(object.compression(), compression, "{key}");

@@ -12,9 +12,8 @@ use tokio::sync::mpsc::Sender;
 
 use crate::config::resolved::{Limits, Source};
 use crate::error::{Error, Result};
-use crate::read::fetch::{Fault, Fetched, fetch};
+use crate::read::fetch::{Fault, Fetched, fetch, fetch_ahead};
 use crate::read::framing::{Framed, Framer};
-use crate::read::object::Compression;
 use crate::read::progress::ReadProgress;
 use crate::read::quarantine::{RejectedRecord, RejectedRows};
 use crate::read::record::Decoder;
@@ -63,18 +62,15 @@ pub async fn read_splits(
         batches,
         records: 0,
     };
-    let (small, large): (Vec<&Split>, Vec<&Split>) = splits
-        .iter()
-        .partition(|split| split.object.bytes <= SMALL_OBJECT_BYTES && split.object.compression() == Compression::None);
+    let (small, large): (Vec<&Split>, Vec<&Split>) =
+        splits.iter().partition(|split| split.object.bytes <= SMALL_OBJECT_BYTES);
     let mut fetched = stream::iter(small.into_iter().cloned())
         .map(|split| async move {
-            let mut chunks = start_fetch(context, &split);
-            let first = chunks.next().await;
-            (split, first, chunks)
+            let chunks = fetch_ahead(&context.storage, &split, &context.limits).await;
+            (split, chunks)
         })
         .buffered(context.limits.concurrent_reads);
-    while let Some((split, first, chunks)) = fetched.next().await {
-        let chunks = stream::iter(first).chain(chunks).boxed();
+    while let Some((split, chunks)) = fetched.next().await {
         if reader.read_split(&split, chunks).await? == Listener::Gone {
             return Ok(());
         }
@@ -87,15 +83,12 @@ pub async fn read_splits(
         if reader.has_enough() {
             break;
         }
-        if reader.read_split(split, start_fetch(context, split)).await? == Listener::Gone {
+        let chunks = fetch(&context.storage, split, &context.limits);
+        if reader.read_split(split, chunks).await? == Listener::Gone {
             return Ok(());
         }
     }
     reader.finish().await
-}
-
-fn start_fetch(context: &ReadContext, split: &Split) -> Chunks {
-    fetch(&context.storage, split, &context.limits)
 }
 
 /// Whether somebody still wants the rows.

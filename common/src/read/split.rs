@@ -1,14 +1,21 @@
 //! ② The work of a scan cut into partitions: small objects are bundled, large ones cut by byte range.
 //!
 //! Only newline-delimited text can be cut, since a record's end can be found from anywhere in it. What begins in a
-//! range belongs to it (`read::lines`), so a cut may fall anywhere.
+//! range belongs to it (`read::lines`), so a cut may fall anywhere. A range in the middle of an object does not show
+//! whether the object is compressed, so the first bytes of each large object are read before it is cut.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::config::resolved::Format;
+use crate::config::resolved::{Format, Limits};
+use crate::error::{Kind, Result};
+use crate::read::content::Content;
+use crate::read::fetch::content_of;
 use crate::read::object::{Compression, SourceObject};
+use crate::storage::Storage;
 
 /// What it costs to open an object, in bytes that could have been read meanwhile: tiny objects cost requests.
 const OPEN_COST_BYTES: u64 = 16 * 1024;
@@ -42,17 +49,51 @@ impl Split {
     }
 }
 
+/// What large objects hold, by their keys.
+pub type Contents = HashMap<String, Content>;
+
+/// Looks at the first bytes of each of `objects` that may be cut, with one request each. An object that changed since it
+/// was listed is left to the scan, which names it.
+///
+/// # Errors
+/// Storage that fails.
+pub async fn contents_of_large(
+    storage: &Storage,
+    objects: &[SourceObject],
+    format: &Format,
+    limits: &Limits,
+) -> Result<Contents> {
+    let never_cut = if *format == Format::Ndjson { LEAST_SPLIT_BYTES.min(limits.split_bytes) } else { u64::MAX };
+    let large: Vec<SourceObject> = objects.iter().filter(|object| object.bytes > never_cut).cloned().collect();
+    let looks =
+        stream::iter(large).map(|object| look(storage.clone(), object)).buffer_unordered(limits.concurrent_reads);
+    looks.try_filter_map(|content| std::future::ready(Ok(content))).try_collect().await
+}
+
+async fn look(storage: Storage, object: SourceObject) -> Result<Option<(String, Content)>> {
+    match content_of(&storage, &object).await {
+        Ok(content) => Ok(Some((object.key, content))),
+        Err(error) if error.kind == Kind::Data => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The partitions of a scan over `objects`, each of about `split_bytes` of work. Every byte of every object lies in
 /// exactly one split, and an empty object has a split too, for the ledger. The same objects give the same partitions
-/// in whatever order they come.
+/// in whatever order they come. Only objects that `contents` knows to be plain text are cut.
 #[must_use]
-pub fn plan_splits(mut objects: Vec<SourceObject>, format: &Format, split_bytes: u64) -> Vec<Vec<Split>> {
+pub fn plan_splits(
+    mut objects: Vec<SourceObject>,
+    contents: &Contents,
+    format: &Format,
+    split_bytes: u64,
+) -> Vec<Vec<Split>> {
     objects.sort_by(|a, b| a.key.cmp(&b.key));
     let mut partitions = Vec::new();
     let mut bundle: Vec<Split> = Vec::new();
     let mut bundle_cost: u64 = 0;
-    for split in objects.into_iter().flat_map(|object| cut(object, format, split_bytes)) {
-        let cost = cost(&split);
+    for split in objects.into_iter().flat_map(|object| cut(object, contents, format, split_bytes)) {
+        let cost = cost(&split, contents);
         if !bundle.is_empty() && bundle_cost.saturating_add(cost) > split_bytes {
             partitions.push(std::mem::take(&mut bundle));
             bundle_cost = 0;
@@ -68,14 +109,15 @@ pub fn plan_splits(mut objects: Vec<SourceObject>, format: &Format, split_bytes:
 
 /// The split size for `objects` when `tasks` run at once: `most`, or less where some of them would have nothing to do.
 #[must_use]
-pub fn split_bytes_for(objects: &[SourceObject], tasks: usize, most: u64) -> u64 {
-    let cost: u64 = objects.iter().map(|object| cost(&Split::whole(object.clone()))).fold(0, u64::saturating_add);
+pub fn split_bytes_for(objects: &[SourceObject], contents: &Contents, tasks: usize, most: u64) -> u64 {
+    let costs = objects.iter().map(|object| cost(&Split::whole(object.clone()), contents));
+    let cost: u64 = costs.fold(0, u64::saturating_add);
     (cost / (tasks as u64 * SPLITS_PER_TASK).max(1)).max(LEAST_SPLIT_BYTES).min(most)
 }
 
 /// One object in parts of equal size, as many as it takes for none to exceed `split_bytes`.
-fn cut(object: SourceObject, format: &Format, split_bytes: u64) -> Vec<Split> {
-    let is_cuttable = *format == Format::Ndjson && object.compression() == Compression::None;
+fn cut(object: SourceObject, contents: &Contents, format: &Format, split_bytes: u64) -> Vec<Split> {
+    let is_cuttable = *format == Format::Ndjson && contents.get(&object.key).is_some_and(|content| content.is_plain());
     let parts = if is_cuttable { object.bytes.div_ceil(split_bytes.max(1)).max(1) } else { 1 };
     let part_bytes = object.bytes.div_ceil(parts).max(1);
     if parts == 1 {
@@ -88,12 +130,14 @@ fn cut(object: SourceObject, format: &Format, split_bytes: u64) -> Vec<Split> {
         .collect()
 }
 
-fn cost(split: &Split) -> u64 {
+fn cost(split: &Split, contents: &Contents) -> u64 {
     let bytes = split.range.end - split.range.start;
-    let work = match split.object.compression() {
-        Compression::None => bytes,
-        Compression::Gzip | Compression::Zstd | Compression::Bzip2 => bytes.saturating_mul(INFLATION),
+    let compression = match contents.get(&split.object.key) {
+        Some(Content::Compressed(compression)) => *compression,
+        Some(_) => Compression::None,
+        None => split.object.compression(),
     };
+    let work = if compression == Compression::None { bytes } else { bytes.saturating_mul(INFLATION) };
     work.saturating_add(OPEN_COST_BYTES)
 }
 
@@ -103,12 +147,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::read::content::Encoding;
 
     const MIB: u64 = 1 << 20;
 
     fn object(key: &str, bytes: u64) -> SourceObject {
         SourceObject { key: key.into(), bytes, etag: None, modified: 0 }
     }
+
+    fn all(objects: &[SourceObject], content: Content) -> Contents {
+        objects.iter().map(|object| (object.key.clone(), content)).collect()
+    }
+
+    const PLAIN: Content = Content::Text(Encoding::Utf8);
 
     fn ranges(partitions: &[Vec<Split>]) -> Vec<Vec<(&str, Range<u64>)>> {
         let named = |split| -> (&str, Range<u64>) {
@@ -124,7 +175,7 @@ mod tests {
         for (tasks, most, expected) in
             [(1, 128 * MIB, 128 * MIB), (2, 128 * MIB, 80), (16, 128 * MIB, 10), (1000, 128 * MIB, 8), (16, 777, 777)]
         {
-            let bytes = split_bytes_for(&objects, tasks, most);
+            let bytes = split_bytes_for(&objects, &Contents::new(), tasks, most);
             assert_eq!(if bytes > 777 && bytes < 128 * MIB { bytes / MIB } else { bytes }, expected, "{tasks} tasks");
         }
     }
@@ -132,33 +183,38 @@ mod tests {
     #[test]
     fn fifteen_thousand_small_objects_are_bundled_into_few_partitions() {
         let objects = (0..15_000).map(|i| object(&format!("{i:05}.json"), 250)).collect();
-        let partitions = plan_splits(objects, &Format::Json { records: None }, 128 * MIB);
+        let partitions = plan_splits(objects, &Contents::new(), &Format::Json { records: None }, 128 * MIB);
         assert_eq!(partitions.len(), 2);
     }
 
     #[test]
     fn only_plain_lines_are_cut() {
         let large = 10 * MIB;
+        let gzip = Content::Compressed(Compression::Gzip);
+        let wide = Content::Text(Encoding::Utf16 { is_big_endian: false });
         let cases = [
-            ("a.json", Format::Ndjson, 3),
-            ("a.json.gz", Format::Ndjson, 1),
-            ("a.json.zst", Format::Ndjson, 1),
-            ("a.json", Format::Json { records: None }, 1),
-            ("a.json", Format::Json { records: Some("items".into()) }, 1),
+            ("a.json", Some(PLAIN), Format::Ndjson, 3),
+            ("a.json.gz", Some(PLAIN), Format::Ndjson, 3),
+            ("a.json", Some(gzip), Format::Ndjson, 1),
+            ("a.json", Some(wide), Format::Ndjson, 1),
+            ("a.json", None, Format::Ndjson, 1),
+            ("a.json", Some(PLAIN), Format::Json { records: None }, 1),
+            ("a.json", Some(PLAIN), Format::Json { records: Some("items".into()) }, 1),
         ];
-        for (key, format, parts) in cases {
-            let partitions = plan_splits(vec![object(key, large)], &format, 4 * MIB);
-            assert_eq!(partitions.len(), parts, "{key} {format:?}");
+        for (key, content, format, parts) in cases {
+            let contents = content.into_iter().map(|content| (key.to_owned(), content)).collect();
+            let partitions = plan_splits(vec![object(key, large)], &contents, &format, 4 * MIB);
+            assert_eq!(partitions.len(), parts, "{key} {content:?} {format:?}");
             assert_eq!(partitions[0][0].is_whole(), parts == 1);
         }
     }
 
     #[test]
     fn an_empty_object_has_a_split() {
-        let partitions = plan_splits(vec![object("b", 0), object("a", 7)], &Format::Ndjson, MIB);
+        let partitions = plan_splits(vec![object("b", 0), object("a", 7)], &Contents::new(), &Format::Ndjson, MIB);
         assert_eq!(ranges(&partitions), [vec![("a", 0..7), ("b", 0..0)]]);
         assert!(partitions[0][1].is_whole());
-        assert!(plan_splits(vec![], &Format::Ndjson, MIB).is_empty());
+        assert!(plan_splits(vec![], &Contents::new(), &Format::Ndjson, MIB).is_empty());
     }
 
     proptest! {
@@ -168,10 +224,11 @@ mod tests {
             split_bytes in 1_u64..100_000,
         ) {
             let objects: Vec<_> = sizes.iter().enumerate().map(|(i, size)| object(&format!("{i:02}"), *size)).collect();
-            let partitions = plan_splits(objects.clone(), &Format::Ndjson, split_bytes);
+            let contents = all(&objects, PLAIN);
+            let partitions = plan_splits(objects.clone(), &contents, &Format::Ndjson, split_bytes);
             let mut reversed = objects.clone();
             reversed.reverse();
-            prop_assert_eq!(&partitions, &plan_splits(reversed, &Format::Ndjson, split_bytes));
+            prop_assert_eq!(&partitions, &plan_splits(reversed, &contents, &Format::Ndjson, split_bytes));
             prop_assert!(partitions.iter().all(|splits| !splits.is_empty()));
             let splits: Vec<Split> = partitions.into_iter().flatten().collect();
             for object in objects {

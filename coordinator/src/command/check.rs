@@ -13,7 +13,6 @@ use lakewright_common::error::{Error, Result};
 use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
-use lakewright_common::read::split::plan_splits;
 
 use super::print;
 use crate::cost;
@@ -101,7 +100,7 @@ async fn sample_source(
     records: u64,
 ) -> Result<String> {
     let source = new.source;
-    let splits = plan_splits(new.objects.clone(), &source.format, limits.split_bytes);
+    let splits = new.splits_of(limits.split_bytes);
     let mut limits = limits.clone();
     // Only what is asked for is fetched ahead.
     limits.concurrent_reads = limits.concurrent_reads.min(8);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use lakewright_common::config::resolved::{Config, Limits, OnArchived, OnChange, Source};
 use lakewright_common::error::{Error, Result, listed};
 use lakewright_common::read::object::SourceObject;
-use lakewright_common::read::split::{Split, plan_splits, split_bytes_for};
+use lakewright_common::read::split::{Contents, Split, contents_of_large, plan_splits, split_bytes_for};
 use lakewright_common::session::Storages;
 use lakewright_common::storage::list::{Listing, list_objects};
 
@@ -28,6 +28,8 @@ pub(crate) struct Discovered<'a> {
 pub(crate) struct NewObjects<'a> {
     pub(crate) source: &'a Source,
     pub(crate) objects: Vec<SourceObject>,
+    /// What the large ones of them hold.
+    pub(crate) contents: Contents,
     /// Objects under the prefix, taken in before or not.
     pub(crate) listed: u64,
 }
@@ -35,8 +37,13 @@ pub(crate) struct NewObjects<'a> {
 impl NewObjects<'_> {
     /// The scan tasks that read them, when `tasks` run at once.
     pub(crate) fn splits(&self, limits: &Limits, tasks: usize) -> Vec<Vec<Split>> {
-        let split_bytes = split_bytes_for(&self.objects, tasks, limits.split_bytes);
-        plan_splits(self.objects.clone(), &self.source.format, split_bytes)
+        let split_bytes = split_bytes_for(&self.objects, &self.contents, tasks, limits.split_bytes);
+        self.splits_of(split_bytes)
+    }
+
+    /// The scan tasks that read them, each of about `split_bytes`.
+    pub(crate) fn splits_of(&self, split_bytes: u64) -> Vec<Vec<Split>> {
+        plan_splits(self.objects.clone(), &self.contents, &self.source.format, split_bytes)
     }
 }
 
@@ -90,7 +97,8 @@ pub(crate) async fn new_objects<'a>(
             return Err(changed_error(source, &changed));
         }
         left_out.changed += changed.len() as u64;
-        sources.push(NewObjects { source, objects: new, listed });
+        let contents = contents_of_large(storage, &new, &source.format, &config.limits).await?;
+        sources.push(NewObjects { source, objects: new, contents, listed });
     }
     let has_changed_models = base.is_some_and(|base| {
         models
@@ -113,7 +121,8 @@ pub(super) async fn still_there<'a>(opened: &Storages, new: &NewObjects<'a>) -> 
     let (same, changed): (Vec<_>, Vec<_>) =
         new.objects.iter().cloned().partition(|object| there.get(&object.key) == Some(object));
     let changed = changed.iter().map(|object| storage.name_of(&object.key)).collect();
-    Ok((NewObjects { source: new.source, objects: same, listed: new.listed }, changed))
+    let same = NewObjects { objects: same, contents: new.contents.clone(), ..*new };
+    Ok((same, changed))
 }
 
 fn archived_error(source: &Source, archived: &[String]) -> Error {

@@ -13,7 +13,7 @@ use super::JsonScanExec;
 use crate::config::resolved::{Field, FieldType, Format, Limits, Location, OnArchived, OnChange, Source};
 use crate::read::progress::ReadProgress;
 use crate::read::scan_rows::{ReadReport, ScanRows};
-use crate::read::split::plan_splits;
+use crate::read::split::{contents_of_large, plan_splits};
 use crate::session::{Resources, Storages, TaskScope};
 use crate::{session, storage};
 
@@ -89,7 +89,8 @@ async fn a_partition_alone_twice_or_out_of_order_yields_exactly_its_records() {
     let session =
         session::build(&resources, &storages, limits.threads, scope, Arc::new(ReadProgress::default())).unwrap();
     let objects = storage::list::list_objects(&storages.sources[0].1, false).await.unwrap().objects;
-    let splits = plan_splits(objects, &source.format, limits.split_bytes);
+    let contents = contents_of_large(&storages.sources[0].1, &objects, &source.format, &limits).await.unwrap();
+    let splits = plan_splits(objects, &contents, &source.format, limits.split_bytes);
     let scan = JsonScanExec::new(Arc::new(source), splits, Arc::new(limits));
     let partitions = scan.partitions().len();
     assert!(partitions > 5, "the test needs several partitions, not {partitions}");

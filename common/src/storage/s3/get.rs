@@ -28,7 +28,8 @@ pub enum GetFailure {
 }
 
 impl S3 {
-    /// A part of the object or of a version of it, if it is still the one that the listing told of.
+    /// A part of the object or of a version of it, if it is still the one that the listing told of, and its
+    /// `Content-Encoding`.
     ///
     /// # Errors
     /// As [`GetFailure`] says.
@@ -38,7 +39,7 @@ impl S3 {
         range: Range<u64>,
         etag: Option<&str>,
         version: Option<&str>,
-    ) -> Result<Bytes, GetFailure> {
+    ) -> Result<(Bytes, Option<String>), GetFailure> {
         let mut pause = FIRST_PAUSE;
         let mut tries = 1;
         loop {
@@ -51,15 +52,16 @@ impl S3 {
                 .set_if_match(etag.map(str::to_owned))
                 .set_version_id(version.map(str::to_owned))
                 .set_request_payer(self.payer());
-            let object = request.send().await.map_err(|error| match status(&error) {
+            let mut object = request.send().await.map_err(|error| match status(&error) {
                 Some(412) => GetFailure::Changed,
                 Some(404) => GetFailure::Missing,
                 _ if error.code() == Some(ARCHIVED) => GetFailure::Archived,
                 _ => GetFailure::Other(failure("read", self.url_of(key), &error)),
             })?;
+            let encoding = object.content_encoding.take();
             // The SDK tries a request again, but not a body that breaks off.
             match tokio::time::timeout(self.settings.timeout, object.body.collect()).await {
-                Ok(Ok(body)) => return Ok(body.into_bytes()),
+                Ok(Ok(body)) => return Ok((body.into_bytes(), encoding)),
                 Ok(Err(error)) if tries >= self.settings.attempts => {
                     return Err(GetFailure::Other(Error::storage("read", self.url_of(key), error)));
                 }

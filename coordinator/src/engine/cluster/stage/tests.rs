@@ -16,7 +16,7 @@ use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::schema::arrow_schema;
-use lakewright_common::read::split::plan_splits;
+use lakewright_common::read::split::{Contents, plan_splits};
 use lakewright_common::session::{self, Resources, Storages, TaskScope};
 use lakewright_common::storage;
 use lakewright_common::write::report::read_reports;
@@ -252,7 +252,7 @@ async fn every_model_and_every_staging_is_parallel() {
         let table = large(&arrow_schema(&source.fields));
         catalog::register(&planning, "staging", &source.name, table).unwrap();
         let objects = (0..64).map(|i| SourceObject { key: format!("{i}"), bytes: 64 << 20, etag: None, modified: 0 });
-        let splits = plan_splits(objects.collect(), &source.format, config.limits.split_bytes);
+        let splits = plan_splits(objects.collect(), &Contents::new(), &source.format, config.limits.split_bytes);
         let scan: Arc<dyn ExecutionPlan> =
             Arc::new(JsonScanExec::new(Arc::new(source.clone()), splits, Arc::new(config.limits.clone())));
         assert!(narrowest(&cut(&scan, "spool/x").unwrap()) >= 32, "{}", source.name);
@@ -304,7 +304,7 @@ fn a_hundred_thousand_objects_are_planned_and_no_task_carries_more_than_its_part
         etag: Some(format!("{i:032x}")),
         modified: 0,
     });
-    let splits = plan_splits(objects.collect(), &Format::Ndjson, limits.split_bytes);
+    let splits = plan_splits(objects.collect(), &Contents::new(), &Format::Ndjson, limits.split_bytes);
     let slots = splits.len();
     assert!(slots > 10, "{slots} slots");
     let scan: Arc<dyn ExecutionPlan> = Arc::new(JsonScanExec::new(Arc::new(source()), splits, limits));

@@ -1,0 +1,278 @@
+//! ② What an object holds, told by its first bytes: JSON text, compressed text, or something else.
+//!
+//! Names lie: uploads keep `.json` after they were compressed, and `.gz` after a proxy undid it. So the bytes decide;
+//! the extension and, on S3, the `Content-Encoding` only name what bytes without a signature may be. JSON text begins
+//! with a printable character or white space, so no signature below is the beginning of a record.
+
+use crate::read::object::Compression;
+
+/// Bytes from the start of an object that recognition looks at.
+pub const HEAD_BYTES: usize = 1024;
+
+/// What the bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    Text(Encoding),
+    Compressed(Compression),
+    /// Cannot be read.
+    Foreign(Foreign),
+}
+
+/// How characters are encoded. Only UTF-8 is read as it is; the others are decoded first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Utf8,
+    Utf16 { is_big_endian: bool },
+    Utf32 { is_big_endian: bool },
+}
+
+/// Bytes that hold no text that this program can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// A file of this format, such as "a Parquet file".
+    Format(&'static str),
+    /// Compressed by a method that is not supported, such as "lz4".
+    Compression(&'static str),
+    /// Neither text nor anything known.
+    Unknown,
+}
+
+impl Content {
+    /// Whether the bytes are read as they are, so that a range of them can be read alone.
+    #[must_use]
+    pub fn is_plain(self) -> bool {
+        self == Self::Text(Encoding::Utf8)
+    }
+}
+
+/// Signatures at the start of an object.
+const SIGNATURES: &[(&[u8], Content)] = &[
+    (b"\x1F\x8B", Content::Compressed(Compression::Gzip)),
+    (b"\x28\xB5\x2F\xFD", Content::Compressed(Compression::Zstd)),
+    (b"\xFD7zXZ\0", Content::Compressed(Compression::Xz)),
+    (b"\xFF\x06\0\0sNaPpY", Content::Compressed(Compression::Snappy)),
+    (b"PK\x03\x04", Content::Compressed(Compression::Zip)),
+    (b"PK\x05\x06", Content::Compressed(Compression::Zip)),
+    (b"PK\x07\x08", Content::Foreign(Foreign::Format("a part of a zip archive that was split"))),
+    (b"\x04\x22\x4D\x18", Content::Foreign(Foreign::Compression("lz4"))),
+    (b"\x02\x21\x4C\x18", Content::Foreign(Foreign::Compression("lz4 (legacy frames)"))),
+    (b"\x82SNAPPY\0", Content::Foreign(Foreign::Compression("snappy (framing of snappy-java)"))),
+    (b"\x89LZO\0\r\n\x1A\n", Content::Foreign(Foreign::Compression("lzo"))),
+    (b"LZIP\x01", Content::Foreign(Foreign::Compression("lzip"))),
+    (b"\x5D\0\0", Content::Foreign(Foreign::Compression("lzma"))),
+    (b"\x1F\x9D", Content::Foreign(Foreign::Compression("compress"))),
+    (b"7z\xBC\xAF\x27\x1C", Content::Foreign(Foreign::Format("a 7z archive"))),
+    (b"Rar!\x1A\x07", Content::Foreign(Foreign::Format("a RAR archive"))),
+    (b"PAR1", Content::Foreign(Foreign::Format("a Parquet file"))),
+    (b"PARE", Content::Foreign(Foreign::Format("an encrypted Parquet file"))),
+    (b"Obj\x01", Content::Foreign(Foreign::Format("an Avro file"))),
+    (b"SEQ\x06", Content::Foreign(Foreign::Format("a Hadoop sequence file"))),
+    (b"ARROW1", Content::Foreign(Foreign::Format("an Arrow file"))),
+    (b"FEA1", Content::Foreign(Foreign::Format("a Feather file"))),
+    (b"SQLite format 3\0", Content::Foreign(Foreign::Format("an SQLite database"))),
+    (b"\x89HDF\r\n\x1A\n", Content::Foreign(Foreign::Format("an HDF5 file"))),
+    (b"%PDF-", Content::Foreign(Foreign::Format("a PDF document"))),
+    (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", Content::Foreign(Foreign::Format("a Microsoft Office document"))),
+    (b"\x89PNG\r\n\x1A\n", Content::Foreign(Foreign::Format("a PNG image"))),
+    (b"\xFF\xD8\xFF", Content::Foreign(Foreign::Format("a JPEG image"))),
+    (b"\x7FELF", Content::Foreign(Foreign::Format("a program"))),
+    (b"Salted__", Content::Foreign(Foreign::Format("encrypted by openssl"))),
+    (b"age-encryption.org/", Content::Foreign(Foreign::Format("encrypted by age"))),
+    (b"-----BEGIN PGP MESSAGE", Content::Foreign(Foreign::Format("encrypted by PGP"))),
+    // UTF-32 before UTF-16, whose little-endian mark it begins with.
+    (b"\xFF\xFE\0\0", Content::Text(Encoding::Utf32 { is_big_endian: false })),
+    (b"\0\0\xFE\xFF", Content::Text(Encoding::Utf32 { is_big_endian: true })),
+    (b"\xFF\xFE", Content::Text(Encoding::Utf16 { is_big_endian: false })),
+    (b"\xFE\xFF", Content::Text(Encoding::Utf16 { is_big_endian: true })),
+];
+
+/// Extensions and `Content-Encoding`s of compressions without a signature.
+const UNSIGNED: &[(&str, &str)] =
+    &[("br", "brotli"), ("deflate", "deflate"), ("zlib", "zlib"), ("lz4", "lz4"), ("lzo", "lzo"), ("snappy", "snappy")];
+
+/// Where a POSIX tar header has its signature.
+const TAR_SIGNATURE_AT: usize = 257;
+/// Share of the head, in percent, that may be what no text in UTF-8 has. Compressed and encrypted bytes have half.
+const MOST_ODD_PERCENT: usize = 30;
+/// A block of zeros at least this long is damage, as a crash leaves it, and no file format.
+const ZERO_BLOCK: [u8; 16] = [0; 16];
+
+/// What an object called `name` holds whose first bytes are `head`: [`HEAD_BYTES`] of them, or all that there are.
+/// `encoding` is the `Content-Encoding` with which it is stored.
+#[must_use]
+pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
+    let extension = extension(name);
+    if let Some(content) = signature(head).or_else(|| cut_signature(head, &extension)) {
+        return content;
+    }
+    if is_hadoop_snappy(head) {
+        return Content::Compressed(Compression::HadoopSnappy);
+    }
+    if let Some(encoding) = wide_text(head) {
+        return Content::Text(encoding);
+    }
+    let is_raw_snappy = (Compression::named(&extension) == Compression::Snappy || !begins_like_json(head))
+        && raw_snappy_length(head, head.len() < HEAD_BYTES).is_some();
+    if is_raw_snappy {
+        return Content::Foreign(Foreign::Compression("snappy without framing"));
+    }
+    if is_text(head) {
+        return Content::Text(Encoding::Utf8);
+    }
+    // Without a signature, what says that the bytes are compressed is believed; the decompressor finds out.
+    let encodings = encoding.into_iter().flat_map(|encoding| encoding.rsplit(',')).map(str::trim);
+    for word in encodings.chain([extension.as_str()]) {
+        let compression = Compression::named(word);
+        if !matches!(compression, Compression::None | Compression::Snappy) {
+            return Content::Compressed(compression);
+        }
+        if let Some((_, method)) = UNSIGNED.iter().find(|(known, _)| word.eq_ignore_ascii_case(known)) {
+            return Content::Foreign(Foreign::Compression(method));
+        }
+    }
+    Content::Foreign(Foreign::Unknown)
+}
+
+/// The extension of a key's last segment in lower case; empty if it has none.
+fn extension(key: &str) -> String {
+    let name = key.rsplit('/').next().unwrap_or_default();
+    name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default()
+}
+
+fn signature(head: &[u8]) -> Option<Content> {
+    if head.get(TAR_SIGNATURE_AT..).is_some_and(|rest| rest.starts_with(b"ustar")) {
+        return Some(Content::Foreign(Foreign::Format("a tar archive")));
+    }
+    if let [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..] = head
+        && !rest.is_empty()
+        && (b"1AY&SY".starts_with(&rest[..rest.len().min(6)])
+            || b"\x17rE8P\x90".starts_with(&rest[..rest.len().min(6)]))
+    {
+        return Some(Content::Compressed(Compression::Bzip2));
+    }
+    if head.starts_with(b"ORC") && head.get(3).is_some_and(|byte| is_odd_control(*byte) || *byte >= 0x80) {
+        return Some(Content::Foreign(Foreign::Format("an ORC file")));
+    }
+    // A frame that decoders pass over, of zstd (as `pzstd` writes it) or of lz4: what follows it tells.
+    if let [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, rest @ ..] = head {
+        let frame = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
+        let next = rest.get(frame..).and_then(signature);
+        return Some(next.unwrap_or(Content::Compressed(Compression::Zstd)));
+    }
+    SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)).map(|(_, content)| *content)
+}
+
+/// The compression of a name whose signature has only begun when the object ends.
+fn cut_signature(head: &[u8], extension: &str) -> Option<Content> {
+    let named = Content::Compressed(Compression::named(extension));
+    let is_cut = match named {
+        Content::Compressed(Compression::Bzip2) => {
+            b"BZh".starts_with(head) || (head.len() == 4 && head.starts_with(b"BZh"))
+        }
+        _ => SIGNATURES.iter().any(|(signature, content)| *content == named && signature.starts_with(head)),
+    };
+    (is_cut && !head.is_empty()).then_some(named)
+}
+
+/// UTF-16 or UTF-32 without a mark: JSON begins with two ASCII characters, so zeros are where their upper bytes are
+/// (RFC 4627, section 3).
+fn wide_text(head: &[u8]) -> Option<Encoding> {
+    let is_text = |byte: u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+    match *head {
+        [a, 0, 0, 0, b, 0, 0, 0, ..] if is_text(a) && is_text(b) => Some(Encoding::Utf32 { is_big_endian: false }),
+        [0, 0, 0, a, 0, 0, 0, b, ..] if is_text(a) && is_text(b) => Some(Encoding::Utf32 { is_big_endian: true }),
+        [a, 0, b, 0, ..] if is_text(a) && is_text(b) => Some(Encoding::Utf16 { is_big_endian: false }),
+        [0, a, 0, b, ..] if is_text(a) && is_text(b) => Some(Encoding::Utf16 { is_big_endian: true }),
+        _ => None,
+    }
+}
+
+/// Whether the head may be text in UTF-8, with a record here and there that is none.
+fn is_text(head: &[u8]) -> bool {
+    let start = &head[..head.len().min(4)];
+    if start.iter().any(|byte| *byte == 0 || is_odd_control(*byte)) && !head.starts_with(&ZERO_BLOCK) {
+        return false;
+    }
+    let controls = head.iter().filter(|byte| is_odd_control(**byte)).count();
+    let mut invalid = 0;
+    for chunk in head.utf8_chunks() {
+        invalid += chunk.invalid().len();
+    }
+    // The last character may be cut.
+    (controls + invalid.saturating_sub(3)) * 100 <= head.len() * MOST_ODD_PERCENT
+}
+
+/// Control characters that neither text nor logs have; zero is counted apart.
+fn is_odd_control(byte: u8) -> bool {
+    // Escape is in colored logs, the record separator in JSON text sequences.
+    byte != 0 && byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x0C | 0x1B | 0x1E)
+}
+
+/// Hadoop's framing has no signature: the length of a block and that of its first chunk, both big-endian, then the
+/// chunk, which begins with its own decompressed length.
+fn is_hadoop_snappy(head: &[u8]) -> bool {
+    let [a, b, c, d, e, f, g, h, chunk @ ..] = head else { return false };
+    let (block, compressed) = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
+    let compressed = usize::try_from(compressed).unwrap_or(usize::MAX);
+    let chunk = &chunk[..chunk.len().min(compressed)];
+    // The first byte is zero for all blocks that programs write; text does not begin with it.
+    *a == 0 && raw_snappy_length(chunk, chunk.len() == compressed).is_some_and(|length| length <= block)
+}
+
+/// Whether a JSON text can begin so.
+fn begins_like_json(head: &[u8]) -> bool {
+    head.first()
+        .is_none_or(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' ' | b'{' | b'[' | b'"' | b'-' | b'0'..=b'9'))
+}
+
+/// The decompressed length of the raw snappy that `head` is, or begins with; `None` if it is something else.
+fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
+    let (length, mut at) = varint(head)?;
+    let mut produced: u64 = 0;
+    while let Some(&tag) = head.get(at) {
+        let extra = match tag & 3 {
+            0 => usize::from((tag >> 2).saturating_sub(59)),
+            1 => 1,
+            2 => 2,
+            _ => 4,
+        };
+        let Some(bytes) = head.get(at + 1..at + 1 + extra) else { break };
+        let number = bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        at += 1 + extra;
+        if tag & 3 == 0 {
+            let literal = if extra == 0 { u64::from(tag >> 2) } else { number } + 1;
+            produced += literal;
+            at = at.saturating_add(usize::try_from(literal).ok()?);
+        } else {
+            let (copied, offset) = match tag & 3 {
+                1 => (u64::from((tag >> 2) & 7) + 4, u64::from(tag >> 5) << 8 | number),
+                _ => (u64::from(tag >> 2) + 1, number),
+            };
+            // A copy of what is not there yet.
+            if offset == 0 || offset > produced {
+                return None;
+            }
+            produced += copied;
+        }
+        if produced > u64::from(length) {
+            return None;
+        }
+    }
+    let is_right = if is_whole { at == head.len() && produced == u64::from(length) } else { at > 1 };
+    (is_right && produced > 0).then_some(length)
+}
+
+fn varint(head: &[u8]) -> Option<(u32, usize)> {
+    let mut value: u64 = 0;
+    for (i, byte) in head.iter().take(5).enumerate() {
+        value |= u64::from(byte & 0x7F) << (7 * i);
+        if byte & 0x80 == 0 {
+            return u32::try_from(value).ok().map(|value| (value, i + 1));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+mod tests;

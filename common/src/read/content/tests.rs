@@ -1,0 +1,193 @@
+//! What bytes are taken for, whatever their name says.
+
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const PLAIN: Content = Content::Text(Encoding::Utf8);
+const NAMES: [&str; 8] = ["a.json", "a", "b/a.json.gz", "a.zst", "a.bz2", "a.json.xz", "a.parquet", "a.json.snappy"];
+
+fn head(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(HEAD_BYTES)]
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn bzip2(text: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn snappy(text: &[u8]) -> Vec<u8> {
+    let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+    encoder.write_all(text).unwrap();
+    encoder.into_inner().unwrap()
+}
+
+/// As Hadoop's `BlockCompressorStream` writes one block.
+pub(crate) fn hadoop_snappy(text: &[u8]) -> Vec<u8> {
+    let chunk = snap::raw::Encoder::new().compress_vec(text).unwrap();
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();
+    [&length(text), &length(&chunk), chunk.as_slice()].concat()
+}
+
+fn wide(text: &str, encoding: Encoding) -> Vec<u8> {
+    let units = |bytes: usize, is_big_endian: bool| {
+        let unit = move |unit: u32| {
+            let all = unit.to_be_bytes();
+            let mut unit = all[4 - bytes..].to_vec();
+            if !is_big_endian {
+                unit.reverse();
+            }
+            unit
+        };
+        match bytes {
+            2 => text.encode_utf16().flat_map(|part| unit(part.into())).collect(),
+            _ => text.chars().flat_map(|c| unit(c.into())).collect(),
+        }
+    };
+    match encoding {
+        Encoding::Utf8 => text.as_bytes().to_vec(),
+        Encoding::Utf16 { is_big_endian } => units(2, is_big_endian),
+        Encoding::Utf32 { is_big_endian } => units(4, is_big_endian),
+    }
+}
+
+fn encodings() -> [Encoding; 4] {
+    [true, false]
+        .map(|is_big_endian| [Encoding::Utf16 { is_big_endian }, Encoding::Utf32 { is_big_endian }])
+        .concat()
+        .try_into()
+        .unwrap()
+}
+
+/// Records as logs have them.
+fn records() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
+        Just("null".to_owned()),
+        Just("[1, 2]".to_owned()),
+    ];
+    let space = prop_oneof![Just(""), Just(" "), Just("\n"), Just("\r\n  ")];
+    let record = (value, space.clone()).prop_map(|(value, space)| format!("{{{space}\"key\":{value}{space}}}\n"));
+    let open = prop_oneof![Just(""), Just("["), Just("\u{FEFF}")];
+    (open, space, prop::collection::vec(record, 1..60))
+        .prop_map(|(open, space, records)| format!("{open}{space}{}", records.concat()))
+}
+
+proptest! {
+    #[test]
+    fn text_is_text_whatever_its_name_and_encoding_say(text in records(), cut in 1_usize..2000) {
+        let text = &text.as_bytes()[..text.len().min(cut)];
+        for name in NAMES.into_iter().filter(|name| !name.ends_with("snappy")) {
+            for encoding in [None, Some("gzip"), Some("br"), Some("utf-8")] {
+                prop_assert_eq!(recognize(head(text), name, encoding), PLAIN, "{} {:?}", name, encoding);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_is_known_whatever_its_name_says(text in records()) {
+        let text = text.as_bytes();
+        for (compression, bytes) in [
+            (Compression::Gzip, gzip(text)),
+            (Compression::Zstd, zstd::encode_all(text, 1).unwrap()),
+            (Compression::Bzip2, bzip2(text)),
+            (Compression::Snappy, snappy(text)),
+            (Compression::HadoopSnappy, hadoop_snappy(text)),
+        ] {
+            for name in NAMES {
+                prop_assert_eq!(recognize(head(&bytes), name, None), Content::Compressed(compression), "{}", name);
+            }
+        }
+        let raw = snap::raw::Encoder::new().compress_vec(text).unwrap();
+        prop_assert_eq!(
+            recognize(head(&raw), "a.json.snappy", None),
+            Content::Foreign(Foreign::Compression("snappy without framing"))
+        );
+        // A length that is a character with which JSON begins is the one thing that cannot be told without a name.
+        prop_assert!(recognize(head(&raw), "a.json", None) != PLAIN || begins_like_json(&raw));
+    }
+
+    #[test]
+    fn wide_text_is_known_with_a_mark_and_without(text in records()) {
+        let text = text.trim_start_matches('\u{FEFF}');
+        for encoding in encodings() {
+            let marked = wide(&format!("\u{FEFF}{text}"), encoding);
+            prop_assert_eq!(recognize(head(&marked), "a.json", None), Content::Text(encoding));
+            prop_assert_eq!(recognize(head(&wide(text, encoding)), "a.json", None), Content::Text(encoding));
+        }
+    }
+}
+
+#[test]
+fn what_is_no_json_is_called_by_its_name() {
+    let mut tar = vec![0; 1024];
+    tar[..6].copy_from_slice(b"a.json");
+    tar[257..263].copy_from_slice(b"ustar\0");
+    for (bytes, expected) in [
+        (b"PAR1\x15\x04\x15".as_slice(), Foreign::Format("a Parquet file")),
+        (b"Obj\x01\x04\x16avro.schema", Foreign::Format("an Avro file")),
+        (b"ORC\x11\0\0\x0A\x06", Foreign::Format("an ORC file")),
+        (&tar, Foreign::Format("a tar archive")),
+        (b"7z\xBC\xAF\x27\x1C\0\x04", Foreign::Format("a 7z archive")),
+        (b"%PDF-1.7\n", Foreign::Format("a PDF document")),
+        (b"\x04\x22\x4D\x18\x64\x40\xA7", Foreign::Compression("lz4")),
+        (b"\x50\x2A\x4D\x18\x02\0\0\0ab\x04\x22\x4D\x18\x64", Foreign::Compression("lz4")),
+        (b"\x8F\x11\x02\x9C\xE1\xFD\xAA\x80\x07", Foreign::Unknown),
+    ] {
+        for name in ["a.json", "b/a"] {
+            assert_eq!(recognize(bytes, name, None), Content::Foreign(expected), "{bytes:?}");
+        }
+    }
+    let brotli = b"\x0B\x05\x80{\"id\":1}\n\x03";
+    for (name, encoding) in [("a.json", Some("br")), ("a.json.br", None), ("a.json", Some("gzip, br"))] {
+        assert_eq!(recognize(brotli, name, encoding), Content::Foreign(Foreign::Compression("brotli")), "{name}");
+    }
+}
+
+#[test]
+fn what_only_the_name_or_the_encoding_calls_compressed_goes_to_the_decompressor() {
+    let damaged = b"\0\x8B\x08\0\0\0\xFF\xFE\x9A";
+    for (name, encoding) in [("a.json.gz", None), ("a.json", Some("gzip")), ("a", Some("aws-chunked, GZIP"))] {
+        assert_eq!(recognize(damaged, name, encoding), Content::Compressed(Compression::Gzip));
+    }
+    for (name, head, compression) in [
+        ("a.gz", b"\x1F".as_slice(), Compression::Gzip),
+        ("a.zst", b"\x28\xB5", Compression::Zstd),
+        ("a.zst", b"\x28", Compression::Zstd),
+        ("a.bz2", b"BZ", Compression::Bzip2),
+        ("a.bz2", b"BZh9", Compression::Bzip2),
+        ("a.xz", b"\xFD7z", Compression::Xz),
+    ] {
+        assert_eq!(recognize(head, name, None), Content::Compressed(compression), "{name}");
+    }
+    assert_eq!(recognize(b"", "a.gz", None), PLAIN);
+}
+
+/// Lines that are no JSON are for the quarantine, one by one.
+#[test]
+fn damaged_text_is_still_text() {
+    let zeros = [vec![0; 600], b"{\"id\":1}\n".to_vec()].concat();
+    let latin1 = b"{\"name\":\"Zo\xEB\"}\n".repeat(20);
+    for text in [
+        zeros.as_slice(),
+        &latin1,
+        b"\x1E{\"id\":1}\n",
+        b"\x1B[32m{\"id\":1}\x1B[0m\n",
+        b"nonsense\n",
+        b"\xEF\xBB\xBF{}",
+        b"{\"id\":1}\n\x1F\x8B\x08\0\0\0\0\0\0\x03",
+        "\u{65E5}\u{672C}".as_bytes(),
+    ] {
+        assert_eq!(recognize(head(text), "a.json", None), PLAIN, "{text:?}");
+    }
+}

@@ -1,0 +1,205 @@
+//! Archives as many programs write them, in any steps; damaged, encrypted and made up.
+
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// How a file is written into an archive.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    is_deflated: bool,
+    has_descriptor: bool,
+    has_signature: bool,
+    is_wide: bool,
+}
+
+const PLAINLY: How = How { is_deflated: true, has_descriptor: false, has_signature: true, is_wide: false };
+
+fn deflate(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn crc(text: &[u8]) -> u32 {
+    let mut hasher = Hasher::new();
+    hasher.update(text);
+    hasher.finalize()
+}
+
+/// An archive of files with their names and contents.
+fn archive(files: &[(&str, &[u8])], how: How) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    let n32 = |n: usize| u32::try_from(n).unwrap();
+    for (name, text) in files {
+        let packed = if how.is_deflated { deflate(text) } else { text.to_vec() };
+        let begins = bytes.len();
+        let method: u16 = if how.is_deflated { DEFLATED } else { STORED };
+        let flags = if how.has_descriptor { HAS_DESCRIPTOR } else { 0 };
+        let extra = if how.is_wide {
+            [
+                &1_u16.to_le_bytes()[..],
+                &16_u16.to_le_bytes(),
+                &(text.len() as u64).to_le_bytes(),
+                &(packed.len() as u64).to_le_bytes(),
+            ]
+            .concat()
+        } else {
+            vec![]
+        };
+        // A stored file without its length could not be read in one pass.
+        let is_known = !how.has_descriptor || !how.is_deflated;
+        let lengths = match (how.is_wide, is_known) {
+            (true, _) => [WIDE, WIDE],
+            (false, true) => [n32(packed.len()), n32(text.len())],
+            (false, false) => [0, 0],
+        };
+        let sum = if how.has_descriptor { 0 } else { crc(text) };
+        bytes.extend(FILE.to_le_bytes());
+        for number in [20, flags, method, 0, 0] {
+            bytes.extend(number.to_le_bytes());
+        }
+        for number in [sum, lengths[0], lengths[1]] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        bytes.extend(u16::try_from(extra.len()).unwrap().to_le_bytes());
+        bytes.extend([name.as_bytes(), &extra, &packed].concat());
+        if how.has_descriptor {
+            if how.has_signature {
+                bytes.extend(DESCRIPTOR.to_le_bytes());
+            }
+            bytes.extend(crc(text).to_le_bytes());
+            for length in [packed.len(), text.len()] {
+                let wide = (length as u64).to_le_bytes();
+                bytes.extend(if how.is_wide { &wide[..] } else { &wide[..4] });
+            }
+        }
+        directory.extend(DIRECTORY.to_le_bytes());
+        for number in [20, 20, flags, method, 0, 0] {
+            directory.extend(number.to_le_bytes());
+        }
+        for number in [crc(text), n32(packed.len()), n32(text.len())] {
+            directory.extend(number.to_le_bytes());
+        }
+        for number in [u16::try_from(name.len()).unwrap(), 0, 1, 0, 0] {
+            directory.extend(number.to_le_bytes());
+        }
+        directory.extend(0_u32.to_le_bytes());
+        directory.extend(n32(begins).to_le_bytes());
+        directory.extend([name.as_bytes(), b"c"].concat());
+    }
+    let (at, length) = (n32(bytes.len()), n32(directory.len()));
+    bytes.extend(directory);
+    if how.is_wide {
+        bytes.extend(
+            [&WIDE_END.to_le_bytes()[..], &44_u64.to_le_bytes(), &[0; 44], &WIDE_END_LOCATOR.to_le_bytes(), &[0; 16]]
+                .concat(),
+        );
+    }
+    bytes.extend(END.to_le_bytes());
+    let count = u16::try_from(files.len()).unwrap();
+    for number in [0, 0, count, count] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend([length, at].map(u32::to_le_bytes).concat());
+    bytes.extend([&3_u16.to_le_bytes()[..], b"end"].concat());
+    bytes
+}
+
+fn run(bytes: &[u8], at_once: usize, room: usize) -> (Vec<u8>, io::Result<bool>) {
+    let mut zip = Zip::default();
+    let (mut text, mut output) = (Vec::new(), vec![0; room]);
+    for mut input in bytes.chunks(at_once) {
+        loop {
+            let step = zip.step(input, &mut output);
+            input = &input[step.consumed..];
+            text.extend_from_slice(&output[..step.produced]);
+            if let Err(e) = step.result {
+                return (text, Err(e));
+            }
+            if step.consumed == 0 && step.produced == 0 {
+                assert!(input.is_empty(), "stuck before {} bytes", input.len());
+                break;
+            }
+        }
+    }
+    (text, Ok(zip.is_complete()))
+}
+
+proptest! {
+    #[test]
+    fn any_archive_in_any_steps_gives_its_files_in_order(
+        texts in prop::collection::vec("(\\{\"a\":\"[ -~]{0,40}\"\\}\n?){0,6}", 0..4),
+        (is_deflated, has_descriptor, has_signature, is_wide) in any::<(bool, bool, bool, bool)>(),
+        at_once in 1_usize..50,
+        room in 1_usize..50,
+        at in any::<prop::sample::Index>(),
+    ) {
+        let how = How { is_deflated, has_descriptor: has_descriptor && is_deflated, has_signature, is_wide };
+        let names: Vec<String> = (0..texts.len()).map(|i| format!("folder/{i}.json")).collect();
+        let mut files: Vec<(&str, &[u8])> = vec![("folder/", b"")];
+        files.extend(names.iter().map(String::as_str).zip(texts.iter().map(String::as_bytes)));
+        files.extend([("__MACOSX/._0.json", b"\0\x05\x16\x07".as_slice()), (".hidden", b"x"), ("folder/_SUCCESS", b"x")]);
+        let bytes = archive(&files, how);
+        let expected: String = texts.iter().map(|text| if text.is_empty() || text.ends_with('\n') { text.clone() } else { format!("{text}\n") }).collect();
+        let (found, result) = run(&bytes, at_once, room);
+        prop_assert!(result.unwrap(), "{:?}", how);
+        prop_assert_eq!(String::from_utf8(found).unwrap(), expected.clone());
+
+        // Cut anywhere, it is not whole; changed anywhere, no other text is given out for the whole.
+        let cut = at.index(bytes.len());
+        let (found, result) = run(&bytes[..cut], at_once, room);
+        prop_assert!(expected.as_bytes().starts_with(&found));
+        prop_assert!(!matches!(result, Ok(true)) || cut + 3 >= bytes.len());
+        let mut wrong = bytes.clone();
+        wrong[cut] ^= 0x21;
+        let (found, result) = run(&wrong, at_once, room);
+        if matches!(result, Ok(true)) {
+            // A name may hide a file, which the directory does not hold.
+            prop_assert!(found == expected.as_bytes() || expected.len() > found.len(), "byte {}", cut);
+        }
+    }
+}
+
+fn error(bytes: &[u8]) -> String {
+    run(bytes, 7, 100).1.unwrap_err().to_string()
+}
+
+#[test]
+fn what_cannot_be_read_is_said_by_name() {
+    let files: [(&str, &[u8]); 1] = [("a.json", b"{\"id\":1}\n")];
+    let mut encrypted = archive(&files, PLAINLY);
+    encrypted[6] |= 1;
+    assert!(error(&encrypted).contains("`a.json` is encrypted"));
+    let mut other = archive(&files, PLAINLY);
+    other[8] = 14;
+    assert!(error(&other).contains("method 14"));
+    let mut unknown = archive(&files, How { is_deflated: false, ..PLAINLY });
+    unknown[6] |= 8;
+    unknown[18..26].fill(0);
+    assert!(error(&unknown).contains("stored without its length"));
+    let nested = archive(&[("a.json.gz", b"\x1F\x8B\x08\0\0\0\0\0\0\x03")], PLAINLY);
+    assert!(error(&nested).contains("`a.json.gz` is not text"));
+    let office = archive(&[("[Content_Types].xml", b"<?xml?>")], PLAINLY);
+    assert!(error(&office).contains("Office"));
+    let behind = [archive(&files, PLAINLY), b"junk".to_vec()].concat();
+    assert!(error(&behind).contains("behind the end"));
+}
+
+/// What the directory does not name was deleted, or smuggled in.
+#[test]
+fn the_directory_must_name_what_the_archive_holds() {
+    let hidden = archive(&[("a.json", b"{\"id\":1}\n")], PLAINLY);
+    let local = hidden.windows(4).position(|bytes| bytes == DIRECTORY.to_le_bytes()).unwrap();
+    let mut both = hidden[..local].to_vec();
+    let other = archive(&[("b.json", b"{\"id\":2}\n")], PLAINLY);
+    both.extend(&other);
+    let text = error(&both);
+    assert!(text.contains("directory"), "{text}");
+    let mut wrong_sum = hidden;
+    wrong_sum[14] ^= 1;
+    assert!(error(&wrong_sum).contains("checksum"));
+}
