@@ -1,6 +1,11 @@
 //! The folder that queries spill to: a process's own, gone when it ends, swept up by the next one after a `kill -9`.
+//!
+//! It lies where others may write too (`/tmp`), so nothing there is trusted: names, links, pipes and owners are looked at
+//! before anything is opened or deleted.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,11 +34,14 @@ impl Scratch {
                 .hint("name a folder that can be written: `[limits] scratch`, or --scratch of a worker")
         };
         fs::create_dir_all(parent).map_err(unusable)?;
-        sweep(parent);
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(unusable)?;
-        let lock = File::create(folder.path().join(LOCK)).map_err(unusable)?;
+        let only_ours = Permissions::from_mode(0o700);
+        let folder =
+            tempfile::Builder::new().prefix(PREFIX).permissions(only_ours).tempdir_in(parent).map_err(unusable)?;
+        let lock = File::create_new(folder.path().join(LOCK)).map_err(unusable)?;
         // Where a file system has no locks, nobody sweeps either.
         let _ = lock.try_lock();
+        let owner = fs::symlink_metadata(folder.path()).map_err(unusable)?.uid();
+        sweep(parent, owner);
         Ok(Self { folder, _lock: lock })
     }
 
@@ -47,19 +55,30 @@ impl Scratch {
     }
 }
 
-fn sweep(parent: &Path) {
+/// Deletes folders of processes that are no more; those of other users are theirs.
+fn sweep(parent: &Path, owner: u32) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        // Of a link, the link itself.
+        let Some(folder) = entry.metadata().ok().filter(|folder| folder.is_dir() && folder.uid() == owner) else {
+            continue;
+        };
         let is_abandoned = is_ours
-            && match File::open(entry.path().join(LOCK)) {
+            && match open_lock(&entry.path().join(LOCK)) {
                 Ok(lock) => lock.try_lock().is_ok(),
                 // Half removed, or half made a moment ago.
-                Err(_) => entry.metadata().is_ok_and(|folder| is_older_than(&folder, HALF_MADE)),
+                Err(_) => is_older_than(&folder, HALF_MADE),
             };
         if is_abandoned {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Opens a file; neither waits for the other end of a pipe nor follows a link.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let lock = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)?;
+    if lock.metadata()?.is_file() { Ok(lock) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 fn is_older_than(folder: &fs::Metadata, age: Duration) -> bool {
@@ -85,5 +104,35 @@ mod tests {
         let path = held.path().to_owned();
         drop(held);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn nobody_else_can_look_into_a_scratch_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(parent.path()).unwrap();
+        assert_eq!(fs::metadata(scratch.path()).unwrap().mode() & 0o777, 0o700);
+    }
+
+    /// What others put where scratch folders lie: pipes, sockets, links. None of it is waited for, followed or deleted.
+    #[test]
+    fn what_others_put_there_neither_hangs_nor_leads_elsewhere() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let folder = parent.path().join(format!("{PREFIX}{name}"));
+            fs::create_dir(&folder).unwrap();
+            folder
+        };
+        let pipe = |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+        pipe(&folder("pipe").join(LOCK));
+        pipe(&parent.path().join(format!("{PREFIX}is-a-pipe")));
+        let _socket = std::os::unix::net::UnixListener::bind(folder("socket").join(LOCK)).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder("link").join(LOCK)).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        File::create(elsewhere.path().join(LOCK)).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), parent.path().join(format!("{PREFIX}leads-away"))).unwrap();
+        let scratch = Scratch::create(parent.path()).unwrap();
+        assert!(elsewhere.path().join(LOCK).exists());
+        assert!(parent.path().join(format!("{PREFIX}pipe")).exists());
+        drop(scratch);
     }
 }
