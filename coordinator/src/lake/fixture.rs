@@ -30,7 +30,12 @@ use super::manifest::{DataFile, FORMAT, Manifest, TableState, parse_key};
 
 /// A lake in a folder that goes with the `TempDir`; its name needs encoding in a URL.
 pub(crate) fn lake() -> (TempDir, Storage) {
-    let folder = tempfile::Builder::new().prefix("my lake ").tempdir().unwrap();
+    lake_below("my lake ")
+}
+
+/// The same with a folder whose name begins with `prefix`.
+pub(crate) fn lake_below(prefix: &str) -> (TempDir, Storage) {
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
     let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
     let root = Url::from_directory_path(folder.path()).unwrap();
     (folder, Storage::new(Arc::new(store), Location::of(root)))

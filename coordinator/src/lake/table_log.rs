@@ -37,7 +37,6 @@ pub(crate) struct LogPosition {
 /// Reads how far a table's log is; `None` where there is no log.
 pub(crate) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPosition>> {
     let failed = failure("read", lake, table);
-    check_folder(lake)?;
     let log = log_store(lake, table);
     if !log.is_delta_table_location().await.map_err(&failed)? {
         return Ok(None);
@@ -86,16 +85,6 @@ fn failure<E: std::error::Error + Send + Sync + 'static>(
     move |e| Error::storage(operation, &log, e)
 }
 
-/// The kernel's listing decodes a folder's name twice (buoyant_kernel_engine 0.28), so it would look elsewhere for
-/// one that looks encoded by itself, such as `a%20b`.
-fn check_folder(lake: &Storage) -> Result<()> {
-    if lake.root.scheme() != "file" || !lake.root.path().contains("%25") {
-        return Ok(());
-    }
-    Err(Error::configuration(format!("the lake `{}` lies in a folder with a percent sign in its name", lake.root))
-        .hint("the Delta library cannot read a log there; move the lake"))
-}
-
 /// The library's view of a table.
 pub(crate) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
     let folder = Place::Table(table).key();
@@ -105,12 +94,22 @@ pub(crate) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
     // exists, so there the store must be the whole file system; elsewhere the table's URL begins at the lake's root
     // (`s3://bucket/songs/` for `s3://bucket/some/lake/songs/`), with the scheme and host by which the library knows
     // whether listings are sorted.
-    let root_store: Arc<dyn ObjectStore> = if url.scheme() == "file" {
-        url.set_path(&format!("{}{folder}/", lake.root.path()));
-        Arc::new(LocalFileSystem::new())
-    } else {
+    let root_store: Arc<dyn ObjectStore> = if url.scheme() != "file" {
         url.set_path(&format!("/{folder}/"));
         Arc::clone(&lake.store)
+    } else if let Some(outside) = url_of_unsorted(&folder).filter(|_| lake.root.path().contains("%25")) {
+        // The kernel's listing decodes the path of a `file` URL twice (buoyant_kernel_engine 0.28), so it would look in
+        // `a b` for what is in `a%20b`. A URL that begins at the lake has no such folder in it.
+        url = outside;
+        Arc::clone(&lake.store)
+    } else {
+        url.set_path(&format!("{}{folder}/", lake.root.path()));
+        Arc::new(LocalFileSystem::new())
     };
     default_logstore(below_table, root_store, &url, &StorageConfig::default())
+}
+
+/// A URL of the kind whose listings the library sorts by itself, as a folder needs it: a directory bucket of S3.
+fn url_of_unsorted(folder: &object_store::path::Path) -> Option<Url> {
+    Url::parse(&format!("s3://lake--x-s3/{folder}/")).ok()
 }

@@ -222,10 +222,22 @@ async fn versions_that_belong_together_are_published_once_all_are_there() {
     }
 }
 
+/// The kernel decodes the path of a folder's URL twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_the_library_would_miss_is_refused() {
-    let (_folder, mut lake) = fixture::lake();
-    lake.root.set_path("/lakes/a%2520b/");
-    let error = table_log::position(&lake, "songs").await.unwrap_err();
-    assert!(error.message.contains("percent sign"), "{error}");
+async fn a_lake_in_a_folder_with_a_percent_sign_has_logs_and_checkpoints() {
+    let (_folder, lake) = fixture::lake_below("100% a%20b %2F ");
+    let mut latest = fixture::manifest(1, &[("songs", &["0"])]);
+    commit(&lake, &latest).await;
+    for number in 1..=CHECKPOINT_INTERVAL {
+        latest = fixture::next(&latest, &[("songs", &[&number.to_string(), "year=x%3Dy/z"])]);
+        commit(&lake, &latest).await;
+        assert_eq!(roll_forward(&lake, &latest).await.unwrap(), versions(&[("songs", number)]));
+    }
+    for version in 0..CHECKPOINT_INTERVAL {
+        lake.store.delete(&Place::DeltaCommit { table: "songs", version }.key()).await.unwrap();
+    }
+    let next = fixture::next(&latest, &[("songs", &["year=x%3Dy/z"])]);
+    commit(&lake, &next).await;
+    assert_eq!(roll_forward(&lake, &next).await.unwrap(), versions(&[("songs", 51)]));
+    assert_eq!(files_at(&lake, "songs", None).await, files_of(&next, "songs"));
 }
