@@ -12,6 +12,8 @@ mod one_machine;
 mod incremental;
 /// Records that cannot be read, and objects that change.
 mod bad_input;
+/// Bytes that are not what their names say, and text that acts on terminals.
+mod odd_bytes;
 /// `kill -9` at every step while a reader looks on.
 mod crash;
 /// A coordinator and workers, whoever dies.

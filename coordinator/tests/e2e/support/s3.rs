@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lakewright_s3_server::{ACCESS_KEY, SECRET_KEY, Server};
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions};
 use uuid::Uuid;
 
 use super::{Lake, files_below};
@@ -82,6 +82,16 @@ impl Place {
     pub(crate) fn put(&self, key: &str, content: &[u8]) {
         let key = Path::parse(format!("{}{key}", self.prefix)).expect("a key");
         self.runtime.block_on(self.store.put(&key, content.to_vec().into())).expect("the server takes objects");
+    }
+
+    /// Puts an object with a `Content-Encoding`.
+    pub(crate) fn put_encoded(&self, key: &str, content: &[u8], encoding: &'static str) {
+        let key = Path::parse(self.key(key)).expect("a key");
+        let attributes = Attributes::from_iter([(Attribute::ContentEncoding, encoding)]);
+        let options = PutOptions { attributes, ..PutOptions::default() };
+        self.runtime
+            .block_on(self.store.put_opts(&key, content.to_vec().into(), options))
+            .expect("the server takes it");
     }
 
     /// Begins an upload in parts, and leaves it at that.
