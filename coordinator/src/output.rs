@@ -10,7 +10,7 @@ use arrow::util::pretty::pretty_format_batches;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::printable;
 
-/// How rows are written.
+/// How rows are written. Arrow prints a moment as RFC 3339 with the offset of its zone, `Z` for UTC, in every format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// A box, for people.
@@ -23,11 +23,6 @@ pub(crate) enum Format {
     JsonLines,
     /// A Markdown table.
     Markdown,
-}
-
-/// How moments and nulls look where the format has no own way: RFC 3339 and nothing.
-fn options() -> FormatOptions<'static> {
-    FormatOptions::default().with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.fZ"))
 }
 
 /// Writes all rows.
@@ -43,10 +38,7 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
             writeln!(out, "{text}").map_err(output_error)
         }
         Format::Csv => {
-            let mut writer = arrow::csv::WriterBuilder::new()
-                .with_header(true)
-                .with_timestamp_tz_format("%Y-%m-%dT%H:%M:%S%.fZ".to_owned())
-                .build(out);
+            let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(out);
             batches.iter().try_for_each(|batch| writer.write(batch)).map_err(|e| {
                 Error::configuration("CSV cannot hold these columns")
                     .caused_by(e)
@@ -91,7 +83,7 @@ fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
 /// The values of each column as people read them, which may hold any character.
 fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     let failed = |e| Error::internal("cannot format the result").caused_by(e);
-    let options = options();
+    let options = FormatOptions::default();
     let column = |column: &ArrayRef| {
         let formatter = ArrayFormatter::try_new(column, &options).map_err(failed)?;
         (0..column.len()).map(|row| formatter.value(row).try_to_string().map_err(failed)).collect()
