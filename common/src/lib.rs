@@ -25,6 +25,8 @@ pub mod exchange;
 pub mod codec;
 /// The one function that makes a query session, for every process.
 pub mod session;
+/// Rules of SQL that every session has.
+pub mod sql;
 /// How soon the system's allocator gives memory back.
 pub mod allocator;
 /// The folder that queries spill to.

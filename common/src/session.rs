@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -20,6 +21,7 @@ use crate::config::resolved::Location;
 use crate::error::{Error, Result};
 use crate::read::progress::ReadProgress;
 use crate::scratch::Scratch;
+use crate::sql;
 use crate::storage::s3::requests::RequestCounts;
 use crate::storage::{self, Storage};
 
@@ -232,7 +234,9 @@ pub fn build(
         .with_runtime_env(resources.over(storages)?)
         .with_default_features()
         .build();
-    Ok(SessionContext::new_with_state(state))
+    let session = SessionContext::new_with_state(state);
+    sql::extend(&session).map_err(|e| Error::internal("the SQL functions cannot be registered").caused_by(e))?;
+    Ok(session)
 }
 
 /// The options that decide results and plans; none of them depends on the machine but the number of partitions.
@@ -243,6 +247,9 @@ fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
         .with_information_schema(false);
     let options = config.options_mut();
     options.execution.time_zone = Some("+00:00".into());
+    if let Ok(limit) = ConfigNonZeroUsize::try_new(sql::PARSER_RECURSION_LIMIT) {
+        options.sql_parser.recursion_limit = limit;
+    }
     // Parquet and Delta know one string type; a view would be converted back at every write.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.parquet.schema_force_view_types = false;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lakewright_common::error::{Error, Kind, Result};
+use lakewright_common::sql::PLANNER_STACK_BYTES;
 use lakewright_common::telemetry;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +24,9 @@ const TERMINATED: u8 = 143;
 /// a runtime busy for long, and a signal must be heard then too.
 pub(crate) fn run(command: impl Future<Output = Result<()>> + Send + 'static) -> ExitCode {
     let cannot_start = |error| report(&Error::internal("cannot start").caused_by(error));
-    let workers = match runtime::Builder::new_multi_thread().enable_all().build() {
+    // Deep plans need deep stacks, and are planned and run by these threads.
+    let workers = runtime::Builder::new_multi_thread().enable_all().thread_stack_size(PLANNER_STACK_BYTES).build();
+    let workers = match workers {
         Ok(workers) => workers,
         Err(error) => return cannot_start(error),
     };

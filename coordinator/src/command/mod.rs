@@ -18,6 +18,8 @@ mod check;
 mod query;
 /// What the tables hold.
 mod tables;
+/// A checksum of a table that does not depend on the order of its rows.
+mod checksum;
 /// Which commits there were.
 mod history;
 /// What was rejected.

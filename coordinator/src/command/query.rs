@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use lakewright_common::config::resolved::Config;
 use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::session::Storages;
+use lakewright_common::sql::check_text;
 use lakewright_common::storage::Storage;
 
 use super::{print, system};
@@ -71,6 +73,11 @@ impl View {
         Ok(Self { lake, manifest, session })
     }
 
+    /// Makes a function known to later queries.
+    pub(super) fn register(&self, function: ScalarUDF) {
+        self.session.register_udf(function);
+    }
+
     /// The rows of a query as they come.
     ///
     /// # Errors
@@ -84,6 +91,7 @@ impl View {
                 ))
             })
         };
+        check_text(sql)?;
         let frame = self.session.sql_with_options(sql, read_only()).await.map_err(planning)?;
         frame.execute_stream().await.map_err(planning)
     }

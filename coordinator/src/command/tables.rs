@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
-use futures::StreamExt;
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use lakewright_common::config::resolved::Config;
-use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
 
+use super::checksum::table_checksum;
 use super::print;
 use super::query::View;
 use crate::lake::consistent;
@@ -41,37 +40,4 @@ pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>
     let mut text = Vec::new();
     output::write(&mut text, &[batch], format)?;
     print(&text)
-}
-
-/// The sum, modulo 2^64, of a hash of each row: 16 hex digits that do not depend on the rows' order, on files or on
-/// partitions. A row is hashed (MD5, its first 8 bytes) as the text of its values, so the sum is the same on every machine.
-async fn table_checksum(view: &View, table: &TableState) -> Result<String> {
-    let values: Vec<String> = table
-        .columns
-        .list
-        .iter()
-        .map(|column| {
-            let name = column.name.replace('"', "\"\"");
-            // A length before each value, and a mark for null: no two rows have one text.
-            format!(
-                "coalesce(concat(character_length(CAST(\"{name}\" AS VARCHAR)), ':', CAST(\"{name}\" AS VARCHAR)), 'null')"
-            )
-        })
-        .collect();
-    let sql = format!(
-        "SELECT arrow_cast(digest(concat({}), 'md5'), 'Binary') AS digest FROM \"{}\"",
-        values.join(", ',', "),
-        table.name
-    );
-    let mut sum = 0_u64;
-    let mut rows = view.stream(&sql).await?;
-    while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|e| Error::from_engine(e, stage_error))?;
-        for digest in batch.column(0).as_binary::<i32>().iter().flatten() {
-            let mut first = [0; 8];
-            first.copy_from_slice(&digest[..8]);
-            sum = sum.wrapping_add(u64::from_be_bytes(first));
-        }
-    }
-    Ok(format!("{sum:016x}"))
 }

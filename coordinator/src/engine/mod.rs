@@ -93,7 +93,7 @@ impl Engine {
     ) -> Result<Vec<SlotReport>> {
         match self {
             Self::Embedded { threads } => read_reports(&embedded::collect(session, plan, *threads).await?),
-            Self::Cluster(cluster) => match cluster.stages(name, &plan) {
+            Self::Cluster(cluster) => match cluster.stages(session, name, &plan) {
                 Some(stage) => cluster.run_stages(name, stage).await,
                 None => read_reports(&embedded::collect(session, plan, tasks_of(session)).await?),
             },
@@ -113,7 +113,7 @@ impl Engine {
     ) -> Result<Vec<RecordBatch>> {
         match self {
             Self::Cluster(cluster) if rows_read > ROWS_WORTH_A_STAGE => {
-                match cluster.stages(name, &cluster.spooled(&plan)) {
+                match cluster.stages(session, name, &cluster.spooled(&plan)) {
                     Some(stage) => cluster.collect(session, name, &plan, stage).await,
                     None => embedded::collect(session, plan, tasks_of(session)).await,
                 }

@@ -11,6 +11,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use lakewright_common::config::resolved::{Config, Rule, Table};
 use lakewright_common::error::{Error, Result};
+use lakewright_common::sql::check_text;
 use sha2::{Digest, Sha256};
 
 use crate::lake::manifest::TableState;
@@ -83,6 +84,7 @@ fn read_references(
     table: &Table,
 ) -> std::result::Result<(BTreeSet<String>, BTreeSet<String>), Vec<String>> {
     let at = format!("table `{}`: {}", table.name, table.sql_file.display());
+    check_text(&table.sql).map_err(|e| vec![format!("{at}: {e}\nhint: {}", e.hint.as_deref().unwrap_or_default())])?;
     let state = session.state();
     let statement = state
         .sql_to_statement(&table.sql, &datafusion::config::Dialect::Generic)

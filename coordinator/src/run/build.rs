@@ -16,6 +16,7 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 use lakewright_common::config::resolved::Table;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::sql::check_text;
 use lakewright_common::write::hive;
 use lakewright_common::write::report::{SlotReport, WrittenFile};
 use lakewright_common::write::table_node::TableWriteExec;
@@ -131,6 +132,7 @@ pub(super) async fn plan_query(state: &SessionState, table: &Table) -> Result<Ar
             named(table, Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace()))
         })
     };
+    check_text(&table.sql).map_err(|error| named(table, error))?;
     let logical = state.create_logical_plan(&table.sql).await.map_err(planning)?;
     model::read_only().verify_plan(&logical).map_err(planning)?;
     state.create_physical_plan(&logical).await.map_err(planning)

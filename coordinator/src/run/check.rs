@@ -10,6 +10,7 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{DataFrame, SessionContext, lit};
 use lakewright_common::config::resolved::{Rule, Table};
 use lakewright_common::error::{Error, Result};
+use lakewright_common::sql::check_text;
 use lakewright_common::write::report::WrittenFile;
 
 use super::RunContext;
@@ -107,6 +108,7 @@ async fn run_check(
             error
         })
     };
+    check_text(query)?;
     let frame = session.sql_with_options(query, read_only()).await.map_err(broken)?;
     let mut rows = collect(frame.clone().limit(0, Some(SHOWN_ROWS)).map_err(broken)?).await?;
     rows.retain(|batch| batch.num_rows() > 0);

@@ -39,6 +39,8 @@ pub(crate) mod discover;
 pub(crate) mod left_out;
 /// Whether models, keys and checks can work, before anything does.
 pub(crate) mod validate;
+/// Expressions that fail on every row.
+mod probe;
 /// ③④⑤ New objects into staging files and quarantine.
 mod ingest;
 /// Line numbers of records that were read from the middle of an object.

@@ -12,7 +12,7 @@ use lakewright_common::config::resolved::{Check, Config, Rule, Table};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::schema::arrow_schema;
 
-use super::{build, check};
+use super::{build, check, probe};
 use crate::catalog;
 use crate::lake::column::assign_column_ids;
 use crate::model::{self, Model};
@@ -61,6 +61,9 @@ async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec
             return None;
         }
     };
+    if let Some(reason) = probe::failing_expression(&query) {
+        faults.push(build::named(table, Error::configuration(reason)).to_string());
+    }
     faults.extend(build::column_faults(table, &query.schema()));
     let stored = build::stored_schema(&query.schema());
     if let Err(error) = assign_column_ids(None, &stored) {

@@ -26,6 +26,8 @@ mod s3_cost;
 mod s3_access;
 /// What storage gets wrong, over a socket.
 mod s3_faults;
+/// SQL that differs from the engine's own, and its limits.
+mod sql;
 /// The commands and their exit codes.
 mod cli;
 /// The repository itself.

@@ -17,9 +17,11 @@
 
 use std::sync::Arc;
 
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{JoinType, not_impl_err};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
+use datafusion::execution::TaskContext;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -40,6 +42,7 @@ use datafusion::physical_plan::union::{InterleaveExec, UnionExec};
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{Distribution, ExecutionPlan, ExecutionPlanProperties, Partitioning};
+use lakewright_common::codec::{decode_plan, encode_plan};
 use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::scan_node::JsonScanExec;
@@ -61,6 +64,20 @@ pub(in crate::engine) struct Stage {
 impl Stage {
     fn new(plan: Plan, inputs: Vec<Input>) -> Self {
         Self { plan, inputs, is_whole: false }
+    }
+
+    /// Encodes and decodes the plans of this stage and of those below it. A plan can be encoded and still be too deep
+    /// for the decoder, which follows 100 nested messages. A scan of JSON is left out: it is never deep, and can name
+    /// a hundred thousand objects.
+    ///
+    /// # Errors
+    /// Why a worker could not read one of them.
+    pub(super) fn check_sendable(&self, context: &TaskContext) -> Result<()> {
+        let has_scan = self.plan.exists(|node| Ok(node.is::<JsonScanExec>()))?;
+        if !has_scan {
+            decode_plan(&encode_plan(&self.plan)?, context)?;
+        }
+        self.inputs.iter().try_for_each(|input| input.stage.check_sendable(context))
     }
 }
 

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use lakewright_common::codec::encode_plan;
 use lakewright_common::config::resolved::Cluster as Settings;
 use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
@@ -193,17 +192,24 @@ impl Cluster {
         }
     }
 
-    /// What of `plan` runs on workers; `None` where they cannot be sent it.
-    pub(super) fn stages(&self, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Option<Stage> {
+    /// Splits `plan` into stages for workers. Returns `None` if a plan of a stage does not survive the way to a worker;
+    /// the coordinator runs it then.
+    pub(super) fn stages(&self, session: &SessionContext, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Option<Stage> {
+        let context = session.task_ctx();
         let reason = match cut::cut(plan, self.spool.prefix()) {
-            Ok(stage) => return Some(stage),
-            Err(reason) => reason.strip_backtrace(),
+            Ok(stage) => match stage.check_sendable(&context) {
+                Ok(()) => return Some(stage),
+                Err(reason) => reason.strip_backtrace(),
+            },
+            Err(reason) => {
+                let (stage, reason) = (cut::whole(plan), reason.strip_backtrace());
+                if stage.check_sendable(&context).is_ok() {
+                    tracing::info!(step = name, reason, "one worker does all of it: the plan cannot be cut");
+                    return Some(stage);
+                }
+                reason
+            }
         };
-        let stage = cut::whole(plan);
-        if encode_plan(&stage.plan).is_ok() {
-            tracing::info!(step = name, reason, "one worker does all of it: the plan cannot be cut");
-            return Some(stage);
-        }
         tracing::info!(step = name, reason, "the coordinator does all of it: the plan cannot be sent to workers");
         None
     }

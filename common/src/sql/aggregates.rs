@@ -1,0 +1,376 @@
+//! `sum` and `avg` that are exact, or fail.
+//!
+//! DataFusion adds up whole numbers in 64 bits and decimals in their own, which wraps around, and cuts off the average of
+//! decimals. Here its accumulators get a wider type, in which nothing can overflow, so that neither the order of the rows
+//! nor their distribution over tasks decides whether a sum fits; only the result is brought to its type, rounded half
+//! away from zero, or fails. Types that need none of this are left to DataFusion.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type};
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF,
+    SetMonotonicity, Signature,
+};
+use datafusion::prelude::SessionContext;
+
+/// Up to this many digits, decimals need no wider type: as many rows as there can be do not overflow 128 bits.
+const MAX_NARROW_PRECISION: u8 = 20;
+/// Whole numbers in 128 bits: 2^64 of them add up to less.
+const WIDE_INTEGER: DataType = DataType::Decimal128(38, 0);
+
+/// Replaces the session's functions.
+pub(super) fn register(session: &SessionContext) -> Result<()> {
+    for (name, kind) in [("sum", Kind::Sum), ("avg", Kind::Average)] {
+        let original = session.udaf(name)?;
+        session.register_udaf(AggregateUDF::new_from_impl(Exact { kind, original }));
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Sum,
+    Average,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Exact {
+    kind: Kind,
+    original: Arc<AggregateUDF>,
+}
+
+/// The types in which the original function works.
+#[derive(Debug, Clone)]
+struct Wide {
+    input: FieldRef,
+    result: FieldRef,
+}
+
+impl Exact {
+    /// `None` for a type that is left to the original.
+    fn wide(&self, input: &DataType) -> Option<Wide> {
+        let field = |data_type| Arc::new(Field::new("wide", data_type, true));
+        let (input, result) = match (self.kind, input) {
+            (Kind::Sum, DataType::Int64 | DataType::UInt64 | DataType::Duration(_)) => (WIDE_INTEGER, WIDE_INTEGER),
+            (Kind::Sum, DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale)) => {
+                (DataType::Decimal128(38, *scale), DataType::Decimal128(38, *scale))
+            }
+            (Kind::Sum, DataType::Decimal128(precision, scale)) if *precision > MAX_NARROW_PRECISION => {
+                (DataType::Decimal256(76, *scale), DataType::Decimal256(76, *scale))
+            }
+            (Kind::Average, DataType::Decimal128(precision, scale)) => {
+                // One digit more than the result has, to round by it.
+                let result_scale = average_scale(*precision, *scale) + 1;
+                if *precision > MAX_NARROW_PRECISION || result_scale > 37 {
+                    (DataType::Decimal256(76, *scale), DataType::Decimal256(76, result_scale))
+                } else {
+                    (input.clone(), DataType::Decimal128(38, result_scale))
+                }
+            }
+            _ => return None,
+        };
+        Some(Wide { input: field(input), result: field(result) })
+    }
+
+    /// Calls the original as if its input were of the wide type.
+    fn widened<T>(
+        &self,
+        args: &AccumulatorArgs<'_>,
+        wide: &Wide,
+        call: impl FnOnce(AccumulatorArgs<'_>) -> Result<T>,
+    ) -> Result<T> {
+        call(AccumulatorArgs {
+            return_field: Arc::clone(&wide.result),
+            schema: args.schema,
+            ignore_nulls: args.ignore_nulls,
+            order_bys: args.order_bys,
+            is_reversed: args.is_reversed,
+            name: args.name,
+            is_distinct: args.is_distinct,
+            exprs: args.exprs,
+            expr_fields: std::slice::from_ref(&wide.input),
+        })
+    }
+
+    fn shape(&self, args: &AccumulatorArgs<'_>, wide: &Wide) -> Shape {
+        Shape {
+            name: self.original.name().to_owned(),
+            input: wide.input.data_type().clone(),
+            result: args.return_type().clone(),
+        }
+    }
+}
+
+/// Digits after the point of an average: four more than its input has, as long as all digits before it have room.
+fn average_scale(precision: u8, scale: i8) -> i8 {
+    let whole = i16::from(precision) - i16::from(scale);
+    let room = (38 - whole).clamp(i16::from(scale).min(38), 38);
+    i8::try_from((i16::from(scale) + 4).min(room)).unwrap_or(scale)
+}
+
+impl AggregateUDFImpl for Exact {
+    fn name(&self) -> &str {
+        self.original.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.original.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.original.signature()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match (self.kind, types) {
+            (Kind::Average, [DataType::Decimal128(precision, scale)]) => {
+                Ok(DataType::Decimal128(precision.saturating_add(4).min(38), average_scale(*precision, *scale)))
+            }
+            _ => self.original.return_type(types),
+        }
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let Some(wide) = self.wide(args.expr_fields[0].data_type()) else { return self.original.accumulator(args) };
+        let inner = self.widened(&args, &wide, |args| self.original.accumulator(args))?;
+        Ok(Box::new(ExactAccumulator { inner, shape: self.shape(&args, &wide) }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        let Some(wide) = self.wide(args.input_fields[0].data_type()) else { return self.original.state_fields(args) };
+        self.original.state_fields(StateFieldsArgs {
+            name: args.name,
+            input_fields: std::slice::from_ref(&wide.input),
+            return_field: Arc::clone(&wide.result),
+            ordering_fields: args.ordering_fields,
+            is_distinct: args.is_distinct,
+        })
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
+        // The original asks for no more than this.
+        self.original.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        let Some(wide) = self.wide(args.expr_fields[0].data_type()) else {
+            return self.original.create_groups_accumulator(args);
+        };
+        let inner = self.widened(&args, &wide, |args| self.original.create_groups_accumulator(args))?;
+        Ok(Box::new(ExactGroups { inner, shape: self.shape(&args, &wide) }))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let Some(wide) = self.wide(args.expr_fields[0].data_type()) else {
+            return self.original.create_sliding_accumulator(args);
+        };
+        let shape = self.shape(&args, &wide);
+        let inner: Box<dyn Accumulator> = if self.kind == Kind::Sum && args.is_distinct && shape.input == WIDE_INTEGER {
+            Box::new(SlidingDistinct::default())
+        } else {
+            self.widened(&args, &wide, |args| self.original.create_sliding_accumulator(args))?
+        };
+        Ok(Box::new(ExactAccumulator { inner, shape }))
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Identical
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Insensitive
+    }
+
+    fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
+        self.original.inner().set_monotonicity(data_type)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.original.documentation()
+    }
+}
+
+/// How values come in and go out.
+#[derive(Debug)]
+struct Shape {
+    name: String,
+    input: DataType,
+    result: DataType,
+}
+
+impl Shape {
+    fn widen(&self, values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+        values.iter().map(|values| convert(values, &self.input)).collect()
+    }
+
+    fn narrow(&self, results: &ArrayRef) -> Result<ArrayRef> {
+        convert(results, &self.result)
+            .map_err(|e| DataFusionError::Execution(format!("overflow in {}: {}", self.name, e.strip_backtrace())))
+    }
+
+    fn narrow_scalar(&self, result: &ScalarValue) -> Result<ScalarValue> {
+        // A window asks for every row.
+        if let (ScalarValue::Decimal128(Some(sum), _, 0), DataType::Int64) = (result, &self.result)
+            && let Ok(sum) = i64::try_from(*sum)
+        {
+            return Ok(ScalarValue::Int64(Some(sum)));
+        }
+        ScalarValue::try_from_array(&self.narrow(&result.to_array()?)?, 0)
+    }
+}
+
+/// The same numbers in another type, rounded half away from zero; an error where one does not fit.
+fn convert(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    let from = values.data_type();
+    if from == to {
+        return Ok(Arc::clone(values));
+    }
+    if let (Some(values), DataType::Decimal128(_, 0)) = (values.as_primitive_opt::<Int64Type>(), to) {
+        let wide = values.unary::<_, Decimal128Type>(i128::from);
+        return Ok(Arc::new(wide.with_data_type(to.clone())));
+    }
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    match (from, to) {
+        (DataType::Duration(_), _) | (_, DataType::Duration(_)) => {
+            let counts = cast_with_options(values, &DataType::Int64, &options)?;
+            Ok(cast_with_options(&counts, to, &options)?)
+        }
+        _ => Ok(cast_with_options(values, to, &options)?),
+    }
+}
+
+#[derive(Debug)]
+struct ExactAccumulator {
+    inner: Box<dyn Accumulator>,
+    shape: Shape,
+}
+
+impl Accumulator for ExactAccumulator {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.inner.update_batch(&self.shape.widen(values)?)
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.shape.narrow_scalar(&self.inner.evaluate()?)
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.inner.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.inner.state()
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.inner.merge_batch(states)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.inner.retract_batch(&self.shape.widen(values)?)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        self.inner.supports_retract_batch()
+    }
+}
+
+struct ExactGroups {
+    inner: Box<dyn GroupsAccumulator>,
+    shape: Shape,
+}
+
+impl GroupsAccumulator for ExactGroups {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        filter: Option<&BooleanArray>,
+        total_groups: usize,
+    ) -> Result<()> {
+        self.inner.update_batch(&self.shape.widen(values)?, groups, filter, total_groups)
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        self.shape.narrow(&self.inner.evaluate(emit_to)?)
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        self.inner.state(emit_to)
+    }
+
+    fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], total_groups: usize) -> Result<()> {
+        self.inner.merge_batch(values, groups, total_groups)
+    }
+
+    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        self.inner.convert_to_state(&self.shape.widen(values)?, filter)
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.inner.size()
+    }
+}
+
+/// `sum(DISTINCT …)` over a window that moves, in whole numbers: DataFusion has it for 64 bits only.
+#[derive(Debug, Default)]
+struct SlidingDistinct {
+    copies: HashMap<i128, usize>,
+    sum: i128,
+}
+
+impl Accumulator for SlidingDistinct {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for value in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
+            let copies = self.copies.entry(value).or_default();
+            if *copies == 0 {
+                self.sum += value;
+            }
+            *copies += 1;
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for value in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
+            if let Some(copies) = self.copies.get_mut(&value) {
+                *copies -= 1;
+                if *copies == 0 {
+                    self.copies.remove(&value);
+                    self.sum -= value;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(ScalarValue::Decimal128((!self.copies.is_empty()).then_some(self.sum), 38, 0))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.copies.capacity() * size_of::<(i128, usize)>()
+    }
+
+    // A window has one partition of rows at a time: nothing is merged.
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Err(DataFusionError::NotImplemented("a window's sum has no partial state".into()))
+    }
+
+    fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
+        Err(DataFusionError::NotImplemented("a window's sum has no partial state".into()))
+    }
+}

@@ -1,0 +1,208 @@
+//! `+ - * /` that report an overflow and round decimals.
+//!
+//! DataFusion's operators on whole numbers wrap around, and its quotients of decimals are cut off. Its physical operator
+//! has a checked form, but no option chooses it and a plan's bytes do not keep it. So the analyzed plan calls a function
+//! instead: `a + b - c` becomes `checked_arithmetic('+-', a, b, c)`. A chain of operators is one call, so that a long
+//! chain is no deep expression. Only operands that could go wrong are rewritten: whole numbers and decimals. Arrow
+//! already checks all others.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Datum};
+use arrow::compute::kernels::numeric::{add, mul, sub};
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, DecimalType, Field, FieldRef};
+use arrow::error::ArrowError;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue, internal_err, plan_err};
+use datafusion::config::ConfigOptions;
+use datafusion::error::Result;
+use datafusion::logical_expr::binary::BinaryTypeCoercer;
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
+};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_expr_common::datum::apply;
+
+use super::decimal;
+
+const NAME: &str = "checked_arithmetic";
+
+/// The function that the rule calls.
+pub(super) fn function() -> ScalarUDF {
+    ScalarUDF::new_from_impl(CheckedArithmetic { signature: Signature::variadic_any(Volatility::Immutable) })
+}
+
+/// Makes operators calls of [`function`].
+#[derive(Debug)]
+pub(super) struct ArithmeticRule;
+
+impl AnalyzerRule for ArithmeticRule {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let function = Arc::new(function());
+        super::rewrite_expressions(plan, |expr, schema| {
+            expr.transform_down(|expr| match expr {
+                Expr::BinaryExpr(binary) if symbol(binary.op).is_some() => chain(binary, schema, &function),
+                Expr::Negative(operand) if !matches!(*operand, Expr::Literal(..)) => {
+                    let operand_type = operand.get_type(schema)?;
+                    if !operand_type.is_signed_integer() {
+                        return Ok(Transformed::no(Expr::Negative(operand)));
+                    }
+                    let zero = Expr::Literal(ScalarValue::new_zero(&operand_type)?, None);
+                    Ok(Transformed::yes(call(&function, "-".to_owned(), vec![zero, *operand])))
+                }
+                _ => Ok(Transformed::no(expr)),
+            })
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+}
+
+/// A left-deep chain of operators with as few calls as possible. Types are found once for each operand: asking the
+/// operators would take quadratic time.
+fn chain(binary: BinaryExpr, schema: &DFSchema, function: &Arc<ScalarUDF>) -> Result<Transformed<Expr>> {
+    let mut operators = Vec::new();
+    let mut next = Expr::BinaryExpr(binary);
+    let first = loop {
+        match next {
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if symbol(op).is_some() => {
+                operators.push((op, *right));
+                next = *left;
+            }
+            first => break first,
+        }
+    };
+    let mut left_type = first.get_type(schema)?;
+    let (mut left, mut symbols, mut operands) = (first, String::new(), vec![]);
+    let mut is_rewritten = false;
+    while let Some((op, right)) = operators.pop() {
+        let right_type = right.get_type(schema)?;
+        match symbol(op).filter(|_| can_go_wrong(&left_type, op, &right_type)) {
+            Some(symbol) => {
+                is_rewritten = true;
+                if symbols.is_empty() {
+                    operands.push(std::mem::take(&mut left));
+                }
+                symbols.push(symbol);
+                operands.push(right);
+            }
+            None => {
+                if !symbols.is_empty() {
+                    left = call(function, std::mem::take(&mut symbols), std::mem::take(&mut operands));
+                }
+                left = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
+            }
+        }
+        left_type = BinaryTypeCoercer::new(&left_type, &op, &right_type).get_result_type()?;
+    }
+    let expr = if symbols.is_empty() { left } else { call(function, symbols, operands) };
+    Ok(if is_rewritten { Transformed::yes(expr) } else { Transformed::no(expr) })
+}
+
+fn call(function: &Arc<ScalarUDF>, symbols: String, mut operands: Vec<Expr>) -> Expr {
+    operands.insert(0, lit(symbols));
+    function.call(operands)
+}
+
+fn symbol(op: Operator) -> Option<char> {
+    match op {
+        Operator::Plus => Some('+'),
+        Operator::Minus => Some('-'),
+        Operator::Multiply => Some('*'),
+        Operator::Divide => Some('/'),
+        _ => None,
+    }
+}
+
+fn operator(symbol: char) -> Result<Operator> {
+    match symbol {
+        '+' => Ok(Operator::Plus),
+        '-' => Ok(Operator::Minus),
+        '*' => Ok(Operator::Multiply),
+        '/' => Ok(Operator::Divide),
+        other => plan_err!("{NAME} has no operator `{other}`"),
+    }
+}
+
+/// Whether the engine's own operator would wrap around or cut off digits.
+fn can_go_wrong(left: &DataType, op: Operator, right: &DataType) -> bool {
+    let are_integers = left.is_integer() && right.is_integer();
+    (are_integers && op != Operator::Divide) || (left.is_decimal() && right.is_decimal())
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CheckedArithmetic {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for CheckedArithmetic {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        internal_err!("the type of {NAME} depends on its operators")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let symbols = match args.scalar_arguments.first() {
+            Some(Some(symbols)) => symbols.try_as_str().flatten().unwrap_or_default(),
+            _ => return plan_err!("{NAME} takes its operators as a constant text"),
+        };
+        let [_, first, rest @ ..] = args.arg_fields else { return plan_err!("{NAME} takes operators and operands") };
+        if symbols.chars().count() != rest.len() {
+            return plan_err!("{NAME} takes one operand more than operators");
+        }
+        let mut result = first.data_type().clone();
+        for (symbol, operand) in symbols.chars().zip(rest) {
+            result = BinaryTypeCoercer::new(&result, &operator(symbol)?, operand.data_type()).get_result_type()?;
+        }
+        let is_nullable = args.arg_fields.iter().skip(1).any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(NAME, result, is_nullable)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let mut operands = args.args.into_iter();
+        let Some(ColumnarValue::Scalar(symbols)) = operands.next() else {
+            return plan_err!("{NAME} takes its operators as a constant text");
+        };
+        let Some(mut result) = operands.next() else { return plan_err!("{NAME} takes operands") };
+        for (symbol, operand) in symbols.try_as_str().flatten().unwrap_or_default().chars().zip(operands) {
+            let op = operator(symbol)?;
+            result = apply(&result, &operand, |left, right| compute(left, op, right))?;
+        }
+        Ok(result)
+    }
+}
+
+fn compute(left: &dyn Datum, op: Operator, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
+    let result = match op {
+        Operator::Plus => add(left, right)?,
+        Operator::Minus => sub(left, right)?,
+        Operator::Multiply => mul(left, right)?,
+        _ => decimal::divide(left, right)?,
+    };
+    check_digits(&result)?;
+    Ok(result)
+}
+
+/// Arrow checks that a decimal fits its bits, not its digits. Only the largest precision can be exceeded: a smaller one
+/// grows with the operator.
+fn check_digits(values: &ArrayRef) -> Result<(), ArrowError> {
+    match values.data_type() {
+        DataType::Decimal128(precision, _) if *precision == Decimal128Type::MAX_PRECISION => {
+            values.as_primitive::<Decimal128Type>().validate_decimal_precision(*precision)
+        }
+        DataType::Decimal256(precision, _) if *precision == Decimal256Type::MAX_PRECISION => {
+            values.as_primitive::<Decimal256Type>().validate_decimal_precision(*precision)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,207 @@
+//! Local times that a zone has twice, or not at all.
+//!
+//! Arrow cannot turn such a time into a moment, and fails the query for one row. Here, as in Spark, the earlier moment
+//! counts where clocks are set back, and the time moves on by the gap where they are set forward: 01:30 in London is
+//! 02:30 on the last Sunday of March. A cast whose target has a named zone is rewritten into a call of a function that
+//! casts as Arrow does, and looks again at the rows for which that failed.
+
+use std::sync::Arc;
+
+use arrow::array::timezone::Tz;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, make_array};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, TimeUnit};
+use chrono::{MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue, exec_err, internal_err, plan_err};
+use datafusion::config::ConfigOptions;
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility, lit,
+};
+use datafusion::optimizer::AnalyzerRule;
+
+const NAME: &str = "moment_in_zone";
+/// Longer than any change of a zone's clocks: some have skipped a day.
+const BEFORE_GAP: TimeDelta = TimeDelta::hours(25);
+
+/// The function that the rule calls: the value, null of the type that it is cast to, whether null replaces a failure.
+pub(super) fn function() -> ScalarUDF {
+    ScalarUDF::new_from_impl(MomentInZone { signature: Signature::any(3, Volatility::Immutable) })
+}
+
+/// Makes casts to a named zone calls of [`function`].
+#[derive(Debug)]
+pub(super) struct LocalTimeRule;
+
+impl AnalyzerRule for LocalTimeRule {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let function = Arc::new(function());
+        super::rewrite_expressions(plan, |expr, schema| {
+            expr.transform_up(|expr| {
+                let Some((value, target, is_try)) = cast_to_zone(&expr, schema)? else {
+                    return Ok(Transformed::no(expr));
+                };
+                let target = Expr::Literal(ScalarValue::try_from(&target)?, None);
+                Ok(Transformed::yes(function.call(vec![value, target, lit(is_try)])))
+            })
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+}
+
+/// The value and the target of a cast from a local time to a zone with clock changes.
+fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType, bool)>> {
+    let (value, target, is_try) = match expr {
+        Expr::Cast(Cast { expr, field }) => (expr.as_ref(), field.data_type().clone(), false),
+        Expr::TryCast(TryCast { expr, field }) => (expr.as_ref(), field.data_type().clone(), true),
+        Expr::ScalarFunction(ScalarFunction { func, args })
+            if matches!(func.name(), "arrow_cast" | "arrow_try_cast") =>
+        {
+            let Some(value) = args.first() else { return Ok(None) };
+            (value, expr.get_type(schema)?, func.name() == "arrow_try_cast")
+        }
+        _ => return Ok(None),
+    };
+    let has_clock_changes = match &target {
+        DataType::Timestamp(_, Some(zone)) => !zone.starts_with(['+', '-']) && &**zone != "UTC",
+        _ => false,
+    };
+    if !has_clock_changes {
+        return Ok(None);
+    }
+    let is_local = matches!(
+        value.get_type(schema)?,
+        DataType::Timestamp(_, None)
+            | DataType::Date32
+            | DataType::Date64
+            | DataType::Utf8
+            | DataType::LargeUtf8
+            | DataType::Utf8View
+    );
+    Ok(is_local.then(|| (value.clone(), target, is_try)))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct MomentInZone {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for MomentInZone {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        types.get(1).map_or_else(|| plan_err!("{NAME} takes a type"), |target| Ok(target.clone()))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let [_, target, _] = args.arg_fields else { return plan_err!("{NAME} takes a value, a type and a boolean") };
+        Ok(Arc::new(Field::new(NAME, target.data_type().clone(), true)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [value, _, ColumnarValue::Scalar(ScalarValue::Boolean(Some(is_try)))] = args.args.as_slice() else {
+            return internal_err!("{NAME} takes a value, a type and a boolean");
+        };
+        let target = args.return_field.data_type();
+        match value {
+            ColumnarValue::Array(values) => Ok(ColumnarValue::Array(moments(values, target, *is_try)?)),
+            ColumnarValue::Scalar(value) => {
+                let moments = moments(&value.to_array()?, target, *is_try)?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&moments, 0)?))
+            }
+        }
+    }
+}
+
+fn moments(values: &ArrayRef, target: &DataType, is_try: bool) -> Result<ArrayRef> {
+    let DataType::Timestamp(unit, Some(zone)) = target else { return internal_err!("{NAME} takes a type with a zone") };
+    let lenient = CastOptions { safe: true, ..CastOptions::default() };
+    let cast = cast_with_options(values, target, &lenient)?;
+    let failed = cast.logical_null_count().saturating_sub(values.logical_null_count());
+    if failed == 0 {
+        return Ok(cast);
+    }
+    // As local times, in the unit of the target.
+    let local = cast_with_options(values, &DataType::Timestamp(*unit, None), &lenient)?;
+    let (cast, local) = (counts(&cast)?, counts(&local)?);
+    let zone: Tz = zone.parse()?;
+    let moments = (0..cast.len())
+        .map(|row| {
+            if cast.is_valid(row) || values.is_null(row) {
+                return Ok(cast.is_valid(row).then(|| cast.value(row)));
+            }
+            let moment = local.is_valid(row).then(|| moment(local.value(row), *unit, &zone)).flatten();
+            if moment.is_none() && !is_try {
+                let value = ScalarValue::try_from_array(values, row)?;
+                return exec_err!("`{value}` is no time that {target} can hold");
+            }
+            Ok(moment)
+        })
+        .collect::<Result<Int64Array>>()?;
+    Ok(make_array(moments.to_data().into_builder().data_type(target.clone()).build()?))
+}
+
+fn counts(moments: &ArrayRef) -> Result<Int64Array> {
+    let counts = cast_with_options(moments, &DataType::Int64, &CastOptions::default())?;
+    Ok(counts.as_primitive::<Int64Type>().clone())
+}
+
+/// The moment of a local time, both counted in `unit` from 1970.
+fn moment(local: i64, unit: TimeUnit, zone: &Tz) -> Option<i64> {
+    let in_second = match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    };
+    let seconds = chrono::DateTime::from_timestamp(local.div_euclid(in_second), 0)?.naive_utc();
+    local.checked_sub(i64::from(offset(seconds, zone)?).checked_mul(in_second)?)
+}
+
+/// Seconds east of Greenwich.
+fn offset(local: NaiveDateTime, zone: &Tz) -> Option<i32> {
+    let offset = match zone.offset_from_local_datetime(&local) {
+        MappedLocalTime::Single(offset) | MappedLocalTime::Ambiguous(offset, _) => offset,
+        MappedLocalTime::None => zone.offset_from_local_datetime(&local.checked_sub_signed(BEFORE_GAP)?).latest()?,
+    };
+    Some(offset.fix().local_minus_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_local_time_is_a_moment_in_every_zone_and_hour() {
+        for (zone, local, expected) in [
+            ("Europe/London", "2024-07-01 12:00:00", "2024-07-01T11:00:00Z"),
+            // Twice: the earlier.
+            ("Europe/London", "2024-10-27 01:30:00", "2024-10-27T00:30:00Z"),
+            ("America/New_York", "2024-11-03 01:59:59", "2024-11-03T05:59:59Z"),
+            // Not at all: on by the gap.
+            ("Europe/London", "2024-03-31 01:30:00", "2024-03-31T01:30:00Z"),
+            ("America/Sao_Paulo", "2018-11-04 00:00:00", "2018-11-04T03:00:00Z"),
+            ("Australia/Lord_Howe", "2024-10-06 02:15:00", "2024-10-05T15:45:00Z"),
+            ("Pacific/Apia", "2011-12-30 12:00:00", "2011-12-30T22:00:00Z"),
+        ] {
+            let local = NaiveDateTime::parse_from_str(local, "%Y-%m-%d %H:%M:%S").unwrap().and_utc().timestamp_micros();
+            let moment = moment(local, TimeUnit::Microsecond, &zone.parse().unwrap()).unwrap();
+            let expected = chrono::DateTime::parse_from_rfc3339(expected).unwrap().timestamp_micros();
+            assert_eq!(moment, expected, "{zone} {local}");
+        }
+    }
+}

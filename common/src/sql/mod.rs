@@ -1,0 +1,99 @@
+//! SQL rules of every session, where DataFusion's answer differs from the one of PostgreSQL, Spark and DuckDB.
+//!
+//! ```text
+//! SQL ─ depth, refused ─► plan ─ type coercion ─ not_in ─ arithmetic ─ local_time ─► optimizer ─► physical plan ─► bytes
+//!                                            functions: to_timestamp, sum, avg
+//! ```
+//!
+//! One file per rule. A rule either replaces a function under its own name, or rewrites the analyzed plan into calls of
+//! functions that are registered here. Both survive the way to a worker: a plan's bytes name its functions, and every
+//! process registers the same ones in [`crate::session::build`]. `docs/sql.md` lists what users can see of this.
+
+use std::sync::Arc;
+
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{Transformed, TransformedResult};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+
+/// `+ - * /` that report an overflow and round decimals.
+mod arithmetic;
+/// `sum` and `avg` that are exact, or fail.
+mod aggregates;
+/// Quotients of decimals.
+mod decimal;
+/// `NOT IN` over a subquery that may return null.
+mod not_in;
+/// `to_timestamp` and its variants over columns.
+mod to_timestamp;
+/// Local times that a zone has twice, or not at all.
+mod local_time;
+/// How deep a query may be.
+mod depth;
+/// Syntax that is answered wrongly.
+mod refused;
+
+pub(crate) use depth::PARSER_RECURSION_LIMIT;
+pub use depth::PLANNER_STACK_BYTES;
+
+/// Refuses a query for its text, before it is parsed.
+///
+/// # Errors
+/// Configuration, for a query that is too deep, and for syntax that the engine answers wrongly.
+pub fn check_text(sql: &str) -> crate::error::Result<()> {
+    // What cannot be split into tokens is the parser's to explain.
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };
+    depth::check(&tokens)?;
+    refused::check(&tokens)
+}
+
+/// Registers the functions and the rules of this folder.
+///
+/// # Errors
+/// A session without DataFusion's own functions.
+pub(crate) fn extend(session: &SessionContext) -> Result<()> {
+    to_timestamp::register(session)?;
+    aggregates::register(session)?;
+    session.register_udf(arithmetic::function());
+    session.add_analyzer_rule(Arc::new(not_in::NotInRule));
+    session.add_analyzer_rule(Arc::new(arithmetic::ArithmeticRule));
+    session.register_udf(local_time::function());
+    session.add_analyzer_rule(Arc::new(local_time::LocalTimeRule));
+    Ok(())
+}
+
+/// Rewrites each expression of `plan` and of its subqueries. `rewrite` receives the columns that the expression can
+/// name. The plan's columns keep their names.
+fn rewrite_expressions(
+    plan: LogicalPlan,
+    rewrite: impl FnMut(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<LogicalPlan> {
+    rewrite_where(plan, |_| true, rewrite)
+}
+
+/// As [`rewrite_expressions`], for the nodes that `is_meant` chooses.
+fn rewrite_where(
+    plan: LogicalPlan,
+    is_meant: impl Fn(&LogicalPlan) -> bool,
+    mut rewrite: impl FnMut(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<LogicalPlan> {
+    let rewritten = plan.transform_up_with_subqueries(|plan| {
+        if !is_meant(&plan) {
+            return Ok(Transformed::no(plan));
+        }
+        let schema = merge_schema(&plan.inputs());
+        let names = NamePreserver::new(&plan);
+        let plan = plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = rewrite(expr, &schema)?;
+            Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })
+        })?;
+        if plan.transformed { plan.map_data(LogicalPlan::recompute_schema) } else { Ok(plan) }
+    });
+    rewritten.data()
+}

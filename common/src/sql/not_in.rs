@@ -1,0 +1,139 @@
+//! `IN` and `NOT IN` over a subquery, by SQL's three-valued logic.
+//!
+//! `x NOT IN (SELECT y …)` holds only if `x = y` is false for every `y`; a null on either side makes it unknown.
+//! DataFusion 55 keeps to that for an uncorrelated subquery that is a condition of its own. In a correlated one it
+//! ignores nulls (apache/datafusion#25347), and below `OR`, `CASE` and the like it takes unknown for false. So
+//! - a condition `x NOT IN (SELECT y …)` becomes `NOT EXISTS (SELECT … WHERE (x = y) IS NOT FALSE)`, an anti-join,
+//! - a subquery whose unknown could be told from false becomes `x = ANY (…)`, which the engine takes apart correctly.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, ExprSchema, plan_err};
+use datafusion::config::ConfigOptions;
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
+use datafusion::logical_expr::logical_plan::Subquery;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator};
+use datafusion::optimizer::AnalyzerRule;
+
+/// Rewrites the subqueries that the engine would answer wrongly.
+#[derive(Debug)]
+pub(super) struct NotInRule;
+
+impl AnalyzerRule for NotInRule {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        if !has_in_subquery(&plan)? {
+            return Ok(plan);
+        }
+        let rewritten = plan.transform_up_with_subqueries(|plan| match plan {
+            LogicalPlan::Filter(Filter { predicate, input, .. }) => {
+                let predicate = condition(predicate, &merge_schema(&[&input]), Place::Alone)?;
+                Ok(Transformed::yes(LogicalPlan::Filter(Filter::new(predicate, input))))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        let is_no_filter = |plan: &LogicalPlan| !matches!(plan, LogicalPlan::Filter(_));
+        super::rewrite_where(rewritten.data, is_no_filter, |expr, _| in_any_value(expr))
+    }
+
+    fn name(&self) -> &'static str {
+        "not_in"
+    }
+}
+
+fn has_in_subquery(plan: &LogicalPlan) -> Result<bool> {
+    let mut is_found = false;
+    plan.apply_with_subqueries(|plan| {
+        plan.apply_expressions(|expr| {
+            is_found |= expr.exists(|expr| Ok(matches!(expr, Expr::InSubquery(_))))?;
+            Ok(if is_found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })
+    })?;
+    Ok(is_found)
+}
+
+/// Where a condition is among the conditions of a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It holds or the row is dropped.
+    Alone,
+    /// Below an `OR`: unknown still counts as false.
+    Nested,
+}
+
+/// A condition of which only true counts: unknown drops the row as false does.
+fn condition(expr: Expr, schema: &DFSchema, place: Place) -> Result<Expr> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+            let place = if op == Operator::And { place } else { Place::Nested };
+            let (left, right) = (condition(*left, schema, place)?, condition(*right, schema, place)?);
+            Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
+        }
+        Expr::Not(inner) => match *inner {
+            Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                condition(Expr::InSubquery(InSubquery::new(expr, subquery, !negated)), schema, place)
+            }
+            Expr::Not(inner) => condition(*inner, schema, place),
+            // By De Morgan, which holds for unknown too.
+            Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+                let op = if op == Operator::And { Operator::Or } else { Operator::And };
+                let (left, right) = (Expr::Not(left), Expr::Not(right));
+                condition(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))), schema, place)
+            }
+            other => Ok(Expr::Not(Box::new(any_value(other)?))),
+        },
+        Expr::InSubquery(in_subquery) if in_subquery.negated => {
+            let is_right = place == Place::Alone && in_subquery.subquery.outer_ref_columns.is_empty();
+            if is_right { Ok(Expr::InSubquery(in_subquery)) } else { not_exists(in_subquery, schema) }
+        }
+        Expr::InSubquery(in_subquery) => Ok(Expr::InSubquery(in_subquery)),
+        other => any_value(other),
+    }
+}
+
+/// `NOT EXISTS (SELECT … WHERE (x = y) IS NOT FALSE)`.
+fn not_exists(in_subquery: InSubquery, schema: &DFSchema) -> Result<Expr> {
+    let InSubquery { expr, subquery, .. } = in_subquery;
+    let plan = subquery.subquery.as_ref();
+    let Some((qualifier, field)) = plan.schema().iter().next() else {
+        return plan_err!("a subquery of NOT IN returns no column");
+    };
+    let value = Expr::Column(Column::from((qualifier, field)));
+    let is_nullable = field.is_nullable() || expr.nullable(schema)?;
+    let equal = of_outer_query(*expr, schema)?.eq(value);
+    let matching = if is_nullable { Expr::IsNotFalse(Box::new(equal)) } else { equal };
+    let plan = LogicalPlanBuilder::from(plan.clone()).filter(matching)?.build()?;
+    let outer_ref_columns = plan.all_out_ref_exprs();
+    let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans };
+    Ok(Expr::Exists(Exists::new(subquery, true)))
+}
+
+/// An expression of the query around, as its subquery names it.
+fn of_outer_query(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    let outer = expr.transform_up(|expr| match expr {
+        Expr::Column(column) => {
+            let field = Arc::clone(schema.field_from_column(&column)?);
+            Ok(Transformed::yes(Expr::OuterReferenceColumn(field, column)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(outer.data)
+}
+
+/// Every `IN` over a subquery as a comparison that is unknown where it is unknown.
+fn any_value(expr: Expr) -> Result<Expr> {
+    Ok(in_any_value(expr)?.data)
+}
+
+fn in_any_value(expr: Expr) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| match expr {
+        Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            let (op, quantifier) =
+                if negated { (Operator::NotEq, SetQuantifier::All) } else { (Operator::Eq, SetQuantifier::Any) };
+            Ok(Transformed::yes(Expr::SetComparison(SetComparison::new(expr, subquery, op, quantifier))))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+}

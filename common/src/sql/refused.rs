@@ -1,0 +1,61 @@
+//! Syntax that DataFusion accepts and answers wrongly, refused before it is planned.
+
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::error::{Error, Result};
+
+/// Two keywords, and what to write instead.
+const REFUSED: &[(Keyword, Keyword, &str)] = &[
+    (Keyword::EXCEPT, Keyword::ALL, COPIES),
+    (Keyword::INTERSECT, Keyword::ALL, COPIES),
+    (Keyword::SIMILAR, Keyword::TO, "use `~` for a regular expression, or `LIKE`"),
+];
+
+/// The engine removes or keeps all copies of a row, not as many as the other side has.
+const COPIES: &str = "leave out `ALL` for rows without copies, or number the copies by `row_number() OVER (PARTITION BY …)` \
+                      on both sides first";
+
+/// Refuses a query that uses one of them.
+///
+/// # Errors
+/// Configuration, with what to write instead.
+pub(super) fn check(tokens: &[Token]) -> Result<()> {
+    let keywords: Vec<Keyword> = tokens
+        .iter()
+        .filter(|token| !matches!(token, Token::Whitespace(_)))
+        .map(|token| match token {
+            Token::Word(word) if word.quote_style.is_none() => word.keyword,
+            _ => Keyword::NoKeyword,
+        })
+        .collect();
+    for pair in keywords.windows(2) {
+        if let Some((first, second, instead)) = REFUSED.iter().find(|(a, b, _)| pair == [*a, *b]) {
+            return Err(Error::configuration(format!("`{first:?} {second:?}` is not supported")).hint(*instead));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::check_text;
+
+    #[test]
+    fn what_is_answered_wrongly_is_refused_and_nothing_else() {
+        for sql in ["SELECT 1 EXCEPT ALL SELECT 2", "SELECT 1 intersect\n all SELECT 2", "SELECT a NOT SIMILAR TO 'b'"]
+        {
+            let error = check_text(sql).unwrap_err();
+            assert!(error.to_string().contains("is not supported") && error.hint.is_some(), "{sql}: {error}");
+        }
+        for sql in [
+            "SELECT 1 EXCEPT SELECT 2 UNION ALL SELECT 3",
+            "SELECT 'a SIMILAR TO b'",
+            "SELECT 1 AS \"except\" -- EXCEPT ALL",
+        ] {
+            assert!(check_text(sql).is_ok(), "{sql}");
+        }
+    }
+}

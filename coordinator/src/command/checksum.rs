@@ -1,0 +1,179 @@
+//! A checksum of a table that does not depend on the order of its rows, on files or on partitions.
+//!
+//! The sum, modulo 2^64, of a hash of each row: 16 hex digits. A row is hashed (MD5, its first 8 bytes) as the text of
+//! its values, so the sum is the same on every machine. Each value is preceded by its length and null has a mark of its
+//! own, within lists, structs and maps too, so that no two rows have one text.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, GenericListArray, OffsetSizeTrait, StringArray};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::DataType;
+use arrow::util::display::FormatOptions;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use futures::StreamExt;
+use lakewright_common::engine_failure::stage_error;
+use lakewright_common::error::{Error, Result};
+
+use super::query::View;
+use crate::lake::manifest::TableState;
+
+const TEXT_OF: &str = "lakewright_text_of";
+
+/// The checksum of one table.
+///
+/// # Errors
+/// Storage, if a file cannot be read.
+pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<String> {
+    view.register(ScalarUDF::new_from_impl(TextOf { signature: Signature::any(1, Volatility::Immutable) }));
+    let schema = table.columns.arrow_schema()?;
+    let values = schema.fields().iter().map(|field| {
+        let name = format!("\"{}\"", field.name().replace('"', "\"\""));
+        let text = match field.data_type() {
+            nested if nested.is_nested() || nested.is_binary() => format!("{TEXT_OF}({name})"),
+            _ => format!("CAST({name} AS VARCHAR)"),
+        };
+        format!("coalesce(concat(character_length({text}), ':', {text}), 'null')")
+    });
+    let sql = format!(
+        "SELECT arrow_cast(digest(concat({}), 'md5'), 'Binary') AS digest FROM \"{}\"",
+        values.collect::<Vec<_>>().join(", ',', "),
+        table.name
+    );
+    let mut sum = 0_u64;
+    let mut rows = view.stream(&sql).await?;
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(|e| Error::from_engine(e, stage_error))?;
+        for digest in batch.column(0).as_binary::<i32>().iter().flatten() {
+            let mut first = [0; 8];
+            first.copy_from_slice(&digest[..8]);
+            sum = sum.wrapping_add(u64::from_be_bytes(first));
+        }
+    }
+    Ok(format!("{sum:016x}"))
+}
+
+/// The text of a value of any type; a cast has none for structs, and the same one for some different lists.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TextOf {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for TextOf {
+    fn name(&self) -> &'static str {
+        TEXT_OF
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> EngineResult<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let values = args.args[0].to_array(args.number_rows)?;
+        Ok(ColumnarValue::Array(Arc::new(texts(&values)?)))
+    }
+}
+
+fn texts(values: &ArrayRef) -> EngineResult<StringArray> {
+    match values.data_type() {
+        DataType::Struct(_) => {
+            let members = values.as_struct().columns().iter().map(texts).collect::<EngineResult<Vec<_>>>()?;
+            Ok(rows(values, |row, text| members.iter().for_each(|member| push(text, member, row))))
+        }
+        DataType::List(_) => list_texts(values.as_list::<i32>()),
+        DataType::LargeList(_) => list_texts(values.as_list::<i64>()),
+        DataType::Map(entries, _) => texts(&cast(values, &DataType::List(Arc::clone(entries)))?),
+        DataType::FixedSizeList(item, _) | DataType::ListView(item) => {
+            texts(&cast(values, &DataType::List(Arc::clone(item)))?)
+        }
+        DataType::LargeListView(item) => texts(&cast(values, &DataType::LargeList(Arc::clone(item)))?),
+        DataType::Dictionary(_, value) => texts(&cast(values, value)?),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            let bytes = cast(values, &DataType::LargeBinary)?;
+            let bytes = bytes.as_binary::<i64>();
+            Ok(rows(values, |row, text| {
+                for byte in bytes.value(row) {
+                    let _ = write!(text, "{byte:02x}");
+                }
+            }))
+        }
+        _ => {
+            let options = CastOptions { safe: false, format_options: FormatOptions::default() };
+            Ok(cast_with_options(values, &DataType::Utf8, &options)?.as_string::<i32>().clone())
+        }
+    }
+}
+
+fn list_texts<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> EngineResult<StringArray> {
+    let items = texts(lists.values())?;
+    let lists_array: ArrayRef = Arc::new(lists.clone());
+    Ok(rows(&lists_array, |row, text| {
+        let offsets = lists.value_offsets();
+        for item in offsets[row].as_usize()..offsets[row + 1].as_usize() {
+            push(text, &items, item);
+        }
+    }))
+}
+
+/// One text per row that is not null.
+fn rows(values: &ArrayRef, mut append: impl FnMut(usize, &mut String)) -> StringArray {
+    (0..values.len())
+        .map(|row| {
+            values.is_valid(row).then(|| {
+                let mut text = String::new();
+                append(row, &mut text);
+                text
+            })
+        })
+        .collect()
+}
+
+fn push(text: &mut String, values: &StringArray, row: usize) {
+    if values.is_null(row) {
+        text.push_str("null,");
+    } else {
+        let value = values.value(row);
+        let _ = write!(text, "{}:{value},", value.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use arrow::array::{ListArray, StructArray};
+    use arrow::datatypes::{Field, Int64Type};
+
+    use super::*;
+
+    #[test]
+    fn no_two_values_of_a_nested_type_have_one_text() {
+        let ints = ListArray::from_iter_primitive::<Int64Type, _, _>(vec![
+            Some(vec![Some(1), Some(2)]),
+            Some(vec![Some(12)]),
+            Some(vec![Some(1), None]),
+            Some(vec![None]),
+            Some(vec![]),
+            None,
+        ]);
+        let found = texts(&(Arc::new(ints) as ArrayRef)).unwrap();
+        let found: Vec<_> = found.iter().collect();
+        assert_eq!(found, [Some("1:1,1:2,"), Some("2:12,"), Some("1:1,null,"), Some("null,"), Some(""), None]);
+
+        let field = |name| Arc::new(Field::new(name, DataType::Utf8, true));
+        let members = |values: Vec<Option<&str>>| Arc::new(StringArray::from(values)) as ArrayRef;
+        let structs = StructArray::from(vec![
+            (field("a"), members(vec![Some("x,"), Some("x"), None, Some("")])),
+            (field("b"), members(vec![Some("y"), Some(",y"), Some("y"), None])),
+        ]);
+        let found = texts(&(Arc::new(structs) as ArrayRef)).unwrap();
+        let found: Vec<_> = found.iter().flatten().collect();
+        assert_eq!(found, ["2:x,,1:y,", "1:x,2:,y,", "null,1:y,", "0:,null,"]);
+    }
+}
