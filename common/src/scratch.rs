@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 const PREFIX: &str = "lakewright-scratch-";
 /// Held by the process whose folder it lies in; the system lets go of it however the process ends.
 const LOCK: &str = "lock";
+/// Name of the lock until it is held.
+const NEW_LOCK: &str = "lock.new";
 /// A folder is made and locked in far less.
 const HALF_MADE: Duration = Duration::from_secs(60);
 
@@ -37,9 +39,12 @@ impl Scratch {
         let only_ours = Permissions::from_mode(0o700);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).permissions(only_ours).tempdir_in(parent).map_err(unusable)?;
-        let lock = File::create_new(folder.path().join(LOCK)).map_err(unusable)?;
+        // Locked before it has the name by which others look for it: a lock that nobody holds is taken for abandoned.
+        let new_lock = folder.path().join(NEW_LOCK);
+        let lock = File::create_new(&new_lock).map_err(unusable)?;
         // Where a file system has no locks, nobody sweeps either.
         let _ = lock.try_lock();
+        fs::rename(new_lock, folder.path().join(LOCK)).map_err(unusable)?;
         let owner = fs::symlink_metadata(folder.path()).map_err(unusable)?.uid();
         sweep(parent, owner);
         Ok(Self { folder, _lock: lock })
@@ -104,6 +109,21 @@ mod tests {
         let path = held.path().to_owned();
         drop(held);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn no_folder_is_swept_while_its_process_starts() {
+        let parent = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let scratch = Scratch::create(parent.path()).unwrap();
+                        assert!(scratch.path().join(LOCK).exists());
+                    }
+                });
+            }
+        });
     }
 
     #[test]
