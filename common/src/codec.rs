@@ -9,7 +9,9 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use datafusion_proto::physical_plan::{
+    AsExecutionPlan, DefaultPhysicalExtensionCodec, PhysicalExtensionCodec, PhysicalProtoConverterExtension,
+};
 use datafusion_proto::protobuf;
 use lakewright_proto::v1::plan_node::Node;
 use lakewright_proto::v1::{self, PlanNode};
@@ -159,10 +161,17 @@ fn encode_exchange_read(read: &ExchangeReadExec) -> Result<v1::ExchangeRead> {
 }
 
 fn decode_exchange_read(read: v1::ExchangeRead, context: &TaskContext) -> Result<ExchangeReadExec> {
-    let chunk = |chunk: v1::ExchangeChunk| Chunk { key: chunk.key, range: chunk.offset..chunk.offset + chunk.bytes };
-    let partitions =
-        read.partitions.into_iter().map(|partition| partition.chunks.into_iter().map(chunk).collect()).collect();
-    Ok(ExchangeReadExec::from_shape(decode_plan(&read.shape, context)?, partitions))
+    let chunk = |chunk: v1::ExchangeChunk| {
+        let end = chunk.offset.checked_add(chunk.bytes);
+        let end = end.ok_or_else(|| DataFusionError::Internal("a chunk ends beyond 2^64".into()))?;
+        Ok(Chunk { key: chunk.key, range: chunk.offset..end })
+    };
+    let partition = |partition: v1::ExchangePartition| partition.chunks.into_iter().map(chunk).collect();
+    let partitions = read.partitions.into_iter().map(partition).collect::<Result<_>>()?;
+    // A shape holds none of our nodes. Without them it cannot hold another shape either, however deep.
+    let shape = protobuf::PhysicalPlanNode::decode(read.shape.as_slice()).map_err(external)?;
+    let shape = shape.try_into_physical_plan(context, &DefaultPhysicalExtensionCodec {})?;
+    Ok(ExchangeReadExec::from_shape(shape, partitions))
 }
 
 fn encode_schema(schema: &Schema) -> Result<Vec<u8>> {

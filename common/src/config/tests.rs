@@ -10,6 +10,7 @@ use super::{Purpose, load, nearest};
 mod documentation;
 mod environment;
 mod faults;
+mod fuzz;
 
 /// A folder with `lake.toml` and a model for every table that the tests name.
 struct Project {

@@ -13,11 +13,22 @@ use crate::support::{files_below, repository};
 const MAX_PRODUCTION_LINES: usize = 500;
 
 /// Folders with code.
-const CODE: &[&str] = &["proto", "common", "coordinator", "worker", "data/generator", "s3-server"];
+const CODE: &[&str] = &["proto", "common", "coordinator", "worker", "data/generator", "s3-server", "fuzz"];
 
 /// What a path in a page can begin with.
-const ROOTS: &[&str] =
-    &["proto/", "common/", "coordinator/", "worker/", "data/", "docs/", "models/", "bench/", "s3-server/", ".ci/"];
+const ROOTS: &[&str] = &[
+    "proto/",
+    "common/",
+    "coordinator/",
+    "worker/",
+    "data/",
+    "docs/",
+    "models/",
+    "bench/",
+    "s3-server/",
+    "fuzz/",
+    ".ci/",
+];
 
 /// The two commands that set everything up; the README shows them and CI runs them.
 const RUN_COMMAND: &str = "cargo run --release --bin coordinator -- --config lake.toml";
@@ -65,6 +76,7 @@ const FILE_SYSTEM: &[(&str, &str)] = &[
     ("common/src/config/memory.rs", "asks the system how much memory there is"),
     ("common/src/tls.rs", "reads certificates"),
     ("common/src/scratch.rs", "makes the folder that queries spill to, which holds nothing of a lake"),
+    ("fuzz/src/", "keeps the corpora of fuzz targets"),
     ("worker/src/cli.rs", "asks the system for the host's name"),
     ("coordinator/src/process.rs", "asks the system what this process has used"),
 ];
@@ -182,7 +194,7 @@ fn every_dependency_has_a_reason() {
     }
     let declared = dependencies(&read("Cargo.toml").text, &["[workspace.dependencies]"]);
     faults.extend(declared.difference(&direct).map(|name| format!("no crate depends on `{name}`")));
-    for ours in ["lakewright-common", "lakewright-proto"] {
+    for ours in ["lakewright-common", "lakewright-fuzz", "lakewright-proto"] {
         direct.remove(ours);
     }
     faults.extend(direct.difference(&table).map(|name| format!("`{name}` has no line in ARCHITECTURE.md")));

@@ -18,6 +18,8 @@ use crate::config::resolved::{Format, Location};
 use crate::error::Kind;
 use crate::read::framing::{Framed, Framer};
 
+mod fuzz;
+
 const MIB: u64 = 1024 * 1024;
 
 fn limits() -> Limits {

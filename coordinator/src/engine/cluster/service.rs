@@ -177,6 +177,8 @@ mod tests {
     use super::*;
     use crate::engine::cluster::tracker::Policy;
 
+    mod fuzz;
+
     fn service() -> Service {
         let second = Duration::from_secs(1);
         let policy = Policy { silence: second, patience: second, attempts: 1, speculation: None };

@@ -9,6 +9,8 @@ use object_store::path::Path;
 use super::super::fixture;
 use super::*;
 
+mod fuzz;
+
 /// Commits a manifest without rolling anything forward, as a process does that dies right after.
 async fn commit(lake: &Storage, manifest: &Manifest) {
     fixture::write_files(lake, manifest).await;

@@ -11,6 +11,8 @@ use super::super::*;
 use super::field;
 use crate::config::resolved::FieldType;
 
+mod fuzz;
+
 /// A JSON value before it is text: numbers as they are written, keys in order and perhaps twice.
 #[derive(Debug, Clone)]
 enum Tree {

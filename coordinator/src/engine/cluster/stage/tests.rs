@@ -27,6 +27,8 @@ use super::super::planning;
 use super::*;
 use crate::{catalog, model};
 
+mod fuzz;
+
 /// Workers' vcores to plan for.
 const VCORES: usize = 4;
 

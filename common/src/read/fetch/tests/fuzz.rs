@@ -1,0 +1,77 @@
+//! Objects of any bytes, under any name: what another reader of the compression reads is read, and what no reader gets to the
+//! end of is told.
+
+use std::io::Read;
+
+use lakewright_fuzz::Target;
+
+use super::*;
+
+/// Names, chosen by the first byte of an input; the bytes behind it are the object.
+const KEYS: [&str; 6] = ["a.json.gz", "a.json.zst", "a.json.bz2", "a.json", "a.zip", "a.json.snappy"];
+
+/// What a reader of whole streams makes of bytes that start like one; `None` for other bytes.
+fn reference(bytes: &[u8]) -> Option<std::io::Result<Vec<u8>>> {
+    let mut reader: Box<dyn Read + '_> = match bytes {
+        [0x1F, 0x8B, ..] => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => Box::new(zstd::stream::read::Decoder::new(bytes).ok()?),
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => {
+            Box::new(bzip2::read::MultiBzDecoder::new(bytes))
+        }
+        _ => return None,
+    };
+    let mut text = Vec::new();
+    Some(reader.read_to_end(&mut text).map(|_| text))
+}
+
+/// A zip archive of one member that is not compressed.
+fn zip(text: &[u8]) -> Vec<u8> {
+    let number = |value: usize| u32::try_from(value).unwrap().to_le_bytes();
+    let sum = crc32fast::hash(text).to_le_bytes();
+    let size = number(text.len());
+    let member = [&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0], &sum[..], &size, &size, &[6, 0, 0, 0]].concat();
+    let local = [b"PK\x03\x04", member.as_slice(), b"a.json", text].concat();
+    let central = [b"PK\x01\x02\x14\0", member.as_slice(), &[0; 14], b"a.json"].concat();
+    let end = [b"PK\x05\x06\0\0\0\0\x01\0\x01\0", &number(central.len())[..], &number(local.len()), &[0, 0]].concat();
+    [local, central, end].concat()
+}
+
+#[test]
+fn any_bytes_of_an_object_are_read_as_others_read_them() {
+    let text = lines(40);
+    let mut seeds: Vec<Vec<u8>> = vec![];
+    for (number, key) in (0_u8..).zip(&KEYS[..3]) {
+        let twice = [compress(key, b"{}\n"), compress(key, &text)].concat();
+        seeds.extend([compress(key, &text), twice].map(|bytes| [&[number], bytes.as_slice()].concat()));
+    }
+    let wide: Vec<u8> = "\u{FEFF}{\"n\":1}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [zip(&text), wide, text, b"PAR1".to_vec(), b"\xFF\x06\0\0sNaPpY\x01\x06\0\0".to_vec()] {
+        seeds.push([&[3], bytes.as_slice()].concat());
+    }
+    let words = &["BZh9", "PK\u{3}\u{4}", "PK\u{5}\u{6}", "sNaPpY", "{\"n\":1}\n", "\0\0\0\0\0\0\0\0", "7zXZ"];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    Target { name: "decompression", words, seeds }.run(|input| {
+        let Some((number, bytes)) = input.split_first() else { return String::new() };
+        let key = KEYS[usize::from(*number) % KEYS.len()];
+        let store = Arc::new(InMemory::new());
+        let (found, fault) = runtime.block_on(async {
+            let object = put(store.as_ref(), key, bytes.to_vec()).await;
+            read_whole(store, object).await
+        });
+        let is_bomb = matches!(&fault, Some(Fault::Broken { reason: Reason::CompressionBomb, .. }));
+        match reference(bytes) {
+            // What is compressed inside, or encoded otherwise, is read on.
+            Some(Ok(text)) if text.first().is_some_and(|byte| matches!(byte, b'{' | b'[')) && !is_bomb => {
+                assert!(fault.is_none(), "{key}: {fault:?}");
+                assert!(found == text, "{key}: other bytes than another reader finds");
+            }
+            Some(Err(e)) => assert!(fault.is_some(), "{key}: accepted what another reader refuses: {e}"),
+            _ => {}
+        }
+        match fault {
+            None => format!("{key} {}", "x".repeat(found.len().checked_ilog2().unwrap_or(0) as usize)),
+            Some(Fault::Broken { reason, detail }) => format!("{key} {reason} {detail}"),
+            Some(Fault::Storage(error)) => format!("{key} {error}"),
+        }
+    });
+}

@@ -1,0 +1,98 @@
+//! Any bytes as the messages of workers, in any order: answered or refused, and the board stays in order.
+
+use lakewright_fuzz::Target;
+use prost::Message;
+
+use super::*;
+
+fn id(number: u128) -> String {
+    Uuid::from_u128(number).to_string()
+}
+
+fn progress(attempt: u128) -> AttemptProgress {
+    let slot = Some(SlotId { run: id(1), stage: 0, slot: 0 });
+    AttemptProgress { slot, attempt: id(attempt), objects: 1, records: 2, bytes: 3, rows: 4 }
+}
+
+/// One message of each kind, with its number before it.
+fn messages() -> Vec<Vec<u8>> {
+    let slot = Some(SlotId { run: id(1), stage: 0, slot: 0 });
+    let requests =
+        Some(Requests { run: id(1), counts: [("GET 206".to_owned(), 3)].into(), bytes_read: 7, bytes_written: 8 });
+    let begin = BeginRequest { slot, attempt: id(3), process: id(10) };
+    let beat = BeatRequest {
+        process: id(10),
+        free_vcores: 1,
+        is_draining: false,
+        attempts: vec![progress(3)],
+        requests: requests.clone(),
+    };
+    let success = Outcome::Success(Success { reports: vec!["{\"Read\":{\"UnknownFields\":{}}}".to_owned()] });
+    let failure = Outcome::Failure(Failure { kind: 1, message: "no".to_owned(), hint: "try".to_owned() });
+    let report = |outcome| ReportRequest {
+        process: id(10),
+        progress: Some(progress(3)),
+        outcome: Some(outcome),
+        requests: requests.clone(),
+    };
+    let numbered = |number: u8, bytes: Vec<u8>| [vec![number], bytes].concat();
+    vec![
+        numbered(0, hello(env!("CARGO_PKG_VERSION")).encode_to_vec()),
+        numbered(1, begin.encode_to_vec()),
+        numbered(2, beat.encode_to_vec()),
+        numbered(3, report(success).encode_to_vec()),
+        numbered(3, report(failure).encode_to_vec()),
+    ]
+}
+
+async fn call(service: &Service, number: u8, bytes: &[u8]) -> String {
+    fn outcome<T: std::fmt::Debug>(answer: Result<Response<T>, Status>) -> String {
+        match answer {
+            Ok(answer) => format!("{:?}", answer.into_inner()),
+            Err(status) => format!("{:?} {}", status.code(), status.message()),
+        }
+    }
+    fn read<T: Message + Default>(bytes: &[u8]) -> Result<Request<T>, String> {
+        T::decode(bytes).map(Request::new).map_err(|e| e.to_string())
+    }
+    let called = match number % 4 {
+        0 => match read(bytes) {
+            Ok(request) => Ok(outcome(service.hello(request).await)),
+            Err(e) => Err(e),
+        },
+        1 => match read(bytes) {
+            Ok(request) => Ok(outcome(service.begin(request).await)),
+            Err(e) => Err(e),
+        },
+        2 => match read(bytes) {
+            Ok(request) => Ok(outcome(service.beat(request).await)),
+            Err(e) => Err(e),
+        },
+        _ => match read(bytes) {
+            Ok(request) => Ok(outcome(service.report(request).await)),
+            Err(e) => Err(e),
+        },
+    };
+    called.unwrap_or_else(|e| e)
+}
+
+#[test]
+fn any_bytes_as_messages_of_workers_are_answered_or_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let known = messages();
+    let target = Target { name: "messages", words: &["\u{8}", "\u{1}", "\u{7f}"], seeds: known.clone() };
+    target.run(|input| {
+        let Some((number, bytes)) = input.split_first() else { return String::new() };
+        runtime.block_on(async {
+            // To a coordinator that knows the worker, and to one that does not.
+            let (knowing, new) = (service(), service());
+            call(&knowing, known[0][0], &known[0][1..]).await;
+            let outcome = call(&knowing, *number, bytes).await;
+            call(&new, *number, bytes).await;
+            // It still does its work: a worker that says hello is counted.
+            knowing.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
+            assert!(knowing.board.capacity().0 >= 1);
+            format!("{} {outcome}", number % 4)
+        })
+    });
+}

@@ -1,0 +1,267 @@
+//! Fuzzing on stable Rust, without a second, instrumented build: a test hands over a function, and gets inputs mutated from a
+//! corpus (`fuzz/corpus/<target>/`).
+//!
+//! ```text
+//! corpus ──► replayed, each file once ──► pool ──► mutated (`mutate`) ──► the target ──► a new outcome: into the pool
+//!                                                                             │ panics, takes too long or too much memory
+//!                                                                             ▼
+//!                                                          fuzz/corpus/<target>/crash-<hash>, and the test fails
+//! ```
+//!
+//! A target returns what came of an input as text, such as the kind of its error. An input with an outcome not seen before
+//! is kept in the pool, which stands in for coverage: it leads from one error message to the next, deeper one.
+//!
+//! A plain `cargo test` replays the corpus and tries a short, fixed series of inputs. `FUZZ_SECONDS=20` goes on that long from
+//! a seed that it prints, holds the process to the bounds of [`Bounds`], and writes each input down before it is tried, so
+//! that one that aborts the process is found by the next start. `FUZZ_SEED` sets the seed; `FUZZ_KEEP=1` adds inputs with
+//! new outcomes to the corpus.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// From one input to another.
+mod mutate;
+/// What the process has used so far.
+mod usage;
+
+use mutate::Mutator;
+
+/// Inputs of a plain `cargo test`, after the corpus.
+const INPUTS: u64 = 300;
+/// The largest input; what a limit does to larger ones, other tests show.
+const MAX_BYTES: usize = 16 * 1024;
+/// The largest input that is added to the corpus because of its outcome.
+const MAX_KEPT_BYTES: usize = 2048;
+/// Inputs that the pool holds, besides the corpus.
+const MAX_POOL: usize = 4096;
+/// Outcomes are told apart up to so many characters.
+const MAX_OUTCOME: usize = 160;
+
+/// What one input may cost.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), memory: 512 * 1024 * 1024 };
+
+/// Bounds on one input. That of time is a bound on hangs: it is far above what any input needs.
+struct Bounds {
+    time: Duration,
+    /// Bytes resident at any time, of the whole process; only under `FUZZ_SECONDS`, where it does nothing else.
+    memory: u64,
+}
+
+/// One thing to try: its name, which is that of its folder in the corpus, and words that inputs are likely to contain.
+pub struct Target<'a> {
+    pub name: &'a str,
+    pub words: &'a [&'a str],
+    /// Inputs to start from, besides the files of the corpus.
+    pub seeds: Vec<Vec<u8>>,
+}
+
+impl Target<'_> {
+    /// Tries the target on inputs. It panics where something is wrong, and returns what came of the input otherwise.
+    ///
+    /// # Panics
+    /// When the target did, or exceeded a bound. The input is in the corpus by then.
+    pub fn run(&self, target: impl FnMut(&[u8]) -> String) {
+        let seconds = number("FUZZ_SECONDS");
+        let seed = number("FUZZ_SEED").unwrap_or_else(|| if seconds.is_some() { now() } else { 1 });
+        self.run_from(seed, seconds, INPUTS, target);
+    }
+
+    /// Tries inputs from one seed on, for so many seconds or so many inputs.
+    fn run_from(&self, seed: u64, seconds: Option<u64>, inputs: u64, target: impl FnMut(&[u8]) -> String) {
+        let mut session = Session {
+            name: self.name,
+            target,
+            outcomes: BTreeSet::new(),
+            pool: vec![],
+            running: seconds.map(|_| running_file(self.name, std::process::id())),
+        };
+        session.adopt_aborted();
+        let files = session.corpus();
+        for input in files.iter().map(read).chain(self.seeds.iter().cloned()) {
+            session.attempt(&input);
+            session.pool.push(input);
+        }
+        if session.pool.is_empty() {
+            session.pool.push(vec![]);
+        }
+        let start = session.pool.len();
+        let mut mutator = Mutator::new(seed, self.words);
+        let (started, mut tried) = (Instant::now(), 0);
+        let is_over = |tried| match seconds {
+            Some(seconds) => started.elapsed() >= Duration::from_secs(seconds),
+            None => tried >= inputs,
+        };
+        while !is_over(tried) {
+            let input = mutator.next(&session.pool, MAX_BYTES);
+            if session.attempt(&input) && session.pool.len() < MAX_POOL {
+                session.keep(&input);
+                session.pool.push(input);
+            }
+            tried += 1;
+        }
+        session.finish();
+        report(&format!(
+            "fuzz {}: {tried} inputs after {start}, {} outcomes, FUZZ_SEED={seed}",
+            self.name,
+            session.outcomes.len()
+        ));
+    }
+}
+
+struct Session<'a, F> {
+    name: &'a str,
+    target: F,
+    /// Hashes of what came of inputs so far.
+    outcomes: BTreeSet<u64>,
+    pool: Vec<Vec<u8>>,
+    /// Where the input being tried is written down.
+    running: Option<PathBuf>,
+}
+
+impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
+    /// Tries one input; returns whether its outcome is new.
+    fn attempt(&mut self, input: &[u8]) -> bool {
+        if let Some(file) = &self.running {
+            let _ = std::fs::write(file, input);
+        }
+        let started = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.target)(input)));
+        let elapsed = started.elapsed();
+        let outcome = outcome.unwrap_or_else(|panic| {
+            self.fail(input, "panics");
+            resume_unwind(panic)
+        });
+        if elapsed > BOUNDS.time {
+            self.stop(input, &format!("takes {elapsed:?}"));
+        }
+        if let (Some(_), Some(peak)) = (&self.running, usage::peak())
+            && peak > BOUNDS.memory
+        {
+            self.stop(input, &format!("takes {peak} bytes of memory"));
+        }
+        // Numbers, and names between backticks, would make every outcome a new one.
+        let words = outcome.split('`').step_by(2).flat_map(str::chars);
+        let shape: String = words.filter(|c| !c.is_ascii_digit()).take(MAX_OUTCOME).collect();
+        self.outcomes.insert(hash(shape.as_bytes()))
+    }
+
+    /// Adds an input to the corpus and says why.
+    fn fail(&self, input: &[u8], why: &str) -> String {
+        let file = self.folder().join(format!("crash-{:016x}", hash(input)));
+        let _ = std::fs::create_dir_all(self.folder());
+        let written = std::fs::write(&file, input);
+        let message = format!("fuzz {}: an input {why}; it is `{}` ({written:?})", self.name, file.display());
+        report(&message);
+        self.finish();
+        message
+    }
+
+    fn stop(&self, input: &[u8], why: &str) {
+        let message = self.fail(input, why);
+        #[expect(clippy::panic, reason = "a test fails by panicking")]
+        {
+            panic!("{message}");
+        }
+    }
+
+    /// Adds the inputs at which earlier processes were aborted to the corpus, where they are replayed.
+    fn adopt_aborted(&self) {
+        let folder = fast_folder();
+        let prefix = folder.join(format!("lakewright-fuzz-{}-", self.name));
+        let Ok(files) = std::fs::read_dir(&folder) else { return };
+        for file in files.flatten().map(|file| file.path()) {
+            let Some(process) = file.to_str().and_then(|path| path.strip_prefix(prefix.to_str()?)) else { continue };
+            if !PathBuf::from(format!("/proc/{process}")).exists() && cfg!(target_os = "linux") {
+                self.fail(&read(&file), "aborted an earlier process");
+                let _ = std::fs::remove_file(&file);
+            }
+        }
+    }
+
+    fn keep(&self, input: &[u8]) {
+        if number("FUZZ_KEEP").is_some() && input.len() <= MAX_KEPT_BYTES {
+            let _ = std::fs::create_dir_all(self.folder());
+            let _ = std::fs::write(self.folder().join(format!("{:016x}", hash(input))), input);
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name)
+    }
+
+    /// The files of the corpus, in the order of their names.
+    fn corpus(&self) -> Vec<PathBuf> {
+        let Ok(files) = std::fs::read_dir(self.folder()) else { return vec![] };
+        let mut files: Vec<_> = files.flatten().map(|file| file.path()).collect();
+        files.sort();
+        files
+    }
+
+    fn finish(&self) {
+        if let Some(file) = &self.running {
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+fn running_file(name: &str, process: u32) -> PathBuf {
+    fast_folder().join(format!("lakewright-fuzz-{name}-{process}"))
+}
+
+/// In memory where Linux has such a folder: every input is written there.
+fn fast_folder() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+fn read(file: &PathBuf) -> Vec<u8> {
+    std::fs::read(file).unwrap_or_default()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs())
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn report(text: &str) {
+    #[expect(clippy::print_stderr, reason = "what a test says")]
+    {
+        eprintln!("{text}");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// A target that is wrong for one input in a very large number, three outcomes deep.
+    #[test]
+    fn outcomes_lead_to_an_input_that_chance_would_not_find() {
+        let target = Target { name: "selftest", words: &["lake", "wright"], seeds: vec![b"{}".to_vec()] };
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            target.run_from(1, None, 100_000, |input| {
+                let has = |word: &[u8]| input.windows(word.len()).any(|part| part == word);
+                assert!(!(has(b"lakewright") && has(b"{}")), "found");
+                format!("{} {} {}", has(b"lake"), has(b"wright"), has(b"{}"))
+            });
+        }));
+        let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus/selftest");
+        let crashes: Vec<_> = std::fs::read_dir(&corpus).unwrap().flatten().map(|file| file.path()).collect();
+        std::fs::remove_dir_all(corpus).unwrap();
+        assert!(found.is_err());
+        assert!(crashes.len() == 1 && crashes[0].to_str().unwrap().contains("crash-"), "{crashes:?}");
+    }
+}
