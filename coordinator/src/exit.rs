@@ -23,7 +23,10 @@ const TERMINATED: u8 = 143;
 /// The command has a runtime of its own, with all its threads; this thread only waits. A query can keep every thread of
 /// a runtime busy for long, and a signal must be heard then too.
 pub(crate) fn run(command: impl Future<Output = Result<()>> + Send + 'static) -> ExitCode {
-    let cannot_start = |error| report(&Error::internal("cannot start").caused_by(error));
+    let cannot_start = |error| {
+        let limits = "the process may open too few files or start too few threads: see `ulimit -n` and `ulimit -u`";
+        report(&Error::storage_failure("cannot start").caused_by(error).hint(limits))
+    };
     // Deep plans need deep stacks, and are planned and run by these threads.
     let workers = runtime::Builder::new_multi_thread().enable_all().thread_stack_size(PLANNER_STACK_BYTES).build();
     let workers = match workers {

@@ -143,7 +143,7 @@ fn an_interrupt_stops_the_run_cleanly() {
 }
 
 /// One more song and one more day of plays.
-fn add_news(lake: &Lake) {
+pub(crate) fn add_news(lake: &Lake) {
     lake.write(
         "data/song_data/new.json",
         br#"{"song_id": "SONEW", "title": "New", "artist_id": "ARNEW", "artist_name": "Newcomer", "duration": 2.5, "year": 1999}"#,

@@ -28,6 +28,16 @@ mod s3_access;
 mod s3_faults;
 /// SQL that differs from the engine's own, and its limits.
 mod sql;
+/// Runs, queries and `vacuum` at the same time, whichever of them is frozen.
+mod at_once;
+/// Manifests, files and Delta logs, read without the product.
+mod on_storage;
+/// A machine that is full, locked or out of descriptors.
+mod machine;
+/// What stays broken for good.
+mod liveness;
+/// Seeded schedules of faults.
+mod schedules;
 /// The commands and their exit codes.
 mod cli;
 /// The repository itself.

@@ -175,6 +175,11 @@ impl Worker {
         assert!(sent.is_ok_and(|status| status.success()));
     }
 
+    /// As [`Self::signal`]; a worker that has ended does not mind.
+    pub(crate) fn signal_if_alive(&self, signal: &str) {
+        let _ = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).output();
+    }
+
     /// Waits for its end; the exit code, or none after a signal.
     pub(crate) fn end(&mut self) -> Option<i32> {
         let mut code = None;

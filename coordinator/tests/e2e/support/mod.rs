@@ -15,6 +15,12 @@ pub(crate) mod hosts;
 pub(crate) mod cluster;
 /// Places on a server that speaks S3.
 pub(crate) mod s3;
+/// Processes to freeze, kill and wait for.
+pub(crate) mod process;
+/// The independent checker.
+pub(crate) mod checker;
+/// A disk of a few kilobytes.
+pub(crate) mod disk;
 
 /// The repository's root.
 pub(crate) fn repository() -> PathBuf {

@@ -6,10 +6,11 @@
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use lakewright_s3_server::{ACCESS_KEY, SECRET_KEY, Server};
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
-use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions};
+use object_store::{Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt, PutOptions};
 use uuid::Uuid;
 
 use super::{Lake, files_below};
@@ -108,6 +109,21 @@ impl Place {
 
     pub(crate) fn url(&self, folder: &str) -> String {
         format!("s3://{}/{}{folder}", self.bucket, self.prefix)
+    }
+
+    /// Copies every object of the place into a folder.
+    pub(crate) fn download(&self, folder: &FilePath) {
+        let prefix = Path::parse(&self.prefix).expect("a prefix");
+        let store = &self.store;
+        let objects: Vec<ObjectMeta> =
+            self.runtime.block_on(store.list(Some(&prefix)).try_collect()).expect("the server lists objects");
+        for object in objects {
+            let content = self.runtime.block_on(async { store.get(&object.location).await?.bytes().await });
+            let below = object.location.as_ref().strip_prefix(&self.prefix).expect("a key of the place");
+            let file = folder.join(below);
+            std::fs::create_dir_all(file.parent().expect("a file is in a folder")).unwrap();
+            std::fs::write(file, content.expect("the server has what it listed")).unwrap();
+        }
     }
 
     /// Uploads the files below a folder.

@@ -1,0 +1,74 @@
+//! What stays broken for good: the run ends all the same, within a bound, with tables or with an error that says what is missing.
+
+use crate::support::cluster::{Worker, free_port};
+use crate::support::link::Link;
+use crate::support::process::Process;
+use crate::support::{Lake, repository};
+
+/// Where a worker freezes, and whether it wakes behind a link that is cut for ever, or never.
+const CASES: [(&str, bool); 4] = [
+    ("attempt.after_begin:STOP", false),
+    ("exchange.before_finish:STOP", true),
+    ("attempt.before_report:STOP", false),
+    ("attempt.before_report:STOP", true),
+];
+
+/// A lake whose runs give up on workers after a second or two, and have no speculative attempts that would hide a loss.
+fn lake(port: u16) -> Lake {
+    let data = repository().join("data");
+    let lake = Lake::over(&data.join("song_data"), &data.join("log_data")).on_cluster(port, 1);
+    lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"2s\"\nspeculation = false");
+    lake
+}
+
+fn start(lake: &Lake) -> Process {
+    let mut run = lake.command(&["run"]);
+    run.env("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB");
+    Process::start(run)
+}
+
+fn assert_exact(lake: &Lake) {
+    assert_eq!(lake.number("SELECT count(*) FROM songplays"), 2139);
+    assert_eq!(lake.number("SELECT count(*) FROM songs"), 120);
+    lake.verify();
+}
+
+#[test]
+fn a_run_ends_when_one_of_its_workers_is_frozen_or_cut_off_for_ever() {
+    for (point, is_cut) in CASES {
+        let port = free_port();
+        let lake = lake(port);
+        let link = Link::to(port);
+        let broken = Worker::failing_at(link.port, "broken", point);
+        let run = start(&lake);
+        broken.is_frozen();
+        if is_cut {
+            link.cut();
+            broken.signal("CONT");
+        }
+        let _healthy = Worker::start(port, "healthy");
+        let done = run.end();
+        assert_eq!(done.code, Some(0), "{point}, cut off: {is_cut}: {}", done.stderr);
+        assert_exact(&lake);
+    }
+}
+
+#[test]
+fn a_run_ends_with_a_clear_error_when_all_workers_are_frozen_or_cut_off_for_ever() {
+    for (point, is_cut) in CASES {
+        let port = free_port();
+        let lake = lake(port);
+        let link = Link::to(port);
+        let broken = Worker::failing_at(link.port, "broken", point);
+        let run = start(&lake);
+        broken.is_frozen();
+        if is_cut {
+            link.cut();
+            broken.signal("CONT");
+        }
+        let done = run.end();
+        assert_eq!(done.code, Some(5), "{point}, cut off: {is_cut}: {}", done.stderr);
+        assert!(done.stderr.contains("no worker"), "{}", done.stderr);
+        assert_eq!(lake.version(), 0);
+    }
+}

@@ -1,0 +1,182 @@
+//! A machine that is full, locked or out of file descriptors: an error of storage by name, or a commit; never a part of one,
+//! and the next run is exact.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::support::disk::SmallDisk;
+use crate::support::process::Process;
+use crate::support::{Done, Lake};
+
+/// Bytes of the disk, in kilobytes; the lake takes a few pages of it.
+const DISK: u64 = 1024;
+/// Pages that stay free, from none to more than a run takes.
+const FREE_PAGES: std::ops::Range<u64> = 0..16;
+
+fn lake() -> Lake {
+    let config = "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\n\
+                  [tables.t]\nsql = \"t.sql\"\nkey = \"id\"\n[limits]\nscratch = \"scratch\"\n";
+    let lake = Lake::of(&[("lake.toml", config), ("t.sql", "SELECT id FROM staging.s")]);
+    lake.write("in/a.json", b"{\"id\": 1}\n{\"id\": 2}\n");
+    lake.write("scratch/.keep", b"");
+    lake
+}
+
+fn assert_exact(lake: &Lake, ids: i64) {
+    assert_eq!(lake.number("SELECT count(*) FROM t"), ids);
+    assert_eq!(lake.number("SELECT sum(id) FROM t"), ids * (ids + 1) / 2);
+    lake.verify();
+}
+
+/// The disk fills up a page later each time, so that each write of a run is the one that fails.
+#[test]
+fn a_disk_that_fills_up_at_any_step_leaves_the_old_version_or_the_new() {
+    let mut outcomes = [0, 0];
+    for free_pages in FREE_PAGES {
+        let lake = lake();
+        let Some(disk) = SmallDisk::at(&lake.path("lake"), DISK) else {
+            eprintln!("skipped: this user may not mount a tmpfs");
+            return;
+        };
+        lake.ok(&["run"]);
+        lake.write("in/b.json", b"{\"id\": 3}\n");
+        disk.fill(free_pages);
+        let done = lake.run_with(&["run"], &[]);
+        let version = lake.version();
+        // A reader does not need the disk: it sees what was committed.
+        let seen = lake.number("SELECT count(*) FROM t");
+        match done.code {
+            Some(0) => assert_eq!((version, seen), (2, 3), "{free_pages} pages: {}", done.stderr),
+            Some(3) => {
+                assert_eq!((version, seen), (1, 2), "{free_pages} pages: {}", done.stderr);
+                assert!(done.stderr.contains("No space left"), "{free_pages} pages: {}", done.stderr);
+            }
+            code => panic!("{free_pages} pages: {code:?} {}", done.stderr),
+        }
+        outcomes[usize::from(done.code == Some(0))] += 1;
+        disk.free();
+        lake.ok(&["run"]);
+        assert!(lake.ok(&["run"]).stderr.contains("nothing new"), "{free_pages} pages");
+        assert_exact(&lake, 3);
+        drop(disk);
+    }
+    assert!(outcomes[0] > 0 && outcomes[1] > 0, "the disk was never, or always, too small: {outcomes:?}");
+}
+
+/// The binary as a user whom permissions bind: root without the right to pass them over.
+fn bound(lake: &Lake, arguments: &[&str]) -> Option<Done> {
+    let command = lake.command(arguments);
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"));
+    if !is_root {
+        return Some(Process::start(command).end());
+    }
+    let mut outer = Command::new("setpriv");
+    outer.args(["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]);
+    outer.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    let can = Command::new("setpriv").args(["--bounding-set=-dac_override", "true"]).status();
+    can.is_ok_and(|status| status.success()).then(|| Process::start(outer).end())
+}
+
+/// What may not be read or written is named, nothing of the run is visible, and readers go on.
+#[test]
+fn what_the_process_may_not_read_or_write_is_named_and_the_next_run_is_exact() {
+    // Path, mode, what the error names, and whether readers still work.
+    let cases: [(&str, u32, &str, bool); 7] = [
+        ("in", 0o000, "in", true),
+        ("in/b.json", 0o000, "in/b.json", true),
+        ("lake/t", 0o500, "lake/t", true),
+        ("lake/_lake/manifest", 0o500, "_lake/manifest", true),
+        ("lake/_lake/ledger/s", 0o500, "_lake/ledger", true),
+        ("lake/_lake/staging/s", 0o500, "_lake/staging", true),
+        ("lake/_lake/manifest", 0o000, "_lake/manifest", false),
+    ];
+    for (path, mode, named, can_read) in cases {
+        let lake = lake();
+        lake.ok(&["run"]);
+        lake.write("in/b.json", b"{\"id\": 3}\n");
+        fs::set_permissions(lake.path(path), Permissions::from_mode(mode)).unwrap();
+        let Some(done) = bound(&lake, &["run"]) else {
+            eprintln!("skipped: root without `setpriv` passes over permissions");
+            return;
+        };
+        let query = bound(&lake, &["query", "SELECT count(*) AS n FROM t", "--csv"]).expect("it could before");
+        fs::set_permissions(lake.path(path), Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(done.code, Some(3), "`{path}`: {}", done.stderr);
+        assert!(done.stderr.contains(named), "`{path}` is not named: {}", done.stderr);
+        assert!(done.stderr.contains("ermission denied"), "`{path}`: {}", done.stderr);
+        if can_read {
+            assert_eq!((query.code, query.stdout.trim()), (Some(0), "n\n2"), "`{path}`: {}", query.stderr);
+        } else {
+            assert_eq!(query.code, Some(3), "`{path}`: {}", query.stderr);
+        }
+        assert_eq!(lake.version(), 1, "`{path}`");
+        lake.ok(&["run"]);
+        assert_exact(&lake, 3);
+    }
+}
+
+/// A lake that may only be read answers, also where its Delta logs are behind.
+#[test]
+fn a_lake_that_may_only_be_read_answers_queries() {
+    let lake = lake();
+    let killed = lake.run_with(&["run"], &[("LAKEWRIGHT_FAILPOINT", "commit.after_manifest")]);
+    assert_eq!(killed.code, None, "{}", killed.stderr);
+    let folders = ["lake", "lake/_lake", "lake/_lake/manifest", "lake/t"];
+    let set = |mode| {
+        folders.iter().for_each(|path| fs::set_permissions(lake.path(path), Permissions::from_mode(mode)).unwrap())
+    };
+    set(0o500);
+    let query = bound(&lake, &["query", "SELECT count(*) AS n FROM t", "--csv"]);
+    set(0o755);
+    let Some(query) = query else {
+        eprintln!("skipped: root without `setpriv` passes over permissions");
+        return;
+    };
+    assert_eq!((query.code, query.stdout.trim()), (Some(0), "n\n2"), "{}", query.stderr);
+    lake.ok(&["run"]);
+    assert_exact(&lake, 2);
+}
+
+/// With few descriptors a run ends with an error of storage that says so, or does its work.
+#[test]
+fn a_process_with_few_file_descriptors_fails_by_name_or_is_exact() {
+    for limit in [12, 16, 24, 32, 48, 64, 128, 256] {
+        let lake = lake();
+        for i in 3..=300 {
+            lake.write(&format!("in/{i}.json"), format!("{{\"id\": {i}}}\n").as_bytes());
+        }
+        let command = lake.command(&["run"]);
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).arg(command.get_program());
+        let done = Process::start(with_environment_of(limited, &command)).end();
+        match done.code {
+            Some(0) => {}
+            Some(3) => {
+                assert!(done.stderr.contains("oo many open files"), "{limit} descriptors: {}", done.stderr);
+                assert_eq!(lake.version(), 0, "{limit} descriptors");
+            }
+            code => panic!("{limit} descriptors: {code:?} {}", done.stderr),
+        }
+        lake.ok(&["run"]);
+        assert_exact(&lake, 300);
+    }
+}
+
+/// The command with the arguments and the environment of another one.
+fn with_environment_of(mut outer: Command, inner: &Command) -> Command {
+    outer.args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}

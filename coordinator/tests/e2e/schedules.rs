@@ -1,0 +1,86 @@
+//! Seeded schedules of faults over real processes: a coordinator, workers, queries and `vacuum` beside it, on folders, on a
+//! small disk or on S3. Whatever happens, once the faults stop the next run ends, and the tables are exact.
+//!
+//! ```text
+//! seed ──► plan ──► world: processes, links, storage ──► events in order of time ──► faults stop
+//!                                                                                      │ a clean run, within a bound
+//!                                                                                      ▼
+//!                     the answers that this code computed itself, and the independent checker
+//! ```
+//!
+//! `SCHEDULES=1000` runs so many, `SEED=7` reproduces one, `SEED=7 SCHEDULES=50` starts there. A failure prints its seed and
+//! plan, and keeps its lake. The moments of events come from the seed; how far a process has come by then does not, so a seed
+//! may need a few tries.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// From a seed to what happens and when.
+mod plan;
+/// The processes, and the faults that happen to them.
+mod world;
+/// What the tables must hold.
+mod answers;
+
+use plan::Schedule;
+use world::World;
+
+/// Schedules of a plain `cargo test`; `.ci/run` asks for more.
+const SCHEDULES: usize = 8;
+/// Schedules at the same time for each core: most of a schedule is waiting.
+const PER_CORE: usize = 6;
+
+#[test]
+fn whatever_happens_the_next_run_ends_and_the_tables_are_exact() {
+    let given = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let seed = given("SEED");
+    let count = given("SCHEDULES").map_or(if seed.is_some() { 1 } else { SCHEDULES }, |count| count as usize);
+    let first = seed.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+        now.as_secs() * 1000
+    });
+    for what in world::missing() {
+        eprintln!("skipped in all schedules: {what}");
+    }
+    let (next, failures, started) = (AtomicUsize::new(0), Mutex::new(vec![]), Instant::now());
+    let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) * PER_CORE;
+    std::thread::scope(|scope| {
+        for _ in 0..at_once.min(count) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        break;
+                    }
+                    let schedule = Schedule::from_seed(first + number as u64);
+                    if let Err(failure) = run(&schedule) {
+                        failures.lock().unwrap().push(format!("SEED={}: {failure}\n{schedule:#?}", schedule.seed));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    eprintln!("{count} schedules, seeds {first} to {}, in {:?}", first + count as u64 - 1, started.elapsed());
+    assert!(failures.is_empty(), "{} of {count} schedules failed\n{}", failures.len(), failures.join("\n\n"));
+}
+
+/// One schedule; what was wrong, if anything.
+fn run(schedule: &Schedule) -> Result<(), String> {
+    let mut world = None;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let world = world.insert(World::new(schedule));
+        for round in &schedule.rounds {
+            world.play(round);
+        }
+        world.recover();
+    }));
+    outcome.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let kept = world.as_mut().map(World::keep);
+        format!("{}\nkept in {kept:?}", text.unwrap_or_default())
+    })
+}

@@ -1,0 +1,215 @@
+//! From a seed to a schedule: the same one for the same seed.
+
+use std::time::Duration;
+
+use lakewright_s3_server::{Fault as StorageFault, Harm};
+
+use crate::cluster::WORKER_FAIL_POINTS;
+use crate::crash::FAIL_POINTS;
+
+/// Events of a round happen within this time; a run takes about as long.
+const ROUND: u64 = 900;
+/// For how long something is frozen, cut or full: from less to more than it takes until a worker is lost.
+const OUTAGE: std::ops::Range<u64> = 50..1200;
+
+#[derive(Debug)]
+pub(super) struct Schedule {
+    pub(super) seed: u64,
+    pub(super) storage: Storage,
+    /// None: each run is one process.
+    pub(super) workers: usize,
+    pub(super) rounds: Vec<Round>,
+}
+
+/// Where lake and sources are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Storage {
+    Folders,
+    /// Folders, with the lake on a disk that fills up.
+    SmallDisk,
+    S3,
+}
+
+/// News, a run or two over them, and what happens meanwhile.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// New objects of each source.
+    pub(super) objects: u64,
+    /// The point at which the round's run dies or freezes.
+    pub(super) coordinator_at: Option<String>,
+    /// Its clock, in hours from the right time.
+    pub(super) clock: i64,
+    /// Happens from the start on.
+    pub(super) storage: Vec<StorageFault>,
+    /// In order of time.
+    pub(super) events: Vec<(Duration, Event)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    /// A signal to the round's first run.
+    Signal(&'static str),
+    /// A signal to a worker.
+    SignalWorker(usize, &'static str),
+    /// A new worker in the place of one, to die or freeze at a point.
+    ReplaceWorker(usize, Option<String>),
+    Cut(usize),
+    Mend(usize),
+    SlowDown(usize, u64),
+    /// All but so many pages of the disk are taken.
+    Fill(u64),
+    Free,
+    Heal,
+    /// Another process beside the runs.
+    Query,
+    Vacuum,
+    /// A second run, in one process.
+    Compete,
+}
+
+/// SplitMix64: small, and good enough to choose with.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    fn is_one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+
+    fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[usize::try_from(self.below(choices.len() as u64)).expect("a small number")]
+    }
+}
+
+impl Schedule {
+    pub(super) fn from_seed(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let storage = match random.below(10) {
+            0..=3 => Storage::Folders,
+            4..=5 => Storage::SmallDisk,
+            _ => Storage::S3,
+        };
+        let workers = usize::try_from(random.below(4)).expect("a small number");
+        let rounds = (0..1 + random.below(2)).map(|_| Round::random(&mut random, storage, workers)).collect();
+        Self { seed, storage, workers, rounds }
+    }
+}
+
+impl Round {
+    fn random(random: &mut Random, storage: Storage, workers: usize) -> Self {
+        let mut round =
+            Self { objects: 1 + random.below(4), coordinator_at: None, clock: 0, storage: vec![], events: vec![] };
+        for _ in 0..1 + random.below(3) {
+            round.add_process_fault(random, workers);
+        }
+        if storage == Storage::S3 && !random.is_one_in(4) {
+            round.storage.extend((0..1 + random.below(2)).map(|_| storage_fault(random)));
+            let healed = random.below(ROUND);
+            round.add(healed, Event::Heal);
+        }
+        if storage == Storage::SmallDisk {
+            let (from, pages) = (random.below(ROUND / 2), random.below(16));
+            round.add(from, Event::Fill(pages));
+            round.add(from + random.below(ROUND), Event::Free);
+        }
+        if random.is_one_in(6) {
+            round.clock = *random.one_of(&[-24 * 365, -1, 1, 24 * 40]);
+        }
+        for _ in 0..random.below(3) {
+            round.add(random.below(ROUND), Event::Query);
+        }
+        if random.is_one_in(2) {
+            round.add(random.below(ROUND), Event::Vacuum);
+        }
+        if random.is_one_in(3) {
+            round.add(random.below(ROUND), Event::Compete);
+        }
+        round.events.sort_by_key(|(time, _)| *time);
+        round
+    }
+
+    fn add(&mut self, milliseconds: u64, event: Event) {
+        self.events.push((Duration::from_millis(milliseconds), event));
+    }
+
+    /// Something that starts and ends.
+    fn add_outage(&mut self, random: &mut Random, start: Event, end: Event) {
+        let from = random.below(ROUND);
+        self.add(from, start);
+        self.add(from + OUTAGE.start + random.below(OUTAGE.end - OUTAGE.start), end);
+    }
+
+    fn add_process_fault(&mut self, random: &mut Random, workers: usize) {
+        if workers == 0 || random.is_one_in(3) {
+            return self.add_coordinator_fault(random);
+        }
+        let worker = usize::try_from(random.below(workers as u64)).expect("a small number");
+        let from = random.below(ROUND);
+        match random.below(6) {
+            0 => {
+                self.add(from, Event::SignalWorker(worker, "KILL"));
+                self.add(from + random.below(ROUND), Event::ReplaceWorker(worker, None));
+            }
+            1 => {
+                self.add(from, Event::SignalWorker(worker, "TERM"));
+                self.add(from + random.below(ROUND), Event::ReplaceWorker(worker, None));
+            }
+            2 => self.add_outage(random, Event::SignalWorker(worker, "STOP"), Event::SignalWorker(worker, "CONT")),
+            3 => self.add_outage(random, Event::Cut(worker), Event::Mend(worker)),
+            4 => self.add_outage(random, Event::SlowDown(worker, 40), Event::SlowDown(worker, 0)),
+            _ => {
+                let point = fail_point(random, WORKER_FAIL_POINTS);
+                self.add(0, Event::ReplaceWorker(worker, Some(point)));
+                self.add(ROUND, Event::ReplaceWorker(worker, None));
+            }
+        }
+    }
+
+    fn add_coordinator_fault(&mut self, random: &mut Random) {
+        match random.below(6) {
+            0 | 1 => self.coordinator_at = Some(fail_point(random, FAIL_POINTS)),
+            2 => self.add(random.below(ROUND), Event::Signal("KILL")),
+            3 => self.add(random.below(ROUND), Event::Signal("TERM")),
+            4 => self.add(random.below(ROUND), Event::Signal("INT")),
+            _ => self.add_outage(random, Event::Signal("STOP"), Event::Signal("CONT")),
+        }
+    }
+}
+
+/// A point with what happens there: a kill, or a freeze.
+fn fail_point(random: &mut Random, points: &[&str]) -> String {
+    let point = *random.one_of(points);
+    if random.is_one_in(2) { point.to_owned() } else { format!("{point}:STOP") }
+}
+
+fn storage_fault(random: &mut Random) -> StorageFault {
+    let path = *random.one_of(&["", "/in/", "/_lake/", "/_lake/manifest/", "/_delta_log/", "/events/", "/totals/"]);
+    let refusals = [(503, "SlowDown"), (500, "InternalError")];
+    let (status, code) = *random.one_of(&refusals);
+    let every = usize::try_from(2 + random.below(6)).expect("a small number");
+    let times = usize::try_from(1 + random.below(4)).expect("a small number");
+    match random.below(8) {
+        0 => StorageFault::new("GET", path, Harm::Refuse(status, code)).one_in(every),
+        1 => StorageFault::new("PUT", path, Harm::Refuse(status, code)).one_in(every),
+        2 => StorageFault::new("PUT", path, Harm::DoAndAnswer(status, code)).one_in(every).times(times),
+        3 => StorageFault::new("PUT", path, Harm::Refuse(409, "ConditionalRequestConflict")).times(times),
+        4 => StorageFault::new("GET", path, Harm::Cut).one_in(every),
+        5 => StorageFault::new("GET", path, Harm::Short).times(times),
+        6 => StorageFault::new("GET", "list-type=2", Harm::Refuse(status, code)).times(times),
+        _ => StorageFault::new("GET", path, Harm::Silence).times(1),
+    }
+}

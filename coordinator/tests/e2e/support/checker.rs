@@ -1,0 +1,73 @@
+//! The independent checker (`.ci/checker`), which judges a lake after a fault test with code that is not the product's.
+//!
+//! `LAKEWRIGHT_CHECKER` names the program; `.ci/run` sets it. Without it the tests rely on their own answers, and say that
+//! the checker was skipped: `cargo test` needs nothing but Rust.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{LazyLock, Mutex, Once};
+
+use serde_json::{Value, json};
+
+use super::Lake;
+use super::s3::Place;
+
+/// One process for all tests of this binary, because starting it takes longer than most checks. It ends with the binary,
+/// whose end closes its standard input.
+static CHECKER: LazyLock<Option<Mutex<Checker>>> = LazyLock::new(|| {
+    let program = std::env::var_os("LAKEWRIGHT_CHECKER")?;
+    let mut command = Command::new(&program);
+    let mut child = command.arg("--serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a checker");
+    let requests = child.stdin.take().expect("it is piped");
+    let answers = BufReader::new(child.stdout.take().expect("it is piped"));
+    Some(Mutex::new(Checker { requests, answers, _child: child }))
+});
+
+struct Checker {
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    _child: Child,
+}
+
+impl Lake {
+    /// Has the independent checker verify the lake, all versions of it, after a run that had nothing left to do.
+    pub(crate) fn verify(&self) {
+        verify(&json!({ "config": self.path("lake.toml") }));
+    }
+
+    /// As [`Self::verify`], for a lake and sources on S3.
+    pub(crate) fn verify_on(&self, place: &Place) {
+        if CHECKER.is_none() {
+            return skip();
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        place.download(folder.path());
+        verify(&json!({ "config": self.path("lake.toml"), "buckets": { place.url(""): with_slash(folder.path()) } }));
+    }
+}
+
+fn with_slash(folder: &Path) -> String {
+    format!("{}/", folder.display())
+}
+
+fn verify(request: &Value) {
+    let Some(checker) = CHECKER.as_ref() else { return skip() };
+    let mut answer = String::new();
+    {
+        let mut checker = checker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        writeln!(checker.requests, "{request}").expect("the checker listens");
+        checker.answers.read_line(&mut answer).expect("the checker answers");
+    }
+    let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|e| panic!("the checker said {answer:?}: {e}"));
+    let violations = answer["violations"].as_array().expect("an answer has violations");
+    let text: Vec<_> = violations.iter().map(|violation| violation.as_str().unwrap_or_default()).collect();
+    assert!(text.is_empty(), "the independent checker found:\n  {}", text.join("\n  "));
+}
+
+/// Says so once for all tests of this binary.
+#[expect(clippy::print_stderr, reason = "what a test says")]
+fn skip() {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| eprintln!("skipped: the independent checker, as LAKEWRIGHT_CHECKER names none"));
+}
