@@ -50,6 +50,10 @@ pub enum Harm {
     Drip(Duration),
     /// The body is shorter than what was asked for.
     Short,
+    /// A bit in the middle of the body is another one.
+    Flip,
+    /// A bit in the middle of what is uploaded is another one when it arrives.
+    FlipUpload,
     /// Another client has written this to the object just before.
     Replace(&'static str),
 }
@@ -60,7 +64,7 @@ pub struct Request {
     pub method: String,
     /// With its query.
     pub path: String,
-    /// Those of S3 that say what is asked for: who pays, how it is encrypted.
+    /// Those of S3 that say what is asked for: who pays, how it is encrypted, the checksum of the body.
     pub headers: BTreeMap<String, String>,
     /// 0 where nothing was answered.
     pub status: u16,
@@ -181,21 +185,38 @@ pub(crate) async fn answer(
             objects.put(bucket, key, Bytes::from_static(content.as_bytes()));
         }
     }
-    let answer = service.call(request.map(s3s::Body::from)).await?;
     let answer = match harm {
-        None => answer.map(BodyExt::boxed_unsync),
+        Some(Harm::FlipUpload) => {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            service.call(HttpRequest::from_parts(head, s3s::Body::from(flipped(&body)))).await?
+        }
+        _ => service.call(request.map(s3s::Body::from)).await?,
+    };
+    let answer = match harm {
+        None | Some(Harm::FlipUpload | Harm::Replace(_)) => answer.map(BodyExt::boxed_unsync),
         Some(Harm::DoAndAnswer(status, code)) => refuse(status, code),
-        Some(Harm::Replace(_)) => answer.map(BodyExt::boxed_unsync),
         Some(harm) => spoil(answer.map(BodyExt::boxed_unsync), harm).await,
     };
     note(answer.status().as_u16());
     Ok(answer)
 }
 
+fn flipped(bytes: &Bytes) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    let middle = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 1;
+    }
+    bytes.into()
+}
+
 fn amazon_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let those = headers.iter().filter(|(name, _)| {
         let name = name.as_str();
-        name == "x-amz-request-payer" || name.starts_with("x-amz-server-side-encryption")
+        name == "x-amz-request-payer"
+            || name.starts_with("x-amz-server-side-encryption")
+            || name.starts_with("x-amz-checksum")
     });
     those.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
 }
@@ -234,6 +255,7 @@ async fn spoil(answer: Response<Body>, harm: Harm) -> Response<Body> {
             });
             StreamBody::new(stream::iter([frame(half)]).chain(rest).boxed()).boxed_unsync()
         }
+        Harm::Flip => Full::new(flipped(&bytes)).map_err(|never| match never {}).boxed_unsync(),
         Harm::Short => {
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from(half.len()));
             Full::new(half).map_err(|never| match never {}).boxed_unsync()

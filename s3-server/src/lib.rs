@@ -25,6 +25,8 @@ mod keys;
 mod policy;
 /// What goes wrong, and which requests came.
 mod faults;
+/// Checksums of bodies.
+mod checksums;
 
 pub use faults::{Fault, Harm, Request};
 

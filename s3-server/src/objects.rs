@@ -18,6 +18,8 @@ use s3s::dto::{
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
+use crate::checksums;
+
 /// Keys of one page of a listing at the most.
 const PAGE: usize = 1_000;
 
@@ -334,10 +336,11 @@ impl S3 for Objects {
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
         let bytes = read_all(input.body).await?;
+        let checksum_sha256 = checksums::verified(&bytes, input.checksum_sha256.as_deref())?;
         let (none_match, is_match) = (input.if_none_match.as_ref(), input.if_match.as_ref());
         let encoding = input.content_encoding;
         let etag = self.state().put_if(&input.bucket, input.key, bytes, encoding, none_match, is_match)?;
-        Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
+        Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(etag)), checksum_sha256, ..Default::default() }))
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
@@ -387,11 +390,12 @@ impl S3 for Objects {
 
     async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
         let bytes = read_all(request.input.body).await?;
+        let checksum_sha256 = checksums::verified(&bytes, request.input.checksum_sha256.as_deref())?;
         let mut state = self.state();
         let etag = format!("{:032x}", state.next());
         let upload = state.uploads.get_mut(&request.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
         upload.parts.insert(request.input.part_number, bytes);
-        Ok(S3Response::new(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }))
+        Ok(S3Response::new(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), checksum_sha256, ..Default::default() }))
     }
 
     async fn complete_multipart_upload(
@@ -402,7 +406,12 @@ impl S3 for Objects {
         let mut state = self.state();
         let upload = state.uploads.remove(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
         let mut bytes = BytesMut::new();
-        upload.parts.values().for_each(|part| bytes.extend_from_slice(part));
+        let claimed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        for (number, part) in &upload.parts {
+            let claimed = claimed.iter().find(|part| part.part_number == Some(*number));
+            checksums::verified(part, claimed.and_then(|part| part.checksum_sha256.as_deref()))?;
+            bytes.extend_from_slice(part);
+        }
         let (none_match, is_match) = (input.if_none_match.as_ref(), input.if_match.as_ref());
         let bytes = bytes.freeze();
         let etag = state.put_if(&upload.bucket, upload.key, bytes, upload.encoding, none_match, is_match)?;

@@ -58,6 +58,7 @@ fn resolve_one(key: &str, node: &Node, faults: &mut Faults) -> Option<Bucket> {
         timeout: section.duration("timeout", defaults.timeout, faults),
         attempts: section.count("attempts", defaults.attempts, faults),
         retry_timeout: section.duration("retry_timeout", defaults.retry_timeout, faults),
+        checksums: section.boolean("checksums", defaults.checksums, faults),
         concurrent_requests: section.count("concurrent_requests", defaults.concurrent_requests, faults),
     };
     if bucket.anonymous && (bucket.profile.is_some() || bucket.role.is_some()) {

@@ -88,6 +88,8 @@ pub struct Bucket {
     pub attempts: usize,
     /// From the first attempt of a request, after which there is no other.
     pub retry_timeout: Duration,
+    /// Uploads carry a SHA-256, which the server compares and keeps.
+    pub checksums: bool,
     /// Requests for bytes that a process has under way at once, when the server does not ask for fewer.
     pub concurrent_requests: usize,
 }
@@ -107,6 +109,7 @@ impl Default for Bucket {
             timeout: Duration::from_secs(20),
             attempts: 10,
             retry_timeout: Duration::from_mins(2),
+            checksums: true,
             concurrent_requests: 256,
         }
     }

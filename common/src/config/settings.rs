@@ -189,6 +189,7 @@ pub const STORAGE: &[Setting] = &[
     setting("timeout", Kind::Duration, "\"20s\""),
     setting("attempts", Kind::Count, "10"),
     setting("retry_timeout", Kind::Duration, "\"2m\""),
+    setting("checksums", Kind::Boolean, "true"),
     setting("concurrent_requests", Kind::Count, "256"),
 ];
 

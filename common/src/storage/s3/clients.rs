@@ -13,7 +13,7 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_types::service_config::ServiceConfigKey;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, Checksum};
 use object_store::{ClientOptions, ObjectStore};
 use url::Url;
 
@@ -129,7 +129,8 @@ pub(super) fn client(
         .region(Region::new(region.to_owned()))
         .interceptor(requests)
         .force_path_style(is_path_style(settings, endpoint))
-        // Servers other than AWS do not know the checksums that newer SDKs add by themselves.
+        // Servers other than AWS do not know the checksums behind a body that newer SDKs add by themselves; `put` sends one
+        // before it.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     config.set_endpoint_url(endpoint.map(str::to_owned));
@@ -166,6 +167,9 @@ pub(super) fn bytes_store(
         .with_retry(retries)
         .with_http_connector(BytesConnector { requests, throttle: Throttle::new(settings.concurrent_requests) })
         .with_request_payer(settings.requester_pays);
+    if settings.checksums {
+        builder = builder.with_checksum_algorithm(Checksum::SHA256);
+    }
     builder = match credentials {
         Some(credentials) => builder.with_credentials(Arc::new(credentials)),
         None => builder.with_skip_signature(true),

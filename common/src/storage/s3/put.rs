@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use object_store::path::Path;
+use sha2::{Digest, Sha256};
 
 use super::S3;
 use super::failure::{failure, status};
@@ -25,6 +28,8 @@ impl S3 {
     pub async fn put_if_absent(&self, key: &Path, bytes: Bytes) -> Result<PutOutcome> {
         let mut pause = FIRST_PAUSE;
         let mut tries = 1;
+        // As a header: asked for by its algorithm alone, the SDK would send it behind a body in chunks, which not every server knows.
+        let checksum = self.settings.checksums.then(|| BASE64_STANDARD.encode(Sha256::digest(&bytes)));
         loop {
             let (encryption, kms_key) = match &self.settings.encryption {
                 None => (None, None),
@@ -37,6 +42,7 @@ impl S3 {
                 .bucket(&self.bucket)
                 .key(format!("{}{key}", self.prefix))
                 .if_none_match("*")
+                .set_checksum_sha256(checksum.clone())
                 .set_server_side_encryption(encryption)
                 .set_ssekms_key_id(kms_key)
                 .set_request_payer(self.payer())
