@@ -13,6 +13,8 @@
 
 /// What the user wrote in `lake.toml`, checked and resolved.
 pub mod config;
+/// Digests of objects and of parts of them.
+pub mod digest;
 /// One URL becomes one object store; the only place that touches a file system or S3.
 pub mod storage;
 /// ①–④ From an object to batches of typed rows, and what could not be read.

@@ -140,6 +140,13 @@ pub fn lake_store_url() -> ObjectStoreUrl {
     store_url("lake")
 }
 
+/// What people call the lake of a session, before a key.
+#[must_use]
+pub fn lake_name(config: &SessionConfig) -> String {
+    let storages = config.get_extension::<Storages>();
+    storages.map_or_else(String::new, |storages| storages.lake.location().name().into_owned())
+}
+
 /// What a plan calls the storage of exchanges.
 #[must_use]
 pub fn spool_store_url() -> ObjectStoreUrl {
@@ -181,7 +188,7 @@ impl Resources {
             .with_object_store_registry(Arc::new(DefaultObjectStoreRegistry::new()))
             .build_arc()
             .map_err(|e| Error::internal("a session cannot be made").caused_by(e))?;
-        runtime.register_object_store(lake_store_url().as_ref(), Arc::clone(&storages.lake.store));
+        runtime.register_object_store(lake_store_url().as_ref(), Arc::clone(&storages.lake.verified));
         runtime.register_object_store(spool_store_url().as_ref(), Arc::clone(&storages.spool.store));
         Ok(runtime)
     }

@@ -44,12 +44,22 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Take in what is new and commit all tables together (the default)
-    Run,
+    Run {
+        /// Build this table again from staging, with the tables that read it, even if nothing changed
+        #[arg(long, value_name = "TABLE")]
+        rebuild: Vec<String>,
+    },
     /// Validate, and list what a run would take in; the dry run, writes nothing
     Check {
         /// Decode this many records of each source and show what would not fit
         #[arg(long, value_name = "N")]
         sample: Option<u64>,
+        /// Instead, read every file of the lake and compare it with the digest it was written with
+        #[arg(long, conflicts_with = "sample")]
+        deep: bool,
+        /// With --deep, the version of the lake; the newest unless given
+        #[arg(long, value_name = "N", requires = "deep")]
+        version: Option<u64>,
     },
     /// Run a read-only SQL query over the tables of one version of the lake
     Query {

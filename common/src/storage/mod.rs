@@ -18,6 +18,7 @@ use crate::config::resolved::Location;
 use crate::error::{Error, Result};
 use crate::printable;
 use s3::S3;
+use verified::VerifiedStore;
 
 /// The objects under a storage's root.
 pub mod list;
@@ -25,12 +26,18 @@ pub mod list;
 mod local;
 /// Buckets.
 pub mod s3;
+/// Reads that notice a changed bit.
+pub mod verified;
+/// The digest of a whole object.
+mod digest;
 
 /// One root and what lies below it.
 #[derive(Debug, Clone)]
 pub struct Storage {
     /// Its keys are relative to `root`.
     pub store: Arc<dyn ObjectStore>,
+    /// The same, with reads of Parquet files verified: what query sessions read a lake through.
+    pub verified: Arc<dyn ObjectStore>,
     /// Always ends with `/`.
     pub root: Url,
     location: Location,
@@ -89,7 +96,8 @@ impl Storage {
     /// `store`, whose keys are relative to the location.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, location: Location) -> Self {
-        Self { store, root: location.url.clone(), location, s3: None }
+        let verified = Arc::new(VerifiedStore::new(Arc::clone(&store), location.name().into_owned()));
+        Self { store, verified, root: location.url.clone(), location, s3: None }
     }
 
     /// Where it is, and how it was reached.

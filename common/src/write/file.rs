@@ -13,6 +13,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::write::digested::{DigestedUpload, EndMark, key_value_metadata};
 use crate::write::report::WrittenFile;
 use crate::write::statistics::StatisticsCollector;
 
@@ -27,6 +28,8 @@ const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct FileSettings {
     pub store: Arc<dyn ObjectStore>,
+    /// What the store is, before a key in messages.
+    pub root: String,
     /// The run that writes; the first part of every file's name.
     pub run: Uuid,
     /// The slot that writes; the second part.
@@ -48,7 +51,10 @@ pub struct FileWriter {
 
 struct OpenFile {
     path: Path,
-    writer: AsyncArrowWriter<BufWriter>,
+    /// The whole path or URL, for messages.
+    name: String,
+    writer: AsyncArrowWriter<DigestedUpload>,
+    end: EndMark,
     statistics: StatisticsCollector,
 }
 
@@ -76,7 +82,7 @@ impl FileWriter {
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         open.statistics.see(batch);
-        open.writer.write(batch).await.map_err(|e| write_error(&open.path, e))?;
+        open.writer.write(batch).await.map_err(|e| write_error(&open.name, e))?;
         if (open.writer.bytes_written() + open.writer.in_progress_size()) as u64 >= self.settings.target_file_bytes {
             self.close_open().await?;
         }
@@ -101,7 +107,7 @@ impl FileWriter {
     /// Storage that fails.
     pub async fn flush(&mut self) -> Result<()> {
         match &mut self.open {
-            Some(open) => open.writer.flush().await.map_err(|e| write_error(&open.path, e)),
+            Some(open) => open.writer.flush().await.map_err(|e| write_error(&open.name, e)),
             None => Ok(()),
         }
     }
@@ -120,26 +126,31 @@ impl FileWriter {
         let path = Path::parse(format!("{}/{name}", self.folder))
             .map_err(|e| Error::internal(format!("`{}` is no key prefix", self.folder)).caused_by(e))?;
         let upload = BufWriter::with_capacity(Arc::clone(&self.settings.store), path.clone(), UPLOAD_BUFFER_BYTES);
+        let name = format!("{}{path}", self.settings.root);
+        let end = EndMark::default();
         let writer = AsyncArrowWriter::try_new(
-            upload,
+            DigestedUpload::new(upload, end.clone()),
             Arc::clone(&self.schema),
             Some(properties(self.settings.with_statistics)),
         )
-        .map_err(|e| write_error(&path, e))?;
-        Ok(OpenFile { path, writer, statistics: StatisticsCollector::new(Arc::clone(&self.schema)) })
+        .map_err(|e| write_error(&name, e))?;
+        Ok(OpenFile { path, name, writer, end, statistics: StatisticsCollector::new(Arc::clone(&self.schema)) })
     }
 
     async fn close_open(&mut self) -> Result<()> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
-        let metadata = open.writer.finish().await.map_err(|e| write_error(&open.path, e))?;
+        open.writer.flush().await.map_err(|e| write_error(&open.name, e))?;
+        open.end.set();
+        let metadata = open.writer.finish().await.map_err(|e| write_error(&open.name, e))?;
         // The size as stored, so that a manifest can be checked against a listing.
-        let bytes = open.writer.bytes_written() as u64;
+        let (bytes, digest) = open.writer.into_inner().finished();
         let statistics = if self.settings.with_statistics { open.statistics.finish(&metadata)? } else { Vec::new() };
         self.files.push(WrittenFile {
             path: open.path.to_string(),
             partition_values: std::collections::BTreeMap::new(),
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default(),
             bytes,
+            digest: Some(digest),
             statistics,
         });
         Ok(())
@@ -153,12 +164,16 @@ fn properties(with_statistics: bool) -> WriterProperties {
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_statistics_enabled(if with_statistics { EnabledStatistics::Page } else { EnabledStatistics::Chunk })
         .set_created_by(concat!("lakewright ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_key_value_metadata(Some(key_value_metadata()))
         .build()
 }
 
-fn write_error(path: &Path, error: parquet::errors::ParquetError) -> Error {
-    Error::storage("write", path, error)
-        .hint("is there room, and may this process write there? docs/s3.md lists what it needs on S3")
+fn write_error(name: &str, error: parquet::errors::ParquetError) -> Error {
+    let error = Error::storage("write", name, error);
+    if error.hint.is_some() {
+        return error;
+    }
+    error.hint("is there room, and may this process write there? docs/s3.md lists what it needs on S3")
 }
 
 /// Deletes files that a slot wrote and will not report, as far as that is possible.

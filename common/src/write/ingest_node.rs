@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::read::quarantine;
 use crate::read::scan_rows::{ReadReport, ScanRows};
-use crate::session::{TaskScope, lake_store_url};
+use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::{FileSettings, FileWriter};
 use crate::write::report::{SlotReport, report_batch, report_schema};
 
@@ -146,6 +146,7 @@ impl ExecutionPlan for IngestExec {
         let input = self.input.execute(partition, Arc::clone(&context))?;
         let settings = FileSettings {
             store: context.runtime_env().object_store(lake_store_url())?,
+            root: lake_name(context.session_config()),
             run: self.run,
             slot: TaskScope::of(context.session_config()).first_slot + partition,
             target_file_bytes: self.target_file_bytes,

@@ -21,6 +21,8 @@ pub mod hive;
 pub mod partition;
 /// One Parquet file after another, each of the target size.
 pub mod file;
+/// The digests of a file, computed while it is uploaded.
+pub mod digested;
 /// Column statistics as the Delta log wants them.
 pub mod statistics;
 /// One partition of a plan into the folders of a table.

@@ -10,6 +10,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::exchange::spool::SpoolObject;
 use crate::read::scan_rows::{ReadReport, report_rows};
@@ -24,6 +25,9 @@ pub struct WrittenFile {
     pub rows: u64,
     /// Of the object on storage.
     pub bytes: u64,
+    /// Of the object on storage; `None` if an older version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// Per column that has any; never of a partition column.
     pub statistics: Vec<ColumnStatistics>,
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::failpoint;
-use crate::session::{TaskScope, lake_store_url};
+use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::FileSettings;
 use crate::write::ingest_node::report_properties;
 use crate::write::report::{SlotReport, report_batch, report_schema};
@@ -112,6 +112,7 @@ impl ExecutionPlan for TableWriteExec {
         let input = self.input.execute(partition, Arc::clone(&context))?;
         let settings = FileSettings {
             store: context.runtime_env().object_store(lake_store_url())?,
+            root: lake_name(context.session_config()),
             run: self.run,
             slot: TaskScope::of(context.session_config()).first_slot + partition,
             target_file_bytes: self.layout.target_file_bytes,

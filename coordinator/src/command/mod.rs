@@ -14,6 +14,8 @@ use catalog::Catalog;
 
 /// Validates and lists what a run would take in.
 mod check;
+/// Verifies the files of one version.
+mod deep;
 /// A read-only query over one version.
 mod query;
 /// What the tables hold.
@@ -36,13 +38,15 @@ mod system;
 /// # Errors
 /// As the command says.
 pub(crate) async fn execute(cli: Cli) -> Result<()> {
-    let command = cli.command.unwrap_or(Command::Run);
-    let purpose = if matches!(command, Command::Run | Command::Check { .. }) { Purpose::Run } else { Purpose::Look };
+    let command = cli.command.unwrap_or(Command::Run { rebuild: vec![] });
+    let is_run = matches!(command, Command::Run { .. } | Command::Check { deep: false, .. });
+    let purpose = if is_run { Purpose::Run } else { Purpose::Look };
     let config = config::load(&cli.config, purpose, std::env::vars())?;
     allocator::stay_within(config.limits.memory_bytes);
     match command {
-        Command::Run => run(&config, cli.quiet).await,
-        Command::Check { sample } => check::check(&config, sample).await,
+        Command::Run { rebuild } => run(&config, &rebuild, cli.quiet).await,
+        Command::Check { deep: true, version, .. } => deep::check_deep(&config, version).await,
+        Command::Check { sample, .. } => check::check(&config, sample).await,
         Command::Query { sql, version, format } => query::query(&config, &sql, version, format.format()).await,
         Command::Tables { checksum, version, format } => {
             tables::tables(&config, checksum, version, format.format()).await
@@ -67,9 +71,9 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
 const NOTHING_AT_ALL: &str = "nothing to take in: no source has an object, and the lake has no version yet";
 const NOTHING_NEW: &str = "nothing new: every object was taken in before, and no model, key or check changed";
 
-async fn run(config: &Config, quiet: bool) -> Result<()> {
+async fn run(config: &Config, rebuild: &[String], quiet: bool) -> Result<()> {
     let progress = Progress::start(quiet);
-    let summary = crate::run::run(config, &progress).await;
+    let summary = crate::run::run(config, rebuild, &progress).await;
     let text = match summary? {
         Outcome::Committed(summary) => summary.text(),
         Outcome::NothingNew { is_begun, left_out } => {

@@ -34,6 +34,12 @@ pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, form
     print(&text)
 }
 
+/// The failure of a command that was asked for a version that is not there.
+pub(super) fn no_such_version(number: u64, newest: u64) -> Error {
+    Error::configuration(format!("the lake has no version {number}"))
+        .hint(format!("the newest is {newest}; `coordinator history` lists them"))
+}
+
 /// One version of the lake, ready to be queried.
 pub(super) struct View {
     pub(super) lake: Storage,
@@ -59,10 +65,10 @@ impl View {
         }
         let manifest = match version {
             None => newest,
-            Some(number) => store::get(&lake, number).await?.ok_or_else(|| {
-                Error::configuration(format!("the lake has no version {number}"))
-                    .hint(format!("the newest is {}; `coordinator history` lists them", newest.number))
-            })?,
+            Some(number) => {
+                let manifest = store::get(&lake, number).await?;
+                manifest.ok_or_else(|| no_such_version(number, newest.number))?
+            }
         };
         let storages = Storages { lake: lake.clone(), spool: lake.clone(), sources: vec![] };
         let session = open::session(config, &storages, config.limits.threads, Arc::default())?;

@@ -34,6 +34,7 @@ pub(super) fn register(session: &SessionContext, lake: &Storage, manifest: &Mani
         partition_values: Default::default(),
         rows: file.objects,
         bytes: file.bytes,
+        digest: file.digest.clone(),
         statistics: vec![],
     });
     let ledger = ParquetTable::new(ledger::schema(), &[], ledger_files.collect());

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use lakewright_common::digest::Digest;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::failpoint;
 use lakewright_common::storage::{PutOutcome, Storage};
@@ -15,7 +16,7 @@ use object_store::{Error as StoreError, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
-use super::{Place, url_of};
+use super::{Place, seal, url_of};
 
 /// Versions that belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,16 @@ pub(crate) struct TableVersion {
     pub(crate) path: String,
     /// Of its Delta log.
     pub(crate) version: u64,
+    /// Of the log's entry of that version; `None` if an older version of the program published it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<Digest>,
+}
+
+/// A document as it is on storage.
+pub(crate) enum Stored {
+    Missing,
+    Damaged(String),
+    Whole(Consistent),
 }
 
 impl Consistent {
@@ -42,20 +53,28 @@ impl Consistent {
 /// Publishes the `versions` that the roll-forward to `manifest` answered with. Does nothing when they are not of all
 /// tables: then another process is further, and publishes a newer document.
 pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTreeMap<String, u64>) -> Result<()> {
-    let mut tables = BTreeMap::new();
-    for table in &manifest.tables {
-        let Some(version) = versions.get(&table.name) else { return Ok(()) };
-        let path = Place::Table(&table.name).key().to_string();
-        tables.insert(table.name.clone(), TableVersion { path, version: *version });
+    if manifest.tables.iter().any(|table| !versions.contains_key(&table.name)) {
+        return Ok(());
     }
     // A query publishes what a crash left undone; most of the time nothing is.
-    if latest(lake).await?.is_some_and(|published| published.manifest >= manifest.number) {
+    let published = latest(lake).await?;
+    if published.as_ref().is_some_and(|published| published.manifest >= manifest.number) {
         return Ok(());
+    }
+    let mut tables = BTreeMap::new();
+    for (name, version) in versions {
+        let before = published.as_ref().and_then(|published| published.tables.get(name));
+        let digest = match before.filter(|before| before.version == *version) {
+            Some(before) => before.digest.clone(),
+            None => entry_digest(lake, name, *version).await,
+        };
+        let path = Place::Table(name).key().to_string();
+        tables.insert(name.clone(), TableVersion { path, version: *version, digest });
     }
     let document = Consistent { manifest: manifest.number, tables };
     let text = serde_json::to_vec_pretty(&document)
         .map_err(|e| Error::internal("the consistent versions make no JSON").caused_by(e))?;
-    let text = Bytes::from(text);
+    let text = Bytes::from(seal::seal(text));
     failpoint::reach("consistent.before_put");
     let _: PutOutcome = lake.put_if_absent(&Place::Consistent(manifest.number).key(), text.clone()).await?;
     failpoint::reach("consistent.before_latest");
@@ -76,14 +95,34 @@ pub(crate) async fn at(lake: &Storage, manifest: u64) -> Result<Option<Consisten
 }
 
 async fn read(lake: &Storage, key: &Path) -> Result<Option<Consistent>> {
+    match stored(lake, key).await? {
+        Stored::Whole(document) => Ok(Some(document)),
+        // A damaged document is as good as none: it repeats what the logs say.
+        Stored::Missing | Stored::Damaged(_) => Ok(None),
+    }
+}
+
+/// The document at `key`.
+///
+/// # Errors
+/// Storage that fails.
+pub(crate) async fn stored(lake: &Storage, key: &Path) -> Result<Stored> {
     let failed = |e| Error::storage("read", url_of(lake, key), e);
     let bytes = match lake.store.get(key).await {
         Ok(object) => object.bytes().await.map_err(failed)?,
-        Err(StoreError::NotFound { .. }) => return Ok(None),
+        Err(StoreError::NotFound { .. }) => return Ok(Stored::Missing),
         Err(e) => return Err(failed(e)),
     };
-    // A damaged document is as good as none: it repeats what the logs say.
-    Ok(serde_json::from_slice(&bytes).ok())
+    if let Err(what) = seal::verify(&bytes) {
+        return Ok(Stored::Damaged(what.to_owned()));
+    }
+    Ok(serde_json::from_slice(&bytes).map_or_else(|e| Stored::Damaged(e.to_string()), Stored::Whole))
+}
+
+/// The digest of one entry of a table's log. Publishing does not depend on it: without it, `check --deep` knows less.
+async fn entry_digest(lake: &Storage, table: &str, version: u64) -> Option<Digest> {
+    let key = Place::DeltaCommit { table, version }.key();
+    lake.digest_of(&key).await.ok().flatten().map(|(_, digest)| digest)
 }
 
 async fn put(lake: &Storage, key: &Path, text: Bytes) -> Result<()> {

@@ -101,6 +101,7 @@ fn file(number: u64, table: &str, path: &str) -> DataFile {
         partition_values: BTreeMap::from([("year".into(), value)]),
         rows: 10,
         bytes: 4,
+        digest: None,
         statistics: vec![statistics],
     };
     DataFile::new(written, number)

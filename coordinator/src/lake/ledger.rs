@@ -12,11 +12,14 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArra
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use lakewright_common::digest;
+use lakewright_common::digest::blocks::with_table;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::failpoint;
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::storage::Storage;
+use lakewright_common::write::digested::key_value_metadata;
 use object_store::ObjectStoreExt;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -168,7 +171,10 @@ struct Encoder {
 impl Encoder {
     fn new() -> Result<Self> {
         let level = ZstdLevel::try_new(3).map_err(encoding)?;
-        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_key_value_metadata(Some(key_value_metadata()))
+            .build();
         let writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties)).map_err(encoding)?;
         Ok(Self { writer, objects: 0 })
     }
@@ -185,12 +191,13 @@ impl Encoder {
     async fn put(self, lake: &Storage, source: &str, number: u64, run: Uuid) -> Result<LedgerFile> {
         let key = Place::Ledger { source, number, run }.key();
         let content = self.writer.into_inner().map_err(encoding)?;
-        let bytes = content.len() as u64;
+        let content = with_table(&content).ok_or_else(|| Error::internal("the ledger has no footer"))?;
+        let (bytes, digest) = (content.len() as u64, Some(digest::of(&content)));
         failpoint::reach("ledger.before_write");
         // The name is this run's own, so an unclear answer needs no look: a second put puts the same bytes.
         lake.store.put(&key, content.into()).await.map_err(|e| Error::storage("write", url_of(lake, &key), e))?;
         failpoint::reach("ledger.after_write");
-        Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, added_in: number })
+        Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, digest, added_in: number })
     }
 }
 
@@ -200,12 +207,19 @@ fn encoding(e: parquet::errors::ParquetError) -> Error {
 
 fn damaged(lake: &Storage, file: &LedgerFile) -> Error {
     Error::storage_failure(format!("ledger `{}{}` is damaged", lake.root, file.path))
+        .hint("restore the file from a copy of the lake: without it a run would ingest its objects again")
 }
 
 async fn fetch(lake: &Storage, file: &LedgerFile) -> Result<Bytes> {
     let key = parse_key(&file.path)?;
     let failed = |e| Error::storage("read", url_of(lake, &key), e);
-    lake.store.get(&key).await.map_err(failed)?.bytes().await.map_err(failed)
+    let bytes = lake.store.get(&key).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    match file.digest.as_ref().filter(|expected| expected.is_supported()) {
+        Some(expected) if *expected != digest::of(&bytes) => {
+            Err(damaged(lake, file).caused_by("it does not have the digest that the manifest names"))
+        }
+        _ => Ok(bytes),
+    }
 }
 
 fn decode(

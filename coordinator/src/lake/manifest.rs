@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use lakewright_common::digest::Digest;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::write::report::WrittenFile;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::column::Columns;
+use super::{Place, seal};
 
 /// The version of the document; a reader refuses a higher one.
 pub(crate) const FORMAT: u32 = 1;
@@ -91,6 +93,9 @@ pub(crate) struct LedgerFile {
     pub(crate) objects: u64,
     /// Of the file.
     pub(crate) bytes: u64,
+    /// Of the file; `None` if an older version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<Digest>,
     /// The manifest that first named it; entries of older ones may have been folded into it.
     pub(crate) added_in: u64,
 }
@@ -113,24 +118,27 @@ impl Manifest {
         self.tables.iter().find(|table| table.name == name)
     }
 
-    /// The object's content.
+    /// The object's content, which ends with its digest.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
+            .map(seal::seal)
             .map_err(|e| Error::internal(format!("manifest {} makes no JSON", self.number)).caused_by(e))
     }
 
     /// The manifest in `bytes`, which must be the one of that `number`.
     ///
     /// # Errors
-    /// Configuration, when a newer version of the program wrote it; internal, when it is damaged.
+    /// Configuration, when a newer version of the program wrote it; storage, when it is damaged.
     pub(crate) fn decode(number: u64, bytes: &[u8]) -> Result<Self> {
-        let damaged = |e: serde_json::Error| {
-            Error::storage_failure(format!("manifest {number} is damaged"))
+        let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
+            Error::storage_failure(format!("manifest {number} (`{}`) is damaged", Place::Manifest(number).key()))
                 .caused_by(e)
                 .hint("restore the file from a copy of the lake; nothing else names what it named")
         };
+        let parsed = |e: serde_json::Error| damaged(e.into());
+        seal::verify(bytes).map_err(|e| damaged(e.into()))?;
         // Format and number first: all else may look different in another format.
-        let head: Head = serde_json::from_slice(bytes).map_err(damaged)?;
+        let head: Head = serde_json::from_slice(bytes).map_err(parsed)?;
         if head.format > FORMAT {
             return Err(Error::configuration(format!(
                 "manifest {number} has format {}, this version reads formats up to {FORMAT}",
@@ -141,7 +149,7 @@ impl Manifest {
         if head.number != number {
             return Err(Error::internal(format!("manifest {number} calls itself {}", head.number)));
         }
-        serde_json::from_slice(bytes).map_err(damaged)
+        serde_json::from_slice(bytes).map_err(parsed)
     }
 
     /// Keys of all objects that this manifest names first: they must be durable before it is.
@@ -167,12 +175,13 @@ struct Head {
 }
 
 /// Whose commit the manifest in `bytes` is, whatever its format.
-pub(crate) fn run_of(bytes: &[u8]) -> serde_json::Result<Uuid> {
+pub(crate) fn run_of(bytes: &[u8]) -> std::result::Result<Uuid, Box<dyn std::error::Error + Send + Sync>> {
     #[derive(Deserialize)]
     struct Run {
         run: Uuid,
     }
-    serde_json::from_slice::<Run>(bytes).map(|head| head.run)
+    seal::verify(bytes)?;
+    Ok(serde_json::from_slice::<Run>(bytes)?.run)
 }
 
 /// An object's exact key as a path; `Path::from` would percent-encode what is encoded already.
@@ -222,7 +231,8 @@ mod tests {
         let mut manifest = fixture::manifest(3, &[("songs", &["year=a%2520b/x"])]);
         let unknown_fields = BTreeMap::from([("colour".to_owned(), 2)]);
         let totals = SourceCounts { objects: 1, records: 3, staged: 3, unknown_fields, ..SourceCounts::default() };
-        let ledger = vec![LedgerFile { path: "_lake/ledger/events/x".into(), objects: 1, bytes: 10, added_in: 3 }];
+        let ledger =
+            vec![LedgerFile { path: "_lake/ledger/events/x".into(), objects: 1, bytes: 10, digest: None, added_in: 3 }];
         let staging = manifest.tables[0].files.clone();
         let source = SourceState { ledger, staging, totals: totals.clone(), ..SourceState::default() };
         manifest.sources.insert("events".into(), source);
@@ -241,6 +251,22 @@ mod tests {
         let error = Manifest::decode(3, &manifest.encode().unwrap()).unwrap_err();
         assert!(error.message.contains("format 2"), "{error}");
         assert!(error.hint.unwrap().contains("lakewright 9.0.0"));
+    }
+
+    /// Any bit, also of the seal itself; and without a seal, as older versions wrote it, it is read.
+    #[test]
+    fn a_changed_bit_in_a_manifest_is_noticed() {
+        let manifest = fixture::manifest(3, &[("songs", &["year=2000/x"])]);
+        let bytes = manifest.encode().unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let error = Manifest::decode(3, &changed).unwrap_err();
+            assert_eq!(error.kind, lakewright_common::error::Kind::Storage, "bit {bit}: {error}");
+            assert!(error.message.contains("_lake/manifest/00000000000000000003.json"), "{error}");
+            assert!(run_of(&changed).is_err(), "bit {bit}");
+        }
+        assert_eq!(Manifest::decode(3, &serde_json::to_vec(&manifest).unwrap()).unwrap(), manifest);
     }
 
     #[test]

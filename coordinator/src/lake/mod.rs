@@ -28,6 +28,8 @@ use uuid::Uuid;
 
 /// Columns with stable ids; to and from Arrow and Delta.
 pub(crate) mod column;
+/// A document that ends with its own digest.
+mod seal;
 /// The document that is a version of the lake.
 pub(crate) mod manifest;
 /// ⑧ Putting a manifest, and getting one back.
@@ -42,6 +44,8 @@ pub(crate) mod table_log;
 pub(crate) mod delta;
 /// What no version needs any more.
 pub(crate) mod garbage;
+/// Whether the files of a version are as they were written.
+pub(crate) mod verify;
 /// ⑨ Every table's Delta version at one manifest.
 pub(crate) mod consistent;
 

@@ -9,6 +9,7 @@ use datafusion::common::TableReference;
 use datafusion::prelude::{SQLOptions, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
+use lakewright_common::config::nearest;
 use lakewright_common::config::resolved::{Config, Rule, Table};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::sql::check_text;
@@ -30,10 +31,12 @@ pub(crate) struct Model<'a> {
     pub(crate) tables: BTreeSet<String>,
     /// Changes when the query, its key or partition columns, or the declared fields of anything below it change.
     pub(crate) fingerprint: String,
+    /// The user asked for the table to be built again, whatever changed.
+    pub(crate) is_asked_for: bool,
 }
 
 impl Model<'_> {
-    /// Whether the table must be built anew: what it reads has new rows (`fresh` sources, `built` tables), or its query, key,
+    /// Whether the table must be built anew: the user asked for it, what it reads has new rows (`fresh` sources, `built` tables), or its query, key,
     /// partition columns or declared fields are not those that built it.
     pub(crate) fn is_stale(
         &self,
@@ -41,7 +44,8 @@ impl Model<'_> {
         fresh: &BTreeSet<&str>,
         built: &BTreeSet<String>,
     ) -> bool {
-        previous.is_none_or(|table| table.fingerprint != self.fingerprint)
+        self.is_asked_for
+            || previous.is_none_or(|table| table.fingerprint != self.fingerprint)
             || self.sources.iter().any(|source| fresh.contains(source.as_str()))
             || self.tables.iter().any(|table| built.contains(table))
     }
@@ -50,6 +54,27 @@ impl Model<'_> {
 /// What a model or a query may do: read.
 pub(crate) fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// Marks the tables named by `names` to be built again.
+///
+/// # Errors
+/// Configuration, for a name that no table has.
+pub(crate) fn ask_for(models: &mut [Model<'_>], names: &[String]) -> Result<()> {
+    for name in names {
+        let known: Vec<String> = models.iter().map(|model| model.table.name.clone()).collect();
+        match models.iter_mut().find(|model| model.table.name == *name) {
+            Some(model) => model.is_asked_for = true,
+            None => {
+                let hint = match nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the tables are `{}`", known.join("`, `")),
+                };
+                return Err(Error::configuration(format!("no table is named `{name}`")).hint(hint));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// All models of `config`, each after those it reads; dimensions (which checks refer to) before facts.
@@ -61,7 +86,9 @@ pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> R
     let mut models = Vec::new();
     for table in &config.tables {
         match read_references(session, config, table) {
-            Ok((sources, tables)) => models.push(Model { table, sources, tables, fingerprint: String::new() }),
+            Ok((sources, tables)) => {
+                models.push(Model { table, sources, tables, fingerprint: String::new(), is_asked_for: false })
+            }
             Err(mut found) => faults.append(&mut found),
         }
     }

@@ -19,7 +19,7 @@ use crate::open;
 /// What a run would take in.
 pub(crate) struct Discovered<'a> {
     pub(crate) sources: Vec<NewObjects<'a>>,
-    /// Whether a model, or a source's declaration, is not the one that built what the lake holds.
+    /// Whether a model, or a source's declaration, is not the one that built what the lake holds, or a table was asked for.
     pub(crate) has_changed_models: bool,
     pub(crate) left_out: LeftOut,
 }
@@ -101,10 +101,10 @@ pub(crate) async fn new_objects<'a>(
         sources.push(NewObjects { source, objects: new, contents, listed });
     }
     let has_changed_models = base.is_some_and(|base| {
-        models
-            .iter()
-            .any(|model| base.table(&model.table.name).is_none_or(|table| table.fingerprint != model.fingerprint))
-            || base.tables.iter().any(|table| models.iter().all(|model| model.table.name != table.name))
+        models.iter().any(|model| {
+            let previous = base.table(&model.table.name);
+            model.is_asked_for || previous.is_none_or(|table| table.fingerprint != model.fingerprint)
+        }) || base.tables.iter().any(|table| models.iter().all(|model| model.table.name != table.name))
     });
     Ok(Discovered { sources, has_changed_models, left_out })
 }

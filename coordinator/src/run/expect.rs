@@ -89,8 +89,9 @@ fn of_lake(
         let passes = readers(&|reader| reader.tables.contains(&table.name)) + checks(config, table);
         asked.puts += files.writes;
         asked.gets += files.scan() * passes;
-        // Its Delta log goes on.
+        // Its Delta log goes on, and the new entry is read for its digest.
         asked.puts += 1;
+        asked.gets += 1;
     }
     // How far each log is: it is listed, and read twice since its last checkpoint.
     let entries = base.map(|base| 1 + 2 * (base.number % CHECKPOINT_INTERVAL).max(1));

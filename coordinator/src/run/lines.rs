@@ -43,6 +43,7 @@ pub(super) async fn number_lines(
     let folder = files[0].path.rsplit_once('/').map(|(folder, _)| folder.to_owned()).unwrap_or_default();
     let settings = FileSettings {
         store: Arc::clone(&context.opened.lake.store),
+        root: context.opened.lake.location().name().into_owned(),
         run: context.run,
         slot: 0,
         target_file_bytes: context.config.limits.target_file_bytes,

@@ -91,11 +91,11 @@ pub(crate) enum Outcome {
     },
 }
 
-/// Runs the whole pipeline once.
+/// Runs the whole pipeline once; the tables named by `rebuild` are built even if nothing below them changed.
 ///
 /// # Errors
 /// As each step says; nothing of the run is visible then.
-pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome> {
+pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress) -> Result<Outcome> {
     let started = Instant::now();
     let opened = open::open_or_create(config).await?;
     let reads = Arc::new(ReadProgress::default());
@@ -104,7 +104,8 @@ pub(crate) async fn run(config: &Config, progress: &Progress) -> Result<Outcome>
     let engine = Engine::start(config, &opened, run, &reads).await?;
     supervisor::ready();
     let session = open::session(config, &opened, config.limits.threads, Arc::clone(&reads))?;
-    let models = model::plan_models(&session, config)?;
+    let mut models = model::plan_models(&session, config)?;
+    model::ask_for(&mut models, rebuild)?;
     let empty = open::session(config, &opened, config.limits.threads, Arc::default())?;
     validate::validate(&empty, config, &models).await?;
     let base = store::latest(&opened.lake).await?;

@@ -1,0 +1,326 @@
+//! The digests of a Parquet file's blocks, kept inside the file so that a read of any part of it can be verified.
+//!
+//! ```text
+//! "PAR1" pages, page indexes │ digest of each block │ trailer (40 bytes) │ footer, its length, "PAR1"
+//! └──────── body ────────────┘└────────────────── table ─────────────────┘
+//! ```
+//!
+//! Parquet addresses pages by offset and finds the footer from the end of the file, so other readers never look at the
+//! bytes between the two. The trailer has the digest of the footer and of the table itself: every byte of the file is
+//! covered. Page checksums of Parquet would not do: the `parquet` crate cannot write them, and they leave out page headers,
+//! page indexes and the footer, whose statistics decide which rows a query skips.
+//!
+//! A file without a table was written by an older version or by another program; it is read as it is. A file whose
+//! footer has [`METADATA_KEY`] must have a table.
+
+use std::hash::Hasher as _;
+use std::ops::Range;
+
+use memchr::memmem;
+use twox_hash::XxHash64;
+
+use super::{SEED, xxh64};
+
+/// Bytes of a block. A read is widened to whole blocks, so small ones are better for small reads; 8 bytes are kept for each.
+pub const BLOCK_BYTES: u64 = 64 * 1024;
+/// Key of Parquet's key-value metadata in files that have a table.
+pub const METADATA_KEY: &str = "lakewright.block_digests";
+/// What that key has as its value, for people.
+pub const METADATA_VALUE: &str = "xxh64 of each 64 KiB, before the footer";
+
+/// Marks the end of a table, with the version of its layout.
+const MAGIC: &[u8; 8] = b"LWBLOCK1";
+/// Body bytes, block bytes, digest of the footer, digest of the table up to here; then [`MAGIC`].
+const TRAILER_BYTES: usize = 40;
+/// The length of the footer, and "PAR1".
+const PARQUET_END_BYTES: usize = 8;
+const PARQUET_MAGIC: &[u8; 4] = b"PAR1";
+
+/// Computes the digests of a body that comes in pieces.
+#[derive(Debug)]
+pub struct BlockHasher {
+    done: Vec<u64>,
+    current: XxHash64,
+    body_bytes: u64,
+}
+
+impl Default for BlockHasher {
+    fn default() -> Self {
+        Self { done: vec![], current: XxHash64::with_seed(SEED), body_bytes: 0 }
+    }
+}
+
+impl BlockHasher {
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let in_block = self.body_bytes % BLOCK_BYTES;
+            let left = usize::try_from(BLOCK_BYTES - in_block).unwrap_or(usize::MAX);
+            let (now, rest) = bytes.split_at(left.min(bytes.len()));
+            self.current.write(now);
+            self.body_bytes += now.len() as u64;
+            if self.body_bytes.is_multiple_of(BLOCK_BYTES) {
+                self.end_block();
+            }
+            bytes = rest;
+        }
+    }
+
+    fn end_block(&mut self) {
+        self.done.push(self.current.finish());
+        self.current = XxHash64::with_seed(SEED);
+    }
+
+    /// The table of the body so far and of `footer`, which must come right behind it.
+    #[must_use]
+    pub fn finish(mut self, footer: &[u8]) -> Vec<u8> {
+        if !self.body_bytes.is_multiple_of(BLOCK_BYTES) {
+            self.end_block();
+        }
+        let mut table = Vec::with_capacity(self.done.len() * 8 + TRAILER_BYTES);
+        let numbers = self.done.iter().copied().chain([self.body_bytes, BLOCK_BYTES, xxh64(footer)]);
+        numbers.for_each(|number| table.extend_from_slice(&number.to_le_bytes()));
+        let digest = xxh64(&table);
+        table.extend_from_slice(&digest.to_le_bytes());
+        table.extend_from_slice(MAGIC);
+        table
+    }
+}
+
+/// A whole Parquet file in memory, with a table put in before its footer; `None` if it is no Parquet file.
+#[must_use]
+pub fn with_table(file: &[u8]) -> Option<Vec<u8>> {
+    let start = footer_start(file, file.len() as u64).and_then(|start| usize::try_from(start).ok())?;
+    let (body, footer) = file.split_at_checked(start)?;
+    let mut blocks = BlockHasher::default();
+    blocks.update(body);
+    Some([body, &blocks.finish(footer), footer].concat())
+}
+
+/// Where the footer of a Parquet file of `file_bytes` starts, by the `end` of the file.
+#[must_use]
+pub fn footer_start(end: &[u8], file_bytes: u64) -> Option<u64> {
+    let (rest, magic) = end.split_last_chunk::<4>()?;
+    let (_, length) = rest.split_last_chunk::<4>()?;
+    let footer = u64::from(u32::from_le_bytes(*length)) + PARQUET_END_BYTES as u64;
+    (magic == PARQUET_MAGIC).then(|| file_bytes.checked_sub(footer)).flatten()
+}
+
+/// The table of one file.
+#[derive(Debug)]
+pub struct BlockDigests {
+    digests: Vec<u64>,
+    block_bytes: u64,
+    body_bytes: u64,
+    /// Digest of all behind the body: table and footer, which are one more block.
+    end: u64,
+    file_bytes: u64,
+}
+
+/// What the end of a file says.
+#[derive(Debug)]
+pub enum Found {
+    Digests(BlockDigests),
+    /// No digests: another version or another program wrote the file.
+    Nothing,
+    /// As many bytes of the end of the file are needed to tell.
+    Needs(u64),
+    /// The file is not as it was written.
+    Damaged(&'static str),
+}
+
+/// Reads the table out of `end`, the last bytes of a file of `file_bytes`.
+#[must_use]
+pub fn read(end: &[u8], file_bytes: u64) -> Found {
+    let Some(footer) = footer_start(end, file_bytes) else {
+        return Found::Damaged("it does not end as a Parquet file ends");
+    };
+    let first = file_bytes.saturating_sub(end.len() as u64);
+    let trailer = footer.saturating_sub(TRAILER_BYTES as u64);
+    let Some(at) = trailer.checked_sub(first).and_then(|at| usize::try_from(at).ok()) else {
+        return Found::Needs(file_bytes - trailer);
+    };
+    match read_trailer(&end[at..]) {
+        None if memmem::find(end, METADATA_KEY.as_bytes()).is_some() => {
+            Found::Damaged("the digests of its blocks are damaged")
+        }
+        None => Found::Nothing,
+        Some((body_bytes, block_bytes)) => {
+            let table_bytes = body_bytes.div_ceil(block_bytes).saturating_mul(8);
+            if trailer.checked_sub(table_bytes) != Some(body_bytes) {
+                return Found::Damaged("the digests of its blocks are damaged");
+            }
+            match body_bytes.checked_sub(first).and_then(|start| usize::try_from(start).ok()) {
+                Some(start) => read_table(&end[start..], at - start, body_bytes, block_bytes, file_bytes),
+                None => Found::Needs(file_bytes - body_bytes),
+            }
+        }
+    }
+}
+
+/// Body bytes and block bytes.
+fn read_trailer(end: &[u8]) -> Option<(u64, u64)> {
+    let is_marked = end.get(TRAILER_BYTES - MAGIC.len()..TRAILER_BYTES)? == MAGIC;
+    let block_bytes = number(end, 1)?;
+    (is_marked && block_bytes > 0).then_some((number(end, 0)?, block_bytes))
+}
+
+/// `end` is the file from the first digest on.
+fn read_table(end: &[u8], trailer: usize, body_bytes: u64, block_bytes: u64, file_bytes: u64) -> Found {
+    let footer = &end[trailer + TRAILER_BYTES..];
+    let numbers = trailer / 8;
+    let (expected_footer, expected_table) = (number(end, numbers + 2), number(end, numbers + 3));
+    if expected_table != Some(xxh64(&end[..trailer + 24])) {
+        return Found::Damaged("the digests of its blocks are damaged");
+    }
+    if expected_footer != Some(xxh64(footer)) {
+        return Found::Damaged("its footer does not have the digest that was written with it");
+    }
+    let digests = (0..numbers).filter_map(|i| number(end, i)).collect();
+    Found::Digests(BlockDigests { digests, block_bytes, body_bytes, end: xxh64(end), file_bytes })
+}
+
+fn number(bytes: &[u8], index: usize) -> Option<u64> {
+    let chunk = bytes.get(index * 8..)?.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*chunk))
+}
+
+impl BlockDigests {
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// Digests that are held in memory.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.digests.len()
+    }
+
+    /// The whole blocks that `range` touches.
+    #[must_use]
+    pub fn widen(&self, range: &Range<u64>) -> Range<u64> {
+        let start =
+            if range.start < self.body_bytes { range.start - range.start % self.block_bytes } else { self.body_bytes };
+        let end = if range.end <= self.body_bytes {
+            range.end.div_ceil(self.block_bytes).saturating_mul(self.block_bytes).min(self.body_bytes)
+        } else {
+            self.file_bytes
+        };
+        start..end
+    }
+
+    /// Compares whole blocks, the first of which starts at `start`, with their digests.
+    ///
+    /// # Errors
+    /// The bytes of the first block that differs.
+    pub fn verify(&self, start: u64, bytes: &[u8]) -> Result<(), Range<u64>> {
+        let mut at = start;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (end, expected) = if at < self.body_bytes {
+                let end = (at + self.block_bytes).min(self.body_bytes);
+                (end, usize::try_from(at / self.block_bytes).ok().and_then(|i| self.digests.get(i).copied()))
+            } else {
+                (self.file_bytes, Some(self.end))
+            };
+            let block = usize::try_from(end - at).ok().and_then(|length| rest.split_at_checked(length));
+            match block {
+                Some((block, behind)) if expected == Some(xxh64(block)) => rest = behind,
+                _ => return Err(at..end),
+            }
+            at = end;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A body and a footer as Parquet would frame them.
+    fn file(body_bytes: usize, footer_bytes: usize) -> Vec<u8> {
+        let body = (0..body_bytes).map(|i| u8::try_from(i * 31 % 251).unwrap());
+        let mut file: Vec<u8> = body.collect();
+        let mut footer = vec![7_u8; footer_bytes];
+        footer.splice(..0, METADATA_KEY.bytes());
+        file.extend_from_slice(&footer);
+        file.extend_from_slice(&u32::try_from(footer.len()).unwrap().to_le_bytes());
+        file.extend_from_slice(PARQUET_MAGIC);
+        file
+    }
+
+    fn digests(file: &[u8]) -> BlockDigests {
+        match read(file, file.len() as u64) {
+            Found::Digests(digests) => digests,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever a read asks for, the blocks around it verify, and one changed bit anywhere in them does not.
+        #[test]
+        fn a_changed_bit_is_noticed_by_every_read_that_touches_its_block(
+            body in 0_usize..300_000, footer in 0_usize..200, from in any::<prop::sample::Index>(),
+            length in 1_usize..100_000, bit in any::<prop::sample::Index>(), with in 0_u8..8,
+        ) {
+            let whole = with_table(&file(body, footer)).unwrap();
+            let known = digests(&whole);
+            let start = from.index(whole.len());
+            let range = start as u64..(start + length).min(whole.len()) as u64;
+            let wide = known.widen(&range);
+            prop_assert!(wide.start <= range.start && wide.end >= range.end && wide.end <= whole.len() as u64);
+            let (from, to) = (usize::try_from(wide.start).unwrap(), usize::try_from(wide.end).unwrap());
+            let mut bytes = whole[from..to].to_vec();
+            prop_assert_eq!(known.verify(wide.start, &bytes), Ok(()));
+            let changed = bit.index(bytes.len());
+            bytes[changed] ^= 1 << with;
+            let noticed = known.verify(wide.start, &bytes).unwrap_err();
+            prop_assert!(noticed.contains(&(wide.start + changed as u64)));
+        }
+
+        /// The end of a file never gives digests that were not written.
+        #[test]
+        fn a_changed_bit_behind_the_body_is_noticed_by_the_first_read(
+            body in 0_usize..200_000, bit in any::<prop::sample::Index>(), with in 0_u8..8,
+        ) {
+            let mut whole = with_table(&file(body, 100)).unwrap();
+            let changed = body + bit.index(whole.len() - body);
+            whole[changed] ^= 1 << with;
+            let found = read(&whole, whole.len() as u64);
+            prop_assert!(matches!(found, Found::Damaged(_) | Found::Needs(_)), "{:?}", found);
+        }
+    }
+
+    #[test]
+    fn as_much_of_the_end_is_asked_for_as_is_needed() {
+        let whole = with_table(&file(1_000_000, 100)).unwrap();
+        let mut length = 8;
+        let mut asked = 0;
+        while let Found::Needs(more) = read(&whole[whole.len() - length..], whole.len() as u64) {
+            assert!(more > length as u64);
+            length = usize::try_from(more).unwrap();
+            asked += 1;
+        }
+        assert_eq!(asked, 2);
+        assert!(matches!(read(&whole[whole.len() - length..], whole.len() as u64), Found::Digests(_)));
+    }
+
+    #[test]
+    fn files_of_others_have_no_digests() {
+        let plain = file(1000, 100);
+        // The footer says that there is a table.
+        assert!(matches!(read(&plain, plain.len() as u64), Found::Damaged(_)));
+        let mut other = b"PAR1 pages footer".to_vec();
+        other.extend_from_slice(&[6, 0, 0, 0]);
+        other.extend_from_slice(PARQUET_MAGIC);
+        assert!(matches!(read(&other, other.len() as u64), Found::Nothing));
+        assert!(matches!(read(b"", 0), Found::Damaged(_)));
+        assert!(matches!(read(b"{}", 2), Found::Damaged(_)));
+    }
+}

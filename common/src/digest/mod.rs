@@ -1,0 +1,102 @@
+//! Digests: how a changed bit in a file of the lake is noticed.
+//!
+//! ```text
+//! writer ─► digest of the whole file ─► manifest                    compared by `check --deep`
+//!        └► digest of each 64 KiB    ─► the file, before its footer  compared by every read (`storage::verified`)
+//! ```
+//!
+//! XXH64, because Parquet already brings it, it runs at memory speed, and `xxhsum` computes it too. It detects faults of
+//! disks and networks. It does not detect an attacker, who would write the digest as well.
+
+use std::fmt;
+use std::hash::Hasher as _;
+
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash64;
+
+/// The digests of a Parquet file's blocks, inside the file.
+pub mod blocks;
+
+/// The name of the algorithm, as a digest has it before its value.
+const ALGORITHM: &str = "xxh64";
+/// What `xxhsum` uses.
+const SEED: u64 = 0;
+
+/// Digest of an object's bytes: the algorithm and the value, `xxh64:` and 16 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// Whether this version can compute digests of this algorithm.
+    #[must_use]
+    pub fn is_supported(&self) -> bool {
+        self.0.split_once(':').is_some_and(|(algorithm, _)| algorithm == ALGORITHM)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Computes the digest of an object that comes in pieces.
+#[derive(Debug)]
+pub struct Hasher {
+    state: XxHash64,
+    bytes: u64,
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self { state: XxHash64::with_seed(SEED), bytes: 0 }
+    }
+}
+
+impl Hasher {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.state.write(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    #[must_use]
+    pub fn finish(&self) -> Digest {
+        Digest(format!("{ALGORITHM}:{:016x}", self.state.finish()))
+    }
+}
+
+/// The digest of bytes that are all in memory.
+#[must_use]
+pub fn of(bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::default();
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+fn xxh64(bytes: &[u8]) -> u64 {
+    XxHash64::oneshot(SEED, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of `xxhsum` 0.8.
+    #[test]
+    fn digests_are_those_of_other_tools() {
+        assert_eq!(of(b"").to_string(), "xxh64:ef46db3751d8e999");
+        assert_eq!(of(b"a").to_string(), "xxh64:d24ec4f1a98c6e5b");
+        let mut pieces = Hasher::default();
+        pieces.update(b"a");
+        pieces.update(b"bc");
+        assert_eq!((pieces.bytes(), pieces.finish()), (3, of(b"abc")));
+        assert_eq!(of(b"abc").to_string(), "xxh64:44bc2cf5ad770999");
+    }
+}

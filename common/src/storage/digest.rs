@@ -1,0 +1,57 @@
+//! The digest of a whole object, computed in bounded memory.
+
+use std::io::Read;
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{GetResultPayload, ObjectStoreExt};
+
+use super::Storage;
+use super::local::on_blocking_thread;
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, Result};
+
+/// Bytes that are read of a file at once.
+const BUFFER_BYTES: usize = 1 << 20;
+
+impl Storage {
+    /// Reads a whole object; returns its size and digest, or `None` if there is no such object.
+    ///
+    /// # Errors
+    /// Storage, naming the object.
+    pub async fn digest_of(&self, key: &Path) -> Result<Option<(u64, Digest)>> {
+        let failed = |e| Error::storage("read", self.url_of(key), e);
+        let object = match self.store.get(key).await {
+            Ok(object) => object,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(e) => return Err(failed(e)),
+        };
+        let hasher = match object.payload {
+            GetResultPayload::File(mut file, _) => {
+                let read = on_blocking_thread(move || read_file(&mut file)).await?;
+                read.map_err(|e| Error::storage("read", self.url_of(key), e))?
+            }
+            GetResultPayload::Stream(mut chunks) => {
+                let mut hasher = Hasher::default();
+                while let Some(chunk) = chunks.try_next().await.map_err(failed)? {
+                    hasher.update(&chunk);
+                }
+                hasher
+            }
+        };
+        Ok(Some((hasher.bytes(), hasher.finish())))
+    }
+}
+
+fn read_file(file: &mut impl Read) -> std::io::Result<Hasher> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}

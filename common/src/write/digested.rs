@@ -1,0 +1,94 @@
+//! A Parquet file on its way to storage: its digest, and the digests of its blocks put in before its footer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::buffered::BufWriter;
+use parquet::arrow::async_writer::AsyncFileWriter;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::KeyValue;
+use tokio::io::AsyncWriteExt;
+
+use crate::digest::blocks::{BlockHasher, METADATA_KEY, METADATA_VALUE, footer_start};
+use crate::digest::{Digest, Hasher};
+
+/// What a file with digests says of itself in Parquet's metadata.
+#[must_use]
+pub fn key_value_metadata() -> Vec<KeyValue> {
+    vec![KeyValue::new(METADATA_KEY.to_owned(), METADATA_VALUE.to_owned())]
+}
+
+/// Sends a Parquet file on to storage and computes its digests meanwhile.
+pub(super) struct DigestedUpload {
+    upload: BufWriter,
+    file: Hasher,
+    blocks: BlockHasher,
+    is_ending: EndMark,
+    /// What comes after the last page, once the end is marked: page indexes and the footer.
+    end: Vec<u8>,
+}
+
+/// Tells the upload that no more pages come.
+#[derive(Debug, Clone, Default)]
+pub(super) struct EndMark(Arc<AtomicBool>);
+
+impl EndMark {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl DigestedUpload {
+    /// `is_ending` is set after the last row group was sent, so that only the rest is held back.
+    pub(super) fn new(upload: BufWriter, is_ending: EndMark) -> Self {
+        Self { upload, file: Hasher::default(), blocks: BlockHasher::default(), is_ending, end: vec![] }
+    }
+
+    /// Size and digest of the file as stored, once it is complete.
+    pub(super) fn finished(&self) -> (u64, Digest) {
+        (self.file.bytes(), self.file.finish())
+    }
+
+    async fn send(&mut self, bytes: Bytes) -> Result<()> {
+        self.file.update(&bytes);
+        self.upload.put(bytes).await.map_err(external)
+    }
+
+    async fn send_body(&mut self, bytes: Bytes) -> Result<()> {
+        self.blocks.update(&bytes);
+        self.send(bytes).await
+    }
+
+    async fn send_end(&mut self) -> Result<()> {
+        let end = Bytes::from(std::mem::take(&mut self.end));
+        let start = footer_start(&end, end.len() as u64).and_then(|start| usize::try_from(start).ok());
+        let start = start.ok_or_else(|| ParquetError::General("the writer made no footer".to_owned()))?;
+        self.send_body(end.slice(..start)).await?;
+        let footer = end.slice(start..);
+        let table = std::mem::take(&mut self.blocks).finish(&footer);
+        self.send(table.into()).await?;
+        self.send(footer).await?;
+        self.upload.shutdown().await.map_err(external)
+    }
+}
+
+impl AsyncFileWriter for DigestedUpload {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        if self.is_ending.0.load(Ordering::Relaxed) {
+            self.end.extend_from_slice(&bytes);
+            return std::future::ready(Ok(())).boxed();
+        }
+        self.send_body(bytes).boxed()
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, Result<()>> {
+        self.send_end().boxed()
+    }
+}
+
+fn external(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ParquetError {
+    ParquetError::External(error.into())
+}
