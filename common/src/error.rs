@@ -26,6 +26,11 @@ pub const WRONG_CREDENTIALS: &[&str] = &[
     "RequestTimeTooSkewed",
     "AuthorizationHeaderMalformed",
 ];
+/// What to do where a process has too many files or connections open.
+const TOO_MANY_FILES: &str = "too many files are open: raise the limit (`ulimit -n`, `LimitNOFILE` of a systemd unit), or lower `[limits]` \
+                              `concurrent_reads`, `max_open_files` or `threads` (of a worker: --vcores)";
+/// What to do where a disk is full.
+const DISK_FULL: &str = "the disk is full: free room there; `coordinator vacuum --delete` deletes the files of a lake that no version needs";
 /// Names in one message at the most.
 const NAMED: usize = 10;
 
@@ -80,9 +85,19 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let source = source.into();
-        let hint = source.downcast_ref().and_then(hint);
+        let hint = source.downcast_ref().and_then(hint).or_else(|| os_hint(&*source));
         let object = object.to_string();
         let message = format!("cannot {operation} `{}`", printable::line(&object));
+        let error = Self::new(Kind::Storage, message).caused_by(source);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    /// A failed call of the operating system, which is as much a fault of the machine as storage that fails.
+    pub fn of_system(message: impl Into<String>, source: std::io::Error) -> Self {
+        let hint = os_hint(&source);
         let error = Self::new(Kind::Storage, message).caused_by(source);
         match hint {
             Some(hint) => error.hint(hint),
@@ -128,7 +143,8 @@ impl Error {
     pub fn from_engine(error: DataFusionError, otherwise: impl FnOnce(DataFusionError) -> Self) -> Self {
         match unwrap_engine(error) {
             Ok(ours) => ours,
-            Err(theirs) => otherwise(theirs),
+            // A reader of Parquet wraps what a store says in errors of its own.
+            Err(theirs) => find_ours(&theirs).unwrap_or_else(|| otherwise(theirs)),
         }
     }
 }
@@ -142,6 +158,34 @@ fn hint(error: &object_store::Error) -> Option<&'static str> {
     let is_refused =
         matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. });
     is_refused.then_some(NOT_ALLOWED)
+}
+
+/// What can be done about a failure of the operating system somewhere among `error` and its causes.
+pub(crate) fn os_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    match os_error(error)? {
+        libc::EMFILE | libc::ENFILE => Some(TOO_MANY_FILES),
+        libc::ENOSPC | libc::EDQUOT => Some(DISK_FULL),
+        _ => None,
+    }
+}
+
+/// The number of the operating system's error among `error` and its causes, also where only its text is left.
+pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let io = cause.downcast_ref::<std::io::Error>();
+        if let Some(code) = io.and_then(std::io::Error::raw_os_error) {
+            return Some(code);
+        }
+        // The source of an error of input and output is not what it holds, but that one's source.
+        if let Some(code) = io.and_then(std::io::Error::get_ref).and_then(|inner| os_error(inner)) {
+            return Some(code);
+        }
+        next = cause.source();
+    }
+    let text = error.to_string();
+    let (_, code) = text.rsplit_once("(os error ")?;
+    code.split_once(')')?.0.parse().ok()
 }
 
 /// Peels the contexts that the engine wraps around an external error.

@@ -29,6 +29,8 @@ pub mod codec;
 pub mod session;
 /// Rules of SQL that every session has.
 pub mod sql;
+/// What both programs do first.
+pub mod start;
 /// How soon the system's allocator gives memory back.
 pub mod allocator;
 /// The folder that queries spill to.

@@ -6,7 +6,8 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -20,6 +21,14 @@ const LOCK: &str = "lock";
 const NEW_LOCK: &str = "lock.new";
 /// A folder is made and locked in far less.
 const HALF_MADE: Duration = Duration::from_secs(60);
+
+/// The folder in which this process last made one of its own, for messages.
+static PARENT: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// Where the queries of this process spill to; `None` before any could.
+pub(crate) fn parent() -> Option<PathBuf> {
+    PARENT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
 
 /// A folder of this process; deleted with the last of its users.
 #[derive(Debug)]
@@ -36,6 +45,7 @@ impl Scratch {
                 .hint("name a folder that can be written: `[limits] scratch`, or --scratch of a worker")
         };
         fs::create_dir_all(parent).map_err(unusable)?;
+        *PARENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(parent.to_owned());
         let only_ours = Permissions::from_mode(0o700);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).permissions(only_ours).tempdir_in(parent).map_err(unusable)?;

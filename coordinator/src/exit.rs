@@ -4,6 +4,7 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use lakewright_common::engine_failure::panic_error;
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::sql::PLANNER_STACK_BYTES;
 use lakewright_common::telemetry;
@@ -54,7 +55,7 @@ async fn first_of(mut command: JoinHandle<Result<()>>) -> ExitCode {
         outcome = &mut command => return match outcome {
             Ok(Ok(())) => ExitCode::SUCCESS,
             Ok(Err(error)) => report(&error),
-            Err(panic) => report(&Error::internal("the command panicked").caused_by(panic)),
+            Err(panic) => report(&panic_error(panic)),
         },
         _ = interrupt.recv() => stopped("interrupted", INTERRUPTED),
         _ = terminate.recv() => stopped("terminated", TERMINATED),

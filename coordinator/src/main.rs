@@ -38,5 +38,8 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     lakewright_common::telemetry::start(cli.log_format, cli.quiet);
+    if let Err(error) = lakewright_common::start::prepare() {
+        return exit::report(&error);
+    }
     exit::run(command::execute(cli))
 }

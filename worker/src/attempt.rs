@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, TryStreamExt};
 use lakewright_common::codec::decode_plan;
-use lakewright_common::engine_failure::stage_error;
+use lakewright_common::engine_failure::{panic_error, stage_error};
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::failpoint;
 use lakewright_common::session::{self, Locations, Resources, Storages, TaskScope};
@@ -67,7 +67,7 @@ pub(crate) async fn run(slots: &Slots, bytes: &[u8]) {
             Outcome::Failure(failure(&error))
         }
         Err(panic) => {
-            let error = Error::internal(format!("a task panicked: {}", panic_text(&*panic)));
+            let error = panic_error(panic_text(&*panic));
             Outcome::Failure(failure(&error))
         }
     };

@@ -30,10 +30,13 @@ use lakewright_common::telemetry;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     telemetry::start(cli.log_format, cli.quiet);
+    if let Err(error) = lakewright_common::start::prepare() {
+        return exit(&error);
+    }
     lakewright_common::allocator::stay_within(cli.memory_bytes());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return exit(&Error::internal("cannot start").caused_by(error)),
+        Err(error) => return exit(&Error::of_system("cannot start", error)),
     };
     let outcome = runtime.block_on(work::work(cli));
     // What a second signal left running holds nothing that must be kept.

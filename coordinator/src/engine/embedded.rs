@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
-use lakewright_common::engine_failure::stage_error;
+use lakewright_common::engine_failure::{panic_error, stage_error};
 use lakewright_common::error::{Error, Result};
 
 /// All rows of `plan`, in no particular order. Dropping the future stops every task.
@@ -30,7 +30,7 @@ pub(super) async fn collect(
                 task.spawn(async move { plan.execute(partition, context)?.try_collect::<Vec<_>>().await });
                 match task.join_next().await {
                     Some(Ok(batches)) => batches.map_err(|e| Error::from_engine(e, stage_error)),
-                    Some(Err(panic)) => Err(Error::internal("a task panicked").caused_by(panic)),
+                    Some(Err(panic)) => Err(panic_error(panic)),
                     None => Ok(vec![]),
                 }
             }

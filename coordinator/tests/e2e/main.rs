@@ -38,6 +38,8 @@ mod machine;
 mod liveness;
 /// Seeded schedules of faults.
 mod schedules;
+/// Bits that change, on disks and on the way.
+mod bit_rot;
 /// The commands and their exit codes.
 mod cli;
 /// The repository itself.

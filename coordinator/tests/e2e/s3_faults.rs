@@ -90,7 +90,11 @@ fn what_does_not_pass_fails_the_run_by_name_and_nothing_is_visible() {
             3,
             &["cannot list `s3://bucket/", "403", "AccessDenied"],
         ),
-        (Fault::new("PUT", "/t/", Harm::Refuse(403, "AccessDenied")), 3, &["cannot write `t/", "403", "AccessDenied"]),
+        (
+            Fault::new("PUT", "/t/", Harm::Refuse(403, "AccessDenied")),
+            3,
+            &["cannot write `s3://bucket/lake/t/", "403", "AccessDenied"],
+        ),
         (
             Fault::new("PUT", "/_lake/manifest/", Harm::Refuse(403, "AccessDenied")),
             3,
