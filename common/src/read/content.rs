@@ -67,7 +67,7 @@ const SIGNATURES: &[(&[u8], Content)] = &[
     (b"PARE", Content::Foreign(Foreign::Format("an encrypted Parquet file"))),
     (b"Obj\x01", Content::Foreign(Foreign::Format("an Avro file"))),
     (b"SEQ\x06", Content::Foreign(Foreign::Format("a Hadoop sequence file"))),
-    (b"ARROW1", Content::Foreign(Foreign::Format("an Arrow file"))),
+    (b"ARROW1\0\0", Content::Foreign(Foreign::Format("an Arrow file"))),
     (b"FEA1", Content::Foreign(Foreign::Format("a Feather file"))),
     (b"SQLite format 3\0", Content::Foreign(Foreign::Format("an SQLite database"))),
     (b"\x89HDF\r\n\x1A\n", Content::Foreign(Foreign::Format("an HDF5 file"))),
@@ -92,10 +92,12 @@ const UNSIGNED: &[(&str, &str)] =
 
 /// Where a POSIX tar header has its signature.
 const TAR_SIGNATURE_AT: usize = 257;
-/// Share of the head, in percent, that may be what no text in UTF-8 has. Compressed and encrypted bytes have half.
-const MOST_ODD_PERCENT: usize = 30;
-/// A block of zeros at least this long is damage, as a crash leaves it, and no file format.
-const ZERO_BLOCK: [u8; 16] = [0; 16];
+/// Share of the head, in percent, that may be control characters. A tenth of compressed or encrypted bytes is.
+const MOST_CONTROLS_PERCENT: usize = 3;
+/// Share of the head, in percent, that may not be UTF-8. Almost half of compressed or encrypted bytes is not.
+const MOST_INVALID_PERCENT: usize = 30;
+/// So few of either prove nothing.
+const FEW_ODD_BYTES: usize = 4;
 
 /// What an object called `name` holds whose first bytes are `head`: [`HEAD_BYTES`] of them, or all that there are.
 /// `encoding` is the `Content-Encoding` with which it is stored.
@@ -159,7 +161,13 @@ fn signature(head: &[u8]) -> Option<Content> {
         let next = rest.get(frame..).and_then(signature);
         return Some(next.unwrap_or(Content::Compressed(Compression::Zstd)));
     }
-    SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)).map(|(_, content)| *content)
+    let is_there = |signature: &[u8]| {
+        let Some(behind) = head.strip_prefix(signature) else { return false };
+        // A short word may be the beginning of a line of text.
+        let is_word = signature.len() < 6 && signature.iter().all(u8::is_ascii_alphanumeric);
+        !is_word || behind.iter().take(8).any(|byte| byte.is_ascii_control() || !byte.is_ascii())
+    };
+    SIGNATURES.iter().find(|(signature, _)| is_there(signature)).map(|(_, content)| *content)
 }
 
 /// The compression of a name whose signature has only begun when the object ends.
@@ -187,19 +195,24 @@ fn wide_text(head: &[u8]) -> Option<Encoding> {
     }
 }
 
-/// Whether the head may be text in UTF-8, with a record here and there that is none.
+/// Whether the head may be lines of text, of which some are damaged or in another encoding of single bytes.
 fn is_text(head: &[u8]) -> bool {
+    // A block of zeros before text is damage, as a crash leaves it.
+    if let [0, ..] = head {
+        let text = head.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &head[at..]);
+        return text.is_empty() || (begins_like_json(text) && is_text(text));
+    }
     let start = &head[..head.len().min(4)];
-    if start.iter().any(|byte| *byte == 0 || is_odd_control(*byte)) && !head.starts_with(&ZERO_BLOCK) {
+    if start.iter().any(|byte| *byte == 0 || is_odd_control(*byte)) {
         return false;
     }
     let controls = head.iter().filter(|byte| is_odd_control(**byte)).count();
-    let mut invalid = 0;
-    for chunk in head.utf8_chunks() {
-        invalid += chunk.invalid().len();
-    }
-    // The last character may be cut.
-    (controls + invalid.saturating_sub(3)) * 100 <= head.len() * MOST_ODD_PERCENT
+    let invalid: usize = head.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+    let is_above = |count: usize, percent: usize| count > FEW_ODD_BYTES && count * 100 > head.len() * percent;
+    let (many_controls, many_invalid) =
+        (is_above(controls, MOST_CONTROLS_PERCENT), is_above(invalid, MOST_INVALID_PERCENT));
+    // Text in another encoding has no control characters; what is compressed or encrypted has both.
+    if begins_like_json(head) { !(many_controls && many_invalid) } else { !(many_controls || many_invalid) }
 }
 
 /// Control characters that neither text nor logs have; zero is counted apart.

@@ -148,6 +148,10 @@ fn what_is_no_json_is_called_by_its_name() {
             assert_eq!(recognize(bytes, name, None), Content::Foreign(expected), "{bytes:?}");
         }
     }
+    // Bytes without a pattern, as encryption leaves them, behind a beginning like that of JSON.
+    let random = (0..1000_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 7).to_le_bytes());
+    let random: Vec<u8> = b"[123".iter().copied().chain(random).collect();
+    assert_eq!(recognize(head(&random), "a.json", None), Content::Foreign(Foreign::Unknown));
     let brotli = b"\x0B\x05\x80{\"id\":1}\n\x03";
     for (name, encoding) in [("a.json", Some("br")), ("a.json.br", None), ("a.json", Some("gzip, br"))] {
         assert_eq!(recognize(brotli, name, encoding), Content::Foreign(Foreign::Compression("brotli")), "{name}");
@@ -177,10 +181,17 @@ fn what_only_the_name_or_the_encoding_calls_compressed_goes_to_the_decompressor(
 #[test]
 fn damaged_text_is_still_text() {
     let zeros = [vec![0; 600], b"{\"id\":1}\n".to_vec()].concat();
+    let few_zeros = b"\0\0\0{\"id\":1}\n";
+    // Russian in Windows-1251, of which more than a third is no UTF-8.
+    let cyrillic = b"{\"\xE8\xEC\xFF\":\"\xC8\xE2\xE0\xED\"}\n".repeat(90);
     let latin1 = b"{\"name\":\"Zo\xEB\"}\n".repeat(20);
     for text in [
         zeros.as_slice(),
         &latin1,
+        few_zeros,
+        &cyrillic,
+        b"PARENT,CHILD\n",
+        &[0; 2000],
         b"\x1E{\"id\":1}\n",
         b"\x1B[32m{\"id\":1}\x1B[0m\n",
         b"nonsense\n",
