@@ -41,9 +41,8 @@ pub(super) struct Zip {
     gathered: Vec<u8>,
     /// Of the archive, that were consumed.
     offset: u64,
-    /// Checksum and length of the files that were read and that the directory has not named yet, by the offset of
-    /// their header.
-    files: HashMap<u64, (u32, u64)>,
+    /// Files that were read and that the directory has not named yet, by the offset of their header.
+    files: HashMap<u64, Entry>,
 }
 
 enum Part {
@@ -57,6 +56,14 @@ enum Part {
         line_feed: bool,
     },
     Done,
+}
+
+/// What a file's header and its entry in the directory both say.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    name: String,
+    checksum: u32,
+    length: u64,
 }
 
 struct File {
@@ -205,7 +212,7 @@ impl Zip {
         if file.found.clone().finalize() != checksum || file.found_length != length {
             return Err(damaged(&format!("the checksum or length of its file `{}` is wrong", file.name)));
         }
-        self.files.insert(file.begins, (checksum, length));
+        self.files.insert(file.begins, Entry { name: file.name.clone(), checksum, length });
         let line_feed = !file.is_skipped && file.found_length > 0 && !file.ends_with_line_feed;
         self.part = Part::EndOfFile { line_feed };
         Ok(())
@@ -213,13 +220,14 @@ impl Zip {
 
     /// Holds an entry of the directory to the file that was read.
     fn check_listed(&mut self, record: &[u8]) -> io::Result<()> {
-        let name = usize::from(u16_at(record, 28));
-        let extra = usize::from(u16_at(record, 30));
+        let (name, extra) = record[46..].split_at(usize::from(u16_at(record, 28)));
+        let extra = &extra[..usize::from(u16_at(record, 30))];
         let [compressed, length, offset] = [20, 24, 42].map(|at| u32_at(record, at));
-        let wide = wide_lengths(&record[46 + name..46 + name + extra], &[length, compressed, offset]);
+        let wide = wide_lengths(extra, &[length, compressed, offset]);
         let [length, _, offset] = wide[..] else { return Err(damaged("its directory has an entry without lengths")) };
+        let listed = Entry { name: name_of(name), checksum: u32_at(record, 16), length };
         match self.files.remove(&offset) {
-            Some(file) if file == (u32_at(record, 16), length) => Ok(()),
+            Some(file) if file == listed => Ok(()),
             _ => Err(damaged("its directory names other files than it holds")),
         }
     }
@@ -230,7 +238,7 @@ impl File {
         let (flags, method) = (u16_at(record, 6), u16_at(record, 8));
         let name_length = usize::from(u16_at(record, 26));
         let (name, extra) = record[30..].split_at(name_length);
-        let name = String::from_utf8_lossy(name).into_owned();
+        let name = name_of(name);
         let [compressed, length] = [18, 22].map(|at| u32_at(record, at));
         let wide = wide_lengths(extra, &[length, compressed]);
         let is_wide = wide_extra(extra).is_some();
@@ -306,6 +314,11 @@ impl File {
         }
         Ok((consumed, if self.is_skipped { 0 } else { produced }, has_ended))
     }
+}
+
+/// The name of a file, as far as it is UTF-8.
+fn name_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Each of `lengths` as it is or, if it is too long for 32 bits, as the extra field has it; fewer if that lacks one.
