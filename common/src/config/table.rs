@@ -71,7 +71,11 @@ pub(super) fn read_sql(
     faults: &mut Faults,
 ) -> Option<(PathBuf, String)> {
     let file = folder.join(written.text);
-    let (message, hint) = match std::fs::read_to_string(&file) {
+    // A pipe would be waited for.
+    let is_special = std::fs::metadata(&file).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    let read = if is_special { Err(ErrorKind::InvalidInput.into()) } else { std::fs::read_to_string(&file) };
+    let (message, hint) = match read {
+        Err(_) if is_special => (format!("`{}` is a pipe or a device, not an SQL file", file.display()), None),
         Ok(sql) if sql.trim().is_empty() => (format!("the SQL file `{}` is empty", file.display()), None),
         Ok(sql) => return Some((file, sql)),
         Err(e) if e.kind() == ErrorKind::NotFound => {

@@ -268,6 +268,10 @@ fn faults_of_tables() {
             &["table `songs`: the SQL file `models/empty.sql` is empty (lake.toml, line 4)"],
         ),
         (
+            "[tables.songs]\nsql = '/dev/null'\n",
+            &["table `songs`: `/dev/null` is a pipe or a device, not an SQL file (lake.toml, line 4)"],
+        ),
+        (
             "[tables.songs]\nsql = 5\nkey = ['a', 1, 'A']\npartition_by = ['_x', 'y', 'y']\nchecks = 'none'\n",
             &[
                 "table `songs`: `sql` must be text, not a whole number (lake.toml, line 4)",
