@@ -239,7 +239,11 @@ impl fmt::Display for Error {
         f.write_str(&self.message)?;
         let mut cause = self.source.as_deref().map(|e| e as &dyn std::error::Error);
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            // Servers and values may put lines into it; of a query's faults, the engine shows the place in several lines.
+            match self.kind {
+                Kind::Configuration => write!(f, ": {error}")?,
+                _ => write!(f, ": {}", printable::line(&error.to_string()))?,
+            }
             // Most errors below print their own cause; a repeated tail helps no one.
             cause = error.source().filter(|next| !error.to_string().contains(&next.to_string()));
         }
@@ -272,5 +276,12 @@ mod tests {
         assert_eq!(found.to_string(), "the key is null: row 7");
         assert_eq!(found.hint.as_deref(), Some("look at the input"));
         drop(held);
+    }
+
+    #[test]
+    fn a_cause_from_elsewhere_forges_no_line() {
+        let error = Error::data("a query failed").caused_by("cannot cast 'a\nerror: forged\u{1b}'");
+        assert_eq!(error.to_string(), "a query failed: cannot cast 'a\\nerror: forged\\u{1b}'");
+        assert!(Error::storage("read", "a\nb", "x\ny").to_string().lines().count() == 1);
     }
 }

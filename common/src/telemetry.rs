@@ -10,7 +10,9 @@ use clap::ValueEnum;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::error::Error;
 use crate::printable;
@@ -36,18 +38,30 @@ pub fn start(format: LogFormat, quiet: bool) {
         "warn,coordinator=info,worker=info,lakewright_common=info,tonic::transport::server::io_stream=debug,ballista_core=off,ballista_executor=off,ballista_scheduler=off"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
     // A second set-up in one process (a test) is harmless: the first stays.
     let _ = match format {
-        LogFormat::Text => builder
-            .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal())
-            .with_target(false)
-            .compact()
-            .fmt_fields(debug_fn(write_field).delimited(" "))
-            .try_init(),
-        LogFormat::Json => builder.with_writer(|| JsonLog(io::stderr())).json().flatten_event(true).try_init(),
+        LogFormat::Text => text_log(filter, io::stderr, io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => json_log(filter, io::stderr).try_init(),
     };
+}
+
+fn text_log<W>(filter: EnvFilter, writer: W, is_terminal: bool) -> impl SubscriberInitExt
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(is_terminal)
+        .with_target(false)
+        .compact()
+        .fmt_fields(debug_fn(write_field).delimited(" "))
+        .finish()
+}
+
+fn json_log<W: Write>(filter: EnvFilter, writer: impl Fn() -> W + Send + Sync + 'static) -> impl SubscriberInitExt {
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    builder.with_writer(move || JsonLog(writer())).json().flatten_event(true).finish()
 }
 
 /// A field of a line of text: one line, whatever it quotes.
@@ -62,9 +76,9 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std
 }
 
 /// Lines of JSON, whose own escapes leave out what is no control character of ASCII.
-struct JsonLog(io::Stderr);
+struct JsonLog<W>(W);
 
-impl Write for JsonLog {
+impl<W: Write> Write for JsonLog<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // A line comes whole.
         match std::str::from_utf8(line) {
@@ -103,4 +117,65 @@ pub fn tell(error: &Error) {
 /// A message of ours, which may be a table of several lines.
 fn shown(text: &str) -> String {
     printable::lines(&printable::without_secrets(text)).into_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Debug, Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// As another process's failure is logged.
+    fn log_something() {
+        let error = "a\nerror: forged \u{1b}[2J\u{9b}31m\u{202e}, http://me:hunter2@h/?token=hunter2";
+        tracing::warn!(worker = "w\n\u{1b}", slot = 7, %error, "failed {}", "on\n\u{7}");
+    }
+
+    fn filter() -> EnvFilter {
+        EnvFilter::new("info")
+    }
+
+    #[test]
+    fn what_others_wrote_takes_one_line_of_the_log_and_acts_on_no_terminal() {
+        let log = Log::default();
+        let writer = log.clone();
+        tracing::dispatcher::with_default(&text_log(filter(), move || writer.clone(), false).into(), log_something);
+        let text = log.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("WARN failed on\\n\\u{7} worker="), "{text}");
+        assert!(text.contains("slot=7 error=a\\nerror: forged \\u{1b}[2J\\u{9b}31m\\u{202e}, http://h/\n"), "{text}");
+        assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+    }
+
+    #[test]
+    fn a_line_of_json_is_still_json_and_acts_on_no_terminal() {
+        let log = Log::default();
+        let writer = log.clone();
+        tracing::dispatcher::with_default(&json_log(filter(), move || writer.clone()).into(), log_something);
+        let text = log.text();
+        assert!(!text.trim_end().contains(char::is_control) && !text.contains("hunter2"), "{text:?}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["error"], "a\nerror: forged \u{1b}[2J\u{9b}31m\u{202e}, http://h/");
+        assert_eq!(line["message"], "failed on\n\u{7}");
+    }
 }

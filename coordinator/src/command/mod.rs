@@ -1,5 +1,6 @@
 //! What each command does, a file per command; `run` is the pipeline itself.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 use lakewright_common::allocator;
@@ -88,16 +89,35 @@ async fn run(config: &Config, rebuild: &[String], quiet: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes to standard output; a reader that went away (`| head`) is no failure. A file or a pipe gets data as they are;
-/// on a terminal, what formats such as CSV hold as it is must not act on it.
+/// Writes to standard output; a reader that went away (`| head`) is no failure.
 fn print(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout();
-    let written = match std::str::from_utf8(bytes) {
-        Ok(text) if stdout.is_terminal() => stdout.write_all(printable::lines(text).as_bytes()),
-        _ => stdout.write_all(bytes),
-    };
-    match written {
+    let shown = shown(bytes, stdout.is_terminal());
+    match stdout.write_all(&shown) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::storage("write", "standard output", e)),
         _ => Ok(()),
+    }
+}
+
+/// A file or a pipe gets data as they are; what formats such as CSV hold must not act on a terminal.
+fn shown(bytes: &[u8], on_terminal: bool) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if on_terminal => match printable::lines(text) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        },
+        _ => Cow::Borrowed(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_are_data_but_on_a_terminal() {
+        let csv = "id,name\n1,\"\u{1b}[2J\n\"\n".as_bytes();
+        assert_eq!(shown(csv, false).as_ref(), csv);
+        assert_eq!(shown(csv, true).as_ref(), b"id,name\n1,\"\\u{1b}[2J\n\"\n");
     }
 }
