@@ -28,6 +28,9 @@ use uuid::Uuid;
 use super::column::assign_column_ids;
 use super::manifest::{DataFile, FORMAT, Manifest, TableState, parse_key};
 
+/// The id of every lake here.
+pub(crate) const LAKE_ID: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+
 /// A lake in a folder that goes with the `TempDir`; its name needs encoding in a URL.
 pub(crate) fn lake() -> (TempDir, Storage) {
     lake_below("my lake ")
@@ -53,6 +56,7 @@ pub(crate) fn manifest(number: u64, tables: &[(&str, &[&str])]) -> Manifest {
         number,
         parent: (number > 1).then(|| number - 1),
         run: Uuid::now_v7(),
+        lake_id: Some(LAKE_ID),
         committed_at: Utc.timestamp_millis_opt(1_700_000_000_000 + i64::try_from(number).unwrap()).unwrap(),
         engine: "lakewright 0.1.0".into(),
         elapsed_milliseconds: 5,

@@ -33,6 +33,10 @@ pub(crate) struct Manifest {
     pub(crate) parent: Option<u64>,
     /// Whose commit it is.
     pub(crate) run: Uuid,
+    /// Identifies the lake: chosen at its first commit, then the same in every manifest and in the configuration of
+    /// every Delta table. `None` in a manifest that was written before there were ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lake_id: Option<Uuid>,
     /// As the coordinator's clock had it just before the put.
     pub(crate) committed_at: DateTime<Utc>,
     /// Program and version, `lakewright 0.1.0`.

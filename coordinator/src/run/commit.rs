@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use lakewright_common::error::{Error, Result};
 
+use uuid::Uuid;
 use super::RunContext;
 use super::build::Tables;
 use super::ingest::StagedSource;
@@ -44,6 +45,7 @@ pub(super) async fn commit(
         parent: context.base.as_ref().map(|base| base.number),
         run: context.run,
         committed_at: chrono::Utc::now(),
+        lake_id: Some(context.base.as_ref().and_then(|base| base.lake_id).unwrap_or_else(Uuid::now_v7)),
         engine: ENGINE.to_owned(),
         elapsed_milliseconds: milliseconds(started.elapsed()),
         sources,
