@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use hyper::{Request as HttpRequest, Response, StatusCode};
+use s3s::dto::{Timestamp, TimestampFormat};
 use s3s::service::S3Service;
 
 use crate::objects::Objects;
@@ -104,6 +105,8 @@ struct Planned {
     /// Each with the number of requests that fitted so far.
     faults: Vec<(Fault, usize)>,
     latency: Duration,
+    /// How much earlier than it is the server says that it is.
+    clock_back: Duration,
     requests: Vec<Request>,
 }
 
@@ -122,6 +125,10 @@ impl Plan {
 
     pub(crate) fn set_latency(&self, latency: Duration) {
         self.planned().latency = latency;
+    }
+
+    pub(crate) fn set_clock_back(&self, by: Duration) {
+        self.planned().clock_back = by;
     }
 
     pub(crate) fn take_requests(&self) -> Vec<Request> {
@@ -199,7 +206,19 @@ pub(crate) async fn answer(
         Some(harm) => spoil(answer.map(BodyExt::boxed_unsync), harm).await,
     };
     note(answer.status().as_u16());
-    Ok(answer)
+    Ok(dated(answer, plan.planned().clock_back))
+}
+
+/// The answer with the time of a clock that is late; the server puts the right time where none is.
+fn dated(mut answer: Response<Body>, clock_back: Duration) -> Response<Body> {
+    if !clock_back.is_zero() {
+        let mut text = Vec::new();
+        let time = Timestamp::from(SystemTime::now() - clock_back);
+        if time.format(TimestampFormat::HttpDate, &mut text).is_ok() {
+            answer.headers_mut().extend(HeaderValue::from_bytes(&text).ok().map(|date| (DATE, date)));
+        }
+    }
+    answer
 }
 
 fn flipped(bytes: &Bytes) -> Bytes {

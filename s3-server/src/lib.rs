@@ -131,6 +131,11 @@ impl Server {
         self.objects.age(by);
     }
 
+    /// The server says in its answers that it is earlier than it is.
+    pub fn set_clock_back(&self, by: Duration) {
+        self.plan.set_clock_back(by);
+    }
+
     /// The keys that begin with `prefix`, in order.
     #[must_use]
     pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {

@@ -10,9 +10,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use object_store::path::Path;
-use object_store::{ObjectStore, PutMode};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use url::Url;
+use uuid::Uuid;
 
 use crate::config::resolved::Location;
 use crate::error::{Error, Result};
@@ -146,6 +148,24 @@ impl Storage {
             Some(root) => local::sync_files(&root, keys).await,
             None => Ok(()),
         }
+    }
+
+    /// The time by the storage's own clock, by which it dates objects. Of a bucket the last answer tells it; elsewhere an
+    /// object is written below `folder`, looked at and deleted.
+    ///
+    /// # Errors
+    /// Storage, where that object cannot be written or looked at.
+    pub async fn clock(&self, folder: &str) -> Result<DateTime<Utc>> {
+        if let Some(time) = self.s3.as_ref().and_then(|s3| s3.server_time()) {
+            return Ok(time);
+        }
+        let probe = Path::from(format!("{folder}/clock-{}", Uuid::now_v7()));
+        let failed = |operation, e| Error::storage(operation, self.url_of(&probe), e);
+        self.store.put(&probe, Bytes::new().into()).await.map_err(|e| failed("write", e))?;
+        let looked_at = self.store.head(&probe).await;
+        // What stays is empty, and of no run.
+        let _ = self.store.delete(&probe).await;
+        looked_at.map(|object| object.last_modified).map_err(|e| failed("read", e))
     }
 
     /// Removes a folder with all that is in it, where keys are files; elsewhere there are no folders.

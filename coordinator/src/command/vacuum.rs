@@ -12,12 +12,14 @@ use lakewright_common::storage::Storage;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::print;
-use crate::lake::garbage;
+use crate::lake::{Place, garbage};
 use crate::open::lake_or_empty;
 use crate::output::bytes;
 
 /// A run that takes longer than the retention could lose files that it has not committed yet.
 const LEAST_RETENTION: Duration = Duration::from_hours(24);
+/// Between this machine's clock and the storage's.
+const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::hours(1);
 /// Deletions under way at once.
 const CONCURRENT_DELETES: usize = 16;
 
@@ -30,9 +32,10 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool) -
         return Err(Error::configuration("`--retention` must be at least 24h")
             .hint("a run that is under way may have files of that age"));
     }
-    let since = TimeDelta::from_std(retention).ok().and_then(|retention| Utc::now().checked_sub_signed(retention));
-    let since = since.ok_or_else(|| Error::configuration("`--retention` is longer than there has been time"))?;
     let lake = lake_or_empty(config).await?;
+    let now = common_time(&lake, delete).await?;
+    let since = TimeDelta::from_std(retention).ok().and_then(|retention| now.checked_sub_signed(retention));
+    let since = since.ok_or_else(|| Error::configuration("`--retention` is longer than there has been time"))?;
     let files = garbage::find(&lake, since).await?;
     let uploads = match &lake.s3 {
         Some(s3) => s3.unfinished_uploads(since.timestamp()).await?,
@@ -61,6 +64,38 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool) -
     print(text.as_bytes())
 }
 
+/// The storage's time, by which the age of objects is told, if this machine's clock agrees with it.
+///
+/// # Errors
+/// Configuration, naming both times; storage, where the storage's time cannot be found out before a deletion.
+async fn common_time(lake: &Storage, delete: bool) -> Result<DateTime<Utc>> {
+    let theirs = match lake.clock(Place::Lake.key().as_ref()).await {
+        Ok(theirs) => theirs,
+        Err(error) if delete => {
+            return Err(error.hint("nothing was deleted: `vacuum` compares its clock with the storage's first"));
+        }
+        // Who may not write may list all the same.
+        Err(error) => {
+            tracing::debug!(%error, "the clock of the storage is not known");
+            return Ok(Utc::now());
+        }
+    };
+    let ours = Utc::now();
+    if is_same_time(ours, theirs) {
+        return Ok(theirs);
+    }
+    Err(Error::configuration(format!(
+        "this machine's clock says {} and the storage's {}: the age of files cannot be told",
+        moment(ours),
+        moment(theirs)
+    ))
+    .hint("nothing was deleted; set the clock (`timedatectl`, NTP) and run `vacuum` again"))
+}
+
+fn is_same_time(ours: DateTime<Utc>, theirs: DateTime<Utc>) -> bool {
+    (ours - theirs).abs() <= MAX_CLOCK_DIFFERENCE
+}
+
 fn moment(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
@@ -74,4 +109,24 @@ async fn delete_files(lake: &Storage, files: &[ObjectMeta]) -> Result<()> {
         }
     });
     stream::iter(deletions).buffer_unordered(CONCURRENT_DELETES).try_collect().await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::lake::fixture;
+
+    #[tokio::test]
+    async fn a_clock_may_be_off_by_an_hour_from_that_of_the_storage() {
+        let (folder, lake) = fixture::lake();
+        let now = Utc::now();
+        for (minutes, is_same) in [(0, true), (59, true), (-60, true), (61, false), (-61, false), (60 * 24 * 31, false)]
+        {
+            assert_eq!(is_same_time(now + TimeDelta::minutes(minutes), now), is_same, "{minutes}");
+        }
+        common_time(&lake, true).await.unwrap();
+        let left = std::fs::read_dir(folder.path().join("_lake")).unwrap().count();
+        assert_eq!(left, 0, "the object by which the storage's time was found out is left");
+    }
 }

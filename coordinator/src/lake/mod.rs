@@ -81,6 +81,8 @@ pub(crate) enum Place<'a> {
     Quarantine(&'a str),
     /// `_lake/ledger/<source>/<20 digits>-<run>.parquet`
     Ledger { source: &'a str, number: u64, run: Uuid },
+    /// `_lake/`
+    Lake,
     /// `_lake/consistent/<n>.json`
     Consistent(u64),
     /// `_lake/consistent/latest`
@@ -111,6 +113,7 @@ impl Place<'_> {
             Self::Table(table) => table.to_owned(),
             Self::DeltaLog(table) => format!("{table}/_delta_log"),
             Self::DeltaCommit { table, version } => format!("{table}/_delta_log/{version:020}.json"),
+            Self::Lake => "_lake".to_owned(),
             Self::DeltaCheckpoint { table, version } => {
                 format!("{table}/_delta_log/{version:020}.checkpoint.parquet")
             }

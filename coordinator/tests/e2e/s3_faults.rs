@@ -337,3 +337,50 @@ fn what_dead_runs_leave_is_listed_and_then_deleted_and_nothing_else() {
     assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS + 1);
     assert!(lake.fails(&["vacuum", "--retention", "1h"], 2).contains("at least 24h"));
 }
+
+/// A clock a month ahead makes files of a run that is about to commit look old.
+#[test]
+fn vacuum_deletes_nothing_by_a_clock_that_is_not_the_storages() {
+    let place = Place::own();
+    let lake = lake(&place);
+    lake.ok(&["run"]);
+    place.put("in/new.json", b"{\"id\": 1000}\n");
+    let dead = lake.run_with(&["run"], &[("LAKEWRIGHT_FAILPOINT", "commit.before_manifest")]);
+    assert_eq!(dead.code, None, "{}", dead.stderr);
+    let all = place.server().keys(BUCKET, "");
+    // The server's clock is a month late, which is the same from here; its objects have its time.
+    let month = Duration::from_secs(30 * 24 * 3600);
+    place.server().set_clock_back(month);
+    place.server().age(month);
+    for arguments in [&["vacuum"][..], &["vacuum", "--delete"]] {
+        let said = lake.fails(arguments, 2);
+        for part in ["this machine's clock says", "and the storage's", "nothing was deleted"] {
+            assert!(said.contains(part), "{arguments:?}: `{part}` is not in: {said}");
+        }
+    }
+    assert_eq!(place.server().keys(BUCKET, ""), all);
+}
+
+/// No answer to the manifest's put, and none to the question whether it is there: the commit may stand.
+#[test]
+fn a_run_whose_commit_is_unclear_deletes_nothing_and_one_that_failed_before_deletes_its_files() {
+    let place = Place::own();
+    let lake = lake(&place);
+    lake.ok(&["run"]);
+    place.put("in/new.json", b"{\"id\": 1000}\n");
+    let before = place.server().keys(BUCKET, "lake/");
+    place.server().plan(Fault::new("PUT", "/_lake/ledger/", Harm::Refuse(403, "AccessDenied")));
+    let failed = lake.run_with(&["run"], &[]);
+    assert_eq!(failed.code, Some(3), "{}", failed.stderr);
+    assert!(failed.stderr.contains("_lake/ledger/"), "{}", failed.stderr);
+    assert_eq!(place.server().keys(BUCKET, "lake/"), before);
+    place.server().heal();
+
+    place.server().plan(Fault::new("PUT", "/_lake/manifest/", Harm::DoAndAnswer(500, "InternalError")));
+    place.server().plan(Fault::new("GET", "/_lake/manifest/00000000000000000002", Harm::Refuse(403, "AccessDenied")));
+    let unclear = lake.run_with(&["run"], &[]);
+    assert_eq!(unclear.code, Some(3), "{}", unclear.stderr);
+    place.server().heal();
+    assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS + 1);
+    lake.ok(&["run"]);
+}

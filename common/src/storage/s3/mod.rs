@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::RequestPayer;
+use chrono::{DateTime, Utc};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -67,6 +68,12 @@ impl S3 {
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         self.requests.read()
+    }
+
+    /// The time by the server's clock, as its last answer had it; `None` if no answer had a `Date`.
+    #[must_use]
+    pub fn server_time(&self) -> Option<DateTime<Utc>> {
+        self.requests.server_time()
     }
 
     /// Who pays for a request, as each of them must say.

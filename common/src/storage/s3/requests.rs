@@ -9,6 +9,7 @@ use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextRef, Fina
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use chrono::{DateTime, Utc};
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
@@ -60,20 +61,32 @@ impl RequestCounts {
 
 /// The counter of one bucket's clients; clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Requests(Arc<Mutex<RequestCounts>>);
+pub(super) struct Requests(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    counts: RequestCounts,
+    /// The server's time in its last answer to the SDK, and when that came.
+    clock: Option<(DateTime<Utc>, Instant)>,
+}
 
 impl Requests {
-    fn counts(&self) -> MutexGuard<'_, RequestCounts> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn read(&self) -> RequestCounts {
-        self.counts().clone()
+        self.seen().counts.clone()
+    }
+
+    /// The time by the server's clock; `None` if no answer had a `Date`.
+    pub(super) fn server_time(&self) -> Option<DateTime<Utc>> {
+        self.seen().clock.map(|(time, seen)| time + seen.elapsed())
     }
 
     fn add(&self, kind: &str, status: Option<u16>, read: u64, written: u64) {
         let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-        let mut counts = self.counts();
+        let counts = &mut self.seen().counts;
         *counts.requests.entry(format!("{kind} {status}")).or_default() += 1;
         counts.bytes_read += read;
         counts.bytes_written += written;
@@ -98,7 +111,7 @@ impl Intercept for Requests {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.counts().bytes_written += length(context.request().headers().get("content-length"));
+        self.seen().counts.bytes_written += length(context.request().headers().get("content-length"));
         Ok(())
     }
 
@@ -117,6 +130,10 @@ impl Intercept for Requests {
         };
         let answer = context.response();
         let read = answer.map_or(0, |answer| length(answer.headers().get("content-length")));
+        let date = answer.and_then(|answer| answer.headers().get("date"));
+        if let Some(time) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
+            self.seen().clock = Some((time.to_utc(), Instant::now()));
+        }
         self.add(kind, answer.map(|answer| answer.status().as_u16()), if kind == "HEAD" { 0 } else { read }, 0);
         Ok(())
     }
@@ -184,5 +201,6 @@ mod tests {
         assert_eq!(kinds, BTreeMap::from([("GET", 4), ("LIST", 2), ("PUT", 2)]));
         assert_eq!((failed, counts.bytes_read, counts.bytes_written), (4, 32, 14));
         assert_eq!(counts.requests["PUT -"], 2);
+        assert_eq!(requests.server_time(), None);
     }
 }

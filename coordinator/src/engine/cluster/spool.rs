@@ -43,9 +43,9 @@ impl Spool {
 
     /// Deletes what runs left behind that died long ago.
     pub(super) async fn sweep(&self) {
-        let Some(limit) = std::time::SystemTime::now().checked_sub(ABANDONED_AFTER) else { return };
-        let is_abandoned =
-            |object: &object_store::ObjectMeta| std::time::SystemTime::from(object.last_modified) < limit;
+        // By the storage's clock: this machine's may be ahead, and what another run is reading would look abandoned.
+        let Ok(now) = self.storage.clock("_lake").await else { return };
+        let is_abandoned = |object: &object_store::ObjectMeta| object.last_modified < now - ABANDONED_AFTER;
         let objects = self
             .storage
             .store
