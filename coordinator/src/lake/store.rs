@@ -5,9 +5,11 @@
 //! connection, an error after the fact) is settled by reading the object back and comparing the run; while it is open
 //! nothing is deleted, for the commit may stand.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::failpoint;
@@ -36,15 +38,20 @@ pub(crate) enum Commit {
     Conflict { by: Uuid },
 }
 
-/// The highest manifest number; `None` for a lake without a commit.
-pub(crate) async fn latest_number(lake: &Storage) -> Result<Option<u64>> {
+/// The numbers of all manifests, each with the time at which the storage says that it was written.
+pub(crate) async fn list(lake: &Storage) -> Result<BTreeMap<u64, DateTime<Utc>>> {
     let folder = Place::Manifests.key();
     let mut keys = lake.store.list(Some(&folder));
-    let mut latest = None;
+    let mut manifests = BTreeMap::new();
     while let Some(object) = keys.try_next().await.map_err(|e| Error::storage("list", url_of(lake, &folder), e))? {
-        latest = latest.max(manifest_number(&object.location));
+        manifests.extend(manifest_number(&object.location).map(|number| (number, object.last_modified)));
     }
-    Ok(latest)
+    Ok(manifests)
+}
+
+/// The highest manifest number; `None` for a lake without a commit.
+pub(crate) async fn latest_number(lake: &Storage) -> Result<Option<u64>> {
+    Ok(list(lake).await?.last_key_value().map(|(number, _)| *number))
 }
 
 /// The newest manifest; `None` for a lake without a commit.
@@ -59,23 +66,41 @@ pub(crate) async fn latest(lake: &Storage) -> Result<Option<Manifest>> {
 pub(crate) async fn get(lake: &Storage, number: u64) -> Result<Option<Manifest>> {
     let key = Place::Manifest(number).key();
     match read(lake, &key).await {
-        Ok(Some(bytes)) => Manifest::decode(number, &bytes).map(Some),
+        Ok(Some(bytes)) => Manifest::decode(number, &bytes).map(Some).map_err(|mut error| {
+            error.message = format!("`{}`: {}", url_of(lake, &key), error.message);
+            error
+        }),
         Ok(None) => Ok(None),
         Err(e) => Err(Error::storage("read", url_of(lake, &key), e)),
     }
 }
 
-/// Makes `manifest` the next version of the lake, after every object that it names first has reached the disk.
+/// Makes `manifest` the next version of the lake: [`prepare`], then [`put`].
+#[cfg(test)]
+pub(crate) async fn commit(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
+    prepare(lake, manifest).await?;
+    put(lake, manifest).await
+}
+
+/// Waits until every object that `manifest` names first has reached the disk.
+///
+/// # Errors
+/// Storage; nothing is visible then.
+pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
+    failpoint::reach("commit.before_sync");
+    lake.sync_files(&manifest.new_keys()?).await?;
+    failpoint::reach("commit.before_manifest");
+    Ok(())
+}
+
+/// Makes `manifest` the next version of the lake.
 ///
 /// # Errors
 /// Storage, when the outcome could not be found out: then the commit may stand, the next run will see it, and no file
 /// of this run may be deleted.
-pub(crate) async fn commit(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
+pub(crate) async fn put(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
     let key = Place::Manifest(manifest.number).key();
     let bytes = Bytes::from(manifest.encode()?);
-    failpoint::reach("commit.before_sync");
-    lake.sync_files(&manifest.new_keys()?).await?;
-    failpoint::reach("commit.before_manifest");
     let outcome = put_until_known(lake, &key, &bytes, manifest.run).await;
     failpoint::reach("commit.after_manifest");
     outcome

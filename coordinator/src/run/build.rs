@@ -95,6 +95,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     let columns = assign_column_ids(previous, &stored_schema(&schema)).map_err(|error| named(table, error))?;
     let plan = write_plan(context, table, &columns, query, input_bytes(context, model, staged))?;
     let stage = format!("build {}", table.name);
+    context.starts_to_write(&table.name);
     let reports =
         context.engine.run_stage(&context.session, &stage, plan).await.map_err(|error| named(table, error))?;
     let mut files = Vec::new();

@@ -4,11 +4,12 @@
 //! other engines, and is done by the next run or query if this process does not live to do it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use lakewright_common::error::{Error, Result};
-
 use uuid::Uuid;
+
 use super::RunContext;
 use super::build::Tables;
 use super::ingest::StagedSource;
@@ -44,8 +45,8 @@ pub(super) async fn commit(
         number: context.number,
         parent: context.base.as_ref().map(|base| base.number),
         run: context.run,
-        committed_at: chrono::Utc::now(),
         lake_id: Some(context.base.as_ref().and_then(|base| base.lake_id).unwrap_or_else(Uuid::now_v7)),
+        committed_at: chrono::Utc::now(),
         engine: ENGINE.to_owned(),
         elapsed_milliseconds: milliseconds(started.elapsed()),
         sources,
@@ -53,9 +54,13 @@ pub(super) async fn commit(
         requests: context.requests(),
         counts: staged.iter().map(|source| (source.source.name.clone(), source.counts.clone())).collect(),
     };
-    match store::commit(lake, &manifest).await? {
+    store::prepare(lake, &manifest).await?;
+    // From here on the files may be named by a manifest, whatever is answered.
+    context.may_be_committed.store(true, Ordering::Relaxed);
+    match store::put(lake, &manifest).await? {
         Commit::Committed => {}
         Commit::Conflict { by } => {
+            context.may_be_committed.store(false, Ordering::Relaxed);
             return Err(Error::conflict(format!(
                 "run `{by}` committed version {} of the lake while this run was under way; nothing of this run is visible",
                 manifest.number

@@ -6,10 +6,12 @@
 //!  of each source quarantine      each model   checks    then the Delta logs
 //! ```
 //!
-//! Nothing is visible before the manifest's put; a run that fails or dies leaves files that no manifest names.
+//! Nothing is visible before the manifest's put. A run that dies leaves files that no manifest names; one that fails deletes
+//! them where it may.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use datafusion::prelude::SessionContext;
@@ -51,6 +53,8 @@ mod build;
 mod check;
 /// ⑧⑨ One manifest, then the Delta logs.
 mod commit;
+/// What a run that failed had written.
+mod clean_up;
 /// What a run will ask of S3.
 pub(crate) mod expect;
 /// What a run came to, for the user.
@@ -70,9 +74,22 @@ pub(crate) struct RunContext<'a> {
     pub(crate) number: u64,
     /// The newest manifest when the run began.
     pub(crate) base: Option<Manifest>,
+    /// Tables that the run has started to write.
+    written: Mutex<Vec<String>>,
+    /// Whether the manifest may have been put: from the first try until it is known that another run was first.
+    may_be_committed: AtomicBool,
 }
 
 impl RunContext<'_> {
+    /// Remembers that files of a table are written from now on.
+    fn starts_to_write(&self, table: &str) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(table.to_owned());
+    }
+
+    fn written_tables(&self) -> Vec<String> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What this process and its workers have asked of buckets.
     pub(crate) fn requests(&self) -> RequestCounts {
         let mut requests = self.opened.requests();
@@ -123,10 +140,15 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let expected = expect::expected(config, &opened, base.as_ref(), &models, &discovered);
     let session = engine.adapt(session).await?;
     let number = base.as_ref().map_or(1, |base| base.number + 1);
-    let context = RunContext { config, opened: &opened, session, engine, progress, run, number, base };
+    let (written, may_be_committed) = (Mutex::default(), AtomicBool::new(false));
+    let context =
+        RunContext { config, opened: &opened, session, engine, progress, run, number, base, written, may_be_committed };
 
     let outcome = steps(&context, &models, &discovered, &reads, started).await;
     let exchanged = context.engine.finish().await;
+    if outcome.is_err() && !context.may_be_committed.load(Ordering::Relaxed) {
+        clean_up::delete_files(&context).await;
+    }
     let (manifest, versions, mut warnings) = outcome?;
     warnings.extend(discovered.left_out.warnings());
     Ok(Outcome::Committed(Summary::new(

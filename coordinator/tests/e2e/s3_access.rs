@@ -127,6 +127,30 @@ fn each_process_needs_what_the_page_says_and_no_more() {
     }
 }
 
+#[test]
+fn a_run_that_may_not_delete_leaves_its_files_to_vacuum_without_a_word() {
+    let site = Site::new();
+    site.server.add_key("coordinator", "secret", Some(&documented("The coordinator")));
+    site.ok_as("coordinator", &["run"]);
+    let before = site.server.keys(LAKE, "lake/");
+    site.server.put(SOURCES, "song_data/bad.json", &b"{\"song_id\": 1}\n{\"song_id\": 2}\n"[..]);
+    let _ = site.server.take_requests();
+    let done = site.run_as("coordinator", &["run"]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    for word in ["delete", "403", "vacuum", "docs/s3.md"] {
+        assert!(!done.stderr.contains(word), "`{word}` is in: {}", done.stderr);
+    }
+    let requests = site.server.take_requests();
+    assert!(refused(&requests).iter().all(|request| request.path.contains("delete")), "{:?}", refused(&requests));
+    assert!(site.server.keys(LAKE, "lake/").len() > before.len());
+    // Who may delete does.
+    let done = site.run_as(ACCESS_KEY, &["run"]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    site.server.age(Duration::from_secs(30 * 24 * 3600));
+    site.ok_as(ACCESS_KEY, &["vacuum", "--delete"]);
+    assert_eq!(site.server.keys(LAKE, "lake/"), before);
+}
+
 fn environment<'a>(endpoint: &'a str, key: &'a str) -> [(&'a str, &'a str); 4] {
     [
         ("AWS_ENDPOINT_URL_S3", endpoint),

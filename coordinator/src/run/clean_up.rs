@@ -1,0 +1,71 @@
+//! What a run that failed had written, deleted again: files of its name that no manifest has.
+//!
+//! Files are found by the run's id in their names, so those of tasks whose stage failed before it reported are found as
+//! well. Nothing is deleted where the manifest may have been put all the same. Where the process may not delete, or the
+//! storage fails, the files stay for `vacuum`; the error that the run failed with is the one that is reported.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use lakewright_common::storage::Storage;
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStoreExt};
+
+use super::RunContext;
+use crate::lake::Place;
+
+/// The failure of the run is not held back longer than this.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Deletions under way at once.
+const CONCURRENT_DELETES: usize = 16;
+
+/// Deletes what the run wrote, as far as that is possible.
+pub(super) async fn delete_files(context: &RunContext<'_>) {
+    let lake = &context.opened.lake;
+    let run = context.run.to_string();
+    let sources = context.config.sources.iter().map(|source| source.name.as_str());
+    let folders = sources
+        .flat_map(|source| {
+            let ledger = Place::Ledger { source, number: context.number, run: context.run }.key();
+            [Place::Staging(source).key(), Place::Quarantine(source).key(), ledger]
+        })
+        .chain(context.written_tables().into_iter().map(|table| Place::Table(&table).key()));
+    let deletion = async {
+        for folder in folders {
+            if !delete_below(lake, &folder, &run).await {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(PATIENCE, deletion).await.is_err() {
+        tracing::debug!("files of the failed run are left for `vacuum`: it takes long to delete them");
+    }
+}
+
+/// Deletes the files of the run below `folder`, or the file `folder` itself; `false` if it is no use to go on.
+async fn delete_below(lake: &Storage, folder: &Path, run: &str) -> bool {
+    let is_of_the_run = |key: &Path| key.filename().is_some_and(|name| name.contains(run));
+    let found = if is_of_the_run(folder) {
+        Ok(vec![folder.clone()])
+    } else {
+        let objects = lake.store.list(Some(folder)).map_ok(|object| object.location);
+        objects.try_filter(|key| std::future::ready(is_of_the_run(key))).try_collect().await
+    };
+    let keys: Vec<Path> = match found {
+        Ok(keys) => keys,
+        Err(error) => {
+            tracing::debug!(%folder, %error, "files of the failed run are left for `vacuum`");
+            return false;
+        }
+    };
+    let deletions = keys.into_iter().map(|key| async move {
+        match lake.store.delete(&key).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => true,
+            Err(error) => {
+                tracing::debug!(%key, %error, "a file of the failed run is left for `vacuum`");
+                false
+            }
+        }
+    });
+    stream::iter(deletions).buffer_unordered(CONCURRENT_DELETES).all(std::future::ready).await
+}
