@@ -103,6 +103,19 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Bring the Delta logs of the tables up to the newest version of the lake
+    ///
+    /// A run does this after its commit. What it could not do, the next run, a query or this command does.
+    Publish {
+        /// Only this table; may be given several times
+        #[arg(long, value_name = "NAME")]
+        table: Vec<String>,
+        /// Make the logs equal to the newest version, whatever other programs committed to them, and also where they were
+        /// written for manifests that are gone or replaced: one more commit removes files that the version does not have,
+        /// adds those that it has, and restores the columns and properties
+        #[arg(long)]
+        overwrite: bool,
+    },
     /// List files and unfinished uploads that no version within the retention needs, or delete them
     Vacuum {
         /// Versions that were the newest at some time within it stay readable; at least 24h

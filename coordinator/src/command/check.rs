@@ -16,7 +16,7 @@ use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
 
 use super::print;
 use crate::cost;
-use crate::lake::store;
+use crate::lake::{delta, store};
 use crate::model;
 use crate::open;
 use crate::output::bytes;
@@ -37,6 +37,8 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
     let models = model::plan_models(&session, config)?;
     validate(&open::session(config, &opened, config.limits.threads, Arc::default())?, config, &models).await?;
     let base = store::latest(&opened.lake).await?;
+    let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
+    delta::verify(&opened.lake, base.as_ref(), &tables).await?;
     let discovered = new_objects(config, &opened, base.as_ref(), &models).await?;
 
     let mut text = String::new();

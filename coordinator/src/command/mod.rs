@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use lakewright_common::allocator;
 use lakewright_common::config::{self, Purpose, resolved::Config};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::{printable, telemetry};
 
 use crate::cli::{Cli, Command};
+use crate::lake::intact;
+use crate::open;
 use crate::progress::Progress;
 use crate::run::Outcome;
 use catalog::Catalog;
@@ -31,6 +34,8 @@ mod quarantine;
 mod catalog;
 /// What nothing needs any more.
 mod vacuum;
+/// Delta logs brought up to the lake, or made equal to it.
+mod publish;
 /// The lake's own books as tables.
 mod system;
 
@@ -44,13 +49,20 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
     let purpose = if is_run { Purpose::Run } else { Purpose::Look };
     let config = config::load(&cli.config, purpose, std::env::vars())?;
     allocator::stay_within(config.limits.memory_bytes);
+    match carry_out(command, &config, cli.quiet).await {
+        Err(error) if error.kind == Kind::Storage => Err(with_damage(&config, error).await),
+        outcome => outcome,
+    }
+}
+
+async fn carry_out(command: Command, config: &Config, quiet: bool) -> Result<()> {
     match command {
-        Command::Run { rebuild } => run(&config, &rebuild, cli.quiet).await,
-        Command::Check { deep: true, version, .. } => deep::check_deep(&config, version).await,
-        Command::Check { sample, .. } => check::check(&config, sample).await,
-        Command::Query { sql, version, format } => query::query(&config, &sql, version, format.format()).await,
+        Command::Run { rebuild } => run(config, &rebuild, quiet).await,
+        Command::Check { deep: true, version, .. } => deep::check_deep(config, version).await,
+        Command::Check { sample, .. } => check::check(config, sample).await,
+        Command::Query { sql, version, format } => query::query(config, &sql, version, format.format()).await,
         Command::Tables { checksum, version, format } => {
-            tables::tables(&config, checksum, version, format.format()).await
+            tables::tables(config, checksum, version, format.format()).await
         }
         Command::Catalog { database, apply, symlinks, json } => {
             let what = match (apply, symlinks, json) {
@@ -59,15 +71,35 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
                 (false, _, true) => Catalog::Json,
                 (false, _, false) => Catalog::Statements,
             };
-            catalog::catalog(&config, &database, what).await
+            catalog::catalog(config, &database, what).await
         }
-        Command::Vacuum { retention, delete } => vacuum::vacuum(&config, retention, delete).await,
-        Command::History { format } => history::history(&config, format.format()).await,
+        Command::Publish { table, overwrite } => publish::publish(config, &table, overwrite).await,
+        Command::Vacuum { retention, delete } => vacuum::vacuum(config, retention, delete).await,
+        Command::History { format } => history::history(config, format.format()).await,
         Command::Quarantine { source, reason, records, format } => {
-            quarantine::quarantine(&config, source, reason, records, format.format()).await
+            quarantine::quarantine(config, source, reason, records, format.format()).await
         }
     }
 }
+
+/// The error, with what is missing of the newest version and which version is whole. The failure is not held back for
+/// long where the storage answers nothing.
+async fn with_damage(config: &Config, error: Error) -> Error {
+    let look = async {
+        let lake = open::lake_or_empty(config).await?;
+        intact::describe_damage(&lake).await
+    };
+    match tokio::time::timeout(PATIENCE, look).await {
+        Ok(Ok(Some(damage))) => {
+            let hint = error.hint.as_ref().map_or_else(|| damage.clone(), |hint| format!("{hint}\nhint: {damage}"));
+            error.hint(hint)
+        }
+        _ => error,
+    }
+}
+
+/// How long a failed command looks for an intact version.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const NOTHING_AT_ALL: &str = "nothing to take in: no source has an object, and the lake has no version yet";
 const NOTHING_NEW: &str = "nothing new: every object was taken in before, and no model, key or check changed";

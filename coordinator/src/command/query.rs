@@ -60,8 +60,14 @@ impl View {
         })?;
         // A crash between a commit and its Delta logs is mended by whoever comes by. A reader without the right to
         // write reads all the same.
-        if let Err(error) = delta::catch_up(&lake, &newest).await {
-            tracing::warn!(%error, "the Delta logs are behind the lake");
+        match delta::catch_up(&lake, &newest).await {
+            Err(error) => tracing::warn!(%error, "the Delta logs are behind the lake"),
+            Ok(failures) => {
+                for (table, error) in failures {
+                    let hint = error.hint.as_deref();
+                    tracing::warn!(table, %error, hint, "a Delta log does not show what the lake has");
+                }
+            }
         }
         let manifest = match version {
             None => newest,

@@ -18,7 +18,7 @@ use lakewright_common::write::report::WrittenFile;
 use crate::catalog;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{Manifest, SourceCounts};
-use crate::lake::{ledger, store};
+use crate::lake::{Place, ledger, store, url_of};
 
 /// The schema of these tables.
 const SYSTEM_SCHEMA: &str = "system";
@@ -81,7 +81,17 @@ impl HistoryTable {
     async fn load(&self) -> Result<RecordBatch> {
         let mut manifests = Vec::new();
         for number in 1..self.newest.number {
-            manifests.extend(store::get(&self.lake, number).await?);
+            match store::get(&self.lake, number).await? {
+                Some(manifest) => manifests.push(manifest),
+                None => {
+                    let manifest = url_of(&self.lake, &Place::Manifest(number).key());
+                    tracing::warn!(
+                        version = number,
+                        manifest,
+                        "a manifest is missing; the history leaves its version out"
+                    );
+                }
+            }
         }
         manifests.push(self.newest.clone());
         let totals: Vec<SourceCounts> = manifests

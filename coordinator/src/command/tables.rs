@@ -20,7 +20,7 @@ use crate::output::{self, Format};
 pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let states = &view.manifest.tables;
-    let published = consistent::at(&view.lake, view.manifest.number).await?;
+    let published = consistent::at(&view.lake, &view.manifest).await?;
     let delta = states.iter().map(|table| published.as_ref().and_then(|at| at.version(&table.name)));
     let mut columns: Vec<(&str, ArrayRef)> = vec![
         ("table", Arc::new(StringArray::from_iter_values(states.iter().map(|table| table.name.as_str())))),

@@ -17,10 +17,17 @@ use lakewright_common::error::{Error, Result};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::manifest::{DataFile, TableState};
+use super::manifest::{DataFile, Manifest, TableState};
 
 /// The application that the log's `txn` actions are of; their version is the manifest's number.
 pub(crate) const APPLICATION: &str = "lakewright";
+
+/// The key of the lake's id in a table's configuration and in a `commitInfo` action.
+pub(crate) const LAKE_ID: &str = "lakewright.lake_id";
+
+/// Keys of a `commitInfo` action: the number of the manifest, and the run that committed it.
+pub(crate) const MANIFEST_KEY: &str = "lakewright.manifest";
+pub(crate) const RUN_KEY: &str = "lakewright.run";
 
 /// What one manifest changed in one table.
 #[derive(Debug, Clone)]
@@ -29,9 +36,25 @@ pub(crate) struct Change {
     pub(crate) run: Uuid,
     pub(crate) committed_at: DateTime<Utc>,
     pub(crate) engine: String,
+    pub(crate) lake_id: Option<Uuid>,
     /// What the log holds before; `None` for a new table.
     pub(crate) before: Option<TableState>,
     pub(crate) after: TableState,
+}
+
+impl Change {
+    /// The change that `manifest` made to a table whose state it left as `after`; the state before it is not known.
+    pub(crate) fn new(manifest: &Manifest, after: TableState) -> Self {
+        Self {
+            number: manifest.number,
+            run: manifest.run,
+            committed_at: manifest.committed_at,
+            engine: manifest.engine.clone(),
+            lake_id: manifest.lake_id,
+            before: None,
+            after,
+        }
+    }
 }
 
 /// One log entry: an action a line. `existing` is the log's metadata, `None` for version 0.
@@ -39,9 +62,14 @@ pub(crate) struct Change {
 /// # Errors
 /// Internal, when a file does not lie below its table.
 pub(crate) fn encode(change: &Change, existing: Option<&Metadata>) -> Result<Bytes> {
+    encode_all(&actions(change, existing)?)
+}
+
+/// Actions as an entry.
+pub(super) fn encode_all(actions: &[Action]) -> Result<Bytes> {
     let mut lines = Vec::new();
-    for action in actions(change, existing)? {
-        serde_json::to_writer(&mut lines, &action)
+    for action in actions {
+        serde_json::to_writer(&mut lines, action)
             .map_err(|e| Error::internal("a Delta action makes no JSON").caused_by(e))?;
         lines.push(b'\n');
     }
@@ -60,14 +88,11 @@ pub(crate) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Ve
     if existing.is_none() {
         actions.push(Action::Protocol(lowest_protocol()?));
     }
-    if existing.is_none() || change.before.as_ref().is_none_or(|before| !has_same_shape(before, after)) {
+    let has_lake_id = existing.is_some_and(|metadata| lake_id_of(metadata) == change.lake_id);
+    if !has_lake_id || change.before.as_ref().is_none_or(|before| !has_same_shape(before, after)) {
         actions.push(Action::Metadata(metadata(change, existing)?));
     }
-    actions.push(Action::Txn(Transaction::new_with_last_update(
-        APPLICATION,
-        signed(change.number)?,
-        Some(change.committed_at.timestamp_millis()),
-    )));
+    actions.push(Action::Txn(transaction(change)?));
     for file in removed {
         actions.push(Action::Remove(remove(change, file)?));
     }
@@ -77,15 +102,31 @@ pub(crate) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Ve
     Ok(actions)
 }
 
+/// How far the log is: the number of the manifest.
+pub(super) fn transaction(change: &Change) -> Result<Transaction> {
+    let updated = Some(change.committed_at.timestamp_millis());
+    Ok(Transaction::new_with_last_update(APPLICATION, signed(change.number)?, updated))
+}
+
+/// The lake that a log belongs to; `None` if its configuration names none.
+pub(super) fn lake_id_of(metadata: &Metadata) -> Option<Uuid> {
+    metadata.configuration().get(LAKE_ID).and_then(|id| Uuid::try_parse(id).ok())
+}
+
 fn has_same_shape(before: &TableState, after: &TableState) -> bool {
     before.columns.list == after.columns.list && before.partition_by == after.partition_by
 }
 
-fn commit_info(change: &Change, is_new: bool, removes: bool) -> CommitInfo {
+pub(super) fn commit_info(change: &Change, is_new: bool, removes: bool) -> CommitInfo {
     let operation = if is_new { "CREATE TABLE AS SELECT" } else { "WRITE" };
     let mode = if removes { "Overwrite" } else { "Append" };
     // Spark reads parameters as strings that hold JSON.
     let partition_by = Value::from(change.after.partition_by.clone()).to_string();
+    let mut info = HashMap::from([
+        (MANIFEST_KEY.to_owned(), Value::from(change.number)),
+        (RUN_KEY.to_owned(), Value::from(change.run.to_string())),
+    ]);
+    info.extend(change.lake_id.map(|id| (LAKE_ID.to_owned(), Value::from(id.to_string()))));
     CommitInfo {
         timestamp: Some(change.committed_at.timestamp_millis()),
         operation: Some(operation.to_owned()),
@@ -95,10 +136,7 @@ fn commit_info(change: &Change, is_new: bool, removes: bool) -> CommitInfo {
         ])),
         is_blind_append: Some(!removes),
         engine_info: Some(change.engine.clone()),
-        info: HashMap::from([
-            ("lakewright.manifest".to_owned(), Value::from(change.number)),
-            ("lakewright.run".to_owned(), Value::from(change.run.to_string())),
-        ]),
+        info,
         ..CommitInfo::default()
     }
 }
@@ -112,17 +150,29 @@ fn lowest_protocol() -> Result<Protocol> {
 /// The table's name and schema; a table that exists keeps its id.
 ///
 /// Never sets `delta.setTransactionRetentionDuration`: once that lapsed, the log would forget how far it is.
-fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
+pub(super) fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
+    let configuration = existing.map(|metadata| metadata.configuration().clone()).unwrap_or_default();
+    metadata_with(change, existing, configuration.into_iter().collect())
+}
+
+/// As [`metadata`], with this configuration and the lake's id.
+pub(super) fn metadata_with(
+    change: &Change,
+    existing: Option<&Metadata>,
+    mut configuration: BTreeMap<String, String>,
+) -> Result<Metadata> {
     let failed = |e: serde_json::Error| Error::internal("the Delta metadata action cannot be built").caused_by(e);
     let state = &change.after;
     let id = existing.map_or_else(|| Uuid::now_v7().to_string(), |metadata| metadata.id().to_owned());
     let created = existing.map_or(Some(change.committed_at.timestamp_millis()), Metadata::created_time);
-    let configuration: BTreeMap<_, _> = existing.iter().flat_map(|metadata| metadata.configuration()).collect();
+    if let Some(id) = change.lake_id {
+        configuration.insert(LAKE_ID.to_owned(), id.to_string());
+    }
     // The library builds this action for its own operations only (delta-kernel-rs issue 1055), so from JSON.
     let action = json!({
         "id": id,
         "name": state.name,
-        "description": null,
+        "description": existing.and_then(Metadata::description),
         "format": { "provider": "parquet", "options": {} },
         "schemaString": serde_json::to_string(&state.columns.delta_schema()?).map_err(failed)?,
         "partitionColumns": state.partition_by,
@@ -132,7 +182,7 @@ fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
     serde_json::from_value(action).map_err(failed)
 }
 
-fn add(change: &Change, file: &DataFile) -> Result<Add> {
+pub(super) fn add(change: &Change, file: &DataFile) -> Result<Add> {
     Ok(Add {
         path: path_in_table(&change.after.name, file)?,
         partition_values: partition_values(file),
@@ -158,7 +208,7 @@ fn remove(change: &Change, file: &DataFile) -> Result<Remove> {
 }
 
 /// The key below the table, as it is on storage; the action's serialiser encodes it once more.
-fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
+pub(super) fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
     let path = &file.written.path;
     let below = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));
     below.map(str::to_owned).ok_or_else(|| Error::internal(format!("`{path}` is no file of table `{table}`")))
@@ -197,12 +247,8 @@ mod tests {
     fn change(before: Option<&[&str]>, after: &[&str]) -> Change {
         let manifest = fixture::manifest(7, &[("songs", after)]);
         Change {
-            number: 7,
-            run: manifest.run,
-            committed_at: manifest.committed_at,
-            engine: manifest.engine.clone(),
             before: before.map(|files| fixture::manifest(6, &[("songs", files)]).tables.remove(0)),
-            after: manifest.tables[0].clone(),
+            ..Change::new(&manifest, manifest.tables[0].clone())
         }
     }
 

@@ -14,14 +14,18 @@ use lakewright_common::storage::{PutOutcome, Storage};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::manifest::Manifest;
-use super::{Place, seal, url_of};
+use super::{Place, seal, store, url_of};
 
 /// Versions that belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Consistent {
     pub(crate) manifest: u64,
+    /// The run that committed the manifest. `None` in a document that was written before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<Uuid>,
     pub(crate) tables: BTreeMap<String, TableVersion>,
 }
 
@@ -44,6 +48,11 @@ pub(crate) enum Stored {
 }
 
 impl Consistent {
+    /// Whether it is of this very manifest, and not of another one that had the number before.
+    pub(crate) fn is_of(&self, manifest: &Manifest) -> bool {
+        self.manifest == manifest.number && self.run.is_none_or(|run| run == manifest.run)
+    }
+
     /// A table's Delta version; `None` for a table that the manifest does not have.
     pub(crate) fn version(&self, table: &str) -> Option<u64> {
         self.tables.get(table).map(|table| table.version)
@@ -56,14 +65,17 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     if manifest.tables.iter().any(|table| !versions.contains_key(&table.name)) {
         return Ok(());
     }
-    // A query publishes what a crash left undone; most of the time nothing is.
     let published = latest(lake).await?;
-    if published.as_ref().is_some_and(|published| published.manifest >= manifest.number) {
+    if let Some(published) = &published
+        && is_newer(lake, published, manifest).await?
+    {
         return Ok(());
     }
+    // Of an older manifest the digests still hold; a log may have been written anew since it was published for this one.
+    let older = published.as_ref().filter(|published| published.manifest < manifest.number);
     let mut tables = BTreeMap::new();
     for (name, version) in versions {
-        let before = published.as_ref().and_then(|published| published.tables.get(name));
+        let before = older.and_then(|older| older.tables.get(name));
         let digest = match before.filter(|before| before.version == *version) {
             Some(before) => before.digest.clone(),
             None => entry_digest(lake, name, *version).await,
@@ -71,17 +83,33 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         let path = Place::Table(name).key().to_string();
         tables.insert(name.clone(), TableVersion { path, version: *version, digest });
     }
-    let document = Consistent { manifest: manifest.number, tables };
+    let document = Consistent { manifest: manifest.number, run: Some(manifest.run), tables };
+    // A query publishes what a crash left undone; most of the time nothing is.
+    if published.as_ref() == Some(&document) {
+        return Ok(());
+    }
     let text = serde_json::to_vec_pretty(&document)
         .map_err(|e| Error::internal("the consistent versions make no JSON").caused_by(e))?;
     let text = Bytes::from(seal::seal(text));
     failpoint::reach("consistent.before_put");
-    let _: PutOutcome = lake.put_if_absent(&Place::Consistent(manifest.number).key(), text.clone()).await?;
+    let key = Place::Consistent(manifest.number).key();
+    let outcome = lake.put_if_absent(&key, text.clone()).await?;
+    if outcome == PutOutcome::Exists && read(lake, &key).await?.is_none_or(|there| there != document) {
+        put(lake, &key, text.clone()).await?;
+    }
     failpoint::reach("consistent.before_latest");
     // Two processes at once may leave the older document as the latest, until the next commit. It is consistent too.
     put(lake, &Place::ConsistentLatest.key(), text).await?;
     failpoint::reach("consistent.after_latest");
     Ok(())
+}
+
+/// Whether a document is of a later manifest, and that manifest exists: it may have been deleted since.
+async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -> Result<bool> {
+    if published.manifest <= manifest.number {
+        return Ok(false);
+    }
+    Ok(store::get(lake, published.manifest).await?.is_some_and(|newer| published.is_of(&newer)))
 }
 
 /// The newest versions that belong together; `None` before the first commit is through.
@@ -90,8 +118,9 @@ pub(crate) async fn latest(lake: &Storage) -> Result<Option<Consistent>> {
 }
 
 /// The versions at one manifest; `None` where they were never published, because another commit overtook it.
-pub(crate) async fn at(lake: &Storage, manifest: u64) -> Result<Option<Consistent>> {
-    read(lake, &Place::Consistent(manifest).key()).await
+pub(crate) async fn at(lake: &Storage, manifest: &Manifest) -> Result<Option<Consistent>> {
+    let published = read(lake, &Place::Consistent(manifest.number).key()).await?;
+    Ok(published.filter(|published| published.is_of(manifest)))
 }
 
 async fn read(lake: &Storage, key: &Path) -> Result<Option<Consistent>> {

@@ -42,21 +42,30 @@ pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<Obj
 
 /// The keys that the kept versions name; `None` for a lake without a commit, in which nothing is known to be of no use.
 async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<HashSet<String>>> {
-    let Some(newest) = store::latest_number(lake).await? else { return Ok(None) };
+    let written = store::list(lake).await?;
+    let Some((&newest, _)) = written.last_key_value() else { return Ok(None) };
     let mut named = HashSet::new();
     for number in (1..=newest).rev() {
-        let manifest = store::get(lake, number).await?.ok_or_else(|| {
-            let key = url_of(lake, &Place::Manifest(number).key());
-            Error::storage_failure(format!("`{key}` is missing"))
-                .hint("nothing was deleted: nobody knows what it names")
-        })?;
-        let is_last = manifest.committed_at < since;
+        let manifest = store::get(lake, number).await?.ok_or_else(|| missing(lake, number))?;
+        // By the later of two clocks: the coordinator's may have been behind, and a copy of a lake has the times of its
+        // copying.
+        let is_last = written.get(&number).copied().max(Some(manifest.committed_at)) < Some(since);
         named.extend(keys(&manifest));
         if is_last {
             break;
         }
     }
     Ok(Some(named))
+}
+
+/// Says which manifest is gone, and until when that matters.
+fn missing(lake: &Storage, number: u64) -> Error {
+    let key = url_of(lake, &Place::Manifest(number).key());
+    Error::storage_failure(format!("manifest {number} is missing: `{key}`")).hint(format!(
+        "nothing was deleted, because it is not known which files version {number} names; restore the manifest from a copy of the \
+         lake, or wait until version {} is older than the retention",
+        number + 1
+    ))
 }
 
 fn keys(manifest: &Manifest) -> impl Iterator<Item = String> {

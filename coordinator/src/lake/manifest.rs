@@ -132,7 +132,7 @@ impl Manifest {
     /// The manifest in `bytes`, which must be the one of that `number`.
     ///
     /// # Errors
-    /// Configuration, when a newer version of the program wrote it; storage, when it is damaged.
+    /// Configuration, when a newer version of the program wrote it; storage, when it is damaged or another manifest.
     pub(crate) fn decode(number: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
             Error::storage_failure(format!("manifest {number} (`{}`) is damaged", Place::Manifest(number).key()))
@@ -151,7 +151,12 @@ impl Manifest {
             .hint(format!("it was written by `{}`; use that version or a later one", head.engine)));
         }
         if head.number != number {
-            return Err(Error::internal(format!("manifest {number} calls itself {}", head.number)));
+            return Err(Error::storage_failure(format!(
+                "manifest {number} (`{}`) is a copy of manifest {}",
+                Place::Manifest(number).key(),
+                head.number
+            ))
+            .hint("restore the file from a copy of the lake, or delete it if it should not exist"));
         }
         serde_json::from_slice(bytes).map_err(parsed)
     }

@@ -40,8 +40,18 @@ pub(crate) mod ledger;
 pub(crate) mod actions;
 /// One table's Delta log: how far it is, one more version, a checkpoint.
 pub(crate) mod table_log;
+/// One commit of a Delta log: ours or another program's, and what it changes.
+pub(crate) mod log_entry;
+/// The manifests that logs are rolled forward from and compared with.
+pub(crate) mod history;
+/// Whether a log is of this lake, and nobody else changed its table.
+pub(crate) mod standing;
 /// ⑨ Every table's Delta log brought up to a manifest.
 pub(crate) mod delta;
+/// A log made equal to the newest manifest again.
+pub(crate) mod overwrite;
+/// Which version is whole, where a file is missing.
+pub(crate) mod intact;
 /// What no version needs any more.
 pub(crate) mod garbage;
 /// Whether the files of a version are as they were written.
@@ -71,6 +81,8 @@ pub(crate) const FAIL_POINTS: &[&str] = &[
 /// [`Place::Table`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'a> {
+    /// `_lake/`
+    Lake,
     /// `_lake/manifest/`
     Manifests,
     /// `_lake/manifest/<20 digits>.json`
@@ -81,8 +93,6 @@ pub(crate) enum Place<'a> {
     Quarantine(&'a str),
     /// `_lake/ledger/<source>/<20 digits>-<run>.parquet`
     Ledger { source: &'a str, number: u64, run: Uuid },
-    /// `_lake/`
-    Lake,
     /// `_lake/consistent/<n>.json`
     Consistent(u64),
     /// `_lake/consistent/latest`
@@ -103,6 +113,7 @@ impl Place<'_> {
     /// The key, relative to the lake's root; for a folder its prefix.
     pub(crate) fn key(self) -> Path {
         let key = match self {
+            Self::Lake => "_lake".to_owned(),
             Self::Manifests => "_lake/manifest".to_owned(),
             Self::Manifest(number) => format!("_lake/manifest/{number:020}.json"),
             Self::Staging(source) => format!("_lake/staging/{source}"),
@@ -113,7 +124,6 @@ impl Place<'_> {
             Self::Table(table) => table.to_owned(),
             Self::DeltaLog(table) => format!("{table}/_delta_log"),
             Self::DeltaCommit { table, version } => format!("{table}/_delta_log/{version:020}.json"),
-            Self::Lake => "_lake".to_owned(),
             Self::DeltaCheckpoint { table, version } => {
                 format!("{table}/_delta_log/{version:020}.checkpoint.parquet")
             }

@@ -66,10 +66,7 @@ pub(crate) async fn latest(lake: &Storage) -> Result<Option<Manifest>> {
 pub(crate) async fn get(lake: &Storage, number: u64) -> Result<Option<Manifest>> {
     let key = Place::Manifest(number).key();
     match read(lake, &key).await {
-        Ok(Some(bytes)) => Manifest::decode(number, &bytes).map(Some).map_err(|mut error| {
-            error.message = format!("`{}`: {}", url_of(lake, &key), error.message);
-            error
-        }),
+        Ok(Some(bytes)) => Manifest::decode(number, &bytes).map(Some),
         Ok(None) => Ok(None),
         Err(e) => Err(Error::storage("read", url_of(lake, &key), e)),
     }

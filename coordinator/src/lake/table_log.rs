@@ -1,6 +1,6 @@
 //! One table's Delta log: how far it is, one more version, a checkpoint.
 //!
-//! Reads go through the Delta kernel on a lazy snapshot (milliseconds with a checkpoint, whatever the number of
+//! Reads of a table's state go through the Delta kernel on a lazy snapshot (milliseconds with a checkpoint, whatever the number of
 //! files). Writes do not: an entry is the bytes of version N+1 put if absent, because the order of commits is decided
 //! by the manifests and the library's own commit loop would decide it again, slower and with two holes (it accepts an
 //! older `txn` after a newer one, and commits a second create as version 1).
@@ -9,20 +9,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use delta_kernel::snapshot::Snapshot;
-use deltalake_core::kernel::Metadata;
+use deltalake_core::kernel::{Metadata, Protocol, Remove, Snapshot as Files};
 use deltalake_core::logstore::{LogStore, LogStoreRef, StorageConfig, default_logstore};
+use futures::{StreamExt, TryStreamExt};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::{PutOutcome, Storage};
-use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
+use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{Error as StoreError, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use super::actions::APPLICATION;
+use super::manifest::parse_key;
 use super::{Place, url_of};
 
 /// Versions from one checkpoint to the next.
 pub(crate) const CHECKPOINT_INTERVAL: u64 = 50;
+
+/// Bytes of a commit that are read to see what it is: all of most commits.
+const HEAD_BYTES: u64 = 64 * 1024;
 
 /// How far a table's log is.
 #[derive(Debug, Clone)]
@@ -32,6 +38,7 @@ pub(crate) struct LogPosition {
     /// The manifest that the log was last rolled forward to; `None` if another program wrote all of it.
     pub(crate) manifest: Option<u64>,
     pub(crate) metadata: Metadata,
+    pub(crate) protocol: Protocol,
 }
 
 /// Reads how far a table's log is; `None` where there is no log.
@@ -49,10 +56,66 @@ pub(crate) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPo
             version: snapshot.version(),
             manifest: manifest.and_then(|number| u64::try_from(number).ok()),
             metadata: snapshot.table_configuration().metadata().clone(),
+            protocol: snapshot.table_configuration().protocol().clone(),
         })
     };
     let position = tokio::task::spawn_blocking(read).await.map_err(failure("read", lake, table))?;
     position.map(Some).map_err(failure("read", lake, table))
+}
+
+/// The commits from `version` on, by their numbers, in one request; none of them is read.
+pub(crate) async fn commits_from(lake: &Storage, table: &str, version: u64) -> Result<Vec<u64>> {
+    let folder = Place::DeltaLog(table).key();
+    // Names sort as their numbers do, and a name without its extension sorts before the name.
+    let first = Place::DeltaCommit { table, version }.key();
+    let before_first = parse_key(first.as_ref().trim_end_matches(".json"))?;
+    let mut objects = lake.store.list_with_offset(Some(&folder), &before_first);
+    let mut commits = Vec::new();
+    while let Some(object) = objects.next().await {
+        let object = object.map_err(|e| Error::storage("list", url_of(lake, &folder), e))?;
+        commits.extend(commit_number(&object.location));
+    }
+    commits.sort_unstable();
+    Ok(commits)
+}
+
+/// The version of a commit's file; `None` for checkpoints and other files of a log.
+fn commit_number(key: &Path) -> Option<u64> {
+    let digits = key.filename()?.strip_suffix(".json")?;
+    let is_version = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_version.then(|| digits.parse().ok()).flatten()
+}
+
+/// The file of one commit; `None` if there is none.
+pub(crate) async fn read_commit(lake: &Storage, table: &str, version: u64) -> Result<Option<Bytes>> {
+    let key = Place::DeltaCommit { table, version }.key();
+    let failed = |e| Error::storage("read", url_of(lake, &key), e);
+    match lake.store.get(&key).await {
+        Ok(object) => object.bytes().await.map(Some).map_err(failed),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(e) => Err(failed(e)),
+    }
+}
+
+/// The first bytes of one commit, in which an entry of ours says what it is, and whether they are all of it.
+pub(crate) async fn read_head(lake: &Storage, table: &str, version: u64) -> Result<(Bytes, bool)> {
+    let key = Place::DeltaCommit { table, version }.key();
+    let failed = |e| Error::storage("read", url_of(lake, &key), e);
+    let options = GetOptions { range: Some(GetRange::Bounded(0..HEAD_BYTES)), ..GetOptions::default() };
+    let object = lake.store.get_opts(&key, options).await.map_err(failed)?;
+    let size = object.meta.size;
+    let bytes = object.bytes().await.map_err(failed)?;
+    let is_whole = bytes.len() as u64 == size;
+    Ok((bytes, is_whole))
+}
+
+/// A tombstone for each file that is live at `version`.
+pub(crate) async fn live_files(lake: &Storage, table: &str, version: u64) -> Result<Vec<Remove>> {
+    let failed = failure("read", lake, table);
+    let log = log_store(lake, table);
+    let snapshot = Files::try_new(log.as_ref(), Some(version)).await.map_err(&failed)?;
+    let files = snapshot.file_views(log.as_ref(), None).map_ok(|file| file.remove_action(true));
+    files.try_collect().await.map_err(&failed)
 }
 
 /// Puts `entry` as one version, if nobody did.

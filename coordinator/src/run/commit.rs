@@ -68,21 +68,15 @@ pub(super) async fn commit(
             .hint("run again: it takes in what the other run did not"));
         }
     }
-    let versions = match roll_forward(context, &manifest).await {
-        Ok(versions) => versions,
-        Err(error) => {
-            tracing::warn!(%error, version = manifest.number, "the commit stands, its Delta logs do not show it yet; the next run or query rolls them forward");
-            BTreeMap::new()
-        }
-    };
-    Ok((manifest, versions))
-}
-
-async fn roll_forward(context: &RunContext<'_>, manifest: &Manifest) -> Result<BTreeMap<String, u64>> {
-    let lake = &context.opened.lake;
-    let versions = delta::roll_forward(lake, manifest).await?;
-    consistent::publish(lake, manifest, &versions).await?;
-    Ok(versions)
+    let rolled = delta::roll_forward(lake, &manifest).await;
+    for (table, error) in &rolled.failures {
+        let hint = error.hint.as_deref();
+        tracing::warn!(table, version = manifest.number, %error, hint, "committed, but the Delta log of a table does not show it");
+    }
+    if let Err(error) = consistent::publish(lake, &manifest, &rolled.versions).await {
+        tracing::warn!(version = manifest.number, %error, "committed, but the Delta versions of the tables were not published");
+    }
+    Ok((manifest, rolled.versions))
 }
 
 /// A source with what this run adds to it; writes its part of the ledger.

@@ -94,9 +94,10 @@ fn of_lake(
         asked.gets += 1;
     }
     // How far each log is: it is listed, and read twice since its last checkpoint.
-    let entries = base.map(|base| 1 + 2 * (base.number % CHECKPOINT_INTERVAL).max(1));
+    // The newest entry is read once more, to see whose it is, and so is the manifest that it names.
+    let entries = base.map(|base| 2 + 2 * (base.number % CHECKPOINT_INTERVAL).max(1));
     asked.puts += models.len() as u64 * if base.is_some() { 2 } else { 1 };
-    asked.gets += models.len() as u64 * entries.unwrap_or(0);
+    asked.gets += models.len() as u64 * entries.unwrap_or(0) + u64::from(base.is_some());
     // The manifest, and twice the versions that belong together.
     asked.puts += 3;
     asked.gets += 1;

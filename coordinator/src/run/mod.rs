@@ -126,10 +126,10 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let empty = open::session(config, &opened, config.limits.threads, Arc::default())?;
     validate::validate(&empty, config, &models).await?;
     let base = store::latest(&opened.lake).await?;
-    if let Some(latest) = &base {
-        // What a crash left behind after its put comes first: Delta readers see that commit from now on.
-        delta::catch_up(&opened.lake, latest).await?;
-    }
+    // What a crash left behind after its put comes first: Delta readers see that commit from now on. A log of another
+    // history, or one that another program changed, stops the run before it does any work.
+    let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
+    delta::prepare(&opened.lake, base.as_ref(), &tables).await?;
     failpoint::reach("run.before_discover");
     progress.step("discover", None);
     let discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;

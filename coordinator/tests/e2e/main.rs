@@ -16,6 +16,8 @@ mod bad_input;
 mod odd_bytes;
 /// `kill -9` at every step while a reader looks on.
 mod crash;
+/// Delta logs that other programs wrote to, and logs and manifests of different times.
+mod delta_logs;
 /// A coordinator and workers, whoever dies.
 mod cluster;
 /// Sources and lake on S3.

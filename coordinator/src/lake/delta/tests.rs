@@ -1,15 +1,24 @@
 //! Logs rolled forward, again, by many, after a crash; each log then read by the Delta library and compared with the
 //! manifest.
 
+use std::sync::Arc;
+
 use deltalake_core::DeltaTable;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::super::fixture;
+use super::super::{Place, fixture, store};
 use super::*;
 
 mod fuzz;
+
+/// The versions that a roll-forward without a failure answers with.
+async fn rolled(lake: &Storage, manifest: &Manifest) -> BTreeMap<String, u64> {
+    let rolled = roll_forward(lake, manifest).await;
+    assert!(rolled.failures.is_empty(), "{:?}", rolled.failures);
+    rolled.versions
+}
 
 /// Commits a manifest without rolling anything forward, as a process does that dies right after.
 async fn commit(lake: &Storage, manifest: &Manifest) {
@@ -66,19 +75,19 @@ async fn a_log_holds_what_the_manifest_names_however_often_it_is_rolled() {
     let first = fixture::manifest(1, &[("songs", &odd), ("plays", &["year=1/p"])]);
     commit(&lake, &first).await;
     for _ in 0..2 {
-        assert_eq!(roll_forward(&lake, &first).await.unwrap(), versions(&[("songs", 0), ("plays", 0)]));
+        assert_eq!(rolled(&lake, &first).await, versions(&[("songs", 0), ("plays", 0)]));
     }
     let second = fixture::next(&first, &[("songs", &["year=x%3Dy/a", "year=2/e"])]);
     commit(&lake, &second).await;
     for _ in 0..2 {
-        assert_eq!(roll_forward(&lake, &second).await.unwrap(), versions(&[("songs", 1), ("plays", 0)]));
+        assert_eq!(rolled(&lake, &second).await, versions(&[("songs", 1), ("plays", 0)]));
     }
     for table in ["songs", "plays"] {
         assert_eq!(files_at(&lake, table, None).await, files_of(&second, table));
         assert_eq!(files_at(&lake, table, Some(0)).await, files_of(&first, table));
     }
     // A process that holds the older manifest finds nothing to do, and does not take version 1 for manifest 1's.
-    assert_eq!(roll_forward(&lake, &first).await.unwrap(), versions(&[("plays", 0)]));
+    assert_eq!(rolled(&lake, &first).await, versions(&[("plays", 0)]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,10 +101,10 @@ async fn several_manifests_that_a_crash_left_become_one_version_each() {
         commit(&lake, manifest).await;
     }
     // The process died after the first table of the first manifest.
-    let mut history = History { lake: &lake, latest: &first, older: HashMap::new() };
-    roll_table(&mut history, &first.tables[0]).await.unwrap();
+    let mut history = History::new(&lake, Some(&first));
+    roll_table(&mut history, &first, &first.tables[0]).await.unwrap();
 
-    assert_eq!(roll_forward(&lake, &fourth).await.unwrap(), versions(&[("songs", 2), ("plays", 1)]));
+    assert_eq!(rolled(&lake, &fourth).await, versions(&[("songs", 2), ("plays", 1)]));
     for (version, manifest) in [(0, &first), (1, &second), (2, &fourth)] {
         assert_eq!(files_at(&lake, "songs", Some(version)).await, files_of(manifest, "songs"));
     }
@@ -118,7 +127,7 @@ async fn many_at_once_commit_each_manifest_once() {
     let mut processes = Vec::new();
     for _ in 0..8 {
         let (lake, latest) = (Arc::clone(&lake), latest.clone());
-        processes.push(tokio::spawn(async move { roll_forward(&lake, &latest).await.unwrap() }));
+        processes.push(tokio::spawn(async move { rolled(&lake, &latest).await }));
     }
     for process in processes {
         assert_eq!(process.await.unwrap(), versions(&[("songs", 5)]));
@@ -134,7 +143,7 @@ async fn a_lost_answer_to_a_log_entry_does_not_repeat_it() {
     let first = fixture::manifest(1, &[("songs", &["a"])]);
     commit(&lake, &first).await;
     store.lost_answers.store(1, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(roll_forward(&lake, &first).await.unwrap(), versions(&[("songs", 0)]));
+    assert_eq!(rolled(&lake, &first).await, versions(&[("songs", 0)]));
     assert_eq!(log_files(&lake, "songs").await, ["00000000000000000000.json"]);
 }
 
@@ -147,11 +156,11 @@ async fn a_table_that_comes_back_replaces_what_its_log_held() {
     second.tables.clear();
     let third = fixture::next(&second, &[("songs", &["b"])]);
     commit(&lake, &first).await;
-    roll_forward(&lake, &first).await.unwrap();
+    rolled(&lake, &first).await;
     for manifest in [&second, &third] {
         commit(&lake, manifest).await;
     }
-    assert_eq!(roll_forward(&lake, &third).await.unwrap(), versions(&[("songs", 1)]));
+    assert_eq!(rolled(&lake, &third).await, versions(&[("songs", 1)]));
     assert_eq!(files_at(&lake, "songs", None).await, files_of(&third, "songs"));
 }
 
@@ -164,7 +173,7 @@ async fn a_log_has_a_checkpoint_every_fifty_versions_and_rolls_on_from_it() {
         latest = fixture::next(&latest, &[("songs", &[&number.to_string(), "year=x%3Dy/z"])]);
         commit(&lake, &latest).await;
     }
-    assert_eq!(roll_forward(&lake, &latest).await.unwrap(), versions(&[("songs", 50)]));
+    assert_eq!(rolled(&lake, &latest).await, versions(&[("songs", 50)]));
     let names = log_files(&lake, "songs").await;
     assert!(names.contains(&"00000000000000000050.checkpoint.parquet".to_owned()), "{names:?}");
     assert!(names.contains(&"_last_checkpoint".to_owned()), "{names:?}");
@@ -173,10 +182,10 @@ async fn a_log_has_a_checkpoint_every_fifty_versions_and_rolls_on_from_it() {
     for version in 0..CHECKPOINT_INTERVAL {
         lake.store.delete(&Place::DeltaCommit { table: "songs", version }.key()).await.unwrap();
     }
-    assert_eq!(roll_forward(&lake, &latest).await.unwrap(), versions(&[("songs", 50)]));
+    assert_eq!(rolled(&lake, &latest).await, versions(&[("songs", 50)]));
     let next = fixture::next(&latest, &[("songs", &["year=x%3Dy/z"])]);
     commit(&lake, &next).await;
-    assert_eq!(roll_forward(&lake, &next).await.unwrap(), versions(&[("songs", 51)]));
+    assert_eq!(rolled(&lake, &next).await, versions(&[("songs", 51)]));
     assert_eq!(files_at(&lake, "songs", None).await, files_of(&next, "songs"));
 }
 
@@ -188,7 +197,7 @@ async fn the_log_of_another_program_is_left_alone() {
     lake.store.put(&Place::DeltaCommit { table: "songs", version: 0 }.key(), entry.into()).await.unwrap();
     let manifest = fixture::manifest(1, &[("songs", &["a"])]);
     commit(&lake, &manifest).await;
-    let error = roll_forward(&lake, &manifest).await.unwrap_err();
+    let error = roll_forward(&lake, &manifest).await.failures.remove(0).1;
     assert!(error.message.contains("did not write"), "{error}");
     assert_eq!(log_files(&lake, "songs").await.len(), 1);
 }
@@ -211,13 +220,19 @@ async fn versions_that_belong_together_are_published_once_all_are_there() {
     assert_eq!(published.tables["plays"].path, "plays");
 
     // A late process neither takes the pointer back nor publishes versions that it only guesses.
-    let versions = roll_forward(&lake, &first).await.unwrap();
+    let versions = rolled(&lake, &first).await;
     consistent::publish(&lake, &first, &versions).await.unwrap();
     assert_eq!(consistent::latest(&lake).await.unwrap().unwrap(), published);
-    assert_eq!(consistent::at(&lake, 2).await.unwrap().unwrap(), published);
-    assert_eq!(consistent::at(&lake, 3).await.unwrap(), None);
+    assert_eq!(consistent::at(&lake, &second).await.unwrap().unwrap(), published);
+    // Of another manifest with the same number.
+    assert_eq!(consistent::at(&lake, &fixture::next(&first, &[])).await.unwrap(), None);
     let text = std::fs::read_to_string(folder.path().join("_lake/consistent/1.json")).unwrap();
     assert!(text.contains("\"version\": 0") && !text.contains("\"version\": 1"), "{text}");
+    // A document of a manifest that does not exist is replaced.
+    let of_nothing = r#"{"manifest": 99, "tables": {}}"#;
+    lake.store.put(&Place::ConsistentLatest.key(), of_nothing.into()).await.unwrap();
+    catch_up(&lake, &second).await.unwrap();
+    assert_eq!(consistent::latest(&lake).await.unwrap().unwrap(), published);
     let names: Vec<Path> = vec![Place::Consistent(1).key(), Place::Consistent(2).key()];
     for name in names {
         lake.store.head(&name).await.unwrap();
@@ -233,13 +248,13 @@ async fn a_lake_in_a_folder_with_a_percent_sign_has_logs_and_checkpoints() {
     for number in 1..=CHECKPOINT_INTERVAL {
         latest = fixture::next(&latest, &[("songs", &[&number.to_string(), "year=x%3Dy/z"])]);
         commit(&lake, &latest).await;
-        assert_eq!(roll_forward(&lake, &latest).await.unwrap(), versions(&[("songs", number)]));
+        assert_eq!(rolled(&lake, &latest).await, versions(&[("songs", number)]));
     }
     for version in 0..CHECKPOINT_INTERVAL {
         lake.store.delete(&Place::DeltaCommit { table: "songs", version }.key()).await.unwrap();
     }
     let next = fixture::next(&latest, &[("songs", &["year=x%3Dy/z"])]);
     commit(&lake, &next).await;
-    assert_eq!(roll_forward(&lake, &next).await.unwrap(), versions(&[("songs", 51)]));
+    assert_eq!(rolled(&lake, &next).await, versions(&[("songs", 51)]));
     assert_eq!(files_at(&lake, "songs", None).await, files_of(&next, "songs"));
 }

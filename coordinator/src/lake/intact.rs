@@ -1,0 +1,94 @@
+//! Which version of a lake is whole: the answer to a command that failed because an object is gone or was cut.
+//!
+//! Looks at presence and size only, by one listing of the lake. That a file has other bytes than were written is not seen
+//! here.
+
+use std::collections::HashMap;
+
+use futures::TryStreamExt;
+use lakewright_common::error::{Error, Result, listed};
+use lakewright_common::storage::Storage;
+
+use super::manifest::Manifest;
+use super::{Place, store, url_of};
+
+/// What is wrong with the newest version as a sentence, with the newest version that is whole; `None` if nothing is
+/// missing or cut.
+///
+/// # Errors
+/// Storage, where the lake cannot be listed.
+pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
+    let objects = lake.store.list(None).map_ok(|object| (object.location.to_string(), object.size));
+    let sizes: HashMap<String, u64> = objects.try_collect().await.map_err(|e| Error::storage("list", &lake.root, e))?;
+    let mut numbers: Vec<u64> = store::list(lake).await?.into_keys().collect();
+    let Some(newest) = numbers.pop() else { return Ok(None) };
+    let damage = match damaged(lake, newest, &sizes).await {
+        Some(files) if files.is_empty() => return Ok(None),
+        Some(files) => {
+            format!("version {newest} of the lake names files that are missing or of another size: {}", listed(files))
+        }
+        None => {
+            let manifest = url_of(lake, &Place::Manifest(newest).key());
+            format!("the manifest of version {newest} of the lake cannot be read: `{manifest}`")
+        }
+    };
+    for number in numbers.into_iter().rev() {
+        if damaged(lake, number, &sizes).await.is_some_and(|files| files.is_empty()) {
+            return Ok(Some(format!(
+                "{damage}; version {number} is intact: `coordinator query --version {number}` reads it"
+            )));
+        }
+    }
+    Ok(Some(format!("{damage}; no older version is intact")))
+}
+
+/// The files of one version that are not there as they were written; `None` if its manifest cannot be read.
+async fn damaged(lake: &Storage, number: u64, sizes: &HashMap<String, u64>) -> Option<Vec<String>> {
+    let manifest = store::get(lake, number).await.ok().flatten()?;
+    let is_damaged = |(path, bytes): &(&str, u64)| sizes.get(*path) != Some(bytes);
+    Some(files(&manifest).filter(is_damaged).map(|(path, _)| path.to_owned()).collect())
+}
+
+/// Every file that a manifest names, with its size.
+fn files(manifest: &Manifest) -> impl Iterator<Item = (&str, u64)> {
+    let sources = manifest.sources.values();
+    let staged = sources.clone().flat_map(|source| source.staging.iter().chain(&source.quarantine));
+    let data = staged.chain(manifest.tables.iter().flat_map(|table| &table.files)).map(|file| &file.written);
+    let ledgers = sources.flat_map(|source| &source.ledger);
+    data.map(|file| (file.path.as_str(), file.bytes)).chain(ledgers.map(|file| (file.path.as_str(), file.bytes)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use object_store::ObjectStoreExt;
+    use object_store::path::Path;
+
+    use super::super::fixture;
+    use super::*;
+    use crate::lake::store::{Commit, commit};
+
+    #[tokio::test]
+    async fn the_newest_version_that_is_whole_is_named() {
+        let (_folder, lake) = fixture::lake();
+        assert_eq!(describe_damage(&lake).await.unwrap(), None);
+        let first = fixture::manifest(1, &[("songs", &["a"])]);
+        let second = fixture::next(&first, &[("songs", &["b"])]);
+        let third = fixture::next(&second, &[("songs", &["b", "c"])]);
+        for manifest in [&first, &second, &third] {
+            fixture::write_files(&lake, manifest).await;
+            assert_eq!(commit(&lake, manifest).await.unwrap(), Commit::Committed);
+        }
+        assert_eq!(describe_damage(&lake).await.unwrap(), None);
+        lake.store.put(&Path::from("songs/b"), "cut".into()).await.unwrap();
+        let damage = describe_damage(&lake).await.unwrap().unwrap();
+        assert!(damage.contains("`songs/b`") && damage.contains("version 1 is intact"), "{damage}");
+        lake.store.delete(&Path::from("songs/a")).await.unwrap();
+        let damage = describe_damage(&lake).await.unwrap().unwrap();
+        assert!(damage.contains("no older version is intact"), "{damage}");
+        lake.store.put(&Place::Manifest(3).key(), "{".into()).await.unwrap();
+        lake.store.put(&Path::from("songs/b"), "PAR1".into()).await.unwrap();
+        let damage = describe_damage(&lake).await.unwrap().unwrap();
+        assert!(damage.contains("00003.json") && damage.contains("version 2 is intact"), "{damage}");
+    }
+}

@@ -1,0 +1,170 @@
+//! Any history of commits, roll-forwards, commits of another program, manifests that go away and overwrites: a log is
+//! rolled forward if and only if it holds what its newest entry of ours left, and shows the newest manifest then.
+
+use std::collections::BTreeSet;
+
+use object_store::ObjectStoreExt;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::super::delta::roll_forward;
+use super::super::manifest::DataFile;
+use super::super::overwrite::overwrite;
+use super::super::{fixture, store};
+use super::*;
+
+/// What happens to a lake with one table.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A run commits these files, and dies before it publishes.
+    Commit(Vec<u8>),
+    Publish,
+    /// Another program adds a file to the log.
+    Add(u8),
+    /// Another program removes a live file.
+    Remove(prop::sample::Index),
+    /// Another program commits nothing.
+    Empty,
+    /// The newest manifest is deleted.
+    Forget,
+    Overwrite,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => prop::collection::vec(0..6_u8, 1..4).prop_map(Step::Commit),
+        3 => Just(Step::Publish),
+        1 => (0..8_u8).prop_map(Step::Add),
+        1 => any::<prop::sample::Index>().prop_map(Step::Remove),
+        1 => Just(Step::Empty),
+        1 => Just(Step::Forget),
+        1 => Just(Step::Overwrite),
+    ]
+}
+
+/// A lake, and what is expected of its log.
+struct Model {
+    lake: Storage,
+    manifests: Vec<Manifest>,
+    /// The manifest that the newest entry of ours is of.
+    rolled: Option<Manifest>,
+    live: BTreeSet<String>,
+}
+
+fn files_of(manifest: &Manifest) -> BTreeSet<String> {
+    let name = |file: &DataFile| file.written.path.trim_start_matches("songs/").to_owned();
+    manifest.tables[0].files.iter().map(name).collect()
+}
+
+impl Model {
+    /// Whether the log holds what the manifests tell.
+    fn is_in_order(&self) -> bool {
+        self.rolled.as_ref().is_none_or(|rolled| {
+            let is_known = self.manifests.iter().any(|manifest| manifest.run == rolled.run);
+            is_known && files_of(rolled) == self.live
+        })
+    }
+
+    async fn commit(&mut self, files: &[u8]) {
+        let names: BTreeSet<String> = files.iter().map(|file| format!("f{file}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let tables = [("songs", names.as_slice())];
+        let manifest = match self.manifests.last() {
+            None => fixture::manifest(1, &tables),
+            Some(last) => fixture::next(last, &tables),
+        };
+        fixture::write_files(&self.lake, &manifest).await;
+        assert_eq!(store::commit(&self.lake, &manifest).await.unwrap(), store::Commit::Committed);
+        self.manifests.push(manifest);
+    }
+
+    async fn publish(&mut self) {
+        let Some(latest) = self.manifests.last() else { return };
+        let rolled = roll_forward(&self.lake, latest).await;
+        assert_eq!(rolled.failures.is_empty(), self.is_in_order(), "{:?}", rolled.failures);
+        if rolled.failures.is_empty() {
+            self.rolled = Some(latest.clone());
+            self.live = files_of(latest);
+        }
+    }
+
+    /// Commits as another program; there is a log.
+    async fn commit_elsewhere(&mut self, action: Option<serde_json::Value>) {
+        if self.rolled.is_none() {
+            return;
+        }
+        let version = table_log::position(&self.lake, "songs").await.unwrap().unwrap().version + 1;
+        let info = json!({ "commitInfo": { "operation": "WRITE", "engineInfo": "other" } });
+        let text = action.map_or_else(|| info.to_string(), |action| format!("{info}\n{action}"));
+        let outcome = table_log::put_version(&self.lake, "songs", version, text.into()).await.unwrap();
+        assert_eq!(outcome, lakewright_common::storage::PutOutcome::Created);
+    }
+
+    async fn take(&mut self, step: &Step) {
+        match step {
+            Step::Commit(files) => self.commit(files).await,
+            Step::Publish => self.publish().await,
+            Step::Add(file) => {
+                let name = format!("f{file}");
+                let add = json!({ "add": { "path": name, "partitionValues": { "year": null }, "size": 4,
+                    "modificationTime": 1, "dataChange": true } });
+                self.commit_elsewhere(Some(add)).await;
+                if self.rolled.is_some() {
+                    self.live.insert(name);
+                }
+            }
+            Step::Remove(index) if self.rolled.is_some() && !self.live.is_empty() => {
+                let name = self.live.iter().nth(index.index(self.live.len())).unwrap().clone();
+                let remove = json!({ "remove": { "path": name, "deletionTimestamp": 1, "dataChange": true } });
+                self.commit_elsewhere(Some(remove)).await;
+                self.live.remove(&name);
+            }
+            Step::Remove(_) => {}
+            Step::Empty => self.commit_elsewhere(None).await,
+            Step::Forget => {
+                if self.manifests.len() > 1 {
+                    let newest = self.manifests.pop().unwrap();
+                    self.lake.store.delete(&Place::Manifest(newest.number).key()).await.unwrap();
+                }
+            }
+            Step::Overwrite => {
+                let Some(latest) = self.manifests.last().cloned() else { return };
+                let (manifest, _) = overwrite(&self.lake, "songs").await.unwrap();
+                assert_eq!(manifest, latest);
+                self.live = files_of(&latest);
+                self.rolled = Some(latest);
+            }
+        }
+        self.verify().await;
+    }
+
+    /// What a reader of Delta sees is what is expected.
+    async fn verify(&self) {
+        let Some(position) = table_log::position(&self.lake, "songs").await.unwrap() else {
+            assert!(self.rolled.is_none());
+            return;
+        };
+        let live = table_log::live_files(&self.lake, "songs", position.version).await.unwrap();
+        let live: BTreeSet<String> = live.into_iter().map(|file| file.path).collect();
+        assert_eq!(live, self.live);
+        assert_eq!(position.manifest, self.rolled.as_ref().map(|rolled| rolled.number));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_log_is_rolled_forward_if_and_only_if_it_holds_what_the_manifests_tell(
+        steps in prop::collection::vec(step(), 1..14)
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (_folder, lake) = fixture::lake();
+            let mut model = Model { lake, manifests: vec![], rolled: None, live: BTreeSet::new() };
+            for step in &steps {
+                model.take(step).await;
+            }
+        });
+    }
+}
