@@ -240,6 +240,7 @@ pub fn build(
         )
         .with_runtime_env(resources.over(storages)?)
         .with_default_features()
+        .with_physical_optimizer_rules(sql::physical_rules())
         .build();
     let session = SessionContext::new_with_state(state);
     sql::extend(&session).map_err(|e| Error::internal("the SQL functions cannot be registered").caused_by(e))?;

@@ -374,3 +374,76 @@ impl Accumulator for SlidingDistinct {
         Err(DataFusionError::NotImplemented("a window's sum has no partial state".into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use arrow::array::Int64Array;
+    use arrow::datatypes::Schema;
+    use datafusion::functions_aggregate::sum::sum_udaf;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GROUPS: usize = 3;
+
+    fn accumulator() -> Box<dyn GroupsAccumulator> {
+        let field = Arc::new(Field::new("n", DataType::Int64, true));
+        let args = AccumulatorArgs {
+            return_field: Arc::clone(&field),
+            schema: &Schema::empty(),
+            ignore_nulls: false,
+            order_bys: &[],
+            is_reversed: false,
+            name: "sum",
+            is_distinct: false,
+            exprs: &[],
+            expr_fields: &[field],
+        };
+        Exact { kind: Kind::Sum, original: sum_udaf() }.create_groups_accumulator(args).unwrap()
+    }
+
+    fn number() -> impl Strategy<Value = i64> {
+        prop_oneof![Just(i64::MAX), Just(i64::MIN), -5_i64..5, any::<i64>()]
+    }
+
+    proptest! {
+        /// Over any tasks, in any order: the exact sum of each group, or an error if one does not fit.
+        #[test]
+        fn a_sum_does_not_depend_on_how_rows_are_spread(
+            tasks in vec(vec((option::of(number()), 0..GROUPS), 0..8), 1..4)
+        ) {
+            let mut total = accumulator();
+            let mut expected = [None::<i128>; GROUPS];
+            for rows in &tasks {
+                let mut part = accumulator();
+                // A group is known to an accumulator once it has a row.
+                let first = (0..GROUPS).map(|group| (None, group));
+                let (values, groups): (Vec<_>, Vec<_>) = first.chain(rows.iter().copied()).unzip();
+                let values: ArrayRef = Arc::new(Int64Array::from(values));
+                part.update_batch(&[values], &groups, None, GROUPS).unwrap();
+                total.merge_batch(&part.state(EmitTo::All).unwrap(), &[0, 1, 2], GROUPS).unwrap();
+                for (value, group) in rows {
+                    if let Some(value) = value {
+                        *expected[*group].get_or_insert(0) += i128::from(*value);
+                    }
+                }
+            }
+            let fits = expected.iter().flatten().all(|sum| i64::try_from(*sum).is_ok());
+            match total.evaluate(EmitTo::All) {
+                Ok(sums) => {
+                    prop_assert!(fits);
+                    let sums: Vec<_> = sums.as_primitive::<Int64Type>().iter().map(|sum| sum.map(i128::from)).collect();
+                    prop_assert_eq!(sums, expected);
+                }
+                Err(error) => {
+                    prop_assert!(!fits);
+                    prop_assert!(error.to_string().contains("overflow in sum"), "{}", error);
+                }
+            }
+        }
+    }
+}

@@ -96,7 +96,7 @@ mod tests {
                 i128::from(i64::MAX) * 1_000_000_000_000_000_000,
                 10_000_000_000_000_000_000_000,
                 4,
-                922_337_203_685_477_580_7,
+                9_223_372_036_854_775_807,
             ),
         ] {
             assert_eq!(quotient(left, right, shift).unwrap(), expected, "{left} / {right}, {shift}");

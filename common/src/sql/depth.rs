@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use crate::error::{Error, Result};
 
 /// The stack of a thread that plans or runs queries. It is reserved, not used: a thread takes what its queries need.
-pub const PLANNER_STACK_BYTES: usize = 128 << 20;
+pub const PLANNER_STACK_BYTES: usize = 64 << 20;
 /// Operators in one expression, those of the expressions around it included.
 const MAX_OPERATORS: usize = 2_500;
 /// Parentheses and `CASE` within each other.

@@ -68,11 +68,7 @@ fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType
         }
         _ => return Ok(None),
     };
-    let has_clock_changes = match &target {
-        DataType::Timestamp(_, Some(zone)) => !zone.starts_with(['+', '-']) && &**zone != "UTC",
-        _ => false,
-    };
-    if !has_clock_changes {
+    if !has_clock_changes(&target) {
         return Ok(None);
     }
     let is_local = matches!(
@@ -85,6 +81,14 @@ fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType
             | DataType::Utf8View
     );
     Ok(is_local.then(|| (value.clone(), target, is_try)))
+}
+
+/// Whether a type has a zone by name.
+pub(super) fn has_clock_changes(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Timestamp(_, Some(zone)) => !zone.starts_with(['+', '-']) && &**zone != "UTC",
+        _ => false,
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -159,15 +163,19 @@ fn counts(moments: &ArrayRef) -> Result<Int64Array> {
 }
 
 /// The moment of a local time, both counted in `unit` from 1970.
-fn moment(local: i64, unit: TimeUnit, zone: &Tz) -> Option<i64> {
-    let in_second = match unit {
+pub(super) fn moment(local: i64, unit: TimeUnit, zone: &Tz) -> Option<i64> {
+    let in_second = per_second(unit);
+    let seconds = chrono::DateTime::from_timestamp(local.div_euclid(in_second), 0)?.naive_utc();
+    local.checked_sub(i64::from(offset(seconds, zone)?).checked_mul(in_second)?)
+}
+
+pub(super) fn per_second(unit: TimeUnit) -> i64 {
+    match unit {
         TimeUnit::Second => 1,
         TimeUnit::Millisecond => 1_000,
         TimeUnit::Microsecond => 1_000_000,
         TimeUnit::Nanosecond => 1_000_000_000,
-    };
-    let seconds = chrono::DateTime::from_timestamp(local.div_euclid(in_second), 0)?.naive_utc();
-    local.checked_sub(i64::from(offset(seconds, zone)?).checked_mul(in_second)?)
+    }
 }
 
 /// Seconds east of Greenwich.

@@ -1,8 +1,8 @@
 //! SQL rules of every session, where DataFusion's answer differs from the one of PostgreSQL, Spark and DuckDB.
 //!
 //! ```text
-//! SQL ─ depth, refused ─► plan ─ type coercion ─ not_in ─ arithmetic ─ local_time ─► optimizer ─► physical plan ─► bytes
-//!                                            functions: to_timestamp, sum, avg
+//! SQL ─ depth, refused ─► plan ─ type coercion ─ refused_plan ─ not_in ─ arithmetic ─ local_time ─► optimizer ─► physical plan ─► bytes
+//!                                 functions: to_timestamp, sum, avg      └ filter_pushdown ┘
 //! ```
 //!
 //! One file per rule. A rule either replaces a function under its own name, or rewrites the analyzed plan into calls of
@@ -33,13 +33,20 @@ mod not_in;
 mod to_timestamp;
 /// Local times that a zone has twice, or not at all.
 mod local_time;
+/// Intervals in a zone with clock changes.
+mod zoned_interval;
+/// Filters that are not pushed past columns of one name.
+mod filter_pushdown;
 /// How deep a query may be.
 mod depth;
 /// Syntax that is answered wrongly.
 mod refused;
+/// Plans that are answered wrongly.
+mod refused_plan;
 
 pub(crate) use depth::PARSER_RECURSION_LIMIT;
 pub use depth::PLANNER_STACK_BYTES;
+pub(crate) use filter_pushdown::physical_rules;
 
 /// Refuses a query for its text, before it is parsed.
 ///
@@ -60,10 +67,13 @@ pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     to_timestamp::register(session)?;
     aggregates::register(session)?;
     session.register_udf(arithmetic::function());
+    session.add_analyzer_rule(Arc::new(refused_plan::RefusedPlanRule));
     session.add_analyzer_rule(Arc::new(not_in::NotInRule));
     session.add_analyzer_rule(Arc::new(arithmetic::ArithmeticRule));
     session.register_udf(local_time::function());
     session.add_analyzer_rule(Arc::new(local_time::LocalTimeRule));
+    session.register_udf(zoned_interval::function());
+    session.add_analyzer_rule(Arc::new(zoned_interval::ZonedIntervalRule));
     Ok(())
 }
 

@@ -29,12 +29,26 @@ pub(super) fn check(tokens: &[Token]) -> Result<()> {
             _ => Keyword::NoKeyword,
         })
         .collect();
+    if let Some(number) = tokens.iter().find_map(too_large_for_a_double) {
+        return Err(Error::configuration(format!("the number `{number}` is too large for a BIGINT"))
+            .hint(format!("write `CAST('{number}' AS DECIMAL(38, 0))`; a double would lose digits")));
+    }
     for pair in keywords.windows(2) {
         if let Some((first, second, instead)) = REFUSED.iter().find(|(a, b, _)| pair == [*a, *b]) {
             return Err(Error::configuration(format!("`{first:?} {second:?}` is not supported")).hint(*instead));
         }
     }
     Ok(())
+}
+
+/// A whole number of more digits than 64 bits hold, which the engine would read as a double.
+fn too_large_for_a_double(token: &Token) -> Option<&str> {
+    match token {
+        Token::Number(number, _) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            number.parse::<u64>().is_err().then_some(number.as_str())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +64,10 @@ mod tests {
             let error = check_text(sql).unwrap_err();
             assert!(error.to_string().contains("is not supported") && error.hint.is_some(), "{sql}: {error}");
         }
+        let error = check_text("SELECT 18446744073709551616 + a").unwrap_err();
+        assert_eq!(error.to_string(), "the number `18446744073709551616` is too large for a BIGINT");
         for sql in [
+            "SELECT 18446744073709551615, 1e30, 123456789012345678901234567890.5, '99999999999999999999'",
             "SELECT 1 EXCEPT SELECT 2 UNION ALL SELECT 3",
             "SELECT 'a SIMILAR TO b'",
             "SELECT 1 AS \"except\" -- EXCEPT ALL",

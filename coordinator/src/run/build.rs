@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
@@ -129,9 +130,9 @@ fn at(table: &Table) -> String {
 
 pub(super) async fn plan_query(state: &SessionState, table: &Table) -> Result<Arc<dyn ExecutionPlan>> {
     let planning = |e| {
-        Error::from_engine(e, |e| {
-            named(table, Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace()))
-        })
+        let unplanned =
+            |e: DataFusionError| Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace());
+        named(table, Error::from_engine(e, unplanned))
     };
     check_text(&table.sql).map_err(|error| named(table, error))?;
     let logical = state.create_logical_plan(&table.sql).await.map_err(planning)?;

@@ -57,7 +57,8 @@ async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec
     let query = match build::plan_query(&session.state(), table).await {
         Ok(query) => query,
         Err(error) => {
-            faults.push(error.to_string());
+            let hint = error.hint.as_ref().map(|hint| format!("\nhint: {hint}"));
+            faults.push(error.to_string() + &hint.unwrap_or_default());
             return None;
         }
     };

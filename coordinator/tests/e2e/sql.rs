@@ -252,6 +252,74 @@ fn in_and_not_in_follow_three_valued_logic() {
 }
 
 #[test]
+fn what_the_engine_answers_wrongly_is_refused_with_what_to_write_instead() {
+    let lake = rows();
+    let one = "(SELECT 1 AS x) AS b";
+    let of_value = "(SELECT count(*) …)";
+    for (sql, instead) in [
+        ("SELECT id FROM rows EXCEPT ALL SELECT 1".to_owned(), "row_number()"),
+        ("SELECT id FROM rows INTERSECT ALL SELECT 1".to_owned(), "row_number()"),
+        ("SELECT t SIMILAR TO '2%' FROM rows".to_owned(), "LIKE"),
+        ("SELECT w = 99999999999999999999 FROM rows".to_owned(), "CAST('99999999999999999999' AS DECIMAL(38, 0))"),
+        ("SELECT id FROM rows AS a FULL JOIN (SELECT 9 AS id) AS b USING (id)".to_owned(), "coalesce"),
+        ("SELECT id FROM (SELECT id FROM rows) a NATURAL RIGHT JOIN (SELECT 9 AS id) b".to_owned(), "coalesce"),
+        (format!("SELECT id FROM rows WHERE EXISTS (SELECT count(*) FROM {one} WHERE b.x = rows.id)"), of_value),
+        (format!("SELECT id FROM rows WHERE 0 IN (SELECT count(*) FROM {one} WHERE b.x = rows.id)"), of_value),
+        (format!("SELECT id FROM rows WHERE id NOT IN (SELECT max(x) FROM {one} WHERE b.x = rows.id)"), of_value),
+        ("SELECT lead(n, 2) IGNORE NULLS OVER (ORDER BY id) FROM rows".to_owned(), "lag"),
+        ("SELECT lag(n, -1) IGNORE NULLS OVER (ORDER BY id) FROM rows".to_owned(), "lag"),
+        ("SELECT date_part('microsecond', at - to_timestamp(t)) FROM rows".to_owned(), "'epoch'"),
+    ] {
+        let error = lake.fails(&["query", &sql], 2);
+        assert!(error.contains("hint: ") && error.contains(instead), "{sql}: {error}");
+    }
+    let zero = format!("SELECT id FROM rows WHERE 0 = (SELECT count(*) FROM {one} WHERE b.x = rows.id) ORDER BY id");
+    let left = "SELECT id FROM rows AS a LEFT JOIN (SELECT 1 AS id) AS b USING (id) ORDER BY id LIMIT 2";
+    let lag = "SELECT lag(n, 1) IGNORE NULLS OVER (ORDER BY id) AS l FROM rows WHERE id > 1 ORDER BY id";
+    let epoch = "SELECT date_part('epoch', at - to_timestamp(t)) AS s FROM rows WHERE id = 1";
+    for (sql, expected) in [
+        (zero.as_str(), json!([[2], [3], [4]])),
+        (left, json!([[1], [2]])),
+        (lag, json!([[null], [2], [2]])),
+        (epoch, json!([[0.0]])),
+    ] {
+        assert_eq!(values(&lake, sql), expected, "{sql}");
+    }
+    lake.write("models/rows.sql", b"SELECT id FROM staging.rows EXCEPT ALL SELECT 1");
+    let error = lake.fails(&["check"], 2);
+    assert!(error.contains("table `rows`") && error.contains("hint: leave out `ALL`"), "{error}");
+    lake.write("models/rows.sql", b"SELECT id FROM staging.rows AS a FULL JOIN (SELECT 9 AS id) AS b USING (id)");
+    let error = lake.fails(&["run"], 2);
+    assert!(error.contains("table `rows`") && error.contains("hint: join by `ON"), "{error}");
+}
+
+/// apache/datafusion#25244: filters of the physical plan went to the side whose column has the same name.
+#[test]
+fn a_filter_over_a_join_keeps_to_its_side() {
+    let lake = rows();
+    // Ids 1 and 2 have g = 1, ids 3 and 4 have g = 2; only ids 1 and 2 have a match of a larger id in their group.
+    for (join, condition, expected) in [
+        ("a RIGHT JOIN rows b ON a.g = b.g AND a.id < b.id", "a.id IS NULL", json!([[null, 1], [null, 3]])),
+        ("b LEFT JOIN rows a ON a.g = b.g AND a.id < b.id", "a.id IS NULL", json!([[null, 1], [null, 3]])),
+        ("a FULL JOIN rows b ON a.g = b.g AND a.id < b.id", "a.id IS NULL", json!([[null, 1], [null, 3]])),
+        ("a FULL JOIN rows b ON a.g = b.g AND a.id < b.id", "b.id IS NULL", json!([[2, null], [4, null]])),
+        (
+            "a RIGHT JOIN rows b ON a.g = b.g AND a.id < b.id",
+            "a.n IS NULL AND b.n IS NOT NULL",
+            json!([[null, 1], [3, 4]]),
+        ),
+        ("a RIGHT JOIN rows b ON a.g = b.g AND a.id < b.id", "coalesce(a.n, 0) < 0 OR b.id = 4", json!([[3, 4]])),
+    ] {
+        let sql = format!("SELECT a.id AS a, b.id AS b FROM rows {join} WHERE {condition} ORDER BY a NULLS FIRST, b");
+        assert_eq!(values(&lake, &sql), expected, "{join} WHERE {condition}");
+        // Again with the names as they are, in a subquery.
+        let named =
+            format!("SELECT count(*) FROM (SELECT a.id, b.id, a.n, b.n, a.g FROM rows {join} WHERE {condition})");
+        assert_eq!(lake.number(&named), expected.as_array().unwrap().len() as i64, "{named}");
+    }
+}
+
+#[test]
 fn a_local_time_is_a_moment_whatever_the_clocks_do() {
     let lake = rows();
     let expected =
@@ -265,6 +333,8 @@ fn a_local_time_is_a_moment_whatever_the_clocks_do() {
             format!("SELECT arrow_cast({moment}, 'Timestamp(Second, Some(\"+00:00\"))') AS at FROM rows ORDER BY id");
         assert_eq!(values(&lake, &sql), expected, "{moment}");
     }
+    let sql = "SELECT id, arrow_cast((TIMESTAMP '2024-03-30 01:30:00' AT TIME ZONE 'Europe/London') + INTERVAL '1 day', 'Timestamp(Second, Some(\"+00:00\"))') AS z FROM rows WHERE id = 1";
+    assert_eq!(values(&lake, sql), json!([[1, "2024-03-31T01:30:00Z"]]));
     // As a constant, compared with a moment, and null.
     let sql = "SELECT id FROM rows WHERE at > CAST('2024-03-31 01:30:00' AS TIMESTAMP) AT TIME ZONE 'Europe/London'";
     assert_eq!(values(&lake, sql), json!([[1]]));
@@ -311,6 +381,8 @@ const MODELS: &[(&str, &str)] = &[
         "windows",
         "SELECT id, sum(id) OVER (PARTITION BY g ORDER BY id) AS s, avg(m) OVER (PARTITION BY g) AS a FROM staging.rows",
     ),
+    ("absent", "SELECT id FROM staging.rows WHERE id NOT IN (SELECT n FROM staging.rows WHERE g = 1)"),
+    ("unknown", "SELECT id FROM staging.rows WHERE id NOT IN (SELECT n FROM staging.rows)"),
 ];
 
 #[test]
@@ -326,7 +398,9 @@ fn workers_follow_the_same_rules() {
     };
     let one = lake();
     one.ok(&["run"]);
-    assert_eq!(values(&one, "SELECT count(*) FROM missing"), json!([[2]]));
+    assert_eq!(values(&one, "SELECT id FROM missing ORDER BY id"), json!([[1], [2]]));
+    assert_eq!(values(&one, "SELECT id FROM absent ORDER BY id"), json!([[1], [3], [4]]));
+    assert_eq!(values(&one, "SELECT count(*) FROM unknown"), json!([[0]]));
     let port = free_port();
     let cluster = lake().on_cluster(port, 2);
     let _workers = [Worker::start(port, "a"), Worker::start(port, "b")];
