@@ -1,7 +1,7 @@
 //! SQL rules of every session, where DataFusion's answer differs from the one of PostgreSQL, Spark and DuckDB.
 //!
 //! ```text
-//! SQL ─ depth, refused ─► plan ─ type coercion ─ refused_plan ─ not_in ─ arithmetic ─ local_time ─► optimizer ─► physical plan ─► bytes
+//! SQL ─ depth, refused ─► plan ─ type coercion ─ refused_plan ─ not_in ─ in_list ─ arithmetic ─ local_time ─► optimizer ─► physical plan ─► bytes
 //!                                 functions: to_timestamp, sum, avg      └ filter_pushdown ┘
 //! ```
 //!
@@ -29,6 +29,8 @@ mod aggregates;
 mod decimal;
 /// `NOT IN` over a subquery that may return null.
 mod not_in;
+/// `IN` over a list with expressions of columns.
+mod in_list;
 /// `to_timestamp` and its variants over columns.
 mod to_timestamp;
 /// Local times that a zone has twice, or not at all.
@@ -69,6 +71,7 @@ pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     session.register_udf(arithmetic::function());
     session.add_analyzer_rule(Arc::new(refused_plan::RefusedPlanRule));
     session.add_analyzer_rule(Arc::new(not_in::NotInRule));
+    session.add_analyzer_rule(Arc::new(in_list::InListRule));
     session.add_analyzer_rule(Arc::new(arithmetic::ArithmeticRule));
     session.register_udf(local_time::function());
     session.add_analyzer_rule(Arc::new(local_time::LocalTimeRule));

@@ -11,6 +11,7 @@ use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::{Check, Config, Rule, Table};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::schema::arrow_schema;
+use lakewright_common::sql::check_text;
 
 use super::{build, check, probe};
 use crate::catalog;
@@ -85,7 +86,11 @@ async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> 
             _ => {}
         }
     }
-    match session.sql_with_options(&check::query(&table.name, &check.rule), model::read_only()).await {
+    let query = check::query(&table.name, &check.rule);
+    if let Err(error) = check_text(&query) {
+        return told(error.to_string());
+    }
+    match session.sql_with_options(&query, model::read_only()).await {
         Ok(frame) => frame.create_physical_plan().await.err().and_then(|e| told(e.strip_backtrace())),
         Err(error) => told(error.strip_backtrace()),
     }

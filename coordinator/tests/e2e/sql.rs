@@ -320,6 +320,25 @@ fn a_filter_over_a_join_keeps_to_its_side() {
 }
 
 #[test]
+fn a_list_with_expressions_of_columns_is_no_constant() {
+    let lake = rows();
+    for (condition, expected) in [
+        ("abs(id) IN (CASE WHEN g = 1 THEN 5 ELSE id END, 9)", json!([[3], [4]])),
+        ("abs(id) NOT IN (CASE WHEN g = 1 THEN 5 ELSE n END, 9)", json!([[1], [2], [4]])),
+        ("id NOT IN (CASE WHEN g = 1 THEN 5 ELSE n END, 6, 7, 8, 9, 10)", json!([[1], [2], [4]])),
+        ("(abs(id) IN (CASE WHEN g = 1 THEN 5 ELSE n END, 9)) IS NULL", json!([[3]])),
+        ("abs(id) IN (coalesce(n, 3), g)", json!([[1], [2], [3]])),
+        ("abs(id) IN (1, 4, NULL)", json!([[1], [4]])),
+    ] {
+        assert_eq!(
+            values(&lake, &format!("SELECT id FROM rows WHERE {condition} ORDER BY id")),
+            expected,
+            "{condition}"
+        );
+    }
+}
+
+#[test]
 fn a_local_time_is_a_moment_whatever_the_clocks_do() {
     let lake = rows();
     let expected =
