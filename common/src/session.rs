@@ -12,7 +12,7 @@ use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::object_store::DefaultObjectStoreRegistry;
+use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use serde::{Deserialize, Serialize};
@@ -184,8 +184,11 @@ impl Resources {
 
     /// The same memory and disk, with these storages.
     fn over(&self, storages: &Storages) -> Result<Arc<RuntimeEnv>> {
+        let registry = DefaultObjectStoreRegistry::new();
+        // DataFusion's own entry would let a plan name any file of this machine.
+        let _ = registry.deregister_store(ObjectStoreUrl::local_filesystem().as_ref());
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
-            .with_object_store_registry(Arc::new(DefaultObjectStoreRegistry::new()))
+            .with_object_store_registry(Arc::new(registry))
             .build_arc()
             .map_err(|e| Error::internal("a session cannot be made").caused_by(e))?;
         runtime.register_object_store(lake_store_url().as_ref(), Arc::clone(&storages.lake.verified));
