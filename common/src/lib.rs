@@ -33,6 +33,8 @@ pub mod sql;
 pub mod start;
 /// How soon the system's allocator gives memory back.
 pub mod allocator;
+/// How many files a process may have open.
+pub mod descriptors;
 /// The folder that queries spill to.
 mod scratch;
 /// The few kinds of failure that a user acts on.
@@ -43,6 +45,8 @@ pub mod engine_failure;
 pub mod printable;
 /// Certificates of both ends.
 pub mod tls;
+/// What both ends know instead, on one machine.
+pub mod secret;
 /// Logs: one set-up for every process.
 pub mod telemetry;
 /// What the service manager is told.

@@ -105,6 +105,12 @@ fn check_exposure(section: &Node, cluster: &Cluster, faults: &mut Faults) {
 }
 
 impl Cluster {
+    /// Whether workers prove by the run's secret that they are of the same user.
+    #[must_use]
+    pub fn needs_secret(&self) -> bool {
+        self.certificates.is_none() && !self.is_insecure && self.is_loopback()
+    }
+
     /// Whether only this machine can connect.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

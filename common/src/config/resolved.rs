@@ -320,7 +320,7 @@ pub struct Cluster {
     pub speculation: Option<Speculation>,
     /// `None`: no TLS.
     pub certificates: Option<Certificates>,
-    /// Listens for others without TLS.
+    /// Listens for any process that can connect, without TLS.
     pub is_insecure: bool,
 }
 
