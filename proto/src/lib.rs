@@ -10,5 +10,20 @@ pub mod v1 {
     include!("generated/lakewright.v1.rs");
 }
 
-/// Bytes of one message at the most, on both sides of every connection.
+/// Maximum size of a message that carries tasks or reports, on both sides of every connection.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Maximum size of any other message.
+pub const MAX_SMALL_MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// Metadata key under which a worker names its process in every call but `Hello`.
+pub const PROCESS_HEADER: &str = "lakewright-process";
+
+/// Maximum number of vcores of one worker.
+pub const MAX_VCORES: u32 = 1024;
+
+/// Maximum length of a worker's name in bytes.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// Maximum number of bytes of a probe's object that a worker sends back.
+pub const MAX_PROBE_BYTES: usize = 64;

@@ -8,17 +8,18 @@ use lakewright_common::codec::decode_plan;
 use lakewright_common::engine_failure::{panic_error, stage_error};
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::failpoint;
-use lakewright_common::session::{self, Locations, Resources, Storages, TaskScope};
+use lakewright_common::session::{self, Resources, TaskScope};
 use lakewright_common::write::report::read_reports;
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{BeginRequest, Failure, FailureKind, ReportRequest, Requests, SlotTask, Success, Verdict};
 use prost::Message;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tonic::Code;
 use uuid::Uuid;
 
 use crate::attempts::{Attempts, Running, Work};
 use crate::link::{Client, Pause, request};
+use crate::registration::{self, Registration};
 
 /// What every attempt of this process needs.
 pub(crate) struct Slots {
@@ -30,8 +31,8 @@ pub(crate) struct Slots {
     pub(crate) vcores: usize,
     /// The worker is about to leave.
     pub(crate) is_draining: watch::Receiver<bool>,
-    /// Of the last run that gave a task: its slots share clients and connections.
-    pub(crate) storages: Mutex<Option<(String, Storages)>>,
+    /// Of the last run: its slots share clients and connections.
+    pub(crate) registration: Registration,
 }
 
 /// Runs the slot that `bytes` describe, and tells the coordinator what became of it.
@@ -106,12 +107,13 @@ async fn execute(slots: &Slots, task: &SlotTask, work: &Work) -> Result<Vec<Stri
             task.version
         )));
     }
-    let storages = slots.storages(&work.slot.run, &task.storages).await?;
+    let registered = registration::of_run(&slots.registration, &work.slot.run).await?;
     let scope = TaskScope::new(work.slot.slot as usize, slots.memory_bytes, slots.vcores);
-    let session = session::build(&slots.resources, &storages, 1, scope, Arc::clone(&work.read))?;
+    let session = session::build(&slots.resources, &registered.storages, 1, scope, Arc::clone(&work.read))?;
     let context = session.task_ctx();
     let unreadable = |e| Error::from_engine(e, |e| Error::internal("a plan cannot be read").caused_by(e));
     let plan = decode_plan(&task.plan, &context).map_err(unreadable)?;
+    registered.rules.check(&plan)?;
     let plan = work.plan.get_or_init(|| plan);
     let rows = plan.execute(0, context).map_err(|e| Error::from_engine(e, stage_error))?;
     let batches: Vec<_> = rows.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
@@ -129,28 +131,12 @@ impl Slots {
         pause.is_long() && *self.is_draining.borrow()
     }
 
-    /// The storages that a task of `run` names, opened once.
-    async fn storages(&self, run: &str, locations: &[u8]) -> Result<Storages> {
-        // Held while they are opened, so that the slots of a run wait for one opening.
-        let mut opened = self.storages.lock().await;
-        if let Some((_, storages)) = opened.as_ref().filter(|(of, _)| of == run) {
-            return Ok(storages.clone());
-        }
-        let parsed: Locations = serde_json::from_slice(locations)
-            .map_err(|e| Error::internal("a task's storages cannot be read").caused_by(e))?;
-        let storages = parsed.open().await?;
-        // One run at a time is the rule; those of the run before are of no use.
-        *opened = Some((run.to_owned(), storages.clone()));
-        Ok(storages)
-    }
-
-    /// What was asked of buckets for the last run; nothing while they are being opened.
+    /// Returns what was asked of buckets for the last run.
     pub(crate) fn requests(&self) -> Option<Requests> {
-        let opened = self.storages.try_lock().ok()?;
-        let (run, storages) = opened.as_ref()?;
-        let counted = storages.requests();
+        let registered = self.registration.borrow().clone()?;
+        let counted = registered.storages.requests();
         Some(Requests {
-            run: run.clone(),
+            run: registered.rules.run.clone(),
             counts: counted.requests.into_iter().collect(),
             bytes_read: counted.bytes_read,
             bytes_written: counted.bytes_written,

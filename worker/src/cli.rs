@@ -1,5 +1,6 @@
 //! The command line: what the user may type, parsed and nothing more.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use bytesize::ByteSize;
 use clap::Parser;
 use lakewright_common::config::memory::available_bytes;
 use lakewright_common::config::resolved::Certificates;
+use lakewright_common::error::{Error, Result};
 use lakewright_common::telemetry::LogFormat;
+use lakewright_proto::MAX_NAME_BYTES;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -26,8 +29,8 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "HOST:PORT", env = "LAKEWRIGHT_COORDINATOR", value_parser = address)]
     pub(crate) coordinator: String,
 
-    /// What people call this worker [default: the host's name]
-    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    /// Name of this worker in logs, 255 bytes at most [default: the host's name]
+    #[arg(long, value_parser = name)]
     pub(crate) name: Option<String>,
 
     /// Tasks that run at once [default: the cores]
@@ -57,6 +60,10 @@ pub(crate) struct Cli {
     /// TLS: its private key (PEM)
     #[arg(long, value_name = "FILE", requires_all = ["ca", "cert"])]
     key: Option<PathBuf>,
+
+    /// Run the tasks of whoever answers at the coordinator's address, without TLS: on a network of your own
+    #[arg(long = "insecure", conflicts_with = "ca")]
+    pub(crate) is_insecure: bool,
 
     /// Say nothing but errors on standard error
     #[arg(long)]
@@ -93,13 +100,36 @@ impl Cli {
         Some(Certificates { ca: ca.clone(), cert: cert.clone(), key: key.clone() })
     }
 
+    /// # Errors
+    /// Configuration, if the coordinator is on another machine and nothing says how it proves itself.
+    pub(crate) fn check_exposure(&self) -> Result<()> {
+        let host = self.host();
+        let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        if self.is_insecure || self.ca.is_some() || is_loopback {
+            return Ok(());
+        }
+        Err(Error::configuration(format!(
+            "whoever answers at `{}` could give this worker tasks: nothing says how the coordinator proves itself",
+            self.coordinator
+        ))
+        .hint("give --ca, --cert and --key, or --insecure on a network of your own"))
+    }
+
     /// The coordinator's host, as its certificate names it.
     pub(crate) fn host(&self) -> &str {
         self.coordinator.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']'])
     }
 }
 
-fn address(text: &str) -> Result<String, String> {
+fn name(text: &str) -> std::result::Result<String, String> {
+    if (1..=MAX_NAME_BYTES).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("a name has 1 to {MAX_NAME_BYTES} bytes"))
+    }
+}
+
+fn address(text: &str) -> std::result::Result<String, String> {
     let is_address = text
         .rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok());

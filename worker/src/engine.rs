@@ -33,18 +33,19 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use lakewright_common::failpoint;
 use lakewright_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::{Notify, Semaphore};
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::attempt::{self, Slots};
+use crate::link::Link;
 
 /// Where Ballista would keep shuffle files; there are none.
 const NO_FOLDER: &str = "/nonexistent";
 
 /// Polls for tasks and runs them, as many at once as `free` has permits; never ends by itself.
-pub(crate) async fn poll(channel: Channel, slots: Arc<Slots>, vcores: usize, free: Arc<Semaphore>, work: Arc<Notify>) {
+pub(crate) async fn poll(link: Link, slots: Arc<Slots>, vcores: usize, free: Arc<Semaphore>, work: Arc<Notify>) {
     let registration = registration(slots.process, vcores);
     let runtime = Arc::new(RuntimeEnv::default());
     let executor = Executor::new(
@@ -57,7 +58,7 @@ pub(crate) async fn poll(channel: Channel, slots: Arc<Slots>, vcores: usize, fre
         vcores,
         Arc::new(Engine { slots }),
     );
-    let scheduler = SchedulerGrpcClient::new(channel)
+    let scheduler = SchedulerGrpcClient::new(link)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> = BallistaCodec::default();
@@ -97,6 +98,7 @@ impl ExecutionEngine for Engine {
         _: &str,
         _: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
+        failpoint::reach("poll.before_task");
         Ok(Arc::new(Task { slots: Arc::clone(&self.slots), bytes: task_bytes(&plan)? }))
     }
 }

@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use lakewright_common::error::{Error, Result};
 use lakewright_common::{supervisor, tls};
-use lakewright_proto::MAX_MESSAGE_BYTES;
-use lakewright_proto::v1::HelloRequest;
 use lakewright_proto::v1::coordinator_client::CoordinatorClient;
-use tonic::Code;
+use lakewright_proto::v1::{HelloRequest, HelloResponse};
+use lakewright_proto::{MAX_MESSAGE_BYTES, PROCESS_HEADER};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use uuid::Uuid;
 
 use crate::cli::Cli;
+use crate::connect::Connector;
 
 /// A call that takes longer is lost; nothing here waits for work.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -21,14 +26,32 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// A channel whose calls name the process.
+pub(crate) type Link = InterceptedService<Channel, Caller>;
 /// The client of our own service.
-pub(crate) type Client = CoordinatorClient<Channel>;
+pub(crate) type Client = CoordinatorClient<Link>;
+
+/// Names this process in each call.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(MetadataValue<Ascii>);
+
+impl Interceptor for Caller {
+    fn call(&mut self, mut request: Request<()>) -> std::result::Result<Request<()>, Status> {
+        request.metadata_mut().insert(PROCESS_HEADER, self.0.clone());
+        Ok(request)
+    }
+}
 
 /// A channel to the coordinator; it need not be there yet.
 ///
 /// # Errors
 /// Configuration, for an address or certificates that cannot be used.
-pub(crate) fn channel(cli: &Cli) -> Result<Channel> {
+pub(crate) fn link(cli: &Cli, process: Uuid) -> Result<Link> {
+    let caller = process.to_string().parse().map_err(|e| Error::internal("a process has no name").caused_by(e))?;
+    Ok(InterceptedService::new(channel(cli)?, Caller(caller)))
+}
+
+fn channel(cli: &Cli) -> Result<Channel> {
     let unusable = |e| Error::configuration(format!("cannot use `{}`", cli.coordinator)).caused_by(e);
     let certificates = cli.certificates();
     let scheme = if certificates.is_some() { "https" } else { "http" };
@@ -39,15 +62,21 @@ pub(crate) fn channel(cli: &Cli) -> Result<Channel> {
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);
-    if let Some(certificates) = certificates {
-        endpoint = endpoint.tls_config(tls::client(&certificates, cli.host())?).map_err(unusable)?;
+    match certificates {
+        Some(certificates) => {
+            endpoint = endpoint.tls_config(tls::client(&certificates, cli.host())?).map_err(unusable)?;
+            Ok(endpoint.connect_lazy())
+        }
+        None => {
+            let connector = Connector { coordinator: cli.coordinator.clone(), is_insecure: cli.is_insecure };
+            Ok(endpoint.connect_with_connector_lazy(connector))
+        }
     }
-    Ok(endpoint.connect_lazy())
 }
 
-/// Our own service on a channel.
-pub(crate) fn client(channel: Channel) -> Client {
-    CoordinatorClient::new(channel)
+/// Our own service on a link.
+pub(crate) fn client(link: Link) -> Client {
+    CoordinatorClient::new(link)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
@@ -79,23 +108,21 @@ impl Pause {
     }
 }
 
-/// Says hello until a coordinator answers; the interval between beats.
+/// Says hello until a coordinator answers.
 ///
 /// # Errors
-/// Configuration, where the coordinator refuses this worker.
-pub(crate) async fn hello(client: &Client, hello: &HelloRequest, coordinator: &str) -> Result<Duration> {
+/// Configuration, if the coordinator refuses this worker.
+pub(crate) async fn hello(client: &Client, hello: &HelloRequest, coordinator: &str) -> Result<HelloResponse> {
     let mut pause = Pause::new();
     let mut told = String::new();
     loop {
         match client.clone().hello(request(hello.clone())).await {
-            Ok(answer) => {
-                tracing::info!(coordinator, "connected");
-                supervisor::status(&format!("connected to {coordinator}"));
-                return Ok(Duration::from_millis(answer.into_inner().beat_interval_ms));
-            }
+            Ok(answer) => return Ok(answer.into_inner()),
             Err(status) if status.code() == Code::FailedPrecondition => {
                 return Err(Error::configuration(format!("`{coordinator}` refuses this worker: {}", status.message()))
-                    .hint("install the same version on both"));
+                    .hint(
+                        "install the same version on both, and see `worker --help` for what --name and --vcores may be",
+                    ));
             }
             Err(status) => {
                 let reason = describe(&status);

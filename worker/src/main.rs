@@ -12,8 +12,14 @@
 mod cli;
 /// From the first hello to the last beat.
 mod work;
+/// Connections without TLS.
+mod connect;
 /// Calls of the coordinator.
 mod link;
+/// From a hello to being registered with a run.
+mod registration;
+/// Which plans are run at all.
+mod rules;
 /// What Ballista's poll loop hands over.
 mod engine;
 /// One attempt of a slot, from its begin to its report.

@@ -10,6 +10,7 @@ use lakewright_common::supervisor;
 use lakewright_proto::v1::{BeatRequest, HelloRequest, WakeRequest};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinError;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ use crate::attempts::Attempts;
 use crate::cli::Cli;
 use crate::engine;
 use crate::link::{self, Client, Pause};
+use crate::registration::register;
 
 /// How long a last beat may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -27,19 +29,21 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// # Errors
 /// Configuration, for options that cannot be used and for a coordinator of another version.
 pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
+    cli.check_exposure()?;
     let mut signals = Signals::listen()?;
     let (vcores, memory_bytes) = (cli.vcores(), cli.memory_bytes());
-    let channel = link::channel(&cli)?;
+    let process = Uuid::now_v7();
+    let link = link::link(&cli, process)?;
     let (draining, is_draining) = watch::channel(false);
     let slots = Arc::new(Slots {
-        process: Uuid::now_v7(),
-        client: link::client(channel.clone()),
+        process,
+        client: link::client(link.clone()),
         attempts: Attempts::default(),
         resources: Resources::new(memory_bytes, vcores, cli.scratch())?,
         memory_bytes,
         vcores,
         is_draining: is_draining.clone(),
-        storages: tokio::sync::Mutex::default(),
+        registration: watch::Sender::new(None),
     });
     let hello = HelloRequest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,18 +54,20 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     tracing::info!(worker = hello.worker, vcores, memory_bytes, coordinator = cli.coordinator, "starting");
     supervisor::ready();
     let interval = tokio::select! {
-        interval = link::hello(&slots.client, &hello, &cli.coordinator) => interval?,
+        interval = register(&slots.client, &hello, &cli.coordinator, &slots.registration) => interval?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
 
     let free = Arc::new(Semaphore::new(vcores));
     let wake = Arc::new(Notify::new());
-    let polling = tokio::spawn(engine::poll(channel, Arc::clone(&slots), vcores, Arc::clone(&free), Arc::clone(&wake)));
+    let mut polling =
+        tokio::spawn(engine::poll(link, Arc::clone(&slots), vcores, Arc::clone(&free), Arc::clone(&wake)));
     let waking = tokio::spawn(listen(slots.client.clone(), wake));
     let beats = beat(&slots, &hello, &cli.coordinator, interval, &free, is_draining);
     tokio::pin!(beats);
     tokio::select! {
         refused = &mut beats => return Err(refused),
+        ended = &mut polling => return Err(stopped_polling(ended)),
         () = signals.next() => {}
     }
 
@@ -71,6 +77,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     let all = u32::try_from(vcores).unwrap_or(u32::MAX);
     let code = tokio::select! {
         refused = &mut beats => return Err(refused),
+        ended = &mut polling => return Err(stopped_polling(ended)),
         // Held, so that the poll loop has none to offer.
         drained = tokio::time::timeout(cli.grace, free.acquire_many(all)) => match drained {
             Ok(_) => ExitCode::SUCCESS,
@@ -94,6 +101,15 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     let _ = tokio::time::timeout(FAREWELL, slots.client.clone().beat(farewell)).await;
     slots.resources.remove_scratch();
     Ok(code)
+}
+
+/// A worker without its poll loop must not go on with heartbeats: it would be taken for one that is free.
+fn stopped_polling(ended: std::result::Result<(), JoinError>) -> Error {
+    let error = Error::internal("this worker asks for no more tasks and ends; what it had under way runs elsewhere");
+    match ended {
+        Ok(()) => error,
+        Err(panic) => error.caused_by(panic),
+    }
 }
 
 /// Beats for ever; returns why the coordinator refuses this worker.
@@ -127,7 +143,7 @@ async fn beat(
             }
             Err(status) if status.code() == Code::NotFound => {
                 // Another coordinator than the one before.
-                match link::hello(&slots.client, hello, coordinator).await {
+                match register(&slots.client, hello, coordinator, &slots.registration).await {
                     Ok(told) => interval = told,
                     Err(refused) => return refused,
                 }

@@ -17,6 +17,11 @@ fn wrong_usage_is_told_before_anything_starts() {
         (&["--coordinator", "http://lake.internal:1"], "write a host and a port"),
         (&["--coordinator", "h:1", "--vcores", "0"], "0 is not in 1..=1024"),
         (&["--coordinator", "h:1", "--ca", "ca.pem"], "--cert <FILE>"),
+        (&["--coordinator", "h:1", "--insecure", "--ca", "a", "--cert", "b", "--key", "c"], "cannot be used with"),
+        (&["--coordinator", "h:1", "--name", &"x".repeat(256)], "a name has 1 to 255 bytes"),
+        // Whoever answers there could give it tasks.
+        (&["--coordinator", "lake.internal:50051"], "or --insecure on a network of your own"),
+        (&["--coordinator", "10.0.0.1:50051"], "how the coordinator proves itself"),
     ] {
         let output = worker(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -35,7 +40,7 @@ fn certificates_that_are_not_there_are_named() {
 
 #[test]
 fn a_scratch_folder_that_cannot_be_made_is_named() {
-    let output = worker(&["--coordinator", "h:1", "--scratch", "/dev/null/scratch"]);
+    let output = worker(&["--coordinator", "localhost:1", "--scratch", "/dev/null/scratch"]);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     assert!(stderr.contains("/dev/null/scratch") && stderr.contains("--scratch"), "{stderr}");

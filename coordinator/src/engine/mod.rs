@@ -11,6 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
+use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::s3::requests::RequestCounts;
@@ -48,10 +49,17 @@ impl Engine {
     ) -> Result<Self> {
         Ok(match &config.cluster {
             None => Self::Embedded { threads: config.limits.threads },
-            Some(cluster) => {
-                Self::Cluster(Box::new(cluster::Cluster::start(cluster, storages, run, Arc::clone(reads)).await?))
+            Some(settings) => {
+                let folders = cluster::Folders::of(config);
+                let started = cluster::Cluster::start(settings, storages, folders, run, Arc::clone(reads)).await?;
+                Self::Cluster(Box::new(started))
             }
         })
+    }
+
+    /// Whether what is written comes from other processes.
+    pub(crate) fn has_workers(&self) -> bool {
+        matches!(self, Self::Cluster(_))
     }
 
     /// How far workers are; none where there are no workers.
@@ -68,6 +76,19 @@ impl Engine {
             Self::Embedded { .. } => RequestCounts::default(),
             Self::Cluster(cluster) => cluster.requests(),
         }
+    }
+
+    /// Lets workers register that see the lake, the spool and the objects of each source, by the source's name.
+    ///
+    /// # Errors
+    /// Storage that cannot be written.
+    pub(crate) async fn admit_workers<'a>(
+        &self,
+        storages: &Storages,
+        sources: impl Iterator<Item = (&'a str, &'a [SourceObject])>,
+    ) -> Result<()> {
+        let Self::Cluster(cluster) = self else { return Ok(()) };
+        cluster.admit(sources.filter_map(|(name, objects)| cluster::Expected::listed(storages, name, objects))).await
     }
 
     /// The session for planning: as many partitions as the engine has room for. Waits for workers.

@@ -105,6 +105,8 @@ fn is_name_of_a_run(name: &str) -> bool {
 /// What stages of a run on a cluster left to each other, where the run could not delete it.
 fn is_of_an_exchange(run: &str, file: &str) -> bool {
     let name = file.strip_prefix("exchange-").and_then(|name| name.strip_suffix(".arrows"));
+    // By a probe, workers show that they see the lake.
+    let name = name.or_else(|| file.strip_prefix("probe-"));
     is_uuid(run) && name.is_some_and(is_uuid)
 }
 
@@ -132,6 +134,7 @@ mod tests {
             (format!("_lake/staging/s/{file}"), true),
             (format!("_lake/ledger/s/00000000000000000001-{RUN}.parquet"), true),
             (format!("_lake/spool/{RUN}/exchange-{RUN}.arrows"), true),
+            (format!("_lake/spool/{RUN}/probe-{RUN}"), true),
             (format!("songs/_delta_log/{file}"), false),
             (format!("_lake/other/{file}"), false),
             (file, false),

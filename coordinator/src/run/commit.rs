@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::RunContext;
 use super::build::Tables;
 use super::ingest::StagedSource;
+use super::written;
 use crate::lake::manifest::{DataFile, FORMAT, Manifest, SourceState};
 use crate::lake::store::{self, Commit};
 use crate::lake::{consistent, delta, ledger};
@@ -54,6 +55,9 @@ pub(super) async fn commit(
         requests: context.requests(),
         counts: staged.iter().map(|source| (source.source.name.clone(), source.counts.clone())).collect(),
     };
+    if context.engine.has_workers() {
+        written::verify(lake, written::reported(staged, &manifest)).await?;
+    }
     store::prepare(lake, &manifest).await?;
     // From here on the files may be named by a manifest, whatever is answered.
     context.may_be_committed.store(true, Ordering::Relaxed);

@@ -51,6 +51,8 @@ mod lines;
 mod build;
 /// Keys and checks, before anything is visible.
 mod check;
+/// Whether what workers reported is on storage.
+mod written;
 /// ⑧⑨ One manifest, then the Delta logs.
 mod commit;
 /// What a run that failed had written.
@@ -138,6 +140,8 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
         return Ok(Outcome::NothingNew { left_out: discovered.left_out, is_begun });
     }
     let expected = expect::expected(config, &opened, base.as_ref(), &models, &discovered);
+    let sources = discovered.sources.iter().map(|new| (new.source.name.as_str(), new.objects.as_slice()));
+    engine.admit_workers(&opened, sources).await?;
     let session = engine.adapt(session).await?;
     let number = base.as_ref().map_or(1, |base| base.number + 1);
     let (written, may_be_committed) = (Mutex::default(), AtomicBool::new(false));

@@ -15,35 +15,36 @@ pub(crate) const WORKER_FAIL_POINTS: &[&str] = &[
     "exchange.before_finish",
     "exchange.after_chunks",
     "table.before_report",
+    "poll.before_task",
 ];
 
-fn over_data() -> Lake {
+pub(crate) fn over_data() -> Lake {
     let data = repository().join("data");
     Lake::over(&data.join("song_data"), &data.join("log_data"))
 }
 
 /// What one machine makes of `data/`.
-fn reference() -> Vec<(String, i64, String)> {
+pub(crate) fn reference() -> Vec<(String, i64, String)> {
     let lake = over_data();
     lake.ok(&["run"]);
     lake.checksums()
 }
 
 /// Several splits a source and small files, so that every stage has several slots.
-const MANY_SLOTS: &[(&str, &str)] =
+pub(crate) const MANY_SLOTS: &[(&str, &str)] =
     &[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB"), ("LAKEWRIGHT__LIMITS__TARGET_FILE_BYTES", "20KB")];
 
 /// As [`MANY_SLOTS`]; what is not there is waited for until it is lost.
 const WITHOUT_RIVALS: &[(&str, &str)] = &[MANY_SLOTS[0], MANY_SLOTS[1], ("LAKEWRIGHT__CLUSTER__SPECULATION", "false")];
 
-fn ends_well(coordinator: Coordinator) -> String {
+pub(crate) fn ends_well(coordinator: Coordinator) -> String {
     let done = coordinator.end();
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     done.stderr
 }
 
 /// The tables are those of one machine; a checksum reads every file that the manifest names.
-fn assert_exact(lake: &Lake, reference: &[(String, i64, String)]) {
+pub(crate) fn assert_exact(lake: &Lake, reference: &[(String, i64, String)]) {
     assert_eq!(lake.checksums(), reference);
 }
 
@@ -186,7 +187,7 @@ fn a_slow_attempt_gets_a_rival_and_no_run_waits_for_it() {
 fn a_link_that_breaks_and_comes_back_costs_at_most_what_was_under_way() {
     for point in ["attempt.before_begin:STOP", "attempt.before_report:STOP"] {
         let port = free_port();
-        let lake = over_data().on_cluster(port, 1);
+        let lake = over_data().on_open_cluster(port, 1);
         let link = Link::to(port);
         let far = Worker::failing_at(link.port, "far", point);
         let coordinator = lake.start(WITHOUT_RIVALS);
@@ -214,7 +215,7 @@ fn three_hosts_one_of_which_loses_its_link_for_a_while() {
     lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"60s\"");
     let worker = |host: usize, name: &str, environment: &[(&str, &str)]| {
         let coordinator = format!("{}:{port}", hosts.center_from(host));
-        Worker::start_on(&hosts.on(host), &coordinator, name, &["--memory", "512MB"], environment)
+        Worker::start_on(&hosts.on(host), &coordinator, name, &["--memory", "512MB", "--insecure"], environment)
     };
     let far = worker(1, "far", &[("LAKEWRIGHT_FAILPOINT", "attempt.before_report:STOP")]);
     let coordinator = lake.start_on(&hosts.on(0), WITHOUT_RIVALS);
@@ -235,7 +236,7 @@ fn three_hosts_one_of_which_loses_its_link_for_a_while() {
 #[test]
 fn a_report_whose_answer_is_lost_is_sent_again_and_counts_once() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 1);
+    let lake = over_data().on_open_cluster(port, 1);
     let link = Link::to(port);
     let worker = Worker::failing_at(link.port, "far", "attempt.before_report:STOP");
     let coordinator = lake.start(MANY_SLOTS);
@@ -252,7 +253,7 @@ fn a_report_whose_answer_is_lost_is_sent_again_and_counts_once() {
 #[test]
 fn a_slow_link_makes_a_run_slow_and_nothing_else() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 2);
+    let lake = over_data().on_open_cluster(port, 2);
     let link = Link::to(port);
     link.slow_down(std::time::Duration::from_millis(150));
     let _far = Worker::start(link.port, "far");

@@ -20,6 +20,8 @@ mod crash;
 mod delta_logs;
 /// A coordinator and workers, whoever dies.
 mod cluster;
+/// What strangers and false workers can do on the coordinator's port.
+mod port;
 /// Sources and lake on S3.
 mod s3;
 /// What a run costs on S3.

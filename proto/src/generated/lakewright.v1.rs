@@ -4,19 +4,77 @@ pub struct HelloRequest {
     /// Of the worker's binary; it must be the coordinator's own.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
-    /// What people call the worker; two processes may have the same name, one after the other.
+    /// Name for logs, 255 bytes at most; two processes may have the same name, one after the other.
     #[prost(string, tag = "2")]
     pub worker: ::prost::alloc::string::String,
     /// Of the process; a UUID.
     #[prost(string, tag = "3")]
     pub process: ::prost::alloc::string::String,
+    /// 1 to 1024.
     #[prost(uint32, tag = "4")]
     pub vcores: u32,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HelloResponse {
     #[prost(uint64, tag = "1")]
     pub beat_interval_ms: u64,
+    /// UUID of the run. The worker accepts tasks of this run only.
+    #[prost(string, tag = "2")]
+    pub run: ::prost::alloc::string::String,
+    /// URLs of the storages, as JSON. Plans name storages by `lake`, `spool` or the name of a source.
+    #[prost(bytes = "vec", tag = "3")]
+    pub storages: ::prost::alloc::vec::Vec<u8>,
+    /// Folders of the lake that plans of the run may read, and those that they may write.
+    #[prost(string, repeated, tag = "4")]
+    pub readable_folders: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "5")]
+    pub writable_folders: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Start of the keys of all spool objects of the run.
+    #[prost(string, tag = "6")]
+    pub spool_prefix: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "7")]
+    pub probes: ::prost::alloc::vec::Vec<Probe>,
+}
+/// Objects of which a worker must see one to take part in the run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Probe {
+    /// As plans name it: `lake`, `spool` or `source:<name>`.
+    #[prost(string, tag = "1")]
+    pub storage: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JoinRequest {
+    #[prost(string, tag = "1")]
+    pub process: ::prost::alloc::string::String,
+    /// In the order of the probes.
+    #[prost(message, repeated, tag = "2")]
+    pub findings: ::prost::alloc::vec::Vec<Finding>,
+}
+/// What a worker found of a probe.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Finding {
+    /// Index of the first of the probe's keys that could be read.
+    #[prost(uint32, tag = "1")]
+    pub key: u32,
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// First bytes of the object, 64 at most.
+    #[prost(bytes = "vec", tag = "3")]
+    pub content: ::prost::alloc::vec::Vec<u8>,
+    /// Why none could be read: the storage or the objects are not there, or may not be read. Empty otherwise.
+    #[prost(string, tag = "4")]
+    pub error: ::prost::alloc::string::String,
+    /// Reading failed for another reason, which says nothing about the storage.
+    #[prost(bool, tag = "5")]
+    pub is_unclear: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JoinResponse {
+    /// Why the worker is left out of the run; empty if it is registered.
+    #[prost(string, repeated, tag = "1")]
+    pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WakeRequest {}
@@ -221,6 +279,8 @@ pub mod coordinator_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
+    /// Every call but Hello names the worker's process in the metadata `lakewright-process`; NOT_FOUND means that this
+    /// coordinator has not registered the process, which then says Hello again.
     #[derive(Debug, Clone)]
     pub struct CoordinatorClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -290,7 +350,7 @@ pub mod coordinator_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The first call of a worker's process, and again whenever it finds a coordinator that does not know it.
+        /// The first call of a worker's process. Answers with the run, and with what the worker must see to take part in it.
         /// FAILED_PRECONDITION: the two are of different versions.
         pub async fn hello(
             &mut self,
@@ -311,6 +371,28 @@ pub mod coordinator_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "Hello"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The second call: what the worker found. Only workers that see everything are registered and get tasks.
+        pub async fn join(
+            &mut self,
+            request: impl tonic::IntoRequest<super::JoinRequest>,
+        ) -> std::result::Result<tonic::Response<super::JoinResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/lakewright.v1.Coordinator/Join",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("lakewright.v1.Coordinator", "Join"));
             self.inner.unary(req, path, codec).await
         }
         /// Stays open; each message says that there may be work to poll for.
@@ -360,7 +442,7 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "Begin"));
             self.inner.unary(req, path, codec).await
         }
-        /// Every beat interval, also when idle. NOT_FOUND: this coordinator has not seen the worker's hello.
+        /// Every beat interval, also when idle.
         pub async fn beat(
             &mut self,
             request: impl tonic::IntoRequest<super::BeatRequest>,
@@ -419,12 +501,17 @@ pub mod coordinator_server {
     /// Generated trait containing gRPC methods that should be implemented for use with CoordinatorServer.
     #[async_trait]
     pub trait Coordinator: std::marker::Send + std::marker::Sync + 'static {
-        /// The first call of a worker's process, and again whenever it finds a coordinator that does not know it.
+        /// The first call of a worker's process. Answers with the run, and with what the worker must see to take part in it.
         /// FAILED_PRECONDITION: the two are of different versions.
         async fn hello(
             &self,
             request: tonic::Request<super::HelloRequest>,
         ) -> std::result::Result<tonic::Response<super::HelloResponse>, tonic::Status>;
+        /// The second call: what the worker found. Only workers that see everything are registered and get tasks.
+        async fn join(
+            &self,
+            request: tonic::Request<super::JoinRequest>,
+        ) -> std::result::Result<tonic::Response<super::JoinResponse>, tonic::Status>;
         /// Server streaming response type for the Wake method.
         type WakeStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::WakeResponse, tonic::Status>,
@@ -441,7 +528,7 @@ pub mod coordinator_server {
             &self,
             request: tonic::Request<super::BeginRequest>,
         ) -> std::result::Result<tonic::Response<super::BeginResponse>, tonic::Status>;
-        /// Every beat interval, also when idle. NOT_FOUND: this coordinator has not seen the worker's hello.
+        /// Every beat interval, also when idle.
         async fn beat(
             &self,
             request: tonic::Request<super::BeatRequest>,
@@ -452,6 +539,8 @@ pub mod coordinator_server {
             request: tonic::Request<super::ReportRequest>,
         ) -> std::result::Result<tonic::Response<super::ReportResponse>, tonic::Status>;
     }
+    /// Every call but Hello names the worker's process in the metadata `lakewright-process`; NOT_FOUND means that this
+    /// coordinator has not registered the process, which then says Hello again.
     #[derive(Debug)]
     pub struct CoordinatorServer<T> {
         inner: Arc<T>,
@@ -556,6 +645,49 @@ pub mod coordinator_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = HelloSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/lakewright.v1.Coordinator/Join" => {
+                    #[allow(non_camel_case_types)]
+                    struct JoinSvc<T: Coordinator>(pub Arc<T>);
+                    impl<T: Coordinator> tonic::server::UnaryService<super::JoinRequest>
+                    for JoinSvc<T> {
+                        type Response = super::JoinResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::JoinRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Coordinator>::join(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = JoinSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -796,9 +928,6 @@ pub struct SlotTask {
     pub version: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub slot: ::core::option::Option<SlotId>,
-    /// The URLs of the storages, as JSON. The same bytes for every slot of a run.
-    #[prost(bytes = "vec", tag = "3")]
-    pub storages: ::prost::alloc::vec::Vec<u8>,
     /// A `datafusion.PhysicalPlanNode`, whose extension nodes are each a `PlanNode`.
     #[prost(bytes = "vec", tag = "4")]
     pub plan: ::prost::alloc::vec::Vec<u8>,

@@ -13,7 +13,12 @@ use lakewright_common::write::report::SlotReport;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::account::Account;
 use super::tracker::{Because, GivenUp, Policy, Resubmit, Tracker, Verdict};
+use super::workers::{UnknownWorker, Workers};
+
+/// Workers that an error names.
+const NAMED_WORKERS: usize = 3;
 
 /// Everything that workers tell.
 #[derive(Debug)]
@@ -29,28 +34,13 @@ pub(super) struct Board {
 
 #[derive(Debug)]
 struct State {
-    workers: BTreeMap<Uuid, Worker>,
+    workers: Workers,
     stages: HashMap<u32, Stage>,
     next_stage: u32,
     /// Taken in by all slots of the run, as their attempts told.
     rows: u64,
     /// What each worker has asked of buckets, as it told last.
     requests: BTreeMap<Uuid, RequestCounts>,
-    /// Since when some worker has been free without a pause.
-    idle_since: Option<Instant>,
-    /// When a worker was alive last.
-    alive: Instant,
-}
-
-/// One process.
-#[derive(Debug)]
-struct Worker {
-    name: String,
-    vcores: usize,
-    free_vcores: usize,
-    is_draining: bool,
-    heard: Instant,
-    is_alive: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +49,8 @@ struct Stage {
     tracker: Tracker<Vec<SlotReport>>,
     /// What each slot reads, in words.
     inputs: Vec<String>,
+    /// What each slot may report.
+    accounts: Vec<Account>,
     /// What was read for each slot, by whichever of its attempts has read most.
     read: Vec<Taken>,
     failure: Option<Error>,
@@ -94,10 +86,6 @@ pub(super) struct AttemptState {
     pub(super) taken: Taken,
 }
 
-/// A beat of a process that never said hello to this coordinator.
-#[derive(Debug)]
-pub(super) struct UnknownWorker;
-
 /// How far a stage is.
 #[derive(Debug)]
 pub(super) enum Progress {
@@ -109,9 +97,13 @@ pub(super) enum Progress {
 
 impl Board {
     pub(super) fn new(policy: Policy, grace: Duration, reads: Arc<ReadProgress>, now: Instant) -> Self {
-        let (workers, stages) = (BTreeMap::new(), HashMap::new());
-        let state =
-            State { workers, stages, next_stage: 0, rows: 0, requests: BTreeMap::new(), idle_since: None, alive: now };
+        let state = State {
+            workers: Workers::new(now),
+            stages: HashMap::new(),
+            next_stage: 0,
+            rows: 0,
+            requests: BTreeMap::new(),
+        };
         Self { policy, grace, reads, state: Mutex::new(state), changed: Notify::new() }
     }
 
@@ -120,32 +112,40 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker's process is there.
-    pub(super) fn hello(&self, process: Uuid, name: String, vcores: usize, now: Instant) {
-        let mut state = self.state();
-        if !state.workers.contains_key(&process) {
-            tracing::info!(worker = name, vcores, "a worker joined");
-        }
-        let worker = Worker { name, vcores, free_vcores: vcores, is_draining: false, heard: now, is_alive: true };
-        state.workers.insert(process, worker);
-        drop(state);
+    /// Notes a process that said hello. False: there are too many workers.
+    pub(super) fn hello(&self, process: Uuid, name: String, vcores: u32, now: Instant) -> bool {
+        self.state().workers.hello(process, name, vcores, now)
+    }
+
+    /// Registers a process that said hello, unless it misses something.
+    pub(super) fn join(
+        &self,
+        process: Uuid,
+        missing: &[String],
+        now: Instant,
+    ) -> std::result::Result<(), UnknownWorker> {
+        self.state().workers.join(process, missing, now)?;
         self.changed.notify_waiters();
+        Ok(())
     }
 
-    /// Workers that are alive, and their vcores.
+    /// Returns the vcores that a registered process may have tasks for.
+    pub(super) fn vcores_of(&self, process: Uuid) -> Option<u32> {
+        self.state().workers.vcores_of(process)
+    }
+
+    /// A registered process asks for tasks.
+    pub(super) fn polled(&self, process: Uuid, now: Instant) {
+        self.state().workers.polled(process, now);
+    }
+
+    /// Returns the number of workers that are alive, and their vcores.
     pub(super) fn capacity(&self) -> (usize, usize) {
-        let state = self.state();
-        let alive = state.workers.values().filter(|worker| worker.is_alive && !worker.is_draining);
-        alive.fold((0, 0), |(workers, vcores), worker| (workers + 1, vcores + worker.vcores))
+        self.state().workers.capacity()
     }
 
-    /// What people call the worker of a process.
-    fn name_of(&self, process: Uuid) -> String {
-        self.state().workers.get(&process).map_or_else(|| process.to_string(), |worker| worker.name.clone())
-    }
-
-    /// A stage whose slots read `inputs`, all submitted now; its number.
-    pub(super) fn open_stage(&self, name: &str, inputs: Vec<String>, now: Instant) -> u32 {
+    /// A stage whose slots read `inputs` and report what their accounts allow, all submitted now; its number.
+    pub(super) fn open_stage(&self, name: &str, inputs: Vec<String>, accounts: Vec<Account>, now: Instant) -> u32 {
         let mut state = self.state();
         let number = state.next_stage;
         state.next_stage += 1;
@@ -154,6 +154,7 @@ impl Board {
             tracker: Tracker::new(inputs.len(), self.policy, now),
             read: vec![Taken::default(); inputs.len()],
             inputs,
+            accounts,
             failure: None,
         };
         state.stages.insert(number, stage);
@@ -168,41 +169,27 @@ impl Board {
     pub(super) fn begin(&self, stage: u32, slot: usize, attempt: Uuid, process: Uuid, now: Instant) -> Verdict {
         let mut state = self.state();
         let State { workers, stages, .. } = &mut *state;
-        let alive: Vec<Uuid> = workers
-            .iter()
-            .filter(|(_, worker)| worker.is_alive && !worker.is_draining)
-            .map(|(process, _)| *process)
-            .collect();
-        stages.get_mut(&stage).map_or(Verdict::Stop, |stage| stage.tracker.begin(slot, attempt, process, &alive, now))
+        let peers = workers.peers(now);
+        stages.get_mut(&stage).map_or(Verdict::Stop, |stage| stage.tracker.begin(slot, attempt, process, &peers, now))
     }
 
     /// The attempts of the beat that must stop.
     pub(super) fn beat(
         &self,
         process: Uuid,
-        free_vcores: usize,
+        free_vcores: u32,
         is_draining: bool,
         attempts: &[AttemptState],
         now: Instant,
     ) -> std::result::Result<Vec<Uuid>, UnknownWorker> {
         let mut state = self.state();
-        let worker = state.workers.get_mut(&process).ok_or(UnknownWorker)?;
-        if !worker.is_alive {
-            tracing::info!(worker = worker.name, "a worker is back");
-        }
-        if is_draining && !worker.is_draining {
-            tracing::info!(worker = worker.name, "a worker drains");
-        }
-        worker.free_vcores = free_vcores;
-        worker.is_draining = is_draining;
-        worker.heard = now;
-        worker.is_alive = true;
+        state.workers.beat(process, free_vcores, is_draining, attempts.len(), now)?;
         let State { stages, rows, .. } = &mut *state;
         let mut stop = Vec::new();
         for attempt in attempts {
             let verdict = match stages.get_mut(&attempt.stage) {
                 Some(stage) => {
-                    *rows += stage.count_read(attempt, &self.reads);
+                    *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
                     stage.tracker.beat(attempt.slot, attempt.attempt, attempt.taken.rows, now)
                 }
                 None => Verdict::Stop,
@@ -222,13 +209,17 @@ impl Board {
         outcome: Result<Vec<SlotReport>>,
         now: Instant,
     ) -> bool {
-        let name = self.name_of(process);
         let mut state = self.state();
+        let name = state.workers.name_of(process);
         let State { stages, rows, .. } = &mut *state;
         let Some(stage) = stages.get_mut(&attempt.stage) else { return false };
-        let is_accepted = match outcome {
+        if stage.tracker.process_of(attempt.slot, attempt.attempt).is_some_and(|owner| owner != process) {
+            tracing::warn!(worker = name, stage = stage.name, "a report of another worker's attempt is refused");
+            return false;
+        }
+        let is_accepted = match outcome.and_then(|reports| stage.checked(attempt.slot, reports)) {
             Ok(reports) => {
-                *rows += stage.count_read(attempt, &self.reads);
+                *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
                 stage.tracker.succeed(attempt.slot, attempt.attempt, reports, attempt.taken.rows, now)
             }
             Err(mut error) => {
@@ -252,14 +243,14 @@ impl Board {
     /// What the stage failed with; workers, where all are gone.
     pub(super) fn look(&self, number: u32, now: Instant) -> Result<Progress> {
         let mut state = self.state();
-        state.count_workers(self.policy.silence, now);
-        let alone = now.saturating_duration_since(state.alive);
+        let (alone, idle_since) = state.workers.count(self.policy.silence, now);
         if alone >= self.grace {
-            return Err(Error::workers(format!("no worker has been there for {} s", alone.as_secs())).hint(
+            drop(state);
+            return Err(self.without_workers(
+                format!("no worker has been there for {} s", alone.as_secs()),
                 "start workers and run again, or raise `[cluster] worker_timeout`; nothing of this run is visible",
             ));
         }
-        let idle_since = state.idle_since;
         let State { stages, workers, .. } = &mut *state;
         let stage = stages.get_mut(&number).ok_or_else(|| Error::internal("a stage is over and still looked at"))?;
         if let Some(failure) = stage.failure.take() {
@@ -273,6 +264,18 @@ impl Board {
             stage.tell(resubmit, workers);
         }
         Ok(Progress::Running(again.into_iter().map(|resubmit| resubmit.slot).collect()))
+    }
+
+    /// Returns an error that also says which workers are left out and why; then that is what the hint is about.
+    pub(super) fn without_workers(&self, message: String, hint: &str) -> Error {
+        let left_out = self.state().workers.left_out();
+        if left_out.is_empty() {
+            return Error::workers(message).hint(hint);
+        }
+        let named: Vec<&str> = left_out.iter().take(NAMED_WORKERS).map(String::as_str).collect();
+        Error::workers(format!("{message}: {}", named.join("; "))).hint(
+            "every machine must see the same lake, spool and sources: mount the folders under the same paths, or use buckets that every worker may read",
+        )
     }
 
     /// A worker told what it has asked of buckets so far; it is never less than before.
@@ -303,28 +306,6 @@ impl Board {
     }
 }
 
-impl State {
-    /// Who is alive, and since when somebody has been free.
-    fn count_workers(&mut self, silence: Duration, now: Instant) {
-        let mut is_idle = false;
-        for worker in self.workers.values_mut() {
-            if worker.is_alive && now.saturating_duration_since(worker.heard) >= silence {
-                worker.is_alive = false;
-                if worker.is_draining {
-                    tracing::info!(worker = worker.name, "a worker left");
-                } else {
-                    tracing::warn!(worker = worker.name, "a worker is lost; what it had under way runs elsewhere");
-                }
-            }
-            if worker.is_alive {
-                self.alive = now;
-                is_idle |= worker.free_vcores > 0 && !worker.is_draining;
-            }
-        }
-        self.idle_since = if is_idle { self.idle_since.or(Some(now)) } else { None };
-    }
-}
-
 impl Stage {
     /// Counts what is more than was known; the rows of it.
     fn count_read(&mut self, attempt: &AttemptState, reads: &ReadProgress) -> u64 {
@@ -346,6 +327,16 @@ impl Stage {
         seen.rows - before.rows
     }
 
+    /// The reports of a slot, if they can be true.
+    fn checked(&self, slot: usize, reports: Vec<SlotReport>) -> Result<Vec<SlotReport>> {
+        let account = self.accounts.get(slot).unwrap_or(&Account::Nothing);
+        match account.check(&reports) {
+            Ok(()) => Ok(reports),
+            Err(reason) => Err(Error::workers(format!("a worker reported {reason}, which its task cannot have done"))
+                .hint("the worker is broken or false: take it away, and look at who may connect to the coordinator")),
+        }
+    }
+
     /// Where an attempt was, in words.
     fn at(&self, slot: usize, worker: &str) -> String {
         match self.inputs.get(slot) {
@@ -354,14 +345,14 @@ impl Stage {
         }
     }
 
-    fn give_up(&self, given_up: GivenUp, workers: &BTreeMap<Uuid, Worker>) -> Error {
+    fn give_up(&self, given_up: GivenUp, workers: &Workers) -> Error {
         match given_up {
             GivenUp::Failed(error) => error,
             GivenUp::Lost { slot, last, times } => {
-                let name = workers.get(&last).map_or("?", |worker| worker.name.as_str());
+                let name = workers.name_of(last);
                 Error::workers(format!(
                     "a task was lost with its worker {times} times, at last {}",
-                    self.at(slot, name)
+                    self.at(slot, &name)
                 ))
                 .hint("look at the workers' logs: a task that needs more memory than its machine has dies like this")
             }
@@ -372,8 +363,8 @@ impl Stage {
         }
     }
 
-    fn tell(&self, resubmit: &Resubmit, workers: &BTreeMap<Uuid, Worker>) {
-        let name = |process: &Uuid| workers.get(process).map_or("?", |worker| worker.name.as_str());
+    fn tell(&self, resubmit: &Resubmit, workers: &Workers) {
+        let name = |process: &Uuid| workers.name_of(*process);
         let (stage, slot) = (&self.name, resubmit.slot);
         match &resubmit.because {
             Because::Lost(process) => tracing::warn!(stage, slot, worker = name(process), "lost, runs again"),

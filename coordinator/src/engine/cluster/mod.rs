@@ -6,6 +6,9 @@
 //!                   └── stage ◄── board (tracker) ◄── service ═══ reports ═┘
 //! ```
 //!
+//! Every connection of a worker comes through `listen`, and every call through `gate`, which lets registered workers
+//! (`registration`) call what they need and nothing else.
+//!
 //! A plan is cut at its exchanges; each piece is a stage, each partition of a stage a slot. Ballista's scheduler hands
 //! slots to whoever polls for work; what has become of each is told by workers to our own service and kept by the
 //! tracker, which alone says what is done, what runs again, and what has failed.
@@ -24,14 +27,13 @@ use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::exchange::spool::SpoolObject;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::progress::ReadProgress;
+use lakewright_common::secret::SecretFile;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::write::report::SlotReport;
-use lakewright_proto::MAX_MESSAGE_BYTES;
-use lakewright_proto::v1::coordinator_server::CoordinatorServer;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use uuid::Uuid;
 
 /// What the session needs so that its plans can be cut.
@@ -46,10 +48,20 @@ mod input;
 mod stage;
 /// Ballista's scheduler: a queue of tasks.
 mod scheduler;
+/// Accepts connections, and bounds them.
+mod listen;
+/// An allow-list of what can be called.
+mod gate;
+/// What a worker is told about a run, and must show before it gets tasks.
+mod registration;
 /// What workers call.
 mod service;
 /// Who works, and how each slot stands.
 mod board;
+/// Who said hello, who joined, who can take a task.
+mod workers;
+/// What the reports of a slot must account for.
+mod account;
 /// What has become of each slot of a stage.
 mod tracker;
 /// Which attempts are slow.
@@ -58,9 +70,12 @@ mod speculation;
 mod spool;
 
 pub(crate) use board::SlotCounts;
+pub(super) use registration::{Expected, Folders};
 
 use board::Board;
 use cut::Stage;
+use gate::Gate;
+use registration::{ExpectedSender, Registration};
 use scheduler::Scheduler;
 use service::Service;
 use speculation::Speculation;
@@ -71,6 +86,10 @@ use tracker::Policy;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// A rival for a slot that is done in less costs more than it saves.
 const SPECULATE_AFTER: Duration = Duration::from_millis(300);
+/// Partitions that plans have at most: the size of a plan grows with their square.
+const MAX_PARTITIONS: usize = 2048;
+/// Calls of one connection that run at once.
+const MAX_STREAMS: u32 = 256;
 
 /// The workers of one run, and how to reach them.
 pub(crate) struct Cluster {
@@ -78,13 +97,15 @@ pub(crate) struct Cluster {
     settings: Settings,
     board: Arc<Board>,
     scheduler: Scheduler,
-    /// The storages' URLs, as a task carries them.
-    storages: Vec<u8>,
+    /// What workers must see; unknown until the sources are listed.
+    expected: ExpectedSender,
     spool: Spool,
     spooled: Spooled,
     /// The address that people are told to connect to.
     reach: String,
     server: tokio::task::JoinHandle<()>,
+    /// Its file goes with the run.
+    _secret: Option<SecretFile>,
 }
 
 /// How far the stages at work are.
@@ -118,56 +139,70 @@ impl Cluster {
     pub(super) async fn start(
         settings: &Settings,
         storages: &Storages,
+        folders: Folders,
         run: Uuid,
         reads: Arc<ReadProgress>,
     ) -> Result<Self> {
         let board = Arc::new(Board::new(policy(settings), settings.worker_timeout, reads, Instant::now()));
         let (wake, work) = watch::channel(0);
         let scheduler = Scheduler::start(wake).await?;
-        let service = Service { board: Arc::clone(&board), run, beat_interval: settings.heartbeat, work };
-        let incoming = listen(&settings.listen).await?;
-        let address = incoming.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
-        let mut server = Server::builder().http2_keepalive_interval(Some(settings.lost_after));
+        let spool = Spool::new(storages, run);
+        let (registration, expected) = Registration::new(run, settings.heartbeat, storages, folders, spool.prefix())?;
+        let service = Service { board: Arc::clone(&board), registration, work };
+        let listener = listen(&settings.listen).await?;
+        let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
+        let mut server = Server::builder()
+            .http2_keepalive_interval(Some(settings.lost_after))
+            .max_concurrent_streams(Some(MAX_STREAMS));
         if let Some(certificates) = &settings.certificates {
             server = server
-                .tls_config(lakewright_common::tls::server(certificates)?)
+                .tls_config(lakewright_common::tls::server(certificates)?.timeout(listen::HANDSHAKE_TIMEOUT))
                 .map_err(|e| Error::configuration("`[cluster]`: the certificates cannot be used").caused_by(e))?;
-        } else if !settings.is_loopback() {
+        } else if settings.is_insecure {
             tracing::warn!(address, "listens without TLS: whoever can connect can read and write what workers can");
         }
-        let router = server.add_service(scheduler.service()).add_service(
-            CoordinatorServer::new(service)
-                .max_decoding_message_size(MAX_MESSAGE_BYTES)
-                .max_encoding_message_size(MAX_MESSAGE_BYTES),
-        );
+        let secret = match listener.local_addr() {
+            Ok(address) if settings.needs_secret() => Some(SecretFile::create(address)?),
+            _ => None,
+        };
+        let gate = Gate::new(Arc::clone(&board), scheduler.queue(), service);
+        let incoming = listen::incoming(listener, secret.as_ref().map(SecretFile::secret));
         let server = tokio::spawn(async move {
-            if let Err(error) = router.serve_with_incoming(incoming).await {
+            if let Err(error) = server.serve_with_incoming(gate, incoming).await {
                 tracing::error!(%error, "the coordinator listens no more");
             }
         });
         let reach = if settings.advertise == settings.listen { address.clone() } else { settings.advertise.clone() };
         tracing::info!(address, "listening; start workers with `worker --coordinator {reach}`");
-        let urls = serde_json::to_vec(&storages.locations())
-            .map_err(|e| Error::internal("the storages cannot be told to workers").caused_by(e))?;
-        let spool = Spool::new(storages, run);
         spool.sweep().await;
         Ok(Self {
             run,
             settings: settings.clone(),
             board,
             scheduler,
-            storages: urls,
+            expected,
             spool,
             spooled: Spooled::default(),
             reach,
             server,
+            _secret: secret,
         })
+    }
+
+    /// Lets workers register that see the lake, the spool and `sources`.
+    ///
+    /// # Errors
+    /// Storage that cannot be written.
+    pub(super) async fn admit(&self, sources: impl IntoIterator<Item = Expected>) -> Result<()> {
+        let written = self.spool.write_probes().await?.into_iter().map(Expected::written);
+        self.expected.send_replace(Some(written.chain(sources).collect()));
+        Ok(())
     }
 
     /// Waits for the workers that a run needs; the session then plans for the vcores they have.
     ///
     /// # Errors
-    /// Workers, where not enough of them came in time.
+    /// Workers, if not enough of them came in time.
     pub(super) async fn adapt(&self, session: &SessionContext) -> Result<SessionContext> {
         let needed = self.settings.min_workers;
         let deadline = tokio::time::Instant::now() + self.settings.worker_timeout;
@@ -177,17 +212,16 @@ impl Cluster {
             changed.as_mut().enable();
             let (workers, vcores) = self.board.capacity();
             if workers >= needed {
-                return Ok(planning::adapt(session, vcores));
+                return Ok(planning::adapt(session, vcores.min(MAX_PARTITIONS)));
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
-                return Err(Error::workers(format!(
-                    "{workers} of {needed} workers came within {} s",
-                    self.settings.worker_timeout.as_secs()
-                ))
-                .hint(format!(
+                let message =
+                    format!("{workers} of {needed} workers came within {} s", self.settings.worker_timeout.as_secs());
+                let hint = format!(
                     "start them with `worker --coordinator {}`; `[cluster] min_workers` says how many, `worker_timeout` how long to wait",
                     self.reach
-                )));
+                );
+                return Err(self.board.without_workers(message, &hint));
             }
         }
     }
@@ -312,12 +346,10 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
-async fn listen(address: &str) -> Result<TcpIncoming> {
-    let unusable = |e: std::io::Error| {
+async fn listen(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| {
         Error::configuration(format!("`[cluster]`: cannot listen on `{address}`"))
             .caused_by(e)
             .hint("is another coordinator running? set `[cluster] listen` to another address or port")
-    };
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(unusable)?;
-    Ok(TcpIncoming::from(listener).with_nodelay(Some(true)))
+    })
 }

@@ -1,4 +1,4 @@
-//! Ballista's scheduler, embedded: a queue of tasks that workers poll. The only file of the coordinator that names it.
+//! Ballista's scheduler, embedded: a queue of tasks that workers poll. Only this file and `scheduler/` name it.
 //!
 //! Published Ballista 55 is right for jobs of one stage in pull mode; with several stages, a worker that dies makes it hang
 //! or repeat rows. So a job here is one stage whose tasks say nothing to Ballista but "run these bytes", and what becomes
@@ -12,7 +12,6 @@ use arrow::datatypes::{DataType, Field, Schema};
 use ballista_core::JobId;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::extension::SessionConfigExt;
-use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
@@ -24,6 +23,11 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use lakewright_common::error::{Error, Result};
 use lakewright_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::watch;
+
+/// `PollWork`, checked and bounded.
+mod poll;
+
+pub(super) use poll::Queue;
 
 /// After this long without a poll Ballista takes a worker for lost. A busy one polls every 5 s, and ours are judged by
 /// their beats long before.
@@ -67,11 +71,9 @@ impl Scheduler {
         Ok(Self { server, context: Arc::new(SessionContext::new_with_config(session)) })
     }
 
-    /// What workers poll.
-    pub(super) fn service(&self) -> SchedulerGrpcServer<Server> {
-        SchedulerGrpcServer::new(self.server.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    /// Returns what workers poll.
+    pub(super) fn queue(&self) -> Queue {
+        Queue(self.server.clone())
     }
 
     /// Queues tasks, each a slot and the bytes of its `SlotTask`.

@@ -1,4 +1,7 @@
-//! What workers call: hello, wake, begin, beat, report. Translates the wire to the board, and decides nothing.
+//! What workers call: hello, join, wake, begin, beat, report. Translates the wire to the board, and decides nothing.
+//!
+//! Requests of registered processes get here only (`gate.rs`), but a registered process may be a false one: every field
+//! is bounded, and a process answers for its own attempts only.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,20 +17,32 @@ use lakewright_proto::v1::coordinator_server::Coordinator;
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{
     AttemptProgress, BeatRequest, BeatResponse, BeginRequest, BeginResponse, Failure, FailureKind, HelloRequest,
-    HelloResponse, ReportRequest, ReportResponse, Requests, SlotId, Success, Verdict, WakeRequest, WakeResponse,
+    HelloResponse, JoinRequest, JoinResponse, ReportRequest, ReportResponse, Requests, SlotId, Success, Verdict,
+    WakeRequest, WakeResponse,
 };
+use lakewright_proto::{MAX_NAME_BYTES, MAX_VCORES, PROCESS_HEADER};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::board::{AttemptState, Board, Taken};
+use super::registration::Registration;
 use super::tracker;
+
+/// Time that a hello waits for the sources to be listed; then the worker says hello again.
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// Kinds of requests to buckets that a worker may count, and the length of their names.
+const MAX_REQUEST_KINDS: usize = 64;
+const MAX_KIND_BYTES: usize = 64;
+/// Bytes of a peer's text in a log line or an error.
+const SHOWN_BYTES: usize = 100;
+/// Bytes of the message of a failed task.
+const MESSAGE_BYTES: usize = 16 * 1024;
 
 /// The service of one run.
 pub(super) struct Service {
     pub(super) board: Arc<Board>,
-    pub(super) run: Uuid,
-    pub(super) beat_interval: Duration,
+    pub(super) registration: Registration,
     /// Changes whenever there may be work to poll for.
     pub(super) work: watch::Receiver<u64>,
 }
@@ -40,16 +55,45 @@ impl Coordinator for Service {
         let hello = request.into_inner();
         let version = env!("CARGO_PKG_VERSION");
         if hello.version != version {
-            tracing::error!(worker = hello.worker, version = hello.version, "a worker of another version was refused");
+            let (worker, theirs) = (shown(&hello.worker), shown(&hello.version));
+            tracing::error!(worker, version = theirs, "a worker of another version was refused");
             return Err(Status::failed_precondition(format!(
-                "this coordinator is of version {version}, worker `{}` of version {}",
-                hello.worker, hello.version
+                "this coordinator is of version {version}, worker `{worker}` of version {theirs}"
             )));
         }
         let process = parse(&hello.process)?;
-        self.board.hello(process, hello.worker, hello.vcores as usize, Instant::now());
-        let beat_interval_ms = u64::try_from(self.beat_interval.as_millis()).unwrap_or(u64::MAX);
-        Ok(Response::new(HelloResponse { beat_interval_ms }))
+        if hello.worker.is_empty() || hello.worker.len() > MAX_NAME_BYTES {
+            return Err(Status::failed_precondition(format!(
+                "a worker's name has {} bytes; 1 to {MAX_NAME_BYTES} are allowed",
+                hello.worker.len()
+            )));
+        }
+        if hello.vcores == 0 || hello.vcores > MAX_VCORES {
+            return Err(Status::failed_precondition(format!(
+                "a worker offers {} vcores; 1 to {MAX_VCORES} are allowed",
+                hello.vcores
+            )));
+        }
+        let response = tokio::time::timeout(HELLO_PATIENCE, self.registration.hello()).await;
+        let Ok(Some(response)) = response else {
+            return Err(Status::unavailable("the coordinator is still listing its sources"));
+        };
+        let name = printable::line(&hello.worker).into_owned();
+        if !self.board.hello(process, name, hello.vcores, Instant::now()) {
+            return Err(Status::resource_exhausted("this run has as many workers as a run can have"));
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
+        let join = request.into_inner();
+        let missing = self.registration.missing(&join.findings).await;
+        let missing: Vec<String> =
+            missing.iter().map(|text| shortened(&printable::line(text), MESSAGE_BYTES)).collect();
+        self.board
+            .join(parse(&join.process)?, &missing, Instant::now())
+            .map_err(|_| Status::not_found("say hello first"))?;
+        Ok(Response::new(JoinResponse { missing }))
     }
 
     type WakeStream = WakeStream;
@@ -63,10 +107,11 @@ impl Coordinator for Service {
     }
 
     async fn begin(&self, request: Request<BeginRequest>) -> Result<Response<BeginResponse>, Status> {
+        let process = own_process(&request, |begin| &begin.process)?;
         let begin = request.into_inner();
         let verdict = match self.slot(begin.slot.as_ref())? {
             Some((stage, slot)) => {
-                let (attempt, process) = (parse(&begin.attempt)?, parse(&begin.process)?);
+                let attempt = parse(&begin.attempt)?;
                 self.board.begin(stage, slot, attempt, process, Instant::now())
             }
             None => tracker::Verdict::Stop,
@@ -79,8 +124,9 @@ impl Coordinator for Service {
     }
 
     async fn beat(&self, request: Request<BeatRequest>) -> Result<Response<BeatResponse>, Status> {
+        let process = own_process(&request, |beat| &beat.process)?;
         let beat = request.into_inner();
-        self.count_requests(&beat.process, beat.requests)?;
+        self.count_requests(process, beat.requests);
         let mut stop = Vec::new();
         let mut attempts = Vec::new();
         for attempt in &beat.attempts {
@@ -91,15 +137,16 @@ impl Coordinator for Service {
         }
         let stopped = self
             .board
-            .beat(parse(&beat.process)?, beat.free_vcores as usize, beat.is_draining, &attempts, Instant::now())
+            .beat(process, beat.free_vcores, beat.is_draining, &attempts, Instant::now())
             .map_err(|_| Status::not_found("say hello first"))?;
         stop.extend(stopped.iter().map(Uuid::to_string));
         Ok(Response::new(BeatResponse { stop }))
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
+        let process = own_process(&request, |report| &report.process)?;
         let report = request.into_inner();
-        self.count_requests(&report.process, report.requests)?;
+        self.count_requests(process, report.requests);
         let progress = report.progress.ok_or_else(|| Status::invalid_argument("a report without its attempt"))?;
         let is_accepted = match self.attempt(&progress)? {
             Some(attempt) => {
@@ -108,7 +155,7 @@ impl Coordinator for Service {
                     Some(Outcome::Failure(failure)) => Err(read_failure(failure)),
                     None => return Err(Status::invalid_argument("a report without an outcome")),
                 };
-                self.board.report(&attempt, parse(&report.process)?, outcome, Instant::now())
+                self.board.report(&attempt, process, outcome, Instant::now())
             }
             None => false,
         };
@@ -120,18 +167,20 @@ impl Service {
     /// Stage and slot; `None` where it is of another run.
     fn slot(&self, slot: Option<&SlotId>) -> Result<Option<(u32, usize)>, Status> {
         let slot = slot.ok_or_else(|| Status::invalid_argument("no slot is named"))?;
-        Ok((parse(&slot.run)? == self.run).then_some((slot.stage, slot.slot as usize)))
+        Ok((parse(&slot.run)? == self.registration.run()).then_some((slot.stage, slot.slot as usize)))
     }
 
-    fn count_requests(&self, process: &str, requests: Option<Requests>) -> Result<(), Status> {
-        let Some(requests) = requests.filter(|requests| requests.run == self.run.to_string()) else { return Ok(()) };
+    fn count_requests(&self, process: Uuid, requests: Option<Requests>) {
+        let run = self.registration.run().to_string();
+        let Some(requests) = requests.filter(|requests| requests.run == run) else { return };
+        let is_kind = |kind: &str| kind.len() <= MAX_KIND_BYTES && kind.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let counts = requests.counts.into_iter().filter(|(kind, _)| is_kind(kind));
         let counts = RequestCounts {
-            requests: requests.counts.into_iter().collect(),
+            requests: counts.take(MAX_REQUEST_KINDS).collect(),
             bytes_read: requests.bytes_read,
             bytes_written: requests.bytes_written,
         };
-        self.board.count_requests(parse(process)?, counts);
-        Ok(())
+        self.board.count_requests(process, counts);
     }
 
     fn attempt(&self, attempt: &AttemptProgress) -> Result<Option<AttemptState>, Status> {
@@ -143,8 +192,31 @@ impl Service {
     }
 }
 
+/// Returns the process that a message names, which must be the one that calls.
+fn own_process<T>(request: &Request<T>, named: impl FnOnce(&T) -> &str) -> Result<Uuid, Status> {
+    let process = named(request.get_ref());
+    let caller = request.metadata().get(PROCESS_HEADER).and_then(|value| value.to_str().ok());
+    if caller != Some(process) {
+        return Err(Status::permission_denied("a process speaks for itself only"));
+    }
+    parse(process)
+}
+
 fn parse(text: &str) -> Result<Uuid, Status> {
-    Uuid::parse_str(text).map_err(|_| Status::invalid_argument(format!("`{text}` is no UUID")))
+    Uuid::parse_str(text).map_err(|_| Status::invalid_argument(format!("`{}` is no UUID", shown(text))))
+}
+
+/// A peer's text for a log line or an error: without control characters, and cut.
+fn shown(text: &str) -> String {
+    shortened(&printable::line(text), SHOWN_BYTES)
+}
+
+/// The first `bytes` of a text, marked as cut where it is longer.
+fn shortened(text: &str, bytes: usize) -> String {
+    match text.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= bytes).last() {
+        Some(end) if end < text.len() => format!("{}…", &text[..end]),
+        _ => text.to_owned(),
+    }
 }
 
 /// The reports of a slot.
@@ -159,22 +231,27 @@ fn read_reports(success: &Success) -> Result<Vec<SlotReport>, Status> {
 
 fn read_failure(failure: Failure) -> Error {
     // Another process wrote it: a line feed in it must not look like a line of ours.
-    let message = printable::line(&failure.message);
+    let text = |text: &str| shortened(&printable::line(text), MESSAGE_BYTES);
+    let message = text(&failure.message);
     let error = match FailureKind::try_from(failure.kind) {
         Ok(FailureKind::Data) => Error::data(message),
         Ok(FailureKind::Configuration) => Error::configuration(message),
         Ok(FailureKind::Storage) => Error::storage_failure(message),
         _ => Error::internal(message),
     };
-    if failure.hint.is_empty() { error } else { error.hint(printable::line(&failure.hint)) }
+    if failure.hint.is_empty() { error } else { error.hint(text(&failure.hint)) }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use std::sync::Arc;
+    use lakewright_common::config::resolved::Location;
+    use lakewright_common::session::Storages;
+    use lakewright_common::storage::Storage;
+    use object_store::memory::InMemory;
 
     use super::*;
+    use crate::engine::cluster::registration::Folders;
     use crate::engine::cluster::tracker::Policy;
 
     mod fuzz;
@@ -183,7 +260,20 @@ mod tests {
         let second = Duration::from_secs(1);
         let policy = Policy { silence: second, patience: second, attempts: 1, speculation: None };
         let board = Arc::new(Board::new(policy, second, Arc::default(), Instant::now()));
-        Service { board, run: Uuid::from_u128(1), beat_interval: second, work: watch::channel(0).1 }
+        let location = Location::of("file:///lake/".parse().unwrap());
+        let lake = Storage::new(Arc::new(InMemory::new()), location);
+        let storages = Storages { spool: lake.clone(), lake, sources: vec![] };
+        let run = Uuid::from_u128(1);
+        let (registration, expected) = Registration::new(run, second, &storages, Folders::default(), "spool").unwrap();
+        expected.send_replace(Some(Arc::new([])));
+        Service { board, registration, work: watch::channel(0).1 }
+    }
+
+    /// A request as the gate lets it pass.
+    fn from<T>(process: u128, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert(PROCESS_HEADER, Uuid::from_u128(process).to_string().parse().unwrap());
+        request
     }
 
     fn hello(version: &str) -> HelloRequest {
@@ -199,7 +289,55 @@ mod tests {
         assert!(refused.message().contains("worker `w` of version 0.0.1"), "{}", refused.message());
         assert_eq!(service.board.capacity(), (0, 0));
         service.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
+        assert_eq!(service.board.capacity(), (0, 0));
+        join(&service).await;
         assert_eq!(service.board.capacity(), (1, 2));
+    }
+
+    async fn join(service: &Service) {
+        let process = Uuid::from_u128(10).to_string();
+        let joined = service.join(Request::new(JoinRequest { process, findings: vec![] })).await.unwrap();
+        assert_eq!(joined.into_inner().missing, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_hello_is_bounded_in_every_field() {
+        let service = service();
+        let good = hello(env!("CARGO_PKG_VERSION"));
+        let long = "x".repeat(64 * 1024);
+        for (bad, text) in [
+            (HelloRequest { vcores: 0, ..good.clone() }, "1 to 1024 are allowed"),
+            (HelloRequest { vcores: 1025, ..good.clone() }, "1 to 1024 are allowed"),
+            (HelloRequest { vcores: u32::MAX, ..good.clone() }, "4294967295 vcores"),
+            (HelloRequest { worker: String::new(), ..good.clone() }, "has 0 bytes"),
+            (HelloRequest { worker: long.clone(), ..good.clone() }, "has 65536 bytes"),
+            (HelloRequest { process: "10".to_owned(), ..good.clone() }, "`10` is no UUID"),
+            (HelloRequest { process: long.clone(), ..good.clone() }, "x…` is no UUID"),
+            (HelloRequest { version: long, ..good.clone() }, "x…"),
+        ] {
+            let refused = service.hello(Request::new(bad)).await.unwrap_err();
+            let message = refused.message();
+            assert!(message.contains(text) && message.len() < 400, "`{text}` is not in: {message}");
+        }
+        assert_eq!(service.board.capacity(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_process_speaks_for_itself_only() {
+        let service = service();
+        service.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
+        join(&service).await;
+        let beat = BeatRequest { process: Uuid::from_u128(10).to_string(), ..BeatRequest::default() };
+        let denied = service.beat(from(11, beat.clone())).await.unwrap_err();
+        assert_eq!(denied.code(), tonic::Code::PermissionDenied);
+        service.beat(from(10, beat)).await.unwrap();
+    }
+
+    #[test]
+    fn text_of_a_peer_is_cut_and_has_no_control_characters() {
+        assert_eq!(shown("worker"), "worker");
+        assert_eq!(shown("a\u{1b}]0;x\n"), "a\\u{1b}]0;x\\n");
+        assert_eq!(shown(&"é".repeat(200)), format!("{}…", "é".repeat(50)));
     }
 
     #[tokio::test]
@@ -214,9 +352,11 @@ mod tests {
             attempts: vec![attempt.clone()],
             requests: None,
         };
-        assert_eq!(service.beat(Request::new(beat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
+        assert_eq!(service.beat(from(10, beat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
         service.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
-        let answer = service.beat(Request::new(beat)).await.unwrap().into_inner();
+        assert_eq!(service.beat(from(10, beat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
+        join(&service).await;
+        let answer = service.beat(from(10, beat)).await.unwrap().into_inner();
         assert_eq!(answer.stop, [attempt.attempt]);
     }
 }

@@ -1,8 +1,12 @@
-//! The objects of a run's exchanges: where they lie, and how they go away.
+//! The objects of a run's exchanges, and the probes by which workers show that they see the run's storages: where they
+//! are, and how they are deleted.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use lakewright_common::error::{Error, Result};
+use lakewright_common::secret;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
@@ -18,14 +22,27 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub(super) struct Spool {
     storage: Storage,
+    /// The lake, if it is not the spool's storage; only a probe is written there.
+    lake: Option<Storage>,
     folder: String,
     prefix: String,
+}
+
+/// An object with random content, which only a process that sees the same storage can know.
+#[derive(Debug, Clone)]
+pub(super) struct WrittenProbe {
+    /// `lake` or `spool`, as plans name it.
+    pub(super) name: &'static str,
+    pub(super) storage: Storage,
+    pub(super) key: String,
+    pub(super) content: Bytes,
 }
 
 impl Spool {
     pub(super) fn new(storages: &Storages, run: Uuid) -> Self {
         let folder = format!("{ROOT}/{run}");
-        Self { storage: storages.spool.clone(), prefix: format!("{folder}/exchange"), folder }
+        let lake = (storages.lake.location() != storages.spool.location()).then(|| storages.lake.clone());
+        Self { storage: storages.spool.clone(), lake, prefix: format!("{folder}/exchange"), folder }
     }
 
     /// The beginning of every key.
@@ -33,33 +50,60 @@ impl Spool {
         &self.prefix
     }
 
+    /// Returns the storages in which the run has a folder.
+    fn storages(&self) -> impl Iterator<Item = &Storage> {
+        self.lake.iter().chain([&self.storage])
+    }
+
+    /// Writes a probe into each storage that workers write to.
+    ///
+    /// # Errors
+    /// Storage, naming the object.
+    pub(super) async fn write_probes(&self) -> Result<Vec<WrittenProbe>> {
+        let mut probes = Vec::new();
+        for storage in self.storages() {
+            // A spool that is the lake is probed as the lake.
+            let name = if probes.is_empty() { "lake" } else { "spool" };
+            let key = format!("{}/probe-{}", self.folder, Uuid::now_v7());
+            let random = secret::random().map_err(|e| Error::internal("a probe cannot be made").caused_by(e))?;
+            let content = Bytes::copy_from_slice(&random);
+            let written = storage.store.put(&Path::from(key.as_str()), content.clone().into()).await;
+            written.map_err(|e| Error::storage("write", storage.name_of(&key), e))?;
+            probes.push(WrittenProbe { name, storage: storage.clone(), key, content });
+        }
+        Ok(probes)
+    }
+
     /// Deletes all of it. What cannot be deleted now is swept up by a later run.
     pub(super) async fn clear(&self) {
         let folder = Path::from(self.folder.as_str());
-        let objects = self.storage.store.list(Some(&folder)).map_ok(|object| object.location).boxed();
-        delete(&self.storage, objects.try_collect().await).await;
-        self.storage.remove_folder(&self.folder);
+        for storage in self.storages() {
+            let objects = storage.store.list(Some(&folder)).map_ok(|object| object.location).boxed();
+            delete(storage, objects.try_collect().await).await;
+            storage.remove_folder(&self.folder);
+        }
     }
 
     /// Deletes what runs left behind that died long ago.
     pub(super) async fn sweep(&self) {
         // By the storage's clock: this machine's may be ahead, and what another run is reading would look abandoned.
-        let Ok(now) = self.storage.clock("_lake").await else { return };
-        let is_abandoned = |object: &object_store::ObjectMeta| object.last_modified < now - ABANDONED_AFTER;
-        let objects = self
-            .storage
-            .store
-            .list(Some(&Path::from(ROOT)))
-            .try_filter(|object| std::future::ready(is_abandoned(object)))
-            .map_ok(|object| object.location);
-        delete(&self.storage, objects.try_collect().await).await;
+        for storage in self.storages() {
+            let Ok(now) = storage.clock("_lake").await else { continue };
+            let is_abandoned = |object: &object_store::ObjectMeta| object.last_modified < now - ABANDONED_AFTER;
+            let objects = storage
+                .store
+                .list(Some(&Path::from(ROOT)))
+                .try_filter(|object| std::future::ready(is_abandoned(object)))
+                .map_ok(|object| object.location);
+            delete(storage, objects.try_collect().await).await;
+        }
     }
 }
 
 impl Drop for Spool {
     /// A signal leaves no time for requests; folders go at once, and elsewhere a later run sweeps up.
     fn drop(&mut self) {
-        self.storage.remove_folder(&self.folder);
+        self.storages().for_each(|storage| storage.remove_folder(&self.folder));
     }
 }
 

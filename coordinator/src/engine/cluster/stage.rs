@@ -20,6 +20,7 @@ use lakewright_proto::v1::{SlotId, SlotTask};
 use prost::Message;
 
 use super::Cluster;
+use super::account::Account;
 use super::board::Progress;
 use super::cut::{Input, Stage, Take, partitions};
 use super::input;
@@ -44,13 +45,16 @@ pub(super) fn run<'a>(
         let unplanned = |e| Error::from_engine(e, |e| Error::internal("a stage cannot be planned").caused_by(e));
         let plan = fill(&stage.plan, &mut reads).map_err(unplanned)?;
 
-        let slots = if stage.is_whole { 1 } else { partitions(&plan) };
+        let is_whole = stage.is_whole;
+        let slots = if is_whole { 1 } else { partitions(&plan) };
         let plans: Vec<_> = (0..slots)
-            .map(|slot| if stage.is_whole { Ok(Arc::clone(&plan)) } else { narrow(&plan, slot) })
+            .map(|slot| if is_whole { Ok(Arc::clone(&plan)) } else { narrow(&plan, slot) })
             .collect::<EngineResult<_>>()
             .map_err(unplanned)?;
         let inputs = plans.iter().map(input::describe).collect();
-        let running = Running { cluster, number: cluster.board.open_stage(name, inputs, Instant::now()) };
+        let accounts = plans.iter().enumerate().map(|(slot, plan)| Account::of(plan, (!is_whole).then_some(slot)));
+        let number = cluster.board.open_stage(name, inputs, accounts.collect(), Instant::now());
+        let running = Running { cluster, number };
         let tasks = plans.iter().enumerate().map(|(slot, plan)| {
             cluster.spooled.add_reads(chunks(plan));
             Ok((slot, task(cluster, running.number, slot, plan)?))
@@ -77,11 +81,9 @@ pub(super) fn run<'a>(
                 }
             }
         };
-        // Of the first job nothing is left when nothing was submitted twice.
-        if jobs.len() > 1 {
-            for job in jobs {
-                cluster.scheduler.cancel(job).await;
-            }
+        // Ballista hears of no task's end, so that it would keep the jobs.
+        for job in jobs {
+            cluster.scheduler.cancel(job).await;
         }
         Ok(reports)
     }
@@ -147,7 +149,7 @@ fn task(cluster: &Cluster, stage: u32, slot: usize, plan: &Arc<dyn ExecutionPlan
     })?;
     let slot = SlotId { run: cluster.run.to_string(), stage, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let task = SlotTask { version, slot: Some(slot), storages: cluster.storages.clone(), plan }.encode_to_vec();
+    let task = SlotTask { version, slot: Some(slot), plan }.encode_to_vec();
     if task.len() + MESSAGE_SLACK > MAX_MESSAGE_BYTES {
         return Err(Error::configuration(format!(
             "a task would be {} bytes long, more than a message may be",

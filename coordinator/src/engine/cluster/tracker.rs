@@ -10,6 +10,10 @@
 //!       │                  │ └────silence──► lost  ──┤ submitted again, until attempts run out
 //!       └──────────────────┴─────────────────────────┘
 //! ```
+//!
+//! A process in which a slot failed stands back from it while another could take it: the offer is repeated, after longer
+//! and longer pauses. It goes on in the end if the others are free and still do not take it, so that no slot is offered
+//! without end.
 
 use std::time::{Duration, Instant};
 
@@ -44,11 +48,31 @@ struct Slot<R> {
     submissions: u32,
     submitted: Instant,
     attempts: Vec<Attempt>,
+    standing: StandingBack,
     /// The attempt that won, and what it came to until the stage takes it.
     accepted: Option<(Uuid, R)>,
     is_speculated: bool,
     /// What the first attempt to fail failed with.
     cause: Option<Error>,
+}
+
+/// Offers of a slot that processes stood back from since its last attempt started.
+#[derive(Debug, Clone, Copy)]
+struct StandingBack {
+    /// All of them.
+    times: u32,
+    /// Of these, offers that another process was free to take.
+    in_vain: u32,
+    /// The slot is not offered again before.
+    until: Instant,
+}
+
+/// A worker that asks for tasks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) process: Uuid,
+    /// False: all its vcores are at work.
+    pub(super) is_free: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -107,6 +131,10 @@ pub(super) enum GivenUp {
 
 /// Never taken by a free worker this often: something else is wrong.
 const MAX_IGNORED: u32 = 10;
+/// Offers that a process stands back from while another is free, before it goes on all the same.
+const MAX_IN_VAIN: u32 = 8;
+/// Pause before a slot is offered again after the first of them; it doubles up to the policy's patience.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 impl<R> Tracker<R> {
     /// All slots are taken to be submitted now.
@@ -115,6 +143,7 @@ impl<R> Tracker<R> {
             submissions: 1,
             submitted: now,
             attempts: vec![],
+            standing: StandingBack::new(now),
             accepted: None,
             is_speculated: false,
             cause: None,
@@ -123,32 +152,35 @@ impl<R> Tracker<R> {
     }
 
     /// A worker took a task of `slot`; asked again for the same attempt, the answer is the same. A process in which the
-    /// slot failed before, or in which it is too slow, stands back while there is another in `alive`.
-    pub(super) fn begin(&mut self, slot: usize, id: Uuid, process: Uuid, alive: &[Uuid], now: Instant) -> Verdict {
+    /// slot failed before, or in which it is too slow, stands back while one of `peers` could take it.
+    pub(super) fn begin(&mut self, slot: usize, id: Uuid, process: Uuid, peers: &[Peer], now: Instant) -> Verdict {
+        let patience = self.policy.patience;
         let Some(slot) = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none()) else {
             return Verdict::Stop;
         };
-        let stands_back = slot.was_tried_in(process) && alive.iter().any(|other| !slot.was_tried_in(*other));
-        match slot.attempts.iter_mut().find(|attempt| attempt.id == id) {
-            Some(attempt) => attempt.underway.heard = now,
-            None if stands_back => {
-                // Its task is used up, so that another is due.
-                slot.is_speculated = false;
-                slot.submissions = slot.submissions.saturating_sub(1).max(count(slot.attempts.len()));
-                return Verdict::Stop;
-            }
-            None => {
-                slot.attempts.push(Attempt {
-                    id,
-                    process,
-                    underway: Underway { began: now, heard: now, rows: 0 },
-                    state: State::Running,
-                });
-                // A task that was thought lost came after all.
-                slot.submissions = slot.submissions.max(count(slot.attempts.len()));
-            }
+        if let Some(attempt) = slot.attempts.iter_mut().find(|attempt| attempt.id == id) {
+            attempt.underway.heard = now;
+            return Verdict::GoOn;
         }
+        if slot.stands_back(process, peers, patience, now) {
+            return Verdict::Stop;
+        }
+        slot.standing = StandingBack::new(now);
+        slot.attempts.push(Attempt {
+            id,
+            process,
+            underway: Underway { began: now, heard: now, rows: 0 },
+            state: State::Running,
+        });
+        // A task that was thought lost came after all.
+        slot.submissions = slot.submissions.max(count(slot.attempts.len()));
         Verdict::GoOn
+    }
+
+    /// Returns the process that runs an attempt.
+    pub(super) fn process_of(&self, slot: usize, id: Uuid) -> Option<Uuid> {
+        let attempt = self.slots.get(slot)?.attempts.iter().find(|attempt| attempt.id == id)?;
+        Some(attempt.process)
     }
 
     /// An attempt is alive, and its leaves have taken in `rows` so far.
@@ -253,7 +285,35 @@ impl<R> Tracker<R> {
     }
 }
 
+impl StandingBack {
+    fn new(now: Instant) -> Self {
+        Self { times: 0, in_vain: 0, until: now }
+    }
+}
+
 impl<R> Slot<R> {
+    /// Whether a process that took a task of the slot leaves it to another one of `peers`.
+    fn stands_back(&mut self, process: Uuid, peers: &[Peer], patience: Duration, now: Instant) -> bool {
+        let mut others = peers.iter().filter(|peer| !self.was_tried_in(peer.process)).peekable();
+        if !self.was_tried_in(process) || others.peek().is_none() {
+            return false;
+        }
+        let is_other_free = others.any(|peer| peer.is_free);
+        let is_its_own_rival = self.attempts.iter().any(|a| a.process == process && a.state == State::Running);
+        let is_in_vain = is_other_free && self.standing.in_vain >= MAX_IN_VAIN;
+        if is_in_vain && !is_its_own_rival {
+            return false;
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.standing.times.min(16)).min(patience);
+        self.standing.times += 1;
+        self.standing.in_vain += u32::from(is_other_free);
+        self.standing.until = now + pause;
+        // Its task is used up, so that another is due; a second attempt beside the first in one process is not.
+        self.is_speculated = is_in_vain && is_its_own_rival;
+        self.submissions = self.submissions.saturating_sub(1).max(count(self.attempts.len()));
+        true
+    }
+
     /// Whether another attempt in the process is of no use.
     fn was_tried_in(&self, process: Uuid) -> bool {
         self.attempts.iter().any(|attempt| attempt.process == process && attempt.state != State::Lost)
@@ -285,6 +345,7 @@ impl<R> Slot<R> {
         let is_under_way = self.submissions > count(self.attempts.len());
         match self.running() {
             None if is_under_way => is_ignored.then_some(Because::Ignored),
+            _ if now < self.standing.until => None,
             None => self.attempts.last().map(|last| match last.state {
                 State::Failed => Because::Failed(last.process),
                 _ => Because::Lost(last.process),

@@ -33,6 +33,14 @@ impl Lake {
         self
     }
 
+    /// As [`Self::on_cluster`], for any process that can connect.
+    pub(crate) fn on_open_cluster(self, port: u16, workers: usize) -> Self {
+        let lake = self.on_cluster(port, workers);
+        let listen = format!("listen = \"127.0.0.1:{port}\"");
+        lake.edit("lake.toml", &listen, &format!("{listen}\ninsecure = true"));
+        lake
+    }
+
     /// The coordinator, at work.
     pub(crate) fn start(&self, environment: &[(&str, &str)]) -> Coordinator {
         self.start_on(&[], environment)
@@ -140,8 +148,13 @@ impl Worker {
         Self::start_with(port, name, MEMORY, &[("LAKEWRIGHT_FAILPOINT", point)])
     }
 
+    /// Without certificates it takes tasks from an open coordinator too.
     pub(crate) fn start_with(port: u16, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        Self::start_on(&[], &format!("localhost:{port}"), name, arguments, environment)
+        let mut arguments = arguments.to_vec();
+        if !arguments.contains(&"--ca") {
+            arguments.push("--insecure");
+        }
+        Self::start_on(&[], &format!("localhost:{port}"), name, &arguments, environment)
     }
 
     /// As [`Self::start_with`], on a host of its own.

@@ -13,6 +13,8 @@ pub(crate) mod link;
 pub(crate) mod hosts;
 /// Workers as processes.
 pub(crate) mod cluster;
+/// A worker that a test plays itself.
+pub(crate) mod peer;
 /// Places on a server that speaks S3.
 pub(crate) mod s3;
 /// Processes to freeze, kill and wait for.

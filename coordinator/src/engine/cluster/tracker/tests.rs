@@ -23,6 +23,11 @@ fn failure() -> Error {
     Error::storage_failure("the first cause")
 }
 
+/// Workers that ask for tasks and are free.
+fn free(processes: &[u128]) -> Vec<Peer> {
+    processes.iter().map(|n| Peer { process: id(*n), is_free: true }).collect()
+}
+
 fn slots(again: &[Resubmit]) -> Vec<(usize, Because)> {
     again.iter().map(|resubmit| (resubmit.slot, resubmit.because)).collect()
 }
@@ -109,21 +114,56 @@ fn failures_are_tried_again_until_the_attempts_are_used_up() {
 
 #[test]
 fn a_slot_that_failed_goes_to_another_worker_while_there_is_one() {
-    let now = Instant::now();
+    let mut now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
-    let alive = [id(10), id(20)];
-    tracker.begin(0, id(1), id(10), &alive, now);
+    let peers = free(&[10, 20]);
+    tracker.begin(0, id(1), id(10), &peers, now);
     tracker.fail(0, id(1), now, failure());
     for attempt in 2..5 {
         assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
-        assert_eq!(tracker.begin(0, id(attempt), id(10), &alive, now), Verdict::Stop);
+        assert_eq!(tracker.begin(0, id(attempt), id(10), &peers, now), Verdict::Stop);
+        // Not at once again.
+        assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 0);
+        now += SECOND * 3;
     }
     assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
-    assert_eq!(tracker.begin(0, id(5), id(20), &alive, now), Verdict::GoOn);
+    assert_eq!(tracker.begin(0, id(5), id(20), &peers, now), Verdict::GoOn);
     tracker.fail(0, id(5), now, failure());
     // It failed everywhere: then anywhere.
     assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
-    assert_eq!(tracker.begin(0, id(6), id(10), &alive, now), Verdict::GoOn);
+    assert_eq!(tracker.begin(0, id(6), id(10), &peers, now), Verdict::GoOn);
+}
+
+#[test]
+fn a_worker_stands_back_for_a_busy_one_without_end_and_for_an_idle_one_only_so_often() {
+    for is_free in [false, true] {
+        let mut now = Instant::now();
+        let mut tracker = Tracker::<()>::new(1, policy(), now);
+        let peers = [Peer { process: id(10), is_free: true }, Peer { process: id(20), is_free }];
+        tracker.begin(0, id(1), id(10), &peers, now);
+        tracker.fail(0, id(1), now, failure());
+        let mut stood_back = 0;
+        for attempt in 2..100 {
+            now += SECOND * 3;
+            assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
+            match tracker.begin(0, id(attempt), id(10), &peers, now) {
+                Verdict::Stop => stood_back += 1,
+                Verdict::GoOn => break,
+            }
+        }
+        assert_eq!(stood_back, if is_free { MAX_IN_VAIN } else { 98 });
+    }
+}
+
+#[test]
+fn a_slow_attempt_never_runs_twice_in_one_process_while_there_is_another() {
+    let now = Instant::now();
+    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    let peers = free(&[10, 20]);
+    tracker.begin(0, id(1), id(10), &peers, now);
+    for attempt in 2..50 {
+        assert_eq!(tracker.begin(0, id(attempt), id(10), &peers, now + SECOND * 3), Verdict::Stop);
+    }
 }
 
 #[test]
@@ -157,12 +197,12 @@ fn a_slow_attempt_gets_one_rival_once_enough_is_done_and_somebody_is_free() {
     assert_eq!(slots(&tracker.tick(now + SECOND * 4, Some(now)).unwrap()), rivals);
     assert_eq!(slots(&tracker.tick(now + SECOND * 5, Some(now)).unwrap()), []);
     // The rival wins, and the slow one is told to stop.
-    let alive = [id(10), id(11)];
-    assert_eq!(tracker.begin(2, id(19), id(10), &alive, now + SECOND * 5), Verdict::Stop);
-    assert_eq!(slots(&tracker.tick(now + SECOND * 5, Some(now)).unwrap()), rivals[..1]);
-    tracker.begin(2, id(20), id(11), &alive, now + SECOND * 5);
-    assert!(tracker.succeed(2, id(20), (), 0, now + SECOND * 6));
-    assert_eq!(tracker.beat(2, id(2), 0, now + SECOND * 6), Verdict::Stop);
+    let peers = free(&[10, 11]);
+    assert_eq!(tracker.begin(2, id(19), id(10), &peers, now + SECOND * 5), Verdict::Stop);
+    assert_eq!(slots(&tracker.tick(now + SECOND * 6, Some(now)).unwrap()), rivals[..1]);
+    tracker.begin(2, id(20), id(11), &peers, now + SECOND * 6);
+    assert!(tracker.succeed(2, id(20), (), 0, now + SECOND * 7));
+    assert_eq!(tracker.beat(2, id(2), 0, now + SECOND * 7), Verdict::Stop);
 }
 
 #[test]
@@ -181,8 +221,8 @@ fn nothing_is_accepted_once_it_is_over() {
 /// What can happen, to the how-manieth of those to which it can.
 #[derive(Debug, Clone, Copy)]
 enum Event {
-    /// A worker takes a submitted task.
-    Take(usize),
+    /// A worker takes a submitted task: the task, the worker.
+    Take(usize, usize),
     /// A submitted task is lost on its way.
     Lose(usize),
     Beat(usize),
@@ -192,17 +232,25 @@ enum Event {
     Die(usize),
     /// Time passes, and the stage looks what to do; with a worker free or not.
     Wait(u32, bool),
+    /// A worker is busy from now on, or free again.
+    Busy(usize),
 }
+
+/// Workers of the model.
+const WORKERS: u128 = 3;
+/// One more worker that asks for tasks, is free and takes none.
+const IDLER: u128 = 99;
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        3 => (0..8_usize).prop_map(Event::Take),
+        3 => (0..8_usize, 0..8_usize).prop_map(|(i, worker)| Event::Take(i, worker)),
         1 => (0..8_usize).prop_map(Event::Lose),
         2 => (0..8_usize).prop_map(Event::Beat),
         2 => (0..8_usize).prop_map(Event::Succeed),
-        1 => (0..8_usize).prop_map(Event::Fail),
+        2 => (0..8_usize).prop_map(Event::Fail),
         1 => (0..8_usize).prop_map(Event::Die),
         3 => (0..7_u32, any::<bool>()).prop_map(|(seconds, is_free)| Event::Wait(seconds, is_free)),
+        1 => (0..8_usize).prop_map(Event::Busy),
     ]
 }
 
@@ -212,28 +260,45 @@ struct World {
     now: Instant,
     queue: Vec<usize>,
     running: Vec<(usize, Uuid)>,
+    peers: Vec<Peer>,
     /// Who won, by slot.
     accepted: Vec<Option<Uuid>>,
     attempts: u128,
+    /// Tasks that were offered.
+    offers: usize,
 }
 
 impl World {
-    fn new(slots: usize) -> Self {
+    fn new(slots: usize, has_idler: bool) -> Self {
         let now = Instant::now();
         let policy = Policy { attempts: u32::MAX, ..policy() };
-        let tracker = Tracker::new(slots, policy, now);
-        Self { tracker, now, queue: (0..slots).collect(), running: vec![], accepted: vec![None; slots], attempts: 0 }
+        let mut peers = free(&(1..=WORKERS).collect::<Vec<_>>());
+        peers.extend(free(if has_idler { &[IDLER] } else { &[] }));
+        Self {
+            tracker: Tracker::new(slots, policy, now),
+            now,
+            queue: (0..slots).collect(),
+            running: vec![],
+            peers,
+            accepted: vec![None; slots],
+            attempts: 0,
+            offers: 0,
+        }
     }
 
-    fn take(&mut self, i: usize) {
+    /// A worker takes a task. A process stands back only from what was tried in it, and only for another.
+    fn take(&mut self, i: usize, worker: u128) {
         let slot = self.queue.remove(i);
+        // Attempts live in a range of their own.
         self.attempts += 1;
-        let attempt = id(self.attempts);
-        let verdict = self.tracker.begin(slot, attempt, id(self.attempts), &[], self.now);
-        assert_eq!(verdict == Verdict::Stop, self.accepted[slot].is_some());
-        if verdict == Verdict::GoOn {
-            self.running.push((slot, attempt));
+        let attempt = id(1000 + self.attempts);
+        let was_tried = self.tracker.slots[slot].was_tried_in(id(worker));
+        let verdict = self.tracker.begin(slot, attempt, id(worker), &self.peers, self.now);
+        match verdict {
+            Verdict::GoOn => self.running.push((slot, attempt)),
+            Verdict::Stop => assert!(self.accepted[slot].is_some() || was_tried, "only who tried it stands back"),
         }
+        assert!(verdict == Verdict::Stop || self.accepted[slot].is_none());
     }
 
     fn succeed(&mut self, i: usize) {
@@ -245,10 +310,16 @@ impl World {
         }
     }
 
+    fn fail(&mut self, i: usize) {
+        let (slot, attempt) = self.running.remove(i);
+        assert!(self.tracker.fail(slot, attempt, self.now, failure()).is_none());
+    }
+
     fn wait(&mut self, seconds: u32, idle_since: Option<Instant>) {
         self.now += SECOND * seconds;
         // A lost submission may be offered too often in a world that loses so many: that is an error, and the end.
         if let Ok(again) = self.tracker.tick(self.now, idle_since) {
+            self.offers += again.len();
             for resubmit in again {
                 assert!(self.accepted[resubmit.slot].is_none(), "what is done is not submitted again");
                 self.queue.push(resubmit.slot);
@@ -259,7 +330,10 @@ impl World {
     fn happen(&mut self, event: Event) {
         let nth = |i: usize, of: usize| (of > 0).then(|| i % of);
         match event {
-            Event::Take(i) => drop(nth(i, self.queue.len()).map(|i| self.take(i))),
+            Event::Take(i, worker) => {
+                let Some(i) = nth(i, self.queue.len()) else { return };
+                self.take(i, 1 + worker as u128 % WORKERS);
+            }
             Event::Lose(i) => drop(nth(i, self.queue.len()).map(|i| self.queue.remove(i))),
             Event::Succeed(i) => drop(nth(i, self.running.len()).map(|i| self.succeed(i))),
             Event::Die(i) => drop(nth(i, self.running.len()).map(|i| self.running.remove(i))),
@@ -273,12 +347,15 @@ impl World {
             }
             Event::Fail(i) => {
                 let Some(i) = nth(i, self.running.len()) else { return };
-                let (slot, attempt) = self.running.remove(i);
-                assert!(self.tracker.fail(slot, attempt, self.now, failure()).is_none());
+                self.fail(i);
             }
             Event::Wait(seconds, is_free) => {
                 let before = self.now;
                 self.wait(seconds, is_free.then_some(before));
+            }
+            Event::Busy(i) => {
+                let i = i % self.peers.len();
+                self.peers[i].is_free = !self.peers[i].is_free;
             }
         }
     }
@@ -288,25 +365,32 @@ proptest! {
     #[test]
     fn every_slot_is_accepted_once_and_never_stops_making_progress_while_a_worker_lives(
         slots in 1..5_usize,
+        has_idler in any::<bool>(),
         events in proptest::collection::vec(event(), 0..60),
     ) {
-        let mut world = World::new(slots);
+        let mut world = World::new(slots, has_idler);
         for event in events {
             world.happen(event);
         }
-        // From any state: one worker lives, takes what is offered and does it.
+        // From any state: one worker takes whatever is offered and does it, be there an idler beside it or not.
+        world.peers.retain(|peer| peer.process == id(1) || peer.process == id(IDLER));
+        world.peers.iter_mut().for_each(|peer| peer.is_free = true);
+        world.running.clear();
+        world.offers = 0;
         let free = world.now;
-        for _ in 0..4 {
-            world.running.clear();
+        let rounds = 2 * (MAX_IN_VAIN + 4);
+        for _ in 0..rounds {
             world.wait(6, Some(free));
             while !world.queue.is_empty() {
-                world.take(0);
+                world.take(0, 1);
             }
             while !world.running.is_empty() {
                 world.succeed(0);
             }
         }
         prop_assert!(world.tracker.is_done());
+        // No slot is offered without end.
+        prop_assert!(world.offers <= slots * (MAX_IN_VAIN as usize + 4), "{} offers", world.offers);
         let winners: Vec<Uuid> = world.accepted.iter().flatten().copied().collect();
         prop_assert_eq!(world.tracker.take_results(), winners);
     }

@@ -1,6 +1,7 @@
 //! Any bytes as the messages of workers, in any order: answered or refused, and the board stays in order.
 
 use lakewright_fuzz::Target;
+use lakewright_proto::v1::Finding;
 use prost::Message;
 
 use super::*;
@@ -42,6 +43,10 @@ fn messages() -> Vec<Vec<u8>> {
         numbered(2, beat.encode_to_vec()),
         numbered(3, report(success).encode_to_vec()),
         numbered(3, report(failure).encode_to_vec()),
+        numbered(
+            4,
+            JoinRequest { process: id(10), findings: vec![Finding { bytes: 3, ..Finding::default() }] }.encode_to_vec(),
+        ),
     ]
 }
 
@@ -53,9 +58,9 @@ async fn call(service: &Service, number: u8, bytes: &[u8]) -> String {
         }
     }
     fn read<T: Message + Default>(bytes: &[u8]) -> Result<Request<T>, String> {
-        T::decode(bytes).map(Request::new).map_err(|e| e.to_string())
+        T::decode(bytes).map(|message| from(10, message)).map_err(|e| e.to_string())
     }
-    let called = match number % 4 {
+    let called = match number % 5 {
         0 => match read(bytes) {
             Ok(request) => Ok(outcome(service.hello(request).await)),
             Err(e) => Err(e),
@@ -68,8 +73,12 @@ async fn call(service: &Service, number: u8, bytes: &[u8]) -> String {
             Ok(request) => Ok(outcome(service.beat(request).await)),
             Err(e) => Err(e),
         },
-        _ => match read(bytes) {
+        3 => match read(bytes) {
             Ok(request) => Ok(outcome(service.report(request).await)),
+            Err(e) => Err(e),
+        },
+        _ => match read(bytes) {
+            Ok(request) => Ok(outcome(service.join(request).await)),
             Err(e) => Err(e),
         },
     };
@@ -87,12 +96,14 @@ fn any_bytes_as_messages_of_workers_are_answered_or_refused() {
             // To a coordinator that knows the worker, and to one that does not.
             let (knowing, new) = (service(), service());
             call(&knowing, known[0][0], &known[0][1..]).await;
+            join(&knowing).await;
             let outcome = call(&knowing, *number, bytes).await;
             call(&new, *number, bytes).await;
-            // It still does its work: a worker that says hello is counted.
+            // It still does its work: a worker that joins is counted.
             knowing.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
+            join(&knowing).await;
             assert!(knowing.board.capacity().0 >= 1);
-            format!("{} {outcome}", number % 4)
+            format!("{} {outcome}", number % 5)
         })
     });
 }

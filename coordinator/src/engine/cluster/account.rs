@@ -1,0 +1,244 @@
+//! What the reports of a slot must account for: the splits that it was given, and files under the names that it may use.
+//!
+//! A worker that was taken over can report what it likes. What can be checked without reading its files is checked here,
+//! before a report counts: each split is reported exactly once and was read to its end, rows of files are those of the
+//! splits, and no file lies anywhere but where the slot writes. That the content of the files is true is not checked.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use lakewright_common::exchange::spool::SpoolObject;
+use lakewright_common::exchange::write_node::ExchangeWriteExec;
+use lakewright_common::read::scan_node::JsonScanExec;
+use lakewright_common::read::scan_rows::ReadReport;
+use lakewright_common::read::split::Split;
+use lakewright_common::read::tally::ObjectTally;
+use lakewright_common::write::hive;
+use lakewright_common::write::ingest_node::IngestExec;
+use lakewright_common::write::report::{SlotReport, WrittenFile};
+use lakewright_common::write::table_node::TableWriteExec;
+use uuid::Uuid;
+
+/// Length of a UUID as text.
+const UUID_BYTES: usize = 36;
+/// Decompressed bytes that no ratio bounds.
+const FREE_BYTES: u64 = 64 * 1024 * 1024;
+/// More rows or bytes than any file has; sums of fewer do not overflow.
+const MAX_COUNT: u64 = 1 << 50;
+
+/// What one slot must account for.
+#[derive(Debug)]
+pub(super) enum Account {
+    Ingest {
+        splits: Vec<Arc<[Split]>>,
+        max_ratio: u64,
+        staging: Names,
+        quarantine: Names,
+    },
+    Table {
+        names: Names,
+        partition_by: Vec<String>,
+    },
+    Spool {
+        prefix: String,
+        partitions: usize,
+    },
+    /// A plan that writes nothing reports nothing.
+    Nothing,
+}
+
+/// The names that a slot gives to its files.
+#[derive(Debug)]
+pub(super) struct Names {
+    folder: String,
+    /// Start of the file's name in its folder.
+    start: String,
+}
+
+type Checked<T = ()> = Result<T, String>;
+
+impl Account {
+    /// Returns what the slot of a narrowed plan must account for; `None` for the slot if it does the whole plan.
+    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, slot: Option<usize>) -> Self {
+        if let Some(ingest) = plan.downcast_ref::<IngestExec>() {
+            let names = |folder: &str| Names::new(folder, ingest.run(), slot);
+            let scan = plan.children().into_iter().find_map(|child| child.downcast_ref::<JsonScanExec>());
+            return Self::Ingest {
+                splits: scan.map(|scan| scan.partitions().to_vec()).unwrap_or_default(),
+                max_ratio: scan.map_or(1, |scan| scan.limits().max_decompression_ratio),
+                staging: names(&ingest.folders().staging),
+                quarantine: names(&ingest.folders().quarantine),
+            };
+        }
+        if let Some(write) = plan.downcast_ref::<TableWriteExec>() {
+            let names = Names::new(&write.layout().folder, write.run(), slot);
+            return Self::Table { names, partition_by: write.layout().partition_by.clone() };
+        }
+        if let Some(write) = plan.downcast_ref::<ExchangeWriteExec>() {
+            return Self::Spool { prefix: write.prefix().to_owned(), partitions: write.partitions() };
+        }
+        match plan.downcast_ref::<CoalescePartitionsExec>() {
+            Some(whole) => Self::of(whole.input(), slot),
+            None => Self::Nothing,
+        }
+    }
+
+    /// # Errors
+    /// What the slot cannot have done.
+    pub(super) fn check(&self, reports: &[SlotReport]) -> Checked {
+        match self {
+            Self::Ingest { splits, max_ratio, staging, quarantine } => {
+                check_ingest(splits, *max_ratio, staging, quarantine, reports)
+            }
+            Self::Table { names, partition_by } => {
+                let mut paths = HashSet::new();
+                reports.iter().try_for_each(|report| match report {
+                    SlotReport::Table(file) => {
+                        names.check(file, partition_by)?;
+                        once(&mut paths, file)
+                    }
+                    _ => Err("something else than files of its table".to_owned()),
+                })
+            }
+            Self::Spool { prefix, partitions } => reports.iter().try_for_each(|report| match report {
+                SlotReport::Spooled(object) => check_spooled(object, prefix, *partitions),
+                _ => Err("something else than a spool object".to_owned()),
+            }),
+            Self::Nothing if reports.is_empty() => Ok(()),
+            Self::Nothing => Err("results of a plan that has none".to_owned()),
+        }
+    }
+}
+
+fn check_ingest(
+    splits: &[Arc<[Split]>],
+    max_ratio: u64,
+    staging: &Names,
+    quarantine: &Names,
+    reports: &[SlotReport],
+) -> Checked {
+    let planned = splits.iter().flat_map(|splits| splits.iter());
+    let mut open: HashMap<(&str, u64), &Split> =
+        planned.map(|split| ((split.object.key.as_str(), split.range.start), split)).collect();
+    let mut paths = HashSet::new();
+    let (mut files, mut counts) = ((0, 0), (0, 0));
+    for report in reports {
+        match report {
+            SlotReport::Staged(file) => {
+                staging.check(file, &[])?;
+                once(&mut paths, file)?;
+                files.0 += file.rows;
+            }
+            SlotReport::Quarantined(file) => {
+                quarantine.check(file, &[])?;
+                once(&mut paths, file)?;
+                files.1 += file.rows;
+            }
+            SlotReport::Read(ReadReport::Object(tally)) => {
+                let Some(split) = open.remove(&(tally.object.key.as_str(), tally.split_start)) else {
+                    return Err(format!("a part of `{}` that it was not given, or twice", tally.object.key));
+                };
+                check_tally(tally, split, max_ratio)?;
+                counts = (counts.0 + tally.staged, counts.1 + tally.quarantined);
+            }
+            SlotReport::Read(ReadReport::UnknownFields(_)) => {}
+            SlotReport::Table(_) | SlotReport::Spooled(_) => {
+                return Err("something else than staged records".to_owned());
+            }
+        }
+    }
+    if let Some(split) = open.values().next() {
+        return Err(format!("nothing about `{}`", split.object.key));
+    }
+    if files != counts {
+        return Err(format!("files of {} and {} rows for {} and {} records", files.0, files.1, counts.0, counts.1));
+    }
+    Ok(())
+}
+
+/// A tally is of the split that was planned, and of no more records than its bytes can hold.
+fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
+    let key = &split.object.key;
+    if tally.object != split.object {
+        return Err(format!("another version of `{key}`"));
+    }
+    let stored = split.range.end - split.range.start;
+    // The first bytes of an object decide whether it is compressed, whatever its name says.
+    let bytes = stored.saturating_mul(max_ratio.max(1)).saturating_add(FREE_BYTES);
+    // A record is a byte at least, and a document without one is a rejected record.
+    if tally.records > bytes.saturating_add(1) || tally.lines > bytes {
+        return Err(format!("{} records and {} lines in {stored} bytes of `{key}`", tally.records, tally.lines));
+    }
+    if tally.staged.checked_add(tally.quarantined) != Some(tally.records) {
+        return Err(format!("counts of `{key}` that do not add up"));
+    }
+    Ok(())
+}
+
+/// An object below the run's prefix, with chunks for partitions that exist.
+fn check_spooled(object: &SpoolObject, prefix: &str, partitions: usize) -> Checked {
+    let uuid = object.key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".arrows"));
+    let is_empty = object.key.is_empty() && object.chunk_bytes.is_empty();
+    if !is_empty && !uuid.is_some_and(is_uuid) {
+        return Err(format!("a spool object `{}` that is not of its run", object.key));
+    }
+    let has_partitions = object.rows.len() == partitions
+        && object.chunk_bytes.iter().all(|flush| flush.len() == partitions)
+        && object.rows.iter().chain(object.chunk_bytes.iter().flatten()).all(|count| *count < MAX_COUNT);
+    if has_partitions { Ok(()) } else { Err("a spool object with other partitions than its stage has".to_owned()) }
+}
+
+impl Names {
+    fn new(folder: &str, run: Uuid, slot: Option<usize>) -> Self {
+        let start = slot.map_or_else(|| format!("{run}-"), |slot| format!("{run}-{slot}-"));
+        Self { folder: folder.to_owned(), start }
+    }
+
+    /// A file below the folder, in that of its partition values, under a name of the slot.
+    fn check(&self, file: &WrittenFile, partition_by: &[String]) -> Checked {
+        let mut folder = self.folder.clone();
+        let is_partitioned = file.partition_values.len() == partition_by.len();
+        for column in partition_by {
+            let value =
+                file.partition_values.get(column).ok_or_else(|| format!("`{}` without `{column}`", file.path))?;
+            folder.push('/');
+            folder.push_str(&hive::folder(column, value.as_deref()).map_err(|error| error.to_string())?);
+        }
+        let name = file.path.strip_prefix(&folder).and_then(|rest| rest.strip_prefix('/'));
+        if !is_partitioned || !name.is_some_and(|name| self.is_name(name)) {
+            return Err(format!("a file `{}` that is not of its slot", file.path));
+        }
+        let is_bounded = file.rows < MAX_COUNT && file.bytes < MAX_COUNT;
+        if is_bounded {
+            Ok(())
+        } else {
+            Err(format!("`{}` with {} rows in {} bytes", file.path, file.rows, file.bytes))
+        }
+    }
+
+    /// `<run>-<slot>-<uuid>.parquet`
+    fn is_name(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(&self.start).and_then(|rest| rest.strip_suffix(".parquet"));
+        rest.is_some_and(|rest| {
+            rest.split_at_checked(rest.len().saturating_sub(UUID_BYTES)).is_some_and(|(slot, uuid)| {
+                // The slot is in the start, unless it did the whole plan.
+                let number = slot.strip_suffix('-').unwrap_or(slot);
+                number.bytes().all(|byte| byte.is_ascii_digit()) && is_uuid(uuid)
+            })
+        })
+    }
+}
+
+fn once<'a>(paths: &mut HashSet<&'a str>, file: &'a WrittenFile) -> Checked {
+    if paths.insert(&file.path) { Ok(()) } else { Err(format!("`{}` twice", file.path)) }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == UUID_BYTES && Uuid::try_parse(text).is_ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

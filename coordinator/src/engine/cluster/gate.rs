@@ -1,0 +1,154 @@
+//! What the port serves: an allow-list of gRPC methods, each with a bound on the size of its messages.
+//!
+//! ```text
+//!   Hello, Join ──────────────────────────────► service (registration)
+//!   Wake, Begin, Beat, Report ─► registered? ─► service
+//!   PollWork ─────────────────► registered? ──► scheduler (Ballista's queue)
+//!   anything else ────────────► UNIMPLEMENTED
+//! ```
+//!
+//! Path and metadata decide before a byte of a message is decoded. Ballista's scheduler implements 12 more methods, among
+//! them ones that run any plan or connect to any address; none of them can be reached.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use lakewright_proto::v1::coordinator_server::CoordinatorServer;
+use lakewright_proto::{MAX_MESSAGE_BYTES, MAX_SMALL_MESSAGE_BYTES, PROCESS_HEADER};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tonic::codegen::{BoxFuture, Service};
+use uuid::Uuid;
+
+use super::board::Board;
+use super::scheduler::Queue;
+use super::service::Service as Calls;
+
+/// The only method of Ballista's scheduler that workers call.
+const POLL_WORK: &str = "/ballista.protobuf.SchedulerGrpc/PollWork";
+
+/// Serves one connection; clones share everything.
+#[derive(Clone)]
+pub(super) struct Gate {
+    board: Arc<Board>,
+    queue: Queue,
+    /// Calls with small messages.
+    calls: CoordinatorServer<Calls>,
+    /// Reports, which carry statistics of every file of a task.
+    reports: CoordinatorServer<Calls>,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Register,
+    Call,
+    Report,
+    Poll,
+}
+
+/// Returns the route of a gRPC path; `None` for a method that workers do not need.
+fn route(path: &str) -> Option<Route> {
+    Some(match path {
+        "/lakewright.v1.Coordinator/Hello" | "/lakewright.v1.Coordinator/Join" => Route::Register,
+        "/lakewright.v1.Coordinator/Wake" | "/lakewright.v1.Coordinator/Begin" | "/lakewright.v1.Coordinator/Beat" => {
+            Route::Call
+        }
+        "/lakewright.v1.Coordinator/Report" => Route::Report,
+        POLL_WORK => Route::Poll,
+        _ => return None,
+    })
+}
+
+impl Gate {
+    pub(super) fn new(board: Arc<Board>, queue: Queue, service: Calls) -> Self {
+        let service = Arc::new(service);
+        let server = |decoded: usize| {
+            CoordinatorServer::from_arc(Arc::clone(&service))
+                .max_decoding_message_size(decoded)
+                .max_encoding_message_size(MAX_SMALL_MESSAGE_BYTES)
+        };
+        let (calls, reports) = (server(MAX_SMALL_MESSAGE_BYTES), server(MAX_MESSAGE_BYTES));
+        Self { board, queue, calls, reports }
+    }
+
+    /// Returns the registered process that a request names, with its vcores.
+    fn registered(&self, request: &Request<Body>) -> Result<(Uuid, u32), Status> {
+        let named = request.headers().get(PROCESS_HEADER).and_then(|value| value.to_str().ok());
+        let process = named.and_then(|text| Uuid::parse_str(text).ok());
+        let registered = process.and_then(|process| Some((process, self.board.vcores_of(process)?)));
+        registered.ok_or_else(|| Status::not_found("say hello first"))
+    }
+}
+
+impl Service<Request<Body>> for Gate {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let refuse = |status: Status| -> Self::Future { Box::pin(ready(Ok(status.into_http()))) };
+        let Some(route) = route(request.uri().path()) else {
+            return refuse(Status::unimplemented("workers do not need this method"));
+        };
+        if route == Route::Register {
+            return self.calls.call(request);
+        }
+        let (process, vcores) = match self.registered(&request) {
+            Ok(registered) => registered,
+            Err(status) => return refuse(status),
+        };
+        match route {
+            Route::Register | Route::Call => self.calls.call(request),
+            Route::Report => self.reports.call(request),
+            Route::Poll => {
+                self.board.polled(process, Instant::now());
+                self.queue.clone().poll(process, vcores, request)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// Every method of `ballista.protobuf.SchedulerGrpc` but `PollWork`.
+    const OF_BALLISTA: &[&str] = &[
+        "CancelJob",
+        "CleanJobData",
+        "CreateUpdateSession",
+        "ExecuteQuery",
+        "ExecuteQueryPush",
+        "ExecutorStopped",
+        "GetJobMetrics",
+        "GetJobStatus",
+        "HeartBeatFromExecutor",
+        "RegisterExecutor",
+        "RemoveSession",
+        "UpdateTaskStatus",
+    ];
+
+    #[test]
+    fn only_methods_that_workers_need_have_a_route() {
+        for method in OF_BALLISTA {
+            assert_eq!(route(&format!("/ballista.protobuf.SchedulerGrpc/{method}")), None, "{method}");
+        }
+        for path in
+            ["", "/", "/lakewright.v1.Coordinator", "/lakewright.v1.Coordinator/", "/lakewright.v1.Coordinator/hello"]
+        {
+            assert_eq!(route(path), None, "{path}");
+        }
+        assert_eq!(route(POLL_WORK), Some(Route::Poll));
+        assert_eq!(route("/lakewright.v1.Coordinator/Report"), Some(Route::Report));
+    }
+}

@@ -1,0 +1,339 @@
+//! The port: accepts connections, and bounds how many there are and how long they may stay silent.
+//!
+//! ```text
+//!   accept ─► pending (10 s to prove themselves) ─► established ─► gRPC
+//!               │ full: the oldest is dropped          │ full: newcomers are refused
+//! ```
+//!
+//! A connection is pending until the TLS handshake, or the handshake of the run's secret, and the HTTP/2 preface are
+//! done. Strangers hold places of pending connections only, so a worker can join whatever they do; afterwards HTTP/2
+//! pings notice a peer that is gone.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::{FutureExt, Stream};
+use lakewright_common::descriptors;
+use lakewright_common::secret::Secret;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Sleep;
+use tonic::transport::server::Connected;
+
+/// Time in which a connection must prove itself.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of connections, if the process may open enough files.
+const MAX_CONNECTIONS: usize = 512;
+/// Share of the process's files that connections may take.
+const SHARE_OF_FILES: u64 = 4;
+/// Pause after the system could not accept a connection, most likely for want of files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// What strangers cause is logged once per so many times.
+const FAILURES_PER_LINE: u64 = 240;
+/// Connections that wait to be served.
+const BACKLOG: usize = 16;
+/// Length of the HTTP/2 connection preface.
+const PREFACE_BYTES: usize = 24;
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Including the pending ones.
+    open: usize,
+    pending: usize,
+}
+
+impl Bounds {
+    /// As many as the process may open files for, beside everything else that it opens.
+    fn of_process() -> Self {
+        let files = descriptors::limit() / SHARE_OF_FILES;
+        let open = usize::try_from(files).unwrap_or(MAX_CONNECTIONS).clamp(8, MAX_CONNECTIONS);
+        Self { open, pending: open / 2 }
+    }
+}
+
+/// The connections of a port.
+#[derive(Debug)]
+struct Connections {
+    bounds: Bounds,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    open: usize,
+    /// Oldest first; dropping a sender drops its connection.
+    pending: VecDeque<(u64, oneshot::Sender<()>)>,
+}
+
+impl Connections {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Admits a connection as pending; `None` if all places are taken by established ones.
+    fn admit(self: &Arc<Self>) -> Option<(Ticket, oneshot::Receiver<()>)> {
+        let mut state = self.state();
+        let is_full = state.open >= self.bounds.open;
+        if is_full || state.pending.len() >= self.bounds.pending {
+            let oldest = state.pending.pop_front();
+            if is_full && oldest.is_none() {
+                return None;
+            }
+        }
+        let number = state.next;
+        state.next += 1;
+        state.open += 1;
+        let (keep, dropped) = oneshot::channel();
+        state.pending.push_back((number, keep));
+        Some((Ticket { connections: Arc::clone(self), number }, dropped))
+    }
+}
+
+/// A place among the open connections; given back when dropped.
+#[derive(Debug)]
+struct Ticket {
+    connections: Arc<Connections>,
+    number: u64,
+}
+
+impl Ticket {
+    fn established(&self) {
+        self.connections.state().pending.retain(|(number, _)| *number != self.number);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.connections.state();
+        state.open = state.open.saturating_sub(1);
+        state.pending.retain(|(number, _)| *number != self.number);
+    }
+}
+
+/// One accepted connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    ticket: Ticket,
+    /// The handshake is done; set when the server takes the connection over.
+    is_taken: AtomicBool,
+    /// `None` once it is established.
+    pending: Option<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    deadline: Pin<Box<Sleep>>,
+    dropped: oneshot::Receiver<()>,
+    read: usize,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, ticket: Ticket, dropped: oneshot::Receiver<()>, timeout: Duration) -> Self {
+        let pending = Pending { deadline: Box::pin(tokio::time::sleep(timeout)), dropped, read: 0 };
+        Self { stream, ticket, is_taken: AtomicBool::new(false), pending: Some(pending) }
+    }
+
+    /// Fails once a pending connection was given up; ends the pending state when everything is proven.
+    fn poll_pending(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let Some(pending) = &mut self.pending else { return Ok(()) };
+        if pending.read >= PREFACE_BYTES && self.is_taken.load(Ordering::Relaxed) {
+            self.ticket.established();
+            self.pending = None;
+            return Ok(());
+        }
+        if pending.dropped.poll_unpin(context).is_ready() {
+            return Err(io::Error::new(ErrorKind::ConnectionAborted, "too many connections say nothing"));
+        }
+        if pending.deadline.as_mut().poll(context).is_ready() {
+            return Err(io::Error::new(ErrorKind::TimedOut, "the connection did not prove itself in time"));
+        }
+        Ok(())
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = <TcpStream as Connected>::ConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.is_taken.store(true, Ordering::Relaxed);
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Err(error) = this.poll_pending(context) {
+            return Poll::Ready(Err(error));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if let Some(pending) = &mut this.pending {
+            pending.read += buffer.filled().len() - before;
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+/// Accepts connections until the stream is dropped; with a secret, those of peers that know it.
+pub(super) fn incoming(
+    listener: TcpListener,
+    secret: Option<Secret>,
+) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
+    let (sender, receiver) = mpsc::channel(BACKLOG);
+    tokio::spawn(accept(listener, secret, Bounds::of_process(), sender));
+    futures::stream::unfold(receiver, |mut receiver| async move {
+        let connection = receiver.recv().await?;
+        Some((Ok(connection), receiver))
+    })
+}
+
+async fn accept(listener: TcpListener, secret: Option<Secret>, bounds: Bounds, ready: mpsc::Sender<Connection>) {
+    let connections = Arc::new(Connections { bounds, state: Mutex::default() });
+    let (failures, refused, unproven) = (Rare::default(), Rare::default(), Arc::new(Rare::default()));
+    loop {
+        let accepted = tokio::select! {
+            // The server is gone, and the port with it.
+            () = ready.closed() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Some((ticket, dropped)) = connections.admit() else {
+                    if refused.is_due() {
+                        tracing::warn!(%peer, connections = bounds.open, "a connection is refused: there are too many");
+                    }
+                    continue;
+                };
+                let _ = stream.set_nodelay(true);
+                let connection = Connection::new(stream, ticket, dropped, HANDSHAKE_TIMEOUT);
+                match &secret {
+                    Some(secret) => {
+                        let (secret, ready, unproven) = (secret.clone(), ready.clone(), Arc::clone(&unproven));
+                        tokio::spawn(prove(connection, secret, peer, ready, unproven));
+                    }
+                    None if ready.send(connection).await.is_err() => return,
+                    None => {}
+                }
+            }
+            // Of one connection, which is gone.
+            Err(error) if is_of_connection(&error) => {}
+            Err(error) => {
+                if failures.is_due() {
+                    tracing::warn!(%error, "cannot accept connections for now; raise the limit of open files");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Has the peer prove that it knows the secret; only then is it served.
+async fn prove(
+    mut connection: Connection,
+    secret: Secret,
+    peer: SocketAddr,
+    ready: mpsc::Sender<Connection>,
+    unproven: Arc<Rare>,
+) {
+    match secret.accept(&mut connection).await {
+        Ok(()) => drop(ready.send(connection).await),
+        Err(error) => {
+            if unproven.is_due() {
+                tracing::info!(%peer, %error, "a connection is refused: workers without TLS must run on this machine as the same user");
+            }
+        }
+    }
+}
+
+/// Something that strangers can cause at will, and that is logged now and then.
+#[derive(Debug, Default)]
+struct Rare(AtomicU64);
+
+impl Rare {
+    /// Counts one more; whether it is to be logged.
+    fn is_due(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(FAILURES_PER_LINE)
+    }
+}
+
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    fn connections(open: usize, pending: usize) -> Arc<Connections> {
+        Arc::new(Connections { bounds: Bounds { open, pending }, state: Mutex::default() })
+    }
+
+    #[test]
+    fn the_oldest_pending_connection_makes_room_and_established_ones_stay() {
+        let connections = connections(4, 2);
+        let (first, _first_dropped) = connections.admit().unwrap();
+        let (_second, mut second_dropped) = connections.admit().unwrap();
+        first.established();
+        let (_third, _third_dropped) = connections.admit().unwrap();
+        let (fourth, _fourth_dropped) = connections.admit().unwrap();
+        assert_eq!(second_dropped.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        fourth.established();
+        assert_eq!(connections.state().open, 4);
+    }
+
+    #[test]
+    fn newcomers_are_refused_once_all_are_established() {
+        let connections = connections(2, 1);
+        let tickets: Vec<_> = (0..2).map(|_| connections.admit().unwrap()).collect();
+        tickets.iter().for_each(|(ticket, _)| ticket.established());
+        assert!(connections.admit().is_none());
+        drop(tickets);
+        assert!(connections.admit().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_dropped_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let (ticket, dropped) = connections(2, 2).admit().unwrap();
+        let mut connection = Connection::new(stream, ticket, dropped, Duration::from_millis(10));
+        let error = connection.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,250 @@
+//! Registration: what a worker is told about a run, and what it must show before it gets tasks.
+//!
+//! A worker that cannot see the lake, the spool or a source would fail every task that reads it, and each failure would
+//! look like missing data. So a worker first reads an object of each storage (`Probe`), and the coordinator compares what
+//! it found. A worker that misses something is left out; others do the run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lakewright_common::config::resolved::Config;
+use lakewright_common::error::{Error, Result};
+use lakewright_common::read::object::SourceObject;
+use lakewright_common::session::Storages;
+use lakewright_common::storage::Storage;
+use lakewright_proto::v1::{Finding, HelloResponse, Probe};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::spool::WrittenProbe;
+use crate::lake::Place;
+
+/// Objects of a source of which a worker must see one; the others may be deleted meanwhile.
+const OBJECTS_OF_A_SOURCE: usize = 3;
+
+/// What workers must see; `None` until the sources are listed.
+type ExpectedObjects = Option<Arc<[Expected]>>;
+/// Where it is told.
+pub(super) type ExpectedSender = watch::Sender<ExpectedObjects>;
+
+/// One run as workers see it.
+#[derive(Debug)]
+pub(super) struct Registration {
+    run: Uuid,
+    beat_interval: Duration,
+    /// URLs of the storages, as JSON.
+    storages: Vec<u8>,
+    /// Folders of the lake that plans read and write.
+    folders: Folders,
+    spool_prefix: String,
+    /// `None` until the sources are listed.
+    expected: watch::Receiver<ExpectedObjects>,
+}
+
+/// Folders of the lake that the plans of a run read and write.
+#[derive(Debug, Clone, Default)]
+pub(in crate::engine) struct Folders {
+    readable: Vec<String>,
+    writable: Vec<String>,
+}
+
+impl Folders {
+    /// Returns the folders of all sources and tables of a configuration.
+    pub(in crate::engine) fn of(config: &Config) -> Self {
+        let key = |place: Place<'_>| place.key().to_string();
+        let staging = config.sources.iter().map(|source| key(Place::Staging(&source.name)));
+        let quarantine = config.sources.iter().map(|source| key(Place::Quarantine(&source.name)));
+        let tables: Vec<String> = config.tables.iter().map(|table| key(Place::Table(&table.name))).collect();
+        let readable: Vec<String> = staging.chain(tables).collect();
+        let writable = readable.iter().cloned().chain(quarantine).collect();
+        Self { readable, writable }
+    }
+}
+
+/// What a worker must find in a storage.
+#[derive(Debug)]
+pub(in crate::engine) struct Expected {
+    /// `lake`, `spool` or `source:<name>`.
+    name: String,
+    storage: Storage,
+    objects: Vec<Object>,
+}
+
+/// An object that the coordinator sees.
+#[derive(Debug)]
+struct Object {
+    key: String,
+    bytes: u64,
+    /// Content of an object that was written for this run.
+    content: Option<Bytes>,
+}
+
+impl Expected {
+    /// The probe that was written into a storage.
+    pub(super) fn written(probe: WrittenProbe) -> Self {
+        let object = Object { key: probe.key, bytes: probe.content.len() as u64, content: Some(probe.content) };
+        Self { name: probe.name.to_owned(), storage: probe.storage, objects: vec![object] }
+    }
+
+    /// Some of the objects that the run reads of a source; if it reads none, the storage alone must be there.
+    pub(in crate::engine) fn listed(storages: &Storages, source: &str, objects: &[SourceObject]) -> Option<Self> {
+        let storage = storages.source(source)?.clone();
+        let step = (objects.len() / OBJECTS_OF_A_SOURCE).max(1);
+        // A key that has another form as a path is for the scan to read, by another client.
+        let is_plain = |object: &&SourceObject| Path::parse(&object.key).is_ok_and(|path| path.as_ref() == object.key);
+        let picked = objects.iter().step_by(step).filter(is_plain).take(OBJECTS_OF_A_SOURCE);
+        let object = |object: &SourceObject| Object { key: object.key.clone(), bytes: object.bytes, content: None };
+        Some(Self { name: format!("source:{source}"), storage, objects: picked.map(object).collect() })
+    }
+
+    fn probe(&self) -> Probe {
+        Probe { storage: self.name.clone(), keys: self.objects.iter().map(|object| object.key.clone()).collect() }
+    }
+
+    /// Returns why a finding does not show that the worker sees the storage.
+    async fn missing(&self, finding: &Finding) -> Option<String> {
+        let place = self.storage.name_of("");
+        let source = self.name.strip_prefix("source:");
+        let what = match source {
+            Some(source) => format!("source `{source}` at `{place}`"),
+            None => format!("the {} at `{place}`", self.name),
+        };
+        let is_error = !finding.error.is_empty();
+        if !is_error && (self.objects.is_empty() || (finding.is_unclear && source.is_some())) {
+            // What cannot be read for another reason is told by the task that reads it.
+            return None;
+        }
+        let found = usize::try_from(finding.key).ok().and_then(|i| self.objects.get(i));
+        let is_same = found.is_some_and(|object| {
+            object.bytes == finding.bytes && object.content.as_ref().is_none_or(|content| *content == finding.content)
+        });
+        if !is_error && !finding.is_unclear && is_same {
+            return None;
+        }
+        // Objects of a source that changed for the coordinator as well say nothing about the worker.
+        if source.is_some() && !self.objects.is_empty() && !self.is_unchanged().await {
+            return None;
+        }
+        Some(match (is_error, finding.is_unclear) {
+            (true, _) => format!("does not see {what}: {}", finding.error),
+            (false, true) => format!("cannot read {what}"),
+            (false, false) => format!("sees another folder than the coordinator as {what}"),
+        })
+    }
+
+    /// Whether the coordinator still sees one of the objects as it was listed.
+    async fn is_unchanged(&self) -> bool {
+        for object in &self.objects {
+            let Ok(key) = Path::parse(&object.key) else { continue };
+            if self.storage.store.head(&key).await.is_ok_and(|meta| meta.size == object.bytes) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Registration {
+    /// Returns the registration, and the sender of what workers must see.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub(super) fn new(
+        run: Uuid,
+        beat_interval: Duration,
+        storages: &Storages,
+        folders: Folders,
+        spool_prefix: &str,
+    ) -> Result<(Self, ExpectedSender)> {
+        let storages = serde_json::to_vec(&storages.locations())
+            .map_err(|e| Error::internal("the storages cannot be sent to workers").caused_by(e))?;
+        let (sender, expected) = watch::channel(None);
+        let spool_prefix = spool_prefix.to_owned();
+        Ok((Self { run, beat_interval, storages, folders, spool_prefix, expected }, sender))
+    }
+
+    pub(super) fn run(&self) -> Uuid {
+        self.run
+    }
+
+    /// Waits until the sources are listed; returns the answer to a `Hello`, `None` if the run ended before.
+    pub(super) async fn hello(&self) -> Option<HelloResponse> {
+        let mut expected = self.expected.clone();
+        let expected = expected.wait_for(Option::is_some).await.ok()?.clone()?;
+        Some(HelloResponse {
+            beat_interval_ms: u64::try_from(self.beat_interval.as_millis()).unwrap_or(u64::MAX),
+            run: self.run.to_string(),
+            storages: self.storages.clone(),
+            readable_folders: self.folders.readable.clone(),
+            writable_folders: self.folders.writable.clone(),
+            spool_prefix: self.spool_prefix.clone(),
+            probes: expected.iter().map(Expected::probe).collect(),
+        })
+    }
+
+    /// Returns what findings miss; empty if the worker sees everything.
+    pub(super) async fn missing(&self, findings: &[Finding]) -> Vec<String> {
+        let Some(expected) = self.expected.borrow().clone() else { return vec!["said hello too early".to_owned()] };
+        if findings.len() != expected.len() {
+            return vec![format!("answered {} of {} probes", findings.len(), expected.len())];
+        }
+        let mut missing = Vec::new();
+        for (expected, finding) in expected.iter().zip(findings) {
+            missing.extend(expected.missing(finding).await);
+        }
+        missing
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use lakewright_common::config::resolved::Location;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn storage() -> Storage {
+        Storage::new(Arc::new(InMemory::new()), Location::of("file:///place/".parse().unwrap()))
+    }
+
+    fn object(key: &str, bytes: u64, content: Option<&'static [u8]>) -> Object {
+        Object { key: key.to_owned(), bytes, content: content.map(Bytes::from_static) }
+    }
+
+    #[tokio::test]
+    async fn a_finding_shows_that_a_storage_is_the_same_or_says_what_is_not() {
+        let objects = vec![object("p", 3, Some(b"abc"))];
+        let lake = Expected { name: "lake".to_owned(), storage: storage(), objects };
+        let objects = vec![object("a", 10, None), object("b", 20, None)];
+        let source = Expected { name: "source:songs".to_owned(), storage: storage(), objects };
+        source.storage.store.put(&Path::from("b"), vec![0; 20].into()).await.unwrap();
+        let found = |key, bytes, content: &str| Finding { key, bytes, content: content.into(), ..Finding::default() };
+        let error = Finding { error: "not there".to_owned(), ..Finding::default() };
+        let unclear = Finding { is_unclear: true, ..Finding::default() };
+        assert_eq!(lake.missing(&found(0, 3, "abc")).await, None);
+        assert_eq!(source.missing(&found(1, 20, "xyz")).await, None);
+        assert_eq!(source.missing(&unclear).await, None);
+        for (expected, finding, text) in [
+            (&lake, &found(0, 3, "abd"), "sees another folder than the coordinator as the lake at `/place/`"),
+            (&lake, &found(1, 3, "abc"), "sees another folder"),
+            (&lake, &Finding::default(), "sees another folder"),
+            (&lake, &unclear, "cannot read the lake"),
+            (&source, &found(0, 20, ""), "sees another folder"),
+            (&source, &error, "does not see source `songs` at `/place/`: not there"),
+        ] {
+            let missing = expected.missing(finding).await.unwrap();
+            assert!(missing.contains(text), "`{text}` is not in: {missing}");
+        }
+        // Gone for the coordinator too: no fault of the worker.
+        source.storage.store.delete(&Path::from("b")).await.unwrap();
+        assert_eq!(source.missing(&error).await, None);
+        // A folder that is not there is one, whatever is in it.
+        let empty = Expected { name: "source:songs".to_owned(), storage: storage(), objects: vec![] };
+        assert_eq!(empty.missing(&Finding::default()).await, None);
+        assert!(empty.missing(&error).await.is_some());
+    }
+}

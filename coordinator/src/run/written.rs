@@ -1,0 +1,75 @@
+//! Whether the files that workers reported are on storage, with the lengths that they reported.
+//!
+//! A report names a file and its length; the manifest and the Delta logs repeat both. A worker that was taken over, or
+//! one that writes to another folder, must not put a file into a manifest that nobody can read.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use lakewright_common::error::{Error, Result};
+use lakewright_common::storage::Storage;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+
+use super::ingest::StagedSource;
+use crate::lake::manifest::Manifest;
+
+/// Files that are looked at at once.
+const CONCURRENT_LOOKS: usize = 16;
+
+/// Paths and lengths, as they were reported.
+pub(super) type Reported = Vec<(String, u64)>;
+
+/// Returns the files that a run wrote: those of its sources, and those that are new in the manifest's tables.
+pub(super) fn reported(staged: &[StagedSource<'_>], manifest: &Manifest) -> Reported {
+    let staged = staged.iter().flat_map(|source| source.staging.iter().chain(&source.quarantine));
+    let tables = manifest.tables.iter().flat_map(|table| &table.files);
+    let tables = tables.filter(|file| file.added_in == manifest.number).map(|file| &file.written);
+    staged.chain(tables).map(|file| (file.path.clone(), file.bytes)).collect()
+}
+
+/// # Errors
+/// Storage, for a file that cannot be seen; workers, for one of another length.
+pub(super) async fn verify(lake: &Storage, files: Reported) -> Result<()> {
+    stream::iter(files)
+        .map(|(path, bytes)| look(lake.clone(), path, bytes))
+        .buffer_unordered(CONCURRENT_LOOKS)
+        .try_collect()
+        .await
+}
+
+async fn look(lake: Storage, path: String, reported: u64) -> Result<()> {
+    let named = || lake.name_of(&path);
+    let key = Path::parse(&path).map_err(|e| Error::storage("read", named(), e))?;
+    let bytes = lake.store.head(&key).await.map_err(|e| Error::storage("read", named(), e))?.size;
+    if bytes == reported {
+        return Ok(());
+    }
+    Err(Error::workers(format!("`{}` has {bytes} bytes, and a worker reported {reported}", named()))
+        .hint("the worker is broken or false: take it away, and run again; nothing of this run is visible"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::Arc;
+
+    use lakewright_common::config::resolved::Location;
+    use lakewright_common::error::Kind;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_is_not_there_or_has_another_length_ends_the_run() {
+        let location = Location::of("file:///lake/".parse().unwrap());
+        let lake = Storage::new(Arc::new(InMemory::new()), location);
+        lake.store.put(&Path::from("songs/a.parquet"), vec![0; 10].into()).await.unwrap();
+        let file = |path: &str, bytes| (path.to_owned(), bytes);
+        verify(&lake, vec![file("songs/a.parquet", 10)]).await.unwrap();
+        for (bad, kind) in [(file("songs/a.parquet", 11), Kind::Workers), (file("songs/b.parquet", 10), Kind::Storage)]
+        {
+            let error = verify(&lake, vec![file("songs/a.parquet", 10), bad.clone()]).await.unwrap_err();
+            assert_eq!(error.kind, kind, "{error}");
+            assert!(error.to_string().contains(&bad.0), "{error}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The coordinator's port: what strangers and false workers can do, and what a worker must show before it gets tasks.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+
+use ballista_core::serde::protobuf::{PollWorkParams, PollWorkResult};
+use lakewright_proto::v1::report_request::Outcome;
+use lakewright_proto::v1::{
+    AttemptProgress, BeatRequest, BeginRequest, HelloRequest, JoinRequest, ReportRequest, SlotId, Success, Verdict,
+};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::{Code, Request, Status};
+
+use crate::cluster::{MANY_SLOTS, assert_exact, ends_well, over_data, reference};
+use crate::support::cluster::{Authority, Worker, free_port};
+use crate::support::peer::Peer;
+
+/// Every method of Ballista's scheduler but the one that workers call.
+const OF_BALLISTA: &[&str] = &[
+    "CancelJob",
+    "CleanJobData",
+    "CreateUpdateSession",
+    "ExecuteQuery",
+    "ExecuteQueryPush",
+    "ExecutorStopped",
+    "GetJobMetrics",
+    "GetJobStatus",
+    "HeartBeatFromExecutor",
+    "RegisterExecutor",
+    "RemoveSession",
+    "UpdateTaskStatus",
+];
+
+/// Calls a method of Ballista's scheduler with a message that is good for any of them.
+fn call(peer: &Peer, method: &str, request: Request<PollWorkParams>) -> Result<PollWorkResult, Status> {
+    let path = PathAndQuery::try_from(format!("/ballista.protobuf.SchedulerGrpc/{method}")).unwrap();
+    let mut grpc = tonic::client::Grpc::new(peer.channel.clone());
+    peer.runtime.block_on(async {
+        grpc.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<PollWorkParams, PollWorkResult>::default();
+        grpc.unary(request, path, codec).await.map(tonic::Response::into_inner)
+    })
+}
+
+fn poll(free_vcores: u32) -> PollWorkParams {
+    PollWorkParams { num_free_vcores: free_vcores, ..PollWorkParams::default() }
+}
+
+#[test]
+fn whoever_connects_can_call_what_workers_need_and_nothing_else() {
+    let port = free_port();
+    let lake = over_data().on_open_cluster(port, 2);
+    let mut coordinator = lake.start(MANY_SLOTS);
+    coordinator.says("listening");
+    let peer = Peer::new(port);
+    // Not registered: nothing but hello is answered.
+    for method in OF_BALLISTA {
+        for request in [Request::new(poll(1)), peer.request(poll(1))] {
+            assert_eq!(call(&peer, method, request).unwrap_err().code(), Code::Unimplemented, "{method}");
+        }
+    }
+    assert_eq!(call(&peer, "PollWork", Request::new(poll(10_000))).unwrap_err().code(), Code::NotFound);
+    assert_eq!(call(&peer, "PollWork", peer.request(poll(10_000))).unwrap_err().code(), Code::NotFound);
+    let process = peer.process.to_string();
+    let begin = BeginRequest { process: process.clone(), ..BeginRequest::default() };
+    let beat = BeatRequest { process: process.clone(), ..BeatRequest::default() };
+    let report = ReportRequest { process: process.clone(), ..ReportRequest::default() };
+    let join = JoinRequest { process, findings: vec![] };
+    let run = |code: Code, result: Result<(), Status>| assert_eq!(result.unwrap_err().code(), code);
+    let block = &peer.runtime;
+    run(Code::NotFound, block.block_on(peer.client().begin(peer.request(begin.clone()))).map(drop));
+    run(Code::NotFound, block.block_on(peer.client().beat(peer.request(beat.clone()))).map(drop));
+    run(Code::NotFound, block.block_on(peer.client().report(peer.request(report.clone()))).map(drop));
+    run(Code::NotFound, block.block_on(peer.client().join(peer.request(join))).map(drop));
+
+    // What it says of itself is bounded.
+    for vcores in [0, 1025, u32::MAX] {
+        run(Code::FailedPrecondition, block.block_on(peer.client().hello(peer.hello_of(vcores))).map(drop));
+    }
+    let long = HelloRequest { worker: "x".repeat(900_000), ..peer.hello_of(1) };
+    run(Code::FailedPrecondition, block.block_on(peer.client().hello(long)).map(drop));
+    let longer = HelloRequest { worker: "x".repeat(2_000_000), ..peer.hello_of(1) };
+    run(Code::OutOfRange, block.block_on(peer.client().hello(longer)).map(drop));
+
+    // Registered: missing fields are refused, and a poll is answered for what was registered.
+    peer.join();
+    assert_eq!(call(&peer, "ExecuteQuery", peer.request(poll(1))).unwrap_err().code(), Code::Unimplemented);
+    run(Code::InvalidArgument, block.block_on(peer.client().begin(peer.request(begin))).map(drop));
+    run(Code::InvalidArgument, block.block_on(peer.client().report(peer.request(report))).map(drop));
+    block.block_on(peer.client().beat(peer.request(beat))).unwrap();
+    let other = BeatRequest { process: uuid::Uuid::now_v7().to_string(), ..BeatRequest::default() };
+    run(Code::PermissionDenied, block.block_on(peer.client().beat(peer.request(other))).map(drop));
+    let _worker = Worker::start(port, "worker");
+    coordinator.says("a worker joined worker=\"worker\"");
+    let tasks = call(&peer, "PollWork", peer.request(poll(u32::MAX))).unwrap().tasks;
+    assert!(tasks.len() <= 1, "{} tasks for one vcore", tasks.len());
+    let log = ends_well(coordinator);
+    assert!(!log.contains("panicked"), "{log}");
+    assert_exact(&lake, &reference());
+}
+
+/// Connections that say `bytes` and then nothing.
+fn silent(port: u16, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
+    let connect = |_| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.write_all(bytes).ok()?;
+        Some(stream)
+    };
+    (0..count).filter_map(connect).collect()
+}
+
+/// The start of a handshake that is never finished.
+const HALF_CLIENT_HELLO: &[u8] = &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+
+#[test]
+fn silent_connections_neither_keep_workers_out_nor_end_a_run() {
+    let authority = Authority::new();
+    let coordinator = authority.sign("coordinator", "localhost", 2100);
+    let worker = authority.sign("worker", "worker", 2100);
+    let few_files = ["prlimit", "--nofile=256:256"];
+    for (has_tls, bytes) in [(false, &b""[..]), (false, b"PRI * HTTP/2.0\r\n"), (true, b""), (true, HALF_CLIENT_HELLO)]
+    {
+        let port = free_port();
+        let lake = over_data().on_cluster(port, 1);
+        let mut environment = MANY_SLOTS.to_vec();
+        let identity = coordinator.settings();
+        environment.extend(identity.iter().filter(|_| has_tls).copied());
+        let mut run = lake.start_on(&few_files, &environment);
+        run.says("listening");
+        let before = silent(port, 400, bytes);
+        let arguments = worker.arguments();
+        let _worker = Worker::start_with(port, "worker", if has_tls { &arguments } else { &[] }, &[]);
+        run.says("a worker joined");
+        // In the middle of the run as well.
+        let meanwhile = silent(port, 400, bytes);
+        let log = ends_well(run);
+        assert!(!log.contains("too many open files"), "{log}");
+        assert_exact(&lake, &reference());
+        drop((before, meanwhile));
+    }
+}
+
+#[test]
+fn a_connection_that_proves_nothing_is_closed() {
+    let port = free_port();
+    let lake = over_data().on_open_cluster(port, 1);
+    let mut run = lake.start(&[]);
+    run.says("listening");
+    let mut streams = silent(port, 3, b"PRI");
+    // The server's settings come first, then the end.
+    for stream in &mut streams {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.len() < 200, "{rest:?}");
+    }
+    let _worker = Worker::start(port, "worker");
+    ends_well(run);
+}
+
+#[test]
+fn a_task_that_failed_on_one_worker_is_not_offered_without_end_beside_one_that_takes_nothing() {
+    let port = free_port();
+    let lake = over_data().on_open_cluster(port, 2);
+    let run = lake.start(&[]);
+    let _small = Worker::start_with(port, "small", &["--memory", "2MB"], &[]);
+    let idle = Peer::new(port);
+    idle.join();
+    idle.beat();
+    let done = run.end();
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    assert!(done.stderr.contains("needs more memory"), "{}", done.stderr);
+    let offers = done.stderr.matches("offered again after a failure").count();
+    assert!(offers < 60, "{offers} offers: {}", done.stderr);
+    assert_eq!(lake.version(), 0);
+}
+
+#[test]
+fn a_worker_that_reports_what_its_task_cannot_have_done_is_not_believed() {
+    let port = free_port();
+    let lake = over_data().on_open_cluster(port, 1);
+    let mut run = lake.start(&[]);
+    let liar = Peer::new(port);
+    let hello = liar.join();
+    liar.beat();
+    let slot = SlotId { run: hello.run.clone(), stage: 0, slot: 0 };
+    let elsewhere = format!(
+        r#"{{"Staged":{{"path":"songs/{}.parquet","partition_values":{{}},"rows":1,"bytes":1,"statistics":[]}}}}"#,
+        hello.run
+    );
+    // 120 objects in which there was nothing, and a file of somebody else.
+    for (reports, reason) in [(vec![], "reported nothing about `"), (vec![elsewhere], "that is not of its slot")] {
+        let attempt = uuid::Uuid::now_v7().to_string();
+        let process = liar.process.to_string();
+        let begin = BeginRequest { slot: Some(slot.clone()), attempt: attempt.clone(), process: process.clone() };
+        let begins = || liar.runtime.block_on(liar.client().begin(liar.request(begin.clone()))).unwrap().into_inner();
+        while begins().verdict() != Verdict::GoOn {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let progress = AttemptProgress { slot: Some(slot.clone()), attempt, ..AttemptProgress::default() };
+        let outcome = Some(Outcome::Success(Success { reports }));
+        let report = ReportRequest { process, progress: Some(progress), outcome, requests: None };
+        let answer = liar.runtime.block_on(liar.client().report(liar.request(report))).unwrap().into_inner();
+        assert!(!answer.is_accepted);
+        run.has_said(reason);
+    }
+    let _honest = Worker::start(port, "honest");
+    ends_well(run);
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn workers_that_beat_and_never_ask_for_tasks_are_no_workers() {
+    let port = free_port();
+    let lake = over_data().on_open_cluster(port, 1);
+    lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"2s\"");
+    let run = lake.start(&[]);
+    let idle = Peer::new(port);
+    idle.join();
+    idle.beat();
+    let done = run.end();
+    assert_eq!(done.code, Some(5), "{}", done.stderr);
+    assert!(done.stderr.contains("does not ask for tasks"), "{}", done.stderr);
+}
+
+#[test]
+fn a_worker_whose_poll_loop_panics_ends() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 1);
+    let run = lake.start(MANY_SLOTS);
+    let mut broken = Worker::failing_at(port, "broken", "poll.before_task:PANIC");
+    assert_eq!(broken.end(), Some(101), "{}", broken.log());
+    assert!(broken.log().contains("asks for no more tasks"), "{}", broken.log());
+    let _good = Worker::start(port, "good");
+    ends_well(run);
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn a_worker_that_does_not_see_a_folder_is_left_out_and_told_which() {
+    let is_root = Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
+    if !is_root {
+        eprintln!("skipped: this user may not make mount namespaces");
+        return;
+    }
+    for hidden in ["lake", "data/song_data"] {
+        let port = free_port();
+        let lake = over_data().on_cluster(port, 1);
+        lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"4s\"");
+        std::fs::create_dir_all(lake.path("lake")).unwrap();
+        let place = lake.path(hidden);
+        let mount = format!("mount -t tmpfs none '{}' && exec \"$@\"", place.display());
+        let host = ["unshare", "-m", "sh", "-c", &mount, "sh"];
+        let start = || Worker::start_on(&host, &format!("127.0.0.1:{port}"), "far", &["--memory", "512MB"], &[]);
+
+        // Alone, the run fails as one of too few workers, and says why.
+        let run = lake.start(&[]);
+        let far = start();
+        let done = run.end();
+        assert_eq!(done.code, Some(5), "{hidden}: {}", done.stderr);
+        let error = done.stderr.lines().find(|line| line.starts_with("error:")).unwrap_or_default();
+        for part in ["0 of 1 workers", "worker `far`", place.to_str().unwrap()] {
+            assert!(error.contains(part), "{hidden}: `{part}` is not in: {}", done.stderr);
+        }
+        assert!(done.stderr.contains("mount the folders under the same paths"), "{}", done.stderr);
+        assert!(far.log().contains("left out of the run"), "{}", far.log());
+        assert_eq!(lake.version(), 0);
+
+        // Beside another, that one does all of it.
+        let mut run = lake.start(MANY_SLOTS);
+        run.says("a worker is left out");
+        let _near = Worker::start(port, "near");
+        let log = ends_well(run);
+        assert!(!log.contains("an attempt failed"), "{log}");
+        assert_exact(&lake, &reference());
+    }
+}
+
+#[test]
+fn on_one_machine_coordinator_and_workers_need_the_secret_of_the_run() {
+    let port = free_port();
+    let lake = over_data().on_cluster(port, 1);
+    let mut run = lake.start(MANY_SLOTS);
+    run.says("listening");
+    // As another user's worker, which has its secrets elsewhere.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let environment = [("TMPDIR", elsewhere.path().to_str().unwrap())];
+    let local = format!("127.0.0.1:{port}");
+    let stranger = Worker::start_on(&[], &local, "stranger", &["--memory", "512MB"], &environment);
+    stranger.says("cannot read the secret");
+    let peer = Peer::new(port);
+    peer.runtime.block_on(peer.client().hello(peer.hello_of(1))).unwrap_err();
+    run.has_said("a connection is refused");
+    // No option is needed by the user's own.
+    let _worker = Worker::start_on(&[], &local, "worker", &["--memory", "512MB"], &[]);
+    let log = ends_well(run);
+    assert!(!log.contains("stranger"), "{log}");
+    assert_exact(&lake, &reference());
+}
+
+#[test]
+fn a_worker_takes_no_tasks_from_a_coordinator_that_proves_nothing() {
+    let port = free_port();
+    let lake = over_data().on_open_cluster(port, 1);
+    let mut run = lake.start(&[]);
+    run.says("listening");
+    let local = format!("127.0.0.1:{port}");
+    let careful = Worker::start_on(&[], &local, "careful", &["--memory", "512MB"], &[]);
+    careful.says("does not ask for the secret of its run");
+    let _trusting = Worker::start_on(&[], &local, "trusting", &["--memory", "512MB", "--insecure"], &[]);
+    let log = ends_well(run);
+    assert!(!log.contains("careful"), "{log}");
+    assert_exact(&lake, &reference());
+}
