@@ -96,7 +96,8 @@ fn any_bytes_in_a_delta_log_are_read_or_refused() {
                 (Ok(_), None) => "rolled forward".to_owned(),
             };
             // The kernel runs on threads of its own, where a panic becomes an error.
-            assert!(!outcome.contains("panic"), "{outcome}");
+            // A backtrace in an error of the kernel names `std::panicking` all the same.
+            assert!(!outcome.contains("panicked"), "{outcome}");
             outcome
         })
     });
