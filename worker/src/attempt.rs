@@ -51,6 +51,7 @@ pub(crate) async fn run(slots: &Slots, bytes: &[u8]) {
     if !begin(slots, &running).await {
         return;
     }
+    running.is_begun();
     failpoint::reach("attempt.after_begin");
     let outcome = tokio::select! {
         biased;

@@ -1,6 +1,7 @@
 //! What this process runs at the moment: what beats tell, and what can be stopped.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use datafusion::physical_plan::ExecutionPlan;
@@ -27,6 +28,8 @@ pub(crate) struct Work {
     pub(crate) read: Arc<ReadProgress>,
     /// Once it is known.
     pub(crate) plan: OnceLock<Arc<dyn ExecutionPlan>>,
+    /// Whether the coordinator has answered that it knows the attempt.
+    is_begun: AtomicBool,
 }
 
 /// One of them; it is under way until this is dropped.
@@ -43,15 +46,24 @@ impl Attempts {
     }
 
     pub(crate) fn start(&self, id: Uuid, slot: SlotId) -> Running<'_> {
-        let work = Arc::new(Work { id, slot, read: Arc::default(), plan: OnceLock::new() });
+        let work = Work { id, slot, read: Arc::default(), plan: OnceLock::new(), is_begun: AtomicBool::new(false) };
+        let work = Arc::new(work);
         let (stop, stopped) = watch::channel(false);
         self.entries().insert(id, Entry { work: Arc::clone(&work), stop });
         Running { attempts: self, work, stop: stopped }
     }
 
-    /// How far each is.
+    /// Number of attempts.
+    pub(crate) fn count(&self) -> usize {
+        self.entries().len()
+    }
+
+    /// Progress of each attempt that the coordinator knows. A heartbeat may overtake the request that starts an attempt,
+    /// and the coordinator would answer that an attempt it has never heard of must stop.
     pub(crate) fn progress(&self) -> Vec<AttemptProgress> {
-        self.entries().values().map(|entry| entry.work.progress()).collect()
+        let entries = self.entries();
+        let begun = entries.values().filter(|entry| entry.work.is_begun.load(Ordering::Relaxed));
+        begun.map(|entry| entry.work.progress()).collect()
     }
 
     /// Tells one to stop.
@@ -63,6 +75,11 @@ impl Attempts {
 }
 
 impl Running<'_> {
+    /// Includes the attempt in heartbeats, now that the coordinator knows it.
+    pub(crate) fn is_begun(&self) {
+        self.work.is_begun.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until it is told to stop.
     pub(crate) async fn stopped(&self) {
         // The sender lives as long as this.
@@ -98,4 +115,21 @@ fn rows_read(plan: &dyn ExecutionPlan) -> u64 {
         return plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or_default() as u64;
     }
     children.into_iter().map(|child| rows_read(&**child)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_names_only_attempts_that_the_coordinator_knows() {
+        let attempts = Attempts::default();
+        let slot = SlotId { run: String::new(), stage: 0, slot: 0 };
+        let running = attempts.start(Uuid::from_u128(1), slot);
+        assert_eq!((attempts.count(), attempts.progress().len()), (1, 0));
+        running.is_begun();
+        assert_eq!((attempts.count(), attempts.progress().len()), (1, 1));
+        drop(running);
+        assert_eq!((attempts.count(), attempts.progress().len()), (0, 0));
+    }
 }

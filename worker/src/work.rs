@@ -71,7 +71,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
         () = signals.next() => {}
     }
 
-    tracing::info!(running = slots.attempts.progress().len(), "draining: no new tasks");
+    tracing::info!(running = slots.attempts.count(), "draining: no new tasks");
     supervisor::stopping();
     let _ = draining.send(true);
     let all = u32::try_from(vcores).unwrap_or(u32::MAX);
@@ -82,7 +82,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
         drained = tokio::time::timeout(cli.grace, free.acquire_many(all)) => match drained {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => {
-                tracing::warn!(running = slots.attempts.progress().len(), "the grace time is over");
+                tracing::warn!(running = slots.attempts.count(), "the grace time is over");
                 ExitCode::FAILURE
             }
         },

@@ -260,7 +260,8 @@ fn a_slow_link_makes_a_run_slow_and_nothing_else() {
     let _near = Worker::start(port, "near");
     let log = ends_well(lake.start(MANY_SLOTS));
     assert_exact(&lake, &reference());
-    assert!(!log.contains("a worker is lost"), "{log}");
+    // Nor is an attempt, though its first heartbeats come before the request that starts it.
+    assert!(!log.contains("a worker is lost") && !log.contains("lost, runs again"), "{log}");
 }
 
 #[test]

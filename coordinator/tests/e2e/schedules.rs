@@ -80,7 +80,8 @@ fn run(schedule: &Schedule) -> Result<(), String> {
     outcome.map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let logs = world.as_ref().map(World::logs).unwrap_or_default();
         let kept = world.as_mut().map(World::keep);
-        format!("{}\nkept in {kept:?}", text.unwrap_or_default())
+        format!("{}\nkept in {kept:?}\n{logs}", text.unwrap_or_default())
     })
 }

@@ -126,6 +126,12 @@ impl World {
         folder
     }
 
+    /// What the workers at hand have said.
+    pub(super) fn logs(&self) -> String {
+        let logs = self.workers.iter().zip(0..).map(|(worker, number)| format!("worker {number}:\n{}", worker.log()));
+        logs.collect::<Vec<_>>().join("\n")
+    }
+
     fn worker(&self, number: usize, point: Option<&str>) -> Worker {
         let mut environment = self.lake().environment();
         environment.extend(point.map(|point| ("LAKEWRIGHT_FAILPOINT", point)));
