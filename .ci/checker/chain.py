@@ -3,6 +3,8 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 
+from xxh64 import xxh64
+
 FORMATS = (1, 2)
 COUNTS = ("objects", "bytes", "records", "staged", "quarantined")
 
@@ -68,6 +70,8 @@ def check_file(lake, number, file):
         return
     size = path.stat().st_size
     lake.expect(size == file["bytes"], "file.size", f"`{file['path']}` has {size} bytes, manifest {number} says {file['bytes']}")
+    digest = xxh64(path.read_bytes())
+    lake.expect(file.get("digest") == digest, "file.digest", f"`{file['path']}` has digest {digest}, manifest {number} says {file.get('digest')}")
     try:
         found = pq.read_metadata(path).num_rows
     except Exception as error:  # Whatever Parquet says of it, the file is of no use.

@@ -1,4 +1,5 @@
 """A lake as files: its configuration, its manifests, its Parquet, and the violations found so far."""
+import hashlib
 import json
 import tomllib
 from collections import Counter
@@ -71,10 +72,16 @@ class Lake:
         """The documents by number, as far as they are JSON; the numbers come from the file names."""
         found = {}
         for path in sorted((self.root / "_lake/manifest").glob("*.json")):
+            document = path.read_bytes()
             try:
-                found[int(path.stem)] = json.loads(path.read_text().partition("\n")[0] or "null")
+                found[int(path.stem)] = json.loads(document)
             except ValueError as error:
                 self.violated("manifest.readable", f"`{path.name}`: {error}")
+                continue
+            # The digest is the last member, of all bytes before its comma.
+            sealed, _, seal = document.rpartition(b',"digest":"sha256:')
+            is_whole = seal == hashlib.sha256(sealed).hexdigest().encode() + b'"}'
+            self.expect(is_whole, "manifest.digest", f"`{path.name}` does not have the digest that it names")
         return {number: found[number] for number in sorted(found)}
 
     @property

@@ -4,6 +4,8 @@ from urllib.parse import unquote
 
 import deltalake
 
+from xxh64 import xxh64
+
 APPLICATION = "lakewright"
 
 
@@ -111,3 +113,12 @@ def check_consistent(lake, versions):
         expected = versions.get(name, {}).get(table["changed_in"])
         lake.expect(tables.get(name) == expected, "consistent.versions",
                     f"`consistent/latest` has version {tables.get(name)} of `{name}`, manifest {number} is version {expected}")
+        check_entry_digest(lake, latest["tables"].get(name, {}), name)
+
+
+def check_entry_digest(lake, published, name):
+    """A log entry has the digest that was published with its version; none is published where it could not be read."""
+    entry = lake.root / name / f"_delta_log/{published.get('version', 0):020}.json"
+    if published.get("digest") and entry.is_file():
+        digest = xxh64(entry.read_bytes())
+        lake.expect(digest == published["digest"], "consistent.digest", f"`{entry.name}` of `{name}` has digest {digest}, published is {published['digest']}")

@@ -85,6 +85,8 @@ def staging(manifest, source="events"):
 MUTANTS = {
     "a table's file is deleted": (lambda lake: a_file(lake).unlink(), "file.exists"),
     "a table's file is cut": (lambda lake: a_file(lake).write_bytes(a_file(lake).read_bytes()[:-1]), "file.size"),
+    "a bit of a table's file is flipped": (lambda lake: flip(a_file(lake), 40), "file.digest"),
+    "a bit of a manifest is flipped": (lambda lake: flip(newest(lake), -10), "manifest.digest"),
     "a table lost a row": (lambda lake: rewrite(a_file(lake), lambda table: table.slice(1)), "file.rows"),
     "a table has a row twice": (lambda lake: rewrite(a_file(lake), lambda table: table.take([0, *range(table.num_rows)])), "table.rows"),
     "two values of a table are swapped": (lambda lake: rewrite(a_file(lake), swap), "table.rows"),
@@ -101,9 +103,16 @@ MUTANTS = {
     "the log is ahead of the manifests": (lambda lake: edit_entry(lake, with_txn(99)), "delta.ahead"),
     "the log is behind": (lambda lake: last_entry(lake).unlink(), "delta.behind"),
     "another program wrote to the log": (lambda lake: edit_entry(lake, lambda all: [a for a in all if "txn" not in a]), "delta.foreign"),
+    "a bit of the log is flipped": (lambda lake: flip(last_entry(lake), 20), "consistent.digest"),
     "the versions do not belong together": (edit_latest, "consistent.versions"),
     "nothing says which versions belong together": (lambda lake: (lake / "_lake/consistent/latest").unlink(), "consistent.readable"),
 }
+
+
+def flip(path, at):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
 
 
 def swap(table):
