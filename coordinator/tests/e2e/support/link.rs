@@ -59,7 +59,9 @@ impl Link {
 impl State {
     fn join(self: &Arc<Self>, near: TcpStream, far: TcpStream) {
         // As both ends do: else small messages wait for each other's acknowledgement, 40 ms each.
-        [&near, &far].map(|stream| stream.set_nodelay(true).expect("a connected socket"));
+        for stream in [&near, &far] {
+            stream.set_nodelay(true).expect("a connected socket");
+        }
         let copies = [&near, &far].map(|stream| stream.try_clone().expect("a socket can be shared"));
         self.open.lock().unwrap().extend(copies);
         for (mut from, mut to) in [(&near, &far), (&far, &near)]
