@@ -16,7 +16,7 @@ const CASES: [(&str, bool); 4] = [
 /// A lake whose runs give up on workers after a second or two, and have no speculative attempts that would hide a loss.
 fn lake(port: u16) -> Lake {
     let data = repository().join("data");
-    let lake = Lake::over(&data.join("song_data"), &data.join("log_data")).on_cluster(port, 1);
+    let lake = Lake::over(&data.join("song_data"), &data.join("log_data")).on_open_cluster(port, 1);
     lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"2s\"\nspeculation = false");
     lake
 }

@@ -90,7 +90,7 @@ impl World {
         std::fs::copy(lake.path("lake.toml"), lake.path("alone.toml")).unwrap();
         let port = free_port();
         if schedule.workers > 0 {
-            lake = lake.on_cluster(port, 1);
+            lake = lake.on_open_cluster(port, 1);
             lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"3s\"");
             lake.edit("lake.toml", "lost_after = \"1500ms\"", "lost_after = \"800ms\"");
         }
