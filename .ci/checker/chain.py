@@ -36,6 +36,8 @@ def check_numbers(lake):
         lake.expect(manifest.get("number") == number, "manifest.number", f"manifest {number} has number {manifest.get('number')}")
         lake.expect(manifest.get("parent") == parent, "manifest.parent", f"manifest {number} has parent {manifest.get('parent')}")
         lake.expect(manifest.get("format") in FORMATS, "manifest.format", f"manifest {number} has format {manifest.get('format')}")
+    lakes = {manifest.get("lake_id") for manifest in lake.manifests.values()}
+    lake.expect(len(lakes) == 1 and None not in lakes, "manifest.lake_id", f"the manifests are of lakes {lakes}")
     runs = Counter(manifest["run"] for manifest in lake.manifests.values())
     lake.expect(max(runs.values()) == 1, "manifest.runs", f"one run committed twice: {runs}")
 

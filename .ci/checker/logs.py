@@ -24,18 +24,22 @@ def check_log(lake, table):
     entries = sorted((lake.root / name / "_delta_log").glob("*.json"))
     numbers = [int(path.stem) for path in entries]
     lake.expect(numbers == list(range(len(numbers))), "delta.versions", f"`{name}` has versions {numbers}")
-    replayed = {}
+    replayed, lake_id = {}, None
     for version, path in zip(numbers, entries):
         actions = [json.loads(line) for line in path.read_text().splitlines() if line]
         manifest = check_entry(lake, name, version, actions, last)
         for action in actions:
             replay(lake, name, version, action, live)
+            if "metaData" in action:
+                lake_id = action["metaData"]["configuration"].get("lakewright.lake_id")
         last = manifest if manifest is not None else last
         if manifest is not None:
             versions[manifest], replayed[manifest] = version, dict(live)
     for number, files in replayed.items():
         compare(lake, name, number, files)
     lake.expect(last == table["changed_in"], "delta.behind", f"the log of `{name}` is at manifest {last}, the table changed in {table['changed_in']}")
+    expected = lake.newest.get("lake_id")
+    lake.expect(lake_id == expected, "delta.lake_id", f"the log of `{name}` is of lake {lake_id}, the manifests are of {expected}")
     check_with_library(lake, table, numbers)
     return versions
 

@@ -101,6 +101,7 @@ MUTANTS = {
     "the log lost a file": (lambda lake: edit_entry(lake, without_adds), "delta.files"),
     "the log has an entry twice": (copy_entry, "delta.added_twice"),
     "the log is ahead of the manifests": (lambda lake: edit_entry(lake, with_txn(99)), "delta.ahead"),
+    "the manifest is of another lake": (lambda lake: edit_manifest(lake, lambda manifest: manifest.update(lake_id="x")), "delta.lake_id"),
     "the log is behind": (lambda lake: last_entry(lake).unlink(), "delta.behind"),
     "another program wrote to the log": (lambda lake: edit_entry(lake, lambda all: [a for a in all if "txn" not in a]), "delta.foreign"),
     "a bit of the log is flipped": (lambda lake: flip(last_entry(lake), 20), "consistent.digest"),
