@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use lakewright_s3_server::{Fault, Harm};
 
+use crate::support::cluster::{Worker, free_port};
 use crate::support::s3::Place;
 use crate::support::{Done, Lake, copy_folder, files_below};
 
@@ -209,6 +210,22 @@ fn no_table_is_built_from_a_damaged_file() {
             copy_folder(&untouched, &lake.path("lake"));
         }
     }
+}
+
+/// Workers compare what they read as well, and the coordinator names the file.
+#[test]
+fn no_worker_builds_a_table_from_a_damaged_file() {
+    let port = free_port();
+    let lake = lake().on_cluster(port, 1);
+    let _worker = Worker::start(port, "only");
+    lake.write("in/2.json", b"{\"id\": 600, \"name\": \"name 1\", \"day\": \"2024-02-01\"}\n");
+    let flipped = Flipped::new(&files(&lake, "_lake/staging", "parquet"), &mut Random::new());
+    let done = lake.start(&[]).end();
+    assert_eq!(done.code, Some(3), "{}: {}", flipped.name, done.stderr);
+    assert!(done.stderr.contains(&format!("{}` is damaged", flipped.file())), "{}: {}", flipped.name, done.stderr);
+    drop(flipped);
+    assert_eq!(lake.start(&[]).end().code, Some(0));
+    assert_eq!(lake.number("SELECT count(*) FROM events"), 601);
 }
 
 /// More than a bit: files that are cut, overwritten in part, emptied, gone.
