@@ -55,7 +55,7 @@ enum Part<'a> {
     Staging { source: &'a str, rows: u64, added_in: u64 },
     Quarantine { rows: u64 },
     Ledger { source: &'a str, objects: u64 },
-    DeltaEntry,
+    DeltaEntry { table: &'a str },
 }
 
 /// Verifies all that `manifest` names, the Delta logs of its tables, and the documents that name their versions.
@@ -137,12 +137,13 @@ fn of_file<'a>(file: &'a DataFile, part: Part<'a>) -> Result<Expected<'a>> {
 fn entries_of<'a>(manifest: &'a Manifest, documents: &'a [Consistent]) -> Vec<Expected<'a>> {
     let mut seen = BTreeSet::new();
     let mut expected = Vec::new();
-    for document in documents {
+    // The newest first: a log may have been written anew since an older one.
+    for document in documents.iter().rev() {
         for (table, at) in &document.tables {
             let is_there = manifest.table(table).is_some();
             if let (Some(digest), true, true) = (&at.digest, is_there, seen.insert((table, at.version))) {
                 let key = Place::DeltaCommit { table, version: at.version }.key();
-                expected.push(Expected { key, bytes: None, digest: Some(digest), part: Part::DeltaEntry });
+                expected.push(Expected { key, bytes: None, digest: Some(digest), part: Part::DeltaEntry { table } });
             }
         }
     }
@@ -200,9 +201,10 @@ async fn restore(lake: &Storage, part: Part<'_>) -> String {
                 "{FROM_A_COPY}; without one, ingest source `{source}` into a new lake: the file says which {objects} objects are in this one"
             )
         }
-        Part::DeltaEntry => {
+        Part::DeltaEntry { table } => {
             format!(
-                "{FROM_A_COPY}; it repeats what the manifests say, so no data is lost, and `coordinator query` does not need it"
+                "{FROM_A_COPY}; without one, `coordinator publish --table {table} --overwrite` has the log repeat the manifest, as long as \
+                 the entry can be parsed; no data is lost, and `coordinator query` does not need it"
             )
         }
     }
