@@ -214,6 +214,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn zeros_after_a_gzip_member_are_padding_and_nothing_else_is() {
+        let member = gzip(b"text", GzBuilder::new());
+        for at_once in [1, 7, 1000] {
+            let (text, result) = run(Compression::Gzip, &[member.as_slice(), &[0; 20]].concat(), at_once, 9);
+            assert_eq!((text.as_slice(), result.unwrap()), (b"text".as_slice(), true));
+            for junk in [b"\0\0junk".as_slice(), b"junk"] {
+                assert!(run(Compression::Gzip, &[member.as_slice(), junk].concat(), at_once, 9).1.is_err());
+            }
+        }
+        assert!(run(Compression::Gzip, &[0; 20], 5, 9).1.is_err(), "zeros alone are no gzip");
+    }
+
     proptest! {
         #[test]
         fn any_steps_give_the_text(

@@ -27,6 +27,8 @@ const RESERVED: u8 = 0b1110_0000;
 /// One member after another.
 pub(super) struct Gzip {
     part: Part,
+    /// A member was read to its end.
+    has_member: bool,
     /// Of the header at hand; those whose parts were passed are cleared.
     flags: u8,
     inflate: Decompress,
@@ -50,17 +52,35 @@ enum Part {
     Body,
     /// What of it was read.
     Trailer(Vec<u8>),
+    /// Zeros after the last member, which tape and block devices leave and gzip(1) ignores.
+    Padding,
 }
 
 impl Default for Gzip {
     fn default() -> Self {
-        Self { part: Part::Fixed(0), flags: 0, inflate: Decompress::new(false), checksum: Hasher::new(), length: 0 }
+        Self {
+            part: Part::Fixed(0),
+            has_member: false,
+            flags: 0,
+            inflate: Decompress::new(false),
+            checksum: Hasher::new(),
+            length: 0,
+        }
     }
 }
 
 impl Gzip {
     pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let mut consumed = 0;
+        if self.has_member && matches!(self.part, Part::Fixed(0)) && input.first() == Some(&0) {
+            self.part = Part::Padding;
+        }
+        if matches!(self.part, Part::Padding) {
+            consumed = input.iter().take_while(|byte| **byte == 0).count();
+            let is_padding = consumed == input.len();
+            let result = if is_padding { Ok(Progress::EndOfMember) } else { Err(damaged("there is no gzip header")) };
+            return Step { consumed, produced: 0, result };
+        }
         while !matches!(self.part, Part::Body) {
             let Some(byte) = input.get(consumed) else { break };
             consumed += 1;
@@ -137,7 +157,7 @@ impl Gzip {
                     return self.end_member();
                 }
             }
-            Part::Text | Part::Body => {}
+            Part::Text | Part::Body | Part::Padding => {}
         }
         Ok(Progress::Inside)
     }
@@ -166,6 +186,7 @@ impl Gzip {
         let checksum = std::mem::take(&mut self.checksum).finalize();
         let length = std::mem::take(&mut self.length);
         self.inflate.reset(false);
+        self.has_member = true;
         if trailer[..4] != checksum.to_le_bytes() {
             return Err(damaged("its checksum is wrong"));
         }
