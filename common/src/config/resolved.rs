@@ -133,9 +133,10 @@ pub struct Source {
     pub format: Format,
     /// In the order of the file: the column order of the staging table.
     pub fields: Vec<Field>,
-    /// 0.0–1.0: the share of rejected records above which a run fails.
+    /// 0.0–1.0: the share of rejected records, and of bytes without records, above which a run fails.
     pub max_quarantine_share: f64,
     pub on_change: OnChange,
+    pub on_damaged: OnDamaged,
     pub on_archived: OnArchived,
     /// Links in its folder may lead out of it.
     pub follow_links: bool,
@@ -155,6 +156,17 @@ pub enum Format {
 pub enum OnChange {
     Error,
     Ignore,
+}
+
+/// Action for an object whose end cannot be reached as records: one that was cut off, or is corrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnDamaged {
+    /// The run fails.
+    Error,
+    /// The run ingests nothing of the object and tries it again next time.
+    Skip,
+    /// The run ingests the records that could be read and quarantines the rest.
+    Keep,
 }
 
 /// What a run does about an object in a storage class from which it must be restored.

@@ -107,6 +107,7 @@ pub const SOURCE: &[Setting] = &[
     setting("records", Kind::Text, "none"),
     setting("max_quarantine_share", Kind::Share, "0.01"),
     setting("on_change", Kind::OneOf(&["error", "ignore"]), "\"error\""),
+    setting("on_damaged", Kind::OneOf(&["error", "skip", "keep"]), "\"error\""),
     setting("on_archived", Kind::OneOf(&["error", "skip"]), "\"error\""),
     setting("follow_links", Kind::Boolean, "false"),
     setting("fields", Kind::Fields(FIELD), REQUIRED),

@@ -6,7 +6,7 @@ use super::fault::Faults;
 use super::field_type;
 use super::file::{Entry, Node, Origin, Value};
 use super::name::check_names;
-use super::resolved::{Field, Format, OnArchived, OnChange, Source};
+use super::resolved::{Field, Format, OnArchived, OnChange, OnDamaged, Source};
 use super::section::{Section, Text};
 use super::settings::{FIELD, SOURCE};
 
@@ -29,6 +29,11 @@ pub(super) fn resolve<'a>(
         Some("ignore") => OnChange::Ignore,
         _ => OnChange::Error,
     };
+    let on_damaged = match section.word("on_damaged", faults) {
+        Some("skip") => OnDamaged::Skip,
+        Some("keep") => OnDamaged::Keep,
+        _ => OnDamaged::Error,
+    };
     let on_archived = match section.word("on_archived", faults) {
         Some("skip") => OnArchived::Skip,
         _ => OnArchived::Error,
@@ -36,7 +41,10 @@ pub(super) fn resolve<'a>(
     let follow_links = section.boolean("follow_links", false, faults);
     let (url, origin) = url?;
     let name = name.to_owned();
-    Some((Source { name, url, format, fields, max_quarantine_share, on_change, on_archived, follow_links }, origin))
+    Some((
+        Source { name, url, format, fields, max_quarantine_share, on_change, on_damaged, on_archived, follow_links },
+        origin,
+    ))
 }
 
 fn format(section: &Section<'_>, faults: &mut Faults) -> Format {

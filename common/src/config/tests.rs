@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::resolved::{Check, Config, FieldType, Format, OnArchived, OnChange, Rule, TimestampFormat};
+use super::resolved::{Check, Config, FieldType, Format, OnArchived, OnChange, OnDamaged, Rule, TimestampFormat};
 use super::settings::{Kind, ROOT, Setting, TABLES_OF_THE_FILE};
 use super::{Purpose, load, nearest};
 
@@ -91,7 +91,8 @@ fn the_smallest_file_gets_every_default() {
     assert!(config.cluster.is_none());
     let source = &config.sources[0];
     assert_eq!((&source.format, source.on_change), (&Format::Ndjson, OnChange::Error));
-    assert_eq!((source.on_archived, source.follow_links), (OnArchived::Error, false));
+    assert_eq!((source.on_damaged, source.on_archived), (OnDamaged::Error, OnArchived::Error));
+    assert!(!source.follow_links);
     assert!((source.max_quarantine_share - 0.01).abs() < f64::EPSILON);
     assert_eq!(source.fields[0].from, ["a"]);
     assert!(config.tables[0].key.is_empty() && config.tables[0].checks.is_empty());
@@ -120,6 +121,7 @@ fn everything_that_is_written_arrives_in_the_order_of_the_file() {
         format = "json"
         records = "items"
         on_change = "ignore"
+        on_damaged = "keep"
         on_archived = "skip"
         follow_links = true
         max_quarantine_share = 1
@@ -173,7 +175,7 @@ fn everything_that_is_written_arrives_in_the_order_of_the_file() {
     let above = project.path().parent().unwrap().display();
     assert_eq!(z.url.as_str(), format!("file://{above}/raw/z/"));
     assert_eq!((&z.format, z.on_change), (&Format::Json { records: Some("items".into()) }, OnChange::Ignore));
-    assert_eq!((z.on_archived, z.follow_links), (OnArchived::Skip, true));
+    assert_eq!((z.on_damaged, z.on_archived, z.follow_links), (OnDamaged::Keep, OnArchived::Skip, true));
     let fields: Vec<_> = z.fields.iter().map(|f| (f.name.as_str(), f.from.join("/"), f.required)).collect();
     let expected = [("z", "z", false), ("b", "user/at", true), ("a", "dotted.key/x", false)];
     assert_eq!(fields, expected.map(|(name, from, required)| (name, from.to_owned(), required)));

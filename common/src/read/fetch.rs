@@ -6,6 +6,7 @@
 //! bytes of a whole object are, `read::layers` finds out; a part of one was planned because they are plain text.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -53,31 +54,51 @@ pub enum Fault {
     Broken { reason: Reason, detail: String },
 }
 
+/// Number of stored bytes that were read for a split; a clone counts for the same one.
+#[derive(Debug, Clone, Default)]
+pub struct StoredBytes(Arc<AtomicU64>);
+
+impl StoredBytes {
+    /// The number so far: all bytes of the split once its stream has ended without a fault.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn of(&self, chunks: BoxStream<'static, Result<Bytes, Error>>) -> Chunks {
+        let read = self.clone();
+        let counted = chunks.inspect_ok(move |chunk| {
+            read.0.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        });
+        counted.map_err(Fault::Storage).boxed()
+    }
+}
+
 pub(super) type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
 
 /// Reads what [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of an object that is the byte
 /// before it, and past its end as much as is asked for: stop asking when the framer is done. After a fault there is
-/// nothing more. Dropping the stream cancels what is under way.
+/// nothing more. Dropping the stream cancels what is under way. `read` counts the bytes that storage answers with.
 #[must_use]
-pub fn fetch(storage: &Storage, split: &Split, limits: &Limits) -> Chunks {
+pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
     let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
     if split.object.bytes == 0 {
         return stream::empty().boxed();
     }
-    let chunks = requests.read(split.range.clone()).map_err(Fault::Storage).boxed();
+    let chunks = read.of(requests.read(split.range.clone()));
     if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
 }
 
 /// As [`fetch`], and what the first request brings is there. It is decompressed when it is asked for, so that many small
 /// objects that wait need no more memory than they have bytes.
-pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits) -> Chunks {
+pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
     let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
     if split.object.bytes == 0 {
         return stream::empty().boxed();
     }
-    let mut chunks = requests.read(split.range.clone()).map_err(Fault::Storage).boxed();
+    let mut chunks = read.of(requests.read(split.range.clone()));
     let first = chunks.next().await;
     let chunks = stream::iter(first).chain(chunks).boxed();
     if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }

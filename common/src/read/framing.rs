@@ -2,7 +2,8 @@
 //!
 //! Stands between `read::fetch` and the decoder. It promises: the same bytes give the same records at the same
 //! offsets, however they are cut into chunks and, for lines, into splits; memory is one chunk and one record; what
-//! cannot be told apart is one `Framed::Broken`, never a guess.
+//! cannot be told apart is one `Framed::Broken`, never a guess. Records and broken ranges do not overlap, and between them
+//! stands nothing but separators and white space (and the object around an array of records).
 
 use bytes::Bytes;
 
@@ -24,16 +25,30 @@ pub enum Framed<'a> {
         /// Not yet known to be JSON, nor UTF-8.
         text: &'a [u8],
     },
-    /// A record that is too long, or all that follows where framing was lost.
+    /// Bytes that are no record.
     Broken {
         offset: u64,
+        /// Length in the object; `text` may be less.
+        bytes: u64,
         line: u64,
+        extent: Extent,
         reason: Reason,
         /// One sentence.
         detail: String,
         /// At least its first 64 KiB, as far as they were read.
         text: &'a [u8],
     },
+}
+
+/// What a broken range stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// One record, whose beginning and end are known.
+    Record,
+    /// Any number of records: framing was lost at its beginning and is certain again at its end.
+    Gap,
+    /// Any number of records, up to the end of what could be read: the object is damaged.
+    Rest,
 }
 
 /// Cuts the bytes of one split into records.
@@ -43,7 +58,7 @@ pub enum Framed<'a> {
 #[derive(Debug)]
 pub enum Framer {
     Lines(LineFramer),
-    Document(DocumentFramer),
+    Document(Box<DocumentFramer>),
 }
 
 impl Framer {
@@ -53,7 +68,9 @@ impl Framer {
         match format {
             Format::Ndjson if split.is_whole() => Self::Lines(LineFramer::new(0, None, max_record_bytes)),
             Format::Ndjson => Self::Lines(LineFramer::new(split.range.start, Some(split.range.end), max_record_bytes)),
-            Format::Json { records } => Self::Document(DocumentFramer::new(records.as_deref(), max_record_bytes)),
+            Format::Json { records } => {
+                Self::Document(Box::new(DocumentFramer::new(records.as_deref(), max_record_bytes)))
+            }
         }
     }
 
@@ -90,7 +107,7 @@ impl Framer {
         }
     }
 
-    /// Whether no more chunks are wanted: the next record belongs to the next split, or framing was lost.
+    /// Whether no more chunks are wanted: the next record belongs to the next split, or there is none.
     #[must_use]
     pub fn is_done(&self) -> bool {
         match self {
@@ -114,25 +131,30 @@ impl Framer {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) offset: u64,
+    pub(super) bytes: u64,
     pub(super) line: u64,
     pub(super) text: Text,
-    pub(super) fault: Option<(Reason, String)>,
+    pub(super) fault: Option<(Extent, Reason, String)>,
 }
 
 impl Found {
     fn lend(self, window: &Window) -> Framed<'_> {
-        let Self { offset, line, text, fault } = self;
+        let Self { offset, bytes, line, text, fault } = self;
         let text = window.text(&text);
         match fault {
             None => Framed::Record { offset, line, text },
-            Some((reason, detail)) => Framed::Broken { offset, line, reason, detail, text },
+            Some((extent, reason, detail)) => Framed::Broken { offset, bytes, line, extent, reason, detail, text },
         }
     }
 }
 
 /// What is said of a record of `bytes` bytes where `max_record_bytes` are allowed.
-pub(super) fn too_long(bytes: u64, max_record_bytes: u64) -> (Reason, String) {
-    (Reason::TooLong, format!("the record has {bytes} bytes, and `max_record_bytes` is {max_record_bytes}"))
+pub(super) fn too_long(bytes: u64, max_record_bytes: u64) -> (Extent, Reason, String) {
+    (
+        Extent::Record,
+        Reason::TooLong,
+        format!("the record has {bytes} bytes, and `max_record_bytes` is {max_record_bytes}"),
+    )
 }
 
 #[cfg(test)]

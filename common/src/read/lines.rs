@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use memchr::memchr;
 
-use crate::read::framing::{Found, too_long};
+use crate::read::framing::{Extent, Found, too_long};
 use crate::read::rejection::Reason;
 use crate::read::window::{Taken, Window};
 
@@ -116,8 +116,8 @@ impl LineFramer {
             }
             None => {
                 self.window.advance(self.window.rest().len());
-                // The next line begins at the next byte but one at the earliest.
-                let is_past = self.owned_end.is_some_and(|end| self.window.offset() + 1 >= end);
+                // One byte less would do, but then the last byte of the split would not be counted as read.
+                let is_past = self.is_at_owned_end();
                 if is_past || !matches!(self.end, End::Open) {
                     self.end = End::Done;
                 }
@@ -135,8 +135,9 @@ impl LineFramer {
         match std::mem::replace(&mut self.end, End::Done) {
             End::BrokenOff(reason, detail) => {
                 self.lines += 1;
-                let fault = Some((reason, detail));
-                Some(Found { offset: taken.offset, line: self.lines, text: taken.text, fault })
+                let fault = Some((Extent::Rest, reason, detail));
+                let (offset, bytes) = (taken.offset, taken.bytes);
+                Some(Found { offset, bytes, line: self.lines, text: taken.text, fault })
             }
             _ if taken.bytes > 0 => self.line(taken),
             _ => None,
@@ -149,7 +150,7 @@ impl LineFramer {
         let (line, mut offset) = (self.lines, taken.offset);
         if taken.bytes > self.max_record_bytes {
             let fault = Some(too_long(taken.bytes, self.max_record_bytes));
-            return Some(Found { offset, line, text: taken.text, fault });
+            return Some(Found { offset, bytes: taken.bytes, line, text: taken.text, fault });
         }
         let text = self.window.text(&taken.text);
         let front = if offset == 0 && text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
@@ -158,6 +159,7 @@ impl LineFramer {
             return None;
         }
         offset += front as u64;
-        Some(Found { offset, line, text: taken.text.trimmed(front, back), fault: None })
+        let bytes = (text.len() - front - back) as u64;
+        Some(Found { offset, bytes, line, text: taken.text.trimmed(front, back), fault: None })
     }
 }

@@ -50,8 +50,12 @@ pub mod framing;
 pub mod lines;
 /// ② Records in a document.
 pub mod document;
+/// ② The object around an array of records.
+mod wrapper;
 /// ② Where a value of a document ends.
 mod value;
+/// ② Where records certainly start again after framing was lost.
+mod resync;
 /// ② The bytes that a framer holds.
 mod window;
 /// Why a record is rejected.

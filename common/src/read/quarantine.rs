@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use crate::read::rejection::Reason;
 
 /// Bytes of a rejected record's text that are kept. `text_bytes` tells how many were at hand: all, unless the record is
-/// too long, whose true length its `detail` tells.
+/// too long or framing was lost; `byte_end - byte_offset` is the true length.
 pub const KEPT_TEXT_BYTES: usize = 64 * 1024;
 
 /// The columns of a quarantine file.
@@ -22,6 +22,7 @@ pub fn fields() -> Fields {
         text("source"),
         text("object"),
         long("byte_offset"),
+        long("byte_end"),
         long("line"),
         text("reason"),
         text("field"),
@@ -41,6 +42,8 @@ pub struct RejectedRecord<'a> {
     pub split_start: u64,
     /// From the start of the object, decompressed.
     pub byte_offset: u64,
+    /// Offset behind its last byte.
+    pub byte_end: u64,
     /// From 1, counted from the start of the split.
     pub line: u64,
     pub reason: Reason,
@@ -57,6 +60,7 @@ pub struct RejectedRows {
     source: StringBuilder,
     object: StringBuilder,
     byte_offset: Int64Builder,
+    byte_end: Int64Builder,
     line: Int64Builder,
     reason: StringBuilder,
     field: StringBuilder,
@@ -74,6 +78,7 @@ impl RejectedRows {
         self.source.append_value(record.source);
         self.object.append_value(record.object);
         self.byte_offset.append_value(signed(record.byte_offset));
+        self.byte_end.append_value(signed(record.byte_end));
         self.line.append_value(signed(record.line));
         self.reason.append_value(record.reason.as_str());
         self.field.append_option(record.field);
@@ -104,6 +109,7 @@ impl RejectedRows {
             Arc::new(self.source.finish()),
             Arc::new(self.object.finish()),
             Arc::new(self.byte_offset.finish()),
+            Arc::new(self.byte_end.finish()),
             Arc::new(self.line.finish()),
             Arc::new(self.reason.finish()),
             Arc::new(self.field.finish()),

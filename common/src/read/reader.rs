@@ -12,14 +12,15 @@ use tokio::sync::mpsc::Sender;
 
 use crate::config::resolved::{Limits, Source};
 use crate::error::{Error, Result};
-use crate::read::fetch::{Fault, Fetched, fetch, fetch_ahead};
-use crate::read::framing::{Framed, Framer};
+use crate::read::fetch::{Fault, Fetched, StoredBytes, fetch, fetch_ahead};
+use crate::read::framing::{Extent, Framed, Framer};
 use crate::read::progress::ReadProgress;
 use crate::read::quarantine::{RejectedRecord, RejectedRows};
 use crate::read::record::Decoder;
+use crate::read::rejection::{Reason, Rejection};
 use crate::read::scan_rows::{ReadReport, ScanRows, report_rows};
 use crate::read::split::Split;
-use crate::read::tally::ObjectTally;
+use crate::read::tally::{Damage, ObjectTally};
 use crate::session::BATCH_ROWS;
 use crate::storage::Storage;
 
@@ -66,12 +67,13 @@ pub async fn read_splits(
         splits.iter().partition(|split| split.object.bytes <= SMALL_OBJECT_BYTES);
     let mut fetched = stream::iter(small.into_iter().cloned())
         .map(|split| async move {
-            let chunks = fetch_ahead(&context.storage, &split, &context.limits).await;
-            (split, chunks)
+            let stored = StoredBytes::default();
+            let chunks = fetch_ahead(&context.storage, &split, &context.limits, &stored).await;
+            (split, chunks, stored)
         })
         .buffered(context.limits.concurrent_reads);
-    while let Some((split, chunks)) = fetched.next().await {
-        if reader.read_split(&split, chunks).await? == Listener::Gone {
+    while let Some((split, chunks, stored)) = fetched.next().await {
+        if reader.read_split(&split, chunks, &stored).await? == Listener::Gone {
             return Ok(());
         }
         if reader.has_enough() {
@@ -83,8 +85,9 @@ pub async fn read_splits(
         if reader.has_enough() {
             break;
         }
-        let chunks = fetch(&context.storage, split, &context.limits);
-        if reader.read_split(split, chunks).await? == Listener::Gone {
+        let stored = StoredBytes::default();
+        let chunks = fetch(&context.storage, split, &context.limits, &stored);
+        if reader.read_split(split, chunks, &stored).await? == Listener::Gone {
             return Ok(());
         }
     }
@@ -109,15 +112,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn read_split(&mut self, split: &Split, mut chunks: Chunks) -> Result<Listener> {
+    async fn read_split(&mut self, split: &Split, mut chunks: Chunks, stored: &StoredBytes) -> Result<Listener> {
         let mut framer = Framer::for_split(split, &self.context.source.format, self.context.limits.max_record_bytes);
         let mut tally = ObjectTally::of(split);
         let mut ended = false;
+        let mut decompressed = 0;
         while !ended {
             let mut bytes = 0;
             match chunks.next().await {
                 Some(Ok(chunk)) => {
                     bytes = chunk.len() as u64;
+                    decompressed += bytes;
                     framer.push(&chunk);
                 }
                 Some(Err(Fault::Broken { reason, detail })) => {
@@ -134,39 +139,7 @@ impl Reader<'_> {
             while let Some(framed) = framer.next() {
                 tally.records += 1;
                 self.records += 1;
-                match framed {
-                    Framed::Record { offset, line, text } => match self.decoder.decode(text) {
-                        Ok(()) => tally.staged += 1,
-                        Err(rejection) => {
-                            tally.quarantined += 1;
-                            self.rejected.push(&RejectedRecord {
-                                source: &self.context.source.name,
-                                object: &split.object.key,
-                                split_start: split.range.start,
-                                byte_offset: offset,
-                                line,
-                                reason: rejection.reason,
-                                field: rejection.field.as_deref(),
-                                detail: &rejection.detail,
-                                text,
-                            });
-                        }
-                    },
-                    Framed::Broken { offset, line, reason, detail, text } => {
-                        tally.quarantined += 1;
-                        self.rejected.push(&RejectedRecord {
-                            source: &self.context.source.name,
-                            object: &split.object.key,
-                            split_start: split.range.start,
-                            byte_offset: offset,
-                            line,
-                            reason,
-                            field: None,
-                            detail: &detail,
-                            text,
-                        });
-                    }
-                }
+                self.take(split, framed, &mut tally);
                 if self.is_full() && self.send_rows().await? == Listener::Gone {
                     return Ok(Listener::Gone);
                 }
@@ -181,10 +154,53 @@ impl Reader<'_> {
             }
         }
         tally.lines = framer.lines();
+        tally.count_bytes(split, stored.count(), decompressed);
         // Of an object in parts, the last one counts.
         self.context.progress.add(u64::from(split.range.end == split.object.bytes), 0, 0);
         self.reports.push(ReadReport::Object(tally));
         if self.reports.len() >= REPORTS_AT_ONCE { self.send_reports().await } else { Ok(Listener::Here) }
+    }
+
+    /// A record becomes a row, of the staging table or of the quarantine.
+    fn take(&mut self, split: &Split, framed: Framed<'_>, tally: &mut ObjectTally) {
+        let rejected = |offset, bytes, line, text| RejectedRecord {
+            source: &self.context.source.name,
+            object: &split.object.key,
+            split_start: split.range.start,
+            byte_offset: offset,
+            byte_end: offset + bytes,
+            line,
+            reason: Reason::Malformed,
+            field: None,
+            detail: "",
+            text,
+        };
+        match framed {
+            Framed::Record { offset, line, text } => match self.decoder.decode(text) {
+                Ok(()) => tally.staged += 1,
+                Err(Rejection { reason, field, detail }) => {
+                    tally.quarantined += 1;
+                    let rejected = rejected(offset, text.len() as u64, line, text);
+                    self.rejected.push(&RejectedRecord {
+                        reason,
+                        field: field.as_deref(),
+                        detail: &detail,
+                        ..rejected
+                    });
+                }
+            },
+            Framed::Broken { offset, bytes, line, extent, reason, detail, text } => {
+                tally.quarantined += 1;
+                if extent != Extent::Record {
+                    tally.unframed_bytes += bytes;
+                }
+                let rejected = rejected(offset, bytes, line, text);
+                self.rejected.push(&RejectedRecord { reason, detail: &detail, ..rejected });
+                if extent == Extent::Rest {
+                    tally.damage = Some(Damage { byte_offset: offset, reason, detail });
+                }
+            }
+        }
     }
 
     fn has_enough(&self) -> bool {
@@ -232,3 +248,7 @@ impl Reader<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests;

@@ -113,6 +113,36 @@ impl Window {
         self.start.map_or(0, |start| self.carried + (self.at - start) as u64)
     }
 
+    /// Offset of the begun record's first byte.
+    pub(super) fn begun_offset(&self) -> Option<u64> {
+        self.start.map(|start| self.chunk_offset + start as u64 - self.carried)
+    }
+
+    /// The begun record so far: its bytes from earlier chunks, then those from this one. Nothing is left out of the
+    /// first [`KEPT_TEXT_BYTES`].
+    pub(super) fn begun_text(&self) -> (&[u8], &[u8]) {
+        self.start.map_or((&[], &[]), |start| (self.carry.as_slice(), &self.chunk[start..self.at]))
+    }
+
+    /// Goes back to `offset` within the begun record, of which at most [`KEPT_TEXT_BYTES`] were looked at: the record ends
+    /// there.
+    pub(super) fn rewind(&mut self, offset: u64) {
+        let Some(start) = self.start else { return };
+        let ahead = offset.checked_sub(self.chunk_offset + start as u64);
+        if let Some(ahead) = ahead {
+            self.at = start + usize::try_from(ahead).unwrap_or(usize::MAX);
+            return;
+        }
+        // What lies behind `offset` was carried over: it becomes the beginning of the chunk.
+        let kept = (offset + self.carried) - (self.chunk_offset + start as u64);
+        let kept_bytes = usize::try_from(kept).unwrap_or(usize::MAX);
+        let mut chunk = self.carry.split_off(kept_bytes);
+        chunk.extend_from_slice(&self.chunk[start..]);
+        self.chunk = chunk.into();
+        self.chunk_offset = offset;
+        (self.at, self.start, self.carried) = (0, Some(0), kept);
+    }
+
     /// The begun record, which ends before the next byte. Of more than `most` bytes, only the beginning is given.
     pub(super) fn take(&mut self, most: u64) -> Taken {
         let start = self.start.take().unwrap_or(self.at);

@@ -37,7 +37,7 @@ pub(super) async fn quarantine(
              FROM system.quarantine {condition} GROUP BY source, reason, field ORDER BY source, records DESC, reason, field"
         ),
         Some(records) => format!(
-            "SELECT source, object, line, byte_offset, reason, field, detail, text \
+            "SELECT source, object, line, byte_offset, byte_end, reason, field, detail, text \
              FROM system.quarantine {condition} ORDER BY source, object, byte_offset LIMIT {records}"
         ),
     };

@@ -336,6 +336,10 @@ mod tests {
             staged,
             quarantined,
             lines: records,
+            stored_bytes: 125,
+            bytes: 125,
+            unframed_bytes: 0,
+            damage: None,
         };
         let sum = entries([tally(0, 3, 3, 0), tally(100, 2, 1, 1)], 7, run).unwrap();
         assert_eq!(sum.len(), 1);

@@ -172,7 +172,7 @@ fn a_split_without_a_beginning_of_a_line_has_no_records_and_stops_at_its_end() {
     let text = [b'x'; 1000];
     let split = Split { object: whole(&text).object, range: 100..200 };
     let mut framer = Framer::for_split(&split, &Format::Ndjson, MIB);
-    framer.push(&Bytes::copy_from_slice(&text[99..199]));
+    framer.push(&Bytes::copy_from_slice(&text[99..200]));
     assert_eq!(framer.next(), None);
     assert!(framer.is_done(), "what follows is the next split's business");
     assert_eq!(framer.lines(), 0);
@@ -263,6 +263,10 @@ fn an_array_that_is_not_there_is_one_broken_record_that_names_its_key() {
         "[{\"items\":[]}]",
     ] {
         assert_eq!(items(text), [broken(0, 1, Reason::BrokenDocument, text)], "{text}");
+        let page = "{\"items\":[{}]}";
+        let pages = items(&format!("{page}{text}{page}"));
+        let is_object = text.starts_with('{');
+        assert_eq!(pages.len(), if is_object { 3 } else { 2 }, "the next object is read all the same: {pages:?}");
         let mut framer =
             Framer::for_split(&whole(text.as_bytes()), &Format::Json { records: Some("items".into()) }, MIB);
         framer.push(&Bytes::from(text));
@@ -272,6 +276,8 @@ fn an_array_that_is_not_there_is_one_broken_record_that_names_its_key() {
     }
     let twice = r#"{"items":[{}],"items":[{}]}"#;
     assert_eq!(items(twice), [record(10, 1, "{}"), broken(22, 1, Reason::BrokenDocument, &twice[22..])]);
+    let twice_and_more = format!("{twice}\n{{\"items\":[{{}}]}}");
+    assert_eq!(items(&twice_and_more)[2], record(38, 2, "{}"));
 }
 
 #[test]
@@ -367,13 +373,75 @@ fn an_item_that_is_too_long_is_broken_and_the_next_is_not() {
     }
 }
 
-/// A document's rest can be gigabytes: its beginning is kept, and nothing more is asked for.
+/// A document's rest can be gigabytes: its beginning is kept, its length is counted, and the next record is looked for.
 #[test]
-fn a_lost_document_is_given_up_once_its_text_is_enough() {
-    let mut framer = Framer::for_split(&whole(b""), &Format::Json { records: None }, MIB);
-    framer.push(&Bytes::from(format!("[{{}} {}", "x".repeat(200_000))));
-    assert_eq!(framer.next().map(seen), Some(record(1, 1, "{}")));
-    let lost = framer.next().map(seen).unwrap();
-    assert_eq!((lost.reason, lost.text.len()), (Some(Reason::BrokenDocument), 64 * 1024));
-    assert!(framer.is_done());
+fn a_lost_document_is_followed_to_its_end_and_its_beginning_is_kept() {
+    let junk = "x".repeat(200_000);
+    for chunk in [1000, 65_536, 1 << 20] {
+        let text = format!("[{{}} {junk}");
+        let mut framer = Framer::for_split(&whole(b""), &Format::Json { records: None }, MIB);
+        let found = run(&mut framer, text.as_bytes(), &[chunk]);
+        assert_eq!(found[0], record(1, 1, "{}"));
+        assert_eq!((found[1].reason, found[1].text.len()), (Some(Reason::BrokenDocument), 64 * 1024));
+        assert_eq!(found.len(), 2);
+
+        let text = format!("{{}}\n{junk}\n{{\"a\":1}}\n");
+        let mut framer = Framer::for_split(&whole(b""), &Format::Json { records: None }, MIB);
+        let found = run(&mut framer, text.as_bytes(), &[chunk]);
+        assert_eq!((found[1].reason, found[1].text.len()), (Some(Reason::BrokenDocument), 64 * 1024));
+        assert_eq!(found[2..], [record(200_004, 3, "{\"a\":1}")]);
+    }
+}
+
+#[test]
+fn a_lost_byte_costs_one_record_or_two() {
+    type Edit<'a> = &'a dyn Fn(&str) -> String;
+    let lines = |at: usize, edit: Edit<'_>| -> String {
+        let line = |id: usize| format!("{{\"id\":{id},\"l\":[{{\"s\":\"text {id}\"}}]}}");
+        (0..2000).map(|id| if id == at { edit(&line(id)) } else { line(id) } + "\n").collect()
+    };
+    let cases: [(&str, Edit<'_>, usize); 8] = [
+        ("a closing brace", &|line| line[..line.len() - 1].to_owned(), 2),
+        ("an inner closing brace", &|line| line.replace("}]", "]"), 1),
+        ("a closing bracket", &|line| line.replace(']', ""), 2),
+        ("an opening brace", &|line| line[1..].to_owned(), 1),
+        ("a quote", &|line| line.replace(":\"", ":"), 2),
+        ("a brace too many", &|line| line.to_owned() + "}", 0),
+        ("another line", &|_| "WARN: no { JSON".to_owned(), 1),
+        ("a null", &|_| "null".to_owned(), 1),
+    ];
+    for (what, edit, lost) in cases {
+        // The rest of the object is longer, and shorter, than what a broken record is followed for.
+        for at in [10, 1500] {
+            let text = lines(at, edit);
+            for chunk in [777, 1 << 20] {
+                let mut framer = Framer::for_split(&whole(b""), &Format::Json { records: None }, MIB);
+                let all = run(&mut framer, text.as_bytes(), &[chunk]);
+                let records = all.iter().filter(|seen| seen.reason.is_none());
+                let ids: Vec<usize> = records.filter_map(|seen| id(&seen.text)).collect();
+                let expected: Vec<usize> = (0..2000).filter(|id| !(at..at + lost).contains(id)).collect();
+                assert!(ids == expected, "{what} at {at}: {} records", ids.len());
+                let last = all.last().unwrap();
+                assert_eq!((last.line, last.reason), (2000, None), "{what}: lines are counted on");
+            }
+        }
+    }
+}
+
+fn id(record: &str) -> Option<usize> {
+    usize::try_from(serde_json::from_str::<serde_json::Value>(record).ok()?["id"].as_u64()?).ok()
+}
+
+/// Brackets that match make a record, even where another one seems to start inside of it.
+#[test]
+fn a_malformed_record_is_not_torn_while_it_is_short() {
+    let torn = "{\"a\":[\n{\"b\":1}\n{\"b\":2}\n{\"b\":3}\n]}";
+    let text = format!("{torn}\n{{\"c\":1}}\n");
+    assert_eq!(document(&text), [record(0, 1, torn), record(torn.len() as u64 + 1, 6, "{\"c\":1}")]);
+}
+
+#[test]
+fn byte_order_marks_may_stand_between_documents() {
+    let text = "\u{FEFF}{\"a\":1}\n\u{FEFF}{\"b\":2}\n\u{FEFF}[{\"c\":3}]";
+    assert_eq!(document(text), [record(3, 1, "{\"a\":1}"), record(14, 2, "{\"b\":2}"), record(26, 3, "{\"c\":3}")]);
 }

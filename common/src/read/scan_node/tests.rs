@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::JsonScanExec;
-use crate::config::resolved::{Field, FieldType, Format, Limits, Location, OnArchived, OnChange, Source};
+use crate::config::resolved::{Field, FieldType, Format, Limits, Location, OnArchived, OnChange, OnDamaged, Source};
 use crate::read::progress::ReadProgress;
 use crate::read::scan_rows::{ReadReport, ScanRows};
 use crate::read::split::{contents_of_large, plan_splits};
@@ -50,6 +50,7 @@ fn source_in(folder: &TempDir) -> Source {
         fields: vec![id],
         max_quarantine_share: 0.0,
         on_change: OnChange::Error,
+        on_damaged: OnDamaged::Error,
         on_archived: OnArchived::Error,
         follow_links: false,
     }

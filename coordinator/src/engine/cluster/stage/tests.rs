@@ -10,7 +10,7 @@ use datafusion::datasource::MemTable;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use lakewright_common::codec::decode_plan;
-use lakewright_common::config::resolved::{Format, Limits, Location, OnArchived, OnChange, Source};
+use lakewright_common::config::resolved::{Format, Limits, Location, OnArchived, OnChange, OnDamaged, Source};
 use lakewright_common::config::{self, Purpose};
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::object::SourceObject;
@@ -291,6 +291,7 @@ fn source() -> Source {
         fields: vec![],
         max_quarantine_share: 0.0,
         on_change: OnChange::Error,
+        on_damaged: OnDamaged::Error,
         on_archived: OnArchived::Error,
         follow_links: false,
     }

@@ -1,0 +1,243 @@
+//! What becomes of whole objects, plain and compressed, intact and damaged.
+
+use std::io::{Read, Write};
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use url::Url;
+
+use super::*;
+use crate::config::resolved::{Field, FieldType, Format, Location, OnArchived, OnChange, OnDamaged};
+use crate::error::Kind;
+use crate::read::object::SourceObject;
+use crate::read::scan_rows::scan_schema;
+use crate::read::schema::arrow_schema;
+
+/// Objects cut and changed anywhere.
+mod damage;
+
+/// What one read of an object gave.
+#[derive(Debug)]
+struct Outcome {
+    /// Byte ranges of accepted records.
+    accepted: Vec<Range<usize>>,
+    /// Byte ranges and reasons of what was rejected.
+    rejected: Vec<(Range<usize>, String)>,
+    /// The decompressed bytes that were read.
+    text: Vec<u8>,
+    tally: ObjectTally,
+}
+
+/// An object of one test, with the extension that its key has.
+#[derive(Debug, Clone)]
+struct Stored {
+    extension: &'static str,
+    bytes: Vec<u8>,
+}
+
+fn limits() -> Limits {
+    Limits {
+        memory_bytes: 1 << 30,
+        max_record_bytes: 1 << 20,
+        scratch: None,
+        threads: 1,
+        split_bytes: 1 << 30,
+        concurrent_reads: 2,
+        target_file_bytes: 1 << 30,
+        max_open_files: 8,
+        max_decompression_ratio: 100,
+    }
+}
+
+fn source(format: Format) -> Source {
+    let id = Field { name: "id".into(), from: vec!["id".into()], field_type: FieldType::Json, required: false };
+    Source {
+        name: "s".into(),
+        url: Url::parse("memory:///").unwrap(),
+        format,
+        fields: vec![id],
+        max_quarantine_share: 1.0,
+        on_change: OnChange::Error,
+        on_damaged: OnDamaged::Keep,
+        on_archived: OnArchived::Error,
+        follow_links: false,
+    }
+}
+
+/// Reads an object as a scan does; `None` if the object is refused, for it holds no text.
+async fn read(stored: &Stored, format: &Format) -> Option<Outcome> {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let key = format!("object{}", stored.extension);
+    store.put(&Path::from(key.as_str()), Bytes::from(stored.bytes.clone()).into()).await.unwrap();
+    let listed = store.list(None).try_next().await.unwrap().unwrap();
+    let modified = listed.last_modified.timestamp_micros();
+    let split = Split::whole(SourceObject { key, bytes: listed.size, etag: listed.e_tag, modified });
+    let source = source(format.clone());
+    let context = ReadContext {
+        schema: scan_schema(arrow_schema(&source.fields).fields()),
+        source: Arc::new(source),
+        storage: Storage::new(store, Location::of(Url::parse("memory:///").unwrap())),
+        limits: Arc::new(limits()),
+        max_records: None,
+        progress: Arc::default(),
+    };
+    let (batches, mut received) = tokio::sync::mpsc::channel(1000);
+    if let Err(error) = read_splits(&context, std::slice::from_ref(&split), &batches).await {
+        assert_eq!(error.kind, Kind::Data, "{error}");
+        return None;
+    }
+    drop(batches);
+    let (mut rejected, mut rows, mut tally) = (Vec::new(), 0, None);
+    while let Some(batch) = received.recv().await {
+        match ScanRows::from_batch(&batch.unwrap()).unwrap() {
+            Some(ScanRows::Records(batch)) => rows += batch.len() as u64,
+            Some(ScanRows::Rejected(batch)) => {
+                let long = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().clone();
+                let (starts, ends) = (long("byte_offset"), long("byte_end"));
+                let reasons = batch.column_by_name("reason").unwrap().as_string::<i32>();
+                for row in 0..batch.len() {
+                    let at = |column: &arrow::array::Int64Array| usize::try_from(column.value(row)).unwrap();
+                    rejected.push((at(&starts)..at(&ends), reasons.value(row).to_owned()));
+                }
+            }
+            Some(ScanRows::Reports(reports)) => {
+                for report in reports.iter().flatten() {
+                    if let ReadReport::Object(found) = serde_json::from_str(report).unwrap() {
+                        tally = Some(found);
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+    let tally: ObjectTally = tally.unwrap();
+    assert_eq!((tally.staged, tally.quarantined), (rows, rejected.len() as u64));
+    assert_eq!(tally.records, tally.staged + tally.quarantined);
+    let text = text_of(&context, &split).await;
+    let accepted = ranges(&text, &split, format, &rejected);
+    assert_eq!(accepted.len() as u64, tally.staged);
+    Some(Outcome { accepted, rejected, text, tally })
+}
+
+async fn text_of(context: &ReadContext, split: &Split) -> Vec<u8> {
+    let mut chunks = fetch(&context.storage, split, &context.limits, &StoredBytes::default());
+    let mut text = Vec::new();
+    while let Some(Ok(chunk)) = chunks.next().await {
+        text.extend_from_slice(&chunk);
+    }
+    text
+}
+
+/// Where the records are that were not rejected.
+fn ranges(text: &[u8], split: &Split, format: &Format, rejected: &[(Range<usize>, String)]) -> Vec<Range<usize>> {
+    let mut framer = Framer::for_split(split, format, limits().max_record_bytes);
+    framer.push(&Bytes::copy_from_slice(text));
+    let mut accepted = Vec::new();
+    let mut is_finished = false;
+    loop {
+        match framer.next() {
+            Some(Framed::Record { offset, text, .. }) => {
+                let start = usize::try_from(offset).unwrap();
+                let range = start..start + text.len();
+                if rejected.iter().all(|(rejected, _)| rejected.end <= start || range.end <= rejected.start) {
+                    accepted.push(range);
+                }
+            }
+            Some(Framed::Broken { .. }) => {}
+            None if is_finished => return accepted,
+            None => {
+                framer.finish();
+                is_finished = true;
+            }
+        }
+    }
+}
+
+fn compress(extension: &'static str, text: &[u8]) -> Stored {
+    let bytes = match extension {
+        ".gz" => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        ".zst" => {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.include_checksum(true).unwrap();
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        ".bz2" => {
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
+        _ => text.to_vec(),
+    };
+    Stored { extension, bytes }
+}
+
+/// What the libraries' own readers of whole streams make of an object, a byte at a time, up to where they fail.
+fn decompressed(stored: &Stored) -> (Vec<u8>, bool) {
+    let bytes = stored.bytes.as_slice();
+    let mut reader: Box<dyn Read + '_> = match stored.extension {
+        _ if bytes.is_empty() => Box::new(bytes),
+        ".gz" => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        ".zst" => Box::new(zstd::Decoder::new(bytes).unwrap()),
+        ".bz2" => Box::new(bzip2::read::MultiBzDecoder::new(bytes)),
+        _ => Box::new(bytes),
+    };
+    let mut text = Vec::new();
+    let mut byte = [0];
+    loop {
+        match reader.read(&mut byte) {
+            Ok(0) => return (text, true),
+            Ok(_) => text.push(byte[0]),
+            Err(_) => return (text, false),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_read_to_its_end_counts_every_byte_once() {
+    let text = b"{\"id\":1}\n{\"id\":\n{\"id\":3}\n";
+    for extension in ["", ".gz", ".zst", ".bz2"] {
+        let stored = compress(extension, text);
+        let Outcome { tally, rejected, .. } = read(&stored, &Format::Ndjson).await.unwrap();
+        assert_eq!((tally.staged, tally.quarantined), (2, 1), "{extension}");
+        assert_eq!(rejected, [(9..15, "malformed".to_owned())]);
+        assert_eq!(tally.stored_bytes, stored.bytes.len() as u64, "{extension}");
+        assert_eq!((tally.bytes, tally.unframed_bytes), (text.len() as u64, 0));
+        assert_eq!(tally.damage, None);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_object_is_told_from_one_with_a_bad_record() {
+    let json = Format::Json { records: None };
+    type Damaged<'a> = Option<(u64, &'a str)>;
+    let cases: [(&Format, &str, Damaged<'_>, u64); 9] = [
+        // A line is one record, also the last one.
+        (&Format::Ndjson, "{\"id\":1}\n{\"id\":", None, 0),
+        (&json, "{\"id\":1}\n{\"id\":", Some((9, "the input ends inside a record")), 6),
+        (&json, "[{\"id\":1},{\"id\":2}", Some((18, "the input ends inside the document")), 0),
+        (&json, "[{\"id\":1}{\"id\":2}]", Some((9, "`{` stands where `,` or `]` should follow a record")), 9),
+        (&json, "{\"id\":1}\n{\"id\"}\n", None, 0),
+        (&json, "{\"id\":1}\n\0\0\n", Some((9, "the byte 0x00 stands where a record should begin")), 3),
+        // Framing is certain again before the end.
+        (&json, "{\"id\":1}\n\0\0\n{\"id\":2}\n", None, 3),
+        (&json, "{\"id\":1\n{\"id\":2}\n{\"id\":3}\n", None, 17),
+        (&json, "", None, 0),
+    ];
+    for (format, text, damage, unframed_bytes) in cases {
+        let found = read(&compress("", text.as_bytes()), format).await.unwrap().tally;
+        let at = found.damage.as_ref().map(|damage| (damage.byte_offset, damage.detail.as_str()));
+        assert_eq!(at, damage, "{text:?}");
+        assert_eq!(found.unframed_bytes, unframed_bytes, "{text:?}");
+    }
+}

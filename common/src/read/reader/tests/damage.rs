@@ -1,0 +1,379 @@
+//! Any object of records, cut at any byte, or with any byte changed, left out or put in, in every format and compression:
+//! every record that a simple reader finds before the damage is accepted, all other bytes are accounted for, and no
+//! record is made up.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::*;
+
+/// How the records of an object are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Lines,
+    /// One after another, each from the beginning of a line.
+    Stream,
+    /// The same without line feeds between them.
+    Glued,
+    Array,
+    /// Pages with the array under `items`, one after another.
+    Pages,
+}
+
+const SHAPES: [Shape; 5] = [Shape::Lines, Shape::Stream, Shape::Glued, Shape::Array, Shape::Pages];
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy)]
+enum Style {
+    Compact,
+    /// A member or an item a line, which starts with so many spaces a level.
+    Indented(usize),
+    /// As many programs write SQL: the comma at the beginning of the next line, in the first column.
+    LeadingCommas,
+    /// Braces on lines of their own, in the first column.
+    OwnLines,
+}
+
+const STYLES: [Style; 5] =
+    [Style::Compact, Style::Indented(0), Style::Indented(2), Style::LeadingCommas, Style::OwnLines];
+
+/// What happens to the stored bytes.
+#[derive(Debug, Clone, Copy)]
+enum Damage {
+    Cut,
+    Change(u8),
+    LeaveOut,
+    PutIn(u8),
+}
+
+#[derive(Debug, Clone)]
+struct Object {
+    shape: Shape,
+    text: String,
+    /// Byte ranges of its records.
+    records: Vec<Range<usize>>,
+}
+
+impl Object {
+    fn format(&self) -> Format {
+        match self.shape {
+            Shape::Lines => Format::Ndjson,
+            Shape::Stream | Shape::Glued | Shape::Array => Format::Json { records: None },
+            Shape::Pages => Format::Json { records: Some("items".into()) },
+        }
+    }
+}
+
+/// A record's value: lists of objects and texts that look like JSON are what framing could be led astray by.
+fn record() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<u32>().prop_map(Value::from),
+        Just(Value::Null),
+        "[a-z{}\\[\\]\":,\\\\\n]{0,12}".prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(2, 10, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[ab{]", inner, 0..3)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    });
+    (any::<u16>(), value).prop_map(|(id, value)| serde_json::json!({"id": id, "v": value}))
+}
+
+fn write(value: &Value, style: Style, level: usize) -> String {
+    let (open, close, items): (_, _, Vec<String>) = match value {
+        Value::Object(members) => {
+            let member = |(key, value): (&String, &Value)| {
+                let space = match (style, value) {
+                    (Style::OwnLines, Value::Object(_) | Value::Array(_)) => "\n",
+                    _ => "",
+                };
+                format!("{}:{space}{}", Value::from(key.as_str()), write(value, style, level + 1))
+            };
+            ('{', '}', members.iter().map(member).collect())
+        }
+        Value::Array(items) => ('[', ']', items.iter().map(|item| write(item, style, level + 1)).collect()),
+        _ => return value.to_string(),
+    };
+    if items.is_empty() {
+        return format!("{open}{close}");
+    }
+    let (first, between, last) = match style {
+        Style::Compact => (String::new(), ",".to_owned(), String::new()),
+        Style::Indented(width) => {
+            let line = |level: usize| format!("\n{}", " ".repeat(width * level));
+            (line(level + 1), format!(",{}", line(level + 1)), line(level))
+        }
+        Style::LeadingCommas => (String::new(), "\n,".to_owned(), "\n".to_owned()),
+        Style::OwnLines => ("\n".to_owned(), ",\n".to_owned(), "\n".to_owned()),
+    };
+    format!("{open}{first}{}{last}{close}", items.join(&between))
+}
+
+fn object() -> impl Strategy<Value = Object> {
+    let records = prop::collection::vec(record(), 1..12);
+    let (shape, style) = (prop::sample::select(SHAPES.to_vec()), prop::sample::select(STYLES.to_vec()));
+    (records, shape, style, any::<bool>()).prop_map(|(values, shape, style, has_mark)| {
+        let mut text = if has_mark { "\u{FEFF}".to_owned() } else { String::new() };
+        let mut records = Vec::new();
+        let style = if shape == Shape::Lines { Style::Compact } else { style };
+        text += match shape {
+            Shape::Array => "[\n",
+            Shape::Pages => "{\"n\":[\n{\"m\":1}\n],\"items\":[\n",
+            Shape::Lines | Shape::Stream | Shape::Glued => "",
+        };
+        for (i, value) in values.iter().enumerate() {
+            text += match shape {
+                _ if i == 0 => "",
+                Shape::Array => ",\n",
+                Shape::Pages if i % 3 == 0 => "]}\n{\"items\":[\n",
+                Shape::Pages => ",\n",
+                Shape::Lines | Shape::Stream => "\n",
+                Shape::Glued => "",
+            };
+            let start = text.len();
+            text += &write(value, style, 0);
+            records.push(start..text.len());
+        }
+        text += match shape {
+            Shape::Array => "\n]\n",
+            Shape::Pages => "],\"z\":{\"items\":[{}]}}",
+            Shape::Lines | Shape::Stream | Shape::Glued => "\n",
+        };
+        Object { shape, text, records }
+    })
+}
+
+fn damage() -> impl Strategy<Value = (Damage, prop::sample::Index)> {
+    let byte = || prop_oneof![prop::sample::select(b"{}[]\",:\n \\x".to_vec()), any::<u8>()];
+    let damage = prop_oneof![
+        Just(Damage::Cut),
+        byte().prop_map(Damage::Change),
+        Just(Damage::LeaveOut),
+        byte().prop_map(Damage::PutIn)
+    ];
+    (damage, any::<prop::sample::Index>())
+}
+
+/// Damages bytes; answers with the place and by how much what follows was moved.
+fn apply(bytes: &mut Vec<u8>, damage: Damage, at: &prop::sample::Index) -> (usize, isize) {
+    let at = at.index(bytes.len());
+    match damage {
+        Damage::Cut => bytes.truncate(at),
+        Damage::Change(byte) => bytes[at] = byte,
+        Damage::LeaveOut => drop(bytes.remove(at)),
+        Damage::PutIn(byte) => bytes.insert(at, byte),
+    }
+    let moved = match damage {
+        Damage::Cut | Damage::Change(_) => 0,
+        Damage::LeaveOut => -1,
+        Damage::PutIn(_) => 1,
+    };
+    (at, moved)
+}
+
+/// The range of the value that begins in `text` at or after `from`, white space aside; `None` if none does.
+fn value_at(text: &[u8], from: usize) -> Option<Range<usize>> {
+    let start = from + text.get(from..)?.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    let mut values = serde_json::Deserializer::from_slice(&text[start..]).into_iter::<&RawValue>();
+    values.next()?.ok()?;
+    Some(start..start + values.byte_offset())
+}
+
+fn is_object(text: &[u8]) -> bool {
+    matches!(serde_json::from_slice(text), Ok(Value::Object(_)))
+}
+
+/// A reader without a framer: the records up to the first byte that is no JSON, and of lines, every one that is JSON.
+fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
+    let mark = if text.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
+    let mut records = Vec::new();
+    match shape {
+        Shape::Lines => {
+            let mut start = 0;
+            for line in text.split(|byte| *byte == b'\n') {
+                let skipped = if start == 0 { mark } else { 0 };
+                let end = start + line.strip_suffix(b"\r").unwrap_or(line).len();
+                if end > start + skipped && is_object(&text[start + skipped..end]) {
+                    records.push(start + skipped..end);
+                }
+                start += line.len() + 1;
+            }
+        }
+        Shape::Stream | Shape::Glued => {
+            let mut at = mark;
+            while let Some(value) = value_at(text, at).filter(|value| text[value.start] == b'{') {
+                at = value.end;
+                records.push(value);
+            }
+        }
+        Shape::Array => reference_array(text, mark, &mut records).map_or((), drop),
+        Shape::Pages => while_pages(text, mark, &mut records),
+    }
+    records.retain(|record| is_object(&text[record.clone()]));
+    records
+}
+
+/// The items of an array; where it ends, or `None`.
+fn reference_array(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) -> Option<usize> {
+    let next = |at: usize| Some(at + text.get(at..)?.iter().position(|byte| !byte.is_ascii_whitespace())?);
+    let mut at = next(from).filter(|at| text[*at] == b'[')? + 1;
+    if text[next(at)?] == b']' {
+        return Some(next(at)? + 1);
+    }
+    loop {
+        let item = value_at(text, at)?;
+        at = next(item.end).unwrap_or(item.end);
+        // A number goes on where more digits follow, so the end of the input is no end of a bare item.
+        records.push(item);
+        match text.get(at)? {
+            b',' => at += 1,
+            b']' => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+fn while_pages(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) {
+    let next = |at: usize| Some(at + text.get(at..)?.iter().position(|byte| !byte.is_ascii_whitespace())?);
+    let mut at = from;
+    let mut page = |from: usize| {
+        let mut at = next(from).filter(|at| text[*at] == b'{')? + 1;
+        loop {
+            let key = value_at(text, at).filter(|key| text[key.start] == b'"')?;
+            let colon = next(key.end).filter(|at| text[*at] == b':')?;
+            let name: String = serde_json::from_slice(&text[key]).ok()?;
+            at = if name == "items" {
+                reference_array(text, colon + 1, records)?
+            } else {
+                value_at(text, colon + 1)?.end
+            };
+            match text[next(at)?] {
+                b',' => at = next(at)? + 1,
+                b'}' => return Some(next(at)? + 1),
+                _ => return None,
+            }
+        }
+    };
+    while let Some(end) = page(at) {
+        at = end;
+    }
+}
+
+/// Bytes that are in no accepted record and in no rejected range.
+fn unaccounted(outcome: &Outcome) -> Vec<u8> {
+    let mut ranges: Vec<Range<usize>> = outcome.accepted.clone();
+    ranges.extend(outcome.rejected.iter().map(|(range, _)| range.clone()));
+    ranges.sort_by_key(|range| (range.start, range.end));
+    assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "overlap: {outcome:?}");
+    let mut left = Vec::new();
+    let mut at = 0;
+    for range in ranges {
+        left.extend_from_slice(&outcome.text[at..range.start]);
+        at = range.end;
+    }
+    left.extend_from_slice(&outcome.text[at..]);
+    left
+}
+
+fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Result<(), TestCaseError> {
+    let Outcome { accepted, rejected, text, tally } = outcome;
+    prop_assert_eq!(tally.bytes, text.len() as u64);
+    // Each record that a simple reader finds before the damage is there.
+    let (reference_text, is_whole) = decompressed(stored);
+    prop_assert!(text.starts_with(&reference_text) || reference_text.starts_with(text));
+    let found = reference(&reference_text, object.shape);
+    for record in found.iter().filter(|record| record.end <= text.len()) {
+        prop_assert!(accepted.contains(record), "lost: {:?}", String::from_utf8_lossy(&text[record.clone()]));
+    }
+    // All else is rejected, but for what stands between records.
+    let is_separator = |byte: &u8| byte.is_ascii_whitespace() || b"[],\xEF\xBB\xBF".contains(byte);
+    if object.shape != Shape::Pages {
+        let left = unaccounted(outcome);
+        prop_assert!(left.iter().all(is_separator), "unaccounted: {:?}", String::from_utf8_lossy(&left));
+    }
+    // An object that could not be decompressed to its end is damaged, and says from where.
+    if !is_whole {
+        prop_assert!(tally.damage.is_some());
+    } else if object.text.as_bytes() == text {
+        prop_assert!(tally.damage.is_none() && rejected.is_empty());
+    }
+    if let Some(damage) = &tally.damage {
+        let (rest, reason) = rejected.last().unwrap();
+        prop_assert_eq!((rest.start as u64, rest.end), (damage.byte_offset, text.len()));
+        prop_assert_eq!(reason, damage.reason.as_str());
+    } else {
+        prop_assert_eq!(tally.stored_bytes, stored.bytes.len() as u64);
+    }
+    Ok(())
+}
+
+/// What is accepted after framing was lost and found again are records of the intact object, in their places.
+fn check_nothing_is_made_up(
+    object: &Object,
+    outcome: &Outcome,
+    moved: isize,
+) -> std::result::Result<(), TestCaseError> {
+    let lost = outcome.rejected.iter().find(|(_, reason)| reason == "broken_document");
+    let Some((lost, _)) = lost else { return Ok(()) };
+    for record in outcome.accepted.iter().filter(|record| record.start >= lost.end) {
+        let original = object.records.iter().any(|original| {
+            (original.start.checked_add_signed(moved), original.end.checked_add_signed(moved))
+                == (Some(record.start), Some(record.end))
+        });
+        prop_assert!(original, "made up: {:?}", String::from_utf8_lossy(&outcome.text[record.clone()]));
+    }
+    Ok(())
+}
+
+/// So many times the usual number of cases, which `PROPTEST_CASES` sets.
+fn cases(times: u32) -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases * times, max_shrink_iters: 2000, ..usual }
+}
+
+fn on_a_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
+}
+
+proptest! {
+    #![proptest_config(cases(4))]
+
+    #[test]
+    fn damage_anywhere_loses_no_record_before_it_and_accounts_for_every_byte(
+        object in object(),
+        (damage, at) in damage(),
+    ) {
+        let mut stored = compress("", object.text.as_bytes());
+        let (at, moved) = apply(&mut stored.bytes, damage, &at);
+        let Some(outcome) = on_a_runtime().block_on(read(&stored, &object.format())) else { return Ok(()) };
+        check(&object, &stored, &outcome)?;
+        for record in object.records.iter().filter(|record| record.end < at) {
+            prop_assert!(outcome.accepted.contains(record), "lost though intact: {record:?}");
+        }
+        check_nothing_is_made_up(&object, &outcome, moved)?;
+        // A line feed is where the next record begins, whatever was before: one line is lost, or two if it was that.
+        if object.shape == Shape::Lines && !matches!(damage, Damage::Cut) {
+            prop_assert!(outcome.accepted.len() + 2 >= object.records.len());
+            prop_assert!(outcome.tally.damage.is_none());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(1))]
+
+    #[test]
+    fn damage_to_compressed_bytes_is_seen_and_what_came_before_is_there(
+        object in object(),
+        extension in prop::sample::select(vec![".gz", ".zst", ".bz2"]),
+        (damage, at) in damage(),
+    ) {
+        let mut stored = compress(extension, object.text.as_bytes());
+        apply(&mut stored.bytes, damage, &at);
+        let Some(outcome) = on_a_runtime().block_on(read(&stored, &object.format())) else { return Ok(()) };
+        check(&object, &stored, &outcome)?;
+    }
+}
