@@ -1,18 +1,21 @@
 //! `check`: the dry run. Validates everything, lists what a run would take in, and writes nothing.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, StructArray};
 use arrow::datatypes::Int64Type;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
-use lakewright_common::config::resolved::{Config, Limits};
+use lakewright_common::config::resolved::{Config, Limits, OnDamaged, Source};
 use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
+use lakewright_common::session::Storages;
+use lakewright_common::storage::Storage;
 
 use super::print;
 use crate::cost;
@@ -20,6 +23,7 @@ use crate::lake::{delta, store};
 use crate::model;
 use crate::open;
 use crate::output::bytes;
+use crate::run::damage::{DamagedObject, damage_of};
 use crate::run::discover::{NewObjects, new_objects};
 use crate::run::expect::expected;
 use crate::run::validate::validate;
@@ -87,16 +91,28 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
     }
     if let Some(records) = sample {
         for new in &discovered.sources {
-            let sampled = sample_source(&session, new, &config.limits, records).await?;
+            let sampled = sample_source(&session, &opened, new, &config.limits, records).await?;
             let _ = write!(text, "\n{sampled}");
         }
     }
     print(text.as_bytes())
 }
 
+/// What a sample of a source's new objects holds.
+#[derive(Debug, Default)]
+struct Sample {
+    read: u64,
+    rejected: u64,
+    /// A line for each of the first rejected records.
+    shown: String,
+    damaged: Vec<DamagedObject>,
+    unknown_fields: BTreeMap<String, u64>,
+}
+
 /// Decodes about `records` records of a source and says what would not fit.
 async fn sample_source(
     session: &datafusion::prelude::SessionContext,
+    opened: &Storages,
     new: &NewObjects<'_>,
     limits: &Limits,
     records: u64,
@@ -107,77 +123,95 @@ async fn sample_source(
     // Only what is asked for is fetched ahead.
     limits.concurrent_reads = limits.concurrent_reads.min(8);
     let scan = JsonScanExec::new(Arc::new(source.clone()), splits, Arc::new(limits)).sampling(records);
-    let (mut read, mut rejected) = (0_u64, 0_u64);
-    let mut unknown = std::collections::BTreeMap::new();
-    let mut shown = String::new();
+    let storage = open::source(opened, &source.name);
+    let mut sample = Sample::default();
     for partition in 0..scan.partitions().len() {
-        if read + rejected >= records {
+        if sample.read + sample.rejected >= records {
             break;
         }
         let mut rows = scan.execute(partition, session.task_ctx()).map_err(sampling_error)?;
         while let Some(batch) = rows.next().await {
             match ScanRows::from_batch(&batch.map_err(sampling_error)?)? {
-                Some(ScanRows::Records(batch)) => read += batch.len() as u64,
-                Some(ScanRows::Rejected(batch)) => {
-                    for row in 0..batch.len() {
-                        if rejected < SHOWN_RECORDS as u64 {
-                            let text = |name: &str| -> String {
-                                let column = batch
-                                    .column_by_name(name)
-                                    .and_then(|column| column.as_string_opt::<i32>().cloned());
-                                column.map(|column| column.value(row).to_owned()).unwrap_or_default()
-                            };
-                            let offset = batch
-                                .column_by_name("byte_offset")
-                                .map_or(0, |column| column.as_primitive::<Int64Type>().value(row));
-                            let _ = writeln!(
-                                shown,
-                                "    {} at byte {offset}: {}: {}",
-                                printable::line(&text("object")),
-                                text("reason"),
-                                printable::line(&text("detail"))
-                            );
-                        }
-                        rejected += 1;
-                    }
-                }
+                Some(ScanRows::Records(batch)) => sample.read += batch.len() as u64,
+                Some(ScanRows::Rejected(batch)) => sample.take_rejected(&batch),
                 Some(ScanRows::Reports(reports)) => {
-                    for report in reports.iter().flatten() {
-                        if let Ok(ReadReport::UnknownFields(fields)) = serde_json::from_str(report) {
-                            for (name, count) in fields {
-                                *unknown.entry(name).or_insert(0) += count;
-                            }
-                        }
-                    }
+                    let reports = reports.iter().flatten().filter_map(|report| serde_json::from_str(report).ok());
+                    reports.for_each(|report| sample.take_report(storage, report));
                 }
                 None => {}
             }
         }
     }
-    let mut text = format!(
-        "sample of {}, of what is new: {} records read, {rejected} would be quarantined\n",
-        source.name,
-        read + rejected
-    );
-    text.push_str(&shown);
-    if rejected > SHOWN_RECORDS as u64 {
-        let _ = writeln!(text, "    and {} more", rejected - SHOWN_RECORDS as u64);
+    Ok(sample.text(source))
+}
+
+impl Sample {
+    fn take_rejected(&mut self, batch: &StructArray) {
+        for row in 0..batch.len() {
+            if self.rejected < SHOWN_RECORDS as u64 {
+                let text = |name: &str| -> String {
+                    let column = batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>().cloned());
+                    column.map(|column| column.value(row).to_owned()).unwrap_or_default()
+                };
+                let offset = batch
+                    .column_by_name("byte_offset")
+                    .map_or(0, |column| column.as_primitive::<Int64Type>().value(row));
+                let (object, reason, detail) = (text("object"), text("reason"), text("detail"));
+                let (object, detail) = (printable::line(&object), printable::line(&detail));
+                let _ = writeln!(self.shown, "    {object} at byte {offset}: {reason}: {detail}");
+            }
+            self.rejected += 1;
+        }
     }
-    #[expect(clippy::cast_precision_loss, reason = "a share")]
-    let share = rejected as f64 / ((read + rejected).max(1)) as f64;
-    if share > source.max_quarantine_share {
-        let _ = writeln!(
-            text,
-            "    a run with this share, {:.2} %, fails: `max_quarantine_share` of the source is {:.2} %",
-            share * 100.0,
-            source.max_quarantine_share * 100.0
+
+    fn take_report(&mut self, storage: &Storage, report: ReadReport) {
+        self.damaged.extend(damage_of(storage, &report));
+        if let ReadReport::UnknownFields(fields) = report {
+            for (name, count) in fields {
+                *self.unknown_fields.entry(name).or_insert(0) += count;
+            }
+        }
+    }
+
+    fn text(&self, source: &Source) -> String {
+        let Self { read, rejected, .. } = self;
+        let mut text = format!(
+            "sample of {}, of what is new: {} records read, {rejected} would be quarantined\n",
+            source.name,
+            read + rejected
         );
+        text.push_str(&self.shown);
+        if *rejected > SHOWN_RECORDS as u64 {
+            let _ = writeln!(text, "    and {} more", rejected - SHOWN_RECORDS as u64);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = *rejected as f64 / ((read + rejected).max(1)) as f64;
+        if share > source.max_quarantine_share {
+            let _ = writeln!(
+                text,
+                "    a run with this share, {:.2} %, fails: `max_quarantine_share` of the source is {:.2} %",
+                share * 100.0,
+                source.max_quarantine_share * 100.0
+            );
+        }
+        for object in &self.damaged {
+            let _ = writeln!(text, "    damaged: {object}; {}", consequence(source.on_damaged));
+        }
+        for (name, count) in &self.unknown_fields {
+            let name = printable::line(name);
+            let _ = writeln!(text, "    field `{name}` is not declared ({count} records)");
+        }
+        text
     }
-    for (name, count) in unknown {
-        let name = printable::line(&name);
-        let _ = writeln!(text, "    field `{name}` is not declared ({count} records)");
+}
+
+/// What a run does about a damaged object.
+fn consequence(on_damaged: OnDamaged) -> &'static str {
+    match on_damaged {
+        OnDamaged::Error => "a run fails, unless `on_damaged` says otherwise",
+        OnDamaged::Skip => "a run skips it",
+        OnDamaged::Keep => "a run keeps what can be read",
     }
-    Ok(text)
 }
 
 fn sampling_error(error: datafusion::error::DataFusionError) -> Error {

@@ -102,6 +102,7 @@ async fn with_damage(config: &Config, error: Error) -> Error {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const NOTHING_AT_ALL: &str = "nothing to take in: no source has an object, and the lake has no version yet";
+const ALL_SKIPPED: &str = "nothing was ingested: every new object was skipped";
 const NOTHING_NEW: &str = "nothing new: every object was taken in before, and no model, key or check changed";
 
 async fn run(config: &Config, rebuild: &[String], quiet: bool) -> Result<()> {
@@ -110,7 +111,12 @@ async fn run(config: &Config, rebuild: &[String], quiet: bool) -> Result<()> {
     let text = match summary? {
         Outcome::Committed(summary) => summary.text(),
         Outcome::NothingNew { is_begun, left_out } => {
-            let mut text = if is_begun { NOTHING_NEW } else { NOTHING_AT_ALL }.to_owned();
+            let mut text = match is_begun {
+                _ if left_out.has_skipped() => ALL_SKIPPED,
+                true => NOTHING_NEW,
+                false => NOTHING_AT_ALL,
+            }
+            .to_owned();
             left_out.warnings().iter().for_each(|warning| text.push_str(&format!("\nwarning: {warning}")));
             text
         }

@@ -112,13 +112,28 @@ impl Engine {
         name: &str,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<Vec<SlotReport>> {
-        match self {
-            Self::Embedded { threads } => read_reports(&embedded::collect(session, plan, *threads).await?),
+        Ok(self.run_slots(session, name, plan).await?.into_iter().flatten().collect())
+    }
+
+    /// As [`Self::run_stage`], with the reports of each slot together, the slots in no particular order. Every slot must
+    /// answer with one batch, as the nodes that write do.
+    ///
+    /// # Errors
+    /// As [`Self::run_stage`].
+    pub(crate) async fn run_slots(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        plan: Arc<dyn ExecutionPlan>,
+    ) -> Result<Vec<Vec<SlotReport>>> {
+        let batches = match self {
+            Self::Embedded { threads } => embedded::collect(session, plan, *threads).await?,
             Self::Cluster(cluster) => match cluster.stages(session, name, &plan) {
-                Some(stage) => cluster.run_stages(name, stage).await,
-                None => read_reports(&embedded::collect(session, plan, tasks_of(session)).await?),
+                Some(stage) => return cluster.run_slots(name, stage).await,
+                None => embedded::collect(session, plan, tasks_of(session)).await?,
             },
-        }
+        };
+        batches.iter().map(|batch| read_reports(std::slice::from_ref(batch))).collect()
     }
 
     /// The rows of a query over about `rows_read` rows, in no particular order.

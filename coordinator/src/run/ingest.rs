@@ -6,23 +6,27 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use lakewright_common::config::resolved::{OnChange, Source};
+use lakewright_common::config::resolved::{OnChange, OnDamaged, Source};
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::schema::arrow_schema;
+use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::ObjectTally;
+use lakewright_common::write::file::discard;
 use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
 use lakewright_common::write::report::{SlotReport, WrittenFile};
 
+use super::damage::{self, DamagedObject};
 use super::discover::{Discovered, NewObjects, still_there};
 use super::{RunContext, lines, report};
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::SourceCounts;
 use crate::lake::{Place, ledger};
+use crate::open;
 
 /// What a run staged of one source.
 pub(crate) struct StagedSource<'a> {
@@ -32,6 +36,12 @@ pub(crate) struct StagedSource<'a> {
     pub(crate) quarantine: Vec<WrittenFile>,
     pub(crate) entries: Vec<LedgerEntry>,
     pub(crate) counts: SourceCounts,
+    /// Decompressed bytes of the objects.
+    pub(crate) read_bytes: u64,
+    /// Of these, bytes in which no record could be told apart.
+    pub(crate) unframed_bytes: u64,
+    /// Damaged objects: skipped, or kept in part, as the source says.
+    pub(crate) damaged: Vec<DamagedObject>,
     /// URLs of objects that changed while they were read, and are left for the next run.
     pub(crate) changing: Vec<String>,
 }
@@ -93,15 +103,37 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
         quarantine: vec![],
         entries: vec![],
         counts: SourceCounts::default(),
+        read_bytes: 0,
+        unframed_bytes: 0,
+        damaged: vec![],
         changing: vec![],
     };
     if new.objects.is_empty() {
         return Ok(staged);
     }
-    let limits = Arc::new(context.config.limits.clone());
     let tasks = context.session.copied_config().target_partitions();
-    let splits = new.splits(&limits, tasks);
-    let scan = JsonScanExec::new(Arc::new(source.clone()), splits, Arc::clone(&limits));
+    let mut tallies = Vec::new();
+    let mut pending = new.splits(&context.config.limits, tasks);
+    while !pending.is_empty() {
+        let slots = scan(context, &staged, &pending).await?;
+        pending = take_slots(context, &mut staged, slots, &pending, &mut tallies).await?;
+    }
+    staged.quarantine = lines::number_lines(context, &staged.quarantine, &tallies).await?;
+    staged.entries = entries(context, &staged, &new.objects, tallies)?;
+    count(&mut staged);
+    balance(&staged)?;
+    Ok(staged)
+}
+
+/// Stages splits. Returns the reports of each slot.
+async fn scan(
+    context: &RunContext<'_>,
+    staged: &StagedSource<'_>,
+    splits: &[Vec<Split>],
+) -> Result<Vec<Vec<SlotReport>>> {
+    let source = staged.source;
+    let limits = Arc::new(context.config.limits.clone());
+    let scan = JsonScanExec::new(Arc::new(source.clone()), splits.to_vec(), Arc::clone(&limits));
     let folders = IngestFolders {
         staging: Place::Staging(&source.name).key().to_string(),
         quarantine: Place::Quarantine(&source.name).key().to_string(),
@@ -109,14 +141,55 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     let schema = staged.columns.arrow_schema()?;
     let plan = IngestExec::new(Arc::new(scan), schema, folders, context.run, limits.target_file_bytes);
     let name = format!("ingest {}", source.name);
-    let reports = context.engine.run_stage(&context.session, &name, Arc::new(plan)).await?;
+    context.engine.run_slots(&context.session, &name, Arc::new(plan)).await
+}
 
-    let mut tallies = Vec::new();
+/// Adds what slots staged, unless an object of the slot is damaged and is to be skipped: then the slot's files are
+/// deleted. Returns the splits to stage again, which are the other ones of such slots.
+///
+/// # Errors
+/// Data, for damaged objects that are neither to be skipped nor to be kept.
+async fn take_slots(
+    context: &RunContext<'_>,
+    staged: &mut StagedSource<'_>,
+    slots: Vec<Vec<SlotReport>>,
+    planned: &[Vec<Split>],
+    tallies: &mut Vec<ObjectTally>,
+) -> Result<Vec<Vec<Split>>> {
+    let source = staged.source;
+    let storage = open::source(context.opened, &source.name);
+    let damaged = damage::damaged(storage, slots.iter().flatten());
+    if !damaged.is_empty() && source.on_damaged == OnDamaged::Error {
+        return Err(damage::refusal(source, &damaged));
+    }
+    damage::log(source, &damaged);
+    staged.damaged.extend(damaged);
+    let mut again = Vec::new();
+    for reports in slots {
+        let damaged = damage::damaged(storage, &reports);
+        if damaged.is_empty() || source.on_damaged != OnDamaged::Skip {
+            take_reports(staged, reports, tallies)?;
+            continue;
+        }
+        discard(context.opened.lake.store.as_ref(), &damage::files(&reports)).await;
+        let intact = damage::intact_splits(&reports, &damaged, planned);
+        if !intact.is_empty() {
+            again.push(intact);
+        }
+    }
+    Ok(again)
+}
+
+fn take_reports(staged: &mut StagedSource<'_>, reports: Vec<SlotReport>, tallies: &mut Vec<ObjectTally>) -> Result<()> {
     for report in reports {
         match report {
             SlotReport::Staged(file) => staged.staging.push(file),
             SlotReport::Quarantined(file) => staged.quarantine.push(file),
-            SlotReport::Read(ReadReport::Object(tally)) => tallies.push(tally),
+            SlotReport::Read(ReadReport::Object(tally)) => {
+                staged.read_bytes += tally.bytes;
+                staged.unframed_bytes += tally.unframed_bytes;
+                tallies.push(tally);
+            }
             SlotReport::Read(ReadReport::UnknownFields(fields)) => {
                 for (name, count) in fields {
                     *staged.counts.unknown_fields.entry(name).or_default() += count;
@@ -127,11 +200,7 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
             }
         }
     }
-    staged.quarantine = lines::number_lines(context, &staged.quarantine, &tallies).await?;
-    staged.entries = entries(context, &new.objects, tallies)?;
-    count(&mut staged);
-    balance(&staged)?;
-    Ok(staged)
+    Ok(())
 }
 
 /// The staging table's columns; one that was staged before must keep its type.
@@ -151,10 +220,16 @@ fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Column
     }
 }
 
-/// One ledger entry an object, its splits added up.
-fn entries(context: &RunContext<'_>, objects: &[SourceObject], tallies: Vec<ObjectTally>) -> Result<Vec<LedgerEntry>> {
+/// One ledger entry an object, its splits added up. A skipped object has none.
+fn entries(
+    context: &RunContext<'_>,
+    staged: &StagedSource<'_>,
+    objects: &[SourceObject],
+    tallies: Vec<ObjectTally>,
+) -> Result<Vec<LedgerEntry>> {
     let entries = ledger::entries(tallies, context.number, context.run)?;
-    let reported: HashSet<&str> = entries.iter().map(|entry| entry.object.key.as_str()).collect();
+    let mut reported: HashSet<&str> = entries.iter().map(|entry| entry.object.key.as_str()).collect();
+    reported.extend(staged.damaged.iter().map(DamagedObject::key));
     match objects.iter().find(|object| !reported.contains(object.key.as_str())) {
         Some(missing) => Err(Error::internal(format!("object `{}` was planned and never reported", missing.key))),
         None => Ok(entries),

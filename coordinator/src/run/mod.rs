@@ -37,6 +37,8 @@ use report::Summary;
 
 /// ①② Which objects are new.
 pub(crate) mod discover;
+/// Objects whose end cannot be reached as records.
+pub(crate) mod damage;
 /// What is not taken in.
 pub(crate) mod left_out;
 /// Whether models, keys and checks can work, before anything does.
@@ -134,7 +136,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     delta::prepare(&opened.lake, base.as_ref(), &tables).await?;
     failpoint::reach("run.before_discover");
     progress.step("discover", None);
-    let discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
+    let mut discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
     if !discovered.has_work() {
         let is_begun = base.is_some();
         return Ok(Outcome::NothingNew { left_out: discovered.left_out, is_begun });
@@ -148,12 +150,15 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let context =
         RunContext { config, opened: &opened, session, engine, progress, run, number, base, written, may_be_committed };
 
-    let outcome = steps(&context, &models, &discovered, &reads, started).await;
+    let outcome = steps(&context, &models, &mut discovered, &reads, started).await;
     let exchanged = context.engine.finish().await;
     if outcome.is_err() && !context.may_be_committed.load(Ordering::Relaxed) {
         clean_up::delete_files(&context).await;
     }
-    let (manifest, versions, mut warnings) = outcome?;
+    let (outcome, mut warnings) = outcome?;
+    let Some((manifest, versions)) = outcome else {
+        return Ok(Outcome::NothingNew { left_out: discovered.left_out, is_begun: context.base.is_some() });
+    };
     warnings.extend(discovered.left_out.warnings());
     Ok(Outcome::Committed(Summary::new(
         &manifest,
@@ -166,23 +171,25 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     )))
 }
 
-/// The new lake, the Delta version of each table, and what checks warn of.
+/// The new lake with the Delta version of each table, and what checks warn of. `None` if every new object was skipped, so
+/// that there is nothing to commit.
 async fn steps(
     context: &RunContext<'_>,
     models: &[Model<'_>],
-    discovered: &Discovered<'_>,
+    discovered: &mut Discovered<'_>,
     reads: &Arc<ReadProgress>,
     started: Instant,
-) -> Result<(Manifest, BTreeMap<String, u64>, Vec<String>)> {
+) -> Result<(Option<(Manifest, BTreeMap<String, u64>)>, Vec<String>)> {
     failpoint::reach("run.before_ingest");
     let staged = ingest::ingest(context, discovered, reads).await?;
-    let changing = staged.iter().flat_map(|source| source.changing.iter().cloned()).collect();
-    let left_out = LeftOut { changing, ..LeftOut::default() };
+    discovered.left_out.add(&staged);
+    if !discovered.has_changed_models && staged.iter().all(|source| source.entries.is_empty()) {
+        return Ok((None, vec![]));
+    }
     failpoint::reach("run.before_build");
     let tables = build::build(context, models, &staged).await?;
     failpoint::reach("run.before_check");
-    let mut warnings = check::check(context, models, &tables).await?;
-    warnings.extend(left_out.warnings());
-    let (manifest, versions) = commit::commit(context, &staged, tables, started).await?;
-    Ok((manifest, versions, warnings))
+    let warnings = check::check(context, models, &tables).await?;
+    let committed = commit::commit(context, &staged, tables, started).await?;
+    Ok((Some(committed), warnings))
 }

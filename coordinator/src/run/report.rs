@@ -167,17 +167,32 @@ fn named_fields(fields: &BTreeMap<String, u64>) -> String {
     text
 }
 
-/// Refuses a source with more rejected records than it allows, showing the first of them.
+/// What a source has too much of: rejected records, or bytes in which no record could be told apart.
+fn excess(staged: &StagedSource<'_>) -> Option<String> {
+    let counts = &staged.counts;
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+    let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+    let records = share(counts.quarantined, counts.records);
+    let unframed = share(staged.unframed_bytes, staged.read_bytes);
+    let mut excess = Vec::new();
+    if records > staged.source.max_quarantine_share {
+        let (rejected, all) = (counts.quarantined, counts.records);
+        excess.push(format!("{rejected} of {all} records were rejected, {:.2} %", records * 100.0));
+    }
+    if unframed > staged.source.max_quarantine_share {
+        let (part, all) = (staged.unframed_bytes, staged.read_bytes);
+        excess.push(format!("no record could be told apart in {part} of {all} bytes, {:.2} %", unframed * 100.0));
+    }
+    (!excess.is_empty()).then(|| excess.join(", "))
+}
+
+/// Refuses a source with more rejected records, or bytes without records, than it allows, showing the first of them.
 ///
 /// # Errors
-/// Data, when the share is above the source's `max_quarantine_share`.
+/// Data, when a share is above the source's `max_quarantine_share`.
 pub(super) async fn refuse_excess(context: &RunContext<'_>, staged: &StagedSource<'_>) -> Result<()> {
-    let (counts, source) = (&staged.counts, staged.source);
-    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
-    let share = counts.quarantined as f64 / (counts.records.max(1)) as f64;
-    if share <= source.max_quarantine_share {
-        return Ok(());
-    }
+    let Some(excess) = excess(staged) else { return Ok(()) };
+    let source = staged.source;
     let engine = |e| Error::from_engine(e, |e| Error::storage("read", "quarantine files just written", e));
     let schema = Arc::new(Schema::new(quarantine::fields()));
     let table = ParquetTable::new(schema, &[], staged.quarantine.clone());
@@ -192,6 +207,7 @@ pub(super) async fn refuse_excess(context: &RunContext<'_>, staged: &StagedSourc
                 col("object"),
                 col("line"),
                 col("byte_offset"),
+                col("byte_end"),
                 col("reason"),
                 col("field"),
                 col("detail"),
@@ -205,11 +221,8 @@ pub(super) async fn refuse_excess(context: &RunContext<'_>, staged: &StagedSourc
     let mut shown = Vec::new();
     output::write(&mut shown, &first, Format::Table)?;
     Err(Error::data(format!(
-        "source `{}`: {} of {} records were rejected, {:.2} %, and `max_quarantine_share` allows {:.2} %; nothing was committed\n{}",
+        "source `{}`: {excess}, and `max_quarantine_share` allows {:.2} %; nothing was committed\n{}",
         source.name,
-        counts.quarantined,
-        counts.records,
-        share * 100.0,
         source.max_quarantine_share * 100.0,
         String::from_utf8_lossy(&shown).trim_end()
     ))

@@ -82,7 +82,7 @@ fn too_many_bad_records_fail_the_run_and_commit_nothing() {
 }
 
 #[test]
-fn a_truncated_gzip_keeps_what_came_before_and_names_the_rest() {
+fn a_truncated_gzip_that_is_kept_keeps_what_came_before_and_names_the_rest() {
     let lake = Lake::of(&[("lake.toml", CONFIG), ("events.sql", MODEL)]);
     let lines: String =
         (0..20_000).map(|id| format!("{{\"id\": {id}, \"name\": \"{}\"}}\n", id * 7919 % 10_007)).collect();
@@ -93,6 +93,7 @@ fn a_truncated_gzip_keeps_what_came_before_and_names_the_rest() {
     assert_eq!(lake.number("SELECT count(*) FROM events"), 20_000);
 
     let cut = Lake::of(&[("lake.toml", CONFIG), ("events.sql", MODEL)]);
+    cut.edit("lake.toml", "format =", "on_damaged = \"keep\"\nformat =");
     cut.write("in/cut.json.gz", &zipped.stdout[..zipped.stdout.len() / 2]);
     cut.ok(&["run"]);
     let kept = cut.number("SELECT count(*) FROM events");

@@ -14,6 +14,8 @@ mod incremental;
 mod bad_input;
 /// Bytes that are not what their names say, and text that acts on terminals.
 mod odd_bytes;
+/// Objects that are cut off or corrupt.
+mod damage;
 /// `kill -9` at every step while a reader looks on.
 mod crash;
 /// Delta logs that other programs wrote to, and logs and manifests of different times.

@@ -177,6 +177,11 @@ fn compress(extension: &'static str, text: &[u8]) -> Stored {
             encoder.write_all(text).unwrap();
             encoder.finish().unwrap()
         }
+        ".xz" => {
+            let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        }
         _ => text.to_vec(),
     };
     Stored { extension, bytes }
@@ -190,6 +195,7 @@ fn decompressed(stored: &Stored) -> (Vec<u8>, bool) {
         ".gz" => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
         ".zst" => Box::new(zstd::Decoder::new(bytes).unwrap()),
         ".bz2" => Box::new(bzip2::read::MultiBzDecoder::new(bytes)),
+        ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(bytes)),
         _ => Box::new(bytes),
     };
     let mut text = Vec::new();
@@ -206,7 +212,7 @@ fn decompressed(stored: &Stored) -> (Vec<u8>, bool) {
 #[tokio::test]
 async fn an_object_that_is_read_to_its_end_counts_every_byte_once() {
     let text = b"{\"id\":1}\n{\"id\":\n{\"id\":3}\n";
-    for extension in ["", ".gz", ".zst", ".bz2"] {
+    for extension in ["", ".gz", ".zst", ".bz2", ".xz"] {
         let stored = compress(extension, text);
         let Outcome { tally, rejected, .. } = read(&stored, &Format::Ndjson).await.unwrap();
         assert_eq!((tally.staged, tally.quarantined), (2, 1), "{extension}");

@@ -253,7 +253,15 @@ impl Cluster {
     /// # Errors
     /// The first cause of a slot that failed in every attempt; workers, where all are gone.
     pub(super) async fn run_stages(&self, name: &str, stage: Stage) -> Result<Vec<SlotReport>> {
-        Ok(stage::run(self, name, stage).await?.into_iter().flatten().collect())
+        Ok(self.run_slots(name, stage).await?.into_iter().flatten().collect())
+    }
+
+    /// As [`Self::run_stages`], slot by slot.
+    ///
+    /// # Errors
+    /// As [`Self::run_stages`].
+    pub(super) async fn run_slots(&self, name: &str, stage: Stage) -> Result<Vec<Vec<SlotReport>>> {
+        stage::run(self, name, stage).await
     }
 
     /// `plan`, with its rows spooled.

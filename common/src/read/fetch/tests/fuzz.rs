@@ -13,7 +13,7 @@ const KEYS: [&str; 6] = ["a.json.gz", "a.json.zst", "a.json.bz2", "a.json", "a.z
 /// What a reader of whole streams makes of bytes that start like one; `None` for other bytes.
 fn reference(bytes: &[u8]) -> Option<std::io::Result<Vec<u8>>> {
     let mut reader: Box<dyn Read + '_> = match bytes {
-        [0x1F, 0x8B, ..] => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        [0x1F, 0x8B, ..] => return Some(gzip_members(bytes)),
         [0x28, 0xB5, 0x2F, 0xFD, ..] => Box::new(zstd::stream::read::Decoder::new(bytes).ok()?),
         [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => {
             Box::new(bzip2::read::MultiBzDecoder::new(bytes))
@@ -22,6 +22,17 @@ fn reference(bytes: &[u8]) -> Option<std::io::Result<Vec<u8>>> {
     };
     let mut text = Vec::new();
     Some(reader.read_to_end(&mut text).map(|_| text))
+}
+
+/// The text of gzip members; zeros after the last one are padding, as for gzip(1).
+fn gzip_members(mut bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    loop {
+        flate2::bufread::GzDecoder::new(&mut bytes).read_to_end(&mut text)?;
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(text);
+        }
+    }
 }
 
 /// A zip archive of one member that is not compressed.

@@ -1,0 +1,130 @@
+//! Objects whose end cannot be reached as records: the run fails, skips them, or keeps what could be read of them.
+//!
+//! A scan finds the damage while it stages the object's records together with those of other objects. To skip an object,
+//! the files of its slot are deleted and the slot's other splits are staged again.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use lakewright_common::config::resolved::{OnDamaged, Source};
+use lakewright_common::error::Error;
+use lakewright_common::printable;
+use lakewright_common::read::scan_rows::ReadReport;
+use lakewright_common::read::split::Split;
+use lakewright_common::read::tally::Damage;
+use lakewright_common::storage::Storage;
+use lakewright_common::write::report::{SlotReport, WrittenFile};
+
+use super::left_out::objects;
+
+/// Damaged objects named in one message at most.
+const NAMED: usize = 10;
+
+/// A damaged object, for messages.
+#[derive(Debug, Clone)]
+pub(crate) struct DamagedObject {
+    /// Key within its source.
+    key: String,
+    /// URL of the object.
+    name: String,
+    damage: Damage,
+}
+
+impl DamagedObject {
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Display for DamagedObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, detail) = (printable::line(&self.name), printable::line(&self.damage.detail));
+        write!(f, "`{name}` at byte {}: {detail}", self.damage.byte_offset)
+    }
+}
+
+/// The damaged objects among the reports of a slot.
+pub(crate) fn damaged<'a>(storage: &Storage, reports: impl IntoIterator<Item = &'a SlotReport>) -> Vec<DamagedObject> {
+    let reports = reports.into_iter().filter_map(|report| match report {
+        SlotReport::Read(report) => damage_of(storage, report),
+        _ => None,
+    });
+    reports.collect()
+}
+
+/// The damaged object that a scan reports, if it does.
+pub(crate) fn damage_of(storage: &Storage, report: &ReadReport) -> Option<DamagedObject> {
+    let ReadReport::Object(tally) = report else { return None };
+    let damage = tally.damage.clone()?;
+    Some(DamagedObject { key: tally.object.key.clone(), name: storage.name_of(&tally.object.key), damage })
+}
+
+/// The failure of a run that must not skip `damaged` objects, nor keep a part of them.
+pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
+    let message = match damaged {
+        [one] => format!("source `{}`: 1 object is damaged: {one}", source.name),
+        _ => format!("source `{}`: {} are damaged:\n{}", source.name, objects(damaged.len()), lines(damaged)),
+    };
+    Error::data(message).hint(format!(
+        "nothing was committed; replace the object by a complete one, or set `on_damaged` under `[sources.{}]`: \"skip\" tries it \
+         again in the next run, \"keep\" ingests what could be read",
+        source.name
+    ))
+}
+
+/// A line for each damaged object, as many as are worth reading.
+pub(super) fn lines(damaged: &[DamagedObject]) -> String {
+    let mut lines: Vec<String> = damaged.iter().take(NAMED).map(|object| format!("  {object}")).collect();
+    if damaged.len() > NAMED {
+        lines.push(format!("  and {} more", damaged.len() - NAMED));
+    }
+    lines.join("\n")
+}
+
+/// Writes what becomes of damaged objects to the log.
+pub(super) fn log(source: &Source, damaged: &[DamagedObject]) {
+    for DamagedObject { name, damage, .. } in damaged {
+        let Damage { byte_offset, reason, detail } = damage;
+        let (source_name, reason) = (&source.name, reason.as_str());
+        match source.on_damaged {
+            OnDamaged::Error => {}
+            OnDamaged::Skip => {
+                tracing::warn!(source = source_name, object = name, byte_offset, reason, detail, "damaged, skipped");
+            }
+            OnDamaged::Keep => {
+                tracing::warn!(
+                    source = source_name,
+                    object = name,
+                    byte_offset,
+                    reason,
+                    detail,
+                    "damaged, kept in part"
+                );
+            }
+        }
+    }
+}
+
+/// The files that a slot wrote.
+pub(super) fn files(reports: &[SlotReport]) -> Vec<WrittenFile> {
+    let files = reports.iter().filter_map(|report| match report {
+        SlotReport::Staged(file) | SlotReport::Quarantined(file) => Some(file.clone()),
+        _ => None,
+    });
+    files.collect()
+}
+
+/// The splits that a slot read, without those of damaged objects.
+pub(super) fn intact_splits(reports: &[SlotReport], damaged: &[DamagedObject], planned: &[Vec<Split>]) -> Vec<Split> {
+    let damaged: HashSet<&str> = damaged.iter().map(|object| object.key.as_str()).collect();
+    let by_start: HashMap<(&str, u64), &Split> =
+        planned.iter().flatten().map(|split| ((split.object.key.as_str(), split.range.start), split)).collect();
+    let tallies = reports.iter().filter_map(|report| match report {
+        SlotReport::Read(ReadReport::Object(tally)) => Some(tally),
+        _ => None,
+    });
+    tallies
+        .filter(|tally| !damaged.contains(tally.object.key.as_str()))
+        .filter_map(|tally| by_start.get(&(tally.object.key.as_str(), tally.split_start)).copied().cloned())
+        .collect()
+}
