@@ -50,7 +50,7 @@ pub type Fetched = Bytes;
 pub enum Fault {
     /// The run fails.
     Storage(Error),
-    /// The rest of the object cannot be decompressed.
+    /// The rest of the object cannot be decompressed, or none of it is JSON.
     Broken { reason: Reason, detail: String },
 }
 

@@ -19,6 +19,7 @@ use crate::read::content::{Content, Encoding, Foreign, HEAD_BYTES, recognize};
 use crate::read::decompress::Decompressor;
 use crate::read::encoding::TextDecoder;
 use crate::read::fetch::{Chunks, Decompression, Fault, Stored};
+use crate::read::rejection::Reason;
 
 /// Compressions around one text; uploads that compress what is compressed already make two.
 const MOST_COMPRESSIONS: usize = 2;
@@ -40,7 +41,7 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
             Content::Text(Encoding::Utf8) => chunks,
             Content::Text(encoding) => decoded(chunks, encoding),
             Content::Compressed(_) if depth == MOST_COMPRESSIONS => {
-                failed(unreadable(&stored, "is compressed more than twice", depth))
+                failed(unsupported("is compressed more than twice", depth))
             }
             Content::Compressed(compression) => match Decompressor::new(compression) {
                 Ok(Some(decompressor)) => {
@@ -48,11 +49,11 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
                     peel(text, stored, depth + 1).await
                 }
                 Ok(None) => chunks,
-                Err(e) => failed(
+                Err(e) => failed(Fault::Storage(
                     Error::internal(format!("cannot begin to decompress object `{}`", stored.name())).caused_by(e),
-                ),
+                )),
             },
-            Content::Foreign(foreign) => failed(refusal(&stored, foreign, depth)),
+            Content::Foreign(foreign) => failed(foreign_fault(foreign, depth)),
         }
     }
     .boxed()
@@ -91,25 +92,22 @@ fn decoded(chunks: Chunks, encoding: Encoding) -> Chunks {
         .boxed()
 }
 
-fn failed(error: Error) -> Chunks {
-    stream::once(std::future::ready(Err(Fault::Storage(error)))).boxed()
+fn failed(fault: Fault) -> Chunks {
+    stream::once(std::future::ready(Err(fault))).boxed()
 }
 
-fn refusal(stored: &Stored, foreign: Foreign, depth: usize) -> Error {
+fn foreign_fault(foreign: Foreign, depth: usize) -> Fault {
     match foreign {
-        Foreign::Format(format) => unreadable(stored, &format!("is {format}, not JSON"), depth),
+        Foreign::Format(format) => unsupported(&format!("is {format}, not JSON"), depth),
         Foreign::Compression(method) => {
-            unreadable(stored, &format!("is compressed by {method}, which is not supported"), depth)
+            unsupported(&format!("is compressed by {method}, which is not supported"), depth)
         }
-        Foreign::Unknown => unreadable(stored, "is neither text in UTF-8 nor of a known format", depth),
+        Foreign::Unknown => unsupported("is neither text in UTF-8 nor of a known format", depth),
     }
 }
 
 /// What is said of an object that cannot be read, or of what its compression holds.
-fn unreadable(stored: &Stored, what: &str, depth: usize) -> Error {
-    let inside = if depth > 0 { "what is compressed in it " } else { "it " };
-    Error::data(format!("object `{}` cannot be read: {inside}{what}", stored.name())).hint(
-        "move it to another prefix, or give its name a `.` or `_` in front; objects may be plain, or compressed by gzip, \
-         zstd, bzip2, xz, snappy or zip, in UTF-8, UTF-16 or UTF-32",
-    )
+fn unsupported(what: &str, depth: usize) -> Fault {
+    let subject = if depth > 0 { "what is compressed in it" } else { "it" };
+    Fault::Broken { reason: Reason::UnsupportedFormat, detail: format!("{subject} {what}") }
 }

@@ -28,6 +28,8 @@ pub enum Reason {
     TruncatedCompression,
     /// A compressed object that cannot be decompressed.
     CorruptCompression,
+    /// An object that is not JSON text, nor compressed in a way that is supported.
+    UnsupportedFormat,
     /// A compressed object that grows beyond `max_decompression_ratio`.
     CompressionBomb,
     /// A document whose brackets or separators no longer say where its records lie.
@@ -48,6 +50,7 @@ impl Reason {
             Self::TooLong => "too_long",
             Self::TruncatedCompression => "truncated_compression",
             Self::CorruptCompression => "corrupt_compression",
+            Self::UnsupportedFormat => "unsupported_format",
             Self::CompressionBomb => "compression_bomb",
             Self::BrokenDocument => "broken_document",
         }
@@ -111,6 +114,7 @@ mod tests {
             Reason::TruncatedCompression,
             Reason::CorruptCompression,
             Reason::CompressionBomb,
+            Reason::UnsupportedFormat,
             Reason::BrokenDocument,
         ] {
             assert_eq!(serde_json::json!(reason), serde_json::json!(reason.as_str()));

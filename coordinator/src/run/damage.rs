@@ -9,6 +9,7 @@ use std::fmt;
 use lakewright_common::config::resolved::{OnDamaged, Source};
 use lakewright_common::error::Error;
 use lakewright_common::printable;
+use lakewright_common::read::rejection::Reason;
 use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::Damage;
@@ -34,11 +35,19 @@ impl DamagedObject {
     pub(super) fn key(&self) -> &str {
         &self.key
     }
+
+    /// Returns whether the object is complete, but not JSON.
+    fn is_unsupported(&self) -> bool {
+        self.damage.reason == Reason::UnsupportedFormat
+    }
 }
 
 impl fmt::Display for DamagedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, detail) = (printable::line(&self.name), printable::line(&self.damage.detail));
+        if self.is_unsupported() {
+            return write!(f, "`{name}`: {detail}");
+        }
         write!(f, "`{name}` at byte {}: {detail}", self.damage.byte_offset)
     }
 }
@@ -61,6 +70,17 @@ pub(crate) fn damage_of(storage: &Storage, report: &ReadReport) -> Option<Damage
 
 /// The failure of a run that must not skip `damaged` objects, nor keep a part of them.
 pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
+    if damaged.iter().all(DamagedObject::is_unsupported) {
+        let message = match damaged {
+            [one] => format!("source `{}`: 1 object cannot be read: {one}", source.name),
+            _ => format!("source `{}`: {} cannot be read:\n{}", source.name, objects(damaged.len()), lines(damaged)),
+        };
+        return Error::data(message).hint(format!(
+            "nothing was committed; move it to another prefix or give its name a `.` or `_` in front, or set \
+             `on_damaged = \"skip\"` under `[sources.{}]`; docs/objects.md lists what can be read",
+            source.name
+        ));
+    }
     let message = match damaged {
         [one] => format!("source `{}`: 1 object is damaged: {one}", source.name),
         _ => format!("source `{}`: {} are damaged:\n{}", source.name, objects(damaged.len()), lines(damaged)),

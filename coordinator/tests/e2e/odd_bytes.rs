@@ -112,10 +112,11 @@ fn what_cannot_be_read_is_refused_by_name_and_nothing_of_it_is_staged() {
             lake.write(&format!("in/{name}"), bytes);
             let done = lake.run_with(&["run"], &[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", splits)]);
             assert_eq!(done.code, Some(1), "{name}: {}", done.stderr);
-            assert!(done.stderr.contains(&format!("in/{name}` cannot be read: it {expected}")), "{}", done.stderr);
+            assert!(done.stderr.contains("1 object cannot be read: `"), "{}", done.stderr);
+            assert!(done.stderr.contains(&format!("in/{name}`: it {expected}")), "{}", done.stderr);
             assert_eq!(lake.version(), 0);
-            let sampled = lake.run_with(&["check", "--sample", "5000"], &[]);
-            assert_eq!(sampled.code, Some(1), "{name}: {}", sampled.stderr);
+            let sampled = lake.ok(&["check", "--sample", "5000"]).stdout;
+            assert!(sampled.contains(&format!("in/{name}`: it {expected}")), "{sampled}");
         }
     }
     let lake = text_lake();
@@ -124,11 +125,33 @@ fn what_cannot_be_read_is_refused_by_name_and_nothing_of_it_is_staged() {
         Command::new("gzip").arg("-c").arg(lake.path("tar")).output().expect("gzip").stdout
     });
     let error = lake.fails(&["run"], 1);
-    assert!(error.contains("tar.json.gz` cannot be read: what is compressed in it is a tar archive"), "{error}");
+    assert!(error.contains("tar.json.gz`: what is compressed in it is a tar archive"), "{error}");
     let lake = text_lake();
     lake.write("in/cut.zip", &damaged_zip);
     let error = lake.fails(&["run"], 1);
     assert!(error.contains("cut.zip"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_read_is_skipped_or_kept_as_one_entry_where_the_source_says_so() {
+    let parquet = b"PAR1\x15\x04\x15\x10\n{\"id\": 1}\n{\"id\": 2}\n";
+    for (on_damaged, quarantined) in [("skip", 0), ("keep", 1)] {
+        let lake = text_lake();
+        lake.edit("lake.toml", "url = \"in\"", "url = \"in\"\nmax_quarantine_share = 1.0");
+        lake.edit("lake.toml", "url = \"in\"", &format!("url = \"in\"\non_damaged = \"{on_damaged}\""));
+        lake.write("in/fine.json", records(500..510).as_bytes());
+        lake.write("in/odd.json", parquet);
+        let done = lake.ok(&["run"]);
+        assert!(done.stderr.contains("it is a Parquet file, not JSON"), "{}", done.stderr);
+        assert_eq!(lake.number("SELECT count(*) FROM events"), 10, "{on_damaged}");
+        let entries = lake.query("SELECT object, reason, byte_offset, detail FROM system.quarantine");
+        assert_eq!(entries.len(), quarantined, "{on_damaged}: {entries:?}");
+        let ingested = lake.number("SELECT count(*) FROM system.ledger WHERE file_name = 'odd.json'");
+        assert_eq!(ingested, i64::from(on_damaged == "keep"));
+        if let Some(entry) = entries.first() {
+            assert_eq!((&entry["object"], &entry["reason"]), (&"odd.json".into(), &"unsupported_format".into()));
+        }
+    }
 }
 
 /// The object's own metadata tells where its name does not, and bytes that are already plain are left alone.
@@ -145,7 +168,7 @@ fn on_s3_the_content_encoding_tells_as_well() {
     assert_eq!(lake.number("SELECT count(*) FROM events"), 2010);
     place.put_encoded("in/d.json", b"\x0B\x05\x80{\"id\": 5000}\n\x03", "br");
     let error = lake.fails(&["run"], 1);
-    assert!(error.contains("in/d.json` cannot be read: it is compressed by brotli"), "{error}");
+    assert!(error.contains("in/d.json`: it is compressed by brotli"), "{error}");
 }
 
 #[test]
