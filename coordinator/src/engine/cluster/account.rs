@@ -165,6 +165,13 @@ fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
         return Err(format!("another version of `{key}`"));
     }
     let stored = split.range.end - split.range.start;
+    // Bytes of a split are read even if no record is in them.
+    if stored > 0 && tally.stored_bytes == 0 && tally.damage.is_none() {
+        return Err(format!("none of the {stored} bytes of `{key}` as read"));
+    }
+    if tally.stored_bytes > stored {
+        return Err(format!("{} bytes read of {stored} of `{key}`", tally.stored_bytes));
+    }
     // The first bytes of an object decide whether it is compressed, whatever its name says.
     let bytes = stored.saturating_mul(max_ratio.max(1)).saturating_add(FREE_BYTES);
     // A record is a byte at least, and a document without one is a rejected record.

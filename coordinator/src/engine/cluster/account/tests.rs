@@ -33,7 +33,7 @@ fn ingest() -> Account {
 
 fn tally(key: &str, bytes: u64, staged: u64, quarantined: u64) -> ObjectTally {
     let tally = ObjectTally::of(&Split::whole(object(key, bytes)));
-    ObjectTally { records: staged + quarantined, staged, quarantined, ..tally }
+    ObjectTally { records: staged + quarantined, staged, quarantined, stored_bytes: bytes, ..tally }
 }
 
 fn read(tally: ObjectTally) -> SlotReport {
@@ -69,6 +69,9 @@ fn an_honest_report_of_an_ingest_counts_and_a_false_one_does_not() {
     is_refused("`b` that it was not given, or twice", [honest(), vec![honest()[3].clone()]].concat());
     is_refused("`c` that it was not given", [honest(), vec![read(tally("c", 1, 0, 0))]].concat());
     is_refused("another version of `b`", with(3, read(tally("b", 21, 2, 0))));
+    // Objects with bytes of which nothing was read.
+    is_refused("none of the 20 bytes of `b`", with(3, read(ObjectTally { stored_bytes: 0, ..tally("b", 20, 0, 0) })));
+    is_refused("21 bytes read of 20", with(3, read(ObjectTally { stored_bytes: 21, ..tally("b", 20, 2, 0) })));
     // Counts that cannot be.
     is_refused("do not add up", with(3, read(ObjectTally { records: 9, ..tally("b", 20, 2, 0) })));
     is_refused("in 20 bytes of `b`", with(3, read(tally("b", 20, 70_000_000, 0))));
