@@ -349,6 +349,11 @@ proptest! {
         let mut stored = compress("", object.text.as_bytes());
         let (at, moved) = apply(&mut stored.bytes, damage, &at);
         let Some(outcome) = on_a_runtime().block_on(read(&stored, &object.format())) else { return Ok(()) };
+        // With a control character among its first bytes, an object is refused whole: it may be binary.
+        if outcome.tally.damage.as_ref().is_some_and(|damage| damage.reason == Reason::UnsupportedFormat) {
+            prop_assert!(at < 4 && outcome.accepted.is_empty());
+            return Ok(());
+        }
         check(&object, &stored, &outcome)?;
         for record in object.records.iter().filter(|record| record.end < at) {
             prop_assert!(outcome.accepted.contains(record), "lost though intact: {record:?}");
