@@ -13,7 +13,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, |c| matches!(c, '\n' | '\t' | '\r') || acts_on_terminal(c))
 }
 
-/// Several lines: as [`line`], but line feeds and tabs stay.
+/// Several lines: as [`line()`], but line feeds and tabs stay.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| c == '\r' || acts_on_terminal(c))

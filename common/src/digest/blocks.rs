@@ -11,7 +11,7 @@
 //! page indexes and the footer, whose statistics decide which rows a query skips.
 //!
 //! A file without a table was written by an older version or by another program; it is read as it is. A file whose
-//! footer has [`METADATA_KEY`] must have a table.
+//! footer has `METADATA_KEY` must have a table.
 
 use std::hash::Hasher as _;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! `moment ± interval` in a zone with clock changes.
 //!
 //! Months and days are added to the local time. Arrow fails the query where the result occurs twice or not at all; here
-//! it becomes a moment as in [`super::local_time`].
+//! it becomes a moment as in `sql::local_time`.
 
 use std::sync::Arc;
 
