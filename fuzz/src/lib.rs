@@ -12,7 +12,7 @@
 //! is kept in the pool, which stands in for coverage: it leads from one error message to the next, deeper one.
 //!
 //! A plain `cargo test` replays the corpus and tries a short, fixed series of inputs. `FUZZ_SECONDS=20` goes on that long from
-//! a seed that it prints, holds the process to the bounds of [`Bounds`], and writes each input down before it is tried, so
+//! a seed that it prints, holds the process to the bounds of `Bounds`, and writes each input down before it is tried, so
 //! that one that aborts the process is found by the next start. `FUZZ_SEED` sets the seed; `FUZZ_KEEP=1` adds inputs with
 //! new outcomes to the corpus.
 

@@ -3,7 +3,7 @@
 //! An entry of ours names its manifest and run in `commitInfo` and repeats the manifest's number as the version of a
 //! `txn` action. Every other entry is another program's: Spark's `OPTIMIZE`, a `DELETE` of deltalake, a new `CHECK`
 //! constraint. Such an entry may leave the table as it is (an empty commit, the two entries that Spark's `VACUUM`
-//! writes, a `RESTORE` that takes back what came before); [`are_harmless`] decides.
+//! writes, a `RESTORE` that takes back what came before); `are_harmless` decides.
 
 use std::collections::{HashMap, HashSet};
 
