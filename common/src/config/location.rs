@@ -24,7 +24,7 @@ pub(super) fn resolve(text: &str, folder: &Path) -> Result<Url, Flaw> {
         }
         return folder_url(&folder.join(text));
     };
-    // What comes before the path and behind it may be a secret.
+    // User information before the path and a query after it may be secrets.
     let shown = printable::url(text);
     let url = Url::parse(text).map_err(|e| Flaw::new(format!("is `{shown}`, which is not a URL: {e}")))?;
     // Said first and without the text, for it may hold a secret.

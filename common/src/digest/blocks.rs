@@ -25,7 +25,7 @@ use super::{SEED, xxh64};
 pub const BLOCK_BYTES: u64 = 64 * 1024;
 /// Key of Parquet's key-value metadata in files that have a table.
 pub const METADATA_KEY: &str = "lakewright.block_digests";
-/// What that key has as its value, for people.
+/// Value of that key, readable for people.
 pub const METADATA_VALUE: &str = "xxh64 of each 64 KiB, before the footer";
 
 /// Marks the end of a table, with the version of its layout.
@@ -116,7 +116,7 @@ pub struct BlockDigests {
     file_bytes: u64,
 }
 
-/// What the end of a file says.
+/// Contents of the end of a file.
 #[derive(Debug)]
 pub enum Found {
     Digests(BlockDigests),
