@@ -46,6 +46,7 @@ pub(crate) fn ends_well(coordinator: Coordinator) -> String {
 /// The tables are those of one machine; a checksum reads every file that the manifest names.
 pub(crate) fn assert_exact(lake: &Lake, reference: &[(String, i64, String)]) {
     assert_eq!(lake.checksums(), reference);
+    lake.verify();
 }
 
 fn assert_spool_is_empty(lake: &Lake) {

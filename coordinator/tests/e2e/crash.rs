@@ -73,6 +73,7 @@ fn a_kill_at_any_step_leaves_the_old_lake_or_the_new() {
         assert_eq!(next.stderr.contains("nothing new"), is_committed, "after `{point}`: {}", next.stderr);
         assert_eq!(lake.checksums(), reference.checksums(), "after `{point}`");
         assert_eq!(delta_versions(&lake), delta_versions(&reference), "after `{point}`");
+        lake.verify();
     }
 }
 
@@ -89,6 +90,7 @@ fn a_kill_in_the_very_first_commit_leaves_no_lake_or_a_whole_one() {
         assert_eq!(lake.version(), 1);
         assert_eq!(lake.checksums(), reference.checksums(), "after `{point}`");
         assert_eq!(delta_versions(&lake), delta_versions(&reference), "after `{point}`");
+        lake.verify();
     }
 }
 
@@ -117,6 +119,7 @@ fn of_two_runs_at_once_each_commits_or_fails_as_a_conflict() {
     assert_eq!(committed, 1);
     lake.ok(&["run"]);
     assert_eq!(lake.checksums(), reference.checksums());
+    lake.verify();
 }
 
 #[test]

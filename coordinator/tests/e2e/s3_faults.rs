@@ -70,6 +70,7 @@ fn what_passes_costs_nothing_but_time() {
         );
         place.server().heal();
         assert_exact(&lake);
+        lake.verify_on(&place);
         assert!(done.stderr.contains("committed version 1"), "{fault:?}: {}", done.stderr);
     }
 }
@@ -114,6 +115,7 @@ fn what_does_not_pass_fails_the_run_by_name_and_nothing_is_visible() {
         place.server().heal();
         lake.ok(&["run"]);
         assert_exact(&lake);
+        lake.verify_on(&place);
     }
 }
 
@@ -221,6 +223,7 @@ fn what_a_worker_cannot_read_another_attempt_does_and_what_is_wrong_with_the_dat
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS + 1);
     assert_eq!(lake.number("SELECT sum(id) FROM t"), (0..OBJECTS).sum::<i64>() + 1000);
+    lake.verify_on(&place);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -15,10 +16,25 @@ const MEMORY: &[&str] = &["--memory", "512MB"];
 /// Between two looks at a log file.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// A port that nobody listens on.
+/// Ports that no system gives to a socket that asks for any: Linux starts at 32768, IANA at 49152.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// Returns a port that nobody listens on, and that this process has not returned before.
+///
+/// It is not one of those that a system hands out. Otherwise a link or a stub could be given it before the coordinator of
+/// the test listens there, and a link that forwards to its own port connects to itself until there are no descriptors left.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    static RETURNED: AtomicU16 = AtomicU16::new(0);
+    // Another process of tests begins elsewhere.
+    let start = (std::process::id() % 200) as u16 * 110;
+    for _ in PORTS {
+        let step = RETURNED.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + start.wrapping_add(step) % (PORTS.end - PORTS.start);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("a port of {PORTS:?} is free")
 }
 
 impl Lake {
