@@ -189,7 +189,7 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
     }
 
     fn folder(&self) -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name)
+        corpora().join(self.name)
     }
 
     /// The files of the corpus, in the order of their names.
@@ -205,6 +205,11 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
             let _ = std::fs::remove_file(file);
         }
     }
+}
+
+/// Returns the folder with a corpus for each target. Cargo runs a test in the folder of its package.
+fn corpora() -> PathBuf {
+    PathBuf::from("../fuzz/corpus")
 }
 
 fn running_file(name: &str, process: u32) -> PathBuf {
@@ -258,7 +263,7 @@ mod tests {
                 format!("{} {} {}", has(b"lake"), has(b"wright"), has(b"{}"))
             });
         }));
-        let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus/selftest");
+        let corpus = corpora().join("selftest");
         let crashes: Vec<_> = std::fs::read_dir(&corpus).unwrap().flatten().map(|file| file.path()).collect();
         std::fs::remove_dir_all(corpus).unwrap();
         assert!(found.is_err());

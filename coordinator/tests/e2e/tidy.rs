@@ -260,6 +260,14 @@ fn only_storage_touches_the_file_system() {
 }
 
 #[test]
+fn tests_find_their_files_from_the_working_directory() {
+    // Two clones may share a target folder; then the path that a binary was built with can be the other clone's.
+    let built_in = concat!("env!(\"CARGO_MANIFEST", "_DIR\")");
+    let faults = rust_files().into_iter().filter(|file| file.text.contains(built_in)).map(|file| file.path);
+    report("no binary holds the path of the clone that it was built in", faults);
+}
+
+#[test]
 fn ci_runs_what_the_readme_says() {
     let mut faults = Vec::new();
     for path in ["README.md", ".ci/run"] {

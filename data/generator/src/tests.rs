@@ -85,7 +85,7 @@ fn assert_share(hits: usize, of: usize, share: f64) {
 
 #[test]
 fn the_sample_in_the_repository_is_what_its_command_writes() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let data = Path::new("..");
     let command = "--songs 120 --events 2500 --users 30 --files 10 --seed 2018 --out";
     assert!(fs::read_to_string(data.join("README.md")).unwrap().contains(command), "the README states the command");
     let sample = generated(&SAMPLE);

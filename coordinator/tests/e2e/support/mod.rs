@@ -24,9 +24,13 @@ pub(crate) mod checker;
 /// A disk of a few kilobytes.
 pub(crate) mod disk;
 
-/// The repository's root.
+/// Returns the repository's root.
+///
+/// Cargo runs a test in the folder of its package. The path that the binary was built with will not do: where two clones share
+/// a target folder, that may be the other clone's.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository").to_path_buf()
+    let package = std::env::current_dir().expect("a working directory");
+    package.parent().expect("the package is in a folder of the repository").to_path_buf()
 }
 
 /// The public data set, where a copy lies beside the repository.
