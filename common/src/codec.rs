@@ -1,4 +1,4 @@
-//! A slot's plan as bytes: DataFusion's own encoding, and the nodes that it does not know.
+//! A task's plan as bytes: DataFusion's own encoding, and the nodes that it does not know.
 //!
 //! Stands between the coordinator's engine and a worker. What is encoded here is in `proto/lakewright/v1/plan.proto`;
 //! coordinator and worker are of one version, so nothing here is older or newer than its reader.

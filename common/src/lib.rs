@@ -23,7 +23,7 @@ pub mod read;
 pub mod write;
 /// On a cluster, rows from one stage to the next.
 pub mod exchange;
-/// On a cluster, a slot's plan as bytes.
+/// On a cluster, a task's plan as bytes.
 pub mod codec;
 /// The one function that makes a query session, for every process.
 pub mod session;

@@ -126,8 +126,8 @@ pub struct Resources {
 /// What the nodes of a plan need to know of the task that they run in.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskScope {
-    /// The slot of the plan's first partition.
-    pub first_slot: usize,
+    /// The task of the plan's first partition.
+    pub first_task: usize,
     /// Bytes of Parquet files under way that the task may hold before it sends the largest on.
     pub table_buffer_bytes: usize,
     /// Bytes of rows on their way to another stage that the task may hold.
@@ -200,10 +200,10 @@ impl Resources {
 impl TaskScope {
     /// Of a task that runs beside `tasks - 1` others within `memory_bytes`.
     #[must_use]
-    pub fn new(first_slot: usize, memory_bytes: u64, tasks: usize) -> Self {
+    pub fn new(first_task: usize, memory_bytes: u64, tasks: usize) -> Self {
         let tasks = tasks.max(1);
         Self {
-            first_slot,
+            first_task,
             table_buffer_bytes: share(memory_bytes, TABLE_BUFFER_SHARE) / tasks,
             exchange_buffer_bytes: (share(memory_bytes, EXCHANGE_BUFFER_SHARE) / tasks).min(MAX_EXCHANGE_BUFFER_BYTES),
         }

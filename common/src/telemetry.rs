@@ -148,7 +148,7 @@ mod tests {
     /// As another process's failure is logged.
     fn log_something() {
         let error = "a\nerror: forged \u{1b}[2J\u{9b}31m\u{202e}, http://me:hunter2@h/?token=hunter2";
-        tracing::warn!(worker = "w\n\u{1b}", slot = 7, %error, "failed {}", "on\n\u{7}");
+        tracing::warn!(worker = "w\n\u{1b}", task = 7, %error, "failed {}", "on\n\u{7}");
     }
 
     fn filter() -> EnvFilter {
@@ -163,7 +163,7 @@ mod tests {
         let text = log.text();
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains("WARN failed on\\n\\u{7} worker="), "{text}");
-        assert!(text.contains("slot=7 error=a\\nerror: forged \\u{1b}[2J\\u{9b}31m\\u{202e}, http://h/\n"), "{text}");
+        assert!(text.contains("task=7 error=a\\nerror: forged \\u{1b}[2J\\u{9b}31m\\u{202e}, http://h/\n"), "{text}");
         assert!(!text.trim_end().contains(char::is_control), "{text:?}");
     }
 

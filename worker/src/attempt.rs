@@ -1,4 +1,4 @@
-//! One attempt of a slot: begin, run, report.
+//! One attempt of a task: begin, run, report.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use lakewright_common::failpoint;
 use lakewright_common::session::{self, Resources, TaskScope};
 use lakewright_common::write::report::read_reports;
 use lakewright_proto::v1::report_request::Outcome;
-use lakewright_proto::v1::{BeginRequest, Failure, FailureKind, ReportRequest, Requests, SlotTask, Success, Verdict};
+use lakewright_proto::v1::{BeginRequest, Failure, FailureKind, ReportRequest, Requests, TaskSpec, Success, Verdict};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::Code;
@@ -22,7 +22,7 @@ use crate::link::{Client, Pause, request};
 use crate::registration::{self, Registration};
 
 /// What every attempt of this process needs.
-pub(crate) struct Slots {
+pub(crate) struct WorkerContext {
     pub(crate) process: Uuid,
     pub(crate) client: Client,
     pub(crate) attempts: Attempts,
@@ -31,24 +31,24 @@ pub(crate) struct Slots {
     pub(crate) vcores: usize,
     /// The worker is about to leave.
     pub(crate) is_draining: watch::Receiver<bool>,
-    /// Of the last run: its slots share clients and connections.
+    /// Of the last run: its worker share clients and connections.
     pub(crate) registration: Registration,
 }
 
-/// Runs the slot that `bytes` describe, and tells the coordinator what became of it.
-pub(crate) async fn run(slots: &Slots, bytes: &[u8]) {
-    let task = match SlotTask::decode(bytes) {
-        Ok(task) => task,
+/// Runs the task that `bytes` describe, and tells the coordinator what became of it.
+pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
+    let spec = match TaskSpec::decode(bytes) {
+        Ok(spec) => spec,
         Err(error) => {
-            tracing::error!(%error, "a task that cannot be read; is the coordinator of another version?");
+            tracing::error!(%error, "a task cannot be decoded; is the coordinator of another version?");
             return;
         }
     };
-    let Some(slot) = task.slot.clone() else { return };
-    let running = slots.attempts.start(Uuid::now_v7(), slot);
-    let slot = &running.work.slot;
+    let Some(task) = spec.task.clone() else { return };
+    let running = worker.attempts.start(Uuid::now_v7(), task);
+    let task = &running.work.task;
     failpoint::reach("attempt.before_begin");
-    if !begin(slots, &running).await {
+    if !begin(worker, &running).await {
         return;
     }
     running.is_begun();
@@ -56,16 +56,16 @@ pub(crate) async fn run(slots: &Slots, bytes: &[u8]) {
     let outcome = tokio::select! {
         biased;
         () = running.stopped() => {
-            tracing::info!(stage = slot.stage, slot = slot.slot, "told to stop");
+            tracing::info!(stage = task.stage, task = task.task, "told to stop");
             return;
         }
-        outcome = AssertUnwindSafe(execute(slots, &task, &running.work)).catch_unwind() => outcome,
+        outcome = AssertUnwindSafe(execute(worker, &spec, &running.work)).catch_unwind() => outcome,
     };
     let outcome = match outcome {
         Ok(Ok(reports)) => Outcome::Success(Success { reports }),
         Ok(Err(error)) => {
-            let slot = &running.work.slot;
-            tracing::warn!(stage = slot.stage, slot = slot.slot, %error, "a task failed");
+            let task = &running.work.task;
+            tracing::warn!(stage = task.stage, task = task.task, %error, "a task failed");
             Outcome::Failure(failure(&error))
         }
         Err(panic) => {
@@ -74,23 +74,23 @@ pub(crate) async fn run(slots: &Slots, bytes: &[u8]) {
         }
     };
     failpoint::reach("attempt.before_report");
-    report(slots, &running, outcome).await;
+    report(worker, &running, outcome).await;
     failpoint::reach("attempt.after_report");
 }
 
-/// Whether the slot is still wanted. Asks until it is answered or told to stop.
-async fn begin(slots: &Slots, running: &Running<'_>) -> bool {
+/// Whether the task is still wanted. Asks until it is answered or told to stop.
+async fn begin(worker: &WorkerContext, running: &Running<'_>) -> bool {
     let message = BeginRequest {
-        slot: Some(running.work.slot.clone()),
+        task: Some(running.work.task.clone()),
         attempt: running.work.id.to_string(),
-        process: slots.process.to_string(),
+        process: worker.process.to_string(),
     };
     let mut pause = Pause::new();
     loop {
-        match slots.client.clone().begin(request(message.clone())).await {
+        match worker.client.clone().begin(request(message.clone())).await {
             Ok(answer) => return answer.into_inner().verdict() == Verdict::GoOn,
             Err(status) if status.code() == Code::InvalidArgument => return false,
-            Err(_) if slots.gives_up(&pause) => return false,
+            Err(_) if worker.gives_up(&pause) => return false,
             Err(_) => tokio::select! {
                 () = running.stopped() => return false,
                 () = pause.wait() => {}
@@ -99,21 +99,21 @@ async fn begin(slots: &Slots, running: &Running<'_>) -> bool {
     }
 }
 
-/// The reports of a slot's plan, each as JSON.
-async fn execute(slots: &Slots, task: &SlotTask, work: &Work) -> Result<Vec<String>> {
+/// The reports of a task's plan, each as JSON.
+async fn execute(worker: &WorkerContext, spec: &TaskSpec, work: &Work) -> Result<Vec<String>> {
     let version = env!("CARGO_PKG_VERSION");
-    if task.version != version {
+    if spec.version != version {
         return Err(Error::configuration(format!(
             "the coordinator is of version {}, this worker of version {version}",
-            task.version
+            spec.version
         )));
     }
-    let registered = registration::of_run(&slots.registration, &work.slot.run).await?;
-    let scope = TaskScope::new(work.slot.slot as usize, slots.memory_bytes, slots.vcores);
-    let session = session::build(&slots.resources, &registered.storages, 1, scope, Arc::clone(&work.read))?;
+    let registered = registration::of_run(&worker.registration, &work.task.run).await?;
+    let scope = TaskScope::new(work.task.task as usize, worker.memory_bytes, worker.vcores);
+    let session = session::build(&worker.resources, &registered.storages, 1, scope, Arc::clone(&work.read))?;
     let context = session.task_ctx();
     let unreadable = |e| Error::from_engine(e, |e| Error::internal("a plan cannot be read").caused_by(e));
-    let plan = decode_plan(&task.plan, &context).map_err(unreadable)?;
+    let plan = decode_plan(&spec.plan, &context).map_err(unreadable)?;
     registered.rules.check(&plan)?;
     let plan = work.plan.get_or_init(|| plan);
     let rows = plan.execute(0, context).map_err(|e| Error::from_engine(e, stage_error))?;
@@ -126,7 +126,7 @@ async fn execute(slots: &Slots, task: &SlotTask, work: &Work) -> Result<Vec<Stri
         .collect()
 }
 
-impl Slots {
+impl WorkerContext {
     /// Whether it is in vain to wait for a coordinator: only a worker that stays has the time.
     fn gives_up(&self, pause: &Pause) -> bool {
         pause.is_long() && *self.is_draining.borrow()
@@ -145,34 +145,34 @@ impl Slots {
     }
 }
 
-/// Tells the outcome until it is answered; the first report of a slot wins, so a second one does no harm.
-async fn report(slots: &Slots, running: &Running<'_>, outcome: Outcome) {
-    let slot = &running.work.slot;
+/// Tells the outcome until it is answered; the first report of a task wins, so a second one does no harm.
+async fn report(worker: &WorkerContext, running: &Running<'_>, outcome: Outcome) {
+    let task = &running.work.task;
     let message = ReportRequest {
-        process: slots.process.to_string(),
+        process: worker.process.to_string(),
         progress: Some(running.work.progress()),
         outcome: Some(outcome),
-        requests: slots.requests(),
+        requests: worker.requests(),
     };
     let mut pause = Pause::new();
     loop {
-        match slots.client.clone().report(request(message.clone())).await {
+        match worker.client.clone().report(request(message.clone())).await {
             Ok(answer) => {
                 let is_accepted = answer.into_inner().is_accepted;
-                tracing::debug!(stage = slot.stage, slot = slot.slot, is_accepted, "reported");
+                tracing::debug!(stage = task.stage, task = task.task, is_accepted, "reported");
                 return;
             }
             Err(status) if matches!(status.code(), Code::InvalidArgument | Code::OutOfRange) => {
                 tracing::error!(
-                    stage = slot.stage,
-                    slot = slot.slot,
+                    stage = task.stage,
+                    task = task.task,
                     reason = status.message(),
                     "a report was refused"
                 );
                 return;
             }
-            Err(_) if slots.gives_up(&pause) => {
-                tracing::warn!(stage = slot.stage, slot = slot.slot, "leaves without a report: no coordinator answers");
+            Err(_) if worker.gives_up(&pause) => {
+                tracing::warn!(stage = task.stage, task = task.task, "leaves without a report: no coordinator answers");
                 return;
             }
             Err(_) => tokio::select! {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use datafusion::physical_plan::ExecutionPlan;
 use lakewright_common::read::progress::ReadProgress;
-use lakewright_proto::v1::{AttemptProgress, SlotId};
+use lakewright_proto::v1::{AttemptProgress, TaskId};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) id: Uuid,
-    pub(crate) slot: SlotId,
+    pub(crate) task: TaskId,
     pub(crate) read: Arc<ReadProgress>,
     /// Once it is known.
     pub(crate) plan: OnceLock<Arc<dyn ExecutionPlan>>,
@@ -45,8 +45,8 @@ impl Attempts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn start(&self, id: Uuid, slot: SlotId) -> Running<'_> {
-        let work = Work { id, slot, read: Arc::default(), plan: OnceLock::new(), is_begun: AtomicBool::new(false) };
+    pub(crate) fn start(&self, id: Uuid, task: TaskId) -> Running<'_> {
+        let work = Work { id, task, read: Arc::default(), plan: OnceLock::new(), is_begun: AtomicBool::new(false) };
         let work = Arc::new(work);
         let (stop, stopped) = watch::channel(false);
         self.entries().insert(id, Entry { work: Arc::clone(&work), stop });
@@ -98,7 +98,7 @@ impl Work {
     pub(crate) fn progress(&self) -> AttemptProgress {
         let read = self.read.counts();
         AttemptProgress {
-            slot: Some(self.slot.clone()),
+            task: Some(self.task.clone()),
             attempt: self.id.to_string(),
             objects: read.objects,
             records: read.records,
@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn a_heartbeat_names_only_attempts_that_the_coordinator_knows() {
         let attempts = Attempts::default();
-        let slot = SlotId { run: String::new(), stage: 0, slot: 0 };
-        let running = attempts.start(Uuid::from_u128(1), slot);
+        let task = TaskId { run: String::new(), stage: 0, task: 0 };
+        let running = attempts.start(Uuid::from_u128(1), task);
         assert_eq!((attempts.count(), attempts.progress().len()), (1, 0));
         running.is_begun();
         assert_eq!((attempts.count(), attempts.progress().len()), (1, 1));

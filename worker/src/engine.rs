@@ -1,7 +1,7 @@
 //! What Ballista's poll loop hands over, and the loop itself: the only file of the worker that names Ballista.
 //!
-//! A task's plan is a memory table of one row, whose bytes are a `SlotTask`. Whatever becomes of it, Ballista hears that it
-//! went well: what really happened is told to the coordinator's own service, slot by slot.
+//! A task's plan is a memory table of one row, whose bytes are a `TaskSpec`. Whatever becomes of it, Ballista hears that it
+//! went well: what really happened is told to the coordinator's own service, task by task.
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,15 +38,15 @@ use lakewright_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::attempt::{self, Slots};
+use crate::attempt::{self, WorkerContext};
 use crate::link::Link;
 
 /// Where Ballista would keep shuffle files; there are none.
 const NO_FOLDER: &str = "/nonexistent";
 
 /// Polls for tasks and runs them, as many at once as `free` has permits; never ends by itself.
-pub(crate) async fn poll(link: Link, slots: Arc<Slots>, vcores: usize, free: Arc<Semaphore>, work: Arc<Notify>) {
-    let registration = registration(slots.process, vcores);
+pub(crate) async fn poll(link: Link, worker: Arc<WorkerContext>, vcores: usize, free: Arc<Semaphore>, work: Arc<Notify>) {
+    let registration = registration(worker.process, vcores);
     let runtime = Arc::new(RuntimeEnv::default());
     let executor = Executor::new(
         registration,
@@ -56,7 +56,7 @@ pub(crate) async fn poll(link: Link, slots: Arc<Slots>, vcores: usize, free: Arc
         Arc::new(BallistaFunctionRegistry::default()),
         Arc::new(NoMetrics),
         vcores,
-        Arc::new(Engine { slots }),
+        Arc::new(Engine { worker }),
     );
     let scheduler = SchedulerGrpcClient::new(link)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -84,7 +84,7 @@ fn registration(process: Uuid, vcores: usize) -> ExecutorRegistration {
 }
 
 struct Engine {
-    slots: Arc<Slots>,
+    worker: Arc<WorkerContext>,
 }
 
 impl ExecutionEngine for Engine {
@@ -99,12 +99,12 @@ impl ExecutionEngine for Engine {
         _: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         failpoint::reach("poll.before_task");
-        Ok(Arc::new(Task { slots: Arc::clone(&self.slots), bytes: task_bytes(&plan)? }))
+        Ok(Arc::new(Task { worker: Arc::clone(&self.worker), bytes: spec_bytes(&plan)? }))
     }
 }
 
-/// The bytes in the one row below the root.
-fn task_bytes(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
+/// Returns the bytes of the `TaskSpec` in the one row below the root.
+fn spec_bytes(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
     let children = plan.children();
     let row = children
         .first()
@@ -112,20 +112,20 @@ fn task_bytes(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
         .and_then(|source| source.data_source().downcast_ref::<MemorySourceConfig>())
         .and_then(|memory| memory.partitions().iter().flatten().find(|batch| batch.num_rows() == 1));
     match row.and_then(|row| row.column(1).as_binary_opt::<i32>()) {
-        Some(tasks) => Ok(tasks.value(0).to_vec()),
-        None => internal_err!("a task that holds no slot"),
+        Some(specs) => Ok(specs.value(0).to_vec()),
+        None => internal_err!("a task holds no spec"),
     }
 }
 
 struct Task {
-    slots: Arc<Slots>,
+    worker: Arc<WorkerContext>,
     bytes: Vec<u8>,
 }
 
 #[async_trait]
 impl QueryStageExecutor for Task {
     async fn execute_query_stage(&self, _: usize, _: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
-        attempt::run(&self.slots, &self.bytes).await;
+        attempt::run(&self.worker, &self.bytes).await;
         Ok(vec![])
     }
 
@@ -142,7 +142,7 @@ impl fmt::Debug for Task {
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a slot")
+        f.write_str("a task")
     }
 }
 

@@ -1,4 +1,4 @@
-//! A worker: takes slots from a coordinator, runs them, reports. It opens connections and listens on no port.
+//! A worker: takes tasks from a coordinator, runs them, reports. It opens connections and listens on no port.
 //!
 //! ```text
 //!                       ┌─ poll loop (Ballista's) ─► engine ─► attempt ─► report ─┐
@@ -22,7 +22,7 @@ mod registration;
 mod rules;
 /// What Ballista's poll loop hands over.
 mod engine;
-/// One attempt of a slot, from its begin to its report.
+/// One attempt of a task, from its begin to its report.
 mod attempt;
 /// What this process runs at the moment.
 mod attempts;

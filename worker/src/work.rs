@@ -14,7 +14,7 @@ use tokio::task::JoinError;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::attempt::Slots;
+use crate::attempt::WorkerContext;
 use crate::attempts::Attempts;
 use crate::cli::Cli;
 use crate::engine;
@@ -35,7 +35,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     let process = Uuid::now_v7();
     let link = link::link(&cli, process)?;
     let (draining, is_draining) = watch::channel(false);
-    let slots = Arc::new(Slots {
+    let worker = Arc::new(WorkerContext {
         process,
         client: link::client(link.clone()),
         attempts: Attempts::default(),
@@ -48,22 +48,22 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     let hello = HelloRequest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         worker: cli.name(),
-        process: slots.process.to_string(),
+        process: worker.process.to_string(),
         vcores: u32::try_from(vcores).unwrap_or(u32::MAX),
     };
     tracing::info!(worker = hello.worker, vcores, memory_bytes, coordinator = cli.coordinator, "starting");
     supervisor::ready();
     let interval = tokio::select! {
-        interval = register(&slots.client, &hello, &cli.coordinator, &slots.registration) => interval?,
+        interval = register(&worker.client, &hello, &cli.coordinator, &worker.registration) => interval?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
 
     let free = Arc::new(Semaphore::new(vcores));
     let wake = Arc::new(Notify::new());
     let mut polling =
-        tokio::spawn(engine::poll(link, Arc::clone(&slots), vcores, Arc::clone(&free), Arc::clone(&wake)));
-    let waking = tokio::spawn(listen(slots.client.clone(), wake));
-    let beats = beat(&slots, &hello, &cli.coordinator, interval, &free, is_draining);
+        tokio::spawn(engine::poll(link, Arc::clone(&worker), vcores, Arc::clone(&free), Arc::clone(&wake)));
+    let waking = tokio::spawn(listen(worker.client.clone(), wake));
+    let beats = beat(&worker, &hello, &cli.coordinator, interval, &free, is_draining);
     tokio::pin!(beats);
     tokio::select! {
         refused = &mut beats => return Err(refused),
@@ -71,7 +71,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
         () = signals.next() => {}
     }
 
-    tracing::info!(running = slots.attempts.count(), "draining: no new tasks");
+    tracing::info!(running = worker.attempts.count(), "draining: no new tasks");
     supervisor::stopping();
     let _ = draining.send(true);
     let all = u32::try_from(vcores).unwrap_or(u32::MAX);
@@ -82,7 +82,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
         drained = tokio::time::timeout(cli.grace, free.acquire_many(all)) => match drained {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => {
-                tracing::warn!(running = slots.attempts.count(), "the grace time is over");
+                tracing::warn!(running = worker.attempts.count(), "the grace time is over");
                 ExitCode::FAILURE
             }
         },
@@ -96,10 +96,10 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
         free_vcores: 0,
         is_draining: true,
         attempts: vec![],
-        requests: slots.requests(),
+        requests: worker.requests(),
     };
-    let _ = tokio::time::timeout(FAREWELL, slots.client.clone().beat(farewell)).await;
-    slots.resources.remove_scratch();
+    let _ = tokio::time::timeout(FAREWELL, worker.client.clone().beat(farewell)).await;
+    worker.resources.remove_scratch();
     Ok(code)
 }
 
@@ -114,7 +114,7 @@ fn stopped_polling(ended: std::result::Result<(), JoinError>) -> Error {
 
 /// Beats for ever; returns why the coordinator refuses this worker.
 async fn beat(
-    slots: &Slots,
+    worker: &WorkerContext,
     hello: &HelloRequest,
     coordinator: &str,
     mut interval: Duration,
@@ -127,10 +127,10 @@ async fn beat(
             process: hello.process.clone(),
             free_vcores: u32::try_from(free.available_permits()).unwrap_or(u32::MAX),
             is_draining: *is_draining.borrow(),
-            attempts: slots.attempts.progress(),
-            requests: slots.requests(),
+            attempts: worker.attempts.progress(),
+            requests: worker.requests(),
         };
-        match slots.client.clone().beat(link::request(message)).await {
+        match worker.client.clone().beat(link::request(message)).await {
             Ok(answer) => {
                 if !is_connected {
                     tracing::info!(coordinator, "the coordinator answers again");
@@ -138,12 +138,12 @@ async fn beat(
                     is_connected = true;
                 }
                 for attempt in answer.into_inner().stop.iter().filter_map(|id| Uuid::parse_str(id).ok()) {
-                    slots.attempts.stop(attempt);
+                    worker.attempts.stop(attempt);
                 }
             }
             Err(status) if status.code() == Code::NotFound => {
                 // Another coordinator than the one before.
-                match register(&slots.client, hello, coordinator, &slots.registration).await {
+                match register(&worker.client, hello, coordinator, &worker.registration).await {
                     Ok(told) => interval = told,
                     Err(refused) => return refused,
                 }

@@ -326,7 +326,7 @@ pub struct Cluster {
     pub heartbeat: Duration,
     /// A worker that has been silent for this long is lost.
     pub lost_after: Duration,
-    /// Attempts of one slot that may fail or be lost before the run fails.
+    /// Attempts of one task that may fail or be lost before the run fails.
     pub attempts: usize,
     /// `None`: a slow attempt gets no rival.
     pub speculation: Option<Speculation>,
@@ -339,9 +339,9 @@ pub struct Cluster {
 /// When a slow attempt gets a rival.
 #[derive(Debug, Clone, Copy)]
 pub struct Speculation {
-    /// 0.0–1.0: the share of a stage's slots that must be done.
+    /// 0.0–1.0: the share of a stage's tasks that must be done.
     pub done_share: f64,
-    /// How many times as long as the median slot the attempt must have run.
+    /// How many times as long as the median task the attempt must have run.
     pub slowness: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The leaf of a slot's plan where its rows come from another stage.
+//! The leaf of a task's plan where its rows come from another stage.
 
 use std::fmt;
 use std::io::Cursor;

@@ -1,4 +1,4 @@
-//! The root of a slot's plan where its rows go to another stage: spools them, and answers with one report.
+//! The root of a task's plan where its rows go to another stage: spools them, and answers with one report.
 //!
 //! On a hash repartition it does the repartition's work: it takes that node's input and its keys, so that expressions
 //! travel to workers in a node that DataFusion already knows. On anything else all rows go to one partition.
@@ -25,9 +25,9 @@ use crate::error::Error;
 use crate::failpoint;
 use crate::session::{TaskScope, spool_store_url};
 use crate::write::ingest_node::report_properties;
-use crate::write::report::{SlotReport, report_batch, report_schema};
+use crate::write::report::{TaskReport, report_batch, report_schema};
 
-/// Spools the rows of its input; its own rows are [`SlotReport`]s.
+/// Spools the rows of its input; its own rows are [`TaskReport`]s.
 #[derive(Debug, Clone)]
 pub struct ExchangeWriteExec {
     input: Arc<dyn ExecutionPlan>,
@@ -156,7 +156,7 @@ impl ExecutionPlan for ExchangeWriteExec {
             }
             failpoint::reach("exchange.before_finish");
             let object = writer.finish().await.map_err(Error::into_engine)?;
-            report_batch(&[SlotReport::Spooled(object)]).map_err(Error::into_engine)
+            report_batch(&[TaskReport::Spooled(object)]).map_err(Error::into_engine)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(report))))
     }

@@ -1,6 +1,6 @@
 //! What a scan emits: typed records, rejected records and reports, in one stream.
 //!
-//! A plan node has one output, and a slot's whole outcome must come through it, so that a second attempt of the slot
+//! A plan node has one output, and a task's whole outcome must come through it, so that a second attempt of the task
 //! brings all of it again. Every batch holds one of the three kinds in its column and nulls in the other two.
 
 use std::collections::BTreeMap;

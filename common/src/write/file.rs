@@ -24,7 +24,7 @@ const ROW_GROUP_ROWS: usize = 1024 * 1024;
 /// Encoded bytes of a row group at the most: what a writer holds before it sends.
 const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
-/// Where and how a slot writes.
+/// Where and how a task writes.
 #[derive(Debug, Clone)]
 pub struct FileSettings {
     pub store: Arc<dyn ObjectStore>,
@@ -32,8 +32,8 @@ pub struct FileSettings {
     pub root: String,
     /// The run that writes; the first part of every file's name.
     pub run: Uuid,
-    /// The slot that writes; the second part.
-    pub slot: usize,
+    /// The task that writes; the second part.
+    pub task: usize,
     pub target_file_bytes: u64,
     /// Columns whose statistics go into the report; staging files need none.
     pub with_statistics: bool,
@@ -122,7 +122,7 @@ impl FileWriter {
     }
 
     fn begin(&self) -> Result<OpenFile> {
-        let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.slot, Uuid::now_v7());
+        let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.task, Uuid::now_v7());
         let path = Path::parse(format!("{}/{name}", self.folder))
             .map_err(|e| Error::internal(format!("`{}` is no key prefix", self.folder)).caused_by(e))?;
         let upload = BufWriter::with_capacity(Arc::clone(&self.settings.store), path.clone(), UPLOAD_BUFFER_BYTES);
@@ -176,7 +176,7 @@ fn write_error(name: &str, error: parquet::errors::ParquetError) -> Error {
     error.hint("is there room, and may this process write there? docs/s3.md lists what it needs on S3")
 }
 
-/// Deletes files that a slot wrote and will not report, as far as that is possible.
+/// Deletes files that a task wrote and will not report, as far as that is possible.
 pub async fn discard(store: &dyn ObjectStore, files: &[WrittenFile]) {
     for file in files {
         if let Ok(path) = Path::parse(&file.path) {

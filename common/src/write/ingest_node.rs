@@ -24,7 +24,7 @@ use crate::read::quarantine;
 use crate::read::scan_rows::{ReadReport, ScanRows};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::{FileSettings, FileWriter};
-use crate::write::report::{SlotReport, report_batch, report_schema};
+use crate::write::report::{TaskReport, report_batch, report_schema};
 
 /// Where the files of an ingest go, as key prefixes relative to the lake's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct IngestFolders {
     pub quarantine: String,
 }
 
-/// Writes the rows of its input, a scan; its own rows are [`SlotReport`]s.
+/// Writes the rows of its input, a scan; its own rows are [`TaskReport`]s.
 #[derive(Debug, Clone)]
 pub struct IngestExec {
     input: Arc<dyn ExecutionPlan>,
@@ -148,7 +148,7 @@ impl ExecutionPlan for IngestExec {
             store: context.runtime_env().object_store(lake_store_url())?,
             root: lake_name(context.session_config()),
             run: self.run,
-            slot: TaskScope::of(context.session_config()).first_slot + partition,
+            task: TaskScope::of(context.session_config()).first_task + partition,
             target_file_bytes: self.target_file_bytes,
             with_statistics: false,
         };
@@ -173,14 +173,14 @@ async fn ingest(
             Some(ScanRows::Rejected(rows)) => quarantine.write(&with_schema(rows, &quarantine)?).await?,
             Some(ScanRows::Reports(rows)) => {
                 for report in rows.iter().flatten() {
-                    reports.push(SlotReport::Read(parse_report(report)?));
+                    reports.push(TaskReport::Read(parse_report(report)?));
                 }
             }
             None => {}
         }
     }
-    reports.extend(staging.finish().await?.into_iter().map(SlotReport::Staged));
-    reports.extend(quarantine.finish().await?.into_iter().map(SlotReport::Quarantined));
+    reports.extend(staging.finish().await?.into_iter().map(TaskReport::Staged));
+    reports.extend(quarantine.finish().await?.into_iter().map(TaskReport::Quarantined));
     report_batch(&reports)
 }
 

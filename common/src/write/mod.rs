@@ -6,14 +6,14 @@
 //!                           the rest is sorted first
 //! ```
 //!
-//! Every partition of a plan writes where it is, under names made of the run, the slot and a fresh UUID, so that two
-//! attempts of one slot never meet. A file exists for a reader only once a manifest names it.
+//! Every partition of a plan writes where it is, under names made of the run, the task and a fresh UUID, so that two
+//! attempts of one task never meet. A file exists for a reader only once a manifest names it.
 //!
 //! One value followed through: the row `(start_time: 2018-11-21T21:56:47.796Z, …, year: 2018, month: 11)` of `songplays`
 //! goes to `songplays/year=2018/month=11/<run>-0-<uuid>.parquet`; `year` and `month` live in the path and the log,
 //! not in the file.
 
-/// What a slot says about the files it wrote.
+/// What a task says about the files it wrote.
 pub mod report;
 /// Partition values as folder names.
 pub mod hive;

@@ -44,9 +44,9 @@ pub struct ColumnStatistics {
     pub max: Option<serde_json::Value>,
 }
 
-/// What a slot answers with: one row of its plan's output.
+/// What a task answers with: one row of its plan's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum SlotReport {
+pub enum TaskReport {
     Read(ReadReport),
     /// A file of a staging table.
     Staged(WrittenFile),
@@ -58,7 +58,7 @@ pub enum SlotReport {
     Spooled(SpoolObject),
 }
 
-/// The schema of a plan whose rows are [`SlotReport`]s: one column of JSON.
+/// The schema of a plan whose rows are [`TaskReport`]s: one column of JSON.
 #[must_use]
 pub fn report_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("report", DataType::Utf8, true)]))
@@ -68,7 +68,7 @@ pub fn report_schema() -> SchemaRef {
 ///
 /// # Errors
 /// None in practice: a report is always writable as JSON.
-pub fn report_batch(reports: &[SlotReport]) -> Result<RecordBatch> {
+pub fn report_batch(reports: &[TaskReport]) -> Result<RecordBatch> {
     RecordBatch::try_new(report_schema(), vec![Arc::new(report_rows(reports)?)])
         .map_err(|e| Error::internal("cannot write a report").caused_by(e))
 }
@@ -77,10 +77,10 @@ pub fn report_batch(reports: &[SlotReport]) -> Result<RecordBatch> {
 ///
 /// # Errors
 /// Batches that are not of [`report_schema`].
-pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<SlotReport>> {
+pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
     let mut reports = Vec::new();
     for batch in batches {
-        let column = batch.column(0).as_string_opt::<i32>().ok_or_else(|| Error::internal("a slot sent no reports"))?;
+        let column = batch.column(0).as_string_opt::<i32>().ok_or_else(|| Error::internal("a task sent no reports"))?;
         for text in column.iter().flatten() {
             reports
                 .push(serde_json::from_str(text).map_err(|e| Error::internal("a report cannot be read").caused_by(e))?);

@@ -21,10 +21,10 @@ use crate::failpoint;
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::FileSettings;
 use crate::write::ingest_node::report_properties;
-use crate::write::report::{SlotReport, report_batch, report_schema};
+use crate::write::report::{TaskReport, report_batch, report_schema};
 use crate::write::table_writer::{TableLayout, write_table};
 
-/// Writes the rows of its input into a table; its own rows are [`SlotReport`]s.
+/// Writes the rows of its input into a table; its own rows are [`TaskReport`]s.
 #[derive(Debug, Clone)]
 pub struct TableWriteExec {
     input: Arc<dyn ExecutionPlan>,
@@ -114,7 +114,7 @@ impl ExecutionPlan for TableWriteExec {
             store: context.runtime_env().object_store(lake_store_url())?,
             root: lake_name(context.session_config()),
             run: self.run,
-            slot: TaskScope::of(context.session_config()).first_slot + partition,
+            task: TaskScope::of(context.session_config()).first_task + partition,
             target_file_bytes: self.layout.target_file_bytes,
             with_statistics: true,
         };
@@ -122,7 +122,7 @@ impl ExecutionPlan for TableWriteExec {
         let reports = async move {
             let files = write_table(input, &layout, settings, &context).await.map_err(Error::into_engine)?;
             failpoint::reach("table.before_report");
-            let reports: Vec<SlotReport> = files.into_iter().map(SlotReport::Table).collect();
+            let reports: Vec<TaskReport> = files.into_iter().map(TaskReport::Table).collect();
             report_batch(&reports).map_err(Error::into_engine)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(reports))))

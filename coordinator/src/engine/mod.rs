@@ -1,7 +1,7 @@
 //! Runs plans: the only place that knows where tasks run.
 //!
 //! Without `[cluster]` every plan runs in this process (`embedded`); with it, on workers (`cluster`). The plans, their nodes
-//! and the SQL are the same: a cluster only cuts a plan at its exchanges. A plan that goes in here has `SlotReport`s as its
+//! and the SQL are the same: a cluster only cuts a plan at its exchanges. A plan that goes in here has `TaskReport`s as its
 //! rows; what comes out is all of them.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::{SlotReport, read_reports};
+use lakewright_common::write::report::{TaskReport, read_reports};
 use uuid::Uuid;
 
 /// Plans in this process.
@@ -25,7 +25,7 @@ mod cluster;
 /// A set of Parquet files that a manifest names, as a table of a query.
 pub(crate) mod parquet_table;
 
-pub(crate) use cluster::{Exchanged, SlotCounts, SlotsView};
+pub(crate) use cluster::{Exchanged, TaskCounts, TasksView};
 
 /// A query over fewer rows is done here before workers have heard of it.
 const ROWS_WORTH_A_STAGE: u64 = 200_000;
@@ -63,10 +63,10 @@ impl Engine {
     }
 
     /// How far workers are; none where there are no workers.
-    pub(crate) fn slots(&self) -> Option<SlotsView> {
+    pub(crate) fn tasks(&self) -> Option<TasksView> {
         match self {
             Self::Embedded { .. } => None,
-            Self::Cluster(cluster) => Some(cluster.slots()),
+            Self::Cluster(cluster) => Some(cluster.tasks()),
         }
     }
 
@@ -111,25 +111,25 @@ impl Engine {
         session: &SessionContext,
         name: &str,
         plan: Arc<dyn ExecutionPlan>,
-    ) -> Result<Vec<SlotReport>> {
-        Ok(self.run_slots(session, name, plan).await?.into_iter().flatten().collect())
+    ) -> Result<Vec<TaskReport>> {
+        Ok(self.run_tasks(session, name, plan).await?.into_iter().flatten().collect())
     }
 
-    /// As [`Self::run_stage`], with the reports of each slot together, the slots in no particular order. Every slot must
+    /// As [`Self::run_stage`], with the reports of each task together, the tasks in no particular order. Every task must
     /// answer with one batch, as the nodes that write do.
     ///
     /// # Errors
     /// As [`Self::run_stage`].
-    pub(crate) async fn run_slots(
+    pub(crate) async fn run_tasks(
         &self,
         session: &SessionContext,
         name: &str,
         plan: Arc<dyn ExecutionPlan>,
-    ) -> Result<Vec<Vec<SlotReport>>> {
+    ) -> Result<Vec<Vec<TaskReport>>> {
         let batches = match self {
             Self::Embedded { threads } => embedded::collect(session, plan, *threads).await?,
             Self::Cluster(cluster) => match cluster.stages(session, name, &plan) {
-                Some(stage) => return cluster.run_slots(name, stage).await,
+                Some(stage) => return cluster.run_tasks(name, stage).await,
                 None => embedded::collect(session, plan, tasks_of(session)).await?,
             },
         };

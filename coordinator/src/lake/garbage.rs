@@ -89,7 +89,7 @@ fn is_of_a_run(key: &Path) -> bool {
     is_in_a_folder && key.filename().is_some_and(is_name_of_a_run)
 }
 
-/// `<run>-<slot>-<uuid>.parquet`, or `<20 digits>-<run>.parquet` of a ledger: nobody else has such names, and what somebody
+/// `<run>-<task>-<uuid>.parquet`, or `<20 digits>-<run>.parquet` of a ledger: nobody else has such names, and what somebody
 /// else keeps beside the tables is not ours to delete.
 fn is_name_of_a_run(name: &str) -> bool {
     let Some((head, uuid)) =

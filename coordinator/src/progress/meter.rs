@@ -6,13 +6,13 @@ use std::time::Duration;
 use indicatif::{DecimalBytes, HumanCount, HumanDuration};
 use lakewright_common::read::progress::{ReadCounts, ReadProgress};
 
-use crate::engine::{SlotCounts, SlotsView};
+use crate::engine::{TaskCounts, TasksView};
 
 /// Counters, and where they stood when the step began.
 #[derive(Debug)]
 pub(crate) struct Meter {
     objects: Option<Objects>,
-    slots: Option<(SlotsView, SlotCounts)>,
+    tasks: Option<(TasksView, TaskCounts)>,
 }
 
 #[derive(Debug)]
@@ -33,34 +33,34 @@ pub(super) struct Reading {
 }
 
 impl Meter {
-    pub(super) fn of_slots(slots: SlotsView) -> Self {
-        let before = slots.counts();
-        Self { objects: None, slots: Some((slots, before)) }
+    pub(super) fn of_tasks(tasks: TasksView) -> Self {
+        let before = tasks.counts();
+        Self { objects: None, tasks: Some((tasks, before)) }
     }
 
-    pub(super) fn of_objects(objects: u64, bytes: u64, reads: Arc<ReadProgress>, slots: Option<SlotsView>) -> Self {
+    pub(super) fn of_objects(objects: u64, bytes: u64, reads: Arc<ReadProgress>, tasks: Option<TasksView>) -> Self {
         let before = reads.counts();
-        let slots = slots.map(|slots| {
-            let before = slots.counts();
-            (slots, before)
+        let tasks = tasks.map(|tasks| {
+            let before = tasks.counts();
+            (tasks, before)
         });
-        Self { objects: Some(Objects { objects, bytes, reads, before }), slots }
+        Self { objects: Some(Objects { objects, bytes, reads, before }), tasks }
     }
 
     pub(super) fn read(&self, elapsed: Duration) -> Reading {
-        let slots = self.slots.as_ref().map(|(slots, before)| (slots.counts(), before.rows));
-        match (&self.objects, slots) {
-            (Some(objects), slots) => {
+        let tasks = self.tasks.as_ref().map(|(tasks, before)| (tasks.counts(), before.rows));
+        match (&self.objects, tasks) {
+            (Some(objects), tasks) => {
                 let mut reading = objects.read(elapsed);
-                if let Some((slots, _)) = slots {
-                    reading.text = format!("{}; {}", reading.text, of_slots(&slots));
+                if let Some((tasks, _)) = tasks {
+                    reading.text = format!("{}; {}", reading.text, of_tasks(&tasks));
                 }
                 reading
             }
-            (None, Some((slots, rows_before))) => {
-                let rows = per_second(slots.rows - rows_before, elapsed);
-                let text = format!("{}, {} rows/s", of_slots(&slots), HumanCount(rows));
-                Reading { done: slots.done as u64, of: slots.slots as u64, text }
+            (None, Some((tasks, rows_before))) => {
+                let rows = per_second(tasks.rows - rows_before, elapsed);
+                let text = format!("{}, {} rows/s", of_tasks(&tasks), HumanCount(rows));
+                Reading { done: tasks.done as u64, of: tasks.tasks as u64, text }
             }
             (None, None) => Reading { done: 0, of: 0, text: String::new() },
         }
@@ -84,12 +84,12 @@ impl Objects {
     }
 }
 
-/// `2 stages: 3 of 16 slots done, 4 running on 2 workers`
-fn of_slots(slots: &SlotCounts) -> String {
-    let SlotCounts { stages, slots, done, running, workers, .. } = slots;
+/// `2 stages: 3 of 16 tasks done, 4 running on 2 workers`
+fn of_tasks(tasks: &TaskCounts) -> String {
+    let TaskCounts { stages, tasks, done, running, workers, .. } = tasks;
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     format!(
-        "{stages} stage{}: {done} of {slots} slots done, {running} running on {workers} worker{}",
+        "{stages} stage{}: {done} of {tasks} tasks done, {running} running on {workers} worker{}",
         plural(*stages),
         plural(*workers)
     )
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn slots_in_words() {
-        let slots = SlotCounts { stages: 1, slots: 16, done: 3, running: 4, workers: 2, rows: 0 };
-        assert_eq!(of_slots(&slots), "1 stage: 3 of 16 slots done, 4 running on 2 workers");
+        let tasks = TaskCounts { stages: 1, tasks: 16, done: 3, running: 4, workers: 2, rows: 0 };
+        assert_eq!(of_tasks(&tasks), "1 stage: 3 of 16 tasks done, 4 running on 2 workers");
     }
 }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::supervisor;
 
-use crate::engine::SlotsView;
+use crate::engine::TasksView;
 use meter::{Meter, Reading};
 
 /// What a step is measured by.
@@ -57,10 +57,10 @@ impl Progress {
     }
 
     /// A step that reads no objects; on workers, it is shown how far they are.
-    pub(crate) fn step(&self, name: &str, slots: Option<SlotsView>) -> Option<Step> {
+    pub(crate) fn step(&self, name: &str, tasks: Option<TasksView>) -> Option<Step> {
         tracing::info!(step = name, "started");
         supervisor::status(name);
-        slots.and_then(|slots| self.show(name, Meter::of_slots(slots)))
+        tasks.and_then(|tasks| self.show(name, Meter::of_tasks(tasks)))
     }
 
     /// A step that reads `objects` objects of `bytes` bytes in all (as stored).
@@ -70,14 +70,14 @@ impl Progress {
         objects: u64,
         bytes: u64,
         reads: &Arc<ReadProgress>,
-        slots: Option<SlotsView>,
+        tasks: Option<TasksView>,
     ) -> Option<Step> {
         if objects == 0 {
             return None;
         }
         tracing::info!(step = name, objects, bytes, "started");
         supervisor::status(name);
-        self.show(name, Meter::of_objects(objects, bytes, Arc::clone(reads), slots))
+        self.show(name, Meter::of_objects(objects, bytes, Arc::clone(reads), tasks))
     }
 
     fn show(&self, name: &str, meter: Meter) -> Option<Step> {

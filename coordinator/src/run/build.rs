@@ -19,7 +19,7 @@ use lakewright_common::config::resolved::Table;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::sql::check_text;
 use lakewright_common::write::hive;
-use lakewright_common::write::report::{SlotReport, WrittenFile};
+use lakewright_common::write::report::{TaskReport, WrittenFile};
 use lakewright_common::write::table_node::TableWriteExec;
 use lakewright_common::write::table_writer::TableLayout;
 
@@ -60,7 +60,7 @@ pub(super) async fn build(
         let state = match previous {
             Some(previous) if !is_stale => previous.clone(),
             _ => {
-                let _shown = context.progress.step(&format!("build {name}"), context.engine.slots());
+                let _shown = context.progress.step(&format!("build {name}"), context.engine.tasks());
                 let state = build_table(context, model, staged).await?;
                 tables.built.insert(name.clone());
                 state
@@ -102,7 +102,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     let mut files = Vec::new();
     for report in reports {
         match report {
-            SlotReport::Table(file) => files.push(DataFile::new(file, context.number)),
+            TaskReport::Table(file) => files.push(DataFile::new(file, context.number)),
             _ => return Err(Error::internal(format!("table `{}`: a write reported something else", table.name))),
         }
     }

@@ -30,7 +30,7 @@ const SHOWN_ROWS: usize = 10;
 /// # Errors
 /// Data, naming each failed check and its first rows; configuration for a check that does not fit its table.
 pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables: &Tables) -> Result<Vec<String>> {
-    let _shown = context.progress.step("check", context.engine.slots());
+    let _shown = context.progress.step("check", context.engine.tasks());
     let mut failures = Vec::new();
     let mut warnings = Vec::new();
     for model in models {

@@ -1,7 +1,7 @@
 //! Objects whose end cannot be reached as records: the run fails, skips them, or keeps what could be read of them.
 //!
 //! A scan finds the damage while it stages the object's records together with those of other objects. To skip an object,
-//! the files of its slot are deleted and the slot's other splits are staged again.
+//! the files of its task are deleted and the task's other splits are staged again.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -14,7 +14,7 @@ use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::Damage;
 use lakewright_common::storage::Storage;
-use lakewright_common::write::report::{SlotReport, WrittenFile};
+use lakewright_common::write::report::{TaskReport, WrittenFile};
 
 use super::left_out::objects;
 
@@ -52,10 +52,10 @@ impl fmt::Display for DamagedObject {
     }
 }
 
-/// The damaged objects among the reports of a slot.
-pub(crate) fn damaged<'a>(storage: &Storage, reports: impl IntoIterator<Item = &'a SlotReport>) -> Vec<DamagedObject> {
+/// The damaged objects among the reports of a task.
+pub(crate) fn damaged<'a>(storage: &Storage, reports: impl IntoIterator<Item = &'a TaskReport>) -> Vec<DamagedObject> {
     let reports = reports.into_iter().filter_map(|report| match report {
-        SlotReport::Read(report) => damage_of(storage, report),
+        TaskReport::Read(report) => damage_of(storage, report),
         _ => None,
     });
     reports.collect()
@@ -125,22 +125,22 @@ pub(super) fn log(source: &Source, damaged: &[DamagedObject]) {
     }
 }
 
-/// The files that a slot wrote.
-pub(super) fn files(reports: &[SlotReport]) -> Vec<WrittenFile> {
+/// The files that a task wrote.
+pub(super) fn files(reports: &[TaskReport]) -> Vec<WrittenFile> {
     let files = reports.iter().filter_map(|report| match report {
-        SlotReport::Staged(file) | SlotReport::Quarantined(file) => Some(file.clone()),
+        TaskReport::Staged(file) | TaskReport::Quarantined(file) => Some(file.clone()),
         _ => None,
     });
     files.collect()
 }
 
-/// The splits that a slot read, without those of damaged objects.
-pub(super) fn intact_splits(reports: &[SlotReport], damaged: &[DamagedObject], planned: &[Vec<Split>]) -> Vec<Split> {
+/// The splits that a task read, without those of damaged objects.
+pub(super) fn intact_splits(reports: &[TaskReport], damaged: &[DamagedObject], planned: &[Vec<Split>]) -> Vec<Split> {
     let damaged: HashSet<&str> = damaged.iter().map(|object| object.key.as_str()).collect();
     let by_start: HashMap<(&str, u64), &Split> =
         planned.iter().flatten().map(|split| ((split.object.key.as_str(), split.range.start), split)).collect();
     let tallies = reports.iter().filter_map(|report| match report {
-        SlotReport::Read(ReadReport::Object(tally)) => Some(tally),
+        TaskReport::Read(ReadReport::Object(tally)) => Some(tally),
         _ => None,
     });
     tallies

@@ -17,7 +17,7 @@ use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::write::file::discard;
 use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
-use lakewright_common::write::report::{SlotReport, WrittenFile};
+use lakewright_common::write::report::{TaskReport, WrittenFile};
 
 use super::damage::{self, DamagedObject};
 use super::discover::{Discovered, NewObjects, still_there};
@@ -59,8 +59,8 @@ pub(super) async fn ingest<'a>(
     for new in &discovered.sources {
         let bytes = new.objects.iter().map(|object| object.bytes).sum();
         let name = format!("ingest {}", new.source.name);
-        let slots = context.engine.slots();
-        let _shown = context.progress.reading(&name, new.objects.len() as u64, bytes, reads, slots);
+        let tasks = context.engine.tasks();
+        let _shown = context.progress.reading(&name, new.objects.len() as u64, bytes, reads, tasks);
         staged.push(stage_what_holds_still(context, new).await?);
     }
     for source in &staged {
@@ -115,8 +115,8 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     let mut tallies = Vec::new();
     let mut pending = new.splits(&context.config.limits, tasks);
     while !pending.is_empty() {
-        let slots = scan(context, &staged, &pending).await?;
-        pending = take_slots(context, &mut staged, slots, &pending, &mut tallies).await?;
+        let tasks = scan(context, &staged, &pending).await?;
+        pending = take_tasks(context, &mut staged, tasks, &pending, &mut tallies).await?;
     }
     staged.quarantine = lines::number_lines(context, &staged.quarantine, &tallies).await?;
     staged.entries = entries(context, &staged, &new.objects, tallies)?;
@@ -125,12 +125,12 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     Ok(staged)
 }
 
-/// Stages splits. Returns the reports of each slot.
+/// Stages splits. Returns the reports of each task.
 async fn scan(
     context: &RunContext<'_>,
     staged: &StagedSource<'_>,
     splits: &[Vec<Split>],
-) -> Result<Vec<Vec<SlotReport>>> {
+) -> Result<Vec<Vec<TaskReport>>> {
     let source = staged.source;
     let limits = Arc::new(context.config.limits.clone());
     let scan = JsonScanExec::new(Arc::new(source.clone()), splits.to_vec(), Arc::clone(&limits));
@@ -141,31 +141,31 @@ async fn scan(
     let schema = staged.columns.arrow_schema()?;
     let plan = IngestExec::new(Arc::new(scan), schema, folders, context.run, limits.target_file_bytes);
     let name = format!("ingest {}", source.name);
-    context.engine.run_slots(&context.session, &name, Arc::new(plan)).await
+    context.engine.run_tasks(&context.session, &name, Arc::new(plan)).await
 }
 
-/// Adds what slots staged, unless an object of the slot is damaged and is to be skipped: then the slot's files are
-/// deleted. Returns the splits to stage again, which are the other ones of such slots.
+/// Adds what tasks staged, unless an object of the task is damaged and is to be skipped: then the task's files are
+/// deleted. Returns the splits to stage again, which are the other ones of such tasks.
 ///
 /// # Errors
 /// Data, for damaged objects that are neither to be skipped nor to be kept.
-async fn take_slots(
+async fn take_tasks(
     context: &RunContext<'_>,
     staged: &mut StagedSource<'_>,
-    slots: Vec<Vec<SlotReport>>,
+    tasks: Vec<Vec<TaskReport>>,
     planned: &[Vec<Split>],
     tallies: &mut Vec<ObjectTally>,
 ) -> Result<Vec<Vec<Split>>> {
     let source = staged.source;
     let storage = open::source(context.opened, &source.name);
-    let damaged = damage::damaged(storage, slots.iter().flatten());
+    let damaged = damage::damaged(storage, tasks.iter().flatten());
     if !damaged.is_empty() && source.on_damaged == OnDamaged::Error {
         return Err(damage::refusal(source, &damaged));
     }
     damage::log(source, &damaged);
     staged.damaged.extend(damaged);
     let mut again = Vec::new();
-    for reports in slots {
+    for reports in tasks {
         let damaged = damage::damaged(storage, &reports);
         if damaged.is_empty() || source.on_damaged != OnDamaged::Skip {
             take_reports(staged, reports, tallies)?;
@@ -180,22 +180,22 @@ async fn take_slots(
     Ok(again)
 }
 
-fn take_reports(staged: &mut StagedSource<'_>, reports: Vec<SlotReport>, tallies: &mut Vec<ObjectTally>) -> Result<()> {
+fn take_reports(staged: &mut StagedSource<'_>, reports: Vec<TaskReport>, tallies: &mut Vec<ObjectTally>) -> Result<()> {
     for report in reports {
         match report {
-            SlotReport::Staged(file) => staged.staging.push(file),
-            SlotReport::Quarantined(file) => staged.quarantine.push(file),
-            SlotReport::Read(ReadReport::Object(tally)) => {
+            TaskReport::Staged(file) => staged.staging.push(file),
+            TaskReport::Quarantined(file) => staged.quarantine.push(file),
+            TaskReport::Read(ReadReport::Object(tally)) => {
                 staged.read_bytes += tally.bytes;
                 staged.unframed_bytes += tally.unframed_bytes;
                 tallies.push(tally);
             }
-            SlotReport::Read(ReadReport::UnknownFields(fields)) => {
+            TaskReport::Read(ReadReport::UnknownFields(fields)) => {
                 for (name, count) in fields {
                     *staged.counts.unknown_fields.entry(name).or_default() += count;
                 }
             }
-            SlotReport::Table(_) | SlotReport::Spooled(_) => {
+            TaskReport::Table(_) | TaskReport::Spooled(_) => {
                 return Err(Error::internal("a scan reported something else"));
             }
         }

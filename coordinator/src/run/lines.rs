@@ -45,7 +45,7 @@ pub(super) async fn number_lines(
         store: Arc::clone(&context.opened.lake.store),
         root: context.opened.lake.location().name().into_owned(),
         run: context.run,
-        slot: 0,
+        task: 0,
         target_file_bytes: context.config.limits.target_file_bytes,
         with_statistics: false,
     };

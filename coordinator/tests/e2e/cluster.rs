@@ -30,12 +30,12 @@ pub(crate) fn reference() -> Vec<(String, i64, String)> {
     lake.checksums()
 }
 
-/// Several splits a source and small files, so that every stage has several slots.
-pub(crate) const MANY_SLOTS: &[(&str, &str)] =
+/// Several splits a source and small files, so that every stage has several tasks.
+pub(crate) const MANY_TASKS: &[(&str, &str)] =
     &[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB"), ("LAKEWRIGHT__LIMITS__TARGET_FILE_BYTES", "20KB")];
 
-/// As [`MANY_SLOTS`]; what is not there is waited for until it is lost.
-const WITHOUT_RIVALS: &[(&str, &str)] = &[MANY_SLOTS[0], MANY_SLOTS[1], ("LAKEWRIGHT__CLUSTER__SPECULATION", "false")];
+/// As [`MANY_TASKS`]; what is not there is waited for until it is lost.
+const WITHOUT_RIVALS: &[(&str, &str)] = &[MANY_TASKS[0], MANY_TASKS[1], ("LAKEWRIGHT__CLUSTER__SPECULATION", "false")];
 
 pub(crate) fn ends_well(coordinator: Coordinator) -> String {
     let done = coordinator.end();
@@ -62,7 +62,7 @@ fn one_two_and_four_workers_make_the_tables_of_one_machine() {
         let lake = over_data().on_cluster(port, workers);
         // Before the coordinator and after it.
         let mut running: Vec<Worker> = (0..workers / 2).map(|i| Worker::start(port, &format!("early-{i}"))).collect();
-        let coordinator = lake.start(MANY_SLOTS);
+        let coordinator = lake.start(MANY_TASKS);
         running.extend((workers / 2..workers).map(|i| Worker::start(port, &format!("late-{i}"))));
         ends_well(coordinator);
         assert_exact(&lake, &reference);
@@ -72,7 +72,7 @@ fn one_two_and_four_workers_make_the_tables_of_one_machine() {
             "data/song_data/late.json",
             br#"{"song_id": "SOLATE", "title": "Late", "artist_id": "ARLATE", "artist_name": "Late", "duration": 1.5, "year": 1999}"#,
         );
-        ends_well(lake.start(MANY_SLOTS));
+        ends_well(lake.start(MANY_TASKS));
         assert_eq!(lake.version(), 2);
         assert_eq!(lake.number("SELECT count(*) FROM songs"), reference[2].1 + 1);
     }
@@ -86,7 +86,7 @@ fn a_worker_that_dies_anywhere_costs_nothing_that_was_finished() {
         let lake = over_data().on_cluster(port, 1);
         // Alone, so that it comes to the point for sure.
         let mut bad = Worker::failing_at(port, "bad", point);
-        let coordinator = lake.start(MANY_SLOTS);
+        let coordinator = lake.start(MANY_TASKS);
         assert_eq!((bad.end(), *point), (None, *point), "the worker was not killed at the point");
         let _good = Worker::start(port, "good");
         ends_well(coordinator);
@@ -118,7 +118,7 @@ fn when_all_workers_die_new_ones_finish_the_run() {
     let port = free_port();
     let lake = over_data().on_cluster(port, 2);
     let mut bad = [1, 2].map(|i| Worker::failing_at(port, &format!("bad-{i}"), "attempt.before_report"));
-    let mut coordinator = lake.start(MANY_SLOTS);
+    let mut coordinator = lake.start(MANY_TASKS);
     assert_eq!(bad.each_mut().map(|worker| worker.end()), [None, None]);
     coordinator.says("a worker is lost");
     coordinator.says("a worker is lost");
@@ -133,18 +133,18 @@ fn when_all_workers_stay_away_the_run_fails_and_nothing_is_visible() {
     let lake = over_data().on_cluster(port, 1);
     lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"3s\"");
     let bad = Worker::failing_at(port, "bad", "attempt.before_report");
-    let done = lake.start(MANY_SLOTS).end();
+    let done = lake.start(MANY_TASKS).end();
     drop(bad);
     assert_eq!(done.code, Some(5), "{}", done.stderr);
     assert!(done.stderr.contains("no worker has been there for"), "{}", done.stderr);
     assert_eq!(lake.version(), 0);
 
-    let done = lake.start(MANY_SLOTS).end();
+    let done = lake.start(MANY_TASKS).end();
     assert_eq!(done.code, Some(5), "{}", done.stderr);
     assert!(done.stderr.contains("0 of 1 workers came within 3 s"), "{}", done.stderr);
 
     let _good = Worker::start(port, "good");
-    ends_well(lake.start(MANY_SLOTS));
+    ends_well(lake.start(MANY_TASKS));
     assert_exact(&lake, &reference());
 }
 
@@ -174,7 +174,7 @@ fn a_slow_attempt_gets_a_rival_and_no_run_waits_for_it() {
     // Frozen, it is not lost for a while: only a rival ends the stage before.
     lake.edit("lake.toml", "lost_after = \"1500ms\"", "lost_after = \"60s\"");
     let slow = Worker::failing_at(port, "slow", "attempt.after_begin:STOP");
-    let coordinator = lake.start(MANY_SLOTS);
+    let coordinator = lake.start(MANY_TASKS);
     slow.is_frozen();
     let _fast = Worker::start(port, "fast");
     let log = ends_well(coordinator);
@@ -229,7 +229,7 @@ fn three_hosts_one_of_which_loses_its_link_for_a_while() {
     assert_exact(&lake, &reference());
     hosts.plug(1);
     add_song(&lake);
-    let both = [("LAKEWRIGHT__CLUSTER__MIN_WORKERS", "2"), MANY_SLOTS[0], MANY_SLOTS[1]];
+    let both = [("LAKEWRIGHT__CLUSTER__MIN_WORKERS", "2"), MANY_TASKS[0], MANY_TASKS[1]];
     ends_well(lake.start_on(&hosts.on(0), &both));
     assert_eq!(lake.version(), 2);
 }
@@ -240,7 +240,7 @@ fn a_report_whose_answer_is_lost_is_sent_again_and_counts_once() {
     let lake = over_data().on_open_cluster(port, 1);
     let link = Link::to(port);
     let worker = Worker::failing_at(link.port, "far", "attempt.before_report:STOP");
-    let coordinator = lake.start(MANY_SLOTS);
+    let coordinator = lake.start(MANY_TASKS);
     worker.is_frozen();
     // The report leaves and finds no way; sooner than the worker is lost, there is one again.
     link.cut();
@@ -259,7 +259,7 @@ fn a_slow_link_makes_a_run_slow_and_nothing_else() {
     link.slow_down(std::time::Duration::from_millis(150));
     let _far = Worker::start(link.port, "far");
     let _near = Worker::start(port, "near");
-    let log = ends_well(lake.start(MANY_SLOTS));
+    let log = ends_well(lake.start(MANY_TASKS));
     assert_exact(&lake, &reference());
     // Nor is an attempt, though its first heartbeats come before the request that starts it.
     assert!(!log.contains("a worker is lost") && !log.contains("lost, runs again"), "{log}");
@@ -271,7 +271,7 @@ fn a_worker_drains_on_sigterm() {
     let lake = over_data().on_cluster(port, 1);
     // It is in the middle of a task when the signal comes.
     let mut leaving = Worker::failing_at(port, "leaving", "attempt.before_report:STOP");
-    let coordinator = lake.start(MANY_SLOTS);
+    let coordinator = lake.start(MANY_TASKS);
     leaving.is_frozen();
     let _staying = Worker::start(port, "staying");
     leaving.signal("TERM");
@@ -300,7 +300,7 @@ fn workers_outlive_a_coordinator_that_is_killed_at_any_step() {
 }
 
 #[test]
-fn a_slot_whose_data_is_wrong_fails_the_run_at_once_with_its_cause() {
+fn a_task_whose_data_is_wrong_fails_the_run_at_once_with_its_cause() {
     let port = free_port();
     let lake = Lake::of(&[
         (
@@ -315,7 +315,7 @@ fn a_slot_whose_data_is_wrong_fails_the_run_at_once_with_its_cause() {
     let done = lake.start(&[]).end();
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     let error = done.stderr.lines().find(|line| line.starts_with("error:")).unwrap_or_default();
-    for part in ["table `t`", "one", "slot 0 on worker `worker-7`, which reads `_lake/staging/s/"] {
+    for part in ["table `t`", "one", "task 0 on worker `worker-7`, which reads `_lake/staging/s/"] {
         assert!(error.contains(part), "`{part}` is not in: {error}");
     }
     assert_eq!(done.stderr.matches("an attempt failed").count(), 1, "{}", done.stderr);
@@ -323,7 +323,7 @@ fn a_slot_whose_data_is_wrong_fails_the_run_at_once_with_its_cause() {
 }
 
 #[test]
-fn a_slot_that_panics_or_needs_too_much_memory_fails_the_run_and_the_worker_lives() {
+fn a_task_that_panics_or_needs_too_much_memory_fails_the_run_and_the_worker_lives() {
     let port = free_port();
     let lake = over_data().on_cluster(port, 1);
     let mut panicking = Worker::failing_at(port, "panicking", "table.before_report:PANIC");
@@ -355,7 +355,7 @@ fn what_fails_on_one_worker_is_done_by_another() {
     let lake = over_data().on_cluster(port, 2);
     let _small = Worker::start_with(port, "small", &["--memory", "2MB"], &[]);
     let _good = Worker::start(port, "good");
-    ends_well(lake.start(MANY_SLOTS));
+    ends_well(lake.start(MANY_TASKS));
     assert_exact(&lake, &reference());
 }
 
@@ -429,7 +429,7 @@ fn a_worker_does_not_speak_to_a_coordinator_of_another_name_or_authority() {
 /// News, taken in by two workers.
 fn second_run(lake: &Lake) {
     add_song(lake);
-    ends_well(lake.start(&[("LAKEWRIGHT__CLUSTER__MIN_WORKERS", "2"), MANY_SLOTS[0], MANY_SLOTS[1]]));
+    ends_well(lake.start(&[("LAKEWRIGHT__CLUSTER__MIN_WORKERS", "2"), MANY_TASKS[0], MANY_TASKS[1]]));
     assert_eq!(lake.version(), 2);
 }
 

@@ -198,7 +198,7 @@ fn on_a_cluster_damage_is_found_and_skipped_as_on_one_machine() {
     let fill = |lake: &Lake| {
         let zipped = gzip(lake, &lines(10_000..12_000));
         lake.write("in/cut.json.gz", &zipped[..zipped.len() / 2]);
-        // In several splits, some of which share a slot with the damaged object.
+        // In several splits, some of which share a task with the damaged object.
         lake.write("in/d.json", lines(0..5000).as_bytes());
         (0..20).for_each(|i| lake.write(&format!("in/{i}.json"), lines(20_000 + i..20_001 + i).as_bytes()));
     };

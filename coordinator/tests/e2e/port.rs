@@ -7,12 +7,12 @@ use std::process::Command;
 use ballista_core::serde::protobuf::{PollWorkParams, PollWorkResult};
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{
-    AttemptProgress, BeatRequest, BeginRequest, HelloRequest, JoinRequest, ReportRequest, SlotId, Success, Verdict,
+    AttemptProgress, BeatRequest, BeginRequest, HelloRequest, JoinRequest, ReportRequest, TaskId, Success, Verdict,
 };
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 
-use crate::cluster::{MANY_SLOTS, assert_exact, ends_well, over_data, reference};
+use crate::cluster::{MANY_TASKS, assert_exact, ends_well, over_data, reference};
 use crate::support::cluster::{Authority, Worker, free_port};
 use crate::support::peer::Peer;
 
@@ -51,7 +51,7 @@ fn poll(free_vcores: u32) -> PollWorkParams {
 fn whoever_connects_can_call_what_workers_need_and_nothing_else() {
     let port = free_port();
     let lake = over_data().on_open_cluster(port, 2);
-    let mut coordinator = lake.start(MANY_SLOTS);
+    let mut coordinator = lake.start(MANY_TASKS);
     coordinator.says("listening");
     let peer = Peer::new(port);
     // Not registered: nothing but hello is answered.
@@ -123,7 +123,7 @@ fn silent_connections_neither_keep_workers_out_nor_end_a_run() {
     {
         let port = free_port();
         let lake = over_data().on_cluster(port, 1);
-        let mut environment = MANY_SLOTS.to_vec();
+        let mut environment = MANY_TASKS.to_vec();
         let identity = coordinator.settings();
         environment.extend(identity.iter().filter(|_| has_tls).copied());
         let mut run = lake.start_on(&few_files, &environment);
@@ -183,21 +183,21 @@ fn a_worker_that_reports_what_its_task_cannot_have_done_is_not_believed() {
     let liar = Peer::new(port);
     let hello = liar.join();
     liar.beat();
-    let slot = SlotId { run: hello.run.clone(), stage: 0, slot: 0 };
+    let task = TaskId { run: hello.run.clone(), stage: 0, task: 0 };
     let elsewhere = format!(
         r#"{{"Staged":{{"path":"songs/{}.parquet","partition_values":{{}},"rows":1,"bytes":1,"statistics":[]}}}}"#,
         hello.run
     );
     // 120 objects in which there was nothing, and a file of somebody else.
-    for (reports, reason) in [(vec![], "reported nothing about `"), (vec![elsewhere], "that is not of its slot")] {
+    for (reports, reason) in [(vec![], "reported nothing about `"), (vec![elsewhere], "that is not of its task")] {
         let attempt = uuid::Uuid::now_v7().to_string();
         let process = liar.process.to_string();
-        let begin = BeginRequest { slot: Some(slot.clone()), attempt: attempt.clone(), process: process.clone() };
+        let begin = BeginRequest { task: Some(task.clone()), attempt: attempt.clone(), process: process.clone() };
         let begins = || liar.runtime.block_on(liar.client().begin(liar.request(begin.clone()))).unwrap().into_inner();
         while begins().verdict() != Verdict::GoOn {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        let progress = AttemptProgress { slot: Some(slot.clone()), attempt, ..AttemptProgress::default() };
+        let progress = AttemptProgress { task: Some(task.clone()), attempt, ..AttemptProgress::default() };
         let outcome = Some(Outcome::Success(Success { reports }));
         let report = ReportRequest { process, progress: Some(progress), outcome, requests: None };
         let answer = liar.runtime.block_on(liar.client().report(liar.request(report))).unwrap().into_inner();
@@ -227,7 +227,7 @@ fn workers_that_beat_and_never_ask_for_tasks_are_no_workers() {
 fn a_worker_whose_poll_loop_panics_ends() {
     let port = free_port();
     let lake = over_data().on_cluster(port, 1);
-    let run = lake.start(MANY_SLOTS);
+    let run = lake.start(MANY_TASKS);
     let mut broken = Worker::failing_at(port, "broken", "poll.before_task:PANIC");
     assert_eq!(broken.end(), Some(101), "{}", broken.log());
     assert!(broken.log().contains("asks for no more tasks"), "{}", broken.log());
@@ -267,7 +267,7 @@ fn a_worker_that_does_not_see_a_folder_is_left_out_and_told_which() {
         assert_eq!(lake.version(), 0);
 
         // Beside another, that one does all of it.
-        let mut run = lake.start(MANY_SLOTS);
+        let mut run = lake.start(MANY_TASKS);
         run.says("a worker is left out");
         let _near = Worker::start(port, "near");
         let log = ends_well(run);
@@ -280,7 +280,7 @@ fn a_worker_that_does_not_see_a_folder_is_left_out_and_told_which() {
 fn on_one_machine_coordinator_and_workers_need_the_secret_of_the_run() {
     let port = free_port();
     let lake = over_data().on_cluster(port, 1);
-    let mut run = lake.start(MANY_SLOTS);
+    let mut run = lake.start(MANY_TASKS);
     run.says("listening");
     // As another user's worker, which has its secrets elsewhere.
     let elsewhere = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! What the reports of a slot must account for: the splits that it was given, and files under the names that it may use.
+//! What the reports of a task must account for: the splits that it was given, and files under the names that it may use.
 //!
 //! A worker that was taken over can report what it likes. What can be checked without reading its files is checked here,
 //! before a report counts: each split is reported exactly once and was read to its end, rows of files are those of the
-//! splits, and no file lies anywhere but where the slot writes. That the content of the files is true is not checked.
+//! splits, and no file lies anywhere but where the task writes. That the content of the files is true is not checked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::write::hive;
 use lakewright_common::write::ingest_node::IngestExec;
-use lakewright_common::write::report::{SlotReport, WrittenFile};
+use lakewright_common::write::report::{TaskReport, WrittenFile};
 use lakewright_common::write::table_node::TableWriteExec;
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ const FREE_BYTES: u64 = 64 * 1024 * 1024;
 /// More rows or bytes than any file has; sums of fewer do not overflow.
 const MAX_COUNT: u64 = 1 << 50;
 
-/// What one slot must account for.
+/// What one task must account for.
 #[derive(Debug)]
 pub(super) enum Account {
     Ingest {
@@ -49,7 +49,7 @@ pub(super) enum Account {
     Nothing,
 }
 
-/// The names that a slot gives to its files.
+/// The names that a task gives to its files.
 #[derive(Debug)]
 pub(super) struct Names {
     folder: String,
@@ -60,10 +60,10 @@ pub(super) struct Names {
 type Checked<T = ()> = Result<T, String>;
 
 impl Account {
-    /// Returns what the slot of a narrowed plan must account for; `None` for the slot if it does the whole plan.
-    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, slot: Option<usize>) -> Self {
+    /// Returns what the task of a narrowed plan must account for; `None` for the task if it does the whole plan.
+    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, task: Option<usize>) -> Self {
         if let Some(ingest) = plan.downcast_ref::<IngestExec>() {
-            let names = |folder: &str| Names::new(folder, ingest.run(), slot);
+            let names = |folder: &str| Names::new(folder, ingest.run(), task);
             let scan = plan.children().into_iter().find_map(|child| child.downcast_ref::<JsonScanExec>());
             return Self::Ingest {
                 splits: scan.map(|scan| scan.partitions().to_vec()).unwrap_or_default(),
@@ -73,21 +73,21 @@ impl Account {
             };
         }
         if let Some(write) = plan.downcast_ref::<TableWriteExec>() {
-            let names = Names::new(&write.layout().folder, write.run(), slot);
+            let names = Names::new(&write.layout().folder, write.run(), task);
             return Self::Table { names, partition_by: write.layout().partition_by.clone() };
         }
         if let Some(write) = plan.downcast_ref::<ExchangeWriteExec>() {
             return Self::Spool { prefix: write.prefix().to_owned(), partitions: write.partitions() };
         }
         match plan.downcast_ref::<CoalescePartitionsExec>() {
-            Some(whole) => Self::of(whole.input(), slot),
+            Some(whole) => Self::of(whole.input(), task),
             None => Self::Nothing,
         }
     }
 
     /// # Errors
-    /// What the slot cannot have done.
-    pub(super) fn check(&self, reports: &[SlotReport]) -> Checked {
+    /// What the task cannot have done.
+    pub(super) fn check(&self, reports: &[TaskReport]) -> Checked {
         match self {
             Self::Ingest { splits, max_ratio, staging, quarantine } => {
                 check_ingest(splits, *max_ratio, staging, quarantine, reports)
@@ -95,7 +95,7 @@ impl Account {
             Self::Table { names, partition_by } => {
                 let mut paths = HashSet::new();
                 reports.iter().try_for_each(|report| match report {
-                    SlotReport::Table(file) => {
+                    TaskReport::Table(file) => {
                         names.check(file, partition_by)?;
                         once(&mut paths, file)
                     }
@@ -103,7 +103,7 @@ impl Account {
                 })
             }
             Self::Spool { prefix, partitions } => reports.iter().try_for_each(|report| match report {
-                SlotReport::Spooled(object) => check_spooled(object, prefix, *partitions),
+                TaskReport::Spooled(object) => check_spooled(object, prefix, *partitions),
                 _ => Err("something else than a spool object".to_owned()),
             }),
             Self::Nothing if reports.is_empty() => Ok(()),
@@ -117,7 +117,7 @@ fn check_ingest(
     max_ratio: u64,
     staging: &Names,
     quarantine: &Names,
-    reports: &[SlotReport],
+    reports: &[TaskReport],
 ) -> Checked {
     let planned = splits.iter().flat_map(|splits| splits.iter());
     let mut open: HashMap<(&str, u64), &Split> =
@@ -126,25 +126,25 @@ fn check_ingest(
     let (mut files, mut counts) = ((0, 0), (0, 0));
     for report in reports {
         match report {
-            SlotReport::Staged(file) => {
+            TaskReport::Staged(file) => {
                 staging.check(file, &[])?;
                 once(&mut paths, file)?;
                 files.0 += file.rows;
             }
-            SlotReport::Quarantined(file) => {
+            TaskReport::Quarantined(file) => {
                 quarantine.check(file, &[])?;
                 once(&mut paths, file)?;
                 files.1 += file.rows;
             }
-            SlotReport::Read(ReadReport::Object(tally)) => {
+            TaskReport::Read(ReadReport::Object(tally)) => {
                 let Some(split) = open.remove(&(tally.object.key.as_str(), tally.split_start)) else {
                     return Err(format!("a part of `{}` that it was not given, or twice", tally.object.key));
                 };
                 check_tally(tally, split, max_ratio)?;
                 counts = (counts.0 + tally.staged, counts.1 + tally.quarantined);
             }
-            SlotReport::Read(ReadReport::UnknownFields(_)) => {}
-            SlotReport::Table(_) | SlotReport::Spooled(_) => {
+            TaskReport::Read(ReadReport::UnknownFields(_)) => {}
+            TaskReport::Table(_) | TaskReport::Spooled(_) => {
                 return Err("something else than staged records".to_owned());
             }
         }
@@ -198,12 +198,12 @@ fn check_spooled(object: &SpoolObject, prefix: &str, partitions: usize) -> Check
 }
 
 impl Names {
-    fn new(folder: &str, run: Uuid, slot: Option<usize>) -> Self {
-        let start = slot.map_or_else(|| format!("{run}-"), |slot| format!("{run}-{slot}-"));
+    fn new(folder: &str, run: Uuid, task: Option<usize>) -> Self {
+        let start = task.map_or_else(|| format!("{run}-"), |task| format!("{run}-{task}-"));
         Self { folder: folder.to_owned(), start }
     }
 
-    /// A file below the folder, in that of its partition values, under a name of the slot.
+    /// A file below the folder, in that of its partition values, under a name of the task.
     fn check(&self, file: &WrittenFile, partition_by: &[String]) -> Checked {
         let mut folder = self.folder.clone();
         let is_partitioned = file.partition_values.len() == partition_by.len();
@@ -215,7 +215,7 @@ impl Names {
         }
         let name = file.path.strip_prefix(&folder).and_then(|rest| rest.strip_prefix('/'));
         if !is_partitioned || !name.is_some_and(|name| self.is_name(name)) {
-            return Err(format!("a file `{}` that is not of its slot", file.path));
+            return Err(format!("a file `{}` that is not of its task", file.path));
         }
         let is_bounded = file.rows < MAX_COUNT && file.bytes < MAX_COUNT;
         if is_bounded {
@@ -225,13 +225,13 @@ impl Names {
         }
     }
 
-    /// `<run>-<slot>-<uuid>.parquet`
+    /// `<run>-<task>-<uuid>.parquet`
     fn is_name(&self, name: &str) -> bool {
         let rest = name.strip_prefix(&self.start).and_then(|rest| rest.strip_suffix(".parquet"));
         rest.is_some_and(|rest| {
-            rest.split_at_checked(rest.len().saturating_sub(UUID_BYTES)).is_some_and(|(slot, uuid)| {
-                // The slot is in the start, unless it did the whole plan.
-                let number = slot.strip_suffix('-').unwrap_or(slot);
+            rest.split_at_checked(rest.len().saturating_sub(UUID_BYTES)).is_some_and(|(task, uuid)| {
+                // The task is in the start, unless it did the whole plan.
+                let number = task.strip_suffix('-').unwrap_or(task);
                 number.bytes().all(|byte| byte.is_ascii_digit()) && is_uuid(uuid)
             })
         })

@@ -1,4 +1,4 @@
-//! What the service and the stages share: which workers there are, and what has become of each slot.
+//! What the service and the stages share: which workers there are, and what has become of each task.
 //!
 //! The service writes what workers say; a stage reads what to do next. Both hold the lock for a moment only.
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::progress::{ReadCounts, ReadProgress};
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::SlotReport;
+use lakewright_common::write::report::TaskReport;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ struct State {
     workers: Workers,
     stages: HashMap<u32, Stage>,
     next_stage: u32,
-    /// Taken in by all slots of the run, as their attempts told.
+    /// Taken in by all tasks of the run, as their attempts told.
     rows: u64,
     /// What each worker has asked of buckets, as it told last.
     requests: BTreeMap<Uuid, RequestCounts>,
@@ -46,12 +46,12 @@ struct State {
 #[derive(Debug)]
 struct Stage {
     name: String,
-    tracker: Tracker<Vec<SlotReport>>,
-    /// What each slot reads, in words.
+    tracker: Tracker<Vec<TaskReport>>,
+    /// What each task reads, in words.
     inputs: Vec<String>,
-    /// What each slot may report.
+    /// What each task may report.
     accounts: Vec<Account>,
-    /// What was read for each slot, by whichever of its attempts has read most.
+    /// What was read for each task, by whichever of its attempts has read most.
     read: Vec<Taken>,
     failure: Option<Error>,
 }
@@ -67,9 +67,9 @@ pub(super) struct Taken {
 
 /// How far the stages at work are, and who works.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct SlotCounts {
+pub(crate) struct TaskCounts {
     pub(crate) stages: usize,
-    pub(crate) slots: usize,
+    pub(crate) tasks: usize,
     pub(crate) done: usize,
     pub(crate) running: usize,
     pub(crate) workers: usize,
@@ -81,7 +81,7 @@ pub(crate) struct SlotCounts {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttemptState {
     pub(super) stage: u32,
-    pub(super) slot: usize,
+    pub(super) task: usize,
     pub(super) attempt: Uuid,
     pub(super) taken: Taken,
 }
@@ -89,10 +89,10 @@ pub(super) struct AttemptState {
 /// How far a stage is.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// These slots are to be submitted again.
+    /// These tasks are to be submitted again.
     Running(Vec<usize>),
-    /// The reports of each slot.
-    Done(Vec<Vec<SlotReport>>),
+    /// The reports of each task.
+    Done(Vec<Vec<TaskReport>>),
 }
 
 impl Board {
@@ -144,7 +144,7 @@ impl Board {
         self.state().workers.capacity()
     }
 
-    /// A stage whose slots read `inputs` and report what their accounts allow, all submitted now; its number.
+    /// A stage whose tasks read `inputs` and report what their accounts allow, all submitted now; its number.
     pub(super) fn open_stage(&self, name: &str, inputs: Vec<String>, accounts: Vec<Account>, now: Instant) -> u32 {
         let mut state = self.state();
         let number = state.next_stage;
@@ -166,11 +166,11 @@ impl Board {
         self.state().stages.remove(&number);
     }
 
-    pub(super) fn begin(&self, stage: u32, slot: usize, attempt: Uuid, process: Uuid, now: Instant) -> Verdict {
+    pub(super) fn begin(&self, stage: u32, task: usize, attempt: Uuid, process: Uuid, now: Instant) -> Verdict {
         let mut state = self.state();
         let State { workers, stages, .. } = &mut *state;
         let peers = workers.peers(now);
-        stages.get_mut(&stage).map_or(Verdict::Stop, |stage| stage.tracker.begin(slot, attempt, process, &peers, now))
+        stages.get_mut(&stage).map_or(Verdict::Stop, |stage| stage.tracker.begin(task, attempt, process, &peers, now))
     }
 
     /// The attempts of the beat that must stop.
@@ -190,7 +190,7 @@ impl Board {
             let verdict = match stages.get_mut(&attempt.stage) {
                 Some(stage) => {
                     *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
-                    stage.tracker.beat(attempt.slot, attempt.attempt, attempt.taken.rows, now)
+                    stage.tracker.beat(attempt.task, attempt.attempt, attempt.taken.rows, now)
                 }
                 None => Verdict::Stop,
             };
@@ -201,32 +201,32 @@ impl Board {
         Ok(stop)
     }
 
-    /// The end of an attempt. True: its files are the slot's.
+    /// The end of an attempt. True: its files are the task's.
     pub(super) fn report(
         &self,
         attempt: &AttemptState,
         process: Uuid,
-        outcome: Result<Vec<SlotReport>>,
+        outcome: Result<Vec<TaskReport>>,
         now: Instant,
     ) -> bool {
         let mut state = self.state();
         let name = state.workers.name_of(process);
         let State { stages, rows, .. } = &mut *state;
         let Some(stage) = stages.get_mut(&attempt.stage) else { return false };
-        if stage.tracker.process_of(attempt.slot, attempt.attempt).is_some_and(|owner| owner != process) {
+        if stage.tracker.process_of(attempt.task, attempt.attempt).is_some_and(|owner| owner != process) {
             tracing::warn!(worker = name, stage = stage.name, "a report of another worker's attempt is refused");
             return false;
         }
-        let is_accepted = match outcome.and_then(|reports| stage.checked(attempt.slot, reports)) {
+        let is_accepted = match outcome.and_then(|reports| stage.checked(attempt.task, reports)) {
             Ok(reports) => {
                 *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
-                stage.tracker.succeed(attempt.slot, attempt.attempt, reports, attempt.taken.rows, now)
+                stage.tracker.succeed(attempt.task, attempt.attempt, reports, attempt.taken.rows, now)
             }
             Err(mut error) => {
-                let slot = attempt.slot;
-                tracing::warn!(worker = name, stage = stage.name, slot, %error, "an attempt failed");
-                error.message = format!("{} ({})", error.message, stage.at(slot, &name));
-                if let Some(error) = stage.tracker.fail(slot, attempt.attempt, now, error) {
+                let task = attempt.task;
+                tracing::warn!(worker = name, stage = stage.name, task, %error, "an attempt failed");
+                error.message = format!("{} ({})", error.message, stage.at(task, &name));
+                if let Some(error) = stage.tracker.fail(task, attempt.attempt, now, error) {
                     stage.failure.get_or_insert(error);
                 }
                 false
@@ -263,7 +263,7 @@ impl Board {
         for resubmit in &again {
             stage.tell(resubmit, workers);
         }
-        Ok(Progress::Running(again.into_iter().map(|resubmit| resubmit.slot).collect()))
+        Ok(Progress::Running(again.into_iter().map(|resubmit| resubmit.task).collect()))
     }
 
     /// Returns an error that also says which workers are left out and why; then that is what the hint is about.
@@ -291,14 +291,14 @@ impl Board {
     }
 
     /// How far the stages at work are.
-    pub(super) fn counts(&self) -> SlotCounts {
+    pub(super) fn counts(&self) -> TaskCounts {
         let (workers, _) = self.capacity();
         let state = self.state();
-        let mut counts = SlotCounts { workers, rows: state.rows, ..SlotCounts::default() };
+        let mut counts = TaskCounts { workers, rows: state.rows, ..TaskCounts::default() };
         for stage in state.stages.values() {
             let (done, running) = stage.tracker.counts();
             counts.stages += 1;
-            counts.slots += stage.read.len();
+            counts.tasks += stage.read.len();
             counts.done += done;
             counts.running += running;
         }
@@ -309,7 +309,7 @@ impl Board {
 impl Stage {
     /// Counts what is more than was known; the rows of it.
     fn count_read(&mut self, attempt: &AttemptState, reads: &ReadProgress) -> u64 {
-        let Some(seen) = self.read.get_mut(attempt.slot) else { return 0 };
+        let Some(seen) = self.read.get_mut(attempt.task) else { return 0 };
         let (before, told) = (*seen, attempt.taken);
         *seen = Taken {
             read: ReadCounts {
@@ -327,9 +327,9 @@ impl Stage {
         seen.rows - before.rows
     }
 
-    /// The reports of a slot, if they can be true.
-    fn checked(&self, slot: usize, reports: Vec<SlotReport>) -> Result<Vec<SlotReport>> {
-        let account = self.accounts.get(slot).unwrap_or(&Account::Nothing);
+    /// The reports of a task, if they can be true.
+    fn checked(&self, task: usize, reports: Vec<TaskReport>) -> Result<Vec<TaskReport>> {
+        let account = self.accounts.get(task).unwrap_or(&Account::Nothing);
         match account.check(&reports) {
             Ok(()) => Ok(reports),
             Err(reason) => Err(Error::workers(format!("a worker reported {reason}, which its task cannot have done"))
@@ -338,26 +338,26 @@ impl Stage {
     }
 
     /// Where an attempt was, in words.
-    fn at(&self, slot: usize, worker: &str) -> String {
-        match self.inputs.get(slot) {
-            Some(input) if !input.is_empty() => format!("slot {slot} on worker `{worker}`, which reads {input}"),
-            _ => format!("slot {slot} on worker `{worker}`"),
+    fn at(&self, task: usize, worker: &str) -> String {
+        match self.inputs.get(task) {
+            Some(input) if !input.is_empty() => format!("task {task} on worker `{worker}`, which reads {input}"),
+            _ => format!("task {task} on worker `{worker}`"),
         }
     }
 
     fn give_up(&self, given_up: GivenUp, workers: &Workers) -> Error {
         match given_up {
             GivenUp::Failed(error) => error,
-            GivenUp::Lost { slot, last, times } => {
+            GivenUp::Lost { task, last, times } => {
                 let name = workers.name_of(last);
                 Error::workers(format!(
                     "a task was lost with its worker {times} times, at last {}",
-                    self.at(slot, &name)
+                    self.at(task, &name)
                 ))
                 .hint("look at the workers' logs: a task that needs more memory than its machine has dies like this")
             }
-            GivenUp::Ignored { slot, times } => {
-                Error::workers(format!("slot {slot} was offered {times} times and no worker took it"))
+            GivenUp::Ignored { task, times } => {
+                Error::workers(format!("task {task} was offered {times} times and no worker took it"))
                     .hint("look at the workers' logs")
             }
         }
@@ -365,14 +365,14 @@ impl Stage {
 
     fn tell(&self, resubmit: &Resubmit, workers: &Workers) {
         let name = |process: &Uuid| workers.name_of(*process);
-        let (stage, slot) = (&self.name, resubmit.slot);
+        let (stage, task) = (&self.name, resubmit.task);
         match &resubmit.because {
-            Because::Lost(process) => tracing::warn!(stage, slot, worker = name(process), "lost, runs again"),
+            Because::Lost(process) => tracing::warn!(stage, task, worker = name(process), "lost, runs again"),
             Because::Failed(process) => {
-                tracing::info!(stage, slot, not_on = name(process), "offered again after a failure")
+                tracing::info!(stage, task, not_on = name(process), "offered again after a failure")
             }
-            Because::Ignored => tracing::warn!(stage, slot, "not taken by a free worker, offered again"),
-            Because::Slow(process) => tracing::info!(stage, slot, worker = name(process), "slow, gets a rival"),
+            Because::Ignored => tracing::warn!(stage, task, "not taken by a free worker, offered again"),
+            Because::Slow(process) => tracing::info!(stage, task, worker = name(process), "slow, gets a rival"),
         }
     }
 }

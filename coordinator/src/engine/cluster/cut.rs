@@ -8,12 +8,12 @@
 //!           DataSource                                                DataSource
 //! ```
 //!
-//! Each partition of a stage's plan is a slot. The rules that are not plain to see come from what an engine without
+//! Each partition of a stage's plan is a task. The rules that are not plain to see come from what an engine without
 //! exchanges inside a stage must hold, and each has a test in `tests`:
-//! - a round-robin repartition only spreads rows, so it is dropped; a stage has as many slots as its plan has then;
-//! - a collected build side is gathered once and read whole by every slot, which is right only for joins that emit no
-//!   unmatched build row; any other runs in one slot;
-//! - a merge keeps one sorted partition for every slot below it.
+//! - a round-robin repartition only spreads rows, so it is dropped; a stage has as many tasks as its plan has then;
+//! - a collected build side is gathered once and read whole by every task, which is right only for joins that emit no
+//!   unmatched build row; any other runs in one task;
+//! - a merge keeps one sorted partition for every task below it.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ pub(in crate::engine) struct Stage {
     pub(super) plan: Plan,
     /// Where each `ExchangeReadExec` of the plan gets its rows, from left to right.
     pub(super) inputs: Vec<Input>,
-    /// One slot runs all partitions of the plan, with the exchanges that are still in it.
+    /// One task runs all partitions of the plan, with the exchanges that are still in it.
     pub(super) is_whole: bool,
 }
 
@@ -90,10 +90,10 @@ pub(super) struct Input {
 /// Which rows of the stage below go to which partition of an exchange read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Take {
-    /// To partition `i` what every slot wrote for partition `i`.
+    /// To partition `i` what every task wrote for partition `i`.
     ByPartition,
-    /// To partition `i` what slot `i` wrote.
-    BySlot,
+    /// To partition `i` what task `i` wrote.
+    ByTask,
 }
 
 /// Cuts `plan`; objects of exchanges get keys below `prefix`.
@@ -106,7 +106,7 @@ pub(super) fn cut(plan: &Plan, prefix: &str) -> Result<Stage> {
     Ok(Stage::new(plan, inputs))
 }
 
-/// All of `plan` as one slot: right for any plan, and no faster than one worker.
+/// All of `plan` as one task: right for any plan, and no faster than one worker.
 pub(super) fn whole(plan: &Plan) -> Stage {
     Stage { plan: Arc::new(CoalescePartitionsExec::new(Arc::clone(plan))), inputs: vec![], is_whole: true }
 }
@@ -144,7 +144,7 @@ fn below(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
         let empty = vec![vec![]; partitions(&stage.plan)];
         let read = ExchangeReadExec::plain(stage.plan.schema(), Some(merge.expr().clone()), empty);
         let plan: Plan = Arc::new(ExchangeWriteExec::new(stage.plan, prefix.to_owned()));
-        inputs.push(Input { stage: Stage::new(plan, stage.inputs), take: Take::BySlot });
+        inputs.push(Input { stage: Stage::new(plan, stage.inputs), take: Take::ByTask });
         return replace_children_if_necessary(Arc::clone(node), vec![Arc::new(read)]);
     }
     if let Some((left, right, is_right_alone)) = collected_join(node) {
@@ -223,7 +223,7 @@ fn joined(
     };
     let mut left_inputs = Vec::new();
     let mut left = gathered(left, None, prefix, &mut left_inputs)?;
-    // Every slot would compute it again.
+    // Every task would compute it again.
     if partitions(&right) > 1 && left.downcast_ref::<ExchangeReadExec>().is_none() {
         let stage = Stage::new(left, std::mem::take(&mut left_inputs));
         left = spooled(stage, prefix, &mut left_inputs);
@@ -233,7 +233,7 @@ fn joined(
     replace_children_if_necessary(Arc::clone(node), vec![left, right])
 }
 
-/// Whether a node treats each of its partitions alone, or is a leaf that a slot can have a part of.
+/// Whether a node treats each of its partitions alone, or is a leaf that a task can have a part of.
 fn is_known(node: &Plan) -> bool {
     let is_leaf = node.is::<DataSourceExec>()
         || node.is::<JsonScanExec>()

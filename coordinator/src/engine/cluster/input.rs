@@ -1,4 +1,4 @@
-//! What a slot's plan reads, in words: a failure says it.
+//! What a task's plan reads, in words: a failure says it.
 
 use std::sync::Arc;
 

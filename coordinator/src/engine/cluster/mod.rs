@@ -1,7 +1,7 @@
 //! Plans on workers.
 //!
 //! ```text
-//!  plan ─► cut ─► stages ─► narrow ─► slots ─► scheduler ═══ tasks ═══► workers
+//!  plan ─► cut ─► stages ─► narrow ─► tasks ─► scheduler ═══ tasks ═══► workers
 //!                   ▲                                                      │
 //!                   └── stage ◄── board (tracker) ◄── service ═══ reports ═┘
 //! ```
@@ -9,8 +9,8 @@
 //! Every connection of a worker comes through `listen`, and every call through `gate`, which lets registered workers
 //! (`registration`) call what they need and nothing else.
 //!
-//! A plan is cut at its exchanges; each piece is a stage, each partition of a stage a slot. Ballista's scheduler hands
-//! slots to whoever polls for work; what has become of each is told by workers to our own service and kept by the
+//! A plan is cut at its exchanges; each piece is a stage, each partition of a stage a task. Ballista's scheduler hands
+//! tasks to whoever polls for work; what has become of each is told by workers to our own service and kept by the
 //! tracker, which alone says what is done, what runs again, and what has failed.
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::secret::SecretFile;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::SlotReport;
+use lakewright_common::write::report::TaskReport;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::Server;
@@ -40,9 +40,9 @@ use uuid::Uuid;
 mod planning;
 /// A plan in pieces without an exchange inside.
 mod cut;
-/// A stage's plan, narrowed to one of its slots.
+/// A stage's plan, narrowed to one of its tasks.
 mod narrow;
-/// What a slot reads, in words.
+/// What a task reads, in words.
 mod input;
 /// Runs stages, those below first.
 mod stage;
@@ -56,20 +56,20 @@ mod gate;
 mod registration;
 /// What workers call.
 mod service;
-/// Who works, and how each slot stands.
+/// Who works, and how each task stands.
 mod board;
 /// Who said hello, who joined, who can take a task.
 mod workers;
-/// What the reports of a slot must account for.
+/// What the reports of a task must account for.
 mod account;
-/// What has become of each slot of a stage.
+/// What has become of each task of a stage.
 mod tracker;
 /// Which attempts are slow.
 mod speculation;
 /// The objects of a run's exchanges.
 mod spool;
 
-pub(crate) use board::SlotCounts;
+pub(crate) use board::TaskCounts;
 pub(super) use registration::{Expected, Folders};
 
 use board::Board;
@@ -82,9 +82,9 @@ use speculation::Speculation;
 use spool::Spool;
 use tracker::Policy;
 
-/// A slot that no worker takes for this long, while one is free, was lost on its way.
+/// A task that no worker takes for this long, while one is free, was lost on its way.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// A rival for a slot that is done in less costs more than it saves.
+/// A rival for a task that is done in less costs more than it saves.
 const SPECULATE_AFTER: Duration = Duration::from_millis(300);
 /// Partitions that plans have at most: the size of a plan grows with their square.
 const MAX_PARTITIONS: usize = 2048;
@@ -110,7 +110,7 @@ pub(crate) struct Cluster {
 
 /// How far the stages at work are.
 #[derive(Debug, Clone)]
-pub(crate) struct SlotsView(Arc<Board>);
+pub(crate) struct TasksView(Arc<Board>);
 
 /// What went through the exchanges of a run.
 #[derive(Debug, Clone, Copy)]
@@ -251,16 +251,16 @@ impl Cluster {
     /// Runs stages, those below first; the reports of the last.
     ///
     /// # Errors
-    /// The first cause of a slot that failed in every attempt; workers, where all are gone.
-    pub(super) async fn run_stages(&self, name: &str, stage: Stage) -> Result<Vec<SlotReport>> {
-        Ok(self.run_slots(name, stage).await?.into_iter().flatten().collect())
+    /// The first cause of a task that failed in every attempt; workers, where all are gone.
+    pub(super) async fn run_stages(&self, name: &str, stage: Stage) -> Result<Vec<TaskReport>> {
+        Ok(self.run_tasks(name, stage).await?.into_iter().flatten().collect())
     }
 
-    /// As [`Self::run_stages`], slot by slot.
+    /// As [`Self::run_stages`], task by task.
     ///
     /// # Errors
     /// As [`Self::run_stages`].
-    pub(super) async fn run_slots(&self, name: &str, stage: Stage) -> Result<Vec<Vec<SlotReport>>> {
+    pub(super) async fn run_tasks(&self, name: &str, stage: Stage) -> Result<Vec<Vec<TaskReport>>> {
         stage::run(self, name, stage).await
     }
 
@@ -282,7 +282,7 @@ impl Cluster {
     ) -> Result<Vec<RecordBatch>> {
         let mut chunks = Vec::new();
         for report in self.run_stages(name, stage).await? {
-            let SlotReport::Spooled(object) = report else {
+            let TaskReport::Spooled(object) = report else {
                 return Err(Error::internal("a query answered with something else than rows"));
             };
             self.spooled.add(std::slice::from_ref(&object));
@@ -295,8 +295,8 @@ impl Cluster {
     }
 
     /// How far the stages are, to look at whenever one likes.
-    pub(super) fn slots(&self) -> SlotsView {
-        SlotsView(Arc::clone(&self.board))
+    pub(super) fn tasks(&self) -> TasksView {
+        TasksView(Arc::clone(&self.board))
     }
 
     /// What workers have asked of buckets.
@@ -316,8 +316,8 @@ impl Cluster {
     }
 }
 
-impl SlotsView {
-    pub(crate) fn counts(&self) -> SlotCounts {
+impl TasksView {
+    pub(crate) fn counts(&self) -> TaskCounts {
         self.0.counts()
     }
 }

@@ -16,18 +16,18 @@ use super::cut::emits_right_rows_alone;
 /// The rule after which DataFusion has chosen how joins run, and has not yet moved rows for them.
 const AFTER: &str = "join_selection";
 
-/// The same session, planning for `partitions` slots at once on workers.
+/// The same session, planning for `partitions` tasks at once on workers.
 pub(super) fn adapt(session: &SessionContext, partitions: usize) -> SessionContext {
     let mut config = session.copied_config().with_target_partitions(partitions.max(1));
     let options = config.options_mut();
     // The builder would put an empty one over the session's tables.
     options.catalog.create_default_catalog_and_schema = false;
-    // A filter that one slot finds out does not reach the slots of another stage.
+    // A filter that one task finds out does not reach the tasks of another stage.
     options.optimizer.enable_dynamic_filter_pushdown = false;
     options.optimizer.enable_join_dynamic_filter_pushdown = false;
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
-    // A union's children stay apart, so that each slot has rows of one.
+    // A union's children stay apart, so that each task has rows of one.
     options.optimizer.prefer_existing_union = true;
     let state = session.state();
     let mut rules = state.physical_optimizers().to_vec();
@@ -39,7 +39,7 @@ pub(super) fn adapt(session: &SessionContext, partitions: usize) -> SessionConte
 }
 
 /// A join that emits unmatched rows of its left side must see all of the right side before it does. Where the left side
-/// is collected that would be one slot; partitioned by the keys, each slot sees all that its rows can match.
+/// is collected that would be one task; partitioned by the keys, each task sees all that its rows can match.
 #[derive(Debug)]
 struct PartitionedJoins;
 

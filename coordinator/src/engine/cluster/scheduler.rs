@@ -2,7 +2,7 @@
 //!
 //! Published Ballista 55 is right for jobs of one stage in pull mode; with several stages, a worker that dies makes it hang
 //! or repeat rows. So a job here is one stage whose tasks say nothing to Ballista but "run these bytes", and what becomes
-//! of a slot is the tracker's business, not the job's status.
+//! of a task is the tracker's business, not the job's status.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,19 +76,19 @@ impl Scheduler {
         Queue(self.server.clone())
     }
 
-    /// Queues tasks, each a slot and the bytes of its `SlotTask`.
-    pub(super) async fn submit(&self, name: &str, tasks: &[(usize, Bytes)]) -> Result<JobId> {
+    /// Queues tasks, each as its index and the bytes of its `TaskSpec`.
+    pub(super) async fn submit(&self, name: &str, specs: &[(usize, Bytes)]) -> Result<JobId> {
         let failed = |e: &dyn std::fmt::Display| Error::internal(format!("a stage cannot be queued: {e}"));
         let schema = Arc::new(Schema::new(vec![
-            Field::new("slot", DataType::UInt32, false),
-            Field::new("task", DataType::Binary, false),
+            Field::new("task", DataType::UInt32, false),
+            Field::new("spec", DataType::Binary, false),
         ]));
-        let partitions = tasks
+        let partitions = specs
             .iter()
-            .map(|(slot, task)| {
-                let slots: ArrayRef = Arc::new(UInt32Array::from(vec![u32::try_from(*slot).unwrap_or(u32::MAX)]));
-                let tasks: ArrayRef = Arc::new(BinaryArray::from(vec![task.as_ref()]));
-                Ok(vec![RecordBatch::try_new(Arc::clone(&schema), vec![slots, tasks])?])
+            .map(|(task, spec)| {
+                let tasks: ArrayRef = Arc::new(UInt32Array::from(vec![u32::try_from(*task).unwrap_or(u32::MAX)]));
+                let specs: ArrayRef = Arc::new(BinaryArray::from(vec![spec.as_ref()]));
+                Ok(vec![RecordBatch::try_new(Arc::clone(&schema), vec![tasks, specs])?])
             })
             .collect::<std::result::Result<Vec<_>, arrow::error::ArrowError>>()
             .map_err(|e| failed(&e))?;

@@ -12,12 +12,12 @@ use lakewright_common::error::Error;
 use lakewright_common::printable;
 use lakewright_common::read::progress::ReadCounts;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::SlotReport;
+use lakewright_common::write::report::TaskReport;
 use lakewright_proto::v1::coordinator_server::Coordinator;
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{
     AttemptProgress, BeatRequest, BeatResponse, BeginRequest, BeginResponse, Failure, FailureKind, HelloRequest,
-    HelloResponse, JoinRequest, JoinResponse, ReportRequest, ReportResponse, Requests, SlotId, Success, Verdict,
+    HelloResponse, JoinRequest, JoinResponse, ReportRequest, ReportResponse, Requests, TaskId, Success, Verdict,
     WakeRequest, WakeResponse,
 };
 use lakewright_proto::{MAX_NAME_BYTES, MAX_VCORES, PROCESS_HEADER};
@@ -109,10 +109,10 @@ impl Coordinator for Service {
     async fn begin(&self, request: Request<BeginRequest>) -> Result<Response<BeginResponse>, Status> {
         let process = own_process(&request, |begin| &begin.process)?;
         let begin = request.into_inner();
-        let verdict = match self.slot(begin.slot.as_ref())? {
-            Some((stage, slot)) => {
+        let verdict = match self.task(begin.task.as_ref())? {
+            Some((stage, task)) => {
                 let attempt = parse(&begin.attempt)?;
-                self.board.begin(stage, slot, attempt, process, Instant::now())
+                self.board.begin(stage, task, attempt, process, Instant::now())
             }
             None => tracker::Verdict::Stop,
         };
@@ -164,10 +164,10 @@ impl Coordinator for Service {
 }
 
 impl Service {
-    /// Stage and slot; `None` where it is of another run.
-    fn slot(&self, slot: Option<&SlotId>) -> Result<Option<(u32, usize)>, Status> {
-        let slot = slot.ok_or_else(|| Status::invalid_argument("no slot is named"))?;
-        Ok((parse(&slot.run)? == self.registration.run()).then_some((slot.stage, slot.slot as usize)))
+    /// Stage and task; `None` where it is of another run.
+    fn task(&self, task: Option<&TaskId>) -> Result<Option<(u32, usize)>, Status> {
+        let task = task.ok_or_else(|| Status::invalid_argument("no task is named"))?;
+        Ok((parse(&task.run)? == self.registration.run()).then_some((task.stage, task.task as usize)))
     }
 
     fn count_requests(&self, process: Uuid, requests: Option<Requests>) {
@@ -187,8 +187,8 @@ impl Service {
         let id = parse(&attempt.attempt)?;
         let read = ReadCounts { objects: attempt.objects, records: attempt.records, bytes: attempt.bytes };
         let taken = Taken { read, rows: attempt.rows };
-        let slot = self.slot(attempt.slot.as_ref())?;
-        Ok(slot.map(|(stage, slot)| AttemptState { stage, slot, attempt: id, taken }))
+        let task = self.task(attempt.task.as_ref())?;
+        Ok(task.map(|(stage, task)| AttemptState { stage, task, attempt: id, taken }))
     }
 }
 
@@ -219,8 +219,8 @@ fn shortened(text: &str, bytes: usize) -> String {
     }
 }
 
-/// The reports of a slot.
-fn read_reports(success: &Success) -> Result<Vec<SlotReport>, Status> {
+/// The reports of a task.
+fn read_reports(success: &Success) -> Result<Vec<TaskReport>, Status> {
     success
         .reports
         .iter()
@@ -343,8 +343,8 @@ mod tests {
     #[tokio::test]
     async fn a_beat_before_the_hello_asks_for_one_and_attempts_of_other_runs_are_stopped() {
         let service = service();
-        let slot = Some(SlotId { run: Uuid::from_u128(2).to_string(), stage: 0, slot: 0 });
-        let attempt = AttemptProgress { slot, attempt: Uuid::from_u128(3).to_string(), ..AttemptProgress::default() };
+        let task = Some(TaskId { run: Uuid::from_u128(2).to_string(), stage: 0, task: 0 });
+        let attempt = AttemptProgress { task, attempt: Uuid::from_u128(3).to_string(), ..AttemptProgress::default() };
         let beat = BeatRequest {
             process: Uuid::from_u128(10).to_string(),
             free_vcores: 1,

@@ -1,6 +1,6 @@
-//! Which attempts are slow: by how long the other slots of their stage took, and by how far they are.
+//! Which attempts are slow: by how long the other tasks of their stage took, and by how far they are.
 //!
-//! An attempt that took in a tenth of what a whole slot took in, in the time that a whole slot took, has nine times that
+//! An attempt that took in a tenth of what a whole task took in, in the time that a whole task took, has nine times that
 //! still to go; a rival would be done before it. That is the rule of the LATE scheduler (Zaharia et al., "Improving
 //! MapReduce Performance in Heterogeneous Environments", OSDI 2008). Where nothing is known of how far an attempt is,
 //! the time that it has run decides, as in Spark.
@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 /// When a slow attempt gets a rival.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Speculation {
-    /// The share of the stage's slots that must be done.
+    /// The share of the stage's tasks that must be done.
     pub(super) done_share: f64,
-    /// How many times as long as the median slot an attempt must have run, or have still to run.
+    /// How many times as long as the median task an attempt must have run, or have still to run.
     pub(super) slowness: f64,
     /// How long it must have run at least.
     pub(super) at_least: Duration,
 }
 
-/// The slots of a stage that are done.
+/// The tasks of a stage that are done.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
     durations: Vec<Duration>,
     rows: Vec<u64>,
 }
 
-/// What a slot of the stage takes: the medians.
+/// What a task of the stage takes: the medians.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     duration: Duration,
@@ -48,16 +48,16 @@ impl Finished {
         self.rows.push(rows);
     }
 
-    /// What a slot takes; `None` while too few of `slots` are done to say.
-    pub(super) fn pace(&self, slots: usize, speculation: &Speculation) -> Option<Pace> {
+    /// What a task takes; `None` while too few of `tasks` are done to say.
+    pub(super) fn pace(&self, tasks: usize, speculation: &Speculation) -> Option<Pace> {
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a share of a count"
         )]
-        // Rounded down as in Spark, so that of two slots one can be told from the other.
-        let needed = (slots as f64 * speculation.done_share).floor() as usize;
+        // Rounded down as in Spark, so that of two tasks one can be told from the other.
+        let needed = (tasks as f64 * speculation.done_share).floor() as usize;
         if self.durations.len() < needed {
             return None;
         }
@@ -101,14 +101,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const RULE: Speculation = Speculation { done_share: 0.75, slowness: 2.0, at_least: SECOND };
 
-    fn finished(slots: usize) -> Finished {
+    fn finished(tasks: usize) -> Finished {
         let mut finished = Finished::default();
-        (0..slots).for_each(|_| finished.add(SECOND * 10, 1_000));
+        (0..tasks).for_each(|_| finished.add(SECOND * 10, 1_000));
         finished
     }
 
     #[test]
-    fn a_pace_is_known_once_a_share_of_the_slots_is_done_rounded_down() {
+    fn a_pace_is_known_once_a_share_of_the_tasks_is_done_rounded_down() {
         assert!(finished(0).pace(1, &RULE).is_none());
         assert!(finished(0).pace(2, &RULE).is_none());
         assert!(finished(1).pace(2, &RULE).is_some());
@@ -133,7 +133,7 @@ mod tests {
         assert!(!is_slow(0, 0, 19));
         assert!(!is_slow(19, 0, 19));
         assert!(is_slow(0, 0, 20));
-        // A slot with more rows than the others is no slower for it.
+        // A task with more rows than the others is no slower for it.
         assert!(!is_slow(10, 5_000, 10));
     }
 }

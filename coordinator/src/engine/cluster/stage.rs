@@ -1,4 +1,4 @@
-//! Runs stages: those below first, then this one's slots, until each has an accepted report.
+//! Runs stages: those below first, then this one's tasks, until each has an accepted report.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use lakewright_common::codec::encode_plan;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::exchange::spool::SpoolObject;
-use lakewright_common::write::report::SlotReport;
+use lakewright_common::write::report::TaskReport;
 use lakewright_proto::MAX_MESSAGE_BYTES;
-use lakewright_proto::v1::{SlotId, SlotTask};
+use lakewright_proto::v1::{TaskId, TaskSpec};
 use prost::Message;
 
 use super::Cluster;
@@ -31,38 +31,38 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// What a message needs beside one task.
 const MESSAGE_SLACK: usize = 1024 * 1024;
 
-/// The accepted reports of a stage, slot by slot.
+/// The accepted reports of a stage, task by task.
 pub(super) fn run<'a>(
     cluster: &'a Cluster,
     name: &'a str,
     stage: Stage,
-) -> BoxFuture<'a, Result<Vec<Vec<SlotReport>>>> {
+) -> BoxFuture<'a, Result<Vec<Vec<TaskReport>>>> {
     async move {
         let takes: Vec<Take> = stage.inputs.iter().map(|input| input.take).collect();
         let below = stage.inputs.into_iter().map(|Input { stage, .. }| run(cluster, name, stage));
-        let spooled = try_join_all(below).await?.into_iter().map(|slots| objects(cluster, slots));
+        let spooled = try_join_all(below).await?.into_iter().map(|tasks| objects(cluster, tasks));
         let mut reads = takes.into_iter().zip(spooled.collect::<Result<Vec<_>>>()?);
         let unplanned = |e| Error::from_engine(e, |e| Error::internal("a stage cannot be planned").caused_by(e));
         let plan = fill(&stage.plan, &mut reads).map_err(unplanned)?;
 
         let is_whole = stage.is_whole;
-        let slots = if is_whole { 1 } else { partitions(&plan) };
-        let plans: Vec<_> = (0..slots)
-            .map(|slot| if is_whole { Ok(Arc::clone(&plan)) } else { narrow(&plan, slot) })
+        let tasks = if is_whole { 1 } else { partitions(&plan) };
+        let plans: Vec<_> = (0..tasks)
+            .map(|task| if is_whole { Ok(Arc::clone(&plan)) } else { narrow(&plan, task) })
             .collect::<EngineResult<_>>()
             .map_err(unplanned)?;
         let inputs = plans.iter().map(input::describe).collect();
-        let accounts = plans.iter().enumerate().map(|(slot, plan)| Account::of(plan, (!is_whole).then_some(slot)));
+        let accounts = plans.iter().enumerate().map(|(task, plan)| Account::of(plan, (!is_whole).then_some(task)));
         let number = cluster.board.open_stage(name, inputs, accounts.collect(), Instant::now());
         let running = Running { cluster, number };
-        let tasks = plans.iter().enumerate().map(|(slot, plan)| {
+        let specs = plans.iter().enumerate().map(|(task, plan)| {
             cluster.spooled.add_reads(chunks(plan));
-            Ok((slot, task(cluster, running.number, slot, plan)?))
+            Ok((task, encode_spec(cluster, running.number, task, plan)?))
         });
-        let tasks = tasks.collect::<Result<Vec<_>>>()?;
+        let specs = specs.collect::<Result<Vec<_>>>()?;
         drop(plans);
-        tracing::debug!(stage = name, number = running.number, slots, "a stage starts");
-        let mut jobs = vec![cluster.scheduler.submit(name, &tasks).await?];
+        tracing::debug!(stage = name, number = running.number, tasks, "a stage starts");
+        let mut jobs = vec![cluster.scheduler.submit(name, &specs).await?];
         let reports = loop {
             let changed = cluster.board.changed.notified();
             tokio::pin!(changed);
@@ -76,7 +76,7 @@ pub(super) fn run<'a>(
                     }
                 }
                 Progress::Running(again) => {
-                    let again: Vec<_> = again.into_iter().filter_map(|slot| tasks.get(slot).cloned()).collect();
+                    let again: Vec<_> = again.into_iter().filter_map(|task| specs.get(task).cloned()).collect();
                     jobs.push(cluster.scheduler.submit(name, &again).await?);
                 }
             }
@@ -102,13 +102,13 @@ impl Drop for Running<'_> {
     }
 }
 
-/// What each slot of a stage spooled.
-fn objects(cluster: &Cluster, slots: Vec<Vec<SlotReport>>) -> Result<Vec<SpoolObject>> {
-    let objects = slots
+/// What each task of a stage spooled.
+fn objects(cluster: &Cluster, tasks: Vec<Vec<TaskReport>>) -> Result<Vec<SpoolObject>> {
+    let objects = tasks
         .into_iter()
         .map(|mut reports| match (reports.pop(), reports.pop()) {
-            (Some(SlotReport::Spooled(object)), None) => Ok(object),
-            _ => Err(Error::internal("a slot of an exchange answered with something else")),
+            (Some(TaskReport::Spooled(object)), None) => Ok(object),
+            _ => Err(Error::internal("a task of an exchange answered with something else")),
         })
         .collect::<Result<Vec<_>>>()?;
     cluster.spooled.add(&objects);
@@ -125,7 +125,7 @@ fn fill(
         let chunks = (0..read.partitions().len())
             .map(|partition| match take {
                 Take::ByPartition => objects.iter().flat_map(|object| object.chunks_of(partition)).collect(),
-                Take::BySlot => objects.get(partition).map(|object| object.chunks_of(0)).unwrap_or_default(),
+                Take::ByTask => objects.get(partition).map(|object| object.chunks_of(0)).unwrap_or_default(),
             })
             .collect();
         return Ok(Arc::new(ExchangeReadExec::from_shape(Arc::clone(read.shape()), chunks)));
@@ -134,30 +134,30 @@ fn fill(
     replace_children_if_necessary(Arc::clone(plan), children)
 }
 
-/// Ranges of spool objects that a slot reads.
+/// Ranges of spool objects that a task reads.
 fn chunks(plan: &Arc<dyn ExecutionPlan>) -> usize {
     let here = plan.downcast_ref::<ExchangeReadExec>();
     let here: usize = here.map_or(0, |read| read.partitions().iter().map(|chunks| chunks.len()).sum());
     here + plan.children().into_iter().map(chunks).sum::<usize>()
 }
 
-/// All that a worker needs to run a slot.
-fn task(cluster: &Cluster, stage: u32, slot: usize, plan: &Arc<dyn ExecutionPlan>) -> Result<Bytes> {
+/// Encodes all that a worker needs to run a task.
+fn encode_spec(cluster: &Cluster, stage: u32, task: usize, plan: &Arc<dyn ExecutionPlan>) -> Result<Bytes> {
     let plan = encode_plan(plan).map_err(|e| {
         Error::from_engine(e, |e| Error::configuration("the query cannot be sent to workers").caused_by(e))
             .hint("remove `[cluster]` to run it in one process, or write the query in another way")
     })?;
-    let slot = SlotId { run: cluster.run.to_string(), stage, slot: u32::try_from(slot).unwrap_or(u32::MAX) };
+    let task = TaskId { run: cluster.run.to_string(), stage, task: u32::try_from(task).unwrap_or(u32::MAX) };
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let task = SlotTask { version, slot: Some(slot), plan }.encode_to_vec();
-    if task.len() + MESSAGE_SLACK > MAX_MESSAGE_BYTES {
+    let spec = TaskSpec { version, task: Some(task), plan }.encode_to_vec();
+    if spec.len() + MESSAGE_SLACK > MAX_MESSAGE_BYTES {
         return Err(Error::configuration(format!(
             "a task would be {} bytes long, more than a message may be",
-            task.len()
+            spec.len()
         ))
         .hint("lower `[limits] split_size`, so that each task has fewer objects"));
     }
-    Ok(task.into())
+    Ok(spec.into())
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
-//! What has become of each slot of a stage: a pure state machine, the truth about what is done.
+//! What has become of each task of a stage: a pure state machine, the truth about what is done.
 //!
-//! A slot is submitted as a task; a worker that takes the task begins an attempt of it; the attempt beats, and ends with
+//! A task is submitted as a task; a worker that takes the task begins an attempt of it; the attempt beats, and ends with
 //! a report or goes silent. The first success wins. Time comes in with every call, so that any interleaving can be
 //! tested.
 //!
 //! ```text
-//!   submitted ──begin──► running ──success──► accepted (the slot is done)
+//!   submitted ──begin──► running ──success──► accepted (the task is done)
 //!       ▲                  │ ├────failure──► failed ─┐
 //!       │                  │ └────silence──► lost  ──┤ submitted again, until attempts run out
 //!       └──────────────────┴─────────────────────────┘
 //! ```
 //!
-//! A process in which a slot failed stands back from it while another could take it: the offer is repeated, after longer
-//! and longer pauses. It goes on in the end if the others are free and still do not take it, so that no slot is offered
+//! A process in which a task failed stands back from it while another could take it: the offer is repeated, after longer
+//! and longer pauses. It goes on in the end if the others are free and still do not take it, so that no task is offered
 //! without end.
 
 use std::time::{Duration, Instant};
@@ -22,29 +22,29 @@ use uuid::Uuid;
 
 use super::speculation::{Finished, Pace, Speculation, Underway};
 
-/// When a slot is given to another worker, and when it is given up.
+/// When a task is given to another worker, and when it is given up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
     /// An attempt that has been silent for this long is lost.
     pub(super) silence: Duration,
-    /// A slot that no worker took for this long, while one was free, was lost on its way.
+    /// A task that no worker took for this long, while one was free, was lost on its way.
     pub(super) patience: Duration,
-    /// Attempts of a slot that may fail or be lost before the stage fails.
+    /// Attempts of a task that may fail or be lost before the stage fails.
     pub(super) attempts: u32,
     pub(super) speculation: Option<Speculation>,
 }
 
-/// Slots of one stage, whose results are of type `R`.
+/// Tasks of one stage, whose results are of type `R`.
 #[derive(Debug)]
 pub(super) struct Tracker<R> {
     policy: Policy,
-    slots: Vec<Slot<R>>,
+    tasks: Vec<Task<R>>,
     finished: Finished,
     is_over: bool,
 }
 
 #[derive(Debug)]
-struct Slot<R> {
+struct Task<R> {
     submissions: u32,
     submitted: Instant,
     attempts: Vec<Attempt>,
@@ -56,14 +56,14 @@ struct Slot<R> {
     cause: Option<Error>,
 }
 
-/// Offers of a slot that processes stood back from since its last attempt started.
+/// Offers of a task that processes stood back from since its last attempt started.
 #[derive(Debug, Clone, Copy)]
 struct StandingBack {
     /// All of them.
     times: u32,
     /// Of these, offers that another process was free to take.
     in_vain: u32,
-    /// The slot is not offered again before.
+    /// The task is not offered again before.
     until: Instant,
 }
 
@@ -98,7 +98,7 @@ pub(super) enum Verdict {
     Stop,
 }
 
-/// Why a slot is submitted again.
+/// Why a task is submitted again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Because {
     /// The process that ran it went silent.
@@ -111,10 +111,10 @@ pub(super) enum Because {
     Slow(Uuid),
 }
 
-/// A slot to submit again.
+/// A task to submit again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resubmit {
-    pub(super) slot: usize,
+    pub(super) task: usize,
     pub(super) because: Because,
 }
 
@@ -123,23 +123,23 @@ pub(super) struct Resubmit {
 pub(super) enum GivenUp {
     /// Some attempts were lost, and this is what the first of the others failed with.
     Failed(Error),
-    /// As many attempts of the slot as are allowed came to nothing, the last of them in this process.
-    Lost { slot: usize, last: Uuid, times: u32 },
-    /// Nobody took the slot, however often it was offered.
-    Ignored { slot: usize, times: u32 },
+    /// As many attempts of the task as are allowed came to nothing, the last of them in this process.
+    Lost { task: usize, last: Uuid, times: u32 },
+    /// Nobody took the task, however often it was offered.
+    Ignored { task: usize, times: u32 },
 }
 
 /// Never taken by a free worker this often: something else is wrong.
 const MAX_IGNORED: u32 = 10;
 /// Offers that a process stands back from while another is free, before it goes on all the same.
 const MAX_IN_VAIN: u32 = 8;
-/// Pause before a slot is offered again after the first of them; it doubles up to the policy's patience.
+/// Pause before a task is offered again after the first of them; it doubles up to the policy's patience.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 impl<R> Tracker<R> {
-    /// All slots are taken to be submitted now.
-    pub(super) fn new(slots: usize, policy: Policy, now: Instant) -> Self {
-        let slot = || Slot {
+    /// All tasks are taken to be submitted now.
+    pub(super) fn new(tasks: usize, policy: Policy, now: Instant) -> Self {
+        let task = || Task {
             submissions: 1,
             submitted: now,
             attempts: vec![],
@@ -148,47 +148,47 @@ impl<R> Tracker<R> {
             is_speculated: false,
             cause: None,
         };
-        Self { policy, slots: (0..slots).map(|_| slot()).collect(), finished: Finished::default(), is_over: false }
+        Self { policy, tasks: (0..tasks).map(|_| task()).collect(), finished: Finished::default(), is_over: false }
     }
 
-    /// A worker took a task of `slot`; asked again for the same attempt, the answer is the same. A process in which the
-    /// slot failed before, or in which it is too slow, stands back while one of `peers` could take it.
-    pub(super) fn begin(&mut self, slot: usize, id: Uuid, process: Uuid, peers: &[Peer], now: Instant) -> Verdict {
+    /// A worker took a task of `task`; asked again for the same attempt, the answer is the same. A process in which the
+    /// task failed before, or in which it is too slow, stands back while one of `peers` could take it.
+    pub(super) fn begin(&mut self, task: usize, id: Uuid, process: Uuid, peers: &[Peer], now: Instant) -> Verdict {
         let patience = self.policy.patience;
-        let Some(slot) = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none()) else {
+        let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
             return Verdict::Stop;
         };
-        if let Some(attempt) = slot.attempts.iter_mut().find(|attempt| attempt.id == id) {
+        if let Some(attempt) = task.attempts.iter_mut().find(|attempt| attempt.id == id) {
             attempt.underway.heard = now;
             return Verdict::GoOn;
         }
-        if slot.stands_back(process, peers, patience, now) {
+        if task.stands_back(process, peers, patience, now) {
             return Verdict::Stop;
         }
-        slot.standing = StandingBack::new(now);
-        slot.attempts.push(Attempt {
+        task.standing = StandingBack::new(now);
+        task.attempts.push(Attempt {
             id,
             process,
             underway: Underway { began: now, heard: now, rows: 0 },
             state: State::Running,
         });
         // A task that was thought lost came after all.
-        slot.submissions = slot.submissions.max(count(slot.attempts.len()));
+        task.submissions = task.submissions.max(count(task.attempts.len()));
         Verdict::GoOn
     }
 
     /// Returns the process that runs an attempt.
-    pub(super) fn process_of(&self, slot: usize, id: Uuid) -> Option<Uuid> {
-        let attempt = self.slots.get(slot)?.attempts.iter().find(|attempt| attempt.id == id)?;
+    pub(super) fn process_of(&self, task: usize, id: Uuid) -> Option<Uuid> {
+        let attempt = self.tasks.get(task)?.attempts.iter().find(|attempt| attempt.id == id)?;
         Some(attempt.process)
     }
 
     /// An attempt is alive, and its leaves have taken in `rows` so far.
-    pub(super) fn beat(&mut self, slot: usize, id: Uuid, rows: u64, now: Instant) -> Verdict {
-        let Some(slot) = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none()) else {
+    pub(super) fn beat(&mut self, task: usize, id: Uuid, rows: u64, now: Instant) -> Verdict {
+        let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
             return Verdict::Stop;
         };
-        match slot.attempts.iter_mut().find(|attempt| attempt.id == id) {
+        match task.attempts.iter_mut().find(|attempt| attempt.id == id) {
             Some(attempt) if attempt.state != State::Failed => {
                 attempt.underway = Underway { heard: now, rows, ..attempt.underway };
                 // It was only paused; what replaced it is its rival now.
@@ -199,26 +199,26 @@ impl<R> Tracker<R> {
         }
     }
 
-    /// An attempt did it, after it had taken in `rows`. True: its result is the slot's, also when it says so again.
-    pub(super) fn succeed(&mut self, slot: usize, id: Uuid, result: R, rows: u64, now: Instant) -> bool {
+    /// An attempt did it, after it had taken in `rows`. True: its result is the task's, also when it says so again.
+    pub(super) fn succeed(&mut self, task: usize, id: Uuid, result: R, rows: u64, now: Instant) -> bool {
         let is_over = self.is_over;
-        let Some(slot) = self.slots.get_mut(slot) else { return false };
-        match &slot.accepted {
+        let Some(task) = self.tasks.get_mut(task) else { return false };
+        match &task.accepted {
             Some((winner, _)) => *winner == id,
             None if is_over => false,
             None => {
-                let Some(attempt) = slot.attempts.iter().find(|attempt| attempt.id == id) else { return false };
+                let Some(attempt) = task.attempts.iter().find(|attempt| attempt.id == id) else { return false };
                 self.finished.add(now.saturating_duration_since(attempt.underway.began), rows);
-                slot.accepted = Some((id, result));
+                task.accepted = Some((id, result));
                 true
             }
         }
     }
 
     /// An attempt could not do it. `Some`: what the whole stage fails with, as the attempts are used up or of no use.
-    pub(super) fn fail(&mut self, slot: usize, id: Uuid, now: Instant, error: Error) -> Option<Error> {
+    pub(super) fn fail(&mut self, task: usize, id: Uuid, now: Instant, error: Error) -> Option<Error> {
         let attempts = self.policy.attempts;
-        let state = self.slots.get_mut(slot).filter(|slot| !self.is_over && slot.accepted.is_none())?;
+        let state = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none())?;
         let attempt = state.attempts.iter_mut().find(|attempt| attempt.id == id && attempt.state != State::Failed)?;
         attempt.state = State::Failed;
         attempt.underway.heard = now;
@@ -233,55 +233,55 @@ impl<R> Tracker<R> {
     /// What to submit again now. `idle_since`: since when some worker has been free without a pause.
     ///
     /// # Errors
-    /// A slot whose attempts were all lost, or that nobody takes.
+    /// A task whose attempts were all lost, or that nobody takes.
     pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Resubmit>, GivenUp> {
         if self.is_over {
             return Ok(vec![]);
         }
         let policy = self.policy;
         let speculation = policy.speculation.as_ref();
-        let pace = speculation.and_then(|rule| Some((*rule, self.finished.pace(self.slots.len(), rule)?)));
+        let pace = speculation.and_then(|rule| Some((*rule, self.finished.pace(self.tasks.len(), rule)?)));
         let mut again = Vec::new();
-        for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.accepted.is_none()) {
-            for attempt in &mut slot.attempts {
+        for (index, task) in self.tasks.iter_mut().enumerate().filter(|(_, task)| task.accepted.is_none()) {
+            for attempt in &mut task.attempts {
                 if attempt.state == State::Running
                     && now.saturating_duration_since(attempt.underway.heard) >= policy.silence
                 {
                     attempt.state = State::Lost;
                 }
             }
-            if let Some(last) = slot.attempts.last().filter(|_| slot.is_used_up(policy.attempts)) {
+            if let Some(last) = task.attempts.last().filter(|_| task.is_used_up(policy.attempts)) {
                 let last = last.process;
-                let lost = GivenUp::Lost { slot: index, last, times: policy.attempts };
-                return Err(slot.cause.take().map_or(lost, GivenUp::Failed));
+                let lost = GivenUp::Lost { task: index, last, times: policy.attempts };
+                return Err(task.cause.take().map_or(lost, GivenUp::Failed));
             }
-            let Some(because) = slot.resubmission(&policy, pace.as_ref(), now, idle_since) else { continue };
-            if slot.submissions >= count(slot.attempts.len()) + MAX_IGNORED {
-                return Err(GivenUp::Ignored { slot: index, times: MAX_IGNORED });
+            let Some(because) = task.resubmission(&policy, pace.as_ref(), now, idle_since) else { continue };
+            if task.submissions >= count(task.attempts.len()) + MAX_IGNORED {
+                return Err(GivenUp::Ignored { task: index, times: MAX_IGNORED });
             }
-            slot.submissions += 1;
-            slot.submitted = now;
-            slot.is_speculated |= matches!(because, Because::Slow(_));
-            again.push(Resubmit { slot: index, because });
+            task.submissions += 1;
+            task.submitted = now;
+            task.is_speculated |= matches!(because, Because::Slow(_));
+            again.push(Resubmit { task: index, because });
         }
         Ok(again)
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.slots.iter().all(|slot| slot.accepted.is_some())
+        self.tasks.iter().all(|task| task.accepted.is_some())
     }
 
-    /// Slots that are done, and slots that run.
+    /// Tasks that are done, and tasks that run.
     pub(super) fn counts(&self) -> (usize, usize) {
-        let done = self.slots.iter().filter(|slot| slot.accepted.is_some()).count();
-        let running = self.slots.iter().filter(|slot| slot.accepted.is_none() && slot.running().is_some()).count();
+        let done = self.tasks.iter().filter(|task| task.accepted.is_some()).count();
+        let running = self.tasks.iter().filter(|task| task.accepted.is_none() && task.running().is_some()).count();
         (done, running)
     }
 
-    /// The results of all slots in their order; the stage is over.
+    /// The results of all tasks in their order; the stage is over.
     pub(super) fn take_results(&mut self) -> Vec<R> {
         self.is_over = true;
-        self.slots.iter_mut().filter_map(|slot| slot.accepted.take()).map(|(_, result)| result).collect()
+        self.tasks.iter_mut().filter_map(|task| task.accepted.take()).map(|(_, result)| result).collect()
     }
 }
 
@@ -291,8 +291,8 @@ impl StandingBack {
     }
 }
 
-impl<R> Slot<R> {
-    /// Whether a process that took a task of the slot leaves it to another one of `peers`.
+impl<R> Task<R> {
+    /// Whether a process that took a task of the task leaves it to another one of `peers`.
     fn stands_back(&mut self, process: Uuid, peers: &[Peer], patience: Duration, now: Instant) -> bool {
         let mut others = peers.iter().filter(|peer| !self.was_tried_in(peer.process)).peekable();
         if !self.was_tried_in(process) || others.peek().is_none() {
@@ -339,7 +339,7 @@ impl<R> Slot<R> {
         now: Instant,
         idle_since: Option<Instant>,
     ) -> Option<Because> {
-        // A worker that was free before the slot was submitted may not have seen it yet.
+        // A worker that was free before the task was submitted may not have seen it yet.
         let is_ignored =
             idle_since.is_some_and(|since| now.saturating_duration_since(since.max(self.submitted)) >= policy.patience);
         let is_under_way = self.submissions > count(self.attempts.len());

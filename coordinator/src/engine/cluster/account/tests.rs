@@ -17,8 +17,8 @@ fn file(path: String, rows: u64) -> WrittenFile {
     WrittenFile { path, partition_values: BTreeMap::new(), rows, bytes: 100, digest: None, statistics: vec![] }
 }
 
-fn staged(path: &str, rows: u64) -> SlotReport {
-    SlotReport::Staged(file(path.to_owned(), rows))
+fn staged(path: &str, rows: u64) -> TaskReport {
+    TaskReport::Staged(file(path.to_owned(), rows))
 }
 
 fn ingest() -> Account {
@@ -36,15 +36,15 @@ fn tally(key: &str, bytes: u64, staged: u64, quarantined: u64) -> ObjectTally {
     ObjectTally { records: staged + quarantined, staged, quarantined, stored_bytes: bytes, ..tally }
 }
 
-fn read(tally: ObjectTally) -> SlotReport {
-    SlotReport::Read(ReadReport::Object(tally))
+fn read(tally: ObjectTally) -> TaskReport {
+    TaskReport::Read(ReadReport::Object(tally))
 }
 
-fn honest() -> Vec<SlotReport> {
+fn honest() -> Vec<TaskReport> {
     let rejected = file(format!("quarantine/s/{RUN}-3-{FILE}.parquet"), 1);
     vec![
         staged(&format!("staging/s/{RUN}-3-{FILE}.parquet"), 3),
-        SlotReport::Quarantined(rejected),
+        TaskReport::Quarantined(rejected),
         read(tally("a", 10, 1, 1)),
         read(tally("b", 20, 2, 0)),
     ]
@@ -54,11 +54,11 @@ fn honest() -> Vec<SlotReport> {
 fn an_honest_report_of_an_ingest_counts_and_a_false_one_does_not() {
     ingest().check(&honest()).unwrap();
     let other = |name: &str| staged(name, 3);
-    let is_refused = |text: &str, reports: Vec<SlotReport>| {
+    let is_refused = |text: &str, reports: Vec<TaskReport>| {
         let reason = ingest().check(&reports).unwrap_err();
         assert!(reason.contains(text), "`{text}` is not in: {reason}");
     };
-    let with = |i: usize, report: SlotReport| {
+    let with = |i: usize, report: TaskReport| {
         let mut reports = honest();
         reports[i] = report;
         reports
@@ -89,10 +89,10 @@ fn an_honest_report_of_an_ingest_counts_and_a_false_one_does_not() {
         "songs/x.parquet".to_owned(),
         String::new(),
     ] {
-        is_refused("not of its slot", with(0, other(&path)));
+        is_refused("not of its task", with(0, other(&path)));
     }
     is_refused("twice", [honest(), vec![honest()[0].clone()]].concat());
-    is_refused("something else", with(0, SlotReport::Table(file(String::new(), 3))));
+    is_refused("something else", with(0, TaskReport::Table(file(String::new(), 3))));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_file_of_a_table_lies_where_its_partition_values_say() {
     let account = Account::Table { names: Names::new("songs", RUN, Some(0)), partition_by: vec!["year".to_owned()] };
     let table = |path: String, year: Option<&str>| {
         let values = year.map(|year| ("year".to_owned(), Some(year.to_owned())));
-        SlotReport::Table(WrittenFile { partition_values: values.into_iter().collect(), ..file(path, 1) })
+        TaskReport::Table(WrittenFile { partition_values: values.into_iter().collect(), ..file(path, 1) })
     };
     let good = table(format!("songs/year=2000/{RUN}-0-{FILE}.parquet"), Some("2000"));
     account.check(std::slice::from_ref(&good)).unwrap();
@@ -115,10 +115,10 @@ fn a_file_of_a_table_lies_where_its_partition_values_say() {
         account.check(&[false_one]).unwrap_err();
     }
     account.check(&[good.clone(), good]).unwrap_err();
-    // A slot that does the whole plan names its files by any partition.
+    // A task that does the whole plan names its files by any partition.
     let whole = Account::Table { names: Names::new("songs", RUN, None), partition_by: vec![] };
-    whole.check(&[SlotReport::Table(file(format!("songs/{RUN}-17-{FILE}.parquet"), 1))]).unwrap();
-    whole.check(&[SlotReport::Table(file(format!("songs/{RUN}-x-{FILE}.parquet"), 1))]).unwrap_err();
+    whole.check(&[TaskReport::Table(file(format!("songs/{RUN}-17-{FILE}.parquet"), 1))]).unwrap();
+    whole.check(&[TaskReport::Table(file(format!("songs/{RUN}-x-{FILE}.parquet"), 1))]).unwrap_err();
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_spool_object_is_of_its_run_and_has_the_partitions_of_its_stage() {
     let key = format!("spool/r/exchange-{FILE}.arrows");
     let spooled = |key: &str, rows: &[u64], chunks: &[&[u64]]| {
         let chunk_bytes = chunks.iter().map(|flush| flush.to_vec()).collect();
-        account.check(&[SlotReport::Spooled(SpoolObject { key: key.to_owned(), rows: rows.to_vec(), chunk_bytes })])
+        account.check(&[TaskReport::Spooled(SpoolObject { key: key.to_owned(), rows: rows.to_vec(), chunk_bytes })])
     };
     spooled(&key, &[1, 2], &[&[10, 20]]).unwrap();
     spooled("", &[0, 0], &[]).unwrap();

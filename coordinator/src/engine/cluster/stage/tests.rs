@@ -1,4 +1,4 @@
-//! Every shape of a plan, cut and run slot by slot: each slot twice, the last one first, through bytes as on a worker. The
+//! Every shape of a plan, cut and run task by task: each task twice, the last one first, through bytes as on a worker. The
 //! rows are those of the uncut plan.
 
 use std::fmt::Write as _;
@@ -47,12 +47,12 @@ impl Lab {
         Self { storages, resources: Resources::new(256 << 20, VCORES, None).unwrap(), _folder: folder }
     }
 
-    fn session(&self, slot: usize) -> SessionContext {
-        let scope = TaskScope::new(slot, 64 << 20, 1);
+    fn session(&self, task: usize) -> SessionContext {
+        let scope = TaskScope::new(task, 64 << 20, 1);
         session::build(&self.resources, &self.storages, 3, scope, Arc::default()).unwrap()
     }
 
-    /// What each slot of the stage spooled.
+    /// What each task of the stage spooled.
     fn run(&self, stage: Stage) -> BoxFuture<'_, Vec<SpoolObject>> {
         async move {
             let mut reads = Vec::new();
@@ -60,24 +60,24 @@ impl Lab {
                 reads.push((input.take, self.run(input.stage).await));
             }
             let plan = fill(&stage.plan, &mut reads.into_iter()).unwrap();
-            let slots = if stage.is_whole { 1 } else { partitions(&plan) };
+            let tasks = if stage.is_whole { 1 } else { partitions(&plan) };
             let mut objects = Vec::new();
-            for slot in (0..slots).rev() {
-                let narrowed = if stage.is_whole { Arc::clone(&plan) } else { narrow(&plan, slot).unwrap() };
+            for task in (0..tasks).rev() {
+                let narrowed = if stage.is_whole { Arc::clone(&plan) } else { narrow(&plan, task).unwrap() };
                 let bytes = encode_plan(&narrowed).unwrap();
                 let mut attempts = Vec::new();
                 for _ in 0..2 {
-                    let context = self.session(slot).task_ctx();
+                    let context = self.session(task).task_ctx();
                     let plan = decode_plan(&bytes, &context).unwrap();
                     let reports = read_reports(&collect(plan, context).await.unwrap()).unwrap();
                     let spooled = reports.into_iter().map(|report| match report {
-                        SlotReport::Spooled(object) => object,
+                        TaskReport::Spooled(object) => object,
                         other => panic!("{other:?}"),
                     });
                     attempts.push(spooled.collect::<Vec<_>>());
                 }
                 let rows = |attempt: &[SpoolObject]| -> u64 { attempt.iter().flat_map(|object| &object.rows).sum() };
-                assert_eq!(rows(&attempts[0]), rows(&attempts[1]), "slot {slot} is not repeatable");
+                assert_eq!(rows(&attempts[0]), rows(&attempts[1]), "task {task} is not repeatable");
                 assert!(stage.is_whole || attempts[1].len() == 1);
                 objects.extend(attempts.remove(1));
             }
@@ -163,7 +163,7 @@ fn sorted(rows: &[RecordBatch]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_shape_of_a_plan_gives_its_rows_slot_by_slot() {
+async fn every_shape_of_a_plan_gives_its_rows_task_by_task() {
     let lab = Lab::new().await;
     let alone = lab.session(0);
     register_tables(&alone);
@@ -202,7 +202,7 @@ async fn every_shape_of_a_plan_gives_its_rows_slot_by_slot() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// The least slots of any stage that reads facts.
+/// The least tasks of any stage that reads facts.
 fn narrowest(stage: &Stage) -> usize {
     stage.inputs.iter().map(|input| narrowest(&input.stage)).min().unwrap_or(usize::MAX).min(partitions(&stage.plan))
 }
@@ -308,12 +308,12 @@ fn a_hundred_thousand_objects_are_planned_and_no_task_carries_more_than_its_part
         modified: 0,
     });
     let splits = plan_splits(objects.collect(), &Contents::new(), &Format::Ndjson, limits.split_bytes);
-    let slots = splits.len();
-    assert!(slots > 10, "{slots} slots");
+    let tasks = splits.len();
+    assert!(tasks > 10, "{tasks} tasks");
     let scan: Arc<dyn ExecutionPlan> = Arc::new(JsonScanExec::new(Arc::new(source()), splits, limits));
     let mut planned = 0;
-    for slot in 0..slots {
-        let narrowed = narrow(&scan, slot).unwrap();
+    for task in 0..tasks {
+        let narrowed = narrow(&scan, task).unwrap();
         let bytes = encode_plan(&narrowed).unwrap().len();
         let objects: usize =
             narrowed.downcast_ref::<JsonScanExec>().unwrap().partitions().iter().map(|splits| splits.len()).sum();

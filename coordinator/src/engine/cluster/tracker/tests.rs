@@ -28,8 +28,8 @@ fn free(processes: &[u128]) -> Vec<Peer> {
     processes.iter().map(|n| Peer { process: id(*n), is_free: true }).collect()
 }
 
-fn slots(again: &[Resubmit]) -> Vec<(usize, Because)> {
-    again.iter().map(|resubmit| (resubmit.slot, resubmit.because)).collect()
+fn tasks(again: &[Resubmit]) -> Vec<(usize, Because)> {
+    again.iter().map(|resubmit| (resubmit.task, resubmit.because)).collect()
 }
 
 #[test]
@@ -51,10 +51,10 @@ fn a_silent_attempt_is_lost_and_its_late_success_counts_if_it_is_the_first() {
     let now = Instant::now();
     let mut tracker = Tracker::new(1, policy(), now);
     tracker.begin(0, id(1), id(10), &[], now);
-    assert_eq!(slots(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
-    assert_eq!(slots(&tracker.tick(now + SECOND * 5, None).unwrap()), [(0, Because::Lost(id(10)))]);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 5, None).unwrap()), [(0, Because::Lost(id(10)))]);
     // It was submitted again, so nothing more is due.
-    assert_eq!(slots(&tracker.tick(now + SECOND * 6, None).unwrap()), []);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 6, None).unwrap()), []);
     assert!(tracker.succeed(0, id(1), (), 0, now + SECOND * 7));
     assert!(tracker.is_done());
 }
@@ -66,22 +66,22 @@ fn a_long_batch_is_no_silence() {
     tracker.begin(0, id(1), id(10), &[], now);
     for second in 1..60 {
         assert_eq!(tracker.beat(0, id(1), 0, now + SECOND * second), Verdict::GoOn);
-        assert_eq!(slots(&tracker.tick(now + SECOND * second, Some(now)).unwrap()), []);
+        assert_eq!(tasks(&tracker.tick(now + SECOND * second, Some(now)).unwrap()), []);
     }
 }
 
 #[test]
-fn a_slot_that_nobody_takes_is_offered_again_only_while_somebody_is_free() {
+fn a_task_that_nobody_takes_is_offered_again_only_while_somebody_is_free() {
     let now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
-    assert_eq!(slots(&tracker.tick(now + SECOND * 60, None).unwrap()), []);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 60, None).unwrap()), []);
     let free = now + SECOND * 60;
-    assert_eq!(slots(&tracker.tick(free + SECOND * 2, Some(free)).unwrap()), []);
-    assert_eq!(slots(&tracker.tick(free + SECOND * 3, Some(free)).unwrap()), [(0, Because::Ignored)]);
-    assert_eq!(slots(&tracker.tick(free + SECOND * 5, Some(free)).unwrap()), []);
+    assert_eq!(tasks(&tracker.tick(free + SECOND * 2, Some(free)).unwrap()), []);
+    assert_eq!(tasks(&tracker.tick(free + SECOND * 3, Some(free)).unwrap()), [(0, Because::Ignored)]);
+    assert_eq!(tasks(&tracker.tick(free + SECOND * 5, Some(free)).unwrap()), []);
     // Not for ever.
     let error = (0..20).find_map(|i| tracker.tick(free + SECOND * (10 * i), Some(free)).err());
-    assert!(matches!(error, Some(GivenUp::Ignored { slot: 0, .. })), "{error:?}");
+    assert!(matches!(error, Some(GivenUp::Ignored { task: 0, .. })), "{error:?}");
 }
 
 #[test]
@@ -107,13 +107,13 @@ fn failures_are_tried_again_until_the_attempts_are_used_up() {
         // Told twice, counted once.
         assert!(tracker.fail(0, id(attempt), now, failure()).is_none());
         if attempt < 3 {
-            assert_eq!(slots(&tracker.tick(now, None).unwrap()), [(0, Because::Failed(id(10)))]);
+            assert_eq!(tasks(&tracker.tick(now, None).unwrap()), [(0, Because::Failed(id(10)))]);
         }
     }
 }
 
 #[test]
-fn a_slot_that_failed_goes_to_another_worker_while_there_is_one() {
+fn a_task_that_failed_goes_to_another_worker_while_there_is_one() {
     let mut now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
     let peers = free(&[10, 20]);
@@ -167,7 +167,7 @@ fn a_slow_attempt_never_runs_twice_in_one_process_while_there_is_another() {
 }
 
 #[test]
-fn a_slot_that_takes_its_workers_down_is_given_up() {
+fn a_task_that_takes_its_workers_down_is_given_up() {
     let mut now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
     for attempt in 1..=3 {
@@ -181,25 +181,25 @@ fn a_slot_that_takes_its_workers_down_is_given_up() {
 fn a_slow_attempt_gets_one_rival_once_enough_is_done_and_somebody_is_free() {
     let now = Instant::now();
     let mut tracker = Tracker::new(4, policy(), now);
-    for slot in 0..4 {
-        tracker.begin(slot, id(slot as u128), id(10), &[], now);
+    for task in 0..4 {
+        tracker.begin(task, id(task as u128), id(10), &[], now);
     }
-    for slot in 0..2 {
-        assert_eq!(slots(&tracker.tick(now + SECOND * 2, Some(now)).unwrap()), []);
-        assert!(tracker.succeed(slot, id(slot as u128), (), 0, now + SECOND * 2));
+    for task in 0..2 {
+        assert_eq!(tasks(&tracker.tick(now + SECOND * 2, Some(now)).unwrap()), []);
+        assert!(tracker.succeed(task, id(task as u128), (), 0, now + SECOND * 2));
     }
-    for slot in 2..4 {
-        tracker.beat(slot, id(slot as u128), 0, now + SECOND * 4);
+    for task in 2..4 {
+        tracker.beat(task, id(task as u128), 0, now + SECOND * 4);
     }
-    assert_eq!(slots(&tracker.tick(now + SECOND * 3, Some(now)).unwrap()), []);
-    assert_eq!(slots(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 3, Some(now)).unwrap()), []);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
     let rivals = [(2, Because::Slow(id(10))), (3, Because::Slow(id(10)))];
-    assert_eq!(slots(&tracker.tick(now + SECOND * 4, Some(now)).unwrap()), rivals);
-    assert_eq!(slots(&tracker.tick(now + SECOND * 5, Some(now)).unwrap()), []);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 4, Some(now)).unwrap()), rivals);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 5, Some(now)).unwrap()), []);
     // The rival wins, and the slow one is told to stop.
     let peers = free(&[10, 11]);
     assert_eq!(tracker.begin(2, id(19), id(10), &peers, now + SECOND * 5), Verdict::Stop);
-    assert_eq!(slots(&tracker.tick(now + SECOND * 6, Some(now)).unwrap()), rivals[..1]);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 6, Some(now)).unwrap()), rivals[..1]);
     tracker.begin(2, id(20), id(11), &peers, now + SECOND * 6);
     assert!(tracker.succeed(2, id(20), (), 0, now + SECOND * 7));
     assert_eq!(tracker.beat(2, id(2), 0, now + SECOND * 7), Verdict::Stop);
@@ -261,7 +261,7 @@ struct World {
     queue: Vec<usize>,
     running: Vec<(usize, Uuid)>,
     peers: Vec<Peer>,
-    /// Who won, by slot.
+    /// Who won, by task.
     accepted: Vec<Option<Uuid>>,
     attempts: u128,
     /// Tasks that were offered.
@@ -269,18 +269,18 @@ struct World {
 }
 
 impl World {
-    fn new(slots: usize, has_idler: bool) -> Self {
+    fn new(tasks: usize, has_idler: bool) -> Self {
         let now = Instant::now();
         let policy = Policy { attempts: u32::MAX, ..policy() };
         let mut peers = free(&(1..=WORKERS).collect::<Vec<_>>());
         peers.extend(free(if has_idler { &[IDLER] } else { &[] }));
         Self {
-            tracker: Tracker::new(slots, policy, now),
+            tracker: Tracker::new(tasks, policy, now),
             now,
-            queue: (0..slots).collect(),
+            queue: (0..tasks).collect(),
             running: vec![],
             peers,
-            accepted: vec![None; slots],
+            accepted: vec![None; tasks],
             attempts: 0,
             offers: 0,
         }
@@ -288,31 +288,31 @@ impl World {
 
     /// A worker takes a task. A process stands back only from what was tried in it, and only for another.
     fn take(&mut self, i: usize, worker: u128) {
-        let slot = self.queue.remove(i);
+        let task = self.queue.remove(i);
         // Attempts live in a range of their own.
         self.attempts += 1;
         let attempt = id(1000 + self.attempts);
-        let was_tried = self.tracker.slots[slot].was_tried_in(id(worker));
-        let verdict = self.tracker.begin(slot, attempt, id(worker), &self.peers, self.now);
+        let was_tried = self.tracker.tasks[task].was_tried_in(id(worker));
+        let verdict = self.tracker.begin(task, attempt, id(worker), &self.peers, self.now);
         match verdict {
-            Verdict::GoOn => self.running.push((slot, attempt)),
-            Verdict::Stop => assert!(self.accepted[slot].is_some() || was_tried, "only who tried it stands back"),
+            Verdict::GoOn => self.running.push((task, attempt)),
+            Verdict::Stop => assert!(self.accepted[task].is_some() || was_tried, "only who tried it stands back"),
         }
-        assert!(verdict == Verdict::Stop || self.accepted[slot].is_none());
+        assert!(verdict == Verdict::Stop || self.accepted[task].is_none());
     }
 
     fn succeed(&mut self, i: usize) {
-        let (slot, attempt) = self.running.remove(i);
-        let is_accepted = self.tracker.succeed(slot, attempt, attempt, 0, self.now);
-        assert_eq!(is_accepted, self.accepted[slot].is_none(), "a slot is accepted exactly once");
+        let (task, attempt) = self.running.remove(i);
+        let is_accepted = self.tracker.succeed(task, attempt, attempt, 0, self.now);
+        assert_eq!(is_accepted, self.accepted[task].is_none(), "a task is accepted exactly once");
         if is_accepted {
-            self.accepted[slot] = Some(attempt);
+            self.accepted[task] = Some(attempt);
         }
     }
 
     fn fail(&mut self, i: usize) {
-        let (slot, attempt) = self.running.remove(i);
-        assert!(self.tracker.fail(slot, attempt, self.now, failure()).is_none());
+        let (task, attempt) = self.running.remove(i);
+        assert!(self.tracker.fail(task, attempt, self.now, failure()).is_none());
     }
 
     fn wait(&mut self, seconds: u32, idle_since: Option<Instant>) {
@@ -321,8 +321,8 @@ impl World {
         if let Ok(again) = self.tracker.tick(self.now, idle_since) {
             self.offers += again.len();
             for resubmit in again {
-                assert!(self.accepted[resubmit.slot].is_none(), "what is done is not submitted again");
-                self.queue.push(resubmit.slot);
+                assert!(self.accepted[resubmit.task].is_none(), "what is done is not submitted again");
+                self.queue.push(resubmit.task);
             }
         }
     }
@@ -339,9 +339,9 @@ impl World {
             Event::Die(i) => drop(nth(i, self.running.len()).map(|i| self.running.remove(i))),
             Event::Beat(i) => {
                 let Some(i) = nth(i, self.running.len()) else { return };
-                let (slot, attempt) = self.running[i];
-                if self.tracker.beat(slot, attempt, 0, self.now) == Verdict::Stop {
-                    assert!(self.accepted[slot].is_some(), "only an attempt of no use is told to stop");
+                let (task, attempt) = self.running[i];
+                if self.tracker.beat(task, attempt, 0, self.now) == Verdict::Stop {
+                    assert!(self.accepted[task].is_some(), "only an attempt of no use is told to stop");
                     self.running.remove(i);
                 }
             }
@@ -363,12 +363,12 @@ impl World {
 
 proptest! {
     #[test]
-    fn every_slot_is_accepted_once_and_never_stops_making_progress_while_a_worker_lives(
-        slots in 1..5_usize,
+    fn every_task_is_accepted_once_and_never_stops_making_progress_while_a_worker_lives(
+        tasks in 1..5_usize,
         has_idler in any::<bool>(),
         events in proptest::collection::vec(event(), 0..60),
     ) {
-        let mut world = World::new(slots, has_idler);
+        let mut world = World::new(tasks, has_idler);
         for event in events {
             world.happen(event);
         }
@@ -389,8 +389,8 @@ proptest! {
             }
         }
         prop_assert!(world.tracker.is_done());
-        // No slot is offered without end.
-        prop_assert!(world.offers <= slots * (MAX_IN_VAIN as usize + 4), "{} offers", world.offers);
+        // No task is offered without end.
+        prop_assert!(world.offers <= tasks * (MAX_IN_VAIN as usize + 4), "{} offers", world.offers);
         let winners: Vec<Uuid> = world.accepted.iter().flatten().copied().collect();
         prop_assert_eq!(world.tracker.take_results(), winners);
     }

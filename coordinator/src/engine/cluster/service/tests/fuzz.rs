@@ -11,16 +11,16 @@ fn id(number: u128) -> String {
 }
 
 fn progress(attempt: u128) -> AttemptProgress {
-    let slot = Some(SlotId { run: id(1), stage: 0, slot: 0 });
-    AttemptProgress { slot, attempt: id(attempt), objects: 1, records: 2, bytes: 3, rows: 4 }
+    let task = Some(TaskId { run: id(1), stage: 0, task: 0 });
+    AttemptProgress { task, attempt: id(attempt), objects: 1, records: 2, bytes: 3, rows: 4 }
 }
 
 /// One message of each kind, with its number before it.
 fn messages() -> Vec<Vec<u8>> {
-    let slot = Some(SlotId { run: id(1), stage: 0, slot: 0 });
+    let task = Some(TaskId { run: id(1), stage: 0, task: 0 });
     let requests =
         Some(Requests { run: id(1), counts: [("GET 206".to_owned(), 3)].into(), bytes_read: 7, bytes_written: 8 });
-    let begin = BeginRequest { slot, attempt: id(3), process: id(10) };
+    let begin = BeginRequest { task, attempt: id(3), process: id(10) };
     let beat = BeatRequest {
         process: id(10),
         free_vcores: 1,
