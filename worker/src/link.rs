@@ -5,7 +5,7 @@ use std::time::Duration;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::{supervisor, tls};
 use lakewright_proto::v1::coordinator_client::CoordinatorClient;
-use lakewright_proto::v1::{HelloRequest, HelloResponse};
+use lakewright_proto::v1::{RegisterRequest, RegisterResponse};
 use lakewright_proto::{MAX_MESSAGE_BYTES, PROCESS_HEADER};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -15,7 +15,7 @@ use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 use crate::cli::Cli;
-use crate::connect::Connector;
+use crate::connection::Connector;
 
 /// A call that takes longer is lost; nothing here waits for work.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -108,15 +108,15 @@ impl Pause {
     }
 }
 
-/// Says hello until a coordinator answers.
+/// Registers until a coordinator answers.
 ///
 /// # Errors
 /// Configuration, if the coordinator refuses this worker.
-pub(crate) async fn hello(client: &Client, hello: &HelloRequest, coordinator: &str) -> Result<HelloResponse> {
+pub(crate) async fn register(client: &Client, register: &RegisterRequest, coordinator: &str) -> Result<RegisterResponse> {
     let mut pause = Pause::new();
     let mut told = String::new();
     loop {
-        match client.clone().hello(request(hello.clone())).await {
+        match client.clone().register(request(register.clone())).await {
             Ok(answer) => return Ok(answer.into_inner()),
             Err(status) if status.code() == Code::FailedPrecondition => {
                 return Err(Error::configuration(format!("`{coordinator}` refuses this worker: {}", status.message()))

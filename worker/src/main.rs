@@ -3,29 +3,29 @@
 //! ```text
 //!                       ┌─ poll loop (Ballista's) ─► engine ─► attempt ─► report ─┐
 //!   coordinator ◄─ link ┤                                        │                ├─► coordinator
-//!                       └─ beats: who I am, what I run, what must stop ───────────┘
+//!                       └─ heartbeats: who I am, what I run, what must stop ───────────┘
 //! ```
 //!
 //! Start here, then follow `work.rs`.
 
 /// The command line.
 mod cli;
-/// From the first hello to the last beat.
-mod work;
+/// From the first registration to the last heartbeat.
+mod agent;
 /// Connections without TLS.
-mod connect;
+mod connection;
 /// Calls of the coordinator.
 mod link;
-/// From a hello to being registered with a run.
+/// From a register to being registered with a run.
 mod registration;
 /// Which plans are run at all.
 mod rules;
 /// What Ballista's poll loop hands over.
-mod engine;
-/// One attempt of a task, from its begin to its report.
-mod attempt;
+mod ballista;
+/// One attempt of a task, from its start to its report.
+mod task;
 /// What this process runs at the moment.
-mod attempts;
+mod running_tasks;
 
 use std::process::ExitCode;
 
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit(&Error::of_system("cannot start", error)),
     };
-    let outcome = runtime.block_on(work::work(cli));
+    let outcome = runtime.block_on(agent::run(cli));
     // What a second signal left running holds nothing that must be kept.
     runtime.shutdown_background();
     match outcome {

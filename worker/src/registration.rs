@@ -1,7 +1,7 @@
-//! Registration with a run: hello, a look at each of its storages, join.
+//! Registration with a run: register, a look at each of its storages, join.
 //!
 //! ```text
-//!   hello ─► storages, folders, probes ─► read an object of each storage ─► join ─► tasks
+//!   register ─► storages, folders, probes ─► read an object of each storage ─► join ─► tasks
 //!                                             └── one cannot be read: again in a while
 //! ```
 
@@ -15,7 +15,7 @@ use lakewright_common::session::{Locations, Storages};
 use lakewright_common::storage::{self, Storage};
 use lakewright_common::supervisor;
 use lakewright_proto::MAX_PROBE_BYTES;
-use lakewright_proto::v1::{Finding, HelloRequest, HelloResponse, JoinRequest, Probe};
+use lakewright_proto::v1::{Finding, RegisterRequest, RegisterResponse, JoinRequest, Probe};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::watch;
@@ -49,16 +49,16 @@ pub(crate) type Registration = watch::Sender<Option<Arc<Registered>>>;
 /// Configuration, if the coordinator refuses this worker.
 pub(crate) async fn register(
     client: &Client,
-    hello: &HelloRequest,
+    register: &RegisterRequest,
     coordinator: &str,
     registration: &Registration,
 ) -> Result<Duration> {
     let mut pause = Pause::new();
     let mut told = BTreeSet::new();
     loop {
-        let answer = link::hello(client, hello, coordinator).await?;
+        let answer = link::register(client, register, coordinator).await?;
         let (found, findings) = look(&answer).await?;
-        let join = JoinRequest { process: hello.process.clone(), findings };
+        let join = JoinRequest { process: register.process.clone(), findings };
         match client.clone().join(request(join)).await {
             Ok(joined) => {
                 let missing = joined.into_inner().missing;
@@ -66,7 +66,7 @@ pub(crate) async fn register(
                     registration.send_replace(Some(Arc::new(found)));
                     tracing::info!(coordinator, "connected");
                     supervisor::status(&format!("connected to {coordinator}"));
-                    return Ok(Duration::from_millis(answer.beat_interval_ms));
+                    return Ok(Duration::from_millis(answer.heartbeat_interval_ms));
                 }
                 for reason in missing {
                     if told.insert(reason.clone()) {
@@ -86,7 +86,7 @@ pub(crate) async fn register(
 }
 
 /// Opens the storages and looks for the probes; without the storages if one of them cannot be used.
-async fn look(answer: &HelloResponse) -> Result<(Option<Registered>, Vec<Finding>)> {
+async fn look(answer: &RegisterResponse) -> Result<(Option<Registered>, Vec<Finding>)> {
     let locations: Locations = serde_json::from_slice(&answer.storages)
         .map_err(|e| Error::internal("the storages of a run cannot be read").caused_by(e))?;
     let (lake, spool) = (open(&locations.lake).await, open(&locations.spool).await);

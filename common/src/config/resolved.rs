@@ -328,7 +328,7 @@ pub struct Cluster {
     pub lost_after: Duration,
     /// Attempts of one task that may fail or be lost before the run fails.
     pub attempts: usize,
-    /// `None`: a slow attempt gets no rival.
+    /// `None`: a slow task gets no speculative attempt.
     pub speculation: Option<Speculation>,
     /// `None`: no TLS.
     pub certificates: Option<Certificates>,
@@ -336,7 +336,7 @@ pub struct Cluster {
     pub is_insecure: bool,
 }
 
-/// When a slow attempt gets a rival.
+/// When a slow task gets a speculative attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Speculation {
     /// 0.0–1.0: the share of a stage's tasks that must be done.

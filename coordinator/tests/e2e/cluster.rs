@@ -8,8 +8,8 @@ use crate::support::{Lake, files_below, repository};
 
 /// Every point at which a worker can die; `tidy` holds this list to the points in the code.
 pub(crate) const WORKER_FAIL_POINTS: &[&str] = &[
-    "attempt.before_begin",
-    "attempt.after_begin",
+    "attempt.before_start",
+    "attempt.after_start",
     "attempt.before_report",
     "attempt.after_report",
     "exchange.before_finish",
@@ -35,7 +35,7 @@ pub(crate) const MANY_TASKS: &[(&str, &str)] =
     &[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB"), ("LAKEWRIGHT__LIMITS__TARGET_FILE_BYTES", "20KB")];
 
 /// As [`MANY_TASKS`]; what is not there is waited for until it is lost.
-const WITHOUT_RIVALS: &[(&str, &str)] = &[MANY_TASKS[0], MANY_TASKS[1], ("LAKEWRIGHT__CLUSTER__SPECULATION", "false")];
+const WITHOUT_SPECULATION: &[(&str, &str)] = &[MANY_TASKS[0], MANY_TASKS[1], ("LAKEWRIGHT__CLUSTER__SPECULATION", "false")];
 
 pub(crate) fn ends_well(coordinator: Coordinator) -> String {
     let done = coordinator.end();
@@ -103,7 +103,7 @@ fn two_of_three_workers_may_die_at_once() {
     let port = free_port();
     let lake = over_data().on_cluster(port, 2);
     let bad = [1, 2].map(|i| Worker::failing_at(port, &format!("bad-{i}"), "attempt.before_report:STOP"));
-    let mut coordinator = lake.start(WITHOUT_RIVALS);
+    let mut coordinator = lake.start(WITHOUT_SPECULATION);
     bad.iter().for_each(Worker::is_frozen);
     let _good = Worker::start(port, "good");
     coordinator.says("a worker joined worker=\"good\"");
@@ -150,11 +150,11 @@ fn when_all_workers_stay_away_the_run_fails_and_nothing_is_visible() {
 
 #[test]
 fn a_frozen_worker_that_wakes_does_no_harm() {
-    for point in ["attempt.after_begin:STOP", "attempt.before_report:STOP", "exchange.before_finish:STOP"] {
+    for point in ["attempt.after_start:STOP", "attempt.before_report:STOP", "exchange.before_finish:STOP"] {
         let port = free_port();
         let lake = over_data().on_cluster(port, 1);
         let frozen = Worker::failing_at(port, "frozen", point);
-        let mut coordinator = lake.start(WITHOUT_RIVALS);
+        let mut coordinator = lake.start(WITHOUT_SPECULATION);
         frozen.is_frozen();
         let _good = Worker::start(port, "good");
         coordinator.says("a worker is lost");
@@ -168,17 +168,17 @@ fn a_frozen_worker_that_wakes_does_no_harm() {
 }
 
 #[test]
-fn a_slow_attempt_gets_a_rival_and_no_run_waits_for_it() {
+fn a_slow_task_gets_a_speculative_attempt_and_no_run_waits_for_it() {
     let port = free_port();
     let lake = over_data().on_cluster(port, 1);
-    // Frozen, it is not lost for a while: only a rival ends the stage before.
+    // Frozen, it is not lost for a while: only a speculative attempt ends the stage before.
     lake.edit("lake.toml", "lost_after = \"1500ms\"", "lost_after = \"60s\"");
-    let slow = Worker::failing_at(port, "slow", "attempt.after_begin:STOP");
+    let slow = Worker::failing_at(port, "slow", "attempt.after_start:STOP");
     let coordinator = lake.start(MANY_TASKS);
     slow.is_frozen();
     let _fast = Worker::start(port, "fast");
     let log = ends_well(coordinator);
-    assert!(log.contains("slow, gets a rival") && !log.contains("runs again"), "{log}");
+    assert!(log.contains("slow, gets a speculative attempt") && !log.contains("runs again"), "{log}");
     assert_exact(&lake, &reference());
     slow.signal("CONT");
     second_run(&lake);
@@ -186,12 +186,12 @@ fn a_slow_attempt_gets_a_rival_and_no_run_waits_for_it() {
 
 #[test]
 fn a_link_that_breaks_and_comes_back_costs_at_most_what_was_under_way() {
-    for point in ["attempt.before_begin:STOP", "attempt.before_report:STOP"] {
+    for point in ["attempt.before_start:STOP", "attempt.before_report:STOP"] {
         let port = free_port();
         let lake = over_data().on_open_cluster(port, 1);
         let link = Link::to(port);
         let far = Worker::failing_at(link.port, "far", point);
-        let coordinator = lake.start(WITHOUT_RIVALS);
+        let coordinator = lake.start(WITHOUT_SPECULATION);
         far.is_frozen();
         let _near = Worker::start(port, "near");
         link.cut();
@@ -219,7 +219,7 @@ fn three_hosts_one_of_which_loses_its_link_for_a_while() {
         Worker::start_on(&hosts.on(host), &coordinator, name, &["--memory", "512MB", "--insecure"], environment)
     };
     let far = worker(1, "far", &[("LAKEWRIGHT_FAILPOINT", "attempt.before_report:STOP")]);
-    let coordinator = lake.start_on(&hosts.on(0), WITHOUT_RIVALS);
+    let coordinator = lake.start_on(&hosts.on(0), WITHOUT_SPECULATION);
     far.is_frozen();
     let _near = worker(2, "near", &[]);
     hosts.pull(1);

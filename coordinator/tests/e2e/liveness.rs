@@ -7,7 +7,7 @@ use crate::support::{Lake, repository};
 
 /// Where a worker freezes, and whether it wakes behind a link that is cut for ever, or never.
 const CASES: [(&str, bool); 4] = [
-    ("attempt.after_begin:STOP", false),
+    ("attempt.after_start:STOP", false),
     ("exchange.before_finish:STOP", true),
     ("attempt.before_report:STOP", false),
     ("attempt.before_report:STOP", true),

@@ -7,7 +7,7 @@ use std::process::Command;
 use ballista_core::serde::protobuf::{PollWorkParams, PollWorkResult};
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{
-    AttemptProgress, BeatRequest, BeginRequest, HelloRequest, JoinRequest, ReportRequest, TaskId, Success, Verdict,
+    AttemptProgress, HeartbeatRequest, StartRequest, RegisterRequest, JoinRequest, ReportRequest, TaskId, Success, Decision,
 };
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
@@ -54,7 +54,7 @@ fn whoever_connects_can_call_what_workers_need_and_nothing_else() {
     let mut coordinator = lake.start(MANY_TASKS);
     coordinator.says("listening");
     let peer = Peer::new(port);
-    // Not registered: nothing but hello is answered.
+    // Not registered: only `Register` is answered.
     for method in OF_BALLISTA {
         for request in [Request::new(poll(1)), peer.request(poll(1))] {
             assert_eq!(call(&peer, method, request).unwrap_err().code(), Code::Unimplemented, "{method}");
@@ -63,34 +63,34 @@ fn whoever_connects_can_call_what_workers_need_and_nothing_else() {
     assert_eq!(call(&peer, "PollWork", Request::new(poll(10_000))).unwrap_err().code(), Code::NotFound);
     assert_eq!(call(&peer, "PollWork", peer.request(poll(10_000))).unwrap_err().code(), Code::NotFound);
     let process = peer.process.to_string();
-    let begin = BeginRequest { process: process.clone(), ..BeginRequest::default() };
-    let beat = BeatRequest { process: process.clone(), ..BeatRequest::default() };
+    let start = StartRequest { process: process.clone(), ..StartRequest::default() };
+    let heartbeat = HeartbeatRequest { process: process.clone(), ..HeartbeatRequest::default() };
     let report = ReportRequest { process: process.clone(), ..ReportRequest::default() };
     let join = JoinRequest { process, findings: vec![] };
     let run = |code: Code, result: Result<(), Status>| assert_eq!(result.unwrap_err().code(), code);
     let block = &peer.runtime;
-    run(Code::NotFound, block.block_on(peer.client().begin(peer.request(begin.clone()))).map(drop));
-    run(Code::NotFound, block.block_on(peer.client().beat(peer.request(beat.clone()))).map(drop));
+    run(Code::NotFound, block.block_on(peer.client().start(peer.request(start.clone()))).map(drop));
+    run(Code::NotFound, block.block_on(peer.client().heartbeat(peer.request(heartbeat.clone()))).map(drop));
     run(Code::NotFound, block.block_on(peer.client().report(peer.request(report.clone()))).map(drop));
     run(Code::NotFound, block.block_on(peer.client().join(peer.request(join))).map(drop));
 
     // What it says of itself is bounded.
     for vcores in [0, 1025, u32::MAX] {
-        run(Code::FailedPrecondition, block.block_on(peer.client().hello(peer.hello_of(vcores))).map(drop));
+        run(Code::FailedPrecondition, block.block_on(peer.client().register(peer.register_request(vcores))).map(drop));
     }
-    let long = HelloRequest { worker: "x".repeat(900_000), ..peer.hello_of(1) };
-    run(Code::FailedPrecondition, block.block_on(peer.client().hello(long)).map(drop));
-    let longer = HelloRequest { worker: "x".repeat(2_000_000), ..peer.hello_of(1) };
-    run(Code::OutOfRange, block.block_on(peer.client().hello(longer)).map(drop));
+    let long = RegisterRequest { worker: "x".repeat(900_000), ..peer.register_request(1) };
+    run(Code::FailedPrecondition, block.block_on(peer.client().register(long)).map(drop));
+    let longer = RegisterRequest { worker: "x".repeat(2_000_000), ..peer.register_request(1) };
+    run(Code::OutOfRange, block.block_on(peer.client().register(longer)).map(drop));
 
     // Registered: missing fields are refused, and a poll is answered for what was registered.
     peer.join();
     assert_eq!(call(&peer, "ExecuteQuery", peer.request(poll(1))).unwrap_err().code(), Code::Unimplemented);
-    run(Code::InvalidArgument, block.block_on(peer.client().begin(peer.request(begin))).map(drop));
+    run(Code::InvalidArgument, block.block_on(peer.client().start(peer.request(start))).map(drop));
     run(Code::InvalidArgument, block.block_on(peer.client().report(peer.request(report))).map(drop));
-    block.block_on(peer.client().beat(peer.request(beat))).unwrap();
-    let other = BeatRequest { process: uuid::Uuid::now_v7().to_string(), ..BeatRequest::default() };
-    run(Code::PermissionDenied, block.block_on(peer.client().beat(peer.request(other))).map(drop));
+    block.block_on(peer.client().heartbeat(peer.request(heartbeat))).unwrap();
+    let other = HeartbeatRequest { process: uuid::Uuid::now_v7().to_string(), ..HeartbeatRequest::default() };
+    run(Code::PermissionDenied, block.block_on(peer.client().heartbeat(peer.request(other))).map(drop));
     let _worker = Worker::start(port, "worker");
     coordinator.says("a worker joined worker=\"worker\"");
     let tasks = call(&peer, "PollWork", peer.request(poll(u32::MAX))).unwrap().tasks;
@@ -166,7 +166,7 @@ fn a_task_that_failed_on_one_worker_is_not_offered_without_end_beside_one_that_t
     let _small = Worker::start_with(port, "small", &["--memory", "2MB"], &[]);
     let idle = Peer::new(port);
     idle.join();
-    idle.beat();
+    idle.heartbeat();
     let done = run.end();
     assert_eq!(done.code, Some(2), "{}", done.stderr);
     assert!(done.stderr.contains("needs more memory"), "{}", done.stderr);
@@ -181,20 +181,20 @@ fn a_worker_that_reports_what_its_task_cannot_have_done_is_not_believed() {
     let lake = over_data().on_open_cluster(port, 1);
     let mut run = lake.start(&[]);
     let liar = Peer::new(port);
-    let hello = liar.join();
-    liar.beat();
-    let task = TaskId { run: hello.run.clone(), stage: 0, task: 0 };
+    let register = liar.join();
+    liar.heartbeat();
+    let task = TaskId { run: register.run.clone(), stage: 0, task: 0 };
     let elsewhere = format!(
         r#"{{"Staged":{{"path":"songs/{}.parquet","partition_values":{{}},"rows":1,"bytes":1,"statistics":[]}}}}"#,
-        hello.run
+        register.run
     );
     // 120 objects in which there was nothing, and a file of somebody else.
     for (reports, reason) in [(vec![], "reported nothing about `"), (vec![elsewhere], "that is not of its task")] {
         let attempt = uuid::Uuid::now_v7().to_string();
         let process = liar.process.to_string();
-        let begin = BeginRequest { task: Some(task.clone()), attempt: attempt.clone(), process: process.clone() };
-        let begins = || liar.runtime.block_on(liar.client().begin(liar.request(begin.clone()))).unwrap().into_inner();
-        while begins().verdict() != Verdict::GoOn {
+        let start = StartRequest { task: Some(task.clone()), attempt: attempt.clone(), process: process.clone() };
+        let starts = || liar.runtime.block_on(liar.client().start(liar.request(start.clone()))).unwrap().into_inner();
+        while starts().decision() != Decision::Continue {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         let progress = AttemptProgress { task: Some(task.clone()), attempt, ..AttemptProgress::default() };
@@ -210,14 +210,14 @@ fn a_worker_that_reports_what_its_task_cannot_have_done_is_not_believed() {
 }
 
 #[test]
-fn workers_that_beat_and_never_ask_for_tasks_are_no_workers() {
+fn workers_that_send_heartbeats_and_never_ask_for_tasks_are_no_workers() {
     let port = free_port();
     let lake = over_data().on_open_cluster(port, 1);
     lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"2s\"");
     let run = lake.start(&[]);
     let idle = Peer::new(port);
     idle.join();
-    idle.beat();
+    idle.heartbeat();
     let done = run.end();
     assert_eq!(done.code, Some(5), "{}", done.stderr);
     assert!(done.stderr.contains("does not ask for tasks"), "{}", done.stderr);
@@ -289,7 +289,7 @@ fn on_one_machine_coordinator_and_workers_need_the_secret_of_the_run() {
     let stranger = Worker::start_on(&[], &local, "stranger", &["--memory", "512MB"], &environment);
     stranger.says("cannot read the secret");
     let peer = Peer::new(port);
-    peer.runtime.block_on(peer.client().hello(peer.hello_of(1))).unwrap_err();
+    peer.runtime.block_on(peer.client().register(peer.register_request(1))).unwrap_err();
     run.has_said("a connection is refused");
     // No option is needed by the user's own.
     let _worker = Worker::start_on(&[], &local, "worker", &["--memory", "512MB"], &[]);

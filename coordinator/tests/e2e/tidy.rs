@@ -237,7 +237,7 @@ fn dependencies_point_one_way() {
         }
     }
     report(
-        "reading knows neither writing nor the lake, only `lake/` knows Delta, only the scheduler and `worker/src/engine.rs` know Ballista",
+        "reading knows neither writing nor the lake, only `lake/` knows Delta, only the scheduler and `worker/src/ballista.rs` know Ballista",
         faults,
     );
 }

@@ -72,7 +72,7 @@ fill_store() {
   mkdir -p "$scratch/project"
   cp -r models "$scratch/project/"
   sed 's#^url = "lake"#url = "s3://lakewright/lake"#; s#^url = "data/#url = "s3://lakewright/data/#' lake.toml > "$scratch/project/lake.toml"
-  # No rivals: what a host has under way is not done elsewhere unless the host is lost. Small splits, so that all have some.
+  # No speculation: what a host has under way is not done elsewhere unless the host is lost. Small splits, so that all have some.
   printf '%s\n' '[cluster]' 'min_workers = 3' 'lost_after = "2s"' 'speculation = false' >> "$scratch/project/lake.toml"
   sed -i 's/^\[limits\]/[limits]\nsplit_bytes = "200KB"\ntarget_file_bytes = "20KB"/' "$scratch/project/lake.toml"
   local file name files=()

@@ -1,9 +1,9 @@
 //! What the port serves: an allow-list of gRPC methods, each with a bound on the size of its messages.
 //!
 //! ```text
-//!   Hello, Join ──────────────────────────────► service (registration)
-//!   Wake, Begin, Beat, Report ─► registered? ─► service
-//!   PollWork ─────────────────► registered? ──► scheduler (Ballista's queue)
+//!   Register, Join ──────────────────────────────► service (registration)
+//!   WatchWork, Start, Heartbeat, Report ─► joined? ─────► service
+//!   PollWork ─────────────────► joined? ──────► scheduler (Ballista's queue)
 //!   anything else ────────────► UNIMPLEMENTED
 //! ```
 //!
@@ -24,8 +24,8 @@ use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Service};
 use uuid::Uuid;
 
-use super::board::Board;
-use super::scheduler::Queue;
+use super::state::ClusterState;
+use super::ballista::Queue;
 use super::service::Service as Calls;
 
 /// The only method of Ballista's scheduler that workers call.
@@ -34,7 +34,7 @@ const POLL_WORK: &str = "/ballista.protobuf.SchedulerGrpc/PollWork";
 /// Serves one connection; clones share everything.
 #[derive(Clone)]
 pub(super) struct Gate {
-    board: Arc<Board>,
+    state: Arc<ClusterState>,
     queue: Queue,
     /// Calls with small messages.
     calls: CoordinatorServer<Calls>,
@@ -54,8 +54,8 @@ enum Route {
 /// Returns the route of a gRPC path; `None` for a method that workers do not need.
 fn route(path: &str) -> Option<Route> {
     Some(match path {
-        "/lakewright.v1.Coordinator/Hello" | "/lakewright.v1.Coordinator/Join" => Route::Register,
-        "/lakewright.v1.Coordinator/Wake" | "/lakewright.v1.Coordinator/Begin" | "/lakewright.v1.Coordinator/Beat" => {
+        "/lakewright.v1.Coordinator/Register" | "/lakewright.v1.Coordinator/Join" => Route::Register,
+        "/lakewright.v1.Coordinator/WatchWork" | "/lakewright.v1.Coordinator/Start" | "/lakewright.v1.Coordinator/Heartbeat" => {
             Route::Call
         }
         "/lakewright.v1.Coordinator/Report" => Route::Report,
@@ -65,7 +65,7 @@ fn route(path: &str) -> Option<Route> {
 }
 
 impl Gate {
-    pub(super) fn new(board: Arc<Board>, queue: Queue, service: Calls) -> Self {
+    pub(super) fn new(state: Arc<ClusterState>, queue: Queue, service: Calls) -> Self {
         let service = Arc::new(service);
         let server = |decoded: usize| {
             CoordinatorServer::from_arc(Arc::clone(&service))
@@ -73,15 +73,15 @@ impl Gate {
                 .max_encoding_message_size(MAX_SMALL_MESSAGE_BYTES)
         };
         let (calls, reports) = (server(MAX_SMALL_MESSAGE_BYTES), server(MAX_MESSAGE_BYTES));
-        Self { board, queue, calls, reports }
+        Self { state, queue, calls, reports }
     }
 
     /// Returns the registered process that a request names, with its vcores.
     fn registered(&self, request: &Request<Body>) -> Result<(Uuid, u32), Status> {
         let named = request.headers().get(PROCESS_HEADER).and_then(|value| value.to_str().ok());
         let process = named.and_then(|text| Uuid::parse_str(text).ok());
-        let registered = process.and_then(|process| Some((process, self.board.vcores_of(process)?)));
-        registered.ok_or_else(|| Status::not_found("say hello first"))
+        let registered = process.and_then(|process| Some((process, self.state.vcores_of(process)?)));
+        registered.ok_or_else(|| Status::not_found("register first"))
     }
 }
 
@@ -110,7 +110,7 @@ impl Service<Request<Body>> for Gate {
             Route::Register | Route::Call => self.calls.call(request),
             Route::Report => self.reports.call(request),
             Route::Poll => {
-                self.board.polled(process, Instant::now());
+                self.state.polled(process, Instant::now());
                 self.queue.clone().poll(process, vcores, request)
             }
         }
@@ -144,7 +144,7 @@ mod tests {
             assert_eq!(route(&format!("/ballista.protobuf.SchedulerGrpc/{method}")), None, "{method}");
         }
         for path in
-            ["", "/", "/lakewright.v1.Coordinator", "/lakewright.v1.Coordinator/", "/lakewright.v1.Coordinator/hello"]
+            ["", "/", "/lakewright.v1.Coordinator", "/lakewright.v1.Coordinator/", "/lakewright.v1.Coordinator/register"]
         {
             assert_eq!(route(path), None, "{path}");
         }

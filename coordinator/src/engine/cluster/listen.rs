@@ -124,7 +124,7 @@ impl Drop for Ticket {
 pub(super) struct Connection {
     stream: TcpStream,
     ticket: Ticket,
-    /// The handshake is done; set when the server takes the connection over.
+    /// The handshake is done; set when the server modes the connection over.
     is_taken: AtomicBool,
     /// `None` once it is established.
     pending: Option<Pending>,

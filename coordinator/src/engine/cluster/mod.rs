@@ -3,7 +3,7 @@
 //! ```text
 //!  plan ─► cut ─► stages ─► narrow ─► tasks ─► scheduler ═══ tasks ═══► workers
 //!                   ▲                                                      │
-//!                   └── stage ◄── board (tracker) ◄── service ═══ reports ═┘
+//!                   └── stage ◄── state (tracker) ◄── service ═══ reports ═┘
 //! ```
 //!
 //! Every connection of a worker comes through `listen`, and every call through `gate`, which lets registered workers
@@ -37,17 +37,17 @@ use tonic::transport::Server;
 use uuid::Uuid;
 
 /// What the session needs so that its plans can be cut.
-mod planning;
+mod optimizer;
 /// A plan in pieces without an exchange inside.
-mod cut;
+mod stage_planner;
 /// A stage's plan, narrowed to one of its tasks.
-mod narrow;
+mod task_plan;
 /// What a task reads, in words.
-mod input;
+mod task_input;
 /// Runs stages, those below first.
-mod stage;
+mod stage_runner;
 /// Ballista's scheduler: a queue of tasks.
-mod scheduler;
+mod ballista;
 /// Accepts connections, and bounds them.
 mod listen;
 /// An allow-list of what can be called.
@@ -57,8 +57,8 @@ mod registration;
 /// What workers call.
 mod service;
 /// Who works, and how each task stands.
-mod board;
-/// Who said hello, who joined, who can take a task.
+mod state;
+/// Who registered, who joined, who can take a task.
 mod workers;
 /// What the reports of a task must account for.
 mod account;
@@ -69,22 +69,22 @@ mod speculation;
 /// The objects of a run's exchanges.
 mod spool;
 
-pub(crate) use board::TaskCounts;
+pub(crate) use state::TaskCounts;
 pub(super) use registration::{Expected, Folders};
 
-use board::Board;
-use cut::Stage;
+use state::ClusterState;
+use stage_planner::Stage;
 use gate::Gate;
 use registration::{ExpectedSender, Registration};
-use scheduler::Scheduler;
+use ballista::Scheduler;
 use service::Service;
 use speculation::Speculation;
 use spool::Spool;
 use tracker::Policy;
 
-/// A task that no worker takes for this long, while one is free, was lost on its way.
+/// A task that no worker modes for this long, while one is free, was lost on its way.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// A rival for a task that is done in less costs more than it saves.
+/// A speculative attempt for a task that is done in less costs more than it saves.
 const SPECULATE_AFTER: Duration = Duration::from_millis(300);
 /// Partitions that plans have at most: the size of a plan grows with their square.
 const MAX_PARTITIONS: usize = 2048;
@@ -95,7 +95,7 @@ const MAX_STREAMS: u32 = 256;
 pub(crate) struct Cluster {
     run: Uuid,
     settings: Settings,
-    board: Arc<Board>,
+    state: Arc<ClusterState>,
     scheduler: Scheduler,
     /// What workers must see; unknown until the sources are listed.
     expected: ExpectedSender,
@@ -110,7 +110,7 @@ pub(crate) struct Cluster {
 
 /// How far the stages at work are.
 #[derive(Debug, Clone)]
-pub(crate) struct TasksView(Arc<Board>);
+pub(crate) struct TasksView(Arc<ClusterState>);
 
 /// What went through the exchanges of a run.
 #[derive(Debug, Clone, Copy)]
@@ -143,12 +143,12 @@ impl Cluster {
         run: Uuid,
         reads: Arc<ReadProgress>,
     ) -> Result<Self> {
-        let board = Arc::new(Board::new(policy(settings), settings.worker_timeout, reads, Instant::now()));
+        let state = Arc::new(ClusterState::new(policy(settings), settings.worker_timeout, reads, Instant::now()));
         let (wake, work) = watch::channel(0);
         let scheduler = Scheduler::start(wake).await?;
         let spool = Spool::new(storages, run);
         let (registration, expected) = Registration::new(run, settings.heartbeat, storages, folders, spool.prefix())?;
-        let service = Service { board: Arc::clone(&board), registration, work };
+        let service = Service { state: Arc::clone(&state), registration, work };
         let listener = listen(&settings.listen).await?;
         let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
         let mut server = Server::builder()
@@ -165,7 +165,7 @@ impl Cluster {
             Ok(address) if settings.needs_secret() => Some(SecretFile::create(address)?),
             _ => None,
         };
-        let gate = Gate::new(Arc::clone(&board), scheduler.queue(), service);
+        let gate = Gate::new(Arc::clone(&state), scheduler.queue(), service);
         let incoming = listen::incoming(listener, secret.as_ref().map(SecretFile::secret));
         let server = tokio::spawn(async move {
             if let Err(error) = server.serve_with_incoming(gate, incoming).await {
@@ -178,7 +178,7 @@ impl Cluster {
         Ok(Self {
             run,
             settings: settings.clone(),
-            board,
+            state,
             scheduler,
             expected,
             spool,
@@ -207,12 +207,12 @@ impl Cluster {
         let needed = self.settings.min_workers;
         let deadline = tokio::time::Instant::now() + self.settings.worker_timeout;
         loop {
-            let changed = self.board.changed.notified();
+            let changed = self.state.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let (workers, vcores) = self.board.capacity();
+            let (workers, vcores) = self.state.capacity();
             if workers >= needed {
-                return Ok(planning::adapt(session, vcores.min(MAX_PARTITIONS)));
+                return Ok(optimizer::adapt(session, vcores.min(MAX_PARTITIONS)));
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 let message =
@@ -221,7 +221,7 @@ impl Cluster {
                     "start them with `worker --coordinator {}`; `[cluster] min_workers` says how many, `worker_timeout` how long to wait",
                     self.reach
                 );
-                return Err(self.board.without_workers(message, &hint));
+                return Err(self.state.without_workers(message, &hint));
             }
         }
     }
@@ -230,13 +230,13 @@ impl Cluster {
     /// the coordinator runs it then.
     pub(super) fn stages(&self, session: &SessionContext, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Option<Stage> {
         let context = session.task_ctx();
-        let reason = match cut::cut(plan, self.spool.prefix()) {
+        let reason = match stage_planner::plan_stages(plan, self.spool.prefix()) {
             Ok(stage) => match stage.check_sendable(&context) {
                 Ok(()) => return Some(stage),
                 Err(reason) => reason.strip_backtrace(),
             },
             Err(reason) => {
-                let (stage, reason) = (cut::whole(plan), reason.strip_backtrace());
+                let (stage, reason) = (stage_planner::single_task(plan), reason.strip_backtrace());
                 if stage.check_sendable(&context).is_ok() {
                     tracing::info!(step = name, reason, "one worker does all of it: the plan cannot be cut");
                     return Some(stage);
@@ -261,7 +261,7 @@ impl Cluster {
     /// # Errors
     /// As [`Self::run_stages`].
     pub(super) async fn run_tasks(&self, name: &str, stage: Stage) -> Result<Vec<Vec<TaskReport>>> {
-        stage::run(self, name, stage).await
+        stage_runner::run(self, name, stage).await
     }
 
     /// `plan`, with its rows spooled.
@@ -296,19 +296,19 @@ impl Cluster {
 
     /// How far the stages are, to look at whenever one likes.
     pub(super) fn tasks(&self) -> TasksView {
-        TasksView(Arc::clone(&self.board))
+        TasksView(Arc::clone(&self.state))
     }
 
     /// What workers have asked of buckets.
     pub(super) fn requests(&self) -> RequestCounts {
-        self.board.requests()
+        self.state.requests()
     }
 
     /// Deletes what exchanges left; says what went through them.
     pub(super) async fn finish(&self) -> Exchanged {
         self.spool.clear().await;
         Exchanged {
-            workers: self.board.capacity().0,
+            workers: self.state.capacity().0,
             objects: self.spooled.objects.load(Ordering::Relaxed),
             bytes: self.spooled.bytes.load(Ordering::Relaxed),
             requests: self.spooled.objects.load(Ordering::Relaxed) + self.spooled.reads.load(Ordering::Relaxed),

@@ -13,7 +13,7 @@ use lakewright_common::error::{Error, Result};
 use lakewright_common::read::object::SourceObject;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::Storage;
-use lakewright_proto::v1::{Finding, HelloResponse, Probe};
+use lakewright_proto::v1::{Finding, RegisterResponse, Probe};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::watch;
@@ -34,7 +34,7 @@ pub(super) type ExpectedSender = watch::Sender<ExpectedObjects>;
 #[derive(Debug)]
 pub(super) struct Registration {
     run: Uuid,
-    beat_interval: Duration,
+    heartbeat_interval: Duration,
     /// URLs of the storages, as JSON.
     storages: Vec<u8>,
     /// Folders of the lake that plans read and write.
@@ -154,7 +154,7 @@ impl Registration {
     /// None in practice.
     pub(super) fn new(
         run: Uuid,
-        beat_interval: Duration,
+        heartbeat_interval: Duration,
         storages: &Storages,
         folders: Folders,
         spool_prefix: &str,
@@ -163,19 +163,19 @@ impl Registration {
             .map_err(|e| Error::internal("the storages cannot be sent to workers").caused_by(e))?;
         let (sender, expected) = watch::channel(None);
         let spool_prefix = spool_prefix.to_owned();
-        Ok((Self { run, beat_interval, storages, folders, spool_prefix, expected }, sender))
+        Ok((Self { run, heartbeat_interval, storages, folders, spool_prefix, expected }, sender))
     }
 
     pub(super) fn run(&self) -> Uuid {
         self.run
     }
 
-    /// Waits until the sources are listed; returns the answer to a `Hello`, `None` if the run ended before.
-    pub(super) async fn hello(&self) -> Option<HelloResponse> {
+    /// Waits until the sources are listed; returns the answer to a `Register`, `None` if the run ended before.
+    pub(super) async fn register(&self) -> Option<RegisterResponse> {
         let mut expected = self.expected.clone();
         let expected = expected.wait_for(Option::is_some).await.ok()?.clone()?;
-        Some(HelloResponse {
-            beat_interval_ms: u64::try_from(self.beat_interval.as_millis()).unwrap_or(u64::MAX),
+        Some(RegisterResponse {
+            heartbeat_interval_ms: u64::try_from(self.heartbeat_interval.as_millis()).unwrap_or(u64::MAX),
             run: self.run.to_string(),
             storages: self.storages.clone(),
             readable_folders: self.folders.readable.clone(),
@@ -187,7 +187,7 @@ impl Registration {
 
     /// Returns what findings miss; empty if the worker sees everything.
     pub(super) async fn missing(&self, findings: &[Finding]) -> Vec<String> {
-        let Some(expected) = self.expected.borrow().clone() else { return vec!["said hello too early".to_owned()] };
+        let Some(expected) = self.expected.borrow().clone() else { return vec!["registered too early".to_owned()] };
         if findings.len() != expected.len() {
             return vec![format!("answered {} of {} probes", findings.len(), expected.len())];
         }

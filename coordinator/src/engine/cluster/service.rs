@@ -1,4 +1,4 @@
-//! What workers call: hello, join, wake, begin, beat, report. Translates the wire to the board, and decides nothing.
+//! What workers call: register, join, watch work, start, heartbeat, report. Translates the wire to the state, and decides nothing.
 //!
 //! Requests of registered processes get here only (`gate.rs`), but a registered process may be a false one: every field
 //! is bounded, and a process answers for its own attempts only.
@@ -16,21 +16,21 @@ use lakewright_common::write::report::TaskReport;
 use lakewright_proto::v1::coordinator_server::Coordinator;
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{
-    AttemptProgress, BeatRequest, BeatResponse, BeginRequest, BeginResponse, Failure, FailureKind, HelloRequest,
-    HelloResponse, JoinRequest, JoinResponse, ReportRequest, ReportResponse, Requests, TaskId, Success, Verdict,
-    WakeRequest, WakeResponse,
+    AttemptProgress, HeartbeatRequest, HeartbeatResponse, StartRequest, StartResponse, Failure, FailureKind, RegisterRequest,
+    RegisterResponse, JoinRequest, JoinResponse, ReportRequest, ReportResponse, Requests, TaskId, Success, Decision,
+    WatchWorkRequest, WatchWorkResponse,
 };
 use lakewright_proto::{MAX_NAME_BYTES, MAX_VCORES, PROCESS_HEADER};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::board::{AttemptState, Board, Taken};
+use super::state::{AttemptState, ClusterState, Taken};
 use super::registration::Registration;
 use super::tracker;
 
-/// Time that a hello waits for the sources to be listed; then the worker says hello again.
-const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// Time that a register waits for the sources to be listed; then the worker registers again.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Kinds of requests to buckets that a worker may count, and the length of their names.
 const MAX_REQUEST_KINDS: usize = 64;
 const MAX_KIND_BYTES: usize = 64;
@@ -41,45 +41,45 @@ const MESSAGE_BYTES: usize = 16 * 1024;
 
 /// The service of one run.
 pub(super) struct Service {
-    pub(super) board: Arc<Board>,
+    pub(super) state: Arc<ClusterState>,
     pub(super) registration: Registration,
     /// Changes whenever there may be work to poll for.
     pub(super) work: watch::Receiver<u64>,
 }
 
-type WakeStream = Pin<Box<dyn Stream<Item = Result<WakeResponse, Status>> + Send>>;
+type WorkStream = Pin<Box<dyn Stream<Item = Result<WatchWorkResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Coordinator for Service {
-    async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloResponse>, Status> {
-        let hello = request.into_inner();
+    async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
+        let register = request.into_inner();
         let version = env!("CARGO_PKG_VERSION");
-        if hello.version != version {
-            let (worker, theirs) = (shown(&hello.worker), shown(&hello.version));
+        if register.version != version {
+            let (worker, theirs) = (shown(&register.worker), shown(&register.version));
             tracing::error!(worker, version = theirs, "a worker of another version was refused");
             return Err(Status::failed_precondition(format!(
                 "this coordinator is of version {version}, worker `{worker}` of version {theirs}"
             )));
         }
-        let process = parse(&hello.process)?;
-        if hello.worker.is_empty() || hello.worker.len() > MAX_NAME_BYTES {
+        let process = parse(&register.process)?;
+        if register.worker.is_empty() || register.worker.len() > MAX_NAME_BYTES {
             return Err(Status::failed_precondition(format!(
                 "a worker's name has {} bytes; 1 to {MAX_NAME_BYTES} are allowed",
-                hello.worker.len()
+                register.worker.len()
             )));
         }
-        if hello.vcores == 0 || hello.vcores > MAX_VCORES {
+        if register.vcores == 0 || register.vcores > MAX_VCORES {
             return Err(Status::failed_precondition(format!(
                 "a worker offers {} vcores; 1 to {MAX_VCORES} are allowed",
-                hello.vcores
+                register.vcores
             )));
         }
-        let response = tokio::time::timeout(HELLO_PATIENCE, self.registration.hello()).await;
+        let response = tokio::time::timeout(REGISTER_TIMEOUT, self.registration.register()).await;
         let Ok(Some(response)) = response else {
             return Err(Status::unavailable("the coordinator is still listing its sources"));
         };
-        let name = printable::line(&hello.worker).into_owned();
-        if !self.board.hello(process, name, hello.vcores, Instant::now()) {
+        let name = printable::line(&register.worker).into_owned();
+        if !self.state.register(process, name, register.vcores, Instant::now()) {
             return Err(Status::resource_exhausted("this run has as many workers as a run can have"));
         }
         Ok(Response::new(response))
@@ -90,57 +90,57 @@ impl Coordinator for Service {
         let missing = self.registration.missing(&join.findings).await;
         let missing: Vec<String> =
             missing.iter().map(|text| shortened(&printable::line(text), MESSAGE_BYTES)).collect();
-        self.board
+        self.state
             .join(parse(&join.process)?, &missing, Instant::now())
-            .map_err(|_| Status::not_found("say hello first"))?;
+            .map_err(|_| Status::not_found("register first"))?;
         Ok(Response::new(JoinResponse { missing }))
     }
 
-    type WakeStream = WakeStream;
+    type WorkStream = WorkStream;
 
-    async fn wake(&self, _: Request<WakeRequest>) -> Result<Response<WakeStream>, Status> {
+    async fn watch_work(&self, _: Request<WatchWorkRequest>) -> Result<Response<WorkStream>, Status> {
         let changes = futures::stream::unfold(self.work.clone(), |mut work| async move {
             work.changed().await.ok()?;
-            Some((Ok(WakeResponse {}), work))
+            Some((Ok(WatchWorkResponse {}), work))
         });
         Ok(Response::new(Box::pin(changes)))
     }
 
-    async fn begin(&self, request: Request<BeginRequest>) -> Result<Response<BeginResponse>, Status> {
-        let process = own_process(&request, |begin| &begin.process)?;
-        let begin = request.into_inner();
-        let verdict = match self.task(begin.task.as_ref())? {
+    async fn start(&self, request: Request<StartRequest>) -> Result<Response<StartResponse>, Status> {
+        let process = own_process(&request, |start| &start.process)?;
+        let start = request.into_inner();
+        let decision = match self.task(start.task.as_ref())? {
             Some((stage, task)) => {
-                let attempt = parse(&begin.attempt)?;
-                self.board.begin(stage, task, attempt, process, Instant::now())
+                let attempt = parse(&start.attempt)?;
+                self.state.start(stage, task, attempt, process, Instant::now())
             }
-            None => tracker::Verdict::Stop,
+            None => tracker::Decision::Cancel,
         };
-        let verdict = match verdict {
-            tracker::Verdict::GoOn => Verdict::GoOn,
-            tracker::Verdict::Stop => Verdict::Stop,
+        let decision = match decision {
+            tracker::Decision::Continue => Decision::Continue,
+            tracker::Decision::Cancel => Decision::Cancel,
         };
-        Ok(Response::new(BeginResponse { verdict: verdict.into() }))
+        Ok(Response::new(StartResponse { decision: decision.into() }))
     }
 
-    async fn beat(&self, request: Request<BeatRequest>) -> Result<Response<BeatResponse>, Status> {
-        let process = own_process(&request, |beat| &beat.process)?;
-        let beat = request.into_inner();
-        self.count_requests(process, beat.requests);
+    async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Result<Response<HeartbeatResponse>, Status> {
+        let process = own_process(&request, |heartbeat| &heartbeat.process)?;
+        let heartbeat = request.into_inner();
+        self.count_requests(process, heartbeat.requests);
         let mut stop = Vec::new();
         let mut attempts = Vec::new();
-        for attempt in &beat.attempts {
+        for attempt in &heartbeat.attempts {
             match self.attempt(attempt)? {
                 Some(attempt) => attempts.push(attempt),
                 None => stop.push(attempt.attempt.clone()),
             }
         }
         let stopped = self
-            .board
-            .beat(process, beat.free_vcores, beat.is_draining, &attempts, Instant::now())
-            .map_err(|_| Status::not_found("say hello first"))?;
+            .state
+            .heartbeat(process, heartbeat.free_vcores, heartbeat.is_draining, &attempts, Instant::now())
+            .map_err(|_| Status::not_found("register first"))?;
         stop.extend(stopped.iter().map(Uuid::to_string));
-        Ok(Response::new(BeatResponse { stop }))
+        Ok(Response::new(HeartbeatResponse { stop }))
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
@@ -155,7 +155,7 @@ impl Coordinator for Service {
                     Some(Outcome::Failure(failure)) => Err(read_failure(failure)),
                     None => return Err(Status::invalid_argument("a report without an outcome")),
                 };
-                self.board.report(&attempt, process, outcome, Instant::now())
+                self.state.report(&attempt, process, outcome, Instant::now())
             }
             None => false,
         };
@@ -180,7 +180,7 @@ impl Service {
             bytes_read: requests.bytes_read,
             bytes_written: requests.bytes_written,
         };
-        self.board.count_requests(process, counts);
+        self.state.count_requests(process, counts);
     }
 
     fn attempt(&self, attempt: &AttemptProgress) -> Result<Option<AttemptState>, Status> {
@@ -259,14 +259,14 @@ mod tests {
     fn service() -> Service {
         let second = Duration::from_secs(1);
         let policy = Policy { silence: second, patience: second, attempts: 1, speculation: None };
-        let board = Arc::new(Board::new(policy, second, Arc::default(), Instant::now()));
+        let state = Arc::new(ClusterState::new(policy, second, Arc::default(), Instant::now()));
         let location = Location::of("file:///lake/".parse().unwrap());
         let lake = Storage::new(Arc::new(InMemory::new()), location);
         let storages = Storages { spool: lake.clone(), lake, sources: vec![] };
         let run = Uuid::from_u128(1);
         let (registration, expected) = Registration::new(run, second, &storages, Folders::default(), "spool").unwrap();
         expected.send_replace(Some(Arc::new([])));
-        Service { board, registration, work: watch::channel(0).1 }
+        Service { state, registration, work: watch::channel(0).1 }
     }
 
     /// A request as the gate lets it pass.
@@ -276,22 +276,22 @@ mod tests {
         request
     }
 
-    fn hello(version: &str) -> HelloRequest {
+    fn register(version: &str) -> RegisterRequest {
         let process = Uuid::from_u128(10).to_string();
-        HelloRequest { version: version.to_owned(), worker: "w".to_owned(), process, vcores: 2 }
+        RegisterRequest { version: version.to_owned(), worker: "w".to_owned(), process, vcores: 2 }
     }
 
     #[tokio::test]
     async fn a_worker_of_another_version_is_refused_and_told_why() {
         let service = service();
-        let refused = service.hello(Request::new(hello("0.0.1"))).await.unwrap_err();
+        let refused = service.register(Request::new(register("0.0.1"))).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
         assert!(refused.message().contains("worker `w` of version 0.0.1"), "{}", refused.message());
-        assert_eq!(service.board.capacity(), (0, 0));
-        service.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
-        assert_eq!(service.board.capacity(), (0, 0));
+        assert_eq!(service.state.capacity(), (0, 0));
+        service.register(Request::new(register(env!("CARGO_PKG_VERSION")))).await.unwrap();
+        assert_eq!(service.state.capacity(), (0, 0));
         join(&service).await;
-        assert_eq!(service.board.capacity(), (1, 2));
+        assert_eq!(service.state.capacity(), (1, 2));
     }
 
     async fn join(service: &Service) {
@@ -301,36 +301,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hello_is_bounded_in_every_field() {
+    async fn a_registration_is_bounded_in_every_field() {
         let service = service();
-        let good = hello(env!("CARGO_PKG_VERSION"));
+        let good = register(env!("CARGO_PKG_VERSION"));
         let long = "x".repeat(64 * 1024);
         for (bad, text) in [
-            (HelloRequest { vcores: 0, ..good.clone() }, "1 to 1024 are allowed"),
-            (HelloRequest { vcores: 1025, ..good.clone() }, "1 to 1024 are allowed"),
-            (HelloRequest { vcores: u32::MAX, ..good.clone() }, "4294967295 vcores"),
-            (HelloRequest { worker: String::new(), ..good.clone() }, "has 0 bytes"),
-            (HelloRequest { worker: long.clone(), ..good.clone() }, "has 65536 bytes"),
-            (HelloRequest { process: "10".to_owned(), ..good.clone() }, "`10` is no UUID"),
-            (HelloRequest { process: long.clone(), ..good.clone() }, "x…` is no UUID"),
-            (HelloRequest { version: long, ..good.clone() }, "x…"),
+            (RegisterRequest { vcores: 0, ..good.clone() }, "1 to 1024 are allowed"),
+            (RegisterRequest { vcores: 1025, ..good.clone() }, "1 to 1024 are allowed"),
+            (RegisterRequest { vcores: u32::MAX, ..good.clone() }, "4294967295 vcores"),
+            (RegisterRequest { worker: String::new(), ..good.clone() }, "has 0 bytes"),
+            (RegisterRequest { worker: long.clone(), ..good.clone() }, "has 65536 bytes"),
+            (RegisterRequest { process: "10".to_owned(), ..good.clone() }, "`10` is no UUID"),
+            (RegisterRequest { process: long.clone(), ..good.clone() }, "x…` is no UUID"),
+            (RegisterRequest { version: long, ..good.clone() }, "x…"),
         ] {
-            let refused = service.hello(Request::new(bad)).await.unwrap_err();
+            let refused = service.register(Request::new(bad)).await.unwrap_err();
             let message = refused.message();
             assert!(message.contains(text) && message.len() < 400, "`{text}` is not in: {message}");
         }
-        assert_eq!(service.board.capacity(), (0, 0));
+        assert_eq!(service.state.capacity(), (0, 0));
     }
 
     #[tokio::test]
     async fn a_process_speaks_for_itself_only() {
         let service = service();
-        service.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
+        service.register(Request::new(register(env!("CARGO_PKG_VERSION")))).await.unwrap();
         join(&service).await;
-        let beat = BeatRequest { process: Uuid::from_u128(10).to_string(), ..BeatRequest::default() };
-        let denied = service.beat(from(11, beat.clone())).await.unwrap_err();
+        let heartbeat = HeartbeatRequest { process: Uuid::from_u128(10).to_string(), ..HeartbeatRequest::default() };
+        let denied = service.heartbeat(from(11, heartbeat.clone())).await.unwrap_err();
         assert_eq!(denied.code(), tonic::Code::PermissionDenied);
-        service.beat(from(10, beat)).await.unwrap();
+        service.heartbeat(from(10, heartbeat)).await.unwrap();
     }
 
     #[test]
@@ -341,22 +341,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_beat_before_the_hello_asks_for_one_and_attempts_of_other_runs_are_stopped() {
+    async fn a_heartbeat_before_the_registration_asks_for_one_and_attempts_of_other_runs_are_stopped() {
         let service = service();
         let task = Some(TaskId { run: Uuid::from_u128(2).to_string(), stage: 0, task: 0 });
         let attempt = AttemptProgress { task, attempt: Uuid::from_u128(3).to_string(), ..AttemptProgress::default() };
-        let beat = BeatRequest {
+        let heartbeat = HeartbeatRequest {
             process: Uuid::from_u128(10).to_string(),
             free_vcores: 1,
             is_draining: false,
             attempts: vec![attempt.clone()],
             requests: None,
         };
-        assert_eq!(service.beat(from(10, beat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
-        service.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
-        assert_eq!(service.beat(from(10, beat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
+        assert_eq!(service.heartbeat(from(10, heartbeat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
+        service.register(Request::new(register(env!("CARGO_PKG_VERSION")))).await.unwrap();
+        assert_eq!(service.heartbeat(from(10, heartbeat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
         join(&service).await;
-        let answer = service.beat(from(10, beat)).await.unwrap().into_inner();
+        let answer = service.heartbeat(from(10, heartbeat)).await.unwrap().into_inner();
         assert_eq!(answer.stop, [attempt.attempt]);
     }
 }

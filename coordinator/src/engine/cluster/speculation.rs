@@ -1,13 +1,13 @@
 //! Which attempts are slow: by how long the other tasks of their stage took, and by how far they are.
 //!
 //! An attempt that took in a tenth of what a whole task took in, in the time that a whole task took, has nine times that
-//! still to go; a rival would be done before it. That is the rule of the LATE scheduler (Zaharia et al., "Improving
+//! still to go; a speculative attempt would be done before it. That is the rule of the LATE scheduler (Zaharia et al., "Improving
 //! MapReduce Performance in Heterogeneous Environments", OSDI 2008). Where nothing is known of how far an attempt is,
 //! the time that it has run decides, as in Spark.
 
 use std::time::{Duration, Instant};
 
-/// When a slow attempt gets a rival.
+/// When a slow attempt gets a speculative attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Speculation {
     /// The share of the stage's tasks that must be done.
@@ -25,7 +25,7 @@ pub(super) struct Finished {
     rows: Vec<u64>,
 }
 
-/// What a task of the stage takes: the medians.
+/// What a task of the stage modes: the medians.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     duration: Duration,
@@ -35,8 +35,8 @@ pub(super) struct Pace {
 
 /// An attempt under way.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Underway {
-    pub(super) began: Instant,
+pub(super) struct AttemptTiming {
+    pub(super) started: Instant,
     /// When it was heard of last, and what it had taken in then.
     pub(super) heard: Instant,
     pub(super) rows: u64,
@@ -48,7 +48,7 @@ impl Finished {
         self.rows.push(rows);
     }
 
-    /// What a task takes; `None` while too few of `tasks` are done to say.
+    /// What a task modes; `None` while too few of `tasks` are done to say.
     pub(super) fn pace(&self, tasks: usize, speculation: &Speculation) -> Option<Pace> {
         #[expect(
             clippy::cast_precision_loss,
@@ -66,18 +66,18 @@ impl Finished {
 }
 
 impl Speculation {
-    /// Whether a rival of the attempt would likely be done before it.
-    pub(super) fn is_slow(&self, attempt: &Underway, pace: &Pace, now: Instant) -> bool {
-        let ran = now.saturating_duration_since(attempt.began);
+    /// Whether a speculative attempt of the attempt would likely be done before it.
+    pub(super) fn is_slow(&self, attempt: &AttemptTiming, pace: &Pace, now: Instant) -> bool {
+        let ran = now.saturating_duration_since(attempt.started);
         let too_long = pace.duration.mul_f64(self.slowness);
         ran >= self.at_least && (ran >= too_long || attempt.left(pace).is_some_and(|left| left >= too_long))
     }
 }
 
-impl Underway {
+impl AttemptTiming {
     /// How long it has still to run from when it was heard of, if it goes on as before; `None` where that is unknown.
     fn left(&self, pace: &Pace) -> Option<Duration> {
-        let ran = self.heard.saturating_duration_since(self.began);
+        let ran = self.heard.saturating_duration_since(self.started);
         if self.rows == 0 || ran.is_zero() {
             return None;
         }
@@ -119,14 +119,14 @@ mod tests {
     #[test]
     fn an_attempt_is_slow_when_it_ran_too_long_or_has_too_far_to_go() {
         let pace = finished(3).pace(4, &RULE).unwrap();
-        let began = Instant::now();
+        let started = Instant::now();
         let is_slow = |heard: u32, rows: u64, now: u32| {
-            let attempt = Underway { began, heard: began + SECOND * heard, rows };
-            RULE.is_slow(&attempt, &pace, began + SECOND * now)
+            let attempt = AttemptTiming { started, heard: started + SECOND * heard, rows };
+            RULE.is_slow(&attempt, &pace, started + SECOND * now)
         };
         // 100 rows in 10 s: 90 s to go.
         assert!(is_slow(10, 100, 10));
-        // 500 rows in 10 s: as long again, and a rival would take no less.
+        // 500 rows in 10 s: as long again, and a speculative attempt would take no less.
         assert!(!is_slow(10, 500, 10));
         assert!(is_slow(20, 999, 20));
         // Nothing was heard of it, or nothing came in so far.

@@ -1,11 +1,11 @@
 //! What has become of each task of a stage: a pure state machine, the truth about what is done.
 //!
-//! A task is submitted as a task; a worker that takes the task begins an attempt of it; the attempt beats, and ends with
+//! A task is submitted as a task; a worker that modes the task starts an attempt of it; the attempt heartbeats, and ends with
 //! a report or goes silent. The first success wins. Time comes in with every call, so that any interleaving can be
 //! tested.
 //!
 //! ```text
-//!   submitted ──begin──► running ──success──► accepted (the task is done)
+//!   submitted ──start──► running ──success──► accepted (the task is done)
 //!       ▲                  │ ├────failure──► failed ─┐
 //!       │                  │ └────silence──► lost  ──┤ submitted again, until attempts run out
 //!       └──────────────────┴─────────────────────────┘
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use lakewright_common::error::{Error, Kind};
 use uuid::Uuid;
 
-use super::speculation::{Finished, Pace, Speculation, Underway};
+use super::speculation::{Finished, Pace, Speculation, AttemptTiming};
 
 /// When a task is given to another worker, and when it is given up.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ struct Task<R> {
     submitted: Instant,
     attempts: Vec<Attempt>,
     standing: StandingBack,
-    /// The attempt that won, and what it came to until the stage takes it.
+    /// The attempt that won, and what it came to until the stage modes it.
     accepted: Option<(Uuid, R)>,
     is_speculated: bool,
     /// What the first attempt to fail failed with.
@@ -79,7 +79,7 @@ pub(super) struct Peer {
 struct Attempt {
     id: Uuid,
     process: Uuid,
-    underway: Underway,
+    timing: AttemptTiming,
     state: State,
 }
 
@@ -93,14 +93,14 @@ enum State {
 
 /// Whether an attempt shall do its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    GoOn,
-    Stop,
+pub(super) enum Decision {
+    Continue,
+    Cancel,
 }
 
 /// Why a task is submitted again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Because {
+pub(super) enum RetryReason {
     /// The process that ran it went silent.
     Lost(Uuid),
     /// The process that ran it reported a failure.
@@ -115,12 +115,12 @@ pub(super) enum Because {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resubmit {
     pub(super) task: usize,
-    pub(super) because: Because,
+    pub(super) reason: RetryReason,
 }
 
 /// Why a stage cannot go on.
 #[derive(Debug)]
-pub(super) enum GivenUp {
+pub(super) enum StageFailure {
     /// Some attempts were lost, and this is what the first of the others failed with.
     Failed(Error),
     /// As many attempts of the task as are allowed came to nothing, the last of them in this process.
@@ -153,28 +153,28 @@ impl<R> Tracker<R> {
 
     /// A worker took a task of `task`; asked again for the same attempt, the answer is the same. A process in which the
     /// task failed before, or in which it is too slow, stands back while one of `peers` could take it.
-    pub(super) fn begin(&mut self, task: usize, id: Uuid, process: Uuid, peers: &[Peer], now: Instant) -> Verdict {
+    pub(super) fn start(&mut self, task: usize, id: Uuid, process: Uuid, peers: &[Peer], now: Instant) -> Decision {
         let patience = self.policy.patience;
         let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
-            return Verdict::Stop;
+            return Decision::Cancel;
         };
         if let Some(attempt) = task.attempts.iter_mut().find(|attempt| attempt.id == id) {
-            attempt.underway.heard = now;
-            return Verdict::GoOn;
+            attempt.timing.heard = now;
+            return Decision::Continue;
         }
         if task.stands_back(process, peers, patience, now) {
-            return Verdict::Stop;
+            return Decision::Cancel;
         }
         task.standing = StandingBack::new(now);
         task.attempts.push(Attempt {
             id,
             process,
-            underway: Underway { began: now, heard: now, rows: 0 },
+            timing: AttemptTiming { started: now, heard: now, rows: 0 },
             state: State::Running,
         });
         // A task that was thought lost came after all.
         task.submissions = task.submissions.max(count(task.attempts.len()));
-        Verdict::GoOn
+        Decision::Continue
     }
 
     /// Returns the process that runs an attempt.
@@ -184,18 +184,18 @@ impl<R> Tracker<R> {
     }
 
     /// An attempt is alive, and its leaves have taken in `rows` so far.
-    pub(super) fn beat(&mut self, task: usize, id: Uuid, rows: u64, now: Instant) -> Verdict {
+    pub(super) fn heartbeat(&mut self, task: usize, id: Uuid, rows: u64, now: Instant) -> Decision {
         let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
-            return Verdict::Stop;
+            return Decision::Cancel;
         };
         match task.attempts.iter_mut().find(|attempt| attempt.id == id) {
             Some(attempt) if attempt.state != State::Failed => {
-                attempt.underway = Underway { heard: now, rows, ..attempt.underway };
-                // It was only paused; what replaced it is its rival now.
+                attempt.timing = AttemptTiming { heard: now, rows, ..attempt.timing };
+                // It was only paused; what replaced it is its speculative attempt now.
                 attempt.state = State::Running;
-                Verdict::GoOn
+                Decision::Continue
             }
-            _ => Verdict::Stop,
+            _ => Decision::Cancel,
         }
     }
 
@@ -208,7 +208,7 @@ impl<R> Tracker<R> {
             None if is_over => false,
             None => {
                 let Some(attempt) = task.attempts.iter().find(|attempt| attempt.id == id) else { return false };
-                self.finished.add(now.saturating_duration_since(attempt.underway.began), rows);
+                self.finished.add(now.saturating_duration_since(attempt.timing.started), rows);
                 task.accepted = Some((id, result));
                 true
             }
@@ -221,7 +221,7 @@ impl<R> Tracker<R> {
         let state = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none())?;
         let attempt = state.attempts.iter_mut().find(|attempt| attempt.id == id && attempt.state != State::Failed)?;
         attempt.state = State::Failed;
-        attempt.underway.heard = now;
+        attempt.timing.heard = now;
         // The same data fails in the same way elsewhere.
         if error.kind == Kind::Data {
             return Some(error);
@@ -233,8 +233,8 @@ impl<R> Tracker<R> {
     /// What to submit again now. `idle_since`: since when some worker has been free without a pause.
     ///
     /// # Errors
-    /// A task whose attempts were all lost, or that nobody takes.
-    pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Resubmit>, GivenUp> {
+    /// A task whose attempts were all lost, or that nobody modes.
+    pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Resubmit>, StageFailure> {
         if self.is_over {
             return Ok(vec![]);
         }
@@ -245,24 +245,24 @@ impl<R> Tracker<R> {
         for (index, task) in self.tasks.iter_mut().enumerate().filter(|(_, task)| task.accepted.is_none()) {
             for attempt in &mut task.attempts {
                 if attempt.state == State::Running
-                    && now.saturating_duration_since(attempt.underway.heard) >= policy.silence
+                    && now.saturating_duration_since(attempt.timing.heard) >= policy.silence
                 {
                     attempt.state = State::Lost;
                 }
             }
             if let Some(last) = task.attempts.last().filter(|_| task.is_used_up(policy.attempts)) {
                 let last = last.process;
-                let lost = GivenUp::Lost { task: index, last, times: policy.attempts };
-                return Err(task.cause.take().map_or(lost, GivenUp::Failed));
+                let lost = StageFailure::Lost { task: index, last, times: policy.attempts };
+                return Err(task.cause.take().map_or(lost, StageFailure::Failed));
             }
-            let Some(because) = task.resubmission(&policy, pace.as_ref(), now, idle_since) else { continue };
+            let Some(reason) = task.resubmission(&policy, pace.as_ref(), now, idle_since) else { continue };
             if task.submissions >= count(task.attempts.len()) + MAX_IGNORED {
-                return Err(GivenUp::Ignored { task: index, times: MAX_IGNORED });
+                return Err(StageFailure::Ignored { task: index, times: MAX_IGNORED });
             }
             task.submissions += 1;
             task.submitted = now;
-            task.is_speculated |= matches!(because, Because::Slow(_));
-            again.push(Resubmit { task: index, because });
+            task.is_speculated |= matches!(reason, RetryReason::Slow(_));
+            again.push(Resubmit { task: index, reason });
         }
         Ok(again)
     }
@@ -299,9 +299,9 @@ impl<R> Task<R> {
             return false;
         }
         let is_other_free = others.any(|peer| peer.is_free);
-        let is_its_own_rival = self.attempts.iter().any(|a| a.process == process && a.state == State::Running);
+        let has_running_attempt = self.attempts.iter().any(|a| a.process == process && a.state == State::Running);
         let is_in_vain = is_other_free && self.standing.in_vain >= MAX_IN_VAIN;
-        if is_in_vain && !is_its_own_rival {
+        if is_in_vain && !has_running_attempt {
             return false;
         }
         let pause = FIRST_PAUSE.saturating_mul(1 << self.standing.times.min(16)).min(patience);
@@ -309,7 +309,7 @@ impl<R> Task<R> {
         self.standing.in_vain += u32::from(is_other_free);
         self.standing.until = now + pause;
         // Its task is used up, so that another is due; a second attempt beside the first in one process is not.
-        self.is_speculated = is_in_vain && is_its_own_rival;
+        self.is_speculated = is_in_vain && has_running_attempt;
         self.submissions = self.submissions.saturating_sub(1).max(count(self.attempts.len()));
         true
     }
@@ -338,21 +338,21 @@ impl<R> Task<R> {
         pace: Option<&(Speculation, Pace)>,
         now: Instant,
         idle_since: Option<Instant>,
-    ) -> Option<Because> {
+    ) -> Option<RetryReason> {
         // A worker that was free before the task was submitted may not have seen it yet.
         let is_ignored =
             idle_since.is_some_and(|since| now.saturating_duration_since(since.max(self.submitted)) >= policy.patience);
         let is_under_way = self.submissions > count(self.attempts.len());
         match self.running() {
-            None if is_under_way => is_ignored.then_some(Because::Ignored),
+            None if is_under_way => is_ignored.then_some(RetryReason::Ignored),
             _ if now < self.standing.until => None,
             None => self.attempts.last().map(|last| match last.state {
-                State::Failed => Because::Failed(last.process),
-                _ => Because::Lost(last.process),
+                State::Failed => RetryReason::Failed(last.process),
+                _ => RetryReason::Lost(last.process),
             }),
             Some(attempt) => {
-                let is_slow = pace.is_some_and(|(rule, pace)| rule.is_slow(&attempt.underway, pace, now));
-                (is_slow && !self.is_speculated && idle_since.is_some()).then_some(Because::Slow(attempt.process))
+                let is_slow = pace.is_some_and(|(rule, pace)| rule.is_slow(&attempt.timing, pace, now));
+                (is_slow && !self.is_speculated && idle_since.is_some()).then_some(RetryReason::Slow(attempt.process))
             }
         }
     }

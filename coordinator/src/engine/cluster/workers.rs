@@ -1,4 +1,4 @@
-//! The workers of one run: who said hello, who joined, and who can take a task.
+//! The workers of one run: who registered, who joined, and who can take a task.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,16 +7,16 @@ use uuid::Uuid;
 
 use super::tracker::Peer;
 
-/// Maximum number of workers that are alive at once, and of processes that said hello and have not joined.
+/// Maximum number of workers that are alive at once, and of processes that registered and have not joined.
 const MAX_WORKERS: usize = 1024;
-/// A worker that has not asked for tasks for this long takes none; a busy one asks every 5 s.
+/// A worker that has not asked for tasks for this long modes none; a busy one asks every 5 s.
 const POLL_SILENCE: Duration = Duration::from_secs(15);
 
 /// All processes that a run has heard of.
 #[derive(Debug)]
 pub(super) struct Workers {
     joined: BTreeMap<Uuid, Worker>,
-    /// Processes that said hello and have not joined.
+    /// Processes that registered and have not joined.
     arrivals: BTreeMap<Uuid, Arrival>,
     /// Since when some worker has been free without a pause.
     idle_since: Option<Instant>,
@@ -50,7 +50,7 @@ struct Worker {
     is_polling: bool,
 }
 
-/// A call of a process that never said hello to this coordinator.
+/// A call of a process that never registered with this coordinator.
 #[derive(Debug)]
 pub(super) struct UnknownWorker;
 
@@ -59,8 +59,8 @@ impl Workers {
         Self { joined: BTreeMap::new(), arrivals: BTreeMap::new(), idle_since: None, alive: now }
     }
 
-    /// Notes a process that said hello. False: there are too many workers.
-    pub(super) fn hello(&mut self, process: Uuid, name: String, vcores: u32, now: Instant) -> bool {
+    /// Notes a process that registered. False: there are too many workers.
+    pub(super) fn register(&mut self, process: Uuid, name: String, vcores: u32, now: Instant) -> bool {
         if self.joined.values().filter(|worker| worker.is_alive).count() >= MAX_WORKERS {
             return false;
         }
@@ -74,7 +74,7 @@ impl Workers {
         true
     }
 
-    /// Registers a process that said hello, unless it misses something.
+    /// Registers a process that registered, unless it misses something.
     pub(super) fn join(&mut self, process: Uuid, missing: &[String], now: Instant) -> Result<(), UnknownWorker> {
         let arrival = self.arrivals.get_mut(&process).ok_or(UnknownWorker)?;
         if !missing.is_empty() {
@@ -139,7 +139,7 @@ impl Workers {
     }
 
     /// A registered process is alive, with so many attempts under way.
-    pub(super) fn beat(
+    pub(super) fn heartbeat(
         &mut self,
         process: Uuid,
         free_vcores: u32,
@@ -176,7 +176,7 @@ impl Workers {
             }
             let is_polling = worker.is_polling(now);
             if worker.is_alive && worker.is_polling && !is_polling {
-                tracing::warn!(worker = worker.name, "a worker beats and does not ask for tasks; others do its part");
+                tracing::warn!(worker = worker.name, "a worker heartbeats and does not ask for tasks; others do its part");
             }
             worker.is_polling = is_polling;
             if worker.is_alive && (is_polling || worker.attempts > 0) {
@@ -213,12 +213,12 @@ mod tests {
         let start = Instant::now();
         let mut workers = Workers::new(start);
         let process = Uuid::from_u128(1);
-        assert!(workers.hello(process, "w".to_owned(), 2, start));
+        assert!(workers.register(process, "w".to_owned(), 2, start));
         workers.join(process, &[], start).unwrap();
         let mut now = start;
         for second in 0..20 {
             now = start + SECOND * second;
-            workers.beat(process, 2, false, 0, now).unwrap();
+            workers.heartbeat(process, 2, false, 0, now).unwrap();
             let (alone, idle_since) = workers.count(SECOND * 5, now);
             assert_eq!((alone.is_zero(), idle_since.is_some()), (second < 15, second < 15), "{second}");
             assert_eq!(workers.peers(now).len(), usize::from(second < 15), "{second}");
@@ -226,18 +226,18 @@ mod tests {
         workers.polled(process, now);
         assert_eq!(workers.count(SECOND * 5, now), (Duration::ZERO, Some(now)));
         // Busy without attempts, it will not be free.
-        workers.beat(process, 0, false, 0, now).unwrap();
+        workers.heartbeat(process, 0, false, 0, now).unwrap();
         assert_eq!(workers.peers(now).len(), 0);
-        workers.beat(process, 0, false, 2, now).unwrap();
+        workers.heartbeat(process, 0, false, 2, now).unwrap();
         assert!(!workers.peers(now)[0].is_free);
     }
 
     #[test]
-    fn hellos_without_end_take_bounded_memory_and_a_left_out_worker_may_join_later() {
+    fn registrations_without_end_take_bounded_memory_and_a_left_out_worker_may_join_later() {
         let now = Instant::now();
         let mut workers = Workers::new(now);
         for n in 0..5000 {
-            assert!(workers.hello(Uuid::from_u128(n), "w".to_owned(), 1, now + SECOND * u32::try_from(n).unwrap()));
+            assert!(workers.register(Uuid::from_u128(n), "w".to_owned(), 1, now + SECOND * u32::try_from(n).unwrap()));
         }
         assert_eq!(workers.arrivals.len(), MAX_WORKERS);
         let last = Uuid::from_u128(4999);

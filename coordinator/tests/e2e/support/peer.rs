@@ -1,11 +1,11 @@
-//! A worker that a test plays itself, call by call: a stranger, a false worker, one that only beats.
+//! A worker that a test plays itself, call by call: a stranger, a false worker, one that only heartbeats.
 
 use std::time::Duration;
 
 use lakewright_common::session::Locations;
 use lakewright_proto::PROCESS_HEADER;
 use lakewright_proto::v1::coordinator_client::CoordinatorClient;
-use lakewright_proto::v1::{BeatRequest, Finding, HelloRequest, HelloResponse, JoinRequest};
+use lakewright_proto::v1::{HeartbeatRequest, Finding, RegisterRequest, RegisterResponse, JoinRequest};
 use tokio::runtime::Runtime;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
@@ -38,8 +38,8 @@ impl Peer {
         request
     }
 
-    pub(crate) fn hello_of(&self, vcores: u32) -> HelloRequest {
-        HelloRequest {
+    pub(crate) fn register_request(&self, vcores: u32) -> RegisterRequest {
+        RegisterRequest {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             worker: "peer".to_owned(),
             process: self.process.to_string(),
@@ -47,11 +47,11 @@ impl Peer {
         }
     }
 
-    /// Says hello until the coordinator has listed its sources.
-    pub(crate) fn hello(&self) -> HelloResponse {
+    /// Registers until the coordinator has listed its sources.
+    pub(crate) fn register(&self) -> RegisterResponse {
         for _ in 0..600 {
-            let hello = self.runtime.block_on(self.client().hello(self.hello_of(1)));
-            match hello {
+            let register = self.runtime.block_on(self.client().register(self.register_request(1)));
+            match register {
                 Ok(answer) => return answer.into_inner(),
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }
@@ -60,10 +60,10 @@ impl Peer {
     }
 
     /// Registers honestly: reads the probes on this machine.
-    pub(crate) fn join(&self) -> HelloResponse {
-        let hello = self.hello();
-        let places: Locations = serde_json::from_slice(&hello.storages).unwrap();
-        let findings = hello.probes.iter().map(|probe| {
+    pub(crate) fn join(&self) -> RegisterResponse {
+        let register = self.register();
+        let places: Locations = serde_json::from_slice(&register.storages).unwrap();
+        let findings = register.probes.iter().map(|probe| {
             let place = match probe.storage.strip_prefix("source:") {
                 Some(name) => places.sources.iter().find(|(source, _)| source == name).map(|(_, place)| place),
                 None => Some(&places.lake),
@@ -76,19 +76,19 @@ impl Peer {
         let join = JoinRequest { process: self.process.to_string(), findings: findings.collect() };
         let joined = self.runtime.block_on(self.client().join(Request::new(join))).unwrap().into_inner();
         assert_eq!(joined.missing, Vec::<String>::new());
-        hello
+        register
     }
 
-    /// Beats on a thread of its own, with a free vcore, for as long as the coordinator answers.
-    pub(crate) fn beat(&self) {
+    /// Sends heartbeats on a thread of its own, with a free vcore, for as long as the coordinator answers.
+    pub(crate) fn heartbeat(&self) {
         let (mut client, process) = (self.client(), self.process.to_string());
         let header = process.clone();
         self.runtime.spawn(async move {
             loop {
-                let beat = BeatRequest { process: process.clone(), free_vcores: 1, ..BeatRequest::default() };
-                let mut request = Request::new(beat);
+                let heartbeat = HeartbeatRequest { process: process.clone(), free_vcores: 1, ..HeartbeatRequest::default() };
+                let mut request = Request::new(heartbeat);
                 request.metadata_mut().insert(PROCESS_HEADER, header.parse().unwrap());
-                if client.beat(request).await.is_err() {
+                if client.heartbeat(request).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;

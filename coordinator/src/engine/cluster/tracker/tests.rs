@@ -28,21 +28,21 @@ fn free(processes: &[u128]) -> Vec<Peer> {
     processes.iter().map(|n| Peer { process: id(*n), is_free: true }).collect()
 }
 
-fn tasks(again: &[Resubmit]) -> Vec<(usize, Because)> {
-    again.iter().map(|resubmit| (resubmit.task, resubmit.because)).collect()
+fn tasks(again: &[Resubmit]) -> Vec<(usize, RetryReason)> {
+    again.iter().map(|resubmit| (resubmit.task, resubmit.reason)).collect()
 }
 
 #[test]
 fn the_first_success_wins_and_may_say_so_again() {
     let now = Instant::now();
     let mut tracker = Tracker::new(1, policy(), now);
-    assert_eq!(tracker.begin(0, id(1), id(10), &[], now), Verdict::GoOn);
-    assert_eq!(tracker.begin(0, id(2), id(20), &[], now), Verdict::GoOn);
+    assert_eq!(tracker.start(0, id(1), id(10), &[], now), Decision::Continue);
+    assert_eq!(tracker.start(0, id(2), id(20), &[], now), Decision::Continue);
     assert!(tracker.succeed(0, id(1), "first", 0, now));
     assert!(!tracker.succeed(0, id(2), "second", 0, now));
     assert!(tracker.succeed(0, id(1), "again", 0, now));
-    assert_eq!(tracker.begin(0, id(3), id(30), &[], now), Verdict::Stop);
-    assert_eq!(tracker.beat(0, id(2), 0, now), Verdict::Stop);
+    assert_eq!(tracker.start(0, id(3), id(30), &[], now), Decision::Cancel);
+    assert_eq!(tracker.heartbeat(0, id(2), 0, now), Decision::Cancel);
     assert_eq!(tracker.take_results(), ["first"]);
 }
 
@@ -50,9 +50,9 @@ fn the_first_success_wins_and_may_say_so_again() {
 fn a_silent_attempt_is_lost_and_its_late_success_counts_if_it_is_the_first() {
     let now = Instant::now();
     let mut tracker = Tracker::new(1, policy(), now);
-    tracker.begin(0, id(1), id(10), &[], now);
+    tracker.start(0, id(1), id(10), &[], now);
     assert_eq!(tasks(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
-    assert_eq!(tasks(&tracker.tick(now + SECOND * 5, None).unwrap()), [(0, Because::Lost(id(10)))]);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 5, None).unwrap()), [(0, RetryReason::Lost(id(10)))]);
     // It was submitted again, so nothing more is due.
     assert_eq!(tasks(&tracker.tick(now + SECOND * 6, None).unwrap()), []);
     assert!(tracker.succeed(0, id(1), (), 0, now + SECOND * 7));
@@ -63,9 +63,9 @@ fn a_silent_attempt_is_lost_and_its_late_success_counts_if_it_is_the_first() {
 fn a_long_batch_is_no_silence() {
     let now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
-    tracker.begin(0, id(1), id(10), &[], now);
+    tracker.start(0, id(1), id(10), &[], now);
     for second in 1..60 {
-        assert_eq!(tracker.beat(0, id(1), 0, now + SECOND * second), Verdict::GoOn);
+        assert_eq!(tracker.heartbeat(0, id(1), 0, now + SECOND * second), Decision::Continue);
         assert_eq!(tasks(&tracker.tick(now + SECOND * second, Some(now)).unwrap()), []);
     }
 }
@@ -77,20 +77,20 @@ fn a_task_that_nobody_takes_is_offered_again_only_while_somebody_is_free() {
     assert_eq!(tasks(&tracker.tick(now + SECOND * 60, None).unwrap()), []);
     let free = now + SECOND * 60;
     assert_eq!(tasks(&tracker.tick(free + SECOND * 2, Some(free)).unwrap()), []);
-    assert_eq!(tasks(&tracker.tick(free + SECOND * 3, Some(free)).unwrap()), [(0, Because::Ignored)]);
+    assert_eq!(tasks(&tracker.tick(free + SECOND * 3, Some(free)).unwrap()), [(0, RetryReason::Ignored)]);
     assert_eq!(tasks(&tracker.tick(free + SECOND * 5, Some(free)).unwrap()), []);
     // Not for ever.
     let error = (0..20).find_map(|i| tracker.tick(free + SECOND * (10 * i), Some(free)).err());
-    assert!(matches!(error, Some(GivenUp::Ignored { task: 0, .. })), "{error:?}");
+    assert!(matches!(error, Some(StageFailure::Ignored { task: 0, .. })), "{error:?}");
 }
 
 #[test]
 fn a_fault_of_the_data_is_not_tried_again() {
     let now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
-    tracker.begin(0, id(1), id(100), &[], now);
+    tracker.start(0, id(1), id(100), &[], now);
     assert!(tracker.fail(0, id(1), now, failure()).is_none());
-    tracker.begin(0, id(2), id(101), &[], now);
+    tracker.start(0, id(2), id(101), &[], now);
     let error = tracker.fail(0, id(2), now, Error::data("a wrong row"));
     assert_eq!(error.map(|error| error.to_string()), Some("a wrong row".to_owned()));
 }
@@ -100,14 +100,14 @@ fn failures_are_tried_again_until_the_attempts_are_used_up() {
     let now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
     for attempt in 1..=3 {
-        tracker.begin(0, id(attempt), id(10), &[], now);
+        tracker.start(0, id(attempt), id(10), &[], now);
         let failed = tracker.fail(0, id(attempt), now, Error::internal(format!("cause {attempt}")));
         // The first is told: what comes after may follow from it.
         assert_eq!(failed.map(|error| error.message), (attempt == 3).then(|| "cause 1".to_owned()));
         // Told twice, counted once.
         assert!(tracker.fail(0, id(attempt), now, failure()).is_none());
         if attempt < 3 {
-            assert_eq!(tasks(&tracker.tick(now, None).unwrap()), [(0, Because::Failed(id(10)))]);
+            assert_eq!(tasks(&tracker.tick(now, None).unwrap()), [(0, RetryReason::Failed(id(10)))]);
         }
     }
 }
@@ -117,21 +117,21 @@ fn a_task_that_failed_goes_to_another_worker_while_there_is_one() {
     let mut now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
     let peers = free(&[10, 20]);
-    tracker.begin(0, id(1), id(10), &peers, now);
+    tracker.start(0, id(1), id(10), &peers, now);
     tracker.fail(0, id(1), now, failure());
     for attempt in 2..5 {
         assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
-        assert_eq!(tracker.begin(0, id(attempt), id(10), &peers, now), Verdict::Stop);
+        assert_eq!(tracker.start(0, id(attempt), id(10), &peers, now), Decision::Cancel);
         // Not at once again.
         assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 0);
         now += SECOND * 3;
     }
     assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
-    assert_eq!(tracker.begin(0, id(5), id(20), &peers, now), Verdict::GoOn);
+    assert_eq!(tracker.start(0, id(5), id(20), &peers, now), Decision::Continue);
     tracker.fail(0, id(5), now, failure());
     // It failed everywhere: then anywhere.
     assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
-    assert_eq!(tracker.begin(0, id(6), id(10), &peers, now), Verdict::GoOn);
+    assert_eq!(tracker.start(0, id(6), id(10), &peers, now), Decision::Continue);
 }
 
 #[test]
@@ -140,15 +140,15 @@ fn a_worker_stands_back_for_a_busy_one_without_end_and_for_an_idle_one_only_so_o
         let mut now = Instant::now();
         let mut tracker = Tracker::<()>::new(1, policy(), now);
         let peers = [Peer { process: id(10), is_free: true }, Peer { process: id(20), is_free }];
-        tracker.begin(0, id(1), id(10), &peers, now);
+        tracker.start(0, id(1), id(10), &peers, now);
         tracker.fail(0, id(1), now, failure());
         let mut stood_back = 0;
         for attempt in 2..100 {
             now += SECOND * 3;
             assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
-            match tracker.begin(0, id(attempt), id(10), &peers, now) {
-                Verdict::Stop => stood_back += 1,
-                Verdict::GoOn => break,
+            match tracker.start(0, id(attempt), id(10), &peers, now) {
+                Decision::Cancel => stood_back += 1,
+                Decision::Continue => break,
             }
         }
         assert_eq!(stood_back, if is_free { MAX_IN_VAIN } else { 98 });
@@ -160,9 +160,9 @@ fn a_slow_attempt_never_runs_twice_in_one_process_while_there_is_another() {
     let now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
     let peers = free(&[10, 20]);
-    tracker.begin(0, id(1), id(10), &peers, now);
+    tracker.start(0, id(1), id(10), &peers, now);
     for attempt in 2..50 {
-        assert_eq!(tracker.begin(0, id(attempt), id(10), &peers, now + SECOND * 3), Verdict::Stop);
+        assert_eq!(tracker.start(0, id(attempt), id(10), &peers, now + SECOND * 3), Decision::Cancel);
     }
 }
 
@@ -171,48 +171,48 @@ fn a_task_that_takes_its_workers_down_is_given_up() {
     let mut now = Instant::now();
     let mut tracker = Tracker::<()>::new(1, policy(), now);
     for attempt in 1..=3 {
-        tracker.begin(0, id(attempt), id(10 + attempt), &[], now);
+        tracker.start(0, id(attempt), id(10 + attempt), &[], now);
         now += SECOND * 5;
         assert_eq!(tracker.tick(now, None).is_err(), attempt == 3);
     }
 }
 
 #[test]
-fn a_slow_attempt_gets_one_rival_once_enough_is_done_and_somebody_is_free() {
+fn a_slow_task_gets_one_speculative_attempt_once_enough_is_done_and_a_worker_is_free() {
     let now = Instant::now();
     let mut tracker = Tracker::new(4, policy(), now);
     for task in 0..4 {
-        tracker.begin(task, id(task as u128), id(10), &[], now);
+        tracker.start(task, id(task as u128), id(10), &[], now);
     }
     for task in 0..2 {
         assert_eq!(tasks(&tracker.tick(now + SECOND * 2, Some(now)).unwrap()), []);
         assert!(tracker.succeed(task, id(task as u128), (), 0, now + SECOND * 2));
     }
     for task in 2..4 {
-        tracker.beat(task, id(task as u128), 0, now + SECOND * 4);
+        tracker.heartbeat(task, id(task as u128), 0, now + SECOND * 4);
     }
     assert_eq!(tasks(&tracker.tick(now + SECOND * 3, Some(now)).unwrap()), []);
     assert_eq!(tasks(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
-    let rivals = [(2, Because::Slow(id(10))), (3, Because::Slow(id(10)))];
-    assert_eq!(tasks(&tracker.tick(now + SECOND * 4, Some(now)).unwrap()), rivals);
+    let speculative attempt = [(2, RetryReason::Slow(id(10))), (3, RetryReason::Slow(id(10)))];
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 4, Some(now)).unwrap()), speculative attempt);
     assert_eq!(tasks(&tracker.tick(now + SECOND * 5, Some(now)).unwrap()), []);
-    // The rival wins, and the slow one is told to stop.
+    // The speculative attempt wins, and the slow one is told to stop.
     let peers = free(&[10, 11]);
-    assert_eq!(tracker.begin(2, id(19), id(10), &peers, now + SECOND * 5), Verdict::Stop);
-    assert_eq!(tasks(&tracker.tick(now + SECOND * 6, Some(now)).unwrap()), rivals[..1]);
-    tracker.begin(2, id(20), id(11), &peers, now + SECOND * 6);
+    assert_eq!(tracker.start(2, id(19), id(10), &peers, now + SECOND * 5), Decision::Cancel);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 6, Some(now)).unwrap()), speculative attempt[..1]);
+    tracker.start(2, id(20), id(11), &peers, now + SECOND * 6);
     assert!(tracker.succeed(2, id(20), (), 0, now + SECOND * 7));
-    assert_eq!(tracker.beat(2, id(2), 0, now + SECOND * 7), Verdict::Stop);
+    assert_eq!(tracker.heartbeat(2, id(2), 0, now + SECOND * 7), Decision::Cancel);
 }
 
 #[test]
 fn nothing_is_accepted_once_it_is_over() {
     let now = Instant::now();
     let mut tracker = Tracker::new(2, policy(), now);
-    tracker.begin(0, id(1), id(10), &[], now);
+    tracker.start(0, id(1), id(10), &[], now);
     tracker.take_results();
-    assert_eq!(tracker.begin(1, id(2), id(10), &[], now), Verdict::Stop);
-    assert_eq!(tracker.beat(0, id(1), 0, now), Verdict::Stop);
+    assert_eq!(tracker.start(1, id(2), id(10), &[], now), Decision::Cancel);
+    assert_eq!(tracker.heartbeat(0, id(1), 0, now), Decision::Cancel);
     assert!(!tracker.succeed(0, id(1), (), 0, now));
     assert!(tracker.fail(0, id(1), now, failure()).is_none());
     assert!(tracker.tick(now + SECOND * 60, Some(now)).unwrap().is_empty());
@@ -221,11 +221,11 @@ fn nothing_is_accepted_once_it_is_over() {
 /// What can happen, to the how-manieth of those to which it can.
 #[derive(Debug, Clone, Copy)]
 enum Event {
-    /// A worker takes a submitted task: the task, the worker.
-    Take(usize, usize),
+    /// A worker modes a submitted task: the task, the worker.
+    InputMode(usize, usize),
     /// A submitted task is lost on its way.
     Lose(usize),
-    Beat(usize),
+    Heartbeat(usize),
     Succeed(usize),
     Fail(usize),
     /// A worker dies with its attempt.
@@ -238,14 +238,14 @@ enum Event {
 
 /// Workers of the model.
 const WORKERS: u128 = 3;
-/// One more worker that asks for tasks, is free and takes none.
+/// One more worker that asks for tasks, is free and modes none.
 const IDLER: u128 = 99;
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        3 => (0..8_usize, 0..8_usize).prop_map(|(i, worker)| Event::Take(i, worker)),
+        3 => (0..8_usize, 0..8_usize).prop_map(|(i, worker)| Event::InputMode(i, worker)),
         1 => (0..8_usize).prop_map(Event::Lose),
-        2 => (0..8_usize).prop_map(Event::Beat),
+        2 => (0..8_usize).prop_map(Event::Heartbeat),
         2 => (0..8_usize).prop_map(Event::Succeed),
         2 => (0..8_usize).prop_map(Event::Fail),
         1 => (0..8_usize).prop_map(Event::Die),
@@ -286,19 +286,19 @@ impl World {
         }
     }
 
-    /// A worker takes a task. A process stands back only from what was tried in it, and only for another.
+    /// A worker modes a task. A process stands back only from what was tried in it, and only for another.
     fn take(&mut self, i: usize, worker: u128) {
         let task = self.queue.remove(i);
         // Attempts live in a range of their own.
         self.attempts += 1;
         let attempt = id(1000 + self.attempts);
         let was_tried = self.tracker.tasks[task].was_tried_in(id(worker));
-        let verdict = self.tracker.begin(task, attempt, id(worker), &self.peers, self.now);
-        match verdict {
-            Verdict::GoOn => self.running.push((task, attempt)),
-            Verdict::Stop => assert!(self.accepted[task].is_some() || was_tried, "only who tried it stands back"),
+        let decision = self.tracker.start(task, attempt, id(worker), &self.peers, self.now);
+        match decision {
+            Decision::Continue => self.running.push((task, attempt)),
+            Decision::Cancel => assert!(self.accepted[task].is_some() || was_tried, "only who tried it stands back"),
         }
-        assert!(verdict == Verdict::Stop || self.accepted[task].is_none());
+        assert!(decision == Decision::Cancel || self.accepted[task].is_none());
     }
 
     fn succeed(&mut self, i: usize) {
@@ -330,17 +330,17 @@ impl World {
     fn happen(&mut self, event: Event) {
         let nth = |i: usize, of: usize| (of > 0).then(|| i % of);
         match event {
-            Event::Take(i, worker) => {
+            Event::InputMode(i, worker) => {
                 let Some(i) = nth(i, self.queue.len()) else { return };
                 self.take(i, 1 + worker as u128 % WORKERS);
             }
             Event::Lose(i) => drop(nth(i, self.queue.len()).map(|i| self.queue.remove(i))),
             Event::Succeed(i) => drop(nth(i, self.running.len()).map(|i| self.succeed(i))),
             Event::Die(i) => drop(nth(i, self.running.len()).map(|i| self.running.remove(i))),
-            Event::Beat(i) => {
+            Event::Heartbeat(i) => {
                 let Some(i) = nth(i, self.running.len()) else { return };
                 let (task, attempt) = self.running[i];
-                if self.tracker.beat(task, attempt, 0, self.now) == Verdict::Stop {
+                if self.tracker.heartbeat(task, attempt, 0, self.now) == Decision::Cancel {
                     assert!(self.accepted[task].is_some(), "only an attempt of no use is told to stop");
                     self.running.remove(i);
                 }
@@ -372,7 +372,7 @@ proptest! {
         for event in events {
             world.happen(event);
         }
-        // From any state: one worker takes whatever is offered and does it, be there an idler beside it or not.
+        // From any state: one worker modes whatever is offered and does it, be there an idler beside it or not.
         world.peers.retain(|peer| peer.process == id(1) || peer.process == id(IDLER));
         world.peers.iter_mut().for_each(|peer| peer.is_free = true);
         world.running.clear();

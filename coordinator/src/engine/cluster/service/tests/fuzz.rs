@@ -1,4 +1,4 @@
-//! Any bytes as the messages of workers, in any order: answered or refused, and the board stays in order.
+//! Any bytes as the messages of workers, in any order: answered or refused, and the state stays in order.
 
 use lakewright_fuzz::Target;
 use lakewright_proto::v1::Finding;
@@ -20,8 +20,8 @@ fn messages() -> Vec<Vec<u8>> {
     let task = Some(TaskId { run: id(1), stage: 0, task: 0 });
     let requests =
         Some(Requests { run: id(1), counts: [("GET 206".to_owned(), 3)].into(), bytes_read: 7, bytes_written: 8 });
-    let begin = BeginRequest { task, attempt: id(3), process: id(10) };
-    let beat = BeatRequest {
+    let start = StartRequest { task, attempt: id(3), process: id(10) };
+    let heartbeat = HeartbeatRequest {
         process: id(10),
         free_vcores: 1,
         is_draining: false,
@@ -38,9 +38,9 @@ fn messages() -> Vec<Vec<u8>> {
     };
     let numbered = |number: u8, bytes: Vec<u8>| [vec![number], bytes].concat();
     vec![
-        numbered(0, hello(env!("CARGO_PKG_VERSION")).encode_to_vec()),
-        numbered(1, begin.encode_to_vec()),
-        numbered(2, beat.encode_to_vec()),
+        numbered(0, register(env!("CARGO_PKG_VERSION")).encode_to_vec()),
+        numbered(1, start.encode_to_vec()),
+        numbered(2, heartbeat.encode_to_vec()),
         numbered(3, report(success).encode_to_vec()),
         numbered(3, report(failure).encode_to_vec()),
         numbered(
@@ -62,15 +62,15 @@ async fn call(service: &Service, number: u8, bytes: &[u8]) -> String {
     }
     let called = match number % 5 {
         0 => match read(bytes) {
-            Ok(request) => Ok(outcome(service.hello(request).await)),
+            Ok(request) => Ok(outcome(service.register(request).await)),
             Err(e) => Err(e),
         },
         1 => match read(bytes) {
-            Ok(request) => Ok(outcome(service.begin(request).await)),
+            Ok(request) => Ok(outcome(service.start(request).await)),
             Err(e) => Err(e),
         },
         2 => match read(bytes) {
-            Ok(request) => Ok(outcome(service.beat(request).await)),
+            Ok(request) => Ok(outcome(service.heartbeat(request).await)),
             Err(e) => Err(e),
         },
         3 => match read(bytes) {
@@ -100,9 +100,9 @@ fn any_bytes_as_messages_of_workers_are_answered_or_refused() {
             let outcome = call(&knowing, *number, bytes).await;
             call(&new, *number, bytes).await;
             // It still does its work: a worker that joins is counted.
-            knowing.hello(Request::new(hello(env!("CARGO_PKG_VERSION")))).await.unwrap();
+            knowing.register(Request::new(register(env!("CARGO_PKG_VERSION")))).await.unwrap();
             join(&knowing).await;
-            assert!(knowing.board.capacity().0 >= 1);
+            assert!(knowing.state.capacity().0 >= 1);
             format!("{} {outcome}", number % 5)
         })
     });

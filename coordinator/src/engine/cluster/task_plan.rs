@@ -20,7 +20,7 @@ use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::scan_node::JsonScanExec;
 
-use super::cut::partitions;
+use super::stage_planner::partitions;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
@@ -28,7 +28,7 @@ type Plan = Arc<dyn ExecutionPlan>;
 ///
 /// # Errors
 /// A plan that was not cut into stages before.
-pub(super) fn narrow(plan: &Plan, task: usize) -> Result<Plan> {
+pub(super) fn task_plan(plan: &Plan, task: usize) -> Result<Plan> {
     let narrowed = node(plan, task)?;
     if partitions(&narrowed) != 1 {
         return internal_err!("a task of `{}` has {} partitions", plan.name(), partitions(&narrowed));

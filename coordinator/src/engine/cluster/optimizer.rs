@@ -11,7 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::prelude::SessionContext;
 
-use super::cut::emits_right_rows_alone;
+use super::stage_planner::emits_right_rows_alone;
 
 /// The rule after which DataFusion has chosen how joins run, and has not yet moved rows for them.
 const AFTER: &str = "join_selection";

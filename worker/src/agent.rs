@@ -1,4 +1,4 @@
-//! From the first hello to the last beat.
+//! From the first registration to the last heartbeat.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,28 +7,28 @@ use std::time::Duration;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::session::Resources;
 use lakewright_common::supervisor;
-use lakewright_proto::v1::{BeatRequest, HelloRequest, WakeRequest};
+use lakewright_proto::v1::{HeartbeatRequest, RegisterRequest, WatchWorkRequest};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinError;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::attempt::WorkerContext;
-use crate::attempts::Attempts;
+use crate::task::WorkerContext;
+use crate::running_tasks::Attempts;
 use crate::cli::Cli;
-use crate::engine;
+use crate::ballista;
 use crate::link::{self, Client, Pause};
 use crate::registration::register;
 
-/// How long a last beat may take.
+/// How long a last heartbeat may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Works until a signal, or until the coordinator refuses this worker; the exit code.
 ///
 /// # Errors
 /// Configuration, for options that cannot be used and for a coordinator of another version.
-pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     cli.check_exposure()?;
     let mut signals = Signals::listen()?;
     let (vcores, memory_bytes) = (cli.vcores(), cli.memory_bytes());
@@ -45,28 +45,28 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
         is_draining: is_draining.clone(),
         registration: watch::Sender::new(None),
     });
-    let hello = HelloRequest {
+    let register = RegisterRequest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         worker: cli.name(),
         process: worker.process.to_string(),
         vcores: u32::try_from(vcores).unwrap_or(u32::MAX),
     };
-    tracing::info!(worker = hello.worker, vcores, memory_bytes, coordinator = cli.coordinator, "starting");
+    tracing::info!(worker = register.worker, vcores, memory_bytes, coordinator = cli.coordinator, "starting");
     supervisor::ready();
     let interval = tokio::select! {
-        interval = register(&worker.client, &hello, &cli.coordinator, &worker.registration) => interval?,
+        interval = register(&worker.client, &register, &cli.coordinator, &worker.registration) => interval?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
 
     let free = Arc::new(Semaphore::new(vcores));
     let wake = Arc::new(Notify::new());
     let mut polling =
-        tokio::spawn(engine::poll(link, Arc::clone(&worker), vcores, Arc::clone(&free), Arc::clone(&wake)));
+        tokio::spawn(ballista::poll(link, Arc::clone(&worker), vcores, Arc::clone(&free), Arc::clone(&wake)));
     let waking = tokio::spawn(listen(worker.client.clone(), wake));
-    let beats = beat(&worker, &hello, &cli.coordinator, interval, &free, is_draining);
-    tokio::pin!(beats);
+    let heartbeats = heartbeat(&worker, &register, &cli.coordinator, interval, &free, is_draining);
+    tokio::pin!(heartbeats);
     tokio::select! {
-        refused = &mut beats => return Err(refused),
+        refused = &mut heartbeats => return Err(refused),
         ended = &mut polling => return Err(stopped_polling(ended)),
         () = signals.next() => {}
     }
@@ -76,7 +76,7 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     let _ = draining.send(true);
     let all = u32::try_from(vcores).unwrap_or(u32::MAX);
     let code = tokio::select! {
-        refused = &mut beats => return Err(refused),
+        refused = &mut heartbeats => return Err(refused),
         ended = &mut polling => return Err(stopped_polling(ended)),
         // Held, so that the poll loop has none to offer.
         drained = tokio::time::timeout(cli.grace, free.acquire_many(all)) => match drained {
@@ -90,15 +90,15 @@ pub(crate) async fn work(cli: Cli) -> Result<ExitCode> {
     };
     polling.abort();
     waking.abort();
-    // So that nobody waits for its next beat.
-    let farewell = BeatRequest {
-        process: hello.process.clone(),
+    // So that nobody waits for its next heartbeat.
+    let farewell = HeartbeatRequest {
+        process: register.process.clone(),
         free_vcores: 0,
         is_draining: true,
         attempts: vec![],
         requests: worker.requests(),
     };
-    let _ = tokio::time::timeout(FAREWELL, worker.client.clone().beat(farewell)).await;
+    let _ = tokio::time::timeout(FAREWELL, worker.client.clone().heartbeat(farewell)).await;
     worker.resources.remove_scratch();
     Ok(code)
 }
@@ -112,10 +112,10 @@ fn stopped_polling(ended: std::result::Result<(), JoinError>) -> Error {
     }
 }
 
-/// Beats for ever; returns why the coordinator refuses this worker.
-async fn beat(
+/// Sends heartbeats for ever; returns why the coordinator refuses this worker.
+async fn heartbeat(
     worker: &WorkerContext,
-    hello: &HelloRequest,
+    register: &RegisterRequest,
     coordinator: &str,
     mut interval: Duration,
     free: &Semaphore,
@@ -123,14 +123,14 @@ async fn beat(
 ) -> Error {
     let mut is_connected = true;
     loop {
-        let message = BeatRequest {
-            process: hello.process.clone(),
+        let message = HeartbeatRequest {
+            process: register.process.clone(),
             free_vcores: u32::try_from(free.available_permits()).unwrap_or(u32::MAX),
             is_draining: *is_draining.borrow(),
             attempts: worker.attempts.progress(),
             requests: worker.requests(),
         };
-        match worker.client.clone().beat(link::request(message)).await {
+        match worker.client.clone().heartbeat(link::request(message)).await {
             Ok(answer) => {
                 if !is_connected {
                     tracing::info!(coordinator, "the coordinator answers again");
@@ -143,7 +143,7 @@ async fn beat(
             }
             Err(status) if status.code() == Code::NotFound => {
                 // Another coordinator than the one before.
-                match register(&worker.client, hello, coordinator, &worker.registration).await {
+                match register(&worker.client, register, coordinator, &worker.registration).await {
                     Ok(told) => interval = told,
                     Err(refused) => return refused,
                 }
@@ -167,7 +167,7 @@ async fn beat(
 async fn listen(client: Client, wake: Arc<Notify>) {
     let mut pause = Pause::new();
     loop {
-        if let Ok(answer) = client.clone().wake(WakeRequest {}).await {
+        if let Ok(answer) = client.clone().watch_work(WatchWorkRequest {}).await {
             wake.notify_one();
             let mut messages = answer.into_inner();
             while let Ok(Some(_)) = messages.message().await {

@@ -1,4 +1,4 @@
-//! What this process runs at the moment: what beats tell, and what can be stopped.
+//! What this process runs at the moment: what heartbeats tell, and what can be stopped.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ pub(crate) struct Work {
     /// Once it is known.
     pub(crate) plan: OnceLock<Arc<dyn ExecutionPlan>>,
     /// Whether the coordinator has answered that it knows the attempt.
-    is_begun: AtomicBool,
+    is_started: AtomicBool,
 }
 
 /// One of them; it is under way until this is dropped.
@@ -46,7 +46,7 @@ impl Attempts {
     }
 
     pub(crate) fn start(&self, id: Uuid, task: TaskId) -> Running<'_> {
-        let work = Work { id, task, read: Arc::default(), plan: OnceLock::new(), is_begun: AtomicBool::new(false) };
+        let work = Work { id, task, read: Arc::default(), plan: OnceLock::new(), is_started: AtomicBool::new(false) };
         let work = Arc::new(work);
         let (stop, stopped) = watch::channel(false);
         self.entries().insert(id, Entry { work: Arc::clone(&work), stop });
@@ -62,8 +62,8 @@ impl Attempts {
     /// and the coordinator would answer that an attempt it has never heard of must stop.
     pub(crate) fn progress(&self) -> Vec<AttemptProgress> {
         let entries = self.entries();
-        let begun = entries.values().filter(|entry| entry.work.is_begun.load(Ordering::Relaxed));
-        begun.map(|entry| entry.work.progress()).collect()
+        let started = entries.values().filter(|entry| entry.work.is_started.load(Ordering::Relaxed));
+        started.map(|entry| entry.work.progress()).collect()
     }
 
     /// Tells one to stop.
@@ -76,8 +76,8 @@ impl Attempts {
 
 impl Running<'_> {
     /// Includes the attempt in heartbeats, now that the coordinator knows it.
-    pub(crate) fn is_begun(&self) {
-        self.work.is_begun.store(true, Ordering::Relaxed);
+    pub(crate) fn is_started(&self) {
+        self.work.is_started.store(true, Ordering::Relaxed);
     }
 
     /// Waits until it is told to stop.
@@ -127,7 +127,7 @@ mod tests {
         let task = TaskId { run: String::new(), stage: 0, task: 0 };
         let running = attempts.start(Uuid::from_u128(1), task);
         assert_eq!((attempts.count(), attempts.progress().len()), (1, 0));
-        running.is_begun();
+        running.is_started();
         assert_eq!((attempts.count(), attempts.progress().len()), (1, 1));
         drop(running);
         assert_eq!((attempts.count(), attempts.progress().len()), (0, 0));

@@ -38,7 +38,7 @@ use lakewright_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::attempt::{self, WorkerContext};
+use crate::task::{self, WorkerContext};
 use crate::link::Link;
 
 /// Where Ballista would keep shuffle files; there are none.
@@ -125,7 +125,7 @@ struct Task {
 #[async_trait]
 impl QueryStageExecutor for Task {
     async fn execute_query_stage(&self, _: usize, _: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
-        attempt::run(&self.worker, &self.bytes).await;
+        task::run(&self.worker, &self.bytes).await;
         Ok(vec![])
     }
 

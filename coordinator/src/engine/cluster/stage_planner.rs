@@ -84,30 +84,30 @@ impl Stage {
 #[derive(Debug)]
 pub(super) struct Input {
     pub(super) stage: Stage,
-    pub(super) take: Take,
+    pub(super) mode: InputMode,
 }
 
 /// Which rows of the stage below go to which partition of an exchange read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Take {
+pub(super) enum InputMode {
     /// To partition `i` what every task wrote for partition `i`.
-    ByPartition,
+    Shuffle,
     /// To partition `i` what task `i` wrote.
-    ByTask,
+    Forward,
 }
 
 /// Cuts `plan`; objects of exchanges get keys below `prefix`.
 ///
 /// # Errors
 /// Not implemented, for a node whose rules are not known here.
-pub(super) fn cut(plan: &Plan, prefix: &str) -> Result<Stage> {
+pub(super) fn plan_stages(plan: &Plan, prefix: &str) -> Result<Stage> {
     let mut inputs = Vec::new();
     let plan = below(plan, prefix, &mut inputs)?;
     Ok(Stage::new(plan, inputs))
 }
 
 /// All of `plan` as one task: right for any plan, and no faster than one worker.
-pub(super) fn whole(plan: &Plan) -> Stage {
+pub(super) fn single_task(plan: &Plan) -> Stage {
     Stage { plan: Arc::new(CoalescePartitionsExec::new(Arc::clone(plan))), inputs: vec![], is_whole: true }
 }
 
@@ -117,12 +117,12 @@ fn below(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
             _ if repartition.preserve_order() => not_impl_err!("a repartition that preserves order"),
             Partitioning::RoundRobinBatch(_) => below(repartition.input(), prefix, inputs),
             Partitioning::Hash(keys, partitions) => {
-                let stage = cut(repartition.input(), prefix)?;
+                let stage = plan_stages(repartition.input(), prefix)?;
                 let empty = vec![vec![]; *partitions];
                 let read = ExchangeReadExec::hashed(node.schema(), keys.clone(), empty)?;
                 let shuffled = replace_children_if_necessary(Arc::clone(node), vec![stage.plan])?;
                 let plan: Plan = Arc::new(ExchangeWriteExec::new(shuffled, prefix.to_owned()));
-                inputs.push(Input { stage: Stage::new(plan, stage.inputs), take: Take::ByPartition });
+                inputs.push(Input { stage: Stage::new(plan, stage.inputs), mode: InputMode::Shuffle });
                 Ok(Arc::new(read))
             }
             other => not_impl_err!("a repartition by {other}"),
@@ -136,7 +136,7 @@ fn below(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
         };
     }
     if let Some(merge) = node.downcast_ref::<SortPreservingMergeExec>() {
-        let stage = cut(merge.input(), prefix)?;
+        let stage = plan_stages(merge.input(), prefix)?;
         if partitions(&stage.plan) == 1 {
             inputs.extend(stage.inputs);
             return replace_children_if_necessary(Arc::clone(node), vec![stage.plan]);
@@ -144,7 +144,7 @@ fn below(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
         let empty = vec![vec![]; partitions(&stage.plan)];
         let read = ExchangeReadExec::plain(stage.plan.schema(), Some(merge.expr().clone()), empty);
         let plan: Plan = Arc::new(ExchangeWriteExec::new(stage.plan, prefix.to_owned()));
-        inputs.push(Input { stage: Stage::new(plan, stage.inputs), take: Take::ByTask });
+        inputs.push(Input { stage: Stage::new(plan, stage.inputs), mode: InputMode::Forward });
         return replace_children_if_necessary(Arc::clone(node), vec![Arc::new(read)]);
     }
     if let Some((left, right, is_right_alone)) = collected_join(node) {
@@ -166,7 +166,7 @@ fn below(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
 
 /// All rows of `node` in one partition, through an exchange where they are in more.
 fn gathered(node: &Plan, fetch: Option<usize>, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
-    let stage = cut(node, prefix)?;
+    let stage = plan_stages(node, prefix)?;
     if partitions(&stage.plan) == 1 {
         inputs.extend(stage.inputs);
         return Ok(stage.plan);
@@ -182,7 +182,7 @@ fn gathered(node: &Plan, fetch: Option<usize>, prefix: &str, inputs: &mut Vec<In
 fn spooled(stage: Stage, prefix: &str, inputs: &mut Vec<Input>) -> Plan {
     let read = ExchangeReadExec::plain(stage.plan.schema(), None, vec![vec![]]);
     let plan: Plan = Arc::new(ExchangeWriteExec::new(stage.plan, prefix.to_owned()));
-    inputs.push(Input { stage: Stage::new(plan, stage.inputs), take: Take::ByPartition });
+    inputs.push(Input { stage: Stage::new(plan, stage.inputs), mode: InputMode::Shuffle });
     Arc::new(read)
 }
 

@@ -21,10 +21,10 @@ use prost::Message;
 
 use super::Cluster;
 use super::account::Account;
-use super::board::Progress;
-use super::cut::{Input, Stage, Take, partitions};
-use super::input;
-use super::narrow::narrow;
+use super::state::Progress;
+use super::stage_planner::{Input, Stage, InputMode, partitions};
+use super::task_input;
+use super::task_plan::task_plan;
 
 /// How often a stage is looked at when nobody reports.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -38,22 +38,22 @@ pub(super) fn run<'a>(
     stage: Stage,
 ) -> BoxFuture<'a, Result<Vec<Vec<TaskReport>>>> {
     async move {
-        let takes: Vec<Take> = stage.inputs.iter().map(|input| input.take).collect();
+        let modes: Vec<InputMode> = stage.inputs.iter().map(|input| input.mode).collect();
         let below = stage.inputs.into_iter().map(|Input { stage, .. }| run(cluster, name, stage));
         let spooled = try_join_all(below).await?.into_iter().map(|tasks| objects(cluster, tasks));
-        let mut reads = takes.into_iter().zip(spooled.collect::<Result<Vec<_>>>()?);
+        let mut reads = modes.into_iter().zip(spooled.collect::<Result<Vec<_>>>()?);
         let unplanned = |e| Error::from_engine(e, |e| Error::internal("a stage cannot be planned").caused_by(e));
         let plan = fill(&stage.plan, &mut reads).map_err(unplanned)?;
 
         let is_whole = stage.is_whole;
         let tasks = if is_whole { 1 } else { partitions(&plan) };
         let plans: Vec<_> = (0..tasks)
-            .map(|task| if is_whole { Ok(Arc::clone(&plan)) } else { narrow(&plan, task) })
+            .map(|task| if is_whole { Ok(Arc::clone(&plan)) } else { task_plan(&plan, task) })
             .collect::<EngineResult<_>>()
             .map_err(unplanned)?;
-        let inputs = plans.iter().map(input::describe).collect();
+        let inputs = plans.iter().map(task_input::describe).collect();
         let accounts = plans.iter().enumerate().map(|(task, plan)| Account::of(plan, (!is_whole).then_some(task)));
-        let number = cluster.board.open_stage(name, inputs, accounts.collect(), Instant::now());
+        let number = cluster.state.open_stage(name, inputs, accounts.collect(), Instant::now());
         let running = Running { cluster, number };
         let specs = plans.iter().enumerate().map(|(task, plan)| {
             cluster.spooled.add_reads(chunks(plan));
@@ -64,10 +64,10 @@ pub(super) fn run<'a>(
         tracing::debug!(stage = name, number = running.number, tasks, "a stage starts");
         let mut jobs = vec![cluster.scheduler.submit(name, &specs).await?];
         let reports = loop {
-            let changed = cluster.board.changed.notified();
+            let changed = cluster.state.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            match cluster.board.look(running.number, Instant::now())? {
+            match cluster.state.look(running.number, Instant::now())? {
                 Progress::Done(reports) => break reports,
                 Progress::Running(again) if again.is_empty() => {
                     tokio::select! {
@@ -98,7 +98,7 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.cluster.board.close_stage(self.number);
+        self.cluster.state.close_stage(self.number);
     }
 }
 
@@ -118,14 +118,14 @@ fn objects(cluster: &Cluster, tasks: Vec<Vec<TaskReport>>) -> Result<Vec<SpoolOb
 /// The plan with the rows of the stages below in its exchange reads, from left to right.
 fn fill(
     plan: &Arc<dyn ExecutionPlan>,
-    reads: &mut impl Iterator<Item = (Take, Vec<SpoolObject>)>,
+    reads: &mut impl Iterator<Item = (InputMode, Vec<SpoolObject>)>,
 ) -> EngineResult<Arc<dyn ExecutionPlan>> {
     if let Some(read) = plan.downcast_ref::<ExchangeReadExec>() {
         let Some((take, objects)) = reads.next() else { return internal_err!("an exchange has no stage below it") };
         let chunks = (0..read.partitions().len())
             .map(|partition| match take {
-                Take::ByPartition => objects.iter().flat_map(|object| object.chunks_of(partition)).collect(),
-                Take::ByTask => objects.get(partition).map(|object| object.chunks_of(0)).unwrap_or_default(),
+                InputMode::Shuffle => objects.iter().flat_map(|object| object.chunks_of(partition)).collect(),
+                InputMode::Forward => objects.get(partition).map(|object| object.chunks_of(0)).unwrap_or_default(),
             })
             .collect();
         return Ok(Arc::new(ExchangeReadExec::from_shape(Arc::clone(read.shape()), chunks)));

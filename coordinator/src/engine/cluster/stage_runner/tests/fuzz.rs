@@ -12,7 +12,7 @@ use super::*;
 
 /// Plans of every shape, and with each node of ours.
 async fn plans(lab: &Lab) -> Vec<Vec<u8>> {
-    let session = planning::adapt(&lab.session(0), VCORES);
+    let session = optimizer::adapt(&lab.session(0), VCORES);
     register_tables(&session);
     let mut plans = vec![];
     for sql in SHAPES {

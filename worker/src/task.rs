@@ -1,4 +1,4 @@
-//! One attempt of a task: begin, run, report.
+//! One attempt of a task: start, run, report.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use lakewright_common::failpoint;
 use lakewright_common::session::{self, Resources, TaskScope};
 use lakewright_common::write::report::read_reports;
 use lakewright_proto::v1::report_request::Outcome;
-use lakewright_proto::v1::{BeginRequest, Failure, FailureKind, ReportRequest, Requests, TaskSpec, Success, Verdict};
+use lakewright_proto::v1::{StartRequest, Failure, FailureKind, ReportRequest, Requests, TaskSpec, Success, Decision};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::attempts::{Attempts, Running, Work};
+use crate::running_tasks::{Attempts, Running, Work};
 use crate::link::{Client, Pause, request};
 use crate::registration::{self, Registration};
 
@@ -47,12 +47,12 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     let Some(task) = spec.task.clone() else { return };
     let running = worker.attempts.start(Uuid::now_v7(), task);
     let task = &running.work.task;
-    failpoint::reach("attempt.before_begin");
-    if !begin(worker, &running).await {
+    failpoint::reach("attempt.before_start");
+    if !start(worker, &running).await {
         return;
     }
-    running.is_begun();
-    failpoint::reach("attempt.after_begin");
+    running.is_started();
+    failpoint::reach("attempt.after_start");
     let outcome = tokio::select! {
         biased;
         () = running.stopped() => {
@@ -79,16 +79,16 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
 }
 
 /// Whether the task is still wanted. Asks until it is answered or told to stop.
-async fn begin(worker: &WorkerContext, running: &Running<'_>) -> bool {
-    let message = BeginRequest {
+async fn start(worker: &WorkerContext, running: &Running<'_>) -> bool {
+    let message = StartRequest {
         task: Some(running.work.task.clone()),
         attempt: running.work.id.to_string(),
         process: worker.process.to_string(),
     };
     let mut pause = Pause::new();
     loop {
-        match worker.client.clone().begin(request(message.clone())).await {
-            Ok(answer) => return answer.into_inner().verdict() == Verdict::GoOn,
+        match worker.client.clone().start(request(message.clone())).await {
+            Ok(answer) => return answer.into_inner().decision() == Decision::Continue,
             Err(status) if status.code() == Code::InvalidArgument => return false,
             Err(_) if worker.gives_up(&pause) => return false,
             Err(_) => tokio::select! {

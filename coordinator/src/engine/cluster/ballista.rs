@@ -29,12 +29,12 @@ mod poll;
 
 pub(super) use poll::Queue;
 
-/// After this long without a poll Ballista takes a worker for lost. A busy one polls every 5 s, and ours are judged by
-/// their beats long before.
+/// After this long without a poll Ballista modes a worker for lost. A busy one polls every 5 s, and ours are judged by
+/// their heartbeats long before.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a finished job's state is kept.
 const FINISHED_JOBS: Duration = Duration::from_secs(60);
-/// Longer than any run: that all workers are gone is for the board to judge.
+/// Longer than any run: that all workers are gone is for the state to judge.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::account::Account;
-use super::tracker::{Because, GivenUp, Policy, Resubmit, Tracker, Verdict};
+use super::tracker::{RetryReason, StageFailure, Policy, Resubmit, Tracker, Decision};
 use super::workers::{UnknownWorker, Workers};
 
 /// Workers that an error names.
@@ -22,7 +22,7 @@ const NAMED_WORKERS: usize = 3;
 
 /// Everything that workers tell.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct ClusterState {
     policy: Policy,
     /// How long a run goes on without any worker.
     grace: Duration,
@@ -73,7 +73,7 @@ pub(crate) struct TaskCounts {
     pub(crate) done: usize,
     pub(crate) running: usize,
     pub(crate) workers: usize,
-    /// Taken in since the run began.
+    /// Taken in since the run started.
     pub(crate) rows: u64,
 }
 
@@ -95,7 +95,7 @@ pub(super) enum Progress {
     Done(Vec<Vec<TaskReport>>),
 }
 
-impl Board {
+impl ClusterState {
     pub(super) fn new(policy: Policy, grace: Duration, reads: Arc<ReadProgress>, now: Instant) -> Self {
         let state = State {
             workers: Workers::new(now),
@@ -112,12 +112,12 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a process that said hello. False: there are too many workers.
-    pub(super) fn hello(&self, process: Uuid, name: String, vcores: u32, now: Instant) -> bool {
-        self.state().workers.hello(process, name, vcores, now)
+    /// Notes a process that registered. False: there are too many workers.
+    pub(super) fn register(&self, process: Uuid, name: String, vcores: u32, now: Instant) -> bool {
+        self.state().workers.register(process, name, vcores, now)
     }
 
-    /// Registers a process that said hello, unless it misses something.
+    /// Registers a process that registered, unless it misses something.
     pub(super) fn join(
         &self,
         process: Uuid,
@@ -166,15 +166,15 @@ impl Board {
         self.state().stages.remove(&number);
     }
 
-    pub(super) fn begin(&self, stage: u32, task: usize, attempt: Uuid, process: Uuid, now: Instant) -> Verdict {
+    pub(super) fn start(&self, stage: u32, task: usize, attempt: Uuid, process: Uuid, now: Instant) -> Decision {
         let mut state = self.state();
         let State { workers, stages, .. } = &mut *state;
         let peers = workers.peers(now);
-        stages.get_mut(&stage).map_or(Verdict::Stop, |stage| stage.tracker.begin(task, attempt, process, &peers, now))
+        stages.get_mut(&stage).map_or(Decision::Cancel, |stage| stage.tracker.start(task, attempt, process, &peers, now))
     }
 
-    /// The attempts of the beat that must stop.
-    pub(super) fn beat(
+    /// The attempts of the heartbeat that must stop.
+    pub(super) fn heartbeat(
         &self,
         process: Uuid,
         free_vcores: u32,
@@ -183,18 +183,18 @@ impl Board {
         now: Instant,
     ) -> std::result::Result<Vec<Uuid>, UnknownWorker> {
         let mut state = self.state();
-        state.workers.beat(process, free_vcores, is_draining, attempts.len(), now)?;
+        state.workers.heartbeat(process, free_vcores, is_draining, attempts.len(), now)?;
         let State { stages, rows, .. } = &mut *state;
         let mut stop = Vec::new();
         for attempt in attempts {
-            let verdict = match stages.get_mut(&attempt.stage) {
+            let decision = match stages.get_mut(&attempt.stage) {
                 Some(stage) => {
                     *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
-                    stage.tracker.beat(attempt.task, attempt.attempt, attempt.taken.rows, now)
+                    stage.tracker.heartbeat(attempt.task, attempt.attempt, attempt.taken.rows, now)
                 }
-                None => Verdict::Stop,
+                None => Decision::Cancel,
             };
-            if verdict == Verdict::Stop {
+            if decision == Decision::Cancel {
                 stop.push(attempt.attempt);
             }
         }
@@ -345,10 +345,10 @@ impl Stage {
         }
     }
 
-    fn give_up(&self, given_up: GivenUp, workers: &Workers) -> Error {
+    fn give_up(&self, given_up: StageFailure, workers: &Workers) -> Error {
         match given_up {
-            GivenUp::Failed(error) => error,
-            GivenUp::Lost { task, last, times } => {
+            StageFailure::Failed(error) => error,
+            StageFailure::Lost { task, last, times } => {
                 let name = workers.name_of(last);
                 Error::workers(format!(
                     "a task was lost with its worker {times} times, at last {}",
@@ -356,7 +356,7 @@ impl Stage {
                 ))
                 .hint("look at the workers' logs: a task that needs more memory than its machine has dies like this")
             }
-            GivenUp::Ignored { task, times } => {
+            StageFailure::Ignored { task, times } => {
                 Error::workers(format!("task {task} was offered {times} times and no worker took it"))
                     .hint("look at the workers' logs")
             }
@@ -366,13 +366,13 @@ impl Stage {
     fn tell(&self, resubmit: &Resubmit, workers: &Workers) {
         let name = |process: &Uuid| workers.name_of(*process);
         let (stage, task) = (&self.name, resubmit.task);
-        match &resubmit.because {
-            Because::Lost(process) => tracing::warn!(stage, task, worker = name(process), "lost, runs again"),
-            Because::Failed(process) => {
+        match &resubmit.reason {
+            RetryReason::Lost(process) => tracing::warn!(stage, task, worker = name(process), "lost, runs again"),
+            RetryReason::Failed(process) => {
                 tracing::info!(stage, task, not_on = name(process), "offered again after a failure")
             }
-            Because::Ignored => tracing::warn!(stage, task, "not taken by a free worker, offered again"),
-            Because::Slow(process) => tracing::info!(stage, task, worker = name(process), "slow, gets a rival"),
+            RetryReason::Ignored => tracing::warn!(stage, task, "not taken by a free worker, offered again"),
+            RetryReason::Slow(process) => tracing::info!(stage, task, worker = name(process), "slow, gets a speculative attempt"),
         }
     }
 }

@@ -22,8 +22,8 @@ use lakewright_common::storage;
 use lakewright_common::write::report::read_reports;
 use url::Url;
 
-use super::super::cut::{cut, whole};
-use super::super::planning;
+use super::super::stage_planner::{plan_stages, single_task};
+use super::super::optimizer;
 use super::*;
 use crate::{catalog, model};
 
@@ -57,13 +57,13 @@ impl Lab {
         async move {
             let mut reads = Vec::new();
             for input in stage.inputs {
-                reads.push((input.take, self.run(input.stage).await));
+                reads.push((input.mode, self.run(input.stage).await));
             }
             let plan = fill(&stage.plan, &mut reads.into_iter()).unwrap();
             let tasks = if stage.is_whole { 1 } else { partitions(&plan) };
             let mut objects = Vec::new();
             for task in (0..tasks).rev() {
-                let narrowed = if stage.is_whole { Arc::clone(&plan) } else { narrow(&plan, task).unwrap() };
+                let narrowed = if stage.is_whole { Arc::clone(&plan) } else { task_plan(&plan, task).unwrap() };
                 let bytes = encode_plan(&narrowed).unwrap();
                 let mut attempts = Vec::new();
                 for _ in 0..2 {
@@ -169,7 +169,7 @@ async fn every_shape_of_a_plan_gives_its_rows_task_by_task() {
     register_tables(&alone);
     let mut wrong = String::new();
     for is_broadcast in [true, false] {
-        let planning = planning::adapt(&alone, VCORES);
+        let planning = optimizer::adapt(&alone, VCORES);
         if !is_broadcast {
             let state = planning.state_ref();
             let mut state = state.write();
@@ -183,9 +183,9 @@ async fn every_shape_of_a_plan_gives_its_rows_task_by_task() {
             let text = displayable(plan.as_ref()).indent(false).to_string();
             let root = |rows| Arc::new(ExchangeWriteExec::new(rows, "spool/x".to_owned())) as Arc<dyn ExecutionPlan>;
             let root = root(plan);
-            let stage = cut(&root, "spool/x").unwrap_or_else(|reason| {
+            let stage = plan_stages(&root, "spool/x").unwrap_or_else(|reason| {
                 assert!(sql.contains("(SELECT max"), "not cut: {sql}: {reason}");
-                whole(&root)
+                single_task(&root)
             });
             let schema = match root.downcast_ref::<ExchangeWriteExec>() {
                 Some(write) => write.input().schema(),
@@ -212,7 +212,7 @@ async fn no_stage_of_a_large_table_funnels_through_one_task() {
     let lab = Lab::new().await;
     let alone = lab.session(0);
     register_tables(&alone);
-    let planning = planning::adapt(&alone, VCORES);
+    let planning = optimizer::adapt(&alone, VCORES);
     let optimizer_off = |session: &SessionContext| {
         let state = session.state_ref();
         state.write().config_mut().options_mut().optimizer.hash_join_single_partition_threshold = 0;
@@ -227,7 +227,7 @@ async fn no_stage_of_a_large_table_funnels_through_one_task() {
         "SELECT k, count(*) AS n FROM (SELECT k FROM facts UNION ALL SELECT k FROM facts) GROUP BY k",
     ] {
         let plan = planning.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
-        let stage = cut(&plan, "spool/x").unwrap();
+        let stage = plan_stages(&plan, "spool/x").unwrap();
         assert!(narrowest(&stage) > 1, "{sql}\n{}", displayable(plan.as_ref()).indent(false));
     }
 }
@@ -246,7 +246,7 @@ async fn every_model_and_every_staging_is_parallel() {
     let file = std::path::Path::new("../lake.toml");
     let config = config::load(file, Purpose::Run, std::iter::empty()).unwrap();
     let lab = Lab::new().await;
-    let planning = planning::adapt(&lab.session(0), VCORES);
+    let planning = optimizer::adapt(&lab.session(0), VCORES);
     let optimizer_off = planning.state_ref();
     optimizer_off.write().config_mut().options_mut().optimizer.hash_join_single_partition_threshold = 0;
     optimizer_off.write().config_mut().options_mut().optimizer.hash_join_single_partition_threshold_rows = 0;
@@ -257,14 +257,14 @@ async fn every_model_and_every_staging_is_parallel() {
         let splits = plan_splits(objects.collect(), &Contents::new(), &source.format, config.limits.split_bytes);
         let scan: Arc<dyn ExecutionPlan> =
             Arc::new(JsonScanExec::new(Arc::new(source.clone()), splits, Arc::new(config.limits.clone())));
-        assert!(narrowest(&cut(&scan, "spool/x").unwrap()) >= 32, "{}", source.name);
+        assert!(narrowest(&plan_stages(&scan, "spool/x").unwrap()) >= 32, "{}", source.name);
     }
     for model in model::plan_models(&planning, &config).unwrap() {
         let plan = planning.sql(&model.table.sql).await.unwrap().create_physical_plan().await.unwrap();
         let text = displayable(plan.as_ref()).indent(false).to_string();
         let schema = plan.schema();
         let write: Arc<dyn ExecutionPlan> = Arc::new(ExchangeWriteExec::new(plan, "spool/x".to_owned()));
-        assert!(narrowest(&cut(&write, "spool/x").unwrap()) > 1, "{}\n{text}", model.table.name);
+        assert!(narrowest(&plan_stages(&write, "spool/x").unwrap()) > 1, "{}\n{text}", model.table.name);
         catalog::register(&planning, catalog::TABLES_SCHEMA, &model.table.name, large(&schema)).unwrap();
     }
 }
@@ -313,7 +313,7 @@ fn a_hundred_thousand_objects_are_planned_and_no_task_carries_more_than_its_part
     let scan: Arc<dyn ExecutionPlan> = Arc::new(JsonScanExec::new(Arc::new(source()), splits, limits));
     let mut planned = 0;
     for task in 0..tasks {
-        let narrowed = narrow(&scan, task).unwrap();
+        let narrowed = task_plan(&scan, task).unwrap();
         let bytes = encode_plan(&narrowed).unwrap().len();
         let objects: usize =
             narrowed.downcast_ref::<JsonScanExec>().unwrap().partitions().iter().map(|splits| splits.len()).sum();
