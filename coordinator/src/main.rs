@@ -17,7 +17,7 @@ mod model;
 /// Runs plans.
 mod engine;
 /// Names that queries see.
-mod catalog;
+mod session_tables;
 /// ⑧⑨ Manifest, ledger, Delta logs.
 mod lake;
 /// Tables in the catalog of AWS.
@@ -25,7 +25,7 @@ mod glue;
 /// What is going on, on standard error.
 mod progress;
 /// What requests to S3 cost.
-mod cost;
+mod price;
 /// Rows as text, on standard output.
 mod output;
 /// What this process has used.

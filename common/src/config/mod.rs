@@ -43,7 +43,7 @@ mod bucket;
 /// `[prices]`: what requests cost.
 mod prices;
 /// The pass over the tree: `[lake]`, `[limits]`, and what holds between its parts.
-mod check;
+mod validate;
 /// `[sources.*]`: fields and how objects are read.
 mod source;
 /// The grammar of field types.
@@ -51,7 +51,7 @@ mod field_type;
 /// `[tables.*]`: SQL, key, partition columns, checks.
 mod table;
 /// The conditions of a table.
-mod table_check;
+mod data_check;
 /// Paths and URLs as one kind of URL.
 mod location;
 /// How much memory there is to share out.
@@ -84,7 +84,7 @@ pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (St
         return Err(faults.into_error());
     };
     environment::apply(&mut document, environment, &mut faults);
-    check::check(&document, file, &folder_of(file)?, purpose, faults)
+    validate::check(&document, file, &folder_of(file)?, purpose, faults)
 }
 
 /// The absolute folder that relative paths start from.

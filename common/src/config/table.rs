@@ -11,7 +11,7 @@ use super::name::check_names;
 use super::resolved::Table;
 use super::section::{Section, Text};
 use super::settings::TABLE;
-use super::table_check;
+use super::data_check;
 
 /// The table and where each of its checks stands; `None` where its SQL cannot be had or a check is wrong.
 pub(super) fn resolve<'a>(
@@ -34,7 +34,7 @@ pub(super) fn resolve<'a>(
     for (check, origin) in written_checks(&section, faults)
         .iter()
         .enumerate()
-        .filter_map(|(index, node)| table_check::resolve(&section, index + 1, node, folder, faults))
+        .filter_map(|(index, node)| data_check::resolve(&section, index + 1, node, folder, faults))
     {
         checks.push(check);
         origins.push(origin);

@@ -11,7 +11,7 @@ use crate::lake::{store, verify};
 use crate::open::lake_or_empty;
 use crate::output::bytes;
 
-/// Verifies the newest version, or the one asked for; prints each damaged or missing object.
+/// Verifies the newest version, or the one requests for; prints each damaged or missing object.
 ///
 /// # Errors
 /// Storage, if anything is damaged or missing; configuration, if there is no such version.

@@ -14,10 +14,10 @@ use crate::lake::intact;
 use crate::open;
 use crate::progress::Progress;
 use crate::run::Outcome;
-use catalog::Catalog;
+use glue::Catalog;
 
 /// Validates and lists what a run would take in.
-mod check;
+mod dry_run;
 /// Verifies the files of one version.
 mod deep;
 /// A read-only query over one version.
@@ -31,7 +31,7 @@ mod history;
 /// What was rejected.
 mod quarantine;
 /// Tables in the catalog of AWS.
-mod catalog;
+mod glue;
 /// What nothing needs any more.
 mod vacuum;
 /// Delta logs brought up to the lake, or made equal to it.
@@ -59,7 +59,7 @@ async fn carry_out(command: Command, config: &Config, quiet: bool) -> Result<()>
     match command {
         Command::Run { rebuild } => run(config, &rebuild, quiet).await,
         Command::Check { deep: true, version, .. } => deep::check_deep(config, version).await,
-        Command::Check { sample, .. } => check::check(config, sample).await,
+        Command::Check { sample, .. } => dry_run::check(config, sample).await,
         Command::Query { sql, version, format } => query::query(config, &sql, version, format.format()).await,
         Command::Tables { checksum, version, format } => {
             tables::tables(config, checksum, version, format.format()).await
@@ -71,7 +71,7 @@ async fn carry_out(command: Command, config: &Config, quiet: bool) -> Result<()>
                 (false, _, true) => Catalog::Json,
                 (false, _, false) => Catalog::Statements,
             };
-            catalog::catalog(config, &database, what).await
+            glue::catalog(config, &database, what).await
         }
         Command::Publish { table, overwrite } => publish::publish(config, &table, overwrite).await,
         Command::Vacuum { retention, delete } => vacuum::vacuum(config, retention, delete).await,
@@ -110,14 +110,14 @@ async fn run(config: &Config, rebuild: &[String], quiet: bool) -> Result<()> {
     let summary = crate::run::run(config, rebuild, &progress).await;
     let text = match summary? {
         Outcome::Committed(summary) => summary.text(),
-        Outcome::NothingNew { is_begun, left_out } => {
+        Outcome::NothingNew { is_begun, skipped } => {
             let mut text = match is_begun {
-                _ if left_out.has_skipped() => ALL_SKIPPED,
+                _ if skipped.has_skipped() => ALL_SKIPPED,
                 true => NOTHING_NEW,
                 false => NOTHING_AT_ALL,
             }
             .to_owned();
-            left_out.warnings().iter().for_each(|warning| text.push_str(&format!("\nwarning: {warning}")));
+            skipped.warnings().iter().for_each(|warning| text.push_str(&format!("\nwarning: {warning}")));
             text
         }
     };

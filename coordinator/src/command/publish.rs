@@ -8,8 +8,8 @@ use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::storage::Storage;
 
 use super::print;
-use crate::lake::overwrite::{Overwritten, overwrite};
-use crate::lake::standing::joined;
+use crate::lake::publish::delta::overwrite::{Overwritten, overwrite};
+use crate::lake::publish::delta::standing::joined;
 use crate::lake::{consistent, delta, store};
 use crate::open::lake_or_empty;
 

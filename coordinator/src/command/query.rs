@@ -15,9 +15,9 @@ use lakewright_common::sql::check_text;
 use lakewright_common::storage::Storage;
 
 use super::{print, system};
-use crate::catalog;
+use crate::session_tables;
 use crate::lake::manifest::Manifest;
-use crate::lake::{delta, store};
+use crate::lake::{publish, store};
 use crate::model::read_only;
 use crate::open::{self, lake_or_empty};
 use crate::output::{self, Format};
@@ -34,7 +34,7 @@ pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, form
     print(&text)
 }
 
-/// The failure of a command that was asked for a version that is not there.
+/// The failure of a command that was requests for a version that is not there.
 pub(super) fn no_such_version(number: u64, newest: u64) -> Error {
     Error::configuration(format!("the lake has no version {number}"))
         .hint(format!("the newest is {newest}; `coordinator history` lists them"))
@@ -48,7 +48,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// The newest version, or the one asked for.
+    /// The newest version, or the one requests for.
     ///
     /// # Errors
     /// Configuration, where there is no such version.
@@ -60,7 +60,7 @@ impl View {
         })?;
         // A crash between a commit and its Delta logs is mended by whoever comes by. A reader without the right to
         // write reads all the same.
-        match delta::catch_up(&lake, &newest).await {
+        match publish::catch_up(&lake, &newest).await {
             Err(error) => tracing::warn!(%error, "the Delta logs are behind the lake"),
             Ok(failures) => {
                 for (table, error) in failures {
@@ -79,7 +79,7 @@ impl View {
         let storages = Storages { lake: lake.clone(), spool: lake.clone(), sources: vec![] };
         let session = open::session(config, &storages, config.limits.threads, Arc::default())?;
         for table in &manifest.tables {
-            catalog::register_table(&session, table)?;
+            session_tables::register_table(&session, table)?;
         }
         system::register(&session, &lake, &manifest)?;
         Ok(Self { lake, manifest, session })

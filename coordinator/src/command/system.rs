@@ -15,10 +15,10 @@ use lakewright_common::read::quarantine;
 use lakewright_common::storage::Storage;
 use lakewright_common::write::report::WrittenFile;
 
-use crate::catalog;
+use crate::session_tables;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{Manifest, SourceCounts};
-use crate::lake::{Place, ledger, store, url_of};
+use crate::lake::{LakePath, ledger, store, url_of};
 
 /// The schema of these tables.
 const SYSTEM_SCHEMA: &str = "system";
@@ -38,12 +38,12 @@ pub(super) fn register(session: &SessionContext, lake: &Storage, manifest: &Mani
         statistics: vec![],
     });
     let ledger = ParquetTable::new(ledger::schema(), &[], ledger_files.collect());
-    let quarantine_files = sources.flat_map(|source| catalog::written(&source.quarantine)).collect();
+    let quarantine_files = sources.flat_map(|source| session_tables::written(&source.quarantine)).collect();
     let quarantine = ParquetTable::new(Arc::new(Schema::new(quarantine::fields())), &[], quarantine_files);
     let history = HistoryTable { lake: lake.clone(), newest: manifest.clone(), schema: history_schema() };
-    catalog::register(session, SYSTEM_SCHEMA, "ledger", Arc::new(ledger))?;
-    catalog::register(session, SYSTEM_SCHEMA, "quarantine", Arc::new(quarantine))?;
-    catalog::register(session, SYSTEM_SCHEMA, "history", Arc::new(history))
+    session_tables::register(session, SYSTEM_SCHEMA, "ledger", Arc::new(ledger))?;
+    session_tables::register(session, SYSTEM_SCHEMA, "quarantine", Arc::new(quarantine))?;
+    session_tables::register(session, SYSTEM_SCHEMA, "history", Arc::new(history))
 }
 
 fn history_schema() -> SchemaRef {
@@ -84,7 +84,7 @@ impl HistoryTable {
             match store::get(&self.lake, number).await? {
                 Some(manifest) => manifests.push(manifest),
                 None => {
-                    let manifest = url_of(&self.lake, &Place::Manifest(number).key());
+                    let manifest = url_of(&self.lake, &LakePath::Manifest(number).key());
                     tracing::warn!(
                         version = number,
                         manifest,
@@ -123,9 +123,9 @@ impl HistoryTable {
             of_totals(|total| total.staged),
             of_totals(|total| total.quarantined),
             text(changed_tables),
-            of_manifests(|manifest| asked(manifest, &["GET", "HEAD"])),
-            of_manifests(|manifest| asked(manifest, &["PUT", "POST"])),
-            of_manifests(|manifest| asked(manifest, &["LIST"])),
+            of_manifests(|manifest| requests(manifest, &["GET", "HEAD"])),
+            of_manifests(|manifest| requests(manifest, &["PUT", "POST"])),
+            of_manifests(|manifest| requests(manifest, &["LIST"])),
             of_manifests(|manifest| manifest.requests.bytes_read),
             of_manifests(|manifest| manifest.requests.bytes_written),
             text(|manifest| manifest.engine.clone()),
@@ -141,7 +141,7 @@ fn changed_tables(manifest: &Manifest) -> String {
 }
 
 /// Requests of these kinds, until the manifest was put.
-fn asked(manifest: &Manifest, kinds: &[&str]) -> u64 {
+fn requests(manifest: &Manifest, kinds: &[&str]) -> u64 {
     let (counts, _) = manifest.requests.by_kind();
     kinds.iter().filter_map(|kind| counts.get(kind)).sum()
 }

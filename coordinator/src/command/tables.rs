@@ -9,7 +9,7 @@ use lakewright_common::error::{Error, Result};
 use super::checksum::table_checksum;
 use super::print;
 use super::query::View;
-use crate::lake::consistent;
+use crate::lake::publish::consistent;
 use crate::lake::manifest::TableState;
 use crate::output::{self, Format};
 

@@ -1,4 +1,4 @@
-//! `vacuum`: what no version that is kept needs any more, listed, and deleted if so asked.
+//! `vacuum`: what no version that is kept needs any more, listed, and deleted if so requests.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use lakewright_common::storage::Storage;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::print;
-use crate::lake::{Place, garbage};
+use crate::lake::{LakePath, garbage};
 use crate::open::lake_or_empty;
 use crate::output::bytes;
 
@@ -69,7 +69,7 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool) -
 /// # Errors
 /// Configuration, naming both times; storage, where the storage's time cannot be found out before a deletion.
 async fn common_time(lake: &Storage, delete: bool) -> Result<DateTime<Utc>> {
-    let theirs = match lake.clock(Place::Lake.key().as_ref()).await {
+    let theirs = match lake.clock(LakePath::Lake.key().as_ref()).await {
         Ok(theirs) => theirs,
         Err(error) if delete => {
             return Err(error.hint("nothing was deleted: `vacuum` compares its clock with the storage's first"));

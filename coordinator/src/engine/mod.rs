@@ -70,7 +70,7 @@ impl Engine {
         }
     }
 
-    /// What workers have asked of buckets.
+    /// What workers have requests of buckets.
     pub(crate) fn requests(&self) -> RequestCounts {
         match self {
             Self::Embedded { .. } => RequestCounts::default(),

@@ -18,7 +18,7 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use super::manifest::Manifest;
-use super::{Place, store, url_of};
+use super::{LakePath, store, url_of};
 
 /// Characters of a UUID with hyphens.
 const UUID: usize = 36;
@@ -60,7 +60,7 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
 
 /// Says which manifest is gone, and until when that matters.
 fn missing(lake: &Storage, number: u64) -> Error {
-    let key = url_of(lake, &Place::Manifest(number).key());
+    let key = url_of(lake, &LakePath::Manifest(number).key());
     Error::storage_failure(format!("manifest {number} is missing: `{key}`")).hint(format!(
         "nothing was deleted, because it is not known which files version {number} names; restore the manifest from a copy of the \
          lake, or wait until version {} is older than the retention",

@@ -10,7 +10,7 @@ use lakewright_common::error::{Error, Result, listed};
 use lakewright_common::storage::Storage;
 
 use super::manifest::Manifest;
-use super::{Place, store, url_of};
+use super::{LakePath, store, url_of};
 
 /// What is wrong with the newest version as a sentence, with the newest version that is whole; `None` if nothing is
 /// missing or cut.
@@ -28,7 +28,7 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
             format!("version {newest} of the lake names files that are missing or of another size: {}", listed(files))
         }
         None => {
-            let manifest = url_of(lake, &Place::Manifest(newest).key());
+            let manifest = url_of(lake, &LakePath::Manifest(newest).key());
             format!("the manifest of version {newest} of the lake cannot be read: `{manifest}`")
         }
     };
@@ -86,7 +86,7 @@ mod tests {
         lake.store.delete(&Path::from("songs/a")).await.unwrap();
         let damage = describe_damage(&lake).await.unwrap().unwrap();
         assert!(damage.contains("no older version is intact"), "{damage}");
-        lake.store.put(&Place::Manifest(3).key(), "{".into()).await.unwrap();
+        lake.store.put(&LakePath::Manifest(3).key(), "{".into()).await.unwrap();
         lake.store.put(&Path::from("songs/b"), "PAR1".into()).await.unwrap();
         let damage = describe_damage(&lake).await.unwrap().unwrap();
         assert!(damage.contains("00003.json") && damage.contains("version 2 is intact"), "{damage}");

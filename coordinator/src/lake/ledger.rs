@@ -28,7 +28,7 @@ use parquet::file::properties::WriterProperties;
 use uuid::Uuid;
 
 use super::manifest::{LedgerFile, SourceState, parse_key};
-use super::{Place, url_of};
+use super::{LakePath, url_of};
 
 /// Files of one source above which a commit folds them into one.
 pub(crate) const MAX_FILES: usize = 64;
@@ -189,7 +189,7 @@ impl Encoder {
     }
 
     async fn put(self, lake: &Storage, source: &str, number: u64, run: Uuid) -> Result<LedgerFile> {
-        let key = Place::Ledger { source, number, run }.key();
+        let key = LakePath::Ledger { source, number, run }.key();
         let content = self.writer.into_inner().map_err(encoding)?;
         let content = with_table(&content).ok_or_else(|| Error::internal("the ledger has no footer"))?;
         let (bytes, digest) = (content.len() as u64, Some(digest::of(&content)));

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::column::Columns;
-use super::{Place, seal};
+use super::{LakePath, seal};
 
 /// The version of the document; a reader refuses a higher one.
 pub(crate) const FORMAT: u32 = 1;
@@ -48,7 +48,7 @@ pub(crate) struct Manifest {
     pub(crate) tables: Vec<TableState>,
     /// What this commit alone took in, per source.
     pub(crate) counts: BTreeMap<String, SourceCounts>,
-    /// What the run had asked of buckets when it came to this commit.
+    /// What the run had requests of buckets when it came to this commit.
     #[serde(default, skip_serializing_if = "RequestCounts::is_empty")]
     pub(crate) requests: RequestCounts,
 }
@@ -135,7 +135,7 @@ impl Manifest {
     /// Configuration, when a newer version of the program wrote it; storage, when it is damaged or another manifest.
     pub(crate) fn decode(number: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
-            Error::storage_failure(format!("manifest {number} (`{}`) is damaged", Place::Manifest(number).key()))
+            Error::storage_failure(format!("manifest {number} (`{}`) is damaged", LakePath::Manifest(number).key()))
                 .caused_by(e)
                 .hint("restore the file from a copy of the lake; nothing else names what it named")
         };
@@ -153,7 +153,7 @@ impl Manifest {
         if head.number != number {
             return Err(Error::storage_failure(format!(
                 "manifest {number} (`{}`) is a copy of manifest {}",
-                Place::Manifest(number).key(),
+                LakePath::Manifest(number).key(),
                 head.number
             ))
             .hint("restore the file from a copy of the lake, or delete it if it should not exist"));

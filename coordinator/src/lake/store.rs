@@ -19,7 +19,7 @@ use object_store::{Error as StoreError, ObjectStoreExt};
 use uuid::Uuid;
 
 use super::manifest::{self, Manifest};
-use super::{Place, manifest_number, url_of};
+use super::{LakePath, version_of, url_of};
 
 /// Puts of one manifest, each followed by a look at what is there, before the outcome is given up as unknown.
 const MAX_PUTS: u32 = 6;
@@ -40,11 +40,11 @@ pub(crate) enum Commit {
 
 /// The numbers of all manifests, each with the time at which the storage says that it was written.
 pub(crate) async fn list(lake: &Storage) -> Result<BTreeMap<u64, DateTime<Utc>>> {
-    let folder = Place::Manifests.key();
+    let folder = LakePath::Manifests.key();
     let mut keys = lake.store.list(Some(&folder));
     let mut manifests = BTreeMap::new();
     while let Some(object) = keys.try_next().await.map_err(|e| Error::storage("list", url_of(lake, &folder), e))? {
-        manifests.extend(manifest_number(&object.location).map(|number| (number, object.last_modified)));
+        manifests.extend(version_of(&object.location).map(|number| (number, object.last_modified)));
     }
     Ok(manifests)
 }
@@ -64,7 +64,7 @@ pub(crate) async fn latest(lake: &Storage) -> Result<Option<Manifest>> {
 
 /// One manifest; `None` where there is none of that number.
 pub(crate) async fn get(lake: &Storage, number: u64) -> Result<Option<Manifest>> {
-    let key = Place::Manifest(number).key();
+    let key = LakePath::Manifest(number).key();
     match read(lake, &key).await {
         Ok(Some(bytes)) => Manifest::decode(number, &bytes).map(Some),
         Ok(None) => Ok(None),
@@ -96,7 +96,7 @@ pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
 /// Storage, when the outcome could not be found out: then the commit may stand, the next run will see it, and no file
 /// of this run may be deleted.
 pub(crate) async fn put(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
-    let key = Place::Manifest(manifest.number).key();
+    let key = LakePath::Manifest(manifest.number).key();
     let bytes = Bytes::from(manifest.encode()?);
     let outcome = put_until_known(lake, &key, &bytes, manifest.run).await;
     failpoint::reach("commit.after_manifest");

@@ -12,9 +12,9 @@ use lakewright_common::error::Result;
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
 
-use super::consistent::{self, Consistent, Stored};
+use super::publish::consistent::{self, Consistent, Stored};
 use super::manifest::{DataFile, Manifest, parse_key};
-use super::{Place, store};
+use super::{LakePath, store};
 
 /// Objects that are read at once.
 const CONCURRENT_READS: usize = 16;
@@ -142,7 +142,7 @@ fn entries_of<'a>(manifest: &'a Manifest, documents: &'a [Consistent]) -> Vec<Ex
         for (table, at) in &document.tables {
             let is_there = manifest.table(table).is_some();
             if let (Some(digest), true, true) = (&at.digest, is_there, seen.insert((table, at.version))) {
-                let key = Place::DeltaCommit { table, version: at.version }.key();
+                let key = LakePath::DeltaCommit { table, version: at.version }.key();
                 expected.push(Expected { key, bytes: None, digest: Some(digest), part: Part::DeltaEntry { table } });
             }
         }
@@ -152,7 +152,7 @@ fn entries_of<'a>(manifest: &'a Manifest, documents: &'a [Consistent]) -> Vec<Ex
 
 /// The documents of the versions up to `number` that are whole. A version that was never published has none.
 async fn documents(lake: &Storage, number: u64, verified: &mut Verified) -> Result<Vec<Consistent>> {
-    let keys = (1..=number).map(|number| Place::Consistent(number).key()).chain([Place::ConsistentLatest.key()]);
+    let keys = (1..=number).map(|number| LakePath::Consistent(number).key()).chain([LakePath::ConsistentLatest.key()]);
     let mut stored = stream::iter(keys)
         .map(|key| async move { consistent::stored(lake, &key).await.map(|document| (key, document)) })
         .buffered(CONCURRENT_READS);
@@ -217,7 +217,7 @@ fn sums(manifest: &Manifest) -> Vec<Fault> {
         let (staged, quarantined) = (rows(&source.staging), rows(&source.quarantine));
         let totals = (source.totals.staged, source.totals.quarantined);
         (totals != (staged, quarantined)).then(|| Fault {
-            key: Place::Manifest(manifest.number).key().to_string(),
+            key: LakePath::Manifest(manifest.number).key().to_string(),
             what: format!(
                 "names files of source `{name}` with {staged} staged and {quarantined} rejected records, and says that there are {} \
                  and {}",

@@ -31,12 +31,12 @@ pub(crate) struct Model<'a> {
     pub(crate) tables: BTreeSet<String>,
     /// Changes when the query, its key or partition columns, or the declared fields of anything below it change.
     pub(crate) fingerprint: String,
-    /// The user asked for the table to be built again, whatever changed.
+    /// The user requests for the table to be built again, whatever changed.
     pub(crate) is_asked_for: bool,
 }
 
 impl Model<'_> {
-    /// Whether the table must be built anew: the user asked for it, what it reads has new rows (`fresh` sources, `built` tables), or its query, key,
+    /// Whether the table must be built anew: the user requests for it, what it reads has new rows (`fresh` sources, `built` tables), or its query, key,
     /// partition columns or declared fields are not those that built it.
     pub(crate) fn is_stale(
         &self,

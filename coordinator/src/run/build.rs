@@ -25,9 +25,9 @@ use lakewright_common::write::table_writer::TableLayout;
 
 use super::RunContext;
 use super::ingest::StagedSource;
-use crate::catalog;
+use crate::session_tables;
 use crate::engine::parquet_table::ParquetTable;
-use crate::lake::Place;
+use crate::lake::LakePath;
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::manifest::{DataFile, TableState};
 use crate::model::{self, Model};
@@ -66,7 +66,7 @@ pub(super) async fn build(
                 state
             }
         };
-        catalog::register_table(&context.session, &state)?;
+        session_tables::register_table(&context.session, &state)?;
         tables.states.push(state);
     }
     Ok(tables)
@@ -79,7 +79,7 @@ fn register_staging(context: &RunContext<'_>, staged: &[StagedSource<'_>]) -> Re
         let earlier = before.into_iter().flat_map(|state| &state.staging).map(|file| file.written.clone());
         let files: Vec<WrittenFile> = earlier.chain(source.staging.iter().cloned()).collect();
         let table = ParquetTable::new(source.columns.arrow_schema()?, &[], files);
-        catalog::register(&context.session, model::STAGING_SCHEMA, &source.source.name, Arc::new(table))?;
+        session_tables::register(&context.session, model::STAGING_SCHEMA, &source.source.name, Arc::new(table))?;
     }
     Ok(())
 }
@@ -237,7 +237,7 @@ fn write_plan(
         rows
     };
     let layout = TableLayout {
-        folder: Place::Table(&table.name).key().to_string(),
+        folder: LakePath::Table(&table.name).key().to_string(),
         schema,
         partition_by: table.partition_by.clone(),
         target_file_bytes: limits.target_file_bytes,

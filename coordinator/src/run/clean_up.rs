@@ -12,7 +12,7 @@ use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
 
 use super::RunContext;
-use crate::lake::Place;
+use crate::lake::LakePath;
 
 /// The failure of the run is not held back longer than this.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,10 +26,10 @@ pub(super) async fn delete_files(context: &RunContext<'_>) {
     let sources = context.config.sources.iter().map(|source| source.name.as_str());
     let folders = sources
         .flat_map(|source| {
-            let ledger = Place::Ledger { source, number: context.number, run: context.run }.key();
-            [Place::Staging(source).key(), Place::Quarantine(source).key(), ledger]
+            let ledger = LakePath::Ledger { source, number: context.number, run: context.run }.key();
+            [LakePath::Staging(source).key(), LakePath::Quarantine(source).key(), ledger]
         })
-        .chain(context.written_tables().into_iter().map(|table| Place::Table(&table).key()));
+        .chain(context.written_tables().into_iter().map(|table| LakePath::Table(&table).key()));
     let deletion = async {
         for folder in folders {
             if !delete_below(lake, &folder, &run).await {

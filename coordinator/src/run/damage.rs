@@ -16,7 +16,7 @@ use lakewright_common::read::tally::Damage;
 use lakewright_common::storage::Storage;
 use lakewright_common::write::report::{TaskReport, WrittenFile};
 
-use super::left_out::objects;
+use super::skipped::objects;
 
 /// Damaged objects named in one message at most.
 const NAMED: usize = 10;

@@ -9,7 +9,7 @@ use lakewright_common::read::split::{Contents, Split, contents_of_large, plan_sp
 use lakewright_common::session::Storages;
 use lakewright_common::storage::list::{Listing, list_objects};
 
-use super::left_out::{LeftOut, objects};
+use super::skipped::{SkippedObjects, objects};
 use crate::lake::ledger;
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::Manifest;
@@ -19,9 +19,9 @@ use crate::open;
 /// What a run would take in.
 pub(crate) struct Discovered<'a> {
     pub(crate) sources: Vec<NewObjects<'a>>,
-    /// Whether a model, or a source's declaration, is not the one that built what the lake holds, or a table was asked for.
+    /// Whether a model, or a source's declaration, is not the one that built what the lake holds, or a table was requests for.
     pub(crate) has_changed_models: bool,
-    pub(crate) left_out: LeftOut,
+    pub(crate) skipped: SkippedObjects,
 }
 
 /// The new objects of one source.
@@ -65,7 +65,7 @@ pub(crate) async fn new_objects<'a>(
     models: &[Model<'_>],
 ) -> Result<Discovered<'a>> {
     let mut sources = Vec::new();
-    let mut left_out = LeftOut::default();
+    let mut skipped = SkippedObjects::default();
     for source in &config.sources {
         let storage = open::source(opened, &source.name);
         let Listing { objects, archived } = list_objects(storage, source.follow_links).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn new_objects<'a>(
         if !archived.is_empty() && source.on_archived == OnArchived::Error {
             return Err(archived_error(source, &archived));
         }
-        left_out.archived.extend(archived);
+        skipped.archived.extend(archived);
         let mut new = Vec::new();
         let mut changed = Vec::new();
         for object in objects {
@@ -96,7 +96,7 @@ pub(crate) async fn new_objects<'a>(
         if !changed.is_empty() && source.on_change == OnChange::Error {
             return Err(changed_error(source, &changed));
         }
-        left_out.changed += changed.len() as u64;
+        skipped.changed += changed.len() as u64;
         let contents = contents_of_large(storage, &new, &source.format, &config.limits).await?;
         sources.push(NewObjects { source, objects: new, contents, listed });
     }
@@ -106,7 +106,7 @@ pub(crate) async fn new_objects<'a>(
             model.is_asked_for || previous.is_none_or(|table| table.fingerprint != model.fingerprint)
         }) || base.tables.iter().any(|table| models.iter().all(|model| model.table.name != table.name))
     });
-    Ok(Discovered { sources, has_changed_models, left_out })
+    Ok(Discovered { sources, has_changed_models, skipped })
 }
 
 /// The new objects that are still as they were listed, and the URLs of the others.

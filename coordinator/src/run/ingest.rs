@@ -25,7 +25,7 @@ use super::{RunContext, lines, report};
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::SourceCounts;
-use crate::lake::{Place, ledger};
+use crate::lake::{LakePath, ledger};
 use crate::open;
 
 /// What a run staged of one source.
@@ -64,7 +64,7 @@ pub(super) async fn ingest<'a>(
         staged.push(stage_what_holds_still(context, new).await?);
     }
     for source in &staged {
-        report::refuse_excess(context, source).await?;
+        summary::refuse_excess(context, source).await?;
     }
     Ok(staged)
 }
@@ -135,8 +135,8 @@ async fn scan(
     let limits = Arc::new(context.config.limits.clone());
     let scan = JsonScanExec::new(Arc::new(source.clone()), splits.to_vec(), Arc::clone(&limits));
     let folders = IngestFolders {
-        staging: Place::Staging(&source.name).key().to_string(),
-        quarantine: Place::Quarantine(&source.name).key().to_string(),
+        staging: LakePath::Staging(&source.name).key().to_string(),
+        quarantine: LakePath::Quarantine(&source.name).key().to_string(),
     };
     let schema = staged.columns.arrow_schema()?;
     let plan = IngestExec::new(Arc::new(scan), schema, folders, context.run, limits.target_file_bytes);

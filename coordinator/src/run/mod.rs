@@ -24,23 +24,23 @@ use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_common::supervisor;
 use uuid::Uuid;
 
-use crate::cost::{self, Asked};
+use crate::price::{self, RequestEstimate};
 use crate::engine::Engine;
 use crate::lake::manifest::Manifest;
-use crate::lake::{delta, store};
+use crate::lake::{publish, store};
 use crate::model::{self, Model};
 use crate::open;
 use crate::progress::Progress;
 use discover::Discovered;
-use left_out::LeftOut;
-use report::Summary;
+use skipped::SkippedObjects;
+use summary::Summary;
 
 /// ①② Which objects are new.
 pub(crate) mod discover;
 /// Objects whose end cannot be reached as records.
 pub(crate) mod damage;
 /// What is not taken in.
-pub(crate) mod left_out;
+pub(crate) mod skipped;
 /// Whether models, keys and checks can work, before anything does.
 pub(crate) mod validate;
 /// Expressions that fail on every row.
@@ -52,7 +52,7 @@ mod lines;
 /// ⑥⑦ Each model's query into the files of its table.
 mod build;
 /// Keys and checks, before anything is visible.
-mod check;
+mod data_checks;
 /// Whether what workers reported is on storage.
 mod written;
 /// ⑧⑨ One manifest, then the Delta logs.
@@ -60,9 +60,9 @@ mod commit;
 /// What a run that failed had written.
 mod clean_up;
 /// What a run will ask of S3.
-pub(crate) mod expect;
+pub(crate) mod estimate;
 /// What a run came to, for the user.
-pub(crate) mod report;
+pub(crate) mod summary;
 
 /// What every step of a run needs.
 pub(crate) struct RunContext<'a> {
@@ -94,7 +94,7 @@ impl RunContext<'_> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What this process and its workers have asked of buckets.
+    /// What this process and its workers have requests of buckets.
     pub(crate) fn requests(&self) -> RequestCounts {
         let mut requests = self.opened.requests();
         requests.add(&self.engine.requests());
@@ -106,7 +106,7 @@ impl RunContext<'_> {
 pub(crate) enum Outcome {
     Committed(Summary),
     NothingNew {
-        left_out: LeftOut,
+        skipped: SkippedObjects,
         /// Whether the lake has a version.
         is_begun: bool,
     },
@@ -133,15 +133,15 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     // What a crash left behind after its put comes first: Delta readers see that commit from now on. A log of another
     // history, or one that another program changed, stops the run before it does any work.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
-    delta::prepare(&opened.lake, base.as_ref(), &tables).await?;
+    publish::prepare(&opened.lake, base.as_ref(), &tables).await?;
     failpoint::reach("run.before_discover");
     progress.step("discover", None);
     let mut discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
     if !discovered.has_work() {
         let is_begun = base.is_some();
-        return Ok(Outcome::NothingNew { left_out: discovered.left_out, is_begun });
+        return Ok(Outcome::NothingNew { skipped: discovered.skipped, is_begun });
     }
-    let expected = expect::expected(config, &opened, base.as_ref(), &models, &discovered);
+    let expected = estimate::estimate(config, &opened, base.as_ref(), &models, &discovered);
     let sources = discovered.sources.iter().map(|new| (new.source.name.as_str(), new.objects.as_slice()));
     engine.admit_workers(&opened, sources).await?;
     let session = engine.adapt(session).await?;
@@ -157,16 +157,16 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     }
     let (outcome, mut warnings) = outcome?;
     let Some((manifest, versions)) = outcome else {
-        return Ok(Outcome::NothingNew { left_out: discovered.left_out, is_begun: context.base.is_some() });
+        return Ok(Outcome::NothingNew { skipped: discovered.skipped, is_begun: context.base.is_some() });
     };
-    warnings.extend(discovered.left_out.warnings());
+    warnings.extend(discovered.skipped.warnings());
     Ok(Outcome::Committed(Summary::new(
         &manifest,
         &versions,
         warnings,
         exchanged,
         context.requests(),
-        expected.map(|expected| cost::table(expected, Some(Asked::of(&context.requests())), &config.prices)),
+        expected.map(|expected| price::table(expected, Some(RequestEstimate::of(&context.requests())), &config.prices)),
         started.elapsed(),
     )))
 }
@@ -182,14 +182,14 @@ async fn steps(
 ) -> Result<(Option<(Manifest, BTreeMap<String, u64>)>, Vec<String>)> {
     failpoint::reach("run.before_ingest");
     let staged = ingest::ingest(context, discovered, reads).await?;
-    discovered.left_out.add(&staged);
+    discovered.skipped.add(&staged);
     if !discovered.has_changed_models && staged.iter().all(|source| source.entries.is_empty()) {
         return Ok((None, vec![]));
     }
     failpoint::reach("run.before_build");
     let tables = build::build(context, models, &staged).await?;
     failpoint::reach("run.before_check");
-    let warnings = check::check(context, models, &tables).await?;
+    let warnings = data_checks::check(context, models, &tables).await?;
     let committed = commit::commit(context, &staged, tables, started).await?;
     Ok((Some(committed), warnings))
 }

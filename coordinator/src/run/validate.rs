@@ -14,7 +14,7 @@ use lakewright_common::read::schema::arrow_schema;
 use lakewright_common::sql::check_text;
 
 use super::{build, check, probe};
-use crate::catalog;
+use crate::session_tables;
 use crate::lake::column::assign_column_ids;
 use crate::model::{self, Model};
 
@@ -27,7 +27,7 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
     let mut broken: BTreeSet<&str> = BTreeSet::new();
     for source in &config.sources {
         let table = Arc::new(EmptyTable::new(arrow_schema(&source.fields)));
-        catalog::register(session, model::STAGING_SCHEMA, &source.name, table)?;
+        session_tables::register(session, model::STAGING_SCHEMA, &source.name, table)?;
     }
     for model in models {
         let is_above_broken = model.tables.iter().any(|table| broken.contains(table.as_str()));
@@ -35,7 +35,7 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
         match stored {
             Some(schema) => {
                 let table = Arc::new(EmptyTable::new(Arc::new(schema)));
-                catalog::register(session, catalog::TABLES_SCHEMA, &model.table.name, table)?;
+                session_tables::register(session, session_tables::TABLES_SCHEMA, &model.table.name, table)?;
             }
             None => drop(broken.insert(&model.table.name)),
         }
@@ -75,7 +75,7 @@ async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec
 }
 
 async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> Option<String> {
-    let what = check::describe(&check.rule).0;
+    let what = data_checks::describe(&check.rule).0;
     let told = |reason: String| Some(format!("table `{}`: check of {what} cannot run: {reason}", table.name));
     if let Rule::Range { column, .. } = &check.rule {
         let schema = session.table(TableReference::bare(table.name.as_str())).await.ok()?.schema().as_arrow().clone();
@@ -86,7 +86,7 @@ async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> 
             _ => {}
         }
     }
-    let query = check::query(&table.name, &check.rule);
+    let query = data_checks::query(&table.name, &check.rule);
     if let Err(error) = check_text(&query) {
         return told(error.to_string());
     }

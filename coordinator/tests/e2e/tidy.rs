@@ -65,7 +65,7 @@ const ONE_VERSION: &[&str] = &[
 ];
 
 /// Fail points at which `crash` does not kill a run: they need a Delta log of 50 versions, and unit tests of
-/// `lake/delta.rs` reach the steps around them.
+/// `lake/publish/delta/mod.rs` reach the steps around them.
 const FAIL_POINTS_OF_CHECKPOINTS: &[&str] = &["delta.before_checkpoint", "delta.after_checkpoint"];
 
 /// Where the file system may be touched, and why.

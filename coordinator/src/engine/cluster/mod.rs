@@ -299,7 +299,7 @@ impl Cluster {
         TasksView(Arc::clone(&self.state))
     }
 
-    /// What workers have asked of buckets.
+    /// What workers have requests of buckets.
     pub(super) fn requests(&self) -> RequestCounts {
         self.state.requests()
     }

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::spool::WrittenProbe;
-use crate::lake::Place;
+use crate::lake::LakePath;
 
 /// Objects of a source of which a worker must see one; the others may be deleted meanwhile.
 const OBJECTS_OF_A_SOURCE: usize = 3;
@@ -54,10 +54,10 @@ pub(in crate::engine) struct Folders {
 impl Folders {
     /// Returns the folders of all sources and tables of a configuration.
     pub(in crate::engine) fn of(config: &Config) -> Self {
-        let key = |place: Place<'_>| place.key().to_string();
-        let staging = config.sources.iter().map(|source| key(Place::Staging(&source.name)));
-        let quarantine = config.sources.iter().map(|source| key(Place::Quarantine(&source.name)));
-        let tables: Vec<String> = config.tables.iter().map(|table| key(Place::Table(&table.name))).collect();
+        let key = |place: LakePath<'_>| place.key().to_string();
+        let staging = config.sources.iter().map(|source| key(LakePath::Staging(&source.name)));
+        let quarantine = config.sources.iter().map(|source| key(LakePath::Quarantine(&source.name)));
+        let tables: Vec<String> = config.tables.iter().map(|table| key(LakePath::Table(&table.name))).collect();
         let readable: Vec<String> = staging.chain(tables).collect();
         let writable = readable.iter().cloned().chain(quarantine).collect();
         Self { readable, writable }

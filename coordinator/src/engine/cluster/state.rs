@@ -39,7 +39,7 @@ struct State {
     next_stage: u32,
     /// Taken in by all tasks of the run, as their attempts told.
     rows: u64,
-    /// What each worker has asked of buckets, as it told last.
+    /// What each worker has requests of buckets, as it told last.
     requests: BTreeMap<Uuid, RequestCounts>,
 }
 
@@ -268,22 +268,22 @@ impl ClusterState {
 
     /// Returns an error that also says which workers are left out and why; then that is what the hint is about.
     pub(super) fn without_workers(&self, message: String, hint: &str) -> Error {
-        let left_out = self.state().workers.left_out();
-        if left_out.is_empty() {
+        let excluded = self.state().workers.excluded();
+        if excluded.is_empty() {
             return Error::workers(message).hint(hint);
         }
-        let named: Vec<&str> = left_out.iter().take(NAMED_WORKERS).map(String::as_str).collect();
+        let named: Vec<&str> = excluded.iter().take(NAMED_WORKERS).map(String::as_str).collect();
         Error::workers(format!("{message}: {}", named.join("; "))).hint(
             "every machine must see the same lake, spool and sources: mount the folders under the same paths, or use buckets that every worker may read",
         )
     }
 
-    /// A worker told what it has asked of buckets so far; it is never less than before.
+    /// A worker told what it has requests of buckets so far; it is never less than before.
     pub(super) fn count_requests(&self, process: Uuid, requests: RequestCounts) {
         self.state().requests.insert(process, requests);
     }
 
-    /// What all workers have asked of buckets.
+    /// What all workers have requests of buckets.
     pub(super) fn requests(&self) -> RequestCounts {
         let mut all = RequestCounts::default();
         self.state().requests.values().for_each(|requests| all.add(requests));

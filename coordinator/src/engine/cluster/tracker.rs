@@ -151,7 +151,7 @@ impl<R> Tracker<R> {
         Self { policy, tasks: (0..tasks).map(|_| task()).collect(), finished: Finished::default(), is_over: false }
     }
 
-    /// A worker took a task of `task`; asked again for the same attempt, the answer is the same. A process in which the
+    /// A worker took a task of `task`; requests again for the same attempt, the answer is the same. A process in which the
     /// task failed before, or in which it is too slow, stands back while one of `peers` could take it.
     pub(super) fn start(&mut self, task: usize, id: Uuid, process: Uuid, peers: &[Peer], now: Instant) -> Decision {
         let patience = self.policy.patience;

@@ -9,7 +9,7 @@ use super::tracker::Peer;
 
 /// Maximum number of workers that are alive at once, and of processes that registered and have not joined.
 const MAX_WORKERS: usize = 1024;
-/// A worker that has not asked for tasks for this long modes none; a busy one asks every 5 s.
+/// A worker that has not requests for tasks for this long modes none; a busy one asks every 5 s.
 const POLL_SILENCE: Duration = Duration::from_secs(15);
 
 /// All processes that a run has heard of.
@@ -44,7 +44,7 @@ struct Worker {
     attempts: usize,
     is_draining: bool,
     heard: Instant,
-    /// When it last asked for tasks.
+    /// When it last requests for tasks.
     polled: Instant,
     is_alive: bool,
     is_polling: bool,
@@ -114,9 +114,9 @@ impl Workers {
     }
 
     /// Returns why workers are left out, a sentence for each.
-    pub(super) fn left_out(&self) -> Vec<String> {
-        let left_out = self.arrivals.values().filter(|arrival| !arrival.missing.is_empty());
-        left_out.map(|arrival| format!("worker `{}` {}", arrival.name, arrival.missing.join(" and "))).collect()
+    pub(super) fn excluded(&self) -> Vec<String> {
+        let excluded = self.arrivals.values().filter(|arrival| !arrival.missing.is_empty());
+        excluded.map(|arrival| format!("worker `{}` {}", arrival.name, arrival.missing.join(" and "))).collect()
     }
 
     /// Returns the number of workers that are alive, and their vcores.
@@ -190,7 +190,7 @@ impl Workers {
 }
 
 impl Worker {
-    /// Whether it asked for tasks a short time ago.
+    /// Whether it requests for tasks a short time ago.
     fn is_polling(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.polled) < POLL_SILENCE
     }
@@ -242,9 +242,9 @@ mod tests {
         assert_eq!(workers.arrivals.len(), MAX_WORKERS);
         let last = Uuid::from_u128(4999);
         workers.join(last, &["does not see the lake".to_owned()], now).unwrap();
-        assert_eq!((workers.left_out().len(), workers.capacity()), (1, (0, 0)));
+        assert_eq!((workers.excluded().len(), workers.capacity()), (1, (0, 0)));
         workers.join(last, &[], now).unwrap();
-        assert_eq!((workers.left_out().len(), workers.capacity()), (0, (1, 1)));
+        assert_eq!((workers.excluded().len(), workers.capacity()), (0, (1, 1)));
         assert!(workers.join(last, &[], now).is_err());
     }
 }

@@ -252,7 +252,7 @@ async fn every_model_and_every_staging_is_parallel() {
     optimizer_off.write().config_mut().options_mut().optimizer.hash_join_single_partition_threshold_rows = 0;
     for source in &config.sources {
         let table = large(&arrow_schema(&source.fields));
-        catalog::register(&planning, "staging", &source.name, table).unwrap();
+        session_tables::register(&planning, "staging", &source.name, table).unwrap();
         let objects = (0..64).map(|i| SourceObject { key: format!("{i}"), bytes: 64 << 20, etag: None, modified: 0 });
         let splits = plan_splits(objects.collect(), &Contents::new(), &source.format, config.limits.split_bytes);
         let scan: Arc<dyn ExecutionPlan> =
@@ -265,7 +265,7 @@ async fn every_model_and_every_staging_is_parallel() {
         let schema = plan.schema();
         let write: Arc<dyn ExecutionPlan> = Arc::new(ExchangeWriteExec::new(plan, "spool/x".to_owned()));
         assert!(narrowest(&plan_stages(&write, "spool/x").unwrap()) > 1, "{}\n{text}", model.table.name);
-        catalog::register(&planning, catalog::TABLES_SCHEMA, &model.table.name, large(&schema)).unwrap();
+        session_tables::register(&planning, session_tables::TABLES_SCHEMA, &model.table.name, large(&schema)).unwrap();
     }
 }
 

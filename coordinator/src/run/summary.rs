@@ -124,7 +124,7 @@ impl Summary {
             );
         }
         if !self.requests.is_empty() {
-            let _ = write!(text, "\nS3: {}", asked(&self.requests));
+            let _ = write!(text, "\nS3: {}", requests(&self.requests));
         }
         if let Some(cost) = &self.cost {
             let _ = write!(text, "\n\n{cost}");
@@ -139,7 +139,7 @@ impl Summary {
 }
 
 /// `130 GET, 4 LIST, 52 PUT (3 failed), 1.2 MB read, 300 kB written`
-fn asked(requests: &RequestCounts) -> String {
+fn requests(requests: &RequestCounts) -> String {
     let (kinds, failed) = requests.by_kind();
     let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };

@@ -9,7 +9,7 @@ use crate::output::bytes;
 
 /// Requests by the classes in which S3 sells them, and the bytes read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct RequestEstimate {
     /// GET and HEAD.
     pub(crate) gets: u64,
     /// PUT, POST and LIST.
@@ -17,7 +17,7 @@ pub(crate) struct Asked {
     pub(crate) bytes_read: u64,
 }
 
-impl Asked {
+impl RequestEstimate {
     /// What was made; deletions are free.
     pub(crate) fn of(counts: &RequestCounts) -> Self {
         let (kinds, _) = counts.by_kind();
@@ -33,9 +33,9 @@ impl Asked {
 }
 
 /// A line for each class, expected and, where the run is over, made.
-pub(crate) fn table(expected: Asked, made: Option<Asked>, prices: &Prices) -> String {
+pub(crate) fn table(expected: RequestEstimate, made: Option<RequestEstimate>, prices: &Prices) -> String {
     let mut text = format!("{:<22} {:>12} {:>12} {}\n", "S3 requests", "expected", made_head(made), "dollars");
-    let mut line = |name: &str, take: fn(Asked) -> u64, price: f64| {
+    let mut line = |name: &str, take: fn(RequestEstimate) -> u64, price: f64| {
         let made = made.map(|made| take(made).to_string()).unwrap_or_default();
         let last = made.parse().unwrap_or(take(expected));
         let _ = writeln!(
@@ -45,20 +45,20 @@ pub(crate) fn table(expected: Asked, made: Option<Asked>, prices: &Prices) -> St
             thousands(last) * price
         );
     };
-    line("GET, HEAD", |asked| asked.gets, prices.get);
-    line("PUT, LIST", |asked| asked.puts, prices.put);
+    line("GET, HEAD", |requests| requests.gets, prices.get);
+    line("PUT, LIST", |requests| requests.puts, prices.put);
     if prices.transfer > 0.0 {
         let read = made.unwrap_or(expected).bytes_read;
         let price = format!("x {} / GB = {:.6}", prices.transfer, thousands(read) / 1e6 * prices.transfer);
         let _ = writeln!(text, "{:<22} {:>12} {:>12} {price}", "read", "", bytes(read));
     }
-    let sum = |asked: Asked| format!("{:.6}", asked.dollars(prices));
+    let sum = |requests: RequestEstimate| format!("{:.6}", requests.dollars(prices));
     let made_sum = made.map(sum).unwrap_or_default();
     let _ = writeln!(text, "{:<22} {:>12} {made_sum:>12}", "dollars", sum(expected));
     text
 }
 
-fn made_head(made: Option<Asked>) -> &'static str {
+fn made_head(made: Option<RequestEstimate>) -> &'static str {
     if made.is_some() { "made" } else { "" }
 }
 
@@ -84,11 +84,11 @@ mod tests {
             ("DELETE 204", 7),
         ];
         let requests: BTreeMap<String, u64> = requests.map(|(kind, count)| (kind.to_owned(), count)).into();
-        let made = Asked::of(&RequestCounts { requests, bytes_read: 2_000_000_000, bytes_written: 1 });
-        assert_eq!(made, Asked { gets: 10_000, puts: 1_000, bytes_read: 2_000_000_000 });
+        let made = RequestEstimate::of(&RequestCounts { requests, bytes_read: 2_000_000_000, bytes_written: 1 });
+        assert_eq!(made, RequestEstimate { gets: 10_000, puts: 1_000, bytes_read: 2_000_000_000 });
         let prices = Prices { get: 0.0004, put: 0.005, transfer: 0.02 };
         assert!((made.dollars(&prices) - (0.004 + 0.005 + 0.04)).abs() < 1e-9);
-        let text = table(Asked { gets: 11_000, ..made }, Some(made), &prices);
+        let text = table(RequestEstimate { gets: 11_000, ..made }, Some(made), &prices);
         assert_eq!(
             text,
             "S3 requests                expected         made dollars\n\

@@ -17,7 +17,7 @@ use lakewright_common::error::{Error, Result};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::manifest::{DataFile, Manifest, TableState};
+use crate::lake::manifest::{DataFile, Manifest, TableState};
 
 /// The application that the log's `txn` actions are of; their version is the manifest's number.
 pub(crate) const APPLICATION: &str = "lakewright";
@@ -66,7 +66,7 @@ pub(crate) fn encode(change: &Change, existing: Option<&Metadata>) -> Result<Byt
 }
 
 /// Actions as an entry.
-pub(super) fn encode_all(actions: &[Action]) -> Result<Bytes> {
+pub(in crate::lake) fn encode_all(actions: &[Action]) -> Result<Bytes> {
     let mut lines = Vec::new();
     for action in actions {
         serde_json::to_writer(&mut lines, action)
@@ -103,13 +103,13 @@ pub(crate) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Ve
 }
 
 /// How far the log is: the number of the manifest.
-pub(super) fn transaction(change: &Change) -> Result<Transaction> {
+pub(in crate::lake) fn transaction(change: &Change) -> Result<Transaction> {
     let updated = Some(change.committed_at.timestamp_millis());
     Ok(Transaction::new_with_last_update(APPLICATION, signed(change.number)?, updated))
 }
 
 /// The lake that a log belongs to; `None` if its configuration names none.
-pub(super) fn lake_id_of(metadata: &Metadata) -> Option<Uuid> {
+pub(in crate::lake) fn lake_id_of(metadata: &Metadata) -> Option<Uuid> {
     metadata.configuration().get(LAKE_ID).and_then(|id| Uuid::try_parse(id).ok())
 }
 
@@ -117,7 +117,7 @@ fn has_same_shape(before: &TableState, after: &TableState) -> bool {
     before.columns.list == after.columns.list && before.partition_by == after.partition_by
 }
 
-pub(super) fn commit_info(change: &Change, is_new: bool, removes: bool) -> CommitInfo {
+pub(in crate::lake) fn commit_info(change: &Change, is_new: bool, removes: bool) -> CommitInfo {
     let operation = if is_new { "CREATE TABLE AS SELECT" } else { "WRITE" };
     let mode = if removes { "Overwrite" } else { "Append" };
     // Spark reads parameters as strings that hold JSON.
@@ -150,13 +150,13 @@ fn lowest_protocol() -> Result<Protocol> {
 /// The table's name and schema; a table that exists keeps its id.
 ///
 /// Never sets `delta.setTransactionRetentionDuration`: once that lapsed, the log would forget how far it is.
-pub(super) fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
+pub(in crate::lake) fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
     let configuration = existing.map(|metadata| metadata.configuration().clone()).unwrap_or_default();
     metadata_with(change, existing, configuration.into_iter().collect())
 }
 
 /// As [`metadata`], with this configuration and the lake's id.
-pub(super) fn metadata_with(
+pub(in crate::lake) fn metadata_with(
     change: &Change,
     existing: Option<&Metadata>,
     mut configuration: BTreeMap<String, String>,
@@ -182,7 +182,7 @@ pub(super) fn metadata_with(
     serde_json::from_value(action).map_err(failed)
 }
 
-pub(super) fn add(change: &Change, file: &DataFile) -> Result<Add> {
+pub(in crate::lake) fn add(change: &Change, file: &DataFile) -> Result<Add> {
     Ok(Add {
         path: path_in_table(&change.after.name, file)?,
         partition_values: partition_values(file),
@@ -208,7 +208,7 @@ fn remove(change: &Change, file: &DataFile) -> Result<Remove> {
 }
 
 /// The key below the table, as it is on storage; the action's serialiser encodes it once more.
-pub(super) fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
+pub(in crate::lake) fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
     let path = &file.written.path;
     let below = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));
     below.map(str::to_owned).ok_or_else(|| Error::internal(format!("`{path}` is no file of table `{table}`")))
@@ -241,7 +241,7 @@ fn signed(value: u64) -> Result<i64> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use super::super::fixture;
+    use crate::lake::fixture;
     use super::*;
 
     fn change(before: Option<&[&str]>, after: &[&str]) -> Change {

@@ -8,7 +8,7 @@ use super::ingest::StagedSource;
 
 /// What is left out of one run, over all sources.
 #[derive(Debug, Default)]
-pub(crate) struct LeftOut {
+pub(crate) struct SkippedObjects {
     /// Objects that changed after they were taken in, as which they stay.
     pub(crate) changed: u64,
     /// URLs of objects that changed while they were read: the next run takes them.
@@ -21,7 +21,7 @@ pub(crate) struct LeftOut {
     pub(crate) kept: Vec<DamagedObject>,
 }
 
-impl LeftOut {
+impl SkippedObjects {
     /// Adds what turned out while objects were read.
     pub(super) fn add(&mut self, staged: &[StagedSource<'_>]) {
         for source in staged {

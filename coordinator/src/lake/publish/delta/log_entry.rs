@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::actions::{APPLICATION, LAKE_ID, MANIFEST_KEY, RUN_KEY};
-use super::manifest::TableState;
+use crate::lake::manifest::TableState;
 
 /// Characters of a text from the log that are shown in a message.
 const SHOWN: usize = 80;
@@ -187,7 +187,8 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use super::super::{actions, fixture};
+    use super::super::actions;
+    use crate::lake::fixture;
     use super::*;
 
     fn state() -> TableState {

@@ -7,10 +7,10 @@ use object_store::ObjectStoreExt;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::super::delta::roll_forward;
-use super::super::manifest::DataFile;
+use super::super::roll_forward;
+use crate::lake::manifest::DataFile;
 use super::super::overwrite::overwrite;
-use super::super::{fixture, store};
+use crate::lake::{fixture, store};
 use super::*;
 
 /// What happens to a lake with one table.
@@ -124,7 +124,7 @@ impl Model {
             Step::Forget => {
                 if self.manifests.len() > 1 {
                     let newest = self.manifests.pop().unwrap();
-                    self.lake.store.delete(&Place::Manifest(newest.number).key()).await.unwrap();
+                    self.lake.store.delete(&LakePath::Manifest(newest.number).key()).await.unwrap();
                 }
             }
             Step::Overwrite => {

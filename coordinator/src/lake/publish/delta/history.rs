@@ -7,8 +7,8 @@ use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::Storage;
 
 use super::actions::Change;
-use super::manifest::{Manifest, TableState};
-use super::{Place, store, url_of};
+use crate::lake::manifest::{Manifest, TableState};
+use crate::lake::{LakePath, store, url_of};
 
 /// Manifests by number, up to the newest that was known when this was made.
 pub(crate) struct History<'a> {
@@ -75,7 +75,7 @@ impl<'a> History<'a> {
     }
 
     fn lost(&self, table: &str, number: u64) -> Error {
-        let key = Place::Manifest(number).key();
+        let key = LakePath::Manifest(number).key();
         Error::storage_failure(format!("`{}`, to which table `{table}` refers, is gone", url_of(self.lake, &key))).hint(
             format!(
                 "restore it from a copy of the lake, or make the Delta log equal to the newest version without it: \

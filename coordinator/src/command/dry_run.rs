@@ -18,14 +18,14 @@ use lakewright_common::session::Storages;
 use lakewright_common::storage::Storage;
 
 use super::print;
-use crate::cost;
-use crate::lake::{delta, store};
+use crate::price;
+use crate::lake::{publish, store};
 use crate::model;
 use crate::open;
 use crate::output::bytes;
 use crate::run::damage::{DamagedObject, damage_of};
 use crate::run::discover::{NewObjects, new_objects};
-use crate::run::expect::expected;
+use crate::run::estimate::estimate;
 use crate::run::validate::validate;
 
 /// Would-be rejected records shown per source.
@@ -42,7 +42,7 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
     validate(&open::session(config, &opened, config.limits.threads, Arc::default())?, config, &models).await?;
     let base = store::latest(&opened.lake).await?;
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
-    delta::verify(&opened.lake, base.as_ref(), &tables).await?;
+    publish::verify(&opened.lake, base.as_ref(), &tables).await?;
     let discovered = new_objects(config, &opened, base.as_ref(), &models).await?;
 
     let mut text = String::new();
@@ -72,7 +72,7 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
             if splits.len() == 1 { "task" } else { "tasks" }
         );
     }
-    for warning in discovered.left_out.warnings() {
+    for warning in discovered.skipped.warnings() {
         let _ = writeln!(text, "warning: {warning}");
     }
     let _ = writeln!(text, "\nmodels in building order");
@@ -87,7 +87,7 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
     if let Some(expected) =
         expected(config, &opened, base.as_ref(), &models, &discovered).filter(|_| discovered.has_work())
     {
-        let _ = write!(text, "\n{}", cost::table(expected, None, &config.prices));
+        let _ = write!(text, "\n{}", price::table(expected, None, &config.prices));
     }
     if let Some(records) = sample {
         for new in &discovered.sources {
@@ -120,7 +120,7 @@ async fn sample_source(
     let source = new.source;
     let splits = new.splits_of(limits.split_bytes);
     let mut limits = limits.clone();
-    // Only what is asked for is fetched ahead.
+    // Only what is requests for is fetched ahead.
     limits.concurrent_reads = limits.concurrent_reads.min(8);
     let scan = JsonScanExec::new(Arc::new(source.clone()), splits, Arc::new(limits)).sampling(records);
     let storage = open::source(opened, &source.name);

@@ -20,9 +20,9 @@ use uuid::Uuid;
 use super::actions::lake_id_of;
 use super::history::History;
 use super::log_entry::{Entry, Own, are_harmless};
-use super::manifest::{Manifest, TableState};
+use crate::lake::manifest::{Manifest, TableState};
 use super::table_log::{self, LogPosition};
-use super::{Place, url_of};
+use crate::lake::{LakePath, url_of};
 
 /// Commits of other programs that are read to find the newest of ours.
 const MAX_READ: usize = 200;
@@ -83,7 +83,7 @@ struct Tail {
 async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Result<Tail> {
     let mut foreign = Vec::new();
     for version in (0..=newest).rev() {
-        let key = Place::DeltaCommit { table, version }.key();
+        let key = LakePath::DeltaCommit { table, version }.key();
         let Some(bytes) = table_log::read_commit(lake, table, version).await? else {
             return Err(unread(lake, table, version, &foreign));
         };
@@ -91,7 +91,7 @@ async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Result<Tail> {
             error.message = format!("`{}`: {}", url_of(lake, &key), error.message);
             error.hint(format!(
                 "restore it from a copy, or move `{}` away and run `coordinator publish`, which writes the log anew",
-                url_of(lake, &Place::DeltaLog(table).key())
+                url_of(lake, &LakePath::DeltaLog(table).key())
             ))
         })?;
         match entry.own {
@@ -129,15 +129,15 @@ async fn verify_origin(
         None => Err(Error::configuration(format!(
             "table `{table}`: its Delta log is at version {} of the lake, whose manifest `{}` is missing",
             own.manifest,
-            url_of(history.lake, &Place::Manifest(own.manifest).key())
+            url_of(history.lake, &LakePath::Manifest(own.manifest).key())
         ))
         .hint(RESTORE)),
     }
 }
 
 /// The log never was this program's.
-pub(super) fn not_ours(lake: &Storage, table: &str) -> Error {
-    let log = url_of(lake, &Place::DeltaLog(table).key());
+pub(in crate::lake) fn not_ours(lake: &Storage, table: &str) -> Error {
+    let log = url_of(lake, &LakePath::DeltaLog(table).key());
     Error::configuration(format!("`{log}` is the log of a Delta table that this program did not write"))
         .hint(format!("move that table away, or name table `{table}` of `lake.toml` otherwise"))
 }
@@ -201,7 +201,7 @@ fn unread(lake: &Storage, table: &str, version: u64, foreign: &[Entry]) -> Error
     let others = if commits.is_empty() { String::new() } else { format!("; another program committed {}", commits[0]) };
     Error::configuration(format!(
         "table `{table}`: no entry of Lakewright's was found in its Delta log down to `{}`, so it is not known what the log holds{others}",
-        url_of(lake, &Place::DeltaCommit { table, version }.key())
+        url_of(lake, &LakePath::DeltaCommit { table, version }.key())
     ))
     .hint(format!(
         "`coordinator publish --table {table} --overwrite` makes the log equal to the newest version of the lake"

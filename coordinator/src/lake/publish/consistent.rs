@@ -16,8 +16,8 @@ use object_store::{Error as StoreError, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::manifest::Manifest;
-use super::{Place, seal, store, url_of};
+use crate::lake::manifest::Manifest;
+use crate::lake::{LakePath, seal, store, url_of};
 
 /// Versions that belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
             Some(before) => before.digest.clone(),
             None => entry_digest(lake, name, *version).await,
         };
-        let path = Place::Table(name).key().to_string();
+        let path = LakePath::Table(name).key().to_string();
         tables.insert(name.clone(), TableVersion { path, version: *version, digest });
     }
     let document = Consistent { manifest: manifest.number, run: Some(manifest.run), tables };
@@ -92,14 +92,14 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         .map_err(|e| Error::internal("the consistent versions make no JSON").caused_by(e))?;
     let text = Bytes::from(seal::seal(text));
     failpoint::reach("consistent.before_put");
-    let key = Place::Consistent(manifest.number).key();
+    let key = LakePath::Consistent(manifest.number).key();
     let outcome = lake.put_if_absent(&key, text.clone()).await?;
     if outcome == PutOutcome::Exists && read(lake, &key).await?.is_none_or(|there| there != document) {
         put(lake, &key, text.clone()).await?;
     }
     failpoint::reach("consistent.before_latest");
     // Two processes at once may leave the older document as the latest, until the next commit. It is consistent too.
-    put(lake, &Place::ConsistentLatest.key(), text).await?;
+    put(lake, &LakePath::ConsistentLatest.key(), text).await?;
     failpoint::reach("consistent.after_latest");
     Ok(())
 }
@@ -114,12 +114,12 @@ async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -
 
 /// The newest versions that belong together; `None` before the first commit is through.
 pub(crate) async fn latest(lake: &Storage) -> Result<Option<Consistent>> {
-    read(lake, &Place::ConsistentLatest.key()).await
+    read(lake, &LakePath::ConsistentLatest.key()).await
 }
 
 /// The versions at one manifest; `None` where they were never published, because another commit overtook it.
 pub(crate) async fn at(lake: &Storage, manifest: &Manifest) -> Result<Option<Consistent>> {
-    let published = read(lake, &Place::Consistent(manifest.number).key()).await?;
+    let published = read(lake, &LakePath::Consistent(manifest.number).key()).await?;
     Ok(published.filter(|published| published.is_of(manifest)))
 }
 
@@ -150,7 +150,7 @@ pub(crate) async fn stored(lake: &Storage, key: &Path) -> Result<Stored> {
 
 /// The digest of one entry of a table's log. Publishing does not depend on it: without it, `check --deep` knows less.
 async fn entry_digest(lake: &Storage, table: &str, version: u64) -> Option<Digest> {
-    let key = Place::DeltaCommit { table, version }.key();
+    let key = LakePath::DeltaCommit { table, version }.key();
     lake.digest_of(&key).await.ok().flatten().map(|(_, digest)| digest)
 }
 

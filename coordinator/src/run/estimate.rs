@@ -11,9 +11,9 @@ use lakewright_common::read::fetch::requests_for;
 use lakewright_common::session::Storages;
 
 use super::discover::Discovered;
-use crate::cost::Asked;
+use crate::price::RequestEstimate;
 use crate::lake::manifest::{DataFile, Manifest};
-use crate::lake::table_log::CHECKPOINT_INTERVAL;
+use crate::lake::publish::delta::table_log::CHECKPOINT_INTERVAL;
 use crate::model::Model;
 
 /// Files of a partitioned table of which there are none yet.
@@ -27,30 +27,30 @@ const ROW_GROUP_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What all requests of the run will come to, those among them that it made while it looked for new objects. `None` where
 /// nothing lies on S3.
-pub(crate) fn expected(
+pub(crate) fn estimate(
     config: &Config,
     opened: &Storages,
     base: Option<&Manifest>,
     models: &[Model<'_>],
     discovered: &Discovered<'_>,
-) -> Option<Asked> {
+) -> Option<RequestEstimate> {
     let so_far = opened.requests();
     if so_far.is_empty() {
         return None;
     }
-    let mut asked = Asked::of(&so_far);
+    let mut requests = RequestEstimate::of(&so_far);
     for new in discovered.sources.iter().filter(|new| new.source.url.scheme() == "s3") {
-        asked.gets += new.splits(&config.limits, config.limits.threads).iter().flatten().map(requests_for).sum::<u64>();
-        asked.bytes_read += new.objects.iter().map(|object| object.bytes).sum::<u64>();
+        requests.gets += new.splits(&config.limits, config.limits.threads).iter().flatten().map(requests_for).sum::<u64>();
+        requests.bytes_read += new.objects.iter().map(|object| object.bytes).sum::<u64>();
     }
     if config.lake.scheme() == "s3" && discovered.has_work() {
-        of_lake(&mut asked, config, base, models, discovered);
+        of_lake(&mut requests, config, base, models, discovered);
     }
-    Some(asked)
+    Some(requests)
 }
 
 fn of_lake(
-    asked: &mut Asked,
+    requests: &mut RequestEstimate,
     config: &Config,
     base: Option<&Manifest>,
     models: &[Model<'_>],
@@ -76,8 +76,8 @@ fn of_lake(
         let bytes = new.objects.iter().map(|object| object.bytes).sum::<u64>() / ratio;
         let staged = Files::evenly(new.splits(&config.limits, config.limits.threads).len() as u64, bytes);
         // The ledger's part is one more.
-        asked.puts += staged.writes + u64::from(!new.objects.is_empty());
-        asked.gets += (earlier.scan() + staged.scan()) * readers(&|model| model.sources.contains(source));
+        requests.puts += staged.writes + u64::from(!new.objects.is_empty());
+        requests.gets += (earlier.scan() + staged.scan()) * readers(&|model| model.sources.contains(source));
     }
     for model in models.iter().filter(is_built) {
         let table = model.table;
@@ -87,20 +87,20 @@ fn of_lake(
             Files::evenly(count, 0)
         });
         let passes = readers(&|reader| reader.tables.contains(&table.name)) + checks(config, table);
-        asked.puts += files.writes;
-        asked.gets += files.scan() * passes;
+        requests.puts += files.writes;
+        requests.gets += files.scan() * passes;
         // Its Delta log goes on, and the new entry is read for its digest.
-        asked.puts += 1;
-        asked.gets += 1;
+        requests.puts += 1;
+        requests.gets += 1;
     }
     // How far each log is: it is listed, and read twice since its last checkpoint.
     // The newest entry is read once more, to see whose it is, and so is the manifest that it names.
     let entries = base.map(|base| 2 + 2 * (base.number % CHECKPOINT_INTERVAL).max(1));
-    asked.puts += models.len() as u64 * if base.is_some() { 2 } else { 1 };
-    asked.gets += models.len() as u64 * entries.unwrap_or(0) + u64::from(base.is_some());
+    requests.puts += models.len() as u64 * if base.is_some() { 2 } else { 1 };
+    requests.gets += models.len() as u64 * entries.unwrap_or(0) + u64::from(base.is_some());
     // The manifest, and twice the versions that belong together.
-    asked.puts += 3;
-    asked.gets += 1;
+    requests.puts += 3;
+    requests.gets += 1;
 }
 
 /// Queries over a table before it is committed.

@@ -14,25 +14,35 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::failpoint;
 use lakewright_common::storage::{PutOutcome, Storage};
 use uuid::Uuid;
 
-use super::actions::{self, Change};
-use super::consistent;
-use super::history::History;
-use super::log_entry::{Entry, lake_id_in};
-use super::manifest::{Manifest, TableState};
-use super::standing::{joined, standing};
-use super::table_log::{self, CHECKPOINT_INTERVAL, LogPosition};
+use crate::lake::manifest::{Manifest, TableState};
+
+/// From one state of a table to the next as the actions of one Delta commit.
+pub(crate) mod actions;
+/// One table's Delta log: its position, one more version, a checkpoint.
+pub(crate) mod table_log;
+/// One commit of a Delta log, of this program or another, and what it changes.
+mod log_entry;
+/// The manifests that logs are rolled forward from and compared with.
+mod history;
+/// Whether a log belongs to this lake and no other program changed its table.
+pub(crate) mod standing;
+/// A log made equal to the newest manifest again.
+pub(crate) mod overwrite;
+
+use actions::{self, Change};
+use history::History;
+use log_entry::{Entry, lake_id_in};
+use standing::{joined, standing};
+use table_log::{self, CHECKPOINT_INTERVAL, LogPosition};
 
 /// Starts over on one table; each one means that another process moved the log, or that a put failed.
 const MAX_ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
-/// Logs that are looked at simultaneously.
-const CONCURRENT_LOOKS: usize = 16;
 
 /// What became of the logs of some tables.
 #[derive(Debug, Default)]
@@ -44,98 +54,8 @@ pub(crate) struct Rolled {
     pub(crate) failures: Vec<(String, Error)>,
 }
 
-/// Does what is left to do after the put of `latest`: rolls the logs forward and publishes their versions. Costs one
-/// small read, and a listing and a small read a table, when nothing is; returns the tables whose log cannot be rolled, and why.
-///
-/// # Errors
-/// Storage.
-pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<(String, Error)>> {
-    if unverified(lake, latest).await?.is_empty() {
-        return Ok(vec![]);
-    }
-    let rolled = roll_forward(lake, latest).await;
-    consistent::publish(lake, latest, &rolled.versions).await?;
-    Ok(rolled.failures)
-}
-
-/// Makes sure that a run may write to `tables`, before it starts any work: their logs are those of the lake at `base`, up
-/// to date, and without commits of other programs. Only looks at tables that are not in `base`, which may be new or come
-/// back.
-///
-/// # Errors
-/// Configuration, naming each table whose log is of another history or was changed by another program; storage.
-pub(crate) async fn prepare(lake: &Storage, base: Option<&Manifest>, tables: &[&str]) -> Result<()> {
-    let mut failures = Vec::new();
-    if let Some(base) = base {
-        for (table, error) in catch_up(lake, base).await? {
-            // A table that is not in `lake.toml` any more is not written.
-            if tables.contains(&table.as_str()) {
-                failures.push(error);
-            } else {
-                tracing::warn!(table, %error, "the Delta log is not rolled forward");
-            }
-        }
-    }
-    let is_new = |table: &&str| base.is_none_or(|base| base.table(table).is_none());
-    failures.extend(look(lake, base, tables.iter().copied().filter(is_new)).await?);
-    if failures.is_empty() { Ok(()) } else { Err(joined(failures)) }
-}
-
-/// As [`prepare`], but writes nothing.
-///
-/// # Errors
-/// As [`prepare`].
-pub(crate) async fn verify(lake: &Storage, base: Option<&Manifest>, tables: &[&str]) -> Result<()> {
-    let known: Vec<String> = match base {
-        None => vec![],
-        Some(base) => {
-            let unverified = unverified(lake, base).await?;
-            let is_verified = |table: &&TableState| !unverified.contains(&table.name);
-            base.tables.iter().filter(is_verified).map(|table| table.name.clone()).collect()
-        }
-    };
-    let rest = tables.iter().copied().filter(|table| known.iter().all(|known| known != table));
-    let failures = look(lake, base, rest).await?;
-    if failures.is_empty() { Ok(()) } else { Err(joined(failures)) }
-}
-
-/// Reads where each log is; returns what is wrong with them.
-async fn look<'a>(
-    lake: &Storage,
-    base: Option<&Manifest>,
-    tables: impl Iterator<Item = &'a str>,
-) -> Result<Vec<Error>> {
-    let mut history = History::new(lake, base);
-    let mut failures = Vec::new();
-    for table in tables {
-        match standing(&mut history, table).await {
-            Ok(_) => {}
-            Err(error) if error.kind == Kind::Configuration => failures.push(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(failures)
-}
-
-/// The tables of `latest` whose log is not known to be up to date: their versions were not published, or something was
-/// committed since.
-async fn unverified(lake: &Storage, latest: &Manifest) -> Result<Vec<String>> {
-    let published = consistent::latest(lake).await?.filter(|published| published.is_of(latest));
-    let version = |table: &TableState| published.as_ref().and_then(|published| published.version(&table.name));
-    let tables: Vec<_> = latest.tables.iter().map(|table| (table.name.clone(), version(table))).collect();
-    let looks = tables.into_iter().map(|(table, version)| async move {
-        let is_verified = match version {
-            Some(version) => is_last_and_ours(lake, &table, version, latest.lake_id).await?,
-            None => false,
-        };
-        Ok((!is_verified).then_some(table))
-    });
-    let unverified: Vec<Option<String>> = stream::iter(looks).buffered(CONCURRENT_LOOKS).try_collect().await?;
-    Ok(unverified.into_iter().flatten().collect())
-}
-
 /// Whether `version` is the last one of a log, and an entry of the lake with this id.
-async fn is_last_and_ours(lake: &Storage, table: &str, version: u64, lake_id: Option<Uuid>) -> Result<bool> {
+pub(super) async fn is_last_and_ours(lake: &Storage, table: &str, version: u64, lake_id: Option<Uuid>) -> Result<bool> {
     if table_log::commits_from(lake, table, version).await? != [version] {
         return Ok(false);
     }
@@ -168,7 +88,7 @@ pub(crate) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Rolled {
 }
 
 /// Brings one log up to `table`'s state in `latest`; answers with its version there.
-pub(super) async fn roll_table(
+pub(in crate::lake) async fn roll_table(
     history: &mut History<'_>,
     latest: &Manifest,
     table: &TableState,
@@ -223,7 +143,7 @@ async fn put_changes(
 }
 
 /// A log without a checkpoint is slower to read and as right as with one, so a failure is told and forgotten.
-pub(super) async fn checkpoint_if_due(lake: &Storage, table: &str, version: u64) {
+pub(in crate::lake) async fn checkpoint_if_due(lake: &Storage, table: &str, version: u64) {
     if version == 0 || !version.is_multiple_of(CHECKPOINT_INTERVAL) {
         return;
     }

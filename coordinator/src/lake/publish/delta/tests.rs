@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::super::{Place, fixture, store};
+use crate::lake::{LakePath, fixture, store};
 use super::*;
 
 mod fuzz;
@@ -57,7 +57,7 @@ fn files_of(manifest: &Manifest, table: &str) -> Vec<(String, Option<String>)> {
 
 /// The names of a log's entries and checkpoints.
 async fn log_files(lake: &Storage, table: &str) -> Vec<String> {
-    let folder = Place::DeltaLog(table).key();
+    let folder = LakePath::DeltaLog(table).key();
     let objects: Vec<_> = lake.store.list(Some(&folder)).try_collect().await.unwrap();
     let mut names: Vec<_> = objects.iter().map(|object| object.location.filename().unwrap().to_owned()).collect();
     names.sort();
@@ -180,7 +180,7 @@ async fn a_log_has_a_checkpoint_every_fifty_versions_and_rolls_on_from_it() {
 
     // Only the checkpoint can tell now how far the log is.
     for version in 0..CHECKPOINT_INTERVAL {
-        lake.store.delete(&Place::DeltaCommit { table: "songs", version }.key()).await.unwrap();
+        lake.store.delete(&LakePath::DeltaCommit { table: "songs", version }.key()).await.unwrap();
     }
     assert_eq!(rolled(&lake, &latest).await, versions(&[("songs", 50)]));
     let next = fixture::next(&latest, &[("songs", &["year=x%3Dy/z"])]);
@@ -194,7 +194,7 @@ async fn the_log_of_another_program_is_left_alone() {
     let (_folder, lake) = fixture::lake();
     let entry = r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}
 {"metaData":{"id":"x","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[]}","partitionColumns":[],"configuration":{}}}"#;
-    lake.store.put(&Place::DeltaCommit { table: "songs", version: 0 }.key(), entry.into()).await.unwrap();
+    lake.store.put(&LakePath::DeltaCommit { table: "songs", version: 0 }.key(), entry.into()).await.unwrap();
     let manifest = fixture::manifest(1, &[("songs", &["a"])]);
     commit(&lake, &manifest).await;
     let error = roll_forward(&lake, &manifest).await.failures.remove(0).1;
@@ -230,10 +230,10 @@ async fn versions_that_belong_together_are_published_once_all_are_there() {
     assert!(text.contains("\"version\": 0") && !text.contains("\"version\": 1"), "{text}");
     // A document of a manifest that does not exist is replaced.
     let of_nothing = r#"{"manifest": 99, "tables": {}}"#;
-    lake.store.put(&Place::ConsistentLatest.key(), of_nothing.into()).await.unwrap();
+    lake.store.put(&LakePath::ConsistentLatest.key(), of_nothing.into()).await.unwrap();
     catch_up(&lake, &second).await.unwrap();
     assert_eq!(consistent::latest(&lake).await.unwrap().unwrap(), published);
-    let names: Vec<Path> = vec![Place::Consistent(1).key(), Place::Consistent(2).key()];
+    let names: Vec<Path> = vec![LakePath::Consistent(1).key(), LakePath::Consistent(2).key()];
     for name in names {
         lake.store.head(&name).await.unwrap();
     }
@@ -251,7 +251,7 @@ async fn a_lake_in_a_folder_with_a_percent_sign_has_logs_and_checkpoints() {
         assert_eq!(rolled(&lake, &latest).await, versions(&[("songs", number)]));
     }
     for version in 0..CHECKPOINT_INTERVAL {
-        lake.store.delete(&Place::DeltaCommit { table: "songs", version }.key()).await.unwrap();
+        lake.store.delete(&LakePath::DeltaCommit { table: "songs", version }.key()).await.unwrap();
     }
     let next = fixture::next(&latest, &[("songs", &["year=x%3Dy/z"])]);
     commit(&lake, &next).await;

@@ -15,13 +15,13 @@ use lakewright_common::error::{Error, Result, listed};
 use lakewright_common::storage::{PutOutcome, Storage};
 
 use super::actions::{self, Change, lake_id_of};
-use super::delta::{checkpoint_if_due, roll_table};
+use super::{checkpoint_if_due, roll_table};
 use super::history::History;
 use super::log_entry::{is_harmless_property, is_lowest, is_metadata_of};
-use super::manifest::{Manifest, TableState};
+use crate::lake::manifest::{Manifest, TableState};
 use super::standing::{not_ours, standing};
 use super::table_log::{self, LogPosition};
-use super::{Place, store, url_of};
+use crate::lake::{LakePath, store, url_of};
 
 /// Starts over when another process committed meanwhile.
 const MAX_ATTEMPTS: u32 = 20;
@@ -154,7 +154,7 @@ fn refuse_foreign(lake: &Storage, name: &str, position: &LogPosition) -> Result<
 }
 
 fn write_anew(lake: &Storage, name: &str) -> String {
-    let log = url_of(lake, &Place::DeltaLog(name).key());
+    let log = url_of(lake, &LakePath::DeltaLog(name).key());
     format!(
         "move `{log}` away and run `coordinator publish`: it writes the log anew, with the lowest protocol and the lake's own versions"
     )
@@ -171,7 +171,7 @@ fn no_table(lake: &Storage, name: &str) -> Error {
 
 /// Makes sure that no log names files that are gone.
 async fn require_files(lake: &Storage, state: &TableState) -> Result<()> {
-    let folder = Place::Table(&state.name).key();
+    let folder = LakePath::Table(&state.name).key();
     let there: HashMap<String, u64> = lake
         .store
         .list(Some(&folder))

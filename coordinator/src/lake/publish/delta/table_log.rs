@@ -21,8 +21,8 @@ use object_store::{Error as StoreError, GetOptions, GetRange, ObjectStore, Objec
 use url::Url;
 
 use super::actions::APPLICATION;
-use super::manifest::parse_key;
-use super::{Place, url_of};
+use crate::lake::manifest::parse_key;
+use crate::lake::{LakePath, url_of};
 
 /// Versions from one checkpoint to the next.
 pub(crate) const CHECKPOINT_INTERVAL: u64 = 50;
@@ -65,9 +65,9 @@ pub(crate) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPo
 
 /// The commits from `version` on, by their numbers, in one request; none of them is read.
 pub(crate) async fn commits_from(lake: &Storage, table: &str, version: u64) -> Result<Vec<u64>> {
-    let folder = Place::DeltaLog(table).key();
+    let folder = LakePath::DeltaLog(table).key();
     // Names sort as their numbers do, and a name without its extension sorts before the name.
-    let first = Place::DeltaCommit { table, version }.key();
+    let first = LakePath::DeltaCommit { table, version }.key();
     let before_first = parse_key(first.as_ref().trim_end_matches(".json"))?;
     let mut objects = lake.store.list_with_offset(Some(&folder), &before_first);
     let mut commits = Vec::new();
@@ -88,7 +88,7 @@ fn commit_number(key: &Path) -> Option<u64> {
 
 /// The file of one commit; `None` if there is none.
 pub(crate) async fn read_commit(lake: &Storage, table: &str, version: u64) -> Result<Option<Bytes>> {
-    let key = Place::DeltaCommit { table, version }.key();
+    let key = LakePath::DeltaCommit { table, version }.key();
     let failed = |e| Error::storage("read", url_of(lake, &key), e);
     match lake.store.get(&key).await {
         Ok(object) => object.bytes().await.map(Some).map_err(failed),
@@ -99,7 +99,7 @@ pub(crate) async fn read_commit(lake: &Storage, table: &str, version: u64) -> Re
 
 /// The first bytes of one commit, in which an entry of ours says what it is, and whether they are all of it.
 pub(crate) async fn read_head(lake: &Storage, table: &str, version: u64) -> Result<(Bytes, bool)> {
-    let key = Place::DeltaCommit { table, version }.key();
+    let key = LakePath::DeltaCommit { table, version }.key();
     let failed = |e| Error::storage("read", url_of(lake, &key), e);
     let options = GetOptions { range: Some(GetRange::Bounded(0..HEAD_BYTES)), ..GetOptions::default() };
     let object = lake.store.get_opts(&key, options).await.map_err(failed)?;
@@ -120,7 +120,7 @@ pub(crate) async fn live_files(lake: &Storage, table: &str, version: u64) -> Res
 
 /// Puts `entry` as one version, if nobody did.
 pub(crate) async fn put_version(lake: &Storage, table: &str, version: u64, entry: Bytes) -> Result<PutOutcome> {
-    lake.put_if_absent(&Place::DeltaCommit { table, version }.key(), entry).await
+    lake.put_if_absent(&LakePath::DeltaCommit { table, version }.key(), entry).await
 }
 
 /// Writes a checkpoint of one version: the state so far in one Parquet file, so that a reader need not read every
@@ -136,7 +136,7 @@ pub(crate) async fn write_checkpoint(lake: &Storage, table: &str, version: u64) 
     let written = tokio::task::spawn_blocking(write).await.map_err(failure("checkpoint", lake, table))?;
     written.map_err(failure("checkpoint", lake, table))?;
     // A torn checkpoint would hide the entries that it replaces.
-    lake.sync_files(&[Place::DeltaCheckpoint { table, version }.key(), Place::DeltaLastCheckpoint(table).key()]).await
+    lake.sync_files(&[LakePath::DeltaCheckpoint { table, version }.key(), LakePath::DeltaLastCheckpoint(table).key()]).await
 }
 
 fn failure<E: std::error::Error + Send + Sync + 'static>(
@@ -144,13 +144,13 @@ fn failure<E: std::error::Error + Send + Sync + 'static>(
     lake: &Storage,
     table: &str,
 ) -> impl Fn(E) -> Error + use<E> {
-    let log = url_of(lake, &Place::DeltaLog(table).key());
+    let log = url_of(lake, &LakePath::DeltaLog(table).key());
     move |e| Error::storage(operation, &log, e)
 }
 
 /// The library's view of a table.
 pub(crate) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
-    let folder = Place::Table(table).key();
+    let folder = LakePath::Table(table).key();
     let below_table = Arc::new(PrefixStore::new(Arc::clone(&lake.store), folder.clone()));
     let mut url: Url = lake.root.clone();
     // The library takes the path of a URL as a key of its store. Of a `file` URL it also asks the disk whether it

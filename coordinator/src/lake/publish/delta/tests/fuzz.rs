@@ -77,7 +77,7 @@ fn any_bytes_in_a_delta_log_are_read_or_refused() {
         commit(&lake, &first).await;
         rolled(&lake, &first).await;
         commit(&lake, &second).await;
-        let key = Place::DeltaCommit { table: "songs", version: 0 }.key();
+        let key = LakePath::DeltaCommit { table: "songs", version: 0 }.key();
         lake.store.get(&key).await.unwrap().bytes().await.unwrap()
     });
     let target = Target { name: "delta_log", words: WORDS, seeds: vec![entry.to_vec()] };
@@ -86,7 +86,7 @@ fn any_bytes_in_a_delta_log_are_read_or_refused() {
             let lake = fixture::lake_on(Arc::new(InMemory::new()));
             commit(&lake, &first).await;
             commit(&lake, &second).await;
-            let key = Place::DeltaCommit { table: "songs", version: 0 }.key();
+            let key = LakePath::DeltaCommit { table: "songs", version: 0 }.key();
             lake.store.put(&key, input.to_vec().into()).await.unwrap();
             let position = table_log::position(&lake, "songs").await;
             let failures = roll_forward(&lake, &second).await.failures;

@@ -1,0 +1,73 @@
+//! The layout of a lake: the key of every object but table data, whose keys are in the reports of its writers.
+
+use lakewright_common::storage::Storage;
+use object_store::path::Path;
+use uuid::Uuid;
+
+/// Every place under a lake's root. Table data is not here: a file's key is in its report, and below
+/// [`LakePath::Table`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LakePath<'a> {
+    /// `_lake/`
+    Lake,
+    /// `_lake/manifest/`
+    Manifests,
+    /// `_lake/manifest/<20 digits>.json`
+    Manifest(u64),
+    /// `_lake/staging/<source>/`
+    Staging(&'a str),
+    /// `_lake/quarantine/<source>/`
+    Quarantine(&'a str),
+    /// `_lake/ledger/<source>/<20 digits>-<run>.parquet`
+    Ledger { source: &'a str, number: u64, run: Uuid },
+    /// `_lake/consistent/<n>.json`
+    Consistent(u64),
+    /// `_lake/consistent/latest`
+    ConsistentLatest,
+    /// `<table>/`
+    Table(&'a str),
+    /// `<table>/_delta_log/`
+    DeltaLog(&'a str),
+    /// `<table>/_delta_log/<20 digits>.json`
+    DeltaCommit { table: &'a str, version: u64 },
+    /// `<table>/_delta_log/<20 digits>.checkpoint.parquet`
+    DeltaCheckpoint { table: &'a str, version: u64 },
+    /// `<table>/_delta_log/_last_checkpoint`
+    DeltaLastCheckpoint(&'a str),
+}
+
+impl LakePath<'_> {
+    /// The key, relative to the lake's root; for a folder its prefix.
+    pub(crate) fn key(self) -> Path {
+        let key = match self {
+            Self::Lake => "_lake".to_owned(),
+            Self::Manifests => "_lake/manifest".to_owned(),
+            Self::Manifest(number) => format!("_lake/manifest/{number:020}.json"),
+            Self::Staging(source) => format!("_lake/staging/{source}"),
+            Self::Quarantine(source) => format!("_lake/quarantine/{source}"),
+            Self::Ledger { source, number, run } => format!("_lake/ledger/{source}/{number:020}-{run}.parquet"),
+            Self::Consistent(number) => format!("_lake/consistent/{number}.json"),
+            Self::ConsistentLatest => "_lake/consistent/latest".to_owned(),
+            Self::Table(table) => table.to_owned(),
+            Self::DeltaLog(table) => format!("{table}/_delta_log"),
+            Self::DeltaCommit { table, version } => format!("{table}/_delta_log/{version:020}.json"),
+            Self::DeltaCheckpoint { table, version } => {
+                format!("{table}/_delta_log/{version:020}.checkpoint.parquet")
+            }
+            Self::DeltaLastCheckpoint(table) => format!("{table}/_delta_log/_last_checkpoint"),
+        };
+        Path::from(key)
+    }
+}
+
+/// The number in a manifest's key; `None` for anything else that lies in that folder.
+pub(crate) fn version_of(key: &Path) -> Option<u64> {
+    let digits = key.filename()?.strip_suffix(".json")?;
+    let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
+}
+
+/// A key as a message shows it: the whole URL.
+pub(crate) fn url_of(lake: &Storage, key: &Path) -> String {
+    format!("{}{key}", lake.root)
+}
