@@ -33,7 +33,7 @@ def check_numbers(lake):
     lake.expect(numbers == list(range(1, len(numbers) + 1)), "manifest.numbers", f"the numbers are {numbers}, not 1 to {len(numbers)}")
     for number, manifest in lake.manifests.items():
         parent = None if number == 1 else number - 1
-        lake.expect(manifest.get("number") == number, "manifest.number", f"manifest {number} has number {manifest.get('number')}")
+        lake.expect(manifest.get("version") == number, "manifest.number", f"manifest {number} has version {manifest.get('version')}")
         lake.expect(manifest.get("parent") == parent, "manifest.parent", f"manifest {number} has parent {manifest.get('parent')}")
         lake.expect(manifest.get("format") in FORMATS, "manifest.format", f"manifest {number} has format {manifest.get('format')}")
     lakes = {manifest.get("lake_id") for manifest in lake.manifests.values()}

@@ -21,10 +21,10 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::exchange::read_node::ExchangeReadExec;
-use crate::exchange::spool::Chunk;
 use crate::exchange::write_node::ExchangeWriteExec;
 use crate::read::scan_node::JsonScanExec;
 use crate::read::split::Split;
+use crate::report::spool_object::Chunk;
 use crate::write::ingest_node::{IngestExec, IngestFolders};
 use crate::write::table_node::TableWriteExec;
 use crate::write::table_writer::TableLayout;

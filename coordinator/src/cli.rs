@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use lakewright_common::telemetry::LogFormat;
+use lakewright_common::process::telemetry::LogFormat;
 
 use crate::output::Format;
 

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lakewright_common::engine_failure::panic_error;
 use lakewright_common::error::{Error, Kind, Result};
+use lakewright_common::process::telemetry;
+use lakewright_common::session::plan_failure::panic_error;
 use lakewright_common::sql::PLANNER_STACK_BYTES;
-use lakewright_common::telemetry;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;

@@ -37,8 +37,9 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    lakewright_common::telemetry::start(cli.log_format, cli.quiet);
-    if let Err(error) = lakewright_common::start::prepare() {
+    lakewright_common::process::telemetry::start(cli.log_format, cli.quiet);
+    lakewright_common::session::plan_failure::watch_panics();
+    if let Err(error) = lakewright_common::process::start::prepare() {
         return exit::report(&error);
     }
     exit::run(command::execute(cli))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::prelude::SessionContext;
 use lakewright_common::error::{Error, Result};
-use lakewright_common::write::report::WrittenFile;
+use lakewright_common::report::WrittenFile;
 
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{DataFile, TableState};

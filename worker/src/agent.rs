@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakewright_common::error::{Error, Result};
+use lakewright_common::process::systemd;
 use lakewright_common::session::Resources;
-use lakewright_common::supervisor;
 use lakewright_proto::v1::{HeartbeatRequest, RegisterRequest, WatchWorkRequest};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -14,12 +14,12 @@ use tokio::task::JoinError;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::task::WorkerContext;
-use crate::running_tasks::Attempts;
-use crate::cli::Cli;
 use crate::ballista;
+use crate::cli::Cli;
 use crate::link::{self, Client, Pause};
 use crate::registration::register;
+use crate::running_tasks::Attempts;
+use crate::task::WorkerContext;
 
 /// How long a last heartbeat may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -45,16 +45,16 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         is_draining: is_draining.clone(),
         registration: watch::Sender::new(None),
     });
-    let register = RegisterRequest {
+    let identity = RegisterRequest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         worker: cli.name(),
         process: worker.process.to_string(),
         vcores: u32::try_from(vcores).unwrap_or(u32::MAX),
     };
-    tracing::info!(worker = register.worker, vcores, memory_bytes, coordinator = cli.coordinator, "starting");
-    supervisor::ready();
+    tracing::info!(worker = identity.worker, vcores, memory_bytes, coordinator = cli.coordinator, "starting");
+    systemd::ready();
     let interval = tokio::select! {
-        interval = register(&worker.client, &register, &cli.coordinator, &worker.registration) => interval?,
+        interval = register(&worker.client, &identity, &cli.coordinator, &worker.registration) => interval?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
 
@@ -63,7 +63,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let mut polling =
         tokio::spawn(ballista::poll(link, Arc::clone(&worker), vcores, Arc::clone(&free), Arc::clone(&wake)));
     let waking = tokio::spawn(listen(worker.client.clone(), wake));
-    let heartbeats = heartbeat(&worker, &register, &cli.coordinator, interval, &free, is_draining);
+    let heartbeats = heartbeat(&worker, &identity, &cli.coordinator, interval, &free, is_draining);
     tokio::pin!(heartbeats);
     tokio::select! {
         refused = &mut heartbeats => return Err(refused),
@@ -72,7 +72,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     }
 
     tracing::info!(running = worker.attempts.count(), "draining: no new tasks");
-    supervisor::stopping();
+    systemd::stopping();
     let _ = draining.send(true);
     let all = u32::try_from(vcores).unwrap_or(u32::MAX);
     let code = tokio::select! {
@@ -92,7 +92,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     waking.abort();
     // So that nobody waits for its next heartbeat.
     let farewell = HeartbeatRequest {
-        process: register.process.clone(),
+        process: identity.process.clone(),
         free_vcores: 0,
         is_draining: true,
         attempts: vec![],
@@ -115,7 +115,7 @@ fn stopped_polling(ended: std::result::Result<(), JoinError>) -> Error {
 /// Sends heartbeats for ever; returns why the coordinator refuses this worker.
 async fn heartbeat(
     worker: &WorkerContext,
-    register: &RegisterRequest,
+    identity: &RegisterRequest,
     coordinator: &str,
     mut interval: Duration,
     free: &Semaphore,
@@ -124,7 +124,7 @@ async fn heartbeat(
     let mut is_connected = true;
     loop {
         let message = HeartbeatRequest {
-            process: register.process.clone(),
+            process: identity.process.clone(),
             free_vcores: u32::try_from(free.available_permits()).unwrap_or(u32::MAX),
             is_draining: *is_draining.borrow(),
             attempts: worker.attempts.progress(),
@@ -134,16 +134,16 @@ async fn heartbeat(
             Ok(answer) => {
                 if !is_connected {
                     tracing::info!(coordinator, "the coordinator answers again");
-                    supervisor::status(&format!("connected to {coordinator}"));
+                    systemd::status(&format!("connected to {coordinator}"));
                     is_connected = true;
                 }
-                for attempt in answer.into_inner().stop.iter().filter_map(|id| Uuid::parse_str(id).ok()) {
+                for attempt in answer.into_inner().cancel.iter().filter_map(|id| Uuid::parse_str(id).ok()) {
                     worker.attempts.stop(attempt);
                 }
             }
             Err(status) if status.code() == Code::NotFound => {
                 // Another coordinator than the one before.
-                match register(&worker.client, register, coordinator, &worker.registration).await {
+                match register(&worker.client, identity, coordinator, &worker.registration).await {
                     Ok(told) => interval = told,
                     Err(refused) => return refused,
                 }
@@ -154,7 +154,7 @@ async fn heartbeat(
                 if is_connected {
                     let reason = link::describe(&status);
                     tracing::info!(coordinator, reason, "the coordinator does not answer; trying on");
-                    supervisor::status(&format!("no coordinator answers at {coordinator}; trying on"));
+                    systemd::status(&format!("no coordinator answers at {coordinator}; trying on"));
                     is_connected = false;
                 }
             }

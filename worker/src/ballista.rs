@@ -33,19 +33,25 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use lakewright_common::failpoint;
+use lakewright_common::process::failpoint;
 use lakewright_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::task::{self, WorkerContext};
 use crate::link::Link;
+use crate::task::{self, WorkerContext};
 
 /// Where Ballista would keep shuffle files; there are none.
 const NO_FOLDER: &str = "/nonexistent";
 
 /// Polls for tasks and runs them, as many at once as `free` has permits; never ends by itself.
-pub(crate) async fn poll(link: Link, worker: Arc<WorkerContext>, vcores: usize, free: Arc<Semaphore>, work: Arc<Notify>) {
+pub(crate) async fn poll(
+    link: Link,
+    worker: Arc<WorkerContext>,
+    vcores: usize,
+    free: Arc<Semaphore>,
+    work: Arc<Notify>,
+) {
     let registration = registration(worker.process, vcores);
     let runtime = Arc::new(RuntimeEnv::default());
     let executor = Executor::new(

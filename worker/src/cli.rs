@@ -9,7 +9,7 @@ use clap::Parser;
 use lakewright_common::config::memory::available_bytes;
 use lakewright_common::config::resolved::Certificates;
 use lakewright_common::error::{Error, Result};
-use lakewright_common::telemetry::LogFormat;
+use lakewright_common::process::telemetry::LogFormat;
 use lakewright_proto::MAX_NAME_BYTES;
 
 const EXIT_CODES: &str = "\

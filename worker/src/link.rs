@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lakewright_common::error::{Error, Result};
-use lakewright_common::{supervisor, tls};
+use lakewright_common::process::{systemd, tls};
 use lakewright_proto::v1::coordinator_client::CoordinatorClient;
 use lakewright_proto::v1::{RegisterRequest, RegisterResponse};
 use lakewright_proto::{MAX_MESSAGE_BYTES, PROCESS_HEADER};
@@ -112,11 +112,15 @@ impl Pause {
 ///
 /// # Errors
 /// Configuration, if the coordinator refuses this worker.
-pub(crate) async fn register(client: &Client, register: &RegisterRequest, coordinator: &str) -> Result<RegisterResponse> {
+pub(crate) async fn register(
+    client: &Client,
+    identity: &RegisterRequest,
+    coordinator: &str,
+) -> Result<RegisterResponse> {
     let mut pause = Pause::new();
     let mut told = String::new();
     loop {
-        match client.clone().register(request(register.clone())).await {
+        match client.clone().register(request(identity.clone())).await {
             Ok(answer) => return Ok(answer.into_inner()),
             Err(status) if status.code() == Code::FailedPrecondition => {
                 return Err(Error::configuration(format!("`{coordinator}` refuses this worker: {}", status.message()))
@@ -128,7 +132,7 @@ pub(crate) async fn register(client: &Client, register: &RegisterRequest, coordi
                 let reason = describe(&status);
                 if reason != told {
                     tracing::warn!(coordinator, reason, "no coordinator answers; trying on");
-                    supervisor::status(&format!("no coordinator answers at {coordinator}; trying on"));
+                    systemd::status(&format!("no coordinator answers at {coordinator}; trying on"));
                     told = reason;
                 }
                 pause.wait().await;

@@ -31,15 +31,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lakewright_common::error::{Error, Kind};
-use lakewright_common::telemetry;
+use lakewright_common::process::telemetry;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     telemetry::start(cli.log_format, cli.quiet);
-    if let Err(error) = lakewright_common::start::prepare() {
+    lakewright_common::session::plan_failure::watch_panics();
+    if let Err(error) = lakewright_common::process::start::prepare() {
         return exit(&error);
     }
-    lakewright_common::allocator::stay_within(cli.memory_bytes());
+    lakewright_common::process::allocator::stay_within(cli.memory_bytes());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit(&Error::of_system("cannot start", error)),

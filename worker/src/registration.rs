@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use lakewright_common::config::resolved::Location;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::process::systemd;
 use lakewright_common::session::{Locations, Storages};
 use lakewright_common::storage::{self, Storage};
-use lakewright_common::supervisor;
 use lakewright_proto::MAX_PROBE_BYTES;
-use lakewright_proto::v1::{Finding, RegisterRequest, RegisterResponse, JoinRequest, Probe};
+use lakewright_proto::v1::{Finding, JoinRequest, Probe, RegisterRequest, RegisterResponse};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::watch;
@@ -49,23 +49,23 @@ pub(crate) type Registration = watch::Sender<Option<Arc<Registered>>>;
 /// Configuration, if the coordinator refuses this worker.
 pub(crate) async fn register(
     client: &Client,
-    register: &RegisterRequest,
+    identity: &RegisterRequest,
     coordinator: &str,
     registration: &Registration,
 ) -> Result<Duration> {
     let mut pause = Pause::new();
     let mut told = BTreeSet::new();
     loop {
-        let answer = link::register(client, register, coordinator).await?;
+        let answer = link::register(client, identity, coordinator).await?;
         let (found, findings) = look(&answer).await?;
-        let join = JoinRequest { process: register.process.clone(), findings };
+        let join = JoinRequest { process: identity.process.clone(), findings };
         match client.clone().join(request(join)).await {
             Ok(joined) => {
                 let missing = joined.into_inner().missing;
                 if let (true, Some(found)) = (missing.is_empty(), found) {
                     registration.send_replace(Some(Arc::new(found)));
                     tracing::info!(coordinator, "connected");
-                    supervisor::status(&format!("connected to {coordinator}"));
+                    systemd::status(&format!("connected to {coordinator}"));
                     return Ok(Duration::from_millis(answer.heartbeat_interval_ms));
                 }
                 for reason in missing {
@@ -77,7 +77,7 @@ pub(crate) async fn register(
                         );
                     }
                 }
-                supervisor::status(&format!("left out by {coordinator}: a storage cannot be seen"));
+                systemd::status(&format!("left out by {coordinator}: a storage cannot be seen"));
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             Err(_) => pause.wait().await,

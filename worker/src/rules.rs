@@ -146,7 +146,7 @@ mod tests {
     use datafusion::physical_plan::analyze::AnalyzeExec;
     use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
     use datafusion::physical_plan::empty::EmptyExec;
-    use lakewright_common::exchange::spool::Chunk;
+    use lakewright_common::report::spool_object::Chunk;
     use lakewright_common::write::table_writer::TableLayout;
     use uuid::Uuid;
 

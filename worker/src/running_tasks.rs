@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use datafusion::physical_plan::ExecutionPlan;
-use lakewright_common::read::progress::ReadProgress;
+use lakewright_common::session::progress::ReadProgress;
 use lakewright_proto::v1::{AttemptProgress, TaskId};
 use tokio::sync::watch;
 use uuid::Uuid;

@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use futures::{FutureExt, TryStreamExt};
 use lakewright_common::codec::decode_plan;
-use lakewright_common::engine_failure::{panic_error, stage_error};
 use lakewright_common::error::{Error, Kind, Result};
-use lakewright_common::failpoint;
+use lakewright_common::process::failpoint;
+use lakewright_common::report::read_reports;
+use lakewright_common::session::plan_failure::{panic_error, stage_error};
 use lakewright_common::session::{self, Resources, TaskScope};
-use lakewright_common::write::report::read_reports;
 use lakewright_proto::v1::report_request::Outcome;
-use lakewright_proto::v1::{StartRequest, Failure, FailureKind, ReportRequest, Requests, TaskSpec, Success, Decision};
+use lakewright_proto::v1::{Decision, Failure, FailureKind, ReportRequest, Requests, StartRequest, Success, TaskSpec};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::running_tasks::{Attempts, Running, Work};
 use crate::link::{Client, Pause, request};
 use crate::registration::{self, Registration};
+use crate::running_tasks::{Attempts, Running, Work};
 
 /// What every attempt of this process needs.
 pub(crate) struct WorkerContext {

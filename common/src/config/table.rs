@@ -5,13 +5,13 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::data_check;
 use super::fault::{Faults, did_you_mean};
 use super::file::{Node, Origin, Value};
 use super::name::check_names;
 use super::resolved::Table;
 use super::section::{Section, Text};
 use super::settings::TABLE;
-use super::data_check;
 
 /// The table and where each of its checks stands; `None` where its SQL cannot be had or a check is wrong.
 pub(super) fn resolve<'a>(

@@ -13,8 +13,6 @@
 //! `_lake/spool/<run>/exchange-<uuid>.arrows` with chunks of 4,000 and 2,500 bytes. Its report has `chunk_bytes:
 //! [[4000, 2500]]`; the read node of task 1 of stage 2 gets the chunk at 4000, 2,500 bytes long.
 
-/// A spool object, and which ranges of it belong to whom.
-pub mod spool;
 /// Gathers rows per partition and writes the object.
 mod writer;
 /// The root of a task's plan where its rows go to another stage.

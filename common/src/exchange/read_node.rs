@@ -25,8 +25,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::spool::Chunk;
 use crate::error::Error;
+use crate::report::spool_object::Chunk;
 use crate::session::spool_store_url;
 
 /// Chunks that are fetched while one is decoded.

@@ -22,10 +22,10 @@ use uuid::Uuid;
 
 use super::writer::SpoolWriter;
 use crate::error::Error;
-use crate::failpoint;
+use crate::process::failpoint;
+use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, spool_store_url};
 use crate::write::ingest_node::report_properties;
-use crate::write::report::{TaskReport, report_batch, report_schema};
 
 /// Spools the rows of its input; its own rows are [`TaskReport`]s.
 #[derive(Debug, Clone)]

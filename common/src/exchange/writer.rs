@@ -12,9 +12,9 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
 
-use super::spool::SpoolObject;
 use crate::error::{Error, Result};
-use crate::failpoint;
+use crate::process::failpoint;
+use crate::report::spool_object::SpoolObject;
 use crate::session::BATCH_ROWS;
 
 /// Bytes that an upload holds before it sends a part.

@@ -4,7 +4,7 @@
 //! the extension and, on S3, the `Content-Encoding` only name what bytes without a signature may be. JSON text begins
 //! with a printable character or white space, so no signature below is the beginning of a record.
 
-use crate::read::object::Compression;
+use crate::storage::object::Compression;
 
 /// Bytes from the start of an object that recognition looks at.
 pub const HEAD_BYTES: usize = 1024;

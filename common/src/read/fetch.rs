@@ -20,11 +20,11 @@ use crate::config::resolved::Limits;
 use crate::error::Error;
 use crate::read::content::{Content, HEAD_BYTES, recognize};
 use crate::read::decompress::Decompressor;
-use crate::read::layers;
-use crate::read::object::SourceObject;
+use crate::read::decompress::layers;
 use crate::read::rejection::Reason;
 use crate::read::split::Split;
 use crate::storage::Storage;
+use crate::storage::object::SourceObject;
 use crate::storage::s3::get::{ARCHIVED, GetFailure};
 
 /// Bytes of one request at the most, and of a chunk.

@@ -24,60 +24,26 @@
 //! line feed at offset 52; `"15"` becomes the long 15 and `ts` the time 2018-11-21T21:56:56.796Z; it is one row of the
 //! staging table of `events`. Had `ts` been `"soon"`, it would be one row of the quarantine instead, never both.
 
-/// ① An object as it was listed.
-pub mod object;
 /// ② The parts of objects that each partition reads.
 pub mod split;
 /// ② The bytes of a split.
 pub mod fetch;
-/// ② What an object's first bytes say that it holds.
+/// ② The format that an object's first bytes show.
 pub mod content;
-/// ② Layer by layer from stored bytes to text in UTF-8.
-mod layers;
-/// ② Compressed bytes in, text out.
-mod decompress;
-/// ② The frame of a gzip member.
-mod gzip;
-/// ② The chunks of snappy.
-mod snappy;
-/// ② The files of a zip archive.
-mod zip;
-/// ② UTF-16 and UTF-32 as UTF-8.
-mod encoding;
-/// ② The records in these bytes.
+/// ② From stored bytes to UTF-8 text: compression and encoding, layer by layer.
+pub mod decompress;
+/// ② From text to records: lines, documents, arrays.
 pub mod framing;
-/// ② Records that are lines.
-pub mod lines;
-/// ② Records in a document.
-pub mod document;
-/// ② The object around an array of records.
-mod wrapper;
-/// ② Where a value of a document ends.
-mod value;
-/// ② Where records certainly start again after framing was lost.
-mod resync;
-/// ② The bytes that a framer holds.
-mod window;
-/// Why a record is rejected.
-pub mod rejection;
+/// ③ From a record's JSON to typed columns.
+pub mod json;
 /// ③ Declared fields as an Arrow schema.
 pub mod schema;
-/// ③ What each type accepts.
-pub mod coerce;
-/// ③ Columns that can take a record back.
-mod buffers;
-/// ③ Which key leads to which column.
-mod keys;
-/// ③ A record's text into the columns.
-pub mod record;
-/// ③ What the parser calls with each key and value.
-mod visit;
-/// Where rejected records wait.
+/// Why a record is rejected.
+pub mod rejection;
+/// Rejected records as rows.
 pub mod quarantine;
-/// What was counted in one split.
+/// Counts of one split.
 pub mod tally;
-/// What has been read so far, for whoever shows it.
-pub mod progress;
 /// ④ The rows of a scan: records, rejected records, reports.
 pub mod scan_rows;
 /// ④ The loop over splits and records.

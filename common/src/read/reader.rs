@@ -14,14 +14,14 @@ use crate::config::resolved::{Limits, Source};
 use crate::error::{Error, Result};
 use crate::read::fetch::{Fault, Fetched, StoredBytes, fetch, fetch_ahead};
 use crate::read::framing::{Extent, Framed, Framer};
-use crate::read::progress::ReadProgress;
+use crate::read::json::decoder::Decoder;
 use crate::read::quarantine::{RejectedRecord, RejectedRows};
-use crate::read::record::Decoder;
 use crate::read::rejection::{Reason, Rejection};
 use crate::read::scan_rows::{ReadReport, ScanRows, report_rows};
 use crate::read::split::Split;
 use crate::read::tally::{Damage, ObjectTally};
 use crate::session::BATCH_ROWS;
+use crate::session::progress::ReadProgress;
 use crate::storage::Storage;
 
 /// An object up to this many bytes is fetched with others at the same time.

@@ -20,12 +20,12 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use futures::TryStreamExt;
 
 use crate::config::resolved::{Limits, Source};
-use crate::read::progress::ReadProgress;
 use crate::read::reader::{ReadContext, read_splits};
 use crate::read::scan_rows::scan_schema;
 use crate::read::schema::arrow_schema;
 use crate::read::split::Split;
 use crate::session::Storages;
+use crate::session::progress::ReadProgress;
 
 /// Batches that may wait between the reader and the node above it.
 const BATCHES_AHEAD: usize = 2;

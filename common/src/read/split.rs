@@ -14,8 +14,8 @@ use crate::config::resolved::{Format, Limits};
 use crate::error::{Kind, Result};
 use crate::read::content::Content;
 use crate::read::fetch::content_of;
-use crate::read::object::{Compression, SourceObject};
 use crate::storage::Storage;
+use crate::storage::object::{Compression, SourceObject};
 
 /// What it costs to open an object, in bytes that could have been read meanwhile: tiny objects cost requests.
 const OPEN_COST_BYTES: u64 = 16 * 1024;

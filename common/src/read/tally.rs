@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::read::object::SourceObject;
 use crate::read::rejection::Reason;
 use crate::read::split::Split;
+use crate::storage::object::SourceObject;
 
 /// The counts of one split of one object; `records = staged + quarantined`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

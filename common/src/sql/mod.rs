@@ -7,7 +7,7 @@
 //!
 //! One file per rule. A rule either replaces a function under its own name, or rewrites the analyzed plan into calls of
 //! functions that are registered here. Both survive the way to a worker: a plan's bytes name its functions, and every
-//! process registers the same ones in [`crate::session::build`]. `docs/sql.md` lists what users can see of this.
+//! process registers the same ones in `session::build`. `docs/sql.md` lists what users can see of this.
 
 use std::sync::Arc;
 

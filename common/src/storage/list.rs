@@ -18,7 +18,7 @@ use walkdir::{DirEntry, WalkDir};
 use super::Storage;
 use super::local::on_blocking_thread;
 use crate::error::{Error, Result, listed};
-use crate::read::object::SourceObject;
+use crate::storage::object::SourceObject;
 
 /// The folder by which a lake is known.
 const LAKE_FOLDER: &str = "_lake/manifest";

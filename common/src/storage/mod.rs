@@ -22,6 +22,8 @@ use crate::printable;
 use s3::S3;
 use verified::VerifiedStore;
 
+/// An object of a source, as listed.
+pub mod object;
 /// The objects under a storage's root.
 pub mod list;
 /// Folders.

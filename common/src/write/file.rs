@@ -13,8 +13,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::report::WrittenFile;
 use crate::write::digested::{DigestedUpload, EndMark, key_value_metadata};
-use crate::write::report::WrittenFile;
 use crate::write::statistics::StatisticsCollector;
 
 /// Bytes that a store's upload buffers before it sends a part.

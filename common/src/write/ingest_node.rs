@@ -22,9 +22,9 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::read::quarantine;
 use crate::read::scan_rows::{ReadReport, ScanRows};
+use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::{FileSettings, FileWriter};
-use crate::write::report::{TaskReport, report_batch, report_schema};
 
 /// Where the files of an ingest go, as key prefixes relative to the lake's root.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,6 @@
 //! goes to `songplays/year=2018/month=11/<run>-0-<uuid>.parquet`; `year` and `month` live in the path and the log,
 //! not in the file.
 
-/// What a task says about the files it wrote.
-pub mod report;
 /// Partition values as folder names.
 pub mod hive;
 /// Rows to partition values.

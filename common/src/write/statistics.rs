@@ -15,7 +15,7 @@ use parquet::file::metadata::ParquetMetaData;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::write::report::ColumnStatistics;
+use crate::report::ColumnStatistics;
 
 /// How the Delta protocol writes a timestamp in statistics.
 const TIMESTAMP_FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";

@@ -17,11 +17,11 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::failpoint;
+use crate::process::failpoint;
+use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::FileSettings;
 use crate::write::ingest_node::report_properties;
-use crate::write::report::{TaskReport, report_batch, report_schema};
 use crate::write::table_writer::{TableLayout, write_table};
 
 /// Writes the rows of its input into a table; its own rows are [`TaskReport`]s.

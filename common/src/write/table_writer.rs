@@ -18,13 +18,13 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
-use crate::engine_failure::stage_error;
 use crate::error::{Error, Result};
+use crate::report::WrittenFile;
 use crate::session::TaskScope;
+use crate::session::plan_failure::stage_error;
 use crate::write::file::{FileSettings, FileWriter};
 use crate::write::hive;
 use crate::write::partition::{PartitionKey, PartitionRows, Partitioner};
-use crate::write::report::WrittenFile;
 
 /// Files that are closed at once.
 const CLOSED_AT_ONCE: usize = 16;

@@ -14,8 +14,8 @@ use arrow::util::display::FormatOptions;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use futures::StreamExt;
-use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::session::plan_failure::stage_error;
 
 use super::query::View;
 use crate::lake::manifest::TableState;

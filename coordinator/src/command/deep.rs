@@ -18,12 +18,12 @@ use crate::output::bytes;
 pub(super) async fn check_deep(config: &Config, version: Option<u64>) -> Result<()> {
     let lake = lake_or_empty(config).await?;
     let newest = store::latest_number(&lake).await?;
-    let number = version.or(newest).ok_or_else(|| {
+    let version = version.or(newest).ok_or_else(|| {
         Error::configuration(format!("there is nothing in the lake `{}` yet", config.lake))
             .hint("run `coordinator run` first")
     })?;
-    let manifest = store::get(&lake, number).await?;
-    let manifest = manifest.ok_or_else(|| no_such_version(number, newest.unwrap_or_default()))?;
+    let manifest = store::get(&lake, version).await?;
+    let manifest = manifest.ok_or_else(|| no_such_version(version, newest.unwrap_or_default()))?;
     let verified = verify::verify(&lake, &manifest).await?;
     let mut text = String::new();
     for fault in &verified.faults {
@@ -31,7 +31,7 @@ pub(super) async fn check_deep(config: &Config, version: Option<u64>) -> Result<
     }
     let _ = writeln!(
         text,
-        "version {number} of the lake {}: {} objects, {}, {} of them damaged or missing",
+        "version {version} of the lake {}: {} objects, {}, {} of them damaged or missing",
         config.lake,
         verified.objects,
         bytes(verified.bytes),
@@ -49,7 +49,7 @@ pub(super) async fn check_deep(config: &Config, version: Option<u64>) -> Result<
         return Ok(());
     }
     Err(Error::storage_failure(format!(
-        "{} of {} objects of version {number} are damaged or missing",
+        "{} of {} objects of version {version} are damaged or missing",
         verified.faults.len(),
         verified.objects
     ))

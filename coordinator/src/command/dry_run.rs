@@ -9,20 +9,20 @@ use arrow::datatypes::Int64Type;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use lakewright_common::config::resolved::{Config, Limits, OnDamaged, Source};
-use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
 use lakewright_common::session::Storages;
+use lakewright_common::session::plan_failure::stage_error;
 use lakewright_common::storage::Storage;
 
 use super::print;
-use crate::price;
 use crate::lake::{publish, store};
 use crate::model;
 use crate::open;
 use crate::output::bytes;
+use crate::price;
 use crate::run::damage::{DamagedObject, damage_of};
 use crate::run::discover::{NewObjects, new_objects};
 use crate::run::estimate::estimate;
@@ -52,7 +52,7 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
         "lake {}: {}",
         config.lake,
         match &base {
-            Some(base) => format!("version {}", base.number),
+            Some(base) => format!("version {}", base.version),
             None => "no version yet".to_owned(),
         }
     );
@@ -85,7 +85,7 @@ pub(super) async fn check(config: &Config, sample: Option<u64>) -> Result<()> {
         let _ = writeln!(text, "\na run has nothing to do");
     }
     if let Some(expected) =
-        expected(config, &opened, base.as_ref(), &models, &discovered).filter(|_| discovered.has_work())
+        estimate(config, &opened, base.as_ref(), &models, &discovered).filter(|_| discovered.has_work())
     {
         let _ = write!(text, "\n{}", price::table(expected, None, &config.prices));
     }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use lakewright_common::allocator;
 use lakewright_common::config::{self, Purpose, resolved::Config};
 use lakewright_common::error::{Error, Kind, Result};
-use lakewright_common::{printable, telemetry};
+use lakewright_common::printable;
+use lakewright_common::process::allocator;
+use lakewright_common::process::telemetry;
 
 use crate::cli::{Cli, Command};
 use crate::lake::intact;

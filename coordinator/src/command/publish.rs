@@ -10,7 +10,7 @@ use lakewright_common::storage::Storage;
 use super::print;
 use crate::lake::publish::delta::overwrite::{Overwritten, overwrite};
 use crate::lake::publish::delta::standing::joined;
-use crate::lake::{consistent, delta, store};
+use crate::lake::{publish, store};
 use crate::open::lake_or_empty;
 
 /// Brings the logs of `tables` (all of them if none is named) up to the newest version of the lake; with `is_overwrite`
@@ -26,7 +26,7 @@ pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bo
     })?;
     let known: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     if let Some(unknown) = tables.iter().find(|table| !known.contains(&table.as_str())) {
-        return Err(Error::configuration(format!("version {} of the lake has no table `{unknown}`", manifest.number))
+        return Err(Error::configuration(format!("version {} of the lake has no table `{unknown}`", manifest.version))
             .hint(format!("its tables are `{}`", known.join("`, `"))));
     }
     let named =
@@ -42,26 +42,24 @@ async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<Vec<Error>> 
     for table in tables {
         match overwrite(lake, table).await {
             // As they are done, so that it is known how far it came.
-            Ok((manifest, overwritten)) => print(line(table, manifest.number, &overwritten).as_bytes())?,
+            Ok((manifest, overwritten)) => print(line(table, manifest.version, &overwritten).as_bytes())?,
             Err(error) if error.kind == Kind::Configuration || error.hint.is_some() => failures.push(error),
             Err(error) => return Err(error),
         }
     }
     let Some(manifest) = store::latest(lake).await? else { return Ok(failures) };
-    let rolled = delta::roll_forward(lake, &manifest).await;
-    consistent::publish(lake, &manifest, &rolled.versions).await?;
+    publish::publish(lake, &manifest).await?;
     Ok(failures)
 }
 
 /// Rolls every log forward; the failures are those of the named tables.
 async fn roll_all(lake: &Storage, tables: &[String]) -> Result<Vec<Error>> {
     let Some(manifest) = store::latest(lake).await? else { return Ok(vec![]) };
-    let rolled = delta::roll_forward(lake, &manifest).await;
-    consistent::publish(lake, &manifest, &rolled.versions).await?;
+    let rolled = publish::publish(lake, &manifest).await?;
     let failures: BTreeMap<String, Error> = rolled.failures.into_iter().collect();
     for table in tables {
         if let Some(version) = rolled.versions.get(table) {
-            print(format!("{table}  delta version {version}, version {} of the lake\n", manifest.number).as_bytes())?;
+            print(format!("{table}  delta version {version}, version {} of the lake\n", manifest.version).as_bytes())?;
         }
     }
     Ok(failures.into_iter().filter(|(table, _)| tables.contains(table)).map(|(_, error)| error).collect())

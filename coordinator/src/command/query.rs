@@ -8,19 +8,19 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use lakewright_common::config::resolved::Config;
-use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::session::Storages;
+use lakewright_common::session::plan_failure::stage_error;
 use lakewright_common::sql::check_text;
 use lakewright_common::storage::Storage;
 
 use super::{print, system};
-use crate::session_tables;
 use crate::lake::manifest::Manifest;
 use crate::lake::{publish, store};
 use crate::model::read_only;
 use crate::open::{self, lake_or_empty};
 use crate::output::{self, Format};
+use crate::session_tables;
 
 /// Runs `sql` and prints its rows.
 ///
@@ -35,8 +35,8 @@ pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, form
 }
 
 /// The failure of a command that was requests for a version that is not there.
-pub(super) fn no_such_version(number: u64, newest: u64) -> Error {
-    Error::configuration(format!("the lake has no version {number}"))
+pub(super) fn no_such_version(version: u64, newest: u64) -> Error {
+    Error::configuration(format!("the lake has no version {version}"))
         .hint(format!("the newest is {newest}; `coordinator history` lists them"))
 }
 
@@ -71,9 +71,9 @@ impl View {
         }
         let manifest = match version {
             None => newest,
-            Some(number) => {
-                let manifest = store::get(&lake, number).await?;
-                manifest.ok_or_else(|| no_such_version(number, newest.number))?
+            Some(version) => {
+                let manifest = store::get(&lake, version).await?;
+                manifest.ok_or_else(|| no_such_version(version, newest.version))?
             }
         };
         let storages = Storages { lake: lake.clone(), spool: lake.clone(), sources: vec![] };

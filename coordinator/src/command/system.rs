@@ -12,13 +12,13 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::quarantine;
+use lakewright_common::report::WrittenFile;
 use lakewright_common::storage::Storage;
-use lakewright_common::write::report::WrittenFile;
 
-use crate::session_tables;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{Manifest, SourceCounts};
 use crate::lake::{LakePath, ledger, store, url_of};
+use crate::session_tables;
 
 /// The schema of these tables.
 const SYSTEM_SCHEMA: &str = "system";
@@ -80,13 +80,13 @@ struct HistoryTable {
 impl HistoryTable {
     async fn load(&self) -> Result<RecordBatch> {
         let mut manifests = Vec::new();
-        for number in 1..self.newest.number {
-            match store::get(&self.lake, number).await? {
+        for version in 1..self.newest.version {
+            match store::get(&self.lake, version).await? {
                 Some(manifest) => manifests.push(manifest),
                 None => {
-                    let manifest = url_of(&self.lake, &LakePath::Manifest(number).key());
+                    let manifest = url_of(&self.lake, &LakePath::Manifest(version).key());
                     tracing::warn!(
-                        version = number,
+                        version = version,
                         manifest,
                         "a manifest is missing; the history leaves its version out"
                     );
@@ -113,7 +113,7 @@ impl HistoryTable {
         };
         let committed_at = manifests.iter().map(|manifest| manifest.committed_at.timestamp_micros());
         let columns: Vec<ArrayRef> = vec![
-            of_manifests(|manifest| manifest.number),
+            of_manifests(|manifest| manifest.version),
             Arc::new(TimestampMicrosecondArray::from_iter_values(committed_at).with_timezone("UTC")),
             text(|manifest| manifest.run.to_string()),
             of_manifests(|manifest| manifest.elapsed_milliseconds),
@@ -136,7 +136,7 @@ impl HistoryTable {
 }
 
 fn changed_tables(manifest: &Manifest) -> String {
-    let changed = manifest.tables.iter().filter(|table| table.changed_in == manifest.number);
+    let changed = manifest.tables.iter().filter(|table| table.changed_in == manifest.version);
     changed.map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 

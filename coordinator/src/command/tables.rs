@@ -9,8 +9,8 @@ use lakewright_common::error::{Error, Result};
 use super::checksum::table_checksum;
 use super::print;
 use super::query::View;
-use crate::lake::publish::consistent;
 use crate::lake::manifest::TableState;
+use crate::lake::publish::consistent;
 use crate::output::{self, Format};
 
 /// Prints a row per table.

@@ -6,8 +6,8 @@ use arrow::array::RecordBatch;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
-use lakewright_common::engine_failure::{panic_error, stage_error};
 use lakewright_common::error::{Error, Result};
+use lakewright_common::session::plan_failure::{panic_error, stage_error};
 
 /// All rows of `plan`, in no particular order. Dropping the future stops every task.
 ///

@@ -11,11 +11,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
-use lakewright_common::read::object::SourceObject;
-use lakewright_common::read::progress::ReadProgress;
+use lakewright_common::report::{TaskReport, read_reports};
 use lakewright_common::session::Storages;
+use lakewright_common::session::progress::ReadProgress;
+use lakewright_common::storage::object::SourceObject;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::{TaskReport, read_reports};
 use uuid::Uuid;
 
 /// Plans in this process.

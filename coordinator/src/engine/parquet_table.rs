@@ -18,8 +18,8 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
+use lakewright_common::report::WrittenFile;
 use lakewright_common::session::lake_store_url;
-use lakewright_common::write::report::WrittenFile;
 
 /// What is read of a file's end at first: on S3, the footer of most files by one request and not by two.
 const FOOTER_BYTES: usize = 64 * 1024;

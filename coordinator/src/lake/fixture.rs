@@ -11,9 +11,9 @@ use bytes::Bytes;
 use chrono::{TimeZone, Utc};
 use futures::stream::BoxStream;
 use lakewright_common::config::resolved::Location;
+use lakewright_common::report::{ColumnStatistics, WrittenFile};
 use lakewright_common::storage::Storage;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::{ColumnStatistics, WrittenFile};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -49,30 +49,30 @@ pub(crate) fn lake_on(store: Arc<dyn ObjectStore>) -> Storage {
     Storage::new(store, Location::of(Url::parse("memory:///").unwrap()))
 }
 
-/// The manifest of `number` with these tables, each with files given below its folder; all of them new.
-pub(crate) fn manifest(number: u64, tables: &[(&str, &[&str])]) -> Manifest {
+/// The manifest of `version` with these tables, each with files given below its folder; all of them new.
+pub(crate) fn manifest(version: u64, tables: &[(&str, &[&str])]) -> Manifest {
     Manifest {
         format: FORMAT,
-        number,
-        parent: (number > 1).then(|| number - 1),
+        version,
+        parent: (version > 1).then(|| version - 1),
         run: Uuid::now_v7(),
         lake_id: Some(LAKE_ID),
-        committed_at: Utc.timestamp_millis_opt(1_700_000_000_000 + i64::try_from(number).unwrap()).unwrap(),
+        committed_at: Utc.timestamp_millis_opt(1_700_000_000_000 + i64::try_from(version).unwrap()).unwrap(),
         engine: "lakewright 0.1.0".into(),
         elapsed_milliseconds: 5,
         requests: RequestCounts::default(),
         sources: BTreeMap::new(),
-        tables: tables.iter().map(|(name, files)| table(number, name, files)).collect(),
+        tables: tables.iter().map(|(name, files)| table(version, name, files)).collect(),
         counts: BTreeMap::new(),
     }
 }
 
 /// The manifest after `previous` in which these tables are replaced, and the others are as they were.
 pub(crate) fn next(previous: &Manifest, tables: &[(&str, &[&str])]) -> Manifest {
-    let mut next = manifest(previous.number + 1, &[]);
+    let mut next = manifest(previous.version + 1, &[]);
     next.tables = previous.tables.clone();
     for (name, files) in tables {
-        let state = table(next.number, name, files);
+        let state = table(next.version, name, files);
         match next.tables.iter_mut().find(|table| table.name == *name) {
             Some(table) => *table = state,
             None => next.tables.push(state),
@@ -81,7 +81,7 @@ pub(crate) fn next(previous: &Manifest, tables: &[(&str, &[&str])]) -> Manifest 
     next
 }
 
-fn table(number: u64, name: &str, files: &[&str]) -> TableState {
+fn table(version: u64, name: &str, files: &[&str]) -> TableState {
     let schema = Schema::new(vec![Field::new("title", DataType::Utf8, true), Field::new("year", DataType::Utf8, true)]);
     TableState {
         name: name.into(),
@@ -89,13 +89,13 @@ fn table(number: u64, name: &str, files: &[&str]) -> TableState {
         partition_by: vec!["year".into()],
         key: vec!["title".into()],
         fingerprint: String::new(),
-        changed_in: number,
-        files: files.iter().map(|path| file(number, name, path)).collect(),
+        changed_in: version,
+        files: files.iter().map(|path| file(version, name, path)).collect(),
     }
 }
 
 /// A file whose partition value is what its directory says.
-fn file(number: u64, table: &str, path: &str) -> DataFile {
+fn file(version: u64, table: &str, path: &str) -> DataFile {
     let directory = path.split_once('/').and_then(|(directory, _)| directory.strip_prefix("year="));
     let value = directory.map(|value| value.replace("%3D", "=").replace("%20", " ").replace("%25", "%"));
     let statistics =
@@ -108,13 +108,13 @@ fn file(number: u64, table: &str, path: &str) -> DataFile {
         digest: None,
         statistics: vec![statistics],
     };
-    DataFile::new(written, number)
+    DataFile::new(written, version)
 }
 
 /// Makes every new file of a manifest exist.
 pub(crate) async fn write_files(lake: &Storage, manifest: &Manifest) {
     for table in &manifest.tables {
-        for file in table.files.iter().filter(|file| file.added_in == manifest.number) {
+        for file in table.files.iter().filter(|file| file.added_in == manifest.version) {
             lake.store.put(&parse_key(&file.written.path).unwrap(), "PAR1".into()).await.unwrap();
         }
     }

@@ -45,11 +45,11 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
     let written = store::list(lake).await?;
     let Some((&newest, _)) = written.last_key_value() else { return Ok(None) };
     let mut named = HashSet::new();
-    for number in (1..=newest).rev() {
-        let manifest = store::get(lake, number).await?.ok_or_else(|| missing(lake, number))?;
+    for version in (1..=newest).rev() {
+        let manifest = store::get(lake, version).await?.ok_or_else(|| missing(lake, version))?;
         // By the later of two clocks: the coordinator's may have been behind, and a copy of a lake has the times of its
         // copying.
-        let is_last = written.get(&number).copied().max(Some(manifest.committed_at)) < Some(since);
+        let is_last = written.get(&version).copied().max(Some(manifest.committed_at)) < Some(since);
         named.extend(keys(&manifest));
         if is_last {
             break;
@@ -59,12 +59,12 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
 }
 
 /// Says which manifest is gone, and until when that matters.
-fn missing(lake: &Storage, number: u64) -> Error {
-    let key = url_of(lake, &LakePath::Manifest(number).key());
-    Error::storage_failure(format!("manifest {number} is missing: `{key}`")).hint(format!(
-        "nothing was deleted, because it is not known which files version {number} names; restore the manifest from a copy of the \
+fn missing(lake: &Storage, version: u64) -> Error {
+    let key = url_of(lake, &LakePath::Manifest(version).key());
+    Error::storage_failure(format!("manifest {version} is missing: `{key}`")).hint(format!(
+        "nothing was deleted, because it is not known which files version {version} names; restore the manifest from a copy of the \
          lake, or wait until version {} is older than the retention",
-        number + 1
+        version + 1
     ))
 }
 

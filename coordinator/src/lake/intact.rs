@@ -20,8 +20,8 @@ use super::{LakePath, store, url_of};
 pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
     let objects = lake.store.list(None).map_ok(|object| (object.location.to_string(), object.size));
     let sizes: HashMap<String, u64> = objects.try_collect().await.map_err(|e| Error::storage("list", &lake.root, e))?;
-    let mut numbers: Vec<u64> = store::list(lake).await?.into_keys().collect();
-    let Some(newest) = numbers.pop() else { return Ok(None) };
+    let mut versions: Vec<u64> = store::list(lake).await?.into_keys().collect();
+    let Some(newest) = versions.pop() else { return Ok(None) };
     let damage = match damaged(lake, newest, &sizes).await {
         Some(files) if files.is_empty() => return Ok(None),
         Some(files) => {
@@ -32,10 +32,10 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
             format!("the manifest of version {newest} of the lake cannot be read: `{manifest}`")
         }
     };
-    for number in numbers.into_iter().rev() {
-        if damaged(lake, number, &sizes).await.is_some_and(|files| files.is_empty()) {
+    for version in versions.into_iter().rev() {
+        if damaged(lake, version, &sizes).await.is_some_and(|files| files.is_empty()) {
             return Ok(Some(format!(
-                "{damage}; version {number} is intact: `coordinator query --version {number}` reads it"
+                "{damage}; version {version} is intact: `coordinator query --version {version}` reads it"
             )));
         }
     }
@@ -43,8 +43,8 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
 }
 
 /// The files of one version that are not there as they were written; `None` if its manifest cannot be read.
-async fn damaged(lake: &Storage, number: u64, sizes: &HashMap<String, u64>) -> Option<Vec<String>> {
-    let manifest = store::get(lake, number).await.ok().flatten()?;
+async fn damaged(lake: &Storage, version: u64, sizes: &HashMap<String, u64>) -> Option<Vec<String>> {
+    let manifest = store::get(lake, version).await.ok().flatten()?;
     let is_damaged = |(path, bytes): &(&str, u64)| sizes.get(*path) != Some(bytes);
     Some(files(&manifest).filter(is_damaged).map(|(path, _)| path.to_owned()).collect())
 }

@@ -19,7 +19,7 @@ pub(crate) enum LakePath<'a> {
     /// `_lake/quarantine/<source>/`
     Quarantine(&'a str),
     /// `_lake/ledger/<source>/<20 digits>-<run>.parquet`
-    Ledger { source: &'a str, number: u64, run: Uuid },
+    Ledger { source: &'a str, version: u64, run: Uuid },
     /// `_lake/consistent/<n>.json`
     Consistent(u64),
     /// `_lake/consistent/latest`
@@ -42,11 +42,11 @@ impl LakePath<'_> {
         let key = match self {
             Self::Lake => "_lake".to_owned(),
             Self::Manifests => "_lake/manifest".to_owned(),
-            Self::Manifest(number) => format!("_lake/manifest/{number:020}.json"),
+            Self::Manifest(version) => format!("_lake/manifest/{version:020}.json"),
             Self::Staging(source) => format!("_lake/staging/{source}"),
             Self::Quarantine(source) => format!("_lake/quarantine/{source}"),
-            Self::Ledger { source, number, run } => format!("_lake/ledger/{source}/{number:020}-{run}.parquet"),
-            Self::Consistent(number) => format!("_lake/consistent/{number}.json"),
+            Self::Ledger { source, version, run } => format!("_lake/ledger/{source}/{version:020}-{run}.parquet"),
+            Self::Consistent(version) => format!("_lake/consistent/{version}.json"),
             Self::ConsistentLatest => "_lake/consistent/latest".to_owned(),
             Self::Table(table) => table.to_owned(),
             Self::DeltaLog(table) => format!("{table}/_delta_log"),
@@ -60,7 +60,7 @@ impl LakePath<'_> {
     }
 }
 
-/// The number in a manifest's key; `None` for anything else that lies in that folder.
+/// The version in a manifest's key; `None` for anything else that lies in that folder.
 pub(crate) fn version_of(key: &Path) -> Option<u64> {
     let digits = key.filename()?.strip_suffix(".json")?;
     let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -70,4 +70,17 @@ pub(crate) fn version_of(key: &Path) -> Option<u64> {
 /// A key as a message shows it: the whole URL.
 pub(crate) fn url_of(lake: &Storage, key: &Path) -> String {
     format!("{}{key}", lake.root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_known_by_its_name_alone() {
+        assert_eq!(version_of(&LakePath::Manifest(7).key()), Some(7));
+        for other in ["_lake/manifest/7.json", "_lake/manifest/0000000000000000000x.json", "_lake/manifest/x"] {
+            assert_eq!(version_of(&Path::from(other)), None, "{other}");
+        }
+    }
 }

@@ -15,10 +15,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::digest;
 use lakewright_common::digest::blocks::with_table;
 use lakewright_common::error::{Error, Result};
-use lakewright_common::failpoint;
-use lakewright_common::read::object::SourceObject;
+use lakewright_common::process::failpoint;
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::storage::Storage;
+use lakewright_common::storage::object::SourceObject;
 use lakewright_common::write::digested::key_value_metadata;
 use object_store::ObjectStoreExt;
 use parquet::arrow::ArrowWriter;
@@ -45,7 +45,7 @@ pub(crate) struct LedgerEntry {
     pub(crate) staged: u64,
     pub(crate) quarantined: u64,
     /// The manifest that took it in.
-    pub(crate) number: u64,
+    pub(crate) version: u64,
     pub(crate) run: Uuid,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn schema() -> SchemaRef {
 /// Internal, when an object's records are not all staged or quarantined, or its splits saw different versions of it.
 pub(crate) fn entries(
     tallies: impl IntoIterator<Item = ObjectTally>,
-    number: u64,
+    version: u64,
     run: Uuid,
 ) -> Result<Vec<LedgerEntry>> {
     let mut objects: BTreeMap<String, LedgerEntry> = BTreeMap::new();
@@ -84,7 +84,7 @@ pub(crate) fn entries(
             records: 0,
             staged: 0,
             quarantined: 0,
-            number,
+            version,
             run,
         });
         if entry.object != tally.object {
@@ -109,13 +109,13 @@ pub(crate) fn entries(
 pub(crate) async fn write(
     lake: &Storage,
     source: &str,
-    number: u64,
+    version: u64,
     run: Uuid,
     entries: &[LedgerEntry],
 ) -> Result<LedgerFile> {
     let mut file = Encoder::new()?;
     file.push_entries(source, entries)?;
-    file.put(lake, source, number, run).await
+    file.put(lake, source, version, run).await
 }
 
 /// The ledger of a source after a commit: the files it had, and one more with the commit's `entries`; or, where that
@@ -123,7 +123,7 @@ pub(crate) async fn write(
 pub(crate) async fn append(
     lake: &Storage,
     source: &str,
-    number: u64,
+    version: u64,
     run: Uuid,
     previous: &[LedgerFile],
     entries: &[LedgerEntry],
@@ -132,7 +132,7 @@ pub(crate) async fn append(
         return Ok(previous.to_vec());
     }
     if previous.len() < MAX_FILES {
-        let file = write(lake, source, number, run, entries).await?;
+        let file = write(lake, source, version, run, entries).await?;
         return Ok(previous.iter().cloned().chain([file]).collect());
     }
     // Oldest first, as `read` has it: where a key comes twice, the later entry counts.
@@ -143,7 +143,7 @@ pub(crate) async fn append(
         }
     }
     folded.push_entries(source, entries)?;
-    Ok(vec![folded.put(lake, source, number, run).await?])
+    Ok(vec![folded.put(lake, source, version, run).await?])
 }
 
 /// Every object of a source that was ever taken in, by its key.
@@ -188,8 +188,8 @@ impl Encoder {
         self.writer.write(batch).map_err(encoding)
     }
 
-    async fn put(self, lake: &Storage, source: &str, number: u64, run: Uuid) -> Result<LedgerFile> {
-        let key = LakePath::Ledger { source, number, run }.key();
+    async fn put(self, lake: &Storage, source: &str, version: u64, run: Uuid) -> Result<LedgerFile> {
+        let key = LakePath::Ledger { source, version, run }.key();
         let content = self.writer.into_inner().map_err(encoding)?;
         let content = with_table(&content).ok_or_else(|| Error::internal("the ledger has no footer"))?;
         let (bytes, digest) = (content.len() as u64, Some(digest::of(&content)));
@@ -197,7 +197,7 @@ impl Encoder {
         // The name is this run's own, so an unclear answer needs no look: a second put puts the same bytes.
         lake.store.put(&key, content.into()).await.map_err(|e| Error::storage("write", url_of(lake, &key), e))?;
         failpoint::reach("ledger.after_write");
-        Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, digest, added_in: number })
+        Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, digest, added_in: version })
     }
 }
 
@@ -251,7 +251,7 @@ fn to_batch(source: &str, entries: &[LedgerEntry]) -> Result<RecordBatch> {
         longs(|entry| entry.records)?,
         longs(|entry| entry.staged)?,
         longs(|entry| entry.quarantined)?,
-        longs(|entry| entry.number)?,
+        longs(|entry| entry.version)?,
         Arc::new(StringArray::from_iter_values(entries.iter().map(|entry| entry.run.to_string()))),
     ];
     RecordBatch::try_new(schema(), columns).map_err(|e| Error::internal("the ledger cannot be encoded").caused_by(e))
@@ -263,7 +263,7 @@ fn read_batch(batch: &RecordBatch, lookup: &mut HashMap<String, LedgerEntry>) ->
     let long = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
     let (keys, etags, runs) = (text("file_name")?, text("etag")?, text("run_id")?);
     let (bytes, records, staged) = (long("file_size")?, long("row_parsed")?, long("row_count")?);
-    let (quarantined, numbers) = (long("error_count")?, long("commit")?);
+    let (quarantined, versions) = (long("error_count")?, long("commit")?);
     let modified = batch.column_by_name("last_modified")?.as_primitive_opt::<TimestampMicrosecondType>()?;
     for row in 0..batch.num_rows() {
         let count = |column: &Int64Array| u64::try_from(column.value(row)).ok();
@@ -278,7 +278,7 @@ fn read_batch(batch: &RecordBatch, lookup: &mut HashMap<String, LedgerEntry>) ->
             records: count(records)?,
             staged: count(staged)?,
             quarantined: count(quarantined)?,
-            number: count(numbers)?,
+            version: count(versions)?,
             run: runs.value(row).parse().ok()?,
         };
         lookup.insert(key, entry);
@@ -292,10 +292,10 @@ mod tests {
     use super::super::fixture;
     use super::*;
 
-    fn entry(key: &str, number: u64) -> LedgerEntry {
+    fn entry(key: &str, version: u64) -> LedgerEntry {
         let object =
-            SourceObject { key: key.into(), bytes: 250, etag: (number > 1).then(|| "\"e\"".into()), modified: 1_700 };
-        LedgerEntry { object, records: 3, staged: 2, quarantined: 1, number, run: Uuid::now_v7() }
+            SourceObject { key: key.into(), bytes: 250, etag: (version > 1).then(|| "\"e\"".into()), modified: 1_700 };
+        LedgerEntry { object, records: 3, staged: 2, quarantined: 1, version, run: Uuid::now_v7() }
     }
 
     #[tokio::test]
@@ -304,12 +304,12 @@ mod tests {
         let mut source = SourceState::default();
         let mut expected = HashMap::new();
         // One more than fits unfolded, so that the last commit folds.
-        for number in 1..=MAX_FILES as u64 + 1 {
-            let entry = entry(&format!("2018/11/{number}-events.json"), number);
+        for version in 1..=MAX_FILES as u64 + 1 {
+            let entry = entry(&format!("2018/11/{version}-events.json"), version);
             source.ledger =
-                append(&lake, "events", number, entry.run, &source.ledger, std::slice::from_ref(&entry)).await.unwrap();
+                append(&lake, "events", version, entry.run, &source.ledger, std::slice::from_ref(&entry)).await.unwrap();
             expected.insert(entry.object.key.clone(), entry);
-            if number == MAX_FILES as u64 {
+            if version == MAX_FILES as u64 {
                 assert_eq!(source.ledger.len(), MAX_FILES);
                 assert_eq!(read(&lake, &source).await.unwrap(), expected);
             }
@@ -343,7 +343,7 @@ mod tests {
         };
         let sum = entries([tally(0, 3, 3, 0), tally(100, 2, 1, 1)], 7, run).unwrap();
         assert_eq!(sum.len(), 1);
-        assert_eq!((sum[0].records, sum[0].staged, sum[0].quarantined, sum[0].number), (5, 4, 1, 7));
+        assert_eq!((sum[0].records, sum[0].staged, sum[0].quarantined, sum[0].version), (5, 4, 1, 7));
         assert!(entries([tally(0, 3, 2, 0)], 7, run).is_err());
         let mut newer = tally(100, 1, 1, 0);
         newer.object.etag = Some("other".into());

@@ -3,7 +3,7 @@
 //! Built by a run from the manifest before it, put by `store`, read by queries and by the
 //! roll-forward of the Delta logs. What a commit took in, object by object, lies in Parquet beside it (the ledger).
 //!
-//! A state that did not change is carried over as it is, `added_in` and `changed_in` included: these two numbers are
+//! A state that did not change is carried over as it is, `added_in` and `changed_in` included: these two versions are
 //! how a later reader sees what a commit did without comparing it to another.
 
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use lakewright_common::digest::Digest;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::report::WrittenFile;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::WrittenFile;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -27,9 +27,9 @@ pub(crate) const FORMAT: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) format: u32,
-    /// 1 for the first; the number in the object's name.
-    pub(crate) number: u64,
-    /// The manifest that this one was built on, `number - 1`; `None` for the first.
+    /// 1 for the first; the version in the object's name.
+    pub(crate) version: u64,
+    /// The manifest that this one was built on, `version - 1`; `None` for the first.
     pub(crate) parent: Option<u64>,
     /// Whose commit it is.
     pub(crate) run: Uuid,
@@ -126,35 +126,35 @@ impl Manifest {
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map(seal::seal)
-            .map_err(|e| Error::internal(format!("manifest {} makes no JSON", self.number)).caused_by(e))
+            .map_err(|e| Error::internal(format!("manifest {} makes no JSON", self.version)).caused_by(e))
     }
 
-    /// The manifest in `bytes`, which must be the one of that `number`.
+    /// The manifest in `bytes`, which must be the one of that `version`.
     ///
     /// # Errors
     /// Configuration, when a newer version of the program wrote it; storage, when it is damaged or another manifest.
-    pub(crate) fn decode(number: u64, bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn decode(version: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
-            Error::storage_failure(format!("manifest {number} (`{}`) is damaged", LakePath::Manifest(number).key()))
+            Error::storage_failure(format!("manifest {version} (`{}`) is damaged", LakePath::Manifest(version).key()))
                 .caused_by(e)
                 .hint("restore the file from a copy of the lake; nothing else names what it named")
         };
         let parsed = |e: serde_json::Error| damaged(e.into());
         seal::verify(bytes).map_err(|e| damaged(e.into()))?;
-        // Format and number first: all else may look different in another format.
+        // Format and version first: all else may look different in another format.
         let head: Head = serde_json::from_slice(bytes).map_err(parsed)?;
         if head.format > FORMAT {
             return Err(Error::configuration(format!(
-                "manifest {number} has format {}, this version reads formats up to {FORMAT}",
+                "manifest {version} has format {}, this version reads formats up to {FORMAT}",
                 head.format
             ))
             .hint(format!("it was written by `{}`; use that version or a later one", head.engine)));
         }
-        if head.number != number {
+        if head.version != version {
             return Err(Error::storage_failure(format!(
-                "manifest {number} (`{}`) is a copy of manifest {}",
-                LakePath::Manifest(number).key(),
-                head.number
+                "manifest {version} (`{}`) is a copy of manifest {}",
+                LakePath::Manifest(version).key(),
+                head.version
             ))
             .hint("restore the file from a copy of the lake, or delete it if it should not exist"));
         }
@@ -170,7 +170,7 @@ impl Manifest {
             .chain(self.tables.iter().flat_map(|table| &table.files))
             .map(|file| (file.added_in, file.written.path.as_str()));
         let ledgers = sources.flat_map(|source| &source.ledger).map(|file| (file.added_in, file.path.as_str()));
-        data.chain(ledgers).filter(|(added_in, _)| *added_in == self.number).map(|(_, path)| parse_key(path)).collect()
+        data.chain(ledgers).filter(|(added_in, _)| *added_in == self.version).map(|(_, path)| parse_key(path)).collect()
     }
 }
 
@@ -178,7 +178,7 @@ impl Manifest {
 #[derive(Deserialize)]
 struct Head {
     format: u32,
-    number: u64,
+    version: u64,
     #[serde(default)]
     engine: String,
 }
@@ -209,9 +209,9 @@ impl TableState {
 }
 
 impl DataFile {
-    /// What a run wrote, as the manifest of `number` names it first.
-    pub(crate) fn new(written: WrittenFile, number: u64) -> Self {
-        Self { written, added_in: number }
+    /// What a run wrote, as the manifest of `version` names it first.
+    pub(crate) fn new(written: WrittenFile, version: u64) -> Self {
+        Self { written, added_in: version }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where manifests are kept: the newest, one by its number, and the put that is a commit.
+//! Where manifests are kept: the newest, one by its version, and the put that is a commit.
 //!
 //! The put of manifest n+1 succeeds for one run only. Whatever the storage answers to it, the outcome is one of two:
 //! this run's manifest is there, or another's is. An answer that leaves it open (already exists, a time-out, a lost
@@ -12,14 +12,14 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use lakewright_common::error::{Error, Result};
-use lakewright_common::failpoint;
+use lakewright_common::process::failpoint;
 use lakewright_common::storage::{PutOutcome, Storage};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
 use uuid::Uuid;
 
 use super::manifest::{self, Manifest};
-use super::{LakePath, version_of, url_of};
+use super::{LakePath, url_of, version_of};
 
 /// Puts of one manifest, each followed by a look at what is there, before the outcome is given up as unknown.
 const MAX_PUTS: u32 = 6;
@@ -34,39 +34,39 @@ const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 1
 pub(crate) enum Commit {
     /// The manifest is this run's: all that it names is visible.
     Committed,
-    /// The run `by` committed that number first: nothing of this run is visible.
+    /// The run `by` committed that version first: nothing of this run is visible.
     Conflict { by: Uuid },
 }
 
-/// The numbers of all manifests, each with the time at which the storage says that it was written.
+/// The versions of all manifests, each with the time at which the storage says that it was written.
 pub(crate) async fn list(lake: &Storage) -> Result<BTreeMap<u64, DateTime<Utc>>> {
     let folder = LakePath::Manifests.key();
     let mut keys = lake.store.list(Some(&folder));
     let mut manifests = BTreeMap::new();
     while let Some(object) = keys.try_next().await.map_err(|e| Error::storage("list", url_of(lake, &folder), e))? {
-        manifests.extend(version_of(&object.location).map(|number| (number, object.last_modified)));
+        manifests.extend(version_of(&object.location).map(|version| (version, object.last_modified)));
     }
     Ok(manifests)
 }
 
-/// The highest manifest number; `None` for a lake without a commit.
+/// The highest manifest version; `None` for a lake without a commit.
 pub(crate) async fn latest_number(lake: &Storage) -> Result<Option<u64>> {
-    Ok(list(lake).await?.last_key_value().map(|(number, _)| *number))
+    Ok(list(lake).await?.last_key_value().map(|(version, _)| *version))
 }
 
 /// The newest manifest; `None` for a lake without a commit.
 pub(crate) async fn latest(lake: &Storage) -> Result<Option<Manifest>> {
     match latest_number(lake).await? {
-        Some(number) => get(lake, number).await,
+        Some(version) => get(lake, version).await,
         None => Ok(None),
     }
 }
 
-/// One manifest; `None` where there is none of that number.
-pub(crate) async fn get(lake: &Storage, number: u64) -> Result<Option<Manifest>> {
-    let key = LakePath::Manifest(number).key();
+/// One manifest; `None` where there is none of that version.
+pub(crate) async fn get(lake: &Storage, version: u64) -> Result<Option<Manifest>> {
+    let key = LakePath::Manifest(version).key();
     match read(lake, &key).await {
-        Ok(Some(bytes)) => Manifest::decode(number, &bytes).map(Some),
+        Ok(Some(bytes)) => Manifest::decode(version, &bytes).map(Some),
         Ok(None) => Ok(None),
         Err(e) => Err(Error::storage("read", url_of(lake, &key), e)),
     }
@@ -96,7 +96,7 @@ pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
 /// Storage, when the outcome could not be found out: then the commit may stand, the next run will see it, and no file
 /// of this run may be deleted.
 pub(crate) async fn put(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
-    let key = LakePath::Manifest(manifest.number).key();
+    let key = LakePath::Manifest(manifest.version).key();
     let bytes = Bytes::from(manifest.encode()?);
     let outcome = put_until_known(lake, &key, &bytes, manifest.run).await;
     failpoint::reach("commit.after_manifest");
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(get(&lake, 3).await.unwrap(), None);
     }
 
-    /// Sixteen runs put the same number at once: one is committed, the others are told by whom.
+    /// Sixteen runs put the same version at once: one is committed, the others are told by whom.
     #[tokio::test(flavor = "multi_thread")]
     async fn one_of_many_runs_commits_a_number() {
         let (_folder, lake) = fixture::lake();

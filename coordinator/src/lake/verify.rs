@@ -12,8 +12,8 @@ use lakewright_common::error::Result;
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
 
-use super::publish::consistent::{self, Consistent, Stored};
 use super::manifest::{DataFile, Manifest, parse_key};
+use super::publish::consistent::{self, Consistent, Stored};
 use super::{LakePath, store};
 
 /// Objects that are read at once.
@@ -64,7 +64,7 @@ enum Part<'a> {
 /// Storage that fails for another reason than one file.
 pub(crate) async fn verify(lake: &Storage, manifest: &Manifest) -> Result<Verified> {
     let mut verified = Verified::default();
-    let documents = documents(lake, manifest.number, &mut verified).await?;
+    let documents = documents(lake, manifest.version, &mut verified).await?;
     let mut expected = files_of(manifest)?;
     expected.extend(entries_of(manifest, &documents));
     let looks: Vec<_> = expected.into_iter().map(|expected| look(lake, expected)).collect();
@@ -150,9 +150,9 @@ fn entries_of<'a>(manifest: &'a Manifest, documents: &'a [Consistent]) -> Vec<Ex
     expected
 }
 
-/// The documents of the versions up to `number` that are whole. A version that was never published has none.
-async fn documents(lake: &Storage, number: u64, verified: &mut Verified) -> Result<Vec<Consistent>> {
-    let keys = (1..=number).map(|number| LakePath::Consistent(number).key()).chain([LakePath::ConsistentLatest.key()]);
+/// The documents of the versions up to `version` that are whole. A version that was never published has none.
+async fn documents(lake: &Storage, version: u64, verified: &mut Verified) -> Result<Vec<Consistent>> {
+    let keys = (1..=version).map(|version| LakePath::Consistent(version).key()).chain([LakePath::ConsistentLatest.key()]);
     let mut stored = stream::iter(keys)
         .map(|key| async move { consistent::stored(lake, &key).await.map(|document| (key, document)) })
         .buffered(CONCURRENT_READS);
@@ -217,7 +217,7 @@ fn sums(manifest: &Manifest) -> Vec<Fault> {
         let (staged, quarantined) = (rows(&source.staging), rows(&source.quarantine));
         let totals = (source.totals.staged, source.totals.quarantined);
         (totals != (staged, quarantined)).then(|| Fault {
-            key: LakePath::Manifest(manifest.number).key().to_string(),
+            key: LakePath::Manifest(manifest.version).key().to_string(),
             what: format!(
                 "names files of source `{name}` with {staged} staged and {quarantined} rejected records, and says that there are {} \
                  and {}",

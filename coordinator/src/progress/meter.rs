@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{DecimalBytes, HumanCount, HumanDuration};
-use lakewright_common::read::progress::{ReadCounts, ReadProgress};
+use lakewright_common::session::progress::{ReadCounts, ReadProgress};
 
 use crate::engine::{TaskCounts, TasksView};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lakewright_common::read::progress::ReadProgress;
-use lakewright_common::supervisor;
+use lakewright_common::process::systemd;
+use lakewright_common::session::progress::ReadProgress;
 
 use crate::engine::TasksView;
 use meter::{Meter, Reading};
@@ -59,7 +59,7 @@ impl Progress {
     /// A step that reads no objects; on workers, it is shown how far they are.
     pub(crate) fn step(&self, name: &str, tasks: Option<TasksView>) -> Option<Step> {
         tracing::info!(step = name, "started");
-        supervisor::status(name);
+        systemd::status(name);
         tasks.and_then(|tasks| self.show(name, Meter::of_tasks(tasks)))
     }
 
@@ -76,7 +76,7 @@ impl Progress {
             return None;
         }
         tracing::info!(step = name, objects, bytes, "started");
-        supervisor::status(name);
+        systemd::status(name);
         self.show(name, Meter::of_objects(objects, bytes, Arc::clone(reads), tasks))
     }
 

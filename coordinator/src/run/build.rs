@@ -17,20 +17,20 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 use lakewright_common::config::resolved::Table;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::report::{TaskReport, WrittenFile};
 use lakewright_common::sql::check_text;
 use lakewright_common::write::hive;
-use lakewright_common::write::report::{TaskReport, WrittenFile};
 use lakewright_common::write::table_node::TableWriteExec;
 use lakewright_common::write::table_writer::TableLayout;
 
 use super::RunContext;
 use super::ingest::StagedSource;
-use crate::session_tables;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::LakePath;
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::manifest::{DataFile, TableState};
 use crate::model::{self, Model};
+use crate::session_tables;
 
 /// The tables of this commit.
 pub(crate) struct Tables {
@@ -102,7 +102,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     let mut files = Vec::new();
     for report in reports {
         match report {
-            TaskReport::Table(file) => files.push(DataFile::new(file, context.number)),
+            TaskReport::Table(file) => files.push(DataFile::new(file, context.version)),
             _ => return Err(Error::internal(format!("table `{}`: a write reported something else", table.name))),
         }
     }
@@ -113,7 +113,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
         partition_by: table.partition_by.clone(),
         key: table.key.clone(),
         fingerprint: model.fingerprint.clone(),
-        changed_in: context.number,
+        changed_in: context.version,
         files,
     })
 }

@@ -26,7 +26,7 @@ pub(super) async fn delete_files(context: &RunContext<'_>) {
     let sources = context.config.sources.iter().map(|source| source.name.as_str());
     let folders = sources
         .flat_map(|source| {
-            let ledger = LakePath::Ledger { source, number: context.number, run: context.run }.key();
+            let ledger = LakePath::Ledger { source, version: context.version, run: context.run }.key();
             [LakePath::Staging(source).key(), LakePath::Quarantine(source).key(), ledger]
         })
         .chain(context.written_tables().into_iter().map(|table| LakePath::Table(&table).key()));

@@ -14,9 +14,10 @@ use super::RunContext;
 use super::build::Tables;
 use super::ingest::StagedSource;
 use super::written;
+use crate::lake::ledger;
 use crate::lake::manifest::{DataFile, FORMAT, Manifest, SourceState};
+use crate::lake::publish::{consistent, delta};
 use crate::lake::store::{self, Commit};
-use crate::lake::{consistent, delta, ledger};
 use crate::model::source_fingerprint;
 
 /// What manifests and Delta logs say of the program that wrote them.
@@ -43,8 +44,8 @@ pub(super) async fn commit(
     }
     let manifest = Manifest {
         format: FORMAT,
-        number: context.number,
-        parent: context.base.as_ref().map(|base| base.number),
+        version: context.version,
+        parent: context.base.as_ref().map(|base| base.version),
         run: context.run,
         lake_id: Some(context.base.as_ref().and_then(|base| base.lake_id).unwrap_or_else(Uuid::now_v7)),
         committed_at: chrono::Utc::now(),
@@ -67,7 +68,7 @@ pub(super) async fn commit(
             context.may_be_committed.store(false, Ordering::Relaxed);
             return Err(Error::conflict(format!(
                 "run `{by}` committed version {} of the lake while this run was under way; nothing of this run is visible",
-                manifest.number
+                manifest.version
             ))
             .hint("run again: it takes in what the other run did not"));
         }
@@ -75,10 +76,10 @@ pub(super) async fn commit(
     let rolled = delta::roll_forward(lake, &manifest).await;
     for (table, error) in &rolled.failures {
         let hint = error.hint.as_deref();
-        tracing::warn!(table, version = manifest.number, %error, hint, "committed, but the Delta log of a table does not show it");
+        tracing::warn!(table, version = manifest.version, %error, hint, "committed, but the Delta log of a table does not show it");
     }
     if let Err(error) = consistent::publish(lake, &manifest, &rolled.versions).await {
-        tracing::warn!(version = manifest.number, %error, "committed, but the Delta versions of the tables were not published");
+        tracing::warn!(version = manifest.version, %error, "committed, but the Delta versions of the tables were not published");
     }
     Ok((manifest, rolled.versions))
 }
@@ -89,13 +90,13 @@ async fn next_state(
     staged: &StagedSource<'_>,
     mut state: SourceState,
 ) -> Result<SourceState> {
-    let (name, number) = (&staged.source.name, context.number);
+    let (name, version) = (&staged.source.name, context.version);
     let lake = &context.opened.lake;
-    state.ledger = ledger::append(lake, name, number, context.run, &state.ledger, &staged.entries).await?;
+    state.ledger = ledger::append(lake, name, version, context.run, &state.ledger, &staged.entries).await?;
     state.fingerprint = source_fingerprint(staged.source);
     state.columns = staged.columns.clone();
-    state.staging.extend(staged.staging.iter().map(|file| DataFile::new(file.clone(), number)));
-    state.quarantine.extend(staged.quarantine.iter().map(|file| DataFile::new(file.clone(), number)));
+    state.staging.extend(staged.staging.iter().map(|file| DataFile::new(file.clone(), version)));
+    state.quarantine.extend(staged.quarantine.iter().map(|file| DataFile::new(file.clone(), version)));
     state.totals.add(&staged.counts);
     Ok(state)
 }

@@ -13,8 +13,8 @@ use lakewright_common::read::rejection::Reason;
 use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::Damage;
+use lakewright_common::report::{TaskReport, WrittenFile};
 use lakewright_common::storage::Storage;
-use lakewright_common::write::report::{TaskReport, WrittenFile};
 
 use super::skipped::objects;
 

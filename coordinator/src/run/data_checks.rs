@@ -10,8 +10,8 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{DataFrame, SessionContext, lit};
 use lakewright_common::config::resolved::{Rule, Table};
 use lakewright_common::error::{Error, Result};
+use lakewright_common::report::WrittenFile;
 use lakewright_common::sql::check_text;
-use lakewright_common::write::report::WrittenFile;
 
 use super::RunContext;
 use super::build::Tables;

@@ -11,10 +11,10 @@ use lakewright_common::read::fetch::requests_for;
 use lakewright_common::session::Storages;
 
 use super::discover::Discovered;
-use crate::price::RequestEstimate;
 use crate::lake::manifest::{DataFile, Manifest};
 use crate::lake::publish::delta::table_log::CHECKPOINT_INTERVAL;
 use crate::model::Model;
+use crate::price::RequestEstimate;
 
 /// Files of a partitioned table of which there are none yet.
 const GUESSED_FILES: u64 = 12;
@@ -40,7 +40,8 @@ pub(crate) fn estimate(
     }
     let mut requests = RequestEstimate::of(&so_far);
     for new in discovered.sources.iter().filter(|new| new.source.url.scheme() == "s3") {
-        requests.gets += new.splits(&config.limits, config.limits.threads).iter().flatten().map(requests_for).sum::<u64>();
+        requests.gets +=
+            new.splits(&config.limits, config.limits.threads).iter().flatten().map(requests_for).sum::<u64>();
         requests.bytes_read += new.objects.iter().map(|object| object.bytes).sum::<u64>();
     }
     if config.lake.scheme() == "s3" && discovered.has_work() {
@@ -95,7 +96,7 @@ fn of_lake(
     }
     // How far each log is: it is listed, and read twice since its last checkpoint.
     // The newest entry is read once more, to see whose it is, and so is the manifest that it names.
-    let entries = base.map(|base| 2 + 2 * (base.number % CHECKPOINT_INTERVAL).max(1));
+    let entries = base.map(|base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
     requests.puts += models.len() as u64 * if base.is_some() { 2 } else { 1 };
     requests.gets += models.len() as u64 * entries.unwrap_or(0) + u64::from(base.is_some());
     // The manifest, and twice the versions that belong together.

@@ -8,20 +8,20 @@ use std::sync::Arc;
 
 use lakewright_common::config::resolved::{OnChange, OnDamaged, Source};
 use lakewright_common::error::{Error, Kind, Result};
-use lakewright_common::read::object::SourceObject;
-use lakewright_common::read::progress::ReadProgress;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::schema::arrow_schema;
 use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::ObjectTally;
+use lakewright_common::report::{TaskReport, WrittenFile};
+use lakewright_common::session::progress::ReadProgress;
+use lakewright_common::storage::object::SourceObject;
 use lakewright_common::write::file::discard;
 use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
-use lakewright_common::write::report::{TaskReport, WrittenFile};
 
 use super::damage::{self, DamagedObject};
 use super::discover::{Discovered, NewObjects, still_there};
-use super::{RunContext, lines, report};
+use super::{RunContext, lines, summary};
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::SourceCounts;
@@ -227,7 +227,7 @@ fn entries(
     objects: &[SourceObject],
     tallies: Vec<ObjectTally>,
 ) -> Result<Vec<LedgerEntry>> {
-    let entries = ledger::entries(tallies, context.number, context.run)?;
+    let entries = ledger::entries(tallies, context.version, context.run)?;
     let mut reported: HashSet<&str> = entries.iter().map(|entry| entry.object.key.as_str()).collect();
     reported.extend(staged.damaged.iter().map(DamagedObject::key));
     match objects.iter().find(|object| !reported.contains(object.key.as_str())) {

@@ -12,8 +12,8 @@ use futures::StreamExt;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::read::quarantine;
 use lakewright_common::read::tally::ObjectTally;
+use lakewright_common::report::WrittenFile;
 use lakewright_common::write::file::{FileSettings, FileWriter, discard};
-use lakewright_common::write::report::WrittenFile;
 
 use super::RunContext;
 use crate::engine::parquet_table::ParquetTable;

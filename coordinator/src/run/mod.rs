@@ -17,19 +17,19 @@ use std::time::Instant;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
-use lakewright_common::failpoint;
-use lakewright_common::read::progress::ReadProgress;
+use lakewright_common::process::failpoint;
+use lakewright_common::process::systemd;
 use lakewright_common::session::Storages;
+use lakewright_common::session::progress::ReadProgress;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::supervisor;
 use uuid::Uuid;
 
-use crate::price::{self, RequestEstimate};
 use crate::engine::Engine;
 use crate::lake::manifest::Manifest;
 use crate::lake::{publish, store};
 use crate::model::{self, Model};
 use crate::open;
+use crate::price::{self, RequestEstimate};
 use crate::progress::Progress;
 use discover::Discovered;
 use skipped::SkippedObjects;
@@ -75,7 +75,7 @@ pub(crate) struct RunContext<'a> {
     /// Names the run and its files.
     pub(crate) run: Uuid,
     /// The manifest that this run would put.
-    pub(crate) number: u64,
+    pub(crate) version: u64,
     /// The newest manifest when the run began.
     pub(crate) base: Option<Manifest>,
     /// Tables that the run has started to write.
@@ -123,7 +123,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let run = Uuid::now_v7();
     // Before anything else, so that workers find it while the sources are listed.
     let engine = Engine::start(config, &opened, run, &reads).await?;
-    supervisor::ready();
+    systemd::ready();
     let session = open::session(config, &opened, config.limits.threads, Arc::clone(&reads))?;
     let mut models = model::plan_models(&session, config)?;
     model::ask_for(&mut models, rebuild)?;
@@ -145,10 +145,10 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let sources = discovered.sources.iter().map(|new| (new.source.name.as_str(), new.objects.as_slice()));
     engine.admit_workers(&opened, sources).await?;
     let session = engine.adapt(session).await?;
-    let number = base.as_ref().map_or(1, |base| base.number + 1);
+    let version = base.as_ref().map_or(1, |base| base.version + 1);
     let (written, may_be_committed) = (Mutex::default(), AtomicBool::new(false));
     let context =
-        RunContext { config, opened: &opened, session, engine, progress, run, number, base, written, may_be_committed };
+        RunContext { config, opened: &opened, session, engine, progress, run, version, base, written, may_be_committed };
 
     let outcome = steps(&context, &models, &mut discovered, &reads, started).await;
     let exchanged = context.engine.finish().await;

@@ -62,11 +62,11 @@ impl Summary {
             rows: table.rows(),
             files: table.files.len() as u64,
             bytes: table.bytes(),
-            is_rebuilt: table.changed_in == manifest.number,
+            is_rebuilt: table.changed_in == manifest.version,
             delta_version: versions.get(&table.name).copied(),
         });
         Self {
-            version: manifest.number,
+            version: manifest.version,
             sources: manifest.counts.clone(),
             tables: tables.collect(),
             warnings,

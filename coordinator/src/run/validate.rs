@@ -13,10 +13,10 @@ use lakewright_common::error::{Error, Result};
 use lakewright_common::read::schema::arrow_schema;
 use lakewright_common::sql::check_text;
 
-use super::{build, check, probe};
-use crate::session_tables;
+use super::{build, data_checks, probe};
 use crate::lake::column::assign_column_ids;
 use crate::model::{self, Model};
+use crate::session_tables;
 
 /// Plans everything over empty tables, in a session of its own.
 ///

@@ -22,7 +22,7 @@ pub(super) type Reported = Vec<(String, u64)>;
 pub(super) fn reported(staged: &[StagedSource<'_>], manifest: &Manifest) -> Reported {
     let staged = staged.iter().flat_map(|source| source.staging.iter().chain(&source.quarantine));
     let tables = manifest.tables.iter().flat_map(|table| &table.files);
-    let tables = tables.filter(|file| file.added_in == manifest.number).map(|file| &file.written);
+    let tables = tables.filter(|file| file.added_in == manifest.version).map(|file| &file.written);
     staged.chain(tables).map(|file| (file.path.clone(), file.bytes)).collect()
 }
 

@@ -35,7 +35,8 @@ pub(crate) const MANY_TASKS: &[(&str, &str)] =
     &[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB"), ("LAKEWRIGHT__LIMITS__TARGET_FILE_BYTES", "20KB")];
 
 /// As [`MANY_TASKS`]; what is not there is waited for until it is lost.
-const WITHOUT_SPECULATION: &[(&str, &str)] = &[MANY_TASKS[0], MANY_TASKS[1], ("LAKEWRIGHT__CLUSTER__SPECULATION", "false")];
+const WITHOUT_SPECULATION: &[(&str, &str)] =
+    &[MANY_TASKS[0], MANY_TASKS[1], ("LAKEWRIGHT__CLUSTER__SPECULATION", "false")];
 
 pub(crate) fn ends_well(coordinator: Coordinator) -> String {
     let done = coordinator.end();

@@ -7,7 +7,8 @@ use std::process::Command;
 use ballista_core::serde::protobuf::{PollWorkParams, PollWorkResult};
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{
-    AttemptProgress, HeartbeatRequest, StartRequest, RegisterRequest, JoinRequest, ReportRequest, TaskId, Success, Decision,
+    AttemptProgress, Decision, HeartbeatRequest, JoinRequest, RegisterRequest, ReportRequest, StartRequest, Success,
+    TaskId,
 };
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};

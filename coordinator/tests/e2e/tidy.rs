@@ -68,15 +68,32 @@ const ONE_VERSION: &[&str] = &[
 /// `lake/publish/delta/mod.rs` reach the steps around them.
 const FAIL_POINTS_OF_CHECKPOINTS: &[&str] = &["delta.before_checkpoint", "delta.after_checkpoint"];
 
+/// Rooms of `common/src`, lowest first: each may import those before it.
+const ROOMS: &[&str] = &[
+    "printable",
+    "error",
+    "config",
+    "process",
+    "digest",
+    "storage",
+    "sql",
+    "session",
+    "read",
+    "report",
+    "write",
+    "exchange",
+    "codec",
+];
+
 /// Where the file system may be touched, and why.
 const FILE_SYSTEM: &[(&str, &str)] = &[
     ("common/src/storage/", "this is the one place that turns keys into files"),
     ("common/src/config/mod.rs", "reads lake.toml, before any storage is known"),
     ("common/src/config/table.rs", "reads the models' SQL beside lake.toml"),
     ("common/src/config/memory.rs", "asks the system how much memory there is"),
-    ("common/src/tls.rs", "reads certificates"),
-    ("common/src/secret.rs", "keeps a run's secret where only its user can read it"),
-    ("common/src/scratch.rs", "makes the folder that queries spill to, which holds nothing of a lake"),
+    ("common/src/process/tls.rs", "reads certificates"),
+    ("common/src/process/secret.rs", "keeps a run's secret where only its user can read it"),
+    ("common/src/process/scratch.rs", "makes the folder that queries spill to, which holds nothing of a lake"),
     ("fuzz/src/", "keeps the corpora of fuzz targets"),
     ("worker/src/cli.rs", "asks the system for the host's name"),
     ("coordinator/src/process.rs", "asks the system what this process has used"),
@@ -219,16 +236,13 @@ fn dependencies_point_one_way() {
     let mut faults = Vec::new();
     for file in rust_files().iter().filter(|file| !file.is_test()) {
         let forbidden: &[&str] = match file.path.as_str() {
-            path if path.starts_with("common/src/read/") => {
-                &["crate::write", "crate::lake", "deltalake_core::", "delta_kernel::"]
-            }
             path if path.starts_with("common/") => &["crate::lake", "deltalake_core::", "delta_kernel::"],
             path if path.starts_with("coordinator/src/lake/") => &["crate::run", "crate::command"],
-            path if path.starts_with("coordinator/src/engine/cluster/scheduler") => {
+            path if path.starts_with("coordinator/src/engine/cluster/ballista") => {
                 &["deltalake_core::", "delta_kernel::"]
             }
             path if path.starts_with("coordinator/") => &["deltalake_core::", "delta_kernel::", "ballista_"],
-            path if path.starts_with("worker/") && !path.ends_with("/engine.rs") => &["ballista_", "lake/manifest"],
+            path if path.starts_with("worker/") && !path.ends_with("/ballista.rs") => &["ballista_", "lake/manifest"],
             _ => &[],
         };
         for (number, line) in file.code() {
@@ -237,9 +251,27 @@ fn dependencies_point_one_way() {
         }
     }
     report(
-        "reading knows neither writing nor the lake, only `lake/` knows Delta, only the scheduler and `worker/src/ballista.rs` know Ballista",
+        "only `lake/` imports Delta, only `ballista.rs` and `ballista/` import Ballista, and a lake imports no run",
         faults,
     );
+}
+
+#[test]
+fn rooms_of_common_import_only_lower_rooms() {
+    let mut faults = Vec::new();
+    for file in rust_files_below("common/src").iter().filter(|file| !file.is_test()) {
+        let path = file.path.trim_start_matches("common/src/");
+        let room = path.split(['/', '.']).next().expect("a path has a first part");
+        let Some(floor) = ROOMS.iter().position(|other| *other == room) else {
+            assert_eq!(room, "lib", "`{}` is in no room of `ROOMS`", file.path);
+            continue;
+        };
+        for (number, line) in file.code() {
+            let upward = ROOMS[floor + 1..].iter().find(|higher| line.contains(&format!("crate::{higher}::")));
+            faults.extend(upward.map(|higher| format!("{}:{number}: `{higher}`", file.path)));
+        }
+    }
+    report("a room of `common` imports only the rooms below it", faults);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::*;
-use crate::read::object::SourceObject;
+use crate::storage::object::SourceObject;
 
 mod properties;
 

@@ -15,9 +15,9 @@ use url::Url;
 use super::*;
 use crate::config::resolved::{Field, FieldType, Format, Location, OnArchived, OnChange, OnDamaged};
 use crate::error::Kind;
-use crate::read::object::SourceObject;
 use crate::read::scan_rows::scan_schema;
 use crate::read::schema::arrow_schema;
+use crate::storage::object::SourceObject;
 
 /// Objects cut and changed anywhere.
 mod damage;

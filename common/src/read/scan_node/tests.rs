@@ -11,9 +11,9 @@ use url::Url;
 
 use super::JsonScanExec;
 use crate::config::resolved::{Field, FieldType, Format, Limits, Location, OnArchived, OnChange, OnDamaged, Source};
-use crate::read::progress::ReadProgress;
 use crate::read::scan_rows::{ReadReport, ScanRows};
 use crate::read::split::{contents_of_large, plan_splits};
+use crate::session::progress::ReadProgress;
 use crate::session::{Resources, Storages, TaskScope};
 use crate::{session, storage};
 

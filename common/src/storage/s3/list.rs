@@ -8,8 +8,8 @@ use percent_encoding::percent_decode_str;
 use super::S3;
 use super::failure::failure;
 use crate::error::Result;
-use crate::read::object::SourceObject;
 use crate::storage::list::{Listing, is_hidden};
+use crate::storage::object::SourceObject;
 
 /// Prefixes that are listed at once, and the number at which going down further gains nothing.
 const CONCURRENT_LISTINGS: usize = 16;

@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use lakewright_common::exchange::spool::SpoolObject;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::ObjectTally;
+use lakewright_common::report::spool_object::SpoolObject;
+use lakewright_common::report::{TaskReport, WrittenFile};
 use lakewright_common::write::hive;
 use lakewright_common::write::ingest_node::IngestExec;
-use lakewright_common::write::report::{TaskReport, WrittenFile};
 use lakewright_common::write::table_node::TableWriteExec;
 use uuid::Uuid;
 

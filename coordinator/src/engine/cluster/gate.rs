@@ -24,9 +24,9 @@ use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Service};
 use uuid::Uuid;
 
-use super::state::ClusterState;
 use super::ballista::Queue;
 use super::service::Service as Calls;
+use super::state::ClusterState;
 
 /// The only method of Ballista's scheduler that workers call.
 const POLL_WORK: &str = "/ballista.protobuf.SchedulerGrpc/PollWork";
@@ -55,9 +55,9 @@ enum Route {
 fn route(path: &str) -> Option<Route> {
     Some(match path {
         "/lakewright.v1.Coordinator/Register" | "/lakewright.v1.Coordinator/Join" => Route::Register,
-        "/lakewright.v1.Coordinator/WatchWork" | "/lakewright.v1.Coordinator/Start" | "/lakewright.v1.Coordinator/Heartbeat" => {
-            Route::Call
-        }
+        "/lakewright.v1.Coordinator/WatchWork"
+        | "/lakewright.v1.Coordinator/Start"
+        | "/lakewright.v1.Coordinator/Heartbeat" => Route::Call,
         "/lakewright.v1.Coordinator/Report" => Route::Report,
         POLL_WORK => Route::Poll,
         _ => return None,
@@ -143,9 +143,13 @@ mod tests {
         for method in OF_BALLISTA {
             assert_eq!(route(&format!("/ballista.protobuf.SchedulerGrpc/{method}")), None, "{method}");
         }
-        for path in
-            ["", "/", "/lakewright.v1.Coordinator", "/lakewright.v1.Coordinator/", "/lakewright.v1.Coordinator/register"]
-        {
+        for path in [
+            "",
+            "/",
+            "/lakewright.v1.Coordinator",
+            "/lakewright.v1.Coordinator/",
+            "/lakewright.v1.Coordinator/register",
+        ] {
             assert_eq!(route(path), None, "{path}");
         }
         assert_eq!(route(POLL_WORK), Some(Route::Poll));

@@ -19,8 +19,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{FutureExt, Stream};
-use lakewright_common::descriptors;
-use lakewright_common::secret::Secret;
+use lakewright_common::process::descriptors;
+use lakewright_common::process::secret::Secret;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};

@@ -21,16 +21,16 @@ use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Cluster as Settings;
-use lakewright_common::engine_failure::stage_error;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::exchange::read_node::ExchangeReadExec;
-use lakewright_common::exchange::spool::SpoolObject;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
-use lakewright_common::read::progress::ReadProgress;
-use lakewright_common::secret::SecretFile;
+use lakewright_common::process::secret::SecretFile;
+use lakewright_common::report::TaskReport;
+use lakewright_common::report::spool_object::SpoolObject;
 use lakewright_common::session::Storages;
+use lakewright_common::session::plan_failure::stage_error;
+use lakewright_common::session::progress::ReadProgress;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::TaskReport;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::transport::Server;
@@ -69,17 +69,17 @@ mod speculation;
 /// The objects of a run's exchanges.
 mod spool;
 
-pub(crate) use state::TaskCounts;
 pub(super) use registration::{Expected, Folders};
+pub(crate) use state::TaskCounts;
 
-use state::ClusterState;
-use stage_planner::Stage;
+use ballista::Scheduler;
 use gate::Gate;
 use registration::{ExpectedSender, Registration};
-use ballista::Scheduler;
 use service::Service;
 use speculation::Speculation;
 use spool::Spool;
+use stage_planner::Stage;
+use state::ClusterState;
 use tracker::Policy;
 
 /// A task that no worker modes for this long, while one is free, was lost on its way.
@@ -156,7 +156,7 @@ impl Cluster {
             .max_concurrent_streams(Some(MAX_STREAMS));
         if let Some(certificates) = &settings.certificates {
             server = server
-                .tls_config(lakewright_common::tls::server(certificates)?.timeout(listen::HANDSHAKE_TIMEOUT))
+                .tls_config(lakewright_common::process::tls::server(certificates)?.timeout(listen::HANDSHAKE_TIMEOUT))
                 .map_err(|e| Error::configuration("`[cluster]`: the certificates cannot be used").caused_by(e))?;
         } else if settings.is_insecure {
             tracing::warn!(address, "listens without TLS: whoever can connect can read and write what workers can");

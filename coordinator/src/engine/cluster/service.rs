@@ -10,23 +10,23 @@ use std::time::{Duration, Instant};
 use futures::Stream;
 use lakewright_common::error::Error;
 use lakewright_common::printable;
-use lakewright_common::read::progress::ReadCounts;
+use lakewright_common::report::TaskReport;
+use lakewright_common::session::progress::ReadCounts;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::TaskReport;
 use lakewright_proto::v1::coordinator_server::Coordinator;
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{
-    AttemptProgress, HeartbeatRequest, HeartbeatResponse, StartRequest, StartResponse, Failure, FailureKind, RegisterRequest,
-    RegisterResponse, JoinRequest, JoinResponse, ReportRequest, ReportResponse, Requests, TaskId, Success, Decision,
-    WatchWorkRequest, WatchWorkResponse,
+    AttemptProgress, Decision, Failure, FailureKind, HeartbeatRequest, HeartbeatResponse, JoinRequest, JoinResponse,
+    RegisterRequest, RegisterResponse, ReportRequest, ReportResponse, Requests, StartRequest, StartResponse, Success,
+    TaskId, WatchWorkRequest, WatchWorkResponse,
 };
 use lakewright_proto::{MAX_NAME_BYTES, MAX_VCORES, PROCESS_HEADER};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::state::{AttemptState, ClusterState, Taken};
 use super::registration::Registration;
+use super::state::{AttemptState, ClusterState, Taken};
 use super::tracker;
 
 /// Time that a register waits for the sources to be listed; then the worker registers again.
@@ -47,7 +47,7 @@ pub(super) struct Service {
     pub(super) work: watch::Receiver<u64>,
 }
 
-type WorkStream = Pin<Box<dyn Stream<Item = Result<WatchWorkResponse, Status>> + Send>>;
+type WatchWorkStream = Pin<Box<dyn Stream<Item = Result<WatchWorkResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Coordinator for Service {
@@ -96,9 +96,9 @@ impl Coordinator for Service {
         Ok(Response::new(JoinResponse { missing }))
     }
 
-    type WorkStream = WorkStream;
+    type WatchWorkStream = WatchWorkStream;
 
-    async fn watch_work(&self, _: Request<WatchWorkRequest>) -> Result<Response<WorkStream>, Status> {
+    async fn watch_work(&self, _: Request<WatchWorkRequest>) -> Result<Response<WatchWorkStream>, Status> {
         let changes = futures::stream::unfold(self.work.clone(), |mut work| async move {
             work.changed().await.ok()?;
             Some((Ok(WatchWorkResponse {}), work))
@@ -127,20 +127,20 @@ impl Coordinator for Service {
         let process = own_process(&request, |heartbeat| &heartbeat.process)?;
         let heartbeat = request.into_inner();
         self.count_requests(process, heartbeat.requests);
-        let mut stop = Vec::new();
+        let mut cancel = Vec::new();
         let mut attempts = Vec::new();
         for attempt in &heartbeat.attempts {
             match self.attempt(attempt)? {
                 Some(attempt) => attempts.push(attempt),
-                None => stop.push(attempt.attempt.clone()),
+                None => cancel.push(attempt.attempt.clone()),
             }
         }
-        let stopped = self
+        let cancelled = self
             .state
             .heartbeat(process, heartbeat.free_vcores, heartbeat.is_draining, &attempts, Instant::now())
             .map_err(|_| Status::not_found("register first"))?;
-        stop.extend(stopped.iter().map(Uuid::to_string));
-        Ok(Response::new(HeartbeatResponse { stop }))
+        cancel.extend(cancelled.iter().map(Uuid::to_string));
+        Ok(Response::new(HeartbeatResponse { cancel }))
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
@@ -357,6 +357,6 @@ mod tests {
         assert_eq!(service.heartbeat(from(10, heartbeat.clone())).await.unwrap_err().code(), tonic::Code::NotFound);
         join(&service).await;
         let answer = service.heartbeat(from(10, heartbeat)).await.unwrap().into_inner();
-        assert_eq!(answer.stop, [attempt.attempt]);
+        assert_eq!(answer.cancel, [attempt.attempt]);
     }
 }

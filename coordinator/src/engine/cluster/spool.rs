@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use lakewright_common::error::{Error, Result};
-use lakewright_common::secret;
+use lakewright_common::process::secret;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::Storage;
 use object_store::path::Path;

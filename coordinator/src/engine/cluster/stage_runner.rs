@@ -13,16 +13,16 @@ use futures::future::{BoxFuture, try_join_all};
 use lakewright_common::codec::encode_plan;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::exchange::read_node::ExchangeReadExec;
-use lakewright_common::exchange::spool::SpoolObject;
-use lakewright_common::write::report::TaskReport;
+use lakewright_common::report::TaskReport;
+use lakewright_common::report::spool_object::SpoolObject;
 use lakewright_proto::MAX_MESSAGE_BYTES;
 use lakewright_proto::v1::{TaskId, TaskSpec};
 use prost::Message;
 
 use super::Cluster;
 use super::account::Account;
+use super::stage_planner::{Input, InputMode, Stage, partitions};
 use super::state::Progress;
-use super::stage_planner::{Input, Stage, InputMode, partitions};
 use super::task_input;
 use super::task_plan::task_plan;
 

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lakewright_common::error::{Error, Result};
-use lakewright_common::read::progress::{ReadCounts, ReadProgress};
+use lakewright_common::report::TaskReport;
+use lakewright_common::session::progress::{ReadCounts, ReadProgress};
 use lakewright_common::storage::s3::requests::RequestCounts;
-use lakewright_common::write::report::TaskReport;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::account::Account;
-use super::tracker::{RetryReason, StageFailure, Policy, Resubmit, Tracker, Decision};
+use super::tracker::{Decision, Policy, Resubmit, RetryReason, StageFailure, Tracker};
 use super::workers::{UnknownWorker, Workers};
 
 /// Workers that an error names.
@@ -170,7 +170,9 @@ impl ClusterState {
         let mut state = self.state();
         let State { workers, stages, .. } = &mut *state;
         let peers = workers.peers(now);
-        stages.get_mut(&stage).map_or(Decision::Cancel, |stage| stage.tracker.start(task, attempt, process, &peers, now))
+        stages
+            .get_mut(&stage)
+            .map_or(Decision::Cancel, |stage| stage.tracker.start(task, attempt, process, &peers, now))
     }
 
     /// The attempts of the heartbeat that must stop.
@@ -372,7 +374,9 @@ impl Stage {
                 tracing::info!(stage, task, not_on = name(process), "offered again after a failure")
             }
             RetryReason::Ignored => tracing::warn!(stage, task, "not taken by a free worker, offered again"),
-            RetryReason::Slow(process) => tracing::info!(stage, task, worker = name(process), "slow, gets a speculative attempt"),
+            RetryReason::Slow(process) => {
+                tracing::info!(stage, task, worker = name(process), "slow, gets a speculative attempt")
+            }
         }
     }
 }

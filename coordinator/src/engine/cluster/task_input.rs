@@ -47,7 +47,7 @@ mod tests {
 
     use datafusion::arrow::datatypes::Schema;
     use datafusion::physical_plan::union::UnionExec;
-    use lakewright_common::exchange::spool::Chunk;
+    use lakewright_common::report::spool_object::Chunk;
 
     use super::*;
 

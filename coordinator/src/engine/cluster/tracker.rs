@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use lakewright_common::error::{Error, Kind};
 use uuid::Uuid;
 
-use super::speculation::{Finished, Pace, Speculation, AttemptTiming};
+use super::speculation::{AttemptTiming, Finished, Pace, Speculation};
 
 /// When a task is given to another worker, and when it is given up.
 #[derive(Debug, Clone, Copy)]

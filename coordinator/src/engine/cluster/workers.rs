@@ -176,7 +176,10 @@ impl Workers {
             }
             let is_polling = worker.is_polling(now);
             if worker.is_alive && worker.is_polling && !is_polling {
-                tracing::warn!(worker = worker.name, "a worker heartbeats and does not ask for tasks; others do its part");
+                tracing::warn!(
+                    worker = worker.name,
+                    "a worker heartbeats and does not ask for tasks; others do its part"
+                );
             }
             worker.is_polling = is_polling;
             if worker.is_alive && (is_polling || worker.attempts > 0) {

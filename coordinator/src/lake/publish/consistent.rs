@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use lakewright_common::digest::Digest;
 use lakewright_common::error::{Error, Result};
-use lakewright_common::failpoint;
+use lakewright_common::process::failpoint;
 use lakewright_common::storage::{PutOutcome, Storage};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
@@ -50,7 +50,7 @@ pub(crate) enum Stored {
 impl Consistent {
     /// Whether it is of this very manifest, and not of another one that had the number before.
     pub(crate) fn is_of(&self, manifest: &Manifest) -> bool {
-        self.manifest == manifest.number && self.run.is_none_or(|run| run == manifest.run)
+        self.manifest == manifest.version && self.run.is_none_or(|run| run == manifest.run)
     }
 
     /// A table's Delta version; `None` for a table that the manifest does not have.
@@ -72,7 +72,7 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         return Ok(());
     }
     // Of an older manifest the digests still hold; a log may have been written anew since it was published for this one.
-    let older = published.as_ref().filter(|published| published.manifest < manifest.number);
+    let older = published.as_ref().filter(|published| published.manifest < manifest.version);
     let mut tables = BTreeMap::new();
     for (name, version) in versions {
         let before = older.and_then(|older| older.tables.get(name));
@@ -83,7 +83,7 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         let path = LakePath::Table(name).key().to_string();
         tables.insert(name.clone(), TableVersion { path, version: *version, digest });
     }
-    let document = Consistent { manifest: manifest.number, run: Some(manifest.run), tables };
+    let document = Consistent { manifest: manifest.version, run: Some(manifest.run), tables };
     // A query publishes what a crash left undone; most of the time nothing is.
     if published.as_ref() == Some(&document) {
         return Ok(());
@@ -92,7 +92,7 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         .map_err(|e| Error::internal("the consistent versions make no JSON").caused_by(e))?;
     let text = Bytes::from(seal::seal(text));
     failpoint::reach("consistent.before_put");
-    let key = LakePath::Consistent(manifest.number).key();
+    let key = LakePath::Consistent(manifest.version).key();
     let outcome = lake.put_if_absent(&key, text.clone()).await?;
     if outcome == PutOutcome::Exists && read(lake, &key).await?.is_none_or(|there| there != document) {
         put(lake, &key, text.clone()).await?;
@@ -106,7 +106,7 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
 
 /// Whether a document is of a later manifest, and that manifest exists: it may have been deleted since.
 async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -> Result<bool> {
-    if published.manifest <= manifest.number {
+    if published.manifest <= manifest.version {
         return Ok(false);
     }
     Ok(store::get(lake, published.manifest).await?.is_some_and(|newer| published.is_of(&newer)))
@@ -119,7 +119,7 @@ pub(crate) async fn latest(lake: &Storage) -> Result<Option<Consistent>> {
 
 /// The versions at one manifest; `None` where they were never published, because another commit overtook it.
 pub(crate) async fn at(lake: &Storage, manifest: &Manifest) -> Result<Option<Consistent>> {
-    let published = read(lake, &LakePath::Consistent(manifest.number).key()).await?;
+    let published = read(lake, &LakePath::Consistent(manifest.version).key()).await?;
     Ok(published.filter(|published| published.is_of(manifest)))
 }
 

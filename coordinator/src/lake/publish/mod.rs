@@ -21,9 +21,9 @@ pub(crate) mod delta;
 /// The Delta version of each table at one manifest.
 pub(crate) mod consistent;
 
+pub(crate) use delta::Rolled;
 use delta::history::History;
 use delta::standing::{joined, standing};
-pub(crate) use delta::Rolled;
 
 /// Delta logs that are read at the same time.
 const CONCURRENT_LOOKS: usize = 16;

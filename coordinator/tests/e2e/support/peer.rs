@@ -5,7 +5,7 @@ use std::time::Duration;
 use lakewright_common::session::Locations;
 use lakewright_proto::PROCESS_HEADER;
 use lakewright_proto::v1::coordinator_client::CoordinatorClient;
-use lakewright_proto::v1::{HeartbeatRequest, Finding, RegisterRequest, RegisterResponse, JoinRequest};
+use lakewright_proto::v1::{Finding, HeartbeatRequest, JoinRequest, RegisterRequest, RegisterResponse};
 use tokio::runtime::Runtime;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
@@ -85,7 +85,8 @@ impl Peer {
         let header = process.clone();
         self.runtime.spawn(async move {
             loop {
-                let heartbeat = HeartbeatRequest { process: process.clone(), free_vcores: 1, ..HeartbeatRequest::default() };
+                let heartbeat =
+                    HeartbeatRequest { process: process.clone(), free_vcores: 1, ..HeartbeatRequest::default() };
                 let mut request = Request::new(heartbeat);
                 request.metadata_mut().insert(PROCESS_HEADER, header.parse().unwrap());
                 if client.heartbeat(request).await.is_err() {

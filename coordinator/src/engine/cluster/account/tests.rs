@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lakewright_common::read::object::SourceObject;
+use lakewright_common::storage::object::SourceObject;
 
 use super::*;
 

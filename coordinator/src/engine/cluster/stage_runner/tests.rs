@@ -13,19 +13,19 @@ use lakewright_common::codec::decode_plan;
 use lakewright_common::config::resolved::{Format, Limits, Location, OnArchived, OnChange, OnDamaged, Source};
 use lakewright_common::config::{self, Purpose};
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
-use lakewright_common::read::object::SourceObject;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::schema::arrow_schema;
 use lakewright_common::read::split::{Contents, plan_splits};
+use lakewright_common::report::read_reports;
 use lakewright_common::session::{self, Resources, Storages, TaskScope};
 use lakewright_common::storage;
-use lakewright_common::write::report::read_reports;
+use lakewright_common::storage::object::SourceObject;
 use url::Url;
 
-use super::super::stage_planner::{plan_stages, single_task};
 use super::super::optimizer;
+use super::super::stage_planner::{plan_stages, single_task};
 use super::*;
-use crate::{catalog, model};
+use crate::{model, session_tables};
 
 mod fuzz;
 

@@ -193,13 +193,13 @@ fn a_slow_task_gets_one_speculative_attempt_once_enough_is_done_and_a_worker_is_
     }
     assert_eq!(tasks(&tracker.tick(now + SECOND * 3, Some(now)).unwrap()), []);
     assert_eq!(tasks(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
-    let speculative attempt = [(2, RetryReason::Slow(id(10))), (3, RetryReason::Slow(id(10)))];
-    assert_eq!(tasks(&tracker.tick(now + SECOND * 4, Some(now)).unwrap()), speculative attempt);
+    let speculative = [(2, RetryReason::Slow(id(10))), (3, RetryReason::Slow(id(10)))];
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 4, Some(now)).unwrap()), speculative);
     assert_eq!(tasks(&tracker.tick(now + SECOND * 5, Some(now)).unwrap()), []);
     // The speculative attempt wins, and the slow one is told to stop.
     let peers = free(&[10, 11]);
     assert_eq!(tracker.start(2, id(19), id(10), &peers, now + SECOND * 5), Decision::Cancel);
-    assert_eq!(tasks(&tracker.tick(now + SECOND * 6, Some(now)).unwrap()), speculative attempt[..1]);
+    assert_eq!(tasks(&tracker.tick(now + SECOND * 6, Some(now)).unwrap()), speculative[..1]);
     tracker.start(2, id(20), id(11), &peers, now + SECOND * 6);
     assert!(tracker.succeed(2, id(20), (), 0, now + SECOND * 7));
     assert_eq!(tracker.heartbeat(2, id(2), 0, now + SECOND * 7), Decision::Cancel);

@@ -32,7 +32,7 @@ pub(crate) const RUN_KEY: &str = "lakewright.run";
 /// What one manifest changed in one table.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
-    pub(crate) number: u64,
+    pub(crate) version: u64,
     pub(crate) run: Uuid,
     pub(crate) committed_at: DateTime<Utc>,
     pub(crate) engine: String,
@@ -46,7 +46,7 @@ impl Change {
     /// The change that `manifest` made to a table whose state it left as `after`; the state before it is not known.
     pub(crate) fn new(manifest: &Manifest, after: TableState) -> Self {
         Self {
-            number: manifest.number,
+            version: manifest.version,
             run: manifest.run,
             committed_at: manifest.committed_at,
             engine: manifest.engine.clone(),
@@ -105,7 +105,7 @@ pub(crate) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Ve
 /// How far the log is: the number of the manifest.
 pub(in crate::lake) fn transaction(change: &Change) -> Result<Transaction> {
     let updated = Some(change.committed_at.timestamp_millis());
-    Ok(Transaction::new_with_last_update(APPLICATION, signed(change.number)?, updated))
+    Ok(Transaction::new_with_last_update(APPLICATION, signed(change.version)?, updated))
 }
 
 /// The lake that a log belongs to; `None` if its configuration names none.
@@ -123,7 +123,7 @@ pub(in crate::lake) fn commit_info(change: &Change, is_new: bool, removes: bool)
     // Spark reads parameters as strings that hold JSON.
     let partition_by = Value::from(change.after.partition_by.clone()).to_string();
     let mut info = HashMap::from([
-        (MANIFEST_KEY.to_owned(), Value::from(change.number)),
+        (MANIFEST_KEY.to_owned(), Value::from(change.version)),
         (RUN_KEY.to_owned(), Value::from(change.run.to_string())),
     ]);
     info.extend(change.lake_id.map(|id| (LAKE_ID.to_owned(), Value::from(id.to_string()))));
@@ -241,8 +241,8 @@ fn signed(value: u64) -> Result<i64> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use crate::lake::fixture;
     use super::*;
+    use crate::lake::fixture;
 
     fn change(before: Option<&[&str]>, after: &[&str]) -> Change {
         let manifest = fixture::manifest(7, &[("songs", after)]);

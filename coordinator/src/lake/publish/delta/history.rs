@@ -10,7 +10,7 @@ use super::actions::Change;
 use crate::lake::manifest::{Manifest, TableState};
 use crate::lake::{LakePath, store, url_of};
 
-/// Manifests by number, up to the newest that was known when this was made.
+/// Manifests by version, up to the newest that was known when this was made.
 pub(crate) struct History<'a> {
     pub(crate) lake: &'a Storage,
     newest: Option<Arc<Manifest>>,
@@ -28,15 +28,15 @@ impl<'a> History<'a> {
     }
 
     /// One manifest; also one that another process committed since this was made. `None` where there is none.
-    pub(crate) async fn get(&mut self, number: u64) -> Result<Option<Arc<Manifest>>> {
-        if let Some(newest) = self.newest.as_ref().filter(|newest| newest.number == number) {
+    pub(crate) async fn get(&mut self, version: u64) -> Result<Option<Arc<Manifest>>> {
+        if let Some(newest) = self.newest.as_ref().filter(|newest| newest.version == version) {
             return Ok(Some(Arc::clone(newest)));
         }
-        if let Some(manifest) = self.others.get(&number) {
+        if let Some(manifest) = self.others.get(&version) {
             return Ok(manifest.clone());
         }
-        let manifest = store::get(self.lake, number).await?.map(Arc::new);
-        self.others.insert(number, manifest.clone());
+        let manifest = store::get(self.lake, version).await?.map(Arc::new);
+        self.others.insert(version, manifest.clone());
         Ok(manifest)
     }
 
@@ -48,8 +48,8 @@ impl<'a> History<'a> {
         let mut newest_first: Vec<Change> = Vec::new();
         let mut state = Some(table.clone());
         while let Some(after) = state.take_if(|state| state.changed_in > rolled) {
-            let number = after.changed_in;
-            let manifest = self.get(number).await?.ok_or_else(|| self.lost(&table.name, number))?;
+            let version = after.changed_in;
+            let manifest = self.get(version).await?.ok_or_else(|| self.lost(&table.name, version))?;
             newest_first.push(Change::new(&manifest, after));
             // Without a parent, or with one that was cleaned up, the table begins here.
             state = match manifest.parent {
@@ -74,8 +74,8 @@ impl<'a> History<'a> {
         Ok(newest_first)
     }
 
-    fn lost(&self, table: &str, number: u64) -> Error {
-        let key = LakePath::Manifest(number).key();
+    fn lost(&self, table: &str, version: u64) -> Error {
+        let key = LakePath::Manifest(version).key();
         Error::storage_failure(format!("`{}`, to which table `{table}` refers, is gone", url_of(self.lake, &key))).hint(
             format!(
                 "restore it from a copy of the lake, or make the Delta log equal to the newest version without it: \

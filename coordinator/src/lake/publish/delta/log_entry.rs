@@ -188,8 +188,8 @@ fn shown(text: &str) -> String {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::super::actions;
-    use crate::lake::fixture;
     use super::*;
+    use crate::lake::fixture;
 
     fn state() -> TableState {
         fixture::manifest(7, &[("songs", &["year=x%3Dy/a", "b"])]).tables.remove(0)

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lakewright_common::error::{Error, Kind, Result};
-use lakewright_common::failpoint;
+use lakewright_common::process::failpoint;
 use lakewright_common::storage::{PutOutcome, Storage};
 use uuid::Uuid;
 
@@ -28,17 +28,17 @@ pub(crate) mod table_log;
 /// One commit of a Delta log, of this program or another, and what it changes.
 mod log_entry;
 /// The manifests that logs are rolled forward from and compared with.
-mod history;
+pub(super) mod history;
 /// Whether a log belongs to this lake and no other program changed its table.
 pub(crate) mod standing;
 /// A log made equal to the newest manifest again.
 pub(crate) mod overwrite;
 
-use actions::{self, Change};
+use actions::Change;
 use history::History;
 use log_entry::{Entry, lake_id_in};
-use standing::{joined, standing};
-use table_log::{self, CHECKPOINT_INTERVAL, LogPosition};
+use standing::standing;
+use table_log::{CHECKPOINT_INTERVAL, LogPosition};
 
 /// Starts over on one table; each one means that another process moved the log, or that a put failed.
 const MAX_ATTEMPTS: u32 = 20;
@@ -101,7 +101,7 @@ pub(in crate::lake) async fn roll_table(
         let position = standing(history, &table.name).await?;
         let rolled = position.as_ref().and_then(|position| position.manifest).unwrap_or(0);
         if rolled >= table.changed_in {
-            return Ok(position.filter(|_| rolled <= latest.number).map(|position| position.version));
+            return Ok(position.filter(|_| rolled <= latest.version).map(|position| position.version));
         }
         let changes = history.changes(table, rolled).await?;
         match put_changes(history.lake, &table.name, position, &changes).await {

@@ -15,12 +15,12 @@ use lakewright_common::error::{Error, Result, listed};
 use lakewright_common::storage::{PutOutcome, Storage};
 
 use super::actions::{self, Change, lake_id_of};
-use super::{checkpoint_if_due, roll_table};
 use super::history::History;
 use super::log_entry::{is_harmless_property, is_lowest, is_metadata_of};
-use crate::lake::manifest::{Manifest, TableState};
 use super::standing::{not_ours, standing};
 use super::table_log::{self, LogPosition};
+use super::{checkpoint_if_due, roll_table};
+use crate::lake::manifest::{Manifest, TableState};
 use crate::lake::{LakePath, store, url_of};
 
 /// Starts over when another process committed meanwhile.

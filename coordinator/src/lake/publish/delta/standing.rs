@@ -20,8 +20,8 @@ use uuid::Uuid;
 use super::actions::lake_id_of;
 use super::history::History;
 use super::log_entry::{Entry, Own, are_harmless};
-use crate::lake::manifest::{Manifest, TableState};
 use super::table_log::{self, LogPosition};
+use crate::lake::manifest::{Manifest, TableState};
 use crate::lake::{LakePath, url_of};
 
 /// Commits of other programs that are read to find the newest of ours.
@@ -123,7 +123,7 @@ async fn verify_origin(
     match history.get(own.manifest).await? {
         Some(manifest) if manifest.run != own.run => Err(other_run(table, own, manifest.run, position)),
         Some(manifest) => Ok(manifest.table(table).cloned()),
-        None if own.manifest > newest.number => Err(ahead(table, own, newest, position)),
+        None if own.manifest > newest.version => Err(ahead(table, own, newest, position)),
         // The manifest was deleted; its run cannot be compared, the id of the lake can.
         None if is_same_lake => Ok(newest.table(table).filter(|state| state.changed_in <= own.manifest).cloned()),
         None => Err(Error::configuration(format!(
@@ -153,7 +153,7 @@ fn no_version(lake: &Storage, table: &str, own: Own, position: &LogPosition) -> 
 fn ahead(table: &str, own: Own, newest: &Manifest, position: &LogPosition) -> Error {
     Error::configuration(format!(
         "table `{table}`: its Delta log is at version {} of the lake (Delta version {}, run `{}`), and the newest manifest is version {}",
-        own.manifest, position.version, own.run, newest.number
+        own.manifest, position.version, own.run, newest.version
     ))
     .hint(RESTORE)
 }
@@ -171,7 +171,7 @@ fn other_lake(table: &str, newest: &Manifest, theirs: Option<Uuid>, ours: Option
     Error::configuration(format!(
         "table `{table}`: its Delta log belongs to {}, and version {} of the lake to {}",
         named(theirs),
-        newest.number,
+        newest.version,
         named(ours)
     ))
     .hint(RESTORE)

@@ -136,7 +136,8 @@ pub(crate) async fn write_checkpoint(lake: &Storage, table: &str, version: u64) 
     let written = tokio::task::spawn_blocking(write).await.map_err(failure("checkpoint", lake, table))?;
     written.map_err(failure("checkpoint", lake, table))?;
     // A torn checkpoint would hide the entries that it replaces.
-    lake.sync_files(&[LakePath::DeltaCheckpoint { table, version }.key(), LakePath::DeltaLastCheckpoint(table).key()]).await
+    lake.sync_files(&[LakePath::DeltaCheckpoint { table, version }.key(), LakePath::DeltaLastCheckpoint(table).key()])
+        .await
 }
 
 fn failure<E: std::error::Error + Send + Sync + 'static>(

@@ -8,8 +8,9 @@ use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use crate::lake::{LakePath, fixture, store};
 use super::*;
+use crate::lake::publish::{catch_up, consistent};
+use crate::lake::{LakePath, fixture, store};
 
 mod fuzz;
 

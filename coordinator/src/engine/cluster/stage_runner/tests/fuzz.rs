@@ -1,7 +1,7 @@
 //! Any bytes as a plan: a plan that can be encoded again, or an error; never a panic in the worker that was sent it.
 
-use lakewright_common::exchange::spool::Chunk;
 use lakewright_common::read::split::Split;
+use lakewright_common::report::spool_object::Chunk;
 use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
 use lakewright_common::write::table_node::TableWriteExec;
 use lakewright_common::write::table_writer::TableLayout;

@@ -7,11 +7,11 @@ use object_store::ObjectStoreExt;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::super::roll_forward;
-use crate::lake::manifest::DataFile;
 use super::super::overwrite::overwrite;
-use crate::lake::{fixture, store};
+use super::super::roll_forward;
 use super::*;
+use crate::lake::manifest::DataFile;
+use crate::lake::{fixture, store};
 
 /// What happens to a lake with one table.
 #[derive(Debug, Clone)]
@@ -124,7 +124,7 @@ impl Model {
             Step::Forget => {
                 if self.manifests.len() > 1 {
                     let newest = self.manifests.pop().unwrap();
-                    self.lake.store.delete(&LakePath::Manifest(newest.number).key()).await.unwrap();
+                    self.lake.store.delete(&LakePath::Manifest(newest.version).key()).await.unwrap();
                 }
             }
             Step::Overwrite => {
@@ -147,7 +147,7 @@ impl Model {
         let live = table_log::live_files(&self.lake, "songs", position.version).await.unwrap();
         let live: BTreeSet<String> = live.into_iter().map(|file| file.path).collect();
         assert_eq!(live, self.live);
-        assert_eq!(position.manifest, self.rolled.as_ref().map(|rolled| rolled.number));
+        assert_eq!(position.manifest, self.rolled.as_ref().map(|rolled| rolled.version));
     }
 }
 

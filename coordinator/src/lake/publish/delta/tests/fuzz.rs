@@ -6,11 +6,11 @@ use lakewright_fuzz::Target;
 use object_store::memory::InMemory;
 
 use super::*;
-use crate::lake::{actions, manifest};
+use crate::lake::manifest;
 
 const WORDS: &[&str] = &[
     "\"format\":1",
-    "\"number\":1",
+    "\"version\":1",
     "\"parent\":null",
     "\"sources\":{",
     "\"tables\":[",
@@ -53,7 +53,7 @@ fn any_bytes_are_a_manifest_or_are_refused() {
         };
         for manifest in decoded.into_iter().flatten().chain(parsed) {
             let bytes = manifest.encode().unwrap();
-            assert_eq!(Manifest::decode(manifest.number, &bytes).unwrap_or_else(|_| manifest.clone()), manifest);
+            assert_eq!(Manifest::decode(manifest.version, &bytes).unwrap_or_else(|_| manifest.clone()), manifest);
             let _ = manifest.new_keys();
             for table in &manifest.tables {
                 let _ = (table.columns.arrow_schema(), table.columns.delta_schema(), table.name.len());

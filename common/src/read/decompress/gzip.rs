@@ -1,0 +1,202 @@
+//! ② The frame of a gzip member (RFC 1952) around its deflate stream: header, checksum, length.
+//!
+//! Parsed here because the checksum of the inflating library is slow, and so that a member that ends early is told from
+//! one that is damaged.
+
+use std::io;
+
+use crc32fast::Hasher;
+use flate2::{Decompress, FlushDecompress, Status};
+
+use crate::read::decompress::{Progress, Step};
+
+const MAGIC: [u8; 2] = [0x1F, 0x8B];
+const DEFLATE: u8 = 8;
+/// Magic, method, flags, time, extra flags, system.
+const FIXED_BYTES: u8 = 10;
+const HEADER_CHECKSUM_BYTES: u8 = 2;
+const CHECKSUM_AND_LENGTH_BYTES: usize = 8;
+
+/// Flags of section 2.3.1.
+const HAS_HEADER_CHECKSUM: u8 = 1 << 1;
+const HAS_EXTRA: u8 = 1 << 2;
+const HAS_NAME: u8 = 1 << 3;
+const HAS_COMMENT: u8 = 1 << 4;
+const RESERVED: u8 = 0b1110_0000;
+
+/// One member after another.
+pub(in crate::read) struct Gzip {
+    part: Part,
+    /// A member was read to its end.
+    has_member: bool,
+    /// Of the header at hand; those whose parts were passed are cleared.
+    flags: u8,
+    inflate: Decompress,
+    checksum: Hasher,
+    /// Modulo 2^32, as in the trailer.
+    length: u32,
+}
+
+/// The part of a member that comes next.
+enum Part {
+    /// The byte of this number.
+    Fixed(u8),
+    /// The low byte of the extra field's length, once it was read.
+    ExtraLength(Option<u8>),
+    /// So many bytes of it.
+    Extra(u16),
+    /// A file name or a comment, up to a zero.
+    Text,
+    /// So many bytes of it.
+    HeaderChecksum(u8),
+    Body,
+    /// What of it was read.
+    Trailer(Vec<u8>),
+    /// Zeros after the last member, which tape and block devices leave and gzip(1) ignores.
+    Padding,
+}
+
+impl Default for Gzip {
+    fn default() -> Self {
+        Self {
+            part: Part::Fixed(0),
+            has_member: false,
+            flags: 0,
+            inflate: Decompress::new(false),
+            checksum: Hasher::new(),
+            length: 0,
+        }
+    }
+}
+
+impl Gzip {
+    pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
+        let mut consumed = 0;
+        if self.has_member && matches!(self.part, Part::Fixed(0)) && input.first() == Some(&0) {
+            self.part = Part::Padding;
+        }
+        if matches!(self.part, Part::Padding) {
+            consumed = input.iter().take_while(|byte| **byte == 0).count();
+            let is_padding = consumed == input.len();
+            let result = if is_padding { Ok(Progress::EndOfMember) } else { Err(damaged("there is no gzip header")) };
+            return Step { consumed, produced: 0, result };
+        }
+        while !matches!(self.part, Part::Body) {
+            let Some(byte) = input.get(consumed) else { break };
+            consumed += 1;
+            match self.pass(*byte) {
+                Ok(Progress::Inside) => {}
+                result => return Step { consumed, produced: 0, result },
+            }
+        }
+        if !matches!(self.part, Part::Body) {
+            return Step { consumed, produced: 0, result: Ok(Progress::Inside) };
+        }
+        let (body_consumed, produced, result) = self.inflate(&input[consumed..], output);
+        Step { consumed: consumed + body_consumed, produced, result }
+    }
+
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> (usize, usize, io::Result<Progress>) {
+        let (consumed, produced) = (self.inflate.total_in(), self.inflate.total_out());
+        let status = self.inflate.decompress(input, output, FlushDecompress::None);
+        // Both are within the slices' lengths.
+        let consumed = usize::try_from(self.inflate.total_in() - consumed).unwrap_or(usize::MAX);
+        let produced = usize::try_from(self.inflate.total_out() - produced).unwrap_or(usize::MAX);
+        self.checksum.update(&output[..produced]);
+        #[expect(clippy::cast_possible_truncation, reason = "the trailer has the length modulo 2^32")]
+        let length = produced as u32;
+        self.length = self.length.wrapping_add(length);
+        if matches!(status, Ok(Status::StreamEnd)) {
+            self.part = Part::Trailer(Vec::with_capacity(CHECKSUM_AND_LENGTH_BYTES));
+        }
+        (consumed, produced, status.map(|_| Progress::Inside).map_err(Into::into))
+    }
+
+    /// Passes one byte of the header or the trailer.
+    fn pass(&mut self, byte: u8) -> io::Result<Progress> {
+        match &mut self.part {
+            Part::Fixed(at) => {
+                let is_right = match *at {
+                    0 | 1 => byte == MAGIC[usize::from(*at)],
+                    2 => byte == DEFLATE,
+                    3 => byte & RESERVED == 0,
+                    _ => true,
+                };
+                if !is_right {
+                    return Err(damaged("there is no gzip header"));
+                }
+                if *at == 3 {
+                    self.flags = byte;
+                }
+                *at += 1;
+                if *at == FIXED_BYTES {
+                    self.next_part();
+                }
+            }
+            Part::ExtraLength(low @ None) => *low = Some(byte),
+            Part::ExtraLength(Some(low)) => match u16::from_le_bytes([*low, byte]) {
+                0 => self.next_part(),
+                length => self.part = Part::Extra(length),
+            },
+            Part::Extra(left) => {
+                *left -= 1;
+                if *left == 0 {
+                    self.next_part();
+                }
+            }
+            Part::Text if byte == 0 => self.next_part(),
+            Part::HeaderChecksum(left) => {
+                *left -= 1;
+                if *left == 0 {
+                    self.next_part();
+                }
+            }
+            Part::Trailer(bytes) => {
+                bytes.push(byte);
+                if bytes.len() == CHECKSUM_AND_LENGTH_BYTES {
+                    return self.end_member();
+                }
+            }
+            Part::Text | Part::Body | Part::Padding => {}
+        }
+        Ok(Progress::Inside)
+    }
+
+    /// The next part of the header that its flags announce, or the body.
+    fn next_part(&mut self) {
+        for (flag, part) in [
+            (HAS_EXTRA, Part::ExtraLength(None)),
+            (HAS_NAME, Part::Text),
+            (HAS_COMMENT, Part::Text),
+            (HAS_HEADER_CHECKSUM, Part::HeaderChecksum(HEADER_CHECKSUM_BYTES)),
+        ] {
+            if self.flags & flag != 0 {
+                self.flags &= !flag;
+                self.part = part;
+                return;
+            }
+        }
+        self.part = Part::Body;
+    }
+
+    fn end_member(&mut self) -> io::Result<Progress> {
+        let Part::Trailer(trailer) = std::mem::replace(&mut self.part, Part::Fixed(0)) else {
+            return Ok(Progress::Inside);
+        };
+        let checksum = std::mem::take(&mut self.checksum).finalize();
+        let length = std::mem::take(&mut self.length);
+        self.inflate.reset(false);
+        self.has_member = true;
+        if trailer[..4] != checksum.to_le_bytes() {
+            return Err(damaged("its checksum is wrong"));
+        }
+        if trailer[4..] != length.to_le_bytes() {
+            return Err(damaged("its length is wrong"));
+        }
+        Ok(Progress::EndOfMember)
+    }
+}
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}

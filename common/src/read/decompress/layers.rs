@@ -1,0 +1,113 @@
+//! ② From the bytes of an object as stored to text in UTF-8, layer by layer.
+//!
+//! ```text
+//!   stored ─► recognize ─┬─► plain text ────────────────────────────────► lines, documents
+//!                        ├─► UTF-16, UTF-32 ─► decode ──────────────────►
+//!                        ├─► compressed ─► decompress ─► recognize again ►
+//!                        └─► anything else: the object is refused by name
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
+
+use crate::error::Error;
+use crate::read::content::{Content, Encoding, Foreign, HEAD_BYTES, recognize};
+use crate::read::decompress::Decompressor;
+use crate::read::decompress::encoding::TextDecoder;
+use crate::read::fetch::{Chunks, Decompression, Fault, Stored};
+use crate::read::rejection::Reason;
+
+/// Compressions around one text; uploads that compress what is compressed already make two.
+const MOST_COMPRESSIONS: usize = 2;
+
+/// The text that the whole object `stored` holds.
+pub(in crate::read) fn text_of(chunks: Chunks, stored: Stored) -> Chunks {
+    stream::once(peel(chunks, Arc::new(stored), 0)).flatten().boxed()
+}
+
+/// Takes off the outermost layer, and those below it.
+fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static, Chunks> {
+    async move {
+        let (head, chunks) = head(chunks).await;
+        let content = match depth {
+            0 => stored.recognize(&head),
+            _ => recognize(&head, "", None),
+        };
+        match content {
+            Content::Text(Encoding::Utf8) => chunks,
+            Content::Text(encoding) => decoded(chunks, encoding),
+            Content::Compressed(_) if depth == MOST_COMPRESSIONS => {
+                failed(unsupported("is compressed more than twice", depth))
+            }
+            Content::Compressed(compression) => match Decompressor::new(compression) {
+                Ok(Some(decompressor)) => {
+                    let text = Decompression::new(chunks, decompressor, &stored).text();
+                    peel(text, stored, depth + 1).await
+                }
+                Ok(None) => chunks,
+                Err(e) => failed(Fault::Storage(
+                    Error::internal(format!("cannot begin to decompress object `{}`", stored.name())).caused_by(e),
+                )),
+            },
+            Content::Foreign(foreign) => failed(foreign_fault(foreign, depth)),
+        }
+    }
+    .boxed()
+}
+
+/// The first [`HEAD_BYTES`], or all there are before the end or a fault, and the chunks with these among them.
+async fn head(chunks: Chunks) -> (Vec<u8>, Chunks) {
+    let mut chunks = chunks.fuse();
+    let mut head = Vec::new();
+    let mut seen = Vec::new();
+    while head.len() < HEAD_BYTES {
+        let Some(chunk) = chunks.next().await else { break };
+        if let Ok(bytes) = &chunk {
+            head.extend_from_slice(&bytes[..bytes.len().min(HEAD_BYTES - head.len())]);
+        }
+        let is_fault = chunk.is_err();
+        seen.push(chunk);
+        if is_fault {
+            break;
+        }
+    }
+    (head, stream::iter(seen).chain(chunks).boxed())
+}
+
+fn decoded(chunks: Chunks, encoding: Encoding) -> Chunks {
+    let mut decoder = TextDecoder::new(encoding);
+    // The end is told to the decoder by a chunk of its own.
+    let ended = stream::once(std::future::ready(None));
+    let chunks: BoxStream<'static, _> = chunks.map(Some).chain(ended).boxed();
+    chunks
+        .map(move |chunk| match chunk {
+            Some(chunk) => chunk.map(|chunk| Bytes::from(decoder.decode(&chunk))),
+            None => Ok(Bytes::from(decoder.finish())),
+        })
+        .filter(|chunk| std::future::ready(!matches!(chunk, Ok(chunk) if chunk.is_empty())))
+        .boxed()
+}
+
+fn failed(fault: Fault) -> Chunks {
+    stream::once(std::future::ready(Err(fault))).boxed()
+}
+
+fn foreign_fault(foreign: Foreign, depth: usize) -> Fault {
+    match foreign {
+        Foreign::Format(format) => unsupported(&format!("is {format}, not JSON"), depth),
+        Foreign::Compression(method) => {
+            unsupported(&format!("is compressed by {method}, which is not supported"), depth)
+        }
+        Foreign::Unknown => unsupported("is neither text in UTF-8 nor of a known format", depth),
+    }
+}
+
+/// What is said of an object that cannot be read, or of what its compression holds.
+fn unsupported(what: &str, depth: usize) -> Fault {
+    let subject = if depth > 0 { "what is compressed in it" } else { "it" };
+    Fault::Broken { reason: Reason::UnsupportedFormat, detail: format!("{subject} {what}") }
+}

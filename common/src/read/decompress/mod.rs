@@ -1,0 +1,266 @@
+//! ② Compressed bytes in, text out, step by step, with the place known at which a stream goes wrong.
+//!
+//! Readers of a whole stream leave out what they had when it ends early, or do not notice that it does; here all that
+//! was decompressed is given out before the error, and only the end of a member is an end. Files that were put one
+//! after another, as `cat` and log shippers do, are one text.
+
+/// Layer by layer from stored bytes to UTF-8 text.
+pub mod layers;
+/// The frame of a gzip member.
+mod gzip;
+/// The chunks of snappy.
+mod snappy;
+/// The files of a zip archive.
+mod zip;
+/// UTF-16 and UTF-32 as UTF-8.
+mod encoding;
+
+use std::io;
+
+use bzip2::{Decompress as Bzip2, Status as Bzip2Status};
+use liblzma::stream::{Action, Status as XzStatus, Stream as Xz};
+use zstd::stream::raw::{Decoder as Zstd, InBuffer, Operation, OutBuffer};
+
+use crate::read::decompress::gzip::Gzip;
+use crate::read::decompress::snappy::Snappy;
+use crate::read::decompress::zip::Zip;
+use crate::storage::object::Compression;
+
+/// Most memory that an xz stream may ask for; the highest level of `xz` needs 65 MiB.
+const XZ_MEMORY_BYTES: u64 = 128 * 1024 * 1024;
+
+/// A compressed text on its way out.
+pub(in crate::read) struct Decompressor {
+    codec: Codec,
+    /// Nothing of a member is outstanding.
+    is_between_members: bool,
+}
+
+enum Codec {
+    Gzip(Gzip),
+    Zstd(Zstd<'static>),
+    Bzip2(Bzip2),
+    Xz(Xz),
+    Snappy(Snappy),
+    Zip(Zip),
+}
+
+/// What one step did, also where it failed.
+#[derive(Debug)]
+pub(in crate::read) struct Step {
+    pub(in crate::read) consumed: usize,
+    pub(in crate::read) produced: usize,
+    pub(in crate::read) result: io::Result<Progress>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::read) enum Progress {
+    Inside,
+    /// A member ended with the last byte consumed.
+    EndOfMember,
+}
+
+impl Decompressor {
+    /// # Errors
+    /// A lack of memory.
+    pub(in crate::read) fn new(compression: Compression) -> io::Result<Option<Self>> {
+        let codec = match compression {
+            Compression::None => return Ok(None),
+            Compression::Gzip => Codec::Gzip(Gzip::default()),
+            Compression::Zstd => Codec::Zstd(Zstd::new()?),
+            Compression::Bzip2 => Codec::Bzip2(Bzip2::new(false)),
+            Compression::Xz => Codec::Xz(new_xz()?),
+            Compression::Snappy => Codec::Snappy(Snappy::framed()),
+            Compression::HadoopSnappy => Codec::Snappy(Snappy::of_hadoop()),
+            Compression::Zip => Codec::Zip(Zip::default()),
+        };
+        Ok(Some(Self { codec, is_between_members: true }))
+    }
+
+    /// Consumes input and produces output as far as both reach; neither means that more input is wanted.
+    pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
+        let step = match &mut self.codec {
+            Codec::Gzip(gzip) => gzip.step(input, output),
+            Codec::Zstd(zstd) => step_zstd(zstd, input, output),
+            Codec::Bzip2(bzip2) => step_bzip2(bzip2, input, output),
+            Codec::Xz(xz) => step_xz(xz, input, output),
+            Codec::Snappy(snappy) => snappy.step(input, output),
+            Codec::Zip(zip) => zip.step(input, output),
+        };
+        match &step.result {
+            Ok(Progress::EndOfMember) => self.is_between_members = true,
+            _ if step.consumed > 0 => self.is_between_members = false,
+            _ => {}
+        }
+        step
+    }
+
+    /// Whether the input may end here.
+    pub(in crate::read) fn is_complete(&self) -> bool {
+        match &self.codec {
+            Codec::Snappy(snappy) => snappy.is_complete(),
+            Codec::Zip(zip) => zip.is_complete(),
+            _ => self.is_between_members,
+        }
+    }
+}
+
+fn new_xz() -> io::Result<Xz> {
+    Ok(Xz::new_stream_decoder(XZ_MEMORY_BYTES, 0)?)
+}
+
+fn step_zstd(zstd: &mut Zstd<'static>, input: &[u8], output: &mut [u8]) -> Step {
+    let mut input = InBuffer::around(input);
+    let mut output = OutBuffer::around(output);
+    let hint = zstd.run(&mut input, &mut output);
+    let result = hint.map(|hint| if hint == 0 { Progress::EndOfMember } else { Progress::Inside });
+    Step { consumed: input.pos(), produced: output.pos(), result }
+}
+
+fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
+    let (consumed, produced) = (bzip2.total_in(), bzip2.total_out());
+    let status = bzip2.decompress(input, output);
+    // Both are within the slices' lengths.
+    let consumed = usize::try_from(bzip2.total_in() - consumed).unwrap_or(usize::MAX);
+    let produced = usize::try_from(bzip2.total_out() - produced).unwrap_or(usize::MAX);
+    let result = match status {
+        Ok(Bzip2Status::StreamEnd) => {
+            *bzip2 = Bzip2::new(false);
+            Ok(Progress::EndOfMember)
+        }
+        Ok(Bzip2Status::MemNeeded) => Err(io::ErrorKind::OutOfMemory.into()),
+        Ok(_) => Ok(Progress::Inside),
+        Err(e) => Err(e.into()),
+    };
+    Step { consumed, produced, result }
+}
+
+fn step_xz(xz: &mut Xz, input: &[u8], output: &mut [u8]) -> Step {
+    let (consumed, produced) = (xz.total_in(), xz.total_out());
+    let status = xz.process(input, output, Action::Run);
+    // Both are within the slices' lengths.
+    let consumed = usize::try_from(xz.total_in() - consumed).unwrap_or(usize::MAX);
+    let produced = usize::try_from(xz.total_out() - produced).unwrap_or(usize::MAX);
+    let result = match status {
+        Ok(XzStatus::StreamEnd) => new_xz().map(|new| {
+            *xz = new;
+            Progress::EndOfMember
+        }),
+        // Also where more input or more room is wanted.
+        Ok(_) => Ok(Progress::Inside),
+        Err(e) => Err(e.into()),
+    };
+    Step { consumed, produced, result }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression as Level, GzBuilder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Steps through `bytes` with so much input and output at a time.
+    fn run(compression: Compression, bytes: &[u8], at_once: usize, room: usize) -> (Vec<u8>, io::Result<bool>) {
+        let mut decompressor = Decompressor::new(compression).unwrap().unwrap();
+        let mut text = Vec::new();
+        let mut output = vec![0; room];
+        for mut input in bytes.chunks(at_once) {
+            loop {
+                let step = decompressor.step(input, &mut output);
+                input = &input[step.consumed..];
+                text.extend_from_slice(&output[..step.produced]);
+                if let Err(e) = step.result {
+                    return (text, Err(e));
+                }
+                if step.consumed == 0 && step.produced == 0 {
+                    assert!(input.is_empty(), "stuck before {} bytes", input.len());
+                    break;
+                }
+            }
+        }
+        (text, Ok(decompressor.is_complete()))
+    }
+
+    fn gzip(text: &[u8], builder: GzBuilder) -> Vec<u8> {
+        let mut encoder = builder.write(Vec::new(), Level::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn bzip2(text: &[u8]) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn xz(text: &[u8]) -> Vec<u8> {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn every_part_of_a_gzip_header_is_passed_over() {
+        let plain = gzip(b"text", GzBuilder::new());
+        let full = GzBuilder::new().filename("a.json").comment("by hand").extra(vec![1, 2, 3]).mtime(7);
+        let empty_extra = GzBuilder::new().extra(vec![]);
+        // `flate2` writes no header checksum.
+        let mut summed = plain.clone();
+        summed[3] = 1 << 1;
+        summed.splice(10..10, [0xAB, 0xCD]);
+        for bytes in [plain.clone(), gzip(b"text", full), gzip(b"text", empty_extra), summed] {
+            for at_once in [1, 1000] {
+                let (text, result) = run(Compression::Gzip, &bytes, at_once, 3);
+                assert_eq!((text.as_slice(), result.unwrap()), (b"text".as_slice(), true));
+            }
+        }
+        for (at, byte) in [(0, 0), (1, 0), (2, 7), (3, 0x80)] {
+            let mut damaged = plain.clone();
+            damaged[at] = byte;
+            assert!(run(Compression::Gzip, &damaged, 100, 100).1.is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn zeros_after_a_gzip_member_are_padding_and_nothing_else_is() {
+        let member = gzip(b"text", GzBuilder::new());
+        for at_once in [1, 7, 1000] {
+            let (text, result) = run(Compression::Gzip, &[member.as_slice(), &[0; 20]].concat(), at_once, 9);
+            assert_eq!((text.as_slice(), result.unwrap()), (b"text".as_slice(), true));
+            for junk in [b"\0\0junk".as_slice(), b"junk"] {
+                assert!(run(Compression::Gzip, &[member.as_slice(), junk].concat(), at_once, 9).1.is_err());
+            }
+        }
+        assert!(run(Compression::Gzip, &[0; 20], 5, 9).1.is_err(), "zeros alone are no gzip");
+    }
+
+    proptest! {
+        #[test]
+        fn any_steps_give_the_text(
+            text in prop::collection::vec(any::<u8>(), 0..300),
+            at_once in 1_usize..50,
+            room in 1_usize..50,
+            members in 1_usize..4,
+        ) {
+            for (compression, member) in [
+                (Compression::Gzip, gzip(&text, GzBuilder::new())),
+                (Compression::Zstd, zstd::encode_all(text.as_slice(), 1).unwrap()),
+                (Compression::Bzip2, bzip2(&text)),
+                (Compression::Xz, xz(&text)),
+            ] {
+                let (found, result) = run(compression, &member.repeat(members), at_once, room);
+                prop_assert_eq!(found, text.repeat(members));
+                prop_assert!(result.unwrap());
+                // Cut anywhere, it is not complete, and what came is right.
+                let cut = at_once.min(member.len() - 1);
+                let (found, result) = run(compression, &member[..cut], 7, room);
+                prop_assert!(text.starts_with(&found));
+                prop_assert!(!result.unwrap());
+            }
+        }
+    }
+}

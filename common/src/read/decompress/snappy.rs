@@ -1,0 +1,266 @@
+//! ② Snappy in its two framings: its own, with checksums, and Hadoop's, with lengths alone.
+//!
+//! Neither has an end, so an object that was cut between two chunks looks whole. Chunks are small (64 KiB in its own
+//! framing, 256 KiB as Hadoop writes them), so each is gathered and decompressed at once.
+
+use std::io::{self, Read};
+
+use snap::raw;
+use snap::read::FrameDecoder;
+
+use crate::read::decompress::{Progress, Step};
+
+/// First chunk of a stream in snappy's own framing.
+const STREAM_IDENTIFIER: &[u8] = b"\xFF\x06\0\0sNaPpY";
+/// Most bytes of a chunk of data in snappy's own framing: a checksum, and 64 KiB that did not shrink.
+const MAX_FRAME_BYTES: usize = 4 + 76_490;
+/// Most decompressed bytes of a block of Hadoop's; its default is 256 KiB.
+const MAX_BLOCK_BYTES: usize = 64 * 1024 * 1024;
+
+/// A stream of chunks on its way out.
+pub(in crate::read) struct Snappy {
+    framing: Framing,
+    part: Part,
+    /// Gathered bytes of the part.
+    gathered: Vec<u8>,
+    decompressed: Vec<u8>,
+    /// Bytes of `decompressed` that were given out.
+    given: usize,
+}
+
+enum Framing {
+    Own,
+    /// Decompressed bytes of the current block that are still to come.
+    Hadoop {
+        block_rest: usize,
+    },
+}
+
+/// What comes next, with its length in bytes.
+enum Part {
+    Header,
+    /// A chunk that begins with this header.
+    Chunk([u8; 4], usize),
+    Skipped(usize),
+}
+
+impl Snappy {
+    pub(in crate::read) fn framed() -> Self {
+        Self::new(Framing::Own)
+    }
+
+    pub(in crate::read) fn of_hadoop() -> Self {
+        Self::new(Framing::Hadoop { block_rest: 0 })
+    }
+
+    fn new(framing: Framing) -> Self {
+        Self { framing, part: Part::Header, gathered: Vec::new(), decompressed: Vec::new(), given: 0 }
+    }
+
+    /// Whether the input may end here.
+    pub(in crate::read) fn is_complete(&self) -> bool {
+        let is_between = matches!(self.part, Part::Header) && self.gathered.is_empty();
+        is_between && matches!(self.framing, Framing::Own | Framing::Hadoop { block_rest: 0 })
+    }
+
+    pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
+        let (mut consumed, mut produced) = (0, 0);
+        loop {
+            let waiting = &self.decompressed[self.given..];
+            let bytes = waiting.len().min(output.len() - produced);
+            output[produced..produced + bytes].copy_from_slice(&waiting[..bytes]);
+            self.given += bytes;
+            produced += bytes;
+            if self.given < self.decompressed.len() || consumed == input.len() {
+                return Step { consumed, produced, result: Ok(Progress::Inside) };
+            }
+            match self.take(&input[consumed..]) {
+                Ok(taken) => consumed += taken,
+                Err(e) => return Step { consumed, produced, result: Err(e) },
+            }
+        }
+    }
+
+    /// Takes what belongs to the current part, and ends the part if that is all of it.
+    fn take(&mut self, input: &[u8]) -> io::Result<usize> {
+        let wanted = match self.part {
+            Part::Header => 4,
+            Part::Chunk(_, bytes) => bytes,
+            Part::Skipped(bytes) => {
+                let taken = bytes.min(input.len());
+                self.part = if taken == bytes { Part::Header } else { Part::Skipped(bytes - taken) };
+                return Ok(taken);
+            }
+        };
+        let taken = (wanted - self.gathered.len()).min(input.len());
+        self.gathered.extend_from_slice(&input[..taken]);
+        if self.gathered.len() == wanted {
+            let gathered = std::mem::take(&mut self.gathered);
+            match self.part {
+                Part::Chunk(header, _) => self.end_chunk(header, &gathered)?,
+                _ => self.end_header([gathered[0], gathered[1], gathered[2], gathered[3]])?,
+            }
+        }
+        Ok(taken)
+    }
+
+    fn end_header(&mut self, header: [u8; 4]) -> io::Result<()> {
+        let bytes = match &mut self.framing {
+            Framing::Own => {
+                let [kind, a, b, c] = header;
+                let bytes = usize::try_from(u32::from_le_bytes([a, b, c, 0])).unwrap_or(usize::MAX);
+                match kind {
+                    0x00 | 0x01 | 0xFF if bytes <= MAX_FRAME_BYTES => bytes,
+                    0x80..=0xFE => {
+                        self.part = if bytes > 0 { Part::Skipped(bytes) } else { Part::Header };
+                        return Ok(());
+                    }
+                    _ => return Err(damaged("a chunk has a kind or a length that it cannot have")),
+                }
+            }
+            Framing::Hadoop { block_rest: block_rest @ 0 } => {
+                *block_rest = usize::try_from(u32::from_be_bytes(header)).unwrap_or(usize::MAX);
+                if *block_rest > MAX_BLOCK_BYTES {
+                    return Err(damaged("a block is longer than 64 MiB"));
+                }
+                return Ok(());
+            }
+            Framing::Hadoop { block_rest } => {
+                let bytes = usize::try_from(u32::from_be_bytes(header)).unwrap_or(usize::MAX);
+                if bytes == 0 || bytes > raw::max_compress_len(*block_rest) {
+                    return Err(damaged("a chunk has a length that it cannot have"));
+                }
+                bytes
+            }
+        };
+        self.part = Part::Chunk(header, bytes);
+        if bytes == 0 {
+            self.end_chunk(header, &[])?;
+        }
+        Ok(())
+    }
+
+    fn end_chunk(&mut self, header: [u8; 4], chunk: &[u8]) -> io::Result<()> {
+        self.part = Part::Header;
+        self.decompressed.clear();
+        self.given = 0;
+        match &mut self.framing {
+            Framing::Own => {
+                let frame = [STREAM_IDENTIFIER, &header, chunk].concat();
+                FrameDecoder::new(frame.as_slice()).read_to_end(&mut self.decompressed)?;
+            }
+            Framing::Hadoop { block_rest } => {
+                let bytes = raw::decompress_len(chunk)?;
+                if bytes > *block_rest {
+                    return Err(damaged("a chunk is longer than its block"));
+                }
+                self.decompressed = raw::Decoder::new().decompress_vec(chunk)?;
+                *block_rest -= bytes;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn framed(text: &[u8]) -> Vec<u8> {
+        let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+        encoder.write_all(text).unwrap();
+        encoder.into_inner().unwrap()
+    }
+
+    /// As Hadoop writes it, with blocks of so many bytes and two chunks in each.
+    fn of_hadoop(text: &[u8], block_bytes: usize) -> Vec<u8> {
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        let mut bytes = Vec::new();
+        for block in text.chunks(block_bytes) {
+            bytes.extend(length(block));
+            for chunk in block.chunks(block_bytes.div_ceil(2)) {
+                let chunk = raw::Encoder::new().compress_vec(chunk).unwrap();
+                bytes.extend(length(&chunk));
+                bytes.extend(chunk);
+            }
+        }
+        bytes
+    }
+
+    fn run(mut snappy: Snappy, bytes: &[u8], at_once: usize, room: usize) -> (Vec<u8>, io::Result<bool>) {
+        let (mut text, mut output) = (Vec::new(), vec![0; room]);
+        for mut input in bytes.chunks(at_once) {
+            loop {
+                let step = snappy.step(input, &mut output);
+                input = &input[step.consumed..];
+                text.extend_from_slice(&output[..step.produced]);
+                if let Err(e) = step.result {
+                    return (text, Err(e));
+                }
+                if step.consumed == 0 && step.produced == 0 {
+                    assert!(input.is_empty(), "stuck before {} bytes", input.len());
+                    break;
+                }
+            }
+        }
+        (text, Ok(snappy.is_complete()))
+    }
+
+    proptest! {
+        #[test]
+        fn any_steps_give_the_text_and_a_cut_or_a_wrong_byte_never_another(
+            text in prop::collection::vec(any::<u8>(), 0..300),
+            at_once in 1_usize..50,
+            room in 1_usize..50,
+            block_bytes in 1_usize..200,
+            at in any::<prop::sample::Index>(),
+        ) {
+            let hadoop = of_hadoop(&text, block_bytes);
+            let own = framed(&text);
+            for (new, bytes) in [(Snappy::framed as fn() -> Snappy, &own), (Snappy::of_hadoop, &hadoop)] {
+                let (found, result) = run(new(), bytes, at_once, room);
+                prop_assert_eq!(&found, &text);
+                prop_assert!(result.unwrap());
+                let (found, result) = run(new(), &bytes[..at.index(bytes.len().max(1)).min(bytes.len())], at_once, room);
+                prop_assert!(text.starts_with(&found));
+                // A cut between two chunks cannot be told from an end.
+                prop_assert!(result.is_ok());
+            }
+            if !own.is_empty() {
+                let mut wrong = own.clone();
+                wrong[at.index(own.len())] ^= 0x11;
+                let (found, _) = run(Snappy::framed(), &wrong, at_once, room);
+                prop_assert!(text.starts_with(&found), "the checksum notices");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_that_cannot_be_are_errors_and_need_no_memory() {
+        for bytes in [
+            b"\x00\xFF\xFF\xFF".as_slice(),
+            b"\x02\x01\x00\x00a",
+            b"\xFF\x06\x00\x00sNaPpX",
+            b"\x00\x08\x00\x00\x00\x00\x00\x00\xFF\xFF\xFF\x7F",
+        ] {
+            assert!(run(Snappy::framed(), bytes, 100, 100).1.is_err(), "{bytes:?}");
+        }
+        for bytes in [
+            b"\x7F\xFF\xFF\xFF".as_slice(),
+            b"\x00\x00\x00\x05\x00\x00\xFF\xFF",
+            b"\x00\x00\x00\x05\x00\x00\x00\x00",
+            b"\x00\x00\x00\x05\x00\x00\x00\x06\xFF\xFF\xFF\x7F\x00a",
+        ] {
+            assert!(run(Snappy::of_hadoop(), bytes, 100, 100).1.is_err(), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! ② The files of a zip archive, one after another, in one pass (APPNOTE 6.3.10).
+//!
+//! An archive names its files twice: before each one, and in the directory at its end. A stream meets the first kind
+//! first; the directory must say the same, else the archive is damaged. Names that begin with `.` or `_` are not data,
+//! as in a folder, so what macOS adds is passed over. A file that does not end with a line feed gets one.
+
+use std::collections::HashMap;
+use std::io;
+
+use crc32fast::Hasher;
+use flate2::{Decompress, FlushDecompress, Status};
+
+use crate::read::content::{Content, Encoding, recognize};
+use crate::read::decompress::{Progress, Step};
+
+const FILE: u32 = 0x0403_4B50;
+const DESCRIPTOR: u32 = 0x0807_4B50;
+const DIRECTORY: u32 = 0x0201_4B50;
+const WIDE_END: u32 = 0x0606_4B50;
+const WIDE_END_LOCATOR: u32 = 0x0706_4B50;
+const END: u32 = 0x0605_4B50;
+
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
+const IS_ENCRYPTED: u16 = 1;
+const HAS_DESCRIPTOR: u16 = 1 << 3;
+/// Stands for a length that is in the extra field.
+const WIDE: u32 = u32::MAX;
+const WIDE_EXTRA: u16 = 1;
+/// Most bytes of the record that ends a directory of 64 bits.
+const MOST_WIDE_END_BYTES: u64 = 64 * 1024;
+/// Bytes of a file by which compression and encoding are known.
+const KNOWN_BY_BYTES: usize = 512;
+/// Bytes of a file that is passed over, at a time.
+const SKIPPED_BYTES: usize = 16 * 1024;
+
+/// An archive on its way out.
+pub(in crate::read) struct Zip {
+    part: Part,
+    /// Bytes of a record of the archive that were gathered.
+    gathered: Vec<u8>,
+    /// Of the archive, that were consumed.
+    offset: u64,
+    /// Files that were read and that the directory has not named yet, by the offset of their header.
+    files: HashMap<u64, Entry>,
+}
+
+enum Part {
+    /// The signature that says what comes, and where it began.
+    Record,
+    Body(Box<File>),
+    /// What follows a file whose length was not known before.
+    Descriptor(Box<File>),
+    /// Whether a line feed is due.
+    EndOfFile {
+        line_feed: bool,
+    },
+    Done,
+}
+
+/// What a file's header and its entry in the directory both say.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    name: String,
+    checksum: u32,
+    length: u64,
+}
+
+struct File {
+    name: String,
+    begins: u64,
+    is_skipped: bool,
+    has_descriptor: bool,
+    is_wide: bool,
+    /// As the header says; zero where a descriptor will.
+    checksum: u32,
+    length: u64,
+    /// `None`: stored, with this many bytes to come.
+    inflate: Option<Decompress>,
+    stored_rest: u64,
+    found: Hasher,
+    found_length: u64,
+    /// The beginning of the file, as far as it takes to know that it is text.
+    head: Vec<u8>,
+    ends_with_line_feed: bool,
+}
+
+impl Default for Zip {
+    fn default() -> Self {
+        Self { part: Part::Record, gathered: Vec::new(), offset: 0, files: HashMap::new() }
+    }
+}
+
+impl Zip {
+    /// Whether the input may end here.
+    pub(in crate::read) fn is_complete(&self) -> bool {
+        matches!(self.part, Part::Done)
+    }
+
+    pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
+        let (mut consumed, mut produced) = (0, 0);
+        let result = loop {
+            match self.advance(&input[consumed..], &mut output[produced..]) {
+                Ok((0, 0, false)) => break Ok(Progress::Inside),
+                Ok((taken, given, _)) => {
+                    consumed += taken;
+                    produced += given;
+                    self.offset += taken as u64;
+                }
+                Err(e) => break Err(e),
+            }
+        };
+        Step { consumed, produced, result }
+    }
+
+    /// One move: bytes consumed, bytes produced, and whether something else changed.
+    fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
+        match &mut self.part {
+            Part::Done if input.is_empty() => Ok((0, 0, false)),
+            Part::Done => Err(damaged("there is something behind the end of the archive")),
+            Part::EndOfFile { line_feed: true } => {
+                let Some(last) = output.first_mut() else { return Ok((0, 0, false)) };
+                *last = b'\n';
+                self.part = Part::Record;
+                Ok((0, 1, true))
+            }
+            Part::EndOfFile { line_feed: false } => {
+                self.part = Part::Record;
+                Ok((0, 0, true))
+            }
+            Part::Body(file) => {
+                let (consumed, produced, has_ended) = file.advance(input, output)?;
+                if has_ended {
+                    self.end_body()?;
+                }
+                Ok((consumed, produced, has_ended))
+            }
+            Part::Record | Part::Descriptor(_) => {
+                let Some(missing) = self.missing()? else {
+                    self.end_record()?;
+                    return Ok((0, 0, true));
+                };
+                let taken = missing.min(input.len());
+                self.gathered.extend_from_slice(&input[..taken]);
+                Ok((taken, 0, false))
+            }
+        }
+    }
+
+    /// Bytes that the record at hand still lacks, as far as that is known; `None`: it is whole.
+    fn missing(&self) -> io::Result<Option<usize>> {
+        let has = self.gathered.len();
+        let lacks = |length: usize| Ok((has < length).then(|| length - has));
+        if let Part::Descriptor(file) = &self.part {
+            let lengths = if file.is_wide { 16 } else { 8 };
+            if has < 4 {
+                return lacks(4);
+            }
+            // Its signature may be left out.
+            return lacks(lengths + if u32_at(&self.gathered, 0) == DESCRIPTOR { 8 } else { 4 });
+        }
+        if has < 4 {
+            return lacks(4);
+        }
+        let part = |at: usize| usize::from(u16_at(&self.gathered, at));
+        let (fixed, parts): (usize, &[usize]) = match u32_at(&self.gathered, 0) {
+            FILE => (30, &[26, 28]),
+            DIRECTORY => (46, &[28, 30, 32]),
+            END => (22, &[20]),
+            WIDE_END_LOCATOR => (20, &[]),
+            WIDE_END if has < 12 => return lacks(12),
+            WIDE_END => (wide_end_bytes(&self.gathered)?, &[]),
+            _ => return Err(damaged("the archive has a record of an unknown kind")),
+        };
+        if has < fixed {
+            return lacks(fixed);
+        }
+        lacks(fixed + parts.iter().map(|at| part(*at)).sum::<usize>())
+    }
+
+    fn end_record(&mut self) -> io::Result<()> {
+        let record = std::mem::take(&mut self.gathered);
+        if let Part::Descriptor(file) = std::mem::replace(&mut self.part, Part::Record) {
+            let at = if u32_at(&record, 0) == DESCRIPTOR { 4 } else { 0 };
+            let length = if file.is_wide { u64_at(&record, at + 12) } else { u64::from(u32_at(&record, at + 8)) };
+            return self.end_file(&file, u32_at(&record, at), length);
+        }
+        match u32_at(&record, 0) {
+            FILE => {
+                let begins = self.offset - record.len() as u64;
+                self.part = Part::Body(Box::new(File::of_header(&record, begins)?));
+            }
+            DIRECTORY => self.check_listed(&record)?,
+            END if self.files.is_empty() => self.part = Part::Done,
+            END => return Err(damaged("the archive holds files that its directory does not name")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end_body(&mut self) -> io::Result<()> {
+        let Part::Body(file) = std::mem::replace(&mut self.part, Part::Record) else { return Ok(()) };
+        if file.has_descriptor {
+            self.part = Part::Descriptor(file);
+            return Ok(());
+        }
+        let (checksum, length) = (file.checksum, file.length);
+        self.end_file(&file, checksum, length)
+    }
+
+    fn end_file(&mut self, file: &File, checksum: u32, length: u64) -> io::Result<()> {
+        if file.found.clone().finalize() != checksum || file.found_length != length {
+            return Err(damaged(&format!("the checksum or length of its file `{}` is wrong", file.name)));
+        }
+        self.files.insert(file.begins, Entry { name: file.name.clone(), checksum, length });
+        let line_feed = !file.is_skipped && file.found_length > 0 && !file.ends_with_line_feed;
+        self.part = Part::EndOfFile { line_feed };
+        Ok(())
+    }
+
+    /// Holds an entry of the directory to the file that was read.
+    fn check_listed(&mut self, record: &[u8]) -> io::Result<()> {
+        let (name, extra) = record[46..].split_at(usize::from(u16_at(record, 28)));
+        let extra = &extra[..usize::from(u16_at(record, 30))];
+        let [compressed, length, offset] = [20, 24, 42].map(|at| u32_at(record, at));
+        let wide = wide_lengths(extra, &[length, compressed, offset]);
+        let [length, _, offset] = wide[..] else { return Err(damaged("its directory has an entry without lengths")) };
+        let listed = Entry { name: name_of(name), checksum: u32_at(record, 16), length };
+        match self.files.remove(&offset) {
+            Some(file) if file == listed => Ok(()),
+            _ => Err(damaged("its directory names other files than it holds")),
+        }
+    }
+}
+
+impl File {
+    fn of_header(record: &[u8], begins: u64) -> io::Result<Self> {
+        let (flags, method) = (u16_at(record, 6), u16_at(record, 8));
+        let name_length = usize::from(u16_at(record, 26));
+        let (name, extra) = record[30..].split_at(name_length);
+        let name = name_of(name);
+        let [compressed, length] = [18, 22].map(|at| u32_at(record, at));
+        let wide = wide_lengths(extra, &[length, compressed]);
+        let is_wide = wide_extra(extra).is_some();
+        let [length, compressed] = wide[..] else { return Err(damaged("a file has no lengths")) };
+        let has_descriptor = flags & HAS_DESCRIPTOR != 0;
+        let unreadable = |why: &str| Err(damaged(&format!("its file `{name}` {why}")));
+        if flags & IS_ENCRYPTED != 0 {
+            return unreadable("is encrypted");
+        }
+        if name == "[Content_Types].xml" {
+            return Err(damaged("it is a document of Microsoft Office"));
+        }
+        let inflate = match method {
+            STORED if has_descriptor && compressed == 0 && !name.ends_with('/') => {
+                return unreadable("is stored without its length");
+            }
+            STORED => None,
+            DEFLATED => Some(Decompress::new(false)),
+            other => return unreadable(&format!("is compressed by method {other}; only deflate is supported")),
+        };
+        Ok(Self {
+            begins,
+            is_skipped: name.ends_with('/') || name.split('/').any(|segment| segment.starts_with(['.', '_'])),
+            has_descriptor,
+            is_wide,
+            checksum: u32_at(record, 14),
+            length,
+            inflate,
+            stored_rest: compressed,
+            found: Hasher::new(),
+            found_length: 0,
+            head: Vec::new(),
+            ends_with_line_feed: false,
+            name,
+        })
+    }
+
+    /// Bytes consumed, bytes produced, and whether this was the last of the file.
+    fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
+        let mut unwanted = [0; SKIPPED_BYTES];
+        let room: &mut [u8] = if self.is_skipped { &mut unwanted } else { &mut *output };
+        let (consumed, produced, has_ended) = match &mut self.inflate {
+            Some(inflate) => {
+                let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
+                let status = inflate.decompress(input, room, FlushDecompress::None)?;
+                // Both are within the slices' lengths.
+                let consumed = usize::try_from(inflate.total_in() - before_in).unwrap_or(usize::MAX);
+                let produced = usize::try_from(inflate.total_out() - before_out).unwrap_or(usize::MAX);
+                (consumed, produced, status == Status::StreamEnd)
+            }
+            None => {
+                let rest = usize::try_from(self.stored_rest).unwrap_or(usize::MAX);
+                let bytes = rest.min(input.len()).min(room.len());
+                room[..bytes].copy_from_slice(&input[..bytes]);
+                self.stored_rest -= bytes as u64;
+                (bytes, bytes, self.stored_rest == 0)
+            }
+        };
+        let found = &room[..produced];
+        let wanted = KNOWN_BY_BYTES.saturating_sub(self.head.len());
+        if wanted > 0 && !self.is_skipped {
+            self.head.extend_from_slice(&found[..wanted.min(found.len())]);
+            let is_known = has_ended || self.head.len() == KNOWN_BY_BYTES;
+            // What is compressed or encoded once more is not looked into.
+            if is_known && recognize(&self.head, "", None) != Content::Text(Encoding::Utf8) {
+                return Err(damaged(&format!("its file `{}` is not text in UTF-8", self.name)));
+            }
+        }
+        self.found.update(found);
+        self.found_length += produced as u64;
+        if let Some(last) = found.last() {
+            self.ends_with_line_feed = *last == b'\n';
+        }
+        Ok((consumed, if self.is_skipped { 0 } else { produced }, has_ended))
+    }
+}
+
+/// The name of a file, as far as it is UTF-8.
+fn name_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Each of `lengths` as it is or, if it is too long for 32 bits, as the extra field has it; fewer if that lacks one.
+fn wide_lengths(extra: &[u8], lengths: &[u32]) -> Vec<u64> {
+    let mut wide = wide_extra(extra).unwrap_or_default();
+    let mut values = Vec::new();
+    for length in lengths {
+        if *length != WIDE {
+            values.push(u64::from(*length));
+        } else if wide.len() >= 8 {
+            values.push(u64_at(wide, 0));
+            wide = &wide[8..];
+        }
+    }
+    values
+}
+
+/// The part of an extra field that holds lengths of 64 bits.
+fn wide_extra(extra: &[u8]) -> Option<&[u8]> {
+    let mut rest = extra;
+    while let [a, b, c, d, after @ ..] = rest {
+        let length = usize::from(u16::from_le_bytes([*c, *d])).min(after.len());
+        if u16::from_le_bytes([*a, *b]) == WIDE_EXTRA {
+            return Some(&after[..length]);
+        }
+        rest = &after[length..];
+    }
+    None
+}
+
+/// The length of the record that ends a directory of 64 bits, by its beginning.
+fn wide_end_bytes(record: &[u8]) -> io::Result<usize> {
+    let bytes = u64_at(record, 4).checked_add(12).filter(|bytes| *bytes <= MOST_WIDE_END_BYTES);
+    bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| damaged("the end of its directory has no end"))
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

@@ -1,0 +1,115 @@
+//! ② Where records certainly start again after framing was lost.
+//!
+//! A *start* is a `{` in the first column of a line whose last byte before it, white space aside, is none of `,` `[` `:`
+//! `{`. Inside of a JSON value a `{` follows one of these bytes, and a string holds no raw line feed, so in intact text a
+//! start is the beginning of a value at the top, however deep values are nested and however they are indented. Only the
+//! fault itself can look like a start where there is none, for example a comma that became a space. One fault makes at
+//! most one such place, so a start is *certain* if
+//!
+//! - the byte before it stands behind the byte at which framing was lost, which the fault cannot follow, or
+//! - it is the second one since the record in which the fault lies began.
+
+use memchr::memchr_iter;
+
+/// The last byte that is not white space, and its offset.
+type Last = Option<(u64, u8)>;
+
+/// Looks for the first certain start in bytes as they come.
+#[derive(Debug, Default)]
+pub(in crate::read) struct RecordStarts {
+    /// Offset of the next byte to look at.
+    offset: u64,
+    last: Last,
+    /// The byte before the next one is a line feed.
+    is_after_line_feed: bool,
+    has_seen_one: bool,
+    /// A start is certain if the byte before it is here or later.
+    certain_from: Option<u64>,
+}
+
+impl RecordStarts {
+    /// Looks from `offset` on; `certain_from` is unknown while no byte is known to be wrong.
+    pub(in crate::read) fn from(offset: u64, certain_from: Option<u64>) -> Self {
+        Self { offset, certain_from, ..Self::default() }
+    }
+
+    /// Framing was lost; a start is certain if the byte before it is at `offset` or later.
+    pub(in crate::read) fn lost_before(&mut self, offset: u64) {
+        self.certain_from = Some(offset);
+    }
+
+    /// Index of the first certain start in the next `bytes`. Nothing more is looked at after one was found.
+    pub(in crate::read) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        if bytes.first() == Some(&b'{') && self.is_after_line_feed && self.is_certain(self.last) {
+            return Some(0);
+        }
+        for line_feed in memchr_iter(b'\n', bytes) {
+            if bytes.get(line_feed + 1) == Some(&b'{') {
+                let last = self.last_of(&bytes[..line_feed]);
+                if self.is_certain(last) {
+                    return Some(line_feed + 1);
+                }
+            }
+        }
+        self.last = self.last_of(bytes);
+        self.is_after_line_feed = bytes.last().map_or(self.is_after_line_feed, |byte| *byte == b'\n');
+        self.offset += bytes.len() as u64;
+        None
+    }
+
+    /// Whether a `{` in the first column after `last` is a certain start; an uncertain one is remembered.
+    fn is_certain(&mut self, last: Last) -> bool {
+        let Some((offset, byte)) = last else { return false };
+        if matches!(byte, b',' | b'[' | b':' | b'{') {
+            return false;
+        }
+        let is_behind_fault = self.certain_from.is_some_and(|certain| offset >= certain);
+        is_behind_fault || std::mem::replace(&mut self.has_seen_one, true)
+    }
+
+    fn last_of(&self, bytes: &[u8]) -> Last {
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        match bytes.iter().rposition(|byte| !is_space(byte)) {
+            Some(index) => Some((self.offset + index as u64, bytes[index])),
+            None => self.last,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// The first certain start, whichever way the text is cut.
+    fn find(text: &str, certain_from: Option<u64>) -> Option<usize> {
+        let at_once = RecordStarts::from(0, certain_from).find(text.as_bytes());
+        for size in 1..5 {
+            let mut starts = RecordStarts::from(0, certain_from);
+            let mut pieces = text.as_bytes().chunks(size).enumerate();
+            let found = pieces.find_map(|(i, piece)| starts.find(piece).map(|index| i * size + index));
+            assert_eq!(found, at_once, "{text:?} in pieces of {size}");
+        }
+        at_once
+    }
+
+    #[test]
+    fn a_start_is_a_brace_in_the_first_column_that_no_value_can_contain() {
+        for (text, certain_from, start) in [
+            // The second one, while it is unknown where the fault lies.
+            ("{\"a\":1\n{\"a\":2}\n{\"a\":3}", None, Some(15)),
+            ("{\"a\":1\r\n{\"a\":2}\r\n\r\n{\"a\":3}", None, Some(19)),
+            ("{\"a\":1\n{\"a\":2}", None, None),
+            // The first one behind the byte at which framing was lost.
+            ("x\n{\"a\":2}", Some(0), Some(2)),
+            ("x\n{\"a\":2}", Some(1), None),
+            ("x\n{\"a\":2}\n{", Some(1), Some(10)),
+            // Not in the first column, or not behind a line feed.
+            ("x\n {\"a\":2}\n  {\"a\":2} {\"a\":3}", Some(0), None),
+            // What may stand before a nested value.
+            ("x,\n{\"a\":[\n{\"b\":\n{},\n{\n{", Some(0), None),
+        ] {
+            assert_eq!(find(text, certain_from), start, "{text:?} {certain_from:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! ② The object around an array of records: its member at hand, and whether the array was found.
+
+/// The longest way to write one byte of a key: `\u0041`.
+const ESCAPED_BYTE_LENGTH: usize = 6;
+
+/// The object around the array of records.
+#[derive(Debug)]
+pub(in crate::read) struct Wrapper {
+    /// Key of the array.
+    key: String,
+    /// The member's key at hand, as written, no more of it than could be `key`.
+    member: Vec<u8>,
+    has_records: bool,
+    /// Why the object has no records, or more than the array's.
+    flaw: Option<String>,
+}
+
+impl Wrapper {
+    pub(in crate::read) fn new(key: &str) -> Self {
+        Self { key: key.to_owned(), member: Vec::new(), has_records: false, flaw: None }
+    }
+
+    pub(in crate::read) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(in crate::read) fn begin(&mut self) {
+        self.has_records = false;
+        self.flaw = None;
+    }
+
+    pub(in crate::read) fn begin_member(&mut self) {
+        self.member.clear();
+    }
+
+    /// Adds to the key at hand, up to a length at which it cannot be the one that is looked for.
+    pub(in crate::read) fn add_to_member(&mut self, bytes: &[u8]) {
+        let most = self.key.len() * ESCAPED_BYTE_LENGTH + 3;
+        let room = most - self.member.len().min(most);
+        self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// Whether the value of the member at hand, which begins with `first`, is the array of records. A second one, and a
+    /// value of another kind, are flaws of the object.
+    pub(in crate::read) fn begin_value(&mut self, first: u8) -> bool {
+        // The key may be escaped in whatever way.
+        if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == self.key) {
+            return false;
+        }
+        if self.has_records {
+            self.flaw = Some(format!("the object has the key `{}` twice", self.key));
+        } else if self.flaw.is_none() && first == b'[' {
+            self.has_records = true;
+            return true;
+        } else {
+            self.flaw = Some(format!("the value of the key `{}` is not an array", self.key));
+        }
+        false
+    }
+
+    pub(in crate::read) fn has_flaw(&self) -> bool {
+        self.flaw.is_some()
+    }
+
+    /// What is wrong with the object, which ends.
+    pub(in crate::read) fn end(&mut self) -> Option<String> {
+        let missing = || format!("the object has no key `{}`", self.key);
+        let flaw = self.flaw.take();
+        flaw.or_else(|| (!self.has_records).then(missing))
+    }
+}

@@ -1,0 +1,289 @@
+//! ③ What a JSON value becomes under a declared type: the rules of `docs/types.md`, one function a type.
+//!
+//! Pure functions from a scalar to a value, to null, or to a fault. Lists and structs have no rules of their own: their
+//! items and members do. The page and this file are held together by a test that runs the page's table.
+
+use chrono::{DateTime, Datelike, NaiveDate, Timelike};
+
+/// From here on neighbouring longs share a double, so that `N.0` no longer names one long.
+const FIRST_AMBIGUOUS_DOUBLE: f64 = 9_007_199_254_740_992.0;
+/// Days from 0001-01-01 (day 1 of the proleptic Gregorian calendar) to 1970-01-01.
+const EPOCH_DAY: i32 = 719_163;
+/// Microseconds since the epoch of the years 1 to 9999: SQL's and Python's calendars have no others.
+const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+/// The decimal places of a microsecond.
+const MICROSECOND_PLACES: i64 = 6;
+/// The digits of the greatest long.
+const LONG_DIGITS: i64 = 19;
+
+/// One JSON value that is neither null, nor an array, nor an object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::read) enum Scalar<'a> {
+    Boolean(bool),
+    Signed(i64),
+    /// A number above the greatest long.
+    Unsigned(u64),
+    Double(f64),
+    /// A number as it is written; what columns get that ask for it.
+    Number(&'a str),
+    /// A string, its escapes resolved.
+    Text(&'a str),
+}
+
+/// Why a value does not become one of the declared type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::read) enum Fault {
+    WrongType,
+    OutOfRange,
+    /// The column holds as many bytes or items as Arrow can count.
+    TooLong,
+    /// The number must come as [`Scalar::Number`].
+    AskAsWritten,
+}
+
+/// A value, or null.
+pub(in crate::read) type Coerced<T> = Result<Option<T>, Fault>;
+
+/// A number becomes its own text: digits that a double would lose are kept.
+pub(in crate::read) fn string(value: Scalar<'_>) -> Result<&str, Fault> {
+    match value {
+        Scalar::Text(text) | Scalar::Number(text) => Ok(text),
+        Scalar::Boolean(true) => Ok("true"),
+        Scalar::Boolean(false) => Ok("false"),
+        Scalar::Signed(_) | Scalar::Unsigned(_) | Scalar::Double(_) => Err(Fault::AskAsWritten),
+    }
+}
+
+pub(in crate::read) fn long(value: Scalar<'_>) -> Coerced<i64> {
+    match value {
+        Scalar::Signed(value) => Ok(Some(value)),
+        Scalar::Unsigned(_) => Err(Fault::OutOfRange),
+        Scalar::Double(value) => whole(value).map(Some),
+        Scalar::Text("") => Ok(None),
+        Scalar::Text(text) | Scalar::Number(text) => {
+            let number = Number::parse(text).ok_or(Fault::WrongType)?;
+            if number.is_integer() {
+                return text.parse().map(Some).map_err(|_| Fault::OutOfRange);
+            }
+            text.parse().map_err(|_| Fault::WrongType).and_then(whole).map(Some)
+        }
+        Scalar::Boolean(_) => Err(Fault::WrongType),
+    }
+}
+
+/// The long that a double stands for, where it stands for exactly one.
+fn whole(value: f64) -> Result<i64, Fault> {
+    if value.abs() >= FIRST_AMBIGUOUS_DOUBLE {
+        return Err(Fault::OutOfRange);
+    }
+    if value.fract() != 0.0 {
+        return Err(Fault::WrongType);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+    let long = value as i64;
+    Ok(long)
+}
+
+pub(in crate::read) fn double(value: Scalar<'_>) -> Coerced<f64> {
+    match value {
+        Scalar::Double(value) => Ok(Some(value)),
+        // The nearest double, as for every number with more digits than a double has.
+        #[expect(clippy::cast_precision_loss, reason = "what a double is")]
+        Scalar::Signed(value) => Ok(Some(value as f64)),
+        #[expect(clippy::cast_precision_loss, reason = "what a double is")]
+        Scalar::Unsigned(value) => Ok(Some(value as f64)),
+        Scalar::Text("") => Ok(None),
+        Scalar::Text(text) | Scalar::Number(text) => {
+            Number::parse(text).ok_or(Fault::WrongType)?;
+            let value: f64 = text.parse().map_err(|_| Fault::WrongType)?;
+            if value.is_finite() { Ok(Some(value)) } else { Err(Fault::OutOfRange) }
+        }
+        Scalar::Boolean(_) => Err(Fault::WrongType),
+    }
+}
+
+pub(in crate::read) fn boolean(value: Scalar<'_>) -> Coerced<bool> {
+    match value {
+        Scalar::Boolean(value) => Ok(Some(value)),
+        Scalar::Text("") => Ok(None),
+        Scalar::Text(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Scalar::Text(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        _ => Err(Fault::WrongType),
+    }
+}
+
+/// Microseconds since the epoch.
+pub(in crate::read) fn epoch_milliseconds(value: Scalar<'_>) -> Coerced<i64> {
+    match long(value)? {
+        Some(milliseconds) => {
+            milliseconds.checked_mul(1000).filter(|micros| CALENDAR.contains(micros)).map(Some).ok_or(Fault::OutOfRange)
+        }
+        None => Ok(None),
+    }
+}
+
+/// Microseconds since the epoch; further digits are dropped. Decimal all the way, since a double of today's seconds
+/// is only good to a quarter of a microsecond.
+pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
+    match value {
+        Scalar::Text("") => Ok(None),
+        Scalar::Text(text) | Scalar::Number(text) => {
+            let number = Number::parse(text).ok_or(Fault::WrongType)?;
+            let scaled = number.scaled(MICROSECOND_PLACES, LONG_DIGITS).ok_or(Fault::OutOfRange)?;
+            let micros = i64::try_from(scaled.value).ok().filter(|micros| CALENDAR.contains(micros));
+            micros.map(Some).ok_or(Fault::OutOfRange)
+        }
+        Scalar::Boolean(_) => Err(Fault::WrongType),
+        Scalar::Signed(_) | Scalar::Unsigned(_) | Scalar::Double(_) => Err(Fault::AskAsWritten),
+    }
+}
+
+/// Microseconds since the epoch; further digits are dropped.
+pub(in crate::read) fn rfc3339(value: Scalar<'_>) -> Coerced<i64> {
+    match value {
+        Scalar::Text("") => Ok(None),
+        Scalar::Text(text) => {
+            let time = DateTime::parse_from_rfc3339(text).map_err(|_| Fault::WrongType)?;
+            // A leap second has no moment of its own in microseconds since the epoch.
+            if time.nanosecond() >= 1_000_000_000 {
+                return Err(Fault::WrongType);
+            }
+            let micros = time.timestamp_micros();
+            if CALENDAR.contains(&micros) { Ok(Some(micros)) } else { Err(Fault::OutOfRange) }
+        }
+        _ => Err(Fault::WrongType),
+    }
+}
+
+/// Days since the epoch.
+pub(in crate::read) fn date(value: Scalar<'_>) -> Coerced<i32> {
+    let Scalar::Text(text) = value else { return Err(Fault::WrongType) };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let date = parse_date(text.as_bytes()).ok_or(Fault::WrongType)?;
+    if date.year() == 0 {
+        return Err(Fault::OutOfRange);
+    }
+    Ok(Some(date.num_days_from_ce() - EPOCH_DAY))
+}
+
+/// `YYYY-MM-DD` and nothing else; the parsers of chrono also take `2018-1-5`.
+fn parse_date(text: &[u8]) -> Option<NaiveDate> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
+    let digits = |digits: &[u8]| {
+        digits
+            .iter()
+            .try_fold(0u32, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
+    };
+    let year = i32::try_from(digits(&[*y1, *y2, *y3, *y4])?).ok()?;
+    NaiveDate::from_ymd_opt(year, digits(&[*m1, *m2])?, digits(&[*d1, *d2])?)
+}
+
+/// The decimal times 10^`scale`; no digit is rounded away.
+pub(in crate::read) fn decimal(value: Scalar<'_>, precision: u8, scale: i8) -> Coerced<i128> {
+    match value {
+        Scalar::Text("") => Ok(None),
+        Scalar::Text(text) | Scalar::Number(text) => {
+            let number = Number::parse(text).ok_or(Fault::WrongType)?;
+            let scaled = number.scaled(i64::from(scale), i64::from(precision)).ok_or(Fault::OutOfRange)?;
+            if scaled.exact { Ok(Some(scaled.value)) } else { Err(Fault::WrongType) }
+        }
+        Scalar::Boolean(_) => Err(Fault::WrongType),
+        Scalar::Signed(_) | Scalar::Unsigned(_) | Scalar::Double(_) => Err(Fault::AskAsWritten),
+    }
+}
+
+/// A number by the grammar of RFC 8259, section 6, in its parts.
+#[derive(Debug, Clone, Copy)]
+struct Number<'a> {
+    negative: bool,
+    integer: &'a [u8],
+    /// Without the point.
+    fraction: &'a [u8],
+    /// Held within ±10^9, which no text's digits can make up for.
+    exponent: Option<i64>,
+}
+
+/// A number times a power of ten, without the digits below one.
+struct Scaled {
+    value: i128,
+    /// Every digit that was dropped is a zero.
+    exact: bool,
+}
+
+impl<'a> Number<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let text = text.as_bytes();
+        let (negative, rest) = match text {
+            [b'-', rest @ ..] => (true, rest),
+            _ => (false, text),
+        };
+        let (integer, rest) = split_digits(rest);
+        if integer.is_empty() || (integer.len() > 1 && integer[0] == b'0') {
+            return None;
+        }
+        let (fraction, rest): (&[u8], &[u8]) = match rest {
+            [b'.', rest @ ..] => match split_digits(rest) {
+                ([], _) => return None,
+                split => split,
+            },
+            _ => (&[], rest),
+        };
+        let exponent = match rest {
+            [] => None,
+            [b'e' | b'E', rest @ ..] => Some(parse_exponent(rest)?),
+            _ => return None,
+        };
+        Some(Self { negative, integer, fraction, exponent })
+    }
+
+    fn is_integer(&self) -> bool {
+        self.fraction.is_empty() && self.exponent.is_none()
+    }
+
+    /// This number times 10^`places`; `None` where that has more than `digits` (at most 38) digits.
+    fn scaled(&self, places: i64, digits: i64) -> Option<Scaled> {
+        let integer_digits = i64::try_from(self.integer.len()).ok()?;
+        // The power of ten of the first digit in the result.
+        let mut power = integer_digits - 1 + self.exponent.unwrap_or(0) + places;
+        let mut scaled = Scaled { value: 0, exact: true };
+        for digit in self.integer.iter().chain(self.fraction).map(|digit| i128::from(digit - b'0')) {
+            if power < 0 {
+                scaled.exact &= digit == 0;
+            } else {
+                if digit != 0 && power >= digits {
+                    return None;
+                }
+                scaled.value = scaled.value * 10 + digit;
+            }
+            power -= 1;
+        }
+        // The places between the last digit and one; a value of zero has any number of them.
+        if scaled.value != 0 && power >= 0 {
+            scaled.value *= 10i128.pow(u32::try_from(power + 1).ok()?);
+        }
+        if self.negative {
+            scaled.value = -scaled.value;
+        }
+        Some(scaled)
+    }
+}
+
+fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+fn parse_exponent(text: &[u8]) -> Option<i64> {
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        _ => (1, text),
+    };
+    let (digits, rest) = split_digits(digits);
+    if digits.is_empty() || !rest.is_empty() {
+        return None;
+    }
+    let magnitude = digits.iter().fold(0i64, |value, digit| (value * 10 + i64::from(digit - b'0')).min(1_000_000_000));
+    Some(sign * magnitude)
+}

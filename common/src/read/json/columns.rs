@@ -1,0 +1,255 @@
+//! ③ Column buffers that can take a record back.
+//!
+//! A record is rejected after some of its values were stored, and the last of two equal keys wins: both need a buffer
+//! that forgets its last values, which Arrow's builders do not offer. Every column holds as many values as rows; a
+//! batch of them becomes Arrow arrays without another copy.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
+    StringArray, StructArray, TimestampMicrosecondArray,
+};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Field as ArrowField};
+use arrow::error::ArrowError;
+
+use crate::config::resolved::{Field, FieldType, TimestampFormat};
+use crate::read::json::coerce::{self, Coerced, Fault, Scalar};
+use crate::read::json::keys::Keys;
+use crate::read::schema::{arrow_fields, data_type};
+
+/// One column, or the members or items of one.
+#[derive(Debug)]
+pub(in crate::read) struct Column {
+    /// With the columns around it, separated by dots; what a rejection names.
+    pub(in crate::read) name: String,
+    pub(in crate::read) field_type: FieldType,
+    /// A number is wanted as it is written: always, or since a string column met one.
+    pub(in crate::read) is_as_written: bool,
+    /// Whether the value of each row is there.
+    valid: BooleanBufferBuilder,
+    pub(in crate::read) values: Values,
+}
+
+/// The values of a column; where one is null, a zero or nothing.
+#[derive(Debug)]
+pub(in crate::read) enum Values {
+    Text {
+        ends: Vec<i32>,
+        bytes: Vec<u8>,
+    },
+    /// Longs, and timestamps in microseconds.
+    Long(Vec<i64>),
+    Double(Vec<f64>),
+    Boolean(BooleanBufferBuilder),
+    Date(Vec<i32>),
+    Decimal(Vec<i128>),
+    List {
+        ends: Vec<i32>,
+        item: Box<Column>,
+    },
+    Struct {
+        keys: Keys,
+        members: Vec<Column>,
+    },
+}
+
+impl Column {
+    pub(in crate::read) fn new(name: &str, field_type: &FieldType) -> Self {
+        let values = match field_type {
+            FieldType::String | FieldType::Json => Values::Text { ends: Vec::new(), bytes: Vec::new() },
+            FieldType::Long | FieldType::Timestamp(_) => Values::Long(Vec::new()),
+            FieldType::Double => Values::Double(Vec::new()),
+            FieldType::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
+            FieldType::Date => Values::Date(Vec::new()),
+            FieldType::Decimal { .. } => Values::Decimal(Vec::new()),
+            FieldType::List(item) => Values::List { ends: Vec::new(), item: Box::new(Self::new(name, item)) },
+            FieldType::Struct(members) => {
+                Values::Struct { keys: Keys::new(members), members: columns(members, Some(name)) }
+            }
+        };
+        let is_as_written = matches!(
+            field_type,
+            FieldType::Json | FieldType::Decimal { .. } | FieldType::Timestamp(TimestampFormat::EpochSeconds)
+        );
+        let valid = BooleanBufferBuilder::new(0);
+        Self { name: name.to_owned(), field_type: field_type.clone(), is_as_written, valid, values }
+    }
+
+    /// The number of values, nulls among them.
+    pub(in crate::read) fn len(&self) -> usize {
+        self.valid.len()
+    }
+
+    pub(in crate::read) fn is_valid(&self, row: usize) -> bool {
+        self.valid.get_bit(row)
+    }
+
+    /// Forgets all but the first `rows` values.
+    pub(in crate::read) fn truncate(&mut self, rows: usize) {
+        self.valid.truncate(rows);
+        match &mut self.values {
+            Values::Text { ends, bytes } => {
+                ends.truncate(rows);
+                bytes.truncate(last_end(ends));
+            }
+            Values::Long(values) => values.truncate(rows),
+            Values::Double(values) => values.truncate(rows),
+            Values::Boolean(values) => values.truncate(rows),
+            Values::Date(values) => values.truncate(rows),
+            Values::Decimal(values) => values.truncate(rows),
+            Values::List { ends, item } => {
+                ends.truncate(rows);
+                item.truncate(last_end(ends));
+            }
+            Values::Struct { members, .. } => members.iter_mut().for_each(|member| member.truncate(rows)),
+        }
+    }
+
+    pub(in crate::read) fn push_null(&mut self) {
+        self.valid.append(false);
+        match &mut self.values {
+            Values::Text { ends, .. } | Values::List { ends, .. } => ends.push(ends.last().copied().unwrap_or(0)),
+            Values::Long(values) => values.push(0),
+            Values::Double(values) => values.push(0.0),
+            Values::Boolean(values) => values.append(false),
+            Values::Date(values) => values.push(0),
+            Values::Decimal(values) => values.push(0),
+            Values::Struct { members, .. } => members.iter_mut().for_each(Self::push_null),
+        }
+    }
+
+    /// Stores what `value` becomes under the column's type; on a fault nothing is stored.
+    pub(in crate::read) fn push(&mut self, value: Scalar<'_>) -> Result<(), Fault> {
+        match (&mut self.values, &self.field_type) {
+            (Values::Text { ends, bytes }, _) => {
+                push_text(ends, bytes, coerce::string(value)?)?;
+                self.valid.append(true);
+            }
+            (Values::Long(values), FieldType::Timestamp(format)) => {
+                let coerced = match format {
+                    TimestampFormat::EpochMilliseconds => coerce::epoch_milliseconds(value),
+                    TimestampFormat::EpochSeconds => coerce::epoch_seconds(value),
+                    TimestampFormat::Rfc3339 => coerce::rfc3339(value),
+                };
+                push_value(values, &mut self.valid, coerced)?;
+            }
+            (Values::Long(values), _) => push_value(values, &mut self.valid, coerce::long(value))?,
+            (Values::Double(values), _) => push_value(values, &mut self.valid, coerce::double(value))?,
+            (Values::Boolean(values), _) => {
+                let coerced = coerce::boolean(value)?;
+                values.append(coerced.unwrap_or_default());
+                self.valid.append(coerced.is_some());
+            }
+            (Values::Date(values), _) => push_value(values, &mut self.valid, coerce::date(value))?,
+            (Values::Decimal(values), FieldType::Decimal { precision, scale }) => {
+                push_value(values, &mut self.valid, coerce::decimal(value, *precision, *scale))?;
+            }
+            (Values::Decimal(_) | Values::List { .. } | Values::Struct { .. }, _) => return Err(Fault::WrongType),
+        }
+        Ok(())
+    }
+
+    /// Stores a value's own JSON text, in a column of type `json`.
+    pub(in crate::read) fn push_json(&mut self, text: &str) -> Result<(), Fault> {
+        let Values::Text { ends, bytes } = &mut self.values else { return Err(Fault::WrongType) };
+        push_text(ends, bytes, text)?;
+        self.valid.append(true);
+        Ok(())
+    }
+
+    /// The list or struct whose items or members were stored is there.
+    pub(in crate::read) fn push_nested(&mut self) -> Result<(), Fault> {
+        if let Values::List { ends, item } = &mut self.values {
+            ends.push(i32::try_from(item.len()).map_err(|_| Fault::TooLong)?);
+        }
+        self.valid.append(true);
+        Ok(())
+    }
+
+    /// All values as an array; the column is empty then, with room for as many.
+    pub(in crate::read) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        let nulls = Some(NullBuffer::new(self.valid.finish())).filter(|nulls| nulls.null_count() > 0);
+        let array: ArrayRef = match &mut self.values {
+            Values::Text { ends, bytes } => {
+                let room = Vec::with_capacity(bytes.len());
+                let bytes = Buffer::from_vec(std::mem::replace(bytes, room));
+                Arc::new(StringArray::try_new(offsets(ends), bytes, nulls)?)
+            }
+            Values::Long(values) => {
+                let values = taken(values);
+                match self.field_type {
+                    FieldType::Timestamp(_) => {
+                        Arc::new(TimestampMicrosecondArray::try_new(values, nulls)?.with_timezone("UTC"))
+                    }
+                    _ => Arc::new(Int64Array::try_new(values, nulls)?),
+                }
+            }
+            Values::Double(values) => Arc::new(Float64Array::try_new(taken(values), nulls)?),
+            Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Date(values) => Arc::new(Date32Array::try_new(taken(values), nulls)?),
+            Values::Decimal(values) => {
+                let array = Decimal128Array::try_new(taken(values), nulls)?;
+                Arc::new(array.with_data_type(data_type(&self.field_type)))
+            }
+            Values::List { ends, item } => {
+                let DataType::List(field) = data_type(&self.field_type) else {
+                    return Err(ArrowError::SchemaError("a list column is no list".into()));
+                };
+                let field: Arc<ArrowField> = field;
+                Arc::new(ListArray::try_new(field, offsets(ends), item.finish()?, nulls)?)
+            }
+            Values::Struct { members, .. } => {
+                let FieldType::Struct(fields) = &self.field_type else {
+                    return Err(ArrowError::SchemaError("a struct column is no struct".into()));
+                };
+                let arrays = members.iter_mut().map(Self::finish).collect::<Result<Vec<_>, _>>()?;
+                Arc::new(StructArray::try_new(arrow_fields(fields), arrays, nulls)?)
+            }
+        };
+        Ok(array)
+    }
+}
+
+/// A column for each of `fields`, whose names begin with that of the column around them.
+pub(in crate::read) fn columns(fields: &[Field], around: Option<&str>) -> Vec<Column> {
+    let name = |field: &Field| around.map_or_else(|| field.name.clone(), |around| format!("{around}.{}", field.name));
+    fields.iter().map(|field| Column::new(&name(field), &field.field_type)).collect()
+}
+
+fn push_value<T: Default>(
+    values: &mut Vec<T>,
+    valid: &mut BooleanBufferBuilder,
+    coerced: Coerced<T>,
+) -> Result<(), Fault> {
+    let coerced = coerced?;
+    valid.append(coerced.is_some());
+    values.push(coerced.unwrap_or_default());
+    Ok(())
+}
+
+fn push_text(ends: &mut Vec<i32>, bytes: &mut Vec<u8>, text: &str) -> Result<(), Fault> {
+    let end = i32::try_from(bytes.len() + text.len()).map_err(|_| Fault::TooLong)?;
+    bytes.extend_from_slice(text.as_bytes());
+    ends.push(end);
+    Ok(())
+}
+
+/// Where the values before the next one end.
+fn last_end(ends: &[i32]) -> usize {
+    ends.last().and_then(|end| usize::try_from(*end).ok()).unwrap_or(0)
+}
+
+fn taken<T: arrow::datatypes::ArrowNativeType>(values: &mut Vec<T>) -> ScalarBuffer<T> {
+    let room = Vec::with_capacity(values.len());
+    ScalarBuffer::from(std::mem::replace(values, room))
+}
+
+/// Arrow's offsets: the ends with a zero before them.
+fn offsets(ends: &mut Vec<i32>) -> OffsetBuffer<i32> {
+    let mut offsets = Vec::with_capacity(ends.len() + 1);
+    offsets.push(0);
+    offsets.append(ends);
+    OffsetBuffer::new(ScalarBuffer::from(offsets))
+}

@@ -1,0 +1,247 @@
+//! ③ One record's text into the columns, or a reason why not.
+//!
+//! `serde_json` drives: it parses, and hands each value to the column that its key leads to (`read::visit`),
+//! without a tree in between. Whatever it refuses is malformed; what a type refuses is decided in
+//! `read::coerce`. A record goes in whole or not at all, whatever records came before it.
+
+use std::collections::BTreeMap;
+
+use arrow::array::StructArray;
+use arrow::datatypes::Fields;
+use arrow::error::ArrowError;
+use serde::Deserializer as _;
+use serde::de::IgnoredAny;
+
+use crate::config::resolved::Field;
+use crate::read::json::columns::{Column, columns};
+use crate::read::json::keys::Keys;
+use crate::read::json::visitor::{ObjectVisitor, is_out_of_range, shown_text};
+use crate::read::rejection::{Reason, Rejection};
+use crate::read::schema::arrow_schema;
+
+/// Undeclared fields that are counted by name; the rest are counted together as [`OTHER_FIELDS`].
+const COUNTED_FIELDS: usize = 1000;
+/// Bytes of the longest name that is counted; they are kept as long as the decoder.
+const MAX_NAME_BYTES: usize = 256;
+const OTHER_FIELDS: &str = "…";
+
+/// Decodes records of one source, batch after batch.
+#[derive(Debug)]
+pub struct Decoder {
+    keys: Keys,
+    columns: Vec<Column>,
+    required: Vec<usize>,
+    fields: Fields,
+    rows: usize,
+    bytes: usize,
+    record: Record,
+}
+
+/// What is known of the record at hand, and of undeclared fields so far.
+#[derive(Debug)]
+pub(in crate::read) struct Record {
+    /// What the types refused, until a later value under the same key takes its place.
+    faults: Vec<FieldFault>,
+    /// The columns around the value at hand, by index, the outermost first.
+    pub(in crate::read) path: Vec<usize>,
+    /// Undeclared fields in this record, by number.
+    pub(in crate::read) seen: Vec<usize>,
+    /// Names of undeclared fields and the accepted records that hold them; [`OTHER_FIELDS`] first.
+    unknown: Vec<(String, u64)>,
+    /// A string column met a number, which it wants as it is written.
+    pub(in crate::read) is_to_be_read_again: bool,
+}
+
+#[derive(Debug)]
+struct FieldFault {
+    path: Vec<usize>,
+    rejection: Rejection,
+}
+
+impl Decoder {
+    /// A decoder into the columns of `fields`.
+    #[must_use]
+    pub fn new(fields: &[Field]) -> Self {
+        let required = fields.iter().enumerate().filter(|(_, field)| field.required).map(|(i, _)| i).collect();
+        Self {
+            keys: Keys::new(fields),
+            columns: columns(fields, None),
+            required,
+            fields: arrow_schema(fields).fields().clone(),
+            rows: 0,
+            bytes: 0,
+            record: Record::new(),
+        }
+    }
+
+    /// Takes in one record.
+    ///
+    /// # Errors
+    /// Why the record is rejected; nothing of it is kept then.
+    pub fn decode(&mut self, text: &[u8]) -> Result<(), Rejection> {
+        let valid = simdutf8::basic::from_utf8(text).map_err(|_| Rejection::new(Reason::NotUtf8, not_utf8(text)))?;
+        let mut outcome = self.read(valid);
+        // Ends, since each time at least one more string column has learned to take numbers as they are written.
+        while self.record.is_to_be_read_again {
+            self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
+            outcome = self.read(valid);
+        }
+        match outcome {
+            Ok(()) => {
+                self.rows += 1;
+                self.bytes += text.len();
+                self.record.count_seen();
+                Ok(())
+            }
+            Err(rejection) => {
+                self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
+                Err(rejection)
+            }
+        }
+    }
+
+    /// Records that wait in the columns.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Bytes of JSON text that wait in the columns: about what they hold.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The records taken in since the last call, as the columns of the staging table.
+    ///
+    /// # Errors
+    /// None in practice: the columns are as long as each other and of the declared types.
+    pub fn finish(&mut self) -> Result<StructArray, ArrowError> {
+        self.bytes = 0;
+        let rows = std::mem::take(&mut self.rows);
+        let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
+        StructArray::try_new_with_length(self.fields.clone(), arrays, None, rows)
+    }
+
+    /// Undeclared fields, dotted where they lie in another, with the accepted records that held them so far.
+    #[must_use]
+    pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
+        self.record.unknown.iter().filter(|(_, count)| *count > 0).cloned().collect()
+    }
+
+    fn read(&mut self, text: &str) -> Result<(), Rejection> {
+        self.record.begin();
+        if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
+            return Err(no_object(text));
+        }
+        let mut json = serde_json::Deserializer::from_str(text);
+        let object = ObjectVisitor {
+            keys: &mut self.keys,
+            columns: &mut self.columns,
+            row: self.rows,
+            around: "",
+            record: &mut self.record,
+        };
+        if let Err(error) = json.deserialize_map(object).and_then(|()| json.end()) {
+            let mut rejection = malformed(&error);
+            // A number is its field's fault; broken syntax may have begun anywhere before the place where it shows.
+            if rejection.reason == Reason::OutOfRange {
+                rejection.field = self.record.path.first().map(|&i| self.columns[i].name.clone());
+            }
+            return Err(rejection);
+        }
+        self.columns.iter_mut().filter(|column| column.len() == self.rows).for_each(Column::push_null);
+        if let Some(fault) = self.record.faults.first() {
+            return Err(fault.rejection.clone());
+        }
+        match self.required.iter().find(|&&i| !self.columns[i].is_valid(self.rows)) {
+            None => Ok(()),
+            Some(&missing) => {
+                let name = &self.columns[missing].name;
+                Err(Rejection::of_field(
+                    Reason::MissingField,
+                    name,
+                    format!("required field `{name}` is missing or null"),
+                ))
+            }
+        }
+    }
+}
+
+impl Record {
+    fn new() -> Self {
+        Self {
+            faults: Vec::new(),
+            path: Vec::new(),
+            seen: Vec::new(),
+            unknown: vec![(OTHER_FIELDS.to_owned(), 0)],
+            is_to_be_read_again: false,
+        }
+    }
+
+    fn begin(&mut self) {
+        self.faults.clear();
+        self.path.clear();
+        self.seen.clear();
+        self.is_to_be_read_again = false;
+    }
+
+    fn count_seen(&mut self) {
+        self.seen.sort_unstable();
+        self.seen.dedup();
+        for &field in &self.seen {
+            self.unknown[field].1 += 1;
+        }
+    }
+
+    /// The number of an undeclared field at its first sight; `None` if it is counted among the others.
+    pub(in crate::read) fn unknown_field(&mut self, around: &str, name: &str) -> Option<usize> {
+        if self.unknown.len() > COUNTED_FIELDS || around.len() + name.len() > MAX_NAME_BYTES {
+            self.seen.push(0);
+            return None;
+        }
+        let dotted = if around.is_empty() { name.to_owned() } else { format!("{around}.{name}") };
+        self.unknown.push((dotted, 0));
+        Some(self.unknown.len() - 1)
+    }
+
+    pub(in crate::read) fn fault(&mut self, reason: Reason, name: &str, detail: String) {
+        self.faults.push(FieldFault { path: self.path.clone(), rejection: Rejection::of_field(reason, name, detail) });
+    }
+
+    /// Faults so far.
+    pub(in crate::read) fn faults(&self) -> usize {
+        self.faults.len()
+    }
+
+    /// A later value takes the place of the one at this path, and of what was wrong with it. Faults before the
+    /// object that both are in, by number, stand: they may be of another item of a list, at the same path.
+    pub(in crate::read) fn forgive(&mut self, before: usize) {
+        let (path, mut index) = (&self.path, 0);
+        self.faults.retain(|fault| {
+            index += 1;
+            index <= before || !fault.path.starts_with(path)
+        });
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> Rejection {
+    let reason = if is_out_of_range(error) { Reason::OutOfRange } else { Reason::Malformed };
+    Rejection::new(reason, error.to_string())
+}
+
+fn no_object(text: &str) -> Rejection {
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Rejection::new(Reason::NotAnObject, format!("{} is not an object", shown_text(text))),
+        Err(error) => malformed(&error),
+    }
+}
+
+fn not_utf8(text: &[u8]) -> String {
+    let at = std::str::from_utf8(text).map_or_else(|e| e.valid_up_to(), |_| 0);
+    format!("byte {at} of the record is not UTF-8")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests;

@@ -1,0 +1,110 @@
+//! ③ From a key of an object to the column, or to the nothing, that its value goes to.
+//!
+//! Records of one source have the same keys in the same order, as a rule. So each key remembers which one came after
+//! it, and the look-up of a key is one comparison with the expected one; keys that no field declares are learned too.
+
+use std::collections::HashMap;
+
+use crate::config::resolved::Field;
+
+/// The keys of one object: of a record, of a struct, or of an object on the way of a dotted path.
+#[derive(Debug)]
+pub(in crate::read) struct Keys {
+    entries: Vec<Entry>,
+    by_name: HashMap<Box<str>, usize>,
+    /// The first key of the last object.
+    first: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Box<str>,
+    target: Target,
+    /// The key that came after this one the last time.
+    next: usize,
+}
+
+/// Where a value goes.
+#[derive(Debug)]
+pub(in crate::read) enum Target {
+    /// The column of that index, among the columns of the record or the members of the struct.
+    Column(usize),
+    /// Further down a dotted path.
+    Path(Box<Path>),
+    /// A field that is not declared, by its number among these.
+    Unknown(usize),
+}
+
+/// An object that only leads to columns.
+#[derive(Debug)]
+pub(in crate::read) struct Path {
+    /// The key of the object.
+    pub(in crate::read) name: Box<str>,
+    pub(in crate::read) keys: Keys,
+    /// The indices of all columns below.
+    pub(in crate::read) columns: Vec<usize>,
+}
+
+impl Keys {
+    /// The keys that lead to `fields`, each by its `from`.
+    pub(in crate::read) fn new(fields: &[Field]) -> Self {
+        let paths: Vec<(usize, &[String])> =
+            fields.iter().enumerate().map(|(i, field)| (i, field.from.as_slice())).collect();
+        Self::of_paths(&paths)
+    }
+
+    fn of_paths(paths: &[(usize, &[String])]) -> Self {
+        let mut keys = Self { entries: Vec::new(), by_name: HashMap::new(), first: 0 };
+        for (column, path) in paths {
+            let Some((name, rest)) = path.split_first() else { continue };
+            if keys.by_name.contains_key(name.as_str()) {
+                continue;
+            }
+            let target = if rest.is_empty() {
+                Target::Column(*column)
+            } else {
+                let below: Vec<(usize, &[String])> = paths
+                    .iter()
+                    .filter_map(|(column, path)| match path.split_first() {
+                        Some((first, rest)) if first == name => Some((*column, rest)),
+                        _ => None,
+                    })
+                    .collect();
+                let columns = below.iter().map(|(column, _)| *column).collect();
+                Target::Path(Box::new(Path { name: name.as_str().into(), keys: Self::of_paths(&below), columns }))
+            };
+            keys.learn(name, target);
+        }
+        keys
+    }
+
+    /// The index of the entry of `name`, which comes after the entry `before` (`None`: it is the object's first).
+    pub(in crate::read) fn find(&mut self, name: &str, before: Option<usize>) -> Option<usize> {
+        let expected = before.map_or(self.first, |before| self.entries[before].next);
+        if self.entries.get(expected).is_some_and(|entry| *entry.name == *name) {
+            return Some(expected);
+        }
+        let found = *self.by_name.get(name)?;
+        self.expect_next(before, found);
+        Some(found)
+    }
+
+    /// Adds a key at its first sight.
+    pub(in crate::read) fn learn(&mut self, name: &str, target: Target) -> usize {
+        let index = self.entries.len();
+        self.entries.push(Entry { name: name.into(), target, next: index + 1 });
+        self.by_name.insert(name.into(), index);
+        index
+    }
+
+    pub(in crate::read) fn expect_next(&mut self, before: Option<usize>, found: usize) {
+        match before {
+            None => self.first = found,
+            Some(before) => self.entries[before].next = found,
+        }
+    }
+
+    pub(in crate::read) fn target(&mut self, index: usize) -> &mut Target {
+        &mut self.entries[index].target
+    }
+}

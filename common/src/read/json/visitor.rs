@@ -1,0 +1,389 @@
+//! ③ What `serde_json` calls with each key and value of a record.
+//!
+//! Every visitor stores exactly one value in each column it is given, a null where there is a fault, and takes back
+//! what a later value under the same key replaces. Only text that is no JSON is an error here: a fault is noted in the
+//! `Record`, since that later value may still put it right. What no field declares is skipped without recursion.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::config::resolved::FieldType;
+use crate::read::json::coerce::{Fault, Scalar};
+use crate::read::json::columns::{Column, Values};
+use crate::read::json::decoder::Record;
+use crate::read::json::keys::{Keys, Path, Target};
+use crate::read::rejection::Reason;
+
+/// Characters of a value that a rejection shows.
+const SHOWN_CHARACTERS: usize = 60;
+
+/// Reads the members of an object into columns: of a record, of a struct, or on the way of a dotted path.
+pub(in crate::read) struct ObjectVisitor<'a> {
+    pub(in crate::read) keys: &'a mut Keys,
+    pub(in crate::read) columns: &'a mut [Column],
+    /// The row being read, of these columns.
+    pub(in crate::read) row: usize,
+    /// What comes before the names of undeclared fields: nothing, or the names around them.
+    pub(in crate::read) around: &'a str,
+    pub(in crate::read) record: &'a mut Record,
+}
+
+impl<'de> Visitor<'de> for ObjectVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let Self { keys, columns, row, around, record } = self;
+        let faults_before = record.faults();
+        let mut before = None;
+        while let Some(index) =
+            members.next_key_seed(KeySeed { keys: &mut *keys, before, around, record: &mut *record })?
+        {
+            match index {
+                None => drop(members.next_value::<IgnoredAny>()?),
+                Some(index) => {
+                    before = Some(index);
+                    match keys.target(index) {
+                        Target::Unknown(field) => {
+                            record.seen.push(*field);
+                            members.next_value::<IgnoredAny>()?;
+                        }
+                        Target::Column(i) => {
+                            record.path.push(*i);
+                            let column = &mut columns[*i];
+                            if column.len() > row {
+                                // A duplicate key: the last one wins.
+                                column.truncate(row);
+                                record.forgive(faults_before);
+                            }
+                            members.next_value_seed(ValueSeed { column, record: &mut *record })?;
+                            record.path.pop();
+                        }
+                        Target::Path(path) => {
+                            for &i in &path.columns {
+                                if columns[i].len() > row {
+                                    columns[i].truncate(row);
+                                    record.path.push(i);
+                                    record.forgive(faults_before);
+                                    record.path.pop();
+                                }
+                            }
+                            members.next_value_seed(PathSeed { path, columns, row, around, record: &mut *record })?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a key; gives its entry, or `None` for one of too many undeclared ones.
+struct KeySeed<'a> {
+    keys: &'a mut Keys,
+    before: Option<usize>,
+    around: &'a str,
+    record: &'a mut Record,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        if let Some(found) = self.keys.find(name, self.before) {
+            return Ok(Some(found));
+        }
+        let Some(field) = self.record.unknown_field(self.around, name) else { return Ok(None) };
+        let learned = self.keys.learn(name, Target::Unknown(field));
+        self.keys.expect_next(self.before, learned);
+        Ok(Some(learned))
+    }
+}
+
+/// Reads an object on the way of a dotted path.
+struct PathSeed<'a> {
+    path: &'a mut Path,
+    columns: &'a mut [Column],
+    row: usize,
+    around: &'a str,
+    record: &'a mut Record,
+}
+
+impl<'de> DeserializeSeed<'de> for PathSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl PathSeed<'_> {
+    fn no_object(self, found: &str) {
+        let first = self.path.columns.first().copied().unwrap_or_default();
+        let column = &mut self.columns[first];
+        // What a later object under this key finds there tells it that there is something to forgive.
+        column.push_null();
+        self.record.path.push(first);
+        self.record.fault(
+            Reason::WrongType,
+            &column.name,
+            format!("{found} is on the way to the field, not an object"),
+        );
+        self.record.path.pop();
+    }
+}
+
+impl<'de> Visitor<'de> for PathSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.no_object("a boolean");
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.no_object("a number");
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.no_object("a number");
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.no_object("a number");
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.no_object("a string");
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        self.no_object("an array");
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
+        let Self { path, columns, row, around, record } = self;
+        let around =
+            if around.is_empty() { Cow::Borrowed(&*path.name) } else { Cow::Owned(format!("{around}.{}", path.name)) };
+        ObjectVisitor { keys: &mut path.keys, columns, row, around: &around, record }.visit_map(members)
+    }
+}
+
+/// Reads one value into a column: exactly one value is stored, a null where there is a fault.
+struct ValueSeed<'a> {
+    column: &'a mut Column,
+    record: &'a mut Record,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        if self.column.is_as_written {
+            let text = <&RawValue as serde::Deserialize>::deserialize(value)?.get();
+            return self.store_as_written(text).map_err(serde::de::Error::custom);
+        }
+        let Self { column, record } = self;
+        let read = value.deserialize_any(ValueSeed { column: &mut *column, record: &mut *record });
+        if let Err(error) = &read
+            && column.field_type == FieldType::String
+            && is_out_of_range(error)
+        {
+            column.is_as_written = true;
+            record.is_to_be_read_again = true;
+        }
+        read
+    }
+}
+
+impl ValueSeed<'_> {
+    fn store(self, value: Scalar<'_>) {
+        if let Err(fault) = self.column.push(value) {
+            self.refuse(fault, || shown(value));
+        }
+    }
+
+    /// Fails where a string's escapes mean nothing, as it would have on the other way.
+    fn store_as_written(self, text: &str) -> Result<(), serde_json::Error> {
+        if text == "null" {
+            self.column.push_null();
+        } else if self.column.field_type == FieldType::Json {
+            if let Err(fault) = self.column.push_json(text) {
+                self.refuse(fault, || shown_text(text));
+            }
+        } else {
+            match text.as_bytes() {
+                [b'"', ..] if text.contains('\\') => self.store(Scalar::Text(&serde_json::from_str::<String>(text)?)),
+                [b'"', ..] => self.store(Scalar::Text(text.trim_matches('"'))),
+                [b't', ..] => self.store(Scalar::Boolean(true)),
+                [b'f', ..] => self.store(Scalar::Boolean(false)),
+                [b'{', ..] => self.refuse(Fault::WrongType, || "an object".to_owned()),
+                [b'[', ..] => self.refuse(Fault::WrongType, || "an array".to_owned()),
+                _ => self.store(Scalar::Number(text)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a null, and why.
+    fn refuse(self, fault: Fault, found: impl FnOnce() -> String) {
+        let Self { column, record } = self;
+        column.push_null();
+        let kind = type_name(&column.field_type);
+        match fault {
+            Fault::AskAsWritten => {
+                column.is_as_written = true;
+                record.is_to_be_read_again = true;
+            }
+            Fault::WrongType => record.fault(Reason::WrongType, &column.name, format!("{} is not a {kind}", found())),
+            Fault::OutOfRange => {
+                record.fault(Reason::OutOfRange, &column.name, format!("{} is out of range for a {kind}", found()));
+            }
+            Fault::TooLong => {
+                record.fault(Reason::TooLong, &column.name, "the column would hold more than 2 GiB".to_owned());
+            }
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.column.push_null();
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.store(Scalar::Boolean(value));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.store(Scalar::Signed(value));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.store(i64::try_from(value).map_or(Scalar::Unsigned(value), Scalar::Signed));
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.store(Scalar::Double(value));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.store(Scalar::Text(value));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self { column, record } = self;
+        let Values::List { item, .. } = &mut column.values else {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            Self { column, record }.refuse(Fault::WrongType, || "an array".to_owned());
+            return Ok(());
+        };
+        while items.next_element_seed(ValueSeed { column: item, record: &mut *record })?.is_some() {}
+        if let Err(fault) = column.push_nested() {
+            Self { column, record }.refuse(fault, || "an array".to_owned());
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let Self { column, record } = self;
+        let row = column.len();
+        let Values::Struct { keys, members } = &mut column.values else {
+            while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Self { column, record }.refuse(Fault::WrongType, || "an object".to_owned());
+            return Ok(());
+        };
+        ObjectVisitor { keys, columns: &mut *members, row, around: &column.name, record: &mut *record }
+            .visit_map(entries)?;
+        members.iter_mut().filter(|member| member.len() == row).for_each(Column::push_null);
+        if let Err(fault) = column.push_nested() {
+            Self { column, record }.refuse(fault, || "an object".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Whether `serde_json` met a number that no double holds, such as 1e400; it tells by its message only.
+pub(in crate::read) fn is_out_of_range(error: &impl fmt::Display) -> bool {
+    error.to_string().starts_with("number out of range")
+}
+
+fn type_name(field_type: &FieldType) -> &'static str {
+    match field_type {
+        FieldType::String => "string",
+        FieldType::Long => "long",
+        FieldType::Double => "double",
+        FieldType::Boolean => "boolean",
+        FieldType::Timestamp(_) => "timestamp",
+        FieldType::Date => "date",
+        FieldType::Decimal { .. } => "decimal of the declared precision and scale",
+        FieldType::Json => "JSON value",
+        FieldType::List(_) => "list",
+        FieldType::Struct(_) => "struct",
+    }
+}
+
+fn shown(value: Scalar<'_>) -> String {
+    match value {
+        Scalar::Boolean(value) => format!("`{value}`"),
+        Scalar::Signed(value) => format!("`{value}`"),
+        Scalar::Unsigned(value) => format!("`{value}`"),
+        Scalar::Double(value) => format!("`{value}`"),
+        Scalar::Number(text) => shown_text(text),
+        Scalar::Text(text) => {
+            shown_text(&format!("\"{}\"", text.chars().take(SHOWN_CHARACTERS + 1).collect::<String>()))
+        }
+    }
+}
+
+/// The beginning of a text, quoted.
+pub(in crate::read) fn shown_text(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        None => format!("`{text}`"),
+        Some((end, _)) => format!("`{}…`", &text[..end]),
+    }
+}

@@ -1,0 +1,281 @@
+//! The functions that make a query session, so that every process plans and executes alike.
+//!
+//! Object stores are registered under names of the project (`lakewright://lake/`, `lakewright://spool/`), so that every
+//! path in a plan is a key relative to that root, whatever the storage below; scans find theirs by the source's name.
+
+/// A failure of a running plan as an error that a user can act on.
+pub mod plan_failure;
+/// Counts of what has been read so far.
+pub mod progress;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigNonZeroUsize;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use serde::{Deserialize, Serialize};
+
+use crate::config::resolved::Location;
+use crate::error::{Error, Result};
+use crate::process::scratch::Scratch;
+use crate::session::progress::ReadProgress;
+use crate::sql;
+use crate::storage::s3::requests::RequestCounts;
+use crate::storage::{self, Storage};
+
+/// Rows of one batch, everywhere.
+pub const BATCH_ROWS: usize = 8192;
+
+/// The share of the memory limit that operators which can spill may hold. The rest is for what they do not account
+/// for: a hash table while it grows, rows between a table and its spill, records under way, Parquet pages.
+const POOL_SHARE: f64 = 0.3;
+/// The share of the memory limit that Parquet files under way may hold, over all tasks.
+const TABLE_BUFFER_SHARE: f64 = 0.15;
+/// The share of the memory limit that rows on their way to another stage may hold, over all tasks.
+const EXCHANGE_BUFFER_SHARE: f64 = 0.1;
+/// Beyond this, more memory makes an exchange no faster.
+const MAX_EXCHANGE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Rows of up to these bytes are sorted as one. A sort of more merges sorted batches, and then holds the keys of all of
+/// them once more, which its memory must have room for; more than this could overflow the offsets of a text column.
+const SORT_AS_ONE_BYTES: usize = 1 << 30;
+/// The share of a large sort's memory that is kept free for those keys.
+const SORT_KEYS_SHARE: f64 = 1.0 / 6.0;
+
+/// The largest consumers that an out-of-memory message names.
+const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+
+/// The storages of a plan.
+#[derive(Debug, Clone)]
+pub struct Storages {
+    pub lake: Storage,
+    /// Where rows go from one stage to the next; the lake, where there is no exchange.
+    pub spool: Storage,
+    /// By source name, in the order of the configuration.
+    pub sources: Vec<(String, Storage)>,
+}
+
+/// Where the storages of a plan are: what a worker opens them by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locations {
+    pub lake: Location,
+    pub spool: Location,
+    pub sources: Vec<(String, Location)>,
+}
+
+impl Storages {
+    #[must_use]
+    pub fn locations(&self) -> Locations {
+        let of = |storage: &Storage| storage.location().clone();
+        Locations {
+            lake: of(&self.lake),
+            spool: of(&self.spool),
+            sources: self.sources.iter().map(|(name, storage)| (name.clone(), of(storage))).collect(),
+        }
+    }
+
+    /// What was asked of their buckets so far; of folders nothing is counted.
+    #[must_use]
+    pub fn requests(&self) -> RequestCounts {
+        let storages = [&self.lake, &self.spool].into_iter().chain(self.sources.iter().map(|(_, storage)| storage));
+        let mut buckets: Vec<_> = storages.filter_map(|storage| storage.s3.as_ref()).collect();
+        // The spool is the lake, unless it has a place of its own.
+        buckets.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        let mut counts = RequestCounts::default();
+        for bucket in buckets {
+            counts.add(&bucket.requests());
+        }
+        counts
+    }
+
+    /// The storage of a source.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&Storage> {
+        self.sources.iter().find(|(opened, _)| opened == name).map(|(_, storage)| storage)
+    }
+}
+
+impl Locations {
+    /// Opens each of them.
+    ///
+    /// # Errors
+    /// Storage or configuration, naming the URL.
+    pub async fn open(&self) -> Result<Storages> {
+        let lake = storage::open(&self.lake).await?;
+        let spool = if self.spool == self.lake { lake.clone() } else { storage::open(&self.spool).await? };
+        let mut sources = Vec::with_capacity(self.sources.len());
+        for (name, location) in &self.sources {
+            sources.push((name.clone(), storage::open(location).await?));
+        }
+        Ok(Storages { lake, spool, sources })
+    }
+}
+
+/// The memory and the scratch disk of this process, which all its sessions share.
+#[derive(Debug)]
+pub struct Resources {
+    runtime: RuntimeEnv,
+    /// Sessions hold it too: their queries may outlive this.
+    scratch: Arc<Scratch>,
+    /// What one of the process's tasks may sort in memory.
+    sort_bytes: usize,
+}
+
+/// What the nodes of a plan need to know of the task that they run in.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskScope {
+    /// The task of the plan's first partition.
+    pub first_task: usize,
+    /// Bytes of Parquet files under way that the task may hold before it sends the largest on.
+    pub table_buffer_bytes: usize,
+    /// Bytes of rows on their way to another stage that the task may hold.
+    pub exchange_buffer_bytes: usize,
+}
+
+/// What a plan calls the lake.
+#[must_use]
+pub fn lake_store_url() -> ObjectStoreUrl {
+    store_url("lake")
+}
+
+/// What people call the lake of a session, before a key.
+#[must_use]
+pub fn lake_name(config: &SessionConfig) -> String {
+    let storages = config.get_extension::<Storages>();
+    storages.map_or_else(String::new, |storages| storages.lake.location().name().into_owned())
+}
+
+/// What a plan calls the storage of exchanges.
+#[must_use]
+pub fn spool_store_url() -> ObjectStoreUrl {
+    store_url("spool")
+}
+
+#[expect(clippy::expect_used, reason = "the two names are valid host names")]
+fn store_url(host: &str) -> ObjectStoreUrl {
+    ObjectStoreUrl::parse(format!("lakewright://{host}")).expect("a valid host")
+}
+
+impl Resources {
+    /// Within `memory_bytes`, for `tasks` at once, spilling to `scratch` or to the system's folder for temporary files.
+    ///
+    /// # Errors
+    /// A scratch folder that cannot be used.
+    pub fn new(memory_bytes: u64, tasks: usize, scratch: Option<&Path>) -> Result<Self> {
+        let scratch = Scratch::create(scratch.unwrap_or(&std::env::temp_dir()))?;
+        let disk =
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch.path().to_path_buf()]));
+        let pool_bytes = share(memory_bytes, POOL_SHARE);
+        let pool = FairSpillPool::new(pool_bytes);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, NAMED_CONSUMERS)))
+            .with_disk_manager_builder(disk)
+            .build()
+            .map_err(|e| Error::storage("use", "the scratch folder", e))?;
+        Ok(Self { runtime, scratch: Arc::new(scratch), sort_bytes: pool_bytes / tasks.max(1) })
+    }
+
+    /// Removes the scratch folder, for a process that ends while something of it still holds on.
+    pub fn remove_scratch(&self) {
+        self.scratch.remove();
+    }
+
+    /// The same memory and disk, with these storages.
+    fn over(&self, storages: &Storages) -> Result<Arc<RuntimeEnv>> {
+        let registry = DefaultObjectStoreRegistry::new();
+        // DataFusion's own entry would let a plan name any file of this machine.
+        let _ = registry.deregister_store(ObjectStoreUrl::local_filesystem().as_ref());
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
+            .with_object_store_registry(Arc::new(registry))
+            .build_arc()
+            .map_err(|e| Error::internal("a session cannot be made").caused_by(e))?;
+        runtime.register_object_store(lake_store_url().as_ref(), Arc::clone(&storages.lake.verified));
+        runtime.register_object_store(spool_store_url().as_ref(), Arc::clone(&storages.spool.store));
+        Ok(runtime)
+    }
+}
+
+impl TaskScope {
+    /// Of a task that runs beside `tasks - 1` others within `memory_bytes`.
+    #[must_use]
+    pub fn new(first_task: usize, memory_bytes: u64, tasks: usize) -> Self {
+        let tasks = tasks.max(1);
+        Self {
+            first_task,
+            table_buffer_bytes: share(memory_bytes, TABLE_BUFFER_SHARE) / tasks,
+            exchange_buffer_bytes: (share(memory_bytes, EXCHANGE_BUFFER_SHARE) / tasks).min(MAX_EXCHANGE_BUFFER_BYTES),
+        }
+    }
+
+    /// The scope that [`build`] put into a session.
+    #[must_use]
+    pub fn of(config: &SessionConfig) -> Self {
+        // Only a session that was made elsewhere has none: one task, and the memory that any machine has.
+        config.get_extension::<Self>().map_or_else(|| Self::new(0, 1 << 30, 1), |scope| *scope)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a size in bytes")]
+fn share(memory_bytes: u64, share: f64) -> usize {
+    (memory_bytes as f64 * share) as usize
+}
+
+/// A session over `storages` that plans for `partitions` at once.
+///
+/// # Errors
+/// None in practice.
+pub fn build(
+    resources: &Resources,
+    storages: &Storages,
+    partitions: usize,
+    scope: TaskScope,
+    progress: Arc<ReadProgress>,
+) -> Result<SessionContext> {
+    let state = SessionStateBuilder::new()
+        .with_config(
+            options(partitions, resources.sort_bytes)
+                .with_extension(progress)
+                .with_extension(Arc::new(storages.clone()))
+                .with_extension(Arc::new(scope))
+                .with_extension(Arc::clone(&resources.scratch)),
+        )
+        .with_runtime_env(resources.over(storages)?)
+        .with_default_features()
+        .with_physical_optimizer_rules(sql::physical_rules())
+        .build();
+    let session = SessionContext::new_with_state(state);
+    sql::extend(&session).map_err(|e| Error::internal("the SQL functions cannot be registered").caused_by(e))?;
+    Ok(session)
+}
+
+/// The options that decide results and plans; none of them depends on the machine but the number of partitions.
+fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(partitions)
+        .with_batch_size(BATCH_ROWS)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.execution.time_zone = Some("+00:00".into());
+    if let Ok(limit) = ConfigNonZeroUsize::try_new(sql::PARSER_RECURSION_LIMIT) {
+        options.sql_parser.recursion_limit = limit;
+    }
+    // Parquet and Delta know one string type; a view would be converted back at every write.
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.parquet.schema_force_view_types = false;
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    // A spill file is written once and read once, close by: cheap compression pays for the smaller write.
+    options.execution.spill_compression = datafusion::config::SpillCompression::Lz4Frame;
+    options.execution.sort_in_place_threshold_bytes = SORT_AS_ONE_BYTES;
+    if sort_bytes > SORT_AS_ONE_BYTES {
+        options.execution.sort_spill_reservation_bytes = share(sort_bytes as u64, SORT_KEYS_SHARE);
+    }
+    config
+}

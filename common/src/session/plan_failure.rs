@@ -1,0 +1,165 @@
+//! Failures of the query engine while rows pass, by what the user can do about them.
+//!
+//! The engine wraps the same failure differently on each way through it, and turns some into text. What decides is the
+//! innermost cause that is known: memory, the operating system, a store, a damaged file. What is left is a fault of the data.
+
+use std::error::Error as StdError;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+use object_store::Error as StoreError;
+use parquet::errors::ParquetError;
+
+use crate::error::{Error, os_hint};
+use crate::printable;
+use crate::process::scratch;
+use crate::storage::verified::{DAMAGED, STORE_NAME};
+
+/// How the engine says that it could not read a file's metadata; behind it is the cause, as text only.
+const METADATA_OF: &str = "Failed to fetch metadata for file ";
+/// How Arrow says that its Parquet reader failed, where only the text is left of it.
+const PARQUET_READER: &str = "Parquet argument error: ";
+const MORE_MEMORY: &str = "raise `[limits] memory` (of a worker: --memory), or run fewer tasks at once (`[limits] threads`, --vcores); a join \
+                           holds its smaller side in memory, all else spills";
+const MORE_SCRATCH: &str = "queries spill there: free room on that disk, name another folder (`[limits] scratch`, of a worker: --scratch), or \
+                            raise `[limits] memory` (--memory)";
+
+/// A panic came from Parquet's reader, which some damage makes panic instead of fail.
+static READER_PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// Has panics remembered for [`panic_error`], and reported as before.
+pub fn watch_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.location().is_some_and(|location| is_in_reader(location.file())) {
+            READER_PANICKED.store(true, Ordering::Relaxed);
+        }
+        report(panic);
+    }));
+}
+
+/// Whether a source file is one of Parquet's, and not of its writer.
+fn is_in_reader(file: &str) -> bool {
+    file.contains("/parquet-") && !file.contains("writer")
+}
+
+/// A task that panicked: damage, if the panic came from Parquet's reader, else a bug.
+pub fn panic_error(panic: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+    if READER_PANICKED.load(Ordering::Relaxed) {
+        return Error::storage_failure("a file of the lake is damaged, so that Parquet's reader panicked")
+            .caused_by(panic)
+            .hint(DAMAGED);
+    }
+    Error::internal("a task panicked").caused_by(panic)
+}
+
+/// What a failed task or query is about.
+enum Cause {
+    /// A file of the lake that is not as it was written; its key, if it is known.
+    Damage(Option<String>),
+    /// The error of a store, as text.
+    Store(String),
+    /// The folder that queries spill to.
+    Scratch,
+    Rows,
+}
+
+/// The failure as one of ours. Errors of ours inside `error` are to be looked for before.
+#[must_use]
+pub fn stage_error(error: DataFusionError) -> Error {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(text) if text.contains("disk space") => return scratch_error(error),
+        DataFusionError::ResourcesExhausted(_) => {
+            return Error::configuration("a query needs more memory than `[limits] memory` allows")
+                .hint(MORE_MEMORY)
+                .caused_by(error);
+        }
+        DataFusionError::Internal(_) => return Error::internal("the query engine failed").caused_by(error),
+        _ => {}
+    }
+    match cause(&error) {
+        Cause::Damage(key) => {
+            let file = key.map_or_else(|| "a file of the lake".to_owned(), |key| format!("`{key}`"));
+            Error::storage_failure(format!("{file} is damaged")).caused_by(error.strip_backtrace()).hint(DAMAGED)
+        }
+        Cause::Store(text) => {
+            let hint = os_hint(&*Box::<dyn StdError + Send + Sync>::from(text.clone())).unwrap_or(DAMAGED);
+            Error::storage_failure(text).hint(hint)
+        }
+        Cause::Scratch => scratch_error(error),
+        // It may quote values.
+        Cause::Rows => {
+            let text = printable::line(&error.to_string()).into_owned();
+            Error::data("a query failed on its data").caused_by(text)
+        }
+    }
+}
+
+fn scratch_error(error: DataFusionError) -> Error {
+    let folder = scratch::parent().map_or_else(String::new, |folder| format!(" `{}`", folder.display()));
+    let is_full = matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) || is_disk_full(&error);
+    let hint = if is_full { MORE_SCRATCH } else { os_hint(&error).unwrap_or("may this process write there?") };
+    Error::storage_failure(format!("cannot use the scratch folder{folder}")).caused_by(error).hint(hint)
+}
+
+fn is_disk_full(error: &(dyn StdError + 'static)) -> bool {
+    matches!(crate::error::os_error(error), Some(libc::ENOSPC | libc::EDQUOT))
+}
+
+fn cause(error: &DataFusionError) -> Cause {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    // A reader of Parquet has the fault of a file, of a store, or of what was computed on its rows below it.
+    let mut is_reading = false;
+    while let Some(cause) = next {
+        if let Some(store) = cause.downcast_ref::<StoreError>() {
+            return Cause::Store(format!("cannot use the lake: {store}"));
+        }
+        if let Some(parquet) = parquet_error(cause) {
+            is_reading = true;
+            match parquet {
+                ParquetError::External(_) => {}
+                ParquetError::ArrowError(text) if !text.starts_with(PARQUET_READER) => return Cause::Rows,
+                other => return of_metadata(&other.to_string()).unwrap_or(Cause::Damage(None)),
+            }
+        }
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            // Decompression fails with an error of input, but not of the system's.
+            let is_of_system = crate::error::os_error(io).is_some();
+            return match (is_reading, is_of_system) {
+                (true, true) => Cause::Store(format!("cannot use the lake: {io}")),
+                (true, false) => Cause::Damage(None),
+                (false, _) => Cause::Scratch,
+            };
+        }
+        match cause.downcast_ref::<ArrowError>() {
+            Some(ArrowError::ParquetError(_)) => return Cause::Damage(None),
+            Some(ArrowError::ExternalError(_) | ArrowError::IoError(..)) | None => {}
+            Some(_) => return Cause::Rows,
+        }
+        next = cause.source();
+    }
+    // Text that is no UTF-8 in a column of text, and the like.
+    if is_reading { Cause::Damage(None) } else { Cause::Rows }
+}
+
+/// The engine keeps it in a box, whose type is not that of its content.
+fn parquet_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a ParquetError> {
+    match error.downcast_ref::<DataFusionError>() {
+        Some(DataFusionError::ParquetError(parquet)) => Some(parquet),
+        _ => error.downcast_ref::<ParquetError>(),
+    }
+}
+
+/// A failure to read a file's end: of our store's errors the text is the message, all else is damage.
+fn of_metadata(text: &str) -> Option<Cause> {
+    let (_, rest) = text.split_once(METADATA_OF)?;
+    if let Some((_, ours)) = rest.split_once(&format!("Generic {STORE_NAME} error: ")) {
+        return Some(Cause::Store(ours.to_owned()));
+    }
+    let (key, _) = rest.split_once(": ")?;
+    Some(Cause::Damage(Some(key.to_owned())))
+}
+
+#[cfg(test)]
+mod tests;
