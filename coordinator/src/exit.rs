@@ -73,7 +73,7 @@ fn stopped(how: &str, code: u8) -> ExitCode {
 
 /// Tells the error and answers with the code for scripts.
 pub(crate) fn report(error: &Error) -> ExitCode {
-    telemetry::tell(error);
+    telemetry::report(error);
     ExitCode::from(code(error.kind))
 }
 

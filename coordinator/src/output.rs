@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::printable;
 
 /// How rows are written. Arrow prints a moment as RFC 3339 with the offset of its zone, `Z` for UTC, in every format.
@@ -39,9 +39,8 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
         }
         Format::Csv => {
             let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(out);
-            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(|e| {
+            batches.iter().try_for_each(|batch| writer.write(batch)).context(|| {
                 Error::configuration("CSV cannot hold these columns")
-                    .caused_by(e)
                     .hint("use --json or --jsonlines, or name members of structs and elements of lists in the query")
             })
         }
@@ -99,8 +98,7 @@ fn as_shown(batch: &RecordBatch) -> Result<RecordBatch> {
         Arc::new(StringArray::from_iter_values(column.iter().map(|text| printable::line(text)))) as ArrayRef
     });
     let (fields, columns) = (fields.collect::<Vec<_>>(), columns.collect());
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-        .map_err(|e| Error::internal("cannot format the result").caused_by(e))
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).context(|| Error::internal("cannot format the result"))
 }
 
 fn output_error(error: std::io::Error) -> Error {

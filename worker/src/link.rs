@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::process::{systemd, tls};
 use lakewright_proto::v1::coordinator_client::CoordinatorClient;
 use lakewright_proto::v1::{RegisterRequest, RegisterResponse};
@@ -47,7 +47,7 @@ impl Interceptor for Caller {
 /// # Errors
 /// Configuration, for an address or certificates that cannot be used.
 pub(crate) fn link(cli: &Cli, process: Uuid) -> Result<Link> {
-    let caller = process.to_string().parse().map_err(|e| Error::internal("a process has no name").caused_by(e))?;
+    let caller = process.to_string().parse().context(|| Error::internal("a process has no name"))?;
     Ok(InterceptedService::new(channel(cli)?, Caller(caller)))
 }
 

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn exit(error: &Error) -> ExitCode {
-    telemetry::tell(error);
+    telemetry::report(error);
     ExitCode::from(match error.kind {
         Kind::Configuration => 2,
         Kind::Storage => 3,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakewright_common::config::resolved::Location;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::process::systemd;
 use lakewright_common::session::{Locations, Storages};
 use lakewright_common::storage::{self, Storage};
@@ -87,8 +87,8 @@ pub(crate) async fn register(
 
 /// Opens the storages and looks for the probes; without the storages if one of them cannot be used.
 async fn look(answer: &RegisterResponse) -> Result<(Option<Registered>, Vec<Finding>)> {
-    let locations: Locations = serde_json::from_slice(&answer.storages)
-        .map_err(|e| Error::internal("the storages of a run cannot be read").caused_by(e))?;
+    let locations: Locations =
+        serde_json::from_slice(&answer.storages).context(|| Error::internal("the storages of a run cannot be read"))?;
     let (lake, spool) = (open(&locations.lake).await, open(&locations.spool).await);
     let mut sources = Vec::with_capacity(locations.sources.len());
     for (name, location) in &locations.sources {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, TryStreamExt};
 use lakewright_common::codec::decode_plan;
-use lakewright_common::error::{Error, Kind, Result};
+use lakewright_common::error::{Context, Error, Kind, Result};
 use lakewright_common::process::failpoint;
 use lakewright_common::report::read_reports;
 use lakewright_common::session::plan_failure::{panic_error, stage_error};
@@ -120,9 +120,7 @@ async fn execute(worker: &WorkerContext, spec: &TaskSpec, work: &Work) -> Result
     let batches: Vec<_> = rows.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
     read_reports(&batches)?
         .iter()
-        .map(|report| {
-            serde_json::to_string(report).map_err(|e| Error::internal("a report cannot be written").caused_by(e))
-        })
+        .map(|report| serde_json::to_string(report).context(|| Error::internal("a report cannot be written")))
         .collect()
 }
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::fault::Faults;
 use crate::config::resolved::Config;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// Every setting there is: key, type, default.
 pub mod settings;
@@ -74,9 +74,8 @@ pub enum Purpose {
 /// Configuration: the file cannot be read, or the faults of it and of the overrides, all of them in one message: a
 /// line each, a hint below where there is one, every fault but the first with `error: ` before it.
 pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (String, String)>) -> Result<Config> {
-    let text = std::fs::read_to_string(file).map_err(|e| {
+    let text = std::fs::read_to_string(file).context(|| {
         Error::configuration(format!("cannot read the configuration `{}`", file.display()))
-            .caused_by(e)
             .hint("`--config FILE` names another file")
     })?;
     let mut faults = Faults::new(file);
@@ -90,7 +89,7 @@ pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (St
 /// The absolute folder that relative paths start from.
 fn folder_of(file: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(file)
-        .map_err(|e| Error::configuration(format!("cannot find the folder of `{}`", file.display())).caused_by(e))?;
+        .context(|| Error::configuration(format!("cannot find the folder of `{}`", file.display())))?;
     Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_path_buf))
 }
 

@@ -60,6 +60,8 @@ pub struct Error {
     /// What can be done about it.
     pub hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Failures found together with this one, each reported by itself.
+    further: Vec<Error>,
 }
 
 /// What fallible functions of this project return.
@@ -67,7 +69,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind, message: message.into(), hint: None, source: None, further: vec![] }
     }
 
     pub fn data(message: impl Into<String>) -> Self {
@@ -132,6 +134,34 @@ impl Error {
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Joins failures that were found together, such as all faults of a configuration; `None` if there are none. The kind
+    /// of the first decides the exit code.
+    pub fn join(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut failures = failures.into_iter();
+        let mut first = failures.next()?;
+        first.further.extend(failures.flat_map(|mut failure| {
+            let further = std::mem::take(&mut failure.further);
+            std::iter::once(failure).chain(further)
+        }));
+        Some(first)
+    }
+
+    /// Returns this failure and those that were found together with it, in order.
+    pub fn each(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.further)
+    }
+
+    /// Returns the message with its causes, without the failures that were found together with it.
+    pub fn text(&self) -> String {
+        Alone(self).to_string()
+    }
+
+    /// A copy whose causes are text.
+    fn flattened(&self) -> Self {
+        let further = self.further.iter().map(Self::flattened).collect();
+        Self { kind: self.kind, message: self.text(), hint: self.hint.clone(), source: None, further }
     }
 
     /// Carries this error through a plan; the other end is [`Error::from_engine`].
@@ -217,7 +247,7 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(ours) = error.downcast_ref::<Error>() {
-            return Some(Error { kind: ours.kind, message: ours.to_string(), hint: ours.hint.clone(), source: None });
+            return Some(ours.flattened());
         }
         next = error.source();
     }
@@ -234,20 +264,57 @@ pub fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T, IntoIter: Exac
     format!("{}{more}", named.join(", "))
 }
 
-impl fmt::Display for Error {
+/// A failure without those that were found together with it.
+struct Alone<'a>(&'a Error);
+
+impl fmt::Display for Alone<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        let mut cause = self.source.as_deref().map(|e| e as &dyn std::error::Error);
-        while let Some(error) = cause {
-            // Servers and values may put lines into it; of a query's faults, the engine shows the place in several lines.
-            match self.kind {
-                Kind::Configuration => write!(f, ": {error}")?,
-                _ => write!(f, ": {}", printable::line(&error.to_string()))?,
+        let error = self.0;
+        f.write_str(&error.message)?;
+        let mut cause = error.source.as_deref().map(|e| e as &dyn std::error::Error);
+        while let Some(next) = cause {
+            // Servers and values may put line feeds into it; for a query's faults, the engine shows the place in several lines.
+            match error.kind {
+                Kind::Configuration => write!(f, ": {next}")?,
+                _ => write!(f, ": {}", printable::line(&next.to_string()))?,
             }
             // Most errors below print their own cause; a repeated tail helps no one.
-            cause = error.source().filter(|next| !error.to_string().contains(&next.to_string()));
+            cause = next.source().filter(|below| !next.to_string().contains(&below.to_string()));
         }
         Ok(())
+    }
+}
+
+/// The message with its causes; failures that were found together are separated by semicolons.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Alone(self))?;
+        self.further.iter().try_for_each(|further| write!(f, "; {}", Alone(further)))
+    }
+}
+
+/// Adds what was attempted to a failure from below, which becomes the cause.
+pub trait Context<T> {
+    /// Replaces the failure by `error`.
+    ///
+    /// # Errors
+    /// `error`, if there was a failure.
+    fn context(self, error: impl FnOnce() -> Error) -> Result<T>;
+
+    /// Reports that `operation` (a verb, such as `read`) failed on `object` (a URL or key).
+    ///
+    /// # Errors
+    /// Storage, if there was a failure.
+    fn storage_context<D: fmt::Display>(self, operation: &str, object: impl FnOnce() -> D) -> Result<T>;
+}
+
+impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::result::Result<T, E> {
+    fn context(self, error: impl FnOnce() -> Error) -> Result<T> {
+        self.map_err(|cause| error().caused_by(cause))
+    }
+
+    fn storage_context<D: fmt::Display>(self, operation: &str, object: impl FnOnce() -> D) -> Result<T> {
+        self.map_err(|cause| Error::storage(operation, object(), cause))
     }
 }
 

@@ -12,7 +12,7 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::process::failpoint;
 use crate::report::spool_object::SpoolObject;
 use crate::session::BATCH_ROWS;
@@ -81,7 +81,7 @@ impl SpoolWriter {
         }
         let key = match &mut self.upload {
             Some(upload) => {
-                upload.shutdown().await.map_err(|e| Error::storage("write", &self.key, e))?;
+                upload.shutdown().await.storage_context("write", || &self.key)?;
                 self.key.to_string()
             }
             None => String::new(),
@@ -102,7 +102,7 @@ impl SpoolWriter {
             let upload = self.upload.get_or_insert_with(|| {
                 BufWriter::with_capacity(Arc::clone(&self.store), self.key.clone(), UPLOAD_BUFFER_BYTES)
             });
-            upload.put(chunk.into()).await.map_err(|e| Error::storage("write", &self.key, e))?;
+            upload.put(chunk.into()).await.storage_context("write", || &self.key)?;
         }
         self.waiting_bytes = 0;
         self.chunk_bytes.push(lengths);

@@ -101,16 +101,23 @@ pub fn conclude(text: &str) {
     }
 }
 
-/// Why it came to nothing.
-pub fn tell(error: &Error) {
+/// Reports why the process fails: each failure with its hint, as lines or as objects of JSON.
+pub fn report(error: &Error) {
     if FORMAT.get() == Some(&LogFormat::Json) {
-        tracing::error!(hint = error.hint.as_deref(), "{error}");
+        for failure in error.each() {
+            tracing::error!(hint = failure.hint.as_deref(), "{}", failure.text());
+        }
         return;
     }
     let mut stderr = io::stderr();
-    let _ = writeln!(stderr, "error: {}", shown(&error.to_string()));
-    if let Some(hint) = &error.hint {
-        let _ = writeln!(stderr, "hint: {}", shown(hint));
+    let failures: Vec<_> = error.each().collect();
+    for (number, failure) in failures.iter().enumerate() {
+        let _ = writeln!(stderr, "error: {}", shown(&failure.text()));
+        // A hint that the next failure repeats is printed once, below the last of them.
+        let is_repeated = failures.get(number + 1).is_some_and(|next| next.hint == failure.hint);
+        if let Some(hint) = failure.hint.as_deref().filter(|_| !is_repeated) {
+            let _ = writeln!(stderr, "hint: {}", shown(hint));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 
 use crate::config::resolved::Certificates;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// The coordinator's end: whoever connects must show a certificate that the authority signed.
 ///
@@ -41,8 +41,8 @@ fn identity(certificates: &Certificates) -> Result<Identity> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    std::fs::read(file).map_err(|e| {
-        Error::configuration(format!("cannot read `{}`", file.display())).caused_by(e).hint(
+    std::fs::read(file).context(|| {
+        Error::configuration(format!("cannot read `{}`", file.display())).hint(
             "`ca`, `cert` and `key` of `[cluster]`, or --ca, --cert and --key of a worker, name files in PEM form",
         )
     })

@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc::Sender;
 
 use crate::config::resolved::{Limits, Source};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::read::fetch::{Fault, Fetched, StoredBytes, fetch, fetch_ahead};
 use crate::read::framing::{Extent, Framed, Framer};
 use crate::read::json::decoder::Decoder;
@@ -216,8 +216,7 @@ impl Reader<'_> {
 
     async fn send_rows(&mut self) -> Result<Listener> {
         if self.decoder.rows() > 0 {
-            let records =
-                self.decoder.finish().map_err(|e| Error::internal("decoded records make no batch").caused_by(e))?;
+            let records = self.decoder.finish().context(|| Error::internal("decoded records make no batch"))?;
             if self.send(ScanRows::Records(records)).await? == Listener::Gone {
                 return Ok(Listener::Gone);
             }

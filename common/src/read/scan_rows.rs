@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArr
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::read::quarantine;
 use crate::read::tally::ObjectTally;
 
@@ -51,7 +51,7 @@ pub fn report_rows<T: Serialize>(reports: &[T]) -> Result<StringArray> {
         .iter()
         .map(|report| serde_json::to_string(report).map(Some))
         .collect::<std::result::Result<StringArray, _>>()
-        .map_err(|e| Error::internal("cannot write a report").caused_by(e))
+        .context(|| Error::internal("cannot write a report"))
 }
 
 impl ScanRows {
@@ -73,7 +73,7 @@ impl ScanRows {
             .map(|(i, field)| if i == index { Arc::clone(&array) } else { new_null_array(field.data_type(), rows) })
             .collect();
         RecordBatch::try_new(Arc::clone(schema), columns)
-            .map_err(|e| Error::internal("a scan's rows do not fit its schema").caused_by(e))
+            .context(|| Error::internal("a scan's rows do not fit its schema"))
     }
 
     /// The rows that a batch of a scan carries; `None` for an empty batch.

@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::read::scan_rows::{ReadReport, report_rows};
 use crate::report::spool_object::SpoolObject;
 
@@ -73,7 +73,7 @@ pub fn report_schema() -> SchemaRef {
 /// None in practice: a report is always writable as JSON.
 pub fn report_batch(reports: &[TaskReport]) -> Result<RecordBatch> {
     RecordBatch::try_new(report_schema(), vec![Arc::new(report_rows(reports)?)])
-        .map_err(|e| Error::internal("cannot write a report").caused_by(e))
+        .context(|| Error::internal("cannot write a report"))
 }
 
 /// The reports that a plan answered with.
@@ -85,8 +85,7 @@ pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
     for batch in batches {
         let column = batch.column(0).as_string_opt::<i32>().ok_or_else(|| Error::internal("a task sent no reports"))?;
         for text in column.iter().flatten() {
-            reports
-                .push(serde_json::from_str(text).map_err(|e| Error::internal("a report cannot be read").caused_by(e))?);
+            reports.push(serde_json::from_str(text).context(|| Error::internal("a report cannot be read"))?);
         }
     }
     Ok(reports)

@@ -23,7 +23,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use serde::{Deserialize, Serialize};
 
 use crate::config::resolved::Location;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::process::scratch::Scratch;
 use crate::session::progress::ReadProgress;
 use crate::sql;
@@ -178,7 +178,7 @@ impl Resources {
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, NAMED_CONSUMERS)))
             .with_disk_manager_builder(disk)
             .build()
-            .map_err(|e| Error::storage("use", "the scratch folder", e))?;
+            .storage_context("use", || "the scratch folder")?;
         Ok(Self { runtime, scratch: Arc::new(scratch), sort_bytes: pool_bytes / tasks.max(1) })
     }
 
@@ -195,7 +195,7 @@ impl Resources {
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
             .with_object_store_registry(Arc::new(registry))
             .build_arc()
-            .map_err(|e| Error::internal("a session cannot be made").caused_by(e))?;
+            .context(|| Error::internal("a session cannot be made"))?;
         runtime.register_object_store(lake_store_url().as_ref(), Arc::clone(&storages.lake.verified));
         runtime.register_object_store(spool_store_url().as_ref(), Arc::clone(&storages.spool.store));
         Ok(runtime)
@@ -251,7 +251,7 @@ pub fn build(
         .with_physical_optimizer_rules(sql::physical_rules())
         .build();
     let session = SessionContext::new_with_state(state);
-    sql::extend(&session).map_err(|e| Error::internal("the SQL functions cannot be registered").caused_by(e))?;
+    sql::extend(&session).context(|| Error::internal("the SQL functions cannot be registered"))?;
     Ok(session)
 }
 

@@ -9,7 +9,7 @@ use object_store::{GetResultPayload, ObjectStoreExt};
 use super::Storage;
 use super::local::on_blocking_thread;
 use crate::digest::{Digest, Hasher};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// Bytes that are read of a file at once.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -29,7 +29,7 @@ impl Storage {
         let hasher = match object.payload {
             GetResultPayload::File(mut file, _) => {
                 let read = on_blocking_thread(move || read_file(&mut file)).await?;
-                read.map_err(|e| Error::storage("read", self.url_of(key), e))?
+                read.storage_context("read", || self.url_of(key))?
             }
             GetResultPayload::Stream(mut chunks) => {
                 let mut hasher = Hasher::default();

@@ -17,7 +17,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::Storage;
 use super::local::on_blocking_thread;
-use crate::error::{Error, Result, listed};
+use crate::error::{Context, Error, Result, listed};
 use crate::storage::object::SourceObject;
 
 /// The folder by which a lake is known.
@@ -67,14 +67,14 @@ async fn list_store(storage: &Storage) -> Result<Vec<SourceObject>> {
         etag: meta.e_tag,
         modified: meta.last_modified.timestamp_micros(),
     });
-    objects.try_collect().await.map_err(|e| Error::storage("list", &storage.root, e))
+    objects.try_collect().await.storage_context("list", || &storage.root)
 }
 
 /// The local object store's own listing leaves out links to nowhere and names it cannot hold, so folders are walked here.
 fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>> {
     let mut objects = Vec::new();
     let mut refused = Refused::default();
-    let inside = fs::canonicalize(root).map_err(|e| Error::storage("list", root.display(), e))?;
+    let inside = fs::canonicalize(root).storage_context("list", || root.display())?;
     let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden_path(entry.file_name());
     let mut entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible);
     while let Some(entry) = entries.next() {

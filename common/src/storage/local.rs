@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{PutOutcome, Storage};
 use crate::config::resolved::Location;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// Files or folders that are synced at once.
 const CONCURRENT_SYNCS: usize = 16;
@@ -33,7 +33,7 @@ pub(super) fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
         Err(e) if e.kind() == ErrorKind::NotADirectory => return Err(not_a_folder(url)),
         Err(e) => return Err(Error::storage("open", url, e)),
     }
-    let store = LocalFileSystem::new_with_prefix(&folder).map_err(|e| Error::storage("open", url, e))?;
+    let store = LocalFileSystem::new_with_prefix(&folder).storage_context("open", || url)?;
     Ok(Some(Storage::new(Arc::new(store), location.clone())))
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn create(url: &Url) -> Result<()> {
         // Which of the folders around it are new is not known; a sync of the others costs little.
         folder.ancestors().try_for_each(sync_folder)
     };
-    on_blocking_thread(create).await?.map_err(|e| Error::storage("create", url, e))
+    on_blocking_thread(create).await?.storage_context("create", || url)
 }
 
 /// The folder that a `file` URL names.
@@ -126,14 +126,14 @@ async fn sync_all(
     sync: impl Fn(&FilePath) -> io::Result<()> + Copy + Send + 'static,
 ) -> Result<()> {
     let syncs = paths.into_iter().map(|path| async move {
-        on_blocking_thread(move || sync(&path).map_err(|e| Error::storage("sync", path.display(), e))).await?
+        on_blocking_thread(move || sync(&path).storage_context("sync", || path.display())).await?
     });
     stream::iter(syncs).buffer_unordered(CONCURRENT_SYNCS).try_collect().await
 }
 
 /// A disk can take long to answer; threads that run tasks must not wait for it.
 pub(super) async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("a file operation was stopped").caused_by(e))
+    tokio::task::spawn_blocking(work).await.context(|| Error::internal("a file operation was stopped"))
 }
 
 #[cfg(test)]

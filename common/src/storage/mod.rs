@@ -17,7 +17,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::resolved::Location;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::printable;
 use s3::S3;
 use verified::VerifiedStore;
@@ -131,7 +131,7 @@ impl Storage {
         }
         if let Some(root) = self.local_root()? {
             let put = local::put_if_absent(root, key, bytes).await?;
-            return put.map_err(|e| Error::storage("write", self.url_of(key), e));
+            return put.storage_context("write", || self.url_of(key));
         }
         match self.store.put_opts(key, bytes.into(), PutMode::Create.into()).await {
             Ok(_) => Ok(PutOutcome::Created),

@@ -12,7 +12,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::report::WrittenFile;
 use crate::write::digested::{DigestedUpload, EndMark, key_value_metadata};
 use crate::write::statistics::StatisticsCollector;
@@ -124,7 +124,7 @@ impl FileWriter {
     fn begin(&self) -> Result<OpenFile> {
         let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.task, Uuid::now_v7());
         let path = Path::parse(format!("{}/{name}", self.folder))
-            .map_err(|e| Error::internal(format!("`{}` is no key prefix", self.folder)).caused_by(e))?;
+            .context(|| Error::internal(format!("`{}` is no key prefix", self.folder)))?;
         let upload = BufWriter::with_capacity(Arc::clone(&self.settings.store), path.clone(), UPLOAD_BUFFER_BYTES);
         let name = format!("{}{path}", self.settings.root);
         let end = EndMark::default();

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// The folder of rows whose value is null, in Hive's own spelling.
 pub const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -67,7 +67,7 @@ pub fn value_text(column: &dyn Array, row: usize) -> Result<Option<String>> {
         return Err(Error::internal(format!("a table cannot be partitioned by a {}", column.data_type())));
     }
     let formatter = ArrayFormatter::try_new(column, &FormatOptions::default())
-        .map_err(|e| Error::internal("cannot format a partition value").caused_by(e))?;
+        .context(|| Error::internal("cannot format a partition value"))?;
     Ok(Some(formatter.value(row).to_string()))
 }
 

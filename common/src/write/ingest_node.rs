@@ -19,7 +19,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use futures::StreamExt;
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::read::quarantine;
 use crate::read::scan_rows::{ReadReport, ScanRows};
 use crate::report::{TaskReport, report_batch, report_schema};
@@ -185,11 +185,11 @@ async fn ingest(
 }
 
 fn parse_report(text: &str) -> Result<ReadReport> {
-    serde_json::from_str(text).map_err(|e| Error::internal("a scan's report cannot be read").caused_by(e))
+    serde_json::from_str(text).context(|| Error::internal("a scan's report cannot be read"))
 }
 
 /// The rows under the file's own schema, which adds column ids to the scan's.
 fn with_schema(rows: arrow::array::StructArray, writer: &FileWriter) -> Result<RecordBatch> {
     RecordBatch::try_new(Arc::clone(writer.schema()), rows.into_parts().1)
-        .map_err(|e| Error::internal("a scan's rows do not fit the staging schema").caused_by(e))
+        .context(|| Error::internal("a scan's rows do not fit the staging schema"))
 }

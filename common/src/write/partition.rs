@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::write::hive;
 
 /// One combination of partition values: an opaque, comparable key.
@@ -45,8 +45,8 @@ impl Partitioner {
     /// Columns that cannot be compared.
     pub fn new(schema: &arrow::datatypes::Schema, by: Vec<usize>) -> Result<Self> {
         let fields = by.iter().map(|&i| SortField::new(schema.field(i).data_type().clone())).collect();
-        let converter = RowConverter::new(fields)
-            .map_err(|e| Error::internal("cannot compare the partition columns").caused_by(e))?;
+        let converter =
+            RowConverter::new(fields).context(|| Error::internal("cannot compare the partition columns"))?;
         let kept = (0..schema.fields().len()).filter(|i| !by.contains(i)).collect();
         Ok(Self { by, kept, converter })
     }

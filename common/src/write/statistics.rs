@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::ParquetMetaData;
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::report::ColumnStatistics;
 
 /// How the Delta protocol writes a timestamp in statistics.
@@ -93,7 +93,7 @@ fn bound(
     let mut outermost: Option<ScalarValue> = None;
     for row in (0..bounds.len()).filter(|&row| bounds.is_valid(row)) {
         let value = ScalarValue::try_from_array(bounds, row)
-            .map_err(|e| Error::internal("cannot read the statistics of a file just written").caused_by(e))?;
+            .context(|| Error::internal("cannot read the statistics of a file just written"))?;
         if outermost.as_ref().is_none_or(|best| value.partial_cmp(best) == Some(wanted)) {
             outermost = Some(value);
         }

@@ -18,7 +18,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::report::WrittenFile;
 use crate::session::TaskScope;
 use crate::session::plan_failure::stage_error;
@@ -92,7 +92,7 @@ fn engine(error: datafusion::error::DataFusionError) -> Error {
 /// The batch under the table's own schema, which adds column ids to the query's.
 fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
-        .map_err(|e| Error::internal("a model's rows do not fit its table").caused_by(e))
+        .context(|| Error::internal("a model's rows do not fit its table"))
 }
 
 fn partition_indices(layout: &TableLayout) -> Result<Vec<usize>> {
@@ -159,7 +159,7 @@ impl<'a> OpenFolders<'a> {
             }
         };
         let rows = RecordBatch::try_new(Arc::clone(&self.file_schema), part.rows.columns().to_vec())
-            .map_err(|e| Error::internal("a model's rows do not fit its files").caused_by(e))?;
+            .context(|| Error::internal("a model's rows do not fit its files"))?;
         folder.writer.write(&rows).await?;
         self.stay_within_memory().await
     }
@@ -227,7 +227,7 @@ impl Overflow {
 
     async fn finish(self) -> Result<Vec<WrittenFile>> {
         drop(self.rows);
-        self.writing.await.map_err(|e| Error::internal("the task that sorts a table's rows died").caused_by(e))?
+        self.writing.await.context(|| Error::internal("the task that sorts a table's rows died"))?
     }
 }
 

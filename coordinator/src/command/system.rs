@@ -10,7 +10,7 @@ use datafusion::datasource::MemTable;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::read::quarantine;
 use lakewright_common::report::WrittenFile;
 use lakewright_common::storage::Storage;
@@ -131,7 +131,7 @@ impl HistoryTable {
             text(|manifest| manifest.engine.clone()),
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|e| Error::internal("the history does not fit its schema").caused_by(e))
+            .context(|| Error::internal("the history does not fit its schema"))
     }
 }
 

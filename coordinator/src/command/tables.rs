@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use lakewright_common::config::resolved::Config;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 
 use super::checksum::table_checksum;
 use super::print;
@@ -36,7 +36,7 @@ pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>
         }
         columns.push(("checksum", Arc::new(StringArray::from_iter_values(sums))));
     }
-    let batch = RecordBatch::try_from_iter(columns).map_err(|e| Error::internal("cannot list tables").caused_by(e))?;
+    let batch = RecordBatch::try_from_iter(columns).context(|| Error::internal("cannot list tables"))?;
     let mut text = Vec::new();
     output::write(&mut text, &[batch], format)?;
     print(&text)

@@ -7,7 +7,7 @@ use aws_sdk_glue::Client;
 use aws_sdk_glue::types::{
     BatchUpdatePartitionRequestEntry, ErrorDetail, Partition, PartitionInput, PartitionValueList, StorageDescriptor,
 };
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 
 use super::definition::Definition;
 use super::failure::failure;
@@ -97,7 +97,7 @@ async fn update(client: &Client, database: &str, definition: &Definition, stale:
             entry.partition_input(input.clone()).build()
         });
         let entries = entries.collect::<std::result::Result<Vec<_>, _>>();
-        let entries = entries.map_err(|e| Error::internal("a partition cannot be described").caused_by(e))?;
+        let entries = entries.context(|| Error::internal("a partition cannot be described"))?;
         let request = client.batch_update_partition().database_name(database).table_name(&definition.name);
         let answer = request.set_entries(Some(entries)).send().await;
         let answer = answer.map_err(|error| failure("update", &name(database, definition), &error))?;
@@ -110,7 +110,7 @@ async fn delete(client: &Client, database: &str, definition: &Definition, gone: 
     for some in gone.chunks(DELETED_AT_ONCE) {
         let values = some.iter().map(|values| PartitionValueList::builder().set_values(Some(values.clone())).build());
         let values = values.collect::<std::result::Result<Vec<_>, _>>();
-        let values = values.map_err(|e| Error::internal("a partition cannot be described").caused_by(e))?;
+        let values = values.context(|| Error::internal("a partition cannot be described"))?;
         let request = client.batch_delete_partition().database_name(database).table_name(&definition.name);
         let answer = request.set_partitions_to_delete(Some(values)).send().await;
         let answer = answer.map_err(|error| failure("remove", &name(database, definition), &error))?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Result};
 use lakewright_common::storage::Storage;
 use lakewright_common::write::hive::NULL_FOLDER;
 use object_store::ObjectStoreExt;
@@ -64,7 +64,7 @@ pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) ->
     texts.extend(lists.iter().map(|list| (format!("{}/{FOLDER}/{}manifest", table.name, list.folder), text(list))));
     let puts = stream::iter(texts).map(|(key, text)| async move {
         let put = lake.store.put(&parse_key(&key)?, text.into()).await;
-        put.map_err(|e| Error::storage("write", lake.name_of(&key), e))
+        put.storage_context("write", || lake.name_of(&key))
     });
     puts.buffer_unordered(CONCURRENT_PUTS).try_for_each(|_| async { Ok(()) }).await
 }
@@ -76,7 +76,7 @@ async fn stale(lake: &Storage, table: &TableState) -> Result<BTreeMap<String, St
         let is_list = object.location.filename() == Some("manifest") && object.size > 0;
         Ok(is_list.then(|| (object.location.to_string(), String::new())))
     });
-    there.try_collect().await.map_err(|e| Error::storage("list", lake.name_of(folder.as_ref()), e))
+    there.try_collect().await.storage_context("list", || lake.name_of(folder.as_ref()))
 }
 
 #[cfg(test)]

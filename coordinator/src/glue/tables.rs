@@ -2,7 +2,7 @@
 
 use aws_sdk_glue::Client;
 use aws_sdk_glue::types::{DatabaseInput, StorageDescriptor, Table, TableInput};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 
 use super::definition::Definition;
 use super::failure::{failure, is};
@@ -38,7 +38,7 @@ pub(crate) async fn ensure_database(client: &Client, database: &str) -> Result<(
         Err(error) => return Err(failure("look for", &name, &error)),
     }
     let input = DatabaseInput::builder().name(database).description("Made by Lakewright").build();
-    let input = input.map_err(|e| Error::internal("a database cannot be described").caused_by(e))?;
+    let input = input.context(|| Error::internal("a database cannot be described"))?;
     match client.create_database().database_input(input).send().await {
         Ok(_) => Ok(()),
         // Another process was faster.

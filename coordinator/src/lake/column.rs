@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use deltalake_core::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
 use deltalake_core::kernel::{DataType, PrimitiveType, StructField, StructType};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use serde::{Deserialize, Serialize};
 
@@ -74,10 +74,9 @@ fn check_name(name: &str) -> Result<()> {
 fn delta_type(column: &str, arrow_type: &ArrowType) -> Result<DataType> {
     check_type(column, arrow_type)?;
     let data_type: std::result::Result<DataType, _> = arrow_type.try_into_kernel();
-    data_type.map_err(|e| {
+    data_type.context(|| {
         Error::configuration(format!("column `{column}` has type `{arrow_type}`, which a Delta table cannot hold"))
             .hint("cast it in the model")
-            .caused_by(e)
     })
 }
 
@@ -107,8 +106,8 @@ impl Column {
     /// microseconds, UTC, whatever flavour went in.
     pub(crate) fn to_field(&self) -> Result<Field> {
         let arrow_type: std::result::Result<ArrowType, _> = (&self.data_type).try_into_arrow();
-        let arrow_type = arrow_type.map_err(|e| {
-            Error::internal(format!("column `{}` has type `{}`, unknown here", self.name, self.data_type)).caused_by(e)
+        let arrow_type = arrow_type.context(|| {
+            Error::internal(format!("column `{}` has type `{}`, unknown here", self.name, self.data_type))
         })?;
         let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), self.id.to_string())]);
         Ok(Field::new(&self.name, arrow_type, self.nullable).with_metadata(metadata))
@@ -144,7 +143,7 @@ impl Columns {
     pub(crate) fn delta_schema(&self) -> Result<StructType> {
         let fields =
             self.list.iter().map(|column| StructField::new(&column.name, column.data_type.clone(), column.nullable));
-        StructType::try_new(fields).map_err(|e| Error::internal("the columns make no Delta schema").caused_by(e))
+        StructType::try_new(fields).context(|| Error::internal("the columns make no Delta schema"))
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::storage::Storage;
 use object_store::ObjectMeta;
 use object_store::path::Path;
@@ -35,7 +35,7 @@ pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<Obj
         object.last_modified < since && is_of_a_run(&object.location) && !named.contains(object.location.as_ref())
     };
     let objects = lake.store.list(None).try_filter(|object| std::future::ready(is_garbage(object)));
-    let mut garbage: Vec<_> = objects.try_collect().await.map_err(|e| Error::storage("list", &lake.root, e))?;
+    let mut garbage: Vec<_> = objects.try_collect().await.storage_context("list", || &lake.root)?;
     garbage.sort_by(|a, b| a.location.cmp(&b.location));
     Ok(garbage)
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use futures::TryStreamExt;
-use lakewright_common::error::{Error, Result, listed};
+use lakewright_common::error::{Context, Result, listed};
 use lakewright_common::storage::Storage;
 
 use super::manifest::Manifest;
@@ -19,7 +19,7 @@ use super::{LakePath, store, url_of};
 /// Storage, where the lake cannot be listed.
 pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
     let objects = lake.store.list(None).map_ok(|object| (object.location.to_string(), object.size));
-    let sizes: HashMap<String, u64> = objects.try_collect().await.map_err(|e| Error::storage("list", &lake.root, e))?;
+    let sizes: HashMap<String, u64> = objects.try_collect().await.storage_context("list", || &lake.root)?;
     let mut versions: Vec<u64> = store::list(lake).await?.into_keys().collect();
     let Some(newest) = versions.pop() else { return Ok(None) };
     let damage = match damaged(lake, newest, &sizes).await {

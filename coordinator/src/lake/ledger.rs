@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::digest;
 use lakewright_common::digest::blocks::with_table;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::process::failpoint;
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::storage::Storage;
@@ -195,7 +195,7 @@ impl Encoder {
         let (bytes, digest) = (content.len() as u64, Some(digest::of(&content)));
         failpoint::reach("ledger.before_write");
         // The name is this run's own, so an unclear answer needs no look: a second put puts the same bytes.
-        lake.store.put(&key, content.into()).await.map_err(|e| Error::storage("write", url_of(lake, &key), e))?;
+        lake.store.put(&key, content.into()).await.storage_context("write", || url_of(lake, &key))?;
         failpoint::reach("ledger.after_write");
         Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, digest, added_in: version })
     }
@@ -236,7 +236,7 @@ fn to_batch(source: &str, entries: &[LedgerEntry]) -> Result<RecordBatch> {
     let longs = |value: fn(&LedgerEntry) -> u64| -> Result<ArrayRef> {
         let values =
             entries.iter().map(|entry| i64::try_from(value(entry))).collect::<std::result::Result<Vec<_>, _>>();
-        let values = values.map_err(|e| Error::internal("a count exceeds 2^63").caused_by(e))?;
+        let values = values.context(|| Error::internal("a count exceeds 2^63"))?;
         Ok(Arc::new(Int64Array::from(values)))
     };
     let keys = entries.iter().map(|entry| entry.object.key.as_str());
@@ -254,7 +254,7 @@ fn to_batch(source: &str, entries: &[LedgerEntry]) -> Result<RecordBatch> {
         longs(|entry| entry.version)?,
         Arc::new(StringArray::from_iter_values(entries.iter().map(|entry| entry.run.to_string()))),
     ];
-    RecordBatch::try_new(schema(), columns).map_err(|e| Error::internal("the ledger cannot be encoded").caused_by(e))
+    RecordBatch::try_new(schema(), columns).context(|| Error::internal("the ledger cannot be encoded"))
 }
 
 /// Adds a batch to the lookup; `None` when it is not what [`to_batch`] makes.
@@ -306,8 +306,9 @@ mod tests {
         // One more than fits unfolded, so that the last commit folds.
         for version in 1..=MAX_FILES as u64 + 1 {
             let entry = entry(&format!("2018/11/{version}-events.json"), version);
-            source.ledger =
-                append(&lake, "events", version, entry.run, &source.ledger, std::slice::from_ref(&entry)).await.unwrap();
+            source.ledger = append(&lake, "events", version, entry.run, &source.ledger, std::slice::from_ref(&entry))
+                .await
+                .unwrap();
             expected.insert(entry.object.key.clone(), entry);
             if version == MAX_FILES as u64 {
                 assert_eq!(source.ledger.len(), MAX_FILES);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use lakewright_common::digest::Digest;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::report::WrittenFile;
 use lakewright_common::storage::s3::requests::RequestCounts;
 use object_store::path::Path;
@@ -126,7 +126,7 @@ impl Manifest {
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map(seal::seal)
-            .map_err(|e| Error::internal(format!("manifest {} makes no JSON", self.version)).caused_by(e))
+            .context(|| Error::internal(format!("manifest {} makes no JSON", self.version)))
     }
 
     /// The manifest in `bytes`, which must be the one of that `version`.
@@ -195,7 +195,7 @@ pub(crate) fn run_of(bytes: &[u8]) -> std::result::Result<Uuid, Box<dyn std::err
 
 /// An object's exact key as a path; `Path::from` would percent-encode what is encoded already.
 pub(crate) fn parse_key(key: &str) -> Result<Path> {
-    Path::parse(key).map_err(|e| Error::internal(format!("`{key}` is no key")).caused_by(e))
+    Path::parse(key).context(|| Error::internal(format!("`{key}` is no key")))
 }
 
 impl TableState {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::process::failpoint;
 use lakewright_common::storage::{PutOutcome, Storage};
 use object_store::path::Path;
@@ -43,7 +43,7 @@ pub(crate) async fn list(lake: &Storage) -> Result<BTreeMap<u64, DateTime<Utc>>>
     let folder = LakePath::Manifests.key();
     let mut keys = lake.store.list(Some(&folder));
     let mut manifests = BTreeMap::new();
-    while let Some(object) = keys.try_next().await.map_err(|e| Error::storage("list", url_of(lake, &folder), e))? {
+    while let Some(object) = keys.try_next().await.storage_context("list", || url_of(lake, &folder))? {
         manifests.extend(version_of(&object.location).map(|version| (version, object.last_modified)));
     }
     Ok(manifests)
@@ -139,9 +139,9 @@ async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
         match read(lake, key).await {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => {
-                return manifest::run_of(&bytes).map(Some).map_err(|e| {
-                    Error::storage_failure(format!("`{}` exists and is damaged", url_of(lake, key))).caused_by(e)
-                });
+                return manifest::run_of(&bytes)
+                    .map(Some)
+                    .context(|| Error::storage_failure(format!("`{}` exists and is damaged", url_of(lake, key))));
             }
             Err(e) if reads == MAX_READS => {
                 return Err(Error::storage("read", url_of(lake, key), e)

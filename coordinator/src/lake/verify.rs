@@ -152,7 +152,8 @@ fn entries_of<'a>(manifest: &'a Manifest, documents: &'a [Consistent]) -> Vec<Ex
 
 /// The documents of the versions up to `version` that are whole. A version that was never published has none.
 async fn documents(lake: &Storage, version: u64, verified: &mut Verified) -> Result<Vec<Consistent>> {
-    let keys = (1..=version).map(|version| LakePath::Consistent(version).key()).chain([LakePath::ConsistentLatest.key()]);
+    let keys =
+        (1..=version).map(|version| LakePath::Consistent(version).key()).chain([LakePath::ConsistentLatest.key()]);
     let mut stored = stream::iter(keys)
         .map(|key| async move { consistent::stored(lake, &key).await.map(|document| (key, document)) })
         .buffered(CONCURRENT_READS);

@@ -147,8 +147,18 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let session = engine.adapt(session).await?;
     let version = base.as_ref().map_or(1, |base| base.version + 1);
     let (written, may_be_committed) = (Mutex::default(), AtomicBool::new(false));
-    let context =
-        RunContext { config, opened: &opened, session, engine, progress, run, version, base, written, may_be_committed };
+    let context = RunContext {
+        config,
+        opened: &opened,
+        session,
+        engine,
+        progress,
+        run,
+        version,
+        base,
+        written,
+        may_be_committed,
+    };
 
     let outcome = steps(&context, &models, &mut discovered, &reads, started).await;
     let exchanged = context.engine.finish().await;

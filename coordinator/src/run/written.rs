@@ -4,7 +4,7 @@
 //! one that writes to another folder, must not put a file into a manifest that nobody can read.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::storage::Storage;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -38,8 +38,8 @@ pub(super) async fn verify(lake: &Storage, files: Reported) -> Result<()> {
 
 async fn look(lake: Storage, path: String, reported: u64) -> Result<()> {
     let named = || lake.name_of(&path);
-    let key = Path::parse(&path).map_err(|e| Error::storage("read", named(), e))?;
-    let bytes = lake.store.head(&key).await.map_err(|e| Error::storage("read", named(), e))?.size;
+    let key = Path::parse(&path).storage_context("read", || named())?;
+    let bytes = lake.store.head(&key).await.storage_context("read", || named())?.size;
     if bytes == reported {
         return Ok(());
     }

@@ -22,7 +22,7 @@ use url::Url;
 
 use super::Storage;
 use crate::config::resolved::{Bucket, Location};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::printable;
 use clients::DEFAULT_REGION;
 pub use clients::sdk_config;
@@ -107,7 +107,7 @@ pub(super) async fn open(location: &Location) -> Result<Storage> {
     };
     let store =
         clients::bytes_store(settings, &bucket, credentials.clone(), endpoint.as_deref(), &region, requests.clone())
-            .map_err(|e| Error::storage("open", &location.url, e))?;
+            .storage_context("open", || &location.url)?;
     let folder =
         Path::parse(prefix.trim_end_matches('/')).ok().filter(|path| format!("{path}/") == prefix || prefix.is_empty());
     let Some(folder) = folder else {

@@ -21,7 +21,7 @@ use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Cluster as Settings;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::process::secret::SecretFile;
@@ -157,7 +157,7 @@ impl Cluster {
         if let Some(certificates) = &settings.certificates {
             server = server
                 .tls_config(lakewright_common::process::tls::server(certificates)?.timeout(listen::HANDSHAKE_TIMEOUT))
-                .map_err(|e| Error::configuration("`[cluster]`: the certificates cannot be used").caused_by(e))?;
+                .context(|| Error::configuration("`[cluster]`: the certificates cannot be used"))?;
         } else if settings.is_insecure {
             tracing::warn!(address, "listens without TLS: whoever can connect can read and write what workers can");
         }
@@ -355,9 +355,8 @@ fn policy(settings: &Settings) -> Policy {
 }
 
 async fn listen(address: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|e| {
+    TcpListener::bind(address).await.context(|| {
         Error::configuration(format!("`[cluster]`: cannot listen on `{address}`"))
-            .caused_by(e)
             .hint("is another coordinator running? set `[cluster] listen` to another address or port")
     })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lakewright_common::config::resolved::Config;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::session::Storages;
 use lakewright_common::storage::Storage;
 use lakewright_common::storage::object::SourceObject;
@@ -160,7 +160,7 @@ impl Registration {
         spool_prefix: &str,
     ) -> Result<(Self, ExpectedSender)> {
         let storages = serde_json::to_vec(&storages.locations())
-            .map_err(|e| Error::internal("the storages cannot be sent to workers").caused_by(e))?;
+            .context(|| Error::internal("the storages cannot be sent to workers"))?;
         let (sender, expected) = watch::channel(None);
         let spool_prefix = spool_prefix.to_owned();
         Ok((Self { run, heartbeat_interval, storages, folders, spool_prefix, expected }, sender))

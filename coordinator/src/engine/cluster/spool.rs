@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::process::secret;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::Storage;
@@ -65,10 +65,10 @@ impl Spool {
             // A spool that is the lake is probed as the lake.
             let name = if probes.is_empty() { "lake" } else { "spool" };
             let key = format!("{}/probe-{}", self.folder, Uuid::now_v7());
-            let random = secret::random().map_err(|e| Error::internal("a probe cannot be made").caused_by(e))?;
+            let random = secret::random().context(|| Error::internal("a probe cannot be made"))?;
             let content = Bytes::copy_from_slice(&random);
             let written = storage.store.put(&Path::from(key.as_str()), content.clone().into()).await;
-            written.map_err(|e| Error::storage("write", storage.name_of(&key), e))?;
+            written.storage_context("write", || storage.name_of(&key))?;
             probes.push(WrittenProbe { name, storage: storage.clone(), key, content });
         }
         Ok(probes)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lakewright_common::digest::Digest;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::process::failpoint;
 use lakewright_common::storage::{PutOutcome, Storage};
 use object_store::path::Path;
@@ -88,8 +88,8 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     if published.as_ref() == Some(&document) {
         return Ok(());
     }
-    let text = serde_json::to_vec_pretty(&document)
-        .map_err(|e| Error::internal("the consistent versions make no JSON").caused_by(e))?;
+    let text =
+        serde_json::to_vec_pretty(&document).context(|| Error::internal("the consistent versions make no JSON"))?;
     let text = Bytes::from(seal::seal(text));
     failpoint::reach("consistent.before_put");
     let key = LakePath::Consistent(manifest.version).key();
@@ -155,6 +155,6 @@ async fn entry_digest(lake: &Storage, table: &str, version: u64) -> Option<Diges
 }
 
 async fn put(lake: &Storage, key: &Path, text: Bytes) -> Result<()> {
-    lake.store.put(key, text.into()).await.map_err(|e| Error::storage("write", url_of(lake, key), e))?;
+    lake.store.put(key, text.into()).await.storage_context("write", || url_of(lake, key))?;
     lake.sync_files(std::slice::from_ref(key)).await
 }

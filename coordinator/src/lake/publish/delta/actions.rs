@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, Remove, Transaction};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -69,8 +69,7 @@ pub(crate) fn encode(change: &Change, existing: Option<&Metadata>) -> Result<Byt
 pub(in crate::lake) fn encode_all(actions: &[Action]) -> Result<Bytes> {
     let mut lines = Vec::new();
     for action in actions {
-        serde_json::to_writer(&mut lines, action)
-            .map_err(|e| Error::internal("a Delta action makes no JSON").caused_by(e))?;
+        serde_json::to_writer(&mut lines, action).context(|| Error::internal("a Delta action makes no JSON"))?;
         lines.push(b'\n');
     }
     Ok(lines.into())
@@ -144,7 +143,7 @@ pub(in crate::lake) fn commit_info(change: &Change, is_new: bool, removes: bool)
 /// What every reader knows: no table features.
 fn lowest_protocol() -> Result<Protocol> {
     serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
-        .map_err(|e| Error::internal("the Delta protocol action cannot be built").caused_by(e))
+        .context(|| Error::internal("the Delta protocol action cannot be built"))
 }
 
 /// The table's name and schema; a table that exists keeps its id.
@@ -235,7 +234,7 @@ fn statistics(file: &DataFile) -> String {
 }
 
 fn signed(value: u64) -> Result<i64> {
-    i64::try_from(value).map_err(|e| Error::internal(format!("`{value}` exceeds 2^63")).caused_by(e))
+    i64::try_from(value).context(|| Error::internal(format!("`{value}` exceeds 2^63")))
 }
 
 #[cfg(test)]

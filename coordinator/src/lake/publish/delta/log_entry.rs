@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use deltalake_core::kernel::{Metadata, Protocol};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -175,7 +175,7 @@ fn file_change(action: &Value, is_live: bool) -> Option<FileChange> {
 }
 
 fn typed<T: DeserializeOwned>(action: Value) -> Result<T> {
-    serde_json::from_value(action).map_err(|e| Error::storage_failure("the entry is damaged").caused_by(e))
+    serde_json::from_value(action).context(|| Error::storage_failure("the entry is damaged"))
 }
 
 /// A text that another program wrote, as a message shows it.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::Utc;
 use deltalake_core::kernel::{Action, Metadata, Remove};
 use futures::TryStreamExt;
-use lakewright_common::error::{Error, Result, listed};
+use lakewright_common::error::{Context, Error, Result, listed};
 use lakewright_common::storage::{PutOutcome, Storage};
 
 use super::actions::{self, Change, lake_id_of};
@@ -178,7 +178,7 @@ async fn require_files(lake: &Storage, state: &TableState) -> Result<()> {
         .map_ok(|object| (object.location.to_string(), object.size))
         .try_collect()
         .await
-        .map_err(|e| Error::storage("list", url_of(lake, &folder), e))?;
+        .storage_context("list", || url_of(lake, &folder))?;
     let is_missing = |path: &str, bytes: u64| there.get(path) != Some(&bytes);
     let files = state.files.iter().map(|file| &file.written);
     let missing: Vec<_> =

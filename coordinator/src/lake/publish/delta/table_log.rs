@@ -12,7 +12,7 @@ use delta_kernel::snapshot::Snapshot;
 use deltalake_core::kernel::{Metadata, Protocol, Remove, Snapshot as Files};
 use deltalake_core::logstore::{LogStore, LogStoreRef, StorageConfig, default_logstore};
 use futures::{StreamExt, TryStreamExt};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::storage::{PutOutcome, Storage};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -72,7 +72,7 @@ pub(crate) async fn commits_from(lake: &Storage, table: &str, version: u64) -> R
     let mut objects = lake.store.list_with_offset(Some(&folder), &before_first);
     let mut commits = Vec::new();
     while let Some(object) = objects.next().await {
-        let object = object.map_err(|e| Error::storage("list", url_of(lake, &folder), e))?;
+        let object = object.storage_context("list", || url_of(lake, &folder))?;
         commits.extend(commit_number(&object.location));
     }
     commits.sort_unstable();
