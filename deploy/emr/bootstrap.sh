@@ -367,6 +367,8 @@ if [[ -n ${LAKEWRIGHT_BOOTSTRAP_CHILD:-} ]]; then
   failed=no changed=no current_step=starting
   scratch=$(mktemp -d)
   trap on_exit EXIT
+  # `timeout` ends the command in hand as well. Its failure is not the cause, and is not reported.
+  trap 'failed=yes; rm -rf "$scratch"; exit 143' TERM
   main "$@"
 else
   status=0

@@ -45,7 +45,11 @@ plug() { ip -n "$(namespace store)" link set "to-$1" up; }
 # The units allow no other port (SocketBindDeny), which Debian's systemd does not enforce; nobody asks for one either.
 listens_on() { ip netns exec "$(namespace "$1")" ss --no-header --listening --tcp --udp --numeric | awk '{ print $1, $5 }'; }
 
-asks_s3() { [[ -n $(ip netns exec "$(namespace "$1")" ss --no-header --tcp --numeric state established "dport = :${s3_port[$1]}") ]]; }
+# Whether a request of the host is with its stalled forwarder, which does not read it.
+waits_for_s3() {
+  ip netns exec "$(namespace store)" ss --no-header --tcp --numeric state established "sport = :${s3_port[$1]}" |
+    awk '$1 > 0 { found = 1 } END { exit !found }'
+}
 
 remove_network() {
   local host

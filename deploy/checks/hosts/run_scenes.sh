@@ -17,12 +17,17 @@ killed_worker_is_back() {
 # pulled, core2 gets its spot notice. core2 then gets its answers, ends what it has, and takes nothing new.
 run_through_faults() {
   local step
-  stall_s3_of core1
-  stall_s3_of core2
+  # The run waits for three workers. plain cannot see the lake and does not join before the others have, and are stalled.
+  stall_s3_of plain
   as_hadoop_on primary /opt/lakewright/current/host/run-step > "$scratch/run.log" 2>&1 < /dev/null &
   step=$!
-  wait_until "core1 has a task" asks_s3 core1
-  wait_until "core2 has a task" asks_s3 core2
+  have_joined() { grep -q 'a worker joined.*core1' "$scratch/run.log" && grep -q 'a worker joined.*core2' "$scratch/run.log"; }
+  wait_until "core1 and core2 join" have_joined
+  stall_s3_of core1
+  stall_s3_of core2
+  resume_s3_of plain
+  wait_until "core1 has a task" waits_for_s3 core1
+  wait_until "core2 has a task" waits_for_s3 core2
   pull core1
   touch "$scratch/notices/${address[core2]}.spot"
   # Meanwhile: the watcher asks every five seconds.
