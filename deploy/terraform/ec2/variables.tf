@@ -18,7 +18,7 @@ variable "lake" {
 # --- network ---
 
 variable "vpc_id" {
-  description = "Network of the machines."
+  description = "ID of the machines' network."
   type        = string
 
   validation {
@@ -28,7 +28,7 @@ variable "vpc_id" {
 }
 
 variable "subnet_ids" {
-  description = "Private subnets of the workers, best one in each zone; the coordinator is in the first."
+  description = "Private subnets of the workers, ideally one per zone. The coordinator is in the first."
   type        = list(string)
 
   validation {
@@ -38,7 +38,7 @@ variable "subnet_ids" {
 }
 
 variable "endpoint_security_group_ids" {
-  description = "Security groups of the network's interface endpoints, which are told to let the machines in."
+  description = "Security groups of the network's interface endpoints. A rule that admits the machines is added to them."
   type        = list(string)
   default     = []
 
@@ -49,7 +49,7 @@ variable "endpoint_security_group_ids" {
 }
 
 variable "https_egress_cidrs" {
-  description = "Addresses that the machines may call by HTTPS beside S3, where services are reached by a NAT instead of endpoints."
+  description = "Addresses that the machines may call by HTTPS in addition to S3, for networks with a NAT instead of endpoints."
   type        = list(string)
   default     = []
 
@@ -62,7 +62,7 @@ variable "https_egress_cidrs" {
 # --- machines ---
 
 variable "ami_id" {
-  description = "Image of the machines, Amazon Linux 2023 or one like it with the AWS CLI; null is the newest of Amazon."
+  description = "Image of the machines: Amazon Linux 2023 or a similar one with the AWS CLI. Null means Amazon's newest."
   type        = string
   default     = null
 
@@ -73,7 +73,7 @@ variable "ami_id" {
 }
 
 variable "coordinator_instance_type" {
-  description = "Type of the coordinator, which plans and commits: two processors and 8 GiB do for millions of objects."
+  description = "Instance type of the coordinator, which plans and commits: two processors and 8 GiB are enough for millions of objects."
   type        = string
   default     = "m7i.large"
 
@@ -84,7 +84,7 @@ variable "coordinator_instance_type" {
 }
 
 variable "worker_instance_types" {
-  description = "Types of the workers in order of preference, of about one size; several find spot capacity more often."
+  description = "Instance types of the workers in order of preference, of similar size. Several types find spot capacity more often."
   type        = list(string)
   default     = ["m7i.xlarge"]
 
@@ -97,7 +97,7 @@ variable "worker_instance_types" {
 }
 
 variable "worker_count" {
-  description = "Workers that run while `worker_hours` says so, or always."
+  description = "Number of workers, during `worker_hours` or always."
   type        = number
   default     = 2
 
@@ -108,7 +108,7 @@ variable "worker_count" {
 }
 
 variable "on_demand_workers" {
-  description = "Workers that are on-demand, the rest are spot instances; null is all of them."
+  description = "Number of on-demand workers; the others are spot instances. Null means all."
   type        = number
   default     = null
 
@@ -119,7 +119,7 @@ variable "on_demand_workers" {
 }
 
 variable "worker_hours" {
-  description = "When workers start and stop, in UTC as cron writes it, such as { start = \"45 1 * * *\", stop = \"0 4 * * *\" }; null is always."
+  description = "Start and stop of the workers, as cron expressions in UTC, such as { start = \"45 1 * * *\", stop = \"0 4 * * *\" }. Null means always on."
   type        = object({ start = string, stop = string })
   default     = null
 
@@ -130,7 +130,7 @@ variable "worker_hours" {
 }
 
 variable "run_schedule" {
-  description = "When the coordinator runs, as systemd writes calendars, such as `hourly` or `*-*-* 02:00:00`."
+  description = "Schedule of runs, as a systemd calendar expression such as `hourly` or `*-*-* 02:00:00`."
   type        = string
   default     = "hourly"
 
@@ -141,7 +141,7 @@ variable "run_schedule" {
 }
 
 variable "root_volume_gib" {
-  description = "Volume of each machine, on which queries spill."
+  description = "Size of each machine's volume, which queries spill to."
   type        = number
   default     = 40
 
@@ -152,7 +152,7 @@ variable "root_volume_gib" {
 }
 
 variable "worker_memory" {
-  description = "Memory that a worker aims to stay under, such as 12GB; null is half of the machine's."
+  description = "Memory that a worker aims to stay under, such as 12GB. Null means half of the machine's."
   type        = string
   default     = null
 
@@ -163,7 +163,7 @@ variable "worker_memory" {
 }
 
 variable "coordinator_memory" {
-  description = "Memory that the coordinator aims to stay under, such as 6GB; null is what lake.toml says."
+  description = "Memory that the coordinator aims to stay under, such as 6GB. Null means the setting in lake.toml."
   type        = string
   default     = null
 
@@ -174,7 +174,7 @@ variable "coordinator_memory" {
 }
 
 variable "session_manager" {
-  description = "Lets people with the right to it open a shell by Session Manager; there is no SSH."
+  description = "Whether users with the permission can open a shell by Session Manager. SSH is not available."
   type        = bool
   default     = true
 }

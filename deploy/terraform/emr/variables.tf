@@ -18,7 +18,7 @@ variable "lake" {
 # --- network ---
 
 variable "vpc_id" {
-  description = "Network of the cluster."
+  description = "ID of the cluster's network."
   type        = string
 
   validation {
@@ -28,7 +28,7 @@ variable "vpc_id" {
 }
 
 variable "subnet_ids" {
-  description = "Private subnets, of which EMR picks the one with the most capacity; with the tag for-use-with-amazon-emr-managed-policies = true."
+  description = "Private subnets with the tag for-use-with-amazon-emr-managed-policies = true. EMR chooses the one with the most capacity."
   type        = list(string)
 
   validation {
@@ -38,7 +38,7 @@ variable "subnet_ids" {
 }
 
 variable "endpoint_security_group_ids" {
-  description = "Security groups of the network's interface endpoints, which are told to let the machines in."
+  description = "Security groups of the network's interface endpoints. A rule that admits the machines is added to them."
   type        = list(string)
   default     = []
 
@@ -49,7 +49,7 @@ variable "endpoint_security_group_ids" {
 }
 
 variable "https_egress_cidrs" {
-  description = "Addresses that the machines may call by HTTPS beside S3, where services are reached by a NAT instead of endpoints."
+  description = "Addresses that the machines may call by HTTPS in addition to S3, for networks with a NAT instead of endpoints."
   type        = list(string)
   default     = []
 
@@ -62,7 +62,7 @@ variable "https_egress_cidrs" {
 # --- cluster ---
 
 variable "release_label" {
-  description = "Release of EMR, 7 or later: Amazon Linux 2023."
+  description = "EMR release, 7 or later (Amazon Linux 2023)."
   type        = string
   default     = "emr-7.14.0"
 
@@ -73,13 +73,13 @@ variable "release_label" {
 }
 
 variable "keep_alive" {
-  description = "Keeps the cluster for further steps, until it was idle for `idle_seconds`. With false it ends after its run."
+  description = "Whether the cluster waits for further steps, until it is idle for `idle_seconds`. With false it ends after its run."
   type        = bool
   default     = false
 }
 
 variable "idle_seconds" {
-  description = "Seconds without a step after which a cluster that is kept alive ends."
+  description = "Seconds without a step after which a cluster with `keep_alive` ends."
   type        = number
   default     = 900
 
@@ -90,7 +90,7 @@ variable "idle_seconds" {
 }
 
 variable "primary_instance_type" {
-  description = "Type of the primary, on which the coordinator runs beside EMR's own daemons."
+  description = "Instance type of the primary, which runs the coordinator beside EMR's own daemons."
   type        = string
   default     = "m7i.xlarge"
 
@@ -101,7 +101,7 @@ variable "primary_instance_type" {
 }
 
 variable "worker_instance_types" {
-  description = "Types of the workers, of about one size and five at most; several find spot capacity more often."
+  description = "Instance types of the workers, at most five and of similar size. Several types find spot capacity more often."
   type        = list(string)
   default     = ["m7i.xlarge"]
 
@@ -114,7 +114,7 @@ variable "worker_instance_types" {
 }
 
 variable "core" {
-  description = "Workers that are there from the start, on core nodes: how many are on-demand, how many spot."
+  description = "Workers on core nodes, present from the start: numbers of on-demand and spot instances."
   type        = object({ on_demand = number, spot = number })
   default     = { on_demand = 2, spot = 0 }
 
@@ -125,7 +125,7 @@ variable "core" {
 }
 
 variable "task" {
-  description = "Workers that come while the run is under way, on task nodes: how many are on-demand, how many spot."
+  description = "Workers on task nodes, which join during the run: numbers of on-demand and spot instances."
   type        = object({ on_demand = number, spot = number })
   default     = { on_demand = 0, spot = 0 }
 
@@ -136,7 +136,7 @@ variable "task" {
 }
 
 variable "spot_timeout_minutes" {
-  description = "Minutes after which a cluster that finds no spot capacity takes on-demand instances instead."
+  description = "Minutes after which a cluster that finds no spot capacity uses on-demand instances instead."
   type        = number
   default     = 10
 
@@ -147,7 +147,7 @@ variable "spot_timeout_minutes" {
 }
 
 variable "root_volume_gib" {
-  description = "Root volume of each node."
+  description = "Size of each node's root volume."
   type        = number
   default     = 20
 
@@ -158,7 +158,7 @@ variable "root_volume_gib" {
 }
 
 variable "data_volume_gib" {
-  description = "Data volume of each node, on which queries spill."
+  description = "Size of each node's data volume, which queries spill to."
   type        = number
   default     = 64
 
@@ -169,7 +169,7 @@ variable "data_volume_gib" {
 }
 
 variable "memory" {
-  description = "Memory that workers and coordinator aim to stay under, such as 12GB; null is half of the machine's."
+  description = "Memory that workers and coordinator aim to stay under, such as 12GB. Null means half of the machine's."
   type        = string
   default     = null
 
@@ -180,7 +180,7 @@ variable "memory" {
 }
 
 variable "session_manager" {
-  description = "Lets people with the right to it open a shell by Session Manager; there is no SSH."
+  description = "Whether users with the permission can open a shell by Session Manager. SSH is not available."
   type        = bool
   default     = true
 }

@@ -9,27 +9,27 @@ output "artifacts_bucket" {
 }
 
 output "project_url" {
-  description = "Where lake.toml and the models are, as machines take them."
+  description = "URL of lake.toml and the models that machines download."
   value       = "s3://${local.artifacts_bucket}/${local.project_prefix}/"
 }
 
 output "kms_key_arn" {
-  description = "Key of buckets and parameters."
+  description = "ARN of the key of buckets and parameters."
   value       = local.kms_key_arn
 }
 
 output "certificates_ssm_prefix" {
-  description = "Prefix of the parameters with the certificates."
+  description = "Prefix of the parameters that contain the certificates."
   value       = local.certificates_prefix
 }
 
 output "vacuum_role_arn" {
-  description = "Role that deletes files which no version of the lake needs."
+  description = "ARN of the role that deletes files which no version of the lake needs."
   value       = aws_iam_role.vacuum.arn
 }
 
 output "machines" {
-  description = "What the modules with machines take as `lake`."
+  description = "Input `lake` of the modules with machines."
   value = {
     name             = var.name
     tags             = local.tags

@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the deployment; what is made is called after it."
+  description = "Name of the deployment, used in the names of all created resources."
   type        = string
 
   validation {
@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "tags" {
-  description = "Tags of everything that is made, beside Name and Project."
+  description = "Tags of all created resources, in addition to Name and Project."
   type        = map(string)
   default     = {}
 
@@ -32,13 +32,13 @@ variable "lake_bucket" {
 }
 
 variable "create_lake_bucket" {
-  description = "Makes the lake's bucket. With false it exists, and its encryption, policy and lifecycle rules are its owner's."
+  description = "Whether to create the lake's bucket. With false it must exist, and its owner sets encryption, policy and lifecycle rules."
   type        = bool
   default     = true
 }
 
 variable "lake_prefix" {
-  description = "Folder of the lake in its bucket, without slashes at its ends."
+  description = "Folder of the lake in its bucket, without leading and trailing slashes."
   type        = string
   default     = "lake"
 
@@ -49,7 +49,7 @@ variable "lake_prefix" {
 }
 
 variable "sources" {
-  description = "Where the JSON lies: a bucket, and a prefix in it without slashes at its ends."
+  description = "Locations of the JSON: a bucket, and a prefix in it without leading and trailing slashes."
   type        = list(object({ bucket = string, prefix = string }))
 
   validation {
@@ -61,7 +61,7 @@ variable "sources" {
 }
 
 variable "source_kms_key_arns" {
-  description = "Keys that encrypt the sources, if they are others than `kms_key_arn`."
+  description = "ARNs of keys that encrypt the sources, if different from `kms_key_arn`."
   type        = list(string)
   default     = []
 
@@ -72,7 +72,7 @@ variable "source_kms_key_arns" {
 }
 
 variable "spool_expiration_days" {
-  description = "Days after which the rows between two stages of a run that was killed are deleted; longer than the longest run."
+  description = "Days after which the spool of a killed run is deleted. Must be longer than the longest run."
   type        = number
   default     = 2
 
@@ -83,7 +83,7 @@ variable "spool_expiration_days" {
 }
 
 variable "abort_uploads_days" {
-  description = "Days after which an unfinished upload is given up."
+  description = "Days after which an unfinished upload is aborted."
   type        = number
   default     = 1
 
@@ -94,7 +94,7 @@ variable "abort_uploads_days" {
 }
 
 variable "log_expiration_days" {
-  description = "Days for which logs of clusters are kept in the artifacts' bucket."
+  description = "Days to keep logs of clusters in the artifacts' bucket."
   type        = number
   default     = 30
 
@@ -105,7 +105,7 @@ variable "log_expiration_days" {
 }
 
 variable "force_destroy" {
-  description = "Lets `terraform destroy` delete buckets that are not empty, with the lake in them."
+  description = "Whether `terraform destroy` deletes buckets that are not empty, with the lake in them."
   type        = bool
   default     = false
 }
@@ -113,7 +113,7 @@ variable "force_destroy" {
 # --- encryption ---
 
 variable "kms_key_arn" {
-  description = "Key for buckets and parameters; null makes one, for about a dollar a month."
+  description = "ARN of a key for buckets and parameters. Null creates one, for about a dollar per month."
   type        = string
   default     = null
 
@@ -124,7 +124,7 @@ variable "kms_key_arn" {
 }
 
 variable "certificates_ssm_prefix" {
-  description = "Parameters with certificates of your own, as `/PREFIX` for `/PREFIX/ca`, `/PREFIX/coordinator.cert`, `.key`, `/PREFIX/worker.cert`, `.key`; null makes them."
+  description = "Prefix of parameters with your own certificates: `/PREFIX` for `/PREFIX/ca`, `/PREFIX/coordinator.cert`, `.key`, `/PREFIX/worker.cert`, `.key`. Null creates certificates."
   type        = string
   default     = null
 
@@ -135,7 +135,7 @@ variable "certificates_ssm_prefix" {
 }
 
 variable "certificates_validity_days" {
-  description = "Days for which the certificates made here are valid; an apply in the last 30 of them makes new ones."
+  description = "Validity of the certificates created here, in days. An apply in the last 30 of them creates new ones."
   type        = number
   default     = 365
 
@@ -146,7 +146,7 @@ variable "certificates_validity_days" {
 }
 
 variable "tls_name" {
-  description = "Name in the coordinator's certificate, by which workers call it."
+  description = "Name in the coordinator's certificate, which workers use to connect."
   type        = string
   default     = "coordinator.lakewright.internal"
 
@@ -159,7 +159,7 @@ variable "tls_name" {
 # --- what machines install ---
 
 variable "architecture" {
-  description = "Processors of the machines: x86_64 or arm64."
+  description = "Processor architecture of the machines: x86_64 or arm64."
   type        = string
   default     = "x86_64"
 
@@ -170,7 +170,7 @@ variable "architecture" {
 }
 
 variable "release_file" {
-  description = "Tarball of the release on this machine, named lakewright-VERSION-x86_64-linux.tar.gz or lakewright-VERSION-aarch64-linux.tar.gz."
+  description = "Path of the release tarball on this machine, named lakewright-VERSION-x86_64-linux.tar.gz or lakewright-VERSION-aarch64-linux.tar.gz."
   type        = string
 
   validation {
@@ -180,7 +180,7 @@ variable "release_file" {
 }
 
 variable "release_sha256" {
-  description = "Checksum of the release as it was published; every machine holds what it downloads against it."
+  description = "SHA-256 of the release, as published. Every machine compares its download with it."
   type        = string
 
   validation {
@@ -190,7 +190,7 @@ variable "release_sha256" {
 }
 
 variable "bootstrap_file" {
-  description = "Script that sets machines up; null is this repository's deploy/emr/bootstrap.sh."
+  description = "Script that sets up machines. Null means this repository's deploy/emr/bootstrap.sh."
   type        = string
   default     = null
 
@@ -201,7 +201,7 @@ variable "bootstrap_file" {
 }
 
 variable "lake_toml" {
-  description = "Content of lake.toml: the lake and the sources on S3, and `[cluster]` with a `listen` that other machines reach."
+  description = "Content of lake.toml: the lake and the sources on S3, and `[cluster]` with a `listen` address that other machines can reach."
   type        = string
 
   validation {
@@ -216,7 +216,7 @@ variable "lake_toml" {
 }
 
 variable "project_directory" {
-  description = "Folder with models/ and checks/ that lake.toml names."
+  description = "Folder with the models/ and checks/ that lake.toml refers to."
   type        = string
 
   validation {
@@ -228,7 +228,7 @@ variable "project_directory" {
 # --- who else may do what ---
 
 variable "glue_database" {
-  description = "Database of the Glue catalog that `coordinator catalog` may fill, and `<name>_symlinks` by `--symlinks`; null gives no right to any."
+  description = "Database of the Glue catalog that `coordinator catalog` may write, and `<name>_symlinks` with `--symlinks`. Null gives no permission."
   type        = string
   default     = null
 
@@ -239,7 +239,7 @@ variable "glue_database" {
 }
 
 variable "vacuum_principal_arns" {
-  description = "Who may take the role that deletes; null is everybody in the account whose own policy allows it."
+  description = "ARNs of principals that may assume the vacuum role. Null means every principal of the account with a policy that allows it."
   type        = list(string)
   default     = null
 

@@ -2,19 +2,19 @@
 # to set itself up.
 
 output "vpc_id" {
-  description = "The network."
+  description = "ID of the network."
   value       = aws_vpc.this.id
   depends_on  = [aws_vpc_endpoint.s3, aws_vpc_endpoint.interface, aws_route_table_association.private]
 }
 
 output "subnet_ids" {
-  description = "Its private subnets, one a zone."
+  description = "IDs of its private subnets, one per zone."
   value       = aws_subnet.private[*].id
   depends_on  = [aws_vpc_endpoint.s3, aws_vpc_endpoint.interface, aws_route_table_association.private]
 }
 
 output "endpoint_security_group_id" {
-  description = "Security group of the interface endpoints."
+  description = "ID of the security group of the interface endpoints."
   value       = aws_security_group.endpoints.id
   depends_on  = [aws_vpc_endpoint.s3, aws_vpc_endpoint.interface, aws_route_table_association.private]
 }

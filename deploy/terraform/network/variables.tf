@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the deployment; what is made is called after it."
+  description = "Name of the deployment, used in the names of all created resources."
   type        = string
 
   validation {
@@ -9,7 +9,7 @@ variable "name" {
 }
 
 variable "tags" {
-  description = "Tags of everything that is made, beside Name and Project."
+  description = "Tags of all created resources, in addition to Name and Project."
   type        = map(string)
   default     = {}
 
@@ -20,7 +20,7 @@ variable "tags" {
 }
 
 variable "cidr" {
-  description = "Private addresses of the network."
+  description = "Private address range of the network."
   type        = string
   default     = "10.60.0.0/20"
 
@@ -31,7 +31,7 @@ variable "cidr" {
 }
 
 variable "zones" {
-  description = "Availability zones with a subnet each; more zones offer more spot capacity, and each costs its interface endpoints."
+  description = "Number of availability zones, with one subnet each. More zones offer more spot capacity, and each adds the cost of its interface endpoints."
   type        = number
   default     = 1
 
@@ -42,7 +42,7 @@ variable "zones" {
 }
 
 variable "interface_endpoints" {
-  description = "AWS services that are reached inside the network, beside S3, which is always; each costs about 7 dollars a month and zone."
+  description = "AWS services with an interface endpoint in the network (S3 is always reachable). Each costs about 7 dollars per month and zone."
   type        = set(string)
   default     = ["ssm", "ssmmessages"]
 

@@ -1,5 +1,5 @@
 output "project_url" {
-  description = "lake.toml and the models as the machines have them; with a copy, `coordinator tables` looks at the lake from anywhere."
+  description = "URL of lake.toml and the models as the machines have them. With a copy, `coordinator tables` works from any machine."
   value       = module.lake.project_url
 }
 
@@ -9,26 +9,26 @@ output "lake_url" {
 }
 
 output "data_url" {
-  description = "Where the JSON goes: `aws s3 cp --recursive data URL`."
+  description = "URL for the JSON: `aws s3 cp --recursive data URL`."
   value       = "s3://${var.bucket}/data/"
 }
 
 output "vacuum_role_arn" {
-  description = "Role that `coordinator vacuum --delete` takes."
+  description = "ARN of the role that `coordinator vacuum --delete` assumes."
   value       = module.lake.vacuum_role_arn
 }
 
 output "steps" {
-  description = "Tells how the run does."
+  description = "Command that shows the state of the run."
   value       = "aws emr list-steps --region ${var.region} --cluster-id ${module.cluster.cluster_id} --query Steps[].[Name,Status.State] --output text"
 }
 
 output "cluster_id" {
-  description = "The cluster."
+  description = "ID of the cluster."
   value       = module.cluster.cluster_id
 }
 
 output "log_url" {
-  description = "Where the logs of the cluster and its step are."
+  description = "URL of the logs of the cluster and its step."
   value       = module.cluster.log_url
 }

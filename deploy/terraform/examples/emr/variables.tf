@@ -1,5 +1,5 @@
 variable "region" {
-  description = "Region of AWS."
+  description = "AWS region."
   type        = string
   default     = "us-east-1"
 
@@ -21,7 +21,7 @@ variable "name" {
 }
 
 variable "bucket" {
-  description = "Name of the bucket for the JSON and the lake; it is made here, and no other bucket in the world may have it."
+  description = "Name of the bucket for the JSON and the lake. It is created here and must be globally unique."
   type        = string
 
   validation {
@@ -31,7 +31,7 @@ variable "bucket" {
 }
 
 variable "release_file" {
-  description = "Tarball of the release on this machine."
+  description = "Path of the release tarball on this machine."
   type        = string
 
   validation {
@@ -41,7 +41,7 @@ variable "release_file" {
 }
 
 variable "release_sha256" {
-  description = "Checksum of the release as it was published."
+  description = "SHA-256 of the release, as published."
   type        = string
 
   validation {
@@ -51,7 +51,7 @@ variable "release_sha256" {
 }
 
 variable "glue_database" {
-  description = "Database of the Glue catalog that a second step fills with the tables; null is none, and saves an endpoint."
+  description = "Database of the Glue catalog that a second step fills with the tables. Null means none, and saves an endpoint."
   type        = string
   default     = null
 
@@ -62,7 +62,7 @@ variable "glue_database" {
 }
 
 variable "force_destroy" {
-  description = "Lets `terraform destroy` delete the JSON and the lake as well."
+  description = "Whether `terraform destroy` deletes the JSON and the lake as well."
   type        = bool
   default     = false
 }

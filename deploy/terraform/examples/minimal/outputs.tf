@@ -1,5 +1,5 @@
 output "project_url" {
-  description = "lake.toml and the models as the machines have them; with a copy, `coordinator tables` looks at the lake from anywhere."
+  description = "URL of lake.toml and the models as the machines have them. With a copy, `coordinator tables` works from any machine."
   value       = module.lake.project_url
 }
 
@@ -9,16 +9,16 @@ output "lake_url" {
 }
 
 output "data_url" {
-  description = "Where the JSON goes: `aws s3 cp --recursive data URL`."
+  description = "URL for the JSON: `aws s3 cp --recursive data URL`."
   value       = "s3://${var.bucket}/data/"
 }
 
 output "shell" {
-  description = "Opens a shell on the coordinator."
+  description = "Command that opens a shell on the coordinator."
   value       = "aws ssm start-session --region ${var.region} --target ${module.machines.coordinator_instance_id}"
 }
 
 output "vacuum_role_arn" {
-  description = "Role that `coordinator vacuum --delete` takes."
+  description = "ARN of the role that `coordinator vacuum --delete` assumes."
   value       = module.lake.vacuum_role_arn
 }

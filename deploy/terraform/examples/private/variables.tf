@@ -1,5 +1,5 @@
 variable "region" {
-  description = "Region of AWS."
+  description = "AWS region."
   type        = string
   default     = "us-east-1"
 
@@ -21,7 +21,7 @@ variable "name" {
 }
 
 variable "bucket" {
-  description = "Name of the bucket for the lake, which exists."
+  description = "Name of the existing bucket for the lake."
   type        = string
 
   validation {
@@ -31,7 +31,7 @@ variable "bucket" {
 }
 
 variable "release_file" {
-  description = "Tarball of the release on this machine."
+  description = "Path of the release tarball on this machine."
   type        = string
 
   validation {
@@ -41,7 +41,7 @@ variable "release_file" {
 }
 
 variable "release_sha256" {
-  description = "Checksum of the release as it was published."
+  description = "SHA-256 of the release, as published."
   type        = string
 
   validation {
@@ -61,7 +61,7 @@ variable "source_bucket" {
 }
 
 variable "kms_key_arn" {
-  description = "Key of the lake's bucket, the source's bucket and the certificates' parameters."
+  description = "ARN of the key of the lake's bucket, the source's bucket and the certificates' parameters."
   type        = string
 
   validation {
@@ -71,7 +71,7 @@ variable "kms_key_arn" {
 }
 
 variable "certificates_ssm_prefix" {
-  description = "Prefix of the parameters with the certificates."
+  description = "Prefix of the parameters that contain the certificates."
   type        = string
 
   validation {
@@ -81,7 +81,7 @@ variable "certificates_ssm_prefix" {
 }
 
 variable "vpc_id" {
-  description = "The network."
+  description = "ID of the network."
   type        = string
 
   validation {
@@ -111,7 +111,7 @@ variable "https_egress_cidrs" {
 }
 
 variable "cost_centre" {
-  description = "Tag by which costs are told apart."
+  description = "Value of the cost allocation tag."
   type        = string
 
   validation {
