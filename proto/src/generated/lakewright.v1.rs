@@ -126,7 +126,7 @@ pub struct Requests {
     /// UUID; empty where it has worked for none.
     #[prost(string, tag = "1")]
     pub run: ::prost::alloc::string::String,
-    /// By kind and status, such as `GET 206`.
+    /// By class and status, such as `GET 206`; `GET -` got no response.
     #[prost(map = "string, uint64", tag = "2")]
     pub counts: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
     #[prost(uint64, tag = "3")]
