@@ -1,7 +1,7 @@
 //! Sources and lake on S3: the tables of a folder, on one machine and on workers, by one commit of many.
 
 use crate::support::cluster::{Worker, free_port};
-use crate::support::s3::Place;
+use crate::support::s3::TestBucket;
 use crate::support::{Done, Lake, repository, sparkify};
 
 fn over_data() -> Lake {
@@ -18,7 +18,7 @@ const LATE_SONG: &[u8] = br#"{"song_id": "SOLATE", "title": "Late", "artist_id":
 fn from_s3_to_s3_the_tables_are_those_of_folders() {
     let reference = over_data();
     reference.ok(&["run"]);
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = over_data().on_s3(&place);
     lake.ok(&["check"]);
     lake.ok(&["run"]);
@@ -44,7 +44,7 @@ fn the_public_data_set_gives_the_same_tables_as_on_folders() {
     let over_it = || Lake::over(&sparkify.join("song_data"), &sparkify.join("log_data"));
     let reference = over_it();
     reference.ok(&["run"]);
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = over_it().on_s3(&place);
     lake.ok(&["run"]);
     assert_eq!(lake.checksums(), reference.checksums());
@@ -53,7 +53,7 @@ fn the_public_data_set_gives_the_same_tables_as_on_folders() {
 
 #[test]
 fn vacuum_finds_nothing_young_and_takes_nothing_that_is_needed() {
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = over_data().on_s3(&place);
     lake.ok(&["run"]);
     place.put("data/song_data/late.json", LATE_SONG);
@@ -76,7 +76,7 @@ fn vacuum_finds_nothing_young_and_takes_nothing_that_is_needed() {
 fn on_workers_too_and_nothing_is_left_of_the_exchanges() {
     let reference = over_data();
     reference.ok(&["run"]);
-    let place = Place::any();
+    let place = TestBucket::any();
     let port = free_port();
     let lake = over_data().on_s3(&place).on_cluster(port, 2);
     let environment = lake.environment();
@@ -92,7 +92,7 @@ fn on_workers_too_and_nothing_is_left_of_the_exchanges() {
 
 #[test]
 fn of_many_coordinators_at_once_each_commits_or_fails_as_a_conflict() {
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = over_data().on_s3(&place);
     let children: Vec<_> = (0..16)
         .map(|_| {
@@ -117,7 +117,7 @@ fn of_many_coordinators_at_once_each_commits_or_fails_as_a_conflict() {
 
 #[test]
 fn a_key_that_needs_care_is_read_like_any_other() {
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = Lake::of(&[
         (
             "lake.toml",

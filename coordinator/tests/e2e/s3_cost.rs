@@ -1,6 +1,6 @@
 //! What a run will ask of S3, reckoned before, and what it asked.
 
-use crate::support::s3::Place;
+use crate::support::s3::TestBucket;
 use crate::support::{Lake, repository};
 
 /// The dollars in the last line of the table in `text`.
@@ -16,7 +16,7 @@ fn assert_close(expected: f64, made: f64, text: &str) {
 
 #[test]
 fn what_check_expects_a_run_to_cost_is_what_it_costs() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = Lake::over(&repository().join("data/song_data"), &repository().join("data/log_data")).on_s3(&place);
     for run in 1..=4 {
         if run > 1 {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use lakewright_s3_server::{Fault, Harm};
 
 use crate::support::cluster::{Worker, free_port};
-use crate::support::s3::{BUCKET, Place};
+use crate::support::s3::{BUCKET, TestBucket};
 use crate::support::{Done, Lake};
 
 /// Objects of the source.
 const OBJECTS: i64 = 60;
 
 /// A lake whose bounds on a request are short.
-fn lake(place: &Place) -> Lake {
+fn lake(place: &TestBucket) -> Lake {
     let config = format!(
         "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\n\
          [tables.t]\nsql = \"t.sql\"\nkey = \"id\"\n\
@@ -57,7 +57,7 @@ fn what_passes_costs_nothing_but_time() {
         Fault::new("PUT", "/_delta_log/", Harm::Refuse(409, "ConditionalRequestConflict")).times(2),
     ];
     for fault in all {
-        let place = Place::own();
+        let place = TestBucket::own();
         let lake = lake(&place);
         let _ = place.server().take_requests();
         place.server().plan(fault.clone());
@@ -103,7 +103,7 @@ fn what_does_not_pass_fails_the_run_by_name_and_nothing_is_visible() {
         ),
     ];
     for (fault, code, parts) in all {
-        let place = Place::own();
+        let place = TestBucket::own();
         let lake = lake(&place);
         place.server().plan(fault.clone());
         let stderr = lake.fails(&["run"], code);
@@ -121,7 +121,7 @@ fn what_does_not_pass_fails_the_run_by_name_and_nothing_is_visible() {
 
 #[test]
 fn an_object_that_changed_after_it_was_taken_in_is_named() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
     // It was taken in as it was; a change after that is another object's news.
@@ -134,14 +134,14 @@ fn an_object_that_changed_after_it_was_taken_in_is_named() {
 #[test]
 fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_as_it_was_listed() {
     let replaced = Fault::new("GET", "/in/7.json", Harm::Replace("{\"id\": 1000}\n")).times(1);
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     place.server().plan(replaced.clone());
     let stderr = lake.fails(&["run"], 1);
     assert!(stderr.contains("`s3://bucket/in/7.json` changed after it was listed"), "{stderr}");
 
     // Left for the next run, which takes it as it is by then.
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = self::lake(&place);
     lake.edit("lake.toml", "[sources.s.fields]", "on_change = \"ignore\"\n[sources.s.fields]");
     place.server().plan(replaced.clone());
@@ -152,7 +152,7 @@ fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_as_it_was
     assert_eq!(lake.number("SELECT sum(id) FROM t"), (0..OBJECTS).sum::<i64>() - 7 + 1000);
 
     // A bucket with versions has kept what was listed.
-    let place = Place::own();
+    let place = TestBucket::own();
     place.server().keep_versions(BUCKET);
     let lake = self::lake(&place);
     place.server().plan(replaced);
@@ -163,7 +163,7 @@ fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_as_it_was
 
 #[test]
 fn an_archived_object_is_named_before_any_work_or_skipped() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     place.server().put_as(BUCKET, "in/cold.json", "{\"id\": 1000}\n", "DEEP_ARCHIVE");
     let stderr = lake.fails(&["run"], 1);
@@ -189,7 +189,7 @@ fn an_archived_object_is_named_before_any_work_or_skipped() {
 
 #[test]
 fn what_a_worker_cannot_read_another_attempt_does_and_what_is_wrong_with_the_data_is_told_at_once() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let port = free_port();
     let lake = lake(&place).on_cluster(port, 2);
     let environment = lake.environment();
@@ -228,7 +228,7 @@ fn what_a_worker_cannot_read_another_attempt_does_and_what_is_wrong_with_the_dat
 
 #[test]
 fn two_hundred_thousand_keys_are_listed_in_bounded_memory() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     let keys = 200_000;
     for i in 0..keys {
@@ -263,7 +263,7 @@ fn peak_memory(pid: u32) -> std::thread::JoinHandle<u64> {
 
 #[test]
 fn wrong_credentials_and_places_are_told_apart() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     let stderr = lake.run_with(&["run"], &[("AWS_SECRET_ACCESS_KEY", "wrong")]).stderr;
     assert!(stderr.contains("cannot open `s3://bucket/") && stderr.contains("403"), "{stderr}");
@@ -291,7 +291,7 @@ fn wrong_credentials_and_places_are_told_apart() {
 
 #[test]
 fn many_small_objects_cost_one_request_each() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     let more = 3_000;
     for i in 0..more {
@@ -312,7 +312,7 @@ fn many_small_objects_cost_one_request_each() {
 
 #[test]
 fn what_dead_runs_leave_is_listed_and_then_deleted_and_nothing_else() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
     place.put("in/new.json", b"{\"id\": 1000}\n");
@@ -344,7 +344,7 @@ fn what_dead_runs_leave_is_listed_and_then_deleted_and_nothing_else() {
 /// A clock a month ahead makes files of a run that is about to commit look old.
 #[test]
 fn vacuum_deletes_nothing_by_a_clock_that_is_not_the_storages() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
     place.put("in/new.json", b"{\"id\": 1000}\n");
@@ -367,7 +367,7 @@ fn vacuum_deletes_nothing_by_a_clock_that_is_not_the_storages() {
 /// No answer to the manifest's put, and none to the question whether it is there: the commit may stand.
 #[test]
 fn a_run_whose_commit_is_unclear_deletes_nothing_and_one_that_failed_before_deletes_its_files() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
     place.put("in/new.json", b"{\"id\": 1000}\n");
