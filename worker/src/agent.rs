@@ -65,6 +65,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let waking = tokio::spawn(watch_work(worker.client.clone(), wake));
     let heartbeats = heartbeat(&worker, &identity, &cli.coordinator, interval, &free, is_draining);
     tokio::pin!(heartbeats);
+    // Run until a signal. Heartbeats continue while the worker drains.
     tokio::select! {
         rejected = &mut heartbeats => return Err(rejected),
         ended = &mut polling => return Err(stopped_polling(ended)),
@@ -88,6 +89,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         },
         () = signals.next() => ExitCode::FAILURE,
     };
+    // All permits are held, or the tasks are abandoned, so no task is taken from here on.
     polling.abort();
     waking.abort();
     // Report that this worker leaves, so that the coordinator need not wait until it is lost.

@@ -26,7 +26,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Channel whose calls name this process.
+/// Channel that adds the id of this process to each call.
 pub(crate) type Link = InterceptedService<Channel, Caller>;
 /// Client of our own service.
 pub(crate) type Client = CoordinatorClient<Link>;
@@ -124,6 +124,7 @@ pub(crate) async fn register(
     loop {
         match client.clone().register(request(identity.clone())).await {
             Ok(answer) => return Ok(answer.into_inner()),
+            // The coordinator rejects the worker itself, so retrying would not help.
             Err(status) if status.code() == Code::FailedPrecondition => {
                 return Err(Error::configuration(format!(
                     "`{coordinator}` rejected this worker: {}",

@@ -83,6 +83,7 @@ pub(crate) async fn register(
                 systemd::status(&format!("excluded by {coordinator}: a storage cannot be read"));
                 tokio::time::sleep(RETRY_INTERVAL).await;
             }
+            // The coordinator may have restarted between the two calls, so register again.
             Err(_) => pause.wait().await,
         }
     }

@@ -92,6 +92,7 @@ async fn start(worker: &WorkerContext, running: &AttemptGuard<'_>) -> bool {
     loop {
         match worker.client.clone().start(request(message.clone())).await {
             Ok(answer) => return answer.into_inner().decision() == Decision::Continue,
+            // The request itself is wrong, so retrying would not help.
             Err(status) if status.code() == Code::InvalidArgument => return false,
             Err(_) if worker.gives_up(&pause) => return false,
             Err(_) => tokio::select! {
@@ -167,6 +168,8 @@ async fn report(worker: &WorkerContext, running: &AttemptGuard<'_>, outcome: Out
                 tracing::debug!(stage = task.stage, task = task.task, is_accepted, "reported");
                 return;
             }
+            // The report is invalid or too large, so retrying would not help. The task will be retried
+            // once this attempt is considered lost.
             Err(status) if matches!(status.code(), Code::InvalidArgument | Code::OutOfRange) => {
                 tracing::error!(
                     stage = task.stage,

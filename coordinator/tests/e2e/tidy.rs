@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use lakewright_common::config::settings::TABLES_OF_THE_FILE;
+
 use crate::cluster::WORKER_FAIL_POINTS;
 use crate::crash::FAIL_POINTS;
 use crate::support::{files_below, repository};
@@ -303,6 +305,25 @@ fn tests_find_their_files_from_the_working_directory() {
 }
 
 #[test]
+fn messages_name_settings_that_exist() {
+    let mut faults = Vec::new();
+    let mut found = 0;
+    for file in rust_files().iter().filter(|file| !file.is_test()) {
+        for (number, line) in file.code() {
+            for (section, setting) in named_settings(line) {
+                found += 1;
+                let settings = TABLES_OF_THE_FILE.iter().find(|(head, _)| head.trim_matches(['[', ']']) == section);
+                if !settings.is_some_and(|(_, settings)| settings.iter().any(|known| known.key == setting)) {
+                    faults.push(format!("{}:{number}: `[{section}] {setting}`", file.path));
+                }
+            }
+        }
+    }
+    assert!(found > 5, "messages have another form than this test reads");
+    report("a setting in a message exists", faults);
+}
+
+#[test]
 fn ci_runs_what_the_readme_says() {
     let mut faults = Vec::new();
     for path in ["README.md", ".ci/run"] {
@@ -388,6 +409,17 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets =
         outside_fences(text).flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split([')', '#']).next());
     targets.filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
+/// Returns the settings that a line names in backticks as `[section] name`.
+fn named_settings(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split("`[").skip(1).filter_map(|rest| {
+        let (section, rest) = rest.split_once("] ")?;
+        let is_name =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let name = rest.split('`').next()?.split(' ').next()?;
+        (is_name(section) && is_name(name)).then_some((section, name))
+    })
 }
 
 fn outside_fences(text: &str) -> impl Iterator<Item = &str> {

@@ -53,7 +53,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Derives the bounds from the limit of open files, of which most are needed elsewhere.
+    /// Derives the bounds from the limit of open files. The rest of the process needs most of them.
     fn of_process() -> Self {
         let files = descriptors::limit() / SHARE_OF_FILES;
         let open = usize::try_from(files).unwrap_or(MAX_CONNECTIONS).clamp(8, MAX_CONNECTIONS);
@@ -152,6 +152,8 @@ impl Connection {
     /// handshake and the preface are complete.
     fn poll_pending(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let Some(pending) = &mut self.pending else { return Ok(()) };
+        // Without a handshake, these bytes are the preface. With TLS or a secret, the handshake
+        // alone has more bytes, and its completion is what counts.
         if pending.read >= PREFACE_BYTES && self.is_handshake_done.load(Ordering::Relaxed) {
             self.ticket.established();
             self.pending = None;

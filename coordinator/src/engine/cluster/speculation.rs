@@ -133,7 +133,7 @@ mod tests {
         // 500 rows in 10 s: 10 s to go, and a speculative attempt would take as long.
         assert!(!is_slow(10, 500, 10));
         assert!(is_slow(20, 999, 20));
-        // No heartbeat came, or no rows were read so far.
+        // No heartbeat came, or no rows were read.
         assert!(!is_slow(0, 0, 19));
         assert!(!is_slow(19, 0, 19));
         assert!(is_slow(0, 0, 20));

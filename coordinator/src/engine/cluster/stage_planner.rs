@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Each partition of the plan of a stage is a task. A task sees only its own partition, so no rows
-//! may move between partitions inside a stage. That leads to these rules, each of which has a test:
+//! may move between partitions inside a stage. That leads to these rules, and each has a test:
 //! - a hash repartition becomes an exchange: the stage below writes its rows by partition, and the
 //!   stage above reads them;
 //! - a round-robin repartition only distributes rows evenly, so it is dropped, and the stage has as
@@ -229,7 +229,7 @@ pub(super) fn emits_no_unmatched_left_rows(join_type: JoinType) -> bool {
     )
 }
 
-/// Plans a join whose left side is collected.
+/// Plans a join with a collected left side.
 fn plan_join(
     node: &Plan,
     left: &Plan,
@@ -258,9 +258,9 @@ fn plan_join(
     replace_children_if_necessary(Arc::clone(node), vec![left, right])
 }
 
-/// Whether a node treats each of its partitions alone, or is a leaf of which a task can have a
-/// part. Unknown nodes are not cut, because a node that combines partitions would silently give
-/// wrong rows.
+/// Whether a node treats each of its partitions alone, or is a leaf that can be narrowed to a part
+/// for a task. Unknown nodes are not cut, because a node that combines partitions would silently
+/// give wrong rows.
 fn is_supported(node: &Plan) -> bool {
     // `task_plan` knows how to narrow each of these leaves.
     let is_leaf = node.is::<DataSourceExec>()

@@ -142,7 +142,7 @@ const MAX_DEFERRALS: u32 = 8;
 const FIRST_DEFERRAL: Duration = Duration::from_millis(250);
 
 impl<R> Tracker<R> {
-    /// Creates the tracker of a stage whose tasks are queued at `now`.
+    /// Creates the tracker of a stage and queues all tasks at `now`.
     pub(super) fn new(tasks: usize, policy: Policy, now: Instant) -> Self {
         let task = || Task {
             submissions: 1,
