@@ -1,9 +1,10 @@
-//! The wire between coordinator and workers: what is in `proto/lakewright/v1/`, as Rust.
+//! Messages between coordinator and workers, generated from `proto/lakewright/v1/`.
 //!
-//! The generated code is checked in, so that a build needs no compiler of `.proto` files; a test compares it with what
-//! the files generate (`tests/generated_is_current.rs`).
+//! The generated code is checked in, so that a build needs no compiler of `.proto` files. A test
+//! compares it with the files (`tests/generated_is_current.rs`).
 
-/// Version 1 of the wire. Coordinator and workers of one release speak to each other; other releases are refused.
+/// Version 1 of the protocol. Coordinator and workers must have the same release; others are
+/// rejected.
 #[allow(clippy::all, clippy::allow_attributes_without_reason, unreachable_pub, missing_docs, reason = "generated code")]
 #[rustfmt::skip]
 pub mod v1 {
@@ -16,7 +17,7 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum size of any other message.
 pub const MAX_SMALL_MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// Metadata key under which a worker names its process in every call but `Hello`.
+/// Metadata key with which a worker names its process in every call except `Register`.
 pub const PROCESS_HEADER: &str = "lakewright-process";
 
 /// Maximum number of vcores of one worker.
@@ -25,5 +26,5 @@ pub const MAX_VCORES: u32 = 1024;
 /// Maximum length of a worker's name in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// Maximum number of bytes of a probe's object that a worker sends back.
+/// Maximum number of bytes of a probed object that a worker sends back.
 pub const MAX_PROBE_BYTES: usize = 64;

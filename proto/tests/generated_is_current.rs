@@ -1,4 +1,5 @@
-//! The checked-in code is what the `.proto` files say. `LAKEWRIGHT_REGENERATE=1` writes it anew.
+//! Checks that the checked-in code is generated from the `.proto` files. `LAKEWRIGHT_REGENERATE=1`
+//! writes it again.
 
 use std::path::Path;
 

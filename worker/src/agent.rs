@@ -1,4 +1,4 @@
-//! From the first registration to the last heartbeat.
+//! Runs the worker from its first registration to its last heartbeat.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::ballista;
 use crate::cli::Cli;
 use crate::link::{self, Client, Pause};
 use crate::registration::register;
-use crate::running_tasks::Attempts;
+use crate::running_tasks::RunningAttempts;
 use crate::task::WorkerContext;
 
-/// How long a last heartbeat may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Time that the last heartbeat may take.
+const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Works until a signal, or until the coordinator refuses this worker; the exit code.
+/// Runs tasks until a signal arrives or the coordinator rejects this worker. Returns the exit code.
 ///
 /// # Errors
-/// Configuration, for options that cannot be used and for a coordinator of another version.
+/// A configuration error for options that cannot be used, and for a coordinator of another version.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     cli.check_exposure()?;
     let mut signals = Signals::listen()?;
@@ -38,12 +38,12 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let worker = Arc::new(WorkerContext {
         process,
         client: link::client(link.clone()),
-        attempts: Attempts::default(),
+        attempts: RunningAttempts::default(),
         resources: Resources::new(memory_bytes, vcores, cli.scratch())?,
         memory_bytes,
         vcores,
         is_draining: is_draining.clone(),
-        registration: watch::Sender::new(None),
+        joined_run: watch::Sender::new(None),
     });
     let identity = RegisterRequest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -54,7 +54,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     tracing::info!(worker = identity.worker, vcores, memory_bytes, coordinator = cli.coordinator, "starting");
     systemd::ready();
     let interval = tokio::select! {
-        interval = register(&worker.client, &identity, &cli.coordinator, &worker.registration) => interval?,
+        interval = register(&worker.client, &identity, &cli.coordinator, &worker.joined_run) => interval?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
 
@@ -62,11 +62,12 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let wake = Arc::new(Notify::new());
     let mut polling =
         tokio::spawn(ballista::poll(link, Arc::clone(&worker), vcores, Arc::clone(&free), Arc::clone(&wake)));
-    let waking = tokio::spawn(listen(worker.client.clone(), wake));
+    let waking = tokio::spawn(watch_work(worker.client.clone(), wake));
     let heartbeats = heartbeat(&worker, &identity, &cli.coordinator, interval, &free, is_draining);
     tokio::pin!(heartbeats);
+    // Run until a signal. Heartbeats continue while the worker drains.
     tokio::select! {
-        refused = &mut heartbeats => return Err(refused),
+        rejected = &mut heartbeats => return Err(rejected),
         ended = &mut polling => return Err(stopped_polling(ended)),
         () = signals.next() => {}
     }
@@ -76,43 +77,45 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let _ = draining.send(true);
     let all = u32::try_from(vcores).unwrap_or(u32::MAX);
     let code = tokio::select! {
-        refused = &mut heartbeats => return Err(refused),
+        rejected = &mut heartbeats => return Err(rejected),
         ended = &mut polling => return Err(stopped_polling(ended)),
-        // Held, so that the poll loop has none to offer.
+        // The permits are kept, so that the poll loop has none to offer.
         drained = tokio::time::timeout(cli.grace, free.acquire_many(all)) => match drained {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => {
-                tracing::warn!(running = worker.attempts.count(), "the grace time is over");
+                tracing::warn!(running = worker.attempts.count(), "the grace period is over; stopping running tasks");
                 ExitCode::FAILURE
             }
         },
         () = signals.next() => ExitCode::FAILURE,
     };
+    // All permits are held, or the tasks are abandoned, so no task is taken from here on.
     polling.abort();
     waking.abort();
-    // So that nobody waits for its next heartbeat.
-    let farewell = HeartbeatRequest {
+    // Report that this worker leaves, so that the coordinator need not wait until it is lost.
+    let last_heartbeat = HeartbeatRequest {
         process: identity.process.clone(),
         free_vcores: 0,
         is_draining: true,
         attempts: vec![],
         requests: worker.requests(),
     };
-    let _ = tokio::time::timeout(FAREWELL, worker.client.clone().heartbeat(farewell)).await;
+    let _ = tokio::time::timeout(LAST_HEARTBEAT_TIMEOUT, worker.client.clone().heartbeat(last_heartbeat)).await;
     worker.resources.remove_scratch();
     Ok(code)
 }
 
-/// A worker without its poll loop must not go on with heartbeats: it would be taken for one that is free.
+/// Returns the error of a worker whose poll loop ended. Such a worker must not continue to send
+/// heartbeats, because it would look free.
 fn stopped_polling(ended: std::result::Result<(), JoinError>) -> Error {
-    let error = Error::internal("this worker asks for no more tasks and ends; what it had under way runs elsewhere");
+    let error = Error::internal("the poll loop stopped, so this worker exits; its tasks will run elsewhere");
     match ended {
         Ok(()) => error,
         Err(panic) => error.caused_by(panic),
     }
 }
 
-/// Sends heartbeats for ever; returns why the coordinator refuses this worker.
+/// Sends heartbeats forever. Returns why the coordinator rejects this worker.
 async fn heartbeat(
     worker: &WorkerContext,
     identity: &RegisterRequest,
@@ -133,19 +136,19 @@ async fn heartbeat(
         match worker.client.clone().heartbeat(link::request(message)).await {
             Ok(answer) => {
                 if !is_connected {
-                    tracing::info!(coordinator, "the coordinator answers again");
+                    tracing::info!(coordinator, "the coordinator responds again");
                     systemd::status(&format!("connected to {coordinator}"));
                     is_connected = true;
                 }
                 for attempt in answer.into_inner().cancel.iter().filter_map(|id| Uuid::parse_str(id).ok()) {
-                    worker.attempts.stop(attempt);
+                    worker.attempts.cancel(attempt);
                 }
             }
             Err(status) if status.code() == Code::NotFound => {
-                // Another coordinator than the one before.
-                match register(&worker.client, identity, coordinator, &worker.registration).await {
-                    Ok(told) => interval = told,
-                    Err(refused) => return refused,
+                // A coordinator that does not know this process: a new run, or a restart.
+                match register(&worker.client, identity, coordinator, &worker.joined_run).await {
+                    Ok(new_interval) => interval = new_interval,
+                    Err(rejected) => return rejected,
                 }
                 is_connected = true;
                 continue;
@@ -153,8 +156,8 @@ async fn heartbeat(
             Err(status) => {
                 if is_connected {
                     let reason = link::describe(&status);
-                    tracing::info!(coordinator, reason, "the coordinator does not answer; trying on");
-                    systemd::status(&format!("no coordinator answers at {coordinator}; trying on"));
+                    tracing::info!(coordinator, reason, "the coordinator does not respond; retrying");
+                    systemd::status(&format!("no coordinator responds at {coordinator}; retrying"));
                     is_connected = false;
                 }
             }
@@ -163,11 +166,12 @@ async fn heartbeat(
     }
 }
 
-/// Wakes the poll loop whenever the coordinator says that there may be work.
-async fn listen(client: Client, wake: Arc<Notify>) {
+/// Wakes the poll loop whenever the coordinator reports that there may be work.
+async fn watch_work(client: Client, wake: Arc<Notify>) {
     let mut pause = Pause::new();
     loop {
         if let Ok(answer) = client.clone().watch_work(WatchWorkRequest {}).await {
+            // Work may have been queued while no stream was open.
             wake.notify_one();
             let mut messages = answer.into_inner();
             while let Ok(Some(_)) = messages.message().await {
@@ -179,7 +183,7 @@ async fn listen(client: Client, wake: Arc<Notify>) {
     }
 }
 
-/// The signals that end a worker.
+/// Signals that end a worker.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -187,10 +191,10 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self> {
-        let deaf = |e| Error::internal("cannot listen for signals").caused_by(e);
+        let failed = |e| Error::internal("cannot listen for signals").caused_by(e);
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(deaf)?,
-            terminate: signal(SignalKind::terminate()).map_err(deaf)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
         })
     }
 

@@ -1,7 +1,8 @@
-//! What Ballista's poll loop hands over, and the loop itself: the only file of the worker that names Ballista.
+//! Runs Ballista's poll loop and receives its tasks. Only this file of the worker names Ballista.
 //!
-//! A task's plan is a memory table of one row, whose bytes are a `TaskSpec`. Whatever becomes of it, Ballista hears that it
-//! went well: what really happened is told to the coordinator's own service, task by task.
+//! The plan of a Ballista task is an in-memory table with one row, whose bytes are a `TaskSpec`.
+//! For Ballista, every task succeeds; the real outcome is reported to the
+//! coordinator's own service, task by task.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,10 +42,11 @@ use uuid::Uuid;
 use crate::link::Link;
 use crate::task::{self, WorkerContext};
 
-/// Where Ballista would keep shuffle files; there are none.
+/// Folder of Ballista's shuffle files, which are never written.
 const NO_FOLDER: &str = "/nonexistent";
 
-/// Polls for tasks and runs them, as many at once as `free` has permits; never ends by itself.
+/// Polls for tasks and runs as many at once as `free` has permits. `work` wakes the loop. Does not
+/// return unless the loop fails.
 pub(crate) async fn poll(
     link: Link,
     worker: Arc<WorkerContext>,
@@ -70,11 +72,11 @@ pub(crate) async fn poll(
     let codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode> = BallistaCodec::default();
     let ended = poll_loop(scheduler, Arc::new(executor), codec, Some(work), Some(free), ExecutorHealth::new()).await;
     if let Err(error) = ended {
-        tracing::error!(%error, "tasks are polled for no more");
+        tracing::error!(%error, "the poll loop failed");
     }
 }
 
-/// Nobody calls a worker, so its address says nothing.
+/// Describes this worker to Ballista. Workers are never called, so the address is a placeholder.
 fn registration(process: Uuid, vcores: usize) -> ExecutorRegistration {
     let vcores = Resource::Vcores(u32::try_from(vcores).unwrap_or(u32::MAX));
     ExecutorRegistration {
@@ -83,12 +85,13 @@ fn registration(process: Uuid, vcores: usize) -> ExecutorRegistration {
         port: 0,
         grpc_port: 0,
         specification: Some(ExecutorSpecification { resources: vec![ExecutorResource { resource: Some(vcores) }] }),
-        // Ballista 55 panics without one.
+        // Ballista 55 panics without this field.
         os_info: Some(ExecutorOperatingSystemSpecification::default()),
         ballista_protocol_version: ballista_core::BALLISTA_PROTOCOL_VERSION,
     }
 }
 
+/// Receives the tasks of the poll loop.
 struct Engine {
     worker: Arc<WorkerContext>,
 }
@@ -119,10 +122,11 @@ fn spec_bytes(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
         .and_then(|memory| memory.partitions().iter().flatten().find(|batch| batch.num_rows() == 1));
     match row.and_then(|row| row.column(1).as_binary_opt::<i32>()) {
         Some(specs) => Ok(specs.value(0).to_vec()),
-        None => internal_err!("a task holds no spec"),
+        None => internal_err!("a task has no spec"),
     }
 }
 
+/// One task, as the bytes of its `TaskSpec`.
 struct Task {
     worker: Arc<WorkerContext>,
     bytes: Vec<u8>,
@@ -152,6 +156,7 @@ impl fmt::Display for Task {
     }
 }
 
+/// Discards Ballista's metrics.
 struct NoMetrics;
 
 impl ExecutorMetricsCollector for NoMetrics {

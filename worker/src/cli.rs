@@ -1,4 +1,4 @@
-//! The command line: what the user may type, parsed and nothing more.
+//! Parses the command line.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -15,61 +15,64 @@ use lakewright_proto::MAX_NAME_BYTES;
 const EXIT_CODES: &str = "\
 Exit codes:
     0  drained after SIGTERM or SIGINT
-    1  stopped before its tasks were done: the grace time was over, or a second signal came
-    2  usage or configuration, or the coordinator is of another version
+    1  stopped before its tasks were done: the grace period ended, or a second signal arrived
+    2  usage or configuration, or the coordinator has another version
     3  storage: the scratch folder
 
-Storage settings come with the tasks; credentials are those of this machine.";
+The coordinator sends the storage settings; credentials are those of this machine.";
 
-/// Runs tasks of a Lakewright coordinator; keeps trying to reach it, before, during and between runs.
+/// Runs tasks of a Lakewright coordinator. Retries until one responds, before, during and between
+/// runs.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Where the coordinator listens
+    /// Address of the coordinator
     #[arg(long, value_name = "HOST:PORT", env = "LAKEWRIGHT_COORDINATOR", value_parser = address)]
     pub(crate) coordinator: String,
 
-    /// Name of this worker in logs, 255 bytes at most [default: the host's name]
+    /// Name of this worker in logs, at most 255 bytes [default: the host name]
     #[arg(long, value_parser = name)]
     pub(crate) name: Option<String>,
 
-    /// Tasks that run at once [default: the cores]
+    /// Maximum number of tasks that run at once [default: number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     vcores: Option<u32>,
 
-    /// What the process aims to stay under, such as 2GB [default: half of the machine's or cgroup's memory]
+    /// Memory that the process aims to stay below, such as 2GB [default: half of the memory of the
+    /// machine or cgroup]
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
 
-    /// The folder that queries spill to [default: the system's folder for temporary files]
+    /// Folder for spill files of queries [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 
-    /// How long running tasks may take after SIGTERM
+    /// Time that running tasks may take after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
     pub(crate) grace: Duration,
 
-    /// TLS: certificates of the authority that signed the coordinator's certificate (PEM)
+    /// TLS: certificate of the authority that signed the certificate of the coordinator (PEM)
     #[arg(long, value_name = "FILE", requires_all = ["cert", "key"])]
     ca: Option<PathBuf>,
 
-    /// TLS: this worker's certificate (PEM)
+    /// TLS: certificate of this worker (PEM)
     #[arg(long, value_name = "FILE", requires_all = ["ca", "key"])]
     cert: Option<PathBuf>,
 
-    /// TLS: its private key (PEM)
+    /// TLS: private key of this worker (PEM)
     #[arg(long, value_name = "FILE", requires_all = ["ca", "cert"])]
     key: Option<PathBuf>,
 
-    /// Run the tasks of whoever answers at the coordinator's address, without TLS: on a network of your own
+    /// Connect without TLS and run the tasks of any coordinator at the address; only for private
+    /// networks
     #[arg(long = "insecure", conflicts_with = "ca")]
     pub(crate) is_insecure: bool,
 
-    /// Say nothing but errors on standard error
+    /// Print only errors to standard error
     #[arg(long)]
     pub(crate) quiet: bool,
 
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
 }
@@ -100,8 +103,11 @@ impl Cli {
         Some(Certificates { ca: ca.clone(), cert: cert.clone(), key: key.clone() })
     }
 
+    /// Rejects options with which any process at the address of the coordinator could send tasks.
+    ///
     /// # Errors
-    /// Configuration, if the coordinator is on another machine and nothing says how it proves itself.
+    /// A configuration error if the coordinator is on another machine and neither TLS nor
+    /// `--insecure` is given.
     pub(crate) fn check_exposure(&self) -> Result<()> {
         let host = self.host();
         let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -109,13 +115,13 @@ impl Cli {
             return Ok(());
         }
         Err(Error::configuration(format!(
-            "whoever answers at `{}` could give this worker tasks: nothing says how the coordinator proves itself",
+            "any process at `{}` could send tasks to this worker, because the connection has no TLS",
             self.coordinator
         ))
-        .hint("give --ca, --cert and --key, or --insecure on a network of your own"))
+        .hint("use --ca, --cert and --key, or --insecure on a private network"))
     }
 
-    /// The coordinator's host, as its certificate names it.
+    /// Returns the host of the coordinator, as its certificate names it.
     pub(crate) fn host(&self) -> &str {
         self.coordinator.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']'])
     }
@@ -136,6 +142,6 @@ fn address(text: &str) -> std::result::Result<String, String> {
     if is_address {
         Ok(text.to_owned())
     } else {
-        Err("write a host and a port, such as `lake.internal:50051`".to_owned())
+        Err("expected a host and a port, such as `lake.internal:50051`".to_owned())
     }
 }

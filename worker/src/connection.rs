@@ -1,5 +1,5 @@
-//! Connections without TLS: to a coordinator on this machine that proves itself by the run's secret, or, with `--insecure`,
-//! to any coordinator.
+//! Connects without TLS: to a coordinator on this machine that proves that it knows the run's
+//! secret, or, with `--insecure`, to any coordinator.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -12,18 +12,18 @@ use tokio::net::TcpStream;
 use tonic::codegen::http::Uri;
 use tonic::codegen::{BoxFuture, Service};
 
-/// Time in which a coordinator speaks first.
+/// Time that a coordinator has to send the first bytes.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Time in which it proves itself.
+/// Time that a coordinator has to prove that it knows the secret.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks at what has arrived.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Pause between two checks for received bytes.
+const PEEK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Connects to one coordinator, again and again.
+/// Connects to one coordinator, each time the channel needs a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
     pub(crate) coordinator: String,
-    /// A coordinator need not prove itself.
+    /// Whether the coordinator may omit the proof.
     pub(crate) is_insecure: bool,
 }
 
@@ -43,7 +43,7 @@ impl Service<Uri> for Connector {
 }
 
 impl Connector {
-    /// Tries the addresses of the coordinator one after another.
+    /// Tries the addresses of the coordinator in order. Returns the last failure.
     async fn connect(&self) -> io::Result<TcpStream> {
         let mut failure = io::Error::new(ErrorKind::NotFound, "the coordinator's host has no address");
         for address in tokio::net::lookup_host(&self.coordinator).await? {
@@ -58,6 +58,7 @@ impl Connector {
     async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        // The secret is a file of the user, so it only proves anything on the same machine.
         if !address.ip().is_loopback() {
             return if self.is_insecure { Ok(stream) } else { Err(denied(&format!("{address} is not this machine"))) };
         }
@@ -66,7 +67,7 @@ impl Connector {
                 Ok(stream)
             } else {
                 Err(denied(
-                    "the coordinator does not ask for the secret of its run: give --ca, --cert and --key if it uses TLS, --insecure if it has `insecure = true`",
+                    "the coordinator does not ask for the secret of its run: use --ca, --cert and --key if it uses TLS, or --insecure if it has `insecure = true`",
                 ))
             };
         }
@@ -74,12 +75,12 @@ impl Connector {
             io::Error::new(e.kind(), format!("cannot read the secret of the coordinator, which must run as the same user with the same TMPDIR: {e}"))
         })?;
         let proven = tokio::time::timeout(PROOF_TIMEOUT, secret.connect(&mut stream)).await;
-        proven.map_err(|_| denied("the coordinator did not prove itself in time"))??;
+        proven.map_err(|_| denied("the coordinator did not prove in time that it knows the secret"))??;
         Ok(stream)
     }
 }
 
-/// Whether the first bytes of a coordinator ask for the secret; they stay unread.
+/// Whether the first bytes from the coordinator ask for the secret. The bytes stay unread.
 async fn asks_for_secret(stream: &TcpStream) -> io::Result<bool> {
     let mut start = [0; MAGIC.len()];
     let look = async {
@@ -87,11 +88,12 @@ async fn asks_for_secret(stream: &TcpStream) -> io::Result<bool> {
             match stream.peek(&mut start).await? {
                 0 => return Err(io::Error::from(ErrorKind::UnexpectedEof)),
                 n if n == MAGIC.len() || start[..n] != MAGIC[..n] => return Ok(start == MAGIC),
-                _ => tokio::time::sleep(LOOK_AGAIN).await,
+                _ => tokio::time::sleep(PEEK_INTERVAL).await,
             }
         }
     };
-    // TLS waits for its client to begin.
+    // A server with TLS waits for the client to send first, so a timeout means that it asks for no
+    // secret.
     tokio::time::timeout(GREETING_TIMEOUT, look).await.unwrap_or(Ok(false))
 }
 

@@ -1,4 +1,4 @@
-//! Calls of the coordinator: one channel, which connects again by itself.
+//! Calls the coordinator through one channel, which reconnects by itself.
 
 use std::time::Duration;
 
@@ -17,21 +17,21 @@ use uuid::Uuid;
 use crate::cli::Cli;
 use crate::connection::Connector;
 
-/// A call that takes longer is lost; nothing here waits for work.
+/// Time limit of a call. No call with this limit waits for work.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection on which nobody answers for this long is dead.
+/// Interval and timeout of HTTP/2 pings; a connection without an answer is dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// Between two tries to reach a coordinator, at first and at most.
+/// First and longest pause between two attempts to reach the coordinator.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A channel whose calls name the process.
+/// Channel that adds the id of this process to each call.
 pub(crate) type Link = InterceptedService<Channel, Caller>;
-/// The client of our own service.
+/// Client of our own service.
 pub(crate) type Client = CoordinatorClient<Link>;
 
-/// Names this process in each call.
+/// Adds the id of this process to each call.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(MetadataValue<Ascii>);
 
@@ -42,12 +42,13 @@ impl Interceptor for Caller {
     }
 }
 
-/// A channel to the coordinator; it need not be there yet.
+/// Creates a channel to the coordinator, which need not be running yet.
 ///
 /// # Errors
-/// Configuration, for an address or certificates that cannot be used.
+/// A configuration error for an address or certificates that cannot be used.
 pub(crate) fn link(cli: &Cli, process: Uuid) -> Result<Link> {
-    let caller = process.to_string().parse().context(|| Error::internal("a process has no name"))?;
+    let caller =
+        process.to_string().parse().context(|| Error::internal("the id of the process is not valid metadata"))?;
     Ok(InterceptedService::new(channel(cli)?, Caller(caller)))
 }
 
@@ -74,21 +75,21 @@ fn channel(cli: &Cli) -> Result<Channel> {
     }
 }
 
-/// Our own service on a link.
+/// Creates a client of our own service.
 pub(crate) fn client(link: Link) -> Client {
     CoordinatorClient::new(link)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
-/// A request that does not wait for ever.
+/// Creates a request with a time limit.
 pub(crate) fn request<T>(message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.set_timeout(CALL_TIMEOUT);
     request
 }
 
-/// Between tries, longer each time.
+/// Exponential backoff between retries.
 #[derive(Debug)]
 pub(crate) struct Pause(Duration);
 
@@ -97,43 +98,48 @@ impl Pause {
         Self(FIRST_PAUSE)
     }
 
-    /// Whether several tries were made.
-    pub(crate) fn is_long(&self) -> bool {
+    /// Whether the backoff has reached its maximum.
+    pub(crate) fn is_longest(&self) -> bool {
         self.0 == LONGEST_PAUSE
     }
 
+    /// Sleeps, and doubles the next pause up to the maximum.
     pub(crate) async fn wait(&mut self) {
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Registers until a coordinator answers.
+/// Registers with the coordinator. Retries until one responds.
 ///
 /// # Errors
-/// Configuration, if the coordinator refuses this worker.
+/// A configuration error if the coordinator rejects this worker.
 pub(crate) async fn register(
     client: &Client,
     identity: &RegisterRequest,
     coordinator: &str,
 ) -> Result<RegisterResponse> {
     let mut pause = Pause::new();
-    let mut told = String::new();
+    let mut logged = String::new();
     loop {
         match client.clone().register(request(identity.clone())).await {
             Ok(answer) => return Ok(answer.into_inner()),
+            // The coordinator rejects the worker itself, so retrying would not help.
             Err(status) if status.code() == Code::FailedPrecondition => {
-                return Err(Error::configuration(format!("`{coordinator}` refuses this worker: {}", status.message()))
-                    .hint(
-                        "install the same version on both, and see `worker --help` for what --name and --vcores may be",
-                    ));
+                return Err(Error::configuration(format!(
+                    "`{coordinator}` rejected this worker: {}",
+                    status.message()
+                ))
+                .hint(
+                    "install the same version on both, and see `worker --help` for valid values of --name and --vcores",
+                ));
             }
             Err(status) => {
                 let reason = describe(&status);
-                if reason != told {
-                    tracing::warn!(coordinator, reason, "no coordinator answers; trying on");
-                    systemd::status(&format!("no coordinator answers at {coordinator}; trying on"));
-                    told = reason;
+                if reason != logged {
+                    tracing::warn!(coordinator, reason, "no coordinator responds; retrying");
+                    systemd::status(&format!("no coordinator responds at {coordinator}; retrying"));
+                    logged = reason;
                 }
                 pause.wait().await;
             }
@@ -141,7 +147,7 @@ pub(crate) async fn register(
     }
 }
 
-/// A failed call with its causes, which a status keeps to itself.
+/// Describes a failed call with its causes, which the message of a status omits.
 pub(crate) fn describe(status: &tonic::Status) -> String {
     let mut text = status.message().to_owned();
     let mut cause = std::error::Error::source(status);

@@ -1,30 +1,30 @@
-//! A worker: takes tasks from a coordinator, runs them, reports. It opens connections and listens on no port.
+//! Runs tasks of a coordinator. A worker opens connections and listens on no port.
 //!
 //! ```text
-//!                       ┌─ poll loop (Ballista's) ─► engine ─► attempt ─► report ─┐
-//!   coordinator ◄─ link ┤                                        │                ├─► coordinator
-//!                       └─ heartbeats: who I am, what I run, what must stop ───────────┘
+//!                       ┌─ poll loop (`ballista`) ─► attempt of a task (`task`) ─► report ─┐
+//!   coordinator ◄─ link ┤                                                                  ├─► coordinator
+//!                       └─ heartbeats (`agent`): progress of attempts ◄─► what to cancel ──┘
 //! ```
 //!
-//! Start here, then follow `work.rs`.
+//! Start reading at `agent.rs`, then follow `task.rs`.
 
-/// The command line.
+/// Parses the command line.
 mod cli;
-/// From the first registration to the last heartbeat.
+/// Runs the worker from its first registration to its last heartbeat.
 mod agent;
-/// Connections without TLS.
+/// Connects without TLS.
 mod connection;
-/// Calls of the coordinator.
+/// Calls the coordinator.
 mod link;
-/// From a register to being registered with a run.
+/// Registers with a run, looks at its storages, and joins it.
 mod registration;
-/// Which plans are run at all.
+/// Restricts plans to the storages of the run.
 mod rules;
-/// What Ballista's poll loop hands over.
+/// Runs Ballista's poll loop.
 mod ballista;
-/// One attempt of a task, from its start to its report.
+/// Runs one attempt of a task, from its start to its report.
 mod task;
-/// What this process runs at the moment.
+/// Keeps the running attempts.
 mod running_tasks;
 
 use std::process::ExitCode;
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Err(error) => return exit(&Error::of_system("cannot start", error)),
     };
     let outcome = runtime.block_on(agent::run(cli));
-    // What a second signal left running holds nothing that must be kept.
+    // After a second signal tasks may still be running. They hold nothing that must be kept.
     runtime.shutdown_background();
     match outcome {
         Ok(code) => code,

@@ -1,8 +1,9 @@
-//! Registration with a run: register, a look at each of its storages, join.
+//! Joins a run: registers, reads an object of each storage, and joins with the findings.
 //!
 //! ```text
 //!   register ─► storages, folders, probes ─► read an object of each storage ─► join ─► tasks
-//!                                             └── one cannot be read: again in a while
+//!      ▲                                                                         │ excluded
+//!      └──────────────────────────────── 5 s ────────────────────────────────────┘
 //! ```
 
 use std::collections::BTreeSet;
@@ -23,79 +24,86 @@ use tokio::sync::watch;
 use crate::link::{self, Client, Pause, request};
 use crate::rules::Rules;
 
-/// Pause before the storages are looked at again, if one of them could not be seen.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// Time that one storage has to answer.
+/// Pause before the next registration, if the worker was excluded.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// Time that one storage has to respond.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time that a task of a new run waits for the registration, which may be answered a little later.
-const TASK_PATIENCE: Duration = Duration::from_secs(10);
+/// Time that a task of a new run waits until this worker has joined, because the response may arrive
+/// later than the task.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The run for which this worker is registered.
+/// The run that this worker has joined.
 #[derive(Debug)]
-pub(crate) struct Registered {
+pub(crate) struct JoinedRun {
     pub(crate) storages: Storages,
     pub(crate) rules: Rules,
 }
 
-/// What came of a look, or why nothing did.
-type Answer<T> = std::result::Result<T, String>;
+/// Result of probing a storage, or the error as text.
+type Probed<T> = std::result::Result<T, String>;
 
-/// Where the registration is kept; `None` before the first one.
-pub(crate) type Registration = watch::Sender<Option<Arc<Registered>>>;
+/// The run that this worker has joined; `None` before the first one.
+pub(crate) type JoinedRunSender = watch::Sender<Option<Arc<JoinedRun>>>;
 
-/// Registers this worker; keeps trying until a coordinator accepts it. Returns the interval between heartbeats.
+/// Registers and joins; retries until a coordinator accepts this worker. Returns the interval
+/// between heartbeats.
 ///
 /// # Errors
-/// Configuration, if the coordinator refuses this worker.
+/// A configuration error if the coordinator rejects this worker.
 pub(crate) async fn register(
     client: &Client,
     identity: &RegisterRequest,
     coordinator: &str,
-    registration: &Registration,
+    joined_run: &JoinedRunSender,
 ) -> Result<Duration> {
     let mut pause = Pause::new();
-    let mut told = BTreeSet::new();
+    let mut logged = BTreeSet::new();
     loop {
-        let answer = link::register(client, identity, coordinator).await?;
-        let (found, findings) = look(&answer).await?;
+        let response = link::register(client, identity, coordinator).await?;
+        let (found, findings) = probe_storages(&response).await?;
         let join = JoinRequest { process: identity.process.clone(), findings };
         match client.clone().join(request(join)).await {
             Ok(joined) => {
                 let missing = joined.into_inner().missing;
                 if let (true, Some(found)) = (missing.is_empty(), found) {
-                    registration.send_replace(Some(Arc::new(found)));
+                    joined_run.send_replace(Some(Arc::new(found)));
                     tracing::info!(coordinator, "connected");
                     systemd::status(&format!("connected to {coordinator}"));
-                    return Ok(Duration::from_millis(answer.heartbeat_interval_ms));
+                    return Ok(Duration::from_millis(response.heartbeat_interval_ms));
                 }
                 for reason in missing {
-                    if told.insert(reason.clone()) {
+                    if logged.insert(reason.clone()) {
                         tracing::warn!(
                             coordinator,
                             reason,
-                            "left out of the run: this worker must see what the coordinator sees, so mount the same folder here, or allow access"
+                            "excluded from the run: this worker must see the same storages as the coordinator, so mount the same folder here or grant access"
                         );
                     }
                 }
-                systemd::status(&format!("left out by {coordinator}: a storage cannot be seen"));
-                tokio::time::sleep(LOOK_AGAIN).await;
+                systemd::status(&format!("excluded by {coordinator}: a storage cannot be read"));
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
+            // The coordinator may have restarted between the two calls, so register again.
             Err(_) => pause.wait().await,
         }
     }
 }
 
-/// Opens the storages and looks for the probes; without the storages if one of them cannot be used.
-async fn look(answer: &RegisterResponse) -> Result<(Option<Registered>, Vec<Finding>)> {
-    let locations: Locations =
-        serde_json::from_slice(&answer.storages).context(|| Error::internal("the storages of a run cannot be read"))?;
+/// Opens the storages of a run and runs the probes. Returns the run, or `None` if a storage cannot
+/// be opened, and the findings.
+///
+/// # Errors
+/// An internal error if the storages cannot be decoded.
+async fn probe_storages(response: &RegisterResponse) -> Result<(Option<JoinedRun>, Vec<Finding>)> {
+    let locations: Locations = serde_json::from_slice(&response.storages)
+        .context(|| Error::internal("cannot decode the storages of a run"))?;
     let (lake, spool) = (open(&locations.lake).await, open(&locations.spool).await);
     let mut sources = Vec::with_capacity(locations.sources.len());
     for (name, location) in &locations.sources {
         sources.push((name.clone(), open(location).await));
     }
-    let mut findings = Vec::with_capacity(answer.probes.len());
-    for probe in &answer.probes {
+    let mut findings = Vec::with_capacity(response.probes.len());
+    for probe in &response.probes {
         let storage = match probe.storage.as_str() {
             "lake" => Some(&lake),
             "spool" => Some(&spool),
@@ -105,37 +113,38 @@ async fn look(answer: &RegisterResponse) -> Result<(Option<Registered>, Vec<Find
             }
         };
         findings.push(match storage {
-            Some(Ok(storage)) => find(storage, probe).await,
+            Some(Ok(storage)) => run_probe(storage, probe).await,
             Some(Err(error)) => Finding { error: error.clone(), ..Finding::default() },
             None => Finding { error: format!("`{}` is not a storage of the run", probe.storage), ..Finding::default() },
         });
     }
-    let opened = sources.into_iter().map(|(name, storage)| Ok((name, storage?))).collect::<Answer<Vec<_>>>();
+    let opened = sources.into_iter().map(|(name, storage)| Ok((name, storage?))).collect::<Probed<Vec<_>>>();
     let (Ok(lake), Ok(spool), Ok(sources)) = (lake, spool, opened) else { return Ok((None, findings)) };
-    // One bucket with one count of its requests.
+    // If both are the same storage, share one client, so that requests are counted once.
     let spool = if locations.spool == locations.lake { lake.clone() } else { spool };
     let rules = Rules {
-        run: answer.run.clone(),
+        run: response.run.clone(),
         sources: sources.iter().map(|(name, _)| name.clone()).collect(),
-        readable: answer.readable_folders.clone(),
-        writable: answer.writable_folders.clone(),
-        spool_prefix: answer.spool_prefix.clone(),
+        readable: response.readable_folders.clone(),
+        writable: response.writable_folders.clone(),
+        spool_prefix: response.spool_prefix.clone(),
     };
-    Ok((Some(Registered { storages: Storages { lake, spool, sources }, rules }), findings))
+    Ok((Some(JoinedRun { storages: Storages { lake, spool, sources }, rules }), findings))
 }
 
-async fn open(location: &Location) -> Answer<Storage> {
+async fn open(location: &Location) -> Probed<Storage> {
     match tokio::time::timeout(PROBE_TIMEOUT, storage::open(location)).await {
         Ok(opened) => opened.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("no response within {} s", PROBE_TIMEOUT.as_secs())),
     }
 }
 
-/// The first of a probe's objects that can be read; a probe without objects asks for the storage alone.
-async fn find(storage: &Storage, probe: &Probe) -> Finding {
+/// Returns the first object of a probe that can be read. A probe without objects only checks that
+/// the storage can be opened.
+async fn run_probe(storage: &Storage, probe: &Probe) -> Finding {
     let mut finding = Finding::default();
     for (number, key) in (0..).zip(&probe.keys) {
-        match tokio::time::timeout(PROBE_TIMEOUT, start_of(storage, key)).await {
+        match tokio::time::timeout(PROBE_TIMEOUT, read_start(storage, key)).await {
             Ok(Ok((bytes, content))) => return Finding { key: number, bytes, content, ..Finding::default() },
             Ok(Err(Some(error))) => finding.error = error,
             Ok(Err(None)) | Err(_) => finding.is_unclear = true,
@@ -144,11 +153,14 @@ async fn find(storage: &Storage, probe: &Probe) -> Finding {
     finding
 }
 
-/// Length and first bytes of an object; or why it is not there or may not be read, if that is what failed.
-async fn start_of(storage: &Storage, key: &str) -> std::result::Result<(u64, Vec<u8>), Option<String>> {
+/// Returns the length and the first bytes of an object.
+///
+/// # Errors
+/// A text if the object does not exist or may not be read; `None` for any other failure.
+async fn read_start(storage: &Storage, key: &str) -> std::result::Result<(u64, Vec<u8>), Option<String>> {
     let path = Path::parse(key).map_err(|_| None)?;
     let failed = |e| match e {
-        object_store::Error::NotFound { .. } => Some(format!("`{}` is not there", storage.name_of(key))),
+        object_store::Error::NotFound { .. } => Some(format!("`{}` does not exist", storage.name_of(key))),
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             Some(Error::storage("read", storage.name_of(key), e).to_string())
         }
@@ -161,18 +173,14 @@ async fn start_of(storage: &Storage, key: &str) -> std::result::Result<(u64, Vec
     Ok((bytes, content))
 }
 
-/// Returns the registration for `run`; waits a little for one that is being made.
+/// Waits until this worker has joined `run`, and returns the run.
 ///
 /// # Errors
-/// Configuration, if the worker is registered for another run.
-pub(crate) async fn of_run(registration: &Registration, run: &str) -> Result<Arc<Registered>> {
-    let mut changes = registration.subscribe();
-    let is_of_run = |registered: &Option<Arc<Registered>>| {
-        registered.as_ref().is_some_and(|registered| registered.rules.run == run)
-    };
-    let found = tokio::time::timeout(TASK_PATIENCE, changes.wait_for(is_of_run)).await;
-    let found = found.ok().and_then(std::result::Result::ok).and_then(|registered| registered.clone());
-    found.ok_or_else(|| {
-        Error::configuration(format!("a task was refused: this worker is not registered for the run `{run}`"))
-    })
+/// A configuration error if the worker has joined another run.
+pub(crate) async fn wait_for_run(joined_run: &JoinedRunSender, run: &str) -> Result<Arc<JoinedRun>> {
+    let mut changes = joined_run.subscribe();
+    let is_of_run = |joined: &Option<Arc<JoinedRun>>| joined.as_ref().is_some_and(|joined| joined.rules.run == run);
+    let found = tokio::time::timeout(JOIN_TIMEOUT, changes.wait_for(is_of_run)).await;
+    let found = found.ok().and_then(std::result::Result::ok).and_then(|joined| joined.clone());
+    found.ok_or_else(|| Error::configuration(format!("rejected a task: this worker has not joined the run `{run}`")))
 }

@@ -1,7 +1,8 @@
-//! Which plans this worker runs: those that stay within the run for which it is registered.
+//! Restricts plans to the storages of the run that this worker has joined.
 //!
-//! Nodes are on a list, files are below the folders that the coordinator named at registration, and every other place is
-//! refused by name. So a plan that was made to read or write elsewhere does nothing, whoever sent it.
+//! Nodes must be on a list, files must be in the folders that the coordinator named at
+//! registration, and every other location is rejected by name. So a plan that was made to read or
+//! write elsewhere does nothing, no matter who sent it.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use lakewright_common::session::lake_store_url;
 use lakewright_common::write::ingest_node::IngestExec;
 use lakewright_common::write::table_node::TableWriteExec;
 
-/// Nodes that compute: they read their children and write nothing but spill files.
+/// Nodes that only compute: they read their children and write nothing except spill files.
 const NODES: &[&str] = &[
     "AggregateExec",
     "BoundedWindowAggExec",
@@ -49,7 +50,7 @@ const NODES: &[&str] = &[
     "WindowAggExec",
 ];
 
-/// What plans of one run may touch.
+/// Locations that the plans of one run may read and write.
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) run: String,
@@ -61,8 +62,10 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// Checks a plan and all nodes in it.
+    ///
     /// # Errors
-    /// Configuration, naming the node or the place that the run has no business with.
+    /// A configuration error that names the node or the location that is not part of the run.
     pub(crate) fn check(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
         self.check_node(plan)?;
         plan.children().into_iter().try_for_each(|child| self.check(child))
@@ -100,7 +103,7 @@ impl Rules {
             return Ok(());
         }
         let Some(files) = leaf.data_source().downcast_ref::<FileScanConfig>() else {
-            return refuse("a data source", "of an unknown kind");
+            return reject("a data source", "of an unknown kind");
         };
         allow(files.file_source.file_type() == "parquet", "files of type", files.file_source.file_type())?;
         allow(files.object_store_url == lake_store_url(), "the storage", files.object_store_url.as_str())?;
@@ -126,12 +129,12 @@ impl Rules {
 }
 
 fn allow(is_allowed: bool, what: &str, name: &str) -> Result<()> {
-    if is_allowed { Ok(()) } else { refuse(what, name) }
+    if is_allowed { Ok(()) } else { reject(what, name) }
 }
 
-fn refuse(what: &str, name: &str) -> Result<()> {
+fn reject(what: &str, name: &str) -> Result<()> {
     Err(Error::configuration(format!(
-        "a task was refused: {what} `{name}` is not part of the run that this worker is registered for"
+        "rejected a task: {what} `{name}` is not part of the run that this worker has joined"
     )))
 }
 
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_by_name() {
+    fn anything_else_is_rejected_by_name() {
         let csv = Arc::new(CsvSource::new(TableSchema::from(schema())));
         let csv = FileScanConfigBuilder::new(lake_store_url(), csv).build();
         let analyze = AnalyzeExec::builder(false, false, rows(), schema()).build();
@@ -229,7 +232,7 @@ mod tests {
             (Arc::new(ExchangeWriteExec::new(rows(), "elsewhere".to_owned())), "spool objects `elsewhere`"),
             (Arc::new(analyze), "a node `AnalyzeExec`"),
         ] {
-            // However deep it is.
+            // At any depth.
             let plan: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(plan));
             let error = rules().check(&plan).expect_err(text).to_string();
             assert!(error.contains(text), "`{text}` is not in: {error}");

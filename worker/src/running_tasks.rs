@@ -1,4 +1,5 @@
-//! What this process runs at the moment: what heartbeats tell, and what can be stopped.
+//! Keeps the running attempts of this process: their progress for heartbeats, and a way to cancel
+//! them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,91 +11,94 @@ use lakewright_proto::v1::{AttemptProgress, TaskId};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// The attempts under way.
+/// The running attempts.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<HashMap<Uuid, Entry>>);
+pub(crate) struct RunningAttempts(Mutex<HashMap<Uuid, Entry>>);
 
 #[derive(Debug)]
 struct Entry {
-    work: Arc<Work>,
-    stop: watch::Sender<bool>,
+    attempt: Arc<Attempt>,
+    cancel: watch::Sender<bool>,
 }
 
-/// What an attempt does, and how far it is.
+/// An attempt and its progress.
 #[derive(Debug)]
-pub(crate) struct Work {
+pub(crate) struct Attempt {
     pub(crate) id: Uuid,
     pub(crate) task: TaskId,
     pub(crate) read: Arc<ReadProgress>,
-    /// Once it is known.
+    /// Plan of the attempt, once it is decoded.
     pub(crate) plan: OnceLock<Arc<dyn ExecutionPlan>>,
-    /// Whether the coordinator has answered that it knows the attempt.
+    /// Whether the coordinator has allowed the attempt to start.
     is_started: AtomicBool,
 }
 
-/// One of them; it is under way until this is dropped.
+/// A running attempt; removed from the running attempts when dropped.
 #[derive(Debug)]
-pub(crate) struct Running<'a> {
-    attempts: &'a Attempts,
-    pub(crate) work: Arc<Work>,
-    stop: watch::Receiver<bool>,
+pub(crate) struct AttemptGuard<'a> {
+    attempts: &'a RunningAttempts,
+    pub(crate) attempt: Arc<Attempt>,
+    cancelled: watch::Receiver<bool>,
 }
 
-impl Attempts {
+impl RunningAttempts {
     fn entries(&self) -> MutexGuard<'_, HashMap<Uuid, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn start(&self, id: Uuid, task: TaskId) -> Running<'_> {
-        let work = Work { id, task, read: Arc::default(), plan: OnceLock::new(), is_started: AtomicBool::new(false) };
-        let work = Arc::new(work);
-        let (stop, stopped) = watch::channel(false);
-        self.entries().insert(id, Entry { work: Arc::clone(&work), stop });
-        Running { attempts: self, work, stop: stopped }
+    /// Adds an attempt.
+    pub(crate) fn start(&self, id: Uuid, task: TaskId) -> AttemptGuard<'_> {
+        let attempt =
+            Attempt { id, task, read: Arc::default(), plan: OnceLock::new(), is_started: AtomicBool::new(false) };
+        let attempt = Arc::new(attempt);
+        let (cancel, cancelled) = watch::channel(false);
+        self.entries().insert(id, Entry { attempt: Arc::clone(&attempt), cancel });
+        AttemptGuard { attempts: self, attempt, cancelled }
     }
 
-    /// Number of attempts.
+    /// Returns the number of running attempts.
     pub(crate) fn count(&self) -> usize {
         self.entries().len()
     }
 
-    /// Progress of each attempt that the coordinator knows. A heartbeat may overtake the request that starts an attempt,
-    /// and the coordinator would answer that an attempt it has never heard of must stop.
+    /// Returns the progress of each attempt that the coordinator has allowed to start. A heartbeat
+    /// may overtake the request that starts an attempt, and the coordinator would cancel an unknown
+    /// attempt.
     pub(crate) fn progress(&self) -> Vec<AttemptProgress> {
         let entries = self.entries();
-        let started = entries.values().filter(|entry| entry.work.is_started.load(Ordering::Relaxed));
-        started.map(|entry| entry.work.progress()).collect()
+        let started = entries.values().filter(|entry| entry.attempt.is_started.load(Ordering::Relaxed));
+        started.map(|entry| entry.attempt.progress()).collect()
     }
 
-    /// Tells one to stop.
-    pub(crate) fn stop(&self, id: Uuid) {
+    /// Cancels an attempt.
+    pub(crate) fn cancel(&self, id: Uuid) {
         if let Some(entry) = self.entries().get(&id) {
-            let _ = entry.stop.send(true);
+            let _ = entry.cancel.send(true);
         }
     }
 }
 
-impl Running<'_> {
-    /// Includes the attempt in heartbeats, now that the coordinator knows it.
-    pub(crate) fn is_started(&self) {
-        self.work.is_started.store(true, Ordering::Relaxed);
+impl AttemptGuard<'_> {
+    /// Includes the attempt in heartbeats from now on, because the coordinator knows it.
+    pub(crate) fn mark_started(&self) {
+        self.attempt.is_started.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until it is told to stop.
-    pub(crate) async fn stopped(&self) {
-        // The sender lives as long as this.
-        let _ = self.stop.clone().wait_for(|is_stopped| *is_stopped).await;
+    /// Waits until the attempt is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        // The sender lives as long as this guard, so waiting cannot fail.
+        let _ = self.cancelled.clone().wait_for(|is_cancelled| *is_cancelled).await;
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for AttemptGuard<'_> {
     fn drop(&mut self) {
-        self.attempts.entries().remove(&self.work.id);
+        self.attempts.entries().remove(&self.attempt.id);
     }
 }
 
-impl Work {
-    /// As the wire says it.
+impl Attempt {
+    /// Returns the progress as a message.
     pub(crate) fn progress(&self) -> AttemptProgress {
         let read = self.read.counts();
         AttemptProgress {
@@ -108,7 +112,7 @@ impl Work {
     }
 }
 
-/// Rows that the leaves have given so far.
+/// Sums the rows that the leaves of a plan have returned so far.
 fn rows_read(plan: &dyn ExecutionPlan) -> u64 {
     let children = plan.children();
     if children.is_empty() {
@@ -123,11 +127,11 @@ mod tests {
 
     #[test]
     fn a_heartbeat_names_only_attempts_that_the_coordinator_knows() {
-        let attempts = Attempts::default();
+        let attempts = RunningAttempts::default();
         let task = TaskId { run: String::new(), stage: 0, task: 0 };
         let running = attempts.start(Uuid::from_u128(1), task);
         assert_eq!((attempts.count(), attempts.progress().len()), (1, 0));
-        running.is_started();
+        running.mark_started();
         assert_eq!((attempts.count(), attempts.progress().len()), (1, 1));
         drop(running);
         assert_eq!((attempts.count(), attempts.progress().len()), (0, 0));

@@ -1,13 +1,13 @@
-//! One attempt of a task: start, run, report.
+//! Runs one attempt of a task: start, execute, report.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::{FutureExt, TryStreamExt};
 use lakewright_common::codec::decode_plan;
-use lakewright_common::error::{Context, Error, Kind, Result};
+use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::process::failpoint;
-use lakewright_common::report::read_reports;
+use lakewright_common::report::report_texts;
 use lakewright_common::session::plan_failure::{panic_error, stage_error};
 use lakewright_common::session::{self, Resources, TaskScope};
 use lakewright_proto::v1::report_request::Outcome;
@@ -18,54 +18,56 @@ use tonic::Code;
 use uuid::Uuid;
 
 use crate::link::{Client, Pause, request};
-use crate::registration::{self, Registration};
-use crate::running_tasks::{Attempts, Running, Work};
+use crate::registration::{self, JoinedRunSender};
+use crate::running_tasks::{Attempt, AttemptGuard, RunningAttempts};
 
-/// What every attempt of this process needs.
+/// State that all attempts of this process share.
 pub(crate) struct WorkerContext {
     pub(crate) process: Uuid,
     pub(crate) client: Client,
-    pub(crate) attempts: Attempts,
+    pub(crate) attempts: RunningAttempts,
     pub(crate) resources: Resources,
     pub(crate) memory_bytes: u64,
     pub(crate) vcores: usize,
-    /// The worker is about to leave.
+    /// Whether this worker is draining.
     pub(crate) is_draining: watch::Receiver<bool>,
-    /// Of the last run: its worker share clients and connections.
-    pub(crate) registration: Registration,
+    /// The last run that this worker joined; its attempts share clients and connections.
+    pub(crate) joined_run: JoinedRunSender,
 }
 
-/// Runs the task that `bytes` describe, and tells the coordinator what became of it.
+/// Runs the task that `bytes` describe, and reports the outcome to the coordinator.
 pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     let spec = match TaskSpec::decode(bytes) {
         Ok(spec) => spec,
         Err(error) => {
-            tracing::error!(%error, "a task cannot be decoded; is the coordinator of another version?");
+            tracing::error!(%error, "cannot decode a task; does the coordinator have another version?");
             return;
         }
     };
     let Some(task) = spec.task.clone() else { return };
     let running = worker.attempts.start(Uuid::now_v7(), task);
-    let task = &running.work.task;
+    let task = &running.attempt.task;
+    // The task may be done elsewhere by now, so ask before doing anything.
     failpoint::reach("attempt.before_start");
     if !start(worker, &running).await {
         return;
     }
-    running.is_started();
+    running.mark_started();
     failpoint::reach("attempt.after_start");
     let outcome = tokio::select! {
+        // Prefer the cancellation: the outcome of a cancelled attempt is of no use.
         biased;
-        () = running.stopped() => {
-            tracing::info!(stage = task.stage, task = task.task, "told to stop");
+        () = running.cancelled() => {
+            tracing::info!(stage = task.stage, task = task.task, "attempt cancelled");
             return;
         }
-        outcome = AssertUnwindSafe(execute(worker, &spec, &running.work)).catch_unwind() => outcome,
+        outcome = AssertUnwindSafe(execute(worker, &spec, &running.attempt)).catch_unwind() => outcome,
     };
     let outcome = match outcome {
         Ok(Ok(reports)) => Outcome::Success(Success { reports }),
         Ok(Err(error)) => {
-            let task = &running.work.task;
-            tracing::warn!(stage = task.stage, task = task.task, %error, "a task failed");
+            let task = &running.attempt.task;
+            tracing::warn!(stage = task.stage, task = task.task, %error, "attempt failed");
             Outcome::Failure(failure(&error))
         }
         Err(panic) => {
@@ -78,64 +80,69 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     failpoint::reach("attempt.after_report");
 }
 
-/// Whether the task is still wanted. Asks until it is answered or told to stop.
-async fn start(worker: &WorkerContext, running: &Running<'_>) -> bool {
+/// Asks the coordinator whether the attempt may run. Retries until it responds or the attempt is
+/// cancelled.
+async fn start(worker: &WorkerContext, running: &AttemptGuard<'_>) -> bool {
     let message = StartRequest {
-        task: Some(running.work.task.clone()),
-        attempt: running.work.id.to_string(),
+        task: Some(running.attempt.task.clone()),
+        attempt: running.attempt.id.to_string(),
         process: worker.process.to_string(),
     };
     let mut pause = Pause::new();
     loop {
         match worker.client.clone().start(request(message.clone())).await {
             Ok(answer) => return answer.into_inner().decision() == Decision::Continue,
+            // The request itself is wrong, so retrying would not help.
             Err(status) if status.code() == Code::InvalidArgument => return false,
             Err(_) if worker.gives_up(&pause) => return false,
             Err(_) => tokio::select! {
-                () = running.stopped() => return false,
+                () = running.cancelled() => return false,
                 () = pause.wait() => {}
             },
         }
     }
 }
 
-/// The reports of a task's plan, each as JSON.
-async fn execute(worker: &WorkerContext, spec: &TaskSpec, work: &Work) -> Result<Vec<String>> {
+/// Executes the plan of a task and returns its reports as JSON.
+///
+/// # Errors
+/// The failure of the plan; a configuration error for a task of another version or run, or for a
+/// plan that the rules reject.
+async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> Result<Vec<String>> {
     let version = env!("CARGO_PKG_VERSION");
     if spec.version != version {
         return Err(Error::configuration(format!(
-            "the coordinator is of version {}, this worker of version {version}",
+            "the coordinator has version {}, this worker has version {version}",
             spec.version
         )));
     }
-    let registered = registration::of_run(&worker.registration, &work.task.run).await?;
-    let scope = TaskScope::new(work.task.task as usize, worker.memory_bytes, worker.vcores);
-    let session = session::build(&worker.resources, &registered.storages, 1, scope, Arc::clone(&work.read))?;
+    let run = registration::wait_for_run(&worker.joined_run, &attempt.task.run).await?;
+    let scope = TaskScope::new(attempt.task.task as usize, worker.memory_bytes, worker.vcores);
+    let session = session::build(&worker.resources, &run.storages, 1, scope, Arc::clone(&attempt.read))?;
     let context = session.task_ctx();
-    let unreadable = |e| Error::from_engine(e, |e| Error::internal("a plan cannot be read").caused_by(e));
+    let unreadable = |e| Error::from_engine(e, |e| Error::internal("cannot decode a plan").caused_by(e));
     let plan = decode_plan(&spec.plan, &context).map_err(unreadable)?;
-    registered.rules.check(&plan)?;
-    let plan = work.plan.get_or_init(|| plan);
+    run.rules.check(&plan)?;
+    let plan = attempt.plan.get_or_init(|| plan);
     let rows = plan.execute(0, context).map_err(|e| Error::from_engine(e, stage_error))?;
     let batches: Vec<_> = rows.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
-    read_reports(&batches)?
-        .iter()
-        .map(|report| serde_json::to_string(report).context(|| Error::internal("a report cannot be written")))
-        .collect()
+    // The rows are already the text of the message, so the worker need not decode them.
+    Ok(report_texts(&batches)?.into_iter().map(str::to_owned).collect())
 }
 
 impl WorkerContext {
-    /// Whether it is in vain to wait for a coordinator: only a worker that stays has the time.
+    /// Whether to stop retrying. A draining worker gives up once the backoff reaches its maximum;
+    /// others have the time to wait for a coordinator.
     fn gives_up(&self, pause: &Pause) -> bool {
-        pause.is_long() && *self.is_draining.borrow()
+        pause.is_longest() && *self.is_draining.borrow()
     }
 
-    /// Returns what was asked of buckets for the last run.
+    /// Returns the requests sent to buckets for the last run.
     pub(crate) fn requests(&self) -> Option<Requests> {
-        let registered = self.registration.borrow().clone()?;
-        let counted = registered.storages.requests();
+        let run = self.joined_run.borrow().clone()?;
+        let counted = run.storages.requests();
         Some(Requests {
-            run: registered.rules.run.clone(),
+            run: run.rules.run.clone(),
             counts: counted.requests.into_iter().map(|(answered, count)| (answered.to_string(), count)).collect(),
             bytes_read: counted.bytes_read,
             bytes_written: counted.bytes_written,
@@ -143,12 +150,13 @@ impl WorkerContext {
     }
 }
 
-/// Tells the outcome until it is answered; the first report of a task wins, so a second one does no harm.
-async fn report(worker: &WorkerContext, running: &Running<'_>, outcome: Outcome) {
-    let task = &running.work.task;
+/// Reports the outcome. Retries until the coordinator responds; only the first report of a task
+/// counts, so a repeated one does no harm.
+async fn report(worker: &WorkerContext, running: &AttemptGuard<'_>, outcome: Outcome) {
+    let task = &running.attempt.task;
     let message = ReportRequest {
         process: worker.process.to_string(),
-        progress: Some(running.work.progress()),
+        progress: Some(running.attempt.progress()),
         outcome: Some(outcome),
         requests: worker.requests(),
     };
@@ -160,27 +168,34 @@ async fn report(worker: &WorkerContext, running: &Running<'_>, outcome: Outcome)
                 tracing::debug!(stage = task.stage, task = task.task, is_accepted, "reported");
                 return;
             }
+            // The report is invalid or too large, so retrying would not help. The task will be retried
+            // once this attempt is considered lost.
             Err(status) if matches!(status.code(), Code::InvalidArgument | Code::OutOfRange) => {
                 tracing::error!(
                     stage = task.stage,
                     task = task.task,
                     reason = status.message(),
-                    "a report was refused"
+                    "the coordinator rejected a report"
                 );
                 return;
             }
             Err(_) if worker.gives_up(&pause) => {
-                tracing::warn!(stage = task.stage, task = task.task, "leaves without a report: no coordinator answers");
+                tracing::warn!(
+                    stage = task.stage,
+                    task = task.task,
+                    "leaving without a report: no coordinator responds"
+                );
                 return;
             }
             Err(_) => tokio::select! {
-                () = running.stopped() => return,
+                () = running.cancelled() => return,
                 () = pause.wait() => {}
             },
         }
     }
 }
 
+/// Converts an error to a message.
 fn failure(error: &Error) -> Failure {
     let kind = match error.kind {
         Kind::Data => FailureKind::Data,
@@ -191,6 +206,7 @@ fn failure(error: &Error) -> Failure {
     Failure { kind: kind.into(), message: error.to_string(), hint: error.hint.clone().unwrap_or_default() }
 }
 
+/// Returns the message of a panic.
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")

@@ -1,4 +1,5 @@
-//! The command line of the binary. That this exists makes `cargo test` build it, for the end-to-end tests too.
+//! Tests of the command line of the binary. The end-to-end tests need this file, because it makes
+//! `cargo test` build the binary.
 
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is all test")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,18 +11,18 @@ fn worker(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn wrong_usage_is_told_before_anything_starts() {
+fn usage_errors_are_reported_before_anything_starts() {
     for (arguments, text) in [
         (&[][..], "--coordinator <HOST:PORT>"),
-        (&["--coordinator", "lake.internal"], "write a host and a port"),
-        (&["--coordinator", "http://lake.internal:1"], "write a host and a port"),
+        (&["--coordinator", "lake.internal"], "expected a host and a port"),
+        (&["--coordinator", "http://lake.internal:1"], "expected a host and a port"),
         (&["--coordinator", "h:1", "--vcores", "0"], "0 is not in 1..=1024"),
         (&["--coordinator", "h:1", "--ca", "ca.pem"], "--cert <FILE>"),
         (&["--coordinator", "h:1", "--insecure", "--ca", "a", "--cert", "b", "--key", "c"], "cannot be used with"),
         (&["--coordinator", "h:1", "--name", &"x".repeat(256)], "a name has 1 to 255 bytes"),
-        // Whoever answers there could give it tasks.
-        (&["--coordinator", "lake.internal:50051"], "or --insecure on a network of your own"),
-        (&["--coordinator", "10.0.0.1:50051"], "how the coordinator proves itself"),
+        // Any process at the address could send tasks.
+        (&["--coordinator", "lake.internal:50051"], "or --insecure on a private network"),
+        (&["--coordinator", "10.0.0.1:50051"], "because the connection has no TLS"),
     ] {
         let output = worker(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -31,7 +32,7 @@ fn wrong_usage_is_told_before_anything_starts() {
 }
 
 #[test]
-fn certificates_that_are_not_there_are_named() {
+fn missing_certificates_are_named() {
     let output = worker(&["--coordinator", "h:1", "--ca", "no.ca", "--cert", "no.cert", "--key", "no.key"]);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
@@ -39,7 +40,7 @@ fn certificates_that_are_not_there_are_named() {
 }
 
 #[test]
-fn a_scratch_folder_that_cannot_be_made_is_named() {
+fn a_scratch_folder_that_cannot_be_created_is_named() {
     let output = worker(&["--coordinator", "localhost:1", "--scratch", "/dev/null/scratch"]);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{stderr}");

@@ -85,12 +85,19 @@ pub fn report_batch(reports: &[TaskReport]) -> Result<RecordBatch> {
 /// # Errors
 /// Internal, if batches do not have [`report_schema`].
 pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
-    let mut reports = Vec::new();
+    let texts = report_texts(batches)?.into_iter();
+    texts.map(|text| serde_json::from_str(text).context(|| Error::internal("cannot read a report"))).collect()
+}
+
+/// Returns the reports in the rows of a plan as JSON, without decoding them.
+///
+/// # Errors
+/// Batches that are not of [`report_schema`].
+pub fn report_texts(batches: &[RecordBatch]) -> Result<Vec<&str>> {
+    let mut texts = Vec::new();
     for batch in batches {
         let column = batch.column(0).as_string_opt::<i32>().ok_or_else(|| Error::internal("a task sent no reports"))?;
-        for text in column.iter().flatten() {
-            reports.push(serde_json::from_str(text).context(|| Error::internal("a report cannot be read"))?);
-        }
+        texts.extend(column.iter().flatten());
     }
-    Ok(reports)
+    Ok(texts)
 }

@@ -1,4 +1,5 @@
-//! Plans in this process: one Tokio task per partition, a bounded number of them at once.
+//! Runs plans in this process, with one Tokio task per partition and a bounded number of tasks at
+//! once.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::session::plan_failure::{panic_error, stage_error};
 
-/// All rows of `plan`, in no particular order. Dropping the future stops every task.
+/// Returns all rows of `plan` in no particular order. Dropping the future stops every task.
 ///
 /// # Errors
 /// The first failure of a partition.
@@ -19,8 +20,9 @@ pub(super) async fn collect(
     threads: usize,
 ) -> Result<Vec<RecordBatch>> {
     let partitions = plan.output_partitioning().partition_count();
-    // With an exchange inside, rows for a partition that does not run would pile up: all must run at once. Such plans
-    // have as many partitions as threads; plans with more are scans without an exchange.
+    // All partitions of a plan with an exchange must run at once, because rows for a partition that
+    // does not run would pile up in memory. Such plans have as many partitions as there are
+    // threads. Plans with more partitions are scans without an exchange.
     let batches: Vec<Vec<RecordBatch>> = futures::stream::iter(0..partitions)
         .map(|partition| {
             let plan = Arc::clone(&plan);

@@ -1,8 +1,9 @@
-//! Runs plans: the only place that knows where tasks run.
+//! Runs plans: the only module that knows where tasks run.
 //!
-//! Without `[cluster]` every plan runs in this process (`embedded`); with it, on workers (`cluster`). The plans, their nodes
-//! and the SQL are the same: a cluster only cuts a plan at its exchanges. A plan that goes in here has `TaskReport`s as its
-//! rows; what comes out is all of them.
+//! Without `[cluster]`, every plan runs in this process (`embedded`); with it, plans run on workers
+//! (`cluster`). The plans, their nodes and the SQL are the same in both cases, because a cluster
+//! only cuts a plan into stages at its exchanges. The rows of every plan are `TaskReport`s, and the
+//! engine returns all of them.
 
 use std::sync::Arc;
 
@@ -18,29 +19,29 @@ use lakewright_common::storage::object::SourceObject;
 use lakewright_common::storage::s3::requests::RequestCounts;
 use uuid::Uuid;
 
-/// Plans in this process.
+/// Runs plans in this process.
 mod embedded;
-/// Plans on workers.
+/// Runs plans on workers.
 mod cluster;
-/// A set of Parquet files that a manifest names, as a table of a query.
+/// A table provider over the Parquet files that a manifest names.
 pub(crate) mod parquet_table;
 
 pub(crate) use cluster::{Exchanged, TaskCounts, TasksView};
 
-/// A query over fewer rows is done here before workers have heard of it.
+/// Queries over fewer rows run in the coordinator, because scheduling a stage would take longer.
 const ROWS_WORTH_A_STAGE: u64 = 200_000;
 
-/// Where the plans of one run run.
+/// Where the plans of one run are executed.
 pub(crate) enum Engine {
     Embedded { threads: usize },
     Cluster(Box<cluster::Cluster>),
 }
 
 impl Engine {
-    /// The one that the configuration asks for; a cluster listens for workers from now on.
+    /// Starts the engine that the configuration selects. A cluster listens for workers from now on.
     ///
     /// # Errors
-    /// Configuration, for an address or certificates that cannot be used.
+    /// A configuration error for an address or for certificates that cannot be used.
     pub(crate) async fn start(
         config: &Config,
         storages: &Storages,
@@ -57,12 +58,12 @@ impl Engine {
         })
     }
 
-    /// Whether what is written comes from other processes.
+    /// Whether other processes write files for this run.
     pub(crate) fn has_workers(&self) -> bool {
         matches!(self, Self::Cluster(_))
     }
 
-    /// How far workers are; none where there are no workers.
+    /// Returns a view of the progress of tasks, or `None` without workers.
     pub(crate) fn tasks(&self) -> Option<TasksView> {
         match self {
             Self::Embedded { .. } => None,
@@ -70,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// What workers have requests of buckets.
+    /// Returns the requests that workers have sent to buckets.
     pub(crate) fn requests(&self) -> RequestCounts {
         match self {
             Self::Embedded { .. } => RequestCounts::default(),
@@ -78,10 +79,10 @@ impl Engine {
         }
     }
 
-    /// Lets workers register that see the lake, the spool and the objects of each source, by the source's name.
+    /// Accepts workers that can read the lake, the spool and the given objects of each source.
     ///
     /// # Errors
-    /// Storage that cannot be written.
+    /// A storage error if a probe cannot be written.
     pub(crate) async fn admit_workers<'a>(
         &self,
         storages: &Storages,
@@ -91,10 +92,11 @@ impl Engine {
         cluster.admit(sources.filter_map(|(name, objects)| cluster::Expected::listed(storages, name, objects))).await
     }
 
-    /// The session for planning: as many partitions as the engine has room for. Waits for workers.
+    /// Returns a session that plans for as many partitions as the engine runs at once. On a cluster
+    /// it first waits for the workers that the run needs.
     ///
     /// # Errors
-    /// Workers, where not enough of them came in time.
+    /// A workers error if not enough workers join in time.
     pub(crate) async fn adapt(&self, session: SessionContext) -> Result<SessionContext> {
         match self {
             Self::Embedded { .. } => Ok(session),
@@ -102,10 +104,10 @@ impl Engine {
         }
     }
 
-    /// Runs every partition of `plan`; all reports or the first failure.
+    /// Runs every partition of `plan` and returns all reports.
     ///
     /// # Errors
-    /// What a partition failed with; the others are stopped then.
+    /// The first failure of a partition, after which the other partitions are stopped.
     pub(crate) async fn run_stage(
         &self,
         session: &SessionContext,
@@ -115,11 +117,11 @@ impl Engine {
         Ok(self.run_tasks(session, name, plan).await?.into_iter().flatten().collect())
     }
 
-    /// As [`Self::run_stage`], with the reports of each task together, the tasks in no particular order. Every task must
-    /// answer with one batch, as the nodes that write do.
+    /// Runs every partition of `plan` and returns the reports grouped by task, in no particular
+    /// order of tasks. Every task must return one batch, as the nodes that write files do.
     ///
     /// # Errors
-    /// As [`Self::run_stage`].
+    /// The same as [`Self::run_stage`].
     pub(crate) async fn run_tasks(
         &self,
         session: &SessionContext,
@@ -130,16 +132,17 @@ impl Engine {
             Self::Embedded { threads } => embedded::collect(session, plan, *threads).await?,
             Self::Cluster(cluster) => match cluster.stages(session, name, &plan) {
                 Some(stage) => return cluster.run_tasks(name, stage).await,
-                None => embedded::collect(session, plan, tasks_of(session)).await?,
+                None => embedded::collect(session, plan, partitions_at_once(session)).await?,
             },
         };
         batches.iter().map(|batch| read_reports(std::slice::from_ref(batch))).collect()
     }
 
-    /// The rows of a query over about `rows_read` rows, in no particular order.
+    /// Returns the rows of a query in no particular order. `rows_read` is the approximate number of
+    /// rows that the query reads; a small query runs in the coordinator.
     ///
     /// # Errors
-    /// As [`Self::run_stage`].
+    /// The same as [`Self::run_stage`].
     pub(crate) async fn collect(
         &self,
         session: &SessionContext,
@@ -151,15 +154,16 @@ impl Engine {
             Self::Cluster(cluster) if rows_read > ROWS_WORTH_A_STAGE => {
                 match cluster.stages(session, name, &cluster.spooled(&plan)) {
                     Some(stage) => cluster.collect(session, name, &plan, stage).await,
-                    None => embedded::collect(session, plan, tasks_of(session)).await,
+                    None => embedded::collect(session, plan, partitions_at_once(session)).await,
                 }
             }
-            Self::Cluster(_) => embedded::collect(session, plan, tasks_of(session)).await,
+            Self::Cluster(_) => embedded::collect(session, plan, partitions_at_once(session)).await,
             Self::Embedded { threads } => embedded::collect(session, plan, *threads).await,
         }
     }
 
-    /// The run is over: nothing of an exchange is left behind. What went through exchanges, if there were any.
+    /// Ends the run and deletes its spool objects. Returns the totals of its exchanges, or `None`
+    /// without workers.
     pub(crate) async fn finish(&self) -> Option<Exchanged> {
         match self {
             Self::Embedded { .. } => None,
@@ -168,7 +172,7 @@ impl Engine {
     }
 }
 
-/// Partitions that run at once in this process, which are what the session plans for.
-fn tasks_of(session: &SessionContext) -> usize {
+/// Number of partitions that run at once in this process, which is what the session plans for.
+fn partitions_at_once(session: &SessionContext) -> usize {
     session.copied_config().target_partitions()
 }

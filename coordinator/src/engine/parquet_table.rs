@@ -1,5 +1,5 @@
-//! A set of Parquet files that a manifest names, as a table of a query: exactly these files, whatever else lies in
-//! their folders.
+//! A table provider over the Parquet files that a manifest names. It reads exactly these files and
+//! ignores all others in the same folders.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,13 +21,14 @@ use datafusion::scalar::ScalarValue;
 use lakewright_common::report::WrittenFile;
 use lakewright_common::session::lake_store_url;
 
-/// What is read of a file's end at first: on S3, the footer of most files by one request and not by two.
+/// Bytes read from the end of a file by the first request. On S3 this fetches the footer of most
+/// files with one request instead of two.
 const FOOTER_BYTES: usize = 64 * 1024;
 
 /// Files below the lake's root that make up one table.
 #[derive(Debug)]
 pub(crate) struct ParquetTable {
-    /// Of the table, partition columns included, in the table's own order.
+    /// Schema of the table, including partition columns, in the declared order.
     schema: SchemaRef,
     file_fields: Vec<FieldRef>,
     partition_fields: Vec<FieldRef>,
@@ -35,8 +36,9 @@ pub(crate) struct ParquetTable {
 }
 
 impl ParquetTable {
-    /// Partition columns live in the files' `partition_values`, all others in the files; a file that lacks a column
-    /// reads as nulls there.
+    /// Creates a table over `files`. The values of partition columns come from the
+    /// `partition_values` of each file, and all other columns from its content. A column that a
+    /// file lacks is null.
     pub(crate) fn new(schema: SchemaRef, partition_by: &[String], files: Vec<WrittenFile>) -> Self {
         let mut file_fields = Vec::new();
         let mut partition_fields: Vec<FieldRef> = Vec::new();
@@ -51,7 +53,8 @@ impl ParquetTable {
         Self { schema, file_fields, partition_fields, files }
     }
 
-    /// Where the table's columns stand in a scan, which has the partition columns last.
+    /// Maps projected columns of the table to columns of the scan, which has the partition columns
+    /// last.
     fn scan_indices(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
         let position: HashMap<&str, usize> = self
             .file_fields
@@ -140,7 +143,7 @@ impl TableProvider for ParquetTable {
     }
 }
 
-/// The files in at most `count` groups of about equal bytes.
+/// Distributes files over at most `count` groups of about equal size in bytes.
 fn groups(mut files: Vec<PartitionedFile>, count: usize) -> Vec<FileGroup> {
     files.sort_by_key(|file| std::cmp::Reverse(file.object_meta.size));
     let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, vec![]); count.max(1).min(files.len())];

@@ -1,4 +1,5 @@
-//! Runs, queries and `vacuum` at the same time: whichever is frozen, and wherever, one run commits and nothing is lost.
+//! Tests of concurrent runs, queries and `vacuum`: no matter which process freezes and where, one
+//! run commits and nothing is lost.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,16 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use crate::crash::{FAIL_POINTS, add_news};
 use crate::support::process::Process;
-use crate::support::{Lake, files_below, repository};
+use crate::support::{Lake, files_below};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn over_data() -> Lake {
-    let data = repository().join("data");
-    Lake::over(&data.join("song_data"), &data.join("log_data"))
-}
-
-/// A run that freezes at a point.
+/// Starts a run and waits until it freezes at a fail point.
 fn frozen_at(lake: &Lake, point: &str) -> Process {
     let mut command = lake.command(&["run"]);
     command.env("LAKEWRIGHT_FAILPOINT", format!("{point}:STOP"));
@@ -25,23 +21,23 @@ fn frozen_at(lake: &Lake, point: &str) -> Process {
     run
 }
 
-/// Gives every file below a folder an age.
+/// Sets the age of every file below a folder.
 fn age(folder: &Path, age: Duration) {
     for file in files_below(folder) {
         File::options().write(true).open(file).unwrap().set_modified(SystemTime::now() - age).unwrap();
     }
 }
 
-/// At every step of a run it freezes, another run, a query and `vacuum --delete` come and go, and it wakes up again.
+/// A run freezes at every step; another run, a query and `vacuum --delete` run; then it resumes.
 #[test]
 fn a_run_that_is_frozen_at_any_step_and_wakes_commits_once_or_not_at_all() {
-    let reference = over_data();
+    let reference = Lake::over_data();
     reference.ok(&["run"]);
     add_news(&reference);
     reference.ok(&["run"]);
     let expected = reference.checksums();
     for point in FAIL_POINTS {
-        let lake = over_data();
+        let lake = Lake::over_data();
         lake.ok(&["run"]);
         add_news(&lake);
         let frozen = frozen_at(&lake, point);
@@ -68,14 +64,14 @@ fn a_run_that_is_frozen_at_any_step_and_wakes_commits_once_or_not_at_all() {
     }
 }
 
-/// The same in the first commit of a lake, where there is no manifest to build on.
+/// The same for the first commit of a lake, which has no manifest to build on.
 #[test]
 fn a_run_that_is_frozen_in_the_first_commit_and_wakes_commits_once_or_not_at_all() {
-    let reference = over_data();
+    let reference = Lake::over_data();
     reference.ok(&["run"]);
     let expected = reference.checksums();
     for point in ["ledger.after_write", "commit.before_manifest", "commit.after_manifest", "delta.before_log"] {
-        let lake = over_data();
+        let lake = Lake::over_data();
         let frozen = frozen_at(&lake, point);
         let was_committed = lake.version() == 1;
         lake.ok(&["run"]);
@@ -89,17 +85,18 @@ fn a_run_that_is_frozen_in_the_first_commit_and_wakes_commits_once_or_not_at_all
     }
 }
 
-/// A run is about to commit when `vacuum` deletes what a dead run left. Its own files are as old as files of a run may be.
+/// A run is about to commit when `vacuum` deletes the files of a dead run. The files of the live
+/// run are as old as they may be.
 #[test]
 fn vacuum_deletes_nothing_of_a_run_in_progress() {
-    let lake = over_data();
+    let lake = Lake::over_data();
     lake.ok(&["run"]);
     add_news(&lake);
     let dead = lake.run_with(&["run"], &[("LAKEWRIGHT_FAILPOINT", "commit.before_manifest")]);
     assert_eq!(dead.code, None, "{}", dead.stderr);
     let of_the_dead_run = files_below(&lake.path("lake")).len();
     age(&lake.path("lake"), 30 * 24 * HOUR);
-    // The first version is old too, and the second is not committed yet, so the first is kept.
+    // The first version is old too, but the second is not committed yet, so the first is kept.
     let frozen = frozen_at(&lake, "commit.before_manifest");
     let before = files_below(&lake.path("lake")).len();
     assert!(before > of_the_dead_run, "the frozen run wrote nothing");
@@ -119,17 +116,18 @@ fn vacuum_deletes_nothing_of_a_run_in_progress() {
     assert_eq!(lake.version(), 2);
     lake.ok(&["run"]);
     lake.verify();
-    let reference = over_data();
+    let reference = Lake::over_data();
     add_news(&reference);
     reference.ok(&["run"]);
     assert_eq!(lake.checksums(), reference.checksums());
 }
 
-/// Twenty runs start at the same moment, and come to the commit together: each is another run, and one commits.
+/// Twenty runs start at the same moment and reach the commit together. Each has its own id, and one
+/// commits.
 #[test]
 fn runs_that_start_at_the_same_moment_have_different_ids_and_one_commits() {
     const RUNS: usize = 20;
-    let lake = over_data();
+    let lake = Lake::over_data();
     let start = || {
         let mut command = lake.command(&["run"]);
         command.env("LAKEWRIGHT_FAILPOINT", "commit.before_manifest:STOP");

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use lakewright_s3_server::{Fault, Harm};
 
 use crate::support::cluster::{Worker, free_port};
-use crate::support::s3::Place;
+use crate::support::s3::TestBucket;
 use crate::support::{Done, Lake, copy_folder, files_below};
 
 const CONFIG: &str = r#"
@@ -300,7 +300,7 @@ fn without_digests(value: &mut serde_json::Value) {
 /// read again.
 #[test]
 fn what_changes_on_its_way_to_or_from_s3_is_noticed() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = Lake::of(&[
         ("lake.toml", "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\n[tables.t]\nsql = \"t.sql\"\nkey = \"id\"\n"),
         ("t.sql", "SELECT id FROM staging.s"),

@@ -1,7 +1,8 @@
-//! The commands, what they print where, and their exit codes.
+//! Tests of the commands: what they print where, and their exit codes.
 
 use crate::support::{Lake, repository};
 
+/// Creates a lake with two records and one table.
 fn small() -> Lake {
     Lake::of(&[
         (
@@ -56,7 +57,7 @@ fn a_query_only_reads_and_only_the_lake() {
 }
 
 #[test]
-fn exit_codes_tell_what_to_do() {
+fn exit_codes_say_what_to_do() {
     let lake = small();
     assert!(lake.fails(&["query", "SELECT 1"], 2).contains("nothing in the lake"));
     lake.ok(&["run"]);
@@ -85,7 +86,7 @@ fn with_json_for_logs_every_line_is_an_object_the_last_one_too() {
 }
 
 #[test]
-fn who_only_looks_at_the_lake_needs_no_certificates_of_the_cluster() {
+fn commands_that_only_read_the_lake_need_no_certificates() {
     let lake = small();
     lake.ok(&["run"]);
     lake.edit("lake.toml", "[sources.s]", "[cluster]\nmin_workers = 2\n[sources.s]");
@@ -121,7 +122,7 @@ fn models_that_cannot_be_built_are_named_all_at_once() {
 }
 
 #[test]
-fn check_lists_what_a_run_would_take_in_and_writes_nothing() {
+fn check_lists_what_a_run_would_ingest_and_writes_nothing() {
     let lake = small();
     lake.write("in/b.json", b"{\"id\": \"x\"}\n{\"id\": 3, \"extra\": true}\n");
     let done = lake.ok(&["check", "--sample", "100"]);
@@ -147,8 +148,7 @@ fn settings_can_come_from_the_environment() {
 
 #[test]
 fn the_example_questions_of_the_readme_have_answers() {
-    let data = repository().join("data");
-    let lake = Lake::over(&data.join("song_data"), &data.join("log_data"));
+    let lake = Lake::over_data();
     lake.ok(&["run"]);
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let questions: Vec<&str> = readme.split("```sql").skip(1).map(|part| part.split("```").next().unwrap()).collect();
@@ -172,7 +172,8 @@ fn a_table_can_be_partitioned_by_any_text() {
     lake.ok(&["run"]);
     let rows = lake.query("SELECT id, name FROM t WHERE id >= 10 ORDER BY id");
     for (row, value) in rows.iter().zip(values) {
-        // An empty text is null: most readers of partitioned tables cannot tell the two apart.
+        // An empty text becomes null, because most readers of partitioned tables cannot tell the
+        // two apart.
         let expected = if value.is_empty() { serde_json::Value::Null } else { value.into() };
         assert_eq!(row["name"], expected);
     }
@@ -180,7 +181,7 @@ fn a_table_can_be_partitioned_by_any_text() {
 }
 
 #[test]
-fn keys_partition_columns_and_checks_that_do_not_fit_are_told_at_once_before_any_work() {
+fn invalid_keys_partition_columns_and_checks_are_reported_together_before_any_work() {
     let lake = Lake::of(&[
         (
             "lake.toml",
@@ -251,7 +252,7 @@ fn lists_and_structs_arrive_in_tables() {
 }
 
 #[test]
-fn a_query_that_fails_on_its_data_is_no_bug() {
+fn a_query_that_fails_on_its_data_is_not_an_internal_error() {
     let lake = small();
     for model in [
         "SELECT id, 1 / (id - id) AS a FROM staging.s",

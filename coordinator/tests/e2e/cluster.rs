@@ -1,12 +1,13 @@
-//! A coordinator and workers: the same tables as on one machine, whoever dies and whenever.
+//! Tests of a coordinator and workers: the tables are those of one machine, no matter which process
+//! dies and when.
 
 use crate::crash::FAIL_POINTS;
 use crate::support::cluster::{Authority, Coordinator, Worker, free_port};
 use crate::support::hosts::Hosts;
 use crate::support::link::Link;
-use crate::support::{Lake, files_below, repository};
+use crate::support::{Lake, files_below};
 
-/// Every point at which a worker can die; `tidy` holds this list to the points in the code.
+/// Points at which a worker can die. `tidy` compares this list with the points in the code.
 pub(crate) const WORKER_FAIL_POINTS: &[&str] = &[
     "attempt.before_start",
     "attempt.after_start",
@@ -18,33 +19,31 @@ pub(crate) const WORKER_FAIL_POINTS: &[&str] = &[
     "poll.before_task",
 ];
 
-pub(crate) fn over_data() -> Lake {
-    let data = repository().join("data");
-    Lake::over(&data.join("song_data"), &data.join("log_data"))
-}
-
-/// What one machine makes of `data/`.
+/// Returns the tables that one machine makes of `data/`.
 pub(crate) fn reference() -> Vec<(String, i64, String)> {
-    let lake = over_data();
+    let lake = Lake::over_data();
     lake.ok(&["run"]);
     lake.checksums()
 }
 
-/// Several splits a source and small files, so that every stage has several tasks.
+/// Limits that give every stage several tasks: several splits per source, and small files.
 pub(crate) const MANY_TASKS: &[(&str, &str)] =
     &[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB"), ("LAKEWRIGHT__LIMITS__TARGET_FILE_BYTES", "20KB")];
 
-/// As [`MANY_TASKS`]; what is not there is waited for until it is lost.
+/// Like [`MANY_TASKS`], without speculative attempts, so that a missing worker is waited for until
+/// it is lost.
 const WITHOUT_SPECULATION: &[(&str, &str)] =
     &[MANY_TASKS[0], MANY_TASKS[1], ("LAKEWRIGHT__CLUSTER__SPECULATION", "false")];
 
+/// Waits for a run to end without an error. Returns its log.
 pub(crate) fn ends_well(coordinator: Coordinator) -> String {
     let done = coordinator.end();
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     done.stderr
 }
 
-/// The tables are those of one machine; a checksum reads every file that the manifest names.
+/// Asserts that the tables are those of one machine. The checksums read every file that the
+/// manifest names.
 pub(crate) fn assert_exact(lake: &Lake, reference: &[(String, i64, String)]) {
     assert_eq!(lake.checksums(), reference);
     lake.verify();
@@ -60,15 +59,15 @@ fn one_two_and_four_workers_make_the_tables_of_one_machine() {
     let reference = reference();
     for workers in [1, 2, 4] {
         let port = free_port();
-        let lake = over_data().on_cluster(port, workers);
-        // Before the coordinator and after it.
+        let lake = Lake::over_data().on_cluster(port, workers);
+        // Half of the workers start before the coordinator, half after it.
         let mut running: Vec<Worker> = (0..workers / 2).map(|i| Worker::start(port, &format!("early-{i}"))).collect();
         let coordinator = lake.start(MANY_TASKS);
         running.extend((workers / 2..workers).map(|i| Worker::start(port, &format!("late-{i}"))));
         ends_well(coordinator);
         assert_exact(&lake, &reference);
         assert_spool_is_empty(&lake);
-        // Between runs workers stay, and a second run has them all.
+        // Workers outlive a run, and a second run has them all.
         lake.write(
             "data/song_data/late.json",
             br#"{"song_id": "SOLATE", "title": "Late", "artist_id": "ARLATE", "artist_name": "Late", "duration": 1.5, "year": 1999}"#,
@@ -84,8 +83,8 @@ fn a_worker_that_dies_anywhere_costs_nothing_that_was_finished() {
     let reference = reference();
     for point in WORKER_FAIL_POINTS {
         let port = free_port();
-        let lake = over_data().on_cluster(port, 1);
-        // Alone, so that it comes to the point for sure.
+        let lake = Lake::over_data().on_cluster(port, 1);
+        // The only worker, so that it reaches the point for sure.
         let mut bad = Worker::failing_at(port, "bad", point);
         let coordinator = lake.start(MANY_TASKS);
         assert_eq!((bad.end(), *point), (None, *point), "the worker was not killed at the point");
@@ -93,7 +92,7 @@ fn a_worker_that_dies_anywhere_costs_nothing_that_was_finished() {
         ends_well(coordinator);
         assert_exact(&lake, &reference);
         assert_spool_is_empty(&lake);
-        // The same name back at once, and a second run with the full capacity.
+        // A worker with the same name returns at once, and a second run has the full capacity.
         let _back = Worker::start(port, "bad");
         second_run(&lake);
     }
@@ -102,7 +101,7 @@ fn a_worker_that_dies_anywhere_costs_nothing_that_was_finished() {
 #[test]
 fn two_of_three_workers_may_die_at_once() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 2);
+    let lake = Lake::over_data().on_cluster(port, 2);
     let bad = [1, 2].map(|i| Worker::failing_at(port, &format!("bad-{i}"), "attempt.before_report:STOP"));
     let mut coordinator = lake.start(WITHOUT_SPECULATION);
     bad.iter().for_each(Worker::is_frozen);
@@ -110,14 +109,14 @@ fn two_of_three_workers_may_die_at_once() {
     coordinator.says("a worker joined worker=\"good\"");
     bad.iter().for_each(|worker| worker.signal("KILL"));
     let log = ends_well(coordinator);
-    assert!(log.contains("a worker is lost") && log.contains("lost, runs again"), "{log}");
+    assert!(log.contains("a worker is lost") && log.contains("lost with its worker, retrying"), "{log}");
     assert_exact(&lake, &reference());
 }
 
 #[test]
 fn when_all_workers_die_new_ones_finish_the_run() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 2);
+    let lake = Lake::over_data().on_cluster(port, 2);
     let mut bad = [1, 2].map(|i| Worker::failing_at(port, &format!("bad-{i}"), "attempt.before_report"));
     let mut coordinator = lake.start(MANY_TASKS);
     assert_eq!(bad.each_mut().map(|worker| worker.end()), [None, None]);
@@ -131,18 +130,18 @@ fn when_all_workers_die_new_ones_finish_the_run() {
 #[test]
 fn when_all_workers_stay_away_the_run_fails_and_nothing_is_visible() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 1);
+    let lake = Lake::over_data().on_cluster(port, 1);
     lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"3s\"");
     let bad = Worker::failing_at(port, "bad", "attempt.before_report");
     let done = lake.start(MANY_TASKS).end();
     drop(bad);
     assert_eq!(done.code, Some(5), "{}", done.stderr);
-    assert!(done.stderr.contains("no worker has been there for"), "{}", done.stderr);
+    assert!(done.stderr.contains("no worker has been available for"), "{}", done.stderr);
     assert_eq!(lake.version(), 0);
 
     let done = lake.start(MANY_TASKS).end();
     assert_eq!(done.code, Some(5), "{}", done.stderr);
-    assert!(done.stderr.contains("0 of 1 workers came within 3 s"), "{}", done.stderr);
+    assert!(done.stderr.contains("0 of 1 workers joined within 3 s"), "{}", done.stderr);
 
     let _good = Worker::start(port, "good");
     ends_well(lake.start(MANY_TASKS));
@@ -153,13 +152,13 @@ fn when_all_workers_stay_away_the_run_fails_and_nothing_is_visible() {
 fn a_frozen_worker_that_wakes_does_no_harm() {
     for point in ["attempt.after_start:STOP", "attempt.before_report:STOP", "exchange.before_finish:STOP"] {
         let port = free_port();
-        let lake = over_data().on_cluster(port, 1);
+        let lake = Lake::over_data().on_cluster(port, 1);
         let frozen = Worker::failing_at(port, "frozen", point);
         let mut coordinator = lake.start(WITHOUT_SPECULATION);
         frozen.is_frozen();
         let _good = Worker::start(port, "good");
         coordinator.says("a worker is lost");
-        coordinator.says("lost, runs again");
+        coordinator.says("lost with its worker, retrying");
         frozen.signal("CONT");
         let log = ends_well(coordinator);
         assert_exact(&lake, &reference());
@@ -171,15 +170,16 @@ fn a_frozen_worker_that_wakes_does_no_harm() {
 #[test]
 fn a_slow_task_gets_a_speculative_attempt_and_no_run_waits_for_it() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 1);
-    // Frozen, it is not lost for a while: only a speculative attempt ends the stage before.
+    let lake = Lake::over_data().on_cluster(port, 1);
+    // The frozen worker is not considered lost for a while, so only a speculative attempt can
+    // finish the stage earlier.
     lake.edit("lake.toml", "lost_after = \"1500ms\"", "lost_after = \"60s\"");
     let slow = Worker::failing_at(port, "slow", "attempt.after_start:STOP");
     let coordinator = lake.start(MANY_TASKS);
     slow.is_frozen();
     let _fast = Worker::start(port, "fast");
     let log = ends_well(coordinator);
-    assert!(log.contains("slow, gets a speculative attempt") && !log.contains("runs again"), "{log}");
+    assert!(log.contains("slow, starting a speculative attempt") && !log.contains("retrying"), "{log}");
     assert_exact(&lake, &reference());
     slow.signal("CONT");
     second_run(&lake);
@@ -189,7 +189,7 @@ fn a_slow_task_gets_a_speculative_attempt_and_no_run_waits_for_it() {
 fn a_link_that_breaks_and_comes_back_costs_at_most_what_was_under_way() {
     for point in ["attempt.before_start:STOP", "attempt.before_report:STOP"] {
         let port = free_port();
-        let lake = over_data().on_open_cluster(port, 1);
+        let lake = Lake::over_data().on_open_cluster(port, 1);
         let link = Link::to(port);
         let far = Worker::failing_at(link.port, "far", point);
         let coordinator = lake.start(WITHOUT_SPECULATION);
@@ -199,7 +199,7 @@ fn a_link_that_breaks_and_comes_back_costs_at_most_what_was_under_way() {
         far.signal("CONT");
         let log = ends_well(coordinator);
         assert_exact(&lake, &reference());
-        assert!(log.contains("runs again") || log.contains("offered again"), "{log}");
+        assert!(log.contains("retrying") || log.contains("offering it again"), "{log}");
         link.mend();
         second_run(&lake);
     }
@@ -212,7 +212,7 @@ fn three_hosts_one_of_which_loses_its_link_for_a_while() {
         return;
     };
     let port = 50051;
-    let lake = over_data().on_cluster(port, 1);
+    let lake = Lake::over_data().on_cluster(port, 1);
     lake.edit("lake.toml", "listen = \"127.0.0.1:50051\"", "listen = \"0.0.0.0:50051\"\ninsecure = true");
     lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"60s\"");
     let worker = |host: usize, name: &str, environment: &[(&str, &str)]| {
@@ -238,15 +238,15 @@ fn three_hosts_one_of_which_loses_its_link_for_a_while() {
 #[test]
 fn a_report_whose_answer_is_lost_is_sent_again_and_counts_once() {
     let port = free_port();
-    let lake = over_data().on_open_cluster(port, 1);
+    let lake = Lake::over_data().on_open_cluster(port, 1);
     let link = Link::to(port);
     let worker = Worker::failing_at(link.port, "far", "attempt.before_report:STOP");
     let coordinator = lake.start(MANY_TASKS);
     worker.is_frozen();
-    // The report leaves and finds no way; sooner than the worker is lost, there is one again.
+    // The report cannot be sent. It is sent again before the worker is lost.
     link.cut();
     worker.signal("CONT");
-    worker.says("the coordinator does not answer");
+    worker.says("the coordinator does not respond");
     link.mend();
     ends_well(coordinator);
     assert_exact(&lake, &reference());
@@ -255,22 +255,23 @@ fn a_report_whose_answer_is_lost_is_sent_again_and_counts_once() {
 #[test]
 fn a_slow_link_makes_a_run_slow_and_nothing_else() {
     let port = free_port();
-    let lake = over_data().on_open_cluster(port, 2);
+    let lake = Lake::over_data().on_open_cluster(port, 2);
     let link = Link::to(port);
     link.slow_down(std::time::Duration::from_millis(150));
     let _far = Worker::start(link.port, "far");
     let _near = Worker::start(port, "near");
     let log = ends_well(lake.start(MANY_TASKS));
     assert_exact(&lake, &reference());
-    // Nor is an attempt, though its first heartbeats come before the request that starts it.
-    assert!(!log.contains("a worker is lost") && !log.contains("lost, runs again"), "{log}");
+    // No attempt is lost either, although the first heartbeats arrive before the request that
+    // starts the attempt.
+    assert!(!log.contains("a worker is lost") && !log.contains("lost with its worker, retrying"), "{log}");
 }
 
 #[test]
 fn a_worker_drains_on_sigterm() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 1);
-    // It is in the middle of a task when the signal comes.
+    let lake = Lake::over_data().on_cluster(port, 1);
+    // The signal arrives in the middle of a task.
     let mut leaving = Worker::failing_at(port, "leaving", "attempt.before_report:STOP");
     let coordinator = lake.start(MANY_TASKS);
     leaving.is_frozen();
@@ -289,7 +290,7 @@ fn workers_outlive_a_coordinator_that_is_killed_at_any_step() {
     let port = free_port();
     let worker = Worker::start(port, "worker");
     for point in FAIL_POINTS {
-        let lake = over_data().on_cluster(port, 1);
+        let lake = Lake::over_data().on_cluster(port, 1);
         let killed = lake.start(&[("LAKEWRIGHT_FAILPOINT", point)]).end();
         assert_eq!(killed.code, None, "{point}: {}", killed.stderr);
         let done = lake.start(&[]).end();
@@ -297,7 +298,7 @@ fn workers_outlive_a_coordinator_that_is_killed_at_any_step() {
         assert_eq!(lake.version(), 1);
         assert_exact(&lake, &reference);
     }
-    assert!(worker.log().contains("the coordinator does not answer"), "{}", worker.log());
+    assert!(worker.log().contains("the coordinator does not respond"), "{}", worker.log());
 }
 
 #[test]
@@ -326,7 +327,7 @@ fn a_task_whose_data_is_wrong_fails_the_run_at_once_with_its_cause() {
 #[test]
 fn a_task_that_panics_or_needs_too_much_memory_fails_the_run_and_the_worker_lives() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 1);
+    let lake = Lake::over_data().on_cluster(port, 1);
     let mut panicking = Worker::failing_at(port, "panicking", "table.before_report:PANIC");
     let done = lake.start(&[]).end();
     assert_eq!(done.code, Some(101), "{}", done.stderr);
@@ -337,7 +338,7 @@ fn a_task_that_panics_or_needs_too_much_memory_fails_the_run_and_the_worker_live
     let mut small = Worker::start_with(port, "small", &["--memory", "2MB"], &[]);
     let done = lake.start(&[]).end();
     assert_eq!(done.code, Some(2), "{}", done.stderr);
-    // Memory is short wherever it is first asked for, and that is named.
+    // Memory runs out wherever it is first needed, and the error names that place.
     for part in ["needs more memory", "on worker `small`, which reads `", "--memory"] {
         assert!(done.stderr.contains(part), "`{part}` is not in: {}", done.stderr);
     }
@@ -353,7 +354,7 @@ fn a_task_that_panics_or_needs_too_much_memory_fails_the_run_and_the_worker_live
 #[test]
 fn what_fails_on_one_worker_is_done_by_another() {
     let port = free_port();
-    let lake = over_data().on_cluster(port, 2);
+    let lake = Lake::over_data().on_cluster(port, 2);
     let _small = Worker::start_with(port, "small", &["--memory", "2MB"], &[]);
     let _good = Worker::start(port, "good");
     ends_well(lake.start(MANY_TASKS));
@@ -381,11 +382,11 @@ fn a_recursive_query_runs_on_a_cluster_too() {
 fn only_workers_with_a_certificate_of_the_authority_connect() {
     let (authority, other) = (Authority::new(), Authority::new());
     let port = free_port();
-    let lake = over_data().on_cluster(port, 1);
+    let lake = Lake::over_data().on_cluster(port, 1);
     let coordinator = authority.sign("coordinator", "localhost", 2100);
     let right = authority.sign("right", "right", 2100);
     let expired = authority.sign("expired", "expired", 2020);
-    // It knows whom to trust, and nobody trusts it.
+    // It trusts the authority, but its own certificate is from another one.
     let mut stranger = other.sign("stranger", "stranger", 2100);
     stranger.ca.clone_from(&right.ca);
 
@@ -397,7 +398,7 @@ fn only_workers_with_a_certificate_of_the_authority_connect() {
     let mut run = lake.start(&coordinator.settings());
     run.says("listening");
     for worker in &refused {
-        worker.says("no coordinator answers");
+        worker.says("no coordinator responds");
     }
     for reason in ["InvalidContentType", "certificate expired", "BadSignature"] {
         run.has_said(reason);
@@ -417,17 +418,17 @@ fn a_worker_does_not_speak_to_a_coordinator_of_another_name_or_authority() {
     trusting.ca.clone_from(&worker.ca);
     for coordinator in [authority.sign("elsewhere", "elsewhere", 2100), trusting] {
         let port = free_port();
-        let lake = over_data().on_cluster(port, 1);
+        let lake = Lake::over_data().on_cluster(port, 1);
         lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"2s\"");
         let run = lake.start(&coordinator.settings());
         let refusing = Worker::start_with(port, "worker", &worker.arguments(), &[]);
         let done = run.end();
         assert_eq!(done.code, Some(5), "{}", done.stderr);
-        assert!(refusing.log().contains("no coordinator answers"), "{}", refusing.log());
+        assert!(refusing.log().contains("no coordinator responds"), "{}", refusing.log());
     }
 }
 
-/// News, taken in by two workers.
+/// Runs again with a new object and two workers.
 fn second_run(lake: &Lake) {
     add_song(lake);
     ends_well(lake.start(&[("LAKEWRIGHT__CLUSTER__MIN_WORKERS", "2"), MANY_TASKS[0], MANY_TASKS[1]]));

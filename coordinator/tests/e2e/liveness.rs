@@ -1,11 +1,13 @@
-//! What stays broken for good: the run ends all the same, within a bound, with tables or with an error that says what is missing.
+//! Tests of permanent faults: the run still ends within a bound, with exact tables or with an error
+//! that says what is missing.
 
+use crate::support::Lake;
 use crate::support::cluster::{Worker, free_port};
 use crate::support::link::Link;
 use crate::support::process::Process;
-use crate::support::{Lake, repository};
 
-/// Where a worker freezes, and whether it wakes behind a link that is cut for ever, or never.
+/// Where a worker freezes, and whether its link is then cut forever and the worker resumed.
+/// Otherwise it stays frozen.
 const CASES: [(&str, bool); 4] = [
     ("attempt.after_start:STOP", false),
     ("exchange.before_finish:STOP", true),
@@ -13,10 +15,10 @@ const CASES: [(&str, bool); 4] = [
     ("attempt.before_report:STOP", true),
 ];
 
-/// A lake whose runs give up on workers after a second or two, and have no speculative attempts that would hide a loss.
+/// Creates a lake whose runs fail soon without workers, and start no speculative attempts that
+/// would hide a loss.
 fn lake(port: u16) -> Lake {
-    let data = repository().join("data");
-    let lake = Lake::over(&data.join("song_data"), &data.join("log_data")).on_open_cluster(port, 1);
+    let lake = Lake::over_data().on_open_cluster(port, 1);
     lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"2s\"\nspeculation = false");
     lake
 }
@@ -33,9 +35,18 @@ fn assert_exact(lake: &Lake) {
     lake.verify();
 }
 
-#[test]
-fn a_run_ends_when_one_of_its_workers_is_frozen_or_cut_off_for_ever() {
-    for (point, is_cut) in CASES {
+/// A run whose only worker is frozen, or cut off and resumed.
+struct BrokenRun {
+    run: Process,
+    lake: Lake,
+    port: u16,
+    _broken: Worker,
+    _link: Link,
+}
+
+impl BrokenRun {
+    /// Starts a run and breaks its worker at a fail point. `is_cut`: the worker resumes behind a cut link.
+    fn start(point: &str, is_cut: bool) -> Self {
         let port = free_port();
         let lake = lake(port);
         let link = Link::to(port);
@@ -46,6 +57,14 @@ fn a_run_ends_when_one_of_its_workers_is_frozen_or_cut_off_for_ever() {
             link.cut();
             broken.signal("CONT");
         }
+        Self { run, lake, port, _broken: broken, _link: link }
+    }
+}
+
+#[test]
+fn a_run_ends_when_one_of_its_workers_is_frozen_or_cut_off_for_ever() {
+    for (point, is_cut) in CASES {
+        let BrokenRun { run, lake, port, _broken, _link } = BrokenRun::start(point, is_cut);
         let _healthy = Worker::start(port, "healthy");
         let done = run.end();
         assert_eq!(done.code, Some(0), "{point}, cut off: {is_cut}: {}", done.stderr);
@@ -56,19 +75,15 @@ fn a_run_ends_when_one_of_its_workers_is_frozen_or_cut_off_for_ever() {
 #[test]
 fn a_run_ends_with_a_clear_error_when_all_workers_are_frozen_or_cut_off_for_ever() {
     for (point, is_cut) in CASES {
-        let port = free_port();
-        let lake = lake(port);
-        let link = Link::to(port);
-        let broken = Worker::failing_at(link.port, "broken", point);
-        let run = start(&lake);
-        broken.is_frozen();
-        if is_cut {
-            link.cut();
-            broken.signal("CONT");
-        }
+        let BrokenRun { run, lake, port, _broken, _link } = BrokenRun::start(point, is_cut);
         let done = run.end();
         assert_eq!(done.code, Some(5), "{point}, cut off: {is_cut}: {}", done.stderr);
         assert!(done.stderr.contains("no worker"), "{}", done.stderr);
         assert_eq!(lake.version(), 0);
+        // The lake is as before, so a run with a healthy worker commits everything.
+        let _healthy = Worker::start(port, "healthy");
+        let done = start(&lake).end();
+        assert_eq!(done.code, Some(0), "{point}, cut off: {is_cut}: {}", done.stderr);
+        assert_exact(&lake);
     }
 }

@@ -1,17 +1,17 @@
-//! A machine that is full, locked or out of file descriptors: an error of storage by name, or a commit; never a part of one,
-//! and the next run is exact.
+//! Tests of a machine with a full disk, missing permissions or few file descriptors: a run reports
+//! a storage error by name or commits, never a part of it, and the next run is exact.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::support::disk::SmallDisk;
-use crate::support::process::Process;
+use crate::support::process::{Process, wrapped};
 use crate::support::{Done, Lake};
 
-/// Bytes of the disk, in kilobytes; the lake takes a few pages of it.
+/// Size of the disk in kilobytes; the lake uses a few pages of it.
 const DISK: u64 = 1024;
-/// Pages that stay free, from none to more than a run takes.
+/// Numbers of pages that stay free, from none to more than a run needs.
 const FREE_PAGES: std::ops::Range<u64> = 0..16;
 
 fn lake() -> Lake {
@@ -29,7 +29,7 @@ fn assert_exact(lake: &Lake, ids: i64) {
     lake.verify();
 }
 
-/// The disk fills up a page later each time, so that each write of a run is the one that fails.
+/// The disk has one more free page each time, so that each write of a run fails once.
 #[test]
 fn a_disk_that_fills_up_at_any_step_leaves_the_old_version_or_the_new() {
     let mut outcomes = [0, 0];
@@ -44,7 +44,7 @@ fn a_disk_that_fills_up_at_any_step_leaves_the_old_version_or_the_new() {
         disk.fill(free_pages);
         let done = lake.run_with(&["run"], &[]);
         let version = lake.version();
-        // A reader does not need the disk: it sees what was committed.
+        // A reader needs no disk space and sees what was committed.
         let seen = lake.number("SELECT count(*) FROM t");
         match done.code {
             Some(0) => assert_eq!((version, seen), (2, 3), "{free_pages} pages: {}", done.stderr),
@@ -64,7 +64,8 @@ fn a_disk_that_fills_up_at_any_step_leaves_the_old_version_or_the_new() {
     assert!(outcomes[0] > 0 && outcomes[1] > 0, "the disk was never, or always, too small: {outcomes:?}");
 }
 
-/// The binary as a user whom permissions bind: root without the right to pass them over.
+/// Runs the binary as a user who is bound by permissions: root without the capability to ignore
+/// them. Returns `None` if root cannot drop it.
 fn bound(lake: &Lake, arguments: &[&str]) -> Option<Done> {
     let command = lake.command(arguments);
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"));
@@ -73,21 +74,14 @@ fn bound(lake: &Lake, arguments: &[&str]) -> Option<Done> {
     }
     let mut outer = Command::new("setpriv");
     outer.args(["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]);
-    outer.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
-        };
-    }
     let can = Command::new("setpriv").args(["--bounding-set=-dac_override", "true"]).status();
-    can.is_ok_and(|status| status.success()).then(|| Process::start(outer).end())
+    can.is_ok_and(|status| status.success()).then(|| Process::start(wrapped(outer, &command)).end())
 }
 
-/// What may not be read or written is named, nothing of the run is visible, and readers go on.
+/// A path without permission is named, nothing of the run is visible, and readers continue to work.
 #[test]
 fn what_the_process_may_not_read_or_write_is_named_and_the_next_run_is_exact() {
-    // Path, mode, what the error names, and whether readers still work.
+    // Path, mode, text in the error, and whether readers still work.
     let cases: [(&str, u32, &str, bool); 7] = [
         ("in", 0o000, "in", true),
         ("in/b.json", 0o000, "in/b.json", true),
@@ -122,7 +116,7 @@ fn what_the_process_may_not_read_or_write_is_named_and_the_next_run_is_exact() {
     }
 }
 
-/// A lake that may only be read answers, also where its Delta logs are behind.
+/// A read-only lake answers queries, even if its Delta logs are behind.
 #[test]
 fn a_lake_that_may_only_be_read_answers_queries() {
     let lake = lake();
@@ -144,7 +138,7 @@ fn a_lake_that_may_only_be_read_answers_queries() {
     assert_exact(&lake, 2);
 }
 
-/// With few descriptors a run ends with an error of storage that says so, or does its work.
+/// With few descriptors a run succeeds or fails with a storage error that says so.
 #[test]
 fn a_process_with_few_file_descriptors_fails_by_name_or_is_exact() {
     for limit in [12, 16, 24, 32, 48, 64, 128, 256] {
@@ -154,8 +148,8 @@ fn a_process_with_few_file_descriptors_fails_by_name_or_is_exact() {
         }
         let command = lake.command(&["run"]);
         let mut limited = Command::new("sh");
-        limited.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).arg(command.get_program());
-        let done = Process::start(with_environment_of(limited, &command)).end();
+        limited.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\""));
+        let done = Process::start(wrapped(limited, &command)).end();
         match done.code {
             Some(0) => {}
             Some(3) => {
@@ -167,16 +161,4 @@ fn a_process_with_few_file_descriptors_fails_by_name_or_is_exact() {
         lake.ok(&["run"]);
         assert_exact(&lake, 300);
     }
-}
-
-/// The command with the arguments and the environment of another one.
-fn with_environment_of(mut outer: Command, inner: &Command) -> Command {
-    outer.args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
-        };
-    }
-    outer
 }

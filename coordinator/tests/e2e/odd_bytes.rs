@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::s3::Place;
+use crate::support::s3::TestBucket;
 use crate::support::{Done, Lake};
 
 const CONFIG: &str = r#"
@@ -157,7 +157,7 @@ fn what_cannot_be_read_is_skipped_or_kept_as_one_entry_where_the_source_says_so(
 /// The object's own metadata tells where its name does not, and bytes that are already plain are left alone.
 #[test]
 fn on_s3_the_content_encoding_tells_as_well() {
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = text_lake().on_s3(&place);
     let zipped = gzip(&lake, &records(0..1000));
     place.put_encoded("in/a.json", &zipped, "gzip");

@@ -1,4 +1,5 @@
-//! What is on storage after faults, read from the manifest's and the logs' JSON and the Parquet footers, without the product.
+//! Tests of the files on storage after faults, which read manifests, Delta logs and Parquet footers
+//! without the product.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,24 +10,19 @@ use serde_json::Value;
 
 use crate::crash::add_news;
 use crate::support::cluster::{Worker, free_port};
-use crate::support::{Lake, files_below, repository};
+use crate::support::{Lake, files_below};
 
-/// A file as a manifest or a log names it: rows and bytes by path.
+/// Rows and bytes of each file that a manifest or a log names, by path.
 type Files = BTreeMap<String, (u64, u64)>;
-
-fn over_data() -> Lake {
-    let data = repository().join("data");
-    Lake::over(&data.join("song_data"), &data.join("log_data"))
-}
 
 fn json(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("`{}`: {e}", path.display()));
-    // One document; a later format may have more lines.
+    // The first line is the document; a later format may add lines.
     serde_json::from_str(text.lines().next().unwrap_or_default())
         .unwrap_or_else(|e| panic!("`{}`: {e}", path.display()))
 }
 
-/// Manifests by number.
+/// Returns the manifests by version.
 fn manifests(lake: &Lake) -> BTreeMap<u64, Value> {
     let documents = files_below(&lake.path("lake/_lake/manifest"));
     documents.iter().map(|path| (path.file_stem().unwrap().to_str().unwrap().parse().unwrap(), json(path))).collect()
@@ -40,7 +36,7 @@ fn add_files(files: &mut Files, list: &Value, rows: &str) {
     }
 }
 
-/// Every Parquet file that a manifest names.
+/// Returns all Parquet files that a manifest names.
 fn named(manifest: &Value) -> Files {
     let mut files = Files::new();
     for source in manifest["sources"].as_object().expect("sources").values() {
@@ -63,16 +59,17 @@ fn assert_exists(lake: &Lake, files: &Files) {
     }
 }
 
-/// A worker dies with a finished attempt that it never reported; its files are on storage, and in no manifest.
+/// A worker dies with a finished attempt that it never reported. Its files exist, but no manifest
+/// names them.
 #[test]
 fn every_file_that_a_manifest_names_exists_and_none_is_of_a_lost_attempt() {
     for point in ["attempt.before_report", "table.before_report"] {
         let port = free_port();
-        let lake = over_data().on_cluster(port, 1);
+        let lake = Lake::over_data().on_cluster(port, 1);
         let mut dying = Worker::failing_at(port, "dying", point);
         let run = lake.start(&[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB")]);
         assert_eq!(dying.end(), None, "{}", dying.log());
-        // What was reported before is not lost, so only what was written last is.
+        // Reported files are not lost, so only the file written last is.
         let mut written: Vec<_> = files_below(&lake.path("lake"));
         written.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
         written.sort_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
@@ -86,7 +83,7 @@ fn every_file_that_a_manifest_names_exists_and_none_is_of_a_lost_attempt() {
         assert_exists(&lake, &files);
         let lost = lost.strip_prefix(lake.path("lake")).unwrap().to_str().unwrap().to_owned();
         assert!(!files.contains_key(&lost), "`{lost}` of a lost attempt is named");
-        // Each record is in one staging file.
+        // Every record is in exactly one staging file.
         let rows = |source: &str| -> u64 {
             let staging = manifest["sources"][source]["staging"].as_array().unwrap();
             staging.iter().map(|file| file["rows"].as_u64().unwrap()).sum()
@@ -96,17 +93,18 @@ fn every_file_that_a_manifest_names_exists_and_none_is_of_a_lost_attempt() {
     }
 }
 
-/// After kills at three steps of the commit and runs that mended them, every entry of every log holds what its manifest names.
+/// After kills at three steps of the commit and runs that repaired them, every entry of every log
+/// contains what its manifest names.
 #[test]
 fn a_delta_log_replays_to_what_each_manifest_names() {
-    let lake = over_data();
+    let lake = Lake::over_data();
     let kill = |point| {
         let killed = lake.run_with(&["run"], &[("LAKEWRIGHT_FAILPOINT", point)]);
         assert_eq!(killed.code, None, "`{point}` was not reached: {}", killed.stderr);
     };
     kill("commit.after_manifest");
     add_news(&lake);
-    // Reached while the run mends what the first one left.
+    // Reached while the run repairs what the first one left.
     kill("delta.after_log");
     kill("commit.after_manifest");
     lake.edit("models/users.sql", "SELECT user_id, first_name", "SELECT user_id, upper(first_name) AS first_name");
@@ -139,7 +137,7 @@ fn json_of_many_lines(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Applies one entry; returns the number of the manifest that it publishes.
+/// Applies one log entry to `live`. Returns the version of the manifest that the entry publishes.
 fn replay(entry: &Path, live: &mut Files) -> u64 {
     let mut numbers = BTreeSet::new();
     for line in fs::read_to_string(entry).unwrap().lines() {
@@ -147,7 +145,7 @@ fn replay(entry: &Path, live: &mut Files) -> u64 {
         if action["txn"]["appId"] == "lakewright" {
             numbers.insert(action["txn"]["version"].as_u64().unwrap());
         }
-        // The songs' folders have no character that a path in a log escapes.
+        // No folder of the songs has a character that a path in a log escapes.
         if let Some(path) = action["remove"]["path"].as_str() {
             assert!(live.remove(path).is_some(), "`{path}` is removed and was not there");
         }
@@ -161,7 +159,7 @@ fn replay(entry: &Path, live: &mut Files) -> u64 {
     numbers.pop_first().expect("a transaction")
 }
 
-/// The files of a table in a manifest, by their paths below the table.
+/// Returns the files of a table in a manifest, with paths relative to the table.
 fn files_of(manifest: &Value, table: &str) -> Files {
     let tables = manifest["tables"].as_array().unwrap();
     let table_state = tables.iter().find(|state| state["name"] == table).expect("the table is in the manifest");

@@ -2,7 +2,7 @@
 //! many concurrent commits one succeeds.
 
 use crate::support::cluster::{Worker, free_port};
-use crate::support::s3::Place;
+use crate::support::s3::TestBucket;
 use crate::support::{Done, Lake, repository, sparkify};
 
 fn over_data() -> Lake {
@@ -19,7 +19,7 @@ const LATE_SONG: &[u8] = br#"{"song_id": "SOLATE", "title": "Late", "artist_id":
 fn from_s3_to_s3_the_tables_are_those_of_folders() {
     let reference = over_data();
     reference.ok(&["run"]);
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = over_data().on_s3(&place);
     lake.ok(&["check"]);
     lake.ok(&["run"]);
@@ -45,7 +45,7 @@ fn the_public_data_set_gives_the_same_tables_as_on_folders() {
     let over_it = || Lake::over(&sparkify.join("song_data"), &sparkify.join("log_data"));
     let reference = over_it();
     reference.ok(&["run"]);
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = over_it().on_s3(&place);
     lake.ok(&["run"]);
     assert_eq!(lake.checksums(), reference.checksums());
@@ -54,7 +54,7 @@ fn the_public_data_set_gives_the_same_tables_as_on_folders() {
 
 #[test]
 fn vacuum_deletes_no_young_and_no_needed_files() {
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = over_data().on_s3(&place);
     lake.ok(&["run"]);
     place.put("data/song_data/late.json", LATE_SONG);
@@ -77,7 +77,7 @@ fn vacuum_deletes_no_young_and_no_needed_files() {
 fn workers_give_the_same_tables_and_leave_nothing_in_the_spool() {
     let reference = over_data();
     reference.ok(&["run"]);
-    let place = Place::any();
+    let place = TestBucket::any();
     let port = free_port();
     let lake = over_data().on_s3(&place).on_cluster(port, 2);
     let environment = lake.environment();
@@ -93,7 +93,7 @@ fn workers_give_the_same_tables_and_leave_nothing_in_the_spool() {
 
 #[test]
 fn each_of_many_concurrent_coordinators_commits_or_fails_with_a_conflict() {
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = over_data().on_s3(&place);
     let children: Vec<_> = (0..16)
         .map(|_| {
@@ -118,7 +118,7 @@ fn each_of_many_concurrent_coordinators_commits_or_fails_with_a_conflict() {
 
 #[test]
 fn objects_with_unusual_keys_are_read() {
-    let place = Place::any();
+    let place = TestBucket::any();
     let lake = Lake::of(&[
         (
             "lake.toml",

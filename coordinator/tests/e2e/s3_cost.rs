@@ -1,6 +1,6 @@
 //! Estimates of a run's requests to S3, compared with the requests that it makes.
 
-use crate::support::s3::Place;
+use crate::support::s3::TestBucket;
 use crate::support::{Lake, repository};
 
 /// Returns the dollars in the last line of the table in `text`.
@@ -16,7 +16,7 @@ fn assert_close(expected: f64, made: f64, text: &str) {
 
 #[test]
 fn the_estimate_of_check_is_close_to_the_cost_of_the_run() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = Lake::over(&repository().join("data/song_data"), &repository().join("data/log_data")).on_s3(&place);
     for run in 1..=4 {
         if run > 1 {

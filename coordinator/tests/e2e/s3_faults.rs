@@ -7,14 +7,14 @@ use std::time::Duration;
 use lakewright_s3_server::{Fault, Harm};
 
 use crate::support::cluster::{Worker, free_port};
-use crate::support::s3::{BUCKET, Place};
+use crate::support::s3::{BUCKET, TestBucket};
 use crate::support::{Done, Lake};
 
 /// Number of objects of the source.
 const OBJECTS: i64 = 60;
 
 /// Creates a lake with short limits on requests.
-fn lake(place: &Place) -> Lake {
+fn lake(place: &TestBucket) -> Lake {
     let config = format!(
         "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\n\
          [tables.t]\nsql = \"t.sql\"\nkey = \"id\"\n\
@@ -57,7 +57,7 @@ fn temporary_faults_only_cost_time() {
         Fault::new("PUT", "/_delta_log/", Harm::Refuse(409, "ConditionalRequestConflict")).times(2),
     ];
     for fault in all {
-        let place = Place::own();
+        let place = TestBucket::own();
         let lake = lake(&place);
         let _ = place.server().take_requests();
         place.server().plan(fault.clone());
@@ -103,7 +103,7 @@ fn lasting_faults_fail_the_run_by_name_and_nothing_is_visible() {
         ),
     ];
     for (fault, code, parts) in all {
-        let place = Place::own();
+        let place = TestBucket::own();
         let lake = lake(&place);
         place.server().plan(fault.clone());
         let stderr = lake.fails(&["run"], code);
@@ -121,7 +121,7 @@ fn lasting_faults_fail_the_run_by_name_and_nothing_is_visible() {
 
 #[test]
 fn an_object_that_changed_after_it_was_ingested_is_named() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
     // The first run ingested the object; a later change is reported by the next run.
@@ -134,14 +134,14 @@ fn an_object_that_changed_after_it_was_ingested_is_named() {
 #[test]
 fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_in_the_listed_version() {
     let replaced = Fault::new("GET", "/in/7.json", Harm::Replace("{\"id\": 1000}\n")).times(1);
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     place.server().plan(replaced.clone());
     let stderr = lake.fails(&["run"], 1);
     assert!(stderr.contains("`s3://bucket/in/7.json` changed after it was listed"), "{stderr}");
 
     // The object is left for the next run, which ingests its new content.
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = self::lake(&place);
     lake.edit("lake.toml", "[sources.s.fields]", "on_change = \"ignore\"\n[sources.s.fields]");
     place.server().plan(replaced.clone());
@@ -152,7 +152,7 @@ fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_in_the_li
     assert_eq!(lake.number("SELECT sum(id) FROM t"), (0..OBJECTS).sum::<i64>() - 7 + 1000);
 
     // A bucket with versions still has the listed version.
-    let place = Place::own();
+    let place = TestBucket::own();
     place.server().keep_versions(BUCKET);
     let lake = self::lake(&place);
     place.server().plan(replaced);
@@ -163,7 +163,7 @@ fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_in_the_li
 
 #[test]
 fn an_archived_object_is_named_before_any_work_or_skipped() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     place.server().put_as(BUCKET, "in/cold.json", "{\"id\": 1000}\n", "DEEP_ARCHIVE");
     let stderr = lake.fails(&["run"], 1);
@@ -189,7 +189,7 @@ fn an_archived_object_is_named_before_any_work_or_skipped() {
 
 #[test]
 fn failed_reads_are_tried_by_another_attempt_and_faults_of_the_data_fail_at_once() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let port = free_port();
     let lake = lake(&place).on_cluster(port, 2);
     let environment = lake.environment();
@@ -228,7 +228,7 @@ fn failed_reads_are_tried_by_another_attempt_and_faults_of_the_data_fail_at_once
 
 #[test]
 fn two_hundred_thousand_keys_are_listed_in_bounded_memory() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     let keys = 200_000;
     for i in 0..keys {
@@ -263,7 +263,7 @@ fn peak_memory(pid: u32) -> std::thread::JoinHandle<u64> {
 
 #[test]
 fn wrong_credentials_buckets_and_endpoints_have_different_errors() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     let stderr = lake.run_with(&["run"], &[("AWS_SECRET_ACCESS_KEY", "wrong")]).stderr;
     assert!(stderr.contains("cannot open `s3://bucket/") && stderr.contains("403"), "{stderr}");
@@ -291,7 +291,7 @@ fn wrong_credentials_buckets_and_endpoints_have_different_errors() {
 
 #[test]
 fn many_small_objects_cost_one_request_each() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     let more = 3_000;
     for i in 0..more {
@@ -312,7 +312,7 @@ fn many_small_objects_cost_one_request_each() {
 
 #[test]
 fn vacuum_lists_and_then_deletes_only_the_files_of_dead_runs() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
     place.put("in/new.json", b"{\"id\": 1000}\n");
@@ -344,7 +344,7 @@ fn vacuum_lists_and_then_deletes_only_the_files_of_dead_runs() {
 /// If the local clock is a month ahead, files of a run that is about to commit look old.
 #[test]
 fn vacuum_uses_only_the_clock_of_the_storage() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
     place.put("in/new.json", b"{\"id\": 1000}\n");
@@ -368,7 +368,7 @@ fn vacuum_uses_only_the_clock_of_the_storage() {
 /// succeeded.
 #[test]
 fn a_run_with_an_unclear_commit_deletes_nothing_and_one_that_failed_before_deletes_its_files() {
-    let place = Place::own();
+    let place = TestBucket::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
     place.put("in/new.json", b"{\"id\": 1000}\n");

@@ -1,35 +1,36 @@
-//! Seeded schedules of faults over real processes: a coordinator, workers, queries and `vacuum` beside it, on folders, on a
-//! small disk or on S3. Whatever happens, once the faults stop the next run ends, and the tables are exact.
+//! Seeded schedules of faults over real processes: a coordinator, workers, queries and `vacuum`, on
+//! folders, on a small disk or on S3. Once the faults stop, the next run always ends, and the
+//! tables are exact.
 //!
 //! ```text
 //! seed ──► plan ──► world: processes, links, storage ──► events in order of time ──► faults stop
 //!                                                                                      │ a clean run, within a bound
 //!                                                                                      ▼
-//!                     the answers that this code computed itself, and the independent checker
+//!                           answers that this code computed itself, and the independent checker
 //! ```
 //!
-//! `SCHEDULES=1000` runs so many, `SEED=7` reproduces one, `SEED=7 SCHEDULES=50` starts there. A failure prints its seed and
-//! plan, and keeps its lake. The moments of events come from the seed; how far a process has come by then does not, so a seed
-//! may need a few tries.
+//! `SCHEDULES=1000` runs that many schedules, `SEED=7` reproduces one, `SEED=7 SCHEDULES=50` starts
+//! at one. A failure prints its seed and plan, and keeps its lake. The seed determines the times of
+//! events, but not how far a process has come by then, so a seed may need several attempts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// From a seed to what happens and when.
+/// Derives events and their times from a seed.
 mod plan;
-/// The processes, and the faults that happen to them.
+/// Runs the processes and injects the faults.
 mod world;
-/// What the tables must hold.
+/// Computes the expected tables.
 mod answers;
 
 use plan::Schedule;
 use world::World;
 
-/// Schedules of a plain `cargo test`; `.ci/run` asks for more.
+/// Number of schedules of a plain `cargo test`; `.ci/run` runs more.
 const SCHEDULES: usize = 8;
-/// Schedules at the same time for each core: most of a schedule is waiting.
+/// Number of schedules that run at once per core, because a schedule mostly waits.
 const PER_CORE: usize = 6;
 
 #[test]
@@ -67,7 +68,10 @@ fn whatever_happens_the_next_run_ends_and_the_tables_are_exact() {
     assert!(failures.is_empty(), "{} of {count} schedules failed\n{}", failures.len(), failures.join("\n\n"));
 }
 
-/// One schedule; what was wrong, if anything.
+/// Runs one schedule.
+///
+/// # Errors
+/// The failure, with the folder of the lake and the logs.
 fn run(schedule: &Schedule) -> Result<(), String> {
     let mut world = None;
     let outcome = catch_unwind(AssertUnwindSafe(|| {

@@ -1,21 +1,24 @@
-//! The repository itself: rules that no compiler holds and that every reader relies on.
+//! Tests of the repository: rules that no compiler checks and that every reader relies on.
 //!
-//! A test a rule; a failure lists every place that breaks it. What the rules are for is in `ARCHITECTURE.md`.
+//! There is one test per rule, and a failure lists every violation. `ARCHITECTURE.md` explains the
+//! rules.
 
 use std::collections::BTreeSet;
 use std::fs;
+
+use lakewright_common::config::settings::TABLES_OF_THE_FILE;
 
 use crate::cluster::WORKER_FAIL_POINTS;
 use crate::crash::FAIL_POINTS;
 use crate::support::{files_below, repository};
 
-/// Lines of one file, its inline tests aside. A file is one subject, and a subject fits.
+/// Maximum number of lines of a file without its inline tests.
 const MAX_PRODUCTION_LINES: usize = 500;
 
-/// Folders with code.
+/// Folders that contain code.
 const CODE: &[&str] = &["proto", "common", "coordinator", "worker", "data/generator", "s3-server", "fuzz"];
 
-/// What a path in a page can begin with.
+/// Beginnings of paths in pages.
 const ROOTS: &[&str] = &[
     "proto/",
     "common/",
@@ -30,14 +33,14 @@ const ROOTS: &[&str] = &[
     ".ci/",
 ];
 
-/// The two commands that set everything up; the README shows them and CI runs them.
+/// The two commands that set everything up. The README shows them and CI runs them.
 const RUN_COMMAND: &str = "cargo run --release --bin coordinator -- --config lake.toml";
 const TEST_COMMAND: &str = "cargo test --release --workspace";
 
-/// Names that say nothing about what a file holds.
+/// File names that do not say what a file contains.
 const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "types", "util", "utils"];
 
-/// Other projects' words for what has a name here.
+/// Synonyms for terms of this project, with the term to use.
 const SYNONYMS: &[(&str, &str)] = &[
     ("data lake", "lake"),
     ("datalake", "lake"),
@@ -48,7 +51,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("raw table", "staging table"),
 ];
 
-/// Crates of which a second version would cost minutes of building, or types that do not fit each other.
+/// Crates that may have only one version, because a second one would cost minutes of building or
+/// have incompatible types.
 const ONE_VERSION: &[&str] = &[
     "arrow",
     "buoyant_kernel",
@@ -64,11 +68,11 @@ const ONE_VERSION: &[&str] = &[
     "tonic",
 ];
 
-/// Fail points at which `crash` does not kill a run: they need a Delta log of 50 versions, and unit tests of
-/// `lake/publish/delta/mod.rs` reach the steps around them.
+/// Fail points at which `crash` does not kill a run, because they need a Delta log with 50
+/// versions. Unit tests of `lake/publish/delta/mod.rs` cover the steps around them.
 const FAIL_POINTS_OF_CHECKPOINTS: &[&str] = &["delta.before_checkpoint", "delta.after_checkpoint"];
 
-/// Rooms of `common/src`, lowest first: each may import those before it.
+/// Modules of `common/src`, lowest first. Each may import only those before it.
 const ROOMS: &[&str] = &[
     "printable",
     "error",
@@ -85,7 +89,7 @@ const ROOMS: &[&str] = &[
     "codec",
 ];
 
-/// Where the file system may be touched, and why.
+/// Code that may touch the file system, with the reason.
 const FILE_SYSTEM: &[(&str, &str)] = &[
     ("common/src/storage/", "this is the one place that turns keys into files"),
     ("common/src/config/mod.rs", "reads lake.toml, before any storage is known"),
@@ -99,7 +103,7 @@ const FILE_SYSTEM: &[(&str, &str)] = &[
     ("coordinator/src/process.rs", "asks the system what this process has used"),
 ];
 
-/// A file with its path from the repository's root.
+/// A file with its path relative to the root of the repository.
 struct File {
     path: String,
     text: String,
@@ -201,7 +205,7 @@ fn every_dependency_has_a_reason() {
     let mut direct = BTreeSet::new();
     for member in CODE {
         let manifest = read(&format!("{member}/Cargo.toml"));
-        // Generated code names crates from the root of all names: ` ::prost::…`.
+        // Generated code names crates with a leading ` ::`.
         let code: String = rust_files_below(member).into_iter().map(|file| file.text.replace(" ::", " ")).collect();
         for name in dependencies(&manifest.text, &["[dependencies]", "[dev-dependencies]"]) {
             if !is_used(&code, &name.replace('-', "_")) {
@@ -221,7 +225,7 @@ fn every_dependency_has_a_reason() {
 }
 
 #[test]
-fn heavy_dependencies_are_there_once() {
+fn heavy_dependencies_have_one_version() {
     let lock = read("Cargo.lock");
     let names: Vec<&str> =
         lock.text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).collect();
@@ -293,10 +297,30 @@ fn only_storage_touches_the_file_system() {
 
 #[test]
 fn tests_find_their_files_from_the_working_directory() {
-    // Two clones may share a target folder; then the path that a binary was built with can be the other clone's.
+    // Two clones may share a target folder, so a path that was compiled into a binary may be that
+    // of the other clone.
     let built_in = concat!("env!(\"CARGO_MANIFEST", "_DIR\")");
     let faults = rust_files().into_iter().filter(|file| file.text.contains(built_in)).map(|file| file.path);
     report("no binary holds the path of the clone that it was built in", faults);
+}
+
+#[test]
+fn messages_name_settings_that_exist() {
+    let mut faults = Vec::new();
+    let mut found = 0;
+    for file in rust_files().iter().filter(|file| !file.is_test()) {
+        for (number, line) in file.code() {
+            for (section, setting) in named_settings(line) {
+                found += 1;
+                let settings = TABLES_OF_THE_FILE.iter().find(|(head, _)| head.trim_matches(['[', ']']) == section);
+                if !settings.is_some_and(|(_, settings)| settings.iter().any(|known| known.key == setting)) {
+                    faults.push(format!("{}:{number}: `[{section}] {setting}`", file.path));
+                }
+            }
+        }
+    }
+    assert!(found > 5, "messages have another form than this test reads");
+    report("a setting in a message exists", faults);
 }
 
 #[test]
@@ -305,7 +329,7 @@ fn ci_runs_what_the_readme_says() {
     for path in ["README.md", ".ci/run"] {
         let file = read(path);
         let missing = [RUN_COMMAND, TEST_COMMAND].into_iter().filter(|command| {
-            // On a line of its own, so that a longer command does not count.
+            // The command must be a whole line, so that a longer command does not count.
             file.text.lines().all(|line| line.trim() != *command)
         });
         faults.extend(missing.map(|command| format!("{path} lacks `{command}`")));
@@ -313,29 +337,29 @@ fn ci_runs_what_the_readme_says() {
     report("two commands are enough", faults);
 }
 
-/// Fails with every fault, or not at all.
+/// Fails if there are faults, listing all of them.
 fn report(rule: &str, faults: impl IntoIterator<Item = String>) {
     let faults: Vec<String> = faults.into_iter().collect();
     assert!(faults.is_empty(), "{rule}\n  {}", faults.join("\n  "));
 }
 
 impl File {
-    /// Whether all of it is for tests; inline tests are cut off by [`File::production`].
+    /// Whether the whole file is for tests. Inline tests are cut off by [`File::production`].
     fn is_test(&self) -> bool {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs") || self.path.ends_with("/fixture.rs")
     }
 
-    /// Whether a tool wrote it.
+    /// Whether the file is generated.
     fn is_generated(&self) -> bool {
         self.path.contains("/generated/")
     }
 
-    /// Lines up to the inline tests.
+    /// Returns the lines before the inline tests.
     fn production(&self) -> impl Iterator<Item = &str> {
         self.text.lines().take_while(|line| line.trim() != "mod tests {")
     }
 
-    /// Numbered lines up to the inline tests, comments aside.
+    /// Returns the numbered lines before the inline tests, without comments.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         (1..).zip(self.production()).filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
@@ -346,7 +370,7 @@ fn read(path: &str) -> File {
     File { path: path.to_owned(), text }
 }
 
-/// All files of one extension below a folder of the repository.
+/// Returns all files with an extension below a folder of the repository.
 fn files(folder: &str, extension: &str) -> Vec<File> {
     let root = repository();
     let paths = files_below(&root.join(folder));
@@ -362,7 +386,7 @@ fn rust_files() -> Vec<File> {
     CODE.iter().flat_map(|folder| rust_files_below(folder)).collect()
 }
 
-/// What people read.
+/// Returns the pages of the documentation.
 fn pages() -> Vec<File> {
     let single = [
         "README.md",
@@ -375,16 +399,27 @@ fn pages() -> Vec<File> {
     single.into_iter().map(read).chain(files("docs", "md")).collect()
 }
 
-/// The parts of a page between single backticks, fenced blocks aside.
+/// Returns the parts of a page in single backticks, without fenced blocks.
 fn backticked(text: &str) -> impl Iterator<Item = &str> {
     outside_fences(text).flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-/// The targets of a page's links that lead to files.
+/// Returns the targets of the links of a page that lead to files.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets =
         outside_fences(text).flat_map(|line| line.split("](").skip(1)).filter_map(|rest| rest.split([')', '#']).next());
     targets.filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
+/// Returns the settings that a line names in backticks as `[section] name`.
+fn named_settings(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split("`[").skip(1).filter_map(|rest| {
+        let (section, rest) = rest.split_once("] ")?;
+        let is_name =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let name = rest.split('`').next()?.split(' ').next()?;
+        (is_name(section) && is_name(name)).then_some((section, name))
+    })
 }
 
 fn outside_fences(text: &str) -> impl Iterator<Item = &str> {
@@ -396,13 +431,13 @@ fn outside_fences(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Tests have names of at least five words; nothing else in a page does.
+/// Whether a token is the name of a test. Only test names have at least five words.
 fn is_test_name(token: &str) -> bool {
     let is_identifier = token.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     is_identifier && token.matches('_').count() >= 4
 }
 
-/// The keys of some sections of a `Cargo.toml`.
+/// Returns the keys of some sections of a `Cargo.toml`.
 fn dependencies(manifest: &str, sections: &[&str]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut section = "";
@@ -416,7 +451,7 @@ fn dependencies(manifest: &str, sections: &[&str]) -> BTreeSet<String> {
     names
 }
 
-/// The names in the first column of the table of dependencies.
+/// Returns the crates in the first column of the table of dependencies.
 fn dependency_table() -> BTreeSet<String> {
     let architecture = read("ARCHITECTURE.md").text;
     let rows = architecture.lines().skip_while(|line| !line.starts_with("| crate |")).skip(2);
@@ -424,7 +459,7 @@ fn dependency_table() -> BTreeSet<String> {
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
-/// Whether code names a crate: `name::`, not as the end of another name or path.
+/// Whether code names a crate as `name::`, but not as the end of a longer name or path.
 fn is_used(code: &str, name: &str) -> bool {
     let needle = format!("{name}::");
     code.match_indices(&needle).any(|(at, _)| {

@@ -37,8 +37,8 @@ run_through_faults() {
   resume_s3_of core2
   wait "$step" || broken "the step failed: $(tail -n 12 "$scratch/run.log")"
 
-  grep -q 'lost, runs again .*worker="core1"' "$scratch/run.log" || broken "nothing of core1 ran again: $(cat "$scratch/run.log")"
-  ! grep -E '(lost|failed), runs again.*worker="core2"|a worker is lost.*core2' "$scratch/run.log" || broken "core2 did not do its tasks"
+  grep -q 'lost with its worker, retrying .*worker="core1"' "$scratch/run.log" || broken "nothing of core1 ran again: $(cat "$scratch/run.log")"
+  ! grep -E '(lost with its worker|failed), retrying.*="core2"|a worker is lost.*core2' "$scratch/run.log" || broken "core2 did not do its tasks"
   is_drained core2
   as_hadoop_on primary /opt/lakewright/current/host/run-step --quiet tables --checksum --jsonlines | only_contents > "$scratch/found"
   diff "$scratch/expected" "$scratch/found" || broken "the tables are not those of one machine"

@@ -1,8 +1,14 @@
-//! What the reports of a task must account for: the splits that it was given, and files under the names that it may use.
+//! Checks that the reports of a task account for its input, and that its files have the names it
+//! may use.
 //!
-//! A worker that was taken over can report what it likes. What can be checked without reading its files is checked here,
-//! before a report counts: each split is reported exactly once and was read to its end, rows of files are those of the
-//! splits, and no file lies anywhere but where the task writes. That the content of the files is true is not checked.
+//! A compromised worker can report anything. Everything that can be checked without reading its
+//! files is checked here, before a report counts:
+//!
+//! - each split is reported exactly once and was read to its end;
+//! - the files have as many rows as the splits have records;
+//! - every file is where the task may write.
+//!
+//! The content of the files is not checked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,12 +29,12 @@ use uuid::Uuid;
 
 /// Length of a UUID as text.
 const UUID_BYTES: usize = 36;
-/// Decompressed bytes that no ratio bounds.
+/// Decompressed bytes that are allowed at any compression ratio.
 const FREE_BYTES: u64 = 64 * 1024 * 1024;
-/// More rows or bytes than any file has; sums of fewer do not overflow.
+/// Exclusive upper bound of the rows or bytes of a file, so that sums cannot overflow.
 const MAX_COUNT: u64 = 1 << 50;
 
-/// What one task must account for.
+/// Input and output that the reports of one task must account for.
 #[derive(Debug)]
 pub(super) enum Account {
     Ingest {
@@ -45,22 +51,23 @@ pub(super) enum Account {
         prefix: String,
         partitions: usize,
     },
-    /// A plan that writes nothing reports nothing.
+    /// A plan that writes nothing and reports nothing.
     Nothing,
 }
 
-/// The names that a task gives to its files.
+/// File names that a task may use.
 #[derive(Debug)]
 pub(super) struct Names {
     folder: String,
-    /// Start of the file's name in its folder.
+    /// Prefix of file names within the folder.
     start: String,
 }
 
 type Checked<T = ()> = Result<T, String>;
 
 impl Account {
-    /// Returns what the task of a narrowed plan must account for; `None` for the task if it does the whole plan.
+    /// Derives the account of a task from its plan. `task` is `None` for a single task that runs
+    /// the whole plan.
     pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, task: Option<usize>) -> Self {
         if let Some(ingest) = plan.downcast_ref::<IngestExec>() {
             let names = |folder: &str| Names::new(folder, ingest.run(), task);
@@ -85,8 +92,11 @@ impl Account {
         }
     }
 
+    /// Checks the reports of the task.
+    ///
     /// # Errors
-    /// What the task cannot have done.
+    /// What the task reported but cannot have done, as the end of a sentence ("a worker reported
+    /// …").
     pub(super) fn check(&self, reports: &[TaskReport]) -> Checked {
         match self {
             Self::Ingest { splits, max_ratio, staging, quarantine } => {
@@ -158,23 +168,24 @@ fn check_ingest(
     Ok(())
 }
 
-/// A tally is of the split that was planned, and of no more records than its bytes can hold.
+/// Checks that a tally is of the planned split, and has no more records than its bytes can hold.
 fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
     let key = &split.object.key;
     if tally.object != split.object {
         return Err(format!("another version of `{key}`"));
     }
     let stored = split.range.end - split.range.start;
-    // Bytes of a split are read even if no record is in them.
+    // The bytes of a split are read even if it has no record.
     if stored > 0 && tally.stored_bytes == 0 && tally.damage.is_none() {
         return Err(format!("none of the {stored} bytes of `{key}` as read"));
     }
     if tally.stored_bytes > stored {
         return Err(format!("{} bytes read of {stored} of `{key}`", tally.stored_bytes));
     }
-    // The first bytes of an object decide whether it is compressed, whatever its name says.
+    // The first bytes of an object decide whether it is compressed, regardless of its name, so any
+    // object may decompress to this many bytes.
     let bytes = stored.saturating_mul(max_ratio.max(1)).saturating_add(FREE_BYTES);
-    // A record is a byte at least, and a document without one is a rejected record.
+    // A record has at least one byte. A document without any record counts as one rejected record.
     if tally.records > bytes.saturating_add(1) || tally.lines > bytes {
         return Err(format!("{} records and {} lines in {stored} bytes of `{key}`", tally.records, tally.lines));
     }
@@ -184,7 +195,8 @@ fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
     Ok(())
 }
 
-/// An object below the run's prefix, with chunks for partitions that exist.
+/// Checks that a spool object has a key below the prefix of the run, and chunks for the partitions
+/// of its stage only.
 fn check_spooled(object: &SpoolObject, prefix: &str, partitions: usize) -> Checked {
     let uuid = object.key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".arrows"));
     let is_empty = object.key.is_empty() && object.chunk_bytes.is_empty();
@@ -203,7 +215,7 @@ impl Names {
         Self { folder: folder.to_owned(), start }
     }
 
-    /// A file below the folder, in that of its partition values, under a name of the task.
+    /// Checks that a file is in the folder of its partition values and has a name of the task.
     fn check(&self, file: &WrittenFile, partition_by: &[String]) -> Checked {
         let mut folder = self.folder.clone();
         let is_partitioned = file.partition_values.len() == partition_by.len();
@@ -225,12 +237,12 @@ impl Names {
         }
     }
 
-    /// `<run>-<task>-<uuid>.parquet`
+    /// Whether a file name has the form `<run>-<task>-<uuid>.parquet`.
     fn is_name(&self, name: &str) -> bool {
         let rest = name.strip_prefix(&self.start).and_then(|rest| rest.strip_suffix(".parquet"));
         rest.is_some_and(|rest| {
             rest.split_at_checked(rest.len().saturating_sub(UUID_BYTES)).is_some_and(|(task, uuid)| {
-                // The task is in the start, unless it did the whole plan.
+                // The prefix contains the task number, except for a task that runs the whole plan.
                 let number = task.strip_suffix('-').unwrap_or(task);
                 number.bytes().all(|byte| byte.is_ascii_digit()) && is_uuid(uuid)
             })

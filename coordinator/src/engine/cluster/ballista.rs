@@ -1,8 +1,10 @@
-//! Ballista's scheduler, embedded: a queue of tasks that workers poll. Only this file and `scheduler/` name it.
+//! Embeds Ballista's scheduler as a queue of tasks that workers poll. Only this file and
+//! `ballista/` name Ballista.
 //!
-//! Published Ballista 55 is right for jobs of one stage in pull mode; with several stages, a worker that dies makes it hang
-//! or repeat rows. So a job here is one stage whose tasks say nothing to Ballista but "run these bytes", and what becomes
-//! of a task is the tracker's business, not the job's status.
+//! Ballista 55 is correct for jobs of one stage in pull mode. With several stages, the death of a
+//! worker makes it hang or repeat rows. So a job here has one stage, and the only content of its
+//! tasks is "run these bytes". The tracker decides what becomes of a task; the status of the job is
+//! ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,29 +26,29 @@ use lakewright_common::error::{Error, Result};
 use lakewright_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::watch;
 
-/// `PollWork`, checked and bounded.
+/// Answers `PollWork` with bounded, rebuilt requests.
 mod poll;
 
 pub(super) use poll::Queue;
 
-/// After this long without a poll Ballista modes a worker for lost. A busy one polls every 5 s, and ours are judged by
-/// their heartbeats long before.
+/// Ballista considers a worker lost after this long without a poll. A busy worker polls every 5 s,
+/// and the tracker judges workers by their heartbeats long before this.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a finished job's state is kept.
+/// Time that Ballista keeps the state of a finished job.
 const FINISHED_JOBS: Duration = Duration::from_secs(60);
-/// Longer than any run: that all workers are gone is for the state to judge.
+/// Longer than any run, because the cluster state decides when a run without workers fails.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
-/// The queue.
+/// The queue of tasks.
 pub(super) struct Scheduler {
     server: Server,
     context: Arc<SessionContext>,
 }
 
 impl Scheduler {
-    /// Starts it; `work` changes whenever there may be something to poll for.
+    /// Starts the scheduler. `work` changes whenever there may be something to poll for.
     pub(super) async fn start(work: watch::Sender<u64>) -> Result<Self> {
         let message_bytes = u32::try_from(MAX_MESSAGE_BYTES).unwrap_or(u32::MAX);
         let config = SchedulerConfig {
@@ -57,12 +59,12 @@ impl Scheduler {
             finished_job_state_clean_up_interval_seconds: FINISHED_JOBS.as_secs(),
             grpc_server_max_decoding_message_size: message_bytes,
             grpc_server_max_encoding_message_size: message_bytes,
-            // Nobody listens on a worker.
+            // Workers listen on no port.
             override_create_grpc_client_endpoint: Some(Arc::new(|_| Err("workers are not called".into()))),
             on_work_available: Some(Arc::new(move |_| work.send_modify(|count| *count += 1))),
             ..SchedulerConfig::default()
         };
-        let failed = |e| Error::internal("the scheduler cannot start").caused_by(e);
+        let failed = |e| Error::internal("cannot start the scheduler").caused_by(e);
         let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
         let server: Server = create_scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
         let session = SessionConfig::new_with_ballista()
@@ -71,14 +73,15 @@ impl Scheduler {
         Ok(Self { server, context: Arc::new(SessionContext::new_with_config(session)) })
     }
 
-    /// Returns what workers poll.
+    /// Returns the queue that workers poll.
     pub(super) fn queue(&self) -> Queue {
         Queue(self.server.clone())
     }
 
-    /// Queues tasks, each as its index and the bytes of its `TaskSpec`.
+    /// Queues tasks, each given as its index and the bytes of its `TaskSpec`.
     pub(super) async fn submit(&self, name: &str, specs: &[(usize, Bytes)]) -> Result<JobId> {
-        let failed = |e: &dyn std::fmt::Display| Error::internal(format!("a stage cannot be queued: {e}"));
+        let failed = |e: &dyn std::fmt::Display| Error::internal(format!("cannot queue a stage: {e}"));
+        // One partition with one row per task. The executor reads the bytes from that row (`worker/src/ballista.rs`).
         let schema = Arc::new(Schema::new(vec![
             Field::new("task", DataType::UInt32, false),
             Field::new("spec", DataType::Binary, false),
@@ -97,10 +100,10 @@ impl Scheduler {
         self.server.submit_physical_plan(name, context, plan, None).await.map_err(|e| failed(&e))
     }
 
-    /// Takes back what is still queued of a job.
+    /// Removes the tasks of a job that are still queued.
     pub(super) async fn cancel(&self, job: JobId) {
         if let Err(error) = self.server.cancel_job(job).await {
-            tracing::debug!(%error, "a job cannot be cancelled");
+            tracing::debug!(%error, "cannot cancel a job");
         }
     }
 }

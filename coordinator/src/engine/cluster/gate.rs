@@ -1,14 +1,16 @@
-//! What the port serves: an allow-list of gRPC methods, each with a bound on the size of its messages.
+//! Restricts the port to an allow-list of gRPC methods, each with a bound on the size of its
+//! messages.
 //!
 //! ```text
-//!   Register, Join ──────────────────────────────► service (registration)
-//!   WatchWork, Start, Heartbeat, Report ─► joined? ─────► service
-//!   PollWork ─────────────────► joined? ──────► scheduler (Ballista's queue)
-//!   anything else ────────────► UNIMPLEMENTED
+//!   Register, Join ───────────────────────────────────► service (registration)
+//!   WatchWork, Start, Heartbeat, Report ─► joined? ───► service
+//!   PollWork ────────────────────────────► joined? ───► scheduler (Ballista's queue)
+//!   anything else ────────────────────────────────────► UNIMPLEMENTED
 //! ```
 //!
-//! Path and metadata decide before a byte of a message is decoded. Ballista's scheduler implements 12 more methods, among
-//! them ones that run any plan or connect to any address; none of them can be reached.
+//! The path and the metadata decide before any byte of a message is decoded. Ballista's scheduler
+//! implements 12 more methods, and some of them run any plan or connect to any address. None of them
+//! can be reached.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -31,27 +33,29 @@ use super::state::ClusterState;
 /// The only method of Ballista's scheduler that workers call.
 const POLL_WORK: &str = "/ballista.protobuf.SchedulerGrpc/PollWork";
 
-/// Serves one connection; clones share everything.
+/// Serves one connection. Clones share all state.
 #[derive(Clone)]
 pub(super) struct Gate {
     state: Arc<ClusterState>,
     queue: Queue,
-    /// Calls with small messages.
+    /// Service for calls with small messages.
     calls: CoordinatorServer<Calls>,
-    /// Reports, which carry statistics of every file of a task.
+    /// Service for reports, which contain statistics of every file of a task.
     reports: CoordinatorServer<Calls>,
 }
 
-/// Where a request goes.
+/// Destination of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
+    /// A call of a worker that has not joined yet.
     Register,
+    /// A call with small messages of a joined worker.
     Call,
     Report,
     Poll,
 }
 
-/// Returns the route of a gRPC path; `None` for a method that workers do not need.
+/// Returns the route of a gRPC path, or `None` for a method that workers do not need.
 fn route(path: &str) -> Option<Route> {
     Some(match path {
         "/lakewright.v1.Coordinator/Register" | "/lakewright.v1.Coordinator/Join" => Route::Register,
@@ -76,12 +80,12 @@ impl Gate {
         Self { state, queue, calls, reports }
     }
 
-    /// Returns the registered process that a request names, with its vcores.
-    fn registered(&self, request: &Request<Body>) -> Result<(Uuid, u32), Status> {
+    /// Returns the joined process that a request names, with its vcores.
+    fn joined(&self, request: &Request<Body>) -> Result<(Uuid, u32), Status> {
         let named = request.headers().get(PROCESS_HEADER).and_then(|value| value.to_str().ok());
         let process = named.and_then(|text| Uuid::parse_str(text).ok());
-        let registered = process.and_then(|process| Some((process, self.state.vcores_of(process)?)));
-        registered.ok_or_else(|| Status::not_found("register first"))
+        let joined = process.and_then(|process| Some((process, self.state.vcores_of(process)?)));
+        joined.ok_or_else(|| Status::not_found("register first"))
     }
 }
 
@@ -102,8 +106,8 @@ impl Service<Request<Body>> for Gate {
         if route == Route::Register {
             return self.calls.call(request);
         }
-        let (process, vcores) = match self.registered(&request) {
-            Ok(registered) => registered,
+        let (process, vcores) = match self.joined(&request) {
+            Ok(joined) => joined,
             Err(status) => return refuse(status),
         };
         match route {
@@ -122,8 +126,8 @@ impl Service<Request<Body>> for Gate {
 mod tests {
     use super::*;
 
-    /// Every method of `ballista.protobuf.SchedulerGrpc` but `PollWork`.
-    const OF_BALLISTA: &[&str] = &[
+    /// All methods of `ballista.protobuf.SchedulerGrpc` except `PollWork`.
+    const UNREACHABLE_METHODS: &[&str] = &[
         "CancelJob",
         "CleanJobData",
         "CreateUpdateSession",
@@ -140,7 +144,7 @@ mod tests {
 
     #[test]
     fn only_methods_that_workers_need_have_a_route() {
-        for method in OF_BALLISTA {
+        for method in UNREACHABLE_METHODS {
             assert_eq!(route(&format!("/ballista.protobuf.SchedulerGrpc/{method}")), None, "{method}");
         }
         for path in [

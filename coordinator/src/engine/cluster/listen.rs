@@ -1,13 +1,14 @@
-//! The port: accepts connections, and bounds how many there are and how long they may stay silent.
+//! Accepts connections on the port, and bounds their number and how long they may stay silent.
 //!
 //! ```text
-//!   accept ─► pending (10 s to prove themselves) ─► established ─► gRPC
-//!               │ full: the oldest is dropped          │ full: newcomers are refused
+//!   accept ─► pending (10 s to authenticate) ─► established ─► gRPC
+//!               │ full: the oldest is dropped      │ full: new connections are refused
 //! ```
 //!
-//! A connection is pending until the TLS handshake, or the handshake of the run's secret, and the HTTP/2 preface are
-//! done. Strangers hold places of pending connections only, so a worker can join whatever they do; afterwards HTTP/2
-//! pings notice a peer that is gone.
+//! A connection is pending until the TLS handshake (or the handshake of the run's secret) and the
+//! HTTP/2 preface are complete. Strangers only use the places of pending connections, so they
+//! cannot keep a worker from joining. Once a connection is established, HTTP/2 pings detect a dead
+//! peer.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -27,31 +28,32 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
-/// Time in which a connection must prove itself.
+/// Time that a connection has to authenticate.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum number of connections, if the process may open enough files.
+/// Maximum number of open connections, if the limit of open files allows as many.
 const MAX_CONNECTIONS: usize = 512;
-/// Share of the process's files that connections may take.
+/// Fraction of the limit of open files that connections may use: one in this many.
 const SHARE_OF_FILES: u64 = 4;
-/// Pause after the system could not accept a connection, most likely for want of files.
+/// Pause after the system failed to accept a connection, usually because of the limit of open
+/// files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-/// What strangers cause is logged once per so many times.
+/// Log lines that strangers can cause are limited to one per this many events.
 const FAILURES_PER_LINE: u64 = 240;
-/// Connections that wait to be served.
+/// Number of accepted connections that wait for the server.
 const BACKLOG: usize = 16;
 /// Length of the HTTP/2 connection preface.
 const PREFACE_BYTES: usize = 24;
 
-/// How many connections there may be.
+/// Maximum numbers of connections.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// Including the pending ones.
+    /// Includes pending connections.
     open: usize,
     pending: usize,
 }
 
 impl Bounds {
-    /// As many as the process may open files for, beside everything else that it opens.
+    /// Derives the bounds from the limit of open files. The rest of the process needs most of them.
     fn of_process() -> Self {
         let files = descriptors::limit() / SHARE_OF_FILES;
         let open = usize::try_from(files).unwrap_or(MAX_CONNECTIONS).clamp(8, MAX_CONNECTIONS);
@@ -59,7 +61,7 @@ impl Bounds {
     }
 }
 
-/// The connections of a port.
+/// Connections of the port.
 #[derive(Debug)]
 struct Connections {
     bounds: Bounds,
@@ -70,7 +72,7 @@ struct Connections {
 struct State {
     next: u64,
     open: usize,
-    /// Oldest first; dropping a sender drops its connection.
+    /// Oldest first. Dropping a sender drops its connection.
     pending: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
@@ -79,9 +81,11 @@ impl Connections {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Admits a connection as pending; `None` if all places are taken by established ones.
+    /// Admits a connection as pending. Returns `None` if established connections use all places.
     fn admit(self: &Arc<Self>) -> Option<(Ticket, oneshot::Receiver<()>)> {
         let mut state = self.state();
+        // The oldest pending connection makes room for a new one. Established connections are never
+        // dropped here, so a flood of strangers only displaces strangers.
         let is_full = state.open >= self.bounds.open;
         if is_full || state.pending.len() >= self.bounds.pending {
             let oldest = state.pending.pop_front();
@@ -98,7 +102,7 @@ impl Connections {
     }
 }
 
-/// A place among the open connections; given back when dropped.
+/// A place among the open connections, returned when dropped.
 #[derive(Debug)]
 struct Ticket {
     connections: Arc<Connections>,
@@ -124,9 +128,10 @@ impl Drop for Ticket {
 pub(super) struct Connection {
     stream: TcpStream,
     ticket: Ticket,
-    /// The handshake is done; set when the server modes the connection over.
-    is_taken: AtomicBool,
-    /// `None` once it is established.
+    /// Whether the handshake is complete. Set when tonic calls `connect_info`, which it does after
+    /// TLS.
+    is_handshake_done: AtomicBool,
+    /// `None` once the connection is established.
     pending: Option<Pending>,
 }
 
@@ -140,22 +145,25 @@ struct Pending {
 impl Connection {
     fn new(stream: TcpStream, ticket: Ticket, dropped: oneshot::Receiver<()>, timeout: Duration) -> Self {
         let pending = Pending { deadline: Box::pin(tokio::time::sleep(timeout)), dropped, read: 0 };
-        Self { stream, ticket, is_taken: AtomicBool::new(false), pending: Some(pending) }
+        Self { stream, ticket, is_handshake_done: AtomicBool::new(false), pending: Some(pending) }
     }
 
-    /// Fails once a pending connection was given up; ends the pending state when everything is proven.
+    /// Fails if a pending connection was dropped or timed out. Ends the pending state once the
+    /// handshake and the preface are complete.
     fn poll_pending(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let Some(pending) = &mut self.pending else { return Ok(()) };
-        if pending.read >= PREFACE_BYTES && self.is_taken.load(Ordering::Relaxed) {
+        // Without a handshake, these bytes are the preface. With TLS or a secret, the handshake
+        // alone has more bytes, and its completion is what counts.
+        if pending.read >= PREFACE_BYTES && self.is_handshake_done.load(Ordering::Relaxed) {
             self.ticket.established();
             self.pending = None;
             return Ok(());
         }
         if pending.dropped.poll_unpin(context).is_ready() {
-            return Err(io::Error::new(ErrorKind::ConnectionAborted, "too many connections say nothing"));
+            return Err(io::Error::new(ErrorKind::ConnectionAborted, "too many connections are pending"));
         }
         if pending.deadline.as_mut().poll(context).is_ready() {
-            return Err(io::Error::new(ErrorKind::TimedOut, "the connection did not prove itself in time"));
+            return Err(io::Error::new(ErrorKind::TimedOut, "the connection was not authenticated in time"));
         }
         Ok(())
     }
@@ -165,7 +173,7 @@ impl Connected for Connection {
     type ConnectInfo = <TcpStream as Connected>::ConnectInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.is_taken.store(true, Ordering::Relaxed);
+        self.is_handshake_done.store(true, Ordering::Relaxed);
         self.stream.connect_info()
     }
 }
@@ -199,7 +207,8 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Accepts connections until the stream is dropped; with a secret, those of peers that know it.
+/// Accepts connections until the stream is dropped. With a secret, only peers that know it are
+/// served.
 pub(super) fn incoming(
     listener: TcpListener,
     secret: Option<Secret>,
@@ -214,18 +223,19 @@ pub(super) fn incoming(
 
 async fn accept(listener: TcpListener, secret: Option<Secret>, bounds: Bounds, ready: mpsc::Sender<Connection>) {
     let connections = Arc::new(Connections { bounds, state: Mutex::default() });
-    let (failures, refused, unproven) = (Rare::default(), Rare::default(), Arc::new(Rare::default()));
+    let (failures, refused, unauthenticated) =
+        (SampledLog::default(), SampledLog::default(), Arc::new(SampledLog::default()));
     loop {
         let accepted = tokio::select! {
-            // The server is gone, and the port with it.
+            // The server has stopped, so close the port.
             () = ready.closed() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 let Some((ticket, dropped)) = connections.admit() else {
-                    if refused.is_due() {
-                        tracing::warn!(%peer, connections = bounds.open, "a connection is refused: there are too many");
+                    if refused.should_log() {
+                        tracing::warn!(%peer, connections = bounds.open, "a connection is refused: too many connections are open");
                     }
                     continue;
                 };
@@ -233,18 +243,19 @@ async fn accept(listener: TcpListener, secret: Option<Secret>, bounds: Bounds, r
                 let connection = Connection::new(stream, ticket, dropped, HANDSHAKE_TIMEOUT);
                 match &secret {
                     Some(secret) => {
-                        let (secret, ready, unproven) = (secret.clone(), ready.clone(), Arc::clone(&unproven));
-                        tokio::spawn(prove(connection, secret, peer, ready, unproven));
+                        let (secret, ready, unauthenticated) =
+                            (secret.clone(), ready.clone(), Arc::clone(&unauthenticated));
+                        tokio::spawn(authenticate(connection, secret, peer, ready, unauthenticated));
                     }
                     None if ready.send(connection).await.is_err() => return,
                     None => {}
                 }
             }
-            // Of one connection, which is gone.
+            // The error concerns a single connection that has already ended.
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
-                if failures.is_due() {
-                    tracing::warn!(%error, "cannot accept connections for now; raise the limit of open files");
+                if failures.should_log() {
+                    tracing::warn!(%error, "cannot accept connections; raise the limit of open files");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -252,31 +263,31 @@ async fn accept(listener: TcpListener, secret: Option<Secret>, bounds: Bounds, r
     }
 }
 
-/// Has the peer prove that it knows the secret; only then is it served.
-async fn prove(
+/// Serves the connection once the peer has proved that it knows the secret.
+async fn authenticate(
     mut connection: Connection,
     secret: Secret,
     peer: SocketAddr,
     ready: mpsc::Sender<Connection>,
-    unproven: Arc<Rare>,
+    unauthenticated: Arc<SampledLog>,
 ) {
     match secret.accept(&mut connection).await {
         Ok(()) => drop(ready.send(connection).await),
         Err(error) => {
-            if unproven.is_due() {
+            if unauthenticated.should_log() {
                 tracing::info!(%peer, %error, "a connection is refused: workers without TLS must run on this machine as the same user");
             }
         }
     }
 }
 
-/// Something that strangers can cause at will, and that is logged now and then.
+/// Counter of an event that strangers can cause, which is logged only occasionally.
 #[derive(Debug, Default)]
-struct Rare(AtomicU64);
+struct SampledLog(AtomicU64);
 
-impl Rare {
-    /// Counts one more; whether it is to be logged.
-    fn is_due(&self) -> bool {
+impl SampledLog {
+    /// Counts an event and returns whether to log it.
+    fn should_log(&self) -> bool {
         self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(FAILURES_PER_LINE)
     }
 }

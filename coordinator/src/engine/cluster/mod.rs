@@ -1,72 +1,71 @@
-//! Plans on workers.
+//! Runs plans on workers.
 //!
 //! ```text
-//!  plan ─► cut ─► stages ─► narrow ─► tasks ─► scheduler ═══ tasks ═══► workers
-//!                   ▲                                                      │
-//!                   └── stage ◄── state (tracker) ◄── service ═══ reports ═┘
+//!  plan ─► stage_planner ─► stages ─► task_plan ─► tasks ─► ballista ═══ tasks ═══► workers
+//!                             ▲                                                        │
+//!                             └─ stage_runner ◄─ state (tracker) ◄─ service ═ reports ═┘
 //! ```
 //!
-//! Every connection of a worker comes through `listen`, and every call through `gate`, which lets registered workers
-//! (`registration`) call what they need and nothing else.
+//! Every connection of a worker is accepted by `listen`. Every call passes `gate`, which lets
+//! workers call only the methods that they need. A worker first registers, then joins once it has
+//! shown that it sees the storages of the run (`registration`). Only joined workers get tasks.
 //!
-//! A plan is cut at its exchanges; each piece is a stage, each partition of a stage a task. Ballista's scheduler hands
-//! tasks to whoever polls for work; what has become of each is told by workers to our own service and kept by the
-//! tracker, which alone says what is done, what runs again, and what has failed.
+//! A plan is cut at its exchanges. Each piece is a stage, and each partition of a stage is a task.
+//! Ballista's scheduler hands tasks to the workers that poll for them. Workers report the outcome
+//! to our own service, and the tracker alone decides which tasks are done, which run again, and
+//! when a stage fails.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Cluster as Settings;
-use lakewright_common::error::{Context, Error, Result};
+use lakewright_common::error::{Error, Result};
 use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
-use lakewright_common::process::secret::SecretFile;
 use lakewright_common::report::TaskReport;
-use lakewright_common::report::spool_object::SpoolObject;
 use lakewright_common::session::Storages;
 use lakewright_common::session::plan_failure::stage_error;
 use lakewright_common::session::progress::ReadProgress;
 use lakewright_common::storage::s3::requests::RequestCounts;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tonic::transport::Server;
 use uuid::Uuid;
 
-/// What the session needs so that its plans can be cut.
+/// Prepares sessions so that their plans can be cut.
 mod optimizer;
-/// A plan in pieces without an exchange inside.
+/// Cuts a plan into stages without exchanges inside.
 mod stage_planner;
-/// A stage's plan, narrowed to one of its tasks.
+/// Narrows the plan of a stage to one of its tasks.
 mod task_plan;
-/// What a task reads, in words.
+/// Describes the input of a task for error messages.
 mod task_input;
-/// Runs stages, those below first.
+/// Runs stages bottom up.
 mod stage_runner;
-/// Ballista's scheduler: a queue of tasks.
+/// Queues tasks in Ballista's scheduler.
 mod ballista;
-/// Accepts connections, and bounds them.
+/// Starts the server that workers connect to.
+mod server;
+/// Accepts connections and bounds their number.
 mod listen;
-/// An allow-list of what can be called.
+/// Restricts the port to an allow-list of methods.
 mod gate;
-/// What a worker is told about a run, and must show before it gets tasks.
+/// Checks that a worker sees the storages of a run.
 mod registration;
-/// What workers call.
+/// Implements the service that workers call.
 mod service;
-/// Who works, and how each task stands.
+/// Holds the state of workers and tasks.
 mod state;
-/// Who registered, who joined, who can take a task.
+/// Keeps track of workers: who registered, who joined, who can take a task.
 mod workers;
-/// What the reports of a task must account for.
+/// Checks that the reports of a task account for its input.
 mod account;
-/// What has become of each task of a stage.
+/// Tracks the tasks of a stage.
 mod tracker;
-/// Which attempts are slow.
+/// Decides which attempts are slow.
 mod speculation;
-/// The objects of a run's exchanges.
+/// Stores the spool objects of exchanges.
 mod spool;
 
 pub(super) use registration::{Expected, Folders};
@@ -75,67 +74,55 @@ pub(crate) use state::TaskCounts;
 use ballista::Scheduler;
 use gate::Gate;
 use registration::{ExpectedSender, Registration};
+use server::Server;
 use service::Service;
 use speculation::Speculation;
-use spool::Spool;
+use spool::{Spool, SpoolTotals};
 use stage_planner::Stage;
 use state::ClusterState;
 use tracker::Policy;
 
-/// A task that no worker modes for this long, while one is free, was lost on its way.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// A speculative attempt for a task that is done in less costs more than it saves.
+/// Minimum time after which a queued task is offered again, if a free worker did not take it.
+const OFFER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Minimum time that an attempt must run before it gets a speculative attempt. For shorter tasks,
+/// one costs more than it saves.
 const SPECULATE_AFTER: Duration = Duration::from_millis(300);
-/// Partitions that plans have at most: the size of a plan grows with their square.
+/// Maximum number of partitions of a plan, because the size of a plan grows with their square.
 const MAX_PARTITIONS: usize = 2048;
-/// Calls of one connection that run at once.
-const MAX_STREAMS: u32 = 256;
 
-/// The workers of one run, and how to reach them.
+/// A coordinator's cluster: the workers of one run, and everything to run plans on them.
 pub(crate) struct Cluster {
     run: Uuid,
     settings: Settings,
     state: Arc<ClusterState>,
     scheduler: Scheduler,
-    /// What workers must see; unknown until the sources are listed.
+    /// Sets the objects that workers must see, once the sources are listed.
     expected: ExpectedSender,
     spool: Spool,
-    spooled: Spooled,
-    /// The address that people are told to connect to.
-    reach: String,
-    server: tokio::task::JoinHandle<()>,
-    /// Its file goes with the run.
-    _secret: Option<SecretFile>,
+    spooled: SpoolTotals,
+    server: Server,
 }
 
-/// How far the stages at work are.
+/// View of the progress of the running stages.
 #[derive(Debug, Clone)]
 pub(crate) struct TasksView(Arc<ClusterState>);
 
-/// What went through the exchanges of a run.
+/// Totals of the exchanges of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchanged {
-    /// Workers that are there in the end.
+    /// Number of workers at the end of the run.
     pub(crate) workers: usize,
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
-    /// Writes of objects and reads of ranges, as planned: an attempt that runs again makes more.
+    /// Planned writes of objects and reads of ranges. Repeated attempts send more.
     pub(crate) requests: u64,
 }
 
-/// Counts accepted spool objects.
-#[derive(Debug, Default)]
-struct Spooled {
-    objects: AtomicU64,
-    bytes: AtomicU64,
-    reads: AtomicU64,
-}
-
 impl Cluster {
-    /// Listens for workers.
+    /// Starts the scheduler and listens for workers.
     ///
     /// # Errors
-    /// Configuration, for an address or certificates that cannot be used.
+    /// A configuration error for an address or certificates that cannot be used.
     pub(super) async fn start(
         settings: &Settings,
         storages: &Storages,
@@ -149,31 +136,7 @@ impl Cluster {
         let spool = Spool::new(storages, run);
         let (registration, expected) = Registration::new(run, settings.heartbeat, storages, folders, spool.prefix())?;
         let service = Service { state: Arc::clone(&state), registration, work };
-        let listener = listen(&settings.listen).await?;
-        let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
-        let mut server = Server::builder()
-            .http2_keepalive_interval(Some(settings.lost_after))
-            .max_concurrent_streams(Some(MAX_STREAMS));
-        if let Some(certificates) = &settings.certificates {
-            server = server
-                .tls_config(lakewright_common::process::tls::server(certificates)?.timeout(listen::HANDSHAKE_TIMEOUT))
-                .context(|| Error::configuration("`[cluster]`: the certificates cannot be used"))?;
-        } else if settings.is_insecure {
-            tracing::warn!(address, "listens without TLS: whoever can connect can read and write what workers can");
-        }
-        let secret = match listener.local_addr() {
-            Ok(address) if settings.needs_secret() => Some(SecretFile::create(address)?),
-            _ => None,
-        };
-        let gate = Gate::new(Arc::clone(&state), scheduler.queue(), service);
-        let incoming = listen::incoming(listener, secret.as_ref().map(SecretFile::secret));
-        let server = tokio::spawn(async move {
-            if let Err(error) = server.serve_with_incoming(gate, incoming).await {
-                tracing::error!(%error, "the coordinator listens no more");
-            }
-        });
-        let reach = if settings.advertise == settings.listen { address.clone() } else { settings.advertise.clone() };
-        tracing::info!(address, "listening; start workers with `worker --coordinator {reach}`");
+        let server = Server::start(settings, Gate::new(Arc::clone(&state), scheduler.queue(), service)).await?;
         spool.sweep().await;
         Ok(Self {
             run,
@@ -182,31 +145,30 @@ impl Cluster {
             scheduler,
             expected,
             spool,
-            spooled: Spooled::default(),
-            reach,
+            spooled: SpoolTotals::default(),
             server,
-            _secret: secret,
         })
     }
 
-    /// Lets workers register that see the lake, the spool and `sources`.
+    /// Lets workers join that see the lake, the spool and `sources`.
     ///
     /// # Errors
-    /// Storage that cannot be written.
+    /// A storage error if a probe cannot be written.
     pub(super) async fn admit(&self, sources: impl IntoIterator<Item = Expected>) -> Result<()> {
         let written = self.spool.write_probes().await?.into_iter().map(Expected::written);
         self.expected.send_replace(Some(written.chain(sources).collect()));
         Ok(())
     }
 
-    /// Waits for the workers that a run needs; the session then plans for the vcores they have.
+    /// Waits for the workers that a run needs, and returns a session that plans for their vcores.
     ///
     /// # Errors
-    /// Workers, if not enough of them came in time.
+    /// A workers error if not enough workers join in time.
     pub(super) async fn adapt(&self, session: &SessionContext) -> Result<SessionContext> {
         let needed = self.settings.min_workers;
         let deadline = tokio::time::Instant::now() + self.settings.worker_timeout;
         loop {
+            // Subscribe before looking at the state, so that no change between the two is missed.
             let changed = self.state.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
@@ -216,18 +178,18 @@ impl Cluster {
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 let message =
-                    format!("{workers} of {needed} workers came within {} s", self.settings.worker_timeout.as_secs());
+                    format!("{workers} of {needed} workers joined within {} s", self.settings.worker_timeout.as_secs());
                 let hint = format!(
-                    "start them with `worker --coordinator {}`; `[cluster] min_workers` says how many, `worker_timeout` how long to wait",
-                    self.reach
+                    "start workers with `worker --coordinator {}`, or change `[cluster] min_workers` or `worker_timeout`",
+                    self.server.worker_address
                 );
                 return Err(self.state.without_workers(message, &hint));
             }
         }
     }
 
-    /// Splits `plan` into stages for workers. Returns `None` if a plan of a stage does not survive the way to a worker;
-    /// the coordinator runs it then.
+    /// Cuts `plan` into stages. A plan that cannot be cut becomes a single task. Returns `None` for
+    /// a plan that cannot be sent to a worker even so; the coordinator then runs it.
     pub(super) fn stages(&self, session: &SessionContext, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Option<Stage> {
         let context = session.task_ctx();
         let reason = match stage_planner::plan_stages(plan, self.spool.prefix()) {
@@ -238,41 +200,47 @@ impl Cluster {
             Err(reason) => {
                 let (stage, reason) = (stage_planner::single_task(plan), reason.strip_backtrace());
                 if stage.check_sendable(&context).is_ok() {
-                    tracing::info!(step = name, reason, "one worker does all of it: the plan cannot be cut");
+                    tracing::info!(
+                        step = name,
+                        reason,
+                        "running the step as a single task: its plan cannot be cut into stages"
+                    );
                     return Some(stage);
                 }
                 reason
             }
         };
-        tracing::info!(step = name, reason, "the coordinator does all of it: the plan cannot be sent to workers");
+        tracing::info!(step = name, reason, "running the step in the coordinator: its plan cannot be sent to workers");
         None
     }
 
-    /// Runs stages, those below first; the reports of the last.
+    /// Runs a stage and all stages below it, and returns the reports of the top stage.
     ///
     /// # Errors
-    /// The first cause of a task that failed in every attempt; workers, where all are gone.
+    /// The first error of a task that failed in all of its attempts; a workers error if there are
+    /// no workers.
     pub(super) async fn run_stages(&self, name: &str, stage: Stage) -> Result<Vec<TaskReport>> {
         Ok(self.run_tasks(name, stage).await?.into_iter().flatten().collect())
     }
 
-    /// As [`Self::run_stages`], task by task.
+    /// Runs a stage and all stages below it, and returns the reports of the top stage by task.
     ///
     /// # Errors
-    /// As [`Self::run_stages`].
+    /// The same as [`Self::run_stages`].
     pub(super) async fn run_tasks(&self, name: &str, stage: Stage) -> Result<Vec<Vec<TaskReport>>> {
         stage_runner::run(self, name, stage).await
     }
 
-    /// `plan`, with its rows spooled.
+    /// Returns a plan that spools the rows of `plan`.
     pub(super) fn spooled(&self, plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         Arc::new(ExchangeWriteExec::new(Arc::clone(plan), self.spool.prefix().to_owned()))
     }
 
-    /// The rows of `plan`, computed on workers by the stages of its spooled form, and read back.
+    /// Computes the rows of `plan` on workers, using the stages of its spooled form, and reads them
+    /// back.
     ///
     /// # Errors
-    /// As [`Self::run_stages`]; storage, where what was spooled cannot be read.
+    /// The same as [`Self::run_stages`]; a storage error if a spool object cannot be read.
     pub(super) async fn collect(
         &self,
         session: &SessionContext,
@@ -283,7 +251,7 @@ impl Cluster {
         let mut chunks = Vec::new();
         for report in self.run_stages(name, stage).await? {
             let TaskReport::Spooled(object) = report else {
-                return Err(Error::internal("a query answered with something else than rows"));
+                return Err(Error::internal("a task of a query returned something other than a spool object"));
             };
             self.spooled.add(std::slice::from_ref(&object));
             chunks.extend(object.chunks_of(0));
@@ -294,25 +262,20 @@ impl Cluster {
         collected.map_err(|e| Error::from_engine(e, stage_error))
     }
 
-    /// How far the stages are, to look at whenever one likes.
+    /// Returns a view of the progress of stages, which can be read at any time.
     pub(super) fn tasks(&self) -> TasksView {
         TasksView(Arc::clone(&self.state))
     }
 
-    /// What workers have requests of buckets.
+    /// Returns the requests that workers have sent to buckets.
     pub(super) fn requests(&self) -> RequestCounts {
         self.state.requests()
     }
 
-    /// Deletes what exchanges left; says what went through them.
+    /// Deletes the spool objects of the run and returns the totals of its exchanges.
     pub(super) async fn finish(&self) -> Exchanged {
         self.spool.clear().await;
-        Exchanged {
-            workers: self.state.capacity().0,
-            objects: self.spooled.objects.load(Ordering::Relaxed),
-            bytes: self.spooled.bytes.load(Ordering::Relaxed),
-            requests: self.spooled.objects.load(Ordering::Relaxed) + self.spooled.reads.load(Ordering::Relaxed),
-        }
+        self.spooled.exchanged(self.state.capacity().0)
     }
 }
 
@@ -322,41 +285,17 @@ impl TasksView {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-impl Spooled {
-    fn add(&self, objects: &[SpoolObject]) {
-        for object in objects.iter().filter(|object| !object.key.is_empty()) {
-            self.objects.fetch_add(1, Ordering::Relaxed);
-            self.bytes.fetch_add(object.bytes(), Ordering::Relaxed);
-        }
-    }
-
-    fn add_reads(&self, reads: usize) {
-        self.reads.fetch_add(reads as u64, Ordering::Relaxed);
-    }
-}
-
+/// Converts settings to the rules of the tracker.
 fn policy(settings: &Settings) -> Policy {
     Policy {
-        silence: settings.lost_after,
-        patience: PATIENCE.max(settings.heartbeat * 3),
-        attempts: u32::try_from(settings.attempts).unwrap_or(u32::MAX),
+        lost_after: settings.lost_after,
+        // Only heartbeats show which workers are free, so wait for several of them.
+        offer_timeout: OFFER_TIMEOUT.max(settings.heartbeat * 3),
+        max_attempts: u32::try_from(settings.attempts).unwrap_or(u32::MAX),
         speculation: settings.speculation.map(|speculation| Speculation {
             done_share: speculation.done_share,
             slowness: speculation.slowness,
             at_least: SPECULATE_AFTER,
         }),
     }
-}
-
-async fn listen(address: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.context(|| {
-        Error::configuration(format!("`[cluster]`: cannot listen on `{address}`"))
-            .hint("is another coordinator running? set `[cluster] listen` to another address or port")
-    })
 }

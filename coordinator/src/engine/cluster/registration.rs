@@ -1,8 +1,10 @@
-//! Registration: what a worker is told about a run, and what it must show before it gets tasks.
+//! Checks that a worker sees the storages of a run before it may join.
 //!
-//! A worker that cannot see the lake, the spool or a source would fail every task that reads it, and each failure would
-//! look like missing data. So a worker first reads an object of each storage (`Probe`), and the coordinator compares what
-//! it found. A worker that misses something is left out; others do the run.
+//! A worker that cannot see the lake, the spool or a source would fail every task that reads it,
+//! and each failure would look like missing data. So the coordinator answers the first call of a
+//! worker (register) with probes: objects to read in each storage. The second call (join) returns
+//! the findings, which are compared with what the coordinator sees. A worker with a missing storage
+//! is excluded, and the others do the run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +24,16 @@ use uuid::Uuid;
 use super::spool::WrittenProbe;
 use crate::lake::LakePath;
 
-/// Objects of a source of which a worker must see one; the others may be deleted meanwhile.
+/// Objects of a source that a probe lists. A worker must see one of them; the others may be deleted
+/// meanwhile.
 const OBJECTS_OF_A_SOURCE: usize = 3;
 
-/// What workers must see; `None` until the sources are listed.
+/// Objects that workers must see, or `None` until the sources are listed.
 type ExpectedObjects = Option<Arc<[Expected]>>;
-/// Where it is told.
+/// Sets the objects that workers must see.
 pub(super) type ExpectedSender = watch::Sender<ExpectedObjects>;
 
-/// One run as workers see it.
+/// Describes one run to workers.
 #[derive(Debug)]
 pub(super) struct Registration {
     run: Uuid,
@@ -64,10 +67,10 @@ impl Folders {
     }
 }
 
-/// What a worker must find in a storage.
+/// A storage that workers must see, with objects to find in it.
 #[derive(Debug)]
 pub(in crate::engine) struct Expected {
-    /// `lake`, `spool` or `source:<name>`.
+    /// Name of the storage: `lake`, `spool` or `source:<name>`.
     name: String,
     storage: Storage,
     objects: Vec<Object>,
@@ -78,22 +81,23 @@ pub(in crate::engine) struct Expected {
 struct Object {
     key: String,
     bytes: u64,
-    /// Content of an object that was written for this run.
+    /// Content of a probe object; `None` for an object of a source.
     content: Option<Bytes>,
 }
 
 impl Expected {
-    /// The probe that was written into a storage.
+    /// Expects the probe object that was written into a storage.
     pub(super) fn written(probe: WrittenProbe) -> Self {
         let object = Object { key: probe.key, bytes: probe.content.len() as u64, content: Some(probe.content) };
         Self { name: probe.name.to_owned(), storage: probe.storage, objects: vec![object] }
     }
 
-    /// Some of the objects that the run reads of a source; if it reads none, the storage alone must be there.
+    /// Expects some of the objects that the run reads from a source. For a source without new
+    /// objects, only the storage itself must exist.
     pub(in crate::engine) fn listed(storages: &Storages, source: &str, objects: &[SourceObject]) -> Option<Self> {
         let storage = storages.source(source)?.clone();
         let step = (objects.len() / OBJECTS_OF_A_SOURCE).max(1);
-        // A key that has another form as a path is for the scan to read, by another client.
+        // Keys that `object_store` would normalize are read by another client, so skip them here.
         let is_plain = |object: &&SourceObject| Path::parse(&object.key).is_ok_and(|path| path.as_ref() == object.key);
         let picked = objects.iter().step_by(step).filter(is_plain).take(OBJECTS_OF_A_SOURCE);
         let object = |object: &SourceObject| Object { key: object.key.clone(), bytes: object.bytes, content: None };
@@ -104,7 +108,7 @@ impl Expected {
         Probe { storage: self.name.clone(), keys: self.objects.iter().map(|object| object.key.clone()).collect() }
     }
 
-    /// Returns why a finding does not show that the worker sees the storage.
+    /// Returns why a finding does not show that the worker sees the storage, or `None` if it does.
     async fn missing(&self, finding: &Finding) -> Option<String> {
         let place = self.storage.name_of("");
         let source = self.name.strip_prefix("source:");
@@ -114,7 +118,7 @@ impl Expected {
         };
         let is_error = !finding.error.is_empty();
         if !is_error && (self.objects.is_empty() || (finding.is_unclear && source.is_some())) {
-            // What cannot be read for another reason is told by the task that reads it.
+            // The task that reads the source reports any other failure.
             return None;
         }
         let found = usize::try_from(finding.key).ok().and_then(|i| self.objects.get(i));
@@ -124,7 +128,8 @@ impl Expected {
         if !is_error && !finding.is_unclear && is_same {
             return None;
         }
-        // Objects of a source that changed for the coordinator as well say nothing about the worker.
+        // If the objects have changed for the coordinator too, the finding says nothing about the
+        // worker.
         if source.is_some() && !self.objects.is_empty() && !self.is_unchanged().await {
             return None;
         }
@@ -135,7 +140,7 @@ impl Expected {
         })
     }
 
-    /// Whether the coordinator still sees one of the objects as it was listed.
+    /// Whether the coordinator still sees one of the objects with the listed size.
     async fn is_unchanged(&self) -> bool {
         for object in &self.objects {
             let Ok(key) = Path::parse(&object.key) else { continue };
@@ -148,10 +153,10 @@ impl Expected {
 }
 
 impl Registration {
-    /// Returns the registration, and the sender of what workers must see.
+    /// Creates the registration. Returns it with the sender of the objects that workers must see.
     ///
     /// # Errors
-    /// None in practice.
+    /// An internal error if the storages cannot be encoded, which does not happen in practice.
     pub(super) fn new(
         run: Uuid,
         heartbeat_interval: Duration,
@@ -160,7 +165,7 @@ impl Registration {
         spool_prefix: &str,
     ) -> Result<(Self, ExpectedSender)> {
         let storages = serde_json::to_vec(&storages.locations())
-            .context(|| Error::internal("the storages cannot be sent to workers"))?;
+            .context(|| Error::internal("cannot encode the storages for workers"))?;
         let (sender, expected) = watch::channel(None);
         let spool_prefix = spool_prefix.to_owned();
         Ok((Self { run, heartbeat_interval, storages, folders, spool_prefix, expected }, sender))
@@ -170,7 +175,8 @@ impl Registration {
         self.run
     }
 
-    /// Waits until the sources are listed; returns the answer to a `Register`, `None` if the run ended before.
+    /// Waits until the sources are listed, and returns the response to a `Register` call. Returns
+    /// `None` if the run ends first.
     pub(super) async fn register(&self) -> Option<RegisterResponse> {
         let mut expected = self.expected.clone();
         let expected = expected.wait_for(Option::is_some).await.ok()?.clone()?;
@@ -185,9 +191,12 @@ impl Registration {
         })
     }
 
-    /// Returns what findings miss; empty if the worker sees everything.
+    /// Returns the storages that the findings do not prove, as clauses that follow the name of the
+    /// worker. Empty if the worker sees everything.
     pub(super) async fn missing(&self, findings: &[Finding]) -> Vec<String> {
-        let Some(expected) = self.expected.borrow().clone() else { return vec!["registered too early".to_owned()] };
+        let Some(expected) = self.expected.borrow().clone() else {
+            return vec!["joined before the sources were listed".to_owned()];
+        };
         if findings.len() != expected.len() {
             return vec![format!("answered {} of {} probes", findings.len(), expected.len())];
         }
@@ -239,10 +248,10 @@ mod tests {
             let missing = expected.missing(finding).await.unwrap();
             assert!(missing.contains(text), "`{text}` is not in: {missing}");
         }
-        // Gone for the coordinator too: no fault of the worker.
+        // If the object is gone for the coordinator too, the worker is not at fault.
         source.storage.store.delete(&Path::from("b")).await.unwrap();
         assert_eq!(source.missing(&error).await, None);
-        // A folder that is not there is one, whatever is in it.
+        // A missing folder is detected even if there is nothing to read in it.
         let empty = Expected { name: "source:songs".to_owned(), storage: storage(), objects: vec![] };
         assert_eq!(empty.missing(&Finding::default()).await, None);
         assert!(empty.missing(&error).await.is_some());

@@ -1,7 +1,9 @@
-//! What workers call: register, join, watch work, start, heartbeat, report. Translates the wire to the state, and decides nothing.
+//! Implements the gRPC service that workers call: register, join, watch work, start, heartbeat,
+//! report. It translates messages to calls of the cluster state and decides nothing itself.
 //!
-//! Requests of registered processes get here only (`gate.rs`), but a registered process may be a false one: every field
-//! is bounded, and a process answers for its own attempts only.
+//! The gate passes only requests of joined workers (and of processes that register or join). A
+//! joined worker may still be malicious, so every field is bounded, and a process can only report
+//! its own attempts.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,16 +28,16 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::registration::Registration;
-use super::state::{AttemptState, ClusterState, Taken};
+use super::state::{AmountRead, AttemptUpdate, ClusterState};
 use super::tracker;
 
-/// Time that a register waits for the sources to be listed; then the worker registers again.
+/// Time that a `Register` call waits for the sources to be listed. The worker then calls again.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of classes and statuses of requests that a worker may count.
 const MAX_REQUEST_KINDS: usize = 64;
-/// Bytes of a peer's text in a log line or an error.
+/// Maximum length of a peer's text in a log line or an error, in bytes.
 const SHOWN_BYTES: usize = 100;
-/// Bytes of the message of a failed task.
+/// Maximum length of the message of a failed task, in bytes.
 const MESSAGE_BYTES: usize = 16 * 1024;
 
 /// The service of one run.
@@ -51,46 +53,46 @@ type WatchWorkStream = Pin<Box<dyn Stream<Item = Result<WatchWorkResponse, Statu
 #[tonic::async_trait]
 impl Coordinator for Service {
     async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
-        let register = request.into_inner();
+        let request = request.into_inner();
         let version = env!("CARGO_PKG_VERSION");
-        if register.version != version {
-            let (worker, theirs) = (shown(&register.worker), shown(&register.version));
-            tracing::error!(worker, version = theirs, "a worker of another version was refused");
+        if request.version != version {
+            let (worker, theirs) = (shown(&request.worker), shown(&request.version));
+            tracing::error!(worker, version = theirs, "rejected a worker of another version");
             return Err(Status::failed_precondition(format!(
-                "this coordinator is of version {version}, worker `{worker}` of version {theirs}"
+                "this coordinator has version {version}, worker `{worker}` has version {theirs}"
             )));
         }
-        let process = parse(&register.process)?;
-        if register.worker.is_empty() || register.worker.len() > MAX_NAME_BYTES {
+        let process = parse(&request.process)?;
+        if request.worker.is_empty() || request.worker.len() > MAX_NAME_BYTES {
             return Err(Status::failed_precondition(format!(
                 "a worker's name has {} bytes; 1 to {MAX_NAME_BYTES} are allowed",
-                register.worker.len()
+                request.worker.len()
             )));
         }
-        if register.vcores == 0 || register.vcores > MAX_VCORES {
+        if request.vcores == 0 || request.vcores > MAX_VCORES {
             return Err(Status::failed_precondition(format!(
                 "a worker offers {} vcores; 1 to {MAX_VCORES} are allowed",
-                register.vcores
+                request.vcores
             )));
         }
         let response = tokio::time::timeout(REGISTER_TIMEOUT, self.registration.register()).await;
         let Ok(Some(response)) = response else {
             return Err(Status::unavailable("the coordinator is still listing its sources"));
         };
-        let name = printable::line(&register.worker).into_owned();
-        if !self.state.register(process, name, register.vcores, Instant::now()) {
-            return Err(Status::resource_exhausted("this run has as many workers as a run can have"));
+        let name = printable::line(&request.worker).into_owned();
+        if !self.state.register(process, name, request.vcores, Instant::now()) {
+            return Err(Status::resource_exhausted("this run has the maximum number of workers"));
         }
         Ok(Response::new(response))
     }
 
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
-        let join = request.into_inner();
-        let missing = self.registration.missing(&join.findings).await;
+        let request = request.into_inner();
+        let missing = self.registration.missing(&request.findings).await;
         let missing: Vec<String> =
             missing.iter().map(|text| shortened(&printable::line(text), MESSAGE_BYTES)).collect();
         self.state
-            .join(parse(&join.process)?, &missing, Instant::now())
+            .join(parse(&request.process)?, &missing, Instant::now())
             .map_err(|_| Status::not_found("register first"))?;
         Ok(Response::new(JoinResponse { missing }))
     }
@@ -106,11 +108,11 @@ impl Coordinator for Service {
     }
 
     async fn start(&self, request: Request<StartRequest>) -> Result<Response<StartResponse>, Status> {
-        let process = own_process(&request, |start| &start.process)?;
-        let start = request.into_inner();
-        let decision = match self.task(start.task.as_ref())? {
+        let process = own_process(&request, |request| &request.process)?;
+        let request = request.into_inner();
+        let decision = match self.task(request.task.as_ref())? {
             Some((stage, task)) => {
-                let attempt = parse(&start.attempt)?;
+                let attempt = parse(&request.attempt)?;
                 self.state.start(stage, task, attempt, process, Instant::now())
             }
             None => tracker::Decision::Cancel,
@@ -123,12 +125,12 @@ impl Coordinator for Service {
     }
 
     async fn heartbeat(&self, request: Request<HeartbeatRequest>) -> Result<Response<HeartbeatResponse>, Status> {
-        let process = own_process(&request, |heartbeat| &heartbeat.process)?;
-        let heartbeat = request.into_inner();
-        self.count_requests(process, heartbeat.requests);
+        let process = own_process(&request, |request| &request.process)?;
+        let request = request.into_inner();
+        self.count_requests(process, request.requests);
         let mut cancel = Vec::new();
         let mut attempts = Vec::new();
-        for attempt in &heartbeat.attempts {
+        for attempt in &request.attempts {
             match self.attempt(attempt)? {
                 Some(attempt) => attempts.push(attempt),
                 None => cancel.push(attempt.attempt.clone()),
@@ -136,23 +138,23 @@ impl Coordinator for Service {
         }
         let cancelled = self
             .state
-            .heartbeat(process, heartbeat.free_vcores, heartbeat.is_draining, &attempts, Instant::now())
+            .heartbeat(process, request.free_vcores, request.is_draining, &attempts, Instant::now())
             .map_err(|_| Status::not_found("register first"))?;
         cancel.extend(cancelled.iter().map(Uuid::to_string));
         Ok(Response::new(HeartbeatResponse { cancel }))
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
-        let process = own_process(&request, |report| &report.process)?;
-        let report = request.into_inner();
-        self.count_requests(process, report.requests);
-        let progress = report.progress.ok_or_else(|| Status::invalid_argument("a report without its attempt"))?;
+        let process = own_process(&request, |request| &request.process)?;
+        let request = request.into_inner();
+        self.count_requests(process, request.requests);
+        let progress = request.progress.ok_or_else(|| Status::invalid_argument("the report names no attempt"))?;
         let is_accepted = match self.attempt(&progress)? {
             Some(attempt) => {
-                let outcome = match report.outcome {
+                let outcome = match request.outcome {
                     Some(Outcome::Success(success)) => Ok(read_reports(&success)?),
                     Some(Outcome::Failure(failure)) => Err(read_failure(failure)),
-                    None => return Err(Status::invalid_argument("a report without an outcome")),
+                    None => return Err(Status::invalid_argument("the report has no outcome")),
                 };
                 self.state.report(&attempt, process, outcome, Instant::now())
             }
@@ -163,12 +165,13 @@ impl Coordinator for Service {
 }
 
 impl Service {
-    /// Stage and task; `None` where it is of another run.
+    /// Returns the numbers of stage and task, or `None` for a task of another run.
     fn task(&self, task: Option<&TaskId>) -> Result<Option<(u32, usize)>, Status> {
-        let task = task.ok_or_else(|| Status::invalid_argument("no task is named"))?;
+        let task = task.ok_or_else(|| Status::invalid_argument("the request names no task"))?;
         Ok((parse(&task.run)? == self.registration.run()).then_some((task.stage, task.task as usize)))
     }
 
+    /// Records requests to buckets, unless they were counted for another run.
     fn count_requests(&self, process: Uuid, requests: Option<Requests>) {
         let run = self.registration.run().to_string();
         let Some(requests) = requests.filter(|requests| requests.run == run) else { return };
@@ -182,35 +185,36 @@ impl Service {
         self.state.count_requests(process, counts);
     }
 
-    fn attempt(&self, attempt: &AttemptProgress) -> Result<Option<AttemptState>, Status> {
+    /// Reads the progress of an attempt; `None` for a task of another run.
+    fn attempt(&self, attempt: &AttemptProgress) -> Result<Option<AttemptUpdate>, Status> {
         let id = parse(&attempt.attempt)?;
         let read = ReadCounts { objects: attempt.objects, records: attempt.records, bytes: attempt.bytes };
-        let taken = Taken { read, rows: attempt.rows };
+        let amount = AmountRead { read, rows: attempt.rows };
         let task = self.task(attempt.task.as_ref())?;
-        Ok(task.map(|(stage, task)| AttemptState { stage, task, attempt: id, taken }))
+        Ok(task.map(|(stage, task)| AttemptUpdate { stage, task, attempt: id, amount }))
     }
 }
 
-/// Returns the process that a message names, which must be the one that calls.
+/// Returns the process that a message names, which must be the calling process.
 fn own_process<T>(request: &Request<T>, named: impl FnOnce(&T) -> &str) -> Result<Uuid, Status> {
     let process = named(request.get_ref());
     let caller = request.metadata().get(PROCESS_HEADER).and_then(|value| value.to_str().ok());
     if caller != Some(process) {
-        return Err(Status::permission_denied("a process speaks for itself only"));
+        return Err(Status::permission_denied("a process may only report its own attempts"));
     }
     parse(process)
 }
 
 fn parse(text: &str) -> Result<Uuid, Status> {
-    Uuid::parse_str(text).map_err(|_| Status::invalid_argument(format!("`{}` is no UUID", shown(text))))
+    Uuid::parse_str(text).map_err(|_| Status::invalid_argument(format!("`{}` is not a UUID", shown(text))))
 }
 
-/// A peer's text for a log line or an error: without control characters, and cut.
+/// Returns a peer's text for a log line or an error: without control characters, and shortened.
 fn shown(text: &str) -> String {
     shortened(&printable::line(text), SHOWN_BYTES)
 }
 
-/// The first `bytes` of a text, marked as cut where it is longer.
+/// Returns at most the first `bytes` of a text, followed by an ellipsis if it is longer.
 fn shortened(text: &str, bytes: usize) -> String {
     match text.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= bytes).last() {
         Some(end) if end < text.len() => format!("{}…", &text[..end]),
@@ -218,18 +222,19 @@ fn shortened(text: &str, bytes: usize) -> String {
     }
 }
 
-/// The reports of a task.
+/// Reads the reports of a task.
 fn read_reports(success: &Success) -> Result<Vec<TaskReport>, Status> {
     success
         .reports
         .iter()
         .map(|report| serde_json::from_str(report))
         .collect::<Result<_, _>>()
-        .map_err(|e| Status::invalid_argument(format!("a report that cannot be read: {e}")))
+        .map_err(|e| Status::invalid_argument(format!("cannot read a report: {e}")))
 }
 
+/// Reads the error of a failed attempt.
 fn read_failure(failure: Failure) -> Error {
-    // Another process wrote it: a line feed in it must not look like a line of ours.
+    // Another process wrote the text, so a line feed in it must not look like a new log line.
     let text = |text: &str| shortened(&printable::line(text), MESSAGE_BYTES);
     let message = text(&failure.message);
     let error = match FailureKind::try_from(failure.kind) {
@@ -257,7 +262,7 @@ mod tests {
 
     fn service() -> Service {
         let second = Duration::from_secs(1);
-        let policy = Policy { silence: second, patience: second, attempts: 1, speculation: None };
+        let policy = Policy { lost_after: second, offer_timeout: second, max_attempts: 1, speculation: None };
         let state = Arc::new(ClusterState::new(policy, second, Arc::default(), Instant::now()));
         let location = Location::of("file:///lake/".parse().unwrap());
         let lake = Storage::new(Arc::new(InMemory::new()), location);
@@ -268,7 +273,7 @@ mod tests {
         Service { state, registration, work: watch::channel(0).1 }
     }
 
-    /// A request as the gate lets it pass.
+    /// A request as the gate passes it.
     fn from<T>(process: u128, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert(PROCESS_HEADER, Uuid::from_u128(process).to_string().parse().unwrap());
@@ -281,11 +286,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_of_another_version_is_refused_and_told_why() {
+    async fn a_worker_of_another_version_is_rejected_with_the_reason() {
         let service = service();
         let refused = service.register(Request::new(register("0.0.1"))).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
-        assert!(refused.message().contains("worker `w` of version 0.0.1"), "{}", refused.message());
+        assert!(refused.message().contains("worker `w` has version 0.0.1"), "{}", refused.message());
         assert_eq!(service.state.capacity(), (0, 0));
         service.register(Request::new(register(env!("CARGO_PKG_VERSION")))).await.unwrap();
         assert_eq!(service.state.capacity(), (0, 0));
@@ -310,8 +315,8 @@ mod tests {
             (RegisterRequest { vcores: u32::MAX, ..good.clone() }, "4294967295 vcores"),
             (RegisterRequest { worker: String::new(), ..good.clone() }, "has 0 bytes"),
             (RegisterRequest { worker: long.clone(), ..good.clone() }, "has 65536 bytes"),
-            (RegisterRequest { process: "10".to_owned(), ..good.clone() }, "`10` is no UUID"),
-            (RegisterRequest { process: long.clone(), ..good.clone() }, "x…` is no UUID"),
+            (RegisterRequest { process: "10".to_owned(), ..good.clone() }, "`10` is not a UUID"),
+            (RegisterRequest { process: long.clone(), ..good.clone() }, "x…` is not a UUID"),
             (RegisterRequest { version: long, ..good.clone() }, "x…"),
         ] {
             let refused = service.register(Request::new(bad)).await.unwrap_err();
@@ -322,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_speaks_for_itself_only() {
+    async fn a_process_may_only_report_its_own_attempts() {
         let service = service();
         service.register(Request::new(register(env!("CARGO_PKG_VERSION")))).await.unwrap();
         join(&service).await;
@@ -333,14 +338,14 @@ mod tests {
     }
 
     #[test]
-    fn text_of_a_peer_is_cut_and_has_no_control_characters() {
+    fn text_of_a_peer_is_shortened_and_has_no_control_characters() {
         assert_eq!(shown("worker"), "worker");
         assert_eq!(shown("a\u{1b}]0;x\n"), "a\\u{1b}]0;x\\n");
         assert_eq!(shown(&"é".repeat(200)), format!("{}…", "é".repeat(50)));
     }
 
     #[tokio::test]
-    async fn a_heartbeat_before_the_registration_asks_for_one_and_attempts_of_other_runs_are_stopped() {
+    async fn a_heartbeat_before_joining_is_rejected_and_attempts_of_other_runs_are_cancelled() {
         let service = service();
         let task = Some(TaskId { run: Uuid::from_u128(2).to_string(), stage: 0, task: 0 });
         let attempt = AttemptProgress { task, attempt: Uuid::from_u128(3).to_string(), ..AttemptProgress::default() };

@@ -1,43 +1,45 @@
-//! Which attempts are slow: by how long the other tasks of their stage took, and by how far they are.
+//! Decides which attempts are slow, from the durations of finished tasks and the progress of the
+//! attempt.
 //!
-//! An attempt that took in a tenth of what a whole task took in, in the time that a whole task took, has nine times that
-//! still to go; a speculative attempt would be done before it. That is the rule of the LATE scheduler (Zaharia et al., "Improving
-//! MapReduce Performance in Heterogeneous Environments", OSDI 2008). Where nothing is known of how far an attempt is,
-//! the time that it has run decides, as in Spark.
+//! An attempt that has read a tenth of the rows of a median task in the time of a whole median task
+//! needs nine times as long again, so a speculative attempt would finish first. This is the rule of
+//! the LATE scheduler (Zaharia et al., "Improving MapReduce Performance in Heterogeneous
+//! Environments", OSDI 2008). If the progress of an attempt is unknown, the time that it has run
+//! decides, as in Spark.
 
 use std::time::{Duration, Instant};
 
-/// When a slow attempt gets a speculative attempt.
+/// Conditions under which a slow attempt gets a speculative attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Speculation {
-    /// The share of the stage's tasks that must be done.
+    /// Fraction of the tasks of a stage that must be done.
     pub(super) done_share: f64,
-    /// How many times as long as the median task an attempt must have run, or have still to run.
+    /// Multiple of the median duration that an attempt must have run, or must still need.
     pub(super) slowness: f64,
-    /// How long it must have run at least.
+    /// Minimum time that an attempt must have run.
     pub(super) at_least: Duration,
 }
 
-/// The tasks of a stage that are done.
+/// Durations and rows of the finished tasks of a stage.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
     durations: Vec<Duration>,
     rows: Vec<u64>,
 }
 
-/// What a task of the stage modes: the medians.
+/// Medians of the finished tasks of a stage.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     duration: Duration,
-    /// Taken in by the leaves of its plan.
+    /// Rows that the leaves of the plan read.
     rows: u64,
 }
 
-/// An attempt under way.
+/// Timing of a running attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttemptTiming {
     pub(super) started: Instant,
-    /// When it was heard of last, and what it had taken in then.
+    /// Time of the last heartbeat, and the rows read until then.
     pub(super) heard: Instant,
     pub(super) rows: u64,
 }
@@ -48,7 +50,7 @@ impl Finished {
         self.rows.push(rows);
     }
 
-    /// What a task modes; `None` while too few of `tasks` are done to say.
+    /// Returns the medians, or `None` until enough of `tasks` are done.
     pub(super) fn pace(&self, tasks: usize, speculation: &Speculation) -> Option<Pace> {
         #[expect(
             clippy::cast_precision_loss,
@@ -56,7 +58,7 @@ impl Finished {
             clippy::cast_sign_loss,
             reason = "a share of a count"
         )]
-        // Rounded down as in Spark, so that of two tasks one can be told from the other.
+        // Rounded down as in Spark, so that with two tasks one can be compared with the other.
         let needed = (tasks as f64 * speculation.done_share).floor() as usize;
         if self.durations.len() < needed {
             return None;
@@ -66,17 +68,19 @@ impl Finished {
 }
 
 impl Speculation {
-    /// Whether a speculative attempt of the attempt would likely be done before it.
+    /// Whether a speculative attempt would likely finish before the attempt.
     pub(super) fn is_slow(&self, attempt: &AttemptTiming, pace: &Pace, now: Instant) -> bool {
         let ran = now.saturating_duration_since(attempt.started);
         let too_long = pace.duration.mul_f64(self.slowness);
-        ran >= self.at_least && (ran >= too_long || attempt.left(pace).is_some_and(|left| left >= too_long))
+        ran >= self.at_least
+            && (ran >= too_long || attempt.remaining(pace).is_some_and(|remaining| remaining >= too_long))
     }
 }
 
 impl AttemptTiming {
-    /// How long it has still to run from when it was heard of, if it goes on as before; `None` where that is unknown.
-    fn left(&self, pace: &Pace) -> Option<Duration> {
+    /// Estimates the time that the attempt still needed at its last heartbeat, at its speed so far.
+    /// Returns `None` without progress.
+    fn remaining(&self, pace: &Pace) -> Option<Duration> {
         let ran = self.heard.saturating_duration_since(self.started);
         if self.rows == 0 || ran.is_zero() {
             return None;
@@ -126,14 +130,14 @@ mod tests {
         };
         // 100 rows in 10 s: 90 s to go.
         assert!(is_slow(10, 100, 10));
-        // 500 rows in 10 s: as long again, and a speculative attempt would take no less.
+        // 500 rows in 10 s: 10 s to go, and a speculative attempt would take as long.
         assert!(!is_slow(10, 500, 10));
         assert!(is_slow(20, 999, 20));
-        // Nothing was heard of it, or nothing came in so far.
+        // No heartbeat came, or no rows were read.
         assert!(!is_slow(0, 0, 19));
         assert!(!is_slow(19, 0, 19));
         assert!(is_slow(0, 0, 20));
-        // A task with more rows than the others is no slower for it.
+        // A task with more rows than the others is not slow because of that.
         assert!(!is_slow(10, 5_000, 10));
     }
 }

@@ -1,37 +1,41 @@
-//! The objects of a run's exchanges, and the probes by which workers show that they see the run's storages: where they
-//! are, and how they are deleted.
+//! Stores the spool objects of the exchanges of a run, and the probes with which workers show that
+//! they see the storages of the run.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::process::secret;
+use lakewright_common::report::spool_object::SpoolObject;
 use lakewright_common::session::Storages;
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use uuid::Uuid;
 
-/// Where in its storage every run spools.
+use super::Exchanged;
+
+/// Folder of all spools within their storage.
 const ROOT: &str = "_lake/spool";
-/// After this long nobody reads what a run spooled.
+/// Age at which the spool of another run is abandoned and may be deleted.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// The spool of one run.
 #[derive(Debug)]
 pub(super) struct Spool {
     storage: Storage,
-    /// The lake, if it is not the spool's storage; only a probe is written there.
+    /// The lake, if the spool is in another storage. Only a probe is written there.
     lake: Option<Storage>,
     folder: String,
     prefix: String,
 }
 
-/// An object with random content, which only a process that sees the same storage can know.
+/// A probe object with random content, which a process can only know if it sees the same storage.
 #[derive(Debug, Clone)]
 pub(super) struct WrittenProbe {
-    /// `lake` or `spool`, as plans name it.
+    /// Name of the storage in plans: `lake` or `spool`.
     pub(super) name: &'static str,
     pub(super) storage: Storage,
     pub(super) key: String,
@@ -45,27 +49,27 @@ impl Spool {
         Self { storage: storages.spool.clone(), lake, prefix: format!("{folder}/exchange"), folder }
     }
 
-    /// The beginning of every key.
+    /// Returns the prefix of the keys of all spool objects.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Returns the storages in which the run has a folder.
+    /// Returns the storages that contain a folder of this run.
     fn storages(&self) -> impl Iterator<Item = &Storage> {
         self.lake.iter().chain([&self.storage])
     }
 
-    /// Writes a probe into each storage that workers write to.
+    /// Writes a probe object into each storage that workers write to.
     ///
     /// # Errors
-    /// Storage, naming the object.
+    /// A storage error that names the object.
     pub(super) async fn write_probes(&self) -> Result<Vec<WrittenProbe>> {
         let mut probes = Vec::new();
         for storage in self.storages() {
-            // A spool that is the lake is probed as the lake.
+            // If the spool is in the lake, a probe of the lake covers both.
             let name = if probes.is_empty() { "lake" } else { "spool" };
             let key = format!("{}/probe-{}", self.folder, Uuid::now_v7());
-            let random = secret::random().context(|| Error::internal("a probe cannot be made"))?;
+            let random = secret::random().context(|| Error::internal("cannot generate a probe"))?;
             let content = Bytes::copy_from_slice(&random);
             let written = storage.store.put(&Path::from(key.as_str()), content.clone().into()).await;
             written.storage_context("write", || storage.name_of(&key))?;
@@ -74,7 +78,7 @@ impl Spool {
         Ok(probes)
     }
 
-    /// Deletes all of it. What cannot be deleted now is swept up by a later run.
+    /// Deletes all objects of the run. A later run sweeps what cannot be deleted now.
     pub(super) async fn clear(&self) {
         let folder = Path::from(self.folder.as_str());
         for storage in self.storages() {
@@ -84,9 +88,10 @@ impl Spool {
         }
     }
 
-    /// Deletes what runs left behind that died long ago.
+    /// Deletes the spool objects of runs that died long ago.
     pub(super) async fn sweep(&self) {
-        // By the storage's clock: this machine's may be ahead, and what another run is reading would look abandoned.
+        // Ages are measured by the clock of the storage. If the clock of this machine were ahead,
+        // objects that another run still reads would look abandoned.
         for storage in self.storages() {
             let Ok(now) = storage.clock("_lake").await else { continue };
             let is_abandoned = |object: &object_store::ObjectMeta| object.last_modified < now - ABANDONED_AFTER;
@@ -101,9 +106,44 @@ impl Spool {
 }
 
 impl Drop for Spool {
-    /// A signal leaves no time for requests; folders go at once, and elsewhere a later run sweeps up.
+    /// Removes local folders at once. A signal leaves no time for requests, so a later run sweeps
+    /// buckets.
     fn drop(&mut self) {
         self.storages().for_each(|storage| storage.remove_folder(&self.folder));
+    }
+}
+
+/// Totals of accepted spool objects.
+#[derive(Debug, Default)]
+pub(super) struct SpoolTotals {
+    objects: AtomicU64,
+    bytes: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl SpoolTotals {
+    /// Counts objects, without those that were never written because they have no rows.
+    pub(super) fn add(&self, objects: &[SpoolObject]) {
+        for object in objects.iter().filter(|object| !object.key.is_empty()) {
+            self.objects.fetch_add(1, Ordering::Relaxed);
+            self.bytes.fetch_add(object.bytes(), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts planned reads of ranges.
+    pub(super) fn add_reads(&self, reads: usize) {
+        self.reads.fetch_add(reads as u64, Ordering::Relaxed);
+    }
+
+    /// Returns the totals of a run that ended with `workers` workers.
+    pub(super) fn exchanged(&self, workers: usize) -> Exchanged {
+        let objects = self.objects.load(Ordering::Relaxed);
+        Exchanged {
+            workers,
+            objects,
+            bytes: self.bytes.load(Ordering::Relaxed),
+            requests: objects + self.reads.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -111,17 +151,17 @@ async fn delete(storage: &Storage, keys: object_store::Result<Vec<Path>>) {
     let keys = match keys {
         Ok(keys) => keys,
         Err(error) => {
-            tracing::warn!(%error, "what exchanges left cannot be listed; a later run sweeps it up");
+            tracing::warn!(%error, "cannot list spool objects; a later run deletes them");
             return;
         }
     };
     let deletions = keys.into_iter().map(|key| async move {
         match storage.store.delete(&key).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => true,
-            // As a role is set up that may delete nothing.
+            // A role may be set up without the right to delete.
             Err(object_store::Error::PermissionDenied { .. }) => false,
             Err(error) => {
-                tracing::warn!(%key, %error, "an exchange's object is left behind; a later run sweeps it up");
+                tracing::warn!(%key, %error, "cannot delete a spool object; a later run deletes it");
                 true
             }
         }
@@ -129,6 +169,9 @@ async fn delete(storage: &Storage, keys: object_store::Result<Vec<Path>>) {
     let allowed: Vec<bool> = futures::stream::iter(deletions).buffer_unordered(16).collect().await;
     let left = allowed.iter().filter(|is_allowed| !**is_allowed).count();
     if left > 0 {
-        tracing::info!(objects = left, "may not delete what exchanges left; a lifecycle rule or `vacuum` does it");
+        tracing::info!(
+            objects = left,
+            "no permission to delete spool objects; a lifecycle rule or `vacuum` deletes them"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A physical plan, cut at its exchanges into stages.
+//! Cuts a physical plan into stages at its exchanges.
 //!
 //! ```text
 //!   TableWrite                               stage 1              stage 0
@@ -8,12 +8,15 @@
 //!           DataSource                                                DataSource
 //! ```
 //!
-//! Each partition of a stage's plan is a task. The rules that are not plain to see come from what an engine without
-//! exchanges inside a stage must hold, and each has a test in `tests`:
-//! - a round-robin repartition only spreads rows, so it is dropped; a stage has as many tasks as its plan has then;
-//! - a collected build side is gathered once and read whole by every task, which is right only for joins that emit no
-//!   unmatched build row; any other runs in one task;
-//! - a merge keeps one sorted partition for every task below it.
+//! Each partition of the plan of a stage is a task. A task sees only its own partition, so no rows
+//! may move between partitions inside a stage. That leads to these rules, and each has a test:
+//! - a hash repartition becomes an exchange: the stage below writes its rows by partition, and the
+//!   stage above reads them;
+//! - a round-robin repartition only distributes rows evenly, so it is dropped, and the stage has as
+//!   many tasks as its input has partitions;
+//! - the build side of a collected join is gathered once and read in full by every task, which is
+//!   only right for joins that emit no unmatched build rows; any other such join runs as one task;
+//! - a merge reads one sorted partition per task of the stage below.
 
 use std::sync::Arc;
 
@@ -55,23 +58,25 @@ type Plan = Arc<dyn ExecutionPlan>;
 #[derive(Debug)]
 pub(in crate::engine) struct Stage {
     pub(super) plan: Plan,
-    /// Where each `ExchangeReadExec` of the plan gets its rows, from left to right.
+    /// Inputs of the `ExchangeReadExec` nodes of the plan, from left to right.
     pub(super) inputs: Vec<Input>,
-    /// One task runs all partitions of the plan, with the exchanges that are still in it.
-    pub(super) is_whole: bool,
+    /// Whether one task runs all partitions of the plan, including the exchanges that it still
+    /// contains.
+    pub(super) is_single_task: bool,
 }
 
 impl Stage {
     fn new(plan: Plan, inputs: Vec<Input>) -> Self {
-        Self { plan, inputs, is_whole: false }
+        Self { plan, inputs, is_single_task: false }
     }
 
-    /// Encodes and decodes the plans of this stage and of those below it. A plan can be encoded and still be too deep
-    /// for the decoder, which follows 100 nested messages. A scan of JSON is left out: it is never deep, and can name
-    /// a hundred thousand objects.
+    /// Encodes and decodes the plans of this stage and of the stages below it, because a plan can
+    /// be encoded and still be nested too deeply for the decoder, which follows at most 100 nested
+    /// messages. Plans with a scan of JSON are skipped: they are never deep, and can name a hundred
+    /// thousand objects.
     ///
     /// # Errors
-    /// Why a worker could not read one of them.
+    /// The reason why a worker could not decode one of the plans.
     pub(super) fn check_sendable(&self, context: &TaskContext) -> Result<()> {
         let has_scan = self.plan.exists(|node| Ok(node.is::<JsonScanExec>()))?;
         if !has_scan {
@@ -81,42 +86,49 @@ impl Stage {
     }
 }
 
+/// Rows that a stage reads from the stage below.
 #[derive(Debug)]
 pub(super) struct Input {
     pub(super) stage: Stage,
     pub(super) mode: InputMode,
 }
 
-/// Which rows of the stage below go to which partition of an exchange read.
+/// Assignment of the rows of the stage below to the partitions of an exchange read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InputMode {
-    /// To partition `i` what every task wrote for partition `i`.
+    /// Partition `i` reads what every task wrote for partition `i`.
     Shuffle,
-    /// To partition `i` what task `i` wrote.
+    /// Partition `i` reads everything that task `i` wrote.
     Forward,
 }
 
-/// Cuts `plan`; objects of exchanges get keys below `prefix`.
+/// Cuts `plan` into stages. The keys of spool objects start with `prefix`.
 ///
 /// # Errors
-/// Not implemented, for a node whose rules are not known here.
+/// A "not implemented" error for a node without a rule here.
 pub(super) fn plan_stages(plan: &Plan, prefix: &str) -> Result<Stage> {
     let mut inputs = Vec::new();
-    let plan = below(plan, prefix, &mut inputs)?;
+    let plan = rewrite(plan, prefix, &mut inputs)?;
     Ok(Stage::new(plan, inputs))
 }
 
-/// All of `plan` as one task: right for any plan, and no faster than one worker.
+/// Plans all of `plan` as one task, which is right for any plan but uses only one worker.
 pub(super) fn single_task(plan: &Plan) -> Stage {
-    Stage { plan: Arc::new(CoalescePartitionsExec::new(Arc::clone(plan))), inputs: vec![], is_whole: true }
+    Stage { plan: Arc::new(CoalescePartitionsExec::new(Arc::clone(plan))), inputs: vec![], is_single_task: true }
 }
 
-fn below(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
+/// Rewrites the part of a stage from `node` down: replaces each exchange by a read, and adds the stage
+/// that the read needs to `inputs`. Reads and inputs have the same order, left to right.
+fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     if let Some(repartition) = node.downcast_ref::<RepartitionExec>() {
         return match repartition.partitioning() {
+            // It merges sorted inputs, which an exchange would interleave.
             _ if repartition.preserve_order() => not_impl_err!("a repartition that preserves order"),
-            Partitioning::RoundRobinBatch(_) => below(repartition.input(), prefix, inputs),
+            // No node above relies on which rows are in which partition, so keep them where they are.
+            Partitioning::RoundRobinBatch(_) => rewrite(repartition.input(), prefix, inputs),
             Partitioning::Hash(keys, partitions) => {
+                // The repartition itself stays in the stage below: `ExchangeWriteExec` hashes with its
+                // keys, so that equal keys meet in one partition, no matter which task wrote them.
                 let stage = plan_stages(repartition.input(), prefix)?;
                 let empty = vec![vec![]; *partitions];
                 let read = ExchangeReadExec::hashed(node.schema(), keys.clone(), empty)?;
@@ -129,13 +141,17 @@ fn below(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
         };
     }
     if let Some(coalesce) = node.downcast_ref::<CoalescePartitionsExec>() {
-        let rows = gathered(coalesce.input(), coalesce.fetch(), prefix, inputs)?;
+        // With a limit, each task below sends at most that many rows, and the node above the exchange
+        // limits their union again.
+        let rows = gather(coalesce.input(), coalesce.fetch(), prefix, inputs)?;
         return match coalesce.fetch() {
             None => Ok(rows),
             Some(_) => replace_children_if_necessary(Arc::clone(node), vec![rows]),
         };
     }
     if let Some(merge) = node.downcast_ref::<SortPreservingMergeExec>() {
+        // Each task below writes one sorted run. The runs must stay apart, one partition of the read
+        // per task, because the merge relies on the order within its input partitions.
         let stage = plan_stages(merge.input(), prefix)?;
         if partitions(&stage.plan) == 1 {
             inputs.extend(stage.inputs);
@@ -147,15 +163,17 @@ fn below(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
         inputs.push(Input { stage: Stage::new(plan, stage.inputs), mode: InputMode::Forward });
         return replace_children_if_necessary(Arc::clone(node), vec![Arc::new(read)]);
     }
-    if let Some((left, right, is_right_alone)) = collected_join(node) {
-        return joined(node, left, right, is_right_alone, prefix, inputs);
+    if let Some((left, right, can_split_right)) = collect_left_join(node) {
+        return plan_join(node, left, right, can_split_right, prefix, inputs);
     }
-    if !is_known(node) {
+    if !is_supported(node) {
         return not_impl_err!("a node `{}` on a cluster", node.name());
     }
+    // The node treats each partition alone. It is cut only below its children, and a child that it
+    // needs in one piece must have ended up with one partition.
     let mut children = Vec::new();
     for (child, required) in node.children().into_iter().zip(node.input_distribution_requirements().into_per_child()) {
-        let child = below(child, prefix, inputs)?;
+        let child = rewrite(child, prefix, inputs)?;
         if matches!(required, Distribution::SinglePartition) && partitions(&child) > 1 {
             return not_impl_err!("`{}` over more than one partition", node.name());
         }
@@ -164,8 +182,9 @@ fn below(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     replace_children_if_necessary(Arc::clone(node), children)
 }
 
-/// All rows of `node` in one partition, through an exchange where they are in more.
-fn gathered(node: &Plan, fetch: Option<usize>, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
+/// Returns a plan with all rows of `node` in one partition, using an exchange if they are in
+/// several.
+fn gather(node: &Plan, fetch: Option<usize>, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     let stage = plan_stages(node, prefix)?;
     if partitions(&stage.plan) == 1 {
         inputs.extend(stage.inputs);
@@ -175,66 +194,75 @@ fn gathered(node: &Plan, fetch: Option<usize>, prefix: &str, inputs: &mut Vec<In
         Some(fetch) => Arc::new(LocalLimitExec::new(stage.plan, fetch)),
         None => stage.plan,
     };
-    Ok(spooled(Stage::new(plan, stage.inputs), prefix, inputs))
+    Ok(spool(Stage::new(plan, stage.inputs), prefix, inputs))
 }
 
-/// The rows of a stage as one partition of an exchange.
-fn spooled(stage: Stage, prefix: &str, inputs: &mut Vec<Input>) -> Plan {
+/// Adds a stage to `inputs` and returns a read of all its rows in one partition.
+fn spool(stage: Stage, prefix: &str, inputs: &mut Vec<Input>) -> Plan {
     let read = ExchangeReadExec::plain(stage.plan.schema(), None, vec![vec![]]);
     let plan: Plan = Arc::new(ExchangeWriteExec::new(stage.plan, prefix.to_owned()));
     inputs.push(Input { stage: Stage::new(plan, stage.inputs), mode: InputMode::Shuffle });
     Arc::new(read)
 }
 
-/// The sides of a join that collects its left side, and whether each right partition can be joined by itself.
-fn collected_join(node: &Plan) -> Option<(&Plan, &Plan, bool)> {
+/// Returns the sides of a join that collects its left side, and whether each right partition can be
+/// joined on its own.
+fn collect_left_join(node: &Plan) -> Option<(&Plan, &Plan, bool)> {
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         return (*join.partition_mode() == PartitionMode::CollectLeft)
-            .then(|| (join.left(), join.right(), emits_right_rows_alone(*join.join_type()) && !join.null_aware));
+            .then(|| (join.left(), join.right(), emits_no_unmatched_left_rows(*join.join_type()) && !join.null_aware));
     }
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
-        return Some((join.left(), join.right(), emits_right_rows_alone(*join.join_type())));
+        return Some((join.left(), join.right(), emits_no_unmatched_left_rows(*join.join_type())));
     }
     let join = node.downcast_ref::<CrossJoinExec>()?;
     Some((join.left(), join.right(), true))
 }
 
-/// Whether no row of the left side is emitted for having no match anywhere on the right.
-pub(super) fn emits_right_rows_alone(join_type: JoinType) -> bool {
+/// Whether a join never emits a left row because it has no match on the right. Then each right
+/// partition can be joined on its own: a task that sees one right partition could not know that a
+/// left row has no match in the others.
+pub(super) fn emits_no_unmatched_left_rows(join_type: JoinType) -> bool {
     matches!(
         join_type,
         JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
     )
 }
 
-fn joined(
+/// Plans a join with a collected left side.
+fn plan_join(
     node: &Plan,
     left: &Plan,
     right: &Plan,
-    is_right_alone: bool,
+    can_split_right: bool,
     prefix: &str,
     inputs: &mut Vec<Input>,
 ) -> Result<Plan> {
+    // Every task reads the whole left side. Right partitions stay apart where the type of the join
+    // allows it; otherwise one task joins everything.
     let mut right_inputs = Vec::new();
-    let right = if is_right_alone {
-        below(right, prefix, &mut right_inputs)?
+    let right = if can_split_right {
+        rewrite(right, prefix, &mut right_inputs)?
     } else {
-        gathered(right, None, prefix, &mut right_inputs)?
+        gather(right, None, prefix, &mut right_inputs)?
     };
     let mut left_inputs = Vec::new();
-    let mut left = gathered(left, None, prefix, &mut left_inputs)?;
-    // Every task would compute it again.
+    let mut left = gather(left, None, prefix, &mut left_inputs)?;
+    // Spool the left side, or every task would compute it again.
     if partitions(&right) > 1 && left.downcast_ref::<ExchangeReadExec>().is_none() {
         let stage = Stage::new(left, std::mem::take(&mut left_inputs));
-        left = spooled(stage, prefix, &mut left_inputs);
+        left = spool(stage, prefix, &mut left_inputs);
     }
     inputs.extend(left_inputs);
     inputs.extend(right_inputs);
     replace_children_if_necessary(Arc::clone(node), vec![left, right])
 }
 
-/// Whether a node treats each of its partitions alone, or is a leaf that a task can have a part of.
-fn is_known(node: &Plan) -> bool {
+/// Whether a node treats each of its partitions alone, or is a leaf that can be narrowed to a part
+/// for a task. Unknown nodes are not cut, because a node that combines partitions would silently
+/// give wrong rows.
+fn is_supported(node: &Plan) -> bool {
+    // `task_plan` knows how to narrow each of these leaves.
     let is_leaf = node.is::<DataSourceExec>()
         || node.is::<JsonScanExec>()
         || node.is::<ExchangeReadExec>()
@@ -258,6 +286,7 @@ fn is_known(node: &Plan) -> bool {
     is_leaf || is_row_by_row || is_partition_by_partition || is_union || is_root
 }
 
+/// Returns the number of partitions of a plan.
 pub(super) fn partitions(plan: &Plan) -> usize {
     plan.output_partitioning().partition_count()
 }

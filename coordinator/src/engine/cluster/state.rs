@@ -1,6 +1,7 @@
-//! What the service and the stages share: which workers there are, and what has become of each task.
+//! State shared by the service and the stage runner: the workers, and the progress of each task.
 //!
-//! The service writes what workers say; a stage reads what to do next. Both hold the lock for a moment only.
+//! The service records what workers report, and the stage runner reads what to do next. Both hold
+//! the lock only briefly.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,32 +15,32 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::account::Account;
-use super::tracker::{Decision, Policy, Resubmit, RetryReason, StageFailure, Tracker};
+use super::tracker::{Decision, Policy, Retry, RetryReason, StageFailure, Tracker};
 use super::workers::{UnknownWorker, Workers};
 
-/// Workers that an error names.
+/// Maximum number of excluded workers that an error names.
 const NAMED_WORKERS: usize = 3;
 
-/// Everything that workers tell.
+/// State of a run as reported by its workers.
 #[derive(Debug)]
 pub(super) struct ClusterState {
     policy: Policy,
-    /// How long a run goes on without any worker.
-    grace: Duration,
+    /// Time without any worker after which the run fails.
+    worker_timeout: Duration,
     reads: Arc<ReadProgress>,
-    state: Mutex<State>,
-    /// Something was reported, or a worker came.
+    inner: Mutex<Inner>,
+    /// Notified when an attempt ends or a worker joins.
     pub(super) changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct Inner {
     workers: Workers,
     stages: HashMap<u32, Stage>,
     next_stage: u32,
-    /// Taken in by all tasks of the run, as their attempts told.
+    /// Rows read by all tasks of the run, according to their attempts.
     rows: u64,
-    /// What each worker has requests of buckets, as it told last.
+    /// Requests to buckets by process, from its latest call.
     requests: BTreeMap<Uuid, RequestCounts>,
 }
 
@@ -47,25 +48,25 @@ struct State {
 struct Stage {
     name: String,
     tracker: Tracker<Vec<TaskReport>>,
-    /// What each task reads, in words.
+    /// Input of each task, for error messages.
     inputs: Vec<String>,
-    /// What each task may report.
+    /// Account of each task, which its reports must match.
     accounts: Vec<Account>,
-    /// What was read for each task, by whichever of its attempts has read most.
-    read: Vec<Taken>,
+    /// Amount read for each task: the maximum over its attempts.
+    read: Vec<AmountRead>,
     failure: Option<Error>,
 }
 
-/// How much an attempt has taken in.
+/// Amount that an attempt has read.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Taken {
-    /// From JSON.
+pub(super) struct AmountRead {
+    /// Objects, records and bytes of JSON.
     pub(super) read: ReadCounts,
-    /// From anywhere.
+    /// Rows that the leaves of the plan read, from any input.
     pub(super) rows: u64,
 }
 
-/// How far the stages at work are, and who works.
+/// Progress of the running stages, and the number of workers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TaskCounts {
     pub(crate) stages: usize,
@@ -73,86 +74,87 @@ pub(crate) struct TaskCounts {
     pub(crate) done: usize,
     pub(crate) running: usize,
     pub(crate) workers: usize,
-    /// Taken in since the run started.
+    /// Rows read since the run started.
     pub(crate) rows: u64,
 }
 
-/// What an attempt says of itself.
+/// Progress of an attempt as its worker reports it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AttemptState {
+pub(super) struct AttemptUpdate {
     pub(super) stage: u32,
     pub(super) task: usize,
     pub(super) attempt: Uuid,
-    pub(super) taken: Taken,
+    pub(super) amount: AmountRead,
 }
 
-/// How far a stage is.
+/// Status of a stage.
 #[derive(Debug)]
-pub(super) enum Progress {
-    /// These tasks are to be submitted again.
+pub(super) enum StageStatus {
+    /// The stage is running, and these tasks must be queued again.
     Running(Vec<usize>),
-    /// The reports of each task.
+    /// All tasks are done; the reports of each task.
     Done(Vec<Vec<TaskReport>>),
 }
 
 impl ClusterState {
-    pub(super) fn new(policy: Policy, grace: Duration, reads: Arc<ReadProgress>, now: Instant) -> Self {
-        let state = State {
+    pub(super) fn new(policy: Policy, worker_timeout: Duration, reads: Arc<ReadProgress>, now: Instant) -> Self {
+        let inner = Inner {
             workers: Workers::new(now),
             stages: HashMap::new(),
             next_stage: 0,
             rows: 0,
             requests: BTreeMap::new(),
         };
-        Self { policy, grace, reads, state: Mutex::new(state), changed: Notify::new() }
+        Self { policy, worker_timeout, reads, inner: Mutex::new(inner), changed: Notify::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No holder leaves it half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // No holder of the lock can panic and leave the state inconsistent.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a process that registered. False: there are too many workers.
+    /// Registers a process. Returns false if there are too many workers.
     pub(super) fn register(&self, process: Uuid, name: String, vcores: u32, now: Instant) -> bool {
-        self.state().workers.register(process, name, vcores, now)
+        self.lock().workers.register(process, name, vcores, now)
     }
 
-    /// Registers a process that registered, unless it misses something.
+    /// Lets a registered process join, unless `missing` names a storage that it does not see.
     pub(super) fn join(
         &self,
         process: Uuid,
         missing: &[String],
         now: Instant,
     ) -> std::result::Result<(), UnknownWorker> {
-        self.state().workers.join(process, missing, now)?;
+        self.lock().workers.join(process, missing, now)?;
         self.changed.notify_waiters();
         Ok(())
     }
 
-    /// Returns the vcores that a registered process may have tasks for.
+    /// Returns the vcores of a joined worker.
     pub(super) fn vcores_of(&self, process: Uuid) -> Option<u32> {
-        self.state().workers.vcores_of(process)
+        self.lock().workers.vcores_of(process)
     }
 
-    /// A registered process asks for tasks.
+    /// Records a poll of a joined worker.
     pub(super) fn polled(&self, process: Uuid, now: Instant) {
-        self.state().workers.polled(process, now);
+        self.lock().workers.polled(process, now);
     }
 
-    /// Returns the number of workers that are alive, and their vcores.
+    /// Returns the number of workers that are alive and do not drain, and their vcores.
     pub(super) fn capacity(&self) -> (usize, usize) {
-        self.state().workers.capacity()
+        self.lock().workers.capacity()
     }
 
-    /// A stage whose tasks read `inputs` and report what their accounts allow, all submitted now; its number.
-    pub(super) fn open_stage(&self, name: &str, inputs: Vec<String>, accounts: Vec<Account>, now: Instant) -> u32 {
-        let mut state = self.state();
+    /// Starts a stage with one queued task per element of `inputs`, which describe the input of
+    /// each task. Returns the number of the stage.
+    pub(super) fn start_stage(&self, name: &str, inputs: Vec<String>, accounts: Vec<Account>, now: Instant) -> u32 {
+        let mut state = self.lock();
         let number = state.next_stage;
         state.next_stage += 1;
         let stage = Stage {
             name: name.to_owned(),
             tracker: Tracker::new(inputs.len(), self.policy, now),
-            read: vec![Taken::default(); inputs.len()],
+            read: vec![AmountRead::default(); inputs.len()],
             inputs,
             accounts,
             failure: None,
@@ -161,68 +163,72 @@ impl ClusterState {
         number
     }
 
-    /// The stage is over, whatever it came to; its attempts are told to stop.
-    pub(super) fn close_stage(&self, number: u32) {
-        self.state().stages.remove(&number);
+    /// Ends a stage in any state. Its attempts are cancelled by the answers to their next calls.
+    pub(super) fn end_stage(&self, number: u32) {
+        self.lock().stages.remove(&number);
     }
 
+    /// Decides whether an attempt may run. See [`Tracker::start`].
     pub(super) fn start(&self, stage: u32, task: usize, attempt: Uuid, process: Uuid, now: Instant) -> Decision {
-        let mut state = self.state();
-        let State { workers, stages, .. } = &mut *state;
-        let peers = workers.peers(now);
+        let mut state = self.lock();
+        let Inner { workers, stages, .. } = &mut *state;
+        let candidates = workers.candidates(now);
         stages
             .get_mut(&stage)
-            .map_or(Decision::Cancel, |stage| stage.tracker.start(task, attempt, process, &peers, now))
+            .map_or(Decision::Cancel, |stage| stage.tracker.start(task, attempt, process, &candidates, now))
     }
 
-    /// The attempts of the heartbeat that must stop.
+    /// Records a heartbeat. Returns the attempts of the heartbeat that must stop.
+    ///
+    /// # Errors
+    /// The worker has not joined.
     pub(super) fn heartbeat(
         &self,
         process: Uuid,
         free_vcores: u32,
         is_draining: bool,
-        attempts: &[AttemptState],
+        attempts: &[AttemptUpdate],
         now: Instant,
     ) -> std::result::Result<Vec<Uuid>, UnknownWorker> {
-        let mut state = self.state();
+        let mut state = self.lock();
         state.workers.heartbeat(process, free_vcores, is_draining, attempts.len(), now)?;
-        let State { stages, rows, .. } = &mut *state;
-        let mut stop = Vec::new();
+        let Inner { stages, rows, .. } = &mut *state;
+        let mut cancelled = Vec::new();
         for attempt in attempts {
             let decision = match stages.get_mut(&attempt.stage) {
                 Some(stage) => {
                     *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
-                    stage.tracker.heartbeat(attempt.task, attempt.attempt, attempt.taken.rows, now)
+                    stage.tracker.heartbeat(attempt.task, attempt.attempt, attempt.amount.rows, now)
                 }
                 None => Decision::Cancel,
             };
             if decision == Decision::Cancel {
-                stop.push(attempt.attempt);
+                cancelled.push(attempt.attempt);
             }
         }
-        Ok(stop)
+        Ok(cancelled)
     }
 
-    /// The end of an attempt. True: its files are the task's.
+    /// Records the end of an attempt. Returns whether its files become those of the task.
     pub(super) fn report(
         &self,
-        attempt: &AttemptState,
+        attempt: &AttemptUpdate,
         process: Uuid,
         outcome: Result<Vec<TaskReport>>,
         now: Instant,
     ) -> bool {
-        let mut state = self.state();
+        let mut state = self.lock();
         let name = state.workers.name_of(process);
-        let State { stages, rows, .. } = &mut *state;
+        let Inner { stages, rows, .. } = &mut *state;
         let Some(stage) = stages.get_mut(&attempt.stage) else { return false };
         if stage.tracker.process_of(attempt.task, attempt.attempt).is_some_and(|owner| owner != process) {
-            tracing::warn!(worker = name, stage = stage.name, "a report of another worker's attempt is refused");
+            tracing::warn!(worker = name, stage = stage.name, "rejected a report of another worker's attempt");
             return false;
         }
         let is_accepted = match outcome.and_then(|reports| stage.checked(attempt.task, reports)) {
             Ok(reports) => {
                 *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
-                stage.tracker.succeed(attempt.task, attempt.attempt, reports, attempt.taken.rows, now)
+                stage.tracker.succeed(attempt.task, attempt.attempt, reports, attempt.amount.rows, now)
             }
             Err(mut error) => {
                 let task = attempt.task;
@@ -239,63 +245,67 @@ impl ClusterState {
         is_accepted
     }
 
-    /// How far a stage is.
+    /// Advances a stage: marks silent workers and attempts as lost, and finds tasks to queue again.
     ///
     /// # Errors
-    /// What the stage failed with; workers, where all are gone.
-    pub(super) fn look(&self, number: u32, now: Instant) -> Result<Progress> {
-        let mut state = self.state();
-        let (alone, idle_since) = state.workers.count(self.policy.silence, now);
-        if alone >= self.grace {
+    /// The error that failed the stage, or a workers error if there has been no worker for too
+    /// long.
+    pub(super) fn advance_stage(&self, number: u32, now: Instant) -> Result<StageStatus> {
+        let mut state = self.lock();
+        // Silent workers are only noticed here, so this must run even if nothing is reported.
+        let (without_workers_for, idle_since) = state.workers.count(self.policy.lost_after, now);
+        if without_workers_for >= self.worker_timeout {
             drop(state);
             return Err(self.without_workers(
-                format!("no worker has been there for {} s", alone.as_secs()),
-                "start workers and run again, or raise `[cluster] worker_timeout`; nothing of this run is visible",
+                format!("no worker has been available for {} s", without_workers_for.as_secs()),
+                "start workers and run again, or raise `[cluster] worker_timeout`; nothing of this run was committed",
             ));
         }
-        let State { stages, workers, .. } = &mut *state;
-        let stage = stages.get_mut(&number).ok_or_else(|| Error::internal("a stage is over and still looked at"))?;
+        let Inner { stages, workers, .. } = &mut *state;
+        let stage =
+            stages.get_mut(&number).ok_or_else(|| Error::internal("a stage has ended and is still advanced"))?;
         if let Some(failure) = stage.failure.take() {
             return Err(failure);
         }
         if stage.tracker.is_done() {
-            return Ok(Progress::Done(stage.tracker.take_results()));
+            return Ok(StageStatus::Done(stage.tracker.take_results()));
         }
-        let again = stage.tracker.tick(now, idle_since).map_err(|given_up| stage.give_up(given_up, workers))?;
-        for resubmit in &again {
-            stage.tell(resubmit, workers);
+        let retries = stage.tracker.tick(now, idle_since).map_err(|failure| stage.failure_error(failure, workers))?;
+        for retry in &retries {
+            stage.log_retry(retry, workers);
         }
-        Ok(Progress::Running(again.into_iter().map(|resubmit| resubmit.task).collect()))
+        Ok(StageStatus::Running(retries.into_iter().map(|retry| retry.task).collect()))
     }
 
-    /// Returns an error that also says which workers are left out and why; then that is what the hint is about.
+    /// Returns a workers error. If workers are excluded, it names them with the reason, and the
+    /// hint is about them instead.
     pub(super) fn without_workers(&self, message: String, hint: &str) -> Error {
-        let excluded = self.state().workers.excluded();
+        let excluded = self.lock().workers.excluded();
         if excluded.is_empty() {
             return Error::workers(message).hint(hint);
         }
         let named: Vec<&str> = excluded.iter().take(NAMED_WORKERS).map(String::as_str).collect();
         Error::workers(format!("{message}: {}", named.join("; "))).hint(
-            "every machine must see the same lake, spool and sources: mount the folders under the same paths, or use buckets that every worker may read",
+            "every machine must see the same lake, spool and sources: mount the folders under the same paths, or use buckets that every worker can read",
         )
     }
 
-    /// A worker told what it has requests of buckets so far; it is never less than before.
+    /// Records the requests that a worker has sent to buckets so far, which never decrease.
     pub(super) fn count_requests(&self, process: Uuid, requests: RequestCounts) {
-        self.state().requests.insert(process, requests);
+        self.lock().requests.insert(process, requests);
     }
 
-    /// What all workers have requests of buckets.
+    /// Returns the requests that all workers have sent to buckets.
     pub(super) fn requests(&self) -> RequestCounts {
         let mut all = RequestCounts::default();
-        self.state().requests.values().for_each(|requests| all.add(requests));
+        self.lock().requests.values().for_each(|requests| all.add(requests));
         all
     }
 
-    /// How far the stages at work are.
+    /// Returns the progress of the running stages.
     pub(super) fn counts(&self) -> TaskCounts {
         let (workers, _) = self.capacity();
-        let state = self.state();
+        let state = self.lock();
         let mut counts = TaskCounts { workers, rows: state.rows, ..TaskCounts::default() };
         for stage in state.stages.values() {
             let (done, running) = stage.tracker.counts();
@@ -309,17 +319,18 @@ impl ClusterState {
 }
 
 impl Stage {
-    /// Counts what is more than was known; the rows of it.
-    fn count_read(&mut self, attempt: &AttemptState, reads: &ReadProgress) -> u64 {
+    /// Adds what the attempt has read beyond the previous maximum of its task. Returns the
+    /// additional rows.
+    fn count_read(&mut self, attempt: &AttemptUpdate, reads: &ReadProgress) -> u64 {
         let Some(seen) = self.read.get_mut(attempt.task) else { return 0 };
-        let (before, told) = (*seen, attempt.taken);
-        *seen = Taken {
+        let (before, now) = (*seen, attempt.amount);
+        *seen = AmountRead {
             read: ReadCounts {
-                objects: before.read.objects.max(told.read.objects),
-                records: before.read.records.max(told.read.records),
-                bytes: before.read.bytes.max(told.read.bytes),
+                objects: before.read.objects.max(now.read.objects),
+                records: before.read.records.max(now.read.records),
+                bytes: before.read.bytes.max(now.read.bytes),
             },
-            rows: before.rows.max(told.rows),
+            rows: before.rows.max(now.rows),
         };
         reads.add(
             seen.read.objects - before.read.objects,
@@ -329,17 +340,20 @@ impl Stage {
         seen.rows - before.rows
     }
 
-    /// The reports of a task, if they can be true.
+    /// Returns the reports of a task if its account confirms them.
+    ///
+    /// # Errors
+    /// A workers error that says what the task cannot have done.
     fn checked(&self, task: usize, reports: Vec<TaskReport>) -> Result<Vec<TaskReport>> {
         let account = self.accounts.get(task).unwrap_or(&Account::Nothing);
         match account.check(&reports) {
             Ok(()) => Ok(reports),
             Err(reason) => Err(Error::workers(format!("a worker reported {reason}, which its task cannot have done"))
-                .hint("the worker is broken or false: take it away, and look at who may connect to the coordinator")),
+                .hint("the worker is broken or malicious: stop it, and review who can connect to the coordinator")),
         }
     }
 
-    /// Where an attempt was, in words.
+    /// Describes a task, the worker that ran it, and its input.
     fn at(&self, task: usize, worker: &str) -> String {
         match self.inputs.get(task) {
             Some(input) if !input.is_empty() => format!("task {task} on worker `{worker}`, which reads {input}"),
@@ -347,35 +361,39 @@ impl Stage {
         }
     }
 
-    fn give_up(&self, given_up: StageFailure, workers: &Workers) -> Error {
-        match given_up {
+    /// Converts the failure of this stage to an error.
+    fn failure_error(&self, failure: StageFailure, workers: &Workers) -> Error {
+        match failure {
             StageFailure::Failed(error) => error,
             StageFailure::Lost { task, last, times } => {
                 let name = workers.name_of(last);
                 Error::workers(format!(
-                    "a task was lost with its worker {times} times, at last {}",
+                    "a task was lost with its worker {times} times, the last time {}",
                     self.at(task, &name)
                 ))
-                .hint("look at the workers' logs: a task that needs more memory than its machine has dies like this")
+                .hint("see the workers' logs: a task that needs more memory than its machine has is killed like this")
             }
             StageFailure::Ignored { task, times } => {
-                Error::workers(format!("task {task} was offered {times} times and no worker took it"))
-                    .hint("look at the workers' logs")
+                Error::workers(format!("task {task} was offered {times} times and no free worker took it"))
+                    .hint("see the workers' logs")
             }
         }
     }
 
-    fn tell(&self, resubmit: &Resubmit, workers: &Workers) {
+    /// Logs why a task is queued again.
+    fn log_retry(&self, retry: &Retry, workers: &Workers) {
         let name = |process: &Uuid| workers.name_of(*process);
-        let (stage, task) = (&self.name, resubmit.task);
-        match &resubmit.reason {
-            RetryReason::Lost(process) => tracing::warn!(stage, task, worker = name(process), "lost, runs again"),
-            RetryReason::Failed(process) => {
-                tracing::info!(stage, task, not_on = name(process), "offered again after a failure")
+        let (stage, task) = (&self.name, retry.task);
+        match &retry.reason {
+            RetryReason::Lost(process) => {
+                tracing::warn!(stage, task, worker = name(process), "lost with its worker, retrying")
             }
-            RetryReason::Ignored => tracing::warn!(stage, task, "not taken by a free worker, offered again"),
+            RetryReason::Failed(process) => {
+                tracing::info!(stage, task, not_on = name(process), "failed, retrying")
+            }
+            RetryReason::Ignored => tracing::warn!(stage, task, "not taken by a free worker, offering it again"),
             RetryReason::Slow(process) => {
-                tracing::info!(stage, task, worker = name(process), "slow, gets a speculative attempt")
+                tracing::info!(stage, task, worker = name(process), "slow, starting a speculative attempt")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a task's plan reads, in words: a failure says it.
+//! Describes the input of a task for error messages.
 
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
 
-/// Objects that are named; the others are counted.
+/// Number of objects that are named; the rest are counted.
 const NAMED_OBJECTS: usize = 3;
 
-/// The objects of all leaves in words, the first of them by name; empty where there are none.
+/// Returns the objects that the leaves of a plan read, such as "`a`, `b`, `c` and 2 more". Empty if
+/// there are none.
 pub(super) fn describe(plan: &Arc<dyn ExecutionPlan>) -> String {
     let mut keys = Vec::new();
     collect_keys(plan, &mut keys);

@@ -1,4 +1,5 @@
-//! A stage's plan narrowed to one of its tasks: a plan of one partition that holds no other task's input.
+//! Narrows the plan of a stage to one of its tasks: a plan with one partition that contains no
+//! input of other tasks.
 
 use std::sync::Arc;
 
@@ -24,19 +25,21 @@ use super::stage_planner::partitions;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
-/// Partition `task` of a stage's plan, as a plan of its own.
+/// Returns partition `task` of the plan of a stage as a plan of its own.
 ///
 /// # Errors
-/// A plan that was not cut into stages before.
+/// An internal error for a plan that was not cut into stages.
 pub(super) fn task_plan(plan: &Plan, task: usize) -> Result<Plan> {
-    let narrowed = node(plan, task)?;
+    let narrowed = narrow(plan, task)?;
     if partitions(&narrowed) != 1 {
         return internal_err!("a task of `{}` has {} partitions", plan.name(), partitions(&narrowed));
     }
     Ok(narrowed)
 }
 
-fn node(plan: &Plan, task: usize) -> Result<Plan> {
+/// Narrows a node and everything below it. Most nodes treat each partition alone, so they keep
+/// their form and get narrowed children. The cases below map partitions in another way.
+fn narrow(plan: &Plan, task: usize) -> Result<Plan> {
     if let Some(read) = plan.downcast_ref::<ExchangeReadExec>() {
         return Ok(Arc::new(read.only(task)));
     }
@@ -46,6 +49,7 @@ fn node(plan: &Plan, task: usize) -> Result<Plan> {
     if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
         return data_source(source, task);
     }
+    // Leaves without input: one partition is as good as another.
     if plan.is::<EmptyExec>() {
         return Ok(Arc::new(EmptyExec::new(plan.schema())));
     }
@@ -55,21 +59,26 @@ fn node(plan: &Plan, task: usize) -> Result<Plan> {
     if let Some(union) = plan.downcast_ref::<UnionExec>() {
         return union_child(union, task);
     }
+    // Partition `i` of an interleave is partition `i` of every child, in any order. A union of the
+    // narrowed children, coalesced to one partition, has the same rows.
     if plan.is::<InterleaveExec>() {
-        let children = plan.children().into_iter().map(|child| node(child, task)).collect::<Result<Vec<_>>>()?;
+        let children = plan.children().into_iter().map(|child| narrow(child, task)).collect::<Result<Vec<_>>>()?;
         return Ok(Arc::new(CoalescePartitionsExec::new(UnionExec::try_new(children)?)));
     }
     if plan.is::<SortPreservingMergeExec>() {
-        // All sorted partitions below are for this one task.
+        // All sorted partitions below belong to this one task.
         return Ok(Arc::clone(plan));
     }
     if let Some(write) = plan.downcast_ref::<ExchangeWriteExec>()
         && let Some(shuffle) = write.input().downcast_ref::<RepartitionExec>()
     {
-        let rows = node(shuffle.input(), task)?;
+        // The task hashes its own input partition into all output partitions, so narrow the child of
+        // the repartition and keep the repartition.
+        let rows = narrow(shuffle.input(), task)?;
         let shuffle = replace_children_if_necessary(Arc::clone(write.input()), vec![rows])?;
         return replace_children_if_necessary(Arc::clone(plan), vec![shuffle]);
     }
+    // A collected left side has one partition, which every task reads.
     let is_left_whole = plan.is::<NestedLoopJoinExec>()
         || plan.is::<CrossJoinExec>()
         || plan.downcast_ref::<HashJoinExec>().is_some_and(|join| *join.partition_mode() == PartitionMode::CollectLeft);
@@ -77,11 +86,12 @@ fn node(plan: &Plan, task: usize) -> Result<Plan> {
         .children()
         .into_iter()
         .enumerate()
-        .map(|(i, child)| node(child, if is_left_whole && i == 0 { 0 } else { task }))
+        .map(|(i, child)| narrow(child, if is_left_whole && i == 0 { 0 } else { task }))
         .collect::<Result<Vec<_>>>()?;
     replace_children_if_necessary(Arc::clone(plan), children)
 }
 
+/// Narrows a scan of files or of rows in memory.
 fn data_source(source: &DataSourceExec, task: usize) -> Result<Plan> {
     if let Some(files) = source.data_source().downcast_ref::<FileScanConfig>() {
         let group = files.file_groups.get(task).cloned().unwrap_or_default();
@@ -93,16 +103,17 @@ fn data_source(source: &DataSourceExec, task: usize) -> Result<Plan> {
         let narrowed = MemorySourceConfig::try_new(&[partition], rows.original_schema(), rows.projection().clone())?;
         return Ok(DataSourceExec::from_data_source(narrowed));
     }
-    internal_err!("a data source that has no parts")
+    internal_err!("a data source that cannot be split")
 }
 
-/// The child that has the union's partition `task`, narrowed to it.
+/// Returns the child that provides partition `task` of a union, narrowed to it. The partitions of a
+/// union are those of its children, one child after another.
 fn union_child(union: &UnionExec, task: usize) -> Result<Plan> {
     let mut before = 0;
     for child in union.inputs() {
         let here = partitions(child);
         if task < before + here {
-            return node(child, task - before);
+            return narrow(child, task - before);
         }
         before += here;
     }

@@ -1,19 +1,20 @@
-//! What has become of each task of a stage: a pure state machine, the truth about what is done.
+//! Tracks the tasks of a stage: a pure state machine that alone decides which tasks are done.
 //!
-//! A task is submitted as a task; a worker that modes the task starts an attempt of it; the attempt heartbeats, and ends with
-//! a report or goes silent. The first success wins. Time comes in with every call, so that any interleaving can be
-//! tested.
+//! Each task is queued; a worker that takes it starts an attempt; the attempt sends heartbeats, and
+//! ends with a report or goes silent. The first success of a task is its result. The current time
+//! is an argument of every call, so that tests can run any interleaving.
 //!
 //! ```text
-//!   submitted ──start──► running ──success──► accepted (the task is done)
-//!       ▲                  │ ├────failure──► failed ─┐
-//!       │                  │ └────silence──► lost  ──┤ submitted again, until attempts run out
-//!       └──────────────────┴─────────────────────────┘
+//!   queued ──start──► running ──success──► accepted (the task is done)
+//!     ▲                 ├──────failure──► failed ─┐
+//!     │                 └──────silence──► lost ───┤ queued again, until attempts run out
+//!     └───────────────────────────────────────────┘
 //! ```
 //!
-//! A process in which a task failed stands back from it while another could take it: the offer is repeated, after longer
-//! and longer pauses. It goes on in the end if the others are free and still do not take it, so that no task is offered
-//! without end.
+//! A process in which a task failed does not get it again while another candidate could take it:
+//! the tracker cancels the start (a deferral) and offers the task again after a growing pause. If
+//! the others are free and still do not take the task, the process gets it in the end, so that no
+//! task is offered forever.
 
 use std::time::{Duration, Instant};
 
@@ -22,19 +23,19 @@ use uuid::Uuid;
 
 use super::speculation::{AttemptTiming, Finished, Pace, Speculation};
 
-/// When a task is given to another worker, and when it is given up.
+/// Rules for retrying a task and for failing its stage.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
-    /// An attempt that has been silent for this long is lost.
-    pub(super) silence: Duration,
-    /// A task that no worker took for this long, while one was free, was lost on its way.
-    pub(super) patience: Duration,
-    /// Attempts of a task that may fail or be lost before the stage fails.
-    pub(super) attempts: u32,
+    /// Time without a heartbeat after which an attempt is lost.
+    pub(super) lost_after: Duration,
+    /// Time after which a queued task is offered again, if a worker was free and did not take it.
+    pub(super) offer_timeout: Duration,
+    /// Maximum number of attempts of a task; the stage fails when the last one fails or is lost.
+    pub(super) max_attempts: u32,
     pub(super) speculation: Option<Speculation>,
 }
 
-/// Tasks of one stage, whose results are of type `R`.
+/// Tasks of one stage with results of type `R`.
 #[derive(Debug)]
 pub(super) struct Tracker<R> {
     policy: Policy,
@@ -45,33 +46,37 @@ pub(super) struct Tracker<R> {
 
 #[derive(Debug)]
 struct Task<R> {
+    /// Times that the task was queued, without deferred offers. Always at least the number of
+    /// attempts; greater while the task is in the queue.
     submissions: u32,
+    /// When the task was last queued.
     submitted: Instant,
     attempts: Vec<Attempt>,
-    standing: StandingBack,
-    /// The attempt that won, and what it came to until the stage modes it.
+    deferrals: Deferrals,
+    /// The first successful attempt, with its result until the stage takes it.
     accepted: Option<(Uuid, R)>,
+    /// A speculative attempt was queued.
     is_speculated: bool,
-    /// What the first attempt to fail failed with.
+    /// Failure of the first attempt that failed.
     cause: Option<Error>,
 }
 
-/// Offers of a task that processes stood back from since its last attempt started.
+/// Offers of a task that were deferred since its last attempt started.
 #[derive(Debug, Clone, Copy)]
-struct StandingBack {
-    /// All of them.
-    times: u32,
-    /// Of these, offers that another process was free to take.
-    in_vain: u32,
-    /// The task is not offered again before.
+struct Deferrals {
+    /// All deferrals.
+    total: u32,
+    /// Deferrals while another candidate was free to take the task.
+    while_others_free: u32,
+    /// The task is not queued again before this time.
     until: Instant,
 }
 
-/// A worker that asks for tasks.
+/// A worker that could take a task.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer {
+pub(super) struct Candidate {
     pub(super) process: Uuid,
-    /// False: all its vcores are at work.
+    /// False while all vcores of the worker are busy.
     pub(super) is_free: bool,
 }
 
@@ -80,70 +85,70 @@ struct Attempt {
     id: Uuid,
     process: Uuid,
     timing: AttemptTiming,
-    state: State,
+    state: AttemptState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum AttemptState {
     Running,
-    /// Silent for too long; a late success still counts if it is the first.
+    /// No heartbeat for too long. A late success still counts if it is the first.
     Lost,
     Failed,
 }
 
-/// Whether an attempt shall do its work.
+/// Answer to an attempt: do the work, or stop without a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     Continue,
     Cancel,
 }
 
-/// Why a task is submitted again.
+/// Reason for queuing a task again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RetryReason {
-    /// The process that ran it went silent.
+    /// The process that ran the task went silent.
     Lost(Uuid),
-    /// The process that ran it reported a failure.
+    /// The process that ran the task reported a failure.
     Failed(Uuid),
-    /// Nobody took it though somebody could have.
+    /// No worker took the task although one was free.
     Ignored,
-    /// The process that runs it is slow.
+    /// The process that runs the task is slow.
     Slow(Uuid),
 }
 
-/// A task to submit again.
+/// A task to queue again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Resubmit {
+pub(super) struct Retry {
     pub(super) task: usize,
     pub(super) reason: RetryReason,
 }
 
-/// Why a stage cannot go on.
+/// Reason why a stage fails.
 #[derive(Debug)]
 pub(super) enum StageFailure {
-    /// Some attempts were lost, and this is what the first of the others failed with.
+    /// Attempts of a task failed or were lost, and this is the first failure.
     Failed(Error),
-    /// As many attempts of the task as are allowed came to nothing, the last of them in this process.
+    /// All allowed attempts of the task were lost, the last of them in this process.
     Lost { task: usize, last: Uuid, times: u32 },
-    /// Nobody took the task, however often it was offered.
+    /// No worker took the task, although it was queued this many times.
     Ignored { task: usize, times: u32 },
 }
 
-/// Never taken by a free worker this often: something else is wrong.
+/// Number of offers that free workers may ignore before the stage fails.
 const MAX_IGNORED: u32 = 10;
-/// Offers that a process stands back from while another is free, before it goes on all the same.
-const MAX_IN_VAIN: u32 = 8;
-/// Pause before a task is offered again after the first of them; it doubles up to the policy's patience.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Number of deferrals in favor of a free candidate; then the process gets the task after all.
+const MAX_DEFERRALS: u32 = 8;
+/// Pause after the first deferral. It doubles up to the offer timeout.
+const FIRST_DEFERRAL: Duration = Duration::from_millis(250);
 
 impl<R> Tracker<R> {
-    /// All tasks are taken to be submitted now.
+    /// Creates the tracker of a stage and queues all tasks at `now`.
     pub(super) fn new(tasks: usize, policy: Policy, now: Instant) -> Self {
         let task = || Task {
             submissions: 1,
             submitted: now,
             attempts: vec![],
-            standing: StandingBack::new(now),
+            deferrals: Deferrals::new(now),
             accepted: None,
             is_speculated: false,
             cause: None,
@@ -151,28 +156,40 @@ impl<R> Tracker<R> {
         Self { policy, tasks: (0..tasks).map(|_| task()).collect(), finished: Finished::default(), is_over: false }
     }
 
-    /// A worker took a task of `task`; requests again for the same attempt, the answer is the same. A process in which the
-    /// task failed before, or in which it is too slow, stands back while one of `peers` could take it.
-    pub(super) fn start(&mut self, task: usize, id: Uuid, process: Uuid, peers: &[Peer], now: Instant) -> Decision {
-        let patience = self.policy.patience;
+    /// Decides whether an attempt may run, after a worker took `task` from the queue. A repeated
+    /// request for the same attempt gets the same answer.
+    ///
+    /// The answer is `Cancel` if the task is done, and if it failed before in this process or is
+    /// slow in it while one of `candidates` could take it instead.
+    pub(super) fn start(
+        &mut self,
+        task: usize,
+        id: Uuid,
+        process: Uuid,
+        candidates: &[Candidate],
+        now: Instant,
+    ) -> Decision {
+        let offer_timeout = self.policy.offer_timeout;
         let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
             return Decision::Cancel;
         };
+        // The answer to an earlier request was lost.
         if let Some(attempt) = task.attempts.iter_mut().find(|attempt| attempt.id == id) {
             attempt.timing.heard = now;
             return Decision::Continue;
         }
-        if task.stands_back(process, peers, patience, now) {
+        if task.try_defer(process, candidates, offer_timeout, now) {
             return Decision::Cancel;
         }
-        task.standing = StandingBack::new(now);
+        task.deferrals = Deferrals::new(now);
         task.attempts.push(Attempt {
             id,
             process,
             timing: AttemptTiming { started: now, heard: now, rows: 0 },
-            state: State::Running,
+            state: AttemptState::Running,
         });
-        // A task that was thought lost came after all.
+        // An offer that was considered lost was taken after all, so it counts as a submission
+        // again.
         task.submissions = task.submissions.max(count(task.attempts.len()));
         Decision::Continue
     }
@@ -183,27 +200,30 @@ impl<R> Tracker<R> {
         Some(attempt.process)
     }
 
-    /// An attempt is alive, and its leaves have taken in `rows` so far.
+    /// Records a heartbeat of an attempt whose leaves have read `rows` so far.
     pub(super) fn heartbeat(&mut self, task: usize, id: Uuid, rows: u64, now: Instant) -> Decision {
         let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
             return Decision::Cancel;
         };
         match task.attempts.iter_mut().find(|attempt| attempt.id == id) {
-            Some(attempt) if attempt.state != State::Failed => {
+            Some(attempt) if attempt.state != AttemptState::Failed => {
                 attempt.timing = AttemptTiming { heard: now, rows, ..attempt.timing };
-                // It was only paused; what replaced it is its speculative attempt now.
-                attempt.state = State::Running;
+                // A lost attempt was only paused. The attempt that replaced it becomes its
+                // speculative attempt.
+                attempt.state = AttemptState::Running;
                 Decision::Continue
             }
             _ => Decision::Cancel,
         }
     }
 
-    /// An attempt did it, after it had taken in `rows`. True: its result is the task's, also when it says so again.
+    /// Records the success of an attempt that read `rows`. Returns whether its result is that of
+    /// the task, also when the same success is reported again.
     pub(super) fn succeed(&mut self, task: usize, id: Uuid, result: R, rows: u64, now: Instant) -> bool {
         let is_over = self.is_over;
         let Some(task) = self.tasks.get_mut(task) else { return false };
         match &task.accepted {
+            // The answer to the first report may have been lost; the worker must hear the same again.
             Some((winner, _)) => *winner == id,
             None if is_over => false,
             None => {
@@ -215,141 +235,158 @@ impl<R> Tracker<R> {
         }
     }
 
-    /// An attempt could not do it. `Some`: what the whole stage fails with, as the attempts are used up or of no use.
+    /// Records a failed attempt. Returns the error that fails the stage once retries are exhausted
+    /// or pointless.
     pub(super) fn fail(&mut self, task: usize, id: Uuid, now: Instant, error: Error) -> Option<Error> {
-        let attempts = self.policy.attempts;
+        let max_attempts = self.policy.max_attempts;
         let state = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none())?;
-        let attempt = state.attempts.iter_mut().find(|attempt| attempt.id == id && attempt.state != State::Failed)?;
-        attempt.state = State::Failed;
+        let attempt =
+            state.attempts.iter_mut().find(|attempt| attempt.id == id && attempt.state != AttemptState::Failed)?;
+        attempt.state = AttemptState::Failed;
         attempt.timing.heard = now;
-        // The same data fails in the same way elsewhere.
+        // The same data fails in the same way on every worker, so do not retry.
         if error.kind == Kind::Data {
             return Some(error);
         }
         state.cause.get_or_insert(error);
-        if state.is_used_up(attempts) { state.cause.take() } else { None }
+        if state.has_no_attempts_left(max_attempts) { state.cause.take() } else { None }
     }
 
-    /// What to submit again now. `idle_since`: since when some worker has been free without a pause.
+    /// Marks silent attempts as lost and returns the tasks to queue again. `idle_since` is the time
+    /// since when some worker has been free without interruption.
     ///
     /// # Errors
-    /// A task whose attempts were all lost, or that nobody modes.
-    pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Resubmit>, StageFailure> {
+    /// A task whose attempts are exhausted, or that no worker takes.
+    pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Retry>, StageFailure> {
         if self.is_over {
             return Ok(vec![]);
         }
         let policy = self.policy;
         let speculation = policy.speculation.as_ref();
         let pace = speculation.and_then(|rule| Some((*rule, self.finished.pace(self.tasks.len(), rule)?)));
-        let mut again = Vec::new();
+        let mut retries = Vec::new();
         for (index, task) in self.tasks.iter_mut().enumerate().filter(|(_, task)| task.accepted.is_none()) {
             for attempt in &mut task.attempts {
-                if attempt.state == State::Running
-                    && now.saturating_duration_since(attempt.timing.heard) >= policy.silence
+                if attempt.state == AttemptState::Running
+                    && now.saturating_duration_since(attempt.timing.heard) >= policy.lost_after
                 {
-                    attempt.state = State::Lost;
+                    attempt.state = AttemptState::Lost;
                 }
             }
-            if let Some(last) = task.attempts.last().filter(|_| task.is_used_up(policy.attempts)) {
+            if let Some(last) = task.attempts.last().filter(|_| task.has_no_attempts_left(policy.max_attempts)) {
                 let last = last.process;
-                let lost = StageFailure::Lost { task: index, last, times: policy.attempts };
+                let lost = StageFailure::Lost { task: index, last, times: policy.max_attempts };
                 return Err(task.cause.take().map_or(lost, StageFailure::Failed));
             }
-            let Some(reason) = task.resubmission(&policy, pace.as_ref(), now, idle_since) else { continue };
+            let Some(reason) = task.retry_reason(&policy, pace.as_ref(), now, idle_since) else { continue };
             if task.submissions >= count(task.attempts.len()) + MAX_IGNORED {
                 return Err(StageFailure::Ignored { task: index, times: MAX_IGNORED });
             }
             task.submissions += 1;
             task.submitted = now;
             task.is_speculated |= matches!(reason, RetryReason::Slow(_));
-            again.push(Resubmit { task: index, reason });
+            retries.push(Retry { task: index, reason });
         }
-        Ok(again)
+        Ok(retries)
     }
 
+    /// Whether every task has a result.
     pub(super) fn is_done(&self) -> bool {
         self.tasks.iter().all(|task| task.accepted.is_some())
     }
 
-    /// Tasks that are done, and tasks that run.
+    /// Returns the number of tasks that are done, and of tasks that run.
     pub(super) fn counts(&self) -> (usize, usize) {
         let done = self.tasks.iter().filter(|task| task.accepted.is_some()).count();
         let running = self.tasks.iter().filter(|task| task.accepted.is_none() && task.running().is_some()).count();
         (done, running)
     }
 
-    /// The results of all tasks in their order; the stage is over.
+    /// Returns the results of all tasks in order, and ends the stage: later calls are answered with
+    /// `Cancel`.
     pub(super) fn take_results(&mut self) -> Vec<R> {
         self.is_over = true;
         self.tasks.iter_mut().filter_map(|task| task.accepted.take()).map(|(_, result)| result).collect()
     }
 }
 
-impl StandingBack {
+impl Deferrals {
     fn new(now: Instant) -> Self {
-        Self { times: 0, in_vain: 0, until: now }
+        Self { total: 0, while_others_free: 0, until: now }
     }
 }
 
 impl<R> Task<R> {
-    /// Whether a process that took a task of the task leaves it to another one of `peers`.
-    fn stands_back(&mut self, process: Uuid, peers: &[Peer], patience: Duration, now: Instant) -> bool {
-        let mut others = peers.iter().filter(|peer| !self.was_tried_in(peer.process)).peekable();
+    /// Defers the offer of a task that `process` took, if the task was tried in this process before
+    /// and another candidate could take it. Returns whether it was deferred.
+    ///
+    /// Deferrals in favor of a busy candidate are unlimited, because that candidate will be free.
+    /// Those in favor of a free candidate are limited, because it may never take the task.
+    fn try_defer(&mut self, process: Uuid, candidates: &[Candidate], offer_timeout: Duration, now: Instant) -> bool {
+        let mut others = candidates.iter().filter(|candidate| !self.was_tried_in(candidate.process)).peekable();
         if !self.was_tried_in(process) || others.peek().is_none() {
             return false;
         }
-        let is_other_free = others.any(|peer| peer.is_free);
-        let has_running_attempt = self.attempts.iter().any(|a| a.process == process && a.state == State::Running);
-        let is_in_vain = is_other_free && self.standing.in_vain >= MAX_IN_VAIN;
-        if is_in_vain && !has_running_attempt {
+        let is_other_free = others.any(|candidate| candidate.is_free);
+        let has_running_attempt =
+            self.attempts.iter().any(|a| a.process == process && a.state == AttemptState::Running);
+        let is_exhausted = is_other_free && self.deferrals.while_others_free >= MAX_DEFERRALS;
+        if is_exhausted && !has_running_attempt {
             return false;
         }
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.standing.times.min(16)).min(patience);
-        self.standing.times += 1;
-        self.standing.in_vain += u32::from(is_other_free);
-        self.standing.until = now + pause;
-        // Its task is used up, so that another is due; a second attempt beside the first in one process is not.
-        self.is_speculated = is_in_vain && has_running_attempt;
+        let pause = FIRST_DEFERRAL.saturating_mul(1 << self.deferrals.total.min(16)).min(offer_timeout);
+        self.deferrals.total += 1;
+        self.deferrals.while_others_free += u32::from(is_other_free);
+        self.deferrals.until = now + pause;
+        // This offer is consumed, so another one is due. An exhausted deferral beside a running
+        // attempt in the same process is the exception: a second attempt there would not help.
+        self.is_speculated = is_exhausted && has_running_attempt;
         self.submissions = self.submissions.saturating_sub(1).max(count(self.attempts.len()));
         true
     }
 
-    /// Whether another attempt in the process is of no use.
+    /// Whether an attempt ran in the process and was not lost, so that another one there is of
+    /// little use.
     fn was_tried_in(&self, process: Uuid) -> bool {
-        self.attempts.iter().any(|attempt| attempt.process == process && attempt.state != State::Lost)
+        self.attempts.iter().any(|attempt| attempt.process == process && attempt.state != AttemptState::Lost)
     }
 
-    /// Attempts that came to nothing.
-    fn spent(&self) -> u32 {
-        count(self.attempts.iter().filter(|attempt| attempt.state != State::Running).count())
+    /// Number of attempts that failed or were lost.
+    fn ended_attempts(&self) -> u32 {
+        count(self.attempts.iter().filter(|attempt| attempt.state != AttemptState::Running).count())
     }
 
-    fn is_used_up(&self, attempts: u32) -> bool {
-        self.spent() >= attempts && self.running().is_none()
+    fn has_no_attempts_left(&self, max_attempts: u32) -> bool {
+        self.ended_attempts() >= max_attempts && self.running().is_none()
     }
 
+    /// Returns the first running attempt.
     fn running(&self) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| attempt.state == State::Running)
+        self.attempts.iter().find(|attempt| attempt.state == AttemptState::Running)
     }
 
-    fn resubmission(
+    /// Returns why the task must be queued again now, if it must.
+    fn retry_reason(
         &self,
         policy: &Policy,
         pace: Option<&(Speculation, Pace)>,
         now: Instant,
         idle_since: Option<Instant>,
     ) -> Option<RetryReason> {
-        // A worker that was free before the task was submitted may not have seen it yet.
-        let is_ignored =
-            idle_since.is_some_and(|since| now.saturating_duration_since(since.max(self.submitted)) >= policy.patience);
-        let is_under_way = self.submissions > count(self.attempts.len());
+        // The offer timeout starts once the task is queued and a worker is free, whichever is
+        // later.
+        let is_ignored = idle_since
+            .is_some_and(|since| now.saturating_duration_since(since.max(self.submitted)) >= policy.offer_timeout);
+        let is_queued = self.submissions > count(self.attempts.len());
         match self.running() {
-            None if is_under_way => is_ignored.then_some(RetryReason::Ignored),
-            _ if now < self.standing.until => None,
+            None if is_queued => is_ignored.then_some(RetryReason::Ignored),
+            // A deferred task waits before it is offered again.
+            _ if now < self.deferrals.until => None,
             None => self.attempts.last().map(|last| match last.state {
-                State::Failed => RetryReason::Failed(last.process),
+                AttemptState::Failed => RetryReason::Failed(last.process),
                 _ => RetryReason::Lost(last.process),
             }),
+            // A speculative attempt uses a vcore, so it is only worth one that is free.
             Some(attempt) => {
                 let is_slow = pace.is_some_and(|(rule, pace)| rule.is_slow(&attempt.timing, pace, now));
                 (is_slow && !self.is_speculated && idle_since.is_some()).then_some(RetryReason::Slow(attempt.process))

@@ -1,4 +1,4 @@
-//! The input of a schedule, and the answers to it, computed here without the product.
+//! The input of a schedule and the expected answers, computed without the product.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::plan::Random;
 
-/// Two sources, a table of each, and one over both, so that models read each other and rows are exchanged.
+/// Two sources, a table for each, and one over both, so that models read each other and rows are
+/// exchanged.
 pub(super) const CONFIG: &str = r#"
 [lake]
 url = "lake"
@@ -48,7 +49,7 @@ threads = 2
 split_bytes = "600B"
 "#;
 
-/// SQL that DuckDB reads too, for the checker.
+/// SQL that DuckDB can run too, for the checker.
 pub(super) const MODELS: [(&str, &str); 3] = [
     ("people.sql", "SELECT who, max(name) AS name FROM staging.people GROUP BY who"),
     ("events.sql", "SELECT id, max(amount) AS amount, max(who) AS who FROM staging.events GROUP BY id"),
@@ -68,22 +69,22 @@ pub(super) const QUESTION: &str =
 pub(super) const CONSISTENT: &str =
     "SELECT (SELECT count(*) FROM events) AS events, (SELECT coalesce(sum(n), 0) FROM totals) AS totals";
 
-/// What was written so far.
+/// Input written so far.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     objects: u64,
-    /// Person and amount by id.
+    /// Person and amount of each id.
     events: BTreeMap<i64, (String, i64)>,
 }
 
 impl Input {
-    /// The next object of each source: its key below `in/`, and its content.
+    /// Returns the next object of each source: its key below `in/`, and its content.
     pub(super) fn next(&mut self, random: &mut Random) -> [(String, String); 2] {
         self.objects += 1;
         let number = self.objects;
         let mut text = String::new();
         for _ in 0..20 + random.below(60) {
-            // Ids come again with the same values, as from a delivery at least once.
+            // Ids repeat with the same values, as with at-least-once delivery.
             let id = i64::try_from(random.below(1000)).expect("a small number");
             let (who, amount) = (format!("person {}", id % 7), id * 3 - 100);
             let _ = writeln!(text, "{{\"id\": {id}, \"who\": \"{who}\", \"amount\": {amount}}}");
@@ -97,7 +98,7 @@ impl Input {
         [(format!("events/{number:03}.json"), text), (format!("people/{number:03}.json"), person)]
     }
 
-    /// The answer to [`QUESTION`].
+    /// Returns the expected answer to [`QUESTION`].
     pub(super) fn answer(&self) -> Vec<Value> {
         let mut people: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for (who, amount) in self.events.values() {

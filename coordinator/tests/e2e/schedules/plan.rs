@@ -1,4 +1,4 @@
-//! From a seed to a schedule: the same one for the same seed.
+//! Derives a schedule from a seed: the same schedule for the same seed.
 
 use std::time::Duration;
 
@@ -7,21 +7,22 @@ use lakewright_s3_server::{Fault as StorageFault, Harm};
 use crate::cluster::WORKER_FAIL_POINTS;
 use crate::crash::FAIL_POINTS;
 
-/// Events of a round happen within this time; a run takes about as long.
+/// Time span of the events of a round in milliseconds, about the duration of a run.
 const ROUND: u64 = 900;
-/// For how long something is frozen, cut or full: from less to more than it takes until a worker is lost.
+/// Duration of an outage in milliseconds: from shorter to longer than it takes to lose a worker.
 const OUTAGE: std::ops::Range<u64> = 50..1200;
 
+/// What happens in one test.
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) seed: u64,
     pub(super) storage: Storage,
-    /// None: each run is one process.
+    /// Number of workers; with 0, each run is one process.
     pub(super) workers: usize,
     pub(super) rounds: Vec<Round>,
 }
 
-/// Where lake and sources are.
+/// Location of the lake and its sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Storage {
     Folders,
@@ -30,44 +31,45 @@ pub(super) enum Storage {
     S3,
 }
 
-/// News, a run or two over them, and what happens meanwhile.
+/// New objects, one or two runs that read them, and what happens in the meantime.
 #[derive(Debug)]
 pub(super) struct Round {
-    /// New objects of each source.
+    /// Number of new objects of each source.
     pub(super) objects: u64,
-    /// The point at which the round's run dies or freezes.
+    /// Fail point at which the round's run dies or freezes.
     pub(super) coordinator_at: Option<String>,
-    /// Its clock, in hours from the right time.
+    /// Offset of the run's clock in hours.
     pub(super) clock: i64,
-    /// Happens from the start on.
+    /// Faults of the storage from the start of the round.
     pub(super) storage: Vec<StorageFault>,
     /// In order of time.
     pub(super) events: Vec<(Duration, Event)>,
 }
 
+/// One event of a round.
 #[derive(Debug, Clone)]
 pub(super) enum Event {
     /// A signal to the round's first run.
     Signal(&'static str),
     /// A signal to a worker.
     SignalWorker(usize, &'static str),
-    /// A new worker in the place of one, to die or freeze at a point.
+    /// Replaces a worker by a new one, which may die or freeze at a fail point.
     ReplaceWorker(usize, Option<String>),
     Cut(usize),
     Mend(usize),
     SlowDown(usize, u64),
-    /// All but so many pages of the disk are taken.
+    /// Fills the disk except for this many pages.
     Fill(u64),
     Free,
     Heal,
-    /// Another process beside the runs.
+    /// Another process during the runs.
     Query,
     Vacuum,
     /// A second run, in one process.
     Compete,
 }
 
-/// SplitMix64: small, and good enough to choose with.
+/// SplitMix64, which is small and good enough for choices.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -146,7 +148,7 @@ impl Round {
         self.events.push((Duration::from_millis(milliseconds), event));
     }
 
-    /// Something that starts and ends.
+    /// Adds a fault that starts and ends.
     fn add_outage(&mut self, random: &mut Random, start: Event, end: Event) {
         let from = random.below(ROUND);
         self.add(from, start);
@@ -190,7 +192,7 @@ impl Round {
     }
 }
 
-/// A point with what happens there: a kill, or a freeze.
+/// Returns a fail point that kills or freezes.
 fn fail_point(random: &mut Random, points: &[&str]) -> String {
     let point = *random.one_of(points);
     if random.is_one_in(2) { point.to_owned() } else { format!("{point}:STOP") }

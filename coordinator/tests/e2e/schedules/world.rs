@@ -1,4 +1,4 @@
-//! The processes of a schedule, and the faults that happen to them.
+//! Runs the processes of a schedule and injects its faults.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,16 +11,16 @@ use crate::support::cluster::{Worker, free_port};
 use crate::support::disk::SmallDisk;
 use crate::support::link::Link;
 use crate::support::process::Process;
-use crate::support::s3::Place;
+use crate::support::s3::TestBucket;
 use crate::support::{Done, Lake};
 
-/// Pages of the small disk: enough for every version of a schedule.
+/// Size of the small disk, enough for every version of a schedule.
 const DISK_KILOBYTES: u64 = 8 * 1024;
-/// Of one worker, so that several fit.
+/// Options of a worker, so that several fit on this machine.
 const WORKER: &[&str] = &["--memory", "256MB"];
 /// Exit codes of a run that met a fault: storage, conflict, workers, interrupted, terminated.
 const EXCUSES: &[i32] = &[3, 4, 5, 130, 143];
-/// Where Debian and others install the library that moves a process's clock.
+/// Paths where distributions install the library that shifts the clock of a process.
 const FAKETIME: &[&str] = &[
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
@@ -38,7 +38,7 @@ static CAN_MOUNT: LazyLock<bool> = LazyLock::new(|| {
     SmallDisk::at(&folder.path().join("disk"), 64).is_some()
 });
 
-/// Faults that cannot happen on this machine, by name.
+/// Returns the faults that cannot be injected on this machine.
 pub(super) fn missing() -> Vec<&'static str> {
     let mut missing = vec![];
     if CLOCK.is_none() {
@@ -50,20 +50,21 @@ pub(super) fn missing() -> Vec<&'static str> {
     missing
 }
 
-/// Fields are dropped in this order: workers before what they use, the disk before the folder it is mounted in.
+/// Processes and storage of a schedule. Fields are dropped in this order: workers before what they
+/// use, the disk before the folder in which it is mounted.
 pub(super) struct World {
     workers: Vec<Worker>,
     links: Vec<Link>,
     disk: Option<SmallDisk>,
     lake: Option<Lake>,
-    place: Option<Place>,
+    bucket: Option<TestBucket>,
     input: Input,
     random: Random,
-    /// Versions that a run said to have committed.
+    /// Versions that a run printed as committed.
     committed: Vec<u64>,
 }
 
-/// A process of a round, and what must be true of its end.
+/// A process of a round, which determines how it may end.
 enum Side {
     Run(Process),
     Query(Process),
@@ -76,17 +77,17 @@ impl World {
         files.extend(MODELS);
         files.extend([("in/events/.keep", ""), ("in/people/.keep", "")]);
         let mut lake = Lake::of(&files);
-        let mut place = None;
+        let mut bucket = None;
         if schedule.storage == Storage::S3 {
-            let here = Place::own();
+            let here = TestBucket::own();
             let bounds = "\n[storage.\"s3://bucket\"]\nconnect_timeout = \"1s\"\ntimeout = \"2s\"\nattempts = 4\nretry_timeout = \"10s\"\n";
             lake.edit("lake.toml", "[limits]", &format!("{bounds}\n[limits]"));
             lake = lake.on_s3(&here);
-            place = Some(here);
+            bucket = Some(here);
         }
         let disk = (schedule.storage == Storage::SmallDisk && *CAN_MOUNT)
             .then(|| SmallDisk::at(&lake.path("lake"), DISK_KILOBYTES).expect("it could be mounted before"));
-        // The second configuration is that of runs without workers.
+        // The second configuration is for runs without workers.
         std::fs::copy(lake.path("lake.toml"), lake.path("alone.toml")).unwrap();
         let port = free_port();
         if schedule.workers > 0 {
@@ -100,7 +101,7 @@ impl World {
             links,
             disk,
             lake: Some(lake),
-            place,
+            bucket,
             input: Input::default(),
             random: Random::new(!schedule.seed),
             committed: vec![],
@@ -113,20 +114,20 @@ impl World {
         self.lake.as_ref().expect("it is there until it is kept")
     }
 
-    /// Leaves the lake's folder where it is.
+    /// Keeps the folder of the lake, and returns its path.
     pub(super) fn keep(&mut self) -> PathBuf {
         let lake = self.lake.take().expect("it is kept once");
         let folder = lake.path("");
         std::mem::forget(lake);
         std::mem::forget(self.disk.take());
-        if let Some(place) = &self.place {
-            place.server().heal();
-            place.download(&folder.join("bucket"));
+        if let Some(bucket) = &self.bucket {
+            bucket.server().heal();
+            bucket.download(&folder.join("bucket"));
         }
         folder
     }
 
-    /// What the workers at hand have said.
+    /// Returns the logs of the current workers.
     pub(super) fn logs(&self) -> String {
         let logs = self.workers.iter().zip(0..).map(|(worker, number)| format!("worker {number}:\n{}", worker.log()));
         logs.collect::<Vec<_>>().join("\n")
@@ -138,21 +139,18 @@ impl World {
         Worker::start_with(self.links[number].port, &format!("worker-{number}"), WORKER, &environment)
     }
 
-    /// A command over the same lake; without workers, it is the second configuration's.
+    /// Returns a command over the lake. `alone.toml` is the configuration without workers.
     fn command(&self, config: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_coordinator"));
-        command.arg("--config").arg(self.lake().path(config)).args(arguments);
-        command.env_remove("RUST_LOG").env_remove("LAKEWRIGHT_FAILPOINT").envs(self.lake().environment());
-        command
+        self.lake().command_with(config, arguments)
     }
 
-    /// Everything that happens in one round, until all its processes have ended.
+    /// Plays one round until all of its processes have ended.
     pub(super) fn play(&mut self, round: &Round) {
         for _ in 0..round.objects {
             self.deliver();
         }
-        if let Some(place) = &self.place {
-            round.storage.iter().for_each(|fault| place.server().plan(fault.clone()));
+        if let Some(bucket) = &self.bucket {
+            round.storage.iter().for_each(|fault| bucket.server().plan(fault.clone()));
         }
         let mut first = self.command("lake.toml", &["run"]);
         first.envs(round.coordinator_at.iter().map(|point| ("LAKEWRIGHT_FAILPOINT", point)));
@@ -177,8 +175,8 @@ impl World {
 
     fn deliver(&mut self) {
         for (key, content) in self.input.next(&mut self.random) {
-            match &self.place {
-                Some(place) => place.server().put("bucket", &place.key(&format!("in/{key}")), content),
+            match &self.bucket {
+                Some(bucket) => bucket.server().put("bucket", &bucket.key(&format!("in/{key}")), content),
                 None => self.lake().write(&format!("in/{key}"), content.as_bytes()),
             }
         }
@@ -199,7 +197,7 @@ impl World {
             }
             Event::Fill(pages) => self.disk.iter().for_each(|disk| disk.fill(*pages)),
             Event::Free => self.disk.iter().for_each(SmallDisk::free),
-            Event::Heal => self.place.iter().for_each(|place| place.server().heal()),
+            Event::Heal => self.bucket.iter().for_each(|bucket| bucket.server().heal()),
             Event::Query => {
                 let query = self.command("alone.toml", &["query", CONSISTENT, "--json"]);
                 sides.push(Side::Query(Process::start(query)));
@@ -211,12 +209,12 @@ impl World {
         }
     }
 
-    /// From here on nothing is wrong but what already happened.
+    /// Stops all faults. Only their consequences remain.
     fn stop_faults(&self, sides: &[Side]) {
         self.links.iter().for_each(Link::mend);
         self.links.iter().for_each(|link| link.slow_down(std::time::Duration::ZERO));
         self.disk.iter().for_each(SmallDisk::free);
-        self.place.iter().for_each(|place| place.server().heal());
+        self.bucket.iter().for_each(|bucket| bucket.server().heal());
         self.workers.iter().for_each(|worker| worker.signal_if_alive("CONT"));
         for side in sides {
             let (Side::Run(process) | Side::Query(process) | Side::Vacuum(process)) = side;
@@ -224,13 +222,14 @@ impl World {
         }
     }
 
-    /// Waits for a process of a round: it ends within the bound, with an exit code that the faults explain.
+    /// Waits for a process of a round. It must end within the bound, with an exit code that the
+    /// faults explain.
     fn judge(&mut self, side: Side) {
         match side {
             Side::Run(process) => self.judge_run(&process.end_awake()),
             Side::Query(process) => {
                 let done = process.end();
-                // Before the first commit there is no table to plan over.
+                // Before the first commit there is no table to query.
                 assert!(matches!(done.code, Some(0 | 2 | 3)), "query ended with {:?}: {}", done.code, done.stderr);
                 if done.code == Some(0) {
                     let rows: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
@@ -255,10 +254,12 @@ impl World {
         }
     }
 
-    /// The faults have stopped: a run ends well, one more finds nothing new, and the tables are exact.
+    /// Asserts that the lake recovers after the faults: a run succeeds, another one finds nothing
+    /// new, and the tables are exact.
     pub(super) fn recover(&mut self) {
         self.deliver();
-        // Nothing is broken any more, but the machine may be busy with other schedules.
+        // Nothing is broken any more, but the machine may be busy with other schedules, so wait
+        // longer.
         let mut run = self.command("lake.toml", &["run"]);
         if !self.workers.is_empty() {
             run.env("LAKEWRIGHT__CLUSTER__WORKER_TIMEOUT", "30s").env("LAKEWRIGHT__CLUSTER__LOST_AFTER", "5s");
@@ -274,21 +275,21 @@ impl World {
         assert_eq!(done.code, Some(0), "{}", done.stderr);
         let rows: Vec<serde_json::Value> = serde_json::from_str(&done.stdout).expect("JSON");
         assert_eq!(rows, self.input.answer(), "the tables are not those of the input");
-        match &self.place {
-            Some(place) => self.lake().verify_on(place),
+        match &self.bucket {
+            Some(bucket) => self.lake().verify_on(bucket),
             None => self.lake().verify(),
         }
     }
 
     fn newest_version(&self) -> u64 {
-        let Some(place) = &self.place else { return self.lake().version() };
-        let keys = place.server().keys("bucket", "lake/_lake/manifest");
+        let Some(bucket) = &self.bucket else { return self.lake().version() };
+        let keys = bucket.server().keys("bucket", "lake/_lake/manifest");
         let numbers = keys.iter().filter_map(|key| Path::new(key).file_stem()?.to_str()?.parse().ok());
         numbers.max().unwrap_or(0)
     }
 }
 
-/// The version that a run says to have committed.
+/// Returns the version that a run printed as committed.
 fn committed_version(done: &Done) -> Option<u64> {
     let line = done.stderr.lines().find_map(|line| line.strip_prefix("committed version "))?;
     line.split(' ').next()?.parse().ok()

@@ -1,7 +1,8 @@
-//! The independent checker (`.ci/checker`), which judges a lake after a fault test with code that is not the product's.
+//! Runs the independent checker (`.ci/checker`), which verifies a lake after a fault test without
+//! using code of the product.
 //!
-//! `LAKEWRIGHT_CHECKER` names the program; `.ci/run` sets it. Without it the tests rely on their own answers, and say that
-//! the checker was skipped: `cargo test` needs nothing but Rust.
+//! `LAKEWRIGHT_CHECKER` names the program; `.ci/run` sets it. Without it, tests rely on their own
+//! assertions and print that the checker was skipped, because `cargo test` needs nothing but Rust.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,10 +12,10 @@ use std::sync::{LazyLock, Mutex, Once};
 use serde_json::{Value, json};
 
 use super::Lake;
-use super::s3::Place;
+use super::s3::TestBucket;
 
-/// One process for all tests of this binary, because starting it takes longer than most checks. It ends with the binary,
-/// whose end closes its standard input.
+/// One process for all tests of this binary, because starting it takes longer than most checks. It
+/// exits with the binary, when its standard input is closed.
 static CHECKER: LazyLock<Option<Mutex<Checker>>> = LazyLock::new(|| {
     let program = std::env::var_os("LAKEWRIGHT_CHECKER")?;
     let mut command = Command::new(&program);
@@ -31,13 +32,14 @@ struct Checker {
 }
 
 impl Lake {
-    /// Has the independent checker verify the lake, all versions of it, after a run that had nothing left to do.
+    /// Verifies all versions of the lake with the independent checker. The last run must have had
+    /// nothing left to do.
     pub(crate) fn verify(&self) {
         verify(&json!({ "config": self.path("lake.toml") }));
     }
 
-    /// As [`Self::verify`], for a lake and sources on S3.
-    pub(crate) fn verify_on(&self, place: &Place) {
+    /// Like [`Self::verify`], for a lake and sources on S3.
+    pub(crate) fn verify_on(&self, place: &TestBucket) {
         if CHECKER.is_none() {
             return skip();
         }
@@ -59,15 +61,16 @@ fn verify(request: &Value) {
         writeln!(checker.requests, "{request}").expect("the checker listens");
         checker.answers.read_line(&mut answer).expect("the checker answers");
     }
-    let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|e| panic!("the checker said {answer:?}: {e}"));
+    let answer: Value =
+        serde_json::from_str(&answer).unwrap_or_else(|e| panic!("the checker answered {answer:?}: {e}"));
     let violations = answer["violations"].as_array().expect("an answer has violations");
     let text: Vec<_> = violations.iter().map(|violation| violation.as_str().unwrap_or_default()).collect();
     assert!(text.is_empty(), "the independent checker found:\n  {}", text.join("\n  "));
 }
 
-/// Says so once for all tests of this binary.
-#[expect(clippy::print_stderr, reason = "what a test says")]
+/// Prints once per binary that the checker was skipped.
+#[expect(clippy::print_stderr, reason = "a message of a test")]
 fn skip() {
-    static SAID: Once = Once::new();
-    SAID.call_once(|| eprintln!("skipped: the independent checker, as LAKEWRIGHT_CHECKER names none"));
+    static PRINTED: Once = Once::new();
+    PRINTED.call_once(|| eprintln!("skipped: the independent checker, because LAKEWRIGHT_CHECKER is not set"));
 }

@@ -1,4 +1,4 @@
-//! Workers as processes, and a coordinator whose log a test can follow.
+//! Starts workers as processes, and a coordinator whose log a test can follow.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,25 +7,28 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use super::process::{is_stopped, send_signal, wrapped};
 use super::{Done, Lake};
 
-/// Nothing here takes long; this only ends a test that hangs.
+/// Time limit of every wait, which only ends tests that hang.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What a worker may use, unless a test says otherwise.
+/// Memory of a worker, unless a test sets another limit.
 const MEMORY: &[&str] = &["--memory", "512MB"];
-/// Between two looks at a log file.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Pause between two checks of a log file.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Ports that no system gives to a socket that asks for any: Linux starts at 32768, IANA at 49152.
+/// Ports that no system gives to a socket that asks for any port. Linux starts at 32768, IANA at
+/// 49152.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// Returns a port that nobody listens on, and that this process has not returned before.
+/// Returns a port that no process listens on, and that this process has not returned before.
 ///
-/// It is not one of those that a system hands out. Otherwise a link or a stub could be given it before the coordinator of
-/// the test listens there, and a link that forwards to its own port connects to itself until there are no descriptors left.
+/// Systems do not hand out these ports on their own. Otherwise a link or a stub could get the port
+/// before the coordinator of the test listens on it, and a link that forwards to its own port
+/// connects to itself until no descriptors are left.
 pub(crate) fn free_port() -> u16 {
     static RETURNED: AtomicU16 = AtomicU16::new(0);
-    // Another process of tests begins elsewhere.
+    // Another test process starts elsewhere.
     let start = (std::process::id() % 200) as u16 * 110;
     for _ in PORTS {
         let step = RETURNED.fetch_add(1, Ordering::Relaxed);
@@ -38,7 +41,8 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Lake {
-    /// Has runs wait for `workers` on the port; losses are noticed sooner than in production.
+    /// Configures a cluster whose runs wait for `workers` on the port. Losses are noticed sooner
+    /// than in production.
     pub(crate) fn on_cluster(self, port: u16, workers: usize) -> Self {
         let text = std::fs::read_to_string(self.path("lake.toml")).unwrap();
         let cluster = format!(
@@ -49,7 +53,7 @@ impl Lake {
         self
     }
 
-    /// As [`Self::on_cluster`], for any process that can connect.
+    /// Like [`Self::on_cluster`], open to any process that can connect.
     pub(crate) fn on_open_cluster(self, port: u16, workers: usize) -> Self {
         let lake = self.on_cluster(port, workers);
         let listen = format!("listen = \"127.0.0.1:{port}\"");
@@ -57,12 +61,12 @@ impl Lake {
         lake
     }
 
-    /// The coordinator, at work.
+    /// Starts a run.
     pub(crate) fn start(&self, environment: &[(&str, &str)]) -> Coordinator {
         self.start_on(&[], environment)
     }
 
-    /// As [`Self::start`], on a host of its own.
+    /// Like [`Self::start`], on another host: `host` is the prefix of the command.
     pub(crate) fn start_on(&self, host: &[&str], environment: &[(&str, &str)]) -> Coordinator {
         let mut command = on(host, self.command(&["run"]));
         let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().expect("it starts");
@@ -73,33 +77,27 @@ impl Lake {
     }
 }
 
-/// The command with another before it, of which it is the argument.
+/// Returns the command prefixed by `host`, which is empty for this machine.
 fn on(host: &[&str], command: Command) -> Command {
     let Some((program, arguments)) = host.split_first() else { return command };
     let mut outer = Command::new(program);
-    outer.args(arguments).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
-        };
-    }
-    outer
+    outer.args(arguments);
+    wrapped(outer, &command)
 }
 
-/// Looks again and again; whether it came true.
-fn patiently(mut is_true: impl FnMut() -> bool) -> bool {
+/// Polls until the condition is true or the time limit is reached. Returns whether it became true.
+fn wait_until(mut is_true: impl FnMut() -> bool) -> bool {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !is_true() {
         if std::time::Instant::now() > deadline {
             return false;
         }
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(POLL_INTERVAL);
     }
     true
 }
 
-/// A `coordinator run` under way.
+/// A running `coordinator run`. Killed when dropped.
 pub(crate) struct Coordinator {
     child: Child,
     lines: Receiver<String>,
@@ -107,11 +105,11 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    /// Waits for a line of the log with this text.
+    /// Waits for a new line of the log that contains `text`.
     pub(crate) fn says(&mut self, text: &str) {
         loop {
             let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|_| panic!("never said `{text}` but:\n{}", self.seen));
+            let line = line.unwrap_or_else(|_| panic!("never logged `{text}` but:\n{}", self.seen));
             self.seen += &line;
             self.seen.push('\n');
             if line.contains(text) {
@@ -120,14 +118,14 @@ impl Coordinator {
         }
     }
 
-    /// Waits for a line with this text, if there was none before.
+    /// Waits for a line that contains `text`, unless there was one before.
     pub(crate) fn has_said(&mut self, text: &str) {
         if !self.seen.contains(text) {
             self.says(text);
         }
     }
 
-    /// Waits for its end.
+    /// Waits for the coordinator to end.
     pub(crate) fn end(mut self) -> Done {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.seen += &line;
@@ -146,7 +144,7 @@ impl Drop for Coordinator {
     }
 }
 
-/// A worker process; killed when dropped.
+/// A worker process. Killed when dropped.
 pub(crate) struct Worker {
     child: Child,
     log: PathBuf,
@@ -154,17 +152,19 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Two vcores, so that a worker alone has exchanges too, 512 MB, and a name.
+    /// Starts a worker with 512 MB and two vcores, so that a single worker has exchanges too.
     pub(crate) fn start(port: u16, name: &str) -> Self {
         Self::start_with(port, name, MEMORY, &[])
     }
 
-    /// As [`Self::start`], to die at a fail point or, with `:STOP` behind its name, to freeze there.
+    /// Like [`Self::start`], with a fail point at which the worker dies or, with the suffix
+    /// `:STOP`, freezes.
     pub(crate) fn failing_at(port: u16, name: &str, point: &str) -> Self {
         Self::start_with(port, name, MEMORY, &[("LAKEWRIGHT_FAILPOINT", point)])
     }
 
-    /// Without certificates it takes tasks from an open coordinator too.
+    /// Starts a worker with options and variables. Without certificates it also accepts an open
+    /// coordinator.
     pub(crate) fn start_with(port: u16, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut arguments = arguments.to_vec();
         if !arguments.contains(&"--ca") {
@@ -173,7 +173,7 @@ impl Worker {
         Self::start_on(&[], &format!("localhost:{port}"), name, &arguments, environment)
     }
 
-    /// As [`Self::start_with`], on a host of its own.
+    /// Starts a worker on another host: `host` is the prefix of the command.
     pub(crate) fn start_on(
         host: &[&str],
         coordinator: &str,
@@ -199,38 +199,38 @@ impl Worker {
         Self { child, log, _folder: folder }
     }
 
+    /// Sends a signal to the worker, which must be alive.
     pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()));
+        assert!(send_signal(&self.child, signal), "the worker has ended:\n{}", self.log());
     }
 
-    /// As [`Self::signal`]; a worker that has ended does not mind.
+    /// Like [`Self::signal`], ignoring a worker that has ended.
     pub(crate) fn signal_if_alive(&self, signal: &str) {
-        let _ = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).output();
+        send_signal(&self.child, signal);
     }
 
-    /// Waits for its end; the exit code, or none after a signal.
+    /// Waits for the worker to end. Returns the exit code, or `None` after a signal.
     pub(crate) fn end(&mut self) -> Option<i32> {
         let mut code = None;
-        patiently(|| {
+        wait_until(|| {
             code = self.child.try_wait().expect("a child can be waited for").map(|status| status.code());
             code.is_some()
         });
         code.unwrap_or_else(|| panic!("never ended but:\n{}", self.log()))
     }
 
-    /// Waits until a fail point has frozen it.
+    /// Waits until a fail point has frozen the worker.
     pub(crate) fn is_frozen(&self) {
-        let state = || Command::new("ps").args(["-o", "state=", "-p", &self.child.id().to_string()]).output();
-        let is_frozen = patiently(|| state().is_ok_and(|ps| ps.stdout.starts_with(b"T")));
+        let is_frozen = wait_until(|| is_stopped(&self.child));
         assert!(is_frozen, "never frozen but:\n{}", self.log());
     }
 
-    /// Waits until its log has this text.
+    /// Waits until the log contains `text`.
     pub(crate) fn says(&self, text: &str) {
-        assert!(patiently(|| self.log().contains(text)), "never said `{text}` but:\n{}", self.log());
+        assert!(wait_until(|| self.log().contains(text)), "never logged `{text}` but:\n{}", self.log());
     }
 
+    /// Returns the log so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -243,13 +243,14 @@ impl Drop for Worker {
     }
 }
 
-/// An authority, and certificates that it signed, as PEM files in a folder of their own.
+/// A certificate authority, with the certificates that it signed as PEM files in a temporary
+/// folder.
 pub(crate) struct Authority {
     folder: tempfile::TempDir,
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
 }
 
-/// Files of one certificate.
+/// Paths of the files of one certificate.
 pub(crate) struct Identity {
     pub(crate) ca: String,
     pub(crate) cert: String,
@@ -257,6 +258,7 @@ pub(crate) struct Identity {
 }
 
 impl Authority {
+    /// Creates an authority with a new key.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let key = rcgen::KeyPair::generate().unwrap();
@@ -267,7 +269,7 @@ impl Authority {
         Self { folder, issuer: rcgen::Issuer::new(parameters, key) }
     }
 
-    /// A certificate for a host's name, good until the end of a year.
+    /// Signs a certificate for a host name, valid until the end of the year `until`.
     pub(crate) fn sign(&self, file: &str, host: &str, until: i32) -> Identity {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut parameters = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
@@ -283,12 +285,12 @@ impl Authority {
 }
 
 impl Identity {
-    /// The worker's options.
+    /// Returns the options of a worker.
     pub(crate) fn arguments(&self) -> [&str; 6] {
         ["--ca", &self.ca, "--cert", &self.cert, "--key", &self.key]
     }
 
-    /// The coordinator's settings.
+    /// Returns the settings of a coordinator.
     pub(crate) fn settings(&self) -> [(&'static str, &str); 3] {
         [
             ("LAKEWRIGHT__CLUSTER__CA", &self.ca),

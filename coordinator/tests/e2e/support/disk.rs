@@ -1,18 +1,19 @@
-//! A disk of a few kilobytes: a tmpfs, where this user may mount one.
+//! A disk of a few kilobytes: a tmpfs, if this user may mount one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Bytes that a file system of this kind hands out at once.
+/// Allocation unit of a tmpfs in bytes.
 const PAGE: u64 = 4096;
 
-/// A mounted tmpfs, gone when dropped.
+/// A mounted tmpfs, unmounted when dropped.
 pub(crate) struct SmallDisk {
     folder: PathBuf,
 }
 
 impl SmallDisk {
-    /// Mounts a disk of `kilobytes` at a folder, which is created; `None` where this user may not mount.
+    /// Mounts a disk of `kilobytes` at a folder, which is created. Returns `None` if this user may
+    /// not mount.
     pub(crate) fn at(folder: &Path, kilobytes: u64) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let size = format!("size={kilobytes}k");
@@ -20,7 +21,7 @@ impl SmallDisk {
         is_mounted.then(|| Self { folder: folder.to_path_buf() })
     }
 
-    /// Fills the disk up but for so many pages.
+    /// Fills the disk except for `free_pages` pages.
     pub(crate) fn fill(&self, free_pages: u64) {
         let zeros = vec![0; usize::try_from(PAGE).expect("a page is small")];
         let mut pages = 0;
@@ -31,6 +32,7 @@ impl SmallDisk {
         file.set_len(PAGE * u64::saturating_sub(pages, free_pages)).unwrap();
     }
 
+    /// Frees the filled space.
     pub(crate) fn free(&self) {
         let _ = std::fs::remove_file(self.filler());
     }
@@ -42,7 +44,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: what a killed process had open may still be on its way out.
+        // Unmount lazily, because files that a killed process had open may not be closed yet.
         run("umount", &["-l", self.folder.to_str().expect("a readable path")]);
     }
 }

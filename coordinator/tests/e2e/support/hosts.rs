@@ -1,14 +1,15 @@
-//! Hosts of their own: network namespaces, each with a wire to the first of them.
+//! Separate hosts on this machine: network namespaces, each connected to the first one.
 
 use std::process::Command;
 
-/// Namespaces of this test, gone when dropped.
+/// Network namespaces of a test, deleted when dropped.
 pub(crate) struct Hosts {
     names: Vec<String>,
 }
 
 impl Hosts {
-    /// A host in the middle and `others` around it; `None` where this user may not make them.
+    /// Creates a central host and `others` around it. Returns `None` if this user may not create
+    /// namespaces.
     pub(crate) fn new(others: usize) -> Option<Self> {
         let name = |i: usize| format!("lakewright-{}-{i}", std::process::id());
         let mut hosts = Self { names: vec![] };
@@ -34,21 +35,22 @@ impl Hosts {
         Some(hosts)
     }
 
-    /// What a command begins with to run on a host; 0 is the one in the middle.
+    /// Returns the prefix of a command that runs on a host. Host 0 is the central one.
     pub(crate) fn on(&self, host: usize) -> [&str; 4] {
         ["ip", "netns", "exec", &self.names[host]]
     }
 
-    /// How host `host` reaches the one in the middle.
+    /// Returns the address of the central host as seen from `host`.
     pub(crate) fn center_from(&self, host: usize) -> String {
         format!("10.77.{host}.1")
     }
 
-    /// Pulls the wire of a host: what is under way on it is never answered.
+    /// Disconnects a host. Pending messages are never answered.
     pub(crate) fn pull(&self, host: usize) {
         assert!(ip(&["-n", &self.names[host], "link", "set", "wire", "down"]));
     }
 
+    /// Connects a host again.
     pub(crate) fn plug(&self, host: usize) {
         assert!(ip(&["-n", &self.names[host], "link", "set", "wire", "up"]));
     }

@@ -1,4 +1,4 @@
-//! A link between a worker and its coordinator that a test can cut and mend, or make slow.
+//! A link between a worker and its coordinator that a test can cut, mend or delay.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Forwards connections to a port of this machine.
+/// Forwards connections to a port on this machine.
 pub(crate) struct Link {
     pub(crate) port: u16,
     state: Arc<State>,
@@ -15,12 +15,13 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct State {
     is_cut: AtomicBool,
-    /// Milliseconds that each piece of data is late.
+    /// Delay of each piece of data in milliseconds.
     delay: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
 }
 
 impl Link {
+    /// Listens on a new port and forwards connections to `target`.
     pub(crate) fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -28,7 +29,7 @@ impl Link {
         let accepting = Arc::clone(&state);
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                // Where nobody listens or the link is cut, the connection ends at once.
+                // If no process listens or the link is cut, the connection ends at once.
                 let far = TcpStream::connect(("127.0.0.1", target));
                 if let (false, Ok(far)) = (accepting.is_cut.load(Ordering::SeqCst), far) {
                     accepting.join(near, far);
@@ -38,7 +39,7 @@ impl Link {
         Self { port, state }
     }
 
-    /// Breaks what is connected, and lets nothing through until it is mended.
+    /// Breaks all connections, and rejects new ones until the link is mended.
     pub(crate) fn cut(&self) {
         self.state.is_cut.store(true, Ordering::SeqCst);
         for stream in self.state.open.lock().unwrap().drain(..) {
@@ -46,19 +47,22 @@ impl Link {
         }
     }
 
+    /// Accepts connections again.
     pub(crate) fn mend(&self) {
         self.state.is_cut.store(false, Ordering::SeqCst);
     }
 
-    /// From now on everything comes later.
+    /// Delays all data from now on.
     pub(crate) fn slow_down(&self, delay: Duration) {
         self.state.delay.store(delay.as_millis().try_into().expect("a short time"), Ordering::SeqCst);
     }
 }
 
 impl State {
+    /// Copies data between two connections in both directions.
     fn join(self: &Arc<Self>, near: TcpStream, far: TcpStream) {
-        // As both ends do: else small messages wait for each other's acknowledgement, 40 ms each.
+        // Set `TCP_NODELAY` like both ends do, or small messages wait for each other's
+        // acknowledgement, 40 ms each.
         for stream in [&near, &far] {
             stream.set_nodelay(true).expect("a connected socket");
         }

@@ -1,4 +1,5 @@
-//! A process that a test freezes, kills or waits for, with a bound on how long it may take to end.
+//! Processes that a test freezes, kills or waits for, with a bound on how long they may take to
+//! end.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -7,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::Done;
 
-/// Liveness bound: a process that has not ended by then hangs. No correct run comes near it.
+/// Liveness bound: a process that has not ended after this time hangs. No correct run comes close
+/// to it.
 pub(crate) const HANG: Duration = Duration::from_secs(60);
-/// Pause between two looks at a process.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Pause between two checks of a process.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A child whose output goes to files, so that no pipe fills up. Killed when dropped.
 pub(crate) struct Process {
@@ -20,6 +22,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Starts a command.
     pub(crate) fn start(mut command: Command) -> Self {
         let [stdout, stderr] = [(), ()].map(|()| tempfile::tempfile().expect("a temporary file"));
         command.stdin(std::process::Stdio::null());
@@ -28,51 +31,51 @@ impl Process {
         Self { child, stdout, stderr }
     }
 
-    /// Sends a signal; a process that has ended does not mind.
+    /// Sends a signal. A process that has already ended is ignored.
     pub(crate) fn signal(&self, signal: &str) {
-        let _ = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).output();
+        send_signal(&self.child, signal);
     }
 
     /// Waits until a fail point has frozen the process.
     pub(crate) fn is_frozen(&mut self) {
         let deadline = Instant::now() + HANG;
         loop {
-            let state = Command::new("ps").args(["-o", "state=", "-p", &self.child.id().to_string()]).output();
-            if state.is_ok_and(|ps| ps.stdout.starts_with(b"T")) {
+            if is_stopped(&self.child) {
                 return;
             }
             let is_over = self.has_ended() || Instant::now() > deadline;
             assert!(!is_over, "never frozen:\n{}", read(&mut self.stderr));
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
+    /// Whether the process has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
-    /// Waits for the end of the process, which must come within [`HANG`].
+    /// Waits for the process to end, which must happen within [`HANG`].
     pub(crate) fn end(self) -> Done {
         self.end_while(|_| ())
     }
 
-    /// As [`Self::end`], for a process that a fail point may freeze meanwhile.
+    /// Like [`Self::end`], for a process that a fail point may freeze in the meantime.
     pub(crate) fn end_awake(self) -> Done {
-        let mut looks = 0;
+        let mut checks = 0;
         self.end_while(|process| {
-            looks += 1;
-            if looks % 30 == 0 {
+            checks += 1;
+            if checks % 30 == 0 {
                 process.signal("CONT");
             }
         })
     }
 
-    fn end_while(mut self, mut look: impl FnMut(&Self)) -> Done {
+    fn end_while(mut self, mut check: impl FnMut(&Self)) -> Done {
         let deadline = Instant::now() + HANG;
         while !self.has_ended() {
             assert!(Instant::now() < deadline, "still running after {HANG:?}:\n{}", read(&mut self.stderr));
-            look(&self);
-            std::thread::sleep(LOOK_AGAIN);
+            check(&self);
+            std::thread::sleep(POLL_INTERVAL);
         }
         let code = self.child.wait().expect("a child can be waited for").code();
         Done { code, stdout: read(&mut self.stdout), stderr: read(&mut self.stderr) }
@@ -84,6 +87,30 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns the command `outer` with `inner` as its last arguments and with the environment of `inner`.
+pub(crate) fn wrapped(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
+/// Sends a signal to a child. Returns whether the child could receive it.
+pub(super) fn send_signal(child: &Child, signal: &str) -> bool {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).output();
+    sent.is_ok_and(|output| output.status.success())
+}
+
+/// Whether a signal has stopped a child.
+pub(super) fn is_stopped(child: &Child) -> bool {
+    let state = Command::new("ps").args(["-o", "state=", "-p", &child.id().to_string()]).output();
+    state.is_ok_and(|ps| ps.stdout.starts_with(b"T"))
 }
 
 fn read(file: &mut File) -> String {

@@ -1,7 +1,9 @@
-//! A place on a server that speaks S3: the project's own in memory, or the one that the environment names.
+//! A prefix of a bucket for one test: on the project's own S3 server in memory, or on the server
+//! that the environment names.
 //!
-//! `LAKEWRIGHT_TEST_S3=s3://bucket/prefix` has every test that asks for [`Place::any`] run there, with AWS's own variables
-//! for the endpoint and the credentials; each test has a prefix of its own below it.
+//! `LAKEWRIGHT_TEST_S3=s3://bucket/prefix` makes every test that uses [`TestBucket::any`] run
+//! there, with the usual AWS variables for the endpoint and the credentials. Each test has its own
+//! prefix below it.
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -15,12 +17,12 @@ use uuid::Uuid;
 
 use super::{Lake, files_below};
 
-/// The bucket of the server in memory.
+/// Bucket of the server in memory.
 pub(crate) const BUCKET: &str = "bucket";
 
-/// A prefix, and how to reach it.
-pub(crate) struct Place {
-    /// None: a server that nobody here wrote.
+/// A prefix of a bucket, and a client for it.
+pub(crate) struct TestBucket {
+    /// The project's own server; `None` for another one.
     pub(crate) server: Option<Server>,
     bucket: String,
     /// Ends with `/`.
@@ -30,8 +32,8 @@ pub(crate) struct Place {
     runtime: tokio::runtime::Runtime,
 }
 
-impl Place {
-    /// On the server that the environment names, else on the project's own.
+impl TestBucket {
+    /// Uses the server that the environment names, or else the project's own.
     pub(crate) fn any() -> Self {
         match std::env::var("LAKEWRIGHT_TEST_S3") {
             Ok(url) => Self::elsewhere(&url),
@@ -39,7 +41,7 @@ impl Place {
         }
     }
 
-    /// On the project's own server, which fails as planned.
+    /// Starts the project's own server, which can inject faults.
     pub(crate) fn own() -> Self {
         let server = Server::start(&[BUCKET]);
         let environment = [
@@ -52,6 +54,7 @@ impl Place {
         Self::new(Some(server), BUCKET, String::new(), environment)
     }
 
+    /// Uses a new prefix below `url`.
     fn elsewhere(url: &str) -> Self {
         let (bucket, prefix) = url.strip_prefix("s3://").expect("an S3 URL").split_once('/').expect("a prefix");
         let prefix = format!("{}/{}/", prefix.trim_matches('/'), Uuid::now_v7());
@@ -76,13 +79,15 @@ impl Place {
         Self { server, bucket: bucket.to_owned(), prefix, environment, store, runtime }
     }
 
+    /// Returns the project's own server.
     pub(crate) fn server(&self) -> &Server {
         self.server.as_ref().expect("the project's own server")
     }
 
+    /// Puts an object.
     pub(crate) fn put(&self, key: &str, content: &[u8]) {
         let key = Path::parse(format!("{}{key}", self.prefix)).expect("a key");
-        self.runtime.block_on(self.store.put(&key, content.to_vec().into())).expect("the server takes objects");
+        self.runtime.block_on(self.store.put(&key, content.to_vec().into())).expect("the server accepts objects");
     }
 
     /// Puts an object with a `Content-Encoding`.
@@ -92,26 +97,27 @@ impl Place {
         let options = PutOptions { attributes, ..PutOptions::default() };
         self.runtime
             .block_on(self.store.put_opts(&key, content.to_vec().into(), options))
-            .expect("the server takes it");
+            .expect("the server accepts it");
     }
 
-    /// Begins an upload in parts, and leaves it at that.
+    /// Starts a multipart upload and never finishes it.
     pub(crate) fn begin_upload(&self, key: &str) {
         let key = Path::parse(self.key(key)).expect("a key");
-        let upload = self.runtime.block_on(self.store.put_multipart(&key)).expect("the server takes uploads");
+        let upload = self.runtime.block_on(self.store.put_multipart(&key)).expect("the server accepts uploads");
         drop(upload);
     }
 
-    /// The object's whole key.
+    /// Returns the full key of an object.
     pub(crate) fn key(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
 
+    /// Returns the URL of a folder.
     pub(crate) fn url(&self, folder: &str) -> String {
         format!("s3://{}/{}{folder}", self.bucket, self.prefix)
     }
 
-    /// Copies every object of the place into a folder.
+    /// Copies all objects into a folder.
     pub(crate) fn download(&self, folder: &FilePath) {
         let prefix = Path::parse(&self.prefix).expect("a prefix");
         let store = &self.store;
@@ -119,7 +125,7 @@ impl Place {
             self.runtime.block_on(store.list(Some(&prefix)).try_collect()).expect("the server lists objects");
         for object in objects {
             let content = self.runtime.block_on(async { store.get(&object.location).await?.bytes().await });
-            let below = object.location.as_ref().strip_prefix(&self.prefix).expect("a key of the place");
+            let below = object.location.as_ref().strip_prefix(&self.prefix).expect("a key below the prefix");
             let file = folder.join(below);
             std::fs::create_dir_all(file.parent().expect("a file is in a folder")).unwrap();
             std::fs::write(file, content.expect("the server has what it listed")).unwrap();
@@ -136,8 +142,8 @@ impl Place {
 }
 
 impl Lake {
-    /// The same configuration, with its lake and its sources in `place`, where the sources' files are copied.
-    pub(crate) fn on_s3(mut self, place: &Place) -> Self {
+    /// Moves the lake and its sources into a bucket, and uploads the files of the sources.
+    pub(crate) fn on_s3(mut self, place: &TestBucket) -> Self {
         let text = std::fs::read_to_string(self.path("lake.toml")).unwrap();
         let mut changed = String::new();
         for line in text.lines() {

@@ -1,4 +1,4 @@
-//! One honest report of each kind, and every way to change it into a false one.
+//! One honest report of each kind, and every way to turn it into a false one.
 
 use std::collections::BTreeMap;
 
@@ -63,21 +63,21 @@ fn an_honest_report_of_an_ingest_counts_and_a_false_one_does_not() {
         reports[i] = report;
         reports
     };
-    // Objects that were left out, read twice, not given, or of another version.
+    // Objects that are missing, read twice, not part of the task, or of another version.
     is_refused("nothing about `", vec![]);
     is_refused("nothing about `b`", honest()[..3].to_vec());
     is_refused("`b` that it was not given, or twice", [honest(), vec![honest()[3].clone()]].concat());
     is_refused("`c` that it was not given", [honest(), vec![read(tally("c", 1, 0, 0))]].concat());
     is_refused("another version of `b`", with(3, read(tally("b", 21, 2, 0))));
-    // Objects with bytes of which nothing was read.
+    // Objects with bytes that were not read.
     is_refused("none of the 20 bytes of `b`", with(3, read(ObjectTally { stored_bytes: 0, ..tally("b", 20, 0, 0) })));
     is_refused("21 bytes read of 20", with(3, read(ObjectTally { stored_bytes: 21, ..tally("b", 20, 2, 0) })));
-    // Counts that cannot be.
+    // Impossible counts.
     is_refused("do not add up", with(3, read(ObjectTally { records: 9, ..tally("b", 20, 2, 0) })));
     is_refused("in 20 bytes of `b`", with(3, read(tally("b", 20, 70_000_000, 0))));
     is_refused("files of 3 and 1 rows for 2 and 1 records", with(3, read(tally("b", 20, 1, 0))));
     is_refused("rows", with(0, staged(&format!("staging/s/{RUN}-3-{FILE}.parquet"), u64::MAX)));
-    // Files of others.
+    // Files that other tasks write.
     for path in [
         format!("staging/other/{RUN}-3-{FILE}.parquet"),
         format!("staging/s/../x/{RUN}-3-{FILE}.parquet"),
@@ -96,7 +96,7 @@ fn an_honest_report_of_an_ingest_counts_and_a_false_one_does_not() {
 }
 
 #[test]
-fn a_file_of_a_table_lies_where_its_partition_values_say() {
+fn a_file_of_a_table_is_in_the_folder_of_its_partition_values() {
     let account = Account::Table { names: Names::new("songs", RUN, Some(0)), partition_by: vec!["year".to_owned()] };
     let table = |path: String, year: Option<&str>| {
         let values = year.map(|year| ("year".to_owned(), Some(year.to_owned())));
@@ -115,7 +115,7 @@ fn a_file_of_a_table_lies_where_its_partition_values_say() {
         account.check(&[false_one]).unwrap_err();
     }
     account.check(&[good.clone(), good]).unwrap_err();
-    // A task that does the whole plan names its files by any partition.
+    // A task that runs the whole plan numbers its files by any partition.
     let whole = Account::Table { names: Names::new("songs", RUN, None), partition_by: vec![] };
     whole.check(&[TaskReport::Table(file(format!("songs/{RUN}-17-{FILE}.parquet"), 1))]).unwrap();
     whole.check(&[TaskReport::Table(file(format!("songs/{RUN}-x-{FILE}.parquet"), 1))]).unwrap_err();

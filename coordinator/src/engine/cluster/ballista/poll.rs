@@ -1,8 +1,8 @@
-//! `PollWork`, the one call of Ballista's scheduler that workers make.
+//! Answers `PollWork`, the only method of Ballista's scheduler that workers call.
 //!
-//! A request is rebuilt from what the worker registered with, so that Ballista never handles a field that a peer may
-//! leave out or overstate. Task statuses are dropped: the tracker decides what is done, and Ballista 55 panics on a
-//! status of a task that it does not know.
+//! Each request is rebuilt from the data that the worker registered with, so that Ballista never
+//! sees a field that a peer left out or exaggerated. Task statuses are dropped, because the tracker
+//! decides which tasks are done and because Ballista 55 panics on the status of an unknown task.
 
 use ballista_core::BALLISTA_PROTOCOL_VERSION;
 use ballista_core::serde::protobuf::executor_resource::Resource;
@@ -21,12 +21,12 @@ use uuid::Uuid;
 
 use super::Server;
 
-/// The queue as registered workers see it.
+/// The queue as joined workers see it.
 #[derive(Clone)]
 pub(in crate::engine::cluster) struct Queue(pub(super) Server);
 
 impl Queue {
-    /// Answers a poll of a registered process.
+    /// Answers a poll of a joined worker.
     pub(in crate::engine::cluster) fn poll(
         self,
         process: Uuid,
@@ -55,26 +55,28 @@ impl UnaryService<PollWorkParams> for Poll {
 
     fn call(&mut self, request: tonic::Request<PollWorkParams>) -> Self::Future {
         let server = self.server.clone();
-        let request = request.map(|params| registered(params, self.process, self.vcores));
+        let request = request.map(|params| rebuilt(params, self.process, self.vcores));
         Box::pin(async move { server.poll_work(request).await })
     }
 }
 
-/// The request as the registered process may make it.
-fn registered(params: PollWorkParams, process: Uuid, vcores: u32) -> PollWorkParams {
+/// Rebuilds a request for a joined worker.
+fn rebuilt(params: PollWorkParams, process: Uuid, vcores: u32) -> PollWorkParams {
     PollWorkParams {
+        // Ballista hands out this many tasks at once, so it must not exceed what the worker can run.
         num_free_vcores: params.num_free_vcores.min(vcores),
+        // Statuses are not forwarded: see the module documentation.
         task_status: vec![],
         metadata: Some(ExecutorRegistration {
             id: process.to_string(),
-            // Nobody calls a worker, so its address says nothing.
+            // Workers are never called, so the address is a placeholder.
             host: Some("worker".to_owned()),
             port: 0,
             grpc_port: 0,
             specification: Some(ExecutorSpecification {
                 resources: vec![ExecutorResource { resource: Some(Resource::Vcores(vcores)) }],
             }),
-            // Ballista 55 panics without one.
+            // Ballista 55 panics without this field.
             os_info: Some(ExecutorOperatingSystemSpecification::default()),
             ballista_protocol_version: BALLISTA_PROTOCOL_VERSION,
         }),
@@ -87,12 +89,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_poll_says_no_more_than_its_process_registered_with() {
+    fn a_poll_is_limited_to_what_its_worker_registered_with() {
         let process = Uuid::from_u128(7);
         let stranger = ExecutorRegistration { id: "other".to_owned(), port: 1, ..ExecutorRegistration::default() };
         for metadata in [None, Some(stranger)] {
             let params = PollWorkParams { metadata, num_free_vcores: u32::MAX, task_status: vec![Default::default()] };
-            let params = registered(params, process, 2);
+            let params = rebuilt(params, process, 2);
             let metadata = params.metadata.unwrap();
             assert_eq!((params.num_free_vcores, metadata.port), (2, 0));
             assert_eq!(metadata.id, process.to_string());

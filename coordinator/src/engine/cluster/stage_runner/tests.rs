@@ -1,5 +1,5 @@
-//! Every shape of a plan, cut and run task by task: each task twice, the last one first, through bytes as on a worker. The
-//! rows are those of the uncut plan.
+//! Runs plans of every shape task by task and compares their rows with those of the uncut plan.
+//! Each task runs twice, the last one first, and its plan is encoded as on a worker.
 
 use std::fmt::Write as _;
 
@@ -29,7 +29,7 @@ use crate::{model, session_tables};
 
 mod fuzz;
 
-/// Workers' vcores to plan for.
+/// Vcores to plan for.
 const VCORES: usize = 4;
 
 struct Lab {
@@ -52,7 +52,7 @@ impl Lab {
         session::build(&self.resources, &self.storages, 3, scope, Arc::default()).unwrap()
     }
 
-    /// What each task of the stage spooled.
+    /// Returns the spool object that each task of the stage wrote.
     fn run(&self, stage: Stage) -> BoxFuture<'_, Vec<SpoolObject>> {
         async move {
             let mut reads = Vec::new();
@@ -60,10 +60,10 @@ impl Lab {
                 reads.push((input.mode, self.run(input.stage).await));
             }
             let plan = fill(&stage.plan, &mut reads.into_iter()).unwrap();
-            let tasks = if stage.is_whole { 1 } else { partitions(&plan) };
+            let tasks = if stage.is_single_task { 1 } else { partitions(&plan) };
             let mut objects = Vec::new();
             for task in (0..tasks).rev() {
-                let narrowed = if stage.is_whole { Arc::clone(&plan) } else { task_plan(&plan, task).unwrap() };
+                let narrowed = if stage.is_single_task { Arc::clone(&plan) } else { task_plan(&plan, task).unwrap() };
                 let bytes = encode_plan(&narrowed).unwrap();
                 let mut attempts = Vec::new();
                 for _ in 0..2 {
@@ -78,7 +78,7 @@ impl Lab {
                 }
                 let rows = |attempt: &[SpoolObject]| -> u64 { attempt.iter().flat_map(|object| &object.rows).sum() };
                 assert_eq!(rows(&attempts[0]), rows(&attempts[1]), "task {task} is not repeatable");
-                assert!(stage.is_whole || attempts[1].len() == 1);
+                assert!(stage.is_single_task || attempts[1].len() == 1);
                 objects.extend(attempts.remove(1));
             }
             objects.reverse();
@@ -88,7 +88,8 @@ impl Lab {
     }
 }
 
-/// 900 facts in three partitions, with keys of which some are null and some have no dimension; 40 dimensions in two.
+/// 900 facts in three partitions, some with a null key and some without a dimension; 40 dimensions
+/// in two partitions.
 fn register_tables(session: &SessionContext) {
     let facts = Arc::new(Schema::new(vec![
         Field::new("id", DataType::Int64, false),
@@ -202,7 +203,7 @@ async fn every_shape_of_a_plan_gives_its_rows_task_by_task() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// The least tasks of any stage that reads facts.
+/// Returns the smallest number of tasks of any stage.
 fn narrowest(stage: &Stage) -> usize {
     stage.inputs.iter().map(|input| narrowest(&input.stage)).min().unwrap_or(usize::MAX).min(partitions(&stage.plan))
 }

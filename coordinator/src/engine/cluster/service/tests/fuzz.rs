@@ -1,4 +1,5 @@
-//! Any bytes as the messages of workers, in any order: answered or refused, and the state stays in order.
+//! Fuzz target: any bytes as messages of workers, in any order, are answered or refused, and the
+//! state stays consistent.
 
 use lakewright_fuzz::Target;
 use lakewright_proto::v1::Finding;

@@ -1,4 +1,5 @@
-//! Any bytes as a plan: a plan that can be encoded again, or an error; never a panic in the worker that was sent it.
+//! Fuzz target: any bytes decode to a plan that can be encoded again, or are rejected with an
+//! error. The worker that receives them never panics.
 
 use lakewright_common::read::split::Split;
 use lakewright_common::report::spool_object::Chunk;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 
-/// Plans of every shape, and with each node of ours.
+/// Encoded plans of every shape, and with each of our own nodes.
 async fn plans(lab: &Lab) -> Vec<Vec<u8>> {
     let session = optimizer::adapt(&lab.session(0), VCORES);
     register_tables(&session);
