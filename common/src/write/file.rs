@@ -18,11 +18,11 @@ use crate::write::digested::{DigestedUpload, EndMark, key_value_metadata};
 use crate::write::statistics::StatisticsCollector;
 
 /// Bytes that a store's upload buffers before it sends a part.
-const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+pub const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// Rows of a row group at the most: what readers take on at once.
 const ROW_GROUP_ROWS: usize = 1024 * 1024;
 /// Encoded bytes of a row group at the most: what a writer holds before it sends.
-const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
+pub const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
 /// Where and how a task writes.
 #[derive(Debug, Clone)]
