@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""advisories.py CARGO_AUDIT: checks Cargo.lock for crates that are vulnerable, unsound, unmaintained or yanked.
+"""advisories.py CARGO_AUDIT: checks Cargo.lock for crates that are vulnerable, unsound,
+unmaintained or yanked.
 
-CARGO_AUDIT is the path of the program. It uses RustSec's database, from the first of these places that has one:
+CARGO_AUDIT is the path of the program. It uses RustSec's database, from the first of these places
+that has one:
 
   1. LAKEWRIGHT_ADVISORY_DB, or ../shared/data/advisory-db beside the clone: a checkout, which is not updated,
   2. the newest version, fetched by cargo-audit,
   3. the result of an earlier fetch in ~/.cargo/advisory-db.
 
-No package registry has the database, so a machine that reaches only registries needs a checkout. The check prints the
-date of the database, because it cannot find advisories that were published later. Exits with 1 for an advisory without
-an exception below, and for an exception that has expired or is no longer needed; with 77 if no database was found.
+No package registry has the database, so a machine that reaches only registries needs a checkout.
+The check prints the date of the database, because it cannot find advisories that were published
+later. Exits with 1 for an advisory without an exception below, and for an exception that has
+expired or is no longer needed; with 77 if no database was found.
 """
 import datetime
 import json
@@ -18,7 +21,8 @@ import pathlib
 import subprocess
 import sys
 
-# An advisory, the day on which it must be reviewed again, and the reason for accepting it until then.
+# An advisory, the day on which it must be reviewed again, and the reason for accepting it until
+# then.
 EXCEPTIONS = {
     "RUSTSEC-2026-0194": (
         "2027-03-01",

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""foreign_commits.py COORDINATOR: checks that a lake notices commits of another program (deltalake) to its tables.
+"""foreign_commits.py COORDINATOR: checks that a lake notices commits of another program (deltalake)
+to its tables.
 
-Creates small lakes in a temporary folder. deltalake appends, deletes, updates, optimizes, merges, restores or adds a
-constraint; other cases remove the newest manifest or restore older ones. After each change, the check expects that
+Creates small lakes in a temporary folder. deltalake appends, deletes, updates, optimizes, merges,
+restores or adds a constraint; other cases remove the newest manifest or restore older ones. After
+each change, the check expects that
 
   - `run`, `check` and `publish` fail and name the table and the operation,
   - `query` warns and reads the lake's own rows,
   - `publish --overwrite` gives deltalake, DuckDB and the coordinator the same rows again,
   - the next run succeeds.
 
-A commit that does not change the table must not stop a run. Exits with 1 and describes each failure.
+A commit that does not change the table must not stop a run. Exits with 1 and describes each
+failure.
 """
 import json
 import os
@@ -225,7 +228,7 @@ def main():
         for name, case in cases.items():
             try:
                 case(committed_twice(coordinator, Path(scratch) / name.replace(" ", "-")))
-                print(f"{name}: noticed")
+                print(f"{name}: as expected")
             except Exception as error:  # Any exception of deltalake is a failure of the case.
                 failures += 1
                 print(f"error: {name}: {type(error).__name__}: {error}", file=sys.stderr)

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""glue_catalog.py COORDINATOR: checks that `catalog --apply` fills an independent Glue Data Catalog (moto; see s3_servers.py).
+"""glue_catalog.py COORDINATOR: checks that `catalog --apply` fills an independent Glue Data Catalog
+(moto; see s3_servers.py).
 
-Runs COORDINATOR from data/ to S3, applies the catalog, and compares it with the Delta logs of the tables.
+Runs COORDINATOR from data/ to S3, applies the catalog, and compares it with the Delta logs of the
+tables.
 """
 import io
 import json
@@ -73,7 +75,9 @@ def main():
 
 
 def symlinks(must, run, glue, root, options):
-    """Checks tables that are read through lists of their files, as Redshift Spectrum does: they have the rows of the Delta table."""
+    """Checks tables that are read through lists of their files, as Redshift Spectrum does: they
+    have the rows of the Delta table.
+    """
     s3 = boto3.client("s3", endpoint_url=options["AWS_ENDPOINT_URL"], region_name=options["AWS_REGION"])
     apply = ("catalog", "--database", "music_symlinks", "--symlinks", "--apply")
     code, text, errors = run(*apply)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""licences.py METADATA: checks that the licence of every crate permits shipping it with Apache-2.0 software.
+"""licences.py METADATA: checks that the licence of every crate permits shipping it with Apache-2.0
+software.
 
-METADATA is a file with the output of `cargo metadata --format-version 1`. One of several alternatives (`OR`, or `/`
-in older crates) must be allowed; all parts of a conjunction (`AND`) must be. Exits with 1 and names the crates that
-fail.
+METADATA is a file with the output of `cargo metadata --format-version 1`. One of several
+alternatives (`OR`, or `/` in older crates) must be allowed; all parts of a conjunction (`AND`) must
+be. Exits with 1 and names the crates that fail.
 """
 import json
 import re
@@ -19,7 +20,8 @@ ALLOWED = {
 EXCEPTIONS = {
     # Mozilla's list of root certificates, under a licence for data.
     ("webpki-root-certs", "CDLA-Permissive-2.0"),
-    # Copyleft for single files, which are used unmodified. deltalake-core depends on it through `dirs`.
+    # Copyleft for single files, which are used unmodified. deltalake-core depends on it through
+    # `dirs`.
     ("option-ext", "MPL-2.0"),
 }
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""outside_readers.py LAKE [--config FILE --coordinator PROGRAM]: checks that independent readers see the same rows.
+"""outside_readers.py LAKE [--config FILE --coordinator PROGRAM]: checks that independent readers
+see the same rows.
 
-Reads every table of a lake (a local folder) with deltalake, DuckDB and Polars and, with a configuration, with
-`coordinator query --json`. Compares the number of rows, the names of the columns and, for each column and for whole rows,
-checksums that do not depend on the order of rows. Exits with 1 and names the reader, the table and the column that differ.
+Reads every table of a lake (a local folder) with deltalake, DuckDB and Polars and, with a
+configuration, with `coordinator query --json`. Compares the number of rows, the names of the
+columns and, for each column and for whole rows, checksums that do not depend on the order of rows.
+Exits with 1 and names the reader, the table and the column that differ.
 """
 import argparse
 import datetime as dt
@@ -75,7 +77,9 @@ def plain(value, kind):
 
 
 def checksum(values):
-    """Returns the sum of the values' hashes, which depends on how often each occurs but not on their order."""
+    """Returns the sum of the values' hashes, which depends on how often each occurs but not on
+    their order.
+    """
     total = 0
     for value in values:
         digest = hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).digest()
@@ -84,7 +88,9 @@ def checksum(values):
 
 
 def summary(rows, schema):
-    """Returns the number of rows, the names of columns, sums of numbers, and checksums of columns and of whole rows."""
+    """Returns the number of rows, the names of columns, sums of numbers, and checksums of columns
+    and of whole rows.
+    """
     columns = sorted({name for row in rows for name in row}) if rows else sorted(schema)
     unknown = [name for name in columns if name not in schema]
     facts = {"rows": len(rows), "columns": columns}
@@ -106,7 +112,9 @@ def schema_of(table):
 
 
 def compare(table, readers, schema):
-    """Returns the differences between the readers of one table, one sentence each, and the first reader's number of rows."""
+    """Returns the differences between the readers of one table, one sentence each, and the first
+    reader's number of rows.
+    """
     differences, first, expected = [], None, None
     for reader, read in readers.items():
         try:

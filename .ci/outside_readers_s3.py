@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """outside_readers_s3.py COORDINATOR: checks that independent readers see the same rows on S3.
 
-Copies data/ into the prefix that LAKEWRIGHT_TEST_S3 names, runs COORDINATOR with its sources and its lake there, and
-compares the rows that COORDINATOR, deltalake, DuckDB and Polars read. The variables of AWS name the endpoint.
+Copies data/ into the prefix that LAKEWRIGHT_TEST_S3 names, runs COORDINATOR with its sources and
+its lake there, and compares the rows that COORDINATOR, deltalake, DuckDB and Polars read. The
+variables of AWS name the endpoint.
 """
 import json
 import os

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""s3_roles.py COORDINATOR: checks the policies of docs/s3.md on a server that enforces them (moto; see s3_servers.py).
+"""s3_roles.py COORDINATOR: checks the policies of docs/s3.md on a server that enforces them (moto;
+see s3_servers.py).
 
 A user who may only assume roles runs COORDINATOR, with the roles in the setting `role`.
 """

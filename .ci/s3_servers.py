@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """s3_servers.py [seaweedfs|moto] -- COMMAND...: runs COMMAND with an independent S3 server.
 
-The server listens on loopback, keeps its data in a temporary folder, and has one empty bucket. The variables of AWS in the
-environment of COMMAND name the server, and LAKEWRIGHT_TEST_S3 is a prefix of the bucket. Exits with the code of COMMAND.
+The server listens on loopback, keeps its data in a temporary folder, and has one empty bucket. The
+variables of AWS in the environment of COMMAND name the server, and LAKEWRIGHT_TEST_S3 is a prefix
+of the bucket. Exits with the code of COMMAND.
 """
 import contextlib
 import json
@@ -46,8 +47,9 @@ def seaweedfs(folder):
     return command, s3
 
 
-# Moto checks whether an object exists and then stores it, in many threads, so two conditional puts may both succeed.
-# S3 guarantees that only one does. Therefore requests are handled one after the other.
+# Moto checks whether an object exists and then stores it, in many threads, so two conditional puts
+# may both succeed. S3 guarantees that only one does. Therefore requests are handled one after the
+# other.
 MOTO_IN_TURN = """
 import sys, threading
 from moto import server

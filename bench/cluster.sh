@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs a coordinator and workers with one core each on this machine. Exits with the code of the coordinator.
+# Runs a coordinator and workers with one core each on this machine. Exits with the code of the
+# coordinator.
 #   bench/cluster.sh COORDINATOR WORKERS CONFIG
 # The worker binary must be in the folder of the coordinator binary.
 set -euo pipefail

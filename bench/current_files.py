@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""current_files.py LAKE OUT: links the current files of each table, by its Delta log, into OUT/<table>/.
+"""current_files.py LAKE OUT: links the current files of each table, by its Delta log, into
+OUT/<table>/.
 
-The check of the answers reads this layout. Only for a lake with few commits, whose logs have no checkpoint yet.
+The check of the answers reads this layout. Only for a lake with few commits, whose logs have no
+checkpoint yet.
 """
 import json
 import os

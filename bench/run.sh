@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs Lakewright and its peers on the same job in turn, checks that all answers are equal, and prints a table of the results.
+# Runs Lakewright and its peers on the same job in turn, checks that all answers are equal, and
+# prints a table of the results.
 #   bench/run.sh SIZE [ENGINE…]
 #   SIZE    S (the real set), T (tiny), M, L
 #   ENGINE  lakewright, lakewright-512MB (with a memory limit of 512 MB), lakewright-2workers (a coordinator and two
@@ -32,7 +33,8 @@ prepare_peers() {
   "$work/venv/bin/pip" install -q -r "$repository/bench/requirements.txt"
 }
 
-# Generates the data once. The folder gets its name when it is complete, so that an aborted attempt is never used as data.
+# Generates the data once. The folder gets its name when it is complete, so that an aborted attempt
+# is never used as data.
 prepare_data() {
   [ -d "$data" ] && return
   local part=$data.part
@@ -55,7 +57,8 @@ write_configuration() {
   ln -sfn "$repository/models" "$1/models"
 }
 
-# Runs one engine once. Prints its measurements as a line of JSON and leaves its tables in the folder $out.
+# Runs one engine once. Prints its measurements as a line of JSON and leaves its tables in the
+# folder $out.
 measure() {
   local engine=$1 run=$2 out=$3
   local label=(--label "engine=$engine" --label "size=$size" --label part=full --label "run=$run")

@@ -8,9 +8,9 @@ Verifies a lake in a folder, with code that shares nothing with the product:
   - the tables against the models, run by DuckDB,
   - each Delta log and `consistent/latest` against the manifests.
 
-Expects that the last run found nothing new. Prints each violation by name and exits with 1; with 2 if the lake cannot be
-checked. With --serve, reads requests as lines of JSON from standard input and prints one line for each:
-{"violations": [...]}.
+Expects that the last run found nothing new. Prints each violation by name and exits with 1; with 2
+if the lake cannot be checked. With --serve, reads requests as lines of JSON from standard input and
+prints one line for each: {"violations": [...]}.
 """
 import argparse
 import json

@@ -57,7 +57,9 @@ def rows(file):
 
 
 def check_name(lake, number, file):
-    """Checks that a file belongs to the run whose manifest named it first, and that no manifest names it twice."""
+    """Checks that a file belongs to the run whose manifest named it first, and that no manifest
+    names it twice.
+    """
     adder = lake.manifests.get(file["added_in"])
     path = file["path"]
     if not lake.expect(adder is not None and file["added_in"] <= number, "file.added_in", f"`{path}` was added in {file['added_in']}"):
@@ -83,7 +85,9 @@ def check_file(lake, number, file):
 
 
 def check_totals(lake):
-    """Checks that totals are the sums of the commits' counts, and that every record became one row (I1)."""
+    """Checks that totals are the sums of the commits' counts, and that every record became one row
+    (I1).
+    """
     sums = {}
     for number, manifest in lake.manifests.items():
         for name, counts in manifest["counts"].items():

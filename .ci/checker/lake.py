@@ -1,4 +1,6 @@
-"""A lake in a folder: its configuration, manifests and Parquet files, and the violations found so far."""
+"""A lake in a folder: its configuration, manifests and Parquet files, and the violations found so
+far.
+"""
 import hashlib
 import json
 import tomllib
@@ -102,7 +104,9 @@ class Lake:
             return None
 
     def rows_of(self, files, columns, types):
-        """Returns the rows of several files as a multiset of tuples, with partition columns from the manifest."""
+        """Returns the rows of several files as a multiset of tuples, with partition columns from
+        the manifest.
+        """
         rows = Counter()
         for file in files:
             table = self.parquet(file["path"])

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """mutants.py CONFIG --lake LAKE: checks that the checker finds damage.
 
-Copies an intact lake, damages the copy in one way after another, and expects the violation with the right name each time.
-The lake must have the tables of the default model.
+Copies an intact lake, damages the copy in one way after another, and expects the violation with the
+right name each time. The lake must have the tables of the default model.
 """
 import argparse
 import json

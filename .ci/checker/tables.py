@@ -1,7 +1,9 @@
-"""Checks the tables of the newest version against the models, run by DuckDB over the ground truth (I3).
+"""Checks the tables of the newest version against the models, run by DuckDB over the ground truth
+(I3).
 
-The five tables of the default model have separate queries in `star/`, written from the README's rules. The models of other
-lakes are run unchanged, so their SQL must mean the same to DuckDB and DataFusion.
+The five tables of the default model have separate queries in `star/`, written from the README's
+rules. The models of other lakes are run unchanged, so their SQL must mean the same to DuckDB and
+DataFusion.
 """
 from collections import Counter
 from pathlib import Path

@@ -1,6 +1,8 @@
-"""Ground truth: the records of the JSON sources, read with Python's parser by the rules of docs/types.md.
+"""Ground truth: the records of the JSON sources, read with Python's parser by the rules of
+docs/types.md.
 
-Shares no code with the product. Rejects types and formats that no fault test uses instead of guessing their meaning.
+Shares no code with the product. Rejects types and formats that no fault test uses instead of
+guessing their meaning.
 """
 import bz2
 import datetime as dt
@@ -112,13 +114,16 @@ def lines(_, content):
 
 
 def document(source, content):
-    """Yields the records of a document: one, several, an array of them, or the array under the key `records`."""
+    """Yields the records of a document: one, several, an array of them, or the array under the key
+    `records`.
+    """
     text = content.decode("utf-8").removeprefix("\ufeff")
     at = skip_blanks(text, 0)
     while at < len(text):
         value, end = parse(source, text, at)
         if source.records:
-            # The positions of these records in the text are unknown, so none of them may be rejected.
+            # The positions of these records in the text are unknown, so none of them may be
+            # rejected.
             yield from ((None, None, json.dumps(item).encode()) for item in value[source.records])
         elif isinstance(value, list):
             yield from items(source, text, at + 1)
@@ -192,7 +197,9 @@ def column(declared, record, name):
 
 
 def coerce(kind, value):
-    """Coerces a value to its declared type, in the Python form that `arrow_type` of the type accepts."""
+    """Coerces a value to its declared type, in the Python form that `arrow_type` of the type
+    accepts.
+    """
     if value is None:
         return None
     if kind == "string":

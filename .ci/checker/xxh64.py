@@ -1,4 +1,6 @@
-"""XXH64 in plain Python, from its specification. Manifests contain this digest of each file and of themselves."""
+"""XXH64 in plain Python, from its specification. Manifests contain this digest of each file and of
+themselves.
+"""
 import struct
 
 MASK = 2**64 - 1

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Lists the crates of the binaries, from `cargo metadata`: as a CycloneDX file, and in the form that cargo-auditable embeds.
+"""Lists the crates of the binaries, from `cargo metadata`: as a CycloneDX file, and in the form
+that cargo-auditable embeds.
 
     cargo metadata --format-version 1 --locked --filter-platform TARGET | bill_of_materials.py cyclonedx
     … | bill_of_materials.py auditable PACKAGE          zlib-compressed JSON for the section .dep-v0
@@ -112,7 +113,8 @@ def cyclonedx(graph):
     identity = json.dumps([components, dependencies], sort_keys=True)
     return {
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
-        # The serial number is derived from the contents, so that the same commit gives the same bytes.
+        # The serial number is derived from the contents, so that the same commit gives the same
+        # bytes.
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, identity)}",
         "metadata": {
             "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),

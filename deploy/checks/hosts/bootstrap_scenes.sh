@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # bootstrap.sh on each host: what it says where it cannot do its work, and what it leaves.
 
-# bootstrap_on HOST [ARGUMENT…]: as the host's kind is brought up; what stands behind replaces or adds. As hadoop, unless
-# `bootstrap_as` says otherwise.
+# bootstrap_on HOST [ARGUMENT…]: as the host's kind is brought up; what stands behind replaces or
+# adds. As hadoop, unless `bootstrap_as` says otherwise.
 bootstrap_on() {
   local host=$1 tarball
   shift
@@ -11,14 +11,16 @@ bootstrap_on() {
   case $host in
     primary) arguments+=(--certificates s3://lakewright/tls/ --project s3://lakewright/project/) ;;
     core*) arguments+=(--certificates s3://lakewright/tls/ --memory 1GB) ;;
-    # An instance of plain EC2: its user data says the role; the certificates are in the parameter store.
+    # An instance of plain EC2: its user data says the role; the certificates are in the parameter
+    # store.
     plain) arguments+=(--role worker --coordinator "${address[primary]}:50051" --certificates ssm:/lakewright) ;;
   esac
   "${bootstrap_as:-as_hadoop_on}" "$host" env AWS_ENDPOINT_URL_S3="http://$store_address:${s3_port[$host]}" AWS_ENDPOINT_URL_SSM="http://$store_address:$parameters_port" \
     LAKEWRIGHT_BOOTSTRAP_LIMIT="${bootstrap_limit:-300}" bash /srv/bootstrap.sh "${arguments[@]}" "$@" > "$scratch/$host.bootstrap" 2>&1 < /dev/null
 }
 
-# bootstrap_fails HOST PATTERN [ARGUMENT…]: it ends with 1 within a minute, and its last line alone says why.
+# bootstrap_fails HOST PATTERN [ARGUMENT…]: it ends with 1 within a minute, and its last line alone
+# says why.
 bootstrap_fails() {
   local host=$1 pattern=$2 status=0 from=$SECONDS last
   shift 2
@@ -48,7 +50,8 @@ fails_as_it_should() {
       as_root_on core2 mount -o remount,size=2G /opt
       ;;
     plain)
-      # A subnet without a way to S3: the metadata service is there all the same. And no network at all.
+      # A subnet without a way to S3: the metadata service is there all the same. And no network at
+      # all.
       ip -n "$(namespace plain)" route add unreachable "$store_address"
       bootstrap_fails plain 'installing the release: .aws s3 cp. failed: .*Could not connect to the endpoint URL'
       ip -n "$(namespace plain)" route delete unreachable "$store_address"
@@ -71,7 +74,8 @@ bootstrap_ends_well() {
   ((SECONDS - from < 30)) || broken "bootstrap took $((SECONDS - from)) s on $host"
 }
 
-# Each host by itself: first it fails as it should, then it is brought up, and then nothing is left to do.
+# Each host by itself: first it fails as it should, then it is brought up, and then nothing is left
+# to do.
 bring_up_hosts() {
   local host jobs=()
   for host in "${hosts[@]}"; do bring_up "$host" & jobs+=($!); done
@@ -114,7 +118,8 @@ hosts_are_as_they_should() {
   done
 }
 
-# The spot watcher speaks to the metadata service alone: from among its processes nothing else answers.
+# The spot watcher speaks to the metadata service alone: from among its processes nothing else
+# answers.
 watcher_is_confined() {
   local group=/sys/fs/cgroup/system.slice/lakewright-spot.service/cgroup.procs
   # asks SECONDS COMMAND URL: after the command

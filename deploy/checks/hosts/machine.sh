@@ -47,8 +47,8 @@ like_emr() {
   printf '{"masterHost": "ip-10-77-0-2.ec2.internal"}\n' > "$root/emr/instance-controller/lib/info/extraInstanceData.json"
 }
 
-# boot HOST [OPTION of systemd-nspawn…]: with control groups of version 2 and leave to load programs for them, which is how
-# systemd enforces IPAddressDeny.
+# boot HOST [OPTION of systemd-nspawn…]: with control groups of version 2 and leave to load programs
+# for them, which is how systemd enforces IPAddressDeny.
 boot() {
   local host=$1 base
   shift
@@ -60,7 +60,8 @@ boot() {
   keeper[$host]=$!
 }
 
-# The hierarchies in which systemd keeps its units: one, or two on a machine with control groups of version 1 as well.
+# The hierarchies in which systemd keeps its units: one, or two on a machine with control groups of
+# version 1 as well.
 hierarchies() {
   local hierarchy
   for hierarchy in /sys/fs/cgroup{,/unified,/systemd}; do

@@ -42,7 +42,8 @@ make_network() {
 pull() { ip -n "$(namespace store)" link set "to-$1" down; }
 plug() { ip -n "$(namespace store)" link set "to-$1" up; }
 
-# The units allow no other port (SocketBindDeny), which Debian's systemd does not enforce; nobody asks for one either.
+# The units allow no other port (SocketBindDeny), which Debian's systemd does not enforce; nobody
+# asks for one either.
 listens_on() { ip netns exec "$(namespace "$1")" ss --no-header --listening --tcp --udp --numeric | awk '{ print $1, $5 }'; }
 
 asks_s3() { [[ -n $(ip netns exec "$(namespace "$1")" ss --no-header --tcp --numeric state established "dport = :${s3_port[$1]}") ]]; }

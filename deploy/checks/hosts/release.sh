@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The release that the checks install, made of LAKEWRIGHT_BIN by deploy/release and kept until anything in it changes.
 
-# packed_release: the folder with it, and with what it unpacks to in `unpacked`. Its binaries run on this machine; what they may need elsewhere, 80-release looks at.
+# packed_release: the folder with it, and with what it unpacks to in `unpacked`. Its binaries run on
+# this machine; what they may need elsewhere, 80-release looks at.
 packed_release() {
   local key place packing
   # Another check may be packing it.

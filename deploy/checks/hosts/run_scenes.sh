@@ -2,7 +2,8 @@
 # Runs over the hosts, and what befalls them.
 # shellcheck disable=SC2329 # What wait_until asks is called by its name.
 
-# Restart=on-failure: the run that follows begins with three workers, so the one that is killed here must come back by itself.
+# Restart=on-failure: the run that follows begins with three workers, so the one that is killed here
+# must come back by itself.
 kill_a_worker() {
   killed=$(invocation plain)
   as_root_on plain systemctl kill --signal KILL lakewright-worker
@@ -13,8 +14,9 @@ killed_worker_is_back() {
   says plain lakewright-worker 'start 2 within 10 minutes: waiting 1 s' || broken "the restart did not back off"
 }
 
-# EMR's step. S3 does not answer two of the three, so both are in the middle of a task when it happens: core1's wire is
-# pulled, core2 gets its spot notice. core2 then gets its answers, ends what it has, and takes nothing new.
+# EMR's step. S3 does not answer two of the three, so both are in the middle of a task when it
+# happens: core1's wire is pulled, core2 gets its spot notice. core2 then gets its answers, ends
+# what it has, and takes nothing new.
 run_through_faults() {
   local step
   stall_s3_of core1
@@ -62,7 +64,8 @@ call_as() {
     -CAfile "$scratch/tls/ca.pem" -verify_return_error "${identity[@]}" < <(sleep 0.5) 2>&1 | tr -d '\0' || true
 }
 
-# As on plain EC2: lakewright-run.service, started by its timer, with a song more and a new lake.toml. core1 is back.
+# As on plain EC2: lakewright-run.service, started by its timer, with a song more and a new
+# lake.toml. core1 is back.
 next_run_by_timer() {
   plug core1
   resume_s3_of core1
@@ -74,7 +77,8 @@ next_run_by_timer() {
   [[ $(as_root_on primary stat --format %i /opt/lakewright/current/bin) == "$before" ]] || broken "the second bootstrap unpacked the release again"
   runs_unprivileged() { [[ $(as_root_on primary ps -C coordinator -o user=) == lakewright-run ]]; }
   wait_until "the timer starts a run, which is not root's" runs_unprivileged
-  # core1 and plain have joined; plain is told that it may go. That it does is seen later, for the watcher asks every five seconds.
+  # core1 and plain have joined; plain is told that it may go. That it does is seen later, for the
+  # watcher asks every five seconds.
   both_joined() { (($(as_root_on primary journalctl --no-pager --output cat --unit lakewright-run | grep -c 'a worker joined') >= 2)); }
   wait_until "two workers join the timer's run" both_joined
   touch "$scratch/notices/${address[plain]}.rebalance"

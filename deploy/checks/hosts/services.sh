@@ -47,7 +47,8 @@ stop_services() {
 stall_s3_of() { kill -STOP "${forwarder[$1]}"; }
 resume_s3_of() { kill -CONT "${forwarder[$1]}"; }
 
-# An authority, the coordinator's certificate with its name, the workers'; and a worker's of another authority.
+# An authority, the coordinator's certificate with its name, the workers'; and a worker's of another
+# authority.
 make_certificates() {
   local tls=$scratch/tls
   authority "$tls/ca" && authority "$tls/other-ca"
@@ -67,12 +68,14 @@ signed() {
   openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -set_serial 1 -days 2 -extfile "$1.ext" -out "$1.pem" 2> /dev/null
 }
 
-# The user's bucket: the release, the data, the project with its lake.toml for S3 and three workers, the certificates.
+# The user's bucket: the release, the data, the project with its lake.toml for S3 and three workers,
+# the certificates.
 fill_store() {
   mkdir -p "$scratch/project"
   cp -r models "$scratch/project/"
   sed 's#^url = "lake"#url = "s3://lakewright/lake"#; s#^url = "data/#url = "s3://lakewright/data/#' lake.toml > "$scratch/project/lake.toml"
-  # No speculation: what a host has under way is not done elsewhere unless the host is lost. Small splits, so that all have some.
+  # No speculation: what a host has under way is not done elsewhere unless the host is lost. Small
+  # splits, so that all have some.
   printf '%s\n' '[cluster]' 'min_workers = 3' 'lost_after = "2s"' 'speculation = false' >> "$scratch/project/lake.toml"
   sed -i 's/^\[limits\]/[limits]\nsplit_bytes = "200KB"\ntarget_file_bytes = "20KB"/' "$scratch/project/lake.toml"
   local file name files=()
