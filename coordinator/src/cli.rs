@@ -86,7 +86,8 @@ pub(crate) enum Command {
     },
     /// Run a read-only SQL query over the tables of one version of the lake
     Query {
-        /// The query: tables by name, system tables as system.ledger, system.quarantine, system.history
+        /// The query: tables by name, system tables as system.ledger, system.quarantine,
+        /// system.history
         sql: String,
         /// Query this version of the lake; default: the newest
         #[arg(long, value_name = "N")]
@@ -118,9 +119,11 @@ pub(crate) enum Command {
         /// Write to the catalog: create the database and tables that are missing, update the others
         #[arg(long, conflicts_with = "json")]
         apply: bool,
-        /// Write lists of each table's files, and tables that read them, for readers without Delta support
+        /// Write lists of each table's files, and tables that read them, for readers without Delta
+        /// support
         ///
-        /// Redshift Spectrum is such a reader. The lists show the newest version; write them again after a run.
+        /// Redshift Spectrum is such a reader. The lists show the newest version; write them again
+        /// after a run.
         #[arg(long, requires = "apply", conflicts_with = "json")]
         symlinks: bool,
         /// Print the input of `aws glue create-table --cli-input-json`, one line for each table
@@ -129,21 +132,24 @@ pub(crate) enum Command {
     },
     /// Bring the Delta logs of the tables up to the newest version of the lake
     ///
-    /// A run does this after its commit. If it cannot, the next run, a query or this command does it.
+    /// A run does this after its commit. If it cannot, the next run, a query or this command does
+    /// it.
     Publish {
         /// Publish only this table; may be given several times
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
         /// Make the logs equal to the newest version, even if other programs committed to them
         ///
-        /// This also repairs logs that were written for manifests that are gone or replaced. It adds one more commit, which
-        /// removes files that the version does not have, adds files that it has, and restores columns and properties.
+        /// This also repairs logs that were written for manifests that are gone or replaced. It
+        /// adds one more commit, which removes files that the version does not have, adds files
+        /// that it has, and restores columns and properties.
         #[arg(long)]
         overwrite: bool,
     },
     /// List or delete files and unfinished uploads that no version within the retention needs
     Vacuum {
-        /// Keep versions readable that were the newest at some time within this duration; at least 24h
+        /// Keep versions readable that were the newest at some time within this duration; at least
+        /// 24h
         #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
         retention: Duration,
         /// Delete the files instead of listing them

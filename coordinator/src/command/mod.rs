@@ -44,7 +44,8 @@ mod system;
 /// Runs the command of the command line.
 ///
 /// # Errors
-/// The error of the command. If storage failed, its hint describes the damage to the newest version.
+/// The error of the command. If storage failed, its hint describes the damage to the newest
+/// version.
 pub(crate) async fn execute(cli: Cli) -> Result<()> {
     let command = cli.command.unwrap_or(Command::Run { rebuild: vec![], json: false });
     let is_run = matches!(command, Command::Run { .. } | Command::Check { deep: false, .. });
@@ -86,8 +87,8 @@ async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format:
     }
 }
 
-/// Adds to a storage error which files of the newest version are damaged, and which version is intact.
-/// Returns the error unchanged if the storage does not answer in time.
+/// Adds to a storage error which files of the newest version are damaged, and which version is
+/// intact. Returns the error unchanged if the storage does not answer in time.
 async fn with_damage(config: &Config, error: Error) -> Error {
     let search = async {
         let lake = open::lake_or_empty(config).await?;

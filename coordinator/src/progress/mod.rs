@@ -41,7 +41,7 @@ enum Display {
     Quiet,
 }
 
-/// What shows one step until it is dropped.
+/// A display of one step, which ends when it is dropped.
 #[derive(Debug)]
 enum Shown {
     Bar(#[expect(dead_code, reason = "clears the bar when it is dropped")] Bar),

@@ -1,7 +1,8 @@
 //! ⑥⑦ Runs each model's query and writes its rows into the files of its table.
 //!
 //! A table is rebuilt if its model changed or if anything that it reads has new rows. Otherwise it
-//! keeps its files. A query sees exactly the staging files of this commit and the tables built before.
+//! keeps its files. A query sees exactly the staging files of this commit and the tables built
+//! before.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -149,7 +150,8 @@ pub(super) async fn plan_query(state: &SessionState, table: &Table) -> Result<Ar
     state.create_physical_plan(&logical).await.map_err(planning)
 }
 
-/// Returns an error for each column that `lake.toml` names and that does not fit the query's columns.
+/// Returns an error for each column that `lake.toml` names and that does not fit the query's
+/// columns.
 pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<Error> {
     let mut faults = Vec::new();
     let mut fault = |message: String, hint: String| faults.push(Error::configuration(at(table) + &message).hint(hint));
@@ -198,13 +200,14 @@ pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     arrow::datatypes::Schema::new(fields)
 }
 
-/// Returns the type in which a query's type is stored: one that Delta's lowest protocol has and every
-/// reader knows.
+/// Returns the type in which a query's type is stored: one that Delta's lowest protocol has and
+/// every reader knows.
 fn stored_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::Dictionary(_, value) => stored_type(value),
-        // Stored timestamps are UTC microseconds. A query's time zone only affects how they are shown.
+        // Stored timestamps are UTC microseconds. A query's time zone only affects how they are
+        // shown.
         DataType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
@@ -257,8 +260,8 @@ fn write_plan(
     Ok(Arc::new(TableWriteExec::new(gathered, Arc::new(layout), context.run)))
 }
 
-/// Returns whether the rows of a table are gathered before they are written. Only a table that fits in
-/// one file is: a larger one has enough rows for several files, and each task writes its own.
+/// Returns whether the rows of a table are gathered before they are written. Only a table that fits
+/// in one file is: a larger one has enough rows for several files, and each task writes its own.
 pub(super) fn is_gathered(input_bytes: u64, limits: &Limits) -> bool {
     input_bytes <= limits.target_file_bytes
 }

@@ -1,9 +1,9 @@
 //! Deletes the files of a failed run, which no manifest names.
 //!
 //! Files are found by the run's id in their names. This includes files of tasks whose stage failed
-//! before they were reported. Nothing is deleted if the manifest may have been written. If the process
-//! may not delete, or if the storage fails, the files stay for `vacuum`. The run still reports the error
-//! that it failed with.
+//! before they were reported. Nothing is deleted if the manifest may have been written. If the
+//! process may not delete, or if the storage fails, the files stay for `vacuum`. The run still
+//! reports the error that it failed with.
 
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ pub(super) async fn delete_files(context: &RunContext<'_>) {
     }
 }
 
-/// Deletes the files of the run below `folder`, or the file `folder` itself. Returns `false` if a request
-/// failed, so that further ones would fail too.
+/// Deletes the files of the run below `folder`, or the file `folder` itself. Returns `false` if a
+/// request failed, so that further ones would fail too.
 async fn delete_below(lake: &Storage, folder: &Path, run: &str) -> bool {
     let is_of_the_run = |key: &Path| key.filename().is_some_and(|name| name.contains(run));
     let found = if is_of_the_run(folder) {

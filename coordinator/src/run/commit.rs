@@ -1,8 +1,8 @@
 //! ⑧⑨ The commit: ledger, manifest, Delta logs, in that order.
 //!
-//! A run is invisible until its manifest is written and fully visible afterwards. The Delta logs repeat
-//! the manifest for other engines. If this process dies before it has written them, the next run or
-//! query does so.
+//! A run is invisible until its manifest is written and fully visible afterwards. The Delta logs
+//! repeat the manifest for other engines. If this process dies before it has written them, the next
+//! run or query does so.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
 ///
 /// # Errors
 /// Conflict, if another run committed first; storage; workers, if files that they reported do not
-/// exist. A failure to write the Delta logs is only a warning: the commit is complete, and the next run
-/// or query writes them.
+/// exist. A failure to write the Delta logs is only a warning: the commit is complete, and the next
+/// run or query writes them.
 pub(super) async fn commit(
     context: &RunContext<'_>,
     staged: &[StagedSource<'_>],
@@ -61,7 +61,8 @@ pub(super) async fn commit(
         written::verify(lake, written::reported(staged, &manifest)).await?;
     }
     store::prepare(lake, &manifest).await?;
-    // A put that fails may have written the manifest all the same, so the files must stay from now on.
+    // A put that fails may have written the manifest all the same, so the files must stay from now
+    // on.
     context.set_may_be_committed(true);
     match store::put(lake, &manifest).await? {
         Commit::Committed => {}
@@ -86,7 +87,8 @@ pub(super) async fn commit(
     Ok((manifest, rolled.versions))
 }
 
-/// Writes the ledger entries of a source. Returns its state with the files and counts of this run added.
+/// Writes the ledger entries of a source. Returns its state with the files and counts of this run
+/// added.
 async fn next_state(
     context: &RunContext<'_>,
     staged: &StagedSource<'_>,

@@ -1,8 +1,9 @@
 //! Damaged objects, which cannot be read to their end. By the source's `on_damaged`, the run fails,
 //! skips them, or keeps the part that could be read.
 //!
-//! A scan finds the damage while it stages the object's records together with those of other objects.
-//! To skip an object, the run deletes the files of its task and stages the task's other splits again.
+//! A scan finds the damage while it stages the object's records together with those of other
+//! objects. To skip an object, the run deletes the files of its task and stages the task's other
+//! splits again.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

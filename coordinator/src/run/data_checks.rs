@@ -32,8 +32,8 @@ const CORRECT_IT: &str = "nothing was committed; correct the input or the model 
 /// Runs every check that a rebuilt table may fail. Returns the failures of checks that only warn.
 ///
 /// # Errors
-/// Data, one error for each failed check with its first rows; configuration, for a check that does not
-/// fit its table.
+/// Data, one error for each failed check with its first rows; configuration, for a check that does
+/// not fit its table.
 pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables: &Tables) -> Result<Vec<String>> {
     let step = context.progress.step("check", context.engine.tasks());
     let mut failures = Vec::new();
@@ -78,7 +78,8 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
     }
 }
 
-/// Returns whether the statistics of the table's files, which count every row, exclude nulls in its key.
+/// Returns whether the statistics of the table's files, which count every row, exclude nulls in its
+/// key.
 fn is_known_to_have_no_null_in_its_key(state: &TableState, table: &Table) -> bool {
     let has_none = |file: &WrittenFile, column: &String| match file.partition_values.get(column) {
         Some(value) => value.is_some(),
@@ -87,8 +88,8 @@ fn is_known_to_have_no_null_in_its_key(state: &TableState, table: &Table) -> boo
     state.files.iter().all(|file| table.key.iter().all(|column| has_none(&file.written, column)))
 }
 
-/// Returns the same session with more partitions than threads. Reading small files is mostly waiting
-/// for storage, so more of them are read at the same time.
+/// Returns the same session with more partitions than threads. Reading small files is mostly
+/// waiting for storage, so more of them are read at the same time.
 fn many_files_at_once(session: &SessionContext) -> SessionContext {
     let mut config = session.copied_config();
     config = config.clone().with_target_partitions(config.target_partitions().max(FILES_AT_ONCE));

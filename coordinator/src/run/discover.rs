@@ -1,4 +1,5 @@
-//! ①② Lists every source and finds the objects that are new: those that the ledger does not contain.
+//! ①② Lists every source and finds the objects that are new: those that the ledger does not
+//! contain.
 
 use std::collections::HashMap;
 
@@ -19,8 +20,8 @@ use crate::open;
 /// New objects of all sources, and other reasons for a run to do something.
 pub(crate) struct Discovered<'a> {
     pub(crate) sources: Vec<NewObjects<'a>>,
-    /// Whether some table must be built even without new objects: its model or a source's declaration
-    /// changed since it was built, or `--rebuild` names it.
+    /// Whether some table must be built even without new objects: its model or a source's
+    /// declaration changed since it was built, or `--rebuild` names it.
     pub(crate) has_changed_models: bool,
     pub(crate) skipped: SkippedObjects,
 }
@@ -57,8 +58,8 @@ impl Discovered<'_> {
 /// Lists every source and subtracts the ledger.
 ///
 /// # Errors
-/// Storage; data, for objects that changed since they were ingested, or that are archived, unless the
-/// source's `on_change` or `on_archived` allows to skip them.
+/// Storage; data, for objects that changed since they were ingested, or that are archived, unless
+/// the source's `on_change` or `on_archived` allows to skip them.
 pub(crate) async fn new_objects<'a>(
     config: &'a Config,
     opened: &Storages,
@@ -114,8 +115,8 @@ pub(crate) async fn new_objects<'a>(
     Ok(Discovered { sources, has_changed_models, skipped })
 }
 
-/// Lists a source again. Returns the new objects that did not change since they were listed, and the
-/// URLs of the others.
+/// Lists a source again. Returns the new objects that did not change since they were listed, and
+/// the URLs of the others.
 ///
 /// # Errors
 /// Storage.
@@ -147,9 +148,9 @@ fn archived_error(source: &Source, archived: &[String]) -> Error {
     ))
 }
 
-/// Returns whether the object is the one that the ledger contains. In a folder, size and modification
-/// time decide: the ETag contains the inode, which a restored backup changes although the data is the
-/// same.
+/// Returns whether the object is the one that the ledger contains. In a folder, size and
+/// modification time decide: the ETag contains the inode, which a restored backup changes although
+/// the data is the same.
 fn is_same(source: &Source, entry: &LedgerEntry, object: &SourceObject) -> bool {
     match (&entry.object.etag, &object.etag) {
         (Some(before), Some(now)) if source.url.scheme() != "file" => before == now,

@@ -1,12 +1,12 @@
 //! Estimate of the requests to S3 that a run will make, from the new objects and the lake.
 //!
 //! Facts that are unknown before the data is read are taken from the lake: the number of files of a
-//! table, and the ratio of staged bytes to JSON. Before the first commit both are assumptions, and the
-//! estimate names each partitioned table for which it assumes a number of files.
+//! table, and the ratio of staged bytes to JSON. Before the first commit both are assumptions, and
+//! the estimate names each partitioned table for which it assumes a number of files.
 //!
 //! On workers, the estimate contains the requests with which each worker shows that it sees the
-//! storages, and those that verify the files. It does not contain the exchanges between stages, because
-//! their number depends on the workers that take part.
+//! storages, and those that verify the files. It does not contain the exchanges between stages,
+//! because their number depends on the workers that take part.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +27,8 @@ const ASSUMED_PARTITION_VALUES: u64 = 12;
 /// Bytes of JSON for each staged byte, before any were staged.
 const ASSUMED_RATIO: u64 = 8;
 
-/// Returns all requests that the run will make, including those that it made while it discovered the
-/// new objects. `None` if nothing is on S3.
+/// Returns all requests that the run will make, including those that it made while it discovered
+/// the new objects. `None` if nothing is on S3.
 pub(crate) fn estimate(
     config: &Config,
     opened: &Storages,
@@ -182,9 +182,9 @@ impl Run<'_> {
         // A new entry in the log of each table that was built, which is read again for its digest.
         requests.puts += built;
         requests.gets += built;
-        // The log of every table is listed, and its entries since the last checkpoint are read twice.
-        // The newest entry is read once more, to see which program wrote it, and so is the manifest
-        // that it names.
+        // The log of every table is listed, and its entries since the last checkpoint are read
+        // twice. The newest entry is read once more, to see which program wrote it, and so is the
+        // manifest that it names.
         let entries = self.base.map(|base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
         requests.puts += models * if self.base.is_some() { 2 } else { 1 };
         requests.gets += models * entries.unwrap_or(0) + u64::from(self.base.is_some());

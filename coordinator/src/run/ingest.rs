@@ -1,7 +1,8 @@
 //! ③④⑤ New objects into staging files and quarantine, with a ledger entry for each object.
 //!
-//! Each source is one stage whose tasks scan and write. A task returns one report for each file that
-//! it wrote and one for each split that it read. Their sums must agree before the run continues.
+//! Each source is one stage whose tasks scan and write. A task returns one report for each file
+//! that it wrote and one for each split that it read. Their sums must agree before the run
+//! continues.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -75,7 +76,8 @@ pub(super) async fn ingest<'a>(
     Error::join(failures).map_or(Ok(staged), Err)
 }
 
-/// Stages a source. With `on_change = "ignore"`, leaves out objects that change while they are read.
+/// Stages a source. With `on_change = "ignore"`, leaves out objects that change while they are
+/// read.
 async fn stage_unchanged<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Result<StagedSource<'a>> {
     let mut changing = Vec::new();
     let mut rest = None;
@@ -152,8 +154,9 @@ async fn scan(
 
 /// Adds the files and tallies that tasks reported to `staged` and `tallies`.
 ///
-/// A task that read a damaged object which must be skipped is not added: its files contain records of
-/// that object, so they are deleted. Returns the splits of the task's other objects, to stage again.
+/// A task that read a damaged object which must be skipped is not added: its files contain records
+/// of that object, so they are deleted. Returns the splits of the task's other objects, to stage
+/// again.
 ///
 /// # Errors
 /// Data, for damaged objects of a source with `on_damaged = "error"`.
@@ -261,8 +264,8 @@ fn count(staged: &mut StagedSource<'_>) {
     }
 }
 
-/// Checks that the files hold as many rows as the objects account for. `ledger::entries` has checked
-/// the same for each object.
+/// Checks that the files hold as many rows as the objects account for. `ledger::entries` has
+/// checked the same for each object.
 fn balance(staged: &StagedSource<'_>) -> Result<()> {
     let rows = |files: &[WrittenFile]| files.iter().map(|file| file.rows).sum::<u64>();
     let (in_staging, in_quarantine) = (rows(&staged.staging), rows(&staged.quarantine));

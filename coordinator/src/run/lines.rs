@@ -1,8 +1,8 @@
 //! Line numbers of records that were read from the middle of an object.
 //!
-//! The scan of a split that starts inside an object does not know how many lines come before it, but
-//! the reports of the other splits do. If a record of such a split was rejected, its quarantine file is
-//! written again with line numbers within the whole object.
+//! The scan of a split that starts inside an object does not know how many lines come before it,
+//! but the reports of the other splits do. If a record of such a split was rejected, its quarantine
+//! file is written again with line numbers within the whole object.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use crate::engine::parquet_table::ParquetTable;
 /// Number of lines before a split, by the object's key and the byte at which the split starts.
 type LinesBefore = HashMap<(String, u64), u64>;
 
-/// Returns quarantine files whose line numbers count from the start of each object. Replaces the given
-/// files, unless none of them has a record from the middle of an object.
+/// Returns quarantine files whose line numbers count from the start of each object. Replaces the
+/// given files, unless none of them has a record from the middle of an object.
 ///
 /// # Errors
 /// Storage.

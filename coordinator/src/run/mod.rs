@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A run is invisible until its manifest is written. If the process dies before that, the files
-//! that it wrote stay behind and no manifest names them; a run that fails deletes them where it may.
+//! that it wrote stay behind and no manifest names them; a run that fails deletes them where it
+//! may.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,8 +84,8 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     validate::validate(&empty, config, &models).await?;
     let base = store::latest(&opened.lake).await?;
     // First publish what an earlier run committed before it crashed, so that Delta readers see that
-    // commit. If a log belongs to another history or another program changed it, the run stops here,
-    // before it does any work.
+    // commit. If a log belongs to another history or another program changed it, the run stops
+    // here, before it does any work.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
     publish::prepare(&opened.lake, base.as_ref(), &tables).await?;
     failpoint::reach("run.before_discover");

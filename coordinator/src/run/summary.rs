@@ -13,7 +13,7 @@ use crate::price::Cost;
 use crate::process::{self, Usage};
 use crate::progress::model::StepSnapshot;
 
-/// What a run did, and what it used.
+/// Result of a run, and the resources that it used.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunSummary {
     pub(crate) outcome: Outcome,
@@ -38,7 +38,7 @@ pub(crate) struct RunSummary {
     pub(crate) usage: Option<Usage>,
 }
 
-/// How a successful run ended.
+/// Outcome of a run that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {

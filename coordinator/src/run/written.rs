@@ -1,8 +1,8 @@
 //! Verifies that the files which workers reported exist, with the lengths that they reported.
 //!
-//! A report names a file and its length, and the manifest and the Delta logs repeat both. The manifest
-//! must not name a file that no reader can find, even if a worker was compromised or writes to another
-//! folder.
+//! A report names a file and its length, and the manifest and the Delta logs repeat both. The
+//! manifest must not name a file that no reader can find, even if a worker was compromised or
+//! writes to another folder.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::error::{Context, Error, Result};
@@ -19,7 +19,8 @@ const CONCURRENT_REQUESTS: usize = 16;
 /// Paths and lengths in bytes that workers reported.
 pub(super) type Reported = Vec<(String, u64)>;
 
-/// Returns the files that a run wrote: files of its sources, and new files of the manifest's tables.
+/// Returns the files that a run wrote: files of its sources, and new files of the manifest's
+/// tables.
 pub(super) fn reported(staged: &[StagedSource<'_>], manifest: &Manifest) -> Reported {
     let staged = staged.iter().flat_map(|source| source.staging.iter().chain(&source.quarantine));
     let tables = manifest.tables.iter().flat_map(|table| &table.files);

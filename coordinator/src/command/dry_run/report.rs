@@ -12,7 +12,7 @@ use crate::price::Cost;
 use crate::run::discover::NewObjects;
 use crate::run::skipped::SkippedObjects;
 
-/// What a run would do. The report exists only if a run could start.
+/// Actions of a run, if it started now. The report exists only if a run could start.
 #[derive(Debug, Serialize)]
 pub(super) struct CheckReport {
     /// Path of the configuration.
