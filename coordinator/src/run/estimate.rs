@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use lakewright_common::config::resolved::{Config, Limits, Rule, Table};
 use lakewright_common::read::fetch::requests_for;
+use lakewright_common::read::split::Split;
 use lakewright_common::session::Storages;
 use lakewright_common::write::file::{ROW_GROUP_BYTES, UPLOAD_BUFFER_BYTES};
 
@@ -63,7 +64,8 @@ fn is_on_s3(new: &NewObjects<'_>) -> bool {
     new.source.url.scheme() == "s3"
 }
 
-fn splits(new: &NewObjects<'_>, limits: &Limits) -> Vec<Vec<lakewright_common::read::split::Split>> {
+/// Plans the scan tasks of a run in one process.
+fn splits(new: &NewObjects<'_>, limits: &Limits) -> Vec<Vec<Split>> {
     new.splits(limits, limits.threads)
 }
 
@@ -145,15 +147,16 @@ impl Run<'_> {
             let previous = self.base.and_then(|base| base.table(&table.name)).map(|state| Files::of(&state.files));
             let files = previous.unwrap_or_else(|| Files::evenly(self.assumed_files(model), 0));
             let readers = self.built_models().filter(|reader| reader.tables.contains(&table.name)).count();
-            let passes = readers as u64 + checks(self.config, table);
+            let Passes { rows, footers } = check_passes(self.config, table);
+            let reads = |files: Files| files.scan() * (readers as u64 + rows) + files.count * footers;
             estimate.requests.puts += files.writes;
-            estimate.requests.gets += files.scan() * passes + self.verified(files);
+            estimate.requests.gets += reads(files) + self.verified(files);
             if previous.is_none() && !table.partition_by.is_empty() {
                 let one = Files::evenly(1, 0);
                 estimate.assumed.push(AssumedFiles {
                     table: table.name.clone(),
                     files: files.count,
-                    gets_per_file: one.scan() * passes + self.verified(one),
+                    gets_per_file: reads(one) + self.verified(one),
                     puts_per_file: one.writes,
                 });
             }
@@ -210,11 +213,22 @@ fn add_registration(estimate: &mut RequestEstimate, config: &Config, discovered:
     estimate.requests.gets += per_worker * cluster.min_workers as u64;
 }
 
-/// Returns the number of queries over a table before it is committed.
-fn checks(config: &Config, table: &Table) -> u64 {
+/// Number of times that keys and checks read a table before it is committed.
+#[derive(Debug, PartialEq, Eq)]
+struct Passes {
+    /// Queries that read rows.
+    rows: u64,
+    /// Queries that read only the footers, because their statistics show that the check holds.
+    footers: u64,
+}
+
+fn check_passes(config: &Config, table: &Table) -> Passes {
+    let is_in_statistics = |rule: &Rule| matches!(rule, Rule::NotNull { .. } | Rule::Range { .. });
     let refers = |rule: &Rule| matches!(rule, Rule::References { to_table, .. } if *to_table == table.name);
     let referred = config.tables.iter().flat_map(|table| &table.checks).filter(|check| refers(&check.rule)).count();
-    (table.checks.len() + referred) as u64 + u64::from(!table.key.is_empty())
+    let footers = table.checks.iter().filter(|check| is_in_statistics(&check.rule)).count();
+    let rows = table.checks.len() - footers + referred + usize::from(!table.key.is_empty());
+    Passes { rows: rows as u64, footers: footers as u64 }
 }
 
 /// Some Parquet files, and the requests that write and read them.

@@ -32,7 +32,7 @@ fn a_new_partitioned_table_is_named_with_the_cost_of_each_further_file() {
             "lake.toml",
             "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\np = \"long\"\n\
              [tables.t]\nsql = \"t.sql\"\nkey = [\"id\"]\npartition_by = [\"p\"]\n\
-             checks = [{ not_null = \"id\" }, { not_null = \"p\" }]\n",
+             checks = [{ not_null = \"id\" }, { range = { min = 0 }, column = \"id\" }, { unique = [\"id\", \"p\"] }]\n",
         ),
         ("t.sql", "SELECT id, p FROM staging.s"),
         ("in/a.json", &(0..156).map(|i| format!("{{\"id\": {i}, \"p\": {}}}\n", i % 78)).collect::<String>()),
@@ -52,7 +52,7 @@ fn a_new_partitioned_table_is_named_with_the_cost_of_each_further_file() {
     for (class, per_file) in [("gets", gets), ("puts", puts)] {
         let (expected, made) = requests(&summary, class);
         let corrected = expected + further * per_file;
-        assert!(corrected.abs_diff(made) * 10 <= made, "{class}: {corrected} expected, {made} made: {summary}");
+        assert!(corrected.abs_diff(made) * 20 <= made, "{class}: {corrected} expected, {made} made: {summary}");
     }
     // The next run knows how many files the table has.
     place.put("in/b.json", b"{\"id\": 1000, \"p\": 1}\n");
