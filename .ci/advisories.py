@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""advisories.py CARGO_AUDIT: is a crate of Cargo.lock known to be vulnerable, unsound, unmaintained or yanked?
+"""advisories.py CARGO_AUDIT: checks Cargo.lock for crates that are vulnerable, unsound,
+unmaintained or yanked.
 
-CARGO_AUDIT is the program of that name. Its database is RustSec's; the first of these that there is:
+CARGO_AUDIT is the path of the program. It uses RustSec's database, from the first of these places
+that has one:
 
-  1. LAKEWRIGHT_ADVISORY_DB, or ../shared/data/advisory-db beside the clone: a checkout, taken as it is,
-  2. the newest, fetched as cargo-audit does it,
-  3. what an earlier fetch left in ~/.cargo/advisory-db.
+  1. LAKEWRIGHT_ADVISORY_DB, or ../shared/data/advisory-db beside the clone: a checkout, which is not updated,
+  2. the newest version, fetched by cargo-audit,
+  3. the result of an earlier fetch in ~/.cargo/advisory-db.
 
-No package registry has the database, so a machine that reaches nothing else needs a checkout. The date of the database is
-printed: an advisory that came later is not in it, and passing says nothing about it. Exits with 1 for an advisory that is not
-an exception below, an exception that has run out, or one that is not needed any more; with 77 if there is no database.
+No package registry has the database, so a machine that reaches only registries needs a checkout.
+The check prints the date of the database, because it cannot find advisories that were published
+later. Exits with 1 for an advisory without an exception below, and for an exception that has
+expired or is no longer needed; with 77 if no database was found.
 """
 import datetime
 import json
@@ -18,7 +21,8 @@ import pathlib
 import subprocess
 import sys
 
-# An advisory, the day on which somebody has to look again, and why it is accepted until then.
+# An advisory, the day on which it must be reviewed again, and the reason for accepting it until
+# then.
 EXCEPTIONS = {
     "RUSTSEC-2026-0194": (
         "2027-03-01",
@@ -38,7 +42,7 @@ FETCH_SECONDS = 60
 
 
 def audit(program, arguments, seconds=None):
-    """What cargo-audit found, or None where it has no database."""
+    """Returns the report of cargo-audit, or None if it has no database."""
     try:
         done = subprocess.run(
             [program, "audit", "--json", *arguments], capture_output=True, text=True, timeout=seconds, check=False
@@ -49,7 +53,7 @@ def audit(program, arguments, seconds=None):
 
 
 def audit_with_some_database(program):
-    """What cargo-audit found, and the folder of the database."""
+    """Returns the report of cargo-audit and the folder of its database."""
     checkout = pathlib.Path(os.environ.get("LAKEWRIGHT_ADVISORY_DB", "../shared/data/advisory-db"))
     if checkout.is_dir():
         return audit(program, ["--db", str(checkout), "--no-fetch", "--stale"]), checkout
@@ -59,14 +63,14 @@ def audit_with_some_database(program):
 
 
 def date_of(database):
-    """The day of the last change to the database."""
+    """Returns the day of the last change to the database."""
     log = ["git", "-C", str(database), "log", "-1", "--format=%cs"]
     done = subprocess.run(log, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "an unknown day"
 
 
 def findings(report):
-    """Advisory or kind of warning, and the crate that it is about."""
+    """Returns each advisory or kind of warning with the crate that it is about."""
     found = [(entry["advisory"]["id"], entry["package"]) for entry in report["vulnerabilities"]["list"]]
     for kind, entries in report["warnings"].items():
         found += [((entry["advisory"] or {"id": kind})["id"], entry["package"]) for entry in entries]
@@ -76,16 +80,16 @@ def findings(report):
 def main():
     report, folder = audit_with_some_database(sys.argv[1])
     if report is None:
-        print("no database of advisories can be had here: nothing is known about the crates of Cargo.lock", file=sys.stderr)
+        print("no database of advisories was found; the crates of Cargo.lock were not checked", file=sys.stderr)
         return 77
     today = datetime.date.today().isoformat()
     found = findings(report)
     faults = [f"{crate}: {name}" for name, crate in found if name not in EXCEPTIONS]
     for name, (until, reason) in EXCEPTIONS.items():
         if all(name != other for other, _ in found):
-            faults.append(f"the exception for {name} is not needed any more")
+            faults.append(f"the exception for {name} is no longer needed")
         elif today > until:
-            faults.append(f"the exception for {name} has run out on {until}: {reason}")
+            faults.append(f"the exception for {name} expired on {until}: {reason}")
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     print(

@@ -1,10 +1,18 @@
 #!/usr/bin/env python3
-"""foreign_commits.py COORDINATOR: does a lake notice what deltalake did to one of its tables?
+"""foreign_commits.py COORDINATOR: checks that a lake notices commits of another program (deltalake)
+to its tables.
 
-Makes a small lake in a temporary folder, has deltalake append, delete, update, optimize, merge, restore, and add a
-constraint, and takes the newest manifest away, and checks after each that the next run, `check` and `publish` refuse by name, that `query` warns and reads
-the lake's own rows, that `publish --overwrite` gives deltalake, DuckDB and the coordinator the same rows again, and that
-the next run goes on. What leaves the table as it is must not stop a run. Exits with 1 and says what is wrong.
+Creates small lakes in a temporary folder. deltalake appends, deletes, updates, optimizes, merges,
+restores or adds a constraint; other cases remove the newest manifest or restore older ones. After
+each change, the check expects that
+
+  - `run`, `check` and `publish` fail and name the table and the operation,
+  - `query` warns and reads the lake's own rows,
+  - `publish --overwrite` gives deltalake, DuckDB and the coordinator the same rows again,
+  - the next run succeeds.
+
+A commit that does not change the table must not stop a run. Exits with 1 and describes each
+failure.
 """
 import json
 import os
@@ -54,7 +62,7 @@ class Lake:
         return deltalake.DeltaTable(str(self.table))
 
     def rows(self):
-        """The rows as three readers see them, which must be the same."""
+        """Returns the rows that three readers see, which must be equal."""
         done = self.do("--quiet", "query", "SELECT id, p FROM kept", "--json")
         require(done.returncode == 0, f"query ended with {done.returncode}: {done.stderr}")
         ours = in_order(json.loads(done.stdout))
@@ -82,7 +90,7 @@ def merge(table):
     merger.when_matched_update({"p": "'merged'"}).when_not_matched_insert_all().execute()
 
 
-# What changes the table, and the operation that the refusal names.
+# Changes to the table, and the operation that the error names.
 HARMFUL = {
     "append": (lambda table: deltalake.write_deltalake(table, more(77), mode="append"), "WRITE"),
     "overwrite": (lambda table: deltalake.write_deltalake(table, more(77), mode="overwrite"), "WRITE"),
@@ -94,7 +102,7 @@ HARMFUL = {
     "constraint": (lambda table: table.alter.add_constraint({"small": "id < 100"}), "ADD CONSTRAINT"),
     "columns": (lambda table: table.alter.add_columns([deltalake.Field("more", "long")]), "ADD COLUMN"),
 }
-# A feature cannot be taken back: the log is moved away and written anew.
+# A table feature cannot be removed: the log must be moved away and written again.
 FEATURES = {
     "deletion vectors": (lambda table: table.alter.add_feature(deltalake.TableFeatures.DeletionVectors, True), "FEATURE"),
 }
@@ -111,7 +119,7 @@ def checkpointed(table):
     table.cleanup_metadata()
 
 
-# What leaves the table as it is.
+# Commits that do not change the rows of the table.
 HARMLESS = {
     "a checkpoint": checkpointed,
     "a deletion that is taken back": taken_back,
@@ -153,7 +161,7 @@ def refuses(lake, operation):
             require(part in done.stderr, f"{command} does not say `{part}`: {done.stderr}")
     for command in (["query", "SELECT 1"], ["tables"]):
         done = lake.do(*command)
-        require(done.returncode == 0 and "another program" in done.stderr, f"{command[0]} is silent: {done.stderr}")
+        require(done.returncode == 0 and "another program" in done.stderr, f"{command[0]} does not warn: {done.stderr}")
     require(len(ours) == 4, f"query reads {ours}")
 
 
@@ -161,8 +169,8 @@ def goes_on(lake):
     done = lake.do("run")
     require(done.returncode == 0, f"run ended with {done.returncode}: {done.stderr}")
     rows = lake.rows()
-    require([row[0] for row in rows] == [1, 2, 3, 4, 5], f"after the run there are {rows}")
-    # Another run and a second change: the log is one that runs go on from.
+    require([row[0] for row in rows] == [1, 2, 3, 4, 5], f"after the run the rows are {rows}")
+    # Another run with a new record, to show that later runs extend the log.
     lake.add(6, "a")
     done = lake.do("run")
     require(done.returncode == 0 and len(lake.rows()) == 6, f"the second run ended with {done.returncode}: {done.stderr}")
@@ -174,7 +182,7 @@ def harmful(lake, change, operation):
     done = lake.do("publish", "--table", "kept", "--overwrite")
     require(done.returncode == 0, f"publish --overwrite ended with {done.returncode}: {done.stderr}")
     rows = lake.rows()
-    require(len(rows) == 4, f"after publish --overwrite there are {rows}")
+    require(len(rows) == 4, f"after publish --overwrite the rows are {rows}")
     goes_on(lake)
 
 
@@ -187,7 +195,7 @@ def history(lake, change):
             require(part in done.stderr, f"{command} does not say `{part}`: {done.stderr}")
     done = lake.do("publish", "--overwrite")
     require(done.returncode == 0, f"publish --overwrite ended with {done.returncode}: {done.stderr}")
-    require(len(lake.rows()) == 3, f"after publish --overwrite there are {lake.rows()}")
+    require(len(lake.rows()) == 3, f"after publish --overwrite the rows are {lake.rows()}")
     goes_on(lake)
 
 
@@ -220,8 +228,8 @@ def main():
         for name, case in cases.items():
             try:
                 case(committed_twice(coordinator, Path(scratch) / name.replace(" ", "-")))
-                print(f"{name}: noticed as it should be")
-            except Exception as error:  # Whatever deltalake raises is a failure of the case.
+                print(f"{name}: as expected")
+            except Exception as error:  # Any exception of deltalake is a failure of the case.
                 failures += 1
                 print(f"error: {name}: {type(error).__name__}: {error}", file=sys.stderr)
     return 1 if failures else 0
@@ -229,6 +237,6 @@ def main():
 
 if __name__ == "__main__":
     code = main()
-    # deltalake's threads may hold the interpreter up.
+    # Threads of deltalake may keep the interpreter from exiting.
     sys.stdout.flush(), sys.stderr.flush()
     os._exit(code)

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""glue_catalog.py COORDINATOR: does `catalog --apply` fill a Glue Data Catalog that nobody here wrote (moto's; see s3_servers.py)?
+"""glue_catalog.py COORDINATOR: checks that `catalog --apply` fills an independent Glue Data Catalog
+(moto; see s3_servers.py).
 
-Runs COORDINATOR from data/ to S3, applies, and compares the catalog with the tables' own Delta logs.
+Runs COORDINATOR from data/ to S3, applies the catalog, and compares it with the Delta logs of the
+tables.
 """
 import io
 import json
@@ -34,18 +36,18 @@ def main():
 
     apply = ("catalog", "--database", "music", "--apply")
     code, _, text = run(*apply)
-    must(f"a lake without a commit has nothing to define: {text.strip()}", code == 2 and "nothing in the lake" in text)
+    must(f"a lake without a commit has no tables to define: {text.strip()}", code == 2 and "nothing in the lake" in text)
     run("run")
     code, text, errors = run(*apply)
-    must("all tables are made", code == 0 and text.count("created") == len(TABLES) or print(errors))
+    must("all tables are created", code == 0 and text.count("created") == len(TABLES) or print(errors))
     options = {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": os.environ["AWS_REGION"]}
     for name in TABLES:
         table = glue.get_table(DatabaseName="music", Name=name)["Table"]
         log = deltalake.DeltaTable(table["StorageDescriptor"]["Location"], storage_options=options)
         columns = [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]]
         of_log = [(field.name, HIVE.get(field.type.type, field.type.type)) for field in log.schema().fields]
-        must(f"{name}: {len(columns)} columns, those of the Delta log", columns == of_log)
-        must(f"{name}: is of Delta", table["Parameters"]["spark.sql.sources.provider"] == "delta" and table["TableType"] == "EXTERNAL_TABLE")
+        must(f"{name}: {len(columns)} columns, as in the Delta log", columns == of_log)
+        must(f"{name}: is a Delta table", table["Parameters"]["spark.sql.sources.provider"] == "delta" and table["TableType"] == "EXTERNAL_TABLE")
     _, text, _ = run(*apply)
     must("a second time nothing changes", text.count("unchanged") == len(TABLES))
     definition = glue.get_table(DatabaseName="music", Name="songs")["Table"]
@@ -53,15 +55,15 @@ def main():
     definition["StorageDescriptor"]["Columns"] = definition["StorageDescriptor"]["Columns"][:2]
     glue.update_table(DatabaseName="music", TableInput=definition)
     _, text, _ = run(*apply)
-    must("what somebody changed is put right", "music.songs  updated" in text and text.count("unchanged") == len(TABLES) - 1)
+    must("a definition that was changed is restored", "music.songs  updated" in text and text.count("unchanged") == len(TABLES) - 1)
     symlinks(must, run, glue, root, options)
     run("run", lake=f"{root}/other")
     code, _, text = run(*apply, lake=f"{root}/other")
-    must("another lake's table is left alone", code == 2 and "is another one" in text)
+    must("a table of another lake is not changed", code == 2 and "is another one" in text)
     run("run", lake=f"{root}/my lake")
     run("catalog", "--database", "spaced", "--apply", lake=f"{root}/my lake")
     location = glue.get_table(DatabaseName="spaced", Name="users")["Table"]["StorageDescriptor"]["Location"]
-    must("a location is written as keys are", location == f"{root}/my lake/users/")
+    must("a location is written like keys, without percent-encoding", location == f"{root}/my lake/users/")
     _, text, _ = run("catalog", "--database", "printed", "--json")
     printed = [json.loads(line) for line in text.splitlines()]
     glue.create_database(DatabaseInput={"Name": "printed"})
@@ -69,15 +71,17 @@ def main():
         glue.create_table(**definition)
     applied, made = (glue.get_tables(DatabaseName=name)["TableList"] for name in ("music", "printed"))
     same = [[{key: table.get(key) for key in ("Name", "Parameters", "StorageDescriptor")} for table in tables] for tables in (applied, made)]
-    must("what is printed makes the same tables", same[0] == same[1])
+    must("the printed definitions create the same tables", same[0] == same[1])
 
 
 def symlinks(must, run, glue, root, options):
-    """Tables that are read by lists of their files, as Redshift Spectrum does: a list's rows are those of the Delta table."""
+    """Checks tables that are read through lists of their files, as Redshift Spectrum does: they
+    have the rows of the Delta table.
+    """
     s3 = boto3.client("s3", endpoint_url=options["AWS_ENDPOINT_URL"], region_name=options["AWS_REGION"])
     apply = ("catalog", "--database", "music_symlinks", "--symlinks", "--apply")
     code, text, errors = run(*apply)
-    must("tables that are read by lists are made", code == 0 and text.count("  created  ") == len(TABLES) or print(errors))
+    must("tables that are read through lists are created", code == 0 and text.count("  created  ") == len(TABLES) or print(errors))
 
     def content(url):
         bucket, key = url.removeprefix("s3://").split("/", 1)
@@ -87,7 +91,7 @@ def symlinks(must, run, glue, root, options):
         return polars.read_parquet(io.BytesIO(content(url))).height
 
     def read_by_lists(name):
-        """Rows by partition values, as the catalog alone leads to them."""
+        """Returns the number of rows by partition values, found through the catalog alone."""
         table = glue.get_table(DatabaseName="music_symlinks", Name=name)["Table"]
         keys = [key["Name"] for key in table["PartitionKeys"]]
         pages = glue.get_paginator("get_partitions").paginate(DatabaseName="music_symlinks", TableName=name)
@@ -102,7 +106,7 @@ def symlinks(must, run, glue, root, options):
         return keys, rows
 
     def as_delta(name, keys):
-        """The same of the Delta table."""
+        """Returns the same for the Delta table."""
         table = polars.read_delta(f"{root}/lake/{name}", storage_options=options)
         if not keys:
             return {(): table.height}
@@ -111,13 +115,13 @@ def symlinks(must, run, glue, root, options):
     def all_are_the_same(when):
         for name in TABLES:
             keys, rows = read_by_lists(name)
-            must(f"{when}, {name}: {sum(rows.values())} rows in {len(rows)} lists, those of the Delta table", rows == as_delta(name, keys))
+            must(f"{when}, {name}: {sum(rows.values())} rows in {len(rows)} lists, as in the Delta table", rows == as_delta(name, keys))
 
     all_are_the_same("by lists")
     _, text, _ = run(*apply)
     must("a second time no table and no partition changes",
          text.count("unchanged") == len(TABLES) and text.count("0 created, 0 updated, 0 deleted") == text.count("partitions"))
-    # A partition that a run has left behind, and one that has gone missing.
+    # A partition that does not belong to the table, a missing one, and a changed one.
     stray = glue.get_partitions(DatabaseName="music_symlinks", TableName="songs")["Partitions"][0]
     storage = stray["StorageDescriptor"] | {"Location": stray["StorageDescriptor"]["Location"] + "elsewhere/"}
     glue.create_partition(DatabaseName="music_symlinks", TableName="songs", PartitionInput={"Values": ["1066"], "StorageDescriptor": storage})
@@ -126,9 +130,9 @@ def symlinks(must, run, glue, root, options):
     glue.update_partition(DatabaseName="music_symlinks", TableName="time", PartitionValueList=another["Values"],
                           PartitionInput={"Values": another["Values"], "StorageDescriptor": another["StorageDescriptor"] | {"Columns": []}})
     _, text, _ = run(*apply)
-    must("partitions are made those of the table", "1 created, 0 updated, 1 deleted" in text and "0 created, 1 updated, 0 deleted" in text or print(text))
-    all_are_the_same("put right")
-    # Other partitions, and none: what the lists of before named is named no more, wherever somebody looks.
+    must("the partitions are restored to those of the table", "1 created, 0 updated, 1 deleted" in text and "0 created, 1 updated, 0 deleted" in text or print(text))
+    all_are_the_same("restored")
+    # Other partition columns, then none: no list names a file of the earlier layout any more.
     for partition_by in ('["artist_id"]', "[]"):
         settings = {"LAKEWRIGHT__TABLES__SONGS__PARTITION_BY": partition_by}
         run("run", **settings)
@@ -140,10 +144,10 @@ def symlinks(must, run, glue, root, options):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         lists = [f"s3://{bucket}/{found['Key']}" for page in pages for found in page["Contents"]]
         named = [line for file in lists for line in content(file).decode().splitlines()]
-        must("no list is left over", len(named) == len(set(named)) and sum(map(rows_of, named)) == as_delta("songs", [])[()])
+        must("no old list remains", len(named) == len(set(named)) and sum(map(rows_of, named)) == as_delta("songs", [])[()])
         partitions = glue.get_partitions(DatabaseName="music_symlinks", TableName="songs")["Partitions"]
         keys = len(table["PartitionKeys"])
-        must("no partition is left over", all(len(found["Values"]) == keys for found in partitions) and bool(partitions) == bool(keys))
+        must("no old partition remains", all(len(found["Values"]) == keys for found in partitions) and bool(partitions) == bool(keys))
 
 
 if __name__ == "__main__":

@@ -1,30 +1,33 @@
 #!/usr/bin/env python3
-"""licences.py METADATA: is every crate under a licence that Apache-2.0 software may ship with?
+"""licences.py METADATA: checks that the licence of every crate permits shipping it with Apache-2.0
+software.
 
-METADATA is what `cargo metadata --format-version 1` prints. Of alternatives (`OR`, or `/` as older crates write it) one
-must be allowed, of conjunctions (`AND`) all. Exits with 1 and names the crates for which that is not so.
+METADATA is a file with the output of `cargo metadata --format-version 1`. One of several
+alternatives (`OR`, or `/` in older crates) must be allowed; all parts of a conjunction (`AND`) must
+be. Exits with 1 and names the crates that fail.
 """
 import json
 import re
 import sys
 
-# Permissive: attribution at most.
+# Permissive licences, which require attribution at most.
 ALLOWED = {
     "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC",
     "MIT", "MIT-0", "Unicode-3.0", "Unlicense", "Zlib", "bzip2-1.0.6",
 }
 
-# One crate, one licence, one reason.
+# A crate and its licence, each with a reason.
 EXCEPTIONS = {
-    # A list of root certificates, Mozilla's, under the licence for data.
+    # Mozilla's list of root certificates, under a licence for data.
     ("webpki-root-certs", "CDLA-Permissive-2.0"),
-    # Copyleft by file, and its files are used as published. deltalake-core brings it, by way of `dirs`.
+    # Copyleft for single files, which are used unmodified. deltalake-core depends on it through
+    # `dirs`.
     ("option-ext", "MPL-2.0"),
 }
 
 
 def is_allowed(crate, expression):
-    """SPDX: OR binds weaker than AND, brackets before both."""
+    """Evaluates an SPDX expression: OR binds weaker than AND, brackets come first."""
     tokens = re.findall(r"\(|\)|[^\s()]+", expression.replace("/", " OR "))
 
     def alternatives():
@@ -66,7 +69,7 @@ def main():
         if not crate["license"] or not is_allowed(crate["name"], crate["license"])
     ]
     used = {(crate["name"], name) for crate in crates for name in re.findall(r"[\w.-]+", crate["license"] or "")}
-    refused += [f"the exception for `{name}` is not needed any more" for name, licence in EXCEPTIONS - used]
+    refused += [f"the exception for `{name}` is no longer needed" for name, licence in EXCEPTIONS - used]
     for line in refused:
         print(f"error: {line}", file=sys.stderr)
     print(f"{len(crates)} crates, {len(refused)} faults")

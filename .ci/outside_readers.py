@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""outside_readers.py LAKE [--config FILE --coordinator PROGRAM]: do readers that nobody here wrote see what we see?
+"""outside_readers.py LAKE [--config FILE --coordinator PROGRAM]: checks that independent readers
+see the same rows.
 
-Reads every table of a lake (a local folder) with deltalake, DuckDB and Polars and, where a configuration is given, with
-`coordinator query --json`. Compares row counts, the names of the columns and, per column and for whole rows, checksums
-that do not depend on the order of rows. Exits with 1 and names the reader, the table and the column where they differ.
+Reads every table of a lake (a local folder) with deltalake, DuckDB and Polars and, with a
+configuration, with `coordinator query --json`. Compares the number of rows, the names of the
+columns and, for each column and for whole rows, checksums that do not depend on the order of rows.
+Exits with 1 and names the reader, the table and the column that differ.
 """
 import argparse
 import datetime as dt
@@ -52,7 +54,7 @@ def with_coordinator(program, config):
 
 
 def plain(value, kind):
-    """One spelling for a value, whatever the reader gave; `kind` is the column's Arrow type."""
+    """Returns a value in one form for all readers; `kind` is the Arrow type of its column."""
     if value is None:
         return None
     if pa.types.is_timestamp(kind):
@@ -75,7 +77,9 @@ def plain(value, kind):
 
 
 def checksum(values):
-    """The sum of the values' hashes: the order of rows does not matter, how often each occurs does."""
+    """Returns the sum of the values' hashes, which depends on how often each occurs but not on
+    their order.
+    """
     total = 0
     for value in values:
         digest = hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).digest()
@@ -84,7 +88,9 @@ def checksum(values):
 
 
 def summary(rows, schema):
-    """Row count, column names, sums of numbers, and a checksum per column and one of whole rows."""
+    """Returns the number of rows, the names of columns, sums of numbers, and checksums of columns
+    and of whole rows.
+    """
     columns = sorted({name for row in rows for name in row}) if rows else sorted(schema)
     unknown = [name for name in columns if name not in schema]
     facts = {"rows": len(rows), "columns": columns}
@@ -101,17 +107,19 @@ def summary(rows, schema):
 
 
 def schema_of(table):
-    """The Arrow types of a table in a local folder, by column."""
+    """Returns the Arrow types of a table in a local folder, by column."""
     return {field.name: field.type for field in deltalake.DeltaTable(str(table)).to_pyarrow_dataset().schema}
 
 
 def compare(table, readers, schema):
-    """The differences between the readers of one table, as sentences, and the first reader's row count."""
+    """Returns the differences between the readers of one table, one sentence each, and the first
+    reader's number of rows.
+    """
     differences, first, expected = [], None, None
     for reader, read in readers.items():
         try:
             found = summary(read(table), schema)
-        except Exception as error:  # Whatever a reader raises is an answer: it cannot read the table.
+        except Exception as error:  # Any exception means that the reader cannot read the table.
             differences.append(f"table `{table.name}`: {reader} fails: {error}")
             continue
         if expected is None:
@@ -126,7 +134,7 @@ def compare(table, readers, schema):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("lake", type=Path)
-    arguments.add_argument("--config", help="the lake.toml of that lake: compare with `coordinator query` too")
+    arguments.add_argument("--config", help="the lake.toml of the lake; also compare with `coordinator query`")
     arguments.add_argument("--coordinator", default="target/release/coordinator", help="the program (%(default)s)")
     given = arguments.parse_args()
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""outside_readers_s3.py COORDINATOR: from S3 to S3, and do readers that nobody here wrote see the tables there?
+"""outside_readers_s3.py COORDINATOR: checks that independent readers see the same rows on S3.
 
-Copies data/ into the prefix that LAKEWRIGHT_TEST_S3 names, runs COORDINATOR with sources and lake there, and compares what
-it, deltalake, DuckDB and Polars read of each table. AWS's own variables say where S3 is.
+Copies data/ into the prefix that LAKEWRIGHT_TEST_S3 names, runs COORDINATOR with its sources and
+its lake there, and compares the rows that COORDINATOR, deltalake, DuckDB and Polars read. The
+variables of AWS name the endpoint.
 """
 import json
 import os
@@ -23,7 +24,7 @@ TABLES = ("artists", "songplays", "songs", "time", "users")
 
 
 class Table(str):
-    """A table's URL that knows its name, as a path does."""
+    """URL of a table that has a `name`, like a path."""
 
     @property
     def name(self):

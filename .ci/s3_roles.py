@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""s3_roles.py COORDINATOR: a user who may do nothing but assume roles runs COORDINATOR through `role`, on a server that
-checks the policies (moto; see s3_servers.py). The roles' policies are those of docs/s3.md.
+"""s3_roles.py COORDINATOR: checks the policies of docs/s3.md on a server that enforces them (moto;
+see s3_servers.py).
+
+A user who may only assume roles runs COORDINATOR, with the roles in the setting `role`.
 """
 import json
 import os
@@ -19,11 +21,11 @@ HEADINGS = {"coordinator": "The coordinator", "reader": "Who only reads"}
 
 
 def documented(heading):
-    """The policy below a heading of docs/s3.md, as moto takes it."""
+    """Returns the policy below a heading of docs/s3.md in the form that moto accepts."""
     page = Path("docs/s3.md").read_text(encoding="utf-8")
     policy = json.loads(re.search(rf"\n### {re.escape(heading)}\n.*?```json\n(.*?)```", page, re.DOTALL).group(1))
     for statement in policy["Statement"]:
-        # AWS asks for s3:ListBucket where a bucket is asked for its head; moto has a name of its own for it.
+        # AWS requires s3:ListBucket for HeadBucket; moto has another action for it.
         if statement["Action"] == "s3:ListBucket":
             statement["Action"] = ["s3:ListBucket", "s3:HeadBucket"]
     return json.dumps(policy)
@@ -46,7 +48,7 @@ def main():
     assume = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": list(arns.values())}]}
     iam.put_user_policy(UserName="nobody", PolicyName="assume", PolicyDocument=json.dumps(assume))
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
-    # From now on every request is checked.
+    # Enforce the policies from now on.
     urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset-auth", data=b"0", method="POST", headers={"Content-Type": "text/plain"})).close()
 
     environment = os.environ | {
@@ -77,7 +79,7 @@ def main():
         if found != code or part not in text:
             print(f"error: `{' '.join(arguments)}` as {role} ended with {found}, not with {code} and `{part}`:\n{text}", file=sys.stderr)
             return 1
-        print(f"{' '.join(arguments)} as {role}: {code}, as it should")
+        print(f"{' '.join(arguments)} as {role}: {code}, as expected")
     return 0
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""s3_servers.py [seaweedfs|moto] -- COMMAND...: runs COMMAND beside a server that speaks S3 and that nobody here wrote.
+"""s3_servers.py [seaweedfs|moto] -- COMMAND...: runs COMMAND with an independent S3 server.
 
-The server listens on loopback, keeps its data in a temporary folder, and has one empty bucket. COMMAND finds AWS's own
-variables set to reach it, and LAKEWRIGHT_TEST_S3 to a prefix of the bucket. Ends with COMMAND's exit code.
+The server listens on loopback, keeps its data in a temporary folder, and has one empty bucket. The
+variables of AWS in the environment of COMMAND name the server, and LAKEWRIGHT_TEST_S3 is a prefix
+of the bucket. Exits with the code of COMMAND.
 """
 import contextlib
 import json
@@ -33,21 +34,22 @@ def seaweedfs(folder):
     identities = [{"name": "ci", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]
     (folder / "identities.json").write_text(json.dumps({"identities": identities}))
     s3, master, volume, filer = free_ports(4)
-    # Each port of its gRPC is the port and 10000 more, unless said.
+    # By default, each gRPC port is the port plus 10000.
     grpc = free_ports(4)
     command = [
         PROGRAMS / "weed", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false",
         "-volume.max=50", "-master.volumeSizeLimitMB=64", "-filer", "-s3", f"-s3.config={folder}/identities.json",
         f"-s3.port={s3}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
-        # Not needed, and of two servers on one machine the second would find their ports taken.
+        # Not needed. Their ports are fixed, so a second server on this machine could not start.
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
         f"-s3.port.grpc={grpc[0]}", f"-master.port.grpc={grpc[1]}", f"-volume.port.grpc={grpc[2]}", f"-filer.port.grpc={grpc[3]}",
     ]
     return command, s3
 
 
-# Moto looks whether an object is there and then puts it, in many threads, so that now and then two conditional puts win.
-# S3 promises that one does, so requests are answered in turn.
+# Moto checks whether an object exists and then stores it, in many threads, so two conditional puts
+# may both succeed. S3 guarantees that only one does. Therefore requests are handled one after the
+# other.
 MOTO_IN_TURN = """
 import sys, threading
 from moto import server
@@ -77,10 +79,10 @@ def create_bucket(endpoint, server, log):
             client.create_bucket(Bucket=BUCKET)
             client.put_object(Bucket=BUCKET, Key="ready", Body=b"")
             return
-        except Exception as error:  # It is not up yet, in whatever way.
+        except Exception as error:  # Any exception: the server is not ready yet.
             if server.poll() is not None or time.monotonic() > deadline:
                 print(log.read_text(encoding="utf-8", errors="replace")[-4000:], file=sys.stderr)
-                sys.exit(f"error: the server ended, or is not up after {PATIENCE_SECONDS} s: {error}")
+                sys.exit(f"error: the server exited, or is not ready after {PATIENCE_SECONDS} s: {error}")
             time.sleep(0.5)
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs a coordinator and workers of one core each on this machine, and ends with the coordinator's exit code.
+# Runs a coordinator and workers with one core each on this machine. Exits with the code of the
+# coordinator.
 #   bench/cluster.sh COORDINATOR WORKERS CONFIG
-# The worker's binary lies beside the coordinator's.
+# The worker binary must be in the folder of the coordinator binary.
 set -euo pipefail
 
 coordinator=$1 workers=$2 config=$3

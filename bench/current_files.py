@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""current_files.py LAKE OUT: links the files that each table's Delta log names into OUT/<table>/, without the logs.
+"""current_files.py LAKE OUT: links the current files of each table, by its Delta log, into
+OUT/<table>/.
 
-That is the layout which the check of the answers reads. It is for a lake of a few commits, whose logs have no checkpoint yet.
+The check of the answers reads this layout. Only for a lake with few commits, whose logs have no
+checkpoint yet.
 """
 import json
 import os
@@ -26,7 +28,7 @@ for log in logs:
             elif "remove" in action:
                 current.discard(action["remove"]["path"])
     for path in current:
-        # The log holds the path once more percent-encoded.
+        # Paths in the log are percent-encoded, on top of the encoding in the file name.
         path = unquote(path)
         link = out / table.name / path
         link.parent.mkdir(parents=True, exist_ok=True)

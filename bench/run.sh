@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Measures Lakewright and its peers on the same job in one interleaved run, checks that all answers are equal, prints a table.
+# Runs Lakewright and its peers on the same job in turn, checks that all answers are equal, and
+# prints a table of the results.
 #   bench/run.sh SIZE [ENGINE…]
 #   SIZE    S (the real set), T (tiny), M, L
-#   ENGINE  lakewright, lakewright-512MB (the same under a memory limit of 512 MB), lakewright-2workers (a coordinator
-#           and two workers of one core each), duckdb, duckdb-text, datafusion-distinct, polars; all of them unless given
-# Builds nothing. What may be set in the environment is in bench/README.md.
+#   ENGINE  lakewright, lakewright-512MB (with a memory limit of 512 MB), lakewright-2workers (a coordinator and two
+#           workers with one core each), duckdb, duckdb-text, datafusion-distinct, polars; default: all of them
+# Builds nothing. bench/README.md lists the variables of the environment.
 set -euo pipefail
 
 repository=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,8 +20,8 @@ data=$work/data/$size
 python=$work/venv/bin/python
 
 if [ ! -x "$coordinator" ]; then
-  echo "error: no program \`$coordinator\`" >&2
-  echo "hint: build it with cargo build --release --bin coordinator, or name one in LAKEWRIGHT_BIN" >&2
+  echo "error: \`$coordinator\` is not a program" >&2
+  echo "hint: build it with \`cargo build --release --bin coordinator\`, or set LAKEWRIGHT_BIN to another one" >&2
   exit 2
 fi
 mkdir -p "$work/data" "$work/out" "$work/results"
@@ -32,7 +33,8 @@ prepare_peers() {
   "$work/venv/bin/pip" install -q -r "$repository/bench/requirements.txt"
 }
 
-# Made once and kept; renamed when complete, so that a broken attempt is not taken for the data.
+# Generates the data once. The folder gets its name when it is complete, so that an aborted attempt
+# is never used as data.
 prepare_data() {
   [ -d "$data" ] && return
   local part=$data.part
@@ -48,14 +50,15 @@ prepare_data() {
   mv "$part" "$data"
 }
 
-# The project's own lake.toml with other places in it.
+# Copies the project's lake.toml with other folders.
 write_configuration() {
   sed -e "s|^url = \"lake\"|url = \"$2\"|" -e "s|^url = \"data/|url = \"$data/|" \
       -e "s|^sql = \"models/|sql = \"$repository/models/|" "$repository/lake.toml" > "$1/lake.toml"
   ln -sfn "$repository/models" "$1/models"
 }
 
-# One engine, once: prints its figures as a line of JSON and leaves its tables in the folder $out.
+# Runs one engine once. Prints its measurements as a line of JSON and leaves its tables in the
+# folder $out.
 measure() {
   local engine=$1 run=$2 out=$3
   local label=(--label "engine=$engine" --label "size=$size" --label part=full --label "run=$run")
@@ -89,7 +92,7 @@ prepare_data
 prepare_peers
 results=$work/results/lakewright-$size.jsonl
 [ -z "${KEEP:-}" ] && rm -f "$results"
-find "$data" -name '*.json' -exec cat {} + > /dev/null   # Warms the page cache.
+find "$data" -name '*.json' -exec cat {} + > /dev/null   # Reads everything once, to warm the page cache.
 for run in $(seq "$runs"); do
   for engine in "${engines[@]}"; do
     out=$work/out/$engine-$size

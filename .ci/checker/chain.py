@@ -43,7 +43,7 @@ def check_numbers(lake):
 
 
 def named_files(manifest):
-    """Every Parquet file that a manifest names."""
+    """Returns every Parquet file that a manifest names."""
     for source in manifest["sources"].values():
         yield from source["staging"]
         yield from source["quarantine"]
@@ -57,7 +57,9 @@ def rows(file):
 
 
 def check_name(lake, number, file):
-    """A file belongs to the run whose manifest named it first: no file of another run, and none twice."""
+    """Checks that a file belongs to the run whose manifest named it first, and that no manifest
+    names it twice.
+    """
     adder = lake.manifests.get(file["added_in"])
     path = file["path"]
     if not lake.expect(adder is not None and file["added_in"] <= number, "file.added_in", f"`{path}` was added in {file['added_in']}"):
@@ -76,14 +78,16 @@ def check_file(lake, number, file):
     lake.expect(file.get("digest") == digest, "file.digest", f"`{file['path']}` has digest {digest}, manifest {number} says {file.get('digest')}")
     try:
         found = pq.read_metadata(path).num_rows
-    except Exception as error:  # Whatever Parquet says of it, the file is of no use.
+    except Exception as error:  # Any exception means that the file cannot be read.
         lake.violated("file.readable", f"`{file['path']}`: {error}")
         return
     lake.expect(found == rows(file), "file.rows", f"`{file['path']}` has {found} rows, manifest {number} says {rows(file)}")
 
 
 def check_totals(lake):
-    """Totals are the sum of what each commit counted, and nothing is lost between records and rows (I1)."""
+    """Checks that totals are the sums of the commits' counts, and that every record became one row
+    (I1).
+    """
     sums = {}
     for number, manifest in lake.manifests.items():
         for name, counts in manifest["counts"].items():

@@ -1,4 +1,6 @@
-"""A lake as files: its configuration, its manifests, its Parquet, and the violations found so far."""
+"""A lake in a folder: its configuration, manifests and Parquet files, and the violations found so
+far.
+"""
 import hashlib
 import json
 import tomllib
@@ -25,15 +27,15 @@ class Violation:
 
 @dataclass
 class Request:
-    """What to check."""
+    """The lake to check."""
     config: Path
-    # The folder of the lake; None: the one that the configuration names.
+    # Folder of the lake; None for the one in the configuration.
     lake: Path | None = None
-    # Folders of sources, where they are not those of the configuration.
+    # Folders of sources that replace those of the configuration.
     sources: dict[str, Path] = field(default_factory=dict)
-    # Copies of buckets in folders: what a URL starts with, and what takes its place.
+    # Copies of buckets in folders: the start of a URL, and the folder that replaces it.
     buckets: dict[str, str] = field(default_factory=dict)
-    # Whether the files of older versions must exist too: not after a vacuum of aged files.
+    # Whether the files of older versions must exist too; false after a vacuum of old files.
     all_versions: bool = True
 
 
@@ -69,7 +71,7 @@ class Lake:
 
     @cached_property
     def manifests(self):
-        """The documents by number, as far as they are JSON; the numbers come from the file names."""
+        """Returns the documents that are JSON by their number, which comes from the file name."""
         found = {}
         for path in sorted((self.root / "_lake/manifest").glob("*.json")):
             document = path.read_bytes()
@@ -78,7 +80,7 @@ class Lake:
             except ValueError as error:
                 self.violated("manifest.readable", f"`{path.name}`: {error}")
                 continue
-            # The digest is the last member, of all bytes before its comma.
+            # The digest is the last member. It covers all bytes before its comma.
             sealed, _, seal = document.rpartition(b',"digest":"sha256:')
             is_whole = seal == hashlib.sha256(sealed).hexdigest().encode() + b'"}'
             self.expect(is_whole, "manifest.digest", f"`{path.name}` does not have the digest that it names")
@@ -90,19 +92,21 @@ class Lake:
 
     @cached_property
     def objects(self):
-        """Ground truth: every object of every source, by source and key."""
+        """Returns the ground truth: every object of every source, by source and key."""
         return {name: truth.read_source(source) for name, source in self.sources.items()}
 
     def parquet(self, path):
-        """The rows of one file; None, and a violation, where it cannot be read."""
+        """Returns the rows of one file; None, and a violation, if it cannot be read."""
         try:
             return pq.ParquetFile(self.root / path).read()
-        except Exception as error:  # Whatever Parquet says of it, the file is of no use.
+        except Exception as error:  # Any exception means that the file cannot be read.
             self.violated("file.readable", f"`{path}`: {error}")
             return None
 
     def rows_of(self, files, columns, types):
-        """Rows of several files as a multiset of tuples; partition columns come from the manifest."""
+        """Returns the rows of several files as a multiset of tuples, with partition columns from
+        the manifest.
+        """
         rows = Counter()
         for file in files:
             table = self.parquet(file["path"])
@@ -120,7 +124,7 @@ class Lake:
 
 
 def typed(value, kind):
-    """A partition value, which the manifest keeps as text, under its Delta type."""
+    """Converts a partition value, which the manifest stores as text, to its Delta type."""
     if value is None or kind == "string":
         return value
     if kind in ("integer", "long", "short", "byte"):
@@ -129,7 +133,7 @@ def typed(value, kind):
 
 
 def tuples(table):
-    """The rows of an Arrow table, with moments as microseconds."""
+    """Returns the rows of an Arrow table, with timestamps as microseconds."""
     columns = []
     for column in table.columns:
         if pa.types.is_timestamp(column.type):
@@ -145,7 +149,7 @@ def hashable(value):
 
 
 def difference(expected, found):
-    """How two multisets differ, with an example of each side; empty where they are equal."""
+    """Describes how two multisets differ, with an example of each side; empty if they are equal."""
     missing, extra = expected - found, found - expected
     parts = []
     for side, rows in (("missing", missing), ("not expected", extra)):

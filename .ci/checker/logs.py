@@ -1,4 +1,6 @@
-"""The Delta log of each table, replayed from its raw JSON, against the manifests (I6), and `consistent/latest`."""
+"""Checks the Delta log of each table, replayed from its raw JSON, and `consistent/latest` against
+the manifests (I6).
+"""
 import json
 from urllib.parse import unquote
 
@@ -45,7 +47,9 @@ def check_log(lake, table):
 
 
 def check_entry(lake, name, version, actions, last):
-    """The manifest that an entry publishes: its `txn`, which belongs to the manifest's run and never goes back."""
+    """Returns the manifest that an entry publishes. Its `txn` must belong to the manifest's run and
+    never decrease.
+    """
     numbers = [action["txn"]["version"] for action in actions if action.get("txn", {}).get("appId") == APPLICATION]
     if not lake.expect(len(numbers) == 1, "delta.foreign", f"version {version} of `{name}` has {len(numbers)} transactions of ours"):
         return None
@@ -70,7 +74,9 @@ def replay(lake, name, version, action, live):
 
 
 def compare(lake, name, number, live):
-    """What is live after a manifest's entry is what that manifest names, with size, rows and partition."""
+    """Checks that the live files after a manifest's entry are those of the manifest, with size,
+    rows and partition.
+    """
     manifest = lake.manifests.get(number, {"tables": []})
     table = next((table for table in manifest["tables"] if table["name"] == name), None)
     if not lake.expect(table is not None, "delta.table", f"manifest {number} has no table `{name}`"):
@@ -86,14 +92,16 @@ def compare(lake, name, number, live):
 
 
 def check_with_library(lake, table, numbers):
-    """The `deltalake` library, which reads checkpoints too, sees the same version and files."""
+    """Checks that the `deltalake` library, which also reads checkpoints, sees the same version and
+    files.
+    """
     name = table["name"]
     if not numbers:
         return
     try:
         delta = deltalake.DeltaTable(str(lake.root / name))
         version, uris = delta.version(), delta.file_uris()
-    except Exception as error:  # Whatever it raises, other programs cannot read the table.
+    except Exception as error:  # Any exception means that other programs cannot read the table.
         lake.violated("delta.readable", f"`{name}`: {error}")
         return
     lake.expect(version == numbers[-1], "delta.version", f"`{name}`: deltalake sees version {version}, the log has {numbers[-1]}")
@@ -121,7 +129,9 @@ def check_consistent(lake, versions):
 
 
 def check_entry_digest(lake, published, name):
-    """A log entry has the digest that was published with its version; none is published where it could not be read."""
+    """Checks that a log entry has the digest that was published with its version, if one was
+    published.
+    """
     entry = lake.root / name / f"_delta_log/{published.get('version', 0):020}.json"
     if published.get("digest") and entry.is_file():
         digest = xxh64(entry.read_bytes())

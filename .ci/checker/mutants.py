@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""mutants.py CONFIG --lake LAKE: does the checker find what it is there to find?
+"""mutants.py CONFIG --lake LAKE: checks that the checker finds damage.
 
-Copies a lake that is in order, damages the copy in one way after another, and expects the violation of that name each time. The
-lake must have the tables of the default model.
+Copies an intact lake, damages the copy in one way after another, and expects the violation with the
+right name each time. The lake must have the tables of the default model.
 """
 import argparse
 import json
@@ -81,7 +81,7 @@ def staging(manifest, source="events"):
     return manifest["sources"][source]["staging"]
 
 
-# What is done to the lake, and the violation that must be found.
+# Damage to the lake, and the violation that must be found.
 MUTANTS = {
     "a table's file is deleted": (lambda lake: a_file(lake).unlink(), "file.exists"),
     "a table's file is cut": (lambda lake: a_file(lake).write_bytes(a_file(lake).read_bytes()[:-1]), "file.size"),

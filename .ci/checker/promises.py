@@ -1,4 +1,4 @@
-"""All checks of a lake, in the order in which one relies on the other."""
+"""All checks of a lake, in an order in which each may rely on those before it."""
 import chain
 import logs
 import records
@@ -7,7 +7,7 @@ from lake import Lake
 
 
 def violations(request):
-    """Checks one lake; returns what is broken."""
+    """Checks one lake. Returns the violations."""
     lake = Lake(request)
     for check in (chain, records, tables, logs):
         check.check(lake)

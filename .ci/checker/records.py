@@ -1,4 +1,4 @@
-"""Ledger, staging and quarantine of the newest version against the ground truth (I1)."""
+"""Checks ledger, staging and quarantine of the newest version against the ground truth (I1)."""
 from collections import Counter
 
 from lake import difference, tuples

@@ -1,7 +1,9 @@
-"""The tables of the newest version against the models, run by DuckDB over the ground truth (I3).
+"""Checks the tables of the newest version against the models, run by DuckDB over the ground truth
+(I3).
 
-The five tables of the default model have queries of their own in `star/`, written from the README's rules. The models of
-other lakes are run as they are, which needs SQL that DuckDB and DataFusion read alike.
+The five tables of the default model have separate queries in `star/`, written from the README's
+rules. The models of other lakes are run unchanged, so their SQL must mean the same to DuckDB and
+DataFusion.
 """
 from collections import Counter
 from pathlib import Path
@@ -35,7 +37,7 @@ def check(lake):
 
 
 def build(lake, database, declared):
-    """Runs the models until none is left or none of the rest can be run; returns the results by table."""
+    """Runs the models until all have run or none of the rest can. Returns the results by table."""
     waiting, results, failures = dict(declared), {}, {}
     while waiting:
         built = []

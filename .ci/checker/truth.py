@@ -1,6 +1,8 @@
-"""Ground truth: the records of the JSON sources, read with Python's own parser by the rules of docs/types.md.
+"""Ground truth: the records of the JSON sources, read with Python's parser by the rules of
+docs/types.md.
 
-Shares nothing with the product. Types and formats that no fault test uses are refused by name instead of guessed.
+Shares no code with the product. Rejects types and formats that no fault test uses instead of
+guessing their meaning.
 """
 import bz2
 import datetime as dt
@@ -23,7 +25,7 @@ MOMENTS = range(-62_135_596_800_000_000, 253_402_300_800_000_000)
 
 
 class Unsupported(Exception):
-    """The independent reader does not know a type or a format."""
+    """A type or a format that this reader does not support."""
 
 
 class Rejected(Exception):
@@ -31,7 +33,7 @@ class Rejected(Exception):
 
 
 class Number(str):
-    """A JSON number as it is written."""
+    """A JSON number in its original spelling."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Source:
 
 @dataclass
 class Object:
-    """What one object contains."""
+    """The content of one object."""
     key: str
     bytes: int
     rows: list[tuple] = field(default_factory=list)
@@ -112,13 +114,16 @@ def lines(_, content):
 
 
 def document(source, content):
-    """Yields the records of a document: one, several, an array of them, or the array under the key `records`."""
+    """Yields the records of a document: one, several, an array of them, or the array under the key
+    `records`.
+    """
     text = content.decode("utf-8").removeprefix("\ufeff")
     at = skip_blanks(text, 0)
     while at < len(text):
         value, end = parse(source, text, at)
         if source.records:
-            # Where these records are in the text is not known; none of them may be rejected.
+            # The positions of these records in the text are unknown, so none of them may be
+            # rejected.
             yield from ((None, None, json.dumps(item).encode()) for item in value[source.records])
         elif isinstance(value, list):
             yield from items(source, text, at + 1)
@@ -128,7 +133,7 @@ def document(source, content):
 
 
 def items(source, text, at):
-    """The items of an array that is known to be valid, from behind its bracket on."""
+    """Yields the items of a valid array whose opening bracket has been read."""
     at = skip_blanks(text, at)
     while text[at] != "]":
         _, end = parse(source, text, at)
@@ -155,7 +160,7 @@ def place(text, at, end):
 
 
 def decode(fields, text):
-    """One record as a row of the declared fields, or `Rejected`."""
+    """Returns one record as a row of the declared fields. Raises `Rejected` if it does not fit."""
     try:
         record = json.loads(text.decode("utf-8"), parse_int=Number, parse_float=Number, parse_constant=reject)
     except (ValueError, UnicodeDecodeError) as error:
@@ -192,7 +197,9 @@ def column(declared, record, name):
 
 
 def coerce(kind, value):
-    """The value under its declared type; the Python form that `arrow_type` of that type takes."""
+    """Coerces a value to its declared type, in the Python form that `arrow_type` of the type
+    accepts.
+    """
     if value is None:
         return None
     if kind == "string":
@@ -251,7 +258,7 @@ def arrow_type(kind):
 
 
 def as_table(source, rows):
-    """Rows of one source as an Arrow table of the declared types."""
+    """Returns the rows of one source as an Arrow table of the declared types."""
     columns = list(zip(*rows)) if rows else [[] for _ in source.fields]
     kinds = [arrow_type(declared["type"]) for declared in source.fields.values()]
     arrays = []

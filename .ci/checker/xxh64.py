@@ -1,4 +1,6 @@
-"""XXH64 in plain Python, by its specification: the digest that manifests keep of each file and of themselves."""
+"""XXH64 in plain Python, from its specification. Manifests contain this digest of each file and of
+themselves.
+"""
 import struct
 
 MASK = 2**64 - 1
@@ -14,7 +16,7 @@ def step(state, lane):
 
 
 def xxh64(data):
-    """The digest of some bytes with seed 0, as manifests write it."""
+    """Returns the digest of some bytes with seed 0 in the form that manifests use."""
     at, size = 0, len(data)
     if size >= 32:
         a, b, c, d = P1 + P2 & MASK, P2, 0, -P1 & MASK

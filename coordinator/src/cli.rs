@@ -1,4 +1,4 @@
-//! The command line: what the user may type, parsed and nothing more.
+//! The command line: commands, arguments and their help texts.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,30 +10,46 @@ use crate::output::Format;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-    0  done, or nothing to do
+    0  success, also if there was nothing to do
     1  data: a key, a check or the quarantine share does not hold
     2  usage or configuration
     3  storage
     4  another run committed first
     5  workers
+  101  internal error; please report it
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)
 
-Every setting of lake.toml can be overridden by the environment, such as LAKEWRIGHT__LIMITS__MEMORY=512MB.";
+The environment overrides every setting of lake.toml, such as LAKEWRIGHT__LIMITS__MEMORY=512MB.";
 
-/// JSON on object storage in, tables that anyone can query out.
+const RUN_JSON: &str = "\
+With --json, standard output is one JSON object: `outcome` (`committed`, `nothing_new`, `all_skipped` or `no_data`),
+`version`, `sources`, `tables`, `warnings`, `skipped`, `exchange`, `requests`, `cost`, `steps`, `elapsed_seconds` and
+`usage`. A run that fails prints nothing there.";
+
+const CHECK_EXIT: &str = "\
+Exit code 0 means that a run can start: the configuration is valid, every model and check can be planned, the sources and
+the lake can be read, and no object changed or is in an archive against the source's settings. What a sample shows does
+not change the exit code: `check` exits with 0 even if it prints that a run with this share of rejected records fails.
+Exit code 1 means that a run fails because of such an object. With --deep, exit code 3 means that files are damaged or
+missing.
+
+With --json, standard output is one JSON object: `config`, `lake`, `version`, `sources`, `warnings`, `skipped`, `models`,
+`has_work`, `cost` and `samples`.";
+
+/// Turn JSON on object storage into tables that every engine can query
 #[derive(Debug, Parser)]
 #[command(name = "coordinator", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// The configuration
+    /// Read the configuration from this file
     #[arg(long, value_name = "FILE", default_value = "lake.toml", global = true)]
     pub(crate) config: PathBuf,
 
-    /// Say nothing but errors on standard error
+    /// Print nothing but errors on standard error
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
 
-    /// How log lines look
+    /// Write log lines in this format
     #[arg(long, value_enum, default_value = "text", global = true)]
     pub(crate) log_format: LogFormat,
 
@@ -43,29 +59,38 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Take in what is new and commit all tables together (the default)
+    /// Ingest new objects and commit all tables together (the default)
+    #[command(after_help = RUN_JSON)]
     Run {
-        /// Build this table again from staging, with the tables that read it, even if nothing changed
+        /// Rebuild this table from staging, and the tables that read it, even if nothing changed
         #[arg(long, value_name = "TABLE")]
         rebuild: Vec<String>,
+        /// Print the summary as JSON on standard output instead of as text on standard error
+        #[arg(long)]
+        json: bool,
     },
-    /// Validate, and list what a run would take in; the dry run, writes nothing
+    /// Validate everything and list what a run would ingest, without writing anything (dry run)
+    #[command(after_help = CHECK_EXIT)]
     Check {
-        /// Decode this many records of each source and show what would not fit
+        /// Decode this many records of each source and show those that do not fit
         #[arg(long, value_name = "N")]
         sample: Option<u64>,
-        /// Instead, read every file of the lake and compare it with the digest it was written with
+        /// Print the report as JSON
+        #[arg(long, conflicts_with = "deep")]
+        json: bool,
+        /// Instead, read every file of the lake and compare it with its digest
         #[arg(long, conflicts_with = "sample")]
         deep: bool,
-        /// With --deep, the version of the lake; the newest unless given
+        /// With --deep, check this version of the lake; default: the newest
         #[arg(long, value_name = "N", requires = "deep")]
         version: Option<u64>,
     },
     /// Run a read-only SQL query over the tables of one version of the lake
     Query {
-        /// The query; tables by name, the lake's books as system.ledger, system.quarantine, system.history
+        /// The query: tables by name, system tables as system.ledger, system.quarantine,
+        /// system.history
         sql: String,
-        /// The version of the lake; the newest unless given
+        /// Query this version of the lake; default: the newest
         #[arg(long, value_name = "N")]
         version: Option<u64>,
         #[command(flatten)]
@@ -73,10 +98,10 @@ pub(crate) enum Command {
     },
     /// List the tables with their rows, files, bytes and Delta versions
     Tables {
-        /// Also compute an order-independent checksum of each table's rows
+        /// Also compute a checksum of each table's rows that does not depend on their order
         #[arg(long)]
         checksum: bool,
-        /// The version of the lake; the newest unless given
+        /// List the tables of this version of the lake; default: the newest
         #[arg(long, value_name = "N")]
         version: Option<u64>,
         #[command(flatten)]
@@ -87,53 +112,60 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: FormatArguments,
     },
-    /// Print the tables as statements for Athena, or put them into the AWS Glue Data Catalog
+    /// Print the tables as statements for Athena, or write them to the AWS Glue Data Catalog
     Catalog {
-        /// The database of the catalog
+        /// Use this database of the catalog
         #[arg(long, value_name = "NAME", value_parser = database)]
         database: String,
-        /// Put them there: the database and the tables that are missing are made, others updated
+        /// Write to the catalog: create the database and tables that are missing, update the others
         #[arg(long, conflicts_with = "json")]
         apply: bool,
-        /// For readers that know no Delta, such as Redshift Spectrum: write lists of each table's files, and put tables there
-        /// that are read by them. The lists show the newest version; do it again after a run
+        /// Write lists of each table's files, and tables that read them, for readers without Delta
+        /// support
+        ///
+        /// Redshift Spectrum is such a reader. The lists show the newest version; write them again
+        /// after a run.
         #[arg(long, requires = "apply", conflicts_with = "json")]
         symlinks: bool,
-        /// Print what `aws glue create-table --cli-input-json` takes, a table a line
+        /// Print the input of `aws glue create-table --cli-input-json`, one line for each table
         #[arg(long)]
         json: bool,
     },
     /// Bring the Delta logs of the tables up to the newest version of the lake
     ///
-    /// A run does this after its commit. What it could not do, the next run, a query or this command does.
+    /// A run does this after its commit. If it cannot, the next run, a query or this command does
+    /// it.
     Publish {
-        /// Only this table; may be given several times
+        /// Publish only this table; may be given several times
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
-        /// Make the logs equal to the newest version, whatever other programs committed to them, and also where they were
-        /// written for manifests that are gone or replaced: one more commit removes files that the version does not have,
-        /// adds those that it has, and restores the columns and properties
+        /// Make the logs equal to the newest version, even if other programs committed to them
+        ///
+        /// This also repairs logs that were written for manifests that are gone or replaced. It
+        /// adds one more commit, which removes files that the version does not have, adds files
+        /// that it has, and restores columns and properties.
         #[arg(long)]
         overwrite: bool,
     },
-    /// List files and unfinished uploads that no version within the retention needs, or delete them
+    /// List or delete files and unfinished uploads that no version within the retention needs
     Vacuum {
-        /// Versions that were the newest at some time within it stay readable; at least 24h
+        /// Keep versions readable that were the newest at some time within this duration; at least
+        /// 24h
         #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
         retention: Duration,
-        /// Delete them; without it they are only listed
+        /// Delete the files instead of listing them
         #[arg(long)]
         delete: bool,
     },
     /// Count rejected records by source and reason, or list them
     Quarantine {
-        /// Only this source
+        /// Show only records of this source
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
-        /// Only this reason
+        /// Show only records with this reason
         #[arg(long, value_name = "REASON")]
         reason: Option<String>,
-        /// List up to N records instead of counting them
+        /// List at most N records instead of counting them
         #[arg(long, value_name = "N")]
         records: Option<u64>,
         #[command(flatten)]
@@ -145,27 +177,27 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write it like `7d` or `36h`"))
 }
 
-/// What Athena can name without quotes.
+/// Parses a database name that Athena accepts without quotes.
 fn database(text: &str) -> Result<String, String> {
     let is_name = (1..=255).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     if is_name { Ok(text.to_owned()) } else { Err("write lower-case letters, digits and `_`".to_owned()) }
 }
 
-/// How rows are printed; a box unless one is chosen.
+/// Output format of rows; a box by default.
 #[derive(Debug, Clone, Copy, Args)]
 #[group(multiple = false)]
 pub(crate) struct FormatArguments {
-    /// Comma-separated values with a header
+    /// Print comma-separated values with a header
     #[arg(long)]
     csv: bool,
-    /// One JSON array
+    /// Print one JSON array
     #[arg(long)]
     json: bool,
-    /// One JSON object a line
+    /// Print one JSON object for each row, one on a line
     #[arg(long)]
     jsonlines: bool,
-    /// A Markdown table
+    /// Print a Markdown table
     #[arg(long)]
     markdown: bool,
 }

@@ -1,4 +1,4 @@
-//! How the process ends: a kind of failure or a signal as an exit code.
+//! Exit codes: one for each kind of failure and for each signal.
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -14,21 +14,21 @@ use tokio::task::JoinHandle;
 
 /// 128 + SIGINT, as shells report it.
 const INTERRUPTED: u8 = 130;
-/// How long a signal waits for what it stopped to clean up.
+/// Time that the command has to clean up after a signal.
 const CLEAN_UP: Duration = Duration::from_secs(1);
 /// 128 + SIGTERM.
 const TERMINATED: u8 = 143;
 
-/// Runs the command to its end or to the first signal, and answers with the exit code.
+/// Runs the command until it ends or a signal arrives. Returns the exit code.
 ///
-/// The command has a runtime of its own, with all its threads; this thread only waits. A query can keep every thread of
-/// a runtime busy for long, and a signal must be heard then too.
+/// The command has a runtime of its own, and this thread only waits. A query can keep every thread
+/// of a runtime busy for a long time, and a signal must be handled even then.
 pub(crate) fn run(command: impl Future<Output = Result<()>> + Send + 'static) -> ExitCode {
     let cannot_start = |error| {
         let limits = "the process may open too few files or start too few threads: see `ulimit -n` and `ulimit -u`";
         report(&Error::storage_failure("cannot start").caused_by(error).hint(limits))
     };
-    // Deep plans need deep stacks, and are planned and run by these threads.
+    // These threads plan and run queries, and a deeply nested plan needs a deep stack.
     let workers = runtime::Builder::new_multi_thread().enable_all().thread_stack_size(PLANNER_STACK_BYTES).build();
     let workers = match workers {
         Ok(workers) => workers,
@@ -39,13 +39,15 @@ pub(crate) fn run(command: impl Future<Output = Result<()>> + Send + 'static) ->
         Err(error) => return cannot_start(error),
     };
     let code = waiting.block_on(first_of(workers.spawn(command)));
-    // What a signal left running holds nothing that must be kept.
+    // Tasks that still run after a signal hold nothing that must be kept.
     workers.shutdown_background();
     code
 }
 
-/// A signal leaves the command where it is, which is safe at every step: what it wrote is in no manifest, or the
-/// manifest stands.
+/// Waits for the command or the first signal, whichever comes first. Returns the exit code.
+///
+/// A signal stops the command where it is. This is safe at every step: either no manifest names
+/// the files that the run wrote, or the manifest is committed.
 async fn first_of(mut command: JoinHandle<Result<()>>) -> ExitCode {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -60,18 +62,18 @@ async fn first_of(mut command: JoinHandle<Result<()>>) -> ExitCode {
         _ = interrupt.recv() => stopped("interrupted", INTERRUPTED),
         _ = terminate.recv() => stopped("terminated", TERMINATED),
     };
-    // What it holds in temporary folders goes with it, unless it computes without a pause.
+    // An aborted command deletes its temporary folders, unless it computes without a pause.
     command.abort();
     let _ = tokio::time::timeout(CLEAN_UP, command).await;
     stopped
 }
 
 fn stopped(how: &str, code: u8) -> ExitCode {
-    telemetry::conclude(&format!("{how}: a commit that was not made is not visible; run again to go on"));
+    telemetry::conclude(&format!("{how}: nothing of an unfinished run is visible; run again to continue"));
     ExitCode::from(code)
 }
 
-/// Tells the error and answers with the code for scripts.
+/// Prints the error. Returns its exit code.
 pub(crate) fn report(error: &Error) -> ExitCode {
     telemetry::report(error);
     ExitCode::from(code(error.kind))
@@ -84,7 +86,7 @@ fn code(kind: Kind) -> u8 {
         Kind::Storage => 3,
         Kind::Conflict => 4,
         Kind::Workers => 5,
-        // As a panic would end it: neither the input nor the configuration is to blame.
+        // The exit code of a panic: neither the input nor the configuration is at fault.
         Kind::Internal => 101,
     }
 }

@@ -1,18 +1,19 @@
-//! The coordinator: reads the command line, does one thing, exits with a code that says what the user must do.
+//! The coordinator: reads the command line, runs one command, and exits with a code that shows what
+//! the user must do.
 //!
-//! Start here, then follow `run/mod.rs`.
+//! Start here, then read `run/mod.rs`.
 
 /// The command line.
 mod cli;
-/// A kind of failure or a signal as an exit code.
+/// Exit codes of failures and signals.
 mod exit;
-/// What each command does.
+/// The commands.
 mod command;
-/// The storages of a configuration, opened.
+/// Opens the storages of a configuration.
 mod open;
 /// One run: discover, ingest, build, commit.
 mod run;
-/// ⑥ The models, their order, what makes one stale.
+/// ⑥ The models, their order, and which of them are stale.
 mod model;
 /// Runs plans.
 mod engine;
@@ -22,13 +23,13 @@ mod session_tables;
 mod lake;
 /// Tables in the catalog of AWS.
 mod glue;
-/// What is going on, on standard error.
+/// Progress of a run, and its display on standard error.
 mod progress;
-/// What requests to S3 cost.
+/// Price of requests to S3.
 mod price;
 /// Rows as text, on standard output.
 mod output;
-/// What this process has used.
+/// CPU time and memory of this process.
 mod process;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    process::start();
     let cli = cli::Cli::parse();
     lakewright_common::process::telemetry::start(cli.log_format, cli.quiet);
     lakewright_common::session::plan_failure::watch_panics();

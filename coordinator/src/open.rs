@@ -1,4 +1,4 @@
-//! The storages of a configuration, opened: the lake and every source.
+//! Opens the storages of a configuration: the lake, the spool and every source.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use lakewright_common::session::{self, Resources, Storages, TaskScope};
 use lakewright_common::storage::{self, Storage};
 use object_store::memory::InMemory;
 
-/// For commands that write: a lake that is not there yet is begun.
+/// Opens the storages for a command that writes. Creates the lake if it does not exist.
 ///
 /// # Errors
 /// Storage or configuration, naming the URL.
@@ -23,7 +23,7 @@ pub(crate) async fn open_or_create(config: &Config) -> Result<Storages> {
     Ok(Storages { lake, spool, sources: open_sources(config).await? })
 }
 
-/// For the dry run, which writes nothing.
+/// Opens the storages for the dry run, which writes nothing. A lake that does not exist is empty.
 ///
 /// # Errors
 /// Storage or configuration, naming the URL.
@@ -32,16 +32,16 @@ pub(crate) async fn open_or_empty(config: &Config) -> Result<Storages> {
     Ok(Storages { spool: lake.clone(), lake, sources: open_sources(config).await? })
 }
 
-/// The storage of a source of the configuration.
-#[expect(clippy::expect_used, reason = "every source of the configuration was opened")]
+/// Returns the storage of a source of the configuration.
+#[expect(clippy::expect_used, reason = "`open_sources` opens every source")]
 pub(crate) fn source<'a>(storages: &'a Storages, name: &str) -> &'a Storage {
     storages.source(name).expect("a configured source")
 }
 
-/// A session in this process, over `storages` and within the configuration's limits.
+/// Creates a session in this process that reads `storages` within the configuration's limits.
 ///
 /// # Errors
-/// A scratch folder that cannot be used.
+/// Storage, if the scratch folder cannot be used.
 pub(crate) fn session(
     config: &Config,
     storages: &Storages,
@@ -53,14 +53,14 @@ pub(crate) fn session(
     session::build(&resources, storages, partitions, TaskScope::new(0, limits.memory_bytes, limits.threads), progress)
 }
 
-/// The lake; one that was not begun yet reads as an empty one, and stays that way.
+/// Opens the lake, or an empty one in memory if it does not exist. Creates nothing on storage.
 ///
 /// # Errors
 /// Storage or configuration, naming the URL.
 pub(crate) async fn lake_or_empty(config: &Config) -> Result<Storage> {
     let location = config.location(&config.lake);
-    let begun = storage::open_if_exists(&location).await?;
-    Ok(begun.unwrap_or_else(|| Storage::new(Arc::new(InMemory::new()), location)))
+    let existing = storage::open_if_exists(&location).await?;
+    Ok(existing.unwrap_or_else(|| Storage::new(Arc::new(InMemory::new()), location)))
 }
 
 async fn open_sources(config: &Config) -> Result<Vec<(String, Storage)>> {

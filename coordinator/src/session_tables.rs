@@ -1,5 +1,5 @@
-//! Names that queries see: tables by their bare name, staging tables as `staging.<source>`, the lake's own books as
-//! `system.<table>`.
+//! Names that queries see: tables by their bare name, staging tables as `staging.<source>`, and the
+//! system tables as `system.<table>`.
 
 use std::sync::Arc;
 
@@ -11,10 +11,13 @@ use lakewright_common::report::WrittenFile;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{DataFile, TableState};
 
-/// Where bare names are looked up.
+/// Schema in which bare names are looked up.
 pub(crate) const TABLES_SCHEMA: &str = "public";
 
-/// Makes `provider` visible as `schema.name`, instead of what had that name before.
+/// Makes `provider` visible as `schema.name`. Replaces the table that had this name before.
+///
+/// # Errors
+/// Internal, if the session has no catalog or refuses the table.
 pub(crate) fn register(
     session: &SessionContext,
     schema: &str,
@@ -37,12 +40,15 @@ pub(crate) fn register(
 }
 
 /// Makes a table of a manifest visible by its bare name.
+///
+/// # Errors
+/// Internal, as for [`register`].
 pub(crate) fn register_table(session: &SessionContext, table: &TableState) -> Result<()> {
     let provider = ParquetTable::new(table.columns.arrow_schema()?, &table.partition_by, written(&table.files));
     register(session, TABLES_SCHEMA, &table.name, Arc::new(provider))
 }
 
-/// The files as they were reported.
+/// Returns the files in the form in which the writer reported them.
 pub(crate) fn written(files: &[DataFile]) -> Vec<WrittenFile> {
     files.iter().map(|file| file.written.clone()).collect()
 }

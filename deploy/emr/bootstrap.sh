@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Makes a machine a worker or the coordinator of Lakewright: an EMR bootstrap action (user hadoop, passwordless sudo), and
-# what the user data of plain EC2 runs (root). It may run again at any time: what is in place already stays untouched.
-# It ends with 0, or with another status and one last line that says why; EMR then replaces the instance.
+# Sets up a machine as a worker or the coordinator of Lakewright. It is an EMR bootstrap action
+# (user hadoop, passwordless sudo), and the user data of plain EC2 runs it as root. It may run again
+# at any time and does not touch what is already set up. It exits with 0, or with another status and
+# one last line with the reason; EMR then replaces the instance.
 #
 #   --release s3://BUCKET/KEY/lakewright-<version>-<arch>-linux.tar.gz --sha256 HEX
 #   --certificates ssm:/PREFIX | s3://BUCKET/PREFIX/ | none
-#   --project s3://BUCKET/PREFIX/         the coordinator's: lake.toml, models/, checks/
-#   [--role worker|coordinator]           else by EMR's instance.json
-#   [--coordinator HOST:PORT]             else EMR's primary, port 50051
-#   [--tls-name NAME]                     as in the coordinator's certificate: coordinator.lakewright.internal
-#   [--memory SIZE]                       what the process aims to stay under, such as 8GB
-#   [--schedule CALENDAR]                 the coordinator's timer, as systemd writes it: hourly, *-*-* 02:00
+#   --project s3://BUCKET/PREFIX/         for the coordinator: lake.toml, models/, checks/
+#   [--role worker|coordinator]           default: from EMR's instance.json
+#   [--coordinator HOST:PORT]             default: EMR's primary, port 50051
+#   [--tls-name NAME]                     name in the coordinator's certificate; default: coordinator.lakewright.internal
+#   [--memory SIZE]                       memory that the process tries to stay below, such as 8GB
+#   [--schedule CALENDAR]                 timer of the coordinator in the format of systemd, such as hourly or *-*-* 02:00
 #
-# LAKEWRIGHT_BOOTSTRAP_LIMIT is how many seconds it may take: 300.
+# LAKEWRIGHT_BOOTSTRAP_LIMIT is the time limit in seconds; default: 300.
 set -euo pipefail
 
 readonly home=/opt/lakewright settings=/etc/lakewright units=/etc/systemd/system
@@ -52,12 +53,12 @@ step() {
   printf 'bootstrap: %s\n' "$1"
 }
 
-# What stands at the head of this file.
+# Prints the comment at the top of this file.
 tell_usage() {
   sed -n '2,/^[^#]/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
-# The one last line.
+# Prints the one last line and exits.
 fail() {
   failed=yes
   printf 'bootstrap: error: %s\n' "$*" | tr '\n' ' ' | sed 's/ *$/\n/' >&2
@@ -96,7 +97,7 @@ read_arguments() {
   [[ $tls_name =~ ^[A-Za-z0-9.-]+$ ]] || fail "\`--tls-name\` is not a name: \`$tls_name\`"
 }
 
-# A value of a JSON file that EMR wrote.
+# Prints a value of a JSON file that EMR wrote.
 from_json() {
   python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$1" "$2"
 }
@@ -124,8 +125,8 @@ find_role() {
   fi
 }
 
-# The metadata service knows where this machine is, unless the environment says it. Who has no metadata has no role and no
-# keys either, so that is said at once.
+# Gets the region from the environment, or else from the metadata service. A machine without that
+# service has no role and no keys either, so the script fails at once.
 find_region() {
   AWS_REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
   if [[ -z $AWS_REGION ]]; then
@@ -142,9 +143,9 @@ ask_metadata() {
   curl --silent --fail --connect-timeout 2 --max-time 10 --retry 2 --retry-connrefused "$@"
 }
 
-# --- what comes from S3 and the parameter store ---
+# --- downloads from S3 and the parameter store ---
 
-# Bounded, so that a machine without a network says so within a minute.
+# With a time limit, so that a machine without a network fails within a minute.
 aws_bounded() {
   local said
   if ! said=$(AWS_MAX_ATTEMPTS=2 AWS_METADATA_SERVICE_TIMEOUT=2 AWS_METADATA_SERVICE_NUM_ATTEMPTS=2 \
@@ -160,7 +161,7 @@ download_release() {
   [[ $found == "$sha256" ]] || fail "the checksum of \`$release\` is $found, not $sha256"
 }
 
-# The same version with another checksum is another release: it replaces what is there.
+# The same version with another checksum is another release, which replaces the installed one.
 install_release() {
   local place=$home/$version
   if [[ $(cat "$place/.sha256" 2> /dev/null) != "$sha256" ]]; then
@@ -178,7 +179,7 @@ install_release() {
 unpack_release() {
   local place=$1 needed_kb free_kb
   as_root mkdir -p "$home"
-  # The last four bytes of a gzip file are its length unpacked.
+  # The last four bytes of a gzip file are its uncompressed length.
   needed_kb=$(($(tail -c 4 "$scratch/release.tar.gz" | od --address-radix n --format u4 --endian little) / 1024 + 1024))
   free_kb=$(df --output=avail -k "$home" | tail -n 1)
   ((needed_kb < free_kb)) || fail "no space on the disk of \`$home\`: the release needs $((needed_kb / 1024)) MB, $((free_kb / 1024)) MB are free"
@@ -186,7 +187,7 @@ unpack_release() {
   as_root mkdir "$place.new"
   as_root tar --extract --gzip --no-same-owner --strip-components 1 --directory "$place.new" --file "$scratch/release.tar.gz" ||
     fail "cannot unpack \`$release\` into \`$home\`"
-  # Written last: without it a folder is not complete.
+  # Written last. A folder without it is incomplete.
   as_root tee "$place.new/.sha256" <<< "$sha256" > /dev/null
   as_root rm -rf "$place"
   as_root mv -T "$place.new" "$place"
@@ -210,7 +211,8 @@ install_certificates() {
   done
   put "$got/ca.pem" "$settings/tls/ca.pem" 0444
   put "$got/$role.pem" "$settings/tls/$role.pem" 0444
-  # systemd hands it to the unit as a credential. Only EMR's step, which is no unit, reads the file itself.
+  # systemd passes it to the unit as a credential. Only EMR's step, which is not a unit, reads the
+  # file itself.
   if [[ $role == coordinator && $on_emr == yes ]]; then
     put "$got/$role.key" "$settings/tls/$role.key" 0440 "$(id -gn)"
   else
@@ -240,7 +242,7 @@ install_project() {
     as_root mkdir -p "$settings"
     as_root rm -rf "$settings/project"
     as_root cp -r --no-preserve=mode,ownership "$got" "$settings/project"
-    # Whoever runs the coordinator reads it; no secret is in it.
+    # Any user who runs the coordinator reads it, so it must not contain secrets.
     as_root chmod -R u=rwX,go=rX "$settings/project"
     changed=yes
   fi
@@ -248,7 +250,7 @@ install_project() {
 
 # --- settings and units ---
 
-# put FILE PLACE MODE [GROUP]: in place, and `changed` says whether it was another one.
+# put FILE PLACE MODE [GROUP]: installs a file, and sets `changed` if it was a different one.
 put() {
   local file=$1 place=$2 mode=$3 group=${4:-root}
   if ! as_root cmp --silent "$file" "$place"; then
@@ -259,7 +261,7 @@ put() {
 
 common_settings() {
   echo "AWS_REGION=$AWS_REGION"
-  # Another endpoint than AWS's, such as one of an own VPC.
+  # An endpoint other than that of AWS, such as one in a VPC of your own.
   [[ -z ${AWS_ENDPOINT_URL_S3:-} ]] || echo "AWS_ENDPOINT_URL_S3=$AWS_ENDPOINT_URL_S3"
 }
 
@@ -312,7 +314,7 @@ install_units() {
   as_root systemctl daemon-reload
 }
 
-# With `--certificates none` a drop-in takes the credentials out of the unit.
+# With `--certificates none`, a drop-in removes the credentials from the unit.
 without_tls() {
   local drop_in=$units/$1.d/without-tls.conf
   if [[ $certificates == none ]]; then
@@ -325,7 +327,7 @@ without_tls() {
 
 # --- health ---
 
-# Type=notify: systemctl comes back when the worker is set up, or failed to be.
+# Type=notify: systemctl returns when the worker is set up or has failed.
 start_worker() {
   local service=lakewright-worker.service
   as_root systemctl enable --quiet "$service" lakewright-spot.service lakewright-drain.path
@@ -338,12 +340,13 @@ start_worker() {
   fi
 }
 
-# The coordinator listens during a run only. That it can read its project and its lake is seen now. Not as root.
+# The coordinator listens only during a run. This checks that it can read its project and its lake,
+# but not as root.
 start_coordinator() {
   local said unprivileged=()
   [[ $(id -u) != 0 ]] || unprivileged=(runuser --user nobody --)
   if ! said=$(timeout 60 "${unprivileged[@]}" "$home/current/host/run-step" --quiet tables 2>&1 > /dev/null); then
-    # So it is before the first run; the lake was asked all the same.
+    # Normal before the first run. The lake was read to find out.
     [[ $said == *"there is nothing in the lake"* ]] || fail "the coordinator cannot read its project and lake: $(head -n 1 <<< "$said")"
   fi
   if [[ -n $schedule ]]; then
@@ -362,7 +365,7 @@ on_exit() {
   fi
 }
 
-# The work is done by a child, so that what ends it from outside still gets its last line from here.
+# A child does the work, so that this process can print the last line even if the child is killed.
 if [[ -n ${LAKEWRIGHT_BOOTSTRAP_CHILD:-} ]]; then
   failed=no changed=no current_step=starting
   scratch=$(mktemp -d)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What the binaries are made of, from `cargo metadata`: as a CycloneDX file, and as cargo-auditable puts it into a binary.
+"""Lists the crates of the binaries, from `cargo metadata`: as a CycloneDX file, and in the form
+that cargo-auditable embeds.
 
     cargo metadata --format-version 1 --locked --filter-platform TARGET | bill_of_materials.py cyclonedx
     … | bill_of_materials.py auditable PACKAGE          zlib-compressed JSON for the section .dep-v0
@@ -30,7 +31,7 @@ class Graph:
         return found[0]
 
     def needs(self, package_id):
-        """(id, whether only the build needs it) of each direct dependency."""
+        """Yields (id, whether only the build needs it) of each direct dependency."""
         for dependency in self.nodes[package_id]["deps"]:
             kinds = {kind["kind"] for kind in dependency["dep_kinds"]} - {"dev"}
             if kinds:
@@ -40,7 +41,7 @@ class Graph:
         return any("proc-macro" in target["kind"] for target in self.packages[package_id]["targets"])
 
     def closure(self, roots):
-        """Each package that the roots need, with whether it runs in the build only."""
+        """Returns each package that the roots need, with whether it runs only in the build."""
         found = {}
         todo = [(root, False) for root in roots]
         while todo:
@@ -79,7 +80,7 @@ def auditable(graph, root_name):
 
 
 def licences(package):
-    # Cargo's older files part alternatives with a slash.
+    # Older crates separate alternatives by a slash.
     expression = (package["license"] or "").replace("/", " OR ")
     return [{"expression": expression}] if expression else []
 
@@ -112,7 +113,8 @@ def cyclonedx(graph):
     identity = json.dumps([components, dependencies], sort_keys=True)
     return {
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
-        # The same contents have the same number, so that the same commit packs the same bytes.
+        # The serial number is derived from the contents, so that the same commit gives the same
+        # bytes.
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, identity)}",
         "metadata": {
             "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),

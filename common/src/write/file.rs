@@ -19,11 +19,11 @@ use crate::write::digested::{DigestedUpload, EndMark, key_value_metadata};
 use crate::write::statistics::StatisticsCollector;
 
 /// Bytes that a store's upload buffers before it sends a part.
-const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+pub const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum rows of a row group, which readers read as a unit.
 const ROW_GROUP_ROWS: usize = 1024 * 1024;
 /// Maximum encoded bytes of a row group, which a writer buffers before it uploads them.
-const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
+pub const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
 /// Settings of a task's writers.
 #[derive(Debug, Clone)]

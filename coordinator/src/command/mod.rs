@@ -1,66 +1,70 @@
-//! What each command does, a file per command; `run` is the pipeline itself.
+//! The commands, one file each. They return values or rows, and print them through `print`.
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use lakewright_common::config::{self, Purpose, resolved::Config};
-use lakewright_common::error::{Error, Kind, Result};
+use lakewright_common::error::{Context, Error, Kind, Result};
 use lakewright_common::printable;
 use lakewright_common::process::allocator;
-use lakewright_common::process::telemetry;
+use lakewright_common::process::telemetry::LogFormat;
+use serde::Serialize;
 
 use crate::cli::{Cli, Command};
 use crate::lake::intact;
 use crate::open;
-use crate::progress::Progress;
-use crate::run::Outcome;
 use glue::Catalog;
 
-/// Validates and lists what a run would take in.
+/// Runs the pipeline once and prints its summary.
+mod run;
+/// Validates and lists what a run would ingest.
 mod dry_run;
 /// Verifies the files of one version.
 mod deep;
 /// A read-only query over one version.
 mod query;
-/// What the tables hold.
+/// Rows, files and bytes of the tables.
 mod tables;
 /// A checksum of a table that does not depend on the order of its rows.
 mod checksum;
-/// Which commits there were.
+/// The commits of the lake.
 mod history;
-/// What was rejected.
+/// Rejected records.
 mod quarantine;
 /// Tables in the catalog of AWS.
 mod glue;
-/// What nothing needs any more.
+/// Deletes files that no version needs.
 mod vacuum;
-/// Delta logs brought up to the lake, or made equal to it.
+/// Brings the Delta logs up to the newest version, or overwrites them.
 mod publish;
-/// The lake's own books as tables.
+/// The system tables: queryable metadata of the lake.
 mod system;
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 ///
 /// # Errors
-/// As the command says.
+/// The error of the command. If storage failed, its hint describes the damage to the newest
+/// version.
 pub(crate) async fn execute(cli: Cli) -> Result<()> {
-    let command = cli.command.unwrap_or(Command::Run { rebuild: vec![] });
+    let command = cli.command.unwrap_or(Command::Run { rebuild: vec![], json: false });
     let is_run = matches!(command, Command::Run { .. } | Command::Check { deep: false, .. });
     let purpose = if is_run { Purpose::Run } else { Purpose::Look };
     let config = config::load(&cli.config, purpose, std::env::vars())?;
     allocator::stay_within(config.limits.memory_bytes);
-    match carry_out(command, &config, cli.quiet).await {
+    match dispatch(command, &config, cli.quiet, cli.log_format).await {
         Err(error) if error.kind == Kind::Storage => Err(with_damage(&config, error).await),
         outcome => outcome,
     }
 }
 
-async fn carry_out(command: Command, config: &Config, quiet: bool) -> Result<()> {
+async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format: LogFormat) -> Result<()> {
     match command {
-        Command::Run { rebuild } => run(config, &rebuild, quiet).await,
+        Command::Run { rebuild, json: is_json } => {
+            run::run(config, &rebuild, run::Reporting { is_quiet, is_json, log_format }).await
+        }
         Command::Check { deep: true, version, .. } => deep::check_deep(config, version).await,
-        Command::Check { sample, .. } => dry_run::check(config, sample).await,
+        Command::Check { sample, json, .. } => dry_run::check(config, sample, json).await,
         Command::Query { sql, version, format } => query::query(config, &sql, version, format.format()).await,
         Command::Tables { checksum, version, format } => {
             tables::tables(config, checksum, version, format.format()).await
@@ -83,14 +87,14 @@ async fn carry_out(command: Command, config: &Config, quiet: bool) -> Result<()>
     }
 }
 
-/// The error, with what is missing of the newest version and which version is whole. The failure is not held back for
-/// long where the storage answers nothing.
+/// Adds to a storage error which files of the newest version are damaged, and which version is
+/// intact. Returns the error unchanged if the storage does not answer in time.
 async fn with_damage(config: &Config, error: Error) -> Error {
-    let look = async {
+    let search = async {
         let lake = open::lake_or_empty(config).await?;
         intact::describe_damage(&lake).await
     };
-    match tokio::time::timeout(PATIENCE, look).await {
+    match tokio::time::timeout(SEARCH_TIMEOUT, search).await {
         Ok(Ok(Some(damage))) => {
             let hint = error.hint.as_ref().map_or_else(|| damage.clone(), |hint| format!("{hint}\nhint: {damage}"));
             error.hint(hint)
@@ -99,36 +103,23 @@ async fn with_damage(config: &Config, error: Error) -> Error {
     }
 }
 
-/// How long a failed command looks for an intact version.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time that a failed command spends on the search for an intact version.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-const NOTHING_AT_ALL: &str = "nothing to take in: no source has an object, and the lake has no version yet";
-const ALL_SKIPPED: &str = "nothing was ingested: every new object was skipped";
-const NOTHING_NEW: &str = "nothing new: every object was taken in before, and no model, key or check changed";
-
-async fn run(config: &Config, rebuild: &[String], quiet: bool) -> Result<()> {
-    let progress = Progress::start(quiet);
-    let summary = crate::run::run(config, rebuild, &progress).await;
-    let text = match summary? {
-        Outcome::Committed(summary) => summary.text(),
-        Outcome::NothingNew { is_begun, skipped } => {
-            let mut text = match is_begun {
-                _ if skipped.has_skipped() => ALL_SKIPPED,
-                true => NOTHING_NEW,
-                false => NOTHING_AT_ALL,
-            }
-            .to_owned();
-            skipped.warnings().iter().for_each(|warning| text.push_str(&format!("\nwarning: {warning}")));
-            text
-        }
-    };
-    if !quiet {
-        telemetry::conclude(&text);
-    }
-    Ok(())
+/// Prints a value as one line of JSON on standard output.
+///
+/// # Errors
+/// Storage, if standard output cannot be written.
+fn print_json(value: &impl Serialize) -> Result<()> {
+    let mut json = serde_json::to_vec(value).context(|| Error::internal("the result cannot be written as JSON"))?;
+    json.push(b'\n');
+    print(&json)
 }
 
-/// Writes to standard output; a reader that went away (`| head`) is no failure.
+/// Writes to standard output. A reader that closed the pipe, such as `head`, is no error.
+///
+/// # Errors
+/// Storage, if standard output cannot be written.
 fn print(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout();
     let shown = shown(bytes, stdout.is_terminal());
@@ -138,7 +129,8 @@ fn print(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// A file or a pipe gets data as they are; what formats such as CSV hold must not act on a terminal.
+/// Returns the bytes to write. A file or a pipe receives the data unchanged. On a terminal, control
+/// characters in the data are escaped, because formats such as CSV do not escape them.
 fn shown(bytes: &[u8], on_terminal: bool) -> Cow<'_, [u8]> {
     match std::str::from_utf8(bytes) {
         Ok(text) if on_terminal => match printable::lines(text) {
@@ -154,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_are_data_but_on_a_terminal() {
+    fn data_is_escaped_only_on_a_terminal() {
         let csv = "id,name\n1,\"\u{1b}[2J\n\"\n".as_bytes();
         assert_eq!(shown(csv, false).as_ref(), csv);
         assert_eq!(shown(csv, true).as_ref(), b"id,name\n1,\"\\u{1b}[2J\n\"\n");

@@ -1,69 +1,84 @@
-//! What is going on, on standard error: a bar on a terminal, plain lines elsewhere, nothing when quiet.
+//! Progress of a run: a model of what runs, and displays that read it.
+//!
+//! ```text
+//!                          ┌─► terminal   a bar, redrawn
+//! run ─► model ─► snapshot ┼─► lines      a line of the log every few seconds
+//!                          └─► the steps in `coordinator run --json`
+//! ```
+//!
+//! The model knows nothing about displays. A new one, such as a status page, reads the same
+//! snapshots. On a terminal a step looks like this:
+//!
+//! ```text
+//! ingest events ████████░░░░░░░░ 12 of 40 objects, 12,345 records/s, 5.60 MB/s, 3 seconds left
+//! ```
 
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lakewright_common::error::{Error, Result};
 use lakewright_common::process::systemd;
 use lakewright_common::session::progress::ReadProgress;
 
 use crate::engine::TasksView;
-use meter::{Meter, Reading};
+use lines::Lines;
+use model::{ObjectMeter, RunProgress, RunSnapshot, StepProgress, StepState};
+use terminal::Bar;
 
-/// What a step is measured by.
-pub(crate) mod meter;
-
-/// Between two redraws on a terminal.
-const REDRAW: Duration = Duration::from_millis(200);
-/// Between two lines where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Steps, their states and their counts, as data.
+pub(crate) mod model;
+/// The counts of a step as one line of text.
+mod text;
+/// A bar on a terminal.
+mod terminal;
+/// Lines of the log.
+mod lines;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum Display {
     Terminal,
     Lines,
     Quiet,
 }
 
-/// Shows the steps of one run.
+/// A display of one step, which ends when it is dropped.
+#[derive(Debug)]
+enum Shown {
+    Bar(#[expect(dead_code, reason = "clears the bar when it is dropped")] Bar),
+    Lines(#[expect(dead_code, reason = "ends the lines when it is dropped")] Lines),
+}
+
+/// Progress of one run.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    mode: Mode,
+    run: RunProgress,
+    display: Display,
 }
 
-/// A step that is shown until this is dropped.
+/// A step that runs and is shown until it ends. It fails if it is dropped without [`Step::end`].
 #[derive(Debug)]
 pub(crate) struct Step {
-    bar: ProgressBar,
-    ticker: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Step {
-    fn drop(&mut self) {
-        self.ticker.abort();
-        self.bar.finish_and_clear();
-    }
+    step: Arc<StepProgress>,
+    _shown: Option<Shown>,
 }
 
 impl Progress {
-    pub(crate) fn start(quiet: bool) -> Self {
-        let mode = match (quiet, std::io::stderr().is_terminal()) {
-            (true, _) => Mode::Quiet,
-            (false, true) => Mode::Terminal,
-            (false, false) => Mode::Lines,
+    /// Shows the steps on standard error: on a terminal as bars, elsewhere as lines of the log.
+    pub(crate) fn start(is_quiet: bool) -> Self {
+        let display = match (is_quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Display::Quiet,
+            (false, true) => Display::Terminal,
+            (false, false) => Display::Lines,
         };
-        Self { mode }
+        Self { run: RunProgress::default(), display }
     }
 
-    /// A step that reads no objects; on workers, it is shown how far they are.
-    pub(crate) fn step(&self, name: &str, tasks: Option<TasksView>) -> Option<Step> {
-        tracing::info!(step = name, "started");
-        systemd::status(name);
-        tasks.and_then(|tasks| self.show(name, Meter::of_tasks(tasks)))
+    /// Starts a step that reads no objects; `tasks` are those of the workers, if there are any.
+    pub(crate) fn step(&self, name: &str, tasks: Option<TasksView>) -> Step {
+        self.show(self.run.start(name, None, tasks))
     }
 
-    /// A step that reads `objects` objects of `bytes` bytes in all (as stored).
+    /// Starts a step that reads `objects` objects of `bytes` bytes in total, as stored.
     pub(crate) fn reading(
         &self,
         name: &str,
@@ -71,44 +86,47 @@ impl Progress {
         bytes: u64,
         reads: &Arc<ReadProgress>,
         tasks: Option<TasksView>,
-    ) -> Option<Step> {
-        if objects == 0 {
-            return None;
-        }
-        tracing::info!(step = name, objects, bytes, "started");
-        systemd::status(name);
-        self.show(name, Meter::of_objects(objects, bytes, Arc::clone(reads), tasks))
+    ) -> Step {
+        self.show(self.run.start(name, Some(ObjectMeter::new(objects, bytes, reads)), tasks))
     }
 
-    fn show(&self, name: &str, meter: Meter) -> Option<Step> {
-        let target = match self.mode {
-            Mode::Quiet => return None,
-            Mode::Terminal => ProgressDrawTarget::stderr(),
-            Mode::Lines => ProgressDrawTarget::hidden(),
+    /// Records the errors that the run fails with. Returns the outcome unchanged.
+    ///
+    /// # Errors
+    /// The error of `outcome`.
+    pub(crate) fn outcome<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.inspect_err(|error: &Error| self.run.fail(error))
+    }
+
+    /// Returns all steps so far.
+    pub(crate) fn snapshot(&self) -> RunSnapshot {
+        self.run.snapshot()
+    }
+
+    fn show(&self, step: Arc<StepProgress>) -> Step {
+        let snapshot = step.snapshot();
+        lines::started(&snapshot);
+        systemd::status(&snapshot.name);
+        let shown = match self.display {
+            _ if !step.is_measured() => None,
+            Display::Quiet => None,
+            Display::Terminal => Some(Shown::Bar(Bar::show(&step))),
+            Display::Lines => Some(Shown::Lines(Lines::show(&step))),
         };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {msg}") {
-            bar.set_style(style);
-        }
-        bar.set_prefix(name.to_owned());
-        let ticker = tokio::spawn(watch(bar.clone(), meter, self.mode, name.to_owned()));
-        Some(Step { bar, ticker })
+        Step { step, _shown: shown }
     }
 }
 
-/// Follows the counters of a step until it is aborted.
-async fn watch(bar: ProgressBar, meter: Meter, mode: Mode, name: String) {
-    let mut last_line = Duration::ZERO;
-    loop {
-        tokio::time::sleep(REDRAW).await;
-        let elapsed = bar.elapsed();
-        let Reading { done, of, text } = meter.read(elapsed);
-        bar.set_length(of);
-        bar.set_position(done);
-        bar.set_message(text.clone());
-        if mode == Mode::Lines && elapsed - last_line >= LINE_EVERY {
-            last_line = elapsed;
-            tracing::info!(step = name, "{text}");
-        }
+impl Step {
+    /// Ends the step successfully.
+    pub(crate) fn end(self) {
+        self.step.end(StepState::Done);
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        // Without effect after `end`.
+        self.step.end(StepState::Failed);
     }
 }

@@ -1,7 +1,8 @@
-//! ⑥⑦ Each model's query, run into the files of its table.
+//! ⑥⑦ Runs each model's query and writes its rows into the files of its table.
 //!
-//! A table is built anew when anything it reads has new rows or its model changed; otherwise its files stay. Queries
-//! see exactly the staging files of this commit and the tables built before them.
+//! A table is rebuilt if its model changed or if anything that it reads has new rows. Otherwise it
+//! keeps its files. A query sees exactly the staging files of this commit and the tables built
+//! before.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
-use lakewright_common::config::resolved::Table;
+use lakewright_common::config::resolved::{Limits, Table};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::report::{TaskReport, WrittenFile};
 use lakewright_common::sql::check_text;
@@ -23,7 +24,7 @@ use lakewright_common::write::hive;
 use lakewright_common::write::table_node::TableWriteExec;
 use lakewright_common::write::table_writer::TableLayout;
 
-use super::RunContext;
+use super::context::RunContext;
 use super::ingest::StagedSource;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::LakePath;
@@ -36,11 +37,11 @@ use crate::session_tables;
 pub(crate) struct Tables {
     /// In building order: dimensions before facts.
     pub(crate) states: Vec<TableState>,
-    /// The names of those that were built anew.
+    /// Names of the tables that this run built.
     pub(crate) built: BTreeSet<String>,
 }
 
-/// Builds what is stale and carries the rest over.
+/// Builds the tables that are stale and keeps the others.
 ///
 /// # Errors
 /// Configuration for a model that does not fit its data, data for rows it cannot compute.
@@ -60,8 +61,9 @@ pub(super) async fn build(
         let state = match previous {
             Some(previous) if !is_stale => previous.clone(),
             _ => {
-                let _shown = context.progress.step(&format!("build {name}"), context.engine.tasks());
+                let step = context.progress.step(&format!("build {name}"), context.engine.tasks());
                 let state = build_table(context, model, staged).await?;
+                step.end();
                 tables.built.insert(name.clone());
                 state
             }
@@ -72,7 +74,7 @@ pub(super) async fn build(
     Ok(tables)
 }
 
-/// Staging tables as models see them: what earlier commits staged, and what this run did.
+/// Registers the staging tables: files of earlier commits and of this run.
 fn register_staging(context: &RunContext<'_>, staged: &[StagedSource<'_>]) -> Result<()> {
     for source in staged {
         let before = context.base.as_ref().and_then(|base| base.sources.get(&source.source.name));
@@ -89,21 +91,25 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     let query = plan_query(&context.session.state(), table).await?;
     let previous = context.base.as_ref().and_then(|base| base.table(&table.name)).map(|state| &state.columns);
     let schema = query.schema();
-    let faults = column_faults(table, &schema);
-    if !faults.is_empty() {
-        return Err(Error::configuration(faults.join("\nerror: ")));
+    if let Some(failure) = Error::join(column_faults(table, &schema)) {
+        return Err(failure);
     }
     let columns = assign_column_ids(previous, &stored_schema(&schema)).map_err(|error| named(table, error))?;
     let plan = write_plan(context, table, &columns, query, input_bytes(context, model, staged))?;
     let stage = format!("build {}", table.name);
-    context.starts_to_write(&table.name);
+    context.start_writing(&table.name);
     let reports =
         context.engine.run_stage(&context.session, &stage, plan).await.map_err(|error| named(table, error))?;
     let mut files = Vec::new();
     for report in reports {
         match report {
             TaskReport::Table(file) => files.push(DataFile::new(file, context.version)),
-            _ => return Err(Error::internal(format!("table `{}`: a write reported something else", table.name))),
+            _ => {
+                return Err(Error::internal(format!(
+                    "table `{}`: a write returned a report of another kind",
+                    table.name
+                )));
+            }
         }
     }
     files.sort_by(|a, b| a.written.path.cmp(&b.written.path));
@@ -118,7 +124,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     })
 }
 
-/// Says which table a failure belongs to.
+/// Adds the table and its file to the message of a failure.
 pub(super) fn named(table: &Table, mut error: Error) -> Error {
     error.message = at(table) + &error.message;
     error
@@ -128,6 +134,10 @@ fn at(table: &Table) -> String {
     format!("table `{}` ({}): ", table.name, table.sql_file.display())
 }
 
+/// Plans a model's query.
+///
+/// # Errors
+/// Configuration, if the text is not one query that only reads, or if it cannot be planned.
 pub(super) async fn plan_query(state: &SessionState, table: &Table) -> Result<Arc<dyn ExecutionPlan>> {
     let planning = |e| {
         let unplanned =
@@ -140,10 +150,11 @@ pub(super) async fn plan_query(state: &SessionState, table: &Table) -> Result<Ar
     state.create_physical_plan(&logical).await.map_err(planning)
 }
 
-/// What is wrong with the columns that `lake.toml` names, each with a hint below.
-pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<String> {
+/// Returns an error for each column that `lake.toml` names and that does not fit the query's
+/// columns.
+pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<Error> {
     let mut faults = Vec::new();
-    let mut fault = |message: String, hint: String| faults.push(format!("{}\nhint: {hint}", at(table) + &message));
+    let mut fault = |message: String, hint: String| faults.push(Error::configuration(at(table) + &message).hint(hint));
     let known = || schema.fields().iter().map(|field| field.name().as_str());
     for (setting, columns) in [("key", &table.key), ("partition_by", &table.partition_by)] {
         for column in columns.iter().filter(|column| known().all(|name| name != *column)) {
@@ -159,7 +170,7 @@ pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<String> {
         if !hive::is_partition_type(&stored_type(field.data_type())) {
             fault(
                 format!("cannot be partitioned by `{}`, a `{}`", field.name(), field.data_type()),
-                "partition by a whole number, a date, a text or a boolean, such as `date_part('year', …)`".to_owned(),
+                "partition by a whole number, a date, a string or a boolean, such as `date_part('year', …)`".to_owned(),
             );
         }
     }
@@ -172,7 +183,7 @@ pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<String> {
     faults
 }
 
-/// The schema in which a query's rows are stored.
+/// Returns the schema in which a query's rows are stored.
 pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     let fields: Vec<_> = schema
         .fields()
@@ -189,12 +200,14 @@ pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     arrow::datatypes::Schema::new(fields)
 }
 
-/// The type in which Delta's lowest protocol and every reader hold a query's type.
+/// Returns the type in which a query's type is stored: one that Delta's lowest protocol has and
+/// every reader knows.
 fn stored_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::Dictionary(_, value) => stored_type(value),
-        // Moments are UTC microseconds; a query's zone is how it is shown, not what it is.
+        // Stored timestamps are UTC microseconds. A query's time zone only affects how they are
+        // shown.
         DataType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
@@ -203,7 +216,8 @@ fn stored_type(data_type: &DataType) -> DataType {
     }
 }
 
-/// The query's rows, cast to the stored types, gathered where that makes fewer files, and written.
+/// Plans the write: casts the query's rows to the stored types, gathers them in fewer tasks if the
+/// table is small, and writes them.
 fn write_plan(
     context: &RunContext<'_>,
     table: &Table,
@@ -231,7 +245,7 @@ fn write_plan(
         })
         .collect();
     let rows: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(cast, query).map_err(engine)?);
-    let gathered = if input_bytes <= limits.target_file_bytes {
+    let gathered = if is_gathered(input_bytes, limits) {
         gather(rows, table, &schema, context.session.copied_config().target_partitions()).map_err(engine)?
     } else {
         rows
@@ -246,8 +260,14 @@ fn write_plan(
     Ok(Arc::new(TableWriteExec::new(gathered, Arc::new(layout), context.run)))
 }
 
-/// Brings the rows of one partition value to one task, so that a small table has one file a value instead of one a
-/// value and task. Only where all of it is smaller than one file is meant to be: a large table is written where it is.
+/// Returns whether the rows of a table are gathered before they are written. Only a table that fits
+/// in one file is: a larger one has enough rows for several files, and each task writes its own.
+pub(super) fn is_gathered(input_bytes: u64, limits: &Limits) -> bool {
+    input_bytes <= limits.target_file_bytes
+}
+
+/// Sends the rows of one partition value to one task, so that the table has one file for each value
+/// instead of one for each value and task.
 fn gather(
     rows: Arc<dyn ExecutionPlan>,
     table: &Table,
@@ -268,8 +288,13 @@ fn gather(
     Ok(Arc::new(RepartitionExec::try_new(rows, Partitioning::Hash(keys, partitions))?))
 }
 
-/// Bytes of staging files below a model, directly or through the tables that it reads: an upper bound, as a rule, of
-/// what it writes.
+/// Returns whether a model reads a source, directly or perhaps through another table.
+pub(super) fn reads_source(model: &Model<'_>, source: &str) -> bool {
+    model.sources.contains(source) || !model.tables.is_empty()
+}
+
+/// Returns the bytes of the staging files that a model reads, directly or through other tables. A
+/// model rarely writes more than that.
 fn input_bytes(context: &RunContext<'_>, model: &Model<'_>, staged: &[StagedSource<'_>]) -> u64 {
     let earlier = |name: &str| -> u64 {
         let state = context.base.as_ref().and_then(|base| base.sources.get(name));
@@ -277,7 +302,7 @@ fn input_bytes(context: &RunContext<'_>, model: &Model<'_>, staged: &[StagedSour
     };
     let sources = staged
         .iter()
-        .filter(|source| model.sources.contains(&source.source.name) || !model.tables.is_empty())
+        .filter(|source| reads_source(model, &source.source.name))
         .map(|source| earlier(&source.source.name) + source.staging.iter().map(|file| file.bytes).sum::<u64>());
     sources.sum()
 }

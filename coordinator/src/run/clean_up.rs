@@ -1,8 +1,9 @@
-//! What a run that failed had written, deleted again: files of its name that no manifest has.
+//! Deletes the files of a failed run, which no manifest names.
 //!
-//! Files are found by the run's id in their names, so those of tasks whose stage failed before it reported are found as
-//! well. Nothing is deleted where the manifest may have been put all the same. Where the process may not delete, or the
-//! storage fails, the files stay for `vacuum`; the error that the run failed with is the one that is reported.
+//! Files are found by the run's id in their names. This includes files of tasks whose stage failed
+//! before they were reported. Nothing is deleted if the manifest may have been written. If the
+//! process may not delete, or if the storage fails, the files stay for `vacuum`. The run still
+//! reports the error that it failed with.
 
 use std::time::Duration;
 
@@ -11,15 +12,15 @@ use lakewright_common::storage::Storage;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
 
-use super::RunContext;
+use super::context::RunContext;
 use crate::lake::LakePath;
 
-/// The failure of the run is not held back longer than this.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Deletions under way at once.
+/// Time after which the run stops deleting and reports its error.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Files that are deleted at the same time.
 const CONCURRENT_DELETES: usize = 16;
 
-/// Deletes what the run wrote, as far as that is possible.
+/// Deletes the files that the run wrote, as far as possible.
 pub(super) async fn delete_files(context: &RunContext<'_>) {
     let lake = &context.opened.lake;
     let run = context.run.to_string();
@@ -37,12 +38,13 @@ pub(super) async fn delete_files(context: &RunContext<'_>) {
             }
         }
     };
-    if tokio::time::timeout(PATIENCE, deletion).await.is_err() {
-        tracing::debug!("files of the failed run are left for `vacuum`: it takes long to delete them");
+    if tokio::time::timeout(TIMEOUT, deletion).await.is_err() {
+        tracing::debug!("files of the failed run are left for `vacuum`: deleting them takes too long");
     }
 }
 
-/// Deletes the files of the run below `folder`, or the file `folder` itself; `false` if it is no use to go on.
+/// Deletes the files of the run below `folder`, or the file `folder` itself. Returns `false` if a
+/// request failed, so that further ones would fail too.
 async fn delete_below(lake: &Storage, folder: &Path, run: &str) -> bool {
     let is_of_the_run = |key: &Path| key.filename().is_some_and(|name| name.contains(run));
     let found = if is_of_the_run(folder) {

@@ -1,17 +1,17 @@
 //! ⑧⑨ The commit: ledger, manifest, Delta logs, in that order.
 //!
-//! Up to the manifest's put nothing of the run is visible; with it, all of it is. What follows only says the same to
-//! other engines, and is done by the next run or query if this process does not live to do it.
+//! A run is invisible until its manifest is written and fully visible afterwards. The Delta logs
+//! repeat the manifest for other engines. If this process dies before it has written them, the next
+//! run or query does so.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use lakewright_common::error::{Error, Result};
 use uuid::Uuid;
 
-use super::RunContext;
 use super::build::Tables;
+use super::context::RunContext;
 use super::ingest::StagedSource;
 use super::written;
 use crate::lake::ledger;
@@ -20,21 +20,22 @@ use crate::lake::publish::{consistent, delta};
 use crate::lake::store::{self, Commit};
 use crate::model::source_fingerprint;
 
-/// What manifests and Delta logs say of the program that wrote them.
+/// Name and version of this program in manifests and Delta logs.
 const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
 
-/// Commits the run; answers with the manifest and each table's Delta version at it.
+/// Commits the run. Returns the manifest and the Delta version of each table at the manifest.
 ///
 /// # Errors
-/// Conflict, when another run committed first; storage. A failure to roll the Delta logs forward is a warning: the
-/// commit stands, and the next run or query rolls them.
+/// Conflict, if another run committed first; storage; workers, if files that they reported do not
+/// exist. A failure to write the Delta logs is only a warning: the commit is complete, and the next
+/// run or query writes them.
 pub(super) async fn commit(
     context: &RunContext<'_>,
     staged: &[StagedSource<'_>],
     tables: Tables,
     started: Instant,
 ) -> Result<(Manifest, BTreeMap<String, u64>)> {
-    context.progress.step("commit", None);
+    let step = context.progress.step("commit", None);
     let lake = &context.opened.lake;
     let mut sources = context.base.as_ref().map(|base| base.sources.clone()).unwrap_or_default();
     for source in staged {
@@ -60,31 +61,34 @@ pub(super) async fn commit(
         written::verify(lake, written::reported(staged, &manifest)).await?;
     }
     store::prepare(lake, &manifest).await?;
-    // From here on the files may be named by a manifest, whatever is answered.
-    context.may_be_committed.store(true, Ordering::Relaxed);
+    // A put that fails may have written the manifest all the same, so the files must stay from now
+    // on.
+    context.set_may_be_committed(true);
     match store::put(lake, &manifest).await? {
         Commit::Committed => {}
         Commit::Conflict { by } => {
-            context.may_be_committed.store(false, Ordering::Relaxed);
+            context.set_may_be_committed(false);
             return Err(Error::conflict(format!(
-                "run `{by}` committed version {} of the lake while this run was under way; nothing of this run is visible",
+                "run `{by}` committed version {} of the lake during this run; nothing of this run is visible",
                 manifest.version
             ))
-            .hint("run again: it takes in what the other run did not"));
+            .hint("run again: the next run ingests what the other run did not"));
         }
     }
     let rolled = delta::roll_forward(lake, &manifest).await;
     for (table, error) in &rolled.failures {
         let hint = error.hint.as_deref();
-        tracing::warn!(table, version = manifest.version, %error, hint, "committed, but the Delta log of a table does not show it");
+        tracing::warn!(table, version = manifest.version, %error, hint, "committed, but the Delta log of a table does not show the commit yet");
     }
     if let Err(error) = consistent::publish(lake, &manifest, &rolled.versions).await {
         tracing::warn!(version = manifest.version, %error, "committed, but the Delta versions of the tables were not published");
     }
+    step.end();
     Ok((manifest, rolled.versions))
 }
 
-/// A source with what this run adds to it; writes its part of the ledger.
+/// Writes the ledger entries of a source. Returns its state with the files and counts of this run
+/// added.
 async fn next_state(
     context: &RunContext<'_>,
     staged: &StagedSource<'_>,
@@ -101,7 +105,7 @@ async fn next_state(
     Ok(state)
 }
 
-/// Whole milliseconds; a run of 584 million years saturates.
+/// Returns whole milliseconds, at most `u64::MAX`.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,9 @@
-//! Objects whose end cannot be reached as records: the run fails, skips them, or keeps what could be read of them.
+//! Damaged objects, which cannot be read to their end. By the source's `on_damaged`, the run fails,
+//! skips them, or keeps the part that could be read.
 //!
-//! A scan finds the damage while it stages the object's records together with those of other objects. To skip an object,
-//! the files of its task are deleted and the task's other splits are staged again.
+//! A scan finds the damage while it stages the object's records together with those of other
+//! objects. To skip an object, the run deletes the files of its task and stages the task's other
+//! splits again.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,19 +17,22 @@ use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::Damage;
 use lakewright_common::report::{TaskReport, WrittenFile};
 use lakewright_common::storage::Storage;
+use serde::Serialize;
 
 use super::skipped::objects;
 
 /// Damaged objects named in one message at most.
 const NAMED: usize = 10;
 
-/// A damaged object, for messages.
-#[derive(Debug, Clone)]
+/// A damaged object.
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct DamagedObject {
     /// Key within its source.
     key: String,
     /// URL of the object.
+    #[serde(rename = "url")]
     name: String,
+    #[serde(flatten)]
     damage: Damage,
 }
 
@@ -52,7 +57,7 @@ impl fmt::Display for DamagedObject {
     }
 }
 
-/// The damaged objects among the reports of a task.
+/// Returns the damaged objects among the reports of a task.
 pub(crate) fn damaged<'a>(storage: &Storage, reports: impl IntoIterator<Item = &'a TaskReport>) -> Vec<DamagedObject> {
     let reports = reports.into_iter().filter_map(|report| match report {
         TaskReport::Read(report) => damage_of(storage, report),
@@ -61,14 +66,14 @@ pub(crate) fn damaged<'a>(storage: &Storage, reports: impl IntoIterator<Item = &
     reports.collect()
 }
 
-/// The damaged object that a scan reports, if it does.
+/// Returns the damaged object that a scan reports, if it reports one.
 pub(crate) fn damage_of(storage: &Storage, report: &ReadReport) -> Option<DamagedObject> {
     let ReadReport::Object(tally) = report else { return None };
     let damage = tally.damage.clone()?;
     Some(DamagedObject { key: tally.object.key.clone(), name: storage.name_of(&tally.object.key), damage })
 }
 
-/// The failure of a run that must not skip `damaged` objects, nor keep a part of them.
+/// Returns the error of a run that may neither skip `damaged` objects nor keep parts of them.
 pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
     if damaged.iter().all(DamagedObject::is_unsupported) {
         let message = match damaged {
@@ -86,13 +91,13 @@ pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
         _ => format!("source `{}`: {} are damaged:\n{}", source.name, objects(damaged.len()), lines(damaged)),
     };
     Error::data(message).hint(format!(
-        "nothing was committed; replace the object by a complete one, or set `on_damaged` under `[sources.{}]`: \"skip\" tries it \
+        "nothing was committed; replace the object with a complete one, or set `on_damaged` under `[sources.{}]`: \"skip\" tries it \
          again in the next run, \"keep\" ingests what could be read",
         source.name
     ))
 }
 
-/// A line for each damaged object, as many as are worth reading.
+/// Returns a line for each damaged object, at most [`NAMED`] and the number of the others.
 pub(super) fn lines(damaged: &[DamagedObject]) -> String {
     let mut lines: Vec<String> = damaged.iter().take(NAMED).map(|object| format!("  {object}")).collect();
     if damaged.len() > NAMED {
@@ -101,7 +106,7 @@ pub(super) fn lines(damaged: &[DamagedObject]) -> String {
     lines.join("\n")
 }
 
-/// Writes what becomes of damaged objects to the log.
+/// Logs each damaged object that the run skips or keeps in part.
 pub(super) fn log(source: &Source, damaged: &[DamagedObject]) {
     for DamagedObject { name, damage, .. } in damaged {
         let Damage { byte_offset, reason, detail } = damage;
@@ -125,7 +130,7 @@ pub(super) fn log(source: &Source, damaged: &[DamagedObject]) {
     }
 }
 
-/// The files that a task wrote.
+/// Returns the staging and quarantine files that a task wrote.
 pub(super) fn files(reports: &[TaskReport]) -> Vec<WrittenFile> {
     let files = reports.iter().filter_map(|report| match report {
         TaskReport::Staged(file) | TaskReport::Quarantined(file) => Some(file.clone()),
@@ -134,7 +139,7 @@ pub(super) fn files(reports: &[TaskReport]) -> Vec<WrittenFile> {
     files.collect()
 }
 
-/// The splits that a task read, without those of damaged objects.
+/// Returns the splits that a task read, except splits of damaged objects.
 pub(super) fn intact_splits(reports: &[TaskReport], damaged: &[DamagedObject], planned: &[Vec<Split>]) -> Vec<Split> {
     let damaged: HashSet<&str> = damaged.iter().map(|object| object.key.as_str()).collect();
     let by_start: HashMap<(&str, u64), &Split> =

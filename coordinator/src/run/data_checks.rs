@@ -1,7 +1,7 @@
 //! Keys and checks of the tables of a commit, before anything of it is visible.
 //!
-//! Every check is one query over the files just written, which returns the rows that fail. All checks run, so that
-//! one report names all that is wrong.
+//! A check is one query over the files just written, which returns the rows that fail. The run
+//! executes all checks before it fails, so that one report names everything that is wrong.
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -13,24 +13,29 @@ use lakewright_common::error::{Error, Result};
 use lakewright_common::report::WrittenFile;
 use lakewright_common::sql::check_text;
 
-use super::RunContext;
 use super::build::Tables;
+use super::context::RunContext;
 use crate::lake::manifest::TableState;
 use crate::model::{Model, read_only};
 use crate::output::{self, Format};
 
-/// A check over fewer rows reads its files many at once, [`FILES_AT_ONCE`].
+/// Below this number of rows, a check reads at least [`FILES_AT_ONCE`] files at the same time.
 const FEW_ROWS: u64 = 100_000;
 const FILES_AT_ONCE: usize = 16;
-/// Failing rows shown for one check at the most.
+/// Failing rows shown for one check at most.
 const SHOWN_ROWS: usize = 10;
 
-/// Runs every check that a rebuilt table may fail; answers with the warnings.
+/// Hint below the failed checks.
+const CORRECT_IT: &str = "nothing was committed; correct the input or the model (one of `checks` only warns with \
+                          `warn = true`, a key does not)";
+
+/// Runs every check that a rebuilt table may fail. Returns the failures of checks that only warn.
 ///
 /// # Errors
-/// Data, naming each failed check and its first rows; configuration for a check that does not fit its table.
+/// Data, one error for each failed check with its first rows; configuration, for a check that does
+/// not fit its table.
 pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables: &Tables) -> Result<Vec<String>> {
-    let _shown = context.progress.step("check", context.engine.tasks());
+    let step = context.progress.step("check", context.engine.tasks());
     let mut failures = Vec::new();
     let mut warnings = Vec::new();
     for model in models {
@@ -58,14 +63,23 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
             if check.warn { warnings.extend(failure) } else { failures.extend(failure) }
         }
     }
-    if failures.is_empty() {
-        return Ok(warnings);
+    match Error::join(failures.into_iter().map(|failure| Error::data(failure).hint(CORRECT_IT))) {
+        Some(failure) => {
+            // A failed run has no summary, which would contain the warnings.
+            for warning in warnings.iter().filter_map(|warning| warning.lines().next()) {
+                tracing::warn!("{warning}");
+            }
+            Err(failure)
+        }
+        None => {
+            step.end();
+            Ok(warnings)
+        }
     }
-    Err(Error::data(failures.join("\nerror: "))
-        .hint("nothing was committed; correct the input or the model (one of `checks` only warns with `warn = true`, a key does not)"))
 }
 
-/// Whether the statistics of its files, which count every row, say so.
+/// Returns whether the statistics of the table's files, which count every row, exclude nulls in its
+/// key.
 fn is_known_to_have_no_null_in_its_key(state: &TableState, table: &Table) -> bool {
     let has_none = |file: &WrittenFile, column: &String| match file.partition_values.get(column) {
         Some(value) => value.is_some(),
@@ -74,17 +88,18 @@ fn is_known_to_have_no_null_in_its_key(state: &TableState, table: &Table) -> boo
     state.files.iter().all(|file| table.key.iter().all(|column| has_none(&file.written, column)))
 }
 
-/// The same session, reading more files at once than there are threads: that of small ones is waiting, most of all.
+/// Returns the same session with more partitions than threads. Reading small files is mostly
+/// waiting for storage, so more of them are read at the same time.
 fn many_files_at_once(session: &SessionContext) -> SessionContext {
     let mut config = session.copied_config();
     config = config.clone().with_target_partitions(config.target_partitions().max(FILES_AT_ONCE));
-    // The builder would put an empty one over the session's tables.
+    // Otherwise the builder replaces the session's catalog by an empty one.
     config.options_mut().catalog.create_default_catalog_and_schema = false;
     let state = SessionStateBuilder::new_from_existing(session.state()).with_config(config).build();
     SessionContext::new_with_state(state)
 }
 
-/// The failure of one check with its first rows; `None` where it holds.
+/// Runs one check. Returns a message with the first failing rows, or `None` if the check holds.
 async fn run_check(
     context: &RunContext<'_>,
     table: &Table,
@@ -127,6 +142,7 @@ async fn run_check(
     )))
 }
 
+/// Returns what a check is about and what is wrong when it fails, such as `level` and `is null`.
 pub(super) fn describe(rule: &Rule) -> (String, String) {
     let (what, verdict) = match rule {
         Rule::NotNull { column } => (column, "is null".to_owned()),
@@ -142,6 +158,7 @@ pub(super) fn describe(rule: &Rule) -> (String, String) {
     (format!("`{what}`"), verdict)
 }
 
+/// Returns the query for the rows that violate a rule.
 pub(super) fn query(table: &str, rule: &Rule) -> String {
     let from = quoted(table);
     match rule {
@@ -182,7 +199,7 @@ fn duplicates_query(table: &str, columns: &[String]) -> String {
     format!("SELECT {columns}, count(*) AS copies FROM {} GROUP BY {columns} HAVING count(*) > 1", quoted(table))
 }
 
-/// An identifier in SQL.
+/// Quotes an identifier for SQL.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

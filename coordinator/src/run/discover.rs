@@ -1,4 +1,5 @@
-//! ①② Which objects are new: what lies under each source's prefix, less what the ledger says was taken in.
+//! ①② Lists every source and finds the objects that are new: those that the ledger does not
+//! contain.
 
 use std::collections::HashMap;
 
@@ -16,10 +17,11 @@ use crate::lake::manifest::Manifest;
 use crate::model::Model;
 use crate::open;
 
-/// What a run would take in.
+/// New objects of all sources, and other reasons for a run to do something.
 pub(crate) struct Discovered<'a> {
     pub(crate) sources: Vec<NewObjects<'a>>,
-    /// Whether a model, or a source's declaration, is not the one that built what the lake holds, or a table was requests for.
+    /// Whether some table must be built even without new objects: its model or a source's
+    /// declaration changed since it was built, or `--rebuild` names it.
     pub(crate) has_changed_models: bool,
     pub(crate) skipped: SkippedObjects,
 }
@@ -28,20 +30,20 @@ pub(crate) struct Discovered<'a> {
 pub(crate) struct NewObjects<'a> {
     pub(crate) source: &'a Source,
     pub(crate) objects: Vec<SourceObject>,
-    /// What the large ones of them hold.
+    /// Content types of the large objects.
     pub(crate) contents: Contents,
-    /// Objects under the prefix, taken in before or not.
+    /// Number of objects under the prefix, including those that were ingested before.
     pub(crate) listed: u64,
 }
 
 impl NewObjects<'_> {
-    /// The scan tasks that read them, when `tasks` run at once.
+    /// Plans the scan tasks if `tasks` of them run at once. Returns the splits of each task.
     pub(crate) fn splits(&self, limits: &Limits, tasks: usize) -> Vec<Vec<Split>> {
         let split_bytes = split_bytes_for(&self.objects, &self.contents, tasks, limits.split_bytes);
         self.splits_of(split_bytes)
     }
 
-    /// The scan tasks that read them, each of about `split_bytes`.
+    /// Plans scan tasks of about `split_bytes` each. Returns the splits of each task.
     pub(crate) fn splits_of(&self, split_bytes: u64) -> Vec<Vec<Split>> {
         plan_splits(self.objects.clone(), &self.contents, &self.source.format, split_bytes)
     }
@@ -56,8 +58,8 @@ impl Discovered<'_> {
 /// Lists every source and subtracts the ledger.
 ///
 /// # Errors
-/// Storage that fails; data, for objects that changed since they were taken in or are archived, unless their source
-/// leaves them out.
+/// Storage; data, for objects that changed since they were ingested, or that are archived, unless
+/// the source's `on_change` or `on_archived` allows to skip them.
 pub(crate) async fn new_objects<'a>(
     config: &'a Config,
     opened: &Storages,
@@ -66,39 +68,43 @@ pub(crate) async fn new_objects<'a>(
 ) -> Result<Discovered<'a>> {
     let mut sources = Vec::new();
     let mut skipped = SkippedObjects::default();
+    let mut failures = Vec::new();
     for source in &config.sources {
         let storage = open::source(opened, &source.name);
         let Listing { objects, archived } = list_objects(storage, source.follow_links).await?;
         let listed = objects.len() as u64;
         if objects.is_empty() && archived.is_empty() {
-            tracing::warn!(source = source.name, url = %source.url, "there is nothing below the source's URL");
+            tracing::warn!(source = source.name, url = %source.url, "no object exists below the source's URL");
         }
-        let taken = match base.and_then(|base| base.sources.get(&source.name)) {
+        let ingested = match base.and_then(|base| base.sources.get(&source.name)) {
             Some(state) => ledger::read(&opened.lake, state).await?,
             None => Default::default(),
         };
-        // What was taken in is not read again, wherever it is kept by now.
-        let archived = archived.into_iter().filter(|object| !taken.contains_key(&object.key));
+        // An object that was ingested is not read again, so it may be in an archive by now.
+        let archived = archived.into_iter().filter(|object| !ingested.contains_key(&object.key));
         let archived: Vec<String> = archived.map(|object| storage.name_of(&object.key)).collect();
         if !archived.is_empty() && source.on_archived == OnArchived::Error {
-            return Err(archived_error(source, &archived));
+            failures.push(archived_error(source, &archived));
         }
         skipped.archived.extend(archived);
         let mut new = Vec::new();
         let mut changed = Vec::new();
         for object in objects {
-            match taken.get(&object.key) {
+            match ingested.get(&object.key) {
                 None => new.push(object),
                 Some(entry) if is_same(source, entry, &object) => {}
                 Some(_) => changed.push(object.key),
             }
         }
         if !changed.is_empty() && source.on_change == OnChange::Error {
-            return Err(changed_error(source, &changed));
+            failures.push(changed_error(source, &changed));
         }
         skipped.changed += changed.len() as u64;
         let contents = contents_of_large(storage, &new, &source.format, &config.limits).await?;
         sources.push(NewObjects { source, objects: new, contents, listed });
+    }
+    if let Some(failure) = Error::join(failures) {
+        return Err(failure);
     }
     let has_changed_models = base.is_some_and(|base| {
         models.iter().any(|model| {
@@ -109,11 +115,15 @@ pub(crate) async fn new_objects<'a>(
     Ok(Discovered { sources, has_changed_models, skipped })
 }
 
-/// The new objects that are still as they were listed, and the URLs of the others.
+/// Lists a source again. Returns the new objects that did not change since they were listed, and
+/// the URLs of the others.
 ///
 /// # Errors
-/// Storage that fails.
-pub(super) async fn still_there<'a>(opened: &Storages, new: &NewObjects<'a>) -> Result<(NewObjects<'a>, Vec<String>)> {
+/// Storage.
+pub(super) async fn unchanged_objects<'a>(
+    opened: &Storages,
+    new: &NewObjects<'a>,
+) -> Result<(NewObjects<'a>, Vec<String>)> {
     let storage = open::source(opened, &new.source.name);
     let listing = list_objects(storage, new.source.follow_links).await?;
     let there: HashMap<String, SourceObject> =
@@ -127,7 +137,7 @@ pub(super) async fn still_there<'a>(opened: &Storages, new: &NewObjects<'a>) -> 
 
 fn archived_error(source: &Source, archived: &[String]) -> Error {
     Error::data(format!(
-        "source `{}`: {} in an archive, to be restored before they can be read: {}",
+        "source `{}`: {} in an archive, which cannot be read before they are restored: {}",
         source.name,
         objects(archived.len()),
         listed(archived),
@@ -138,8 +148,9 @@ fn archived_error(source: &Source, archived: &[String]) -> Error {
     ))
 }
 
-/// Whether the object is the one that the ledger knows. A folder's ETag contains the inode, which a restored backup
-/// changes although the data did not; size and time of the last change tell more there.
+/// Returns whether the object is the one that the ledger contains. In a folder, size and
+/// modification time decide: the ETag contains the inode, which a restored backup changes although
+/// the data is the same.
 fn is_same(source: &Source, entry: &LedgerEntry, object: &SourceObject) -> bool {
     match (&entry.object.etag, &object.etag) {
         (Some(before), Some(now)) if source.url.scheme() != "file" => before == now,
@@ -149,13 +160,13 @@ fn is_same(source: &Source, entry: &LedgerEntry, object: &SourceObject) -> bool 
 
 fn changed_error(source: &Source, changed: &[String]) -> Error {
     Error::data(format!(
-        "source `{}`: {} changed after being taken in: {}",
+        "source `{}`: {} changed after they were ingested: {}",
         source.name,
         objects(changed.len()),
         listed(changed),
     ))
     .hint(format!(
-        "put corrected records into a new object, or set `on_change = \"ignore\"` under `[sources.{}]` to keep what was taken in",
+        "put corrected records into a new object, or set `on_change = \"ignore\"` under `[sources.{}]` to keep the old records",
         source.name
     ))
 }

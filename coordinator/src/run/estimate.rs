@@ -1,32 +1,35 @@
-//! How many requests to S3 a run will make, reckoned from what is new and what the lake holds.
+//! Estimate of the requests to S3 that a run will make, from the new objects and the lake.
 //!
-//! For one process; on workers, what stages pass to each other comes on top. What is not known before the data are read is
-//! taken from the lake as it is: how many files a table has, and how much smaller than JSON staged rows are. Before the first
-//! commit these two are guesses.
+//! Facts that are unknown before the data is read are taken from the lake: the number of files of a
+//! table, and the ratio of staged bytes to JSON. Before the first commit both are assumptions, and
+//! the estimate names each partitioned table for which it assumes a number of files.
+//!
+//! On workers, the estimate contains the requests with which each worker shows that it sees the
+//! storages, and those that verify the files. It does not contain the exchanges between stages,
+//! because their number depends on the workers that take part.
 
 use std::collections::BTreeSet;
 
-use lakewright_common::config::resolved::{Config, Rule, Table};
+use lakewright_common::config::resolved::{Config, Limits, Rule, Table};
 use lakewright_common::read::fetch::requests_for;
+use lakewright_common::read::split::Split;
 use lakewright_common::session::Storages;
+use lakewright_common::write::file::{ROW_GROUP_BYTES, UPLOAD_BUFFER_BYTES};
 
-use super::discover::Discovered;
+use super::build;
+use super::discover::{Discovered, NewObjects};
 use crate::lake::manifest::{DataFile, Manifest};
 use crate::lake::publish::delta::table_log::CHECKPOINT_INTERVAL;
 use crate::model::Model;
-use crate::price::RequestEstimate;
+use crate::price::{AssumedFiles, BilledRequests, RequestEstimate};
 
-/// Files of a partitioned table of which there are none yet.
-const GUESSED_FILES: u64 = 12;
-/// How much smaller than JSON staged rows are, before any were staged.
-const GUESSED_RATIO: u64 = 8;
-/// A larger object is sent in parts of this size, and in two more requests.
-const PART_BYTES: u64 = 8 * 1024 * 1024;
-/// Encoded bytes of what one request for rows reads.
-const ROW_GROUP_BYTES: u64 = 16 * 1024 * 1024;
+/// Partition values of a table that was never built.
+const ASSUMED_PARTITION_VALUES: u64 = 12;
+/// Bytes of JSON for each staged byte, before any were staged.
+const ASSUMED_RATIO: u64 = 8;
 
-/// What all requests of the run will come to, those among them that it made while it looked for new objects. `None` where
-/// nothing lies on S3.
+/// Returns all requests that the run will make, including those that it made while it discovered
+/// the new objects. `None` if nothing is on S3.
 pub(crate) fn estimate(
     config: &Config,
     opened: &Storages,
@@ -38,86 +41,203 @@ pub(crate) fn estimate(
     if so_far.is_empty() {
         return None;
     }
-    let mut requests = RequestEstimate::of(&so_far);
-    for new in discovered.sources.iter().filter(|new| new.source.url.scheme() == "s3") {
-        requests.gets +=
-            new.splits(&config.limits, config.limits.threads).iter().flatten().map(requests_for).sum::<u64>();
-        requests.bytes_read += new.objects.iter().map(|object| object.bytes).sum::<u64>();
+    let mut estimate =
+        RequestEstimate { requests: BilledRequests::of(&so_far), excludes_exchanges: false, assumed: vec![] };
+    let sources = Sources::new(config, base, discovered);
+    for new in discovered.sources.iter().filter(|new| is_on_s3(new)) {
+        estimate.requests.gets += splits(new, &config.limits).iter().flatten().map(requests_for).sum::<u64>();
+        estimate.requests.bytes_read += new.objects.iter().map(|object| object.bytes).sum::<u64>();
     }
     if config.lake.scheme() == "s3" && discovered.has_work() {
-        of_lake(&mut requests, config, base, models, discovered);
+        let run = Run { config, base, models, built: built_tables(base, models, discovered), sources };
+        run.add_staging(&mut estimate);
+        run.add_tables(&mut estimate);
+        run.add_commit(&mut estimate);
     }
-    Some(requests)
+    if discovered.has_work() {
+        add_registration(&mut estimate, config, discovered);
+    }
+    Some(estimate)
 }
 
-fn of_lake(
-    requests: &mut RequestEstimate,
-    config: &Config,
-    base: Option<&Manifest>,
-    models: &[Model<'_>],
-    discovered: &Discovered<'_>,
-) {
-    let fresh: BTreeSet<&str> =
-        discovered.sources.iter().filter(|new| !new.objects.is_empty()).map(|new| new.source.name.as_str()).collect();
-    let mut built: BTreeSet<String> = BTreeSet::new();
+fn is_on_s3(new: &NewObjects<'_>) -> bool {
+    new.source.url.scheme() == "s3"
+}
+
+/// Plans the scan tasks of a run in one process.
+fn splits(new: &NewObjects<'_>, limits: &Limits) -> Vec<Vec<Split>> {
+    new.splits(limits, limits.threads)
+}
+
+/// Returns the tables that the run will build.
+fn built_tables(base: Option<&Manifest>, models: &[Model<'_>], discovered: &Discovered<'_>) -> BTreeSet<String> {
+    let with_objects = discovered.sources.iter().filter(|new| !new.objects.is_empty());
+    let fresh: BTreeSet<&str> = with_objects.map(|new| new.source.name.as_str()).collect();
+    let mut built = BTreeSet::new();
     for model in models {
         if model.is_stale(base.and_then(|base| base.table(&model.table.name)), &fresh, &built) {
             built.insert(model.table.name.clone());
         }
     }
-    let is_built = |model: &&Model<'_>| built.contains(&model.table.name);
-    let readers =
-        |reads: &dyn Fn(&Model<'_>) -> bool| models.iter().filter(is_built).filter(|m| reads(m)).count() as u64;
+    built
+}
 
-    for new in &discovered.sources {
-        let source = &new.source.name;
-        let state = base.and_then(|base| base.sources.get(source));
-        let earlier = state.map(|state| Files::of(&state.staging)).unwrap_or_default();
-        let ratio = state.map_or(GUESSED_RATIO, |state| state.totals.bytes / earlier.bytes.max(1)).max(1);
-        let bytes = new.objects.iter().map(|object| object.bytes).sum::<u64>() / ratio;
-        let staged = Files::evenly(new.splits(&config.limits, config.limits.threads).len() as u64, bytes);
-        // The ledger's part is one more.
-        requests.puts += staged.writes + u64::from(!new.objects.is_empty());
-        requests.gets += (earlier.scan() + staged.scan()) * readers(&|model| model.sources.contains(source));
+/// Staging files of one source.
+struct StagingFiles<'a> {
+    source: &'a str,
+    has_new_objects: bool,
+    /// Files of earlier runs.
+    earlier: Files,
+    /// Files of this run, with assumed sizes.
+    new: Files,
+}
+
+struct Sources<'a>(Vec<StagingFiles<'a>>);
+
+impl<'a> Sources<'a> {
+    fn new(config: &Config, base: Option<&Manifest>, discovered: &Discovered<'a>) -> Self {
+        let staging = |new: &NewObjects<'a>| {
+            let state = base.and_then(|base| base.sources.get(&new.source.name));
+            let earlier = state.map(|state| Files::of(&state.staging)).unwrap_or_default();
+            let ratio = state.map_or(ASSUMED_RATIO, |state| state.totals.bytes / earlier.bytes.max(1)).max(1);
+            let bytes = new.objects.iter().map(|object| object.bytes).sum::<u64>() / ratio;
+            let tasks = splits(new, &config.limits).len() as u64;
+            let has_new_objects = !new.objects.is_empty();
+            StagingFiles { source: &new.source.name, has_new_objects, earlier, new: Files::evenly(tasks, bytes) }
+        };
+        Self(discovered.sources.iter().map(staging).collect())
     }
-    for model in models.iter().filter(is_built) {
-        let table = model.table;
-        let previous = base.and_then(|base| base.table(&table.name)).map(|state| Files::of(&state.files));
-        let files = previous.unwrap_or_else(|| {
-            let count = if table.partition_by.is_empty() { 1 } else { GUESSED_FILES };
-            Files::evenly(count, 0)
-        });
-        let passes = readers(&|reader| reader.tables.contains(&table.name)) + checks(config, table);
-        requests.puts += files.writes;
-        requests.gets += files.scan() * passes;
-        // Its Delta log goes on, and the new entry is read for its digest.
-        requests.puts += 1;
+
+    /// Returns the staged bytes that a model reads, as the build step sums them up after ingest.
+    fn input_bytes(&self, model: &Model<'_>) -> u64 {
+        let read = self.0.iter().filter(|staging| build::reads_source(model, staging.source));
+        read.map(|staging| staging.earlier.bytes + staging.new.bytes).sum()
+    }
+}
+
+/// A run into a lake on S3.
+struct Run<'a> {
+    config: &'a Config,
+    base: Option<&'a Manifest>,
+    models: &'a [Model<'a>],
+    /// Names of the tables that the run builds.
+    built: BTreeSet<String>,
+    sources: Sources<'a>,
+}
+
+impl Run<'_> {
+    fn built_models(&self) -> impl Iterator<Item = &Model<'_>> {
+        self.models.iter().filter(|model| self.built.contains(&model.table.name))
+    }
+
+    /// Adds the staging files, the reads of models, and the ledger.
+    fn add_staging(&self, estimate: &mut RequestEstimate) {
+        for StagingFiles { source, has_new_objects, earlier, new } in &self.sources.0 {
+            let readers = self.built_models().filter(|model| model.sources.contains(*source)).count();
+            // One more object for the source's part of the ledger.
+            estimate.requests.puts += new.writes + u64::from(*has_new_objects);
+            estimate.requests.gets += (earlier.scan() + new.scan()) * readers as u64 + self.verified(*new);
+        }
+    }
+
+    /// Adds the files of the tables, and the reads of other models and of checks.
+    fn add_tables(&self, estimate: &mut RequestEstimate) {
+        for model in self.built_models() {
+            let table = model.table;
+            let previous = self.base.and_then(|base| base.table(&table.name)).map(|state| Files::of(&state.files));
+            let files = previous.unwrap_or_else(|| Files::evenly(self.assumed_files(model), 0));
+            let readers = self.built_models().filter(|reader| reader.tables.contains(&table.name)).count();
+            let Passes { rows, footers } = check_passes(self.config, table);
+            let reads = |files: Files| files.scan() * (readers as u64 + rows) + files.count * footers;
+            estimate.requests.puts += files.writes;
+            estimate.requests.gets += reads(files) + self.verified(files);
+            if previous.is_none() && !table.partition_by.is_empty() {
+                let one = Files::evenly(1, 0);
+                estimate.assumed.push(AssumedFiles {
+                    table: table.name.clone(),
+                    files: files.count,
+                    gets_per_file: reads(one) + self.verified(one),
+                    puts_per_file: one.writes,
+                });
+            }
+        }
+    }
+
+    /// Returns the number of files of a table that was never built.
+    fn assumed_files(&self, model: &Model<'_>) -> u64 {
+        let values = if model.table.partition_by.is_empty() { 1 } else { ASSUMED_PARTITION_VALUES };
+        let limits = &self.config.limits;
+        // The tasks of a large table write one file each for every partition value.
+        let is_gathered = build::is_gathered(self.sources.input_bytes(model), limits);
+        let tasks = if is_gathered { 1 } else { limits.threads as u64 };
+        values * tasks
+    }
+
+    /// Requests with which the coordinator verifies files that workers wrote.
+    fn verified(&self, files: Files) -> u64 {
+        if self.config.cluster.is_some() { files.count } else { 0 }
+    }
+
+    /// Adds the manifest and the Delta logs.
+    fn add_commit(&self, estimate: &mut RequestEstimate) {
+        let (models, built) = (self.models.len() as u64, self.built.len() as u64);
+        let requests = &mut estimate.requests;
+        // A new entry in the log of each table that was built, which is read again for its digest.
+        requests.puts += built;
+        requests.gets += built;
+        // The log of every table is listed, and its entries since the last checkpoint are read
+        // twice. The newest entry is read once more, to see which program wrote it, and so is the
+        // manifest that it names.
+        let entries = self.base.map(|base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
+        requests.puts += models * if self.base.is_some() { 2 } else { 1 };
+        requests.gets += models * entries.unwrap_or(0) + u64::from(self.base.is_some());
+        // The manifest, and the Delta versions of the tables in two places.
+        requests.puts += 3;
         requests.gets += 1;
     }
-    // How far each log is: it is listed, and read twice since its last checkpoint.
-    // The newest entry is read once more, to see whose it is, and so is the manifest that it names.
-    let entries = base.map(|base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
-    requests.puts += models.len() as u64 * if base.is_some() { 2 } else { 1 };
-    requests.gets += models.len() as u64 * entries.unwrap_or(0) + u64::from(base.is_some());
-    // The manifest, and twice the versions that belong together.
-    requests.puts += 3;
-    requests.gets += 1;
 }
 
-/// Queries over a table before it is committed.
-fn checks(config: &Config, table: &Table) -> u64 {
+/// Adds the requests with which workers show that they see the storages of the run.
+///
+/// The coordinator writes a probe into the lake, and into the spool if that is another storage, and
+/// lists both at the end. Each worker opens every storage and reads the length and the content of
+/// one object there.
+fn add_registration(estimate: &mut RequestEstimate, config: &Config, discovered: &Discovered<'_>) {
+    let Some(cluster) = &config.cluster else { return };
+    let own_spool = cluster.spool.iter().filter(|spool| **spool != config.lake);
+    let written = std::iter::once(&config.lake).chain(own_spool).filter(|url| url.scheme() == "s3").count() as u64;
+    let sources = discovered.sources.iter().filter(|new| is_on_s3(new));
+    let per_worker = 3 * written + sources.map(|new| if new.objects.is_empty() { 1 } else { 3 }).sum::<u64>();
+    estimate.excludes_exchanges = written > 0;
+    estimate.requests.puts += 2 * written;
+    estimate.requests.gets += per_worker * cluster.min_workers as u64;
+}
+
+/// Number of times that keys and checks read a table before it is committed.
+#[derive(Debug, PartialEq, Eq)]
+struct Passes {
+    /// Queries that read rows.
+    rows: u64,
+    /// Queries that read only the footers, because their statistics show that the check holds.
+    footers: u64,
+}
+
+fn check_passes(config: &Config, table: &Table) -> Passes {
+    let is_in_statistics = |rule: &Rule| matches!(rule, Rule::NotNull { .. } | Rule::Range { .. });
     let refers = |rule: &Rule| matches!(rule, Rule::References { to_table, .. } if *to_table == table.name);
     let referred = config.tables.iter().flat_map(|table| &table.checks).filter(|check| refers(&check.rule)).count();
-    (table.checks.len() + referred) as u64 + u64::from(!table.key.is_empty())
+    let footers = table.checks.iter().filter(|check| is_in_statistics(&check.rule)).count();
+    let rows = table.checks.len() - footers + referred + usize::from(!table.key.is_empty());
+    Passes { rows: rows as u64, footers: footers as u64 }
 }
 
-/// Some files, and the requests that they take.
-#[derive(Debug, Clone, Copy, Default)]
+/// Some Parquet files, and the requests that write and read them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Files {
     count: u64,
     bytes: u64,
     writes: u64,
-    /// Of their rows.
+    /// Requests for rows, without those for footers.
     reads: u64,
 }
 
@@ -126,22 +246,40 @@ impl Files {
         files.iter().fold(Self::default(), |sum, file| sum.and(file.written.bytes))
     }
 
+    /// `count` files of equal size, of `bytes` bytes in total.
     fn evenly(count: u64, bytes: u64) -> Self {
         (0..count).fold(Self::default(), |sum, _| sum.and(bytes / count.max(1)))
     }
 
-    /// Requests for all rows, footers first.
+    /// Requests for all rows: one for each footer, one for each row group.
     fn scan(self) -> u64 {
         self.count + self.reads
     }
 
     fn and(self, bytes: u64) -> Self {
-        let writes = if bytes > PART_BYTES { bytes.div_ceil(PART_BYTES) + 2 } else { 1 };
+        let (part, row_group) = (UPLOAD_BUFFER_BYTES as u64, ROW_GROUP_BYTES as u64);
+        // A larger object is uploaded in parts, with one request to start and one to complete it.
+        let writes = if bytes > part { bytes.div_ceil(part) + 2 } else { 1 };
         Self {
             count: self.count + 1,
             bytes: self.bytes + bytes,
             writes: self.writes + writes,
-            reads: self.reads + bytes.div_ceil(ROW_GROUP_BYTES).max(1),
+            reads: self.reads + bytes.div_ceil(row_group).max(1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_file_is_written_in_parts_and_read_by_row_groups() {
+        let small = Files::evenly(1, 1_000);
+        assert_eq!((small.writes, small.scan()), (1, 2));
+        let large = Files::evenly(2, 4 * ROW_GROUP_BYTES as u64);
+        let parts = (2 * ROW_GROUP_BYTES / UPLOAD_BUFFER_BYTES) as u64;
+        assert_eq!((large.writes, large.scan()), (2 * (parts + 2), 2 * (1 + 2)));
+        assert_eq!(Files::evenly(0, 0), Files::default());
     }
 }

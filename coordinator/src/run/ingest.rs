@@ -1,7 +1,8 @@
-//! ③④⑤ New objects into staging files and quarantine, with the books kept.
+//! ③④⑤ New objects into staging files and quarantine, with a ledger entry for each object.
 //!
-//! Each source is one stage: a scan with a write on top of it, partition by partition. What comes back is one report
-//! per file and one per split; the sums must agree before anything else happens.
+//! Each source is one stage whose tasks scan and write. A task returns one report for each file
+//! that it wrote and one for each split that it read. Their sums must agree before the run
+//! continues.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,16 +20,18 @@ use lakewright_common::storage::object::SourceObject;
 use lakewright_common::write::file::discard;
 use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
 
+use super::context::RunContext;
 use super::damage::{self, DamagedObject};
-use super::discover::{Discovered, NewObjects, still_there};
-use super::{RunContext, lines, summary};
+use super::discover::{Discovered, NewObjects, unchanged_objects};
+use super::{limits, lines};
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::SourceCounts;
 use crate::lake::{LakePath, ledger};
 use crate::open;
+use crate::progress::Step;
 
-/// What a run staged of one source.
+/// Files, ledger entries and counts of one source that a run staged.
 pub(crate) struct StagedSource<'a> {
     pub(crate) source: &'a Source,
     pub(crate) columns: Columns,
@@ -38,18 +41,19 @@ pub(crate) struct StagedSource<'a> {
     pub(crate) counts: SourceCounts,
     /// Decompressed bytes of the objects.
     pub(crate) read_bytes: u64,
-    /// Of these, bytes in which no record could be told apart.
+    /// Part of `read_bytes` in which no record was found.
     pub(crate) unframed_bytes: u64,
-    /// Damaged objects: skipped, or kept in part, as the source says.
+    /// Damaged objects, which were skipped or kept in part as the source's `on_damaged` says.
     pub(crate) damaged: Vec<DamagedObject>,
-    /// URLs of objects that changed while they were read, and are left for the next run.
+    /// URLs of objects that changed while they were read. The next run reads them again.
     pub(crate) changing: Vec<String>,
 }
 
-/// Stages what is new of every source.
+/// Stages the new objects of every source.
 ///
 /// # Errors
-/// Storage that fails, more rejected records than a source allows, a field whose type changed.
+/// Storage; data, for damaged or changing objects and for more rejected records than a source
+/// allows; configuration, for a field whose type changed.
 pub(super) async fn ingest<'a>(
     context: &RunContext<'a>,
     discovered: &Discovered<'a>,
@@ -59,18 +63,22 @@ pub(super) async fn ingest<'a>(
     for new in &discovered.sources {
         let bytes = new.objects.iter().map(|object| object.bytes).sum();
         let name = format!("ingest {}", new.source.name);
-        let tasks = context.engine.tasks();
-        let _shown = context.progress.reading(&name, new.objects.len() as u64, bytes, reads, tasks);
-        staged.push(stage_what_holds_still(context, new).await?);
+        let objects = new.objects.len() as u64;
+        let start = || context.progress.reading(&name, objects, bytes, reads, context.engine.tasks());
+        let step = (objects > 0).then(start);
+        staged.push(stage_unchanged(context, new).await?);
+        step.into_iter().for_each(Step::end);
     }
+    let mut failures = Vec::new();
     for source in &staged {
-        summary::refuse_excess(context, source).await?;
+        failures.extend(limits::check_quarantine_share(context, source).await.err());
     }
-    Ok(staged)
+    Error::join(failures).map_or(Ok(staged), Err)
 }
 
-/// Stages a source; where it says so, without the objects that change while they are read.
-async fn stage_what_holds_still<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Result<StagedSource<'a>> {
+/// Stages a source. With `on_change = "ignore"`, leaves out objects that change while they are
+/// read.
+async fn stage_unchanged<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Result<StagedSource<'a>> {
     let mut changing = Vec::new();
     let mut rest = None;
     loop {
@@ -81,12 +89,12 @@ async fn stage_what_holds_still<'a>(context: &RunContext<'a>, new: &NewObjects<'
         if error.kind != Kind::Data || new.source.on_change == OnChange::Error {
             return Err(error);
         }
-        // What was staged of the others is in no manifest; they are read once more.
-        let (same, changed) = still_there(context.opened, rest.as_ref().unwrap_or(new)).await?;
+        // Read the other objects again. No manifest will name the files that were staged so far.
+        let (same, changed) = unchanged_objects(context.opened, rest.as_ref().unwrap_or(new)).await?;
         if changed.is_empty() {
             return Err(error);
         }
-        tracing::warn!(source = new.source.name, %error, "staging again without what changes");
+        tracing::warn!(source = new.source.name, %error, "staging again without the objects that changed");
         changing.extend(changed);
         rest = Some(same);
     }
@@ -116,7 +124,7 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     let mut pending = new.splits(&context.config.limits, tasks);
     while !pending.is_empty() {
         let tasks = scan(context, &staged, &pending).await?;
-        pending = take_tasks(context, &mut staged, tasks, &pending, &mut tallies).await?;
+        pending = add_tasks(context, &mut staged, tasks, &pending, &mut tallies).await?;
     }
     staged.quarantine = lines::number_lines(context, &staged.quarantine, &tallies).await?;
     staged.entries = entries(context, &staged, &new.objects, tallies)?;
@@ -125,7 +133,7 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     Ok(staged)
 }
 
-/// Stages splits. Returns the reports of each task.
+/// Scans splits and writes their records. Returns the reports of each task.
 async fn scan(
     context: &RunContext<'_>,
     staged: &StagedSource<'_>,
@@ -144,12 +152,15 @@ async fn scan(
     context.engine.run_tasks(&context.session, &name, Arc::new(plan)).await
 }
 
-/// Adds what tasks staged, unless an object of the task is damaged and is to be skipped: then the task's files are
-/// deleted. Returns the splits to stage again, which are the other ones of such tasks.
+/// Adds the files and tallies that tasks reported to `staged` and `tallies`.
+///
+/// A task that read a damaged object which must be skipped is not added: its files contain records
+/// of that object, so they are deleted. Returns the splits of the task's other objects, to stage
+/// again.
 ///
 /// # Errors
-/// Data, for damaged objects that are neither to be skipped nor to be kept.
-async fn take_tasks(
+/// Data, for damaged objects of a source with `on_damaged = "error"`.
+async fn add_tasks(
     context: &RunContext<'_>,
     staged: &mut StagedSource<'_>,
     tasks: Vec<Vec<TaskReport>>,
@@ -168,7 +179,7 @@ async fn take_tasks(
     for reports in tasks {
         let damaged = damage::damaged(storage, &reports);
         if damaged.is_empty() || source.on_damaged != OnDamaged::Skip {
-            take_reports(staged, reports, tallies)?;
+            add_reports(staged, reports, tallies)?;
             continue;
         }
         discard(context.opened.lake.store.as_ref(), &damage::files(&reports)).await;
@@ -180,7 +191,7 @@ async fn take_tasks(
     Ok(again)
 }
 
-fn take_reports(staged: &mut StagedSource<'_>, reports: Vec<TaskReport>, tallies: &mut Vec<ObjectTally>) -> Result<()> {
+fn add_reports(staged: &mut StagedSource<'_>, reports: Vec<TaskReport>, tallies: &mut Vec<ObjectTally>) -> Result<()> {
     for report in reports {
         match report {
             TaskReport::Staged(file) => staged.staging.push(file),
@@ -196,14 +207,17 @@ fn take_reports(staged: &mut StagedSource<'_>, reports: Vec<TaskReport>, tallies
                 }
             }
             TaskReport::Table(_) | TaskReport::Spooled(_) => {
-                return Err(Error::internal("a scan reported something else"));
+                return Err(Error::internal("a scan returned a report of another kind"));
             }
         }
     }
     Ok(())
 }
 
-/// The staging table's columns; one that was staged before must keep its type.
+/// Returns the columns of the staging table.
+///
+/// # Errors
+/// Configuration, for a column whose type is not the one with which it was staged before.
 fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Columns> {
     let columns = assign_column_ids(previous, &arrow_schema(&source.fields))?;
     let changed = previous.into_iter().flat_map(|previous| &previous.list).find_map(|before| {
@@ -216,11 +230,14 @@ fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Column
             "source `{}`: field `{}` was staged as `{}` and is declared `{}` now",
             source.name, now.name, before.data_type, now.data_type
         ))
-        .hint("declare it under a new name with `from = \"…\"`, or begin a new lake")),
+        .hint("declare it under a new name with `from = \"…\"`, or start a new lake")),
     }
 }
 
-/// One ledger entry an object, its splits added up. A skipped object has none.
+/// Returns one ledger entry for each object, which sums up its splits. Skipped objects have none.
+///
+/// # Errors
+/// Internal, for an object that no task reported.
 fn entries(
     context: &RunContext<'_>,
     staged: &StagedSource<'_>,
@@ -247,7 +264,8 @@ fn count(staged: &mut StagedSource<'_>) {
     }
 }
 
-/// What the objects account for is what the files hold (per object, the ledger's entries made sure of it).
+/// Checks that the files hold as many rows as the objects account for. `ledger::entries` has
+/// checked the same for each object.
 fn balance(staged: &StagedSource<'_>) -> Result<()> {
     let rows = |files: &[WrittenFile]| files.iter().map(|file| file.rows).sum::<u64>();
     let (in_staging, in_quarantine) = (rows(&staged.staging), rows(&staged.quarantine));

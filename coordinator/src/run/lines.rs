@@ -1,7 +1,8 @@
 //! Line numbers of records that were read from the middle of an object.
 //!
-//! A split that begins inside an object cannot know how many lines come before it; its neighbours' reports do. Where a
-//! record of such a split was rejected, its quarantine file is written once more with the lines of the whole object.
+//! The scan of a split that starts inside an object does not know how many lines come before it,
+//! but the reports of the other splits do. If a record of such a split was rejected, its quarantine
+//! file is written again with line numbers within the whole object.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,16 +16,17 @@ use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::report::WrittenFile;
 use lakewright_common::write::file::{FileSettings, FileWriter, discard};
 
-use super::RunContext;
+use super::context::RunContext;
 use crate::engine::parquet_table::ParquetTable;
 
-/// Lines before a split, by object and by the byte at which the split begins.
+/// Number of lines before a split, by the object's key and the byte at which the split starts.
 type LinesBefore = HashMap<(String, u64), u64>;
 
-/// The quarantine files with lines counted from the start of each object.
+/// Returns quarantine files whose line numbers count from the start of each object. Replaces the
+/// given files, unless none of them has a record from the middle of an object.
 ///
 /// # Errors
-/// Storage that fails.
+/// Storage.
 pub(super) async fn number_lines(
     context: &RunContext<'_>,
     files: &[WrittenFile],

@@ -1,28 +1,29 @@
-//! Objects that a run does not ingest, or not whole, as its sources are configured.
+//! Objects that a run skips, or ingests only in part, as the settings of their sources say.
 
 use lakewright_common::config::resolved::OnDamaged;
 use lakewright_common::error::listed;
+use serde::Serialize;
 
 use super::damage::{self, DamagedObject};
 use super::ingest::StagedSource;
 
-/// What is left out of one run, over all sources.
-#[derive(Debug, Default)]
+/// Objects that one run skips or ingests in part, over all sources.
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct SkippedObjects {
-    /// Objects that changed after they were taken in, as which they stay.
+    /// Number of objects that changed after they were ingested. The lake keeps their old records.
     pub(crate) changed: u64,
-    /// URLs of objects that changed while they were read: the next run takes them.
+    /// URLs of objects that changed while they were read. The next run reads them again.
     pub(crate) changing: Vec<String>,
-    /// URLs of objects that must be restored first.
+    /// URLs of objects that must be restored from an archive first.
     pub(crate) archived: Vec<String>,
-    /// Damaged objects that were skipped: the next run tries them again.
+    /// Damaged objects that were skipped. The next run tries them again.
     pub(crate) damaged: Vec<DamagedObject>,
-    /// Damaged objects of which the readable part was ingested.
+    /// Damaged objects whose readable part was ingested.
     pub(crate) kept: Vec<DamagedObject>,
 }
 
 impl SkippedObjects {
-    /// Adds what turned out while objects were read.
+    /// Adds the objects that were skipped while sources were staged.
     pub(super) fn add(&mut self, staged: &[StagedSource<'_>]) {
         for source in staged {
             self.changing.extend(source.changing.iter().cloned());
@@ -34,17 +35,18 @@ impl SkippedObjects {
         }
     }
 
-    /// Whether new objects were skipped that the next run will see as new again.
-    pub(crate) fn has_skipped(&self) -> bool {
+    /// Returns whether the next run finds some of the skipped objects new again.
+    pub(crate) fn has_objects_for_the_next_run(&self) -> bool {
         !self.changing.is_empty() || !self.damaged.is_empty()
     }
 
-    /// A sentence each, for the user.
+    /// Returns one warning for each reason for which objects were skipped.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.changed > 0 {
             let count = usize::try_from(self.changed).unwrap_or(usize::MAX);
-            warnings.push(format!("{} changed after being taken in, and stay as they were", objects(count)));
+            warnings
+                .push(format!("{} changed after they were ingested; the lake keeps the old records", objects(count)));
         }
         if !self.changing.is_empty() {
             let (count, names) = (objects(self.changing.len()), listed(&self.changing));
@@ -60,7 +62,7 @@ impl SkippedObjects {
         }
         if !self.kept.is_empty() {
             let (count, lines) = (objects(self.kept.len()), damage::lines(&self.kept));
-            warnings.push(format!("{count} damaged, of which only what could be read was ingested:\n{lines}"));
+            warnings.push(format!("{count} damaged, ingested only as far as readable:\n{lines}"));
         }
         warnings
     }

@@ -66,7 +66,9 @@ async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec
     if let Some(reason) = probe::failing_expression(&query) {
         faults.push(build::named(table, Error::configuration(reason)).to_string());
     }
-    faults.extend(build::column_faults(table, &query.schema()));
+    let with_hint =
+        |fault: Error| fault.hint.iter().fold(fault.to_string(), |text, hint| format!("{text}\nhint: {hint}"));
+    faults.extend(build::column_faults(table, &query.schema()).into_iter().map(with_hint));
     let stored = build::stored_schema(&query.schema());
     if let Err(error) = assign_column_ids(None, &stored) {
         faults.push(build::named(table, error).to_string());

@@ -1,7 +1,8 @@
-//! Whether the files that workers reported are on storage, with the lengths that they reported.
+//! Verifies that the files which workers reported exist, with the lengths that they reported.
 //!
-//! A report names a file and its length; the manifest and the Delta logs repeat both. A worker that was taken over, or
-//! one that writes to another folder, must not put a file into a manifest that nobody can read.
+//! A report names a file and its length, and the manifest and the Delta logs repeat both. The
+//! manifest must not name a file that no reader can find, even if a worker was compromised or
+//! writes to another folder.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::error::{Context, Error, Result};
@@ -12,13 +13,14 @@ use object_store::path::Path;
 use super::ingest::StagedSource;
 use crate::lake::manifest::Manifest;
 
-/// Files that are looked at at once.
-const CONCURRENT_LOOKS: usize = 16;
+/// Files that are verified at the same time.
+const CONCURRENT_REQUESTS: usize = 16;
 
-/// Paths and lengths, as they were reported.
+/// Paths and lengths in bytes that workers reported.
 pub(super) type Reported = Vec<(String, u64)>;
 
-/// Returns the files that a run wrote: those of its sources, and those that are new in the manifest's tables.
+/// Returns the files that a run wrote: files of its sources, and new files of the manifest's
+/// tables.
 pub(super) fn reported(staged: &[StagedSource<'_>], manifest: &Manifest) -> Reported {
     let staged = staged.iter().flat_map(|source| source.staging.iter().chain(&source.quarantine));
     let tables = manifest.tables.iter().flat_map(|table| &table.files);
@@ -26,17 +28,19 @@ pub(super) fn reported(staged: &[StagedSource<'_>], manifest: &Manifest) -> Repo
     staged.chain(tables).map(|file| (file.path.clone(), file.bytes)).collect()
 }
 
+/// Requests the length of each file.
+///
 /// # Errors
-/// Storage, for a file that cannot be seen; workers, for one of another length.
+/// Storage, for a file that cannot be found; workers, for a file of another length.
 pub(super) async fn verify(lake: &Storage, files: Reported) -> Result<()> {
     stream::iter(files)
-        .map(|(path, bytes)| look(lake.clone(), path, bytes))
-        .buffer_unordered(CONCURRENT_LOOKS)
+        .map(|(path, bytes)| verify_file(lake.clone(), path, bytes))
+        .buffer_unordered(CONCURRENT_REQUESTS)
         .try_collect()
         .await
 }
 
-async fn look(lake: Storage, path: String, reported: u64) -> Result<()> {
+async fn verify_file(lake: Storage, path: String, reported: u64) -> Result<()> {
     let named = || lake.name_of(&path);
     let key = Path::parse(&path).storage_context("read", || named())?;
     let bytes = lake.store.head(&key).await.storage_context("read", || named())?.size;
@@ -44,7 +48,7 @@ async fn look(lake: Storage, path: String, reported: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::workers(format!("`{}` has {bytes} bytes, and a worker reported {reported}", named()))
-        .hint("the worker is broken or false: take it away, and run again; nothing of this run is visible"))
+        .hint("the worker is defective or not yours: stop it and run again; nothing of this run is visible"))
 }
 
 #[cfg(test)]
@@ -59,7 +63,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_that_is_not_there_or_has_another_length_ends_the_run() {
+    async fn a_missing_file_or_one_of_another_length_fails_the_run() {
         let location = Location::of("file:///lake/".parse().unwrap());
         let lake = Storage::new(Arc::new(InMemory::new()), location);
         lake.store.put(&Path::from("songs/a.parquet"), vec![0; 10].into()).await.unwrap();

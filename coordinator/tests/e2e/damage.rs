@@ -164,7 +164,7 @@ fn a_lost_brace_costs_two_records_and_the_share_holds_for_bytes_too() {
     let few = lake_of_junk(200);
     assert!(few.ok(&["run"]).stderr.contains("committed"));
     let error = lake_of_junk(20_000).fails(&["run"], 1);
-    let junk = "no record could be told apart in 20001 of ";
+    let junk = "no record was found in 20001 of ";
     assert!(error.contains(junk) && error.contains("`max_quarantine_share` allows 1.00 %"), "{error}");
     assert!(!error.contains("records were rejected"), "one of a thousand entries is no more than the share: {error}");
 }

@@ -48,5 +48,7 @@ mod schedules;
 mod bit_rot;
 /// The commands and their exit codes.
 mod cli;
+/// What `run` and `check` report.
+mod reports;
 /// The repository itself.
 mod tidy;

@@ -1,4 +1,5 @@
-"""Sends the rendered clusters to EMR's API as Terraform's provider does, and compares what comes back.
+"""Sends the rendered clusters to EMR's API as Terraform's provider does, and compares what comes
+back.
 
     run_job_flow.py RENDERED
 """
@@ -39,7 +40,8 @@ class Example:
             Name=self.security["name"], SecurityConfiguration=self.security["configuration"]
         )
         request = run_job_flow(self.cluster, self.security["name"])
-        # Terraform adds task nodes by a call of its own, which moto does not have; the fleet's shape is the same here.
+        # Terraform adds task nodes by a call of its own, which moto does not have; the fleet's
+        # shape is the same here.
         request["Instances"]["InstanceFleets"] += [instance_fleet("TASK", fleet) for fleet in self.task_fleets]
         for problem in unknown_values(self.emr.meta.service_model.operation_model("RunJobFlow").input_shape, request):
             sys.exit(f"{self.name}: {problem}")
@@ -183,7 +185,9 @@ def instance_fleet(kind, fleet):
 
 
 def unknown_values(shape, value, place="RunJobFlow"):
-    """Values that the API's own description does not list; the SDK checks types and lengths, and not these."""
+    """Values that the API's own description does not list; the SDK checks types and lengths, and
+    not these.
+    """
     if shape.type_name == "structure":
         for name, member in value.items():
             yield from unknown_values(shape.members[name], member, f"{place}.{name}")

@@ -1,6 +1,7 @@
-"""Holds a packed release's bill of materials to the CycloneDX schema, to Cargo.lock, and to the lists in the binaries.
+"""Compares the bill of materials of a packed release with the CycloneDX schema, Cargo.lock, and the
+lists in the binaries.
 
-    bill_of_materials_is_true.py RELEASE        the folder that deploy/release made, with `unpacked` in it
+    bill_of_materials_is_true.py RELEASE        a folder of deploy/release that contains `unpacked`
 """
 
 import json
@@ -15,12 +16,12 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 unpacked = pathlib.Path(sys.argv[1]) / "unpacked"
-# Tests and benches need them, and nothing that is shipped does.
+# Needed by tests and benchmarks, but by nothing that is shipped.
 ONLY_FOR_TESTS = {"proptest", "rcgen", "insta", "criterion"}
 
 
 def listed_in(binary):
-    """What cargo-auditable's readers see: zlib-compressed JSON in the section .dep-v0."""
+    """Reads the list of cargo-auditable: zlib-compressed JSON in the section .dep-v0."""
     with tempfile.NamedTemporaryFile() as section:
         subprocess.run(["objcopy", "--dump-section", f".dep-v0={section.name}", binary, "/dev/null"], check=True)
         return json.loads(zlib.decompress(pathlib.Path(section.name).read_bytes()))["packages"]

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# bootstrap.sh on each host: what it says where it cannot do its work, and what it leaves.
+# Scenes of bootstrap.sh on each host: its errors if it cannot work, and its result.
 
-# bootstrap_on HOST [ARGUMENT…]: as the host's kind is brought up; what stands behind replaces or adds. As hadoop, unless
-# `bootstrap_as` says otherwise.
+# bootstrap_on HOST [ARGUMENT…]: runs it with the arguments of the host's kind; further arguments
+# replace these or add to them. It runs as hadoop, unless `bootstrap_as` is another user.
 bootstrap_on() {
   local host=$1 tarball
   shift
@@ -11,14 +11,16 @@ bootstrap_on() {
   case $host in
     primary) arguments+=(--certificates s3://lakewright/tls/ --project s3://lakewright/project/) ;;
     core*) arguments+=(--certificates s3://lakewright/tls/ --memory 1GB) ;;
-    # An instance of plain EC2: its user data says the role; the certificates are in the parameter store.
+    # An instance of plain EC2: its user data contains the role; the certificates are in the
+    # parameter store.
     plain) arguments+=(--role worker --coordinator "${address[primary]}:50051" --certificates ssm:/lakewright) ;;
   esac
   "${bootstrap_as:-as_hadoop_on}" "$host" env AWS_ENDPOINT_URL_S3="http://$store_address:${s3_port[$host]}" AWS_ENDPOINT_URL_SSM="http://$store_address:$parameters_port" \
     LAKEWRIGHT_BOOTSTRAP_LIMIT="${bootstrap_limit:-300}" bash /srv/bootstrap.sh "${arguments[@]}" "$@" > "$scratch/$host.bootstrap" 2>&1 < /dev/null
 }
 
-# bootstrap_fails HOST PATTERN [ARGUMENT…]: it ends with 1 within a minute, and its last line alone says why.
+# bootstrap_fails HOST PATTERN [ARGUMENT…]: it must exit with 1 within a minute, and only its last
+# line gives the reason.
 bootstrap_fails() {
   local host=$1 pattern=$2 status=0 from=$SECONDS last
   shift 2
@@ -30,10 +32,10 @@ bootstrap_fails() {
   ((SECONDS - from < 60)) || broken "bootstrap took $((SECONDS - from)) s to fail"
 }
 
-# Fast to fetch, and too large for core2's disk.
+# Quick to download, but too large for core2's disk.
 large_release=s3://lakewright/release/lakewright-0.0.0-$(uname -m)-linux.tar.gz
 
-# Everything that bootstrap.sh is to say on a host before it may succeed there.
+# All errors of bootstrap.sh that are tried on a host before it succeeds there.
 fails_as_it_should() {
   case $1 in
     core1)
@@ -48,7 +50,8 @@ fails_as_it_should() {
       as_root_on core2 mount -o remount,size=2G /opt
       ;;
     plain)
-      # A subnet without a way to S3: the metadata service is there all the same. And no network at all.
+      # A subnet without a route to S3, which still has the metadata service. Then no network at
+      # all.
       ip -n "$(namespace plain)" route add unreachable "$store_address"
       bootstrap_fails plain 'installing the release: .aws s3 cp. failed: .*Could not connect to the endpoint URL'
       ip -n "$(namespace plain)" route delete unreachable "$store_address"
@@ -71,7 +74,8 @@ bootstrap_ends_well() {
   ((SECONDS - from < 30)) || broken "bootstrap took $((SECONDS - from)) s on $host"
 }
 
-# Each host by itself: first it fails as it should, then it is brought up, and then nothing is left to do.
+# On each host: first it fails as expected, then it sets up the host, and then it has nothing left
+# to do.
 bring_up_hosts() {
   local host jobs=()
   for host in "${hosts[@]}"; do bring_up "$host" & jobs+=($!); done
@@ -87,7 +91,7 @@ bring_up() {
     primary) return ;;
     core1) watcher_is_confined ;;
   esac
-  # What was in place stays: no download, no restart. User data is run by root.
+  # The installation is kept: no download, no restart. Root runs user data.
   before=$(invocation "$host")
   if [[ $host == plain ]]; then bootstrap_as=as_root_on bootstrap_ends_well "$host"; else bootstrap_ends_well "$host"; fi
   [[ $(invocation "$host") == "$before" ]] || broken "the second bootstrap started the worker of $host anew"
@@ -105,7 +109,7 @@ hosts_are_as_they_should() {
   says core1 lakewright-worker memory_bytes=1000000000 || broken "--memory did not reach the worker"
   [[ $(as_root_on primary stat --format '%a %G' /etc/lakewright/tls/coordinator.key) == '440 hadoop' ]] || broken "EMR's step cannot read the coordinator's key"
   [[ $(as_root_on primary systemctl is-active lakewright-run.timer lakewright-worker) == $'inactive\ninactive' ]] || broken "something runs on the primary before its step"
-  # Root runs what it ran before, and nothing else.
+  # Root runs the same processes as before, and no others.
   for host in "${hosts[@]}"; do
     as_root_on "$host" ps -e -o user=,comm= | sort -u | comm -13 "$scratch/$host.processes" - > "$scratch/new"
     ! grep '^root' "$scratch/new" || broken "bootstrap left a process of root on $host"
@@ -114,10 +118,10 @@ hosts_are_as_they_should() {
   done
 }
 
-# The spot watcher speaks to the metadata service alone: from among its processes nothing else answers.
+# The spot watcher can reach only the metadata service: no other address answers its processes.
 watcher_is_confined() {
   local group=/sys/fs/cgroup/system.slice/lakewright-spot.service/cgroup.procs
-  # asks SECONDS COMMAND URL: after the command
+  # asks SECONDS COMMAND URL: requests the URL after the command
   asks() { as_root_on core1 bash -c "$2; exec curl --silent --output /dev/null --max-time $1 $3"; }
   asks 10 : "http://$store_address:${s3_port[core1]}" || broken "core1 does not reach S3"
   asks 10 "echo \$\$ > $group" "http://$metadata_address" || broken "the spot watcher does not reach the metadata service"

@@ -1,11 +1,11 @@
-"""Reads compose.yaml as an engine would, and starts its services without one.
+"""Interprets compose.yaml like a container engine, and starts its services without one.
 
-    compose.py check                               it keeps to the compose specification
-    compose.py run NAMESPACE CONTAINER FOLDER      its services, in one network namespace, from a working container of
-                                                   buildah; ends with the exit code of `coordinator`
+    compose.py check                               checks it against the compose specification
+    compose.py run NAMESPACE CONTAINER FOLDER      starts its services in one network namespace, from a working
+                                                   container of buildah; exits with the code of `coordinator`
 
-All share one network, so names are loopback's. SeaweedFS is the program of the same version from PyPI, as its image cannot
-be had here.
+All services share one network, so their names resolve to loopback. SeaweedFS is the program of the
+same version from PyPI, because its image is not available here.
 """
 
 import copy
@@ -27,7 +27,7 @@ ROOT = FILE.parents[2]
 
 
 def interpolated():
-    """`${NAME:-default}`, as the specification has it."""
+    """Expands `${NAME:-default}` as the specification says."""
     return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: os.environ.get(found[1], found[2]), FILE.read_text())
 
 
@@ -51,7 +51,7 @@ class Services:
     def __init__(self, namespace, container, folder):
         self.services = yaml.safe_load(interpolated())["services"]
         self.inside = ["ip", "netns", "exec", namespace]
-        # The storage's options and the container's name.
+        # Options for the storage, then the name of the container.
         self.container = container.split()
         self.folder = pathlib.Path(folder)
         self.started = []
@@ -59,7 +59,9 @@ class Services:
         (self.folder / "hosts").write_text(hosts)
 
     def command(self, name, overriding=None):
-        """How the engine would start a service of our image: its entry point, its command, its environment, its volumes."""
+        """Returns how an engine starts a service of our image: entry point, command, environment
+        and volumes.
+        """
         service = self.services[name]
         options = [f"--env={key}={value}" for key, value in service["environment"].items()]
         for volume in service.get("volumes", []):
@@ -87,7 +89,7 @@ class Services:
 
     def stop(self):
         for process in self.started:
-            # SeaweedFS takes half a minute to leave in good order.
+            # SeaweedFS takes half a minute to shut down in an orderly way.
             process.kill() if process is self.started[0] else process.terminate()
         for process in self.started:
             process.wait()
@@ -97,7 +99,8 @@ def run(namespace, container, folder):
     services = Services(namespace, container, folder)
     try:
         services.start_s3()
-        # The data, as the head of compose.yaml says; the port is the one that it publishes.
+        # Uploads the data like the commands at the top of compose.yaml, through the port that it
+        # publishes.
         upload = [*services.inside, sys.executable, __file__, "upload"]
         subprocess.run(upload, check=True, env=os.environ | services.services["s3"]["environment"])
         for i in range(services.services["worker"]["deploy"]["replicas"]):
@@ -120,7 +123,7 @@ def upload():
         try:
             s3.create_bucket(Bucket="lakewright")
             break
-        except Exception:  # It is not up yet, in whatever way.
+        except Exception:  # Any exception: the server is not ready yet.
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the tables must be, however many made them.
+# Expected tables, for any number of workers.
 
-# The same data in one process on folders, to compare with: each table's rows and checksum.
+# Builds the same data in one process on folders, as the reference: rows and checksum of each table.
 tables_of_one_machine() {
   env -u AWS_ENDPOINT_URL_S3 LAKEWRIGHT__LAKE__URL="$scratch/lake" "$LAKEWRIGHT_BIN/coordinator" --config lake.toml --quiet run
   LAKEWRIGHT__LAKE__URL="$scratch/lake" "$LAKEWRIGHT_BIN/coordinator" --config lake.toml --quiet tables --checksum --jsonlines > "$scratch/expected.raw"
@@ -9,7 +9,7 @@ tables_of_one_machine() {
   [[ $(wc -l < "$scratch/expected") == 5 ]] || broken "the run on folders made other than five tables: $(cat "$scratch/expected.raw")"
 }
 
-# Files and bytes depend on how many did the work; rows and their checksum do not.
+# Files and bytes depend on the number of workers; rows and their checksum do not.
 only_contents() {
   "$LAKEWRIGHT_VENV/bin/python" -c 'import json, sys
 for line in sys.stdin:

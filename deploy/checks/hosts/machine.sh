@@ -1,14 +1,15 @@
 # shellcheck shell=bash
-# A host of the check: systemd booted by systemd-nspawn over this machine's /usr, in a namespace of its own, with the
-# user and the files that EMR has on an instance.
+# A host of the check: systemd, booted by systemd-nspawn with this machine's /usr in a namespace of its own, and with the user
+# and the files of an EMR instance.
 
 readonly hadoop_id=992
-# Of each host, the process of systemd-nspawn and the first process inside.
+# Process of systemd-nspawn and first process inside, by host.
 declare -A keeper=() leader=()
 
 root_of() { echo "$scratch/hosts/$1"; }
 
-# make_host NAME: its root. /usr is this machine's, /etc holds little more than a new machine has.
+# make_host NAME: creates its root folder. /usr is that of this machine; /etc contains little more
+# than on a new machine.
 make_host() {
   local host=$1 root name
   root=$(root_of "$host")
@@ -18,7 +19,7 @@ make_host() {
     cp -a "/etc/$name" "$root/etc/" 2> /dev/null || true
   done
   cp -L /etc/os-release "$root/etc/os-release"
-  # With an id it is no first boot, which would enable every unit that this machine's packages have.
+  # With an id this is not a first boot, which would enable every unit of this machine's packages.
   tr -d - < /proc/sys/kernel/random/uuid > "$root/etc/machine-id"
   printf '%s\n' root:x:0:0::/root:/bin/bash "hadoop:x:$hadoop_id:$hadoop_id::/home/hadoop:/bin/bash" \
     messagebus:x:100:107::/nonexistent:/usr/sbin/nologin nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin > "$root/etc/passwd"
@@ -29,16 +30,16 @@ make_host() {
   chmod 1777 "$root/tmp"
   chmod 755 "$root/root"
   chown "$hadoop_id:$hadoop_id" "$root/home/hadoop"
-  # The names that a VPC's DNS would know.
+  # Names that the DNS of a VPC would resolve.
   printf '%s\n' '127.0.0.1 localhost' "${address[$host]} $host" "${address[primary]} ip-10-77-0-2.ec2.internal" > "$root/etc/hosts"
-  # What the images of EMR and EC2 have at /usr/bin.
+  # Programs that the images of EMR and EC2 have in /usr/bin.
   printf '#!/bin/sh\nexec %s/bin/python %s/bin/aws "$@"\n' "$LAKEWRIGHT_VENV" "$LAKEWRIGHT_VENV" > "$root/srv/tools/aws"
   printf '#!/bin/sh\nexec %s/bin/python "$@"\n' "$LAKEWRIGHT_VENV" > "$root/srv/tools/python3"
   chmod 755 "$root/srv/tools/"*
   cp "$deploy/emr/bootstrap.sh" "$root/srv/bootstrap.sh"
 }
 
-# like_emr HOST true|false: the files by which an instance of EMR knows its role.
+# like_emr HOST true|false: writes the files from which an EMR instance learns its role.
 like_emr() {
   local root
   root=$(root_of "$1")
@@ -47,8 +48,8 @@ like_emr() {
   printf '{"masterHost": "ip-10-77-0-2.ec2.internal"}\n' > "$root/emr/instance-controller/lib/info/extraInstanceData.json"
 }
 
-# boot HOST [OPTION of systemd-nspawn…]: with control groups of version 2 and leave to load programs for them, which is how
-# systemd enforces IPAddressDeny.
+# boot HOST [OPTION of systemd-nspawn…]: boots it with control groups of version 2 and with
+# permission to load programs for them, which systemd needs to enforce IPAddressDeny.
 boot() {
   local host=$1 base
   shift
@@ -60,7 +61,8 @@ boot() {
   keeper[$host]=$!
 }
 
-# The hierarchies in which systemd keeps its units: one, or two on a machine with control groups of version 1 as well.
+# Hierarchies that contain the units of systemd: one, or two on a machine that also has control
+# groups of version 1.
 hierarchies() {
   local hierarchy
   for hierarchy in /sys/fs/cgroup{,/unified,/systemd}; do
@@ -68,7 +70,7 @@ hierarchies() {
   done
 }
 
-# in_own_group NAME COMMAND…: else the units of all hosts were in the same groups.
+# in_own_group NAME COMMAND…: without this, the units of all hosts would share control groups.
 in_own_group() {
   local hierarchy name=$1
   shift
@@ -79,7 +81,7 @@ in_own_group() {
   exec "$@"
 }
 
-# Waits for the first process of the host, and then for its systemd.
+# Waits for the first process of the host, then for its systemd.
 booted() {
   local host=$1 pid='' _
   for _ in {1..200}; do
@@ -104,7 +106,7 @@ boot_hosts() {
   like_emr primary true
   like_emr core1 false
   like_emr core2 false
-  # In memory, and on core2 at first too small for a release.
+  # In memory. On core2 it is too small for a release at first.
   boot primary --tmpfs=/opt
   boot core1 --tmpfs=/opt
   boot core2 --tmpfs=/opt:size=20M
@@ -135,10 +137,10 @@ as_hadoop_on() {
   enter "$host" HOME=/home/hadoop setpriv --reuid "$hadoop_id" --regid "$hadoop_id" --clear-groups "$@"
 }
 
-# says HOST UNIT PATTERN: its journal has such a line.
+# says HOST UNIT PATTERN: checks that its journal has such a line.
 says() { grep -qE "$3" <<< "$(as_root_on "$1" journalctl --no-pager --output cat --unit "$2")"; }
 
-# Of the worker as it runs now; another start is another one.
+# Id of the current start of the worker; each start has another one.
 invocation() { as_root_on "$1" systemctl show --property InvocationID --value lakewright-worker; }
 
 show_what_is_known() {
@@ -153,7 +155,7 @@ show_what_is_known() {
 halt_hosts() {
   local host hierarchy
   for host in "${!keeper[@]}"; do
-    # The first process of a namespace takes all others with it.
+    # When the first process of a namespace ends, all others end with it.
     [[ -z ${leader[$host]:-} ]] || kill -KILL "${leader[$host]}" 2> /dev/null || true
     wait "${keeper[$host]}" 2> /dev/null || true
     for hierarchy in $(hierarchies); do

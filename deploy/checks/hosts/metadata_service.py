@@ -1,9 +1,10 @@
-"""EC2's instance metadata service (IMDSv2) as far as the hosts of the check ask it.
+"""The part of EC2's instance metadata service (IMDSv2) that the hosts of the check use.
 
     metadata_service.py ADDRESS PORT FOLDER
 
-Credentials of a role, the region, and the two notices. A notice for one host is a file FOLDER/<its address>.spot or
-.rebalance. Tokens that were given before that file was made have expired: whoever keeps one meets a 401.
+Serves credentials of a role, the region, and the two notices. A file FOLDER/<address of a
+host>.spot or .rebalance is a notice for that host. Tokens from before the file was created have
+expired and get a 401.
 """
 
 import json

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The network of the check: a namespace that is the switch and everything that AWS would be (S3, metadata, parameters),
-# and one for each host, each on a wire of its own to the bridge. Nothing touches the machine's own network.
+# Network of the check: one namespace with the switch and the services of AWS (S3, metadata, parameters), and one for each
+# host with a cable of its own to the bridge. The machine's own network is not changed.
 #
 #   store 10.77.0.1, 169.254.169.254 ── bridge ─┬─ primary 10.77.0.2
 #                                               ├─ core1   10.77.0.11
@@ -12,7 +12,7 @@ readonly metadata_address=169.254.169.254
 declare -A address=([primary]=10.77.0.2 [core1]=10.77.0.11 [core2]=10.77.0.12 [plain]=10.77.0.13)
 readonly hosts=(primary core1 core2 plain)
 
-# Unique on this machine, so that two checks do not meet.
+# Unique on this machine, so that two checks do not collide.
 namespace() { echo "lakewright-$$-$1"; }
 
 on_store() { ip netns exec "$(namespace store)" "$@"; }
@@ -38,11 +38,12 @@ make_network() {
   done
 }
 
-# The far end stays up, as when a cable is pulled at the switch.
+# The far end stays up, as if the cable were pulled at the switch.
 pull() { ip -n "$(namespace store)" link set "to-$1" down; }
 plug() { ip -n "$(namespace store)" link set "to-$1" up; }
 
-# The units allow no other port (SocketBindDeny), which Debian's systemd does not enforce; nobody asks for one either.
+# The units allow no other port (SocketBindDeny). Debian's systemd does not enforce this, but no
+# process requests another port.
 listens_on() { ip netns exec "$(namespace "$1")" ss --no-header --listening --tcp --udp --numeric | awk '{ print $1, $5 }'; }
 
 # Whether a request of the host is with its stalled forwarder, which does not read it.

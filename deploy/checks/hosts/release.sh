@@ -1,10 +1,11 @@
 # shellcheck shell=bash
-# The release that the checks install, made of LAKEWRIGHT_BIN by deploy/release and kept until anything in it changes.
+# The release that the checks install. deploy/release builds it from LAKEWRIGHT_BIN; it is kept until its contents change.
 
-# packed_release: the folder with it, and with what it unpacks to in `unpacked`. Its binaries run on this machine; what they may need elsewhere, 80-release looks at.
+# packed_release: the folder with it, and with what it unpacks to in `unpacked`. Its binaries run on
+# this machine; what they may need elsewhere, 80-release looks at.
 packed_release() {
   local key place packing
-  # Another check may be packing it.
+  # Another check may be packing it at the same time.
   exec {packing}> "$LAKEWRIGHT_CACHE/release.lock"
   flock "$packing"
   key=$( (cd "$deploy" && find systemd host packaging release container/Containerfile emr/bootstrap.sh -type f -print0 | sort -z | xargs -0 sha256sum
@@ -12,7 +13,7 @@ packed_release() {
     stat --dereference --format '%n %s %Y' "$LAKEWRIGHT_BIN"/{coordinator,worker}) | sha256sum | cut -c1-12)
   place=$LAKEWRIGHT_CACHE/release-$key
   if [[ ! -e $place/SHA256SUMS ]]; then
-    # Older ones have no use any more.
+    # Older releases are no longer needed.
     rm -rf "$LAKEWRIGHT_CACHE"/release-*
     mkdir -p "$place.new/unpacked"
     "$deploy/release" --binaries "$LAKEWRIGHT_BIN" --out "$place.new" --highest-glibc 99 \

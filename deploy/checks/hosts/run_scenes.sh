@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# Runs over the hosts, and what befalls them.
+# Scenes of runs on the hosts, with failures.
 # shellcheck disable=SC2329 # What wait_until asks is called by its name.
 
-# Restart=on-failure: the run that follows begins with three workers, so the one that is killed here must come back by itself.
+# Restart=on-failure: the run that follows begins with three workers, so the one that is killed here
+# must come back by itself.
 kill_a_worker() {
   killed=$(invocation plain)
   as_root_on plain systemctl kill --signal KILL lakewright-worker
@@ -13,8 +14,9 @@ killed_worker_is_back() {
   says plain lakewright-worker 'start 2 within 10 minutes: waiting 1 s' || broken "the restart did not back off"
 }
 
-# EMR's step. S3 does not answer two of the three, so both are in the middle of a task when it happens: core1's wire is
-# pulled, core2 gets its spot notice. core2 then gets its answers, ends what it has, and takes nothing new.
+# EMR's step. S3 does not answer two of the three, so both are in the middle of a task when it
+# happens: core1's wire is pulled, core2 gets its spot notice. core2 then gets its answers, ends
+# what it has, and takes nothing new.
 run_through_faults() {
   local step
   # The run waits for three workers. plain cannot see the lake and does not join before the others have, and are stalled.
@@ -30,7 +32,7 @@ run_through_faults() {
   wait_until "core2 has a task" waits_for_s3 core2
   pull core1
   touch "$scratch/notices/${address[core2]}.spot"
-  # Meanwhile: the watcher asks every five seconds.
+  # Meanwhile, the watcher polls every five seconds.
   strangers_stay_outside
   drains() { says core2 lakewright-worker 'draining: no new tasks running=[1-9]'; }
   wait_until "core2 drains with a task under way" drains
@@ -44,14 +46,15 @@ run_through_faults() {
   diff "$scratch/expected" "$scratch/found" || broken "the tables are not those of one machine"
 }
 
-# is_drained HOST: its worker ended well, and its systemd says so of the machine.
+# is_drained HOST: checks that its worker exited successfully and that systemd reports the machine
+# as drained.
 is_drained() {
   drained() { [[ $(as_root_on "$1" systemctl show --property ActiveState,Result,ExecMainStatus lakewright-worker | sort | paste -sd ' ') == 'ActiveState=inactive ExecMainStatus=0 Result=success' ]]; }
   wait_until "the worker of $1 drains" drained "$1"
   [[ $(as_root_on "$1" systemctl is-active lakewright-drain.target) == active ]] || broken "$1 has not reached lakewright-drain.target"
 }
 
-# The coordinator's port: without a certificate of the authority nobody gets a word in.
+# The coordinator's port: it accepts no data from a client without a certificate of the authority.
 strangers_stay_outside() {
   [[ $(listens_on primary) =~ ^tcp\ [^\ ]*:50051$ ]] || broken "the coordinator listens on other than its port: $(listens_on primary)"
   [[ $(call_as) == *'alert certificate required'* ]] || broken "the coordinator speaks to somebody without a certificate: $(call_as)"
@@ -59,7 +62,8 @@ strangers_stay_outside() {
   [[ $(call_as worker) != *' alert '* ]] || broken "the coordinator does not speak to a worker: $(call_as worker)"
 }
 
-# What the coordinator says to somebody with this certificate, in the second after the handshake.
+# Prints the coordinator's answer to a client with this certificate, in the second after the
+# handshake.
 call_as() {
   local identity=()
   (($# == 0)) || identity=(-cert "$scratch/tls/$1.pem" -key "$scratch/tls/$1.key")
@@ -67,7 +71,8 @@ call_as() {
     -CAfile "$scratch/tls/ca.pem" -verify_return_error "${identity[@]}" < <(sleep 0.5) 2>&1 | tr -d '\0' || true
 }
 
-# As on plain EC2: lakewright-run.service, started by its timer, with a song more and a new lake.toml. core1 is back.
+# As on plain EC2: lakewright-run.service, started by its timer, with a song more and a new
+# lake.toml. core1 is back.
 next_run_by_timer() {
   plug core1
   resume_s3_of core1
@@ -79,7 +84,8 @@ next_run_by_timer() {
   [[ $(as_root_on primary stat --format %i /opt/lakewright/current/bin) == "$before" ]] || broken "the second bootstrap unpacked the release again"
   runs_unprivileged() { [[ $(as_root_on primary ps -C coordinator -o user=) == lakewright-run ]]; }
   wait_until "the timer starts a run, which is not root's" runs_unprivileged
-  # core1 and plain have joined; plain is told that it may go. That it does is seen later, for the watcher asks every five seconds.
+  # core1 and plain have joined; plain is told that it may go. That it does is seen later, for the
+  # watcher asks every five seconds.
   both_joined() { (($(as_root_on primary journalctl --no-pager --output cat --unit lakewright-run | grep -c 'a worker joined') >= 2)); }
   wait_until "two workers join the timer's run" both_joined
   touch "$scratch/notices/${address[plain]}.rebalance"
@@ -90,7 +96,7 @@ next_run_by_timer() {
   ! says primary lakewright-run 'a worker joined.*core2' || broken "core2 takes tasks again, after its notice"
 }
 
-# On a network of one's own: `--certificates none`, with `insecure = true` in lake.toml.
+# On a private network: `--certificates none`, with `insecure = true` in lake.toml.
 run_without_certificates() {
   sed -i 's/^\[cluster\]/[cluster]\ninsecure = true/; s/^min_workers = 2/min_workers = 1/' "$scratch/project/lake.toml"
   add_a_song SOADDED00000000001

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What AWS would be: an S3 server that each host reaches by a forwarder of its own (so that one host's S3 can stall), the
-# metadata service, and a parameter store by moto for the certificates of one host.
+# Services of AWS: an S3 server that each host reaches through a forwarder of its own (so that S3 can stall for one host), the
+# metadata service, and a parameter store (moto) for the certificates of one host.
 
 readonly server_name=coordinator.lakewright.internal
 readonly parameters_port=5000
@@ -9,7 +9,7 @@ service_pids=()
 
 start_services() {
   mkdir -p "$scratch/notices" "$scratch/tls"
-  # Its port is one of loopback's; AWS's variables are what it prints.
+  # It listens on a port of loopback and prints the variables of AWS.
   serve s3 "$LAKEWRIGHT_BIN/lakewright-s3-server" lakewright
   wait_until "the S3 server starts" test -s "$scratch/s3.log"
   # shellcheck source=/dev/null
@@ -26,7 +26,7 @@ start_services() {
   make_certificates
 }
 
-# serve NAME COMMAND…: in the store's namespace, in the background, as the process that $! names.
+# serve NAME COMMAND…: starts it in the background in the store's namespace; $! is its process.
 serve() {
   local name=$1
   shift
@@ -43,11 +43,12 @@ stop_services() {
   done
 }
 
-# Requests of one host stay without an answer, and its beats to the coordinator go on.
+# S3 does not answer one host any more, while its heartbeats still reach the coordinator.
 stall_s3_of() { kill -STOP "${forwarder[$1]}"; }
 resume_s3_of() { kill -CONT "${forwarder[$1]}"; }
 
-# An authority, the coordinator's certificate with its name, the workers'; and a worker's of another authority.
+# Creates an authority, certificates of the coordinator (with its name) and of the workers, and a
+# worker's certificate of another authority.
 make_certificates() {
   local tls=$scratch/tls
   authority "$tls/ca" && authority "$tls/other-ca"
@@ -67,12 +68,14 @@ signed() {
   openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -set_serial 1 -days 2 -extfile "$1.ext" -out "$1.pem" 2> /dev/null
 }
 
-# The user's bucket: the release, the data, the project with its lake.toml for S3 and three workers, the certificates.
+# Fills the user's bucket: the release, the data, the project with a lake.toml for S3 and three
+# workers, the certificates.
 fill_store() {
   mkdir -p "$scratch/project"
   cp -r models "$scratch/project/"
   sed 's#^url = "lake"#url = "s3://lakewright/lake"#; s#^url = "data/#url = "s3://lakewright/data/#' lake.toml > "$scratch/project/lake.toml"
-  # No speculation: what a host has under way is not done elsewhere unless the host is lost. Small splits, so that all have some.
+  # No speculation, so that a task of a host runs elsewhere only if the host is lost. Small splits,
+  # so that every host has tasks.
   printf '%s\n' '[cluster]' 'min_workers = 3' 'lost_after = "2s"' 'speculation = false' >> "$scratch/project/lake.toml"
   sed -i 's/^\[limits\]/[limits]\nsplit_bytes = "200KB"\ntarget_file_bytes = "20KB"/' "$scratch/project/lake.toml"
   local file name files=()
@@ -86,12 +89,12 @@ fill_store() {
   LAKEWRIGHT_PARAMETERS=$scratch/tls to_store "${files[@]}"
 }
 
-# to_store FILE KEY [FILE KEY…]: into the bucket.
+# to_store FILE KEY [FILE KEY…]: uploads files to the bucket.
 to_store() {
   on_store "$LAKEWRIGHT_VENV/bin/python" "$deploy/checks/hosts/store.py" "$@"
 }
 
-# wait_until WHAT COMMAND…: at most 30 seconds.
+# wait_until WHAT COMMAND…: waits at most 30 seconds.
 wait_until() {
   local what=$1 _
   shift
@@ -102,7 +105,7 @@ wait_until() {
   broken "it did not happen within 30 s: $what"
 }
 
-# add_a_song ID: new input, and the project as it now is.
+# add_a_song ID: uploads new input and the current project.
 add_a_song() {
   local song
   song=$(find data/song_data -name '*.json' -print -quit)

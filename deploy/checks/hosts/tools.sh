@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What a check needs on the machine, and how it says what it saw.
+# Tools that a check needs, and functions that report its results.
 
 began=$EPOCHREALTIME
 
@@ -7,7 +7,7 @@ said() {
   printf '  %5.1f s  %s\n' "$(awk -v from="$began" -v to="$EPOCHREALTIME" 'BEGIN { print to - from }')" "$1"
 }
 
-# A check that cannot run ends with 77.
+# A check that cannot run exits with 77.
 skip() {
   printf 'skipped: %s\n' "$1"
   exit 77
@@ -18,12 +18,12 @@ broken() {
   exit 1
 }
 
-# need COMMAND PACKAGE: in CI it is installed, elsewhere the line is shown.
+# need COMMAND PACKAGE: installs the package in CI; elsewhere prints the command that installs it.
 need() {
   [[ -z $(type -P "$1" || PATH=/usr/sbin:/sbin type -P "$1") ]] || return 0
   if [[ ${CI:-} == true && $(id -u) == 0 ]]; then
     local installing
-    # One at a time: apt refuses a second.
+    # One at a time, because apt refuses to run twice.
     exec {installing}> "$LAKEWRIGHT_CACHE/apt.lock"
     flock "$installing"
     { [[ -e $LAKEWRIGHT_CACHE/apt-updated ]] || apt-get update; } > "$LAKEWRIGHT_CACHE/apt.log" 2>&1 && touch "$LAKEWRIGHT_CACHE/apt-updated"
@@ -47,7 +47,7 @@ need_binaries() {
   done
 }
 
-# all_of PID…: each of them ends well.
+# all_of PID…: waits, and fails if one of them failed.
 all_of() {
   local pid failed=0
   for pid in "$@"; do wait "$pid" || failed=1; done

@@ -1,4 +1,6 @@
-"""Makes the certificates that the rendered tls_* resources describe: their curve, uses and names."""
+"""Creates the certificates that the rendered tls_* resources describe, with their curve, uses and
+names.
+"""
 
 from datetime import datetime, timedelta
 
@@ -18,7 +20,9 @@ ALL_KEY_USES = [
 
 
 def write_certificates(folder, resources, host):
-    """Writes ca.pem, and NAME.pem with NAME.key for both sides. The coordinator's name becomes `host`, which this machine can find."""
+    """Writes ca.pem, and NAME.pem with NAME.key for both sides. Replaces the coordinator's name by
+    `host`, which this machine can resolve.
+    """
     at = {address.removeprefix("module.lake."): values for address, values in resources.items()}
     ca = at["tls_self_signed_cert.ca[0]"]
     ca_key = private_key(at["tls_private_key.ca[0]"])

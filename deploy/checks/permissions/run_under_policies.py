@@ -1,5 +1,5 @@
-"""A coordinator and two workers take data/ in under exactly the policies that Terraform gives them, over mTLS with
-certificates as it makes them; then vacuum deletes.
+"""Runs a coordinator and two workers on data/ under exactly the policies that Terraform gives them,
+over mTLS with certificates like those of Terraform; then runs vacuum.
 
     run_under_policies.py RENDERED REPOSITORY BINARIES
 """
@@ -48,7 +48,7 @@ def main(rendered, repository, binaries):
 
 def write_project(folder, repository, lake_toml, port):
     (folder / "models").symlink_to(repository / "models")
-    # The rendered project; on one machine its port is one that is free.
+    # The rendered project, with a free port of this machine.
     lake_toml = lake_toml.replace("0.0.0.0:50051", f"127.0.0.1:{port}").replace('worker_timeout = "15m"', 'worker_timeout = "30s"')
     (folder / "lake.toml").write_text(lake_toml)
     return folder / "lake.toml"
@@ -73,7 +73,8 @@ class Deployment:
         if codes != [0, 0]:
             sys.exit(f"the workers ended with {codes}")
         self.expect_denied()
-        # Spool and quarantine files that the coordinator could not delete are old enough for vacuum two days later.
+        # Spool and quarantine files that the coordinator could not delete are old enough for vacuum
+        # two days later.
         make_older(BUCKET, "lake/", days=2)
         self.coordinator("vacuum", "vacuum", "--retention", "24h", "--delete")
         self.report()
@@ -90,7 +91,8 @@ class Deployment:
             "LAKEWRIGHT__CLUSTER__KEY": str(folder / "coordinator.key"),
             "PATH": os.environ["PATH"], "AWS_ENDPOINT_URL_S3": self.url, "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": role, "AWS_SECRET_ACCESS_KEY": "none",
-            # The logs are cut into several splits, so that lines of rejected records are counted after them.
+            # Several splits for each log, so that line numbers of rejected records must be
+            # corrected afterwards.
             "LAKEWRIGHT__LIMITS__SPLIT_BYTES": "64KiB",
         }
 
@@ -109,7 +111,7 @@ class Deployment:
         return ended.stdout
 
     def expect_denied(self):
-        """A worker that is out of its mind cannot commit, and only vacuum deletes."""
+        """Checks that a worker that misbehaves cannot commit, and that only vacuum can delete."""
         committed = next(key for key in self.keys() if "/_lake/manifest/" in key)
         for role, what in (
             ("worker", lambda s3: s3.put_object(Bucket=BUCKET, Key="lake/_lake/manifest/00000000000000000099.json", Body=b"{}")),
@@ -138,7 +140,9 @@ class Deployment:
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
     def report(self):
-        """The coordinator tries to tidy up after itself, which it may not and need not; nothing else may have been denied."""
+        """Checks that only deletions were denied: the coordinator tries to clean up, which it may
+        not and need not.
+        """
         for denied in self.gate.denied:
             if not re.match(r"coordinator: POST .*'s3:DeleteObject'.*/lake/_lake/(spool|quarantine)/", denied):
                 sys.exit(f"denied: {denied}")
@@ -156,7 +160,7 @@ def upload(url, data):
     s3.create_bucket(Bucket=BUCKET)
     for file in sorted(data.rglob("*.json")):
         if file.relative_to(data).parts[0] in ("song_data", "log_data"):
-            # One record in each log cannot be read, so that there is a quarantine.
+            # One unreadable record in each log, so that there is a quarantine.
             rejected = b"no JSON\n" if file.relative_to(data).parts[0] == "log_data" else b""
             s3.put_object(Bucket=BUCKET, Key=f"data/{file.relative_to(data)}", Body=file.read_bytes() + rejected)
 

@@ -1,7 +1,9 @@
-"""An S3 that asks the rendered IAM policies first: moto's, behind a gate that answers 403 as AWS does.
+"""An S3 server that enforces the rendered IAM policies: moto, behind a gate that answers 403 like
+AWS.
 
-The access key of a request is the name of the role that makes it. Evaluated is what these policies use: Allow and Deny,
-actions, resources with `*`, and conditions on `s3:prefix`. Everything that is not known is denied.
+The access key of a request is the name of its role. The gate supports what these policies use:
+Allow and Deny, actions, resources with `*`, and conditions on `s3:prefix`. It denies every request
+that it does not know.
 """
 
 import io
@@ -20,7 +22,7 @@ DENIED = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code
 
 
 class Gate:
-    """A WSGI application in front of moto's."""
+    """A WSGI application in front of moto."""
 
     def __init__(self, policies):
         self.policies = policies
@@ -46,7 +48,9 @@ class Gate:
         return [DENIED]
 
     def hide_what_is_missing(self, who, environ, asked, start_response):
-        """Who may not list a bucket hears 403 and not 404 of an object that is not there (HeadObject, GetObject)."""
+        """Answers 403 instead of 404 for a missing object (HeadObject, GetObject) if the role may
+        not list the bucket.
+        """
 
         def start(status, headers, *rest):
             if status.startswith("404"):
@@ -57,7 +61,7 @@ class Gate:
         return start
 
     def asked_for(self, environ):
-        """Yields (action, resource, prefix) of a request; nothing for one that is not known."""
+        """Yields (action, resource, prefix) of a request; nothing for an unknown one."""
         method, query = environ["REQUEST_METHOD"], parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
         bucket, _, key = unquote(environ["PATH_INFO"]).lstrip("/").partition("/")
         arn = f"arn:aws:s3:::{bucket}"
@@ -107,7 +111,7 @@ def bucket_of(asked):
 
 
 def serve(policies):
-    """Starts the server on a free port of this machine; returns its URL and the gate."""
+    """Starts the server on a free port of this machine. Returns its URL and the gate."""
     gate = Gate(policies)
     server = make_server("127.0.0.1", 0, gate, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,5 @@
-"""Every rendered IAM policy through parliament, which knows AWS's actions, resources and condition keys.
+"""Checks every rendered IAM policy with parliament, which knows AWS's actions, resources and
+condition keys.
 
     iam_policies.py RENDERED
 """
@@ -41,7 +42,10 @@ def problems_of(place, kind, text):
 
 
 def stars(kind, statement):
-    """A star may stand where something is denied, and as the resource of a key's policy, where it means that key."""
+    """Yields each `*` that a statement must not contain.
+
+    It may contain one if it denies, and as the resource of a key's policy, where it means that key.
+    """
     if statement["Effect"] == "Allow":
         if any("*" in action for action in as_list(statement["Action"])):
             yield f"`*` in the actions of {statement.get('Sid')}"
@@ -52,7 +56,9 @@ def stars(kind, statement):
 
 
 def as_identity_policy(kind, policy):
-    """Parliament knows policies of identities only. Those of a role and of a key are about that role, and key with alias."""
+    """Adapts a policy for parliament, which knows only policies of identities. Those of a role or
+    key concern that role or key.
+    """
     itself = {
         "aws_iam_role": ["arn:aws:iam::123456789012:role/itself"],
         "aws_kms_key": ["arn:aws:kms:us-east-1:123456789012:key/itself", "arn:aws:kms:us-east-1:123456789012:alias/itself"],

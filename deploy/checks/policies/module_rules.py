@@ -1,4 +1,4 @@
-"""Rules for the Terraform modules that no other tool here knows.
+"""Checks rules for the Terraform modules that no other tool has.
 
     module_rules.py MODULES RENDERED
 
@@ -14,7 +14,8 @@ import hcl2
 import module_tables
 from rendered_resources import rendered_resources
 
-# What would give a machine an address, a way in, or a scaling that does not know our workers.
+# Resources that would give a machine an address, inbound access, or a scaling that does not know
+# our workers.
 NEVER = {
     "aws_internet_gateway", "aws_nat_gateway", "aws_eip", "aws_key_pair", "aws_iam_user", "aws_iam_access_key",
     "aws_emr_managed_scaling_policy", "aws_appautoscaling_policy",
@@ -62,7 +63,7 @@ def variable_problems(folder, parsed, text):
         if not re.search(rf"\bvar\.{variable}\b", re.sub(r'(?ms)^variable ".*?^\}', "", text)):
             yield f"variable `{variable}` is not used"
         validations = len(body.get("validation", []))
-        # Of a bool every value is good; the output of our own module is held by its type.
+        # Every value of a bool is valid, and the type checks the output of our own module.
         if not validations and body.get("type") != ["${bool}"] and variable != "lake":
             yield f"variable `{variable}` has no validation"
         if rejected[variable] < validations:
@@ -112,7 +113,7 @@ def layout_problems(folder, parsed, text):
 
 
 def untagged(resources):
-    """Whatever can have tags has them."""
+    """Checks that every resource that supports tags has them."""
     for resource in resources:
         tags = resource["values"].get("tags", "none")
         if tags != "none" and "Project" not in (tags or {}):

@@ -1,6 +1,6 @@
-"""The tables of variables and outputs in each module's README, which must be what the module says.
+"""Compares the tables of variables and outputs in each module's README with the module.
 
-    module_tables.py MODULE…      writes them anew
+    module_tables.py MODULE…      writes the tables again
 """
 
 import re
@@ -12,7 +12,7 @@ BLOCK = re.compile(r'^(variable|output) "(\w+)" \{\n(.*?)^\}', re.S | re.M)
 
 
 def tables(module):
-    """Both tables as Markdown."""
+    """Returns both tables as Markdown."""
     variables, outputs = [], []
     for file in sorted(module.glob("*.tf")):
         for kind, name, body in BLOCK.findall(file.read_text()):

@@ -1,7 +1,8 @@
-"""order_of_making.py RENDERED: is a machine started only when all is there that it sets itself up with?
+"""order_of_making.py RENDERED: checks that a machine starts only after everything that its setup
+needs exists.
 
-Reads the graphs of `terraform graph -type=plan`: what is needed by whom. An apply starts what does not wait for each other at
-once, and an endpoint takes minutes where an instance takes seconds.
+Reads the dependencies in the graphs of `terraform graph -type=plan`. An apply creates independent
+resources at the same time, and an endpoint takes minutes but an instance takes seconds.
 """
 
 import pathlib
@@ -13,7 +14,7 @@ NEEDED = (
     "aws_iam_role_policy.", "aws_iam_instance_profile.", "aws_vpc_security_group_egress_rule.", "aws_vpc_security_group_ingress_rule.",
     "aws_s3_object.", "aws_ssm_parameter.", "aws_vpc_endpoint.", "aws_route_table_association.", "aws_s3_bucket_policy.",
 )
-# What no machine of a run takes.
+# Resources that no machine of a run needs.
 NOT_NEEDED = ("aws_iam_role_policy.vacuum",)
 EDGE = re.compile(r'"\[root\] ([^"]+)" -> "\[root\] ([^"]+)"')
 

@@ -1,10 +1,10 @@
-"""Reads what an example renders to."""
+"""Reads the rendered state of an example."""
 
 import json
 
 
 def rendered_resources(file):
-    """The managed resources of all modules: {example, address, type, values}."""
+    """Returns the managed resources of all modules: {example, address, type, values}."""
     state = json.loads(file.read_text())["test_state"]
     return [{**found, "example": file.stem} for found in walk(state["root_module"]) if found["mode"] == "managed"]
 

@@ -1,15 +1,17 @@
-"""Provider schemas, read out of the generated bindings that PyPI has for CDK Terrain.
+"""Extracts provider schemas from the generated bindings for CDK Terrain on PyPI.
 
-Each resource of the bindings is one generated JavaScript file, which says of every argument its name, type, nesting and
-whether it is required. What it does not say, and these schemas therefore do not know: which values an argument takes,
-which arguments exclude each other, and which change makes a new resource.
+Each resource of the bindings is one generated JavaScript file with the name, type and nesting of
+every argument and whether it is required. It does not contain the values that an argument accepts,
+which arguments exclude each other, and which change replaces a resource. Therefore these schemas do
+not check that.
 """
 
 import re
 import tarfile
 import zipfile
 
-# The bindings do not tell which values are secret; an output that names one must be marked, so those in use are named here.
+# The bindings do not contain which values are sensitive. An output that uses one must be marked, so
+# those in use are listed here.
 SENSITIVE = {
     ("tls_private_key", "private_key_pem"),
     ("tls_private_key", "private_key_pem_pkcs8"),
@@ -45,7 +47,9 @@ def sources(wheel):
 
 
 def schemas(wheel, wanted):
-    """The schemas of the `wanted` pairs such as ("resource", "aws_vpc"), and of the provider, as ("provider", "")."""
+    """Returns the schemas of the `wanted` pairs, such as ("resource", "aws_vpc"), and of the
+    provider, as ("provider", "").
+    """
     found, parts = {}, {}
     for folder, text in sources(wheel):
         parts.setdefault(folder, []).append(text)
@@ -81,7 +85,9 @@ class Bindings:
         return self.block(*self.main)
 
     def block(self, marks, inputs):
-        """A block: attributes {name: {type, required, optional, computed, sensitive}} and nested blocks."""
+        """Returns a block: attributes {name: {type, required, optional, computed, sensitive}} and
+        nested blocks.
+        """
         attributes, blocks = {}, {}
         for name, value, is_block, nesting, storage in inputs:
             computed, optional, required, _ = marks.get(name, ("false", "true", "false", ""))
@@ -111,7 +117,7 @@ class Bindings:
         }
 
     def output_type(self, body):
-        """The type of what only the provider sets, from the getter that reads it."""
+        """Returns the type of a value that only the provider sets, from the getter that reads it."""
         nested = re.search(r"new (\w+?)(List|MapList|Map|OutputReference)\(this, \"\w+\"(?:, (true|false))?\)", body)
         if nested and not nested[1].startswith("cdktn"):
             members = self.marks[lower_first(nested[1])]
@@ -131,7 +137,9 @@ class Bindings:
 
 
 def attribute_type(nesting, storage):
-    """`set` and `stringList` are ["set", "string"]; the storage's words are read from the right."""
+    """Converts a type: `set` and `stringList` give ["set", "string"]. The words of the storage are
+    read from the right.
+    """
     if storage in SCALARS:
         return SCALARS[storage]
     inner = re.fullmatch(r"(\w+?)(List|Map)", storage)

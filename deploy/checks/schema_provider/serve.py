@@ -1,10 +1,11 @@
-"""Terraform providers that know their schema and nothing else: they validate, and refuse to plan or to apply.
+"""Terraform providers that have only a schema: they validate, but cannot plan or apply.
 
     serve.py SCHEMAS COMMAND…
 
-`terraform test` asks a mocked provider for its schema only, so this is all that it needs. The command runs with
-TF_REATTACH_PROVIDERS, by which Terraform takes providers that run already: starting two for each run of a test costs half
-a second a run. SCHEMAS is a folder that schemas.py has filled with the bytes of a GetProviderSchema response for each.
+`terraform test` requests only the schema of a mocked provider, so this is enough. The command runs
+with TF_REATTACH_PROVIDERS, so that Terraform uses running providers: starting two for each run of a
+test would cost half a second a run. SCHEMAS is a folder that schemas.py has filled with the bytes
+of a GetProviderSchema response for each.
 """
 
 import json
@@ -18,7 +19,7 @@ from pathlib import Path
 import grpc
 
 PROVIDER = "/tfplugin6.Provider/"
-# An empty message of protocol 6 means: no diagnostics.
+# An empty message of protocol 6 means that there are no diagnostics.
 EMPTY = {
     PROVIDER + "ValidateProviderConfig",
     PROVIDER + "ValidateResourceConfig",
@@ -33,7 +34,8 @@ class Handlers(grpc.GenericRpcHandler):
         self.schema = schema
 
     def service(self, call):
-        # Messages go through as bytes: only the schema has content, and it is encoded already.
+        # Messages are passed as bytes, because only the schema has content, and it is already
+        # encoded.
         if call.method == PROVIDER + "GetProviderSchema":
             return grpc.unary_unary_rpc_method_handler(lambda request, context: self.schema)
         if call.method in EMPTY:

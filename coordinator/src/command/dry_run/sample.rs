@@ -1,0 +1,203 @@
+//! Decodes a sample of a source's new objects and collects the records that do not fit.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, StructArray};
+use arrow::datatypes::Int64Type;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use lakewright_common::config::resolved::{Limits, OnDamaged, Source};
+use lakewright_common::error::{Error, Result};
+use lakewright_common::printable;
+use lakewright_common::read::scan_node::JsonScanExec;
+use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
+use lakewright_common::session::Storages;
+use lakewright_common::session::plan_failure::stage_error;
+use lakewright_common::storage::Storage;
+use serde::Serialize;
+
+use crate::open;
+use crate::run::damage::{DamagedObject, damage_of};
+use crate::run::discover::NewObjects;
+use crate::run::limits::share;
+
+/// Rejected records listed for one source at most.
+const SHOWN_RECORDS: u64 = 10;
+/// Reads at the same time. A sample needs few bytes, so it must not read far ahead.
+const CONCURRENT_READS: usize = 8;
+
+/// Records of a source that were decoded, and those that a run would reject.
+#[derive(Debug, Serialize)]
+pub(super) struct Sample {
+    source: String,
+    /// Records that fit.
+    read: u64,
+    rejected: u64,
+    /// First rejected records, at most [`SHOWN_RECORDS`].
+    rejected_records: Vec<RejectedRecord>,
+    /// Rejected records as a share of all records, from 0 to 1.
+    rejected_share: f64,
+    /// A run fails if the share of all its records is larger.
+    max_quarantine_share: f64,
+    damaged: Vec<DamagedObject>,
+    #[serde(skip)]
+    on_damaged: OnDamaged,
+    /// Values under an undeclared key, by key.
+    unknown_fields: BTreeMap<String, u64>,
+}
+
+/// A record that a run would store in the quarantine.
+#[derive(Debug, Serialize)]
+struct RejectedRecord {
+    object: String,
+    byte_offset: i64,
+    reason: String,
+    /// Field that does not fit; `None` if the whole record does not.
+    field: Option<String>,
+    detail: String,
+}
+
+/// Decodes about `records` records of a source's new objects.
+///
+/// # Errors
+/// Storage.
+pub(super) async fn sample(
+    session: &SessionContext,
+    opened: &Storages,
+    new: &NewObjects<'_>,
+    limits: &Limits,
+    records: u64,
+) -> Result<Sample> {
+    let source = new.source;
+    let splits = new.splits_of(limits.split_bytes);
+    let mut limits = limits.clone();
+    limits.concurrent_reads = limits.concurrent_reads.min(CONCURRENT_READS);
+    let scan = JsonScanExec::new(Arc::new(source.clone()), splits, Arc::new(limits)).sampling(records);
+    let storage = open::source(opened, &source.name);
+    let mut sample = Sample::new(source);
+    for partition in 0..scan.partitions().len() {
+        if sample.read + sample.rejected >= records {
+            break;
+        }
+        let mut rows = scan.execute(partition, session.task_ctx()).map_err(sampling_error)?;
+        while let Some(batch) = rows.next().await {
+            match ScanRows::from_batch(&batch.map_err(sampling_error)?)? {
+                Some(ScanRows::Records(batch)) => sample.read += batch.len() as u64,
+                Some(ScanRows::Rejected(batch)) => sample.add_rejected(&batch),
+                Some(ScanRows::Reports(reports)) => {
+                    let reports = reports.iter().flatten().filter_map(|report| serde_json::from_str(report).ok());
+                    reports.for_each(|report| sample.add_report(storage, report));
+                }
+                None => {}
+            }
+        }
+    }
+    sample.rejected_share = share(sample.rejected, sample.read + sample.rejected);
+    Ok(sample)
+}
+
+fn sampling_error(error: datafusion::error::DataFusionError) -> Error {
+    Error::from_engine(error, stage_error)
+}
+
+impl Sample {
+    fn new(source: &Source) -> Self {
+        Self {
+            source: source.name.clone(),
+            read: 0,
+            rejected: 0,
+            rejected_records: vec![],
+            rejected_share: 0.0,
+            max_quarantine_share: source.max_quarantine_share,
+            damaged: vec![],
+            on_damaged: source.on_damaged,
+            unknown_fields: BTreeMap::new(),
+        }
+    }
+
+    fn add_rejected(&mut self, batch: &StructArray) {
+        for row in 0..batch.len() {
+            if self.rejected < SHOWN_RECORDS {
+                self.rejected_records.push(RejectedRecord::at(batch, row));
+            }
+            self.rejected += 1;
+        }
+    }
+
+    fn add_report(&mut self, storage: &Storage, report: ReadReport) {
+        self.damaged.extend(damage_of(storage, &report));
+        if let ReadReport::UnknownFields(fields) = report {
+            for (name, count) in fields {
+                *self.unknown_fields.entry(name).or_insert(0) += count;
+            }
+        }
+    }
+
+    /// Returns the sample as lines of text.
+    pub(super) fn text(&self) -> String {
+        let Self { source, read, rejected, .. } = self;
+        let mut text = format!(
+            "sample of {source}: {} records of new objects, {read} fit, {rejected} would be quarantined\n",
+            read + rejected
+        );
+        for record in &self.rejected_records {
+            let _ = writeln!(text, "    {}", record.text());
+        }
+        if *rejected > SHOWN_RECORDS {
+            let _ = writeln!(text, "    and {} more", rejected - SHOWN_RECORDS);
+        }
+        if self.rejected_share > self.max_quarantine_share {
+            let _ = writeln!(
+                text,
+                "    a run with this share, {:.2} %, fails: `max_quarantine_share` of the source is {:.2} %",
+                self.rejected_share * 100.0,
+                self.max_quarantine_share * 100.0
+            );
+        }
+        for object in &self.damaged {
+            let _ = writeln!(text, "    damaged: {object}; {}", consequence(self.on_damaged));
+        }
+        for (name, count) in &self.unknown_fields {
+            let name = printable::line(name);
+            let _ = writeln!(text, "    field `{name}` is not declared ({count} records)");
+        }
+        text
+    }
+}
+
+impl RejectedRecord {
+    /// Reads one row of the quarantine's columns.
+    fn at(batch: &StructArray, row: usize) -> Self {
+        let text = |name: &str| {
+            let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;
+            column.is_valid(row).then(|| column.value(row).to_owned())
+        };
+        let offsets = batch.column_by_name("byte_offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
+        Self {
+            object: text("object").unwrap_or_default(),
+            byte_offset: offsets.map_or(0, |offsets| offsets.value(row)),
+            reason: text("reason").unwrap_or_default(),
+            field: text("field"),
+            detail: text("detail").unwrap_or_default(),
+        }
+    }
+
+    /// `2018/a.json at byte 120: wrong_type: field `year`: `"004"` is not a long`
+    fn text(&self) -> String {
+        let Self { object, byte_offset, reason, field, detail } = self;
+        let field = field.iter().fold(String::new(), |_, field| format!("field `{}`: ", printable::line(field)));
+        format!("{} at byte {byte_offset}: {reason}: {field}{}", printable::line(object), printable::line(detail))
+    }
+}
+
+/// Describes what a run does about a damaged object.
+fn consequence(on_damaged: OnDamaged) -> &'static str {
+    match on_damaged {
+        OnDamaged::Error => "a run fails, unless `on_damaged` says otherwise",
+        OnDamaged::Skip => "a run skips it",
+        OnDamaged::Keep => "a run keeps what can be read",
+    }
+}

@@ -1,0 +1,163 @@
+//! `run`: the pipeline, and its summary as text or JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use lakewright_common::config::resolved::Config;
+use lakewright_common::error::Result;
+use lakewright_common::printable;
+use lakewright_common::process::telemetry::{self, LogFormat};
+use lakewright_common::storage::s3::requests::RequestCounts;
+
+use super::print_json;
+use crate::output::bytes;
+use crate::progress::Progress;
+use crate::run::summary::{ExchangeSummary, Outcome, RunSummary, TableSummary};
+
+/// Unknown fields named for one source at most.
+const NAMED_FIELDS: usize = 20;
+
+const NO_DATA: &str = "nothing to ingest: no source has an object, and the lake has no version yet";
+const ALL_SKIPPED: &str = "nothing was ingested: every new object was skipped";
+const NOTHING_NEW: &str = "nothing new: every object was ingested before, and no model, key or check changed";
+
+/// Form in which a run reports its result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reporting {
+    /// Print nothing but errors on standard error.
+    pub(super) is_quiet: bool,
+    /// Print the summary as JSON on standard output instead of as text on standard error.
+    pub(super) is_json: bool,
+    pub(super) log_format: LogFormat,
+}
+
+/// Runs the pipeline once and prints its summary.
+///
+/// # Errors
+/// The error of the step that failed.
+pub(super) async fn run(config: &Config, rebuild: &[String], reporting: Reporting) -> Result<()> {
+    let progress = Progress::start(reporting.is_quiet);
+    let summary = progress.outcome(crate::run::run(config, rebuild, &progress).await)?;
+    let Reporting { is_quiet, is_json, log_format } = reporting;
+    let text = if is_json { None } else { Some(text(&summary)) };
+    // Warnings come before the summary of a commit, and after the line that nothing was committed.
+    let is_commit = summary.outcome == Outcome::Committed;
+    let (first, last) = if is_commit { (None, text) } else { (text, None) };
+    if !is_quiet {
+        first.iter().for_each(|text| telemetry::conclude(text));
+        summary.warnings.iter().for_each(|warning| warn(warning, log_format));
+        last.iter().for_each(|text| telemetry::conclude(text));
+    }
+    if is_json { print_json(&summary) } else { Ok(()) }
+}
+
+/// Prints a warning as a line of text, or as a record of its own in a log of JSON.
+fn warn(warning: &str, log_format: LogFormat) {
+    match log_format {
+        LogFormat::Json => tracing::warn!("{warning}"),
+        LogFormat::Text => telemetry::conclude(&format!("warning: {warning}")),
+    }
+}
+
+/// Returns the summary as lines of text, without its warnings.
+fn text(summary: &RunSummary) -> String {
+    let version = match summary.outcome {
+        Outcome::Committed => summary.version.unwrap_or_default(),
+        Outcome::NothingNew => return NOTHING_NEW.to_owned(),
+        Outcome::AllSkipped => return ALL_SKIPPED.to_owned(),
+        Outcome::NoData => return NO_DATA.to_owned(),
+    };
+    let mut text = format!("committed version {version} of the lake\n");
+    add_sources(&mut text, summary);
+    add_tables(&mut text, &summary.tables);
+    add_usage(&mut text, summary);
+    text
+}
+
+fn add_sources(text: &mut String, summary: &RunSummary) {
+    let _ = writeln!(
+        text,
+        "\n{:<12} {:>9} {:>12} {:>12} {:>12} {:>11}",
+        "source", "objects", "bytes", "records", "staged", "quarantined"
+    );
+    for (name, counts) in &summary.sources {
+        let _ = writeln!(
+            text,
+            "{name:<12} {:>9} {:>12} {:>12} {:>12} {:>11}",
+            counts.objects,
+            bytes(counts.bytes),
+            counts.records,
+            counts.staged,
+            counts.quarantined
+        );
+        if !counts.unknown_fields.is_empty() {
+            let _ = writeln!(text, "  unknown fields: {}", named_fields(&counts.unknown_fields));
+        }
+    }
+}
+
+fn add_tables(text: &mut String, tables: &[TableSummary]) {
+    let _ = writeln!(text, "\n{:<12} {:>9} {:>12} {:>12} {:>12}", "table", "files", "bytes", "rows", "delta");
+    for table in tables {
+        let delta = table.delta_version.map_or_else(|| "behind".to_owned(), |version| version.to_string());
+        let _ = writeln!(
+            text,
+            "{:<12} {:>9} {:>12} {:>12} {delta:>12}{}",
+            table.name,
+            table.files,
+            bytes(table.bytes),
+            table.rows,
+            if table.is_rebuilt { "" } else { "  unchanged" }
+        );
+    }
+}
+
+fn add_usage(text: &mut String, summary: &RunSummary) {
+    if let Some(ExchangeSummary { workers, objects, bytes: exchanged, requests }) = &summary.exchange {
+        let _ = write!(
+            text,
+            "\n{workers} workers, {objects} objects of {} between their stages, {requests} requests for them",
+            bytes(*exchanged)
+        );
+    }
+    if !summary.requests.is_empty() {
+        let _ = write!(text, "\nS3: {}", requests(&summary.requests));
+    }
+    if let Some(cost) = &summary.cost {
+        let _ = write!(text, "\n\n{}", cost.text());
+    }
+    let _ = write!(text, "\n{:.1} s elapsed", summary.elapsed_seconds);
+    if let Some(usage) = summary.usage {
+        let _ = write!(text, ", {:.1} s CPU, {} peak memory", usage.cpu_seconds, bytes(usage.peak_memory_bytes));
+    }
+}
+
+/// `130 GET, 4 LIST, 52 PUT (3 failed), 1.2 MB read, 300 kB written`
+fn requests(requests: &RequestCounts) -> String {
+    let (kinds, failed) = requests.by_kind();
+    let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
+    format!(
+        "{}{failed}, {} read, {} written",
+        kinds.join(", "),
+        bytes(requests.bytes_read),
+        bytes(requests.bytes_written)
+    )
+}
+
+/// Returns the most frequent unknown fields with their counts.
+fn named_fields(fields: &BTreeMap<String, u64>) -> String {
+    let mut named: Vec<(&String, &u64)> = fields.iter().collect();
+    named.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
+    let more = named.len().saturating_sub(NAMED_FIELDS);
+    let mut text = named
+        .iter()
+        .take(NAMED_FIELDS)
+        .map(|(name, count)| format!("`{}` ({count})", printable::line(name)))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if more > 0 {
+        let _ = write!(text, " and {more} more");
+    }
+    text
+}

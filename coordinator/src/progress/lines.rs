@@ -1,0 +1,48 @@
+//! Displays a step as lines of the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::model::{StepProgress, StepSnapshot};
+use super::text;
+
+/// Time between two lines of one step.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Lines that are logged until this is dropped.
+#[derive(Debug)]
+pub(super) struct Lines {
+    logging: JoinHandle<()>,
+}
+
+impl Lines {
+    pub(super) fn show(step: &Arc<StepProgress>) -> Self {
+        Self { logging: tokio::spawn(log(Arc::clone(step))) }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.logging.abort();
+    }
+}
+
+/// Logs that a step has started, whichever display shows it afterwards.
+pub(super) fn started(step: &StepSnapshot) {
+    let name = step.name.as_str();
+    match &step.objects {
+        Some(read) => tracing::info!(step = name, objects = read.total, bytes = read.total_bytes, "started"),
+        None => tracing::info!(step = name, "started"),
+    }
+}
+
+/// Logs the counts again and again until the task is aborted.
+async fn log(step: Arc<StepProgress>) {
+    loop {
+        tokio::time::sleep(LINE_INTERVAL).await;
+        let step = step.snapshot();
+        tracing::info!(step = step.name, "{}", text::counts(&step));
+    }
+}

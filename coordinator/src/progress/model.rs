@@ -1,0 +1,223 @@
+//! Progress of a run as plain data, which any display can read at any time.
+//!
+//! A run starts one step after the other. Each step counts objects, tasks, or both, relative to the
+//! counters at its start. [`RunProgress::snapshot`] returns all steps, those that ended included.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lakewright_common::error::Error;
+use lakewright_common::session::progress::{ReadCounts, ReadProgress};
+use serde::Serialize;
+
+use crate::engine::{TaskCounts, TasksView};
+
+/// The steps of one run and its errors.
+#[derive(Debug, Default)]
+pub(crate) struct RunProgress {
+    steps: Mutex<Vec<Arc<StepProgress>>>,
+    errors: Mutex<Vec<String>>,
+}
+
+/// One step of a run.
+#[derive(Debug)]
+pub(crate) struct StepProgress {
+    name: String,
+    started: Instant,
+    objects: Option<ObjectMeter>,
+    tasks: Option<TaskMeter>,
+    /// `None` while the step runs.
+    end: Mutex<Option<End>>,
+}
+
+/// State and counters of a step at its end, which later steps do not change.
+#[derive(Debug, Clone)]
+struct End {
+    state: StepState,
+    elapsed: Duration,
+    objects: Option<ObjectsRead>,
+    tasks: Option<TasksDone>,
+}
+
+/// Objects that a step reads.
+#[derive(Debug)]
+pub(crate) struct ObjectMeter {
+    /// Objects to read, and their size as stored.
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    reads: Arc<ReadProgress>,
+    before: ReadCounts,
+}
+
+/// Tasks that a step runs on workers.
+#[derive(Debug)]
+pub(crate) struct TaskMeter {
+    tasks: TasksView,
+    /// Rows that workers had read before the step.
+    rows_before: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StepState {
+    Running,
+    Done,
+    Failed,
+}
+
+/// All steps of a run at one moment, in the order in which they started.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RunSnapshot {
+    pub(crate) steps: Vec<StepSnapshot>,
+    /// Errors that the run failed with.
+    pub(crate) errors: Vec<String>,
+}
+
+/// One step at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct StepSnapshot {
+    pub(crate) name: String,
+    pub(crate) state: StepState,
+    pub(crate) elapsed_seconds: f64,
+    /// `None` for a step that reads no objects.
+    pub(crate) objects: Option<ObjectsRead>,
+    /// `None` for a step that runs in this process.
+    pub(crate) tasks: Option<TasksDone>,
+}
+
+/// Objects that a step has read so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct ObjectsRead {
+    pub(crate) total: u64,
+    pub(crate) done: u64,
+    pub(crate) records: u64,
+    /// Bytes of all objects, as stored.
+    pub(crate) total_bytes: u64,
+    /// Decompressed bytes read so far; can be more than `total_bytes` if objects are compressed.
+    pub(crate) read_bytes: u64,
+}
+
+/// Tasks of the stages that are running, and the workers that run them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct TasksDone {
+    pub(crate) stages: usize,
+    pub(crate) total: usize,
+    pub(crate) done: usize,
+    pub(crate) running: usize,
+    pub(crate) workers: usize,
+    /// Rows that the step's tasks have read.
+    pub(crate) rows: u64,
+}
+
+impl RunProgress {
+    /// Adds a step that starts now.
+    pub(crate) fn start(
+        &self,
+        name: &str,
+        objects: Option<ObjectMeter>,
+        tasks: Option<TasksView>,
+    ) -> Arc<StepProgress> {
+        let tasks = tasks.map(|tasks| TaskMeter { rows_before: tasks.counts().rows, tasks });
+        let (name, started, end) = (name.to_owned(), Instant::now(), Mutex::default());
+        let step = Arc::new(StepProgress { name, started, objects, tasks, end });
+        lock(&self.steps).push(Arc::clone(&step));
+        step
+    }
+
+    /// Records the errors that the run fails with.
+    pub(crate) fn fail(&self, error: &Error) {
+        lock(&self.errors).extend(error.each().map(Error::text));
+    }
+
+    pub(crate) fn snapshot(&self) -> RunSnapshot {
+        let steps = lock(&self.steps).iter().map(|step| step.snapshot()).collect();
+        RunSnapshot { steps, errors: lock(&self.errors).clone() }
+    }
+}
+
+impl StepProgress {
+    /// Returns whether the step counts anything, so that a display has something to show.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.objects.is_some() || self.tasks.is_some()
+    }
+
+    /// Freezes the step with its state and its counters. Only the first call has an effect.
+    pub(crate) fn end(&self, state: StepState) {
+        let now = self.now(state);
+        lock(&self.end).get_or_insert(now);
+    }
+
+    pub(crate) fn snapshot(&self) -> StepSnapshot {
+        let end = lock(&self.end).clone();
+        let End { state, elapsed, objects, tasks } = end.unwrap_or_else(|| self.now(StepState::Running));
+        StepSnapshot { name: self.name.clone(), state, elapsed_seconds: elapsed.as_secs_f64(), objects, tasks }
+    }
+
+    fn now(&self, state: StepState) -> End {
+        End {
+            state,
+            elapsed: self.started.elapsed(),
+            objects: self.objects.as_ref().map(ObjectMeter::read),
+            tasks: self.tasks.as_ref().map(TaskMeter::read),
+        }
+    }
+}
+
+impl ObjectMeter {
+    /// Measures `objects` objects of `bytes` bytes, as stored, by the counters in `reads`.
+    pub(crate) fn new(objects: u64, bytes: u64, reads: &Arc<ReadProgress>) -> Self {
+        Self { objects, bytes, reads: Arc::clone(reads), before: reads.counts() }
+    }
+
+    fn read(&self) -> ObjectsRead {
+        let now = self.reads.counts();
+        ObjectsRead {
+            total: self.objects,
+            // An object that is read in several splits counts once for each.
+            done: (now.objects - self.before.objects).min(self.objects),
+            records: now.records - self.before.records,
+            total_bytes: self.bytes,
+            read_bytes: now.bytes - self.before.bytes,
+        }
+    }
+}
+
+impl TaskMeter {
+    fn read(&self) -> TasksDone {
+        let TaskCounts { stages, tasks, done, running, workers, rows } = self.tasks.counts();
+        TasksDone { stages, total: tasks, done, running, workers, rows: rows - self.rows_before }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_has_every_step_with_its_own_counts() {
+        let reads = Arc::new(ReadProgress::default());
+        let run = RunProgress::default();
+        reads.add(5, 50, 500);
+        let first = run.start("ingest a", Some(ObjectMeter::new(4, 4_000, &reads)), None);
+        reads.add(1, 30, 2_000);
+        first.end(StepState::Done);
+        // A step that ended keeps its state and counts.
+        first.end(StepState::Failed);
+        reads.add(1, 30, 2_000);
+        let _second = run.start("ingest b", Some(ObjectMeter::new(2, 10, &reads)), None);
+        run.fail(&Error::data("the key is null"));
+
+        let RunSnapshot { steps, errors } = run.snapshot();
+        let states: Vec<_> = steps.iter().map(|step| (step.name.as_str(), step.state)).collect();
+        assert_eq!(states, [("ingest a", StepState::Done), ("ingest b", StepState::Running)]);
+        let read = ObjectsRead { total: 4, done: 1, records: 30, total_bytes: 4_000, read_bytes: 2_000 };
+        assert_eq!(steps[0].objects, Some(read));
+        let nothing = ObjectsRead { total: 2, done: 0, records: 0, total_bytes: 10, read_bytes: 0 };
+        assert_eq!(steps[1].objects, Some(nothing));
+        assert_eq!(errors, ["the key is null"]);
+    }
+}

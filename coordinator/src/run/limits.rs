@@ -1,0 +1,84 @@
+//! Limits on rejected data: a source with too many rejected records, or too many bytes without
+//! records, fails the run.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{col, lit};
+use lakewright_common::error::{Error, Result};
+use lakewright_common::read::quarantine;
+
+use super::context::RunContext;
+use super::ingest::StagedSource;
+use crate::engine::parquet_table::ParquetTable;
+use crate::output::{self, Format};
+
+/// Rejected records shown at most.
+const SHOWN_RECORDS: usize = 10;
+/// Characters of a rejected record that are shown.
+const SHOWN_CHARACTERS: i64 = 60;
+
+/// Fails if a source has a larger share of rejected records, or of bytes without records, than
+/// its `max_quarantine_share` allows.
+///
+/// # Errors
+/// Data, with the first rejected records; storage, if the quarantine files cannot be read.
+pub(super) async fn check_quarantine_share(context: &RunContext<'_>, staged: &StagedSource<'_>) -> Result<()> {
+    let Some(excess) = excess(staged) else { return Ok(()) };
+    let source = staged.source;
+    let first = first_rejected(context, staged)
+        .await
+        .map_err(|e| Error::from_engine(e, |e| Error::storage("read", "quarantine files just written", e)))?;
+    let mut shown = Vec::new();
+    output::write(&mut shown, &first, Format::Table)?;
+    Err(Error::data(format!(
+        "source `{}`: {excess}, and `max_quarantine_share` allows {:.2} %; nothing was committed\n{}",
+        source.name,
+        source.max_quarantine_share * 100.0,
+        String::from_utf8_lossy(&shown).trim_end()
+    ))
+    .hint(format!(
+        "correct the objects or the declared fields, or raise `max_quarantine_share` under `[sources.{}]`",
+        source.name
+    )))
+}
+
+/// Returns each share that is above the limit, in words.
+fn excess(staged: &StagedSource<'_>) -> Option<String> {
+    let counts = &staged.counts;
+    let records = share(counts.quarantined, counts.records);
+    let unframed = share(staged.unframed_bytes, staged.read_bytes);
+    let mut excess = Vec::new();
+    if records > staged.source.max_quarantine_share {
+        let (rejected, all) = (counts.quarantined, counts.records);
+        excess.push(format!("{rejected} of {all} records were rejected, {:.2} %", records * 100.0));
+    }
+    if unframed > staged.source.max_quarantine_share {
+        let (part, all) = (staged.unframed_bytes, staged.read_bytes);
+        excess.push(format!("no record was found in {part} of {all} bytes, {:.2} %", unframed * 100.0));
+    }
+    (!excess.is_empty()).then(|| excess.join(", "))
+}
+
+/// Returns a part of a whole, from 0 to 1; 0 of nothing.
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+pub(crate) fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+/// Reads the first rejected records, in the order of their objects.
+async fn first_rejected(
+    context: &RunContext<'_>,
+    staged: &StagedSource<'_>,
+) -> std::result::Result<Vec<RecordBatch>, DataFusionError> {
+    let schema = Arc::new(Schema::new(quarantine::fields()));
+    let table = ParquetTable::new(schema, &[], staged.quarantine.clone());
+    let text = datafusion::functions::unicode::expr_fn::left(col("text"), lit(SHOWN_CHARACTERS));
+    let columns = ["object", "line", "byte_offset", "byte_end", "reason", "field", "detail"].map(col);
+    let frame = context.session.read_table(Arc::new(table))?;
+    let sorted = frame.sort(vec![col("object").sort(true, true), col("byte_offset").sort(true, true)])?;
+    let first = sorted.limit(0, Some(SHOWN_RECORDS))?;
+    first.select(columns.into_iter().chain([text.alias("text")]).collect::<Vec<_>>())?.collect().await
+}
