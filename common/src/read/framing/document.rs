@@ -9,6 +9,7 @@
 use bytes::Bytes;
 use memchr::memchr_iter;
 
+use crate::read::framing::member::MemberScan;
 use crate::read::framing::resync::RecordStarts;
 use crate::read::framing::value::{Scanned, ValueScan};
 use crate::read::framing::window::Window;
@@ -24,6 +25,8 @@ const KEPT_BYTES: u64 = KEPT_TEXT_BYTES as u64;
 /// such a place, so only the extent of a broken record is in question: a shorter one may still end in its own bracket.
 const PATIENCE_BYTES: u64 = KEPT_BYTES;
 const MISMATCH: &str = "the brackets do not match";
+const NOT_JSON: &str = "a member of the object around the records is not JSON";
+const LINE_FEED_IN_STRING: &str = "a string contains a line feed";
 
 /// Frames the records of one document.
 #[derive(Debug)]
@@ -36,8 +39,13 @@ pub struct DocumentFramer {
     wrapper: Option<Wrapper>,
     state: State,
     value: ValueScan,
-    /// Follows what may turn out broken: records that are long, and whatever comes after framing was lost.
+    /// The value of a member that is skipped.
+    member: MemberScan,
+    /// Looks for the next record in bytes that may turn out broken: in a long record, in one with a
+    /// line feed inside a string, and in all bytes after framing was lost.
     starts: RecordStarts,
+    /// `starts` has seen all of the current record so far.
+    is_followed: bool,
     /// Line feeds before the offset `counted_to`.
     line_feeds: u64,
     counted_to: u64,
@@ -101,6 +109,8 @@ impl DocumentFramer {
             wrapper: records.map(Wrapper::new),
             state: State::Top,
             value: ValueScan::default(),
+            member: MemberScan::default(),
+            is_followed: false,
             starts: RecordStarts::default(),
             line_feeds: 0,
             counted_to: 0,
@@ -183,6 +193,11 @@ impl DocumentFramer {
             (State::Top, b'{') => self.begin_value(byte, Role::Document),
             (State::Top, b'[') if self.wrapper.is_none() => self.pass(State::FirstItem),
             (State::Top, _) => {
+                // These bytes only follow a value inside of brackets. After a page they show that its
+                // array of records ended too early, so that what followed it was no part of the page.
+                if !matches!(byte, b',' | b':' | b']' | b'}') {
+                    self.window.release();
+                }
                 let detail = match &self.wrapper {
                     None => format!("{} stands where a record should begin", name(byte)),
                     Some(wrapper) => {
@@ -194,6 +209,11 @@ impl DocumentFramer {
             }
             (State::FirstItem | State::AfterItem, b']') => {
                 self.pass(if self.wrapper.is_some() { State::AfterMember } else { State::Top });
+                // What follows the records in the object around them is not known to be part of it
+                // before the next such object starts.
+                if self.wrapper.is_some() {
+                    self.begin();
+                }
             }
             (State::FirstItem | State::Item, _) => self.begin_value(byte, Role::Item),
             (State::AfterItem, b',') => self.pass(State::Item),
@@ -240,37 +260,43 @@ impl DocumentFramer {
             self.pass(State::FirstItem);
             return;
         }
-        if self.wrapper.as_ref().is_some_and(Wrapper::has_flaw) && !self.window.has_begun() {
-            self.begin();
-        }
         self.begin_value(byte, Role::Skipped);
     }
 
     fn begin_value(&mut self, first: u8, role: Role) {
-        if !self.value.begin(first) {
+        let offset = self.window.offset();
+        if !self.value.start(first, offset) {
             self.lose(format!("{} stands where a value should", name(first)));
             return;
         }
+        self.member.start(offset);
+        self.is_followed = false;
         if role.is_record() {
             self.begin();
         }
         self.state = State::Value(role);
     }
 
-    /// Goes on in a value; gives it out if it is a record and ends in this chunk.
+    /// Scans the rest of a value. Returns it if it is a record and ends in this chunk.
     fn scan_value(&mut self, role: Role) -> Option<Found> {
-        let begun = self.window.begun_bytes();
-        let is_followed = role.is_record() && begun >= self.patience_bytes;
         let mut piece = self.window.rest();
-        if role.is_record() && !is_followed {
-            let most = usize::try_from(self.patience_bytes - begun).unwrap_or(usize::MAX);
-            piece = &piece[..piece.len().min(most)];
+        if role.is_record() && !self.is_followed {
+            // The first `patience_bytes` of a record are followed at once when they were read.
+            let most = self.patience_bytes - self.window.begun_bytes();
+            piece = &piece[..piece.len().min(usize::try_from(most).unwrap_or(usize::MAX))];
         }
-        let scanned = self.value.scan(piece);
-        if let Scanned::End(passed) | Scanned::Lost(passed) = scanned {
-            piece = &piece[..passed];
-        }
-        if is_followed && let Some(index) = self.starts.find(piece) {
+        let scanned = match role {
+            Role::Skipped => self.member.scan(piece),
+            Role::Document | Role::Item | Role::Key => self.value.scan(piece),
+        };
+        piece = match scanned {
+            Scanned::More => piece,
+            Scanned::End(passed) | Scanned::Lost(passed) => &piece[..passed],
+            Scanned::Torn { line_feed, .. } => &piece[..=line_feed],
+        };
+        if self.is_followed
+            && let Some(index) = self.starts.find(piece)
+        {
             return Some(self.give_up_at(self.window.offset() + index as u64));
         }
         if let (Role::Key, Some(wrapper)) = (role, &mut self.wrapper) {
@@ -278,18 +304,32 @@ impl DocumentFramer {
         }
         let passed = piece.len();
         self.window.advance(passed);
+        let offset = self.window.offset();
         match scanned {
-            Scanned::More if role.is_record() && self.window.begun_bytes() == self.patience_bytes => {
-                self.follow(None).map(|offset| self.give_up_at(offset))
-            }
-            Scanned::More => None,
-            Scanned::Lost(_) if !role.is_record() => {
-                self.lose(MISMATCH.to_owned());
-                None
-            }
-            Scanned::Lost(_) => self.lose_inside(is_followed),
             Scanned::End(_) => self.end_value(role),
+            Scanned::More if !role.is_record() || self.is_followed => None,
+            Scanned::More if self.window.begun_bytes() < self.patience_bytes => None,
+            Scanned::More => self.follow(None).map(|offset| self.give_up_at(offset)),
+            Scanned::Torn { quote, .. } if role.is_record() => self.doubt(quote),
+            Scanned::Torn { quote, .. } => self.lose_inside(quote + 1, LINE_FEED_IN_STRING),
+            Scanned::Lost(_) if role.is_record() => self.lose_inside(offset + 1, MISMATCH),
+            Scanned::Lost(_) => self.lose_inside(offset + 1, NOT_JSON),
         }
+    }
+
+    /// Looks for the next record from now on, because a string of the current one contains a line
+    /// feed. The record is not JSON, but may still end in its own bracket, as records do whose
+    /// program does not escape line feeds.
+    ///
+    /// A start after the line feed is certain unless the byte before it is the string's opening
+    /// `quote`, which may be the byte that is wrong. Every other byte before it is not in a string in
+    /// the intact text, because no string contains a line feed.
+    fn doubt(&mut self, quote: u64) -> Option<Found> {
+        if self.is_followed {
+            self.starts.lost_before(quote + 1);
+            return None;
+        }
+        self.follow(Some(quote + 1)).map(|offset| self.give_up_at(offset))
     }
 
     fn end_value(&mut self, role: Role) -> Option<Found> {
@@ -302,6 +342,11 @@ impl DocumentFramer {
         if !role.is_record() {
             return None;
         }
+        if self.value.is_torn() {
+            // Where quotes are exchanged, text between strings looks like strings, and may hide records.
+            let detail = format!("{LINE_FEED_IN_STRING}, so it may contain other records");
+            return Some(self.take_broken(Extent::Gap, Reason::Malformed, detail));
+        }
         let taken = self.window.take(self.max_record_bytes);
         let fault = (taken.bytes > self.max_record_bytes).then(|| too_long(taken.bytes, self.max_record_bytes));
         Some(Found { offset: taken.offset, bytes: taken.bytes, line: self.begun_line, text: taken.text, fault })
@@ -312,6 +357,7 @@ impl DocumentFramer {
     fn follow(&mut self, certain_from: Option<u64>) -> Option<u64> {
         let begun = self.window.begun_offset()?;
         let (carried, rest) = self.window.begun_text();
+        self.is_followed = true;
         self.starts = RecordStarts::from(begun, certain_from);
         let index = self.starts.find(carried).or_else(|| Some(carried.len() + self.starts.find(rest)?))?;
         Some(begun + index as u64)
@@ -322,15 +368,21 @@ impl DocumentFramer {
         self.resume_at(offset, Reason::BrokenDocument, "the record does not end before the next one starts".to_owned())
     }
 
-    /// The brackets of the begun record do not match at the next byte.
-    fn lose_inside(&mut self, is_followed: bool) -> Option<Found> {
-        let certain_from = self.window.offset() + 1;
-        if is_followed {
+    /// Framing is lost inside of the current value. A start is certain if the byte before it is at
+    /// `certain_from` or later.
+    fn lose_inside(&mut self, certain_from: u64, detail: &str) -> Option<Found> {
+        if self.is_followed {
             self.starts.lost_before(certain_from);
-        } else if let Some(offset) = self.follow(Some(certain_from)) {
-            return Some(self.resume_at(offset, Reason::BrokenDocument, MISMATCH.to_owned()));
+        } else if self.window.begun_bytes() <= self.patience_bytes {
+            if let Some(offset) = self.follow(Some(certain_from)) {
+                return Some(self.resume_at(offset, Reason::BrokenDocument, detail.to_owned()));
+            }
+        } else {
+            // Not all of a long member was kept.
+            let offset = self.window.offset();
+            self.starts = RecordStarts::from(offset, Some(offset));
         }
-        self.state = State::Lost(Reason::BrokenDocument, MISMATCH.to_owned());
+        self.state = State::Lost(Reason::BrokenDocument, detail.to_owned());
         None
     }
 
@@ -380,10 +432,13 @@ impl DocumentFramer {
     /// There are no more bytes.
     fn end(&mut self) -> Option<Found> {
         let lost = match &self.state {
-            State::Top => None,
+            State::Top => {
+                self.window.release();
+                None
+            }
             State::Value(role) if role.is_record() => {
                 // What is longer was followed up to here.
-                let start = if self.window.begun_bytes() < self.patience_bytes { self.follow(None) } else { None };
+                let start = if self.is_followed { None } else { self.follow(None) };
                 if let Some(offset) = start {
                     return Some(self.give_up_at(offset));
                 }

@@ -153,7 +153,7 @@ impl LineFramer {
             return Some(Found { offset, bytes: taken.bytes, line, text: taken.text, fault });
         }
         let text = self.window.text(&taken.text);
-        let front = if offset == 0 && text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let front = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let back = usize::from(text[front..].ends_with(b"\r"));
         if text[front..].iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
             return None;

@@ -11,8 +11,12 @@ pub mod lines;
 pub mod document;
 /// The object around an array of records.
 mod wrapper;
-/// Where a value of a document ends.
+/// The end of a record in a document.
 mod value;
+/// The end of a member around an array of records, which must be JSON.
+mod member;
+/// The end of a string.
+mod string;
 /// Where records certainly start again after the framing was lost.
 mod resync;
 /// The bytes that a framer holds.

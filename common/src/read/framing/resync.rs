@@ -35,7 +35,7 @@ impl RecordStarts {
 
     /// Framing was lost; a start is certain if the byte before it is at `offset` or later.
     pub(in crate::read) fn lost_before(&mut self, offset: u64) {
-        self.certain_from = Some(offset);
+        self.certain_from = Some(self.certain_from.map_or(offset, |certain| certain.min(offset)));
     }
 
     /// Index of the first certain start in the next `bytes`. Nothing more is looked at after one was found.

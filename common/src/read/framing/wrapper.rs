@@ -58,10 +58,6 @@ impl Wrapper {
         false
     }
 
-    pub(in crate::read) fn has_flaw(&self) -> bool {
-        self.flaw.is_some()
-    }
-
     /// What is wrong with the object, which ends.
     pub(in crate::read) fn end(&mut self) -> Option<String> {
         let missing = || format!("the object has no key `{}`", self.key);

@@ -15,7 +15,7 @@ fn expected_lines(bytes: &[u8], max_record_bytes: usize) -> Vec<Seen> {
         if line.len() > max_record_bytes {
             all.push(broken(offset as u64, number, Reason::TooLong, &String::from_utf8_lossy(line)));
         } else {
-            let mark = if offset == 0 && line.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
+            let mark = if line.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
             let text = &line[mark..];
             let text = text.strip_suffix(b"\r").unwrap_or(text);
             if !text.iter().all(u8::is_ascii_whitespace) {
