@@ -4,6 +4,8 @@
 //! the extension and, on S3, the `Content-Encoding` only name what bytes without a signature may be. JSON text begins
 //! with a printable character or white space, so no signature below is the beginning of a record.
 
+use std::fmt;
+
 use crate::storage::object::Compression;
 
 /// Bytes from the start of an object that recognition looks at.
@@ -35,6 +37,22 @@ pub enum Foreign {
     Compression(&'static str),
     /// Neither text nor anything known.
     Unknown,
+}
+
+impl Foreign {
+    /// An object without any byte other than zero, as a crash leaves it.
+    pub const ZEROS: Self = Self::Format("a block of zero bytes");
+}
+
+impl fmt::Display for Foreign {
+    /// Writes what the bytes are, after a subject such as "it".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(format) => write!(f, "is {format}, not JSON"),
+            Self::Compression(method) => write!(f, "is compressed by {method}, which is not supported"),
+            Self::Unknown => f.write_str("is neither text in UTF-8 nor of a known format"),
+        }
+    }
 }
 
 impl Content {
@@ -106,6 +124,10 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     let extension = extension(name);
     if let Some(content) = signature(head).or_else(|| cut_signature(head, &extension)) {
         return content;
+    }
+    // More zeros may be a damaged start of text.
+    if !head.is_empty() && head.len() < HEAD_BYTES && head.iter().all(|byte| *byte == 0) {
+        return Content::Foreign(Foreign::ZEROS);
     }
     if is_hadoop_snappy(head) {
         return Content::Compressed(Compression::HadoopSnappy);

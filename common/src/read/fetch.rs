@@ -369,6 +369,10 @@ impl Decompression {
             filled += step.produced;
             self.bytes += step.produced as u64;
             if let Err(e) = step.result {
+                if e.kind() == std::io::ErrorKind::Unsupported {
+                    self.end_with(Reason::UnsupportedFormat, e.to_string());
+                    break;
+                }
                 self.end_with(
                     Reason::CorruptCompression,
                     format!("the object cannot be decompressed after {} bytes: {e}", self.bytes),

@@ -194,6 +194,9 @@ impl Reader<'_> {
                 if extent != Extent::Record {
                     tally.unframed_bytes += bytes;
                 }
+                // Nothing of such an object becomes text, so its entry is the object as stored.
+                let is_unread = reason == Reason::UnsupportedFormat && offset + bytes == 0;
+                let bytes = if is_unread { split.object.bytes } else { bytes };
                 let rejected = rejected(offset, bytes, line, text);
                 self.rejected.push(&RejectedRecord { reason, detail: &detail, ..rejected });
                 if extent == Extent::Rest {

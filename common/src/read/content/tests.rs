@@ -143,6 +143,8 @@ fn what_is_no_json_is_called_by_its_name() {
         (b"\x04\x22\x4D\x18\x64\x40\xA7", Foreign::Compression("lz4")),
         (b"\x50\x2A\x4D\x18\x02\0\0\0ab\x04\x22\x4D\x18\x64", Foreign::Compression("lz4")),
         (b"\x8F\x11\x02\x9C\xE1\xFD\xAA\x80\x07", Foreign::Unknown),
+        (&[0; 3], Foreign::ZEROS),
+        (&[0; 1000], Foreign::ZEROS),
     ] {
         for name in ["a.json", "b/a"] {
             assert_eq!(recognize(bytes, name, None), Content::Foreign(expected), "{bytes:?}");

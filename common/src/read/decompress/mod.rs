@@ -8,6 +8,8 @@
 pub mod layers;
 /// The frame of a gzip member.
 mod gzip;
+/// The streams of xz and the padding between them.
+mod xz;
 /// The chunks of snappy.
 mod snappy;
 /// The files of a zip archive.
@@ -18,16 +20,13 @@ mod encoding;
 use std::io;
 
 use bzip2::{Decompress as Bzip2, Status as Bzip2Status};
-use liblzma::stream::{Action, Status as XzStatus, Stream as Xz};
 use zstd::stream::raw::{Decoder as Zstd, InBuffer, Operation, OutBuffer};
 
 use crate::read::decompress::gzip::Gzip;
 use crate::read::decompress::snappy::Snappy;
+use crate::read::decompress::xz::Xz;
 use crate::read::decompress::zip::Zip;
 use crate::storage::object::Compression;
-
-/// Most memory that an xz stream may ask for; the highest level of `xz` needs 65 MiB.
-const XZ_MEMORY_BYTES: u64 = 128 * 1024 * 1024;
 
 /// A compressed text on its way out.
 pub(in crate::read) struct Decompressor {
@@ -69,7 +68,7 @@ impl Decompressor {
             Compression::Gzip => Codec::Gzip(Gzip::default()),
             Compression::Zstd => Codec::Zstd(Zstd::new()?),
             Compression::Bzip2 => Codec::Bzip2(Bzip2::new(false)),
-            Compression::Xz => Codec::Xz(new_xz()?),
+            Compression::Xz => Codec::Xz(Xz::new()?),
             Compression::Snappy => Codec::Snappy(Snappy::framed()),
             Compression::HadoopSnappy => Codec::Snappy(Snappy::of_hadoop()),
             Compression::Zip => Codec::Zip(Zip::default()),
@@ -83,7 +82,7 @@ impl Decompressor {
             Codec::Gzip(gzip) => gzip.step(input, output),
             Codec::Zstd(zstd) => step_zstd(zstd, input, output),
             Codec::Bzip2(bzip2) => step_bzip2(bzip2, input, output),
-            Codec::Xz(xz) => step_xz(xz, input, output),
+            Codec::Xz(xz) => xz.step(input, output),
             Codec::Snappy(snappy) => snappy.step(input, output),
             Codec::Zip(zip) => zip.step(input, output),
         };
@@ -103,10 +102,6 @@ impl Decompressor {
             _ => self.is_between_members,
         }
     }
-}
-
-fn new_xz() -> io::Result<Xz> {
-    Ok(Xz::new_stream_decoder(XZ_MEMORY_BYTES, 0)?)
 }
 
 fn step_zstd(zstd: &mut Zstd<'static>, input: &[u8], output: &mut [u8]) -> Step {
@@ -129,24 +124,6 @@ fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
             Ok(Progress::EndOfMember)
         }
         Ok(Bzip2Status::MemNeeded) => Err(io::ErrorKind::OutOfMemory.into()),
-        Ok(_) => Ok(Progress::Inside),
-        Err(e) => Err(e.into()),
-    };
-    Step { consumed, produced, result }
-}
-
-fn step_xz(xz: &mut Xz, input: &[u8], output: &mut [u8]) -> Step {
-    let (consumed, produced) = (xz.total_in(), xz.total_out());
-    let status = xz.process(input, output, Action::Run);
-    // Both are within the slices' lengths.
-    let consumed = usize::try_from(xz.total_in() - consumed).unwrap_or(usize::MAX);
-    let produced = usize::try_from(xz.total_out() - produced).unwrap_or(usize::MAX);
-    let result = match status {
-        Ok(XzStatus::StreamEnd) => new_xz().map(|new| {
-            *xz = new;
-            Progress::EndOfMember
-        }),
-        // Also where more input or more room is wanted.
         Ok(_) => Ok(Progress::Inside),
         Err(e) => Err(e.into()),
     };
@@ -236,6 +213,27 @@ mod tests {
             }
         }
         assert!(run(Compression::Gzip, &[0; 20], 5, 9).1.is_err(), "zeros alone are no gzip");
+    }
+
+    /// `xz -t` accepts the same.
+    #[test]
+    fn a_multiple_of_four_zeros_after_an_xz_stream_is_padding_and_nothing_else_is() {
+        let stream = xz(b"text");
+        for at_once in [1, 3, 1000] {
+            for padding in 0..13 {
+                let zeros = vec![0; padding];
+                let (text, result) = run(Compression::Xz, &[&stream[..], &zeros].concat(), at_once, 9);
+                assert_eq!((text.as_slice(), result.unwrap()), (b"text".as_slice(), padding % 4 == 0), "{padding}");
+                let (text, result) = run(Compression::Xz, &[&stream[..], &zeros, &stream].concat(), at_once, 9);
+                match result {
+                    Ok(is_complete) => assert_eq!((text.as_slice(), is_complete), (b"texttext".as_slice(), true)),
+                    Err(_) => assert_eq!(text, b"text"),
+                }
+                assert_eq!(text.len() == 8, padding % 4 == 0, "{padding}");
+            }
+            assert!(run(Compression::Xz, &[&stream[..], b"\0\0\0\0junk"].concat(), at_once, 9).1.is_err());
+        }
+        assert!(run(Compression::Xz, &[0; 8], 5, 9).1.is_err(), "zeros alone are not xz");
     }
 
     proptest! {

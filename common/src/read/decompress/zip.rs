@@ -10,7 +10,7 @@ use std::io;
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use crate::read::content::{Content, Encoding, recognize};
+use crate::read::content::{Content, Encoding, HEAD_BYTES, recognize};
 use crate::read::decompress::{Progress, Step};
 
 const FILE: u32 = 0x0403_4B50;
@@ -29,8 +29,6 @@ const WIDE: u32 = u32::MAX;
 const WIDE_EXTRA: u16 = 1;
 /// Most bytes of the record that ends a directory of 64 bits.
 const MOST_WIDE_END_BYTES: u64 = 64 * 1024;
-/// Bytes of a file by which compression and encoding are known.
-const KNOWN_BY_BYTES: usize = 512;
 /// Bytes of a file that is passed over, at a time.
 const SKIPPED_BYTES: usize = 16 * 1024;
 
@@ -244,12 +242,12 @@ impl File {
         let is_wide = wide_extra(extra).is_some();
         let [length, compressed] = wide[..] else { return Err(damaged("a file has no lengths")) };
         let has_descriptor = flags & HAS_DESCRIPTOR != 0;
-        let unreadable = |why: &str| Err(damaged(&format!("its file `{name}` {why}")));
+        let unreadable = |why: &str| Err(unsupported(&format!("its file `{name}` {why}")));
         if flags & IS_ENCRYPTED != 0 {
             return unreadable("is encrypted");
         }
         if name == "[Content_Types].xml" {
-            return Err(damaged("it is a document of Microsoft Office"));
+            return Err(unsupported("it is a document of Microsoft Office, not JSON"));
         }
         let inflate = match method {
             STORED if has_descriptor && compressed == 0 && !name.ends_with('/') => {
@@ -298,13 +296,12 @@ impl File {
             }
         };
         let found = &room[..produced];
-        let wanted = KNOWN_BY_BYTES.saturating_sub(self.head.len());
+        let wanted = HEAD_BYTES.saturating_sub(self.head.len());
         if wanted > 0 && !self.is_skipped {
             self.head.extend_from_slice(&found[..wanted.min(found.len())]);
-            let is_known = has_ended || self.head.len() == KNOWN_BY_BYTES;
-            // What is compressed or encoded once more is not looked into.
-            if is_known && recognize(&self.head, "", None) != Content::Text(Encoding::Utf8) {
-                return Err(damaged(&format!("its file `{}` is not text in UTF-8", self.name)));
+            let is_known = has_ended || self.head.len() == HEAD_BYTES;
+            if is_known {
+                self.check_content()?;
             }
         }
         self.found.update(found);
@@ -313,6 +310,20 @@ impl File {
             self.ends_with_line_feed = *last == b'\n';
         }
         Ok((consumed, if self.is_skipped { 0 } else { produced }, has_ended))
+    }
+}
+
+impl File {
+    /// Checks that the file starts like text in UTF-8. Inside an archive nothing else is decoded.
+    fn check_content(&self) -> io::Result<()> {
+        let content = match recognize(&self.head, "", None) {
+            Content::Text(Encoding::Utf8) => return Ok(()),
+            Content::Text(Encoding::Utf16 { .. }) => "is text in UTF-16; in an archive only UTF-8 is read".to_owned(),
+            Content::Text(Encoding::Utf32 { .. }) => "is text in UTF-32; in an archive only UTF-8 is read".to_owned(),
+            Content::Compressed(_) => "is compressed once more, which is not supported in an archive".to_owned(),
+            Content::Foreign(foreign) => foreign.to_string(),
+        };
+        Err(unsupported(&format!("its file `{}` {content}", self.name)))
     }
 }
 
@@ -369,6 +380,11 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Returns the error for an archive that is intact, as far as is known, but cannot be read.
+fn unsupported(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
 #[cfg(test)]

@@ -19,9 +19,11 @@ enum Shape {
     Array,
     /// Pages with the array under `items`, one after another.
     Pages,
+    /// Pages with members before and after the array, each on one line if records are.
+    Feed,
 }
 
-const SHAPES: [Shape; 5] = [Shape::Lines, Shape::Stream, Shape::Glued, Shape::Array, Shape::Pages];
+const SHAPES: [Shape; 6] = [Shape::Lines, Shape::Stream, Shape::Glued, Shape::Array, Shape::Pages, Shape::Feed];
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +62,7 @@ impl Object {
         match self.shape {
             Shape::Lines => Format::Ndjson,
             Shape::Stream | Shape::Glued | Shape::Array => Format::Json { records: None },
-            Shape::Pages => Format::Json { records: Some("items".into()) },
+            Shape::Pages | Shape::Feed => Format::Json { records: Some("items".into()) },
         }
     }
 }
@@ -122,6 +124,7 @@ fn object() -> impl Strategy<Value = Object> {
         text += match shape {
             Shape::Array => "[\n",
             Shape::Pages => "{\"n\":[\n{\"m\":1}\n],\"items\":[\n",
+            Shape::Feed => "{\"page\":1,\"items\":[",
             Shape::Lines | Shape::Stream | Shape::Glued => "",
         };
         for (i, value) in values.iter().enumerate() {
@@ -130,6 +133,8 @@ fn object() -> impl Strategy<Value = Object> {
                 Shape::Array => ",\n",
                 Shape::Pages if i % 3 == 0 => "]}\n{\"items\":[\n",
                 Shape::Pages => ",\n",
+                Shape::Feed if i % 3 == 0 => "],\"next\":{\"count\":3}}\n{\"page\":2,\"items\":[",
+                Shape::Feed => ",",
                 Shape::Lines | Shape::Stream => "\n",
                 Shape::Glued => "",
             };
@@ -140,6 +145,7 @@ fn object() -> impl Strategy<Value = Object> {
         text += match shape {
             Shape::Array => "\n]\n",
             Shape::Pages => "],\"z\":{\"items\":[{}]}}",
+            Shape::Feed => "],\"next\":{\"count\":3}}\n",
             Shape::Lines | Shape::Stream | Shape::Glued => "\n",
         };
         Object { shape, text, records }
@@ -188,13 +194,14 @@ fn is_object(text: &[u8]) -> bool {
 
 /// A reader without a framer: the records up to the first byte that is no JSON, and of lines, every one that is JSON.
 fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
-    let mark = if text.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
+    let mark_at = |start: usize| if text[start..].starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
+    let mark = mark_at(0);
     let mut records = Vec::new();
     match shape {
         Shape::Lines => {
             let mut start = 0;
             for line in text.split(|byte| *byte == b'\n') {
-                let skipped = if start == 0 { mark } else { 0 };
+                let skipped = mark_at(start);
                 let end = start + line.strip_suffix(b"\r").unwrap_or(line).len();
                 if end > start + skipped && is_object(&text[start + skipped..end]) {
                     records.push(start + skipped..end);
@@ -210,7 +217,7 @@ fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
             }
         }
         Shape::Array => reference_array(text, mark, &mut records).map_or((), drop),
-        Shape::Pages => while_pages(text, mark, &mut records),
+        Shape::Pages | Shape::Feed => while_pages(text, mark, &mut records),
     }
     records.retain(|record| is_object(&text[record.clone()]));
     records
@@ -292,7 +299,7 @@ fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Re
     }
     // All else is rejected, but for what stands between records.
     let is_separator = |byte: &u8| byte.is_ascii_whitespace() || b"[],\xEF\xBB\xBF".contains(byte);
-    if object.shape != Shape::Pages {
+    if !matches!(object.shape, Shape::Pages | Shape::Feed) {
         let left = unaccounted(outcome);
         prop_assert!(left.iter().all(is_separator), "unaccounted: {:?}", String::from_utf8_lossy(&left));
     }
@@ -309,6 +316,31 @@ fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Re
         prop_assert_eq!(reason, damage.reason.as_str());
     } else {
         prop_assert_eq!(tally.stored_bytes, stored.bytes.len() as u64);
+    }
+    Ok(())
+}
+
+/// No byte of a record of the intact object, brackets and commas aside, is missing: it is accepted, or in a range that is
+/// rejected.
+fn check_no_record_vanished(
+    object: &Object,
+    outcome: &Outcome,
+    damage: Damage,
+    at: usize,
+) -> std::result::Result<(), TestCaseError> {
+    let moved = |byte: usize| match damage {
+        _ if byte < at => Some(byte),
+        Damage::Cut => None,
+        Damage::Change(_) => (byte > at).then_some(byte),
+        Damage::LeaveOut => (byte > at).then(|| byte - 1),
+        Damage::PutIn(_) => Some(byte + 1),
+    };
+    let covered: Vec<&Range<usize>> =
+        outcome.accepted.iter().chain(outcome.rejected.iter().map(|(range, _)| range)).collect();
+    let is_separator = |byte: u8| byte.is_ascii_whitespace() || b"[],".contains(&byte);
+    for byte in object.records.iter().cloned().flatten().filter_map(moved) {
+        let is_covered = covered.iter().any(|range| range.contains(&byte)) || is_separator(outcome.text[byte]);
+        prop_assert!(is_covered, "byte {} vanished: {:?}", byte, outcome);
     }
     Ok(())
 }
@@ -361,6 +393,7 @@ proptest! {
         for record in object.records.iter().filter(|record| record.end < at) {
             prop_assert!(outcome.accepted.contains(record), "lost though intact: {record:?}");
         }
+        check_no_record_vanished(&object, &outcome, damage, at)?;
         check_nothing_is_made_up(&object, &outcome, moved)?;
         // A line feed is where the next record begins, whatever was before: one line is lost, or two if it was that.
         if object.shape == Shape::Lines && !matches!(damage, Damage::Cut) {
