@@ -54,7 +54,7 @@ fn damaged_objects(lake: &Lake) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("tail.json.gz", [zipped.as_slice(), b"junk"].concat(), "there is no gzip header"),
         ("half.json", text.as_bytes()[..text.len() / 2].to_vec(), "the input ends inside a record"),
         ("array.json", array.as_bytes()[..array.len() / 2].to_vec(), "the input ends inside"),
-        ("comma.json", array.replacen(",{", ";{", 1).into_bytes(), "`;` stands where"),
+        ("comma.json", array.replacen(",{", ";{", 1).into_bytes(), "found `;` instead of `,` or `]`"),
     ]
 }
 

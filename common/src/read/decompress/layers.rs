@@ -1,10 +1,10 @@
-//! ② From the bytes of an object as stored to text in UTF-8, layer by layer.
+//! ② Turns the stored bytes of an object into text in UTF-8, layer by layer.
 //!
 //! ```text
 //!   stored ─► recognize ─┬─► plain text ────────────────────────────────► lines, documents
 //!                        ├─► UTF-16, UTF-32 ─► decode ──────────────────►
 //!                        ├─► compressed ─► decompress ─► recognize again ►
-//!                        └─► anything else: the object is refused by name
+//!                        └─► anything else: the object cannot be read
 //! ```
 
 use std::sync::Arc;
@@ -23,15 +23,15 @@ use crate::read::rejection::Reason;
 
 /// Most zero bytes at the start of an object that are read to find out whether text follows them.
 const MOST_ZERO_BYTES: usize = 8 * 1024 * 1024;
-/// Compressions around one text; uploads that compress what is compressed already make two.
+/// Most compressions around one text. Uploads that compress what is already compressed result in two.
 const MOST_COMPRESSIONS: usize = 2;
 
-/// The text that the whole object `stored` holds.
+/// Returns the text of the whole object `stored`.
 pub(in crate::read) fn text_of(chunks: Chunks, stored: Stored) -> Chunks {
     stream::once(peel(chunks, Arc::new(stored), 0)).flatten().boxed()
 }
 
-/// Takes off the outermost layer, and those below it.
+/// Removes the outermost layer, and the ones below it.
 fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static, Chunks> {
     async move {
         let (head, is_only_zeros, chunks) = head(chunks).await;
@@ -53,7 +53,7 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
                 }
                 Ok(None) => chunks,
                 Err(e) => failed(Fault::Storage(
-                    Error::internal(format!("cannot begin to decompress object `{}`", stored.name())).caused_by(e),
+                    Error::internal(format!("cannot start to decompress object `{}`", stored.name())).caused_by(e),
                 )),
             },
             Content::Foreign(foreign) => failed(unsupported(&foreign.to_string(), depth)),
@@ -94,7 +94,7 @@ fn replay(seen: Vec<Result<Bytes, Fault>>, rest: impl Stream<Item = Result<Bytes
 
 fn decoded(chunks: Chunks, encoding: Encoding) -> Chunks {
     let mut decoder = TextDecoder::new(encoding);
-    // The end is told to the decoder by a chunk of its own.
+    // A last item without a chunk lets the decoder finish.
     let ended = stream::once(std::future::ready(None));
     let chunks: BoxStream<'static, _> = chunks.map(Some).chain(ended).boxed();
     chunks
@@ -110,7 +110,7 @@ fn failed(fault: Fault) -> Chunks {
     stream::once(std::future::ready(Err(fault))).boxed()
 }
 
-/// What is said of an object that cannot be read, or of what its compression holds.
+/// Returns the fault of an object that cannot be read, or whose compressed content cannot be read.
 fn unsupported(what: &str, depth: usize) -> Fault {
     let subject = if depth > 0 { "what is compressed in it" } else { "it" };
     Fault::Broken { reason: Reason::UnsupportedFormat, detail: format!("{subject} {what}") }

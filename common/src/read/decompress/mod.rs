@@ -1,20 +1,25 @@
-//! ② Compressed bytes in, text out, step by step, with the place known at which a stream goes wrong.
+//! ② Decompresses bytes step by step, so that the place is known at which a stream is damaged.
 //!
-//! Readers of a whole stream leave out what they had when it ends early, or do not notice that it does; here all that
-//! was decompressed is given out before the error, and only the end of a member is an end. Files that were put one
-//! after another, as `cat` and log shippers do, are one text.
+//! ```text
+//! compressed chunk ─► step ─► decompressed bytes ─► ... ─► end of a member ─► the next member, or the end
+//!                      └─ error: all bytes before it were returned
+//! ```
+//!
+//! The libraries' readers of whole streams drop the last bytes when a stream ends early, or do not
+//! notice that it does. Here all decompressed bytes are returned before the error, and only the end of
+//! a member is a valid end. Concatenated files, as `cat` and log shippers write them, are one text.
 
-/// Layer by layer from stored bytes to UTF-8 text.
+/// Removes layer after layer, from stored bytes to UTF-8 text.
 pub mod layers;
-/// The frame of a gzip member.
+/// Reads gzip members.
 mod gzip;
-/// The streams of xz and the padding between them.
+/// Reads xz streams and the padding between them.
 mod xz;
-/// The chunks of snappy.
+/// Reads the chunks of snappy.
 mod snappy;
-/// The files of a zip archive.
+/// Reads the files of a zip archive.
 mod zip;
-/// UTF-16 and UTF-32 as UTF-8.
+/// Decodes UTF-16 and UTF-32 to UTF-8.
 mod encoding;
 
 use std::io;
@@ -28,10 +33,10 @@ use crate::read::decompress::xz::Xz;
 use crate::read::decompress::zip::Zip;
 use crate::storage::object::Compression;
 
-/// A compressed text on its way out.
+/// Decompressor of one compressed text, of one member or several.
 pub(in crate::read) struct Decompressor {
     codec: Codec,
-    /// Nothing of a member is outstanding.
+    /// Whether the last member has ended and the next one has not started.
     is_between_members: bool,
 }
 
@@ -44,7 +49,7 @@ enum Codec {
     Zip(Zip),
 }
 
-/// What one step did, also where it failed.
+/// Result of one step. The counts are also valid if the step failed.
 #[derive(Debug)]
 pub(in crate::read) struct Step {
     pub(in crate::read) consumed: usize,
@@ -61,7 +66,7 @@ pub(in crate::read) enum Progress {
 
 impl Decompressor {
     /// # Errors
-    /// A lack of memory.
+    /// Not enough memory.
     pub(in crate::read) fn new(compression: Compression) -> io::Result<Option<Self>> {
         let codec = match compression {
             Compression::None => return Ok(None),
@@ -76,7 +81,8 @@ impl Decompressor {
         Ok(Some(Self { codec, is_between_members: true }))
     }
 
-    /// Consumes input and produces output as far as both reach; neither means that more input is wanted.
+    /// Consumes input and produces output until one of them is used up. If it does neither, it needs
+    /// more input.
     pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let step = match &mut self.codec {
             Codec::Gzip(gzip) => gzip.step(input, output),
@@ -94,7 +100,7 @@ impl Decompressor {
         step
     }
 
-    /// Whether the input may end here.
+    /// Returns whether the input may end here.
     pub(in crate::read) fn is_complete(&self) -> bool {
         match &self.codec {
             Codec::Snappy(snappy) => snappy.is_complete(),
@@ -115,7 +121,7 @@ fn step_zstd(zstd: &mut Zstd<'static>, input: &[u8], output: &mut [u8]) -> Step 
 fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
     let (consumed, produced) = (bzip2.total_in(), bzip2.total_out());
     let status = bzip2.decompress(input, output);
-    // Both are within the slices' lengths.
+    // Both are at most the lengths of the slices.
     let consumed = usize::try_from(bzip2.total_in() - consumed).unwrap_or(usize::MAX);
     let produced = usize::try_from(bzip2.total_out() - produced).unwrap_or(usize::MAX);
     let result = match status {
@@ -140,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// Steps through `bytes` with so much input and output at a time.
+    /// Steps through `bytes` with `at_once` bytes of input and `room` bytes of output at a time.
     fn run(compression: Compression, bytes: &[u8], at_once: usize, room: usize) -> (Vec<u8>, io::Result<bool>) {
         let mut decompressor = Decompressor::new(compression).unwrap().unwrap();
         let mut text = Vec::new();

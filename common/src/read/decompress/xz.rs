@@ -50,7 +50,7 @@ impl Xz {
                 (self.stream, self.may_be_padding) = (stream, true);
                 Progress::EndOfMember
             }),
-            // Also if more input or more room is needed.
+            // This includes a need for more input or more room.
             Ok(_) => Ok(Progress::Inside),
             Err(e) => Err(e.into()),
         };

@@ -216,10 +216,10 @@ impl DocumentFramer {
                     self.window.release();
                 }
                 let detail = match &self.wrapper {
-                    None => format!("{} stands where a record should begin", name(byte)),
+                    None => format!("found {} instead of a record", name(byte)),
                     Some(wrapper) => {
                         let key = wrapper.key();
-                        format!("{} stands where an object with the key `{key}` should begin", name(byte))
+                        format!("found {} instead of an object with the key `{key}`", name(byte))
                     }
                 };
                 self.lose(detail);
@@ -233,9 +233,7 @@ impl DocumentFramer {
             }
             (State::FirstItem | State::Item, _) => self.start_value(byte, Role::Item),
             (State::AfterItem, b',') => self.pass(State::Item),
-            (State::AfterItem, _) => {
-                self.lose(format!("{} stands where `,` or `]` should follow a record", name(byte)))
-            }
+            (State::AfterItem, _) => self.lose(format!("found {} instead of `,` or `]` after a record", name(byte))),
             (State::FirstMember | State::AfterMember, b'}') => return self.end_wrapper(),
             (State::FirstMember | State::Member, b'"') => {
                 self.wrapper.as_mut().into_iter().for_each(Wrapper::start_member);
@@ -245,7 +243,7 @@ impl DocumentFramer {
             (State::Colon, b':') => self.pass(State::MemberValue),
             (State::MemberValue, _) => self.start_member_value(byte),
             (State::FirstMember | State::Member | State::AfterMember | State::Colon, _) => {
-                self.lose(format!("{} stands between the members of the object around the records", name(byte)));
+                self.lose(format!("found {} between the members of the object around the records", name(byte)));
             }
             (State::Value(_) | State::Lost(..) | State::Damaged(..) | State::Done, _) => {}
         }
@@ -254,7 +252,7 @@ impl DocumentFramer {
 
     fn step_in_mark(&mut self, seen: usize, byte: u8) {
         if BYTE_ORDER_MARK.get(seen) != Some(&byte) {
-            self.lose(format!("{} stands inside a byte order mark", name(byte)));
+            self.lose(format!("found {} inside a byte order mark", name(byte)));
         } else if seen + 1 == BYTE_ORDER_MARK.len() {
             self.window.release();
             self.pass(State::Top);
@@ -282,7 +280,7 @@ impl DocumentFramer {
     fn start_value(&mut self, first: u8, role: Role) {
         let offset = self.window.offset();
         if !self.value.start(first, offset) {
-            self.lose(format!("{} stands where a value should", name(first)));
+            self.lose(format!("found {} instead of a value", name(first)));
             return;
         }
         self.member.start(offset);

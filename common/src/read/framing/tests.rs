@@ -1,4 +1,4 @@
-//! Both framers against what a reader of the text sees, whole and in any cuts and chunks.
+//! Compares both framers with a simple reader, on whole objects and in any splits and chunks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -65,7 +65,7 @@ fn run(framer: &mut Framer, bytes: &[u8], chunk_sizes: &[usize]) -> Vec<Seen> {
     all
 }
 
-/// The records of a whole object, after every chunk size up to 5 gave the same.
+/// Returns the records of a whole object. Every chunk size up to 5 must give the same.
 fn frame(format: &Format, max_record_bytes: u64, bytes: &[u8]) -> Vec<Seen> {
     let with = |size: usize| run(&mut Framer::for_split(&whole(bytes), format, max_record_bytes), bytes, &[size]);
     let at_once = with(usize::MAX >> 1);
@@ -87,7 +87,7 @@ fn items(text: &str) -> Vec<Seen> {
     frame(&Format::Json { records: Some("items".into()) }, MIB, text.as_bytes())
 }
 
-/// The lines that begin in each part of the object, with lines numbered as the coordinator does.
+/// Returns the lines that start in each part of the object. Lines are numbered as the coordinator does.
 fn frame_in_parts(bytes: &[u8], cuts: &[u64], max_record_bytes: u64, chunk_sizes: &[usize]) -> Vec<Seen> {
     let object = whole(bytes).object;
     let mut all = Vec::new();
@@ -377,7 +377,8 @@ fn an_item_that_is_too_long_is_broken_and_the_next_is_not() {
     }
 }
 
-/// A document's rest can be gigabytes: its beginning is kept, its length is counted, and the next record is looked for.
+/// The rest of a document can be gigabytes: only its start is kept, its length is counted, and the next
+/// record is looked for.
 #[test]
 fn a_lost_document_is_followed_to_its_end_and_its_beginning_is_kept() {
     let junk = "x".repeat(200_000);
@@ -432,7 +433,7 @@ fn a_lost_byte_costs_one_record_or_two() {
     }
 }
 
-/// A missing quote makes the text between the strings after it look like strings.
+/// A missing quote makes the text between later strings look like strings.
 #[test]
 fn a_quote_that_is_lost_behind_the_records_of_a_page_costs_none_of_the_next_page() {
     let page = |number: usize, key: &str| {

@@ -1,4 +1,4 @@
-//! Archives as many programs write them, in any steps; damaged, encrypted and made up.
+//! Archives as various programs write them, in steps of any size, intact, damaged and encrypted.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// How a file is written into an archive.
+/// Options for writing a file into an archive.
 #[derive(Debug, Clone, Copy)]
 struct How {
     is_deflated: bool,
@@ -149,7 +149,7 @@ proptest! {
         prop_assert!(result.unwrap(), "{:?}", how);
         prop_assert_eq!(String::from_utf8(found).unwrap(), expected.clone());
 
-        // Cut anywhere, it is not whole; changed anywhere, no other text is given out for the whole.
+        // Cut anywhere, the archive is incomplete. Changed anywhere, no other text is accepted.
         let cut = at.index(bytes.len());
         let (found, result) = run(&bytes[..cut], at_once, room);
         prop_assert!(expected.as_bytes().starts_with(&found));
@@ -197,10 +197,10 @@ fn what_is_not_supported_in_an_archive_is_named_and_not_taken_for_damage() {
     assert!(run(&holding(&zeros_before_text), 7, 100).1.unwrap());
     let behind = error(&[archive(&files, PLAINLY), b"junk".to_vec()].concat());
     assert_eq!(behind.kind(), io::ErrorKind::InvalidData);
-    assert!(behind.to_string().contains("behind the end"), "{behind}");
+    assert!(behind.to_string().contains("followed by other bytes"), "{behind}");
 }
 
-/// What the directory does not name was deleted, or smuggled in.
+/// A file that is missing in the directory was deleted, or was added by another program.
 #[test]
 fn the_directory_must_name_what_the_archive_holds() {
     let hidden = archive(&[("a.json", b"{\"id\":1}\n")], PLAINLY);

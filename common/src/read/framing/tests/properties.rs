@@ -1,11 +1,11 @@
-//! Any bytes, however cut and chunked, give the same records.
+//! Any bytes, in any splits and chunks, give the same records.
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
 
-/// What a reader sees in newline-delimited text.
+/// Returns the records that a simple reader finds in newline-delimited text.
 fn expected_lines(bytes: &[u8], max_record_bytes: usize) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut offset = 0;
@@ -42,7 +42,7 @@ fn line_pieces() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-/// Values as they may stand in a document, and what stands between them.
+/// Returns values that may be in a document.
 fn value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("{}".to_owned()),
@@ -115,7 +115,7 @@ proptest! {
         prop_assert_eq!(framer.lines(), text.matches('\n').count() as u64);
     }
 
-    /// Anything at all: chunks do not matter, and where it is an array, its items are the records.
+    /// Any bytes: chunks do not matter, and if the bytes are an array, its items are the records.
     #[test]
     fn any_bytes_in_any_chunks_give_the_same(
         bytes in prop_oneof![

@@ -1,6 +1,6 @@
-//! Any object of records, cut at any byte, or with any byte changed, left out or put in, in every format and compression:
-//! every record that a simple reader finds before the damage is accepted, all other bytes are accounted for, and no
-//! record is made up.
+//! Any object of records, in every format and compression, cut at any byte, or with any byte changed,
+//! removed or inserted: every record that a simple reader finds before the damage is accepted, all
+//! other bytes are accounted for, and no record is invented.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 
-/// How the records of an object are laid out.
+/// Layout of the records in an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Lines,
@@ -25,13 +25,13 @@ enum Shape {
 
 const SHAPES: [Shape; 6] = [Shape::Lines, Shape::Stream, Shape::Glued, Shape::Array, Shape::Pages, Shape::Feed];
 
-/// How a value is written.
+/// Style in which a value is written.
 #[derive(Debug, Clone, Copy)]
 enum Style {
     Compact,
     /// A member or an item a line, which starts with so many spaces a level.
     Indented(usize),
-    /// As many programs write SQL: the comma at the beginning of the next line, in the first column.
+    /// The comma at the start of the next line, in the first column, as many programs write SQL.
     LeadingCommas,
     /// Braces on lines of their own, in the first column.
     OwnLines,
@@ -40,7 +40,7 @@ enum Style {
 const STYLES: [Style; 5] =
     [Style::Compact, Style::Indented(0), Style::Indented(2), Style::LeadingCommas, Style::OwnLines];
 
-/// What happens to the stored bytes.
+/// Damage to the stored bytes.
 #[derive(Debug, Clone, Copy)]
 enum Damage {
     Cut,
@@ -67,7 +67,7 @@ impl Object {
     }
 }
 
-/// A record's value: lists of objects and texts that look like JSON are what framing could be led astray by.
+/// Returns the value of a record. Lists of objects and texts that look like JSON could mislead framing.
 fn record() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         any::<u32>().prop_map(Value::from),
@@ -163,7 +163,7 @@ fn damage() -> impl Strategy<Value = (Damage, prop::sample::Index)> {
     (damage, any::<prop::sample::Index>())
 }
 
-/// Damages bytes; answers with the place and by how much what follows was moved.
+/// Damages bytes. Returns the place of the damage and by how much it moved the bytes after it.
 fn apply(bytes: &mut Vec<u8>, damage: Damage, at: &prop::sample::Index) -> (usize, isize) {
     let at = at.index(bytes.len());
     match damage {
@@ -180,7 +180,8 @@ fn apply(bytes: &mut Vec<u8>, damage: Damage, at: &prop::sample::Index) -> (usiz
     (at, moved)
 }
 
-/// The range of the value that begins in `text` at or after `from`, white space aside; `None` if none does.
+/// Returns the range of the value that starts in `text` at `from` or after white space; `None` if none
+/// does.
 fn value_at(text: &[u8], from: usize) -> Option<Range<usize>> {
     let start = from + text.get(from..)?.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let mut values = serde_json::Deserializer::from_slice(&text[start..]).into_iter::<&RawValue>();
@@ -192,7 +193,8 @@ fn is_object(text: &[u8]) -> bool {
     matches!(serde_json::from_slice(text), Ok(Value::Object(_)))
 }
 
-/// A reader without a framer: the records up to the first byte that is no JSON, and of lines, every one that is JSON.
+/// Reads without a framer. Returns the records up to the first byte that is not JSON; of lines, every
+/// line that is JSON.
 fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
     let mark_at = |start: usize| if text[start..].starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
     let mark = mark_at(0);
@@ -223,7 +225,7 @@ fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
     records
 }
 
-/// The items of an array; where it ends, or `None`.
+/// Adds the items of an array to `records`. Returns its end, or `None`.
 fn reference_array(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) -> Option<usize> {
     let next = |at: usize| Some(at + text.get(at..)?.iter().position(|byte| !byte.is_ascii_whitespace())?);
     let mut at = next(from).filter(|at| text[*at] == b'[')? + 1;
@@ -233,7 +235,7 @@ fn reference_array(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) ->
     loop {
         let item = value_at(text, at)?;
         at = next(item.end).unwrap_or(item.end);
-        // A number goes on where more digits follow, so the end of the input is no end of a bare item.
+        // More digits continue a number, so the end of the input does not end a bare item.
         records.push(item);
         match text.get(at)? {
             b',' => at += 1,
@@ -269,7 +271,7 @@ fn while_pages(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Bytes that are in no accepted record and in no rejected range.
+/// Returns the bytes that are in no accepted record and in no rejected range.
 fn unaccounted(outcome: &Outcome) -> Vec<u8> {
     let mut ranges: Vec<Range<usize>> = outcome.accepted.clone();
     ranges.extend(outcome.rejected.iter().map(|(range, _)| range.clone()));
@@ -288,23 +290,23 @@ fn unaccounted(outcome: &Outcome) -> Vec<u8> {
 fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Result<(), TestCaseError> {
     let Outcome { accepted, rejected, text, tally } = outcome;
     prop_assert_eq!(tally.bytes, text.len() as u64);
-    // Each record that a simple reader finds before the damage is there.
+    // Each record that a simple reader finds before the damage is accepted.
     let (reference_text, is_whole) = decompressed(stored);
     prop_assert!(text.starts_with(&reference_text) || reference_text.starts_with(text));
     let found = reference(&reference_text, object.shape);
-    // A line is only known to have ended by what is behind it.
+    // Only the bytes after a line show that it has ended.
     let is_ended = |end: usize| is_whole || object.shape != Shape::Lines || end < reference_text.len();
     for record in found.iter().filter(|record| record.end <= text.len() && is_ended(record.end)) {
         prop_assert!(accepted.contains(record), "lost: {:?}", String::from_utf8_lossy(&text[record.clone()]));
     }
-    // All else is rejected, but for what stands between records.
+    // All other bytes are rejected, except separators between records.
     let is_separator = |byte: &u8| byte.is_ascii_whitespace() || b"[],\xEF\xBB\xBF".contains(byte);
     if !matches!(object.shape, Shape::Pages | Shape::Feed) {
         let left = unaccounted(outcome);
         prop_assert!(left.iter().all(is_separator), "unaccounted: {:?}", String::from_utf8_lossy(&left));
     }
-    // An object that could not be decompressed to its end is damaged, and says from where.
-    // Without its signature it may be taken for text, of which nothing is a record then.
+    // An object that cannot be decompressed to its end is damaged, and the offset is reported.
+    // Without its signature it may look like text, which contains no record then.
     if !is_whole {
         prop_assert!(tally.damage.is_some() || (accepted.is_empty() && !rejected.is_empty()));
     } else if object.text.as_bytes() == text {
@@ -320,8 +322,8 @@ fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Re
     Ok(())
 }
 
-/// No byte of a record of the intact object, brackets and commas aside, is missing: it is accepted, or in a range that is
-/// rejected.
+/// Checks that no byte of a record of the intact object is missing, except brackets and commas: it is
+/// in an accepted record, or in a rejected range.
 fn check_no_record_vanished(
     object: &Object,
     outcome: &Outcome,
@@ -345,7 +347,8 @@ fn check_no_record_vanished(
     Ok(())
 }
 
-/// What is accepted after framing was lost and found again are records of the intact object, in their places.
+/// Checks that the records that are accepted after framing was lost are records of the intact object,
+/// in their places.
 fn check_nothing_is_made_up(
     object: &Object,
     outcome: &Outcome,
@@ -363,7 +366,7 @@ fn check_nothing_is_made_up(
     Ok(())
 }
 
-/// So many times the usual number of cases, which `PROPTEST_CASES` sets.
+/// Multiplies the usual number of cases, which `PROPTEST_CASES` sets.
 fn cases(times: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases * times, max_shrink_iters: 2000, ..usual }
@@ -384,7 +387,7 @@ proptest! {
         let mut stored = compress("", object.text.as_bytes());
         let (at, moved) = apply(&mut stored.bytes, damage, &at);
         let Some(outcome) = on_a_runtime().block_on(read(&stored, &object.format())) else { return Ok(()) };
-        // With a control character among its first bytes, an object is refused whole: it may be binary.
+        // An object with a control character among its first bytes may be binary, so it is not read.
         if outcome.tally.damage.as_ref().is_some_and(|damage| damage.reason == Reason::UnsupportedFormat) {
             prop_assert!(at < 4 && outcome.accepted.is_empty());
             return Ok(());
@@ -395,7 +398,8 @@ proptest! {
         }
         check_no_record_vanished(&object, &outcome, damage, at)?;
         check_nothing_is_made_up(&object, &outcome, moved)?;
-        // A line feed is where the next record begins, whatever was before: one line is lost, or two if it was that.
+        // The next record starts after a line feed in any case, so one line is lost, or two if the line
+        // feed itself was damaged.
         if object.shape == Shape::Lines && !matches!(damage, Damage::Cut) {
             prop_assert!(outcome.accepted.len() + 2 >= object.records.len());
             prop_assert!(outcome.tally.damage.is_none());
