@@ -237,7 +237,9 @@ mod tests {
                 }
                 assert_eq!(text.len() == 8, padding % 4 == 0, "{padding}");
             }
-            assert!(run(Compression::Xz, &[&stream[..], b"\0\0\0\0junk"].concat(), at_once, 9).1.is_err());
+            assert!(
+                run(Compression::Xz, &[&stream[..], b"\0\0\0\0junk that is no header"].concat(), at_once, 9).1.is_err()
+            );
         }
         assert!(run(Compression::Xz, &[0; 8], 5, 9).1.is_err(), "zeros alone are not xz");
     }
