@@ -1,24 +1,28 @@
-//! ② What an object holds, told by its first bytes: JSON text, compressed text, or something else.
+//! ② Recognizes the content of an object by its first bytes: JSON text, compressed text, or another
+//! format.
 //!
-//! Names lie: uploads keep `.json` after they were compressed, and `.gz` after a proxy undid it. So the bytes decide;
-//! the extension and, on S3, the `Content-Encoding` only name what bytes without a signature may be. JSON text begins
-//! with a printable character or white space, so no signature below is the beginning of a record.
+//! Names are unreliable: uploads keep `.json` after they were compressed, and `.gz` after a proxy
+//! decompressed them. So the bytes decide. The extension and, on S3, the `Content-Encoding` are only
+//! used for bytes without a signature. JSON text starts with a printable character or white space, so
+//! no signature below is the start of a record.
+
+use std::fmt;
 
 use crate::storage::object::Compression;
 
-/// Bytes from the start of an object that recognition looks at.
+/// Number of bytes from the start of an object that recognition uses.
 pub const HEAD_BYTES: usize = 1024;
 
-/// What the bytes are.
+/// Kind of the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     Text(Encoding),
     Compressed(Compression),
-    /// Cannot be read.
+    /// Bytes that cannot be read.
     Foreign(Foreign),
 }
 
-/// How characters are encoded. Only UTF-8 is read as it is; the others are decoded first.
+/// Encoding of characters. UTF-8 is read without conversion, the others are decoded first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     Utf8,
@@ -26,19 +30,36 @@ pub enum Encoding {
     Utf32 { is_big_endian: bool },
 }
 
-/// Bytes that hold no text that this program can read.
+/// Content without text that this program can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
     /// A file of this format, such as "a Parquet file".
     Format(&'static str),
     /// Compressed by a method that is not supported, such as "lz4".
     Compression(&'static str),
-    /// Neither text nor anything known.
+    /// Neither text nor a known format.
     Unknown,
 }
 
+impl Foreign {
+    /// An object without any byte other than zero, as a crash leaves it.
+    pub const ZEROS: Self = Self::Format("a block of zero bytes");
+}
+
+impl fmt::Display for Foreign {
+    /// Writes what the bytes are, after a subject such as "it".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(format) => write!(f, "is {format}, not JSON"),
+            Self::Compression(method) => write!(f, "is compressed by {method}, which is not supported"),
+            Self::Unknown => f.write_str("is neither text in UTF-8 nor of a known format"),
+        }
+    }
+}
+
 impl Content {
-    /// Whether the bytes are read as they are, so that a range of them can be read alone.
+    /// Returns whether the bytes are read without conversion, so that a range of them can be read
+    /// alone.
     #[must_use]
     pub fn is_plain(self) -> bool {
         self == Self::Text(Encoding::Utf8)
@@ -86,26 +107,32 @@ const SIGNATURES: &[(&[u8], Content)] = &[
     (b"\xFE\xFF", Content::Text(Encoding::Utf16 { is_big_endian: true })),
 ];
 
-/// Extensions and `Content-Encoding`s of compressions without a signature.
+/// Extensions and values of `Content-Encoding` for compressions without a signature.
 const UNSIGNED: &[(&str, &str)] =
     &[("br", "brotli"), ("deflate", "deflate"), ("zlib", "zlib"), ("lz4", "lz4"), ("lzo", "lzo"), ("snappy", "snappy")];
 
-/// Where a POSIX tar header has its signature.
+/// Offset of the signature in a POSIX tar header.
 const TAR_SIGNATURE_AT: usize = 257;
-/// Share of the head, in percent, that may be control characters. A tenth of compressed or encrypted bytes is.
+/// Share of the head, in percent, that may be control characters. Of compressed or encrypted bytes, a
+/// tenth are.
 const MOST_CONTROLS_PERCENT: usize = 3;
-/// Share of the head, in percent, that may not be UTF-8. Almost half of compressed or encrypted bytes is not.
+/// Share of the head, in percent, that may be invalid UTF-8. Of compressed or encrypted bytes, almost
+/// half are.
 const MOST_INVALID_PERCENT: usize = 30;
-/// So few of either prove nothing.
+/// Number of either kind of byte that proves nothing.
 const FEW_ODD_BYTES: usize = 4;
 
-/// What an object called `name` holds whose first bytes are `head`: [`HEAD_BYTES`] of them, or all that there are.
-/// `encoding` is the `Content-Encoding` with which it is stored.
+/// Returns the content of an object called `name` with the first bytes `head`: [`HEAD_BYTES`] of them,
+/// or all if there are fewer. `encoding` is the stored `Content-Encoding`.
 #[must_use]
 pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     let extension = extension(name);
     if let Some(content) = signature(head).or_else(|| cut_signature(head, &extension)) {
         return content;
+    }
+    // More zeros may be a damaged start of text.
+    if !head.is_empty() && head.len() < HEAD_BYTES && head.iter().all(|byte| *byte == 0) {
+        return Content::Foreign(Foreign::ZEROS);
     }
     if is_hadoop_snappy(head) {
         return Content::Compressed(Compression::HadoopSnappy);
@@ -121,7 +148,8 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     if is_text(head) {
         return Content::Text(Encoding::Utf8);
     }
-    // Without a signature, what says that the bytes are compressed is believed; the decompressor finds out.
+    // Without a signature, trust the names that say the bytes are compressed. If they are wrong, the
+    // decompressor fails.
     let encodings = encoding.into_iter().flat_map(|encoding| encoding.rsplit(',')).map(str::trim);
     for word in encodings.chain([extension.as_str()]) {
         let compression = Compression::named(word);
@@ -135,7 +163,7 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     Content::Foreign(Foreign::Unknown)
 }
 
-/// The extension of a key's last segment in lower case; empty if it has none.
+/// Returns the extension of the last segment of a key in lower case; empty if it has none.
 fn extension(key: &str) -> String {
     let name = key.rsplit('/').next().unwrap_or_default();
     name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default()
@@ -155,7 +183,7 @@ fn signature(head: &[u8]) -> Option<Content> {
     if head.starts_with(b"ORC") && head.get(3).is_some_and(|byte| is_odd_control(*byte) || *byte >= 0x80) {
         return Some(Content::Foreign(Foreign::Format("an ORC file")));
     }
-    // A frame that decoders pass over, of zstd (as `pzstd` writes it) or of lz4: what follows it tells.
+    // A frame that decoders skip, of zstd (as `pzstd` writes it) or of lz4. The frame after it decides.
     if let [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, rest @ ..] = head {
         let frame = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
         let next = rest.get(frame..).and_then(signature);
@@ -163,14 +191,14 @@ fn signature(head: &[u8]) -> Option<Content> {
     }
     let is_there = |signature: &[u8]| {
         let Some(behind) = head.strip_prefix(signature) else { return false };
-        // A short word may be the beginning of a line of text.
+        // A short word may be the start of a line of text.
         let is_word = signature.len() < 6 && signature.iter().all(u8::is_ascii_alphanumeric);
         !is_word || behind.iter().take(8).any(|byte| byte.is_ascii_control() || !byte.is_ascii())
     };
     SIGNATURES.iter().find(|(signature, _)| is_there(signature)).map(|(_, content)| *content)
 }
 
-/// The compression of a name whose signature has only begun when the object ends.
+/// Returns the compression of the extension if the object ends inside the signature.
 fn cut_signature(head: &[u8], extension: &str) -> Option<Content> {
     let named = Content::Compressed(Compression::named(extension));
     let is_cut = match named {
@@ -182,8 +210,8 @@ fn cut_signature(head: &[u8], extension: &str) -> Option<Content> {
     (is_cut && !head.is_empty()).then_some(named)
 }
 
-/// UTF-16 or UTF-32 without a mark: JSON begins with two ASCII characters, so zeros are where their upper bytes are
-/// (RFC 4627, section 3).
+/// Recognizes UTF-16 or UTF-32 without a byte order mark: JSON starts with two ASCII characters, so
+/// their upper bytes are zeros (RFC 4627, section 3).
 fn wide_text(head: &[u8]) -> Option<Encoding> {
     let is_text = |byte: u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
     match *head {
@@ -195,9 +223,10 @@ fn wide_text(head: &[u8]) -> Option<Encoding> {
     }
 }
 
-/// Whether the head may be lines of text, of which some are damaged or in another encoding of single bytes.
+/// Returns whether the head may be lines of text, some of them damaged or in another single-byte
+/// encoding.
 fn is_text(head: &[u8]) -> bool {
-    // A block of zeros before text is damage, as a crash leaves it.
+    // A block of zeros before text is damage that a crash causes.
     if let [0, ..] = head {
         let text = head.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &head[at..]);
         return text.is_empty() || (begins_like_json(text) && is_text(text));
@@ -211,34 +240,35 @@ fn is_text(head: &[u8]) -> bool {
     let is_above = |count: usize, percent: usize| count > FEW_ODD_BYTES && count * 100 > head.len() * percent;
     let (many_controls, many_invalid) =
         (is_above(controls, MOST_CONTROLS_PERCENT), is_above(invalid, MOST_INVALID_PERCENT));
-    // Text in another encoding has no control characters; what is compressed or encrypted has both.
+    // Text in another encoding has no control characters. Compressed or encrypted bytes have both.
     if begins_like_json(head) { !(many_controls && many_invalid) } else { !(many_controls || many_invalid) }
 }
 
-/// Control characters that neither text nor logs have; zero is counted apart.
+/// Returns whether `byte` is a control character that neither text nor logs contain. Zero is handled
+/// separately.
 fn is_odd_control(byte: u8) -> bool {
-    // Escape is in colored logs, the record separator in JSON text sequences.
+    // Colored logs contain escape, JSON text sequences the record separator.
     byte != 0 && byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x0C | 0x1B | 0x1E)
 }
 
-/// Hadoop's framing has no signature: the length of a block and that of its first chunk, both big-endian, then the
-/// chunk, which begins with its own decompressed length.
+/// Recognizes Hadoop's framing of snappy, which has no signature: the length of a block and of its first
+/// chunk, both big-endian, then the chunk, which starts with its decompressed length.
 fn is_hadoop_snappy(head: &[u8]) -> bool {
     let [a, b, c, d, e, f, g, h, chunk @ ..] = head else { return false };
     let (block, compressed) = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
     let compressed = usize::try_from(compressed).unwrap_or(usize::MAX);
     let chunk = &chunk[..chunk.len().min(compressed)];
-    // The first byte is zero for all blocks that programs write; text does not begin with it.
+    // The first byte is zero for all blocks that programs write. Text does not start with zero.
     *a == 0 && raw_snappy_length(chunk, chunk.len() == compressed).is_some_and(|length| length <= block)
 }
 
-/// Whether a JSON text can begin so.
+/// Returns whether a JSON text can start with these bytes.
 fn begins_like_json(head: &[u8]) -> bool {
     head.first()
         .is_none_or(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' ' | b'{' | b'[' | b'"' | b'-' | b'0'..=b'9'))
 }
 
-/// The decompressed length of the raw snappy that `head` is, or begins with; `None` if it is something else.
+/// Returns the decompressed length if `head` is raw snappy or the start of it; otherwise `None`.
 fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
     let (length, mut at) = varint(head)?;
     let mut produced: u64 = 0;
@@ -261,7 +291,7 @@ fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
                 1 => (u64::from((tag >> 2) & 7) + 4, u64::from(tag >> 5) << 8 | number),
                 _ => (u64::from(tag >> 2) + 1, number),
             };
-            // A copy of what is not there yet.
+            // The copy refers to bytes before the start.
             if offset == 0 || offset > produced {
                 return None;
             }

@@ -1,9 +1,11 @@
-//! ② The text of one split, decompressed and in UTF-8, in order, as a stream of chunks.
+//! ② Reads the text of one split, decompressed and in UTF-8, in order, as a stream of chunks.
 //!
-//! Every read asks for the object as it was listed (`If-Match`), so that no two versions are ever mixed. A small object
-//! is one request; a large one is read in ranges with the next one under way while the last is worked on. What goes
-//! wrong is told apart: storage fails the run, a damaged compressed stream costs the rest of its object. What the
-//! bytes of a whole object are, `read::layers` finds out; a part of one was planned because they are plain text.
+//! Every read asks for the object as it was listed (`If-Match`), so that two versions are never mixed.
+//! A small object is one request. A large one is read in ranges, and the next range is requested while
+//! the last one is processed. There are two kinds of faults: a failure of storage fails the run, and a
+//! damaged compressed stream costs the rest of its object. `decompress::layers` recognizes and
+//! decompresses the bytes of a whole object. A part of an object is always plain text, because only
+//! plain text is cut into parts.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,25 +29,26 @@ use crate::storage::Storage;
 use crate::storage::object::SourceObject;
 use crate::storage::s3::get::{ARCHIVED, GetFailure};
 
-/// Bytes of one request at the most, and of a chunk.
+/// Most bytes of one request, and of a chunk.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
-/// Requests under way, the one that is waited for among them.
+/// Number of concurrent requests, including the one whose answer is needed next.
 const READS_UNDER_WAY: usize = 2;
-/// The first request past the end of a split, where the rest of one record is; each further one is twice as long.
+/// Bytes of the first request past the end of a split, for the rest of its last record. Each further
+/// one is twice as long.
 const FIRST_OVERRUN_BYTES: u64 = 64 * 1024;
-/// Answers shorter than what was asked for that are put down to chance.
+/// Number of attempts for a request whose answer is too short.
 const SHORT_ANSWERS: usize = 3;
 /// Bytes of a decompressed chunk.
 const DECOMPRESSED_CHUNK_BYTES: usize = 1024 * 1024;
-/// How much longer text is than its compressed form; logs reach ten.
+/// Estimated ratio of text to its compressed form. Logs reach ten.
 const LIKELY_RATIO: u64 = 16;
-/// Decompressed bytes of an object below which no ratio is suspicious.
+/// Decompressed size of an object up to which no ratio is suspicious.
 const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A chunk of decompressed bytes.
 pub type Fetched = Bytes;
 
-/// Why there are no more bytes.
+/// Reason why no more bytes follow.
 #[derive(Debug)]
 pub enum Fault {
     /// The run fails.
@@ -54,12 +57,12 @@ pub enum Fault {
     Broken { reason: Reason, detail: String },
 }
 
-/// Number of stored bytes that were read for a split; a clone counts for the same one.
+/// Number of stored bytes that were read for a split. Clones share the counter.
 #[derive(Debug, Clone, Default)]
 pub struct StoredBytes(Arc<AtomicU64>);
 
 impl StoredBytes {
-    /// The number so far: all bytes of the split once its stream has ended without a fault.
+    /// Returns the number so far. When the stream has ended without a fault, it is the size of the split.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -76,9 +79,10 @@ impl StoredBytes {
 
 pub(super) type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
 
-/// Reads what [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of an object that is the byte
-/// before it, and past its end as much as is asked for: stop asking when the framer is done. After a fault there is
-/// nothing more. Dropping the stream cancels what is under way. `read` counts the bytes that storage answers with.
+/// Reads the bytes that [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of an
+/// object, this includes the byte before it and, on demand, the bytes after it: stop polling when the
+/// framer is done. A fault is the last item. Dropping the stream cancels requests in progress. `read`
+/// counts the bytes that storage returns.
 #[must_use]
 pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
@@ -90,8 +94,9 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredByt
     if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
 }
 
-/// As [`fetch`], and what the first request brings is there. It is decompressed when it is asked for, so that many small
-/// objects that wait need no more memory than they have bytes.
+/// Does the same as [`fetch`], and waits for the answer to the first request. The answer is decompressed
+/// when the stream is polled, so that many small objects that wait need no more memory than their
+/// stored size.
 pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
     let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
@@ -104,10 +109,10 @@ pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits, read
     if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
 }
 
-/// What the first bytes of an object, asked for by one request, say that it holds.
+/// Recognizes the content of an object by its first bytes, with one request.
 ///
 /// # Errors
-/// Storage that fails; data, where the object is not the one that was listed.
+/// Storage fails; data, if the object is not the one that was listed.
 pub async fn content_of(storage: &Storage, object: &SourceObject) -> Result<Content, Error> {
     let requests = Requests::new(storage, object);
     let head = match object.bytes.min(HEAD_BYTES as u64) {
@@ -117,7 +122,8 @@ pub async fn content_of(storage: &Storage, object: &SourceObject) -> Result<Cont
     Ok(requests.recognize(&head))
 }
 
-/// The requests that [`fetch`] makes for a split when all goes well; past its end, one.
+/// Returns the number of requests that [`fetch`] makes for a split if none is repeated, including one
+/// past its end.
 #[must_use]
 pub fn requests_for(split: &Split) -> u64 {
     let (range, bytes) = (&split.range, split.object.bytes);
@@ -128,14 +134,14 @@ pub fn requests_for(split: &Split) -> u64 {
     inside + u64::from(range.end < bytes)
 }
 
-/// Where stored bytes come from.
+/// Requests for the bytes of one object.
 #[derive(Debug, Clone)]
 struct Requests {
     storage: Storage,
     object: Arc<SourceObject>,
-    /// The one that was listed, once the object has turned out to be another.
+    /// Version that was listed; set once the current version has turned out to be another one.
     version: Arc<OnceLock<String>>,
-    /// The `Content-Encoding` that the first answer named.
+    /// `Content-Encoding` of the first answer.
     encoding: Arc<OnceLock<String>>,
 }
 
@@ -149,7 +155,8 @@ impl Requests {
         recognize(head, &self.object.key, self.encoding.get().map(String::as_str))
     }
 
-    /// The bytes from the one before `range` to the end of the object, read ahead up to the end of `range`.
+    /// Returns the bytes from the one before `range` to the end of the object. Reads ahead up to the end
+    /// of `range`.
     fn read(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
         let start = range.start.saturating_sub(1);
         if start == 0 && range.end == self.object.bytes && range.end <= READ_BYTES {
@@ -161,7 +168,7 @@ impl Requests {
         let ahead = stream::iter(inside)
             .map(move |range| {
                 let source = source.clone();
-                // A task of its own goes on while the chunk before it is worked on.
+                // A separate task continues while the chunk before it is processed.
                 SpawnedTask::spawn(async move { source.get(range).await })
             })
             .map(|task| async move {
@@ -175,7 +182,8 @@ impl Requests {
         ahead.chain(on_demand).boxed()
     }
 
-    /// A part of the object as it was listed: of the object, or of the version that the bucket has kept.
+    /// Returns a range of the object as it was listed: of the current version, or of the listed one if
+    /// the bucket still has it.
     async fn get(&self, range: Range<u64>) -> Result<Bytes, Error> {
         let failure = match self.version.get() {
             Some(version) => return self.get_by_name(range, Some(version)).await.map_err(|e| self.error(e)),
@@ -189,7 +197,7 @@ impl Requests {
                 tracing::info!(
                     object = self.name(),
                     version,
-                    "changed after it was listed; the listed version is read"
+                    "changed after it was listed; reading the listed version"
                 );
                 let version = self.version.get_or_init(|| version);
                 self.get_by_name(range, Some(version)).await.map_err(|e| self.error(e))
@@ -198,7 +206,7 @@ impl Requests {
         }
     }
 
-    /// One request for a part of the object, which must still be the listed one.
+    /// Makes one request for a range of the current version, which must be the listed one.
     async fn get_current(&self, range: Range<u64>) -> Result<Bytes, GetFailure> {
         let key = &self.object.key;
         let path = match Path::parse(key) {
@@ -229,7 +237,8 @@ impl Requests {
         }
     }
 
-    /// As [`Self::get_current`], of a version, or of an object whose key the store cannot hold.
+    /// Does the same as [`Self::get_current`], for a given version, or for an object whose key the
+    /// object store cannot represent.
     async fn get_by_name(&self, range: Range<u64>, version: Option<&String>) -> Result<Bytes, GetFailure> {
         let key = &self.object.key;
         let Some(s3) = &self.storage.s3 else {
@@ -247,13 +256,13 @@ impl Requests {
         self.storage.s3.as_ref()?.version_of(&self.object.key, self.object.etag.as_deref()?).await
     }
 
-    /// What was asked for, no less.
+    /// Returns the bytes if they are as many as were requested.
     fn whole(&self, bytes: Bytes, range: &Range<u64>) -> Result<Bytes, GetFailure> {
         let (came, asked) = (bytes.len() as u64, range.end - range.start);
         if came == asked {
             return Ok(bytes);
         }
-        let text = format!("{came} bytes came of the {asked} from {} on", range.start);
+        let text = format!("received {came} of {asked} bytes from offset {}", range.start);
         Err(GetFailure::Other(Error::storage("read", self.name(), text)))
     }
 
@@ -287,7 +296,8 @@ impl Requests {
     }
 }
 
-/// `start..end` in ranges, the first of `first` bytes and each further one twice as long, up to [`READ_BYTES`].
+/// Divides `start..end` into ranges. The first one has `first` bytes, and each further one is twice as
+/// long, up to [`READ_BYTES`].
 fn steps(start: u64, end: u64, first: u64) -> impl Iterator<Item = Range<u64>> {
     let mut at = start;
     let mut bytes = first.min(READ_BYTES);
@@ -302,14 +312,14 @@ fn steps(start: u64, end: u64, first: u64) -> impl Iterator<Item = Range<u64>> {
     })
 }
 
-/// What is known of an object whose bytes are read whole.
+/// An object that is read as a whole.
 pub(super) struct Stored {
     requests: Requests,
     max_ratio: u64,
 }
 
 impl Stored {
-    /// What the object holds, by its first bytes.
+    /// Recognizes the content of the object by its first bytes.
     pub(super) fn recognize(&self, head: &[u8]) -> Content {
         self.requests.recognize(head)
     }
@@ -319,18 +329,18 @@ impl Stored {
     }
 }
 
-/// A compressed object on its way out.
+/// Decompression of one object.
 pub(super) struct Decompression {
     stored: Chunks,
-    /// Stored bytes that are still to be decompressed.
+    /// Compressed bytes that are not decompressed yet.
     input: Bytes,
     decompressor: Decompressor,
     object: Arc<SourceObject>,
-    /// Decompressed so far.
+    /// Number of decompressed bytes so far.
     bytes: u64,
     max_ratio: u64,
     is_ended: bool,
-    /// To be told after the bytes that came before it.
+    /// Fault to return after the bytes before it.
     fault: Option<Fault>,
 }
 
@@ -348,7 +358,7 @@ impl Decompression {
         }
     }
 
-    /// The decompressed bytes, up to the end or a fault.
+    /// Returns the decompressed bytes, up to the end or a fault.
     pub(super) fn text(self) -> Chunks {
         stream::unfold(self, |mut decompression| async move {
             let chunk = decompression.next().await?;
@@ -369,6 +379,10 @@ impl Decompression {
             filled += step.produced;
             self.bytes += step.produced as u64;
             if let Err(e) = step.result {
+                if e.kind() == std::io::ErrorKind::Unsupported {
+                    self.end_with(Reason::UnsupportedFormat, e.to_string());
+                    break;
+                }
                 self.end_with(
                     Reason::CorruptCompression,
                     format!("the object cannot be decompressed after {} bytes: {e}", self.bytes),
@@ -394,7 +408,10 @@ impl Decompression {
         if !self.input.is_empty() {
             self.end_with(
                 Reason::CorruptCompression,
-                format!("the object cannot be decompressed after {} bytes: it goes neither on nor ends", self.bytes),
+                format!(
+                    "the object cannot be decompressed after {} bytes: the stream neither continues nor ends",
+                    self.bytes
+                ),
             );
             return;
         }
@@ -417,7 +434,7 @@ impl Decompression {
         self.fault = Some(Fault::Broken { reason, detail });
     }
 
-    /// A small object does not need a whole chunk.
+    /// Returns the size of the next chunk. A small object does not need a whole one.
     fn chunk_bytes(&self) -> usize {
         let likely = self.object.bytes.saturating_mul(LIKELY_RATIO);
         usize::try_from(likely).map_or(DECOMPRESSED_CHUNK_BYTES, |likely| likely.min(DECOMPRESSED_CHUNK_BYTES))

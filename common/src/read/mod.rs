@@ -1,12 +1,16 @@
-//! ①–④ From an object to batches of typed rows, and what could not be read.
+//! ①–④ Reads objects into batches of typed rows, and rejects the records that cannot be read.
+//!
+//! Input: the objects that were listed for a source, and the declared fields from `lake.toml`.
+//! Output: for each object, typed rows for the staging table, rejected records for the quarantine, and
+//! a tally of both. No byte of an object is lost without a trace.
 //!
 //! ```text
-//!  lake.toml            ① object     what was listed: key, size, ETag
+//!  lake.toml            ① object     as listed: key, size, ETag
 //!      │                     │
 //!      ▼                     ▼
 //!   schema              ② split      bundles of small objects, ranges of large ones
 //!      │                     ▼
-//!      │                  fetch      bytes, 4 MiB at a time, the next read under way
+//!      │                  fetch      bytes, 4 MiB at a time, one read ahead
 //!      │                     ▼
 //!      │                  layers     recognized by their first bytes, decompressed, decoded to UTF-8
 //!      │                     ▼
@@ -14,39 +18,40 @@
 //!      │                     │ one record's text, its offset and line         │ too long, framing lost
 //!      ▼                     ▼                                                ▼
 //!   columns ◄─────────  ③ decode ───────────────────────────────────►  quarantine
-//!      │                  coerce     one function a type     a rejection      │
+//!      │                  coerce     one function per type   a rejection      │
 //!      ▼                                                                      ▼
 //!  ④ scan node: batches of rows, of rejected records, and of tallies: per object, records = staged + quarantined
 //! ```
 //!
-//! One record followed through: `{"page":"NextSong","ts":1542837416796,"userId":"15"}`, line 1 of
-//! `2018/11/2018-11-21-events.json`, lies in the split `0..291400` of that object; fetched in one read; framed by its
-//! line feed at offset 52; `"15"` becomes the long 15 and `ts` the time 2018-11-21T21:56:56.796Z; it is one row of the
-//! staging table of `events`. Had `ts` been `"soon"`, it would be one row of the quarantine instead, never both.
+//! One record followed through: `{"page":"NextSong","ts":1542837416796,"userId":"15"}` is line 1 of
+//! `2018/11/2018-11-21-events.json`. It is in the split `0..291400` of that object, which is fetched
+//! with one read. Framing finds its line feed at offset 52. Decoding turns `"15"` into the long 15 and
+//! `ts` into the time 2018-11-21T21:56:56.796Z. The result is one row of the staging table of
+//! `events`. If `ts` were `"soon"`, the record would be one row of the quarantine instead, never both.
 
-/// ② The parts of objects that each partition reads.
+/// ② Plans which parts of objects each partition reads.
 pub mod split;
-/// ② The bytes of a split.
+/// ② Reads the bytes of a split.
 pub mod fetch;
-/// ② The format that an object's first bytes show.
+/// ② Recognizes the format of an object by its first bytes.
 pub mod content;
-/// ② From stored bytes to UTF-8 text: compression and encoding, layer by layer.
+/// ② Decompresses and decodes stored bytes to UTF-8 text, layer by layer.
 pub mod decompress;
-/// ② From text to records: lines, documents, arrays.
+/// ② Cuts text into records: lines, documents, arrays.
 pub mod framing;
-/// ③ From a record's JSON to typed columns.
+/// ③ Decodes the JSON of records into typed columns.
 pub mod json;
-/// ③ Declared fields as an Arrow schema.
+/// ③ Converts declared fields to an Arrow schema.
 pub mod schema;
-/// Why a record is rejected.
+/// Reasons to reject a record.
 pub mod rejection;
-/// Rejected records as rows.
+/// Builds rows of rejected records.
 pub mod quarantine;
-/// Counts of one split.
+/// Counts the records and bytes of one split.
 pub mod tally;
-/// ④ The rows of a scan: records, rejected records, reports.
+/// ④ Rows of a scan: records, rejected records, reports.
 pub mod scan_rows;
-/// ④ The loop over splits and records.
+/// ④ Loops over splits and records.
 pub mod reader;
-/// ④ The plan node.
+/// ④ The plan node of a scan.
 pub mod scan_node;

@@ -1,6 +1,7 @@
-//! Where a record that cannot be read goes: a row with its object, position, reason and text.
+//! Builds the rows of rejected records: object, position, reason and text.
 //!
-//! Filled by the reader beside the decoded columns; written by the ingest node; read as `system.quarantine`.
+//! The reader fills them next to the decoded columns, the ingest node writes them, and queries read
+//! them as `system.quarantine`.
 
 use std::sync::Arc;
 
@@ -9,11 +10,12 @@ use arrow::datatypes::{DataType, Field, Fields};
 
 use crate::read::rejection::Reason;
 
-/// Bytes of a rejected record's text that are kept. `text_bytes` tells how many were at hand: all, unless the record is
-/// too long or framing was lost; `byte_end - byte_offset` is the true length.
+/// Bytes of a rejected record's text that are kept. The column `text_bytes` is the number of bytes
+/// that were in memory: all, unless the record is too long or framing was lost. The length of the
+/// record in the object is `byte_end - byte_offset`.
 pub const KEPT_TEXT_BYTES: usize = 64 * 1024;
 
-/// The columns of a quarantine file.
+/// Returns the columns of a quarantine file.
 #[must_use]
 pub fn fields() -> Fields {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
@@ -33,28 +35,28 @@ pub fn fields() -> Fields {
     ])
 }
 
-/// One record that was rejected, and where it stands.
+/// A rejected record and its position.
 #[derive(Debug, Clone, Copy)]
 pub struct RejectedRecord<'a> {
     pub source: &'a str,
     pub object: &'a str,
-    /// Of the split it was read in; 0 unless the object was cut.
+    /// Start of the split in which it was read; 0 unless the object was cut into splits.
     pub split_start: u64,
-    /// From the start of the object, decompressed.
+    /// Byte offset of the record in the decompressed object.
     pub byte_offset: u64,
-    /// Offset behind its last byte.
+    /// Offset after its last byte.
     pub byte_end: u64,
-    /// From 1, counted from the start of the split.
+    /// Line number from 1, counted from the start of the split.
     pub line: u64,
     pub reason: Reason,
-    /// The declared field at fault, where one is.
+    /// Declared field that caused the rejection, if one did.
     pub field: Option<&'a str>,
     pub detail: &'a str,
-    /// What there is of it, at least its beginning.
+    /// Text of the record, at least its start.
     pub text: &'a [u8],
 }
 
-/// Rejected records that wait to be sent on.
+/// Rejected records that are not sent yet.
 #[derive(Debug, Default)]
 pub struct RejectedRows {
     source: StringBuilder,
@@ -73,6 +75,7 @@ pub struct RejectedRows {
 }
 
 impl RejectedRows {
+    /// Adds a record.
     pub fn push(&mut self, record: &RejectedRecord<'_>) {
         let kept = &record.text[..record.text.len().min(KEPT_TEXT_BYTES)];
         self.source.append_value(record.source);
@@ -95,13 +98,13 @@ impl RejectedRows {
         self.rows
     }
 
-    /// Bytes held, for flushing in time.
+    /// Returns the number of bytes in memory, to decide when to send.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// What was pushed since the last call.
+    /// Returns the records that were pushed since the last call.
     pub fn finish(&mut self) -> StructArray {
         self.rows = 0;
         self.bytes = 0;
@@ -122,7 +125,7 @@ impl RejectedRows {
     }
 }
 
-/// Parquet, Delta and SQL count in signed longs; no object reaches 2^63 bytes.
+/// Converts an offset to a signed long, as Parquet, Delta and SQL count. No object reaches 2^63 bytes.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

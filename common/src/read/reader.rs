@@ -1,7 +1,7 @@
-//! Reads the splits of one partition: fetch, frame, decode, and send on what became of each record.
+//! ④ Reads the splits of one partition: fetches, frames and decodes them, and sends the rows.
 //!
-//! Small objects are fetched many at a time, since each costs a round trip; large ones one at a time, since each fills
-//! memory. Records are decoded one after another in the order of arrival.
+//! Small objects are fetched concurrently, because each costs a round trip. Large objects are fetched
+//! one at a time, because each fills memory. Records are decoded one after another as they arrive.
 
 use std::sync::Arc;
 
@@ -24,32 +24,34 @@ use crate::session::BATCH_ROWS;
 use crate::session::progress::ReadProgress;
 use crate::storage::Storage;
 
-/// An object up to this many bytes is fetched with others at the same time.
+/// Objects up to this size are fetched concurrently.
 const SMALL_OBJECT_BYTES: u64 = 64 * 1024;
-/// A batch is sent on when it holds this many bytes, whatever its rows.
+/// A batch is sent when it contains this many bytes, even if it has few rows.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// Reports that are sent on together.
+/// Number of reports that are sent together.
 const REPORTS_AT_ONCE: usize = 1024;
 
-/// What one partition of a scan needs.
+/// Context of one partition of a scan.
 #[derive(Debug)]
 pub struct ReadContext {
     pub source: Arc<Source>,
     pub storage: Storage,
     pub limits: Arc<Limits>,
-    /// Records after which to stop, in the middle of an object if need be; `None` but for samples.
+    /// Number of records after which to stop, also in the middle of an object; `None` except for
+    /// samples.
     pub max_records: Option<u64>,
-    /// That of the scan's rows.
+    /// Schema of the rows of the scan.
     pub schema: SchemaRef,
     pub progress: Arc<ReadProgress>,
 }
 
 type Chunks = BoxStream<'static, std::result::Result<Fetched, Fault>>;
 
-/// Reads `splits` and sends their rows and reports; ends early, without an error, when nobody listens.
+/// Reads `splits` and sends their rows and reports. Returns early, without an error, when the receiver
+/// is dropped.
 ///
 /// # Errors
-/// Storage that fails, an object that changed since it was listed. A bad record is no error.
+/// Storage fails, or an object changed after it was listed. A bad record is not an error.
 pub async fn read_splits(
     context: &ReadContext,
     splits: &[Split],
@@ -94,7 +96,7 @@ pub async fn read_splits(
     reader.finish().await
 }
 
-/// Whether somebody still wants the rows.
+/// State of the receiver of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     Here,
@@ -107,7 +109,7 @@ struct Reader<'a> {
     rejected: RejectedRows,
     reports: Vec<ReadReport>,
     batches: &'a Sender<datafusion::error::Result<RecordBatch>>,
-    /// Of all splits so far.
+    /// Number of records of all splits so far.
     records: u64,
 }
 
@@ -155,13 +157,13 @@ impl Reader<'_> {
         }
         tally.lines = framer.lines();
         tally.count_bytes(split, stored.count(), decompressed);
-        // Of an object in parts, the last one counts.
+        // An object in several parts counts with its last part.
         self.context.progress.add(u64::from(split.range.end == split.object.bytes), 0, 0);
         self.reports.push(ReadReport::Object(tally));
         if self.reports.len() >= REPORTS_AT_ONCE { self.send_reports().await } else { Ok(Listener::Here) }
     }
 
-    /// A record becomes a row, of the staging table or of the quarantine.
+    /// Turns a record into a row, either of the staging table or of the quarantine.
     fn take(&mut self, split: &Split, framed: Framed<'_>, tally: &mut ObjectTally) {
         let rejected = |offset, bytes, line, text| RejectedRecord {
             source: &self.context.source.name,
@@ -194,6 +196,9 @@ impl Reader<'_> {
                 if extent != Extent::Record {
                     tally.unframed_bytes += bytes;
                 }
+                // Such an object has no text, so its entry covers the bytes as stored.
+                let is_unread = reason == Reason::UnsupportedFormat && offset + bytes == 0;
+                let bytes = if is_unread { split.object.bytes } else { bytes };
                 let rejected = rejected(offset, bytes, line, text);
                 self.rejected.push(&RejectedRecord { reason, detail: &detail, ..rejected });
                 if extent == Extent::Rest {

@@ -1,12 +1,12 @@
-//! Why a record goes to the quarantine: a code that never changes, the field where one is at fault, and a sentence.
+//! Reasons to reject a record: a code that never changes, the field that caused it, and a sentence.
 //!
-//! Framing and decoding both reject; what becomes of a rejected record is decided above them.
+//! Both framing and decoding reject records. The caller decides what happens to a rejected record.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds of rejection. Their codes are stored in the quarantine and counted by users' scripts.
+/// Kind of a rejection. Its code is stored in the quarantine, and scripts of users depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -16,7 +16,7 @@ pub enum Reason {
     NotUtf8,
     /// JSON, but not an object.
     NotAnObject,
-    /// A value that does not become the field's declared type.
+    /// A value that cannot be converted to the declared type of its field.
     WrongType,
     /// A number or time that the declared type cannot hold.
     OutOfRange,
@@ -28,16 +28,17 @@ pub enum Reason {
     TruncatedCompression,
     /// A compressed object that cannot be decompressed.
     CorruptCompression,
-    /// An object that is not JSON text, nor compressed in a way that is supported.
+    /// An object, or a file in its archive, that is not JSON text, or is compressed or encrypted in a
+    /// way that is not supported.
     UnsupportedFormat,
     /// A compressed object that grows beyond `max_decompression_ratio`.
     CompressionBomb,
-    /// A document whose brackets or separators no longer say where its records lie.
+    /// A document whose brackets, separators or quotes do not show where its records are.
     BrokenDocument,
 }
 
 impl Reason {
-    /// The code, as stored.
+    /// Returns the code, as stored.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,24 +64,24 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Why one record is rejected.
+/// Reason why one record is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     pub reason: Reason,
-    /// The column at fault, with the members inside it after dots.
+    /// Column that caused the rejection, followed by dots and the members inside of it.
     pub field: Option<String>,
-    /// One sentence, such as "`39.5` is not a long".
+    /// Sentence that names the cause, such as "`39.5` is not a long".
     pub detail: String,
 }
 
 impl Rejection {
-    /// A rejection of a whole record.
+    /// Returns a rejection of a whole record.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, field: None, detail: detail.into() }
     }
 
-    /// A rejection for what one field holds.
+    /// Returns a rejection because of the value of one field.
     #[must_use]
     pub fn of_field(reason: Reason, field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { reason, field: Some(field.into()), detail: detail.into() }
@@ -98,26 +99,36 @@ impl fmt::Display for Rejection {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
+    /// Returns the codes of all reasons, as the error for an unknown one lists them.
+    fn codes() -> Vec<String> {
+        let error = serde_json::from_str::<Reason>("\"?\"").unwrap_err().to_string();
+        let (_, expected) = error.split_once("expected one of ").unwrap();
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
     #[test]
     fn a_code_is_the_same_in_the_quarantine_and_in_json() {
-        for reason in [
-            Reason::Malformed,
-            Reason::NotUtf8,
-            Reason::NotAnObject,
-            Reason::WrongType,
-            Reason::OutOfRange,
-            Reason::MissingField,
-            Reason::TooLong,
-            Reason::TruncatedCompression,
-            Reason::CorruptCompression,
-            Reason::CompressionBomb,
-            Reason::UnsupportedFormat,
-            Reason::BrokenDocument,
-        ] {
-            assert_eq!(serde_json::json!(reason), serde_json::json!(reason.as_str()));
+        assert!(codes().len() > 5, "{:?}", codes());
+        for code in codes() {
+            let reason: Reason = serde_json::from_value(code.as_str().into()).unwrap();
+            assert_eq!(reason.as_str(), code);
         }
+    }
+
+    #[test]
+    fn the_documentation_explains_every_reason_and_no_other() {
+        let page = include_str!("../../../docs/objects.md");
+        let (_, section) = page.split_once("\n## Reasons in the quarantine\n").unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let listed: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+            .map(|(code, _)| code)
+            .collect();
+        assert_eq!(listed, codes());
     }
 }

@@ -1,7 +1,7 @@
 //! ④ The plan node that reads the splits of one source.
 //!
-//! It is a leaf with one list of splits per partition. Partitions share nothing, no queue and no state, so a partition
-//! that runs alone, twice or out of order reads exactly its own records.
+//! It is a leaf with one list of splits per partition. Partitions share no queue and no state, so a
+//! partition that runs alone, twice or out of order reads exactly its own records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::read::split::Split;
 use crate::session::Storages;
 use crate::session::progress::ReadProgress;
 
-/// Batches that may wait between the reader and the node above it.
+/// Number of batches that may wait between the reader and the node above it.
 const BATCHES_AHEAD: usize = 2;
 
 /// Reads JSON objects of a source; its rows are those of [`scan_schema`].
@@ -36,7 +36,7 @@ pub struct JsonScanExec {
     source: Arc<Source>,
     partitions: Vec<Arc<[Split]>>,
     limits: Arc<Limits>,
-    /// Records after which each partition stops; all, unless this is a sample.
+    /// Number of records after which each partition stops, if this is a sample.
     max_records: Option<u64>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
@@ -44,7 +44,7 @@ pub struct JsonScanExec {
 }
 
 impl JsonScanExec {
-    /// A scan with one partition for each list of splits.
+    /// Returns a scan with one partition for each list of splits.
     #[must_use]
     pub fn new(source: Arc<Source>, partitions: Vec<Vec<Split>>, limits: Arc<Limits>) -> Self {
         let schema = scan_schema(arrow_schema(&source.fields).fields());
@@ -59,31 +59,31 @@ impl JsonScanExec {
         Self { source, partitions, limits, max_records: None, schema, properties, metrics }
     }
 
-    /// The scan of a sample: each partition stops after this many records.
+    /// Returns the scan of a sample, in which each partition stops after this many records.
     #[must_use]
     pub fn sampling(self, max_records: u64) -> Self {
         Self { max_records: Some(max_records), ..self }
     }
 
-    /// The source that is read.
+    /// Returns the source that is read.
     #[must_use]
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// The bounds that reads keep to.
+    /// Returns the limits of reads.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Records after which each partition stops, if this is a sample.
+    /// Returns the number of records after which each partition stops, if this is a sample.
     #[must_use]
     pub fn max_records(&self) -> Option<u64> {
         self.max_records
     }
 
-    /// The same scan with the splits of one partition alone.
+    /// Returns this scan with only the splits of one partition.
     #[must_use]
     pub fn only(&self, partition: usize) -> Self {
         let splits = self.partitions.get(partition).map(|splits| splits.to_vec()).unwrap_or_default();
@@ -91,7 +91,7 @@ impl JsonScanExec {
         Self { max_records: self.max_records, ..only }
     }
 
-    /// The splits of each partition.
+    /// Returns the splits of each partition.
     #[must_use]
     pub fn partitions(&self) -> &[Arc<[Split]>] {
         &self.partitions
@@ -138,7 +138,7 @@ impl ExecutionPlan for JsonScanExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        // Deprecated, and still required of every node in DataFusion 55.
+        // Deprecated, but DataFusion 55 still requires it of every node.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 

@@ -1,7 +1,8 @@
-//! What a scan emits: typed records, rejected records and reports, in one stream.
+//! ④ Rows of a scan: typed records, rejected records and reports, in one stream.
 //!
-//! A plan node has one output, and a task's whole outcome must come through it, so that a second attempt of the task
-//! brings all of it again. Every batch holds one of the three kinds in its column and nulls in the other two.
+//! A plan node has one output. The whole result of a task must pass through it, so that a second
+//! attempt of the task repeats all of it. Every batch contains one of the three kinds in its column and
+//! nulls in the other two.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,25 +15,25 @@ use crate::error::{Context, Error, Result};
 use crate::read::quarantine;
 use crate::read::tally::ObjectTally;
 
-/// What a scan says about what it read.
+/// Report of a scan about the objects that it read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ReadReport {
-    /// One split is done.
+    /// Tally of one split that was read.
     Object(ObjectTally),
-    /// Fields that no declaration names, with the accepted records that hold them; once per partition.
+    /// Undeclared fields, each with the number of accepted records that contain it; once per partition.
     UnknownFields(BTreeMap<String, u64>),
 }
 
-/// One batch of a scan.
+/// One batch of a scan, of one of the three kinds.
 #[derive(Debug, Clone)]
 pub enum ScanRows {
     Records(StructArray),
     Rejected(StructArray),
-    /// A [`ReadReport`] a row, as JSON.
+    /// One [`ReadReport`] per row, as JSON.
     Reports(StringArray),
 }
 
-/// The schema of a scan whose staging columns are `columns`.
+/// Returns the schema of a scan whose staging columns are `columns`.
 #[must_use]
 pub fn scan_schema(columns: &Fields) -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -42,7 +43,7 @@ pub fn scan_schema(columns: &Fields) -> SchemaRef {
     ]))
 }
 
-/// Reports as a column.
+/// Returns reports as a column.
 ///
 /// # Errors
 /// None in practice: a report is always writable as JSON.
@@ -55,10 +56,10 @@ pub fn report_rows<T: Serialize>(reports: &[T]) -> Result<StringArray> {
 }
 
 impl ScanRows {
-    /// The batch that carries these rows.
+    /// Returns the batch that contains these rows.
     ///
     /// # Errors
-    /// Columns that are not those of `schema`.
+    /// The columns differ from those of `schema`.
     pub fn into_batch(self, schema: &SchemaRef) -> Result<RecordBatch> {
         let (index, array): (usize, ArrayRef) = match self {
             Self::Records(rows) => (0, Arc::new(rows)),
@@ -76,10 +77,10 @@ impl ScanRows {
             .context(|| Error::internal("a scan's rows do not fit its schema"))
     }
 
-    /// The rows that a batch of a scan carries; `None` for an empty batch.
+    /// Returns the rows of a batch of a scan; `None` if the batch is empty.
     ///
     /// # Errors
-    /// A batch that no scan made.
+    /// The batch is not from a scan.
     pub fn from_batch(batch: &RecordBatch) -> Result<Option<Self>> {
         let full = |i: usize| batch.column(i).null_count() < batch.num_rows();
         if batch.num_rows() == 0 {

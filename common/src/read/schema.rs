@@ -1,6 +1,6 @@
-//! ③ The declared fields of a source as an Arrow schema: the columns of its staging table.
+//! ③ Converts the declared fields of a source to an Arrow schema: the columns of its staging table.
 //!
-//! Every column may be null: a field that is missing is null, and `required` is checked while decoding.
+//! Every column is nullable, because a missing field is null. Decoding checks `required`.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef,
 
 use crate::config::resolved::{Field, FieldType};
 
-/// The columns that `fields` become, in their order.
+/// Returns the columns of `fields`, in the same order.
 #[must_use]
 pub fn arrow_schema(fields: &[Field]) -> SchemaRef {
     Arc::new(Schema::new(arrow_fields(fields)))
 }
 
-/// The same as members of a struct.
+/// Returns `fields` as the members of a struct.
 pub(super) fn arrow_fields(fields: &[Field]) -> Fields {
     fields.iter().map(|field| ArrowField::new(&field.name, data_type(&field.field_type), true)).collect()
 }
 
-/// What a declared type is stored as.
+/// Returns the Arrow type in which a declared type is stored.
 pub(super) fn data_type(field_type: &FieldType) -> DataType {
     match field_type {
         FieldType::String | FieldType::Json => DataType::Utf8,

@@ -1,8 +1,9 @@
-//! ② The work of a scan cut into partitions: small objects are bundled, large ones cut by byte range.
+//! ② Divides the work of a scan into partitions: bundles small objects and cuts large ones by byte range.
 //!
-//! Only newline-delimited text can be cut, since a record's end can be found from anywhere in it. What begins in a
-//! range belongs to it (`read::lines`), so a cut may fall anywhere. A range in the middle of an object does not show
-//! whether the object is compressed, so the first bytes of each large object are read before it is cut.
+//! Only newline-delimited text can be cut, because the end of a record can be found from anywhere in
+//! it. A record belongs to the range in which it starts (`framing::lines`), so a cut may be anywhere. A
+//! range in the middle of an object does not show whether the object is compressed, so the first bytes
+//! of each large object are read before it is cut.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,46 +18,48 @@ use crate::read::fetch::content_of;
 use crate::storage::Storage;
 use crate::storage::object::{Compression, SourceObject};
 
-/// What it costs to open an object, in bytes that could have been read meanwhile: tiny objects cost requests.
+/// Cost of opening an object, as the bytes that could be read in the same time. Tiny objects mostly
+/// cost requests.
 const OPEN_COST_BYTES: u64 = 16 * 1024;
-/// Splits for each task that runs at once, so that one that ends early finds another.
+/// Number of splits for each concurrent task, so that a task that ends early finds another split.
 const SPLITS_PER_TASK: u64 = 3;
-/// A smaller split costs more to hand out than it is worth, and leaves a small file.
+/// Smallest size of a split. A smaller one is not worth its scheduling, and results in a small file.
 const LEAST_SPLIT_BYTES: u64 = 8 * 1024 * 1024;
-/// Bytes that one compressed byte is taken for. Logs shrink about tenfold, and splits should cost the same.
+/// Estimated number of bytes that one compressed byte expands to, so that splits cost about the same.
+/// Logs are compressed about tenfold.
 const INFLATION: u64 = 8;
 
-/// A part of an object that one scan partition reads; most often all of it.
+/// A part of an object that one scan partition reads; usually the whole object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Split {
     pub object: SourceObject,
-    /// Bytes of the object as stored. The split has the records that begin in it.
+    /// Bytes of the object as stored. The split contains the records that start in this range.
     pub range: Range<u64>,
 }
 
 impl Split {
-    /// All of an object.
+    /// Returns the split that is the whole of an object.
     #[must_use]
     pub fn whole(object: SourceObject) -> Self {
         let range = 0..object.bytes;
         Self { object, range }
     }
 
-    /// Whether this is all of its object.
+    /// Returns whether the split is the whole object.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.range == (0..self.object.bytes)
     }
 }
 
-/// What large objects hold, by their keys.
+/// Contents of large objects, by key.
 pub type Contents = HashMap<String, Content>;
 
-/// Looks at the first bytes of each of `objects` that may be cut, with one request each. An object that changed since it
-/// was listed is left to the scan, which names it.
+/// Reads the first bytes of each of `objects` that may be cut, with one request each. Ignores an object
+/// that changed after it was listed; the scan reports it.
 ///
 /// # Errors
-/// Storage that fails.
+/// Storage fails.
 pub async fn contents_of_large(
     storage: &Storage,
     objects: &[SourceObject],
@@ -78,9 +81,10 @@ async fn look(storage: Storage, object: SourceObject) -> Result<Option<(String, 
     }
 }
 
-/// The partitions of a scan over `objects`, each of about `split_bytes` of work. Every byte of every object lies in
-/// exactly one split, and an empty object has a split too, for the ledger. The same objects give the same partitions
-/// in whatever order they come. Only objects that `contents` knows to be plain text are cut.
+/// Returns the partitions of a scan over `objects`, each of about `split_bytes` of work. Every byte of
+/// every object is in exactly one split. An empty object has a split too, for the ledger. The same
+/// objects give the same partitions in any order. Only objects are cut that are plain text according to
+/// `contents`.
 #[must_use]
 pub fn plan_splits(
     mut objects: Vec<SourceObject>,
@@ -107,7 +111,8 @@ pub fn plan_splits(
     partitions
 }
 
-/// The split size for `objects` when `tasks` run at once: `most`, or less where some of them would have nothing to do.
+/// Returns the split size for `objects` and `tasks` concurrent tasks: `most`, or less if some tasks
+/// would otherwise have nothing to do.
 #[must_use]
 pub fn split_bytes_for(objects: &[SourceObject], contents: &Contents, tasks: usize, most: u64) -> u64 {
     let costs = objects.iter().map(|object| cost(&Split::whole(object.clone()), contents));
@@ -115,7 +120,7 @@ pub fn split_bytes_for(objects: &[SourceObject], contents: &Contents, tasks: usi
     (cost / (tasks as u64 * SPLITS_PER_TASK).max(1)).max(LEAST_SPLIT_BYTES).min(most)
 }
 
-/// One object in parts of equal size, as many as it takes for none to exceed `split_bytes`.
+/// Cuts one object into parts of equal size, as few as possible so that none exceeds `split_bytes`.
 fn cut(object: SourceObject, contents: &Contents, format: &Format, split_bytes: u64) -> Vec<Split> {
     let is_cuttable = *format == Format::Ndjson && contents.get(&object.key).is_some_and(|content| content.is_plain());
     let parts = if is_cuttable { object.bytes.div_ceil(split_bytes.max(1)).max(1) } else { 1 };

@@ -1,4 +1,5 @@
-//! What a scan counted in one split of one object: the coordinator adds the splits up and lets no sum be off.
+//! Counts the records and bytes that a scan read of one split of one object. The coordinator adds up
+//! the splits of an object and fails the run if a sum is wrong.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,42 +7,44 @@ use crate::read::rejection::Reason;
 use crate::read::split::Split;
 use crate::storage::object::SourceObject;
 
-/// The counts of one split of one object; `records = staged + quarantined`.
+/// Counts of one split of one object; `records = staged + quarantined`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectTally {
     pub object: SourceObject,
-    /// The byte at which the split begins; with the object it names the split.
+    /// Offset in the object at which the split starts. It identifies the split, together with the object.
     pub split_start: u64,
-    /// Records that begin in the split.
+    /// Number of records that start in the split.
     pub records: u64,
-    /// Of these, rows of the staging table.
+    /// Number of these records that became rows of the staging table.
     pub staged: u64,
-    /// Of these, rows of the quarantine.
+    /// Number of these records that became rows of the quarantine.
     pub quarantined: u64,
-    /// Line feeds in the split.
+    /// Number of line feeds in the split.
     pub lines: u64,
-    /// Bytes of the split, as stored, that were read: all of them, unless the object is damaged or this is a sample.
+    /// Number of bytes of the split, as stored, that were read: all of them, unless the object is
+    /// damaged or this is a sample.
     pub stored_bytes: u64,
-    /// Bytes of the split, decompressed, that were read.
+    /// Number of bytes of the split, decompressed, that were read.
     pub bytes: u64,
-    /// Of these, bytes in which no record could be told apart. Rejected records do not count, whatever their length.
+    /// Number of these bytes in which records could not be separated. Rejected records do not count,
+    /// however long they are.
     pub unframed_bytes: u64,
-    /// Why the end of the object was not reached as records.
+    /// Set if the object could not be read as records up to its end.
     pub damage: Option<Damage>,
 }
 
-/// The place from which an object could not be read, and the reason.
+/// Place from which an object could not be read, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
-    /// Offset within the object, decompressed.
+    /// Offset in the decompressed object.
     pub byte_offset: u64,
     pub reason: Reason,
-    /// One sentence.
+    /// One sentence that names the cause.
     pub detail: String,
 }
 
 impl ObjectTally {
-    /// The tally of a split of which nothing was read yet.
+    /// Returns the tally of a split before it is read.
     #[must_use]
     pub fn of(split: &Split) -> Self {
         Self {
@@ -58,8 +61,9 @@ impl ObjectTally {
         }
     }
 
-    /// Counts what was read for the split: `stored` and `decompressed` bytes. Reads of a part start one byte before it
-    /// and end behind it, with its last record; only the part's own bytes count, so that the parts add up to the object.
+    /// Counts the bytes that were read for the split: `stored` and `decompressed`. A read of a part
+    /// starts one byte before the part and ends after it, with the last record. Only the bytes of the
+    /// part itself count, so that the parts add up to the object.
     pub fn count_bytes(&mut self, split: &Split, stored: u64, decompressed: u64) {
         let own = |read: u64| {
             let before = u64::from(split.range.start > 0);

@@ -109,51 +109,76 @@ fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>>
             Ok(metadata) => metadata,
             // Deleted since its folder was listed.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(Error::storage("list", path.display(), e)),
+            Err(e) => return Err(unreadable(path, e)),
         };
-        match key_of(root, path).filter(|_| metadata.is_file()) {
-            Some(key) => objects.push(source_object(key, &metadata)),
-            None => refused.names.push(path.to_path_buf()),
+        if !metadata.is_file() {
+            refused.irregular.push(path.to_path_buf());
+            continue;
+        }
+        match key_of(root, path) {
+            Ok(key) => objects.push(source_object(key, &metadata)),
+            Err(rule) => refused.names.push((path.to_path_buf(), rule)),
         }
     }
     refused.error(root).map_or(Ok(objects), Err)
 }
 
-/// Paths that must not be read as objects.
+/// Paths in a folder that must not be read as objects.
 #[derive(Debug, Default)]
 struct Refused {
-    /// Names that no key can represent, or that are not regular files.
-    names: Vec<PathBuf>,
     /// Links that lead out of the folder.
     links: Vec<PathBuf>,
     /// Folders that are lakes.
     lakes: Vec<PathBuf>,
+    /// Pipes, sockets and devices.
+    irregular: Vec<PathBuf>,
+    /// Files with a name that no key can hold, with the rule that the name breaks.
+    names: Vec<(PathBuf, NameRule)>,
 }
 
+/// A rule for the names of files in a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NameRule {
+    Utf8,
+    NoControlCharacters,
+    NotReserved,
+    Other,
+}
+
+const NAME_RULES: [(NameRule, &str); 4] = [
+    (NameRule::Utf8, "names that are not UTF-8"),
+    (NameRule::NoControlCharacters, "names that contain control characters, such as line feeds"),
+    (NameRule::NotReserved, "names that end in `#` and digits, which are reserved for files that are being written"),
+    (NameRule::Other, "names that are not valid keys of an object store"),
+];
+
 impl Refused {
-    fn error(&self, root: &FilePath) -> Option<Error> {
-        let named =
-            |paths: &[PathBuf]| listed(paths.iter().map(|path| format!("{path:?}").trim_matches('"').to_owned()));
+    /// Returns one error for each kind of path that is refused.
+    fn error(self, root: &FilePath) -> Option<Error> {
         let root = root.display();
-        if !self.links.is_empty() {
-            let links = named(&self.links);
-            return Some(Error::data(format!("`{root}` contains links that lead out of it: {links}")).hint(
-                "remove them, or set `follow_links = true` for the source if only trusted users can write into the folder",
-            ));
+        let refused = |what: &str, paths: Vec<PathBuf>, hint: &str| {
+            let named = listed(paths.iter().map(|path| format!("{path:?}").trim_matches('"').to_owned()));
+            (!paths.is_empty()).then(|| Error::data(format!("`{root}` holds {what}: {named}")).hint(hint))
+        };
+        let mut errors = vec![
+            refused(
+                "links that lead out of it",
+                self.links,
+                "remove them, or set `follow_links = true` for the source if only trusted people can write into the folder",
+            ),
+            refused("a lake, whose files are not JSON", self.lakes, "keep lakes and sources in separate folders"),
+            refused(
+                "pipes, sockets or devices, which are not regular files",
+                self.irregular,
+                "remove them, or give their names a `.` or `_` in front",
+            ),
+        ];
+        for (rule, what) in NAME_RULES {
+            let breaks_rule = |(path, broken): &(PathBuf, NameRule)| (*broken == rule).then(|| path.clone());
+            let paths = self.names.iter().filter_map(breaks_rule).collect();
+            errors.push(refused(what, paths, "rename them, or give their names a `.` or `_` in front"));
         }
-        if !self.lakes.is_empty() {
-            let lakes = named(&self.lakes);
-            return Some(
-                Error::data(format!("`{root}` contains a lake, whose files are not JSON: {lakes}"))
-                    .hint("keep lakes and sources in separate folders"),
-            );
-        }
-        if self.names.is_empty() {
-            return None;
-        }
-        Some(Error::data(format!("`{root}` contains names that cannot be read as objects: {}", named(&self.names))).hint(
-            "rename it: a name must be UTF-8 without control characters, must not end in `#` and digits, and must be a regular file's",
-        ))
+        Error::join(errors.into_iter().flatten())
     }
 }
 
@@ -181,25 +206,45 @@ fn walk_failure(root: &FilePath, error: walkdir::Error) -> Option<Error> {
         let error = std::io::Error::new(std::io::ErrorKind::NotFound, "it is a broken link");
         return Some(Error::storage("list", path.display(), error).hint("remove the link, or restore its target"));
     }
-    Some(Error::storage("list", path.display(), error))
+    if let Some(ancestor) = error.loop_ancestor() {
+        let what = std::io::Error::other(format!("it is a link to `{}`, which contains it", ancestor.display()));
+        return Some(Error::storage("list", path.display(), what).hint("remove the link"));
+    }
+    let error = error.into_io_error().unwrap_or_else(|| std::io::Error::other("the folder cannot be walked"));
+    Some(unreadable(&path, error))
 }
 
-/// Returns the key of a file below `root`; `None` if the object store cannot represent it
-/// unchanged.
-fn key_of(root: &FilePath, path: &FilePath) -> Option<String> {
+/// Returns the error for a file or folder that cannot be read.
+fn unreadable(path: &FilePath, error: std::io::Error) -> Error {
+    let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+    let error = Error::storage("list", path.display(), error);
+    if !is_denied {
+        return error;
+    }
+    error.hint("allow this user to read it, move it out of the source, or give its name a `.` or `_` in front")
+}
+
+/// Returns the key of a file below `root`, or the rule that its name breaks.
+fn key_of(root: &FilePath, path: &FilePath) -> std::result::Result<String, NameRule> {
     let mut key = String::new();
-    for segment in path.strip_prefix(root).ok()?.components() {
+    for segment in path.strip_prefix(root).unwrap_or(path).components() {
         if !key.is_empty() {
             key.push('/');
         }
-        key.push_str(segment.as_os_str().to_str()?);
+        key.push_str(segment.as_os_str().to_str().ok_or(NameRule::Utf8)?);
     }
-    let is_held = Path::parse(&key).is_ok_and(|parsed| parsed.as_ref() == key);
-    (is_held && !looks_like_unfinished_write(&key)).then_some(key)
+    if key.contains(|c: char| c.is_control()) {
+        return Err(NameRule::NoControlCharacters);
+    }
+    if looks_like_unfinished_write(&key) {
+        return Err(NameRule::NotReserved);
+    }
+    let is_valid = Path::parse(&key).is_ok_and(|parsed| parsed.as_ref() == key);
+    if is_valid { Ok(key) } else { Err(NameRule::Other) }
 }
 
-/// Whether the local object store treats the key as one of its unfinished writes (`name#digits`)
-/// and does not read it.
+/// Returns whether the local object store would take a file for an unfinished write of its own: it
+/// writes to `name#digits` and refuses to read such names.
 fn looks_like_unfinished_write(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
     name.split_once('#')

@@ -54,7 +54,7 @@ fn damaged_objects(lake: &Lake) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("tail.json.gz", [zipped.as_slice(), b"junk"].concat(), "there is no gzip header"),
         ("half.json", text.as_bytes()[..text.len() / 2].to_vec(), "the input ends inside a record"),
         ("array.json", array.as_bytes()[..array.len() / 2].to_vec(), "the input ends inside"),
-        ("comma.json", array.replacen(",{", ";{", 1).into_bytes(), "`;` stands where"),
+        ("comma.json", array.replacen(",{", ";{", 1).into_bytes(), "found `;` instead of `,` or `]`"),
     ]
 }
 
@@ -144,6 +144,37 @@ fn of_a_damaged_object_that_is_kept_every_byte_is_accounted_for() {
             ]
         );
         assert!(lake.ok(&["run"]).stderr.contains("nothing new"), "it is ingested, as far as it goes");
+    }
+}
+
+/// A missing quote behind the records of a page makes the text between later strings look like strings.
+#[test]
+fn a_damaged_page_takes_no_other_page_with_it_without_a_trace() {
+    let page = |number: u64| {
+        let records: Vec<String> =
+            (0..200).map(|id| format!("{{\"id\":{},\"s\":\"a :] smile\"}}", 200 * number + id)).collect();
+        format!("{{\"page\":{number},\"items\":[{}],\"next\":{{\"count\":3}}}}", records.join(","))
+    };
+    let ends = |number: u64| (0..=number).map(|number| page(number).len() + 1).sum::<usize>();
+    for (separator, lost) in [("\n", 0), (" ", 3)] {
+        let text: String = (0..5).map(|number| page(number) + separator).collect();
+        let at = ends(1) - "\":3}} ".len();
+        let damaged = format!("{} {}", &text[..at], &text[at + 1..]);
+        let start = ends(1) - ",\"next\":{\"count\":3}} ".len();
+        let lake = lake("json", "records = \"items\"\nmax_quarantine_share = 1.0");
+        lake.write("in/pages.json", damaged.as_bytes());
+        if lost > 0 {
+            let error = lake.fails(&["run"], 1);
+            assert!(error.contains(&format!(" at byte {start}: ")), "{error}");
+        }
+        lake.edit("lake.toml", "records = ", "on_damaged = \"keep\"\nrecords = ");
+        lake.ok(&["run"]);
+        assert_eq!(lake.number("SELECT count(*) FROM events"), 200 * (5 - lost));
+        let end = if lost > 0 { damaged.len() } else { ends(1) };
+        assert_eq!(
+            lake.query("SELECT byte_offset, byte_end, reason FROM system.quarantine"),
+            [json!({"byte_offset": start, "byte_end": end, "reason": "broken_document"})]
+        );
     }
 }
 

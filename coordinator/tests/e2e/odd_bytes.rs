@@ -132,6 +132,58 @@ fn what_cannot_be_read_is_refused_by_name_and_nothing_of_it_is_staged() {
     assert!(error.contains("cut.zip"), "{error}");
 }
 
+/// An archive with one stored file, `a.json`, as `ZIP` has its second one.
+fn zip_of(content: &[u8], flags: u8, method: u8) -> Vec<u8> {
+    let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+    let header =
+        [b"PK\x03\x04\x14\0".as_slice(), &[flags, 0, method, 0], &[0; 8], &length, &length, b"\x06\0\0\0a.json"];
+    [&header.concat(), content].concat()
+}
+
+#[test]
+fn what_is_not_supported_inside_a_compressed_object_is_not_called_damaged() {
+    let lake = text_lake();
+    let zipped = gzip(&lake, "{\"id\": 1}\n");
+    let zeros = vec![0; 5000];
+    for (name, bytes, expected) in [
+        ("encrypted.zip", zip_of(b"{\"id\": 1}\n", 1, 0), "its file `a.json` is encrypted"),
+        ("method.zip", zip_of(b"{\"id\": 1}\n", 0, 12), "its file `a.json` is compressed by method 12"),
+        ("gz_in.zip", zip_of(&zipped, 0, 0), "its file `a.json` is compressed once more"),
+        ("utf16_in.zip", zip_of(&utf16("{\"id\": 1}\n"), 0, 0), "its file `a.json` is text in UTF-16"),
+        ("zeros.json", zeros.clone(), "it is a block of zero bytes, not JSON"),
+        ("zeros_in.zip", zip_of(&zeros, 0, 0), "what is compressed in it is a block of zero bytes, not JSON"),
+    ] {
+        for format in ["ndjson", "json"] {
+            let lake = text_lake();
+            lake.edit("lake.toml", "url = \"in\"", &format!("url = \"in\"\nformat = \"{format}\""));
+            lake.write(&format!("in/{name}"), &bytes);
+            let error = lake.fails(&["run"], 1);
+            assert!(error.contains("1 object cannot be read: `"), "{name}, {format}: {error}");
+            assert!(error.contains(expected), "{name}, {format}: {error}");
+            // What is kept of it is one entry, of which every byte is accounted for.
+            lake.edit("lake.toml", "url = \"in\"", "url = \"in\"\non_damaged = \"keep\"\nmax_quarantine_share = 1.0");
+            lake.ok(&["run"]);
+            let entries = lake.query("SELECT reason, byte_offset, byte_end FROM system.quarantine");
+            let bytes = if name == "zeros_in.zip" { zeros.len() } else { bytes.len() };
+            let expected = serde_json::json!({"reason": "unsupported_format", "byte_offset": 0, "byte_end": bytes});
+            assert_eq!(entries, [expected], "{name}, {format}");
+        }
+    }
+}
+
+#[test]
+fn objects_with_byte_order_marks_that_were_put_together_are_read() {
+    for format in ["ndjson", "json"] {
+        let lake = text_lake();
+        lake.edit("lake.toml", "url = \"in\"", &format!("url = \"in\"\nformat = \"{format}\""));
+        lake.write("in/utf8.json", format!("\u{FEFF}{}\u{FEFF}{}", records(0..10), records(10..20)).as_bytes());
+        lake.write("in/utf16.json", &[utf16(&records(20..30)), utf16(&records(30..40))].concat());
+        lake.ok(&["run"]);
+        assert_eq!(lake.number("SELECT count(*) FROM events"), 40, "{format}");
+        assert_eq!(lake.number("SELECT count(*) FROM system.quarantine"), 0, "{format}");
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_skipped_or_kept_as_one_entry_where_the_source_says_so() {
     let parquet = b"PAR1\x15\x04\x15\x10\n{\"id\": 1}\n{\"id\": 2}\n";
@@ -144,12 +196,13 @@ fn what_cannot_be_read_is_skipped_or_kept_as_one_entry_where_the_source_says_so(
         let done = lake.ok(&["run"]);
         assert!(done.stderr.contains("it is a Parquet file, not JSON"), "{}", done.stderr);
         assert_eq!(lake.number("SELECT count(*) FROM events"), 10, "{on_damaged}");
-        let entries = lake.query("SELECT object, reason, byte_offset, detail FROM system.quarantine");
+        let entries = lake.query("SELECT object, reason, byte_offset, byte_end FROM system.quarantine");
         assert_eq!(entries.len(), quarantined, "{on_damaged}: {entries:?}");
         let ingested = lake.number("SELECT count(*) FROM system.ledger WHERE file_name = 'odd.json'");
         assert_eq!(ingested, i64::from(on_damaged == "keep"));
         if let Some(entry) = entries.first() {
             assert_eq!((&entry["object"], &entry["reason"]), (&"odd.json".into(), &"unsupported_format".into()));
+            assert_eq!((&entry["byte_offset"], &entry["byte_end"]), (&0.into(), &parquet.len().into()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What bytes are taken for, whatever their name says.
+//! Recognition of contents, independent of their names.
 
 use std::io::Write;
 
@@ -31,7 +31,7 @@ fn snappy(text: &[u8]) -> Vec<u8> {
     encoder.into_inner().unwrap()
 }
 
-/// As Hadoop's `BlockCompressorStream` writes one block.
+/// Compresses text as one block of Hadoop's `BlockCompressorStream`.
 pub(crate) fn hadoop_snappy(text: &[u8]) -> Vec<u8> {
     let chunk = snap::raw::Encoder::new().compress_vec(text).unwrap();
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();
@@ -68,7 +68,7 @@ fn encodings() -> [Encoding; 4] {
         .unwrap()
 }
 
-/// Records as logs have them.
+/// Returns records like those in logs.
 fn records() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         any::<i64>().prop_map(|n| n.to_string()),
@@ -113,7 +113,7 @@ proptest! {
             recognize(head(&raw), "a.json.snappy", None),
             Content::Foreign(Foreign::Compression("snappy without framing"))
         );
-        // A length that is a character with which JSON begins is the one thing that cannot be told without a name.
+        // Without a name, raw snappy cannot be recognized if its length looks like the start of JSON.
         prop_assert!(recognize(head(&raw), "a.json", None) != PLAIN || begins_like_json(&raw));
     }
 
@@ -143,12 +143,14 @@ fn what_is_no_json_is_called_by_its_name() {
         (b"\x04\x22\x4D\x18\x64\x40\xA7", Foreign::Compression("lz4")),
         (b"\x50\x2A\x4D\x18\x02\0\0\0ab\x04\x22\x4D\x18\x64", Foreign::Compression("lz4")),
         (b"\x8F\x11\x02\x9C\xE1\xFD\xAA\x80\x07", Foreign::Unknown),
+        (&[0; 3], Foreign::ZEROS),
+        (&[0; 1000], Foreign::ZEROS),
     ] {
         for name in ["a.json", "b/a"] {
             assert_eq!(recognize(bytes, name, None), Content::Foreign(expected), "{bytes:?}");
         }
     }
-    // Bytes without a pattern, as encryption leaves them, behind a beginning like that of JSON.
+    // Bytes without a pattern, as encryption produces them, after a start like that of JSON.
     let random = (0..1000_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 7).to_le_bytes());
     let random: Vec<u8> = b"[123".iter().copied().chain(random).collect();
     assert_eq!(recognize(head(&random), "a.json", None), Content::Foreign(Foreign::Unknown));
@@ -177,12 +179,12 @@ fn what_only_the_name_or_the_encoding_calls_compressed_goes_to_the_decompressor(
     assert_eq!(recognize(b"", "a.gz", None), PLAIN);
 }
 
-/// Lines that are no JSON are for the quarantine, one by one.
+/// Lines that are not JSON go to the quarantine one by one.
 #[test]
 fn damaged_text_is_still_text() {
     let zeros = [vec![0; 600], b"{\"id\":1}\n".to_vec()].concat();
     let few_zeros = b"\0\0\0{\"id\":1}\n";
-    // Russian in Windows-1251, of which more than a third is no UTF-8.
+    // Russian in Windows-1251, more than a third of which is not UTF-8.
     let cyrillic = b"{\"\xE8\xEC\xFF\":\"\xC8\xE2\xE0\xED\"}\n".repeat(90);
     let latin1 = b"{\"name\":\"Zo\xEB\"}\n".repeat(20);
     for text in [

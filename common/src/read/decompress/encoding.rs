@@ -1,12 +1,13 @@
-//! ② Text in UTF-16 or UTF-32 becomes text in UTF-8, in chunks of any size.
+//! ② Decodes text in UTF-16 or UTF-32 to UTF-8, in chunks of any size.
 //!
-//! Every offset and line behind this step counts the decoded text, without its byte order mark. What is no character (half
-//! of a surrogate pair, a number too high, a character that the object's end cuts) becomes bytes that are not UTF-8,
-//! so that the record around it is rejected and not changed.
+//! Every offset and line after this step counts the decoded text, without its byte order mark. A unit
+//! that is not a character (half of a surrogate pair, a number that is too high, a character that is
+//! cut by the end of the object) becomes a byte that is not UTF-8, so that the record around it is
+//! rejected instead of changed.
 
 use crate::read::content::Encoding;
 
-/// Stands for what is no character.
+/// Byte that replaces a unit that is not a character.
 const INVALID: u8 = 0xFF;
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
@@ -14,9 +15,9 @@ const BYTE_ORDER_MARK: char = '\u{FEFF}';
 #[derive(Debug)]
 pub(in crate::read) struct TextDecoder {
     encoding: Encoding,
-    /// The beginning of a unit that a chunk's end cut.
+    /// Start of a unit that the end of a chunk has cut.
     cut: Vec<u8>,
-    /// The first half of a surrogate pair.
+    /// First half of a surrogate pair.
     half: Option<u16>,
     is_at_start: bool,
 }
@@ -26,7 +27,7 @@ impl TextDecoder {
         Self { encoding, cut: Vec::new(), half: None, is_at_start: true }
     }
 
-    /// The next chunk's text.
+    /// Returns the text of the next chunk.
     pub(in crate::read) fn decode(&mut self, chunk: &[u8]) -> Vec<u8> {
         let mut text = Vec::with_capacity(chunk.len() / 2 + 4);
         let (bytes, is_big_endian) = match self.encoding {
@@ -54,7 +55,7 @@ impl TextDecoder {
         text
     }
 
-    /// What an end of the text in the middle of a character leaves.
+    /// Ends the text. Returns an invalid byte if it ends inside a character.
     pub(in crate::read) fn finish(&mut self) -> Vec<u8> {
         let is_cut = self.half.take().is_some() | !self.cut.is_empty();
         self.cut.clear();
@@ -91,7 +92,7 @@ impl TextDecoder {
     }
 }
 
-/// The number that up to four bytes hold.
+/// Returns the number in up to four bytes.
 fn unit(bytes: &[u8], is_big_endian: bool) -> u32 {
     let add = |number: u32, byte: &u8| number << 8 | u32::from(*byte);
     if is_big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }

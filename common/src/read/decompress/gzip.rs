@@ -1,7 +1,11 @@
-//! ② The frame of a gzip member (RFC 1952) around its deflate stream: header, checksum, length.
+//! ② Reads gzip members (RFC 1952): header, deflate stream, checksum and length.
 //!
-//! Parsed here because the checksum of the inflating library is slow, and so that a member that ends early is told from
-//! one that is damaged.
+//! ```text
+//! Fixed ─► [Extra] ─► [name] ─► [comment] ─► [HeaderChecksum] ─► Body ─► Trailer ─► Fixed or Padding
+//! ```
+//!
+//! The frame is parsed here because the checksum of the library that inflates is slow, and because this
+//! distinguishes a member that ends early from one that is damaged.
 
 use std::io;
 
@@ -24,35 +28,35 @@ const HAS_NAME: u8 = 1 << 3;
 const HAS_COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
 
-/// One member after another.
+/// State of a sequence of members.
 pub(in crate::read) struct Gzip {
     part: Part,
-    /// A member was read to its end.
+    /// Whether at least one member was read to its end.
     has_member: bool,
-    /// Of the header at hand; those whose parts were passed are cleared.
+    /// Flags of the current header. The flags of parts that were passed are cleared.
     flags: u8,
     inflate: Decompress,
     checksum: Hasher,
-    /// Modulo 2^32, as in the trailer.
+    /// Length of the member's text modulo 2^32, as in the trailer.
     length: u32,
 }
 
 /// The part of a member that comes next.
 enum Part {
-    /// The byte of this number.
+    /// The fixed part of the header; the number of its next byte.
     Fixed(u8),
     /// The low byte of the extra field's length, once it was read.
     ExtraLength(Option<u8>),
-    /// So many bytes of it.
+    /// The extra field, of which this many bytes remain.
     Extra(u16),
-    /// A file name or a comment, up to a zero.
+    /// A file name or a comment, which ends with a zero byte.
     Text,
-    /// So many bytes of it.
+    /// The checksum of the header, of which this many bytes remain.
     HeaderChecksum(u8),
     Body,
-    /// What of it was read.
+    /// Checksum and length of the text; the bytes read so far.
     Trailer(Vec<u8>),
-    /// Zeros after the last member, which tape and block devices leave and gzip(1) ignores.
+    /// Zeros after the last member, which tapes and block devices add and gzip(1) ignores.
     Padding,
 }
 
@@ -99,7 +103,7 @@ impl Gzip {
     fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> (usize, usize, io::Result<Progress>) {
         let (consumed, produced) = (self.inflate.total_in(), self.inflate.total_out());
         let status = self.inflate.decompress(input, output, FlushDecompress::None);
-        // Both are within the slices' lengths.
+        // Both are at most the lengths of the slices.
         let consumed = usize::try_from(self.inflate.total_in() - consumed).unwrap_or(usize::MAX);
         let produced = usize::try_from(self.inflate.total_out() - produced).unwrap_or(usize::MAX);
         self.checksum.update(&output[..produced]);
@@ -162,7 +166,7 @@ impl Gzip {
         Ok(Progress::Inside)
     }
 
-    /// The next part of the header that its flags announce, or the body.
+    /// Moves to the next part of the header that the flags announce, or to the body.
     fn next_part(&mut self) {
         for (flag, part) in [
             (HAS_EXTRA, Part::ExtraLength(None)),

@@ -1,17 +1,17 @@
-//! ② From the bytes of an object as stored to text in UTF-8, layer by layer.
+//! ② Turns the stored bytes of an object into text in UTF-8, layer by layer.
 //!
 //! ```text
 //!   stored ─► recognize ─┬─► plain text ────────────────────────────────► lines, documents
 //!                        ├─► UTF-16, UTF-32 ─► decode ──────────────────►
 //!                        ├─► compressed ─► decompress ─► recognize again ►
-//!                        └─► anything else: the object is refused by name
+//!                        └─► anything else: the object cannot be read
 //! ```
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream};
+use futures::stream::{self, BoxStream, Stream};
 use futures::{FutureExt, StreamExt};
 
 use crate::error::Error;
@@ -21,19 +21,22 @@ use crate::read::decompress::encoding::TextDecoder;
 use crate::read::fetch::{Chunks, Decompression, Fault, Stored};
 use crate::read::rejection::Reason;
 
-/// Compressions around one text; uploads that compress what is compressed already make two.
+/// Most zero bytes at the start of an object that are read to find out whether text follows them.
+const MOST_ZERO_BYTES: usize = 8 * 1024 * 1024;
+/// Most compressions around one text. Uploads that compress what is already compressed result in two.
 const MOST_COMPRESSIONS: usize = 2;
 
-/// The text that the whole object `stored` holds.
+/// Returns the text of the whole object `stored`.
 pub(in crate::read) fn text_of(chunks: Chunks, stored: Stored) -> Chunks {
     stream::once(peel(chunks, Arc::new(stored), 0)).flatten().boxed()
 }
 
-/// Takes off the outermost layer, and those below it.
+/// Removes the outermost layer, and the ones below it.
 fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static, Chunks> {
     async move {
-        let (head, chunks) = head(chunks).await;
+        let (head, is_only_zeros, chunks) = head(chunks).await;
         let content = match depth {
+            _ if is_only_zeros => Content::Foreign(Foreign::ZEROS),
             0 => stored.recognize(&head),
             _ => recognize(&head, "", None),
         };
@@ -50,37 +53,48 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
                 }
                 Ok(None) => chunks,
                 Err(e) => failed(Fault::Storage(
-                    Error::internal(format!("cannot begin to decompress object `{}`", stored.name())).caused_by(e),
+                    Error::internal(format!("cannot start to decompress object `{}`", stored.name())).caused_by(e),
                 )),
             },
-            Content::Foreign(foreign) => failed(foreign_fault(foreign, depth)),
+            Content::Foreign(foreign) => failed(unsupported(&foreign.to_string(), depth)),
         }
     }
     .boxed()
 }
 
-/// The first [`HEAD_BYTES`], or all there are before the end or a fault, and the chunks with these among them.
-async fn head(chunks: Chunks) -> (Vec<u8>, Chunks) {
+/// Returns the first [`HEAD_BYTES`], or all bytes before the end or a fault; whether the object has
+/// no byte other than zero; and the chunks, these bytes among them.
+async fn head(chunks: Chunks) -> (Vec<u8>, bool, Chunks) {
     let mut chunks = chunks.fuse();
     let mut head = Vec::new();
     let mut seen = Vec::new();
-    while head.len() < HEAD_BYTES {
-        let Some(chunk) = chunks.next().await else { break };
+    let mut zero_bytes = 0;
+    let mut is_only_zeros = true;
+    while head.len() < HEAD_BYTES || (is_only_zeros && zero_bytes < MOST_ZERO_BYTES) {
+        let Some(chunk) = chunks.next().await else {
+            return (head, is_only_zeros && zero_bytes > 0, replay(seen, chunks));
+        };
+        let is_fault = chunk.is_err();
         if let Ok(bytes) = &chunk {
             head.extend_from_slice(&bytes[..bytes.len().min(HEAD_BYTES - head.len())]);
+            is_only_zeros &= bytes.iter().all(|byte| *byte == 0);
+            zero_bytes += bytes.len();
         }
-        let is_fault = chunk.is_err();
         seen.push(chunk);
         if is_fault {
             break;
         }
     }
-    (head, stream::iter(seen).chain(chunks).boxed())
+    (head, false, replay(seen, chunks))
+}
+
+fn replay(seen: Vec<Result<Bytes, Fault>>, rest: impl Stream<Item = Result<Bytes, Fault>> + Send + 'static) -> Chunks {
+    stream::iter(seen).chain(rest).boxed()
 }
 
 fn decoded(chunks: Chunks, encoding: Encoding) -> Chunks {
     let mut decoder = TextDecoder::new(encoding);
-    // The end is told to the decoder by a chunk of its own.
+    // A last item without a chunk lets the decoder finish.
     let ended = stream::once(std::future::ready(None));
     let chunks: BoxStream<'static, _> = chunks.map(Some).chain(ended).boxed();
     chunks
@@ -96,17 +110,7 @@ fn failed(fault: Fault) -> Chunks {
     stream::once(std::future::ready(Err(fault))).boxed()
 }
 
-fn foreign_fault(foreign: Foreign, depth: usize) -> Fault {
-    match foreign {
-        Foreign::Format(format) => unsupported(&format!("is {format}, not JSON"), depth),
-        Foreign::Compression(method) => {
-            unsupported(&format!("is compressed by {method}, which is not supported"), depth)
-        }
-        Foreign::Unknown => unsupported("is neither text in UTF-8 nor of a known format", depth),
-    }
-}
-
-/// What is said of an object that cannot be read, or of what its compression holds.
+/// Returns the fault of an object that cannot be read, or whose compressed content cannot be read.
 fn unsupported(what: &str, depth: usize) -> Fault {
     let subject = if depth > 0 { "what is compressed in it" } else { "it" };
     Fault::Broken { reason: Reason::UnsupportedFormat, detail: format!("{subject} {what}") }

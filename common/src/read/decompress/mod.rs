@@ -1,38 +1,42 @@
-//! ② Compressed bytes in, text out, step by step, with the place known at which a stream goes wrong.
+//! ② Decompresses bytes step by step, so that the place is known at which a stream is damaged.
 //!
-//! Readers of a whole stream leave out what they had when it ends early, or do not notice that it does; here all that
-//! was decompressed is given out before the error, and only the end of a member is an end. Files that were put one
-//! after another, as `cat` and log shippers do, are one text.
+//! ```text
+//! compressed chunk ─► step ─► decompressed bytes ─► ... ─► end of a member ─► the next member, or the end
+//!                      └─ error: all bytes before it were returned
+//! ```
+//!
+//! The libraries' readers of whole streams drop the last bytes when a stream ends early, or do not
+//! notice that it does. Here all decompressed bytes are returned before the error, and only the end of
+//! a member is a valid end. Concatenated files, as `cat` and log shippers write them, are one text.
 
-/// Layer by layer from stored bytes to UTF-8 text.
+/// Removes layer after layer, from stored bytes to UTF-8 text.
 pub mod layers;
-/// The frame of a gzip member.
+/// Reads gzip members.
 mod gzip;
-/// The chunks of snappy.
+/// Reads xz streams and the padding between them.
+mod xz;
+/// Reads the chunks of snappy.
 mod snappy;
-/// The files of a zip archive.
+/// Reads the files of a zip archive.
 mod zip;
-/// UTF-16 and UTF-32 as UTF-8.
+/// Decodes UTF-16 and UTF-32 to UTF-8.
 mod encoding;
 
 use std::io;
 
 use bzip2::{Decompress as Bzip2, Status as Bzip2Status};
-use liblzma::stream::{Action, Status as XzStatus, Stream as Xz};
 use zstd::stream::raw::{Decoder as Zstd, InBuffer, Operation, OutBuffer};
 
 use crate::read::decompress::gzip::Gzip;
 use crate::read::decompress::snappy::Snappy;
+use crate::read::decompress::xz::Xz;
 use crate::read::decompress::zip::Zip;
 use crate::storage::object::Compression;
 
-/// Most memory that an xz stream may ask for; the highest level of `xz` needs 65 MiB.
-const XZ_MEMORY_BYTES: u64 = 128 * 1024 * 1024;
-
-/// A compressed text on its way out.
+/// Decompressor of one compressed text, of one member or several.
 pub(in crate::read) struct Decompressor {
     codec: Codec,
-    /// Nothing of a member is outstanding.
+    /// Whether the last member has ended and the next one has not started.
     is_between_members: bool,
 }
 
@@ -45,7 +49,7 @@ enum Codec {
     Zip(Zip),
 }
 
-/// What one step did, also where it failed.
+/// Result of one step. The counts are also valid if the step failed.
 #[derive(Debug)]
 pub(in crate::read) struct Step {
     pub(in crate::read) consumed: usize,
@@ -62,14 +66,14 @@ pub(in crate::read) enum Progress {
 
 impl Decompressor {
     /// # Errors
-    /// A lack of memory.
+    /// Not enough memory.
     pub(in crate::read) fn new(compression: Compression) -> io::Result<Option<Self>> {
         let codec = match compression {
             Compression::None => return Ok(None),
             Compression::Gzip => Codec::Gzip(Gzip::default()),
             Compression::Zstd => Codec::Zstd(Zstd::new()?),
             Compression::Bzip2 => Codec::Bzip2(Bzip2::new(false)),
-            Compression::Xz => Codec::Xz(new_xz()?),
+            Compression::Xz => Codec::Xz(Xz::new()?),
             Compression::Snappy => Codec::Snappy(Snappy::framed()),
             Compression::HadoopSnappy => Codec::Snappy(Snappy::of_hadoop()),
             Compression::Zip => Codec::Zip(Zip::default()),
@@ -77,13 +81,14 @@ impl Decompressor {
         Ok(Some(Self { codec, is_between_members: true }))
     }
 
-    /// Consumes input and produces output as far as both reach; neither means that more input is wanted.
+    /// Consumes input and produces output until one of them is used up. If it does neither, it needs
+    /// more input.
     pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let step = match &mut self.codec {
             Codec::Gzip(gzip) => gzip.step(input, output),
             Codec::Zstd(zstd) => step_zstd(zstd, input, output),
             Codec::Bzip2(bzip2) => step_bzip2(bzip2, input, output),
-            Codec::Xz(xz) => step_xz(xz, input, output),
+            Codec::Xz(xz) => xz.step(input, output),
             Codec::Snappy(snappy) => snappy.step(input, output),
             Codec::Zip(zip) => zip.step(input, output),
         };
@@ -95,7 +100,7 @@ impl Decompressor {
         step
     }
 
-    /// Whether the input may end here.
+    /// Returns whether the input may end here.
     pub(in crate::read) fn is_complete(&self) -> bool {
         match &self.codec {
             Codec::Snappy(snappy) => snappy.is_complete(),
@@ -103,10 +108,6 @@ impl Decompressor {
             _ => self.is_between_members,
         }
     }
-}
-
-fn new_xz() -> io::Result<Xz> {
-    Ok(Xz::new_stream_decoder(XZ_MEMORY_BYTES, 0)?)
 }
 
 fn step_zstd(zstd: &mut Zstd<'static>, input: &[u8], output: &mut [u8]) -> Step {
@@ -120,7 +121,7 @@ fn step_zstd(zstd: &mut Zstd<'static>, input: &[u8], output: &mut [u8]) -> Step 
 fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
     let (consumed, produced) = (bzip2.total_in(), bzip2.total_out());
     let status = bzip2.decompress(input, output);
-    // Both are within the slices' lengths.
+    // Both are at most the lengths of the slices.
     let consumed = usize::try_from(bzip2.total_in() - consumed).unwrap_or(usize::MAX);
     let produced = usize::try_from(bzip2.total_out() - produced).unwrap_or(usize::MAX);
     let result = match status {
@@ -129,24 +130,6 @@ fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
             Ok(Progress::EndOfMember)
         }
         Ok(Bzip2Status::MemNeeded) => Err(io::ErrorKind::OutOfMemory.into()),
-        Ok(_) => Ok(Progress::Inside),
-        Err(e) => Err(e.into()),
-    };
-    Step { consumed, produced, result }
-}
-
-fn step_xz(xz: &mut Xz, input: &[u8], output: &mut [u8]) -> Step {
-    let (consumed, produced) = (xz.total_in(), xz.total_out());
-    let status = xz.process(input, output, Action::Run);
-    // Both are within the slices' lengths.
-    let consumed = usize::try_from(xz.total_in() - consumed).unwrap_or(usize::MAX);
-    let produced = usize::try_from(xz.total_out() - produced).unwrap_or(usize::MAX);
-    let result = match status {
-        Ok(XzStatus::StreamEnd) => new_xz().map(|new| {
-            *xz = new;
-            Progress::EndOfMember
-        }),
-        // Also where more input or more room is wanted.
         Ok(_) => Ok(Progress::Inside),
         Err(e) => Err(e.into()),
     };
@@ -163,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// Steps through `bytes` with so much input and output at a time.
+    /// Steps through `bytes` with `at_once` bytes of input and `room` bytes of output at a time.
     fn run(compression: Compression, bytes: &[u8], at_once: usize, room: usize) -> (Vec<u8>, io::Result<bool>) {
         let mut decompressor = Decompressor::new(compression).unwrap().unwrap();
         let mut text = Vec::new();
@@ -236,6 +219,29 @@ mod tests {
             }
         }
         assert!(run(Compression::Gzip, &[0; 20], 5, 9).1.is_err(), "zeros alone are no gzip");
+    }
+
+    /// `xz -t` accepts the same.
+    #[test]
+    fn a_multiple_of_four_zeros_after_an_xz_stream_is_padding_and_nothing_else_is() {
+        let stream = xz(b"text");
+        for at_once in [1, 3, 1000] {
+            for padding in 0..13 {
+                let zeros = vec![0; padding];
+                let (text, result) = run(Compression::Xz, &[&stream[..], &zeros].concat(), at_once, 9);
+                assert_eq!((text.as_slice(), result.unwrap()), (b"text".as_slice(), padding % 4 == 0), "{padding}");
+                let (text, result) = run(Compression::Xz, &[&stream[..], &zeros, &stream].concat(), at_once, 9);
+                match result {
+                    Ok(is_complete) => assert_eq!((text.as_slice(), is_complete), (b"texttext".as_slice(), true)),
+                    Err(_) => assert_eq!(text, b"text"),
+                }
+                assert_eq!(text.len() == 8, padding % 4 == 0, "{padding}");
+            }
+            assert!(
+                run(Compression::Xz, &[&stream[..], b"\0\0\0\0junk that is no header"].concat(), at_once, 9).1.is_err()
+            );
+        }
+        assert!(run(Compression::Xz, &[0; 8], 5, 9).1.is_err(), "zeros alone are not xz");
     }
 
     proptest! {

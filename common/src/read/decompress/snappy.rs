@@ -1,7 +1,13 @@
-//! ② Snappy in its two framings: its own, with checksums, and Hadoop's, with lengths alone.
+//! ② Reads snappy in its two framings: its own, with checksums, and Hadoop's, with lengths only.
 //!
-//! Neither has an end, so an object that was cut between two chunks looks whole. Chunks are small (64 KiB in its own
-//! framing, 256 KiB as Hadoop writes them), so each is gathered and decompressed at once.
+//! ```text
+//! own:     header (kind, 24-bit length) ─► chunk: checksum, snappy ─► header ...
+//! Hadoop:  length of a block ─► length of a chunk ─► chunk: snappy ─► ... until the block is complete
+//! ```
+//!
+//! Neither has an end marker, so an object that was cut between two chunks looks complete. Chunks are
+//! small (64 KiB in snappy's own framing, 256 KiB as Hadoop writes them), so each one is collected and
+//! decompressed at once.
 
 use std::io::{self, Read};
 
@@ -12,34 +18,34 @@ use crate::read::decompress::{Progress, Step};
 
 /// First chunk of a stream in snappy's own framing.
 const STREAM_IDENTIFIER: &[u8] = b"\xFF\x06\0\0sNaPpY";
-/// Most bytes of a chunk of data in snappy's own framing: a checksum, and 64 KiB that did not shrink.
+/// Most bytes of a data chunk in snappy's own framing: a checksum, and 64 KiB that did not shrink.
 const MAX_FRAME_BYTES: usize = 4 + 76_490;
-/// Most decompressed bytes of a block of Hadoop's; its default is 256 KiB.
+/// Most decompressed bytes of a Hadoop block; the default is 256 KiB.
 const MAX_BLOCK_BYTES: usize = 64 * 1024 * 1024;
 
-/// A stream of chunks on its way out.
+/// State of a stream of chunks.
 pub(in crate::read) struct Snappy {
     framing: Framing,
     part: Part,
-    /// Gathered bytes of the part.
+    /// Bytes of the current part so far.
     gathered: Vec<u8>,
     decompressed: Vec<u8>,
-    /// Bytes of `decompressed` that were given out.
+    /// Number of bytes of `decompressed` that were returned.
     given: usize,
 }
 
 enum Framing {
     Own,
-    /// Decompressed bytes of the current block that are still to come.
+    /// Hadoop's framing; this many decompressed bytes of the current block remain.
     Hadoop {
         block_rest: usize,
     },
 }
 
-/// What comes next, with its length in bytes.
+/// Next part of the stream, with its length in bytes.
 enum Part {
     Header,
-    /// A chunk that begins with this header.
+    /// A chunk with this header.
     Chunk([u8; 4], usize),
     Skipped(usize),
 }
@@ -57,7 +63,7 @@ impl Snappy {
         Self { framing, part: Part::Header, gathered: Vec::new(), decompressed: Vec::new(), given: 0 }
     }
 
-    /// Whether the input may end here.
+    /// Returns whether the input may end here.
     pub(in crate::read) fn is_complete(&self) -> bool {
         let is_between = matches!(self.part, Part::Header) && self.gathered.is_empty();
         is_between && matches!(self.framing, Framing::Own | Framing::Hadoop { block_rest: 0 })
@@ -81,7 +87,7 @@ impl Snappy {
         }
     }
 
-    /// Takes what belongs to the current part, and ends the part if that is all of it.
+    /// Consumes the bytes of the current part, and ends the part if it is complete.
     fn take(&mut self, input: &[u8]) -> io::Result<usize> {
         let wanted = match self.part {
             Part::Header => 4,
@@ -181,7 +187,7 @@ mod tests {
         encoder.into_inner().unwrap()
     }
 
-    /// As Hadoop writes it, with blocks of so many bytes and two chunks in each.
+    /// Compresses text as Hadoop does, in blocks of `block_bytes` bytes with two chunks each.
     fn of_hadoop(text: &[u8], block_bytes: usize) -> Vec<u8> {
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();
         let mut bytes = Vec::new();
@@ -232,7 +238,7 @@ mod tests {
                 prop_assert!(result.unwrap());
                 let (found, result) = run(new(), &bytes[..at.index(bytes.len().max(1)).min(bytes.len())], at_once, room);
                 prop_assert!(text.starts_with(&found));
-                // A cut between two chunks cannot be told from an end.
+                // A cut between two chunks looks like the end.
                 prop_assert!(result.is_ok());
             }
             if !own.is_empty() {

@@ -1,8 +1,13 @@
-//! ② The files of a zip archive, one after another, in one pass (APPNOTE 6.3.10).
+//! ② Reads the files of a zip archive, one after another, in one pass (APPNOTE 6.3.10).
 //!
-//! An archive names its files twice: before each one, and in the directory at its end. A stream meets the first kind
-//! first; the directory must say the same, else the archive is damaged. Names that begin with `.` or `_` are not data,
-//! as in a folder, so what macOS adds is passed over. A file that does not end with a line feed gets one.
+//! ```text
+//! Record: header of a file ─► Body ─► [Descriptor] ─► EndOfFile ─► Record ... directory ... end ─► Done
+//! ```
+//!
+//! An archive names its files twice: in a header before each one, and in the directory at its end. A
+//! stream reads the headers first. The directory must say the same, otherwise the archive is damaged.
+//! Names that start with `.` or `_` are not data, as in a folder, so the files that macOS adds are
+//! skipped. A file that does not end with a line feed gets one.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +15,7 @@ use std::io;
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use crate::read::content::{Content, Encoding, recognize};
+use crate::read::content::{Content, Encoding, HEAD_BYTES, recognize};
 use crate::read::decompress::{Progress, Step};
 
 const FILE: u32 = 0x0403_4B50;
@@ -24,41 +29,39 @@ const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 const IS_ENCRYPTED: u16 = 1;
 const HAS_DESCRIPTOR: u16 = 1 << 3;
-/// Stands for a length that is in the extra field.
+/// Value of a length that is stored in the extra field instead.
 const WIDE: u32 = u32::MAX;
 const WIDE_EXTRA: u16 = 1;
 /// Most bytes of the record that ends a directory of 64 bits.
 const MOST_WIDE_END_BYTES: u64 = 64 * 1024;
-/// Bytes of a file by which compression and encoding are known.
-const KNOWN_BY_BYTES: usize = 512;
-/// Bytes of a file that is passed over, at a time.
+/// Number of bytes of a skipped file that are read at a time.
 const SKIPPED_BYTES: usize = 16 * 1024;
 
-/// An archive on its way out.
+/// State of an archive.
 pub(in crate::read) struct Zip {
     part: Part,
-    /// Bytes of a record of the archive that were gathered.
+    /// Bytes of the current record of the archive so far.
     gathered: Vec<u8>,
-    /// Of the archive, that were consumed.
+    /// Number of bytes of the archive that were consumed.
     offset: u64,
-    /// Files that were read and that the directory has not named yet, by the offset of their header.
+    /// Files that were read and not found in the directory so far, by the offset of their header.
     files: HashMap<u64, Entry>,
 }
 
 enum Part {
-    /// The signature that says what comes, and where it began.
+    /// A header, an entry of the directory, or another record; its signature decides.
     Record,
     Body(Box<File>),
-    /// What follows a file whose length was not known before.
+    /// The checksum and lengths after a file whose header does not have them.
     Descriptor(Box<File>),
-    /// Whether a line feed is due.
+    /// The end of a file, with a line feed to add if it has none.
     EndOfFile {
         line_feed: bool,
     },
     Done,
 }
 
-/// What a file's header and its entry in the directory both say.
+/// Properties of a file that its header and its entry in the directory both contain.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     name: String,
@@ -72,15 +75,15 @@ struct File {
     is_skipped: bool,
     has_descriptor: bool,
     is_wide: bool,
-    /// As the header says; zero where a descriptor will.
+    /// Checksum in the header; zero if a descriptor has it.
     checksum: u32,
     length: u64,
-    /// `None`: stored, with this many bytes to come.
+    /// `None` if the file is stored without compression; `stored_rest` bytes of it remain then.
     inflate: Option<Decompress>,
     stored_rest: u64,
     found: Hasher,
     found_length: u64,
-    /// The beginning of the file, as far as it takes to know that it is text.
+    /// Start of the file, as much as recognition needs.
     head: Vec<u8>,
     ends_with_line_feed: bool,
 }
@@ -92,7 +95,7 @@ impl Default for Zip {
 }
 
 impl Zip {
-    /// Whether the input may end here.
+    /// Returns whether the input may end here.
     pub(in crate::read) fn is_complete(&self) -> bool {
         matches!(self.part, Part::Done)
     }
@@ -113,11 +116,11 @@ impl Zip {
         Step { consumed, produced, result }
     }
 
-    /// One move: bytes consumed, bytes produced, and whether something else changed.
+    /// Does one move. Returns the number of bytes consumed and produced, and whether the state changed.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         match &mut self.part {
             Part::Done if input.is_empty() => Ok((0, 0, false)),
-            Part::Done => Err(damaged("there is something behind the end of the archive")),
+            Part::Done => Err(damaged("the archive is followed by other bytes")),
             Part::EndOfFile { line_feed: true } => {
                 let Some(last) = output.first_mut() else { return Ok((0, 0, false)) };
                 *last = b'\n';
@@ -147,7 +150,8 @@ impl Zip {
         }
     }
 
-    /// Bytes that the record at hand still lacks, as far as that is known; `None`: it is whole.
+    /// Returns the number of bytes that the current record still needs, as far as it is known; `None` if
+    /// the record is complete.
     fn missing(&self) -> io::Result<Option<usize>> {
         let has = self.gathered.len();
         let lacks = |length: usize| Ok((has < length).then(|| length - has));
@@ -156,7 +160,7 @@ impl Zip {
             if has < 4 {
                 return lacks(4);
             }
-            // Its signature may be left out.
+            // The signature is optional.
             return lacks(lengths + if u32_at(&self.gathered, 0) == DESCRIPTOR { 8 } else { 4 });
         }
         if has < 4 {
@@ -218,7 +222,7 @@ impl Zip {
         Ok(())
     }
 
-    /// Holds an entry of the directory to the file that was read.
+    /// Compares an entry of the directory with the file that was read.
     fn check_listed(&mut self, record: &[u8]) -> io::Result<()> {
         let (name, extra) = record[46..].split_at(usize::from(u16_at(record, 28)));
         let extra = &extra[..usize::from(u16_at(record, 30))];
@@ -244,12 +248,12 @@ impl File {
         let is_wide = wide_extra(extra).is_some();
         let [length, compressed] = wide[..] else { return Err(damaged("a file has no lengths")) };
         let has_descriptor = flags & HAS_DESCRIPTOR != 0;
-        let unreadable = |why: &str| Err(damaged(&format!("its file `{name}` {why}")));
+        let unreadable = |why: &str| Err(unsupported(&format!("its file `{name}` {why}")));
         if flags & IS_ENCRYPTED != 0 {
             return unreadable("is encrypted");
         }
         if name == "[Content_Types].xml" {
-            return Err(damaged("it is a document of Microsoft Office"));
+            return Err(unsupported("it is a document of Microsoft Office, not JSON"));
         }
         let inflate = match method {
             STORED if has_descriptor && compressed == 0 && !name.ends_with('/') => {
@@ -276,7 +280,8 @@ impl File {
         })
     }
 
-    /// Bytes consumed, bytes produced, and whether this was the last of the file.
+    /// Reads more of the file. Returns the number of bytes consumed and produced, and whether the file
+    /// has ended.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         let mut unwanted = [0; SKIPPED_BYTES];
         let room: &mut [u8] = if self.is_skipped { &mut unwanted } else { &mut *output };
@@ -284,7 +289,7 @@ impl File {
             Some(inflate) => {
                 let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
                 let status = inflate.decompress(input, room, FlushDecompress::None)?;
-                // Both are within the slices' lengths.
+                // Both are at most the lengths of the slices.
                 let consumed = usize::try_from(inflate.total_in() - before_in).unwrap_or(usize::MAX);
                 let produced = usize::try_from(inflate.total_out() - before_out).unwrap_or(usize::MAX);
                 (consumed, produced, status == Status::StreamEnd)
@@ -298,13 +303,12 @@ impl File {
             }
         };
         let found = &room[..produced];
-        let wanted = KNOWN_BY_BYTES.saturating_sub(self.head.len());
+        let wanted = HEAD_BYTES.saturating_sub(self.head.len());
         if wanted > 0 && !self.is_skipped {
             self.head.extend_from_slice(&found[..wanted.min(found.len())]);
-            let is_known = has_ended || self.head.len() == KNOWN_BY_BYTES;
-            // What is compressed or encoded once more is not looked into.
-            if is_known && recognize(&self.head, "", None) != Content::Text(Encoding::Utf8) {
-                return Err(damaged(&format!("its file `{}` is not text in UTF-8", self.name)));
+            let is_known = has_ended || self.head.len() == HEAD_BYTES;
+            if is_known {
+                self.check_content()?;
             }
         }
         self.found.update(found);
@@ -316,12 +320,27 @@ impl File {
     }
 }
 
-/// The name of a file, as far as it is UTF-8.
+impl File {
+    /// Checks that the file starts like text in UTF-8. Inside an archive nothing else is decoded.
+    fn check_content(&self) -> io::Result<()> {
+        let content = match recognize(&self.head, "", None) {
+            Content::Text(Encoding::Utf8) => return Ok(()),
+            Content::Text(Encoding::Utf16 { .. }) => "is text in UTF-16; in an archive only UTF-8 is read".to_owned(),
+            Content::Text(Encoding::Utf32 { .. }) => "is text in UTF-32; in an archive only UTF-8 is read".to_owned(),
+            Content::Compressed(_) => "is compressed once more, which is not supported in an archive".to_owned(),
+            Content::Foreign(foreign) => foreign.to_string(),
+        };
+        Err(unsupported(&format!("its file `{}` {content}", self.name)))
+    }
+}
+
+/// Returns the name of a file. Bytes that are not UTF-8 are replaced.
 fn name_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Each of `lengths` as it is or, if it is too long for 32 bits, as the extra field has it; fewer if that lacks one.
+/// Returns each of `lengths`, or its value in the extra field if it needs more than 32 bits. Returns
+/// fewer if the extra field lacks one.
 fn wide_lengths(extra: &[u8], lengths: &[u32]) -> Vec<u64> {
     let mut wide = wide_extra(extra).unwrap_or_default();
     let mut values = Vec::new();
@@ -336,7 +355,7 @@ fn wide_lengths(extra: &[u8], lengths: &[u32]) -> Vec<u64> {
     values
 }
 
-/// The part of an extra field that holds lengths of 64 bits.
+/// Returns the part of an extra field that contains lengths of 64 bits.
 fn wide_extra(extra: &[u8]) -> Option<&[u8]> {
     let mut rest = extra;
     while let [a, b, c, d, after @ ..] = rest {
@@ -349,7 +368,7 @@ fn wide_extra(extra: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// The length of the record that ends a directory of 64 bits, by its beginning.
+/// Returns the length of the record that ends a directory of 64 bits, from its first bytes.
 fn wide_end_bytes(record: &[u8]) -> io::Result<usize> {
     let bytes = u64_at(record, 4).checked_add(12).filter(|bytes| *bytes <= MOST_WIDE_END_BYTES);
     bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| damaged("the end of its directory has no end"))
@@ -369,6 +388,11 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Returns the error for an archive that is intact, as far as is known, but cannot be read.
+fn unsupported(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
 #[cfg(test)]

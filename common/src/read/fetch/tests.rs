@@ -198,8 +198,8 @@ async fn a_part_is_read_from_the_byte_before_it_and_little_past_its_end() {
             records += 1;
         }
     }
-    let begun = |at: &usize| *at == 0 || text[at - 1] == b'\n';
-    assert_eq!(records, (1_000_003..6_000_001).filter(begun).count());
+    let is_start = |at: &usize| *at == 0 || text[at - 1] == b'\n';
+    assert_eq!(records, (1_000_003..6_000_001).filter(is_start).count());
     let requests = store.requests.lock().unwrap();
     assert_eq!(requests.first().unwrap().start, 1_000_002);
     assert_eq!(requests.iter().map(|range| range.end).max().unwrap(), 6_000_001 + FIRST_OVERRUN_BYTES);

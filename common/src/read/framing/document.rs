@@ -1,14 +1,29 @@
-//! ② Whole-document JSON, streamed: one object, several, an array of records, or an array under a key.
+//! ② Frames JSON documents as a stream: one object, several, an array of records, or an array under a
+//! key.
 //!
-//! What stands between records is checked to the byte. Where a comma is missing or too many, a bracket does not match or
-//! anything else stands, framing is lost: the records before it stay, and what follows up to the next certain start of a
-//! record (`read::resync`) is one broken range. If there is none, the range is the rest of the object, which is damaged
-//! then. A record whose brackets match is a record, whatever is wrong inside it: that is for the decoder. The other
-//! members of an object around the array are skipped without being kept.
+//! Each byte between records is checked. If a comma is missing or too many, a bracket does not match,
+//! or any other byte is in the wrong place, framing is lost. The records before it are kept. The bytes
+//! up to the next certain start of a record (`framing::resync`) are one broken range. If there is no
+//! such start, the range is the rest of the object, and the object is damaged.
+//!
+//! A record whose brackets match is a record, even if its content is wrong: the decoder rejects it.
+//! The other members of an object around the array (a *page*) are skipped, but must be JSON
+//! (`framing::member`). The bytes of a page before and after its array become part of a broken range
+//! until it is certain that they belong to the page:
+//!
+//! ```text
+//! {"page":1,"items":[{"id":1},{"id":2}],"next":{"count":3}}      and then { or the end
+//! └── held until ──┘ └record┘ └record┘ └── held until the next page starts ──┘
+//!     the array starts
+//! ```
+
+/// Recovers where a document is broken.
+mod recovery;
 
 use bytes::Bytes;
 use memchr::memchr_iter;
 
+use crate::read::framing::member::MemberScan;
 use crate::read::framing::resync::RecordStarts;
 use crate::read::framing::value::{Scanned, ValueScan};
 use crate::read::framing::window::Window;
@@ -18,42 +33,52 @@ use crate::read::quarantine::KEPT_TEXT_BYTES;
 use crate::read::rejection::Reason;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// What is kept of text that is no record: as much as the quarantine keeps.
+/// Bytes that are kept of text that is not a record: as many as the quarantine keeps.
 const KEPT_BYTES: u64 = KEPT_TEXT_BYTES as u64;
-/// A record that has not ended after this many bytes is given up where a record certainly starts inside it. No JSON has
-/// such a place, so only the extent of a broken record is in question: a shorter one may still end in its own bracket.
+/// A record that has not ended after this many bytes is given up at the first place inside of it where
+/// another record certainly starts. JSON has no such place inside a value, so the record is broken in
+/// any case. Shorter records get the chance to end in their own bracket, which loses less.
 const PATIENCE_BYTES: u64 = KEPT_BYTES;
 const MISMATCH: &str = "the brackets do not match";
+const NOT_JSON: &str = "a member of the object around the records is not JSON";
+const LINE_FEED_IN_STRING: &str = "a string contains a line feed";
 
 /// Frames the records of one document.
 #[derive(Debug)]
 pub struct DocumentFramer {
     window: Window,
     max_record_bytes: u64,
-    /// [`PATIENCE_BYTES`], or less in a test.
+    /// [`PATIENCE_BYTES`], or fewer in a test.
     pub(in crate::read) patience_bytes: u64,
-    /// The array of records lies in an object around it.
+    /// State of the object around the array of records; `None` if records are not under a key.
     wrapper: Option<Wrapper>,
     state: State,
+    /// Scans a record, or the key of a member.
     value: ValueScan,
-    /// Follows what may turn out broken: records that are long, and whatever comes after framing was lost.
+    /// Scans the value of a member that is skipped.
+    member: MemberScan,
+    /// Looks for the next record in bytes that may turn out broken: in a long record, in one with a
+    /// line feed inside a string, and in all bytes after framing was lost.
     starts: RecordStarts,
+    /// Whether `starts` has seen all of the current record so far.
+    is_followed: bool,
     /// Line feeds before the offset `counted_to`.
     line_feeds: u64,
     counted_to: u64,
-    /// The line of what was begun last.
-    begun_line: u64,
+    /// Line number of the start of the current record or range.
+    current_line: u64,
     is_ended: bool,
-    /// Why the bytes end here, if not because there are no more.
+    /// Cause of an early end of the input.
     fault: Option<(Reason, String)>,
 }
 
-/// What comes next.
+/// The token that is expected next, or the reason why none is.
 #[derive(Debug)]
 enum State {
-    /// A top-level value, or the end.
+    /// A value outside of all brackets, or the end.
     Top,
-    /// So many bytes of a byte order mark were seen, which also stands between files that were put together.
+    /// The rest of a byte order mark, of which this many bytes were seen. One may be in the middle of
+    /// an object that was made by concatenating files.
     Mark(usize),
     /// The rest of a value.
     Value(Role),
@@ -61,7 +86,7 @@ enum State {
     FirstItem,
     /// An item after a comma.
     Item,
-    /// A comma after an item, or the array's end.
+    /// A comma after an item, or the end of the array.
     AfterItem,
     /// The first member of the object around the array, or its end.
     FirstMember,
@@ -69,30 +94,30 @@ enum State {
     Member,
     Colon,
     MemberValue,
-    /// A comma after a member, or the object's end.
+    /// A comma after a member, or the end of the object.
     AfterMember,
-    /// Framing was lost; the next certain start of a record is looked for.
+    /// The next certain start of a record, because framing was lost.
     Lost(Reason, String),
-    /// The rest of the object, of which nothing is left to read, is broken.
+    /// Nothing: all bytes were read, and the current range up to the end is broken.
     Damaged(Reason, String),
     Done,
 }
 
-/// What a value is.
+/// Role of a value in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// A record at the top.
+    /// A record outside of all brackets.
     Document,
     /// A record in the array.
     Item,
     /// The key of a member of the object around the array.
     Key,
-    /// A member to skip.
+    /// The value of a member that is skipped.
     Skipped,
 }
 
 impl DocumentFramer {
-    /// `records` is the key of the array of records, where it lies in an object.
+    /// Returns a framer. `records` is the key of the array of records, if it is in an object.
     pub(in crate::read) fn new(records: Option<&str>, max_record_bytes: u64) -> Self {
         Self {
             window: Window::new(0),
@@ -101,10 +126,12 @@ impl DocumentFramer {
             wrapper: records.map(Wrapper::new),
             state: State::Top,
             value: ValueScan::default(),
+            member: MemberScan::default(),
+            is_followed: false,
             starts: RecordStarts::default(),
             line_feeds: 0,
             counted_to: 0,
-            begun_line: 1,
+            current_line: 1,
             is_ended: false,
             fault: None,
         }
@@ -132,7 +159,7 @@ impl DocumentFramer {
         &self.window
     }
 
-    /// The next record that is complete.
+    /// Returns the next complete record or broken range.
     pub(in crate::read) fn advance(&mut self) -> Option<Found> {
         loop {
             let found = match self.state {
@@ -153,11 +180,11 @@ impl DocumentFramer {
         }
     }
 
-    /// The next byte that is not white space, not yet passed.
+    /// Skips white space. Returns the next byte, which is still to be passed.
     fn next_byte(&mut self) -> Option<u8> {
         let rest = self.window.rest();
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        // Inside a byte order mark white space means nothing.
+        // A byte order mark contains no white space.
         let skipped = match self.state {
             State::Mark(_) => 0,
             _ => rest.iter().position(|byte| !is_space(byte)).unwrap_or(rest.len()),
@@ -167,49 +194,56 @@ impl DocumentFramer {
         byte
     }
 
-    /// Passes one byte between values.
+    /// Passes one byte between values: the grammar of everything around records.
     fn step(&mut self, byte: u8) -> Option<Found> {
         match (&self.state, byte) {
             (State::Top, 0xEF) => {
-                self.begin();
+                self.start();
                 self.pass(State::Mark(1));
             }
             (State::Mark(seen), _) => self.step_in_mark(*seen, byte),
             (State::Top, b'{') if self.wrapper.is_some() => {
-                self.begin();
+                self.start();
                 self.pass(State::FirstMember);
-                self.wrapper.as_mut().into_iter().for_each(Wrapper::begin);
+                self.wrapper.as_mut().into_iter().for_each(Wrapper::start);
             }
-            (State::Top, b'{') => self.begin_value(byte, Role::Document),
+            (State::Top, b'{') => self.start_value(byte, Role::Document),
             (State::Top, b'[') if self.wrapper.is_none() => self.pass(State::FirstItem),
             (State::Top, _) => {
+                // These bytes only follow a value inside of brackets. Here they prove that a bracket of
+                // the page before was wrong, so the bytes after its array may have been records.
+                if !matches!(byte, b',' | b':' | b']' | b'}') {
+                    self.window.release();
+                }
                 let detail = match &self.wrapper {
-                    None => format!("{} stands where a record should begin", name(byte)),
+                    None => format!("found {} instead of a record", name(byte)),
                     Some(wrapper) => {
                         let key = wrapper.key();
-                        format!("{} stands where an object with the key `{key}` should begin", name(byte))
+                        format!("found {} instead of an object with the key `{key}`", name(byte))
                     }
                 };
                 self.lose(detail);
             }
             (State::FirstItem | State::AfterItem, b']') => {
                 self.pass(if self.wrapper.is_some() { State::AfterMember } else { State::Top });
+                // Hold the bytes after the array until the next page starts.
+                if self.wrapper.is_some() {
+                    self.start();
+                }
             }
-            (State::FirstItem | State::Item, _) => self.begin_value(byte, Role::Item),
+            (State::FirstItem | State::Item, _) => self.start_value(byte, Role::Item),
             (State::AfterItem, b',') => self.pass(State::Item),
-            (State::AfterItem, _) => {
-                self.lose(format!("{} stands where `,` or `]` should follow a record", name(byte)))
-            }
+            (State::AfterItem, _) => self.lose(format!("found {} instead of `,` or `]` after a record", name(byte))),
             (State::FirstMember | State::AfterMember, b'}') => return self.end_wrapper(),
             (State::FirstMember | State::Member, b'"') => {
-                self.wrapper.as_mut().into_iter().for_each(Wrapper::begin_member);
-                self.begin_value(byte, Role::Key);
+                self.wrapper.as_mut().into_iter().for_each(Wrapper::start_member);
+                self.start_value(byte, Role::Key);
             }
             (State::AfterMember, b',') => self.pass(State::Member),
             (State::Colon, b':') => self.pass(State::MemberValue),
-            (State::MemberValue, _) => self.begin_member_value(byte),
+            (State::MemberValue, _) => self.start_member_value(byte),
             (State::FirstMember | State::Member | State::AfterMember | State::Colon, _) => {
-                self.lose(format!("{} stands between the members of the object around the records", name(byte)));
+                self.lose(format!("found {} between the members of the object around the records", name(byte)));
             }
             (State::Value(_) | State::Lost(..) | State::Damaged(..) | State::Done, _) => {}
         }
@@ -218,7 +252,7 @@ impl DocumentFramer {
 
     fn step_in_mark(&mut self, seen: usize, byte: u8) {
         if BYTE_ORDER_MARK.get(seen) != Some(&byte) {
-            self.lose(format!("{} stands inside a byte order mark", name(byte)));
+            self.lose(format!("found {} inside a byte order mark", name(byte)));
         } else if seen + 1 == BYTE_ORDER_MARK.len() {
             self.window.release();
             self.pass(State::Top);
@@ -227,50 +261,56 @@ impl DocumentFramer {
         }
     }
 
-    /// An object without the array is one broken record.
+    /// Ends the object around the array. If it has no array, it is one broken record.
     fn end_wrapper(&mut self) -> Option<Found> {
         self.pass(State::Top);
         let flaw = self.wrapper.as_mut().and_then(Wrapper::end)?;
         Some(self.take_broken(Extent::Record, Reason::BrokenDocument, flaw))
     }
 
-    fn begin_member_value(&mut self, byte: u8) {
-        if self.wrapper.as_mut().is_some_and(|wrapper| wrapper.begin_value(byte)) {
+    fn start_member_value(&mut self, byte: u8) {
+        if self.wrapper.as_mut().is_some_and(|wrapper| wrapper.start_value(byte)) {
             self.window.release();
             self.pass(State::FirstItem);
             return;
         }
-        if self.wrapper.as_ref().is_some_and(Wrapper::has_flaw) && !self.window.has_begun() {
-            self.begin();
-        }
-        self.begin_value(byte, Role::Skipped);
+        self.start_value(byte, Role::Skipped);
     }
 
-    fn begin_value(&mut self, first: u8, role: Role) {
-        if !self.value.begin(first) {
-            self.lose(format!("{} stands where a value should", name(first)));
+    fn start_value(&mut self, first: u8, role: Role) {
+        let offset = self.window.offset();
+        if !self.value.start(first, offset) {
+            self.lose(format!("found {} instead of a value", name(first)));
             return;
         }
+        self.member.start(offset);
+        self.is_followed = false;
         if role.is_record() {
-            self.begin();
+            self.start();
         }
         self.state = State::Value(role);
     }
 
-    /// Goes on in a value; gives it out if it is a record and ends in this chunk.
+    /// Scans the rest of a value. Returns it if it is a record and ends in this chunk.
     fn scan_value(&mut self, role: Role) -> Option<Found> {
-        let begun = self.window.begun_bytes();
-        let is_followed = role.is_record() && begun >= self.patience_bytes;
         let mut piece = self.window.rest();
-        if role.is_record() && !is_followed {
-            let most = usize::try_from(self.patience_bytes - begun).unwrap_or(usize::MAX);
-            piece = &piece[..piece.len().min(most)];
+        if role.is_record() && !self.is_followed {
+            // The first `patience_bytes` of a record are followed at once when they were read.
+            let most = self.patience_bytes - self.window.current_bytes();
+            piece = &piece[..piece.len().min(usize::try_from(most).unwrap_or(usize::MAX))];
         }
-        let scanned = self.value.scan(piece);
-        if let Scanned::End(passed) | Scanned::Lost(passed) = scanned {
-            piece = &piece[..passed];
-        }
-        if is_followed && let Some(index) = self.starts.find(piece) {
+        let scanned = match role {
+            Role::Skipped => self.member.scan(piece),
+            Role::Document | Role::Item | Role::Key => self.value.scan(piece),
+        };
+        piece = match scanned {
+            Scanned::More => piece,
+            Scanned::End(passed) | Scanned::Lost(passed) => &piece[..passed],
+            Scanned::Torn { line_feed, .. } => &piece[..=line_feed],
+        };
+        if self.is_followed
+            && let Some(index) = self.starts.find(piece)
+        {
             return Some(self.give_up_at(self.window.offset() + index as u64));
         }
         if let (Role::Key, Some(wrapper)) = (role, &mut self.wrapper) {
@@ -278,17 +318,16 @@ impl DocumentFramer {
         }
         let passed = piece.len();
         self.window.advance(passed);
+        let offset = self.window.offset();
         match scanned {
-            Scanned::More if role.is_record() && self.window.begun_bytes() == self.patience_bytes => {
-                self.follow(None).map(|offset| self.give_up_at(offset))
-            }
-            Scanned::More => None,
-            Scanned::Lost(_) if !role.is_record() => {
-                self.lose(MISMATCH.to_owned());
-                None
-            }
-            Scanned::Lost(_) => self.lose_inside(is_followed),
             Scanned::End(_) => self.end_value(role),
+            Scanned::More if !role.is_record() || self.is_followed => None,
+            Scanned::More if self.window.current_bytes() < self.patience_bytes => None,
+            Scanned::More => self.follow(None).map(|offset| self.give_up_at(offset)),
+            Scanned::Torn { quote, .. } if role.is_record() => self.doubt(quote),
+            Scanned::Torn { quote, .. } => self.lose_inside(quote + 1, LINE_FEED_IN_STRING),
+            Scanned::Lost(_) if role.is_record() => self.lose_inside(offset + 1, MISMATCH),
+            Scanned::Lost(_) => self.lose_inside(offset + 1, NOT_JSON),
         }
     }
 
@@ -302,88 +341,32 @@ impl DocumentFramer {
         if !role.is_record() {
             return None;
         }
+        if self.value.is_torn() {
+            // If a quote is missing, the text between strings looks like strings and may hide records.
+            let detail = format!("{LINE_FEED_IN_STRING}, so it may contain other records");
+            return Some(self.take_broken(Extent::Gap, Reason::Malformed, detail));
+        }
         let taken = self.window.take(self.max_record_bytes);
         let fault = (taken.bytes > self.max_record_bytes).then(|| too_long(taken.bytes, self.max_record_bytes));
-        Some(Found { offset: taken.offset, bytes: taken.bytes, line: self.begun_line, text: taken.text, fault })
+        Some(Found { offset: taken.offset, bytes: taken.bytes, line: self.current_line, text: taken.text, fault })
     }
 
-    /// Follows the begun record, of which no more than is kept was read, from its beginning. Answers with the offset of
-    /// the first certain start inside of it.
-    fn follow(&mut self, certain_from: Option<u64>) -> Option<u64> {
-        let begun = self.window.begun_offset()?;
-        let (carried, rest) = self.window.begun_text();
-        self.starts = RecordStarts::from(begun, certain_from);
-        let index = self.starts.find(carried).or_else(|| Some(carried.len() + self.starts.find(rest)?))?;
-        Some(begun + index as u64)
-    }
-
-    /// The begun record is broken, for another one certainly starts inside of it.
-    fn give_up_at(&mut self, offset: u64) -> Found {
-        self.resume_at(offset, Reason::BrokenDocument, "the record does not end before the next one starts".to_owned())
-    }
-
-    /// The brackets of the begun record do not match at the next byte.
-    fn lose_inside(&mut self, is_followed: bool) -> Option<Found> {
-        let certain_from = self.window.offset() + 1;
-        if is_followed {
-            self.starts.lost_before(certain_from);
-        } else if let Some(offset) = self.follow(Some(certain_from)) {
-            return Some(self.resume_at(offset, Reason::BrokenDocument, MISMATCH.to_owned()));
-        }
-        self.state = State::Lost(Reason::BrokenDocument, MISMATCH.to_owned());
-        None
-    }
-
-    /// The next byte cannot stand here. Where a value at the top could begin, all before it is intact.
-    fn lose(&mut self, detail: String) {
-        let offset = self.window.offset();
-        let is_between_values = matches!(self.state, State::Top | State::Mark(_));
-        let certain_from = if is_between_values { offset } else { offset + 1 };
-        self.starts = RecordStarts::from(offset, Some(certain_from));
-        if !self.window.has_begun() {
-            self.begin();
-        }
-        self.state = State::Lost(Reason::BrokenDocument, detail);
-    }
-
-    /// Looks for the next record in what is left of the chunk.
-    fn look_for_start(&mut self) -> Option<Found> {
-        let rest = self.window.rest();
-        let found = self.starts.find(rest);
-        let passed = found.unwrap_or(rest.len());
-        self.window.advance(passed);
-        found?;
-        let State::Lost(reason, detail) = std::mem::replace(&mut self.state, State::Top) else { return None };
-        Some(self.resume_at(self.window.offset(), reason, detail))
-    }
-
-    /// Framing is certain again at `offset`, which is in the begun record or behind it.
-    fn resume_at(&mut self, offset: u64, reason: Reason, detail: String) -> Found {
-        self.window.rewind(offset);
-        let broken = self.take_broken(Extent::Gap, reason, detail);
-        if broken.bytes <= KEPT_BYTES {
-            // The text is complete. The line feeds behind it may have been counted with their chunk.
-            let text = self.window.text(&broken.text);
-            self.line_feeds = self.begun_line - 1 + memchr_iter(b'\n', text).count() as u64;
-            self.counted_to = offset;
-        }
-        self.state = State::Top;
-        broken
-    }
-
-    /// Keeps what is begun, for the chunk goes.
+    /// Copies the current record or range, because the chunk is about to be replaced.
     fn carry_over(&mut self) {
         let is_record = matches!(self.state, State::Value(role) if role.is_record());
         self.window.carry_over(if is_record { self.max_record_bytes } else { KEPT_BYTES });
     }
 
-    /// There are no more bytes.
+    /// Decides what the end of the input means in the current state.
     fn end(&mut self) -> Option<Found> {
         let lost = match &self.state {
-            State::Top => None,
+            State::Top => {
+                self.window.release();
+                None
+            }
             State::Value(role) if role.is_record() => {
-                // What is longer was followed up to here.
-                let start = if self.window.begun_bytes() < self.patience_bytes { self.follow(None) } else { None };
+                // Longer records were followed from `patience_bytes` on.
+                let start = if self.is_followed { None } else { self.follow(None) };
                 if let Some(offset) = start {
                     return Some(self.give_up_at(offset));
                 }
@@ -404,10 +387,10 @@ impl DocumentFramer {
         None
     }
 
-    /// What is begun, up to the end of the object.
+    /// Returns the current range up to the end of the object as broken.
     fn take_rest(&mut self) -> Option<Found> {
-        if !self.window.has_begun() {
-            self.begin();
+        if !self.window.has_current() {
+            self.start();
         }
         let State::Damaged(reason, detail) = std::mem::replace(&mut self.state, State::Done) else { return None };
         Some(self.take_broken(Extent::Rest, reason, detail))
@@ -416,14 +399,14 @@ impl DocumentFramer {
     fn take_broken(&mut self, extent: Extent, reason: Reason, detail: String) -> Found {
         let taken = self.window.take(KEPT_BYTES);
         let fault = Some((extent, reason, detail));
-        Found { offset: taken.offset, bytes: taken.bytes, line: self.begun_line, text: taken.text, fault }
+        Found { offset: taken.offset, bytes: taken.bytes, line: self.current_line, text: taken.text, fault }
     }
 
-    /// A record, or what may turn out broken, begins at the next byte.
-    fn begin(&mut self) {
+    /// Starts a record, or a range that may turn out broken, at the next byte.
+    fn start(&mut self) {
         self.count_lines();
-        self.begun_line = self.line_feeds + 1;
-        self.window.begin();
+        self.current_line = self.line_feeds + 1;
+        self.window.start();
     }
 
     fn pass(&mut self, next: State) {
@@ -443,7 +426,7 @@ impl Role {
     }
 }
 
-/// A byte, for a sentence.
+/// Returns a byte as a sentence names it.
 fn name(byte: u8) -> String {
     if byte.is_ascii_graphic() { format!("`{}`", char::from(byte)) } else { format!("the byte 0x{byte:02X}") }
 }

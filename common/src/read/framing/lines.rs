@@ -1,9 +1,10 @@
-//! ② Newline-delimited JSON: one record a line, in any range of an object's bytes.
+//! ② Frames newline-delimited JSON: one record per line, in any byte range of an object.
 //!
-//! A split owns the lines whose first byte lies in its range. One that begins inside an object looks at the byte before
-//! its range: only after a line feed does a line begin. It skips to the first such place and reads past its end to
-//! finish its last line. Sound because strict JSON has no raw line feed inside a string. A byte order mark at the start,
-//! CRLF, blank lines and a last line without a line feed are all fine.
+//! A split owns the lines whose first byte is in its range. A split that starts inside an object is
+//! read from the byte before its range, because a line only starts after a line feed. It skips to the
+//! first such place, and reads past its end to finish its last line. This works because a string of
+//! JSON contains no raw line feed. A byte order mark at the start of a line (of the object, or of a
+//! file that was appended to it), CRLF, blank lines and a last line without a line feed are accepted.
 
 use bytes::Bytes;
 use memchr::memchr;
@@ -19,30 +20,31 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub struct LineFramer {
     window: Window,
     max_record_bytes: u64,
-    /// Lines that begin here or later are the next split's; `None`: all lines are ours.
+    /// Lines that start here or later belong to the next split; `None` if all lines belong to this
+    /// one.
     owned_end: Option<u64>,
-    /// The first line began before the split.
+    /// Whether the first line started before the split and is still to be skipped.
     is_skipping: bool,
-    /// Lines that are complete.
+    /// Number of complete lines.
     lines: u64,
     end: End,
 }
 
-/// How the bytes end.
+/// State of the end of the input.
 #[derive(Debug)]
 enum End {
-    /// There are more.
+    /// There may be more bytes.
     Open,
-    /// What is left is the last line.
+    /// The remaining bytes are the last line.
     Finished,
     BrokenOff(Reason, String),
-    /// All of it was given out.
+    /// All lines were returned.
     Done,
 }
 
 impl LineFramer {
-    /// For the lines that begin in `start..owned_end`. The first byte pushed is the one before `start`, or the first of
-    /// the object.
+    /// Returns a framer for the lines that start in `start..owned_end`. The first byte pushed must be
+    /// the one before `start`, or the first one of the object.
     pub(in crate::read) fn new(start: u64, owned_end: Option<u64>, max_record_bytes: u64) -> Self {
         Self {
             window: Window::new(start.saturating_sub(1)),
@@ -79,18 +81,18 @@ impl LineFramer {
         &self.window
     }
 
-    /// The next line that is complete and not blank.
+    /// Returns the next line that is complete and not blank.
     pub(in crate::read) fn advance(&mut self) -> Option<Found> {
         if self.is_skipping {
-            self.skip_line_begun_before();
+            self.skip_first_line();
         }
         while !self.is_done() && !self.is_skipping {
-            if !self.window.has_begun() {
+            if !self.window.has_current() {
                 if self.is_at_owned_end() {
                     self.end = End::Done;
                     return None;
                 }
-                self.window.begin();
+                self.window.start();
             }
             let Some(length) = memchr(b'\n', self.window.rest()) else { return self.at_end_of_chunk() };
             self.window.advance(length);
@@ -108,7 +110,7 @@ impl LineFramer {
         self.owned_end.is_some_and(|end| self.window.offset() >= end)
     }
 
-    fn skip_line_begun_before(&mut self) {
+    fn skip_first_line(&mut self) {
         match memchr(b'\n', self.window.rest()) {
             Some(length) => {
                 self.window.advance(length + 1);
@@ -116,7 +118,7 @@ impl LineFramer {
             }
             None => {
                 self.window.advance(self.window.rest().len());
-                // One byte less would do, but then the last byte of the split would not be counted as read.
+                // One byte fewer would be enough, but the last byte of the split must count as read.
                 let is_past = self.is_at_owned_end();
                 if is_past || !matches!(self.end, End::Open) {
                     self.end = End::Done;
@@ -144,7 +146,7 @@ impl LineFramer {
         }
     }
 
-    /// One line without its line feed; `None` if it is blank.
+    /// Returns one line without its line feed; `None` if it is blank.
     fn line(&mut self, taken: Taken) -> Option<Found> {
         self.lines += 1;
         let (line, mut offset) = (self.lines, taken.offset);
@@ -153,7 +155,7 @@ impl LineFramer {
             return Some(Found { offset, bytes: taken.bytes, line, text: taken.text, fault });
         }
         let text = self.window.text(&taken.text);
-        let front = if offset == 0 && text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let front = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let back = usize::from(text[front..].ends_with(b"\r"));
         if text[front..].iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
             return None;

@@ -1,21 +1,29 @@
-//! ② Where one record ends and the next begins, in chunks of bytes as they arrive.
+//! ② Finds where one record ends and the next one starts, in chunks of bytes as they arrive.
 //!
-//! Stands between `read::fetch` and the decoder. It promises: the same bytes give the same records at the same
-//! offsets, however they are cut into chunks and, for lines, into splits; memory is one chunk and one record; what
-//! cannot be told apart is one `Framed::Broken`, never a guess. Records and broken ranges do not overlap, and between them
-//! stands nothing but separators and white space (and the object around an array of records).
+//! Framing is the step between `read::fetch` and the decoder. It guarantees:
+//!
+//! - The same bytes give the same records at the same offsets, no matter how the bytes are cut into
+//!   chunks and, for lines, into splits.
+//! - Memory is bounded by one chunk and one record.
+//! - Bytes in which records cannot be separated are one `Framed::Broken`. Framing never guesses.
+//! - Every byte is in exactly one record or broken range, except separators, white space, byte order
+//!   marks, and members of an object around an array of records that parsed completely.
 
-/// Records that are lines.
+/// Frames records that are lines.
 pub mod lines;
-/// Records in a document.
+/// Frames records in a document.
 pub mod document;
-/// The object around an array of records.
+/// State of the object around an array of records.
 mod wrapper;
-/// Where a value of a document ends.
+/// Finds the end of a record in a document.
 mod value;
-/// Where records certainly start again after the framing was lost.
+/// Finds the end of a member around an array of records, which must be JSON.
+mod member;
+/// Finds the end of a string.
+mod string;
+/// Finds where records certainly start again after framing was lost.
 mod resync;
-/// The bytes that a framer holds.
+/// The bytes that a framer holds in memory.
 mod window;
 
 use bytes::Bytes;
@@ -27,18 +35,18 @@ use crate::read::framing::window::{Text, Window};
 use crate::read::rejection::Reason;
 use crate::read::split::Split;
 
-/// One record, or what stands where records should be.
+/// One record, or a range of bytes that is not one.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Framed<'a> {
     Record {
-        /// Of its first byte, from the start of the object, decompressed.
+        /// Byte offset of the record in the decompressed object.
         offset: u64,
-        /// From 1, counted from the start of the split.
+        /// Line number from 1, counted from the start of the split.
         line: u64,
-        /// Not yet known to be JSON, nor UTF-8.
+        /// Bytes of the record, not yet known to be JSON or UTF-8.
         text: &'a [u8],
     },
-    /// Bytes that are no record.
+    /// Bytes that are not a record.
     Broken {
         offset: u64,
         /// Length in the object; `text` may be less.
@@ -46,28 +54,30 @@ pub enum Framed<'a> {
         line: u64,
         extent: Extent,
         reason: Reason,
-        /// One sentence.
+        /// One sentence that names the cause.
         detail: String,
-        /// At least its first 64 KiB, as far as they were read.
+        /// At least the first 64 KiB of the range, as far as they were read.
         text: &'a [u8],
     },
 }
 
-/// What a broken range stands for.
+/// Number of records that a broken range may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// One record, whose beginning and end are known.
+    /// One record, whose start and end are known.
     Record,
-    /// Any number of records: framing was lost at its beginning and is certain again at its end.
+    /// Any number of records: framing was lost at the start of the range and is certain again at its
+    /// end.
     Gap,
-    /// Any number of records, up to the end of what could be read: the object is damaged.
+    /// Any number of records, up to the end of the bytes that could be read: the object is damaged.
     Rest,
 }
 
 /// Cuts the bytes of one split into records.
 ///
-/// After each [`Framer::push`], call [`Framer::next`] until it gives `None`. After the last chunk call
-/// [`Framer::finish`] or [`Framer::break_off`], then [`Framer::next`] until it gives `None` again.
+/// After each [`Framer::push`], call [`Framer::next`] until it returns `None`. After the last chunk
+/// call [`Framer::finish`] or [`Framer::break_off`], then [`Framer::next`] until it returns `None`
+/// again.
 #[derive(Debug)]
 pub enum Framer {
     Lines(LineFramer),
@@ -75,7 +85,8 @@ pub enum Framer {
 }
 
 impl Framer {
-    /// For what [`crate::read::fetch::fetch`] reads of `split`. A record of more than `max_record_bytes` is broken.
+    /// Returns a framer for the bytes that [`crate::read::fetch::fetch`] reads of `split`. A record of
+    /// more than `max_record_bytes` is broken.
     #[must_use]
     pub fn for_split(split: &Split, format: &Format, max_record_bytes: u64) -> Self {
         match format {
@@ -87,7 +98,7 @@ impl Framer {
         }
     }
 
-    /// Takes the next chunk, which shares its bytes.
+    /// Adds the next chunk. The bytes are shared, not copied.
     pub fn push(&mut self, chunk: &Bytes) {
         match self {
             Self::Lines(framer) => framer.push(chunk),
@@ -95,16 +106,16 @@ impl Framer {
         }
     }
 
-    /// The next record that is complete; `None`: push more.
-    #[expect(clippy::should_implement_trait, reason = "what it gives is borrowed from the framer")]
+    /// Returns the next complete record, or `None` if more chunks are needed.
+    #[expect(clippy::should_implement_trait, reason = "the record is borrowed from the framer")]
     pub fn next(&mut self) -> Option<Framed<'_>> {
         match self {
-            Self::Lines(framer) => framer.advance().map(|found| found.lend(framer.window())),
-            Self::Document(framer) => framer.advance().map(|found| found.lend(framer.window())),
+            Self::Lines(framer) => framer.advance().map(|found| found.into_framed(framer.window())),
+            Self::Document(framer) => framer.advance().map(|found| found.into_framed(framer.window())),
         }
     }
 
-    /// There are no more bytes.
+    /// Ends the input: there are no more bytes.
     pub fn finish(&mut self) {
         match self {
             Self::Lines(framer) => framer.finish(None),
@@ -112,7 +123,8 @@ impl Framer {
         }
     }
 
-    /// The bytes cannot be read on: what is unfinished, and the unread rest, become one broken record.
+    /// Ends the input early: the next bytes cannot be read. The unfinished record and the unread rest
+    /// become one broken range.
     pub fn break_off(&mut self, reason: Reason, detail: String) {
         match self {
             Self::Lines(framer) => framer.finish(Some((reason, detail))),
@@ -120,7 +132,8 @@ impl Framer {
         }
     }
 
-    /// Whether no more chunks are wanted: the next record belongs to the next split, or there is none.
+    /// Returns whether no more chunks are needed: the next record belongs to the next split, or there
+    /// is none.
     #[must_use]
     pub fn is_done(&self) -> bool {
         match self {
@@ -129,8 +142,8 @@ impl Framer {
         }
     }
 
-    /// Lines that begin in the split, of those read so far. Added up over the earlier splits of an object, they turn a
-    /// line of the split into a line of the object.
+    /// Returns the number of lines that start in the split, as far as it was read. The sum over the
+    /// earlier splits of an object turns a line number of the split into one of the object.
     #[must_use]
     pub fn lines(&self) -> u64 {
         match self {
@@ -140,7 +153,7 @@ impl Framer {
     }
 }
 
-/// A [`Framed`] whose text is still a place in the window.
+/// A [`Framed`] whose text is a range of the window, so that it does not borrow the window.
 #[derive(Debug)]
 pub(in crate::read) struct Found {
     pub(in crate::read) offset: u64,
@@ -151,7 +164,7 @@ pub(in crate::read) struct Found {
 }
 
 impl Found {
-    fn lend(self, window: &Window) -> Framed<'_> {
+    fn into_framed(self, window: &Window) -> Framed<'_> {
         let Self { offset, bytes, line, text, fault } = self;
         let text = window.text(&text);
         match fault {
@@ -161,7 +174,7 @@ impl Found {
     }
 }
 
-/// What is said of a record of `bytes` bytes where `max_record_bytes` are allowed.
+/// Returns the fault of a record of `bytes` bytes if only `max_record_bytes` are allowed.
 pub(in crate::read) fn too_long(bytes: u64, max_record_bytes: u64) -> (Extent, Reason, String) {
     (
         Extent::Record,

@@ -1,44 +1,53 @@
-//! ② Where records certainly start again after framing was lost.
+//! ② Finds where records certainly start again after framing was lost.
 //!
-//! A *start* is a `{` in the first column of a line whose last byte before it, white space aside, is none of `,` `[` `:`
-//! `{`. Inside of a JSON value a `{` follows one of these bytes, and a string holds no raw line feed, so in intact text a
-//! start is the beginning of a value at the top, however deep values are nested and however they are indented. Only the
-//! fault itself can look like a start where there is none, for example a comma that became a space. One fault makes at
-//! most one such place, so a start is *certain* if
+//! A *start* is a `{` in the first column of a line if the last byte before it, ignoring white space,
+//! is none of `,` `[` `:` `{`. Inside a JSON value a `{` always follows one of these bytes, and a
+//! string contains no raw line feed. So in intact text each start is the first byte of a value outside
+//! of all brackets, no matter how deep values are nested and how they are indented. Only the fault
+//! itself can look like a start where there is none, for example a comma that became a space. One
+//! fault makes at most one such place, so a start is *certain* if
 //!
-//! - the byte before it stands behind the byte at which framing was lost, which the fault cannot follow, or
-//! - it is the second one since the record in which the fault lies began.
+//! - the last byte before it is after the byte at which framing was lost, which is not before the
+//!   fault, or
+//! - it is the second start since the first byte of the record that contains the fault.
+//!
+//! ```text
+//! {"id":1,"s":"a}      a quote is missing
+//! {"id":2,"s":"b"}     first start: not certain while the place of the fault is unknown
+//! {"id":3,"s":"c"}     second start: certain
+//! ```
 
 use memchr::memchr_iter;
 
-/// The last byte that is not white space, and its offset.
+/// Offset and value of the last byte that is not white space.
 type Last = Option<(u64, u8)>;
 
-/// Looks for the first certain start in bytes as they come.
+/// Looks for the first certain start in bytes as they arrive.
 #[derive(Debug, Default)]
 pub(in crate::read) struct RecordStarts {
-    /// Offset of the next byte to look at.
+    /// Offset of the next byte to scan.
     offset: u64,
     last: Last,
-    /// The byte before the next one is a line feed.
+    /// Whether the byte before the next one is a line feed.
     is_after_line_feed: bool,
     has_seen_one: bool,
-    /// A start is certain if the byte before it is here or later.
+    /// A start is certain if the last byte before it is at this offset or later.
     certain_from: Option<u64>,
 }
 
 impl RecordStarts {
-    /// Looks from `offset` on; `certain_from` is unknown while no byte is known to be wrong.
+    /// Returns a search from `offset` on. `certain_from` is `None` while no byte is known to be wrong.
     pub(in crate::read) fn from(offset: u64, certain_from: Option<u64>) -> Self {
         Self { offset, certain_from, ..Self::default() }
     }
 
-    /// Framing was lost; a start is certain if the byte before it is at `offset` or later.
+    /// Records that framing was lost: a start is certain if the last byte before it is at `offset` or
+    /// later.
     pub(in crate::read) fn lost_before(&mut self, offset: u64) {
-        self.certain_from = Some(offset);
+        self.certain_from = Some(self.certain_from.map_or(offset, |certain| certain.min(offset)));
     }
 
-    /// Index of the first certain start in the next `bytes`. Nothing more is looked at after one was found.
+    /// Returns the index of the first certain start in the next `bytes`. The search is over then.
     pub(in crate::read) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         if bytes.first() == Some(&b'{') && self.is_after_line_feed && self.is_certain(self.last) {
             return Some(0);
@@ -57,14 +66,15 @@ impl RecordStarts {
         None
     }
 
-    /// Whether a `{` in the first column after `last` is a certain start; an uncertain one is remembered.
+    /// Returns whether a `{` in the first column after `last` is a certain start. Remembers an
+    /// uncertain one.
     fn is_certain(&mut self, last: Last) -> bool {
         let Some((offset, byte)) = last else { return false };
         if matches!(byte, b',' | b'[' | b':' | b'{') {
             return false;
         }
-        let is_behind_fault = self.certain_from.is_some_and(|certain| offset >= certain);
-        is_behind_fault || std::mem::replace(&mut self.has_seen_one, true)
+        let is_after_fault = self.certain_from.is_some_and(|certain| offset >= certain);
+        is_after_fault || std::mem::replace(&mut self.has_seen_one, true)
     }
 
     fn last_of(&self, bytes: &[u8]) -> Last {
@@ -81,7 +91,7 @@ impl RecordStarts {
 mod tests {
     use super::*;
 
-    /// The first certain start, whichever way the text is cut.
+    /// Returns the first certain start, which must not depend on how the text is cut.
     fn find(text: &str, certain_from: Option<u64>) -> Option<usize> {
         let at_once = RecordStarts::from(0, certain_from).find(text.as_bytes());
         for size in 1..5 {
@@ -100,13 +110,13 @@ mod tests {
             ("{\"a\":1\n{\"a\":2}\n{\"a\":3}", None, Some(15)),
             ("{\"a\":1\r\n{\"a\":2}\r\n\r\n{\"a\":3}", None, Some(19)),
             ("{\"a\":1\n{\"a\":2}", None, None),
-            // The first one behind the byte at which framing was lost.
+            // The first one after the byte at which framing was lost.
             ("x\n{\"a\":2}", Some(0), Some(2)),
             ("x\n{\"a\":2}", Some(1), None),
             ("x\n{\"a\":2}\n{", Some(1), Some(10)),
-            // Not in the first column, or not behind a line feed.
+            // Not in the first column, or not after a line feed.
             ("x\n {\"a\":2}\n  {\"a\":2} {\"a\":3}", Some(0), None),
-            // What may stand before a nested value.
+            // The bytes that may precede a nested value.
             ("x,\n{\"a\":[\n{\"b\":\n{},\n{\n{", Some(0), None),
         ] {
             assert_eq!(find(text, certain_from), start, "{text:?} {certain_from:?}");

@@ -1,10 +1,13 @@
-//! Both framers against what a reader of the text sees, whole and in any cuts and chunks.
+//! Compares both framers with a simple reader, on whole objects and in any splits and chunks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::*;
 use crate::storage::object::SourceObject;
 
+/// Damaged objects, of which every byte is accounted for.
+mod accounting;
+/// Any bytes in any chunks.
 mod properties;
 
 const MIB: u64 = 1 << 20;
@@ -62,7 +65,7 @@ fn run(framer: &mut Framer, bytes: &[u8], chunk_sizes: &[usize]) -> Vec<Seen> {
     all
 }
 
-/// The records of a whole object, after every chunk size up to 5 gave the same.
+/// Returns the records of a whole object. Every chunk size up to 5 must give the same.
 fn frame(format: &Format, max_record_bytes: u64, bytes: &[u8]) -> Vec<Seen> {
     let with = |size: usize| run(&mut Framer::for_split(&whole(bytes), format, max_record_bytes), bytes, &[size]);
     let at_once = with(usize::MAX >> 1);
@@ -84,7 +87,7 @@ fn items(text: &str) -> Vec<Seen> {
     frame(&Format::Json { records: Some("items".into()) }, MIB, text.as_bytes())
 }
 
-/// The lines that begin in each part of the object, with lines numbered as the coordinator does.
+/// Returns the lines that start in each part of the object. Lines are numbered as the coordinator does.
 fn frame_in_parts(bytes: &[u8], cuts: &[u64], max_record_bytes: u64, chunk_sizes: &[usize]) -> Vec<Seen> {
     let object = whole(bytes).object;
     let mut all = Vec::new();
@@ -134,8 +137,10 @@ fn a_byte_order_mark_crlf_blank_lines_and_a_missing_last_line_feed_are_fine() {
 }
 
 #[test]
-fn a_byte_order_mark_elsewhere_is_left_to_the_decoder() {
-    assert_eq!(lines("{}\n\u{FEFF}{}".as_bytes()), [record(0, 1, "{}"), record(3, 2, "\u{FEFF}{}")]);
+fn a_byte_order_mark_may_start_any_line_and_nothing_else() {
+    assert_eq!(lines("{}\n\u{FEFF}{}".as_bytes()), [record(0, 1, "{}"), record(6, 2, "{}")]);
+    assert_eq!(lines("{}\n\u{FEFF}\r\n{}".as_bytes()), [record(0, 1, "{}"), record(8, 3, "{}")]);
+    assert_eq!(lines("{}\u{FEFF}{}".as_bytes()), [record(0, 1, "{}\u{FEFF}{}")]);
 }
 
 #[test]
@@ -275,7 +280,7 @@ fn an_array_that_is_not_there_is_one_broken_record_that_names_its_key() {
         assert!(detail.contains("`items`"), "{detail}");
     }
     let twice = r#"{"items":[{}],"items":[{}]}"#;
-    assert_eq!(items(twice), [record(10, 1, "{}"), broken(22, 1, Reason::BrokenDocument, &twice[22..])]);
+    assert_eq!(items(twice), [record(10, 1, "{}"), broken(13, 1, Reason::BrokenDocument, &twice[13..])]);
     let twice_and_more = format!("{twice}\n{{\"items\":[{{}}]}}");
     assert_eq!(items(&twice_and_more)[2], record(38, 2, "{}"));
 }
@@ -306,20 +311,19 @@ fn where_framing_is_lost_the_records_before_stay_and_the_rest_is_one() {
         assert!(all[..2].iter().all(|seen| seen.reason.is_none() && seen.text == "{}"), "{text}");
         assert_eq!(all[2], broken(at, 1, reason, &text[usize::try_from(at).unwrap()..]), "{text}");
     }
-    for (text, at) in [
-        (r#"{"items":[{}] "x":1}"#, 14),
-        (r#"{"items":[{}],}"#, 14),
-        (r#"{"items":[{}]"#, 13),
-        (r#"{"items":[{}],"x""#, 17),
-        (r#"{"items":[{}],"x":[}}"#, 19),
-        (r#"{"items":[{}],"x" 1}"#, 18),
-        (r#"{"items":[{}],1:1}"#, 14),
+    for text in [
+        r#"{"items":[{}] "x":1}"#,
+        r#"{"items":[{}],}"#,
+        r#"{"items":[{}]"#,
+        r#"{"items":[{}],"x""#,
+        r#"{"items":[{}],"x":[}}"#,
+        r#"{"items":[{}],"x" 1}"#,
+        r#"{"items":[{}],1:1}"#,
+        r#"{"items":[{}],"x":{"y":1"z":2}}"#,
+        r#"{"items":[{}],"x":{"y" ,1}}"#,
+        r#"{"items":[{}],"x":[1,]}"#,
     ] {
-        assert_eq!(
-            items(text),
-            [record(10, 1, "{}"), broken(at, 1, BrokenDocument, &text[usize::try_from(at).unwrap()..])],
-            "{text}"
-        );
+        assert_eq!(items(text), [record(10, 1, "{}"), broken(13, 1, BrokenDocument, &text[13..])], "{text}");
     }
     assert_eq!(document("\u{FEFF}"[..0].into()), []);
     let half_a_mark = frame(&Format::Json { records: None }, MIB, b"\xEF\xBB{}");
@@ -373,7 +377,8 @@ fn an_item_that_is_too_long_is_broken_and_the_next_is_not() {
     }
 }
 
-/// A document's rest can be gigabytes: its beginning is kept, its length is counted, and the next record is looked for.
+/// The rest of a document can be gigabytes: only its start is kept, its length is counted, and the next
+/// record is looked for.
 #[test]
 fn a_lost_document_is_followed_to_its_end_and_its_beginning_is_kept() {
     let junk = "x".repeat(200_000);
@@ -405,7 +410,7 @@ fn a_lost_byte_costs_one_record_or_two() {
         ("an inner closing brace", &|line| line.replace("}]", "]"), 1),
         ("a closing bracket", &|line| line.replace(']', ""), 2),
         ("an opening brace", &|line| line[1..].to_owned(), 1),
-        ("a quote", &|line| line.replace(":\"", ":"), 2),
+        ("a quote", &|line| line.replace(":\"", ":"), 1),
         ("a brace too many", &|line| line.to_owned() + "}", 0),
         ("another line", &|_| "WARN: no { JSON".to_owned(), 1),
         ("a null", &|_| "null".to_owned(), 1),
@@ -426,6 +431,48 @@ fn a_lost_byte_costs_one_record_or_two() {
             }
         }
     }
+}
+
+/// A missing quote makes the text between later strings look like strings.
+#[test]
+fn a_quote_that_is_lost_behind_the_records_of_a_page_costs_none_of_the_next_page() {
+    let page = |number: usize, key: &str| {
+        let records: Vec<String> =
+            (0..3).map(|id| format!("{{\"id\":{},\"s\":\"a :] smile\"}}", 3 * number + id)).collect();
+        format!("{{\"page\":{number},\"items\":[{}],\"next\":{{{key}:3}}}}\n", records.join(","))
+    };
+    for key in ["\"count ", "count\"", "\"co\"unt\"", "\"count\"3", "\"count\\\""] {
+        let text: String = (0..5).map(|number| page(number, if number == 1 { key } else { "\"count\"" })).collect();
+        let all = items(&text);
+        let ids: Vec<_> = all.iter().filter_map(|seen| id(&seen.text)).collect();
+        assert_eq!(ids, (0..15).collect::<Vec<_>>(), "{key}: {all:?}");
+        let broken: Vec<_> = all.iter().filter(|seen| seen.reason.is_some()).collect();
+        let starts = 2 * page(0, "\"count\"").len() - ",\"next\":{\"count\":3}}\n".len();
+        assert_eq!(broken.len(), 1, "{key}");
+        assert_eq!((broken[0].offset, broken[0].reason), (starts as u64, Some(Reason::BrokenDocument)), "{key}");
+        assert!(broken[0].text.starts_with(",\"next\""), "{key}: {broken:?}");
+    }
+}
+
+#[test]
+fn a_quote_that_is_lost_in_a_record_of_several_lines_costs_that_record() {
+    let pretty = |id: usize, quote: &str| format!("{{\n  \"id\": {id},\n  \"s\": \"text{quote},\n  \"t\": \"\"\n}}\n");
+    let text: String = (0..20).map(|id| pretty(id, if id == 7 { "" } else { "\"" })).collect();
+    let all = document(&text);
+    let ids: Vec<_> = all.iter().filter_map(|seen| id(&seen.text)).collect();
+    assert_eq!(ids, (0..20).filter(|id| *id != 7).collect::<Vec<_>>());
+    assert_eq!(all[7], broken(7 * pretty(0, "\"").len() as u64, 36, Reason::BrokenDocument, &pretty(7, "")));
+}
+
+/// Some programs do not escape line feeds: only the record itself is lost.
+#[test]
+fn a_record_with_a_line_feed_in_a_string_is_one_malformed_record_if_it_ends() {
+    let torn = "{\"a\":\"x\ny\"}";
+    assert_eq!(document(torn), [broken(0, 1, Reason::Malformed, torn)]);
+    let text = format!("[{{}},{torn},{{}}]");
+    let rest = 5 + torn.len() as u64;
+    assert_eq!(document(&text), [record(1, 1, "{}"), broken(4, 1, Reason::Malformed, torn), record(rest, 2, "{}")]);
+    assert_eq!(document("[\"x\ny\",{}]")[1], record(7, 2, "{}"));
 }
 
 fn id(record: &str) -> Option<usize> {

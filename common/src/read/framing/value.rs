@@ -1,24 +1,29 @@
-//! ② Where one JSON value ends: brackets are counted outside strings, nothing else is understood.
+//! ② Where one record ends: brackets are counted outside strings, and nothing else is parsed.
 //!
-//! It looks at each byte once and keeps its place between chunks. Whether the value is valid is for the decoder; this
-//! only must not be led astray by what strings hold, and must notice when brackets do not match, for from then on
-//! nobody knows where the next record begins.
+//! The scan looks at each byte once and keeps its place between chunks. The decoder finds out
+//! whether the value is valid. The scan must only not be misled by brackets inside strings, and must
+//! notice when brackets do not match or a string contains a line feed, because the start of the next
+//! record is unknown from there on.
 
-use memchr::memchr2;
+use crate::read::framing::string::{StringScan, StringScanned};
 
-/// Open brackets of one value; each takes a bit. Records are shorter than that unless limits were raised.
+/// Most open brackets of one value; each takes a bit. Records are shorter than that unless limits
+/// were raised.
 const MAX_DEPTH: usize = 1 << 24;
-/// Strings are looked through byte by byte this far before a search pays for its start.
-const SHORT_STRING_BYTES: usize = 16;
 
-/// A value that was begun; used again for the next one.
+/// A value that has started; used again for the next one.
 #[derive(Debug, Default)]
 pub(in crate::read) struct ValueScan {
     kind: Kind,
     open: OpenBrackets,
+    string: StringScan,
     in_string: bool,
-    /// The next byte of the string is escaped.
-    is_escaped: bool,
+    /// Offset in the object of the next byte to scan.
+    offset: u64,
+    /// Offset of the opening quote of the last string.
+    quote: u64,
+    /// A string of the value contains a line feed. Only the first one is reported.
+    is_torn: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,18 +35,21 @@ enum Kind {
     Bare,
 }
 
-/// How far a scan came.
+/// Result of scanning the next bytes of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::read) enum Scanned {
-    /// The value goes on after these bytes.
+    /// The value continues after these bytes.
     More,
-    /// It ends before this one of the bytes.
+    /// The value ends before the byte at this index.
     End(usize),
-    /// Brackets do not match at this one of the bytes.
+    /// The byte at this index is a line feed inside the string whose opening quote is at the offset
+    /// `quote`. Scanning may continue after it; the value is not JSON.
+    Torn { line_feed: usize, quote: u64 },
+    /// The byte at this index cannot be where it is.
     Lost(usize),
 }
 
-/// What a byte outside of strings means.
+/// Meaning of a byte outside of strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Other,
@@ -61,8 +69,9 @@ const CLASSES: [Class; 256] = {
 };
 
 impl ValueScan {
-    /// Begins with the value whose first byte is `first`, which is still to be scanned; false if no value begins so.
-    pub(in crate::read) fn begin(&mut self, first: u8) -> bool {
+    /// Starts a value whose first byte, `first` at `offset`, is still to be scanned. Returns false if
+    /// no value starts with this byte.
+    pub(in crate::read) fn start(&mut self, first: u8, offset: u64) -> bool {
         self.kind = match first {
             b'{' | b'[' => Kind::Container,
             b'"' => Kind::String,
@@ -71,22 +80,48 @@ impl ValueScan {
         };
         self.open.depth = 0;
         self.in_string = false;
-        self.is_escaped = false;
+        self.is_torn = false;
+        self.offset = offset;
         true
     }
 
-    /// Looks at the next bytes of the value.
+    /// Returns whether a string of the value contains a line feed.
+    pub(in crate::read) fn is_torn(&self) -> bool {
+        self.is_torn
+    }
+
+    /// Scans the next bytes of the value.
     pub(in crate::read) fn scan(&mut self, bytes: &[u8]) -> Scanned {
-        if self.kind == Kind::Bare {
-            return bytes.iter().position(|byte| !is_bare(*byte)).map_or(Scanned::More, Scanned::End);
-        }
+        let scanned = match self.kind {
+            Kind::Bare => bytes.iter().position(|byte| !is_bare(*byte)).map_or(Scanned::More, Scanned::End),
+            Kind::Container | Kind::String => self.scan_nested(bytes),
+        };
+        self.offset += match scanned {
+            Scanned::More => bytes.len() as u64,
+            Scanned::Torn { line_feed, .. } => line_feed as u64 + 1,
+            // The value is over.
+            Scanned::End(_) | Scanned::Lost(_) => 0,
+        };
+        scanned
+    }
+
+    fn scan_nested(&mut self, bytes: &[u8]) -> Scanned {
         let mut at = 0;
         loop {
             if self.in_string {
-                match self.scan_string(&bytes[at..]) {
-                    Some(length) => at += length,
-                    None => return Scanned::More,
+                match self.string.scan(&bytes[at..]) {
+                    StringScanned::More => return Scanned::More,
+                    StringScanned::End(length) => at += length,
+                    StringScanned::LineFeed(index) if self.is_torn => {
+                        at += index + 1;
+                        continue;
+                    }
+                    StringScanned::LineFeed(index) => {
+                        self.is_torn = true;
+                        return Scanned::Torn { line_feed: at + index, quote: self.quote };
+                    }
                 }
+                self.in_string = false;
                 if self.kind == Kind::String {
                     return Scanned::End(at);
                 }
@@ -97,72 +132,60 @@ impl ValueScan {
             at += skipped;
             let byte = bytes[at];
             match CLASSES[usize::from(byte)] {
-                Class::Quote => self.in_string = true,
-                Class::Open if self.open.depth == MAX_DEPTH => return Scanned::Lost(at),
-                Class::Open => self.open.push(byte == b'{'),
+                Class::Quote => {
+                    self.in_string = true;
+                    self.string.start();
+                    self.quote = self.offset + at as u64;
+                }
+                Class::Open if !self.open.push(byte == b'{') => return Scanned::Lost(at),
                 Class::Close if !self.open.pop(byte == b'}') => return Scanned::Lost(at),
                 Class::Close if self.open.depth == 0 => return Scanned::End(at + 1),
-                Class::Close | Class::Other => {}
+                Class::Open | Class::Close | Class::Other => {}
             }
             at += 1;
         }
     }
-
-    /// The bytes up to and with the closing quote; `None` if it is not among these.
-    fn scan_string(&mut self, bytes: &[u8]) -> Option<usize> {
-        let mut at = 0;
-        if self.is_escaped {
-            if bytes.is_empty() {
-                return None;
-            }
-            self.is_escaped = false;
-            at = 1;
-        }
-        loop {
-            let rest = &bytes[at..];
-            let near = rest.len().min(SHORT_STRING_BYTES);
-            let stop = rest[..near].iter().position(|byte| matches!(byte, b'"' | b'\\'));
-            let stop = stop.or_else(|| memchr2(b'"', b'\\', &rest[near..]).map(|far| near + far));
-            at += stop?;
-            if bytes[at] == b'"' {
-                self.in_string = false;
-                return Some(at + 1);
-            }
-            at += 2;
-            if at > bytes.len() {
-                self.is_escaped = true;
-                return None;
-            }
-        }
-    }
 }
 
-/// Whether `byte` can stand in a number, in `true`, `false` and `null`, and in what people write for them.
-fn is_bare(byte: u8) -> bool {
+/// Returns whether `byte` can be part of a number, of `true`, `false` and `null`, or of what people
+/// write instead of them, such as `NaN`.
+pub(in crate::read) fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')
 }
 
-/// The brackets that are open, a bit each: whether it is a brace. A recursive scan would need a stack as deep.
+/// The brackets that are open, one bit for each: 1 for a brace. A recursive scan would need a stack
+/// as deep as the value.
 #[derive(Debug, Default)]
-struct OpenBrackets {
+pub(in crate::read) struct OpenBrackets {
     bits: Vec<u64>,
-    depth: usize,
+    pub(in crate::read) depth: usize,
 }
 
 impl OpenBrackets {
-    fn push(&mut self, is_brace: bool) {
+    /// Opens a bracket. Returns false if too many are open.
+    pub(in crate::read) fn push(&mut self, is_brace: bool) -> bool {
+        if self.depth == MAX_DEPTH {
+            return false;
+        }
         let (word, bit) = (self.depth / 64, self.depth % 64);
         if word == self.bits.len() {
             self.bits.push(0);
         }
         self.bits[word] = (self.bits[word] & !(1 << bit)) | (u64::from(is_brace) << bit);
         self.depth += 1;
+        true
     }
 
-    /// Whether the innermost open bracket is of this kind; then it is closed.
-    fn pop(&mut self, is_brace: bool) -> bool {
-        let Some(depth) = self.depth.checked_sub(1) else { return false };
-        self.depth = depth;
-        (self.bits[depth / 64] >> (depth % 64)) & 1 == u64::from(is_brace)
+    /// Closes the innermost bracket. Returns false if it is of the other kind, or if none is open.
+    pub(in crate::read) fn pop(&mut self, is_brace: bool) -> bool {
+        let is_right = self.depth > 0 && self.is_in_object() == is_brace;
+        self.depth = self.depth.saturating_sub(1);
+        is_right
+    }
+
+    /// Returns whether the innermost open bracket is a brace.
+    pub(in crate::read) fn is_in_object(&self) -> bool {
+        let innermost = self.depth.saturating_sub(1);
+        self.bits.get(innermost / 64).is_some_and(|bits| (bits >> (innermost % 64)) & 1 == 1)
     }
 }

@@ -1,6 +1,12 @@
-//! ② The bytes that a framer holds: the chunk at hand, and the beginning of a record from the chunks before it.
+//! ② The bytes that a framer holds: the current chunk, and the start of a record from earlier chunks.
 //!
-//! A record inside one chunk is lent where it lies; only one that crosses chunks is copied.
+//! A record inside one chunk is borrowed from it. Only a record that crosses chunks is copied.
+//!
+//! ```text
+//! carry (copied)         chunk (shared)
+//! {"id":1,"te            xt":"a"}\n{"id":2}\n
+//! ^ start of the record       ^ at: next byte to scan
+//! ```
 
 use std::ops::Range;
 
@@ -8,26 +14,28 @@ use bytes::Bytes;
 
 use crate::read::quarantine::KEPT_TEXT_BYTES;
 
-/// What the buffer for crossing records may hold on to between two of them.
+/// Capacity that the buffer for crossing records keeps between two of them.
 const IDLE_CARRY_BYTES: usize = 1024 * 1024;
 
-/// The chunk at hand and the record in it that was begun.
+/// The current chunk, and the current record or range in it.
 #[derive(Debug, Default)]
 pub(in crate::read) struct Window {
     chunk: Bytes,
-    /// Of the chunk's first byte, from the start of the object.
+    /// Offset of the first byte of the chunk within the object.
     chunk_offset: u64,
-    /// The next byte of the chunk to look at.
+    /// Index of the next byte of the chunk to scan.
     at: usize,
-    /// Where in the chunk the begun record, or the rest of it, starts; `None`: no record is begun.
+    /// Index in the chunk where the current record, or the rest of it, starts; `None` if no record
+    /// has started.
     start: Option<usize>,
-    /// The begun record's bytes from earlier chunks: all of them, or the first [`KEPT_TEXT_BYTES`] if it is too long.
+    /// Bytes of the current record from earlier chunks: all of them, or the first
+    /// [`KEPT_TEXT_BYTES`] if it is too long.
     carry: Vec<u8>,
-    /// How many bytes of the begun record were in earlier chunks.
+    /// Number of bytes of the current record that were in earlier chunks.
     carried: u64,
 }
 
-/// Where a record's text lies in a window, until the window changes.
+/// Place of a record's text in a window; valid until the window changes.
 #[derive(Debug)]
 pub(in crate::read) struct Text {
     is_carried: bool,
@@ -37,15 +45,15 @@ pub(in crate::read) struct Text {
 /// A record taken out of the window.
 #[derive(Debug)]
 pub(in crate::read) struct Taken {
-    /// Of its first byte.
+    /// Offset of its first byte.
     pub(in crate::read) offset: u64,
-    /// Its true length; the text is shorter if it is more than was allowed.
+    /// Length of the record. The text is shorter if this exceeds the limit.
     pub(in crate::read) bytes: u64,
     pub(in crate::read) text: Text,
 }
 
 impl Window {
-    /// A window before the byte at `offset`.
+    /// Returns an empty window whose next byte is at `offset`.
     pub(in crate::read) fn new(offset: u64) -> Self {
         Self { chunk_offset: offset, ..Self::default() }
     }
@@ -55,33 +63,33 @@ impl Window {
         self.chunk_offset += self.chunk.len() as u64;
         self.chunk = chunk.clone();
         self.at = 0;
-        // What of a begun record was in the chunk before was carried over.
+        // `carry_over` has copied the bytes of the current record from the last chunk.
         self.start = self.start.map(|_| 0);
     }
 
-    /// What of the chunk was not looked at.
+    /// Returns the unscanned bytes of the current chunk.
     pub(in crate::read) fn rest(&self) -> &[u8] {
         &self.chunk[self.at..]
     }
 
-    /// Looked at `bytes` more.
+    /// Moves past the next `bytes` bytes.
     pub(in crate::read) fn advance(&mut self, bytes: usize) {
         self.at += bytes;
     }
 
-    /// Of the next byte.
+    /// Returns the offset of the next byte.
     pub(in crate::read) fn offset(&self) -> u64 {
         self.chunk_offset + self.at as u64
     }
 
-    /// The bytes of the chunk from the one at `offset` up to the next.
+    /// Returns the scanned bytes of the chunk from `offset` on.
     pub(in crate::read) fn since(&self, offset: u64) -> &[u8] {
         let from = usize::try_from(offset.saturating_sub(self.chunk_offset)).unwrap_or(usize::MAX);
         &self.chunk[from.min(self.at)..self.at]
     }
 
-    /// A record begins at the next byte.
-    pub(in crate::read) fn begin(&mut self) {
+    /// Starts a record at the next byte.
+    pub(in crate::read) fn start(&mut self) {
         self.start = Some(self.at);
         self.carried = 0;
         if self.carry.capacity() > IDLE_CARRY_BYTES {
@@ -91,41 +99,41 @@ impl Window {
         }
     }
 
-    pub(in crate::read) fn has_begun(&self) -> bool {
+    pub(in crate::read) fn has_current(&self) -> bool {
         self.start.is_some()
     }
 
-    /// What was begun is no record.
+    /// Drops the current record: its bytes are not one.
     pub(in crate::read) fn release(&mut self) {
         self.start = None;
     }
 
-    /// Keeps what is in the chunk of the begun record, for the chunk goes. A record of more than `most` bytes keeps
-    /// only its beginning.
+    /// Copies the bytes of the current record out of the chunk, before the next chunk replaces it. Of a
+    /// record of more than `most` bytes only the start is kept.
     pub(in crate::read) fn carry_over(&mut self, most: u64) {
         let Some(start) = self.start else { return };
         self.carry_up_to(start, most);
         self.start = Some(self.at);
     }
 
-    /// Bytes of the begun record so far.
-    pub(in crate::read) fn begun_bytes(&self) -> u64 {
+    /// Returns the length of the current record so far.
+    pub(in crate::read) fn current_bytes(&self) -> u64 {
         self.start.map_or(0, |start| self.carried + (self.at - start) as u64)
     }
 
-    /// Offset of the begun record's first byte.
-    pub(in crate::read) fn begun_offset(&self) -> Option<u64> {
+    /// Returns the offset of the first byte of the current record.
+    pub(in crate::read) fn current_offset(&self) -> Option<u64> {
         self.start.map(|start| self.chunk_offset + start as u64 - self.carried)
     }
 
-    /// The begun record so far: its bytes from earlier chunks, then those from this one. Nothing is left out of the
-    /// first [`KEPT_TEXT_BYTES`].
-    pub(in crate::read) fn begun_text(&self) -> (&[u8], &[u8]) {
+    /// Returns the current record so far: its bytes from earlier chunks, then those from this one. The
+    /// first [`KEPT_TEXT_BYTES`] are complete.
+    pub(in crate::read) fn current_text(&self) -> (&[u8], &[u8]) {
         self.start.map_or((&[], &[]), |start| (self.carry.as_slice(), &self.chunk[start..self.at]))
     }
 
-    /// Goes back to `offset` within the begun record, of which at most [`KEPT_TEXT_BYTES`] were looked at: the record ends
-    /// there.
+    /// Ends the current record at `offset`: bytes after it are scanned again. Either `offset` is in the
+    /// chunk, or at most [`KEPT_TEXT_BYTES`] of the record were read.
     pub(in crate::read) fn rewind(&mut self, offset: u64) {
         let Some(start) = self.start else { return };
         let ahead = offset.checked_sub(self.chunk_offset + start as u64);
@@ -133,7 +141,7 @@ impl Window {
             self.at = start + usize::try_from(ahead).unwrap_or(usize::MAX);
             return;
         }
-        // What lies behind `offset` was carried over: it becomes the beginning of the chunk.
+        // The bytes after `offset` were copied to `carry`. They become the start of the chunk.
         let kept = (offset + self.carried) - (self.chunk_offset + start as u64);
         let kept_bytes = usize::try_from(kept).unwrap_or(usize::MAX);
         let mut chunk = self.carry.split_off(kept_bytes);
@@ -143,7 +151,8 @@ impl Window {
         (self.at, self.start, self.carried) = (0, Some(0), kept);
     }
 
-    /// The begun record, which ends before the next byte. Of more than `most` bytes, only the beginning is given.
+    /// Returns the current record, which ends before the next byte. If it has more than `most` bytes,
+    /// the text is only its start.
     pub(in crate::read) fn take(&mut self, most: u64) -> Taken {
         let start = self.start.take().unwrap_or(self.at);
         let offset = self.chunk_offset + start as u64 - self.carried;
@@ -177,7 +186,7 @@ impl Window {
 }
 
 impl Text {
-    /// Leaves out bytes at the beginning and at the end.
+    /// Removes bytes at the start and at the end.
     pub(in crate::read) fn trimmed(self, front: usize, back: usize) -> Self {
         Self { range: self.range.start + front..self.range.end - back, ..self }
     }

@@ -1,4 +1,5 @@
-//! ② The object around an array of records: its member at hand, and whether the array was found.
+//! ② State of the object around an array of records: its current member, and whether the array was
+//! found.
 
 /// The longest way to write one byte of a key: `\u0041`.
 const ESCAPED_BYTE_LENGTH: usize = 6;
@@ -8,10 +9,10 @@ const ESCAPED_BYTE_LENGTH: usize = 6;
 pub(in crate::read) struct Wrapper {
     /// Key of the array.
     key: String,
-    /// The member's key at hand, as written, no more of it than could be `key`.
+    /// Key of the current member as written, up to the length that `key` can have.
     member: Vec<u8>,
     has_records: bool,
-    /// Why the object has no records, or more than the array's.
+    /// Reason why the object has no records, or more than those of the array.
     flaw: Option<String>,
 }
 
@@ -24,26 +25,26 @@ impl Wrapper {
         &self.key
     }
 
-    pub(in crate::read) fn begin(&mut self) {
+    pub(in crate::read) fn start(&mut self) {
         self.has_records = false;
         self.flaw = None;
     }
 
-    pub(in crate::read) fn begin_member(&mut self) {
+    pub(in crate::read) fn start_member(&mut self) {
         self.member.clear();
     }
 
-    /// Adds to the key at hand, up to a length at which it cannot be the one that is looked for.
+    /// Adds bytes to the current key, up to a length at which it cannot equal `key` any more.
     pub(in crate::read) fn add_to_member(&mut self, bytes: &[u8]) {
         let most = self.key.len() * ESCAPED_BYTE_LENGTH + 3;
         let room = most - self.member.len().min(most);
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Whether the value of the member at hand, which begins with `first`, is the array of records. A second one, and a
-    /// value of another kind, are flaws of the object.
-    pub(in crate::read) fn begin_value(&mut self, first: u8) -> bool {
-        // The key may be escaped in whatever way.
+    /// Returns whether the value of the current member, whose first byte is `first`, is the array of
+    /// records. A second array and a value of another kind are flaws of the object.
+    pub(in crate::read) fn start_value(&mut self, first: u8) -> bool {
+        // The key may contain escapes.
         if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == self.key) {
             return false;
         }
@@ -58,11 +59,7 @@ impl Wrapper {
         false
     }
 
-    pub(in crate::read) fn has_flaw(&self) -> bool {
-        self.flaw.is_some()
-    }
-
-    /// What is wrong with the object, which ends.
+    /// Ends the object. Returns what is wrong with it.
     pub(in crate::read) fn end(&mut self) -> Option<String> {
         let missing = || format!("the object has no key `{}`", self.key);
         let flaw = self.flaw.take();

@@ -1,19 +1,19 @@
-//! ③ What a JSON value becomes under a declared type: the rules of `docs/types.md`, one function a type.
+//! ③ Converts a JSON value to a declared type, by the rules of `docs/types.md`, one function per type.
 //!
-//! Pure functions from a scalar to a value, to null, or to a fault. Lists and structs have no rules of their own: their
-//! items and members do. The page and this file are held together by a test that runs the page's table.
+//! Pure functions from a scalar to a value, to null, or to a fault. Lists and structs have no rules of
+//! their own, only their items and members. A test runs the table of the page against this file.
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
-/// From here on neighbouring longs share a double, so that `N.0` no longer names one long.
+/// First long that shares its double with a neighbour, so that `N.0` does not identify one long.
 const FIRST_AMBIGUOUS_DOUBLE: f64 = 9_007_199_254_740_992.0;
 /// Days from 0001-01-01 (day 1 of the proleptic Gregorian calendar) to 1970-01-01.
 const EPOCH_DAY: i32 = 719_163;
 /// Microseconds since the epoch of the years 1 to 9999: SQL's and Python's calendars have no others.
 const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
-/// The decimal places of a microsecond.
+/// Number of decimal places of a microsecond.
 const MICROSECOND_PLACES: i64 = 6;
-/// The digits of the greatest long.
+/// Number of digits of the greatest long.
 const LONG_DIGITS: i64 = 19;
 
 /// One JSON value that is neither null, nor an array, nor an object.
@@ -24,27 +24,27 @@ pub(in crate::read) enum Scalar<'a> {
     /// A number above the greatest long.
     Unsigned(u64),
     Double(f64),
-    /// A number as it is written; what columns get that ask for it.
+    /// A number as it is written, for columns that ask for it.
     Number(&'a str),
-    /// A string, its escapes resolved.
+    /// A string with its escapes resolved.
     Text(&'a str),
 }
 
-/// Why a value does not become one of the declared type.
+/// Reason why a value cannot be converted to the declared type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::read) enum Fault {
     WrongType,
     OutOfRange,
-    /// The column holds as many bytes or items as Arrow can count.
+    /// The column contains as many bytes or items as Arrow can count.
     TooLong,
-    /// The number must come as [`Scalar::Number`].
+    /// The number must be passed as [`Scalar::Number`].
     AskAsWritten,
 }
 
 /// A value, or null.
 pub(in crate::read) type Coerced<T> = Result<Option<T>, Fault>;
 
-/// A number becomes its own text: digits that a double would lose are kept.
+/// Converts a number to its own text, with all digits that a double would lose.
 pub(in crate::read) fn string(value: Scalar<'_>) -> Result<&str, Fault> {
     match value {
         Scalar::Text(text) | Scalar::Number(text) => Ok(text),
@@ -71,7 +71,7 @@ pub(in crate::read) fn long(value: Scalar<'_>) -> Coerced<i64> {
     }
 }
 
-/// The long that a double stands for, where it stands for exactly one.
+/// Returns the long that a double represents, if it represents exactly one.
 fn whole(value: f64) -> Result<i64, Fault> {
     if value.abs() >= FIRST_AMBIGUOUS_DOUBLE {
         return Err(Fault::OutOfRange);
@@ -87,7 +87,7 @@ fn whole(value: f64) -> Result<i64, Fault> {
 pub(in crate::read) fn double(value: Scalar<'_>) -> Coerced<f64> {
     match value {
         Scalar::Double(value) => Ok(Some(value)),
-        // The nearest double, as for every number with more digits than a double has.
+        // Take the nearest double, as for every number with more digits than a double has.
         #[expect(clippy::cast_precision_loss, reason = "what a double is")]
         Scalar::Signed(value) => Ok(Some(value as f64)),
         #[expect(clippy::cast_precision_loss, reason = "what a double is")]
@@ -112,7 +112,7 @@ pub(in crate::read) fn boolean(value: Scalar<'_>) -> Coerced<bool> {
     }
 }
 
-/// Microseconds since the epoch.
+/// Returns microseconds since the epoch.
 pub(in crate::read) fn epoch_milliseconds(value: Scalar<'_>) -> Coerced<i64> {
     match long(value)? {
         Some(milliseconds) => {
@@ -122,8 +122,8 @@ pub(in crate::read) fn epoch_milliseconds(value: Scalar<'_>) -> Coerced<i64> {
     }
 }
 
-/// Microseconds since the epoch; further digits are dropped. Decimal all the way, since a double of today's seconds
-/// is only good to a quarter of a microsecond.
+/// Returns microseconds since the epoch; further digits are dropped. Computes in decimal, because a
+/// double of seconds of today is only exact to a quarter of a microsecond.
 pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
     match value {
         Scalar::Text("") => Ok(None),
@@ -138,13 +138,13 @@ pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
     }
 }
 
-/// Microseconds since the epoch; further digits are dropped.
+/// Returns microseconds since the epoch; further digits are dropped.
 pub(in crate::read) fn rfc3339(value: Scalar<'_>) -> Coerced<i64> {
     match value {
         Scalar::Text("") => Ok(None),
         Scalar::Text(text) => {
             let time = DateTime::parse_from_rfc3339(text).map_err(|_| Fault::WrongType)?;
-            // A leap second has no moment of its own in microseconds since the epoch.
+            // Microseconds since the epoch have no value for a leap second.
             if time.nanosecond() >= 1_000_000_000 {
                 return Err(Fault::WrongType);
             }
@@ -155,7 +155,7 @@ pub(in crate::read) fn rfc3339(value: Scalar<'_>) -> Coerced<i64> {
     }
 }
 
-/// Days since the epoch.
+/// Returns days since the epoch.
 pub(in crate::read) fn date(value: Scalar<'_>) -> Coerced<i32> {
     let Scalar::Text(text) = value else { return Err(Fault::WrongType) };
     if text.is_empty() {
@@ -168,7 +168,7 @@ pub(in crate::read) fn date(value: Scalar<'_>) -> Coerced<i32> {
     Ok(Some(date.num_days_from_ce() - EPOCH_DAY))
 }
 
-/// `YYYY-MM-DD` and nothing else; the parsers of chrono also take `2018-1-5`.
+/// Parses `YYYY-MM-DD` and nothing else. The parsers of chrono also accept `2018-1-5`.
 fn parse_date(text: &[u8]) -> Option<NaiveDate> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
     let digits = |digits: &[u8]| {
@@ -180,7 +180,7 @@ fn parse_date(text: &[u8]) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(year, digits(&[*m1, *m2])?, digits(&[*d1, *d2])?)
 }
 
-/// The decimal times 10^`scale`; no digit is rounded away.
+/// Returns the decimal times 10^`scale`, or a fault if digits would be lost.
 pub(in crate::read) fn decimal(value: Scalar<'_>, precision: u8, scale: i8) -> Coerced<i128> {
     match value {
         Scalar::Text("") => Ok(None),
@@ -194,21 +194,21 @@ pub(in crate::read) fn decimal(value: Scalar<'_>, precision: u8, scale: i8) -> C
     }
 }
 
-/// A number by the grammar of RFC 8259, section 6, in its parts.
+/// Parts of a number, by the grammar of RFC 8259, section 6.
 #[derive(Debug, Clone, Copy)]
 struct Number<'a> {
     negative: bool,
     integer: &'a [u8],
-    /// Without the point.
+    /// All digits, without the point.
     fraction: &'a [u8],
-    /// Held within ±10^9, which no text's digits can make up for.
+    /// Clamped to ±10^9. No text has enough digits to compensate for more.
     exponent: Option<i64>,
 }
 
 /// A number times a power of ten, without the digits below one.
 struct Scaled {
     value: i128,
-    /// Every digit that was dropped is a zero.
+    /// Whether every digit that was dropped is a zero.
     exact: bool,
 }
 
@@ -242,10 +242,11 @@ impl<'a> Number<'a> {
         self.fraction.is_empty() && self.exponent.is_none()
     }
 
-    /// This number times 10^`places`; `None` where that has more than `digits` (at most 38) digits.
+    /// Returns this number times 10^`places`, or `None` if the result has more than `digits` (at most
+    /// 38) digits.
     fn scaled(&self, places: i64, digits: i64) -> Option<Scaled> {
         let integer_digits = i64::try_from(self.integer.len()).ok()?;
-        // The power of ten of the first digit in the result.
+        // Power of ten of the first digit in the result.
         let mut power = integer_digits - 1 + self.exponent.unwrap_or(0) + places;
         let mut scaled = Scaled { value: 0, exact: true };
         for digit in self.integer.iter().chain(self.fraction).map(|digit| i128::from(digit - b'0')) {
@@ -259,7 +260,7 @@ impl<'a> Number<'a> {
             }
             power -= 1;
         }
-        // The places between the last digit and one; a value of zero has any number of them.
+        // Places between the last digit and one. A value of zero has any number of them.
         if scaled.value != 0 && power >= 0 {
             scaled.value *= 10i128.pow(u32::try_from(power + 1).ok()?);
         }

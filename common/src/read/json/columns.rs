@@ -1,8 +1,8 @@
-//! ③ Column buffers that can take a record back.
+//! ③ Column buffers that can remove the values of a record again.
 //!
-//! A record is rejected after some of its values were stored, and the last of two equal keys wins: both need a buffer
-//! that forgets its last values, which Arrow's builders do not offer. Every column holds as many values as rows; a
-//! batch of them becomes Arrow arrays without another copy.
+//! A record may be rejected after some of its values were stored, and the last of two equal keys wins.
+//! Both need a buffer that can remove its last values, which Arrow's builders cannot. Every column
+//! contains one value for each row. A batch of columns becomes Arrow arrays without another copy.
 
 use std::sync::Arc;
 
@@ -19,20 +19,21 @@ use crate::read::json::coerce::{self, Coerced, Fault, Scalar};
 use crate::read::json::keys::Keys;
 use crate::read::schema::{arrow_fields, data_type};
 
-/// One column, or the members or items of one.
+/// A column, a member of a struct, or the items of a list.
 #[derive(Debug)]
 pub(in crate::read) struct Column {
-    /// With the columns around it, separated by dots; what a rejection names.
+    /// Name with the names of the columns around it, separated by dots, as a rejection shows it.
     pub(in crate::read) name: String,
     pub(in crate::read) field_type: FieldType,
-    /// A number is wanted as it is written: always, or since a string column met one.
+    /// Whether the column needs numbers as they are written: always, or since a string column received
+    /// one.
     pub(in crate::read) is_as_written: bool,
-    /// Whether the value of each row is there.
+    /// For each row, whether its value is not null.
     valid: BooleanBufferBuilder,
     pub(in crate::read) values: Values,
 }
 
-/// The values of a column; where one is null, a zero or nothing.
+/// Values of a column. A null is stored as zero or as nothing.
 #[derive(Debug)]
 pub(in crate::read) enum Values {
     Text {
@@ -77,7 +78,7 @@ impl Column {
         Self { name: name.to_owned(), field_type: field_type.clone(), is_as_written, valid, values }
     }
 
-    /// The number of values, nulls among them.
+    /// Returns the number of values, including nulls.
     pub(in crate::read) fn len(&self) -> usize {
         self.valid.len()
     }
@@ -86,7 +87,7 @@ impl Column {
         self.valid.get_bit(row)
     }
 
-    /// Forgets all but the first `rows` values.
+    /// Removes all but the first `rows` values.
     pub(in crate::read) fn truncate(&mut self, rows: usize) {
         self.valid.truncate(rows);
         match &mut self.values {
@@ -120,7 +121,7 @@ impl Column {
         }
     }
 
-    /// Stores what `value` becomes under the column's type; on a fault nothing is stored.
+    /// Converts `value` to the type of the column and stores it. Stores nothing if there is a fault.
     pub(in crate::read) fn push(&mut self, value: Scalar<'_>) -> Result<(), Fault> {
         match (&mut self.values, &self.field_type) {
             (Values::Text { ends, bytes }, _) => {
@@ -151,7 +152,7 @@ impl Column {
         Ok(())
     }
 
-    /// Stores a value's own JSON text, in a column of type `json`.
+    /// Stores the JSON text of a value in a column of type `json`.
     pub(in crate::read) fn push_json(&mut self, text: &str) -> Result<(), Fault> {
         let Values::Text { ends, bytes } = &mut self.values else { return Err(Fault::WrongType) };
         push_text(ends, bytes, text)?;
@@ -159,7 +160,7 @@ impl Column {
         Ok(())
     }
 
-    /// The list or struct whose items or members were stored is there.
+    /// Marks the list or struct whose items or members were stored as not null.
     pub(in crate::read) fn push_nested(&mut self) -> Result<(), Fault> {
         if let Values::List { ends, item } = &mut self.values {
             ends.push(i32::try_from(item.len()).map_err(|_| Fault::TooLong)?);
@@ -168,7 +169,7 @@ impl Column {
         Ok(())
     }
 
-    /// All values as an array; the column is empty then, with room for as many.
+    /// Returns all values as an array. Leaves the column empty, with the same capacity.
     pub(in crate::read) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let nulls = Some(NullBuffer::new(self.valid.finish())).filter(|nulls| nulls.null_count() > 0);
         let array: ArrayRef = match &mut self.values {
@@ -212,7 +213,7 @@ impl Column {
     }
 }
 
-/// A column for each of `fields`, whose names begin with that of the column around them.
+/// Returns a column for each of `fields`. Their names start with the name of the column around them.
 pub(in crate::read) fn columns(fields: &[Field], around: Option<&str>) -> Vec<Column> {
     let name = |field: &Field| around.map_or_else(|| field.name.clone(), |around| format!("{around}.{}", field.name));
     fields.iter().map(|field| Column::new(&name(field), &field.field_type)).collect()
@@ -236,7 +237,7 @@ fn push_text(ends: &mut Vec<i32>, bytes: &mut Vec<u8>, text: &str) -> Result<(),
     Ok(())
 }
 
-/// Where the values before the next one end.
+/// Returns the end of the values before the next one.
 fn last_end(ends: &[i32]) -> usize {
     ends.last().and_then(|end| usize::try_from(*end).ok()).unwrap_or(0)
 }
@@ -246,7 +247,7 @@ fn taken<T: arrow::datatypes::ArrowNativeType>(values: &mut Vec<T>) -> ScalarBuf
     ScalarBuffer::from(std::mem::replace(values, room))
 }
 
-/// Arrow's offsets: the ends with a zero before them.
+/// Returns Arrow's offsets: a zero, then the ends.
 fn offsets(ends: &mut Vec<i32>) -> OffsetBuffer<i32> {
     let mut offsets = Vec::with_capacity(ends.len() + 1);
     offsets.push(0);

@@ -1,8 +1,8 @@
-//! ③ One record's text into the columns, or a reason why not.
+//! ③ Decodes the text of one record into the columns, or returns the reason to reject it.
 //!
-//! `serde_json` drives: it parses, and hands each value to the column that its key leads to (`read::visit`),
-//! without a tree in between. Whatever it refuses is malformed; what a type refuses is decided in
-//! `read::coerce`. A record goes in whole or not at all, whatever records came before it.
+//! `serde_json` parses the record and passes each value to the column of its key (`json::visitor`),
+//! without building a tree. Text that it refuses is malformed. `json::coerce` decides which values a
+//! type refuses. A record is stored completely or not at all, independent of the records before it.
 
 use std::collections::BTreeMap;
 
@@ -19,9 +19,10 @@ use crate::read::json::visitor::{ObjectVisitor, is_out_of_range, shown_text};
 use crate::read::rejection::{Reason, Rejection};
 use crate::read::schema::arrow_schema;
 
-/// Undeclared fields that are counted by name; the rest are counted together as [`OTHER_FIELDS`].
+/// Number of undeclared fields that are counted by name. The rest are counted together as
+/// [`OTHER_FIELDS`].
 const COUNTED_FIELDS: usize = 1000;
-/// Bytes of the longest name that is counted; they are kept as long as the decoder.
+/// Length in bytes of the longest name that is counted. Names are kept as long as the decoder.
 const MAX_NAME_BYTES: usize = 256;
 const OTHER_FIELDS: &str = "…";
 
@@ -37,18 +38,20 @@ pub struct Decoder {
     record: Record,
 }
 
-/// What is known of the record at hand, and of undeclared fields so far.
+/// State of the current record, and the undeclared fields so far.
 #[derive(Debug)]
 pub(in crate::read) struct Record {
-    /// What the types refused, until a later value under the same key takes its place.
+    /// Values that a type refused, unless a later value under the same key has replaced them.
     faults: Vec<FieldFault>,
-    /// The columns around the value at hand, by index, the outermost first.
+    /// Indices of the columns around the current value, the outermost first.
     pub(in crate::read) path: Vec<usize>,
-    /// Undeclared fields in this record, by number.
+    /// Numbers of the undeclared fields in this record.
     pub(in crate::read) seen: Vec<usize>,
-    /// Names of undeclared fields and the accepted records that hold them; [`OTHER_FIELDS`] first.
+    /// Names of undeclared fields, each with the number of accepted records that contain it.
+    /// [`OTHER_FIELDS`] is the first one.
     unknown: Vec<(String, u64)>,
-    /// A string column met a number, which it wants as it is written.
+    /// Whether a string column received a number. The record is parsed again, because the column
+    /// needs the number as it is written.
     pub(in crate::read) is_to_be_read_again: bool,
 }
 
@@ -59,7 +62,7 @@ struct FieldFault {
 }
 
 impl Decoder {
-    /// A decoder into the columns of `fields`.
+    /// Returns a decoder into the columns of `fields`.
     #[must_use]
     pub fn new(fields: &[Field]) -> Self {
         let required = fields.iter().enumerate().filter(|(_, field)| field.required).map(|(i, _)| i).collect();
@@ -74,14 +77,14 @@ impl Decoder {
         }
     }
 
-    /// Takes in one record.
+    /// Decodes one record into the columns.
     ///
     /// # Errors
-    /// Why the record is rejected; nothing of it is kept then.
+    /// The reason why the record is rejected. The columns are unchanged then.
     pub fn decode(&mut self, text: &[u8]) -> Result<(), Rejection> {
         let valid = simdutf8::basic::from_utf8(text).map_err(|_| Rejection::new(Reason::NotUtf8, not_utf8(text)))?;
         let mut outcome = self.read(valid);
-        // Ends, since each time at least one more string column has learned to take numbers as they are written.
+        // The loop ends: each time, at least one more string column has switched to numbers as written.
         while self.record.is_to_be_read_again {
             self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
             outcome = self.read(valid);
@@ -100,19 +103,19 @@ impl Decoder {
         }
     }
 
-    /// Records that wait in the columns.
+    /// Returns the number of records in the columns.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Bytes of JSON text that wait in the columns: about what they hold.
+    /// Returns the number of bytes of JSON text in the columns, about the memory that they use.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The records taken in since the last call, as the columns of the staging table.
+    /// Returns the records since the last call, as the columns of the staging table.
     ///
     /// # Errors
     /// None in practice: the columns are as long as each other and of the declared types.
@@ -123,7 +126,8 @@ impl Decoder {
         StructArray::try_new_with_length(self.fields.clone(), arrays, None, rows)
     }
 
-    /// Undeclared fields, dotted where they lie in another, with the accepted records that held them so far.
+    /// Returns the undeclared fields, as dotted names if they are inside another, each with the number
+    /// of accepted records that contained it so far.
     #[must_use]
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         self.record.unknown.iter().filter(|(_, count)| *count > 0).cloned().collect()
@@ -144,7 +148,8 @@ impl Decoder {
         };
         if let Err(error) = json.deserialize_map(object).and_then(|()| json.end()) {
             let mut rejection = malformed(&error);
-            // A number is its field's fault; broken syntax may have begun anywhere before the place where it shows.
+            // A number is the fault of its field. Broken syntax may have started anywhere before the
+            // place where the parser notices it, so no field is named.
             if rejection.reason == Reason::OutOfRange {
                 rejection.field = self.record.path.first().map(|&i| self.columns[i].name.clone());
             }
@@ -194,7 +199,8 @@ impl Record {
         }
     }
 
-    /// The number of an undeclared field at its first sight; `None` if it is counted among the others.
+    /// Returns the number of an undeclared field that was not seen before; `None` if it is counted
+    /// among the others.
     pub(in crate::read) fn unknown_field(&mut self, around: &str, name: &str) -> Option<usize> {
         if self.unknown.len() > COUNTED_FIELDS || around.len() + name.len() > MAX_NAME_BYTES {
             self.seen.push(0);
@@ -209,13 +215,14 @@ impl Record {
         self.faults.push(FieldFault { path: self.path.clone(), rejection: Rejection::of_field(reason, name, detail) });
     }
 
-    /// Faults so far.
+    /// Returns the number of faults so far.
     pub(in crate::read) fn faults(&self) -> usize {
         self.faults.len()
     }
 
-    /// A later value takes the place of the one at this path, and of what was wrong with it. Faults before the
-    /// object that both are in, by number, stand: they may be of another item of a list, at the same path.
+    /// Removes the faults of a value at the current path, because a later value under the same key
+    /// replaces it. The faults before the object that contains both are kept: they may belong to
+    /// another item of a list, at the same path.
     pub(in crate::read) fn forgive(&mut self, before: usize) {
         let (path, mut index) = (&self.path, 0);
         self.faults.retain(|fault| {

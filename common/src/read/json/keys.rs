@@ -1,13 +1,14 @@
-//! ③ From a key of an object to the column, or to the nothing, that its value goes to.
+//! ③ Finds the column of a key, if a field declares it.
 //!
-//! Records of one source have the same keys in the same order, as a rule. So each key remembers which one came after
-//! it, and the look-up of a key is one comparison with the expected one; keys that no field declares are learned too.
+//! Records of one source usually have the same keys in the same order. So each key remembers which one
+//! followed it, and looking up a key usually is one comparison with the expected one. Undeclared keys
+//! are remembered too.
 
 use std::collections::HashMap;
 
 use crate::config::resolved::Field;
 
-/// The keys of one object: of a record, of a struct, or of an object on the way of a dotted path.
+/// Keys of one object: of a record, of a struct, or of an object that is part of a dotted path.
 #[derive(Debug)]
 pub(in crate::read) struct Keys {
     entries: Vec<Entry>,
@@ -20,33 +21,33 @@ pub(in crate::read) struct Keys {
 struct Entry {
     name: Box<str>,
     target: Target,
-    /// The key that came after this one the last time.
+    /// The key that followed this one the last time.
     next: usize,
 }
 
-/// Where a value goes.
+/// Target of a value.
 #[derive(Debug)]
 pub(in crate::read) enum Target {
-    /// The column of that index, among the columns of the record or the members of the struct.
+    /// Index of a column among the columns of the record or the members of the struct.
     Column(usize),
-    /// Further down a dotted path.
+    /// An object that is part of a dotted path.
     Path(Box<Path>),
-    /// A field that is not declared, by its number among these.
+    /// Number of an undeclared field.
     Unknown(usize),
 }
 
-/// An object that only leads to columns.
+/// An object that only contains columns.
 #[derive(Debug)]
 pub(in crate::read) struct Path {
-    /// The key of the object.
+    /// Key of the object.
     pub(in crate::read) name: Box<str>,
     pub(in crate::read) keys: Keys,
-    /// The indices of all columns below.
+    /// Indices of all columns inside of it.
     pub(in crate::read) columns: Vec<usize>,
 }
 
 impl Keys {
-    /// The keys that lead to `fields`, each by its `from`.
+    /// Returns the keys of `fields`, each by its `from`.
     pub(in crate::read) fn new(fields: &[Field]) -> Self {
         let paths: Vec<(usize, &[String])> =
             fields.iter().enumerate().map(|(i, field)| (i, field.from.as_slice())).collect();
@@ -78,7 +79,8 @@ impl Keys {
         keys
     }
 
-    /// The index of the entry of `name`, which comes after the entry `before` (`None`: it is the object's first).
+    /// Returns the index of the entry of `name`, which follows the entry `before` (`None` if it is the
+    /// first key of the object).
     pub(in crate::read) fn find(&mut self, name: &str, before: Option<usize>) -> Option<usize> {
         let expected = before.map_or(self.first, |before| self.entries[before].next);
         if self.entries.get(expected).is_some_and(|entry| *entry.name == *name) {
@@ -89,7 +91,7 @@ impl Keys {
         Some(found)
     }
 
-    /// Adds a key at its first sight.
+    /// Adds a key that was not seen before.
     pub(in crate::read) fn learn(&mut self, name: &str, target: Target) -> usize {
         let index = self.entries.len();
         self.entries.push(Entry { name: name.into(), target, next: index + 1 });

@@ -1,18 +1,31 @@
-//! ③ From the text of one JSON record to one row of typed columns, or to a reason to reject it.
+//! ③ Decodes the text of one JSON record into one row of typed columns, or into a reason to reject it.
+//!
+//! Input: the bytes of one record, as framing found them. Output: one more value in each column of the
+//! staging table; or a `Rejection`, and columns as if the record had never been seen.
 //!
 //! ```text
 //! {"page":"NextSong","ts":1542837416796} ─► decoder ─► visitor ─► keys ─► coerce ─► columns
-//!                                            parses     a call per  which   declared   appended, or taken
-//!                                                       key, value  column  type       back as a whole
+//!                                            parses     a call per  which   to its     appended, or
+//!                                                       key, value  column  type       rolled back
 //! ```
+//!
+//! 1. `decoder` lets `serde_json` parse the record, without building a tree.
+//! 2. `visitor` is called with each key and value.
+//! 3. `keys` finds the column of a key.
+//! 4. `coerce` converts the value to the declared type of the column.
+//! 5. `columns` stores the value. If the record is rejected, its values are removed again.
+//!
+//! One value followed through: at the key `ts`, `keys` finds column 1, declared as `timestamp_millis`.
+//! The visitor receives the number 1542837416796 and passes it to `coerce`, which returns
+//! 1542837416796000 microseconds since the epoch. `columns` appends it to column 1.
 
 /// Parses a record into the columns.
 pub mod decoder;
-/// What the parser calls for each key and value.
+/// Receives each key and value from the parser.
 mod visitor;
-/// Which key belongs to which column.
+/// Finds the column of a key.
 mod keys;
-/// What each declared type accepts.
+/// Converts a value to a declared type.
 pub mod coerce;
-/// Columns that can take back a record.
+/// Column buffers that can remove the values of a rejected record.
 mod columns;

@@ -1,8 +1,9 @@
-//! ③ What `serde_json` calls with each key and value of a record.
+//! ③ Receives each key and value of a record from `serde_json`.
 //!
-//! Every visitor stores exactly one value in each column it is given, a null where there is a fault, and takes back
-//! what a later value under the same key replaces. Only text that is no JSON is an error here: a fault is noted in the
-//! `Record`, since that later value may still put it right. What no field declares is skipped without recursion.
+//! Every visitor stores exactly one value in each of its columns, a null if there is a fault, and
+//! removes a value that a later one under the same key replaces. Only text that is not JSON is an error
+//! here. A fault of a value is recorded in the `Record`, because a later value under the same key may
+//! still correct it. Undeclared fields are skipped without recursion.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,16 +18,17 @@ use crate::read::json::decoder::Record;
 use crate::read::json::keys::{Keys, Path, Target};
 use crate::read::rejection::Reason;
 
-/// Characters of a value that a rejection shows.
+/// Number of characters of a value that a rejection shows.
 const SHOWN_CHARACTERS: usize = 60;
 
-/// Reads the members of an object into columns: of a record, of a struct, or on the way of a dotted path.
+/// Reads the members of an object into columns. The object is a record, a struct, or part of a dotted
+/// path.
 pub(in crate::read) struct ObjectVisitor<'a> {
     pub(in crate::read) keys: &'a mut Keys,
     pub(in crate::read) columns: &'a mut [Column],
-    /// The row being read, of these columns.
+    /// Number of the row in these columns.
     pub(in crate::read) row: usize,
-    /// What comes before the names of undeclared fields: nothing, or the names around them.
+    /// Prefix of the names of undeclared fields: empty, or the names of the objects around them.
     pub(in crate::read) around: &'a str,
     pub(in crate::read) record: &'a mut Record,
 }
@@ -84,7 +86,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     }
 }
 
-/// Reads a key; gives its entry, or `None` for one of too many undeclared ones.
+/// Reads a key. Returns its entry, or `None` if there are too many undeclared keys to count it.
 struct KeySeed<'a> {
     keys: &'a mut Keys,
     before: Option<usize>,
@@ -118,7 +120,7 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 }
 
-/// Reads an object on the way of a dotted path.
+/// Reads an object that is part of a dotted path.
 struct PathSeed<'a> {
     path: &'a mut Path,
     columns: &'a mut [Column],
@@ -139,7 +141,7 @@ impl PathSeed<'_> {
     fn no_object(self, found: &str) {
         let first = self.path.columns.first().copied().unwrap_or_default();
         let column = &mut self.columns[first];
-        // What a later object under this key finds there tells it that there is something to forgive.
+        // A later object under this key sees the null and removes the fault.
         column.push_null();
         self.record.path.push(first);
         self.record.fault(
@@ -201,7 +203,7 @@ impl<'de> Visitor<'de> for PathSeed<'_> {
     }
 }
 
-/// Reads one value into a column: exactly one value is stored, a null where there is a fault.
+/// Reads one value into a column. Stores exactly one value, a null if there is a fault.
 struct ValueSeed<'a> {
     column: &'a mut Column,
     record: &'a mut Record,
@@ -235,7 +237,7 @@ impl ValueSeed<'_> {
         }
     }
 
-    /// Fails where a string's escapes mean nothing, as it would have on the other way.
+    /// Fails if a string contains invalid escapes, as the other path through the parser does.
     fn store_as_written(self, text: &str) -> Result<(), serde_json::Error> {
         if text == "null" {
             self.column.push_null();
@@ -257,7 +259,7 @@ impl ValueSeed<'_> {
         Ok(())
     }
 
-    /// Stores a null, and why.
+    /// Stores a null and records the fault.
     fn refuse(self, fault: Fault, found: impl FnOnce() -> String) {
         let Self { column, record } = self;
         column.push_null();
@@ -347,7 +349,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 }
 
-/// Whether `serde_json` met a number that no double holds, such as 1e400; it tells by its message only.
+/// Returns whether `serde_json` found a number that does not fit a double, such as 1e400. Only the
+/// message of its error shows this.
 pub(in crate::read) fn is_out_of_range(error: &impl fmt::Display) -> bool {
     error.to_string().starts_with("number out of range")
 }
@@ -380,7 +383,7 @@ fn shown(value: Scalar<'_>) -> String {
     }
 }
 
-/// The beginning of a text, quoted.
+/// Returns the start of a text, quoted.
 pub(in crate::read) fn shown_text(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         None => format!("`{text}`"),

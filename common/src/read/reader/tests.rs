@@ -1,4 +1,4 @@
-//! What becomes of whole objects, plain and compressed, intact and damaged.
+//! Reads whole objects, plain and compressed, intact and damaged.
 
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -22,12 +22,12 @@ use crate::storage::object::SourceObject;
 /// Objects cut and changed anywhere.
 mod damage;
 
-/// What one read of an object gave.
+/// Result of reading one object.
 #[derive(Debug)]
 struct Outcome {
     /// Byte ranges of accepted records.
     accepted: Vec<Range<usize>>,
-    /// Byte ranges and reasons of what was rejected.
+    /// Byte ranges and reasons of rejected records and ranges.
     rejected: Vec<(Range<usize>, String)>,
     /// The decompressed bytes that were read.
     text: Vec<u8>,
@@ -70,7 +70,7 @@ fn source(format: Format) -> Source {
     }
 }
 
-/// Reads an object as a scan does; `None` if the object is refused, for it holds no text.
+/// Reads an object as a scan does; `None` if the object cannot be read because it is not text.
 async fn read(stored: &Stored, format: &Format) -> Option<Outcome> {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let key = format!("object{}", stored.extension);
@@ -134,7 +134,7 @@ async fn text_of(context: &ReadContext, split: &Split) -> Vec<u8> {
     text
 }
 
-/// Where the records are that were not rejected.
+/// Returns the ranges of the records that were not rejected.
 fn ranges(text: &[u8], split: &Split, format: &Format, rejected: &[(Range<usize>, String)]) -> Vec<Range<usize>> {
     let mut framer = Framer::for_split(split, format, limits().max_record_bytes);
     framer.push(&Bytes::copy_from_slice(text));
@@ -187,7 +187,8 @@ fn compress(extension: &'static str, text: &[u8]) -> Stored {
     Stored { extension, bytes }
 }
 
-/// What the libraries' own readers of whole streams make of an object, a byte at a time, up to where they fail.
+/// Returns the bytes that the libraries' readers of whole streams return, one byte at a time, up to an
+/// error; and whether they reached the end.
 fn decompressed(stored: &Stored) -> (Vec<u8>, bool) {
     let bytes = stored.bytes.as_slice();
     let mut reader: Box<dyn Read + '_> = match stored.extension {
@@ -232,9 +233,9 @@ async fn a_damaged_object_is_told_from_one_with_a_bad_record() {
         (&Format::Ndjson, "{\"id\":1}\n{\"id\":", None, 0),
         (&json, "{\"id\":1}\n{\"id\":", Some((9, "the input ends inside a record")), 6),
         (&json, "[{\"id\":1},{\"id\":2}", Some((18, "the input ends inside the document")), 0),
-        (&json, "[{\"id\":1}{\"id\":2}]", Some((9, "`{` stands where `,` or `]` should follow a record")), 9),
+        (&json, "[{\"id\":1}{\"id\":2}]", Some((9, "found `{` instead of `,` or `]` after a record")), 9),
         (&json, "{\"id\":1}\n{\"id\"}\n", None, 0),
-        (&json, "{\"id\":1}\n\0\0\n", Some((9, "the byte 0x00 stands where a record should begin")), 3),
+        (&json, "{\"id\":1}\n\0\0\n", Some((9, "found the byte 0x00 instead of a record")), 3),
         // Framing is certain again before the end.
         (&json, "{\"id\":1}\n\0\0\n{\"id\":2}\n", None, 3),
         (&json, "{\"id\":1\n{\"id\":2}\n{\"id\":3}\n", None, 17),

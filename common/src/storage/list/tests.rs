@@ -107,16 +107,22 @@ async fn odd_names_are_read_under_their_own_keys() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_key_can_hold_is_an_error_that_names_it() {
-    for name in ["a\nb.json", "a\tb", "a\u{7f}b", "b.parquet#12"] {
+async fn a_name_that_no_key_can_hold_is_an_error_that_names_it_and_the_rule() {
+    const CONTROL: &str = "control characters";
+    for (name, rule) in
+        [("a\nb.json", CONTROL), ("a\tb", CONTROL), ("a\u{7f}b", CONTROL), ("b.parquet#12", "end in `#` and digits")]
+    {
         let folder = Folder::with(&["fine.json", name]);
         let error = folder.error().await;
         assert!(error.contains(&format!("{name:?}").trim_matches('"')[1..]), "{name:?}: {error}");
+        assert!(error.contains(rule) && !error.contains("UTF-8"), "{name:?}: {error}");
         assert!(!error.contains("fine.json"), "{error}");
     }
-    let folder = Folder::with(&["fine.json"]);
+    let folder = Folder::with(&["fine.json", "b#1"]);
     folder.write(FilePath::new(OsStr::from_bytes(b"caf\xE9.json")));
-    assert!(folder.error().await.contains("caf\\xE9.json"));
+    let error = folder.error().await;
+    assert!(error.contains("not UTF-8") && error.contains("caf\\xE9.json"), "{error}");
+    assert!(error.contains("b#1"), "every broken rule is reported: {error}");
     let hidden = Folder::with(&["fine.json", ".a\nb", "_x/a\nb"]);
     assert_eq!(hidden.keys().await, ["fine.json"]);
 }
@@ -173,14 +179,17 @@ async fn a_pipe_or_a_socket_is_refused_by_name() {
     let _socket = std::os::unix::net::UnixListener::bind(folder.0.path().join("s.json")).unwrap();
     let error = folder.error().await;
     assert!(error.contains("p.json") && error.contains("s.json"), "{error}");
+    assert!(error.contains("not regular files") && !error.contains("UTF-8"), "{error}");
 }
 
 #[tokio::test]
 async fn a_link_in_a_circle_is_an_error_and_no_endless_walk() {
     let folder = Folder::with(&["a/b.json"]);
     symlink("..", folder.0.path().join("a/up")).unwrap();
-    let error = folder.error().await;
-    assert!(error.contains("a/up"), "{error}");
+    let error = list_objects(&folder.storage().await, false).await.unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("remove the link"));
+    let error = error.to_string();
+    assert!(error.contains("a/up") && error.contains("which contains it"), "{error}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Archives as many programs write them, in any steps; damaged, encrypted and made up.
+//! Archives as various programs write them, in steps of any size, intact, damaged and encrypted.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// How a file is written into an archive.
+/// Options for writing a file into an archive.
 #[derive(Debug, Clone, Copy)]
 struct How {
     is_deflated: bool,
@@ -149,7 +149,7 @@ proptest! {
         prop_assert!(result.unwrap(), "{:?}", how);
         prop_assert_eq!(String::from_utf8(found).unwrap(), expected.clone());
 
-        // Cut anywhere, it is not whole; changed anywhere, no other text is given out for the whole.
+        // Cut anywhere, the archive is incomplete. Changed anywhere, no other text is accepted.
         let cut = at.index(bytes.len());
         let (found, result) = run(&bytes[..cut], at_once, room);
         prop_assert!(expected.as_bytes().starts_with(&found));
@@ -163,32 +163,44 @@ proptest! {
     }
 }
 
-fn error(bytes: &[u8]) -> String {
-    run(bytes, 7, 100).1.unwrap_err().to_string()
+fn error(bytes: &[u8]) -> io::Error {
+    run(bytes, 7, 100).1.unwrap_err()
 }
 
 #[test]
-fn what_cannot_be_read_is_said_by_name() {
+fn what_is_not_supported_in_an_archive_is_named_and_not_taken_for_damage() {
     let files: [(&str, &[u8]); 1] = [("a.json", b"{\"id\":1}\n")];
     let mut encrypted = archive(&files, PLAINLY);
     encrypted[6] |= 1;
-    assert!(error(&encrypted).contains("`a.json` is encrypted"));
     let mut other = archive(&files, PLAINLY);
     other[8] = 14;
-    assert!(error(&other).contains("method 14"));
     let mut unknown = archive(&files, How { is_deflated: false, ..PLAINLY });
     unknown[6] |= 8;
     unknown[18..26].fill(0);
-    assert!(error(&unknown).contains("stored without its length"));
-    let nested = archive(&[("a.json.gz", b"\x1F\x8B\x08\0\0\0\0\0\0\x03")], PLAINLY);
-    assert!(error(&nested).contains("`a.json.gz` is not text"));
-    let office = archive(&[("[Content_Types].xml", b"<?xml?>")], PLAINLY);
-    assert!(error(&office).contains("Office"));
-    let behind = [archive(&files, PLAINLY), b"junk".to_vec()].concat();
-    assert!(error(&behind).contains("behind the end"));
+    let holding = |content: &[u8]| archive(&[("a.json", content)], PLAINLY);
+    let utf16: Vec<u8> = "\u{FEFF}{\"id\":1}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, expected) in [
+        (encrypted, "its file `a.json` is encrypted"),
+        (other, "its file `a.json` is compressed by method 14"),
+        (unknown, "its file `a.json` is stored without its length"),
+        (holding(b"\x1F\x8B\x08\0\0\0\0\0\0\x03"), "its file `a.json` is compressed once more"),
+        (holding(&utf16), "its file `a.json` is text in UTF-16"),
+        (holding(b"PAR1\x15\x04\x15"), "its file `a.json` is a Parquet file, not JSON"),
+        (holding(&[0; 300]), "its file `a.json` is a block of zero bytes"),
+        (archive(&[("[Content_Types].xml", b"<?xml?>")], PLAINLY), "it is a document of Microsoft Office"),
+    ] {
+        let error = error(&bytes);
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    let zeros_before_text = [vec![0; 2000], b"{\"id\":1}\n".to_vec()].concat();
+    assert!(run(&holding(&zeros_before_text), 7, 100).1.unwrap());
+    let behind = error(&[archive(&files, PLAINLY), b"junk".to_vec()].concat());
+    assert_eq!(behind.kind(), io::ErrorKind::InvalidData);
+    assert!(behind.to_string().contains("followed by other bytes"), "{behind}");
 }
 
-/// What the directory does not name was deleted, or smuggled in.
+/// A file that is missing in the directory was deleted, or was added by another program.
 #[test]
 fn the_directory_must_name_what_the_archive_holds() {
     let hidden = archive(&[("a.json", b"{\"id\":1}\n")], PLAINLY);
@@ -196,9 +208,9 @@ fn the_directory_must_name_what_the_archive_holds() {
     let mut both = hidden[..local].to_vec();
     let other = archive(&[("b.json", b"{\"id\":2}\n")], PLAINLY);
     both.extend(&other);
-    let text = error(&both);
+    let text = error(&both).to_string();
     assert!(text.contains("directory"), "{text}");
     let mut wrong_sum = hidden;
     wrong_sum[14] ^= 1;
-    assert!(error(&wrong_sum).contains("checksum"));
+    assert!(error(&wrong_sum).to_string().contains("checksum"));
 }

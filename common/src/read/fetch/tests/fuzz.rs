@@ -10,7 +10,8 @@ use super::*;
 /// Names, chosen by the first byte of an input; the bytes behind it are the object.
 const KEYS: [&str; 6] = ["a.json.gz", "a.json.zst", "a.json.bz2", "a.json", "a.zip", "a.json.snappy"];
 
-/// What a reader of whole streams makes of bytes that start like one; `None` for other bytes.
+/// Returns the text that a reader of whole streams finds; `None` for bytes that do not start like a
+/// compressed stream.
 fn reference(bytes: &[u8]) -> Option<std::io::Result<Vec<u8>>> {
     let mut reader: Box<dyn Read + '_> = match bytes {
         [0x1F, 0x8B, ..] => return Some(gzip_members(bytes)),
@@ -71,7 +72,7 @@ fn any_bytes_of_an_object_are_read_as_others_read_them() {
         });
         let is_bomb = matches!(&fault, Some(Fault::Broken { reason: Reason::CompressionBomb, .. }));
         match reference(bytes) {
-            // What is compressed inside, or encoded otherwise, is read on.
+            // Compressed or encoded content inside is decoded further.
             Some(Ok(text)) if text.first().is_some_and(|byte| matches!(byte, b'{' | b'[')) && !is_bomb => {
                 assert!(fault.is_none(), "{key}: {fault:?}");
                 assert!(found == text, "{key}: other bytes than another reader finds");

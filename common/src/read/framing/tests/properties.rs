@@ -1,11 +1,11 @@
-//! Any bytes, however cut and chunked, give the same records.
+//! Any bytes, in any splits and chunks, give the same records.
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
 
-/// What a reader sees in newline-delimited text.
+/// Returns the records that a simple reader finds in newline-delimited text.
 fn expected_lines(bytes: &[u8], max_record_bytes: usize) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut offset = 0;
@@ -15,7 +15,7 @@ fn expected_lines(bytes: &[u8], max_record_bytes: usize) -> Vec<Seen> {
         if line.len() > max_record_bytes {
             all.push(broken(offset as u64, number, Reason::TooLong, &String::from_utf8_lossy(line)));
         } else {
-            let mark = if offset == 0 && line.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
+            let mark = if line.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
             let text = &line[mark..];
             let text = text.strip_suffix(b"\r").unwrap_or(text);
             if !text.iter().all(u8::is_ascii_whitespace) {
@@ -42,7 +42,7 @@ fn line_pieces() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-/// Values as they may stand in a document, and what stands between them.
+/// Returns values that may be in a document.
 fn value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("{}".to_owned()),
@@ -115,7 +115,7 @@ proptest! {
         prop_assert_eq!(framer.lines(), text.matches('\n').count() as u64);
     }
 
-    /// Anything at all: chunks do not matter, and where it is an array, its items are the records.
+    /// Any bytes: chunks do not matter, and if the bytes are an array, its items are the records.
     #[test]
     fn any_bytes_in_any_chunks_give_the_same(
         bytes in prop_oneof![

@@ -87,7 +87,7 @@ fn fields() -> Vec<Field> {
     ]
 }
 
-/// What a declared field holds of a record, by the rules read literally.
+/// Returns the value of a declared field of a record, by the rules taken literally.
 fn expected(field_type: &FieldType, tree: &Tree) -> Result<Value, ()> {
     match (field_type, tree) {
         (_, Tree::Null) => Ok(Value::Null),

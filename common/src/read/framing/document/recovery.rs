@@ -1,0 +1,100 @@
+//! ② Recovers where a document is broken: decides which bytes are given up and where records continue.
+
+use memchr::memchr_iter;
+
+use super::{DocumentFramer, KEPT_BYTES, State};
+use crate::read::framing::resync::RecordStarts;
+use crate::read::framing::{Extent, Found};
+use crate::read::rejection::Reason;
+
+impl DocumentFramer {
+    /// Starts to look for the next record, because a string of the current one contains a line feed.
+    /// The record is not JSON, but may still end in its own bracket if a program wrote it that does
+    /// not escape line feeds.
+    ///
+    /// `quote` is the offset of the string's opening quote. No string of intact text contains a line
+    /// feed, so in the intact text the line ends outside of strings, and a start after it is certain.
+    /// The exception is a quote that is the last byte before the start: it may itself be the byte that
+    /// is wrong, such as a comma that changed.
+    pub(super) fn doubt(&mut self, quote: u64) -> Option<Found> {
+        if self.is_followed {
+            self.starts.lost_before(quote + 1);
+            return None;
+        }
+        self.follow(Some(quote + 1)).map(|offset| self.give_up_at(offset))
+    }
+
+    /// Looks for starts in the current record or range, from its first byte. All of it must still be in
+    /// the window. Returns the offset of the first certain start inside of it.
+    pub(super) fn follow(&mut self, certain_from: Option<u64>) -> Option<u64> {
+        let current = self.window.current_offset()?;
+        let (carried, rest) = self.window.current_text();
+        self.is_followed = true;
+        self.starts = RecordStarts::from(current, certain_from);
+        let index = self.starts.find(carried).or_else(|| Some(carried.len() + self.starts.find(rest)?))?;
+        Some(current + index as u64)
+    }
+
+    /// Returns the current record as broken, because another one certainly starts at `offset`, inside
+    /// of it.
+    pub(super) fn give_up_at(&mut self, offset: u64) -> Found {
+        self.resume_at(offset, Reason::BrokenDocument, "the record does not end before the next one starts".to_owned())
+    }
+
+    /// Loses framing inside the current value. A start is certain if the byte before it is at
+    /// `certain_from` or later.
+    pub(super) fn lose_inside(&mut self, certain_from: u64, detail: &str) -> Option<Found> {
+        if self.is_followed {
+            self.starts.lost_before(certain_from);
+        } else if self.window.current_bytes() <= self.patience_bytes {
+            if let Some(offset) = self.follow(Some(certain_from)) {
+                return Some(self.resume_at(offset, Reason::BrokenDocument, detail.to_owned()));
+            }
+        } else {
+            // The window does not keep all of a long member, so the search starts here.
+            let offset = self.window.offset();
+            self.starts = RecordStarts::from(offset, Some(offset));
+        }
+        self.state = State::Lost(Reason::BrokenDocument, detail.to_owned());
+        None
+    }
+
+    /// Loses framing at the next byte, which cannot be in this place. If a value outside of all
+    /// brackets could start here, the bytes before it are intact.
+    pub(super) fn lose(&mut self, detail: String) {
+        let offset = self.window.offset();
+        let is_between_values = matches!(self.state, State::Top | State::Mark(_));
+        let certain_from = if is_between_values { offset } else { offset + 1 };
+        self.starts = RecordStarts::from(offset, Some(certain_from));
+        if !self.window.has_current() {
+            self.start();
+        }
+        self.state = State::Lost(Reason::BrokenDocument, detail);
+    }
+
+    /// Looks for the next record in the rest of the chunk.
+    pub(super) fn look_for_start(&mut self) -> Option<Found> {
+        let rest = self.window.rest();
+        let found = self.starts.find(rest);
+        let passed = found.unwrap_or(rest.len());
+        self.window.advance(passed);
+        found?;
+        let State::Lost(reason, detail) = std::mem::replace(&mut self.state, State::Top) else { return None };
+        Some(self.resume_at(self.window.offset(), reason, detail))
+    }
+
+    /// Ends the current range as broken at `offset`, where framing is certain again.
+    pub(super) fn resume_at(&mut self, offset: u64, reason: Reason, detail: String) -> Found {
+        self.window.rewind(offset);
+        let broken = self.take_broken(Extent::Gap, reason, detail);
+        if broken.bytes <= KEPT_BYTES {
+            // The text is complete, so its line feeds can be counted again. Those after `offset` may
+            // have been counted already, with the chunk they were in.
+            let text = self.window.text(&broken.text);
+            self.line_feeds = self.current_line - 1 + memchr_iter(b'\n', text).count() as u64;
+            self.counted_to = offset;
+        }
+        self.state = State::Top;
+        broken
+    }
+}

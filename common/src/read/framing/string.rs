@@ -1,0 +1,69 @@
+//! ② Where a string of JSON ends, without looking at the text in it.
+
+use memchr::{memchr2, memchr3};
+
+/// Bytes of a string that are compared one by one before a search with SIMD is worth its start.
+const SHORT_STRING_BYTES: usize = 16;
+
+/// A string that has started. Keeps its place between chunks.
+#[derive(Debug, Default)]
+pub(in crate::read) struct StringScan {
+    /// The last byte was a backslash, so the next one has no meaning.
+    is_escaped: bool,
+    /// The string contains a line feed, so it is not JSON. Further line feeds are not reported.
+    is_torn: bool,
+}
+
+/// Result of scanning the next bytes of a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::read) enum StringScanned {
+    /// The string continues after these bytes.
+    More,
+    /// The string ends before the byte at this index.
+    End(usize),
+    /// The byte at this index is the string's first raw line feed. No string of JSON contains one,
+    /// so a quote is missing or is one too many.
+    LineFeed(usize),
+}
+
+impl StringScan {
+    /// Starts after an opening quote.
+    pub(in crate::read) fn start(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Scans the next bytes of the string. After [`StringScanned::LineFeed`] it may be called with
+    /// the bytes after the line feed, as if the string could contain one.
+    pub(in crate::read) fn scan(&mut self, bytes: &[u8]) -> StringScanned {
+        let mut at = 0;
+        loop {
+            // A line feed counts even after a backslash, so an escaped one is left to the search.
+            if self.is_escaped
+                && let Some(byte) = bytes.get(at)
+            {
+                self.is_escaped = false;
+                at += usize::from(*byte != b'\n');
+            }
+            let Some(stop) = self.find_stop(&bytes[at..]) else { return StringScanned::More };
+            at += stop;
+            match bytes[at] {
+                b'"' => return StringScanned::End(at + 1),
+                b'\n' => {
+                    self.is_torn = true;
+                    return StringScanned::LineFeed(at);
+                }
+                _ => self.is_escaped = true,
+            }
+            at += 1;
+        }
+    }
+
+    /// Returns the index of the first byte that has a meaning: a quote, a backslash, and a line feed
+    /// if none was seen so far.
+    fn find_stop(&self, bytes: &[u8]) -> Option<usize> {
+        let (near, far) = bytes.split_at(bytes.len().min(SHORT_STRING_BYTES));
+        let is_stop = |byte: &u8| matches!(byte, b'"' | b'\\') || (*byte == b'\n' && !self.is_torn);
+        let far_stop = || if self.is_torn { memchr2(b'"', b'\\', far) } else { memchr3(b'"', b'\\', b'\n', far) };
+        near.iter().position(is_stop).or_else(|| far_stop().map(|stop| near.len() + stop))
+    }
+}
