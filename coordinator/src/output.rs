@@ -28,8 +28,9 @@ pub(crate) enum Format {
 /// Writes all rows.
 ///
 /// # Errors
-/// A writer that fails, a type that the format cannot hold.
+/// A writer that fails, a type that the format cannot hold, a moment that cannot be printed.
 pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Format) -> Result<()> {
+    batches.iter().try_for_each(check_printable)?;
     let engine = |e| Error::internal("cannot format the result").caused_by(e);
     match format {
         Format::Table => {
@@ -60,6 +61,41 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
             writer.finish().map_err(engine)
         }
         Format::Markdown => write_markdown(out, batches),
+    }
+}
+
+/// Refuses moments and times that have no date or time of day, which Arrow's writers print as `ERROR: …`.
+fn check_printable(batch: &RecordBatch) -> Result<()> {
+    let options = FormatOptions::default().with_display_error(false);
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        if !holds_time(field.data_type()) {
+            continue;
+        }
+        let name = printable::line(field.name());
+        let formatter = ArrayFormatter::try_new(column, &options).context(|| {
+            Error::configuration(format!("column `{name}` cannot be printed"))
+                .hint("write a time zone such as `Europe/London`, or an offset such as `+02:00`")
+        })?;
+        for row in 0..column.len() {
+            write!(std::io::sink(), "{}", formatter.value(row)).context(|| {
+                Error::data(format!("column `{name}` has a moment or a time that is out of range"))
+                    .hint("check the unit of the number that it is made from, or select the number")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether values of a type are or contain moments, days or times of day.
+fn holds_time(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => holds_time(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| holds_time(field.data_type())),
+        DataType::Dictionary(_, values) => holds_time(values),
+        other => other.is_temporal(),
     }
 }
 

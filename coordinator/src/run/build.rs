@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
+use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
@@ -18,7 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 use lakewright_common::config::resolved::Table;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::report::{TaskReport, WrittenFile};
-use lakewright_common::sql::check_text;
+use lakewright_common::sql::{check_text, holds_moments, storable_moment};
 use lakewright_common::write::hive;
 use lakewright_common::write::table_node::TableWriteExec;
 use lakewright_common::write::table_writer::TableLayout;
@@ -222,6 +223,7 @@ fn write_plan(
         .enumerate()
         .map(|(i, (have, want))| {
             let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(have.name(), i));
+            let column = if holds_moments(have.data_type()) { checked(column, have) } else { column };
             let value = if have.data_type() == want.data_type() {
                 column
             } else {
@@ -244,6 +246,21 @@ fn write_plan(
         max_open_files: limits.max_open_files,
     };
     Ok(Arc::new(TableWriteExec::new(gathered, Arc::new(layout), context.run)))
+}
+
+/// A column that fails for a moment which tables cannot hold.
+fn checked(column: Arc<dyn PhysicalExpr>, field: &Field) -> Arc<dyn PhysicalExpr> {
+    let function = Arc::new(storable_moment());
+    let name: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(field.name().as_str().into()));
+    let checked = Field::new(field.name(), field.data_type().clone(), true);
+    let options = Arc::new(ConfigOptions::default());
+    Arc::new(ScalarFunctionExpr::new(
+        function.name(),
+        Arc::clone(&function),
+        vec![column, name],
+        checked.into(),
+        options,
+    ))
 }
 
 /// Brings the rows of one partition value to one task, so that a small table has one file a value instead of one a
