@@ -66,7 +66,7 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
 
 /// Refuses moments and times that have no date or time of day, which Arrow's writers print as `ERROR: …`.
 fn check_printable(batch: &RecordBatch) -> Result<()> {
-    let options = FormatOptions::default().with_display_error(false);
+    let options = FormatOptions::default();
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         if !holds_time(field.data_type()) {
             continue;
@@ -76,8 +76,10 @@ fn check_printable(batch: &RecordBatch) -> Result<()> {
             Error::configuration(format!("column `{name}` cannot be printed"))
                 .hint("write a time zone such as `Europe/London`, or an offset such as `+02:00`")
         })?;
+        let mut text = String::new();
         for row in 0..column.len() {
-            write!(std::io::sink(), "{}", formatter.value(row)).context(|| {
+            text.clear();
+            formatter.value(row).write(&mut text).context(|| {
                 Error::data(format!("column `{name}` has a moment or a time that is out of range"))
                     .hint("check the unit of the number that it is made from, or select the number")
             })?;

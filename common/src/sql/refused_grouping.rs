@@ -69,7 +69,9 @@ fn is_constant_column(column: &Column, plan: &LogicalPlan) -> bool {
         }
         LogicalPlan::Union(union) => position(column, &union.schema).is_some_and(|i| {
             let of = |input: &LogicalPlan| Column::from(input.schema().qualified_field(i));
-            union.inputs.iter().all(|input| is_constant_column(&of(input), input))
+            let literals: Vec<Expr> = union.inputs.iter().filter_map(|input| literal(input, i)).collect();
+            let differ = literals.windows(2).any(|pair| pair[0] != pair[1]);
+            !differ && union.inputs.iter().all(|input| is_constant_column(&of(input), input))
         }),
         LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::Distinct(_) | LogicalPlan::Window(_) => {
             plan.inputs().into_iter().any(|input| is_constant_column(column, input))
@@ -80,6 +82,13 @@ fn is_constant_column(column: &Column, plan: &LogicalPlan) -> bool {
             .any(|key| key.schema_name().to_string() == column.name && is_constant(key, &aggregate.input)),
         _ => false,
     }
+}
+
+/// The literal that is the column at `position` of a plan.
+fn literal(plan: &LogicalPlan, position: usize) -> Option<Expr> {
+    let LogicalPlan::Projection(projection) = plan else { return None };
+    let expr = projection.expr.get(position)?.clone().unalias();
+    matches!(expr, Expr::Literal(..)).then_some(expr)
 }
 
 fn position(column: &Column, schema: &DFSchema) -> Option<usize> {
