@@ -10,7 +10,7 @@ use arrow::util::pretty::pretty_format_batches;
 use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::printable;
 
-/// How rows are written. Arrow prints a moment as RFC 3339 with the offset of its zone, `Z` for UTC, in every format.
+/// Format of printed rows. Arrow prints a moment as RFC 3339 with the offset of its zone, `Z` for UTC, in every format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// A box, for people.
@@ -117,7 +117,7 @@ fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
     Ok(())
 }
 
-/// The values of each column as people read them, which may hold any character.
+/// Returns the values of each column as text, which may hold any character.
 fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     let failed = |e| Error::internal("cannot format the result").caused_by(e);
     let options = FormatOptions::default();
@@ -128,7 +128,7 @@ fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     batch.columns().iter().map(column).collect()
 }
 
-/// The batch with every value and name as text that is safe for a terminal and takes one line.
+/// Returns the batch with every value and name as one line of text that is safe for a terminal.
 fn as_shown(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();
     let fields = schema.fields().iter().map(|field| Field::new(printable::line(field.name()), DataType::Utf8, false));
@@ -143,7 +143,7 @@ fn output_error(error: std::io::Error) -> Error {
     Error::storage("write", "standard output", error)
 }
 
-/// A size for people, in decimal units as storage is sold and billed.
+/// Formats a size in decimal units, as storage is sold and billed.
 pub(crate) fn bytes(size: u64) -> String {
     indicatif::DecimalBytes(size).to_string()
 }

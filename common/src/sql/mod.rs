@@ -49,7 +49,7 @@ mod aggregate_filter;
 mod filter_pushdown;
 /// Moments that tables can hold.
 mod storable;
-/// How deep a query may be.
+/// A limit on the depth of a query.
 mod depth;
 /// Pairs of words and numbers that are answered wrongly.
 mod refused;
@@ -77,11 +77,11 @@ pub use storable::{function as storable_moment, holds_moments};
 /// # Errors
 /// Configuration, for a query that is too deep, and for syntax that the engine answers wrongly.
 pub fn check_text(sql: &str) -> crate::error::Result<()> {
-    // What cannot be split into tokens is the parser's to explain.
+    // The parser reports text that cannot be split into tokens.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };
     depth::check(&tokens)?;
     refused::check(&tokens)?;
-    // As the engine will parse it, which reports what is wrong.
+    // The engine parses in the same way, and reports what is wrong.
     let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(PARSER_RECURSION_LIMIT).with_tokens(tokens);
     let Ok(statements) = parser.parse_statements() else { return Ok(()) };
     refused_syntax::check(&statements)
@@ -118,7 +118,7 @@ fn rewrite_expressions(
     rewrite_where(plan, |_| true, rewrite)
 }
 
-/// As [`rewrite_expressions`], for the nodes that `is_meant` chooses.
+/// Rewrites as [`rewrite_expressions`] does, but only the nodes that `is_meant` chooses.
 fn rewrite_where(
     plan: LogicalPlan,
     is_meant: impl Fn(&LogicalPlan) -> bool,

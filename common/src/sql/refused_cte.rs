@@ -47,7 +47,7 @@ pub(super) fn volatile_and_repeated(with: &With, query: &Query) -> Option<String
     })
 }
 
-/// What a query reads, and whether it has random values.
+/// Names of the tables that a query reads, and whether it has random values.
 struct Used {
     relations: Vec<String>,
     has_volatile_function: bool,

@@ -12,10 +12,10 @@ use datafusion::logical_expr::{Aggregate, Expr, Limit, LogicalPlan};
 
 use super::refused_plan::refuse;
 
-/// What to write instead of an aggregate that something is done with in its subquery.
+/// Hint for an aggregate that is filtered or aggregated again in its subquery.
 const ALONE: &str = "let the subquery return the aggregate alone, and compare or compute outside of it, such as \
                      `CASE WHEN (SELECT count(*) …) > 0 THEN … END`";
-/// What to write instead of `LIMIT`.
+/// Hint for `LIMIT`.
 const NUMBERED: &str = "number the rows by `row_number() OVER (PARTITION BY … ORDER BY …)` in a subquery of `FROM`, and \
                         compare the number";
 
@@ -111,7 +111,7 @@ fn has_correlated_aggregate(plan: &LogicalPlan) -> Result<bool> {
     })
 }
 
-/// What matters of a subquery's rows.
+/// The part of a subquery's rows that an expression uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rows {
     /// Whether it has one.

@@ -20,11 +20,11 @@ use datafusion::sql::sqlparser::ast::{
 use super::refused_cte;
 use crate::error::{Error, Result};
 
-/// What to write instead of `GROUP BY … WITH ROLLUP` and the like.
+/// Hint for `GROUP BY … WITH ROLLUP` and the like.
 const GROUPING: &str = "write `GROUP BY ROLLUP(a, b)`, `CUBE(a, b)` or `GROUPING SETS ((a, b), (a), ())`";
-/// What to write instead of a derived window.
+/// Hint for a window that extends another one.
 const WINDOW: &str = "write the whole window out: `OVER (PARTITION BY … ORDER BY …)`";
-/// What to write instead of a clause that has no counterpart.
+/// Hint for a clause without a counterpart.
 const LEAVE_OUT: &str = "leave the clause out; it would have no effect";
 
 /// Names of functions that return one value for one row.

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 use super::refused_plan::refuse;
 use crate::error::Error;
 
-/// What to write instead of a comparison of intervals.
+/// Hint for a comparison of intervals.
 const MOMENTS: &str = "compare moments: `a > b + INTERVAL '1 day'` instead of `a - b > INTERVAL '1 day'`";
 
 /// Refuses an expression that would have a wrong value.

@@ -18,7 +18,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 
-/// Why the first failing expression of `plan` cannot be evaluated.
+/// Returns why the first failing expression of `plan` cannot be evaluated.
 pub(super) fn failing_expression(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
     let mut found = None;
     let walked = plan.apply(|node| {
@@ -35,7 +35,7 @@ pub(super) fn failing_expression(plan: &Arc<dyn ExecutionPlan>) -> Option<String
     walked.ok().and(found)
 }
 
-/// Whether the expressions of a node refer to the columns of its one input.
+/// Returns whether the expressions of a node refer to the columns of its one input.
 fn reads_its_input(node: &Arc<dyn ExecutionPlan>) -> bool {
     let is_first_aggregate = node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| {
         matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::Single | AggregateMode::SinglePartitioned)
@@ -61,7 +61,7 @@ fn waits_for_subquery(expr: &Arc<dyn PhysicalExpr>) -> bool {
     expr.exists(|part| Ok(part.is::<ScalarSubqueryExpr>())).unwrap_or(true)
 }
 
-/// Whether a part of the expression may never be evaluated, which some models rely on to fail for certain rows.
+/// Returns whether a part of the expression may never be evaluated, which some models rely on to fail for certain rows.
 fn is_conditional(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let exists = expr.exists(|part| {
         let is_logical = part.downcast_ref::<BinaryExpr>().is_some_and(|binary| binary.op().is_logic_operator());
