@@ -10,7 +10,7 @@ use arrow::util::pretty::pretty_format_batches;
 use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::printable;
 
-/// How rows are written. Arrow prints a moment as RFC 3339 with the offset of its zone, `Z` for UTC, in every format.
+/// Format of printed rows. Arrow prints a moment as RFC 3339 with the offset of its zone, `Z` for UTC, in every format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// A box, for people.
@@ -28,8 +28,9 @@ pub(crate) enum Format {
 /// Writes all rows.
 ///
 /// # Errors
-/// A writer that fails, a type that the format cannot hold.
+/// A writer that fails, a type that the format cannot hold, a moment that cannot be printed.
 pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Format) -> Result<()> {
+    batches.iter().try_for_each(check_printable)?;
     let engine = |e| Error::internal("cannot format the result").caused_by(e);
     match format {
         Format::Table => {
@@ -63,6 +64,43 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
     }
 }
 
+/// Refuses moments and times that have no date or time of day, which Arrow's writers print as `ERROR: …`.
+fn check_printable(batch: &RecordBatch) -> Result<()> {
+    let options = FormatOptions::default();
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        if !holds_time(field.data_type()) {
+            continue;
+        }
+        let name = printable::line(field.name());
+        let formatter = ArrayFormatter::try_new(column, &options).context(|| {
+            Error::configuration(format!("column `{name}` cannot be printed"))
+                .hint("write a time zone such as `Europe/London`, or an offset such as `+02:00`")
+        })?;
+        let mut text = String::new();
+        for row in 0..column.len() {
+            text.clear();
+            formatter.value(row).write(&mut text).context(|| {
+                Error::data(format!("column `{name}` has a moment or a time that is out of range"))
+                    .hint("check the unit of the number that it is made from, or select the number")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether values of a type are or contain moments, days or times of day.
+fn holds_time(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => holds_time(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| holds_time(field.data_type())),
+        DataType::Dictionary(_, values) => holds_time(values),
+        other => other.is_temporal(),
+    }
+}
+
 fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
     let Some(first) = batches.first() else { return Ok(()) };
     let schema = first.schema();
@@ -79,7 +117,7 @@ fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
     Ok(())
 }
 
-/// The values of each column as people read them, which may hold any character.
+/// Returns the values of each column as text, which may hold any character.
 fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     let failed = |e| Error::internal("cannot format the result").caused_by(e);
     let options = FormatOptions::default();
@@ -90,7 +128,7 @@ fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     batch.columns().iter().map(column).collect()
 }
 
-/// The batch with every value and name as text that is safe for a terminal and takes one line.
+/// Returns the batch with every value and name as one line of text that is safe for a terminal.
 fn as_shown(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();
     let fields = schema.fields().iter().map(|field| Field::new(printable::line(field.name()), DataType::Utf8, false));
@@ -105,7 +143,7 @@ fn output_error(error: std::io::Error) -> Error {
     Error::storage("write", "standard output", error)
 }
 
-/// A size for people, in decimal units as storage is sold and billed.
+/// Formats a size in decimal units, as storage is sold and billed.
 pub(crate) fn bytes(size: u64) -> String {
     indicatif::DecimalBytes(size).to_string()
 }

@@ -253,6 +253,7 @@ pub fn build(
         )
         .with_runtime_env(resources.over(storages)?)
         .with_default_features()
+        .with_optimizer_rules(sql::logical_rules())
         .with_physical_optimizer_rules(sql::physical_rules())
         .build();
     let session = SessionContext::new_with_state(state);

@@ -199,7 +199,7 @@ impl AggregateUDFImpl for Exact {
     }
 }
 
-/// How values come in and go out.
+/// Types of the values that are added and of the result.
 #[derive(Debug)]
 struct Shape {
     name: String,

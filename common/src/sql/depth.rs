@@ -13,20 +13,43 @@ use crate::error::{Error, Result};
 pub const PLANNER_STACK_BYTES: usize = 64 << 20;
 /// Operators in one expression, those of the expressions around it included.
 const MAX_OPERATORS: usize = 2_500;
-/// Parentheses and `CASE` within each other.
+/// Parentheses, `CASE`, signs, `NOT` and the like within each other.
 const MAX_NESTING: usize = 200;
-/// Tables that are joined and queries that are combined, in one query.
-const MAX_RELATIONS: usize = 1_000;
+/// Queries in expressions (`IN (SELECT …)`) within each other. Planning 16 takes seconds, planning 50 takes minutes.
+const MAX_SUBQUERIES: usize = 16;
+/// Joins of one query. Planning 200 takes seconds, planning 300 takes half a minute.
+const MAX_JOINS: usize = 200;
+/// Queries that are combined in one query.
+const MAX_SELECTS: usize = 1_000;
+/// Types within each other in a text, as `arrow_cast` takes it.
+const MAX_TYPES: usize = 50;
 /// Beyond the other limits, so that the parser's own message, which names neither limit nor cause, is not seen.
 pub(crate) const PARSER_RECURSION_LIMIT: usize = 2 * MAX_OPERATORS;
 
 /// One level of parentheses.
 #[derive(Debug, Default)]
 struct Level {
-    /// Of the expression that is being read.
+    /// Operators of the expression that is being read.
     operators: usize,
+    /// Signs, `NOT` and the like that wait for their operand, and empty brackets after a type.
+    waiting: usize,
+    /// Types that wait for their `>`: `ARRAY<STRUCT<…`.
+    types: usize,
     /// A comma separates tables to be joined.
     is_in_from: bool,
+    /// The level is part of an expression, so that a query in it is a subquery.
+    is_in_expression: bool,
+    /// The level is a query that is part of an expression.
+    is_subquery: bool,
+}
+
+/// Counts of all levels that are being read.
+#[derive(Debug, Default)]
+struct Depth {
+    levels: Vec<Level>,
+    operators: usize,
+    joins: usize,
+    selects: usize,
 }
 
 /// Refuses a query that is too deep.
@@ -34,99 +57,210 @@ struct Level {
 /// # Errors
 /// Configuration, naming the limit.
 pub(super) fn check(tokens: &[Token]) -> Result<()> {
-    let mut levels = vec![Level::default()];
-    let (mut operators, mut relations) = (0, 0);
-    for token in tokens {
-        let Some(level) = levels.last_mut() else { break };
-        match token {
-            Token::LParen | Token::LBracket => {
-                level.operators += 1;
-                operators += 1;
-                levels.push(Level::default());
-            }
-            Token::RParen | Token::RBracket => close(&mut levels, &mut operators),
-            Token::Comma | Token::SemiColon => {
-                relations += usize::from(level.is_in_from);
-                reset(level, &mut operators);
-            }
-            Token::Word(word) => match word.keyword {
-                Keyword::CASE => {
-                    level.operators += 1;
-                    operators += 1;
-                    levels.push(Level::default());
-                }
-                Keyword::END => close(&mut levels, &mut operators),
-                Keyword::JOIN | Keyword::SELECT | Keyword::VALUES => {
-                    relations += 1;
-                    level.is_in_from &= word.keyword == Keyword::JOIN;
-                    reset(level, &mut operators);
-                }
-                Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER => {
-                    level.is_in_from = word.keyword == Keyword::FROM;
-                    reset(level, &mut operators);
-                }
-                Keyword::ON | Keyword::WHEN | Keyword::THEN | Keyword::ELSE => reset(level, &mut operators),
-                Keyword::AND
-                | Keyword::OR
-                | Keyword::NOT
-                | Keyword::IS
-                | Keyword::IN
-                | Keyword::LIKE
-                | Keyword::BETWEEN
-                | Keyword::AT
-                | Keyword::COLLATE
-                | Keyword::DIV
-                | Keyword::XOR => {
-                    level.operators += 1;
-                    operators += 1;
-                }
-                _ => {}
-            },
-            Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Period => {}
-            _ => {
-                level.operators += 1;
-                operators += 1;
-            }
+    let mut depth = Depth { levels: vec![Level::default()], ..Depth::default() };
+    let mut previous = None;
+    let names_types = tokens
+        .iter()
+        .any(|token| matches!(token, Token::Word(word) if word.value.to_lowercase().starts_with("arrow_")));
+    for token in tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))) {
+        depth.read(token, previous);
+        depth.check()?;
+        if let Token::SingleQuotedString(text) = token
+            && names_types
+            && nested(text) > MAX_TYPES
+        {
+            return Err(too_deep("a type has", MAX_TYPES, "types within each other"));
         }
-        if levels.len() > MAX_NESTING {
-            return Err(too_deep("it has", MAX_NESTING, "parentheses or `CASE` within each other")
+        previous = Some(token);
+    }
+    Ok(())
+}
+
+/// Parentheses within each other in a text.
+fn nested(text: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' => open += 1,
+            b')' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
+}
+
+impl Depth {
+    fn read(&mut self, token: &Token, previous: Option<&Token>) {
+        match token {
+            Token::LParen | Token::LBracket => self.open(previous),
+            Token::RParen | Token::RBracket => {
+                self.close();
+                let is_empty = matches!((previous, token), (Some(Token::LBracket), Token::RBracket));
+                self.level().waiting = if is_empty { self.level().waiting + 1 } else { 0 };
+            }
+            Token::Comma | Token::SemiColon => {
+                self.joins += usize::from(self.level().is_in_from);
+                self.end_expression();
+            }
+            Token::Word(word) => self.read_keyword(word.keyword, previous),
+            Token::Number(..) | Token::SingleQuotedString(_) => self.level().waiting = 0,
+            Token::Period => {}
+            Token::Lt if is_type(previous) => self.level().types += 1,
+            Token::Gt if self.level().types > 0 => self.level().types -= 1,
+            Token::ShiftRight if self.level().types > 0 => self.level().types -= 2.min(self.level().types),
+            _ => self.add_operator(),
+        }
+    }
+
+    fn read_keyword(&mut self, keyword: Keyword, previous: Option<&Token>) {
+        match keyword {
+            Keyword::CASE => {
+                self.open(previous);
+            }
+            Keyword::END => {
+                self.close();
+                self.level().waiting = 0;
+            }
+            Keyword::JOIN => {
+                self.joins += 1;
+                self.end_expression();
+            }
+            Keyword::SELECT | Keyword::VALUES => {
+                self.selects += 1;
+                let level = self.level();
+                level.is_in_from = false;
+                level.is_subquery |= level.is_in_expression;
+                self.end_expression();
+            }
+            Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER => {
+                self.level().is_in_from = keyword == Keyword::FROM;
+                self.end_expression();
+            }
+            Keyword::ON | Keyword::WHEN | Keyword::THEN | Keyword::ELSE => self.end_expression(),
+            Keyword::AND
+            | Keyword::OR
+            | Keyword::NOT
+            | Keyword::IS
+            | Keyword::IN
+            | Keyword::LIKE
+            | Keyword::BETWEEN
+            | Keyword::AT
+            | Keyword::COLLATE
+            | Keyword::DIV
+            | Keyword::XOR
+            | Keyword::INTERVAL
+            | Keyword::EXPLAIN
+            | Keyword::DESCRIBE
+            | Keyword::PRIOR => self.add_operator(),
+            _ => self.level().waiting = 0,
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "the first level is never closed")]
+    fn level(&mut self) -> &mut Level {
+        self.levels.last_mut().expect("a level")
+    }
+
+    fn add_operator(&mut self) {
+        self.operators += 1;
+        let level = self.level();
+        level.operators += 1;
+        level.waiting += 1;
+    }
+
+    fn open(&mut self, previous: Option<&Token>) {
+        let is_in_from = self.level().is_in_from;
+        self.operators += 1;
+        self.level().operators += 1;
+        let is_in_expression = match previous {
+            None | Some(Token::SemiColon) => false,
+            // A query with a name, or one of several that are combined.
+            Some(Token::Word(word)) => !matches!(
+                word.keyword,
+                Keyword::AS
+                    | Keyword::FROM
+                    | Keyword::JOIN
+                    | Keyword::LATERAL
+                    | Keyword::UNION
+                    | Keyword::EXCEPT
+                    | Keyword::INTERSECT
+                    | Keyword::MATERIALIZED
+            ),
+            Some(Token::Comma | Token::LParen) => !is_in_from && !self.is_query_in_parentheses(),
+            Some(_) => true,
+        };
+        self.levels.push(Level { is_in_expression, ..Level::default() });
+    }
+
+    /// Whether the current level is not part of an expression, so that parentheses in it hold a query or a join.
+    fn is_query_in_parentheses(&self) -> bool {
+        self.levels.len() > 1 && self.levels.last().is_some_and(|level| !level.is_in_expression)
+    }
+
+    /// Ends a level; the parser reports one that was never opened.
+    fn close(&mut self) {
+        if self.levels.len() > 1
+            && let Some(level) = self.levels.pop()
+        {
+            self.operators -= level.operators;
+        }
+    }
+
+    fn end_expression(&mut self) {
+        self.operators -= self.level().operators;
+        let level = self.level();
+        level.operators = 0;
+        level.waiting = 0;
+        level.types = 0;
+    }
+
+    fn check(&self) -> Result<()> {
+        let nesting = self.levels.iter().map(|level| level.waiting + level.types).sum::<usize>() + self.levels.len();
+        if nesting > MAX_NESTING {
+            return Err(too_deep("it has", MAX_NESTING, "parentheses, `CASE`, signs or `NOT` within each other")
                 .hint("give parts of it names by common table expressions (`WITH … AS (…)`)"));
         }
-        if operators > MAX_OPERATORS {
+        if self.levels.iter().filter(|level| level.is_subquery).count() > MAX_SUBQUERIES {
+            return Err(too_deep("it has", MAX_SUBQUERIES, "subqueries of conditions or values within each other")
+                .hint("join with the inner queries instead, or build parts of it as tables of their own"));
+        }
+        if self.operators > MAX_OPERATORS {
             return Err(too_deep("an expression has", MAX_OPERATORS, "operators")
                 .hint("compute parts of it in common table expressions, or use `IN (…)` instead of many `OR`"));
         }
-        if relations > MAX_RELATIONS {
-            return Err(too_deep("it has", MAX_RELATIONS, "joins and `SELECT`s")
-                .hint("build parts of it as tables of their own, with a model each"));
+        for (count, limit, what) in [(self.joins, MAX_JOINS, "joins"), (self.selects, MAX_SELECTS, "`SELECT`s")] {
+            if count > limit {
+                return Err(
+                    too_deep("it has", limit, what).hint("build parts of it as tables of their own, with a model each")
+                );
+            }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Whether a type with types in `<…>` was named.
+fn is_type(token: Option<&Token>) -> bool {
+    let Some(Token::Word(word)) = token else { return false };
+    matches!(word.keyword, Keyword::ARRAY | Keyword::STRUCT | Keyword::MAP)
 }
 
 fn too_deep(subject: &str, limit: usize, what: &str) -> Error {
     Error::configuration(format!("the query is too deep: {subject} more than {limit} {what}"))
 }
 
-fn reset(level: &mut Level, operators: &mut usize) {
-    *operators -= level.operators;
-    level.operators = 0;
-}
-
-/// Ends a level; the parser reports one that was never begun.
-fn close(levels: &mut Vec<Level>, operators: &mut usize) {
-    if levels.len() > 1
-        && let Some(level) = levels.pop()
-    {
-        *operators -= level.operators;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use super::super::check_text;
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+    use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+
+    fn check(sql: &str) -> crate::error::Result<()> {
+        let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+        tokens.map_or(Ok(()), |tokens| super::check(&tokens))
+    }
 
     #[test]
     fn long_lists_are_not_deep_and_long_chains_are() {
@@ -142,22 +276,44 @@ mod tests {
             (format!("SELECT {}a{}", "(".repeat(199), ")".repeat(199)), true),
             (format!("SELECT {}a{}", "(".repeat(200), ")".repeat(200)), false),
             (format!("SELECT {}a{}", "CASE WHEN b THEN ".repeat(200), " END".repeat(200)), false),
-            (format!("SELECT a FROM t {}", list("JOIN u ON t.a = u.a", " ", 999)), true),
-            (format!("SELECT a FROM t {}", list("JOIN u ON t.a = u.a", " ", 1_000)), false),
-            (format!("SELECT a FROM {} WHERE a = 1", list("t", ", ", 1_001)), false),
+            (format!("SELECT a FROM t {}", list("JOIN u ON t.a = u.a", " ", 200)), true),
+            (format!("SELECT a FROM t {}", list("JOIN u ON t.a = u.a", " ", 201)), false),
+            (format!("SELECT a FROM {} WHERE a = 1", list("t", ", ", 202)), false),
+            // Operators before their operand.
+            (format!("SELECT {}a FROM t", "- ".repeat(199)), true),
+            (format!("SELECT {}a FROM t", "- ".repeat(200)), false),
+            (format!("SELECT {}a FROM t", "NOT ".repeat(200)), false),
+            (format!("SELECT {}'1 day'", "INTERVAL ".repeat(200)), false),
+            (format!("{}SELECT 1", "EXPLAIN ".repeat(200)), false),
+            (format!("SELECT {}a{}", "-(- ".repeat(70), ")".repeat(70)), false),
+            (format!("SELECT {}", list("- a", ", ", 1_000)), true),
+            (format!("SELECT {}", list("- a", " + ", 1_000)), true),
+            (format!("SELECT a FROM t WHERE {}", list("NOT a", " AND ", 1_000)), true),
+            // Types.
+            (format!("SELECT CAST(a AS {}INT{})", "ARRAY<".repeat(200), ">".repeat(200)), false),
+            (format!("SELECT CAST(a AS {}INT{})", "ARRAY<".repeat(20), ">".repeat(20)), true),
+            (format!("SELECT CAST(a AS INT{})", "[]".repeat(200)), false),
+            (format!("SELECT arrow_cast(a, '{}Int8{}')", "List(".repeat(60), ")".repeat(60)), false),
+            (format!("SELECT arrow_cast(a, '{}Int8{}')", "List(".repeat(40), ")".repeat(40)), true),
+            // Subqueries.
+            (format!("{}SELECT 1{}", "SELECT a FROM t WHERE a IN (".repeat(16), ")".repeat(16)), true),
+            (format!("{}SELECT 1{}", "SELECT a FROM t WHERE a IN (".repeat(17), ")".repeat(17)), false),
+            (format!("{}SELECT 1{}", "SELECT a, (".repeat(17), ")".repeat(17)), false),
+            (format!("{}SELECT 1 a{}", "SELECT a FROM (".repeat(100), ") AS t".repeat(100)), true),
+            (format!("WITH {} SELECT 1", list("a AS (SELECT 1)", ", ", 100)), true),
             (format!("SELECT a FROM t ORDER BY {}", list("a", ", ", 2_000)), true),
             (list("SELECT a, b FROM t", " UNION ALL ", 1_000), true),
             (list("SELECT a, b FROM t", " UNION ALL ", 1_001), false),
             (format!("SELECT 'it''s ( not' {}", list("+ 'a' ", "", 10)), true),
             ("SELECT ))) END END 'open".to_owned(), true),
         ] {
-            assert_eq!(check_text(&sql).is_ok(), is_fine, "{}", &sql[..sql.len().min(100)]);
+            assert_eq!(check(&sql).is_ok(), is_fine, "{}", &sql[..sql.len().min(100)]);
         }
     }
 
     #[test]
     fn a_refusal_names_the_limit() {
-        let error = check_text(&vec!["a"; 5_000].join("+")).unwrap_err();
+        let error = check(&vec!["a"; 5_000].join("+")).unwrap_err();
         assert_eq!(error.to_string(), "the query is too deep: an expression has more than 2500 operators");
     }
 }

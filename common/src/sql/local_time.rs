@@ -137,7 +137,7 @@ fn moments(values: &ArrayRef, target: &DataType, is_try: bool) -> Result<ArrayRe
     if failed == 0 {
         return Ok(cast);
     }
-    // As local times, in the unit of the target.
+    // The local times in the unit of the target.
     let local = cast_with_options(values, &DataType::Timestamp(*unit, None), &lenient)?;
     let (cast, local) = (counts(&cast)?, counts(&local)?);
     let zone: Tz = zone.parse()?;

@@ -1,8 +1,11 @@
 //! SQL rules of every session, where DataFusion's answer differs from the one of PostgreSQL, Spark and DuckDB.
 //!
 //! ```text
-//! SQL ─ depth, refused ─► plan ─ type coercion ─ refused_plan ─ not_in ─ in_list ─ arithmetic ─ local_time ─► optimizer ─► physical plan ─► bytes
-//!                                 functions: to_timestamp, sum, avg      └ filter_pushdown ┘
+//! SQL ─ depth, refused ─► syntax tree ─ refused_syntax ─► plan
+//! plan ─ type coercion ─ refused_plan ─ not_in ─ subquery_value ─ in_list ─ arithmetic ─ local_time ─► optimizer
+//! optimizer ─ aggregate_filter ─► physical plan ─ filter_pushdown ─► bytes
+//!
+//! functions: to_timestamp, sum, avg
 //! ```
 //!
 //! One file per rule. A rule either replaces a function under its own name, or rewrites the analyzed plan into calls of
@@ -19,6 +22,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 /// `+ - * /` that report an overflow and round decimals.
@@ -37,28 +41,50 @@ mod to_timestamp;
 mod local_time;
 /// Intervals in a zone with clock changes.
 mod zoned_interval;
+/// Values of subqueries that may be null, or that have a value without rows.
+mod subquery_value;
+/// Filters that stay above an aggregate.
+mod aggregate_filter;
 /// Filters that are not pushed past columns of one name.
 mod filter_pushdown;
-/// How deep a query may be.
+/// Moments that tables can hold.
+mod storable;
+/// A limit on the depth of a query.
 mod depth;
-/// Syntax that is answered wrongly.
+/// Pairs of words and numbers that are answered wrongly.
 mod refused;
+/// Clauses that the engine ignores.
+mod refused_syntax;
+/// Random values with a name.
+mod refused_cte;
 /// Plans that are answered wrongly.
 mod refused_plan;
+/// Subqueries that are answered wrongly.
+mod refused_subquery;
+/// Grouping sets that are answered wrongly.
+mod refused_grouping;
+/// Expressions that are answered wrongly.
+mod refused_value;
 
+pub(crate) use aggregate_filter::logical_rules;
 pub(crate) use depth::PARSER_RECURSION_LIMIT;
 pub use depth::PLANNER_STACK_BYTES;
 pub(crate) use filter_pushdown::physical_rules;
+pub use storable::{function as storable_moment, holds_moments};
 
 /// Refuses a query for its text, before it is parsed.
 ///
 /// # Errors
 /// Configuration, for a query that is too deep, and for syntax that the engine answers wrongly.
 pub fn check_text(sql: &str) -> crate::error::Result<()> {
-    // What cannot be split into tokens is the parser's to explain.
+    // The parser reports text that cannot be split into tokens.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };
     depth::check(&tokens)?;
-    refused::check(&tokens)
+    refused::check(&tokens)?;
+    // The engine parses in the same way, and reports what is wrong.
+    let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(PARSER_RECURSION_LIMIT).with_tokens(tokens);
+    let Ok(statements) = parser.parse_statements() else { return Ok(()) };
+    refused_syntax::check(&statements)
 }
 
 /// Registers the functions and the rules of this folder.
@@ -71,6 +97,9 @@ pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     session.register_udf(arithmetic::function());
     session.add_analyzer_rule(Arc::new(refused_plan::RefusedPlanRule));
     session.add_analyzer_rule(Arc::new(not_in::NotInRule));
+    session.register_udf(subquery_value::function());
+    session.add_analyzer_rule(Arc::new(subquery_value::SubqueryValueRule));
+    session.register_udf(storable::function());
     session.add_analyzer_rule(Arc::new(in_list::InListRule));
     session.add_analyzer_rule(Arc::new(arithmetic::ArithmeticRule));
     session.register_udf(local_time::function());
@@ -89,7 +118,7 @@ fn rewrite_expressions(
     rewrite_where(plan, |_| true, rewrite)
 }
 
-/// As [`rewrite_expressions`], for the nodes that `is_meant` chooses.
+/// Rewrites as [`rewrite_expressions`] does, but only the nodes that `is_meant` chooses.
 fn rewrite_where(
     plan: LogicalPlan,
     is_meant: impl Fn(&LogicalPlan) -> bool,

@@ -5,6 +5,9 @@
 //! ignores nulls (apache/datafusion#25347), and below `OR`, `CASE` and the like it takes unknown for false. So
 //! - a condition `x NOT IN (SELECT y …)` becomes `NOT EXISTS (SELECT … WHERE (x = y) IS NOT FALSE)`, an anti-join,
 //! - a subquery whose unknown could be told from false becomes `x = ANY (…)`, which the engine takes apart correctly.
+//!
+//! The engine joins both by the names of columns, so a `y` of the same name as `x` would be compared with itself. The
+//! subquery's column gets a name of its own.
 
 use std::sync::Arc;
 
@@ -17,6 +20,9 @@ use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::optimizer::AnalyzerRule;
+
+/// Name of a subquery's column that values are compared with.
+const COMPARED: &str = "__compared";
 
 /// Rewrites the subqueries that the engine would answer wrongly.
 #[derive(Debug)]
@@ -47,7 +53,7 @@ fn has_in_subquery(plan: &LogicalPlan) -> Result<bool> {
     let mut is_found = false;
     plan.apply_with_subqueries(|plan| {
         plan.apply_expressions(|expr| {
-            is_found |= expr.exists(|expr| Ok(matches!(expr, Expr::InSubquery(_))))?;
+            is_found |= expr.exists(|expr| Ok(matches!(expr, Expr::InSubquery(_) | Expr::SetComparison(_))))?;
             Ok(if is_found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
@@ -96,6 +102,7 @@ fn condition(expr: Expr, schema: &DFSchema, place: Place) -> Result<Expr> {
 /// `NOT EXISTS (SELECT … WHERE (x = y) IS NOT FALSE)`.
 fn not_exists(in_subquery: InSubquery, schema: &DFSchema) -> Result<Expr> {
     let InSubquery { expr, subquery, .. } = in_subquery;
+    let subquery = with_own_name(subquery)?;
     let plan = subquery.subquery.as_ref();
     let Some((qualifier, field)) = plan.schema().iter().next() else {
         return plan_err!("a subquery of NOT IN returns no column");
@@ -108,6 +115,19 @@ fn not_exists(in_subquery: InSubquery, schema: &DFSchema) -> Result<Expr> {
     let outer_ref_columns = plan.all_out_ref_exprs();
     let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans };
     Ok(Expr::Exists(Exists::new(subquery, true)))
+}
+
+/// The subquery with its column named [`COMPARED`].
+fn with_own_name(subquery: Subquery) -> Result<Subquery> {
+    let Some((qualifier, field)) = subquery.subquery.schema().iter().next() else {
+        return plan_err!("a subquery of a comparison returns no column");
+    };
+    if field.name() == COMPARED {
+        return Ok(subquery);
+    }
+    let column = Expr::Column(Column::from((qualifier, field))).alias(COMPARED);
+    let plan = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone()).project([column])?.build()?;
+    Ok(subquery.with_plan(Arc::new(plan)))
 }
 
 /// An expression of the query around, as its subquery names it.
@@ -132,6 +152,11 @@ fn in_any_value(expr: Expr) -> Result<Transformed<Expr>> {
         Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
             let (op, quantifier) =
                 if negated { (Operator::NotEq, SetQuantifier::All) } else { (Operator::Eq, SetQuantifier::Any) };
+            let subquery = with_own_name(subquery)?;
+            Ok(Transformed::yes(Expr::SetComparison(SetComparison::new(expr, subquery, op, quantifier))))
+        }
+        Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
+            let subquery = with_own_name(subquery)?;
             Ok(Transformed::yes(Expr::SetComparison(SetComparison::new(expr, subquery, op, quantifier))))
         }
         other => Ok(Transformed::no(other)),

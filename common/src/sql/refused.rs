@@ -33,12 +33,27 @@ pub(super) fn check(tokens: &[Token]) -> Result<()> {
         return Err(Error::configuration(format!("the number `{number}` is too large for a BIGINT"))
             .hint(format!("write `CAST('{number}' AS DECIMAL(38, 0))`; a double would lose digits")));
     }
+    if let Some((number, word)) = word_after_number(tokens) {
+        return Err(Error::configuration(format!("the number `{number}{word}` is not supported"))
+            .hint("write digits only, or a space and `AS` before the name of a column"));
+    }
     for pair in keywords.windows(2) {
         if let Some((first, second, instead)) = REFUSED.iter().find(|(a, b, _)| pair == [*a, *b]) {
             return Err(Error::configuration(format!("`{first:?} {second:?}` is not supported")).hint(*instead));
         }
     }
     Ok(())
+}
+
+/// A number and the word that follows without a space, which the engine would read as the name of a column: `1_000` is
+/// 1, `0b101` is 0.
+fn word_after_number(tokens: &[Token]) -> Option<(&str, &str)> {
+    tokens.windows(2).find_map(|pair| match pair {
+        [Token::Number(number, _), Token::Word(word)] if word.quote_style.is_none() => {
+            Some((number.as_str(), word.value.as_str()))
+        }
+        _ => None,
+    })
 }
 
 /// A whole number of more digits than 64 bits hold, which the engine would read as a double.
@@ -66,7 +81,12 @@ mod tests {
         }
         let error = check_text("SELECT 18446744073709551616 + a").unwrap_err();
         assert_eq!(error.to_string(), "the number `18446744073709551616` is too large for a BIGINT");
+        for sql in ["SELECT 1_000_000", "SELECT 0b101", "SELECT 123abc", "SELECT a + 1.5x FROM t"] {
+            let error = check_text(sql).unwrap_err();
+            assert!(error.to_string().starts_with("the number `") && error.hint.is_some(), "{sql}: {error}");
+        }
         for sql in [
+            "SELECT 1 AS abc, 2 abc, 3\"abc\", 1e5, 5-a FROM t",
             "SELECT 18446744073709551615, 1e30, 123456789012345678901234567890.5, '99999999999999999999'",
             "SELECT 1 EXCEPT SELECT 2 UNION ALL SELECT 3",
             "SELECT 'a SIMILAR TO b'",

@@ -7,14 +7,12 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, JoinConstraint, JoinType, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{
-    Exists, InSubquery, NullTreatment, ScalarFunction, SetComparison, WindowFunction,
-};
-use datafusion::logical_expr::logical_plan::Subquery;
+use datafusion::logical_expr::expr::{NullTreatment, ScalarFunction, WindowFunction};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, Join, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, Filter, Join, Limit, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::{refused_grouping, refused_subquery, refused_value};
 use crate::error::Error;
 
 /// Refuses a plan, with a configuration error.
@@ -23,9 +21,21 @@ pub(super) struct RefusedPlanRule;
 
 impl AnalyzerRule for RefusedPlanRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let root: *const LogicalPlan = &raw const plan;
         plan.apply_with_subqueries(|plan| {
-            if let LogicalPlan::Join(join) = plan {
-                check_join(join)?;
+            match plan {
+                LogicalPlan::Join(join) => check_join(join)?,
+                LogicalPlan::Filter(filter) => check_filter(filter)?,
+                LogicalPlan::Limit(limit) if !std::ptr::eq(plan, root) => check_limit(limit)?,
+                LogicalPlan::Subquery(subquery) => refused_subquery::check_lateral(subquery)?,
+                LogicalPlan::Aggregate(aggregate) => refused_grouping::check(aggregate)?,
+                LogicalPlan::Values(values) => check_values(&values.values)?,
+                LogicalPlan::Sort(sort) => {
+                    sort.expr
+                        .iter()
+                        .try_for_each(|key| refused_value::check_ordered(&key.expr, sort.input.schema()))?;
+                }
+                _ => {}
             }
             let schema = merge_schema(&plan.inputs());
             plan.apply_expressions(|expr| {
@@ -43,7 +53,7 @@ impl AnalyzerRule for RefusedPlanRule {
     }
 }
 
-fn refuse<T>(what: &str, instead: &str) -> Result<T> {
+pub(super) fn refuse<T>(what: &str, instead: &str) -> Result<T> {
     Err(Error::configuration(format!("{what} is not supported")).hint(instead).into_engine())
 }
 
@@ -59,38 +69,70 @@ fn check_join(join: &Join) -> Result<()> {
     Ok(())
 }
 
-fn check_expression(expr: &Expr, schema: &DFSchema) -> Result<()> {
-    match expr {
-        Expr::Exists(Exists { subquery, .. })
-        | Expr::InSubquery(InSubquery { subquery, .. })
-        | Expr::SetComparison(SetComparison { subquery, .. }) => check_subquery(subquery),
-        Expr::WindowFunction(window) => check_window(window),
-        Expr::ScalarFunction(function) if function.func.name() == "date_part" => check_date_part(function, schema),
-        _ => Ok(()),
+/// A condition with random values over groups or an aggregate would choose rows before they are aggregated.
+fn check_filter(filter: &Filter) -> Result<()> {
+    if !filter.predicate.is_volatile() {
+        return Ok(());
+    }
+    let mut plan = filter.input.as_ref();
+    loop {
+        plan = match plan {
+            LogicalPlan::Aggregate(_) => {
+                return refuse(
+                    "a condition with random values over an aggregate",
+                    "select the random value beside the aggregate, and filter in a query around it",
+                );
+            }
+            LogicalPlan::Projection(node) if !node.expr.iter().any(Expr::is_volatile) => &node.input,
+            LogicalPlan::Filter(node) => &node.input,
+            LogicalPlan::SubqueryAlias(node) => &node.input,
+            _ => return Ok(()),
+        };
     }
 }
 
-/// An aggregate of no rows is a row, which the engine drops (apache/datafusion#24960).
-fn check_subquery(subquery: &Subquery) -> Result<()> {
-    if subquery.outer_ref_columns.is_empty() {
+/// The engine may remove the sort below `OFFSET` without `LIMIT` (apache/datafusion#23534); that of a whole query stays.
+fn check_limit(limit: &Limit) -> Result<()> {
+    if limit.skip.is_none() || limit.fetch.is_some() {
         return Ok(());
     }
-    let mut plan = subquery.subquery.as_ref();
+    let mut plan = limit.input.as_ref();
     loop {
         plan = match plan {
-            LogicalPlan::Aggregate(Aggregate { group_expr, .. }) if group_expr.is_empty() => {
+            LogicalPlan::Sort(_) => {
                 return refuse(
-                    "`EXISTS` or `IN` over a correlated subquery that aggregates without `GROUP BY`",
-                    "compare with the subquery's value: `x = (SELECT count(*) …)`",
+                    "`ORDER BY … OFFSET` without `LIMIT` in a subquery",
+                    "add a `LIMIT`, or number the rows by `row_number() OVER (ORDER BY …)` and compare the number",
                 );
             }
             LogicalPlan::Projection(node) => &node.input,
-            LogicalPlan::Filter(node) => &node.input,
             LogicalPlan::SubqueryAlias(node) => &node.input,
-            LogicalPlan::Sort(node) => &node.input,
-            LogicalPlan::Limit(node) => &node.input,
             _ => return Ok(()),
         };
+    }
+}
+
+/// `VALUES` is evaluated before any subquery.
+fn check_values(rows: &[Vec<Expr>]) -> Result<()> {
+    for expr in rows.iter().flatten() {
+        if expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_))))? {
+            return refuse("a subquery in `VALUES`", "use `SELECT … UNION ALL SELECT …` instead of `VALUES`");
+        }
+    }
+    Ok(())
+}
+
+fn check_expression(expr: &Expr, schema: &DFSchema) -> Result<()> {
+    refused_subquery::check(expr)?;
+    refused_value::check(expr, schema)?;
+    match expr {
+        Expr::WindowFunction(window) => {
+            let keys = window.params.order_by.iter().map(|key| &key.expr);
+            keys.into_iter().try_for_each(|key| refused_value::check_ordered(key, schema))?;
+            check_window(window)
+        }
+        Expr::ScalarFunction(function) if function.func.name() == "date_part" => check_date_part(function, schema),
+        _ => Ok(()),
     }
 }
 

@@ -8,8 +8,9 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
-use datafusion::common::{ScalarValue, exec_err};
+use datafusion::common::exec_err;
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
@@ -78,15 +79,13 @@ fn in_zone(moments: ArrayRef, declared: DataType) -> Result<ArrayRef> {
 }
 
 fn check_seconds(seconds: &ColumnarValue) -> Result<()> {
+    let data_type = seconds.data_type();
+    if !data_type.is_floating() && !data_type.is_decimal() {
+        return Ok(());
+    }
+    let doubles = cast(&seconds.to_array(1)?, &DataType::Float64)?;
     let is_in_range = |value: f64| value.abs() < MAX_SECONDS;
-    let outside = match seconds {
-        ColumnarValue::Scalar(ScalarValue::Float64(Some(value))) => Some(*value).filter(|value| !is_in_range(*value)),
-        ColumnarValue::Array(values) => values
-            .as_primitive_opt::<Float64Type>()
-            .and_then(|values| values.iter().flatten().find(|value| !is_in_range(*value))),
-        ColumnarValue::Scalar(_) => None,
-    };
-    match outside {
+    match doubles.as_primitive::<Float64Type>().iter().flatten().find(|value| !is_in_range(*value)) {
         Some(value) => exec_err!(
             "to_timestamp: {value} seconds since 1970 are out of range; for milliseconds there is to_timestamp_millis"
         ),

@@ -1,4 +1,4 @@
-//! ⑥ The models: which of them reads what, in which order they are built, and what would make one stale.
+//! ⑥ The models: what each of them reads, the order in which they are built, and what makes one stale.
 //!
 //! A model is one SQL query in a file. It reads staging tables as `staging.<source>` and other models by their bare
 //! name; both are found by parsing, so nothing has to be declared twice.
@@ -23,7 +23,7 @@ mod order;
 /// The schema under which models find the staging tables.
 pub(crate) const STAGING_SCHEMA: &str = "staging";
 
-/// One table's model, and what it reads.
+/// The model of a table, and the sources and tables that it reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Model<'a> {
     pub(crate) table: &'a Table,
@@ -31,13 +31,13 @@ pub(crate) struct Model<'a> {
     pub(crate) tables: BTreeSet<String>,
     /// Changes when the query, its key or partition columns, or the declared fields of anything below it change.
     pub(crate) fingerprint: String,
-    /// The user requests for the table to be built again, whatever changed.
+    /// The user requested that the table be built again, even if nothing changed.
     pub(crate) is_asked_for: bool,
 }
 
 impl Model<'_> {
-    /// Whether the table must be built anew: the user requests for it, what it reads has new rows (`fresh` sources, `built` tables), or its query, key,
-    /// partition columns or declared fields are not those that built it.
+    /// Returns whether the table must be built again: the user requested it, a source or table that it reads has new
+    /// rows (`fresh` sources, `built` tables), or its query, key, partition columns or declared fields have changed.
     pub(crate) fn is_stale(
         &self,
         previous: Option<&TableState>,
@@ -51,7 +51,7 @@ impl Model<'_> {
     }
 }
 
-/// What a model or a query may do: read.
+/// Options that allow a model or a query to read, and nothing else.
 pub(crate) fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
@@ -77,7 +77,8 @@ pub(crate) fn ask_for(models: &mut [Model<'_>], names: &[String]) -> Result<()> 
     Ok(())
 }
 
-/// All models of `config`, each after those it reads; dimensions (which checks refer to) before facts.
+/// Returns all models of `config`, each after the models that it reads, and dimensions (which checks refer to) before
+/// facts.
 ///
 /// # Errors
 /// Configuration: SQL that does not parse or does more than read, an unknown table, a cycle; all faults at once.
@@ -174,7 +175,7 @@ fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, 
     add(&model.table.partition_by.join(","));
     for check in &model.table.checks {
         match &check.rule {
-            // Where its file lies is no matter.
+            // The path of its file does not matter.
             Rule::Sql { sql, .. } => add(sql),
             rule => add(&format!("{rule:?}")),
         }

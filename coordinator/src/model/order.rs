@@ -8,7 +8,7 @@ use lakewright_common::error::{Error, Result};
 
 use super::Model;
 
-/// The models in building order; ties keep the order of the file.
+/// Returns the models in building order. Ties keep the order of the file.
 ///
 /// # Errors
 /// Configuration, naming the models of a cycle in their order.
@@ -22,7 +22,7 @@ pub(super) fn order(models: Vec<Model<'_>>) -> Result<Vec<Model<'_>>> {
         let next = waiting
             .iter()
             .position(|model| is_buildable(&model) && refers_to_built(model))
-            // Checks may refer to each other in a circle: order serves readers there, it is no need.
+            // Checks may refer to each other in a circle. The order only helps readers, so any of them can be next.
             .or_else(|| waiting.iter().position(|model| is_buildable(&model)));
         match next {
             Some(i) => ordered.push(waiting.remove(i)),
@@ -32,7 +32,7 @@ pub(super) fn order(models: Vec<Model<'_>>) -> Result<Vec<Model<'_>>> {
     Ok(ordered)
 }
 
-/// The tables that a model's checks refer to, itself aside.
+/// Returns the tables that a model's checks refer to, without its own.
 fn referred(model: &Model<'_>) -> BTreeSet<String> {
     let targets = model.table.checks.iter().filter_map(|check| match &check.rule {
         Rule::References { to_table, .. } if *to_table != model.table.name => Some(to_table.clone()),
@@ -41,7 +41,8 @@ fn referred(model: &Model<'_>) -> BTreeSet<String> {
     targets.collect()
 }
 
-/// Every waiting model reads a waiting one, so following the first such edge must come back to a model seen before.
+/// Returns the error for a cycle. Every waiting model reads a waiting one, so following the first such edge leads back to
+/// a model seen before.
 fn cycle(waiting: &[Model<'_>]) -> Error {
     let mut path: Vec<&str> = Vec::new();
     let mut current = waiting.first();

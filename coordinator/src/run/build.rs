@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
+use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
@@ -19,7 +20,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 use lakewright_common::config::resolved::{Limits, Table};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::report::{TaskReport, WrittenFile};
-use lakewright_common::sql::check_text;
+use lakewright_common::sql::{check_text, holds_moments, storable_moment};
 use lakewright_common::write::hive;
 use lakewright_common::write::table_node::TableWriteExec;
 use lakewright_common::write::table_writer::TableLayout;
@@ -236,6 +237,7 @@ fn write_plan(
         .enumerate()
         .map(|(i, (have, want))| {
             let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(have.name(), i));
+            let column = if holds_moments(have.data_type()) { checked(column, have) } else { column };
             let value = if have.data_type() == want.data_type() {
                 column
             } else {
@@ -258,6 +260,21 @@ fn write_plan(
         max_open_files: limits.max_open_files,
     };
     Ok(Arc::new(TableWriteExec::new(gathered, Arc::new(layout), context.run)))
+}
+
+/// Wraps a column so that it fails for a timestamp or date that tables cannot hold.
+fn checked(column: Arc<dyn PhysicalExpr>, field: &Field) -> Arc<dyn PhysicalExpr> {
+    let function = Arc::new(storable_moment());
+    let name: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(field.name().as_str().into()));
+    let checked = Field::new(field.name(), field.data_type().clone(), true);
+    let options = Arc::new(ConfigOptions::default());
+    Arc::new(ScalarFunctionExpr::new(
+        function.name(),
+        Arc::clone(&function),
+        vec![column, name],
+        checked.into(),
+        options,
+    ))
 }
 
 /// Returns whether the rows of a table are gathered before they are written. Only a table that fits

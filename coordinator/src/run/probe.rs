@@ -11,13 +11,14 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr};
+use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 
-/// Why the first failing expression of `plan` cannot be evaluated.
+/// Returns why the first failing expression of `plan` cannot be evaluated.
 pub(super) fn failing_expression(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
     let mut found = None;
     let walked = plan.apply(|node| {
@@ -34,7 +35,7 @@ pub(super) fn failing_expression(plan: &Arc<dyn ExecutionPlan>) -> Option<String
     walked.ok().and(found)
 }
 
-/// Whether the expressions of a node refer to the columns of its one input.
+/// Returns whether the expressions of a node refer to the columns of its one input.
 fn reads_its_input(node: &Arc<dyn ExecutionPlan>) -> bool {
     let is_first_aggregate = node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| {
         matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::Single | AggregateMode::SinglePartitioned)
@@ -43,7 +44,7 @@ fn reads_its_input(node: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 fn failure(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Option<String> {
-    if is_conditional(expr) {
+    if is_conditional(expr) || waits_for_subquery(expr) {
         return None;
     }
     let evaluate = || -> Result<Option<String>> {
@@ -55,7 +56,12 @@ fn failure(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Option<String> {
     evaluate().unwrap_or_else(|e| Some(format!("`{expr}` fails on every row: {}", e.strip_backtrace())))
 }
 
-/// Whether a part of the expression may never be evaluated, which some models rely on to fail for certain rows.
+/// Returns whether a part of the expression is the value of a subquery, which only a running plan has.
+fn waits_for_subquery(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    expr.exists(|part| Ok(part.is::<ScalarSubqueryExpr>())).unwrap_or(true)
+}
+
+/// Returns whether a part of the expression may never be evaluated, which some models rely on to fail for certain rows.
 fn is_conditional(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let exists = expr.exists(|part| {
         let is_logical = part.downcast_ref::<BinaryExpr>().is_some_and(|binary| binary.op().is_logic_operator());

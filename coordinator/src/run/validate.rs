@@ -1,5 +1,5 @@
-//! Before any work: every model plans over the declared fields, and its key, partition columns and checks fit what it
-//! returns. All faults are told at once.
+//! Validation before any work: every model can be planned over the declared fields, and its key, partition columns and
+//! checks fit the columns that it returns. All faults are reported at once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
     if faults.is_empty() { Ok(()) } else { Err(Error::configuration(faults.join("\nerror: "))) }
 }
 
-/// What a model's rows are stored as; `None` after a fault.
+/// Schema in which a model's rows are stored. Returns `None` after a fault.
 async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec<String>) -> Option<Schema> {
     let before = faults.len();
     let query = match build::plan_query(&session.state(), table).await {
@@ -78,22 +78,22 @@ async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec
 
 async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> Option<String> {
     let what = data_checks::describe(&check.rule).0;
-    let told = |reason: String| Some(format!("table `{}`: check of {what} cannot run: {reason}", table.name));
+    let fault = |reason: String| Some(format!("table `{}`: check of {what} cannot run: {reason}", table.name));
     if let Rule::Range { column, .. } = &check.rule {
         let schema = session.table(TableReference::bare(table.name.as_str())).await.ok()?.schema().as_arrow().clone();
         match schema.field_with_name(column).map(|field| field.data_type().clone()) {
             Ok(data_type) if !data_type.is_numeric() && data_type != DataType::Null => {
-                return told(format!("a range is one of numbers, and the column is a `{data_type}`"));
+                return fault(format!("a range is one of numbers, and the column is a `{data_type}`"));
             }
             _ => {}
         }
     }
     let query = data_checks::query(&table.name, &check.rule);
     if let Err(error) = check_text(&query) {
-        return told(error.to_string());
+        return fault(error.to_string());
     }
     match session.sql_with_options(&query, model::read_only()).await {
-        Ok(frame) => frame.create_physical_plan().await.err().and_then(|e| told(e.strip_backtrace())),
-        Err(error) => told(error.strip_backtrace()),
+        Ok(frame) => frame.create_physical_plan().await.err().and_then(|e| fault(e.strip_backtrace())),
+        Err(error) => fault(error.strip_backtrace()),
     }
 }

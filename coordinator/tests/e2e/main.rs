@@ -32,8 +32,14 @@ mod s3_cost;
 mod s3_access;
 /// What storage gets wrong, over a socket.
 mod s3_faults;
-/// SQL that differs from the engine's own, and its limits.
+/// SQL values that differ from the engine's own.
 mod sql;
+/// Subqueries, aggregates and filters that differ from the engine's own.
+mod sql_subqueries;
+/// SQL that is refused.
+mod sql_refused;
+/// Queries of any depth.
+mod sql_depth;
 /// Runs, queries and `vacuum` at the same time, whichever of them is frozen.
 mod at_once;
 /// Manifests, files and Delta logs, read without the product.

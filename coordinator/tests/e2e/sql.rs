@@ -1,12 +1,11 @@
-//! SQL that DataFusion answers otherwise than PostgreSQL, Spark and DuckDB, and queries of any depth.
-//! `docs/sql.md` lists what is decided.
+//! SQL values that DataFusion answers otherwise than PostgreSQL, Spark and DuckDB. `docs/sql.md` lists what is decided.
 
 use serde_json::{Value, json};
 
+use crate::support::Lake;
 use crate::support::cluster::{Worker, free_port};
-use crate::support::{Done, Lake};
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [lake]
 url = "lake"
 
@@ -29,7 +28,7 @@ place = "struct<city: string, at: struct<lat: double, lon: double>>"
 [tables.rows]
 "#;
 
-const ROWS: &str = r#"{"id": 1, "n": 9223372036854775807, "g": 1, "t": "2026-03-01 10:00:00", "local": "2024-07-01 12:00:00", "m": 10.00, "w": 99999999999999999999999999999999999998, "at": "2026-03-01T10:00:00Z", "tags": ["a", null], "place": {"city": "Oslo", "at": {"lat": 59.9}}}
+pub(crate) const ROWS: &str = r#"{"id": 1, "n": 9223372036854775807, "g": 1, "t": "2026-03-01 10:00:00", "local": "2024-07-01 12:00:00", "m": 10.00, "w": 99999999999999999999999999999999999998, "at": "2026-03-01T10:00:00Z", "tags": ["a", null], "place": {"city": "Oslo", "at": {"lat": 59.9}}}
 {"id": 2, "n": 2, "g": 1, "t": "2026-03-01T10:00:00+0100", "local": "2024-10-27 01:30:00", "m": 0.01, "w": 99999999999999999999999999999999999999, "tags": []}
 {"id": 3, "g": 2, "local": "2024-03-31 01:30:00", "m": 0.01, "w": 0, "place": {"city": null}}
 {"id": 4, "n": -9223372036854775808, "g": 2, "local": "2024-12-01 12:00:00", "m": -3.33}
@@ -37,14 +36,14 @@ const ROWS: &str = r#"{"id": 1, "n": 9223372036854775807, "g": 1, "t": "2026-03-
 
 const COPY: &str = "SELECT * FROM staging.rows";
 
-fn rows() -> Lake {
+pub(crate) fn rows() -> Lake {
     let lake = Lake::of(&[("lake.toml", CONFIG), ("models/rows.sql", COPY), ("in/a.json", ROWS)]);
     lake.ok(&["run"]);
     lake
 }
 
-/// The values of a query's rows, in their order.
-fn values(lake: &Lake, sql: &str) -> Value {
+/// Returns the values of a query's rows in their order, sorted by the names of their columns.
+pub(crate) fn values(lake: &Lake, sql: &str) -> Value {
     lake.query(sql).iter().map(|row| row.as_object().unwrap().values().cloned().collect::<Vec<_>>()).collect()
 }
 
@@ -77,8 +76,16 @@ fn to_timestamp_reads_columns_of_texts_and_says_what_it_cannot_hold() {
         let (ten, nine) = (1_772_359_200 * one, 1_772_355_600 * one);
         assert_eq!(values(&lake, &sql), json!([[ten, ten], [nine, nine], [null, null]]), "{function}");
     }
-    let error = lake.fails(&["query", "SELECT to_timestamp(CAST(id AS DOUBLE) * 1541893856796) FROM rows"], 1);
-    assert!(error.contains("to_timestamp_millis"), "{error}");
+    for seconds in [
+        "CAST(id AS DOUBLE) * 1541893856796",
+        "CAST('infinity' AS DOUBLE)",
+        "CAST('NaN' AS DOUBLE)",
+        "CAST('-infinity' AS REAL)",
+        "CASE WHEN id > 2 THEN CAST('infinity' AS REAL) END",
+    ] {
+        let error = lake.fails(&["query", &format!("SELECT to_timestamp({seconds}) FROM rows")], 1);
+        assert!(error.contains("to_timestamp_millis"), "{seconds}: {error}");
+    }
 }
 
 #[test]
@@ -212,87 +219,6 @@ fn decimals_are_rounded_half_away_from_zero() {
     }
 }
 
-#[test]
-fn in_and_not_in_follow_three_valued_logic() {
-    let lake = rows();
-    let outer = "(VALUES (1, 1), (2, 2), (NULL, 3), (4, 4)) AS o(id, g)";
-    let inner = "(VALUES (1, 1), (NULL, 2), (5, 4)) AS i(id, g)";
-    let none = "(SELECT id FROM (VALUES (1)) AS v(id) WHERE id > 9)";
-    for (condition, expected) in [
-        // Uncorrelated.
-        (format!("o.id NOT IN (SELECT id FROM {inner})"), vec![]),
-        (format!("o.id NOT IN (SELECT id FROM {inner} WHERE id IS NOT NULL)"), vec![2, 4]),
-        (format!("o.id NOT IN {none}"), vec![1, 2, 3, 4]),
-        (format!("o.id IN (SELECT id FROM {inner})"), vec![1]),
-        (format!("NOT (o.id IN (SELECT id FROM {inner}))"), vec![]),
-        (format!("o.id <> ALL (SELECT id FROM {inner})"), vec![]),
-        (format!("o.id = ANY (SELECT id FROM {inner})"), vec![1]),
-        // Correlated: apache/datafusion#25347.
-        (format!("3 NOT IN (SELECT i.id FROM {inner} WHERE i.g = o.g)"), vec![1, 3, 4]),
-        (format!("o.id NOT IN (SELECT i.id FROM {inner} WHERE i.g = o.g)"), vec![3, 4]),
-        (format!("NOT o.id IN (SELECT i.id FROM {inner} WHERE i.g = o.g)"), vec![3, 4]),
-        (format!("o.id NOT IN (SELECT i.id FROM {inner} WHERE i.g <= o.g)"), vec![]),
-        (format!("o.id <> ALL (SELECT i.id FROM {inner} WHERE i.g = o.g)"), vec![3, 4]),
-        (format!("o.id IN (SELECT i.id FROM {inner} WHERE i.g = o.g)"), vec![1]),
-        // Below other operators.
-        (format!("o.g = 1 OR o.id NOT IN (SELECT id FROM {inner})"), vec![1]),
-        (format!("o.g = 3 OR o.id NOT IN (SELECT i.id FROM {inner} WHERE i.g = o.g)"), vec![3, 4]),
-        (format!("NOT (o.g = 9 OR o.id IN (SELECT id FROM {inner}))"), vec![]),
-        (format!("NOT (o.g = 4 AND o.id IN (SELECT i.id FROM {inner} WHERE i.g = o.g))"), vec![1, 2, 3, 4]),
-        (format!("(o.id IN (SELECT id FROM {inner})) IS NULL"), vec![2, 3, 4]),
-        (format!("(o.id IN (SELECT i.id FROM {inner} WHERE i.g = o.g)) IS NULL"), vec![2]),
-        (format!("(o.id NOT IN {none}) IS TRUE"), vec![1, 2, 3, 4]),
-        (format!("CASE WHEN o.id IN (SELECT id FROM {inner}) THEN o.g = 1 ELSE o.g = 3 END"), vec![1, 3]),
-        (format!("coalesce(o.id NOT IN (SELECT i.id FROM {inner} WHERE i.g = o.g), true)"), vec![2, 3, 4]),
-    ] {
-        let sql = format!("SELECT o.g FROM {outer} WHERE {condition} ORDER BY o.g");
-        let found: Vec<i64> = lake.query(&sql).iter().map(|row| row["g"].as_i64().unwrap()).collect();
-        assert_eq!(found, expected, "{condition}");
-    }
-}
-
-#[test]
-fn what_the_engine_answers_wrongly_is_refused_with_what_to_write_instead() {
-    let lake = rows();
-    let one = "(SELECT 1 AS x) AS b";
-    let of_value = "(SELECT count(*) …)";
-    for (sql, instead) in [
-        ("SELECT id FROM rows EXCEPT ALL SELECT 1".to_owned(), "row_number()"),
-        ("SELECT id FROM rows INTERSECT ALL SELECT 1".to_owned(), "row_number()"),
-        ("SELECT t SIMILAR TO '2%' FROM rows".to_owned(), "LIKE"),
-        ("SELECT w = 99999999999999999999 FROM rows".to_owned(), "CAST('99999999999999999999' AS DECIMAL(38, 0))"),
-        ("SELECT id FROM rows AS a FULL JOIN (SELECT 9 AS id) AS b USING (id)".to_owned(), "coalesce"),
-        ("SELECT id FROM (SELECT id FROM rows) a NATURAL RIGHT JOIN (SELECT 9 AS id) b".to_owned(), "coalesce"),
-        (format!("SELECT id FROM rows WHERE EXISTS (SELECT count(*) FROM {one} WHERE b.x = rows.id)"), of_value),
-        (format!("SELECT id FROM rows WHERE 0 IN (SELECT count(*) FROM {one} WHERE b.x = rows.id)"), of_value),
-        (format!("SELECT id FROM rows WHERE id NOT IN (SELECT max(x) FROM {one} WHERE b.x = rows.id)"), of_value),
-        ("SELECT lead(n, 2) IGNORE NULLS OVER (ORDER BY id) FROM rows".to_owned(), "lag"),
-        ("SELECT lag(n, -1) IGNORE NULLS OVER (ORDER BY id) FROM rows".to_owned(), "lag"),
-        ("SELECT date_part('microsecond', at - to_timestamp(t)) FROM rows".to_owned(), "'epoch'"),
-    ] {
-        let error = lake.fails(&["query", &sql], 2);
-        assert!(error.contains("hint: ") && error.contains(instead), "{sql}: {error}");
-    }
-    let zero = format!("SELECT id FROM rows WHERE 0 = (SELECT count(*) FROM {one} WHERE b.x = rows.id) ORDER BY id");
-    let left = "SELECT id FROM rows AS a LEFT JOIN (SELECT 1 AS id) AS b USING (id) ORDER BY id LIMIT 2";
-    let lag = "SELECT lag(n, 1) IGNORE NULLS OVER (ORDER BY id) AS l FROM rows WHERE id > 1 ORDER BY id";
-    let epoch = "SELECT date_part('epoch', at - to_timestamp(t)) AS s FROM rows WHERE id = 1";
-    for (sql, expected) in [
-        (zero.as_str(), json!([[2], [3], [4]])),
-        (left, json!([[1], [2]])),
-        (lag, json!([[null], [2], [2]])),
-        (epoch, json!([[0.0]])),
-    ] {
-        assert_eq!(values(&lake, sql), expected, "{sql}");
-    }
-    lake.write("models/rows.sql", b"SELECT id FROM staging.rows EXCEPT ALL SELECT 1");
-    let error = lake.fails(&["check"], 2);
-    assert!(error.contains("table `rows`") && error.contains("hint: leave out `ALL`"), "{error}");
-    lake.write("models/rows.sql", b"SELECT id FROM staging.rows AS a FULL JOIN (SELECT 9 AS id) AS b USING (id)");
-    let error = lake.fails(&["run"], 2);
-    assert!(error.contains("table `rows`") && error.contains("hint: join by `ON"), "{error}");
-}
-
 /// apache/datafusion#25244: filters of the physical plan went to the side whose column has the same name.
 #[test]
 fn a_filter_over_a_join_keeps_to_its_side() {
@@ -382,6 +308,59 @@ fn a_checksum_sees_every_type_and_every_value() {
     }
 }
 
+#[test]
+fn a_model_may_compare_with_the_value_of_a_subquery() {
+    let lake = rows();
+    for (sql, expected) in [
+        ("SELECT id FROM staging.rows WHERE id = (SELECT max(id) FROM staging.rows)", json!([[4]])),
+        ("SELECT id, (SELECT 5 WHERE false) AS n FROM staging.rows WHERE id > 3", json!([[4, null]])),
+        (
+            "SELECT id, (SELECT count(*) FROM staging.rows b WHERE b.g = a.g) AS n FROM staging.rows a WHERE id > 3",
+            json!([[4, 2]]),
+        ),
+    ] {
+        lake.write("models/rows.sql", sql.as_bytes());
+        lake.ok(&["check"]);
+        lake.ok(&["run"]);
+        assert_eq!(values(&lake, "SELECT * FROM rows"), expected, "{sql}");
+    }
+}
+
+#[test]
+fn a_moment_out_of_range_is_neither_printed_nor_stored() {
+    let lake = rows();
+    let far = "arrow_cast(9223372036854775807, 'Timestamp(Millisecond, None)')";
+    for format in [None, Some("--csv"), Some("--json"), Some("--jsonlines"), Some("--markdown")] {
+        let sql = format!("SELECT {far} AS far, [{far}] AS list FROM rows");
+        let arguments: Vec<&str> = ["query", &sql].into_iter().chain(format).collect();
+        let error = lake.fails(&arguments, 1);
+        assert!(error.contains("column `far`") && error.contains("out of range"), "{format:?}: {error}");
+    }
+    for sql in
+        ["SELECT now() AT TIME ZONE ''", "SELECT arrow_cast(id, 'Timestamp(Second, Some(\"+25:00\"))') FROM rows"]
+    {
+        let error = lake.fails(&["query", sql], 2);
+        assert!(error.contains("is no time zone") && error.contains("hint: "), "{sql}: {error}");
+    }
+    let version = lake.version();
+    for value in [
+        far,
+        "arrow_cast(253402300800 + id, 'Timestamp(Second, None)')",
+        "arrow_cast(arrow_cast(2932896 + id, 'Int32'), 'Date32')",
+        "arrow_cast(-62135596801 - id, 'Timestamp(Second, None)')",
+    ] {
+        lake.write("models/rows.sql", format!("SELECT id, {value} AS far FROM staging.rows").as_bytes());
+        let error = lake.fails(&["run"], 1);
+        assert!(error.contains("column `far`") && error.contains("years 1 to 9999"), "{value}: {error}");
+        assert_eq!(lake.version(), version);
+    }
+    let sql =
+        "SELECT id, arrow_cast(253402300799 - id, 'Timestamp(Second, None)') AS last FROM staging.rows WHERE id = 1";
+    lake.write("models/rows.sql", sql.as_bytes());
+    lake.ok(&["run"]);
+    assert_eq!(values(&lake, "SELECT last FROM rows"), json!([["9999-12-31T23:59:58Z"]]));
+}
+
 /// Models that need every rule, and how many rows they have.
 const MODELS: &[(&str, &str)] = &[
     (
@@ -436,91 +415,5 @@ fn workers_follow_the_same_rules() {
         assert_eq!(cluster.version(), before);
         let (_, right) = MODELS.iter().find(|(model, _)| *model == name).unwrap();
         cluster.write(&format!("models/{name}.sql"), right.as_bytes());
-    }
-}
-
-/// A query of some shape and depth.
-type Shape = (&'static str, fn(usize) -> String);
-
-/// Every way to make a query deep.
-const SHAPES: &[Shape] = &[
-    ("one operator", |n| format!("SELECT {} AS x FROM staging.rows", vec!["id"; n].join(" + "))),
-    ("two operators", |n| format!("SELECT id{} AS x FROM staging.rows", " + g - id".repeat(n / 2))),
-    ("texts", |n| format!("SELECT {} AS x FROM staging.rows", vec!["t"; n].join(" || "))),
-    ("casts", |n| format!("SELECT id{} AS x FROM staging.rows", "::TEXT::BIGINT".repeat(n / 2))),
-    ("or", |n| format!("SELECT id FROM staging.rows WHERE {}", numbered(n, " OR ", |i| format!("id = {i}")))),
-    ("and", |n| format!("SELECT id FROM staging.rows WHERE {}", numbered(n, " AND ", |i| format!("id <> -{i}")))),
-    ("not", |n| format!("SELECT id FROM staging.rows WHERE {}id = 1", "NOT ".repeat(n))),
-    ("case", |n| {
-        format!("SELECT {}0{} AS x FROM staging.rows", "CASE WHEN id = 1 THEN 1 ELSE ".repeat(n), " END".repeat(n))
-    }),
-    ("functions", |n| format!("SELECT {}id{} AS x FROM staging.rows", "abs(".repeat(n), ")".repeat(n))),
-    ("subqueries", |n| format!("{}SELECT id FROM staging.rows{}", "SELECT id FROM (".repeat(n), ") AS t".repeat(n))),
-    ("joins", |n| {
-        format!(
-            "SELECT r.id FROM staging.rows r {}",
-            numbered(n, " ", |i| format!("LEFT JOIN staging.rows j{i} ON r.id = j{i}.id"))
-        )
-    }),
-    ("commas", |n| {
-        format!(
-            "SELECT r.id FROM staging.rows r, {}",
-            numbered(n, ", ", |i| format!("(SELECT id FROM staging.rows WHERE id = 1) c{i}"))
-        )
-    }),
-    ("ctes", |n| {
-        let next = |i: usize| format!("c{} AS (SELECT r.id FROM c{i} JOIN staging.rows r ON r.id = c{i}.id)", i + 1);
-        format!("WITH c0 AS (SELECT id FROM staging.rows), {} SELECT id FROM c{n}", numbered(n, ", ", next))
-    }),
-    ("unions", |n| vec!["SELECT id FROM staging.rows"; n].join(" UNION ALL ")),
-];
-
-fn numbered(n: usize, separator: &str, item: impl Fn(usize) -> String) -> String {
-    (0..n).map(item).collect::<Vec<_>>().join(separator)
-}
-
-#[test]
-fn a_query_of_any_depth_is_answered_or_refused_by_name() {
-    let config = CONFIG.replace("[tables.rows]", "[tables.deep]");
-    for (name, shape) in SHAPES {
-        for depth in [30, 190, 1_000, 10_000] {
-            let sql = shape(depth);
-            let lake = Lake::of(&[("lake.toml", &config), ("models/deep.sql", &sql), ("in/a.json", ROWS)]);
-            let done = lake.run_with(&["run"], &[]);
-            assert_known_outcome(&format!("{depth} {name}"), &done);
-            assert!(depth > 30 || done.code == Some(0), "{name}: {}", done.stderr);
-        }
-    }
-}
-
-#[test]
-fn a_plan_that_is_too_deep_for_workers_is_run_by_the_coordinator() {
-    let tables: String = (0..SHAPES.len()).map(|i| format!("[tables.deep_{i}]\n")).collect();
-    for depth in [30, 60, 190] {
-        let lake = Lake::of(&[("lake.toml", &CONFIG.replace("[tables.rows]\n", &tables)), ("in/a.json", ROWS)]);
-        for (i, (_, shape)) in SHAPES.iter().enumerate() {
-            lake.write(&format!("models/deep_{i}.sql"), shape(depth).as_bytes());
-        }
-        lake.ok(&["run"]);
-        let port = free_port();
-        let cluster = Lake::of(&[("lake.toml", &CONFIG.replace("[tables.rows]\n", &tables)), ("in/a.json", ROWS)]);
-        for (i, (_, shape)) in SHAPES.iter().enumerate() {
-            cluster.write(&format!("models/deep_{i}.sql"), shape(depth).as_bytes());
-        }
-        let cluster = cluster.on_cluster(port, 2);
-        let _workers = [Worker::start(port, "a"), Worker::start(port, "b")];
-        cluster.ok(&["run"]);
-        assert_eq!(cluster.checksums(), lake.checksums(), "{depth}");
-    }
-}
-
-/// Done, or a refusal that names the limit; never an abort.
-fn assert_known_outcome(what: &str, done: &Done) {
-    match done.code {
-        Some(0) => {}
-        Some(2) => {
-            assert!(done.stderr.contains("too deep") && done.stderr.contains("more than"), "{what}: {}", done.stderr)
-        }
-        other => panic!("{what} ended with {other:?}: {}", done.stderr),
     }
 }

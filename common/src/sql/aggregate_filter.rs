@@ -1,0 +1,97 @@
+//! Filters that stay above an aggregate.
+//!
+//! DataFusion 55 pushes a condition below an aggregate if each of its columns is a grouping column, which holds for a
+//! condition without columns too, such as `'x' = 'y'` of a constant column. But an aggregate without `GROUP BY`, and a
+//! grouping set `()`, return a row for no rows, which then passes. And a condition with `random()` would choose rows
+//! instead of groups. So the engine's rule does not see these conditions.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::Transformed;
+use datafusion::error::Result;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{Aggregate, Expr, Filter, LogicalPlan};
+use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+const RULE: &str = "push_down_filter";
+
+/// The engine's logical rules, with the one that pushes filters held to conditions of grouping columns.
+pub(crate) fn logical_rules() -> Vec<Rule> {
+    let guarded = |rule: Rule| match rule.name() {
+        RULE => Arc::new(AboveAggregate(rule)) as Rule,
+        _ => rule,
+    };
+    Optimizer::new().rules.into_iter().map(guarded).collect()
+}
+
+#[derive(Debug)]
+struct AboveAggregate(Rule);
+
+impl OptimizerRule for AboveAggregate {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let LogicalPlan::Filter(filter) = plan else { return self.0.rewrite(plan, config) };
+        let Filter { predicate, input, .. } = merged(filter);
+        let LogicalPlan::Aggregate(aggregate) = input.as_ref() else {
+            return self.0.rewrite(LogicalPlan::Filter(Filter::new(predicate, input)), config);
+        };
+        let (above, pushed): (Vec<Expr>, Vec<Expr>) =
+            split_conjunction_owned(predicate).into_iter().partition(|condition| must_stay(condition, aggregate));
+        let below = match conjunction(pushed) {
+            Some(predicate) => self.0.rewrite(LogicalPlan::Filter(Filter::new(predicate, input)), config)?,
+            None => Transformed::no(Arc::unwrap_or_clone(input)),
+        };
+        Ok(match conjunction(above) {
+            Some(predicate) => below.update_data(|plan| LogicalPlan::Filter(Filter::new(predicate, Arc::new(plan)))),
+            None => below,
+        })
+    }
+}
+
+/// One filter for filters on top of each other, as the engine's rule would merge them.
+fn merged(filter: Filter) -> Filter {
+    let mut conditions = split_conjunction_owned(filter.predicate);
+    let mut input = filter.input;
+    while let LogicalPlan::Filter(below) = input.as_ref() {
+        for condition in split_conjunction_owned(below.predicate.clone()) {
+            if !conditions.contains(&condition) {
+                conditions.push(condition);
+            }
+        }
+        input = Arc::clone(&below.input);
+    }
+    let predicate = conjunction(conditions).unwrap_or_else(|| datafusion::logical_expr::lit(true));
+    Filter::new(predicate, input)
+}
+
+fn must_stay(condition: &Expr, aggregate: &Aggregate) -> bool {
+    let groups = &aggregate.group_expr;
+    let has_row_for_no_rows = groups.is_empty() || groups.iter().any(|group| matches!(group, Expr::GroupingSet(_)));
+    condition.is_volatile() || (has_row_for_no_rows && condition.column_refs().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn the_rule_of_the_engine_is_guarded() {
+        assert_eq!(logical_rules().iter().filter(|rule| format!("{rule:?}").starts_with("AboveAggregate")).count(), 1);
+    }
+}

@@ -1,0 +1,173 @@
+//! Subqueries that DataFusion 55 answers wrongly once it has turned them into joins.
+
+use std::collections::HashSet;
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, ScalarValue};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
+use datafusion::logical_expr::logical_plan::Subquery;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Aggregate, Expr, Limit, LogicalPlan};
+
+use super::refused_plan::refuse;
+
+/// Hint for an aggregate that is filtered or aggregated again in its subquery.
+const ALONE: &str = "let the subquery return the aggregate alone, and compare or compute outside of it, such as \
+                     `CASE WHEN (SELECT count(*) …) > 0 THEN … END`";
+/// Hint for `LIMIT`.
+const NUMBERED: &str = "number the rows by `row_number() OVER (PARTITION BY … ORDER BY …)` in a subquery of `FROM`, and \
+                        compare the number";
+
+/// Refuses the subquery of an expression.
+pub(super) fn check(expr: &Expr) -> Result<()> {
+    match expr {
+        Expr::Exists(Exists { subquery, .. }) => {
+            check_condition(subquery)?;
+            check_limit(subquery, Rows::Exist)?;
+            check_names(subquery, None)
+        }
+        Expr::InSubquery(InSubquery { expr, subquery, .. })
+        | Expr::SetComparison(SetComparison { expr, subquery, .. }) => {
+            check_condition(subquery)?;
+            check_limit(subquery, Rows::Compared)?;
+            check_names(subquery, Some(expr))
+        }
+        Expr::ScalarSubquery(subquery) => {
+            check_value(subquery)?;
+            check_names(subquery, None)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a lateral subquery.
+pub(super) fn check_lateral(subquery: &Subquery) -> Result<()> {
+    check_value(subquery)?;
+    check_names(subquery, None)
+}
+
+fn is_correlated(subquery: &Subquery) -> bool {
+    !subquery.outer_ref_columns.is_empty()
+}
+
+/// An aggregate of no rows is a row, which the engine drops (apache/datafusion#24960).
+fn check_condition(subquery: &Subquery) -> Result<()> {
+    if !is_correlated(subquery) {
+        return Ok(());
+    }
+    let mut plan = subquery.subquery.as_ref();
+    loop {
+        plan = match plan {
+            LogicalPlan::Aggregate(Aggregate { group_expr, .. }) if group_expr.is_empty() => break,
+            LogicalPlan::Projection(node) => &node.input,
+            LogicalPlan::Filter(node) => &node.input,
+            LogicalPlan::SubqueryAlias(node) => &node.input,
+            LogicalPlan::Sort(node) => &node.input,
+            LogicalPlan::Limit(node) => &node.input,
+            other if has_correlated_aggregate(other)? => break,
+            _ => return Ok(()),
+        };
+    }
+    refuse(
+        "`EXISTS` or `IN` over a correlated subquery that aggregates without `GROUP BY`",
+        "compare with the subquery's value: `x = (SELECT count(*) …)`",
+    )
+}
+
+/// The engine adds the row that an aggregate has for no rows only where nothing but a select list is above it.
+fn check_value(subquery: &Subquery) -> Result<()> {
+    if !is_correlated(subquery) {
+        return Ok(());
+    }
+    let mut plan = subquery.subquery.as_ref();
+    let rest = loop {
+        plan = match plan {
+            LogicalPlan::Aggregate(Aggregate { group_expr, input, .. }) if group_expr.is_empty() => {
+                break input.as_ref();
+            }
+            LogicalPlan::Projection(node) => &node.input,
+            LogicalPlan::SubqueryAlias(node) => &node.input,
+            LogicalPlan::Sort(node) => &node.input,
+            other => break other,
+        };
+    };
+    if has_correlated_aggregate(rest)? {
+        return refuse(
+            "`HAVING`, `DISTINCT`, a join or an aggregate over an aggregate in a correlated subquery",
+            ALONE,
+        );
+    }
+    Ok(())
+}
+
+/// Returns whether a part of `plan` aggregates without `GROUP BY` over columns of the query around.
+fn has_correlated_aggregate(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|plan| match plan {
+        LogicalPlan::Aggregate(Aggregate { group_expr, input, .. }) => {
+            Ok(group_expr.is_empty() && !input.all_out_ref_exprs().is_empty())
+        }
+        _ => Ok(false),
+    })
+}
+
+/// The part of a subquery's rows that an expression uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    /// Whether it has one.
+    Exist,
+    /// Their values.
+    Compared,
+}
+
+/// The engine removes `LIMIT` and `OFFSET` of a correlated subquery, which only changes nothing for the first of `EXISTS`.
+fn check_limit(subquery: &Subquery, rows: Rows) -> Result<()> {
+    if !is_correlated(subquery) {
+        return Ok(());
+    }
+    let mut plan = subquery.subquery.as_ref();
+    let rest = loop {
+        plan = match plan {
+            LogicalPlan::Projection(node) => &node.input,
+            LogicalPlan::SubqueryAlias(node) => &node.input,
+            LogicalPlan::Sort(node) => &node.input,
+            LogicalPlan::Limit(limit) if rows == Rows::Exist && !skips(limit) => &limit.input,
+            other => break other,
+        };
+    };
+    let is_limited = rest.exists(|plan| match plan {
+        LogicalPlan::Limit(limit) => Ok(!limit.input.all_out_ref_exprs().is_empty()),
+        _ => Ok(false),
+    })?;
+    if is_limited { refuse("`LIMIT` or `OFFSET` in a correlated subquery", NUMBERED) } else { Ok(()) }
+}
+
+fn skips(limit: &Limit) -> bool {
+    !matches!(limit.skip.as_deref(), None | Some(Expr::Literal(ScalarValue::Int64(Some(0) | None), _)))
+}
+
+/// The engine takes a column of the query around for the column of the same name in the subquery.
+fn check_names(subquery: &Subquery, compared: Option<&Expr>) -> Result<()> {
+    let mut outer: HashSet<&Column> = compared.map(Expr::column_refs).unwrap_or_default();
+    for reference in &subquery.outer_ref_columns {
+        if let Expr::OuterReferenceColumn(_, column) = reference {
+            outer.insert(column);
+        }
+    }
+    let mut same = None;
+    subquery.subquery.apply(|plan| {
+        if let LogicalPlan::Filter(filter) = plan {
+            let conditions = split_conjunction(&filter.predicate).into_iter().filter(|expr| expr.contains_outer());
+            let columns = conditions.flat_map(Expr::column_refs);
+            same = same.take().or_else(|| columns.into_iter().find(|column| outer.contains(column)).cloned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match same {
+        Some(column) => refuse(
+            &format!("a subquery whose column `{column}` has the name of a column outside that it is used with"),
+            "give the subquery's table a name of its own, such as `FROM t AS inner_t`",
+        ),
+        None => Ok(()),
+    }
+}
