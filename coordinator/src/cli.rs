@@ -1,4 +1,4 @@
-//! The command line: what the user may type, parsed and nothing more.
+//! The command line: parses the arguments and does nothing more.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,15 +25,15 @@ Every setting of lake.toml can be overridden by the environment, such as LAKEWRI
 #[derive(Debug, Parser)]
 #[command(name = "coordinator", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// The configuration
+    /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "lake.toml", global = true)]
     pub(crate) config: PathBuf,
 
-    /// Say nothing but errors on standard error
+    /// Print only errors to standard error
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
 
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, value_enum, default_value = "text", global = true)]
     pub(crate) log_format: LogFormat,
 
@@ -43,27 +43,29 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Take in what is new and commit all tables together (the default)
+    /// Ingest new objects and commit all tables together (the default)
     Run {
         /// Build this table again from staging, with the tables that read it, even if nothing changed
         #[arg(long, value_name = "TABLE")]
         rebuild: Vec<String>,
     },
-    /// Validate, and list what a run would take in; the dry run, writes nothing
+    /// Validate, and list what a run would ingest; a dry run that writes nothing
     Check {
-        /// Decode this many records of each source and show what would not fit
+        /// Decode this many records of each source and show which would be rejected
         #[arg(long, value_name = "N")]
         sample: Option<u64>,
-        /// Instead, read every file of the lake and compare it with the digest it was written with
+        /// Instead, read every file of one version of the lake and compare it with the digest it was written with
         #[arg(long, conflicts_with = "sample")]
         deep: bool,
         /// With --deep, the version of the lake; the newest unless given
         #[arg(long, value_name = "N", requires = "deep")]
         version: Option<u64>,
+        #[command(flatten)]
+        format: FormatArguments,
     },
     /// Run a read-only SQL query over the tables of one version of the lake
     Query {
-        /// The query; tables by name, the lake's books as system.ledger, system.quarantine, system.history
+        /// The query; tables by name, and the system tables system.ledger, system.quarantine, system.history
         sql: String,
         /// The version of the lake; the newest unless given
         #[arg(long, value_name = "N")]
@@ -88,42 +90,47 @@ pub(crate) enum Command {
         format: FormatArguments,
     },
     /// Print the tables as statements for Athena, or put them into the AWS Glue Data Catalog
+    ///
+    /// With --json and without --apply, prints one line per table for `aws glue create-table --cli-input-json`.
     Catalog {
         /// The database of the catalog
         #[arg(long, value_name = "NAME", value_parser = database)]
         database: String,
-        /// Put them there: the database and the tables that are missing are made, others updated
-        #[arg(long, conflicts_with = "json")]
-        apply: bool,
-        /// For readers that know no Delta, such as Redshift Spectrum: write lists of each table's files, and put tables there
-        /// that are read by them. The lists show the newest version; do it again after a run
-        #[arg(long, requires = "apply", conflicts_with = "json")]
-        symlinks: bool,
-        /// Print what `aws glue create-table --cli-input-json` takes, a table a line
+        /// Put them into the catalog: missing database and tables are created, others are updated
         #[arg(long)]
-        json: bool,
+        apply: bool,
+        /// For readers without Delta, such as Redshift Spectrum: write lists of each table's files, and create tables that are
+        /// read by the lists. The lists show the newest version; repeat this after a run
+        #[arg(long, requires = "apply")]
+        symlinks: bool,
+        #[command(flatten)]
+        format: FormatArguments,
     },
-    /// Bring the Delta logs of the tables up to the newest version of the lake
+    /// Roll the Delta logs of the tables forward to the newest version of the lake
     ///
-    /// A run does this after its commit. What it could not do, the next run, a query or this command does.
+    /// A run does this after its commit. If it cannot, the next run, a query or this command does.
     Publish {
         /// Only this table; may be given several times
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
-        /// Make the logs equal to the newest version, whatever other programs committed to them, and also where they were
-        /// written for manifests that are gone or replaced: one more commit removes files that the version does not have,
-        /// adds those that it has, and restores the columns and properties
+        /// Make the logs equal to the newest version, also if other programs committed to them, an entry is damaged, or
+        /// they were written for manifests that are gone or replaced: one more commit removes files that the version does
+        /// not have, adds those that it has, corrects their descriptions, and restores the columns and properties
         #[arg(long)]
         overwrite: bool,
+        #[command(flatten)]
+        format: FormatArguments,
     },
     /// List files and unfinished uploads that no version within the retention needs, or delete them
     Vacuum {
-        /// Versions that were the newest at some time within it stay readable; at least 24h
+        /// Versions that were the newest at some time within this period stay readable; at least 24h
         #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
         retention: Duration,
-        /// Delete them; without it they are only listed
+        /// Delete them; without this option they are only listed
         #[arg(long)]
         delete: bool,
+        #[command(flatten)]
+        format: FormatArguments,
     },
     /// Count rejected records by source and reason, or list them
     Quarantine {
@@ -145,14 +152,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write it like `7d` or `36h`"))
 }
 
-/// What Athena can name without quotes.
+/// Parses a name that Athena accepts without quotes.
 fn database(text: &str) -> Result<String, String> {
     let is_name = (1..=255).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     if is_name { Ok(text.to_owned()) } else { Err("write lower-case letters, digits and `_`".to_owned()) }
 }
 
-/// How rows are printed; a box unless one is chosen.
+/// Output format of rows. The default is a text form for people.
 #[derive(Debug, Clone, Copy, Args)]
 #[group(multiple = false)]
 pub(crate) struct FormatArguments {
@@ -162,7 +169,7 @@ pub(crate) struct FormatArguments {
     /// One JSON array
     #[arg(long)]
     json: bool,
-    /// One JSON object a line
+    /// One JSON object per line
     #[arg(long)]
     jsonlines: bool,
     /// A Markdown table

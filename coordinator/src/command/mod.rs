@@ -1,11 +1,12 @@
-//! What each command does, a file per command; `run` is the pipeline itself.
+//! The commands, one file each, and the one place that prints. `run` is the pipeline itself.
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, RecordBatch};
 use lakewright_common::config::{self, Purpose, resolved::Config};
-use lakewright_common::error::{Error, Kind, Result};
+use lakewright_common::error::{Context, Error, Kind, Result};
 use lakewright_common::printable;
 use lakewright_common::process::allocator;
 use lakewright_common::process::telemetry;
@@ -13,37 +14,38 @@ use lakewright_common::process::telemetry;
 use crate::cli::{Cli, Command};
 use crate::lake::intact;
 use crate::open;
+use crate::output::{self, Format};
 use crate::progress::Progress;
 use crate::run::Outcome;
 use glue::Catalog;
 
-/// Validates and lists what a run would take in.
+/// `check`: validates, and lists what a run would ingest.
 mod dry_run;
-/// Verifies the files of one version.
+/// `check --deep`: verifies the files of one version.
 mod deep;
-/// A read-only query over one version.
+/// `query`: a read-only query over one version.
 mod query;
-/// What the tables hold.
+/// `tables`: lists the tables of one version.
 mod tables;
 /// A checksum of a table that does not depend on the order of its rows.
 mod checksum;
-/// Which commits there were.
+/// `history`: lists the commits.
 mod history;
-/// What was rejected.
+/// `quarantine`: counts or lists rejected records.
 mod quarantine;
-/// Tables in the catalog of AWS.
+/// `catalog`: the tables for the catalog of AWS.
 mod glue;
-/// What nothing needs any more.
+/// `vacuum`: lists or deletes files that no kept version needs.
 mod vacuum;
-/// Delta logs brought up to the lake, or made equal to it.
+/// `publish`: rolls Delta logs forward, or makes them equal to the lake.
 mod publish;
-/// The lake's own books as tables.
+/// The system tables.
 mod system;
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 ///
 /// # Errors
-/// As the command says.
+/// The errors of the command.
 pub(crate) async fn execute(cli: Cli) -> Result<()> {
     let command = cli.command.unwrap_or(Command::Run { rebuild: vec![] });
     let is_run = matches!(command, Command::Run { .. } | Command::Check { deep: false, .. });
@@ -59,23 +61,34 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
 async fn carry_out(command: Command, config: &Config, quiet: bool) -> Result<()> {
     match command {
         Command::Run { rebuild } => run(config, &rebuild, quiet).await,
-        Command::Check { deep: true, version, .. } => deep::check_deep(config, version).await,
-        Command::Check { sample, .. } => dry_run::check(config, sample).await,
+        Command::Check { deep: true, version, format, .. } => {
+            deep::check_deep(config, version, format.format(), quiet).await
+        }
+        Command::Check { sample, format, .. } => {
+            if format.format() != Format::Table {
+                return Err(Error::configuration("`check` has an output format only with `--deep`")
+                    .hint("add `--deep`, or leave the format out"));
+            }
+            dry_run::check(config, sample).await
+        }
         Command::Query { sql, version, format } => query::query(config, &sql, version, format.format()).await,
         Command::Tables { checksum, version, format } => {
             tables::tables(config, checksum, version, format.format()).await
         }
-        Command::Catalog { database, apply, symlinks, json } => {
-            let what = match (apply, symlinks, json) {
-                (true, true, _) => Catalog::ApplySymlinks,
-                (true, false, _) => Catalog::Apply,
-                (false, _, true) => Catalog::Json,
-                (false, _, false) => Catalog::Statements,
+        Command::Catalog { database, apply, symlinks, format } => {
+            let what = match (apply, symlinks) {
+                (true, true) => Catalog::ApplySymlinks,
+                (true, false) => Catalog::Apply,
+                (false, _) => Catalog::Print,
             };
-            glue::catalog(config, &database, what).await
+            glue::catalog(config, &database, what, format.format()).await
         }
-        Command::Publish { table, overwrite } => publish::publish(config, &table, overwrite).await,
-        Command::Vacuum { retention, delete } => vacuum::vacuum(config, retention, delete).await,
+        Command::Publish { table, overwrite, format } => {
+            publish::publish(config, &table, overwrite, format.format()).await
+        }
+        Command::Vacuum { retention, delete, format } => {
+            vacuum::vacuum(config, retention, delete, format.format()).await
+        }
         Command::History { format } => history::history(config, format.format()).await,
         Command::Quarantine { source, reason, records, format } => {
             quarantine::quarantine(config, source, reason, records, format.format()).await
@@ -83,8 +96,8 @@ async fn carry_out(command: Command, config: &Config, quiet: bool) -> Result<()>
     }
 }
 
-/// The error, with what is missing of the newest version and which version is whole. The failure is not held back for
-/// long where the storage answers nothing.
+/// Adds a hint to the error that says which files of the newest version are missing, and which version has all of its files.
+/// Where storage does not respond, the error is not delayed for long.
 async fn with_damage(config: &Config, error: Error) -> Error {
     let look = async {
         let lake = open::lake_or_empty(config).await?;
@@ -99,7 +112,7 @@ async fn with_damage(config: &Config, error: Error) -> Error {
     }
 }
 
-/// How long a failed command looks for an intact version.
+/// Maximum time that a failed command looks for a version that has all its files.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const NOTHING_AT_ALL: &str = "nothing to take in: no source has an object, and the lake has no version yet";
@@ -108,9 +121,12 @@ const NOTHING_NEW: &str = "nothing new: every object was taken in before, and no
 
 async fn run(config: &Config, rebuild: &[String], quiet: bool) -> Result<()> {
     let progress = Progress::start(quiet);
-    let summary = crate::run::run(config, rebuild, &progress).await;
-    let text = match summary? {
-        Outcome::Committed(summary) => summary.text(),
+    let mut unpublished = None;
+    let text = match crate::run::run(config, rebuild, &progress).await? {
+        Outcome::Committed(mut summary) => {
+            unpublished = summary.unpublished();
+            summary.text()
+        }
         Outcome::NothingNew { is_begun, skipped } => {
             let mut text = match is_begun {
                 _ if skipped.has_skipped() => ALL_SKIPPED,
@@ -125,10 +141,18 @@ async fn run(config: &Config, rebuild: &[String], quiet: bool) -> Result<()> {
     if !quiet {
         telemetry::conclude(&text);
     }
-    Ok(())
+    unpublished.map_or(Ok(()), Err)
 }
 
-/// Writes to standard output; a reader that went away (`| head`) is no failure.
+/// Prints columns of equal length as rows.
+fn print_columns(columns: Vec<(&'static str, ArrayRef)>, format: Format) -> Result<()> {
+    let rows = RecordBatch::try_from_iter(columns).context(|| Error::internal("cannot list the rows"))?;
+    let mut text = Vec::new();
+    output::write(&mut text, &[rows], format)?;
+    print(&text)
+}
+
+/// Writes to standard output. A reader that has closed the pipe (`| head`) is not a failure.
 fn print(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout();
     let shown = shown(bytes, stdout.is_terminal());
@@ -138,7 +162,7 @@ fn print(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// A file or a pipe gets data as they are; what formats such as CSV hold must not act on a terminal.
+/// Returns the bytes to print. A file or a pipe gets the data unchanged; on a terminal, control characters are escaped.
 fn shown(bytes: &[u8], on_terminal: bool) -> Cow<'_, [u8]> {
     match std::str::from_utf8(bytes) {
         Ok(text) if on_terminal => match printable::lines(text) {

@@ -3,7 +3,6 @@
 //! Up to the manifest's put nothing of the run is visible; with it, all of it is. What follows only says the same to
 //! other engines, and is done by the next run or query if this process does not live to do it.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,24 +15,24 @@ use super::ingest::StagedSource;
 use super::written;
 use crate::lake::ledger;
 use crate::lake::manifest::{DataFile, FORMAT, Manifest, SourceState};
-use crate::lake::publish::{consistent, delta};
+use crate::lake::publish::{self, Published};
 use crate::lake::store::{self, Commit};
 use crate::model::source_fingerprint;
 
 /// What manifests and Delta logs say of the program that wrote them.
 const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
 
-/// Commits the run; answers with the manifest and each table's Delta version at it.
+/// Commits the run; returns the manifest, and what was published of it.
 ///
 /// # Errors
-/// Conflict, when another run committed first; storage. A failure to roll the Delta logs forward is a warning: the
-/// commit stands, and the next run or query rolls them.
+/// Conflict, if another run committed first; storage. A failure to publish is in the result: the commit is valid, and the
+/// next run or query publishes it.
 pub(super) async fn commit(
     context: &RunContext<'_>,
     staged: &[StagedSource<'_>],
     tables: Tables,
     started: Instant,
-) -> Result<(Manifest, BTreeMap<String, u64>)> {
+) -> Result<(Manifest, Published)> {
     context.progress.step("commit", None);
     let lake = &context.opened.lake;
     let mut sources = context.base.as_ref().map(|base| base.sources.clone()).unwrap_or_default();
@@ -73,15 +72,8 @@ pub(super) async fn commit(
             .hint("run again: it takes in what the other run did not"));
         }
     }
-    let rolled = delta::roll_forward(lake, &manifest).await;
-    for (table, error) in &rolled.failures {
-        let hint = error.hint.as_deref();
-        tracing::warn!(table, version = manifest.version, %error, hint, "committed, but the Delta log of a table does not show it");
-    }
-    if let Err(error) = consistent::publish(lake, &manifest, &rolled.versions).await {
-        tracing::warn!(version = manifest.version, %error, "committed, but the Delta versions of the tables were not published");
-    }
-    Ok((manifest, rolled.versions))
+    let published = publish::publish(lake, &manifest).await;
+    Ok((manifest, published))
 }
 
 /// A source with what this run adds to it; writes its part of the ledger.

@@ -12,7 +12,7 @@ use lakewright_common::session::Storages;
 
 use super::discover::Discovered;
 use crate::lake::manifest::{DataFile, Manifest};
-use crate::lake::publish::delta::table_log::CHECKPOINT_INTERVAL;
+use crate::lake::publish;
 use crate::model::Model;
 use crate::price::RequestEstimate;
 
@@ -90,18 +90,18 @@ fn of_lake(
         let passes = readers(&|reader| reader.tables.contains(&table.name)) + checks(config, table);
         requests.puts += files.writes;
         requests.gets += files.scan() * passes;
-        // Its Delta log goes on, and the new entry is read for its digest.
-        requests.puts += 1;
-        requests.gets += 1;
     }
-    // How far each log is: it is listed, and read twice since its last checkpoint.
-    // The newest entry is read once more, to see whose it is, and so is the manifest that it names.
-    let entries = base.map(|base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
-    requests.puts += models.len() as u64 * if base.is_some() { 2 } else { 1 };
-    requests.gets += models.len() as u64 * entries.unwrap_or(0) + u64::from(base.is_some());
-    // The manifest, and twice the versions that belong together.
-    requests.puts += 3;
-    requests.gets += 1;
+    let publish = publish::requests(base);
+    for ((gets, puts), times) in [
+        (publish.each_table, models.len() as u64),
+        (publish.built_table, built.len() as u64),
+        // The manifest is the further put.
+        (publish.once, 1),
+    ] {
+        requests.gets += gets * times;
+        requests.puts += puts * times;
+    }
+    requests.puts += 1;
 }
 
 /// Queries over a table before it is committed.

@@ -9,7 +9,6 @@
 //! Nothing is visible before the manifest's put. A run that dies leaves files that no manifest names; one that fails deletes
 //! them where it may.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -26,7 +25,8 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::lake::manifest::Manifest;
-use crate::lake::{publish, store};
+use crate::lake::publish::{self, Published};
+use crate::lake::store;
 use crate::model::{self, Model};
 use crate::open;
 use crate::price::{self, RequestEstimate};
@@ -133,7 +133,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     // What a crash left behind after its put comes first: Delta readers see that commit from now on. A log of another
     // history, or one that another program changed, stops the run before it does any work.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
-    publish::prepare(&opened.lake, base.as_ref(), &tables).await?;
+    publish::prepare(&opened.lake, base.as_ref(), &tables, rebuild).await?;
     failpoint::reach("run.before_discover");
     progress.step("discover", None);
     let mut discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
@@ -166,13 +166,13 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
         clean_up::delete_files(&context).await;
     }
     let (outcome, mut warnings) = outcome?;
-    let Some((manifest, versions)) = outcome else {
+    let Some((manifest, published)) = outcome else {
         return Ok(Outcome::NothingNew { skipped: discovered.skipped, is_begun: context.base.is_some() });
     };
     warnings.extend(discovered.skipped.warnings());
     Ok(Outcome::Committed(Summary::new(
         &manifest,
-        &versions,
+        published,
         warnings,
         exchanged,
         context.requests(),
@@ -181,7 +181,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     )))
 }
 
-/// The new lake with the Delta version of each table, and what checks warn of. `None` if every new object was skipped, so
+/// The new lake with what was published of it, and what checks warn of. `None` if every new object was skipped, so
 /// that there is nothing to commit.
 async fn steps(
     context: &RunContext<'_>,
@@ -189,7 +189,7 @@ async fn steps(
     discovered: &mut Discovered<'_>,
     reads: &Arc<ReadProgress>,
     started: Instant,
-) -> Result<(Option<(Manifest, BTreeMap<String, u64>)>, Vec<String>)> {
+) -> Result<(Option<(Manifest, Published)>, Vec<String>)> {
     failpoint::reach("run.before_ingest");
     let staged = ingest::ingest(context, discovered, reads).await?;
     discovered.skipped.add(&staged);

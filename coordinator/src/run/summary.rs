@@ -17,6 +17,7 @@ use super::ingest::StagedSource;
 use crate::engine::Exchanged;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{Manifest, SourceCounts};
+use crate::lake::publish::{Failure, Published};
 use crate::output::{self, Format, bytes};
 use crate::process;
 
@@ -31,6 +32,7 @@ pub(crate) struct Summary {
     sources: BTreeMap<String, SourceCounts>,
     tables: Vec<TableLine>,
     warnings: Vec<String>,
+    unpublished: Option<Error>,
     exchanged: Option<Exchanged>,
     requests: RequestCounts,
     /// Requests, expected and made, with their price.
@@ -50,8 +52,8 @@ struct TableLine {
 impl Summary {
     pub(crate) fn new(
         manifest: &Manifest,
-        versions: &BTreeMap<String, u64>,
-        warnings: Vec<String>,
+        published: Published,
+        mut warnings: Vec<String>,
         exchanged: Option<Exchanged>,
         requests: RequestCounts,
         cost: Option<String>,
@@ -63,9 +65,11 @@ impl Summary {
             files: table.files.len() as u64,
             bytes: table.bytes(),
             is_rebuilt: table.changed_in == manifest.version,
-            delta_version: versions.get(&table.name).copied(),
+            delta_version: published.versions.get(&table.name).copied(),
         });
+        warnings.extend(published.failures.iter().map(|failure| not_published(manifest.version, failure)));
         Self {
+            unpublished: unpublished(manifest.version, published.failures),
             version: manifest.version,
             sources: manifest.counts.clone(),
             tables: tables.collect(),
@@ -75,6 +79,11 @@ impl Summary {
             cost,
             elapsed,
         }
+    }
+
+    /// Returns the failure of a run whose commit could not be published; `None` if all of it was.
+    pub(crate) fn unpublished(&mut self) -> Option<Error> {
+        self.unpublished.take()
     }
 
     /// The summary as lines of text.
@@ -136,6 +145,28 @@ impl Summary {
         }
         text
     }
+}
+
+/// A warning for the summary; the error with its cause and hint follows the summary.
+fn not_published(version: u64, failure: &Failure) -> String {
+    match &failure.table {
+        Some(table) => {
+            format!(
+                "version {version} is committed, but the Delta log of table `{table}` does not show it; see the error below"
+            )
+        }
+        None => format!(
+            "version {version} is committed, but the Delta versions of its tables are not published; see the error below"
+        ),
+    }
+}
+
+fn unpublished(version: u64, failures: Vec<Failure>) -> Option<Error> {
+    Error::join(failures.into_iter().map(|failure| {
+        let mut error = failure.error;
+        error.message = format!("version {version} is committed, but not published: {}", error.message);
+        error
+    }))
 }
 
 /// `130 GET, 4 LIST, 52 PUT (3 failed), 1.2 MB read, 300 kB written`

@@ -363,3 +363,31 @@ fn check_deep_needs_neither_sources_nor_models() {
     let error = lake.fails(&["check", "--deep", "--version", "9"], 2);
     assert!(error.contains("no version 9"), "{error}");
 }
+
+/// An older version is read where the newest manifest cannot be.
+#[test]
+fn an_older_version_is_read_where_the_newest_manifest_is_damaged() {
+    let lake = lake();
+    let newest = lake.path("lake/_lake/manifest/00000000000000000002.json");
+    let whole = fs::read(&newest).unwrap();
+    for (name, bytes) in [("empty", vec![]), ("cut", whole[..whole.len() / 2].to_vec()), ("flipped", flipped(&whole))] {
+        fs::write(&newest, bytes).unwrap();
+        let error = lake.fails(&["query", "SELECT count(*) FROM events"], 3);
+        assert!(error.contains("version 1 has all its files"), "{name}: {error}");
+        assert!(error.contains("`coordinator check --deep --version 1`"), "{name}: {error}");
+        for arguments in [
+            &["query", "--version", "1", "SELECT count(*) AS n FROM events", "--csv"][..],
+            &["tables", "--version", "1"],
+            &["check", "--deep", "--version", "1"],
+        ] {
+            let done = lake.ok(arguments);
+            assert!(arguments[0] != "query" || done.stdout == "n\n300\n", "{name}: {}", done.stdout);
+        }
+    }
+}
+
+fn flipped(bytes: &[u8]) -> Vec<u8> {
+    let mut flipped = bytes.to_vec();
+    flipped[bytes.len() / 2] ^= 1;
+    flipped
+}
