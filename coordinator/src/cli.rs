@@ -45,7 +45,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Ingest new objects and commit all tables together (the default)
     Run {
-        /// Build this table again from staging, with the tables that read it, even if nothing changed
+        /// Build this table again from staging, with the tables that read it, even if nothing
+        /// changed
         #[arg(long, value_name = "TABLE")]
         rebuild: Vec<String>,
     },
@@ -54,7 +55,8 @@ pub(crate) enum Command {
         /// Decode this many records of each source and show which would be rejected
         #[arg(long, value_name = "N")]
         sample: Option<u64>,
-        /// Instead, read every file of one version of the lake and compare it with the digest it was written with
+        /// Instead, read every file of one version of the lake and compare it with the digest it
+        /// was written with
         #[arg(long, conflicts_with = "sample")]
         deep: bool,
         /// With --deep, the version of the lake; the newest unless given
@@ -65,7 +67,8 @@ pub(crate) enum Command {
     },
     /// Run a read-only SQL query over the tables of one version of the lake
     Query {
-        /// The query; tables by name, and the system tables system.ledger, system.quarantine, system.history
+        /// The query; tables by name, and the system tables system.ledger, system.quarantine,
+        /// system.history
         sql: String,
         /// The version of the lake; the newest unless given
         #[arg(long, value_name = "N")]
@@ -91,7 +94,8 @@ pub(crate) enum Command {
     },
     /// Print the tables as statements for Athena, or put them into the AWS Glue Data Catalog
     ///
-    /// With --json and without --apply, prints one line per table for `aws glue create-table --cli-input-json`.
+    /// With --json and without --apply, prints one line per table for `aws glue create-table
+    /// --cli-input-json`.
     Catalog {
         /// The database of the catalog
         #[arg(long, value_name = "NAME", value_parser = database)]
@@ -99,8 +103,9 @@ pub(crate) enum Command {
         /// Put them into the catalog: missing database and tables are created, others are updated
         #[arg(long)]
         apply: bool,
-        /// For readers without Delta, such as Redshift Spectrum: write lists of each table's files, and create tables that are
-        /// read by the lists. The lists show the newest version; repeat this after a run
+        /// For readers without Delta, such as Redshift Spectrum: write lists of each table's files,
+        /// and create tables that are read by the lists. The lists show the newest version; repeat
+        /// this after a run
         #[arg(long, requires = "apply")]
         symlinks: bool,
         #[command(flatten)]
@@ -113,9 +118,10 @@ pub(crate) enum Command {
         /// Only this table; may be given several times
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
-        /// Make the logs equal to the newest version, also if other programs committed to them, an entry is damaged, or
-        /// they were written for manifests that are gone or replaced: one more commit removes files that the version does
-        /// not have, adds those that it has, corrects their descriptions, and restores the columns and properties
+        /// Make the logs equal to the newest version, also if other programs committed to them, an
+        /// entry is damaged, or they were written for manifests that are gone or replaced: one more
+        /// commit removes files that the version does not have, adds those that it has, corrects
+        /// their descriptions, and restores the columns and properties
         #[arg(long)]
         overwrite: bool,
         #[command(flatten)]
@@ -123,7 +129,8 @@ pub(crate) enum Command {
     },
     /// List files and unfinished uploads that no version within the retention needs, or delete them
     Vacuum {
-        /// Versions that were the newest at some time within this period stay readable; at least 24h
+        /// Versions that were the newest at some time within this period stay readable; at least
+        /// 24h
         #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
         retention: Duration,
         /// Delete them; without this option they are only listed

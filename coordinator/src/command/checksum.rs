@@ -1,8 +1,9 @@
 //! Checksum of a table, independent of the order of its rows, of files and of partitions.
 //!
-//! The sum, modulo 2^64, of a hash of each row: 16 hex digits. A row is hashed (MD5, its first 8 bytes) as the text of
-//! its values, so the sum is the same on every machine. Each value is preceded by its length, and null has its own mark,
-//! also within lists, structs and maps, so that no two different rows have the same text.
+//! The sum, modulo 2^64, of a hash of each row: 16 hex digits. A row is hashed (MD5, its first 8
+//! bytes) as the text of its values, so the sum is the same on every machine. Each value is
+//! preceded by its length, and null has its own mark, also within lists, structs and maps, so that
+//! no two different rows have the same text.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -55,8 +56,8 @@ pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<St
     Ok(format!("{sum:016x}"))
 }
 
-/// SQL function that converts a value of any type to text. A cast does not support structs, and gives some different lists
-/// the same text.
+/// SQL function that converts a value of any type to text. A cast does not support structs, and
+/// gives some different lists the same text.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TextOf {
     signature: Signature,

@@ -1,4 +1,5 @@
-//! `check --deep`: reads everything that one version of the lake names, and reports what is damaged and what restores it.
+//! `check --deep`: reads everything that one version of the lake names, and reports what is damaged
+//! and what restores it.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::lake::{manifest::Manifest, store};
 use crate::open::lake_or_empty;
 use crate::output::{Format, bytes};
 
-/// Verifies the newest version, or the given one, and prints each object that is damaged or missing.
+/// Verifies the newest version, or the given one, and prints each object that is damaged or
+/// missing.
 ///
 /// # Errors
 /// Storage, if anything is damaged or missing; configuration, if the version does not exist.

@@ -1,4 +1,5 @@
-//! `catalog`: prints the tables as definitions for AWS Glue, or puts them into the Glue Data Catalog.
+//! `catalog`: prints the tables as definitions for AWS Glue, or puts them into the Glue Data
+//! Catalog.
 
 use std::sync::Arc;
 
@@ -15,14 +16,16 @@ use crate::glue::{partitions, symlinks, tables};
 use crate::lake::manifest::TableState;
 use crate::output::Format;
 
-/// What the command does with the definitions.
+/// Use of the definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Catalog {
-    /// Prints statements for Athena, or with JSON the input of `aws glue create-table`, one per line.
+    /// Prints statements for Athena, or with JSON the input of `aws glue create-table`, one per
+    /// line.
     Print,
     /// Puts Delta tables into the catalog.
     Apply,
-    /// Writes lists of each table's files, and puts tables into the catalog that are read by these lists.
+    /// Writes lists of each table's files, and puts tables into the catalog that are read by these
+    /// lists.
     ApplySymlinks,
 }
 
@@ -41,8 +44,8 @@ struct AppliedTable {
 /// Prints or applies the definitions of the newest version's tables.
 ///
 /// # Errors
-/// Configuration, for a lake that is not on S3, a table of that name elsewhere, or a format that does not exist for
-/// definitions; storage.
+/// Configuration, for a lake that is not on S3, a table of that name elsewhere, or a format that
+/// does not exist for definitions; storage.
 pub(super) async fn catalog(config: &Config, database: &str, what: Catalog, format: Format) -> Result<()> {
     if config.lake.scheme() != "s3" {
         return Err(Error::configuration(format!("the lake `{}` is not on S3", config.lake))
@@ -68,7 +71,7 @@ pub(super) async fn catalog(config: &Config, database: &str, what: Catalog, form
             }
         }
     }
-    // Also after a failure, to show which tables are done.
+    // Print after a failure too, to show which tables are done.
     if format == Format::Table {
         print(applied.iter().map(line).collect::<String>().as_bytes())?;
     } else {

@@ -96,8 +96,8 @@ async fn carry_out(command: Command, config: &Config, quiet: bool) -> Result<()>
     }
 }
 
-/// Adds a hint to the error that says which files of the newest version are missing, and which version has all of its files.
-/// Where storage does not respond, the error is not delayed for long.
+/// Adds a hint to the error that says which files of the newest version are missing, and which
+/// version has all of its files. Where storage does not respond, the error is not delayed for long.
 async fn with_damage(config: &Config, error: Error) -> Error {
     let look = async {
         let lake = open::lake_or_empty(config).await?;
@@ -162,7 +162,8 @@ fn print(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Returns the bytes to print. A file or a pipe gets the data unchanged; on a terminal, control characters are escaped.
+/// Returns the bytes to print. A file or a pipe gets the data unchanged; on a terminal, control
+/// characters are escaped.
 fn shown(bytes: &[u8], on_terminal: bool) -> Cow<'_, [u8]> {
     match std::str::from_utf8(bytes) {
         Ok(text) if on_terminal => match printable::lines(text) {

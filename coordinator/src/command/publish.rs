@@ -1,4 +1,5 @@
-//! `publish`: rolls the Delta logs forward to the newest version, or makes them equal to it whatever they hold.
+//! `publish`: rolls the Delta logs forward to the newest version, or makes them equal to it
+//! whatever they hold.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,8 +27,9 @@ struct PublishedTable {
     overwritten: Option<Overwritten>,
 }
 
-/// Rolls the logs of `tables` (all of them if none is named) forward to the newest version of the lake. With `is_overwrite`,
-/// also overwrites logs that another program changed, or that are of another history.
+/// Rolls the logs of `tables` (all of them if none is named) forward to the newest version of the
+/// lake. With `is_overwrite`, also overwrites logs that another program changed, or that are of
+/// another history.
 ///
 /// # Errors
 /// Configuration, naming each table that cannot be published; storage.

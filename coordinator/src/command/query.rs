@@ -25,7 +25,8 @@ use crate::session_tables;
 /// Runs `sql` and prints its rows.
 ///
 /// # Errors
-/// Configuration for a query that does not parse, names something that does not exist, or would do more than read.
+/// Configuration for a query that does not parse, names something that does not exist, or would do
+/// more than read.
 pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let rows = view.rows(sql).await?;
@@ -40,8 +41,8 @@ pub(super) fn no_such_version(version: u64, newest: u64) -> Error {
         .hint(format!("the newest is {newest}; `coordinator history` lists them"))
 }
 
-/// Reports a lake without a version. If tables of the configuration have Delta logs, `_lake` was lost, and the error says
-/// what `run` says.
+/// Reports a lake without a version. If tables of the configuration have Delta logs, `_lake` was
+/// lost, and the error says what `run` says.
 pub(super) async fn nothing_committed(config: &Config, lake: &Storage) -> Error {
     let tables: Vec<&str> = config.tables.iter().map(|table| table.name.as_str()).collect();
     match publish::verify(lake, None, &tables).await {
@@ -130,8 +131,8 @@ impl View {
     }
 }
 
-/// Publishes what a crash between a commit and its Delta logs left undone. A reader without the right to write reads all the
-/// same, so a failure is only logged.
+/// Publishes what a crash between a commit and its Delta logs left undone. A reader without the
+/// right to write reads all the same, so a failure is only logged.
 async fn catch_up(lake: &Storage, newest: &Manifest) {
     let failures = match publish::catch_up(lake, newest).await {
         Ok(failures) => failures,

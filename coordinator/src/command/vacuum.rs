@@ -19,14 +19,16 @@ use crate::lake::{LakePath, garbage};
 use crate::open::lake_or_empty;
 use crate::output::{Format, bytes};
 
-/// Minimum retention: a run that takes longer than the retention could lose files that it has not committed yet.
+/// Minimum retention: a run that takes longer than the retention could lose files that it has not
+/// committed yet.
 const LEAST_RETENTION: Duration = Duration::from_hours(24);
 /// Maximum difference between this machine's clock and the storage's.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::hours(1);
 /// Number of deletions at the same time.
 const CONCURRENT_DELETES: usize = 16;
 
-/// Lists files and unfinished uploads older than `retention` that nothing needs; deletes them if `delete`.
+/// Lists files and unfinished uploads older than `retention` that nothing needs; deletes them if
+/// `delete`.
 ///
 /// # Errors
 /// Configuration for a retention that is too short; storage.
@@ -95,10 +97,12 @@ fn columns(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> Vec<(&
     ]
 }
 
-/// Returns the storage's time, which decides the age of objects, if this machine's clock agrees with it.
+/// Returns the storage's time, which decides the age of objects, if this machine's clock agrees
+/// with it.
 ///
 /// # Errors
-/// Configuration, naming both times; storage, if the storage's time cannot be read before a deletion.
+/// Configuration, naming both times; storage, if the storage's time cannot be read before a
+/// deletion.
 async fn common_time(lake: &Storage, delete: bool) -> Result<DateTime<Utc>> {
     let theirs = match lake.clock(LakePath::Lake.key().as_ref()).await {
         Ok(theirs) => theirs,

@@ -1,8 +1,9 @@
 //! Definition of a table for the catalog: its location, its columns, and how it is read.
 //!
-//! A definition has one of two forms. As a Delta table (Athena guide, "Synchronize Delta Lake metadata"), readers find its
-//! rows by the Delta log, and the definition need not change when rows do. As Parquet files that lists name, it is for
-//! readers without Delta (Delta's guide, "Redshift Spectrum connector").
+//! A definition has one of two forms. As a Delta table (Athena guide, "Synchronize Delta Lake
+//! metadata"), readers find its rows by the Delta log, and the definition need not change when rows
+//! do. As Parquet files that lists name, it is for readers without Delta (Delta's guide, "Redshift
+//! Spectrum connector").
 
 use std::collections::HashMap;
 
@@ -24,7 +25,8 @@ pub(crate) struct Definition {
     form: Form,
     /// Names and Hive types.
     columns: Vec<(String, String)>,
-    /// Columns that are in folders' names and not in files. A Delta table has them among its columns.
+    /// Columns that are in folders' names and not in files. A Delta table has them among its
+    /// columns.
     partition_keys: Vec<(String, String)>,
 }
 
@@ -102,7 +104,8 @@ impl Definition {
             .map_err(|e| self.unusable(e))
     }
 
-    /// Describes how rows are read at `location`, which is the table's or that of one of its partitions.
+    /// Describes how rows are read at `location`, which is the table's or that of one of its
+    /// partitions.
     pub(super) fn storage(&self, location: &str) -> Result<StorageDescriptor> {
         let storage =
             StorageDescriptor::builder().set_columns(Some(self.glue_columns(&self.columns)?)).location(location);

@@ -1,4 +1,5 @@
-//! Tables of a lake in the AWS Glue Data Catalog, where Athena, Spark on EMR, Redshift Spectrum and others find them by name.
+//! Tables of a lake in the AWS Glue Data Catalog, where Athena, Spark on EMR, Redshift Spectrum and
+//! others find them by name.
 
 /// Definition of a table for the catalog.
 pub(crate) mod definition;

@@ -1,4 +1,5 @@
-//! Partitions of a table that is read by lists. The catalog names each of them, and a reader sees no others.
+//! Partitions of a table that is read by lists. The catalog names each of them, and a reader sees
+//! no others.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,8 +14,8 @@ use super::definition::Definition;
 use super::failure::failure;
 use super::symlinks::List;
 
-/// Number of partitions in one request: the service's limits of `BatchCreatePartition` and `BatchUpdatePartition`, and of
-/// `BatchDeletePartition`.
+/// Number of partitions in one request: the service's limits of `BatchCreatePartition` and
+/// `BatchUpdatePartition`, and of `BatchDeletePartition`.
 const PUT_AT_ONCE: usize = 100;
 const DELETED_AT_ONCE: usize = 25;
 
@@ -32,7 +33,8 @@ impl fmt::Display for Changes {
     }
 }
 
-/// Makes the catalog's partitions equal to the lists, which must be written before. Without lists, deletes all partitions.
+/// Makes the catalog's partitions equal to the lists, which must be written before. Without lists,
+/// deletes all partitions.
 ///
 /// # Errors
 /// Storage, naming the table.

@@ -1,5 +1,6 @@
-//! The lists: one text file per partition with the URLs of its Parquet files, as Delta's `GENERATE symlink_format_manifest`
-//! writes them (Delta's guide, "Generate a manifest file"). They show one version of a table until they are written again.
+//! The lists: one text file per partition with the URLs of its Parquet files, as Delta's `GENERATE
+//! symlink_format_manifest` writes them (Delta's guide, "Generate a manifest file"). They show one
+//! version of a table until they are written again.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +53,9 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
     lists.into_values().collect()
 }
 
-/// Writes the lists of a table over existing ones, and empties the lists of partitions that the table no longer has. They are
-/// not deleted, because the coordinator may have no right to, and a reader that lists subfolders would find them.
+/// Writes the lists of a table over existing ones, and empties the lists of partitions that the
+/// table no longer has. They are not deleted, because the coordinator may have no right to, and a
+/// reader that lists subfolders would find them.
 ///
 /// # Errors
 /// Storage, naming the object.

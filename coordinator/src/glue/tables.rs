@@ -82,7 +82,8 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
     Ok(Change::Updated)
 }
 
-/// Returns whether the existing table has everything that `input` has. Other programs may have added more.
+/// Returns whether the existing table has everything that `input` has. Other programs may have
+/// added more.
 fn is_as(there: &Table, input: &TableInput) -> bool {
     let set = |key| there.parameters().and_then(|parameters| parameters.get(key));
     let (found, wanted) = (there.storage_descriptor(), input.storage_descriptor());

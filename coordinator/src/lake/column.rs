@@ -1,8 +1,9 @@
 //! The columns of a table or a source in a manifest: a stable id, a name and a type.
 //!
-//! Types are stored in Delta's JSON form, which converts to Arrow for queries and to the Delta log for other engines. An id
-//! identifies a column in Parquet (`field_id`) at any position, and is never given to another column of the table. So a
-//! later reader by id (Iceberg) sees what readers by name see.
+//! Types are stored in Delta's JSON form, which converts to Arrow for queries and to the Delta log
+//! for other engines. An id identifies a column in Parquet (`field_id`) at any position, and is
+//! never given to another column of the table. So a later reader by id (Iceberg) sees what readers
+//! by name see.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -31,11 +32,13 @@ pub(crate) struct Columns {
     pub(crate) list: Vec<Column>,
 }
 
-/// Gives ids to the columns of `schema`: a column that `previous` has by name keeps its id, a new one gets the next.
+/// Gives ids to the columns of `schema`: a column that `previous` has by name keeps its id, a new
+/// one gets the next.
 ///
 /// # Errors
-/// Configuration, if Delta cannot hold the schema at its lowest protocol: a type without a counterpart, a timestamp
-/// without a zone, a name with one of ` ,;{}()`, a tab, a line feed or `=`, or two names that differ in case only.
+/// Configuration, if Delta cannot hold the schema at its lowest protocol: a type without a
+/// counterpart, a timestamp without a zone, a name with one of ` ,;{}()`, a tab, a line feed or
+/// `=`, or two names that differ in case only.
 pub(crate) fn assign_column_ids(previous: Option<&Columns>, schema: &Schema) -> Result<Columns> {
     let known: HashMap<&str, u32> =
         previous.iter().flat_map(|columns| &columns.list).map(|column| (column.name.as_str(), column.id)).collect();
@@ -83,7 +86,8 @@ fn delta_type(column: &str, arrow_type: &ArrowType) -> Result<DataType> {
     })
 }
 
-/// Refuses types that the conversion accepts, but that change values or need more than the lowest protocol.
+/// Refuses types that the conversion accepts, but that change values or need more than the lowest
+/// protocol.
 fn check_type(column: &str, arrow_type: &ArrowType) -> Result<()> {
     let hint = match arrow_type {
         ArrowType::Timestamp(_, None) => "cast it to `TIMESTAMP WITH TIME ZONE`: Delta's lowest protocol has no other",
@@ -105,8 +109,8 @@ fn check_type(column: &str, arrow_type: &ArrowType) -> Result<()> {
 }
 
 impl Column {
-    /// Converts to the Arrow field, with the id as Parquet's `field_id`. Every string type becomes `Utf8`, and every
-    /// timestamp type microseconds, UTC.
+    /// Converts to the Arrow field, with the id as Parquet's `field_id`. Every string type becomes
+    /// `Utf8`, and every timestamp type microseconds, UTC.
     pub(crate) fn to_field(&self) -> Result<Field> {
         let arrow_type: std::result::Result<ArrowType, _> = (&self.data_type).try_into_arrow();
         let arrow_type = arrow_type.context(|| {
@@ -130,7 +134,8 @@ pub(crate) fn hive_type(data_type: &DataType) -> String {
             let members = members.fields().map(|member| format!("{}:{}", member.name(), hive_type(member.data_type())));
             format!("struct<{}>", members.collect::<Vec<_>>().join(","))
         }
-        // These have the same name in both: string, double, float, boolean, date, timestamp, binary, decimal(p,s).
+        // These have the same name in both: string, double, float, boolean, date, timestamp,
+        // binary, decimal(p,s).
         other => other.to_string(),
     }
 }
@@ -142,7 +147,8 @@ impl Columns {
         Ok(Arc::new(Schema::new(fields)))
     }
 
-    /// Returns the schema for the Delta log, without ids, because they would announce column mapping there.
+    /// Returns the schema for the Delta log, without ids, because they would announce column
+    /// mapping there.
     pub(crate) fn delta_schema(&self) -> Result<StructType> {
         let fields =
             self.list.iter().map(|column| StructField::new(&column.name, column.data_type.clone(), column.nullable));

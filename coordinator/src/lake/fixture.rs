@@ -1,4 +1,5 @@
-//! Test fixtures: a lake in its own folder, manifests with made-up files, and a store that loses its responses.
+//! Test fixtures: a lake in its own folder, manifests with made-up files, and a store that loses
+//! its responses.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -49,7 +50,8 @@ pub(crate) fn lake_on(store: Arc<dyn ObjectStore>) -> Storage {
     Storage::new(store, Location::of(Url::parse("memory:///").unwrap()))
 }
 
-/// Creates the manifest of `version` with these tables. The files of each are paths below its folder; all are new.
+/// Creates the manifest of `version` with these tables. The files of each are paths below its
+/// folder; all are new.
 pub(crate) fn manifest(version: u64, tables: &[(&str, &[&str])]) -> Manifest {
     Manifest {
         format: FORMAT,
@@ -120,7 +122,8 @@ pub(crate) async fn write_files(lake: &Storage, manifest: &Manifest) {
     }
 }
 
-/// A store in memory. Its first puts take effect and return an error, like a connection that is lost.
+/// A store in memory. Its first puts take effect and return an error, like a connection that is
+/// lost.
 #[derive(Debug)]
 pub(crate) struct ForgetfulStore {
     inner: InMemory,

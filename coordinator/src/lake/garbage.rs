@@ -1,11 +1,14 @@
-//! Finds files in a lake that no kept version needs: files of older versions, and of runs that died.
+//! Finds files in a lake that no kept version needs: files of older versions, and of runs that
+//! died.
 //!
-//! Considers only files that a run writes under names of its own: data of tables, staging, quarantine, ledger, spool. Never
-//! considers manifests, Delta logs, the versions that belong together, or files of other programs.
+//! Considers only files that a run writes under names of its own: data of tables, staging,
+//! quarantine, ledger, spool. Never considers manifests, Delta logs, the versions that belong
+//! together, or files of other programs.
 //!
-//! A file that a run in progress writes is younger than that run, and a file younger than the retention is kept. So a run
-//! that takes less time than the retention loses nothing. A file that a kept manifest names is kept at any age. A run can
-//! only commit on top of the newest manifest, so a deleted file is never named again.
+//! A file that a run in progress writes is younger than that run, and a file younger than the
+//! retention is kept. So a run that takes less time than the retention loses nothing. A file that a
+//! kept manifest names is kept at any age. A run can only commit on top of the newest manifest, so
+//! a deleted file is never named again.
 
 use std::collections::HashSet;
 
@@ -25,11 +28,12 @@ const UUID: usize = 36;
 /// Folders of `_lake` with files of runs.
 const FOLDERS_OF_RUNS: &[&str] = &["staging", "quarantine", "ledger"];
 
-/// Finds the files that were last changed before `since`, except those of the version that was the newest at `since` and of
-/// later versions.
+/// Finds the files that were last changed before `since`, except those of the version that was the
+/// newest at `since` and of later versions.
 ///
 /// # Errors
-/// Storage; configuration or storage for a manifest that cannot be read, because it is unknown what it names.
+/// Storage; configuration or storage for a manifest that cannot be read, because it is unknown what
+/// it names.
 pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<ObjectMeta>> {
     let Some(named) = named_since(lake, since).await? else { return Ok(vec![]) };
     let is_garbage = |object: &ObjectMeta| {
@@ -41,15 +45,16 @@ pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<Obj
     Ok(garbage)
 }
 
-/// Returns the keys that the kept versions name. `None` if the lake has no commit; nothing may be deleted then.
+/// Returns the keys that the kept versions name. `None` if the lake has no commit; nothing may be
+/// deleted then.
 async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<HashSet<String>>> {
     let written = store::list(lake).await?;
     let Some((&newest, _)) = written.last_key_value() else { return Ok(None) };
     let mut named = HashSet::new();
     for version in (1..=newest).rev() {
         let manifest = store::get(lake, version).await?.ok_or_else(|| missing(lake, version))?;
-        // Use the later of two clocks: the coordinator's may have been behind, and the objects in a copy of a lake have
-        // the times of the copy.
+        // Use the later of two clocks: the coordinator's may have been behind, and the objects in a
+        // copy of a lake have the times of the copy.
         let is_last = written.get(&version).copied().max(Some(manifest.committed_at)) < Some(since);
         named.extend(keys(&manifest));
         if is_last {
@@ -90,8 +95,9 @@ fn is_of_a_run(key: &Path) -> bool {
     is_in_a_folder && key.filename().is_some_and(is_name_of_a_run)
 }
 
-/// Returns whether a name is `<run>-<task>-<uuid>.parquet`, or `<20 digits>-<run>.parquet` for a ledger. No other program uses
-/// such names, and we must not delete the files of other programs beside the tables.
+/// Returns whether a name is `<run>-<task>-<uuid>.parquet`, or `<20 digits>-<run>.parquet` for a
+/// ledger. No other program uses such names, and we must not delete the files of other programs
+/// beside the tables.
 fn is_name_of_a_run(name: &str) -> bool {
     let Some((head, uuid)) =
         name.strip_suffix(".parquet").and_then(|stem| stem.split_at_checked(stem.len().checked_sub(UUID)?))
@@ -103,7 +109,8 @@ fn is_name_of_a_run(name: &str) -> bool {
     is_uuid(uuid) && is_head
 }
 
-/// Returns whether a file was written by a stage of a run on a cluster for a later stage. A run that dies leaves such files.
+/// Returns whether a file was written by a stage of a run on a cluster for a later stage. A run
+/// that dies leaves such files.
 fn is_of_an_exchange(run: &str, file: &str) -> bool {
     let name = file.strip_prefix("exchange-").and_then(|name| name.strip_suffix(".arrows"));
     // A probe shows that a worker sees the lake.

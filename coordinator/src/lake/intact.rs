@@ -1,7 +1,8 @@
-//! Finds the version of a lake that has all its files, for a command that failed because an object is gone or was cut.
+//! Finds the version of a lake that has all its files, for a command that failed because an object
+//! is gone or was cut.
 //!
-//! Compares existence and size only, using one listing of the lake. A file with changed bytes is not noticed here, so the
-//! message names `check --deep`, which reads them.
+//! Compares existence and size only, using one listing of the lake. A file with changed bytes is
+//! not noticed here, so the message names `check --deep`, which reads them.
 
 use std::collections::HashMap;
 
@@ -12,8 +13,8 @@ use lakewright_common::storage::Storage;
 use super::manifest::Manifest;
 use super::{LakePath, store, url_of};
 
-/// Describes the damage of the newest version in a sentence, with the newest older version that has all its files. Returns
-/// `None` if no file of the newest version is missing or of another size.
+/// Describes the damage of the newest version in a sentence, with the newest older version that has
+/// all its files. Returns `None` if no file of the newest version is missing or of another size.
 ///
 /// # Errors
 /// Storage, if the lake cannot be listed.
@@ -43,7 +44,8 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
     Ok(Some(format!("{damage}; no older version has all its files")))
 }
 
-/// Returns the files of one version that are missing or have another size; `None` if its manifest cannot be read.
+/// Returns the files of one version that are missing or have another size; `None` if its manifest
+/// cannot be read.
 async fn damaged(lake: &Storage, version: u64, sizes: &HashMap<String, u64>) -> Option<Vec<String>> {
     let manifest = store::get(lake, version).await.ok().flatten()?;
     let is_damaged = |(path, bytes): &(&str, u64)| sizes.get(*path) != Some(bytes);

@@ -1,11 +1,12 @@
-//! The layout of a lake: the key of every object except table data, whose keys are in the reports of its writers.
+//! The layout of a lake: the key of every object except table data, whose keys are in the reports
+//! of its writers.
 
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
 use uuid::Uuid;
 
-/// A place below a lake's root. Table data has no variant: the key of a file is in its report, and is below
-/// [`LakePath::Table`].
+/// A place below a lake's root. Table data has no variant: the key of a file is in its report, and
+/// is below [`LakePath::Table`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LakePath<'a> {
     /// `_lake/`

@@ -1,9 +1,10 @@
-//! The ledger: the objects of a source that were ingested, with their commit and the counts of their records.
+//! The ledger: the objects of a source that were ingested, with their commit and the counts of
+//! their records.
 //!
-//! A commit writes one Parquet file per source beside its manifest, which names it together with all older ones.
-//! The next run reads all of them into one lookup and ingests only objects that are not in it. The number of entries is not
-//! limited: many files are merged into one, and no entry is dropped. The columns have the names of Snowflake's
-//! `COPY_HISTORY` if it has a counterpart.
+//! A commit writes one Parquet file per source beside its manifest, which names it together with
+//! all older ones. The next run reads all of them into one lookup and ingests only objects that are
+//! not in it. The number of entries is not limited: many files are merged into one, and no entry is
+//! dropped. The columns have the names of Snowflake's `COPY_HISTORY` if it has a counterpart.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -71,7 +72,8 @@ pub(crate) fn schema() -> SchemaRef {
 /// Sums the tallies of all splits into one entry per object, sorted by key.
 ///
 /// # Errors
-/// Internal, if an object's records are not all staged or quarantined, or if its splits saw different versions of it.
+/// Internal, if an object's records are not all staged or quarantined, or if its splits saw
+/// different versions of it.
 pub(crate) fn entries(
     tallies: impl IntoIterator<Item = ObjectTally>,
     version: u64,
@@ -118,8 +120,9 @@ pub(crate) async fn write(
     file.put(lake, source, version, run).await
 }
 
-/// Returns the ledger of a source after a commit: the `previous` files, and one more with the commit's `entries`. If that
-/// would be more than [`MAX_FILES`], writes one file with everything. The older files stay for the older manifests.
+/// Returns the ledger of a source after a commit: the `previous` files, and one more with the
+/// commit's `entries`. If that would be more than [`MAX_FILES`], writes one file with everything.
+/// The older files stay for the older manifests.
 pub(crate) async fn append(
     lake: &Storage,
     source: &str,
@@ -194,7 +197,8 @@ impl Encoder {
         let content = with_table(&content).ok_or_else(|| Error::internal("the ledger has no footer"))?;
         let (bytes, digest) = (content.len() as u64, Some(digest::of(&content)));
         failpoint::reach("ledger.before_write");
-        // The name is unique to this run, so an unclear response needs no read: a second put writes the same bytes.
+        // The name is unique to this run, so an unclear response needs no read: a second put writes
+        // the same bytes.
         lake.store.put(&key, content.into()).await.storage_context("write", || url_of(lake, &key))?;
         failpoint::reach("ledger.after_write");
         Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, digest, added_in: version })

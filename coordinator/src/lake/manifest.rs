@@ -1,10 +1,11 @@
 //! The manifest: one JSON document per commit, the complete state of the lake at that commit.
 //!
-//! A run builds it from the previous manifest, `store` puts it, and queries and the roll-forward of the Delta logs read it.
-//! The objects that a commit ingested are listed in Parquet files beside it (the ledger).
+//! A run builds it from the previous manifest, `store` puts it, and queries and the roll-forward of
+//! the Delta logs read it. The objects that a commit ingested are listed in Parquet files beside it
+//! (the ledger).
 //!
-//! A state that did not change is copied unchanged, with its `added_in` and `changed_in`. These two versions show a later
-//! reader what a commit did without a comparison of two manifests.
+//! A state that did not change is copied unchanged, with its `added_in` and `changed_in`. These two
+//! versions show a later reader what a commit did without a comparison of two manifests.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +34,8 @@ pub(crate) struct Manifest {
     pub(crate) parent: Option<u64>,
     /// Run that committed the manifest.
     pub(crate) run: Uuid,
-    /// Identifies the lake: chosen at its first commit, then the same in every manifest and in the configuration of
-    /// every Delta table. `None` in a manifest of a program version without ids.
+    /// Identifies the lake: chosen at its first commit, then the same in every manifest and in the
+    /// configuration of every Delta table. `None` in a manifest of a program version without ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lake_id: Option<Uuid>,
     /// Time of the coordinator's clock just before the put.
@@ -44,7 +45,8 @@ pub(crate) struct Manifest {
     /// Time from the start of the run to the commit.
     pub(crate) elapsed_milliseconds: u64,
     pub(crate) sources: BTreeMap<String, SourceState>,
-    /// Tables in the order of `lake.toml`. The Delta logs are rolled forward in this order, dimensions before facts.
+    /// Tables in the order of `lake.toml`. The Delta logs are rolled forward in this order,
+    /// dimensions before facts.
     pub(crate) tables: Vec<TableState>,
     /// Counts of this commit alone, by source.
     pub(crate) counts: BTreeMap<String, SourceCounts>,
@@ -74,7 +76,8 @@ pub(crate) struct TableState {
     pub(crate) key: Vec<String>,
     /// Fingerprint of everything that decides the table's content, except the rows of its input.
     pub(crate) fingerprint: String,
-    /// Version of the manifest that last changed this state, and of the table's `txn` in its Delta log.
+    /// Version of the manifest that last changed this state, and of the table's `txn` in its Delta
+    /// log.
     pub(crate) changed_in: u64,
     pub(crate) files: Vec<DataFile>,
 }
@@ -100,7 +103,8 @@ pub(crate) struct LedgerFile {
     /// Digest of the file; `None` if an older version of the program wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<Digest>,
-    /// Version of the first manifest that named the file. It may have the entries of older files, merged.
+    /// Version of the first manifest that named the file. It may have the entries of older files,
+    /// merged.
     pub(crate) added_in: u64,
 }
 
@@ -132,7 +136,8 @@ impl Manifest {
     /// Decodes `bytes`, which must be the manifest of that `version`.
     ///
     /// # Errors
-    /// Configuration, if a newer version of the program wrote it; storage, if it is damaged or another manifest.
+    /// Configuration, if a newer version of the program wrote it; storage, if it is damaged or
+    /// another manifest.
     pub(crate) fn decode(version: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
             Error::storage_failure(format!("manifest {version} (`{}`) is damaged", LakePath::Manifest(version).key()))
@@ -161,7 +166,8 @@ impl Manifest {
         serde_json::from_slice(bytes).map_err(parsed)
     }
 
-    /// Returns the keys of all objects that this manifest is the first to name. They must be durable before the manifest is.
+    /// Returns the keys of all objects that this manifest is the first to name. They must be
+    /// durable before the manifest is.
     pub(crate) fn new_keys(&self) -> Result<Vec<Path>> {
         let sources = self.sources.values();
         let data = sources
@@ -262,7 +268,8 @@ mod tests {
         assert!(error.hint.unwrap().contains("lakewright 9.0.0"));
     }
 
-    /// Flips every bit, also those of the seal. A manifest without a seal, as older versions wrote it, is read.
+    /// Flips every bit, also those of the seal. A manifest without a seal, as older versions wrote
+    /// it, is read.
     #[test]
     fn a_changed_bit_in_a_manifest_is_noticed() {
         let manifest = fixture::manifest(3, &[("songs", &["year=2000/x"])]);

@@ -1,4 +1,5 @@
-//! ⑧⑨ The result of a run on storage: one manifest that makes everything visible, then the Delta logs that repeat it.
+//! ⑧⑨ The result of a run on storage: one manifest that makes everything visible, then the Delta
+//! logs that repeat it.
 //!
 //! ```text
 //! <lake>/
@@ -14,13 +15,14 @@
 //!     consistent/latest                           the newest of these documents
 //! ```
 //!
-//! The steps of a commit: write the ledger, sync every new file, put the manifest, put version N+1 of each Delta log
-//! (dimensions first), put the consistent document. A process may be killed at any of them. Before the manifest's put
-//! nothing is visible, after it everything is. The next run or query repeats the later steps if they are missing.
+//! The steps of a commit: write the ledger, sync every new file, put the manifest, put version N+1
+//! of each Delta log (dimensions first), put the consistent document. A process may be killed at
+//! any of them. Before the manifest's put nothing is visible, after it everything is. The next run
+//! or query repeats the later steps if they are missing.
 //!
-//! One value followed through: run `0193…` writes `songs/year=2000/0193…-0-….parquet`; manifest 7 names it with
-//! `added_in: 7`; version 3 of `songs/_delta_log` adds it and says `txn lakewright 7`; `consistent/7.json` says
-//! `songs: 3`.
+//! One value followed through: run `0193…` writes `songs/year=2000/0193…-0-….parquet`; manifest 7
+//! names it with `added_in: 7`; version 3 of `songs/_delta_log` adds it and says `txn lakewright
+//! 7`; `consistent/7.json` says `songs: 3`.
 
 /// Keys of the objects of a lake.
 mod layout;
@@ -45,8 +47,8 @@ pub(crate) mod verify;
 
 pub(crate) use layout::{LakePath, url_of, version_of};
 
-/// Points of a commit at which a test kills the process, in the order in which a run reaches them. Each is named for the
-/// step before or after it.
+/// Points of a commit at which a test kills the process, in the order in which a run reaches them.
+/// Each is named for the step before or after it.
 #[cfg_attr(not(test), allow(dead_code, reason = "a list for the tests that kill the process"))]
 pub(crate) const FAIL_POINTS: &[&str] = &[
     "ledger.before_write",

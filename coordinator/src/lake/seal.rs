@@ -1,7 +1,8 @@
 //! JSON documents that end with their own digest, so that every reader notices a changed bit.
 //!
-//! `{"format":1,…}` becomes `{"format":1,…,"digest":"sha256:<64 hexadecimal digits>"}`: still one JSON document. The digest
-//! is of all bytes before the comma. It detects damage, not an attacker, who would write the digest as well.
+//! `{"format":1,…}` becomes `{"format":1,…,"digest":"sha256:<64 hexadecimal digits>"}`: still one
+//! JSON document. The digest is of all bytes before the comma. It detects damage, not an attacker,
+//! who would write the digest as well.
 
 use std::fmt::Write as _;
 
@@ -23,7 +24,8 @@ pub(crate) fn seal(mut document: Vec<u8>) -> Vec<u8> {
     document
 }
 
-/// Compares the digest of a sealed document. A document without a seal was written by an older version and passes.
+/// Compares the digest of a sealed document. A document without a seal was written by an older
+/// version and passes.
 ///
 /// # Errors
 /// Text for a message.

@@ -1,9 +1,10 @@
-//! The store of manifests: reads the newest one or one by its version, and puts the next one, which is a commit.
+//! The store of manifests: reads the newest one or one by its version, and puts the next one, which
+//! is a commit.
 //!
-//! The put of manifest n+1 succeeds for one run only. The outcome is one of two: this run's manifest exists, or another
-//! run's does. If the response leaves this open (already exists, a timeout, a lost connection, an error after the write),
-//! we read the object back and compare the run. Until the outcome is known no file is deleted, because the commit may be
-//! valid.
+//! The put of manifest n+1 succeeds for one run only. The outcome is one of two: this run's
+//! manifest exists, or another run's does. If the response leaves this open (already exists, a
+//! timeout, a lost connection, an error after the write), we read the object back and compare the
+//! run. Until the outcome is known no file is deleted, because the commit may be valid.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +22,8 @@ use uuid::Uuid;
 use super::manifest::{self, Manifest};
 use super::{LakePath, url_of, version_of};
 
-/// Maximum number of puts of one manifest, each followed by a read, before the outcome is reported as unknown.
+/// Maximum number of puts of one manifest, each followed by a read, before the outcome is reported
+/// as unknown.
 const MAX_PUTS: u32 = 6;
 /// Maximum number of reads after a put: a read that fails does not show the outcome either.
 const MAX_READS: u32 = 5;
@@ -93,8 +95,8 @@ pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
 /// Makes `manifest` the next version of the lake.
 ///
 /// # Errors
-/// Storage, if the outcome is unknown: then the commit may be valid, the next run will see it, and no file of this run may
-/// be deleted.
+/// Storage, if the outcome is unknown: then the commit may be valid, the next run will see it, and
+/// no file of this run may be deleted.
 pub(crate) async fn put(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
     let key = LakePath::Manifest(manifest.version).key();
     let bytes = Bytes::from(manifest.encode()?);
@@ -127,7 +129,8 @@ async fn put_until_known(lake: &Storage, key: &Path, bytes: &Bytes, run: Uuid) -
     let error = cause.unwrap_or_else(|| {
         Error::storage("write", url_of(lake, key), "the key was reported as existing but could not be read")
     });
-    // A request that timed out may still arrive, so it is still possible that the manifest is committed.
+    // A request that timed out may still arrive, so it is still possible that the manifest is
+    // committed.
     let advice = "the manifest does not exist now; check the storage, delete nothing, then run again";
     let hint = error.hint.as_ref().map_or_else(|| advice.to_owned(), |hint| format!("{hint}; {advice}"));
     Err(error.hint(hint))
@@ -192,7 +195,8 @@ mod tests {
         assert_eq!(get(&lake, 3).await.unwrap(), None);
     }
 
-    /// Sixteen runs put the same version at once: one is committed, and the others learn by which run.
+    /// Sixteen runs put the same version at once: one is committed, and the others learn by which
+    /// run.
     #[tokio::test(flavor = "multi_thread")]
     async fn one_of_many_runs_commits_a_number() {
         let (_folder, lake) = fixture::lake();

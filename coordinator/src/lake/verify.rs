@@ -1,8 +1,9 @@
-//! Verifies that everything that one version needs is as it was written: compares each file with the digest in its manifest,
-//! and each entry of a Delta log with the digest that was published with it.
+//! Verifies that everything that one version needs is as it was written: compares each file with
+//! the digest in its manifest, and each entry of a Delta log with the digest that was published
+//! with it.
 //!
-//! Reads every byte once, in bounded memory. A file that cannot be read is a fault like any other, so that one bad sector does
-//! not hide the next.
+//! Reads every byte once, in bounded memory. A file that cannot be read is a fault like any other,
+//! so that one bad sector does not hide the next.
 
 use futures::{StreamExt, stream};
 use lakewright_common::digest::Digest;
@@ -23,7 +24,8 @@ const FROM_A_COPY: &str = "restore it from a copy of the lake";
 pub(crate) struct Verified {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
-    /// Number of objects without a digest, which an older version of the program wrote. Only their sizes were compared.
+    /// Number of objects without a digest, which an older version of the program wrote. Only their
+    /// sizes were compared.
     pub(crate) without_digest: u64,
     /// Sorted by key.
     pub(crate) faults: Vec<Fault>,
@@ -56,7 +58,8 @@ enum Part<'a> {
     DeltaEntry { table: &'a str },
 }
 
-/// Verifies all files that `manifest` names, the Delta logs of its tables, and the documents that name their versions.
+/// Verifies all files that `manifest` names, the Delta logs of its tables, and the documents that
+/// name their versions.
 ///
 /// # Errors
 /// Storage that fails for another reason than one file.

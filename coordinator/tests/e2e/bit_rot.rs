@@ -1,6 +1,8 @@
-//! Bits that change on storage: `check --deep` names the file, and no other command answers with something else.
+//! Bits that change on storage: `check --deep` names the file, and no other command answers with
+//! something else.
 //!
-//! `LAKEWRIGHT_SEED` repeats a run with other bits, `LAKEWRIGHT_FLIPS` sets how many a kind of file gets.
+//! `LAKEWRIGHT_SEED` repeats a run with other bits, `LAKEWRIGHT_FLIPS` sets how many a kind of file
+//! gets.
 
 use std::fs;
 use std::path::PathBuf;
@@ -132,8 +134,8 @@ fn answers(lake: &Lake) -> Vec<Done> {
     QUERIES.iter().map(|sql| lake.run_with(&["query", sql, "--csv"], &[])).collect()
 }
 
-/// Each kind of file that a version has: `check --deep` fails and names it; a query answers as before, or fails as storage that
-/// names the file.
+/// Each kind of file that a version has: `check --deep` fails and names it; a query answers as
+/// before, or fails as storage that names the file.
 #[test]
 fn a_changed_bit_in_any_file_is_named_and_no_answer_changes() {
     let lake = lake();
@@ -269,7 +271,8 @@ fn damage_of_any_size_is_named_and_a_table_is_built_again() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// A lake of a version that wrote no digests is read as ever, and `check --deep` says what it could not compare.
+/// A lake of a version that wrote no digests is read as ever, and `check --deep` says what it could
+/// not compare.
 #[test]
 fn a_lake_without_digests_is_read_and_said_to_be_so() {
     let lake = lake();
@@ -296,8 +299,8 @@ fn without_digests(value: &mut serde_json::Value) {
     }
 }
 
-/// Uploads carry a checksum, which the server compares: what changed on its way is refused, and what changed on its way back is
-/// read again.
+/// Uploads carry a checksum, which the server compares: what changed on its way is refused, and
+/// what changed on its way back is read again.
 #[test]
 fn what_changes_on_its_way_to_or_from_s3_is_noticed() {
     let place = Place::own();
@@ -331,8 +334,8 @@ fn what_changes_on_its_way_to_or_from_s3_is_noticed() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// Four tasks that read 128 objects at once each, where the shell allows 256 open files; and where the system allows no more, the
-/// error says what to raise.
+/// Four tasks that read 128 objects at once each, where the shell allows 256 open files; and where
+/// the system allows no more, the error says what to raise.
 #[test]
 fn a_low_limit_of_open_files_is_raised_or_named() {
     let lake = lake();

@@ -1,8 +1,9 @@
-//! Delta logs that another program wrote to or a disk damaged, and logs and manifests of different times: each command
-//! refuses by name, or the log shows the rows of the newest manifest; never both rows at once.
+//! Delta logs that another program wrote to or a disk damaged, and logs and manifests of different
+//! times: each command refuses by name, or the log shows the rows of the newest manifest; never
+//! both rows at once.
 //!
-//! Other programs' commits are written as the JSON that deltalake and Spark write; `.ci/foreign_commits.py` has deltalake
-//! itself make them.
+//! Other programs' commits are written as the JSON that deltalake and Spark write;
+//! `.ci/foreign_commits.py` has deltalake itself make them.
 
 /// A lake with two tables, and its logs and manifests as a reader sees them.
 mod lake;

@@ -1,12 +1,14 @@
 //! ⑨ Delta versions of all tables at one manifest, for readers that pin versions (`VERSION AS OF`).
 //!
-//! Delta commits one table at a time, so a reader that reads the newest version of each table may for a moment see new
-//! dimensions with old facts. Once every log is rolled forward to manifest n, `_lake/consistent/<n>.json` names the
-//! versions that belong together. `_lake/consistent/latest` has the same text as the newest of these documents.
+//! Delta commits one table at a time, so a reader that reads the newest version of each table may
+//! for a moment see new dimensions with old facts. Once every log is rolled forward to manifest n,
+//! `_lake/consistent/<n>.json` names the versions that belong together. `_lake/consistent/latest`
+//! has the same text as the newest of these documents.
 //!
-//! A document also has the digest of each log entry that it names. The digest is computed once, when an entry is published
-//! first, and copied from then on: computing it again would approve an entry that was damaged in between. Where a log has
-//! to be written anew, [`withdraw`] changes the documents first.
+//! A document also has the digest of each log entry that it names. The digest is computed once,
+//! when an entry is published first, and copied from then on: computing it again would approve an
+//! entry that was damaged in between. Where a log has to be written anew, [`withdraw`] changes the
+//! documents first.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +30,8 @@ use crate::lake::{LakePath, seal, store, url_of};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Consistent {
     pub(crate) manifest: u64,
-    /// Run that committed the manifest. `None` in a document of a program version that did not write it.
+    /// Run that committed the manifest. `None` in a document of a program version that did not
+    /// write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<Uuid>,
     pub(crate) tables: BTreeMap<String, TableVersion>,
@@ -41,7 +44,8 @@ pub(crate) struct TableVersion {
     pub(crate) path: String,
     /// Version of the table's Delta log.
     pub(crate) version: u64,
-    /// Digest of the log's entry of that version. `None` if an older version of the program published it.
+    /// Digest of the log's entry of that version. `None` if an older version of the program
+    /// published it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<Digest>,
 }
@@ -54,15 +58,16 @@ pub(crate) enum Stored {
 }
 
 impl TableVersion {
-    /// Returns whether `found`, the digest of an entry on storage, is the published one. An entry without a published
-    /// digest, or with one of an unknown algorithm, passes.
+    /// Returns whether `found`, the digest of an entry on storage, is the published one. An entry
+    /// without a published digest, or with one of an unknown algorithm, passes.
     pub(crate) fn allows(&self, found: &Digest) -> bool {
         self.digest.as_ref().is_none_or(|digest| !digest.is_supported() || digest == found)
     }
 }
 
 impl Consistent {
-    /// Returns whether the document is of `manifest`, and not of another manifest that had the same number before.
+    /// Returns whether the document is of `manifest`, and not of another manifest that had the same
+    /// number before.
     pub(crate) fn is_of(&self, manifest: &Manifest) -> bool {
         self.manifest == manifest.version && self.run.is_none_or(|run| run == manifest.run)
     }
@@ -73,8 +78,9 @@ impl Consistent {
     }
 }
 
-/// Publishes the `versions` that the roll-forward to `manifest` returned. Does nothing if a table has no version there:
-/// then its log failed, or another process is further and publishes a newer document.
+/// Publishes the `versions` that the roll-forward to `manifest` returned. Does nothing if a table
+/// has no version there: then its log failed, or another process is further and publishes a newer
+/// document.
 pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTreeMap<String, u64>) -> Result<()> {
     if manifest.tables.iter().any(|table| !versions.contains_key(&table.name)) {
         return Ok(());
@@ -109,18 +115,19 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         put(lake, &key, text.clone()).await?;
     }
     failpoint::reach("consistent.before_latest");
-    // Two processes at once may leave the older document as the latest, until the next commit. It is consistent too.
+    // Two processes at once may leave the older document as the latest, until the next commit. It
+    // is consistent too.
     put(lake, &LakePath::ConsistentLatest.key(), text).await?;
     failpoint::reach("consistent.after_latest");
     Ok(())
 }
 
-/// Withdraws a table's Delta versions that `is_void` selects from every document, because the log's entries of these
-/// versions are damaged, or are about to be written anew.
+/// Withdraws a table's Delta versions that `is_void` selects from every document, because the log's
+/// entries of these versions are damaged, or are about to be written anew.
 ///
-/// `version_of` returns the version that takes the place of a withdrawn one at a manifest, or `None` if the log has no
-/// version for that manifest any more. Then the document does not name the table. The new versions have no digest until
-/// [`complete_digests`] computes them.
+/// `version_of` returns the version that takes the place of a withdrawn one at a manifest, or
+/// `None` if the log has no version for that manifest any more. Then the document does not name the
+/// table. The new versions have no digest until [`complete_digests`] computes them.
 ///
 /// # Errors
 /// Storage.
@@ -159,7 +166,8 @@ pub(crate) async fn complete_digests(lake: &Storage, table: &str) -> Result<()> 
     Ok(())
 }
 
-/// Returns the versions of a table, of all documents, whose log entries are missing or do not have the published digest.
+/// Returns the versions of a table, of all documents, whose log entries are missing or do not have
+/// the published digest.
 ///
 /// # Errors
 /// Storage.
@@ -179,7 +187,8 @@ pub(crate) async fn damaged_versions(lake: &Storage, table: &str) -> Result<Vec<
     Ok(damaged)
 }
 
-/// Returns whether a document is of a later manifest that exists: manifests may have been deleted since.
+/// Returns whether a document is of a later manifest that exists: manifests may have been deleted
+/// since.
 async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -> Result<bool> {
     if published.manifest <= manifest.version {
         return Ok(false);
@@ -187,12 +196,14 @@ async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -
     Ok(store::get(lake, published.manifest).await?.is_some_and(|newer| published.is_of(&newer)))
 }
 
-/// Reads the newest versions that belong together; returns `None` before the first commit is published.
+/// Reads the newest versions that belong together; returns `None` before the first commit is
+/// published.
 pub(crate) async fn latest(lake: &Storage) -> Result<Option<Consistent>> {
     read(lake, &LakePath::ConsistentLatest.key()).await
 }
 
-/// Reads the versions at one manifest; returns `None` if they were never published, because another commit overtook it.
+/// Reads the versions at one manifest; returns `None` if they were never published, because another
+/// commit overtook it.
 pub(crate) async fn at(lake: &Storage, manifest: &Manifest) -> Result<Option<Consistent>> {
     let published = read(lake, &LakePath::Consistent(manifest.version).key()).await?;
     Ok(published.filter(|published| published.is_of(manifest)))
@@ -237,8 +248,8 @@ pub(crate) async fn stored(lake: &Storage, key: &Path) -> Result<Stored> {
     Ok(serde_json::from_slice(&bytes).map_or_else(|e| Stored::Damaged(e.to_string()), Stored::Whole))
 }
 
-/// Computes the digest of one entry of a table's log. Publishing does not need it: without it, `check --deep` cannot verify
-/// the entry.
+/// Computes the digest of one entry of a table's log. Publishing does not need it: without it,
+/// `check --deep` cannot verify the entry.
 async fn entry_digest(lake: &Storage, table: &str, version: u64) -> Option<Digest> {
     let key = LakePath::DeltaCommit { table, version }.key();
     lake.digest_of(&key).await.ok().flatten().map(|(_, digest)| digest)

@@ -1,4 +1,5 @@
-//! The published documents up to one version of the lake, and the Delta log entries that they name, for `check --deep`.
+//! The published documents up to one version of the lake, and the Delta log entries that they name,
+//! for `check --deep`.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +41,8 @@ pub(crate) struct PublishedEntry {
     pub(crate) digest: Digest,
 }
 
-/// Reads the documents of the versions up to `manifest`. A version that was never published has none.
+/// Reads the documents of the versions up to `manifest`. A version that was never published has
+/// none.
 ///
 /// # Errors
 /// Storage.
@@ -63,7 +65,8 @@ pub(crate) async fn documents(lake: &Storage, manifest: &Manifest) -> Result<Doc
     Ok(documents)
 }
 
-/// Collects the entries of the tables that `manifest` has. One entry belongs to many versions of the lake.
+/// Collects the entries of the tables that `manifest` has. One entry belongs to many versions of
+/// the lake.
 fn entries(manifest: &Manifest, documents: &[Consistent]) -> Vec<PublishedEntry> {
     let mut seen = BTreeSet::new();
     let mut entries = Vec::new();

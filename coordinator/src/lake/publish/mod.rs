@@ -1,5 +1,5 @@
-//! ⑨ The formats of other engines, brought up to the manifests: one Delta log for each table, and the versions of the logs
-//! that belong together.
+//! ⑨ The formats of other engines, brought up to the manifests: one Delta log for each table, and
+//! the versions of the logs that belong together.
 //!
 //! ```text
 //!                  ┌─► delta/       one log for each table, rolled forward ─┐
@@ -7,8 +7,9 @@
 //!                  └─► (the next format is a folder beside it)             ─┘
 //! ```
 //!
-//! The manifests decide what is committed; everything here repeats them. If a process dies before it has published, the next
-//! run or query publishes. This file is the seam: other modules use its functions only, and no format's.
+//! The manifests decide what is committed; everything here repeats them. If a process dies before
+//! it has published, the next run or query publishes. This file is the seam: other modules use its
+//! functions only, and no format's.
 
 use std::collections::BTreeMap;
 
@@ -34,11 +35,11 @@ use delta::table_log::CHECKPOINT_INTERVAL;
 /// Number of Delta logs that are read at the same time.
 const CONCURRENT_LOOKS: usize = 16;
 
-/// What was published of one manifest.
+/// Result of publishing one manifest.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    /// The Delta version of each table at the manifest. A table whose log another process has already rolled beyond the
-    /// manifest is left out.
+    /// The Delta version of each table at the manifest. A table whose log another process has
+    /// already rolled beyond the manifest is left out.
     pub(crate) versions: BTreeMap<String, u64>,
     pub(crate) failures: Vec<Failure>,
 }
@@ -51,8 +52,8 @@ pub(crate) struct Failure {
     pub(crate) error: Error,
 }
 
-/// Rolls the Delta log of every table in `manifest` forward, and publishes the versions that belong together. A table that
-/// fails does not stop the others.
+/// Rolls the Delta log of every table in `manifest` forward, and publishes the versions that belong
+/// together. A table that fails does not stop the others.
 pub(crate) async fn publish(lake: &Storage, manifest: &Manifest) -> Published {
     let mut published = delta::roll_forward(lake, manifest).await;
     if let Err(error) = consistent::publish(lake, manifest, &published.versions).await {
@@ -61,8 +62,9 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest) -> Published {
     published
 }
 
-/// Completes the publication of `latest`, which may have been committed by a process that died. Costs one small read, and a
-/// listing and a small read for each table, if nothing is left to do. Returns the failures.
+/// Completes the publication of `latest`, which may have been committed by a process that died.
+/// Costs one small read, and a listing and a small read for each table, if nothing is left to do.
+/// Returns the failures.
 ///
 /// # Errors
 /// Storage, if the published versions cannot be read.
@@ -73,13 +75,14 @@ pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<Fa
     Ok(publish(lake, latest).await.failures)
 }
 
-/// Makes sure that a run may write to `tables`, before it starts any work: their logs are those of the lake at `base`, up
-/// to date, and without commits of other programs. Tables that are not in `base` are only checked, because they may be new
-/// or come back. A table in `rebuilt` may have no log and no files, because the run writes all of them.
+/// Makes sure that a run may write to `tables`, before it starts any work: their logs are those of
+/// the lake at `base`, up to date, and without commits of other programs. Tables that are not in
+/// `base` are only checked, because they may be new or come back. A table in `rebuilt` may have no
+/// log and no files, because the run writes all of them.
 ///
 /// # Errors
-/// Configuration, naming each table whose log is of another history or was changed by another program; storage, also for
-/// each log that cannot be read.
+/// Configuration, naming each table whose log is of another history or was changed by another
+/// program; storage, also for each log that cannot be read.
 pub(crate) async fn prepare(
     lake: &Storage,
     base: Option<&Manifest>,
@@ -150,8 +153,9 @@ pub(crate) struct PublishRequests {
 
 /// Estimates the requests that publish the commit after `base`.
 pub(crate) fn requests(base: Option<&Manifest>) -> PublishRequests {
-    // To find the position of each log, it is listed, and its entries since the last checkpoint are read twice. The newest
-    // entry is read once more for the manifest that it names, and so is that manifest.
+    // To find the position of each log, it is listed, and its entries since the last checkpoint are
+    // read twice. The newest entry is read once more for the manifest that it names, and so is that
+    // manifest.
     let entries = base.map_or(0, |base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
     PublishRequests {
         each_table: (entries, if base.is_some() { 2 } else { 1 }),
@@ -172,8 +176,8 @@ async fn look<'a>(lake: &Storage, base: Option<&Manifest>, tables: impl Iterator
     failures
 }
 
-/// Returns the tables of `latest` whose log is not known to be up to date: their versions were not published, a newer entry
-/// exists, or the log is damaged.
+/// Returns the tables of `latest` whose log is not known to be up to date: their versions were not
+/// published, a newer entry exists, or the log is damaged.
 async fn unverified(lake: &Storage, latest: &Manifest) -> Result<Vec<String>> {
     let published = consistent::latest(lake).await?.filter(|published| published.is_of(latest));
     let at = |table: &TableState| published.as_ref().and_then(|published| published.tables.get(&table.name).cloned());

@@ -42,7 +42,8 @@ fn a_commit_that_comes_in_between_is_not_written_over() {
     append(&lake);
     let foreign = live_files(&lake, "kept");
     let done = thaw(child);
-    // The commit is valid; the exit code is that of the failure to publish it, which the next run would have too.
+    // The commit is valid; the exit code is that of the failure to publish it, which the next run
+    // would have too.
     assert_eq!(done.code, Some(2), "{}", done.stderr);
     for part in [
         "committed version 3",
@@ -62,7 +63,8 @@ fn a_commit_that_comes_in_between_is_not_written_over() {
     assert_is_whole(&lake, "in between");
 }
 
-/// A run that has lost its manifest's put, while another rolls the logs; and one that read an older manifest.
+/// A run that has lost its manifest's put, while another rolls the logs; and one that read an older
+/// manifest.
 #[test]
 fn a_log_that_another_run_took_further_is_not_refused() {
     let lake = committed_twice();

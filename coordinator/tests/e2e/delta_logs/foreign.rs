@@ -1,5 +1,5 @@
-//! Commits of other programs, and manifests of other times: each command says what it found and changes nothing, and
-//! `publish --overwrite` repairs the log or says what does.
+//! Commits of other programs, and manifests of other times: each command says what it found and
+//! changes nothing, and `publish --overwrite` repairs the log or says what does.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -173,7 +173,8 @@ fn books(lake: &Lake) -> Vec<(PathBuf, Vec<u8>)> {
     files.iter().filter(is_book).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// Each way to disturb a lake, and each command: what it says, that it changes nothing, and the way back.
+/// Each way to disturb a lake, and each command: what it says, that it changes nothing, and the way
+/// back.
 #[test]
 fn logs_that_the_manifests_do_not_tell_of_are_refused_by_name_and_can_be_overwritten() {
     for Damage { name, inflict, named, overwrite } in damages() {

@@ -135,7 +135,8 @@ pub(super) fn delete(lake: &Lake) {
     commit_as_another_program(lake, "kept", "DELETE", &[removal(&live_add(lake, "kept"))]);
 }
 
-/// The logs show what the newest manifest has, metadata included, and the versions that belong together are theirs.
+/// The logs show what the newest manifest has, metadata included, and the versions that belong
+/// together are theirs.
 pub(super) fn assert_is_whole(lake: &Lake, name: &str) {
     let latest: Value = serde_json::from_slice(&fs::read(lake.path("lake/_lake/consistent/latest")).unwrap()).unwrap();
     assert_eq!(latest["manifest"], lake.version(), "{name}");

@@ -51,7 +51,8 @@ const READABLE_DAMAGE: [(&str, fn(&mut Value)); 5] = [
     ("nothing that matters", |add| add["modificationTime"] = 1.into()),
 ];
 
-/// The newest entry, and one before it: commands name it and approve nothing; the repair that they name works at once.
+/// The newest entry, and one before it: commands name it and approve nothing; the repair that they
+/// name works at once.
 #[test]
 fn an_entry_that_is_readable_and_wrong_is_named_and_described_anew() {
     for (name, change) in READABLE_DAMAGE {
@@ -98,8 +99,8 @@ fn an_entry_that_is_readable_and_wrong_is_named_and_described_anew() {
     }
 }
 
-/// A log that has features which cannot be taken back, or that a person moved away, is written anew; every document names
-/// the new entries then.
+/// A log that has features which cannot be taken back, or that a person moved away, is written
+/// anew; every document names the new entries then.
 #[test]
 fn a_log_that_was_moved_away_is_written_anew() {
     for has_features in [true, false] {

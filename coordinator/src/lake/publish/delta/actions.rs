@@ -1,11 +1,13 @@
 //! The change from one state of a table to the next, as the actions of one Delta commit.
 //!
-//! Pure functions: the states of two manifests go in, the lines of one log entry come out. They use the manifest's clock and
-//! not this machine's, so that every process that rolls a log forward writes the same entry (except a new table's random
-//! id). `delta` finds which states are missing from a log, and `table_log` puts the entries there.
+//! Pure functions: the states of two manifests go in, the lines of one log entry come out. They use
+//! the manifest's clock and not this machine's, so that every process that rolls a log forward
+//! writes the same entry (except a new table's random id). `delta` finds which states are missing
+//! from a log, and `table_log` puts the entries there.
 //!
-//! A partition value `x=y` has three encodings: the log's `partitionValues` has it raw; the object's key has
-//! `x%3Dy`; the log's `path` is that key encoded again, `x%253Dy`, which the action's serialiser does.
+//! A partition value `x=y` has three encodings: the log's `partitionValues` has it raw; the
+//! object's key has `x%3Dy`; the log's `path` is that key encoded again, `x%253Dy`, which the
+//! action's serialiser does.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -42,7 +44,8 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Creates the change that `manifest` made to a table, whose state is `after` then. The state before it is left open.
+    /// Creates the change that `manifest` made to a table, whose state is `after` then. The state
+    /// before it is left open.
     pub(super) fn new(manifest: &Manifest, after: TableState) -> Self {
         Self {
             version: manifest.version,
@@ -56,7 +59,8 @@ impl Change {
     }
 }
 
-/// Encodes the change as one log entry, one action per line. `existing` is the log's metadata, `None` for version 0.
+/// Encodes the change as one log entry, one action per line. `existing` is the log's metadata,
+/// `None` for version 0.
 ///
 /// # Errors
 /// Internal, if a file is not below its table's folder.
@@ -74,7 +78,8 @@ pub(super) fn encode_all(actions: &[Action]) -> Result<Bytes> {
     Ok(lines.into())
 }
 
-/// Builds the actions of a change, in the order of the protocol's examples: commit, protocol, table, transaction, files.
+/// Builds the actions of a change, in the order of the protocol's examples: commit, protocol,
+/// table, transaction, files.
 pub(super) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Vec<Action>> {
     let after = &change.after;
     let old_files = change.before.iter().flat_map(|state| &state.files);
@@ -147,7 +152,8 @@ fn lowest_protocol() -> Result<Protocol> {
 
 /// Builds the action with the table's name and schema. A table that exists keeps its id.
 ///
-/// Never sets `delta.setTransactionRetentionDuration`: after that time the log would lose the manifest that it is at.
+/// Never sets `delta.setTransactionRetentionDuration`: after that time the log would lose the
+/// manifest that it is at.
 pub(super) fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
     let configuration = existing.map(|metadata| metadata.configuration().clone()).unwrap_or_default();
     metadata_with(change, existing, configuration.into_iter().collect())
@@ -166,7 +172,8 @@ pub(super) fn metadata_with(
     if let Some(id) = change.lake_id {
         configuration.insert(LAKE_ID.to_owned(), id.to_string());
     }
-    // The library builds this action for its own operations only (delta-kernel-rs issue 1055), so from JSON.
+    // The library builds this action for its own operations only (delta-kernel-rs issue 1055), so
+    // from JSON.
     let action = json!({
         "id": id,
         "name": state.name,
@@ -192,8 +199,8 @@ pub(super) fn add(change: &Change, file: &DataFile) -> Result<Add> {
     })
 }
 
-/// Returns whether `add`, a live file of a log, describes `file` as the manifest does: size, partition values and
-/// statistics.
+/// Returns whether `add`, a live file of a log, describes `file` as the manifest does: size,
+/// partition values and statistics.
 pub(super) fn is_add_of(add: &Add, file: &DataFile) -> Result<bool> {
     let statistics_of = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
     let theirs = add.stats.as_deref().map_or(Value::Null, statistics_of);
@@ -202,8 +209,9 @@ pub(super) fn is_add_of(add: &Add, file: &DataFile) -> Result<bool> {
         && is_same_statistic(&theirs, &statistics_of(&statistics(file))))
 }
 
-/// Compares statistics. The library may return them decoded and encoded again, so a moment may have another number of
-/// decimals, a number another notation, and a member without a value may be missing.
+/// Compares statistics. The library may return them decoded and encoded again, so a moment may have
+/// another number of decimals, a number another notation, and a member without a value may be
+/// missing.
 fn is_same_statistic(theirs: &Value, ours: &Value) -> bool {
     match (theirs, ours) {
         (Value::Object(theirs), Value::Object(ours)) => {
@@ -241,7 +249,8 @@ fn remove(change: &Change, file: &DataFile) -> Result<Remove> {
     })
 }
 
-/// Returns the key below the table's folder, as it is on storage. The action's serialiser encodes it once more.
+/// Returns the key below the table's folder, as it is on storage. The action's serialiser encodes
+/// it once more.
 pub(super) fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
     let path = &file.written.path;
     let below = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));

@@ -1,4 +1,5 @@
-//! The files that a manifest names, compared with those in the table's folder: a log must not name files that are gone.
+//! The files that a manifest names, compared with those in the table's folder: a log must not name
+//! files that are gone.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,8 @@ use super::unreadable::log_url;
 use crate::lake::manifest::TableState;
 use crate::lake::{LakePath, url_of};
 
-/// Makes sure that every file of `state` exists in its size, before a log that exists is overwritten.
+/// Makes sure that every file of `state` exists in its size, before a log that exists is
+/// overwritten.
 ///
 /// # Errors
 /// Storage, naming the missing files.

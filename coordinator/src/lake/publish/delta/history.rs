@@ -1,5 +1,5 @@
-//! The manifests that Delta logs are rolled forward from and compared with, and the published versions. Each is read once for
-//! all tables.
+//! The manifests that Delta logs are rolled forward from and compared with, and the published
+//! versions. Each is read once for all tables.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ impl<'a> History<'a> {
         self.newest.as_ref()
     }
 
-    /// Returns the Delta version of a table that was published last; `None` if the table was never published.
+    /// Returns the Delta version of a table that was published last; `None` if the table was never
+    /// published.
     pub(super) async fn published(&mut self, table: &str) -> Result<Option<TableVersion>> {
         if self.published.is_none() {
             self.published = Some(consistent::latest(self.lake).await?);
@@ -44,7 +45,8 @@ impl<'a> History<'a> {
         self.published = None;
     }
 
-    /// Returns one manifest, also if another process committed it after the history was created. `None` if it does not exist.
+    /// Returns one manifest, also if another process committed it after the history was created.
+    /// `None` if it does not exist.
     pub(super) async fn get(&mut self, version: u64) -> Result<Option<Arc<Manifest>>> {
         if let Some(newest) = self.newest.as_ref().filter(|newest| newest.version == version) {
             return Ok(Some(Arc::clone(newest)));
@@ -57,11 +59,11 @@ impl<'a> History<'a> {
         Ok(manifest)
     }
 
-    /// Returns the changes of a table after the manifest `rolled` (0 if nothing was rolled forward) up to the newest, oldest
-    /// first.
+    /// Returns the changes of a table after the manifest `rolled` (0 if nothing was rolled forward)
+    /// up to the newest, oldest first.
     ///
-    /// Walks back from the newest manifest by each state's `changed_in`, so it reads two manifests for each missing change
-    /// and none that left the table alone.
+    /// Walks back from the newest manifest by each state's `changed_in`, so it reads two manifests
+    /// for each missing change and none that left the table alone.
     pub(super) async fn changes(&mut self, table: &TableState, rolled: u64) -> Result<Vec<Change>> {
         let mut newest_first: Vec<Change> = Vec::new();
         let mut state = Some(table.clone());
@@ -75,8 +77,8 @@ impl<'a> History<'a> {
                 None => None,
             };
         }
-        // The oldest missing change starts from what the log holds: the state of the manifest that it was rolled to. This
-        // also holds for a table that left `lake.toml` since and came back.
+        // The oldest missing change starts from what the log holds: the state of the manifest that
+        // it was rolled to. This also holds for a table that left `lake.toml` since and came back.
         let mut before = match state {
             Some(state) if state.changed_in == rolled => Some(state),
             _ if rolled == 0 => None,

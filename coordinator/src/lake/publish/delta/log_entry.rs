@@ -1,9 +1,11 @@
-//! One commit of a table's Delta log as it is on storage: the program that made it, and its changes.
+//! One commit of a table's Delta log as it is on storage: the program that made it, and its
+//! changes.
 //!
-//! An entry of ours names its manifest and run in `commitInfo` and repeats the manifest's number as the version of a
-//! `txn` action. Every other entry is another program's: Spark's `OPTIMIZE`, a `DELETE` of deltalake, a new `CHECK`
-//! constraint. Such an entry may change nothing (an empty commit, the two entries that Spark's `VACUUM` writes, a `RESTORE`
-//! of the state before it); `are_harmless` decides.
+//! An entry of ours names its manifest and run in `commitInfo` and repeats the manifest's number as
+//! the version of a `txn` action. Every other entry is another program's: Spark's `OPTIMIZE`, a
+//! `DELETE` of deltalake, a new `CHECK` constraint. Such an entry may change nothing (an empty
+//! commit, the two entries that Spark's `VACUUM` writes, a `RESTORE` of the state before it);
+//! `are_harmless` decides.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +21,8 @@ use crate::lake::manifest::TableState;
 
 /// Maximum number of characters of a text from the log in a message.
 const SHOWN: usize = 80;
-/// Table properties of Delta that require nothing of a writer. Any other property counts as a change.
+/// Table properties of Delta that require nothing of a writer. Any other property counts as a
+/// change.
 const HARMLESS_PROPERTIES: &[&str] = &[
     "delta.checkpointInterval",
     "delta.dataSkippingNumIndexedCols",
@@ -45,7 +48,8 @@ pub(super) struct Entry {
     files: Vec<FileChange>,
     metadata: Option<Metadata>,
     protocol: Option<Protocol>,
-    /// Whether the entry has an action that this program does not know, or our own `txn` in another program's commit.
+    /// Whether the entry has an action that this program does not know, or our own `txn` in another
+    /// program's commit.
     has_unknown: bool,
 }
 
@@ -118,8 +122,9 @@ impl Entry {
     }
 }
 
-/// Returns whether a table is still as in `state` after another program's commits, oldest first: the same live files without
-/// deletion vectors, the same columns, no property that binds a writer, the lowest protocol.
+/// Returns whether a table is still as in `state` after another program's commits, oldest first:
+/// the same live files without deletion vectors, the same columns, no property that binds a writer,
+/// the lowest protocol.
 pub(super) fn are_harmless(commits: &[Entry], state: &TableState) -> bool {
     let folder = format!("{}/", state.name);
     let ours: HashSet<&str> =
@@ -135,7 +140,8 @@ pub(super) fn are_harmless(commits: &[Entry], state: &TableState) -> bool {
         && commits.iter().all(|commit| !commit.has_unknown && commit.protocol.as_ref().is_none_or(is_lowest))
 }
 
-/// Returns whether a log's metadata describes the table as `state` does and has no property that binds a writer.
+/// Returns whether a log's metadata describes the table as `state` does and has no property that
+/// binds a writer.
 pub(super) fn is_metadata_of(metadata: &Metadata, state: &TableState) -> bool {
     let has_same_columns = match (metadata.parse_schema(), state.columns.delta_schema()) {
         (Ok(theirs), Ok(ours)) => theirs == ours,
@@ -157,8 +163,8 @@ pub(super) fn is_lowest(protocol: &Protocol) -> bool {
     protocol.min_reader_version() <= 1 && protocol.min_writer_version() <= 2
 }
 
-/// Returns whether this program can add an entry to a log of this protocol: no features, and no version that requires more
-/// of a writer than appending files.
+/// Returns whether this program can add an entry to a log of this protocol: no features, and no
+/// version that requires more of a writer than appending files.
 pub(super) fn is_writable(protocol: &Protocol) -> bool {
     let features = [protocol.reader_features(), protocol.writer_features()];
     let has_features = features.into_iter().flatten().any(|features| !features.is_empty());
@@ -207,7 +213,8 @@ mod tests {
         Entry::parse(version, text.as_bytes()).unwrap()
     }
 
-    /// Entries that deltalake and Spark write, each with whether the table stays as in the manifest.
+    /// Entries that deltalake and Spark write, each with whether the table stays as in the
+    /// manifest.
     #[test]
     fn commits_that_change_the_table_are_distinguished_from_those_that_do_not() {
         let removed = r#"{"remove":{"path":"b","dataChange":true,"deletionTimestamp":1}}"#;

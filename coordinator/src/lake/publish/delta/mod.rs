@@ -6,10 +6,11 @@
 //!                                              └─ exists: read the log again, start over
 //! ```
 //!
-//! The manifests decide what was committed and in which order. A log repeats it for readers that know Delta. A run rolls
-//! forward what it committed. If a process dies in between, the next run or query rolls forward. Any number of processes
-//! may do it at once: a `txn` action in every entry says which manifest the log is at, an entry is put only if absent, and
-//! a late process finds nothing to do.
+//! The manifests decide what was committed and in which order. A log repeats it for readers that
+//! know Delta. A run rolls forward what it committed. If a process dies in between, the next run or
+//! query rolls forward. Any number of processes may do it at once: a `txn` action in every entry
+//! says which manifest the log is at, an entry is put only if absent, and a late process finds
+//! nothing to do.
 
 use std::time::Duration;
 
@@ -48,14 +49,15 @@ use log_entry::{Entry, lake_id_in};
 use standing::standing;
 use table_log::{CHECKPOINT_INTERVAL, LogPosition};
 
-/// Number of attempts at one table. A further attempt means that another process moved the log, or that a put failed.
+/// Number of attempts at one table. A further attempt means that another process moved the log, or
+/// that a put failed.
 const MAX_ATTEMPTS: u32 = 20;
 /// Number of attempts at one table after the log of another could not be rolled forward.
 const ATTEMPTS_AFTER_FAILURE: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns whether a log can be read, `at` is its last version, and the entry of that version is the published one, of the
-/// lake with this id.
+/// Returns whether a log can be read, `at` is its last version, and the entry of that version is
+/// the published one, of the lake with this id.
 pub(super) async fn is_last_and_ours(
     lake: &Storage,
     table: &str,
@@ -72,7 +74,8 @@ pub(super) async fn is_last_and_ours(
     Ok(is_ours && lake_id_in(&bytes) == lake_id)
 }
 
-/// Checks that a log can be rolled forward. A log that is missing can be written anew only if the table's files exist.
+/// Checks that a log can be rolled forward. A log that is missing can be written anew only if the
+/// table's files exist.
 pub(super) async fn verify_log(history: &mut History<'_>, table: &str) -> Result<()> {
     let position = standing(history, table).await?;
     let newest = history.newest().cloned();
@@ -92,8 +95,8 @@ pub(super) async fn has_log(lake: &Storage, table: Option<&str>) -> Result<bool>
 
 /// Rolls the log of every table in `latest` forward, in its order.
 ///
-/// The failure of one table does not stop the others: its log is left as it is. The commit is valid in any case, and the
-/// next call continues where this one failed.
+/// The failure of one table does not stop the others: its log is left as it is. The commit is valid
+/// in any case, and the next call continues where this one failed.
 pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published {
     let mut history = History::new(lake, Some(latest));
     let mut published = Published::default();
@@ -108,7 +111,8 @@ pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published
                 if may_be_storage && !is_readable(lake, latest).await {
                     break;
                 }
-                // Storage that accepts no writes would fail all attempts at each of the other tables too.
+                // Storage that accepts no writes would fail all attempts at each of the other
+                // tables too.
                 if may_be_storage {
                     attempts = ATTEMPTS_AFTER_FAILURE;
                 }
@@ -124,8 +128,8 @@ async fn is_readable(lake: &Storage, latest: &Manifest) -> bool {
     matches!(lake.store.head(&key).await, Ok(_) | Err(object_store::Error::NotFound { .. }))
 }
 
-/// Rolls one log forward to `table`'s state in `latest`. Returns its version there, or `None` if another process has
-/// already rolled it beyond `latest`.
+/// Rolls one log forward to `table`'s state in `latest`. Returns its version there, or `None` if
+/// another process has already rolled it beyond `latest`.
 async fn roll_table(
     history: &mut History<'_>,
     latest: &Manifest,
@@ -169,12 +173,12 @@ async fn roll_table(
     }))
 }
 
-/// Prepares for `changes` being put from version `next` on, where entries of these versions may have existed before: the
-/// log was moved away, deleted, or replaced by an older copy.
+/// Prepares for `changes` being put from version `next` on, where entries of these versions may
+/// have existed before: the log was moved away, deleted, or replaced by an older copy.
 ///
-/// Such a log must not name files that are gone, so the changes of which files are missing are left out. And the published
-/// versions are withdrawn before the log has other entries under these numbers. Returns the changes to put, and whether
-/// versions were withdrawn.
+/// Such a log must not name files that are gone, so the changes of which files are missing are left
+/// out. And the published versions are withdrawn before the log has other entries under these
+/// numbers. Returns the changes to put, and whether versions were withdrawn.
 async fn prepare_log(
     history: &mut History<'_>,
     table: &TableState,
@@ -198,7 +202,8 @@ async fn prepare_log(
     Ok((changes, is_anew))
 }
 
-/// Puts one entry for each change. Returns the last version, or `None` if another process was faster.
+/// Puts one entry for each change. Returns the last version, or `None` if another process was
+/// faster.
 async fn put_changes(
     lake: &Storage,
     table: &str,
@@ -224,8 +229,8 @@ async fn put_changes(
     Ok(version)
 }
 
-/// Writes a checkpoint every [`CHECKPOINT_INTERVAL`] versions. A failure is only logged: a log without a checkpoint is
-/// correct, and slower to read.
+/// Writes a checkpoint every [`CHECKPOINT_INTERVAL`] versions. A failure is only logged: a log
+/// without a checkpoint is correct, and slower to read.
 async fn checkpoint_if_due(lake: &Storage, table: &str, version: u64) {
     if version == 0 || !version.is_multiple_of(CHECKPOINT_INTERVAL) {
         return;

@@ -1,12 +1,14 @@
-//! A Delta log made equal to the newest manifest again, whatever it holds: the repair after another program changed a
-//! table, after an entry was damaged, and after manifests and logs of different times came together.
+//! A Delta log made equal to the newest manifest again, whatever it holds: the repair after another
+//! program changed a table, after an entry was damaged, and after manifests and logs of different
+//! times came together.
 //!
-//! One more entry does it, put like any other. It removes the live files that the manifest does not name, adds the
-//! manifest's files that are not live, and restores columns, partition columns and configuration. A live file whose size,
-//! partition values or statistics are not those of the manifest is added again: by Delta's protocol, the last `add` of a file
-//! counts, and an entry must not both remove and add the same file. The protocol cannot be lowered (Delta has no way for it),
-//! so a log with table features is refused, and a higher version without features stays. The log is read before the
-//! manifest, so the log has nothing that is newer than the manifest.
+//! One more entry does it, put like any other. It removes the live files that the manifest does not
+//! name, adds the manifest's files that are not live, and restores columns, partition columns and
+//! configuration. A live file whose size, partition values or statistics are not those of the
+//! manifest is added again: by Delta's protocol, the last `add` of a file counts, and an entry must
+//! not both remove and add the same file. The protocol cannot be lowered (Delta has no way for it),
+//! so a log with table features is refused, and a higher version without features stays. The log is
+//! read before the manifest, so the log has nothing that is newer than the manifest.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -27,7 +29,7 @@ use crate::lake::manifest::Manifest;
 use crate::lake::publish::consistent;
 use crate::lake::store;
 
-/// What it took to make a log equal to the manifest.
+/// Result of making a log equal to the manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Overwritten {
     /// Version of the log, which equals the manifest.
@@ -36,7 +38,8 @@ pub(crate) struct Overwritten {
     pub(crate) correction: Option<Correction>,
     /// Protocol that the log keeps if it is not the lowest: reader and writer version.
     pub(crate) protocol: Option<(i32, i32)>,
-    /// Number of older log entries that are damaged or missing. Their versions are not published any more.
+    /// Number of older log entries that are damaged or missing. Their versions are not published
+    /// any more.
     pub(crate) withdrawn: usize,
 }
 
@@ -53,8 +56,8 @@ pub(crate) struct Correction {
 /// Makes the log of table `name` equal to the newest manifest; returns that manifest too.
 ///
 /// # Errors
-/// Configuration, for a table that the manifest does not have, a log that another program created, a protocol that
-/// cannot be written; storage, naming files of the manifest that are missing.
+/// Configuration, for a table that the manifest does not have, a log that another program created,
+/// a protocol that cannot be written; storage, naming files of the manifest that are missing.
 pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, Overwritten)> {
     for _ in 0..MAX_ATTEMPTS {
         let position = match table_log::position(lake, name).await {
@@ -77,14 +80,16 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
         let damaged = consistent::damaged_versions(lake, name).await?;
         let live = table_log::live_files(lake, name, position.version).await?;
         let change = Change { committed_at: Utc::now(), ..Change::new(&manifest, state) };
-        // Where an entry is not as it was written, it is not known which of its files are described wrongly.
+        // Where an entry is not as it was written, it is not known which of its files are described
+        // wrongly.
         let (entry, correction) = entry(&change, &position, live, !damaged.is_empty())?;
         let is_equal = correction == Correction::default();
         let (version, correction) = if is_equal && standing(&mut history, name).await.is_ok() {
             (position.version, None)
         } else {
             let version = position.version + 1;
-            // An older copy of the log may have taken the place of one in which this version was published already.
+            // An older copy of the log may have taken the place of one in which this version was
+            // published already.
             let is_void = |at: &consistent::TableVersion| at.version >= version;
             consistent::withdraw(lake, name, is_void, |_| None).await?;
             let entry = actions::encode_all(&entry)?;
@@ -101,8 +106,8 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
     Err(Error::internal(format!("the Delta log of table `{name}` moves faster than it can be read")))
 }
 
-/// Builds the entry that makes the log, in which `live` are the live files, equal to the manifest. With `is_suspect`, every
-/// file is described anew.
+/// Builds the entry that makes the log, in which `live` are the live files, equal to the manifest.
+/// With `is_suspect`, every file is described anew.
 fn entry(
     change: &Change,
     position: &LogPosition,
@@ -160,14 +165,16 @@ fn tombstone(change: &Change, file: Add) -> Remove {
     }
 }
 
-/// Builds the metadata: the manifest's columns and partition columns, and those properties of the log that bind no writer.
+/// Builds the metadata: the manifest's columns and partition columns, and those properties of the
+/// log that bind no writer.
 fn restored(change: &Change, existing: &Metadata) -> Result<Metadata> {
     let kept = existing.configuration().iter().filter(|(key, _)| is_harmless_property(key));
     let kept: BTreeMap<_, _> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
     actions::metadata_with(change, Some(existing), kept)
 }
 
-/// Refuses a table that another program created, and one with a protocol that this program cannot write.
+/// Refuses a table that another program created, and one with a protocol that this program cannot
+/// write.
 fn refuse_foreign(lake: &Storage, name: &str, position: &LogPosition) -> Result<()> {
     if position.manifest.is_none() && lake_id_of(&position.metadata).is_none() {
         return Err(not_ours(lake, name));

@@ -1,4 +1,5 @@
-//! Checks that a table's Delta log is the one that the manifests describe, before anything is added to it.
+//! Checks that a table's Delta log is the one that the manifests describe, before anything is added
+//! to it.
 //!
 //! ```text
 //!   Delta log     0   1   2   3   4        manifests   1   2   3   4   5
@@ -7,12 +8,14 @@
 //!                 └───┴───┴─ entries of ours: number and run of their manifest
 //! ```
 //!
-//! The newest entry of ours must belong to the run of the manifest of that number, no entry may belong to a manifest
-//! that does not exist, and the lake's id in the table's configuration must be that of the manifests. Commits of other
-//! programs after it are read one by one: those that do not change the table are skipped, any other stops the run. Delta's
-//! protocol requires that a writer has read the log up to the version before its own, and this is where we read it. The
-//! newest entries must also have the digests that were published with them, because a changed bit may leave an entry
-//! readable and wrong. Entries before the newest of ours were checked when that one was put.
+//! The newest entry of ours must belong to the run of the manifest of that number, no entry may
+//! belong to a manifest that does not exist, and the lake's id in the table's configuration must be
+//! that of the manifests. Commits of other programs after it are read one by one: those that do not
+//! change the table are skipped, any other stops the run. Delta's protocol requires that a writer
+//! has read the log up to the version before its own, and this is where we read it. The newest
+//! entries must also have the digests that were published with them, because a changed bit may
+//! leave an entry readable and wrong. Entries before the newest of ours were checked when that one
+//! was put.
 
 use lakewright_common::digest::{self, Digest};
 use lakewright_common::error::{Error, Result};
@@ -29,15 +32,16 @@ use crate::lake::{LakePath, url_of};
 
 /// Maximum number of commits of other programs that are read to find the newest of ours.
 const MAX_READ: usize = 200;
-/// What to do about logs and manifests of different times.
+/// Hint for logs and manifests of different times.
 const RESTORE: &str = "restore `_lake` as it was when the tables were last written, or make the Delta logs equal to the newest manifest \
                        with `coordinator publish --overwrite`";
 
-/// Reads the position of a log and checks that the log belongs to this lake and holds what its newest entry of ours left.
-/// Returns `None` if there is no log.
+/// Reads the position of a log and checks that the log belongs to this lake and holds what its
+/// newest entry of ours left. Returns `None` if there is no log.
 ///
 /// # Errors
-/// Configuration, naming the table and what its log and the manifests say; storage, also for a log that cannot be read.
+/// Configuration, naming the table and what its log and the manifests say; storage, also for a log
+/// that cannot be read.
 pub(in crate::lake::publish) async fn standing(history: &mut History<'_>, table: &str) -> Result<Option<LogPosition>> {
     let lake = history.lake;
     let mut position = match table_log::position(lake, table).await {
@@ -116,8 +120,8 @@ async fn verify_digests(history: &mut History<'_>, table: &str, digests: &[(u64,
     .hint(format!("restore it from a copy of the lake, or {}", overwrite_hint(table))))
 }
 
-/// Compares number, run and lake of the log with the manifests. Returns the table as the log's manifest has it, if that
-/// manifest is known.
+/// Compares number, run and lake of the log with the manifests. Returns the table as the log's
+/// manifest has it, if that manifest is known.
 async fn verify_origin(
     history: &mut History<'_>,
     newest: &Manifest,

@@ -1,9 +1,10 @@
 //! One table's Delta log on storage: its position, its entries, one more entry, a checkpoint.
 //!
-//! Reads of a table's state use the Delta kernel with a lazy snapshot: milliseconds with a checkpoint, for any number of
-//! files. Writes do not use the kernel: an entry is the bytes of version N+1, put if absent. The manifests decide the order
-//! of commits, and the library's own commit loop would decide it again, more slowly and with two holes (it accepts an
-//! older `txn` after a newer one, and commits a second create as version 1).
+//! Reads of a table's state use the Delta kernel with a lazy snapshot: milliseconds with a
+//! checkpoint, for any number of files. Writes do not use the kernel: an entry is the bytes of
+//! version N+1, put if absent. The manifests decide the order of commits, and the library's own
+//! commit loop would decide it again, more slowly and with two holes (it accepts an older `txn`
+//! after a newer one, and commits a second create as version 1).
 
 use std::sync::Arc;
 
@@ -27,7 +28,8 @@ use crate::lake::{LakePath, url_of};
 /// Number of versions from one checkpoint to the next.
 pub(in crate::lake::publish) const CHECKPOINT_INTERVAL: u64 = 50;
 
-/// Number of bytes of an entry that are read to see which manifest it is of. Most entries are shorter.
+/// Number of bytes of an entry that are read to see which manifest it is of. Most entries are
+/// shorter.
 const HEAD_BYTES: u64 = 64 * 1024;
 
 /// Position of a table's log.
@@ -35,7 +37,8 @@ const HEAD_BYTES: u64 = 64 * 1024;
 pub(super) struct LogPosition {
     /// Newest Delta version.
     pub(super) version: u64,
-    /// Manifest that the log was last rolled forward to; `None` if another program wrote the whole log.
+    /// Manifest that the log was last rolled forward to; `None` if another program wrote the whole
+    /// log.
     pub(super) manifest: Option<u64>,
     pub(super) metadata: Metadata,
     pub(super) protocol: Protocol,
@@ -76,8 +79,8 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Returns the first version that a reader of the log needs and whose entry is missing; `None` if every entry since
-    /// the newest checkpoint exists, or since version 0 in a log without one.
+    /// Returns the first version that a reader of the log needs and whose entry is missing; `None`
+    /// if every entry since the newest checkpoint exists, or since version 0 in a log without one.
     pub(super) fn first_gap(&self) -> Option<u64> {
         let newest = self.entries.last().copied()?;
         let first = self.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
@@ -85,7 +88,8 @@ impl Listing {
     }
 }
 
-/// Lists the entries and checkpoints of a log from `version` on, in one request for each 1000 of them. Reads none of them.
+/// Lists the entries and checkpoints of a log from `version` on, in one request for each 1000 of
+/// them. Reads none of them.
 pub(super) async fn list_from(lake: &Storage, table: &str, version: u64) -> Result<Listing> {
     let folder = LakePath::DeltaLog(table).key();
     // Names sort as their numbers do, and a name without its extension sorts before the name.
@@ -104,7 +108,8 @@ pub(super) async fn list_from(lake: &Storage, table: &str, version: u64) -> Resu
 
 /// Lists the part of a log that a reader of `version` needs, and newer entries.
 pub(super) async fn list_needed(lake: &Storage, table: &str, version: u64) -> Result<Listing> {
-    // Our own checkpoints have these versions. Without this one (writing it may have failed), the whole log counts.
+    // Our own checkpoints have these versions. Without this one (writing it may have failed), the
+    // whole log counts.
     let checkpoint = version - version % CHECKPOINT_INTERVAL;
     let listing = list_from(lake, table, checkpoint).await?;
     if listing.checkpoint.is_some() || checkpoint == 0 { Ok(listing) } else { list_from(lake, table, 0).await }
@@ -115,7 +120,8 @@ fn entry_version(key: &Path) -> Option<u64> {
     version(key.filename()?.strip_suffix(".json")?)
 }
 
-/// Returns the version of a checkpoint, of one file or several (`<version>.checkpoint.<…>.parquet`).
+/// Returns the version of a checkpoint, of one file or several
+/// (`<version>.checkpoint.<…>.parquet`).
 fn checkpoint_version(key: &Path) -> Option<u64> {
     let (digits, rest) = key.filename()?.split_once('.')?;
     version(digits).filter(|_| rest.starts_with("checkpoint."))
@@ -137,8 +143,8 @@ pub(super) async fn read_entry(lake: &Storage, table: &str, version: u64) -> Res
     }
 }
 
-/// Reads the first bytes of one entry, in which an entry of ours names its manifest; returns `true` with them if they are
-/// the whole entry.
+/// Reads the first bytes of one entry, in which an entry of ours names its manifest; returns `true`
+/// with them if they are the whole entry.
 pub(super) async fn read_head(lake: &Storage, table: &str, version: u64) -> Result<(Bytes, bool)> {
     let key = LakePath::DeltaCommit { table, version }.key();
     let failed = |e| Error::storage("read", url_of(lake, &key), e);
@@ -165,8 +171,8 @@ pub(super) async fn put_version(lake: &Storage, table: &str, version: u64, entry
     lake.put_if_absent(&LakePath::DeltaCommit { table, version }.key(), entry).await
 }
 
-/// Writes a checkpoint of one version: the table's state in one Parquet file, so that a reader need not read the entries
-/// before it.
+/// Writes a checkpoint of one version: the table's state in one Parquet file, so that a reader need
+/// not read the entries before it.
 pub(super) async fn write_checkpoint(lake: &Storage, table: &str, version: u64) -> Result<()> {
     let log = log_store(lake, table);
     let (engine, root) = (log.engine(None), log.root_url().clone());
@@ -196,16 +202,18 @@ pub(super) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
     let folder = LakePath::Table(table).key();
     let below_table = Arc::new(PrefixStore::new(Arc::clone(&lake.store), folder.clone()));
     let mut url: Url = lake.root.clone();
-    // The library takes the path of a URL as a key of its store. Of a `file` URL it also asks the disk whether it
-    // exists, so there the store must be the whole file system; elsewhere the table's URL begins at the lake's root
-    // (`s3://bucket/songs/` for `s3://bucket/some/lake/songs/`), with the scheme and host by which the library knows
-    // whether listings are sorted.
+    // The library takes the path of a URL as a key of its store. Of a `file` URL it also asks the
+    // disk whether it exists, so there the store must be the whole file system; elsewhere the
+    // table's URL begins at the lake's root (`s3://bucket/songs/` for
+    // `s3://bucket/some/lake/songs/`), with the scheme and host by which the library knows whether
+    // listings are sorted.
     let root_store: Arc<dyn ObjectStore> = if url.scheme() != "file" {
         url.set_path(&format!("/{folder}/"));
         Arc::clone(&lake.store)
     } else if let Some(outside) = url_of_unsorted(&folder).filter(|_| lake.root.path().contains("%25")) {
-        // The kernel's listing decodes the path of a `file` URL twice (buoyant_kernel_engine 0.28), so it would look in
-        // `a b` for what is in `a%20b`. A URL that begins at the lake has no such folder in it.
+        // The kernel's listing decodes the path of a `file` URL twice (buoyant_kernel_engine 0.28),
+        // so it would look in `a b` for what is in `a%20b`. A URL that begins at the lake has no
+        // such folder in it.
         url = outside;
         Arc::clone(&lake.store)
     } else {
@@ -215,8 +223,8 @@ pub(super) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
     default_logstore(below_table, root_store, &url, &StorageConfig::default())
 }
 
-/// Builds the URL of an S3 directory bucket, because the library sorts the listings of those itself. Listings of folders
-/// need that too.
+/// Builds the URL of an S3 directory bucket, because the library sorts the listings of those
+/// itself. Listings of folders need that too.
 fn url_of_unsorted(folder: &Path) -> Option<Url> {
     Url::parse(&format!("s3://lake--x-s3/{folder}/")).ok()
 }

@@ -1,5 +1,5 @@
-//! Logs that are rolled forward once, again, by many processes and after a crash. The Delta library then reads each log, and
-//! the files are compared with the manifest.
+//! Logs that are rolled forward once, again, by many processes and after a crash. The Delta library
+//! then reads each log, and the files are compared with the manifest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ async fn rolled(lake: &Storage, manifest: &Manifest) -> BTreeMap<String, u64> {
     rolled.versions
 }
 
-/// Commits a manifest without rolling any log forward, like a process that dies right after its commit.
+/// Commits a manifest without rolling any log forward, like a process that dies right after its
+/// commit.
 async fn commit(lake: &Storage, manifest: &Manifest) {
     fixture::write_files(lake, manifest).await;
     assert_eq!(store::commit(lake, manifest).await.unwrap(), store::Commit::Committed);
@@ -88,7 +89,8 @@ async fn a_log_holds_what_the_manifest_names_however_often_it_is_rolled() {
         assert_eq!(files_at(&lake, table, None).await, files_of(&second, table));
         assert_eq!(files_at(&lake, table, Some(0)).await, files_of(&first, table));
     }
-    // A process that holds the older manifest finds nothing to do, and does not take version 1 for manifest 1's.
+    // A process that holds the older manifest finds nothing to do, and does not take version 1 for
+    // manifest 1's.
     assert_eq!(rolled(&lake, &first).await, versions(&[("plays", 0)]));
 }
 
@@ -226,7 +228,7 @@ async fn versions_that_belong_together_are_published_once_all_are_there() {
     consistent::publish(&lake, &first, &versions).await.unwrap();
     assert_eq!(consistent::latest(&lake).await.unwrap().unwrap(), published);
     assert_eq!(consistent::at(&lake, &second).await.unwrap().unwrap(), published);
-    // Of another manifest with the same number.
+    // The document of another manifest with the same number does not count.
     assert_eq!(consistent::at(&lake, &fixture::next(&first, &[])).await.unwrap(), None);
     let text = std::fs::read_to_string(folder.path().join("_lake/consistent/1.json")).unwrap();
     assert!(text.contains("\"version\": 0") && !text.contains("\"version\": 1"), "{text}");

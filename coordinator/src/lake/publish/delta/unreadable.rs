@@ -1,8 +1,9 @@
 //! Why a Delta log cannot be read, and what repairs it.
 //!
-//! A log is repaired in one of two ways. [`overwrite_hint`]: the log can be read, and one more entry makes it equal to the
-//! newest version of the lake. [`write_anew_hint`]: the log cannot be read, or has a protocol that this program cannot
-//! write, so it is moved away and written again from the manifests.
+//! A log is repaired in one of two ways. [`overwrite_hint`]: the log can be read, and one more
+//! entry makes it equal to the newest version of the lake. [`write_anew_hint`]: the log cannot be
+//! read, or has a protocol that this program cannot write, so it is moved away and written again
+//! from the manifests.
 
 use lakewright_common::error::{Error, Kind};
 use lakewright_common::storage::Storage;
@@ -40,8 +41,8 @@ pub(super) fn log_url(lake: &Storage, table: &str) -> String {
     url_of(lake, &LakePath::DeltaLog(table).key())
 }
 
-/// Explains why a log cannot be read: an entry that is missing or damaged, or another program's commit. Returns `error`
-/// itself if none of them is found.
+/// Explains why a log cannot be read: an entry that is missing or damaged, or another program's
+/// commit. Returns `error` itself if none of them is found.
 pub(super) async fn explained(lake: &Storage, table: &str, error: Error) -> Error {
     let Ok(all) = table_log::list_from(lake, table, 0).await else { return error };
     let Some(newest) = all.entries.last().copied() else { return error };

@@ -1,5 +1,6 @@
-//! Any history of commits, roll-forwards, commits of another program, manifests that go away and overwrites: a log is
-//! rolled forward if and only if it holds what its newest entry of ours left, and shows the newest manifest then.
+//! Any history of commits, roll-forwards, commits of another program, manifests that go away and
+//! overwrites: a log is rolled forward if and only if it holds what its newest entry of ours left,
+//! and shows the newest manifest then.
 
 use std::collections::BTreeSet;
 
