@@ -36,7 +36,7 @@ key = ["id"]
 partition_by = ["year"]
 "#;
 
-/// What a reader can ask for: every column of every row, and the books.
+/// Queries that read every column of every row, and the system tables.
 const QUERIES: &[&str] = &[
     "SELECT * FROM events ORDER BY id",
     "SELECT count(*), sum(id), max(name), min(day) FROM events WHERE name > 'name 3'",
@@ -45,7 +45,7 @@ const QUERIES: &[&str] = &[
     "SELECT * FROM system.quarantine ORDER BY object, byte_offset",
 ];
 
-/// Two versions, with rows of two partitions and a rejected record in each.
+/// Creates a lake with two versions, each with rows of two partitions and a rejected record.
 fn lake() -> Lake {
     let lake = Lake::of(&[
         ("lake.toml", CONFIG),
@@ -65,7 +65,7 @@ fn lake() -> Lake {
     lake
 }
 
-/// A sequence that is the same for the same seed.
+/// A sequence of numbers that depends on the seed only.
 struct Random {
     seed: u64,
     state: u64,
@@ -87,7 +87,7 @@ fn flips(default: usize) -> usize {
     std::env::var("LAKEWRIGHT_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(default)
 }
 
-/// The files of the newest version below a folder of the lake.
+/// Returns the files of the newest version below a folder of the lake.
 fn files(lake: &Lake, folder: &str, extension: &str) -> Vec<PathBuf> {
     let newest = fs::read_to_string(lake.path(&format!("lake/_lake/manifest/{:020}.json", lake.version()))).unwrap();
     let all = files_below(&lake.path(&format!("lake/{folder}"))).into_iter();
@@ -100,7 +100,7 @@ fn files(lake: &Lake, folder: &str, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Changes one bit; puts the file back as it was when dropped.
+/// Changes one bit of a file; restores the file when dropped.
 struct Flipped {
     path: PathBuf,
     content: Vec<u8>,
@@ -188,7 +188,7 @@ fn a_changed_bit_in_any_file_is_named_and_no_answer_changes() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// What is built from staging is right, or is not built.
+/// A table built from staging is right, or is not built.
 #[test]
 fn no_table_is_built_from_a_damaged_file() {
     let lake = lake();
@@ -214,7 +214,7 @@ fn no_table_is_built_from_a_damaged_file() {
     }
 }
 
-/// Workers compare what they read as well, and the coordinator names the file.
+/// Workers verify digests too, and the coordinator names the file.
 #[test]
 fn no_worker_builds_a_table_from_a_damaged_file() {
     let port = free_port();
@@ -230,7 +230,7 @@ fn no_worker_builds_a_table_from_a_damaged_file() {
     assert_eq!(lake.number("SELECT count(*) FROM events"), 601);
 }
 
-/// More than a bit: files that are cut, overwritten in part, emptied, gone.
+/// Files that are cut, partly overwritten, emptied or deleted.
 #[test]
 fn damage_of_any_size_is_named_and_a_table_is_built_again() {
     let lake = lake();
@@ -264,7 +264,7 @@ fn damage_of_any_size_is_named_and_a_table_is_built_again() {
         let error = lake.fails(&["query", QUERIES[0]], 3);
         assert!(error.contains(name), "{damage}: {error}");
     }
-    // The version before does not need the file.
+    // The previous version does not need the file.
     lake.ok(&["check", "--deep", "--version", "1"]);
     lake.ok(&["run", "--rebuild", "events"]);
     assert_eq!(lake.checksums(), expected);

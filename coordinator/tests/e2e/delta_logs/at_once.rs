@@ -34,7 +34,7 @@ fn thaw(child: Child) -> Done {
     Done::of(&child.wait_with_output().unwrap())
 }
 
-/// Between the put of the manifest and that of the log's entry.
+/// Another program commits between the put of the manifest and the put of the log's entry.
 #[test]
 fn a_commit_that_comes_in_between_is_not_written_over() {
     let lake = committed_twice();
@@ -63,8 +63,8 @@ fn a_commit_that_comes_in_between_is_not_written_over() {
     assert_is_whole(&lake, "in between");
 }
 
-/// A run that has lost its manifest's put, while another rolls the logs; and one that read an older
-/// manifest.
+/// One frozen run loses its manifest's put to another run, which rolls the logs forward. Another
+/// one has read an older manifest.
 #[test]
 fn a_log_that_another_run_took_further_is_not_refused() {
     let lake = committed_twice();
@@ -78,7 +78,7 @@ fn a_log_that_another_run_took_further_is_not_refused() {
         assert_eq!(done.code, Some(4), "{}", done.stderr);
     }
     assert_is_whole(&lake, "after two runs at once");
-    // Their files went with them.
+    // They deleted their files.
     let manifests = files_below(&lake.path("lake/_lake/manifest"));
     let named: String = manifests.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     for file in data_files(&lake) {

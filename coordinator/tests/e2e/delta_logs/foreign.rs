@@ -60,7 +60,7 @@ fn other_columns(lake: &Lake) {
     commit_as_another_program(lake, "kept", "ADD COLUMNS", &[metadata]);
 }
 
-/// Version 1 again, by another program.
+/// Another program restores version 1.
 fn restored_version(lake: &Lake) {
     let first: BTreeSet<String> = actions(lake, "kept")
         .iter()
@@ -89,7 +89,7 @@ fn older_backup(lake: &Lake) {
     copy_folder(&lake.path("older"), &lake.path("lake/_lake"));
 }
 
-/// The manifest that another lake has as its third.
+/// Adds the third manifest of another lake.
 fn manifest_of_another_lake(lake: &Lake) {
     let other = committed_twice();
     other.ok(&["run"]);
@@ -97,14 +97,14 @@ fn manifest_of_another_lake(lake: &Lake) {
     fs::copy(other.path(name), lake.path(name)).unwrap();
 }
 
-/// All of `_lake`, of another lake whose tables have the same Delta versions.
+/// Replaces `_lake` by that of another lake, whose tables have the same Delta versions.
 fn lake_of_another(lake: &Lake) {
     let other = committed_twice();
     lake_deleted(lake);
     copy_folder(&other.path("lake/_lake"), &lake.path("lake/_lake"));
 }
 
-/// What `publish --overwrite` comes to.
+/// Outcome of `publish --overwrite`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Overwrite {
     /// The log equals the newest manifest then.
@@ -116,7 +116,7 @@ enum Overwrite {
 struct Damage {
     name: &'static str,
     inflict: fn(&Lake),
-    /// What a run's refusal names besides the table.
+    /// Texts in the error of a run, besides the table.
     named: &'static [&'static str],
     overwrite: Overwrite,
 }
@@ -166,17 +166,16 @@ fn damages() -> Vec<Damage> {
     ]
 }
 
-/// Manifests and Delta logs, with their contents.
+/// Returns manifests and Delta logs with their contents.
 fn books(lake: &Lake) -> Vec<(PathBuf, Vec<u8>)> {
     let files = files_below(&lake.path("lake"));
     let is_book = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "json");
     files.iter().filter(is_book).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// Each way to disturb a lake, and each command: what it says, that it changes nothing, and the way
-/// back.
+/// For each way to disturb a lake, each command names it and changes nothing, and the repair works.
 #[test]
-fn logs_that_the_manifests_do_not_tell_of_are_refused_by_name_and_can_be_overwritten() {
+fn logs_that_the_manifests_do_not_describe_are_refused_by_name_and_can_be_overwritten() {
     for Damage { name, inflict, named, overwrite } in damages() {
         let lake = committed_twice();
         inflict(&lake);

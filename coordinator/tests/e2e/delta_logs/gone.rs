@@ -20,7 +20,7 @@ fn a_manifest_that_is_gone_or_doubled_is_named() {
     );
     let vacuum = lake.fails(&["vacuum"], 3);
     assert!(vacuum.contains("manifest 2 is missing") && vacuum.contains("nothing was deleted"), "{vacuum}");
-    // The lake's id tells that the logs are of this lake.
+    // The lake's id shows that the logs belong to this lake.
     lake.write("in/4.json", b"{\"id\": 5, \"p\": \"a\"}\n");
     lake.ok(&["run"]);
 
@@ -45,7 +45,7 @@ fn a_missing_file_is_named_with_the_version_that_has_all_its_files() {
     assert!(said.contains(&file) && said.contains("VACUUM"), "{said}");
 }
 
-/// Makes the next run fail.
+/// Change of a lake that makes the next run fail.
 type Spoil = fn(&Lake);
 
 #[test]

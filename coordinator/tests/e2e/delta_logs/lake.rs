@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use crate::support::{Lake, copy_folder, files_below};
 
-/// Rows with ids, and two tables of them: one with a file a value, and one without partitions.
+/// Rows with ids in two tables: `parts` with one partition per value, and `kept` without
+/// partitions.
 pub(super) const CONFIG: &str = "[lake]\nurl = \"lake\"\n[sources.rows]\nurl = \"in\"\n[sources.rows.fields]\n\
                       id = { type = \"long\", required = true }\np = \"string\"\n\
                       [tables.kept]\nkey = [\"id\"]\n[tables.parts]\npartition_by = [\"p\"]\n";
 
-/// Three versions of the lake's input; two of them committed.
+/// Creates a lake with three objects of input, two of them committed.
 pub(super) fn committed_twice() -> Lake {
     let lake = Lake::of(&[
         ("lake.toml", CONFIG),
@@ -33,12 +34,12 @@ pub(super) fn log(lake: &Lake, table: &str) -> PathBuf {
     lake.path("lake").join(table).join("_delta_log")
 }
 
-/// The newest Delta version of a table.
+/// Returns the newest Delta version of a table.
 pub(super) fn newest_entry(lake: &Lake, table: &str) -> usize {
     files_below(&log(lake, table)).len() - 1
 }
 
-/// The actions of a log in order.
+/// Returns the actions of a log in order.
 pub(super) fn actions(lake: &Lake, table: &str) -> Vec<Value> {
     let entries = files_below(&log(lake, table));
     let entries = entries.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -46,7 +47,7 @@ pub(super) fn actions(lake: &Lake, table: &str) -> Vec<Value> {
     texts.flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()).collect()
 }
 
-/// The files that a Delta reader reads, by replaying the log.
+/// Replays a log; returns the files that a Delta reader reads.
 pub(super) fn live_files(lake: &Lake, table: &str) -> BTreeSet<String> {
     let mut live = BTreeSet::new();
     for action in actions(lake, table) {
@@ -78,13 +79,13 @@ pub(super) fn percent_decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// The newest manifest; null if there is none.
+/// Returns the newest manifest; null for a lake without one.
 pub(super) fn manifest(lake: &Lake) -> Value {
     let path = lake.path("lake/_lake/manifest").join(format!("{:020}.json", lake.version()));
     fs::read(path).map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap())
 }
 
-/// The files of a table in the newest manifest, below the table's folder.
+/// Returns the files of a table in the newest manifest, below the table's folder.
 pub(super) fn manifest_files(lake: &Lake, table: &str) -> BTreeSet<String> {
     let manifest = manifest(lake);
     let tables = manifest["tables"].as_array().cloned().unwrap_or_default();
@@ -101,7 +102,7 @@ pub(super) fn commit_as_another_program(lake: &Lake, table: &str, operation: &st
     fs::write(log(lake, table).join(format!("{versions:020}.json")), lines.join("\n") + "\n").unwrap();
 }
 
-/// A live file of the table, as an `add` action has it.
+/// Returns the `add` action of a live file.
 pub(super) fn live_add(lake: &Lake, table: &str) -> Value {
     let live = live_files(lake, table);
     let is_live = |add: &Value| add["path"].as_str().is_some_and(|path| live.contains(&percent_decoded(path)));
@@ -113,7 +114,7 @@ pub(super) fn removal(add: &Value) -> Value {
         "partitionValues": add["partitionValues"], "size": add["size"] } })
 }
 
-/// A copy of a live file under another name: rows that are there twice then.
+/// Copies a live file to another name, which would duplicate its rows.
 pub(super) fn copied(lake: &Lake, table: &str) -> Value {
     let add = live_add(lake, table);
     let folder = lake.path("lake").join(table);
@@ -135,8 +136,8 @@ pub(super) fn delete(lake: &Lake) {
     commit_as_another_program(lake, "kept", "DELETE", &[removal(&live_add(lake, "kept"))]);
 }
 
-/// The logs show what the newest manifest has, metadata included, and the versions that belong
-/// together are theirs.
+/// Asserts that the logs show the newest manifest, metadata included, and that the published
+/// versions are theirs.
 pub(super) fn assert_is_whole(lake: &Lake, name: &str) {
     let latest: Value = serde_json::from_slice(&fs::read(lake.path("lake/_lake/consistent/latest")).unwrap()).unwrap();
     assert_eq!(latest["manifest"], lake.version(), "{name}");
@@ -156,7 +157,7 @@ pub(super) fn assert_is_whole(lake: &Lake, name: &str) {
     }
 }
 
-/// Every file of data, staging, quarantine and ledger.
+/// Returns every file of data, staging, quarantine and ledger.
 pub(super) fn data_files(lake: &Lake) -> Vec<PathBuf> {
     let root = lake.path("lake");
     let files = if root.exists() { files_below(&root) } else { vec![] };

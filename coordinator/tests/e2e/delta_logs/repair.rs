@@ -11,7 +11,8 @@ use super::lake::{
 };
 use crate::support::{Lake, copy_folder, files_below};
 
-/// Each live file of a log with its partition values, size and statistics, as a reader sees it.
+/// Returns the partition values, size and statistics of each live file of a log, as a reader sees
+/// them.
 fn described(lake: &Lake, table: &str) -> BTreeMap<String, Value> {
     let live = live_files(lake, table);
     let adds = actions(lake, table).into_iter().map(|action| action["add"].clone());
@@ -122,7 +123,7 @@ fn a_log_that_was_moved_away_is_written_anew() {
     }
 }
 
-/// As a version of the program left it that did not change the documents.
+/// An older version of the program wrote a log anew and left the documents.
 #[test]
 fn documents_of_a_log_that_was_written_anew_are_repaired() {
     let lake = committed_twice();
@@ -169,9 +170,11 @@ fn a_damaged_entry_of_a_log_is_named_and_the_log_written_anew() {
 fn a_lost_entry_is_named_and_stops_no_other_table() {
     for version in [0, 1] {
         let lake = committed_twice();
+        lake.ok(&["run"]);
+        lake.write("in/4.json", b"{\"id\": 5, \"p\": \"a\"}\n");
         let done = lake.run_with(&["run"], &[("LAKEWRIGHT_FAILPOINT", "commit.after_manifest")]);
         assert_ne!(done.code, Some(0), "{}", done.stderr);
-        assert_eq!(lake.version(), 3);
+        assert_eq!(lake.version(), 4);
         let name = format!("kept/_delta_log/{version:020}.json");
         fs::remove_file(lake.path("lake").join(&name)).unwrap();
         for command in ["check", "run", "publish"] {
@@ -186,8 +189,13 @@ fn a_lost_entry_is_named_and_stops_no_other_table() {
         lake.ok(&["run"]);
         assert_is_whole(&lake, "an entry is lost");
     }
-    // Also where nothing is left to publish.
+    // Without the newest entry, a log is only behind.
     let lake = committed_twice();
+    fs::remove_file(log(&lake, "kept").join("00000000000000000001.json")).unwrap();
+    lake.ok(&["publish"]);
+    lake.ok(&["check", "--deep"]);
+    assert_is_whole(&lake, "the newest entry is lost");
+    // Also where nothing is left to publish.
     fs::remove_file(log(&lake, "kept").join("00000000000000000000.json")).unwrap();
     for command in ["check", "run"] {
         assert!(lake.fails(&[command], 3).contains("00000000000000000000.json` is missing"), "{command}");
@@ -212,7 +220,7 @@ fn a_log_that_names_missing_files_is_not_written() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// What a program reads instead of the lines for people.
+/// The output for programs has the same facts as the lines for people.
 #[test]
 fn what_commands_did_is_printed_as_rows_too() {
     let lake = committed_twice();

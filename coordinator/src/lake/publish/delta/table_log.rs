@@ -194,7 +194,14 @@ fn failure<E: std::error::Error + Send + Sync + 'static>(
     table: &str,
 ) -> impl Fn(E) -> Error + use<E> {
     let log = url_of(lake, &LakePath::DeltaLog(table).key());
-    move |e| Error::storage(operation, &log, e)
+    move |e| {
+        let text = e.to_string();
+        // With RUST_BACKTRACE, the text of a kernel error ends with the frames of its backtrace, one per line.
+        match text.split_once("\n   0: ") {
+            Some((text, _)) => Error::storage(operation, &log, text),
+            None => Error::storage(operation, &log, e),
+        }
+    }
 }
 
 /// Opens a table's folder for the Delta library.
