@@ -240,7 +240,7 @@ mod tests {
 
     /// S3 answers 409 too, which the store reports as an error while the object does not exist.
     #[tokio::test]
-    async fn a_put_that_did_not_arrive_is_retried_and_fails_in_the_end() {
+    async fn a_put_that_did_not_arrive_is_tried_again_and_given_up_in_the_end() {
         let store = ForgetfulStore::new(0, 3);
         let lake = fixture::lake_on(Arc::clone(&store) as _);
         assert_eq!(commit(&lake, &fixture::manifest(1, &[])).await.unwrap(), Commit::Committed);

@@ -175,7 +175,7 @@ fn books(lake: &Lake) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// For each way to disturb a lake, each command names it and changes nothing, and the repair works.
 #[test]
-fn logs_that_the_manifests_do_not_describe_are_refused_by_name_and_can_be_overwritten() {
+fn logs_that_the_manifests_do_not_tell_of_are_refused_by_name_and_can_be_overwritten() {
     for Damage { name, inflict, named, overwrite } in damages() {
         let lake = committed_twice();
         inflict(&lake);

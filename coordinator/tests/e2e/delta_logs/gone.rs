@@ -33,7 +33,7 @@ fn a_manifest_that_is_gone_or_doubled_is_named() {
 }
 
 #[test]
-fn a_missing_file_is_named_with_the_version_that_has_all_its_files() {
+fn a_missing_file_is_named_with_the_version_that_is_intact() {
     let lake = committed_twice();
     let file = manifest_files(&lake, "kept").pop_first().unwrap();
     fs::remove_file(lake.path("lake/kept").join(&file)).unwrap();
