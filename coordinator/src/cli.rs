@@ -19,6 +19,9 @@ Exit codes:
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)
 
+A run whose commit could not be published to a Delta log ends with the code of that failure; its
+summary and its error say which version is committed.
+
 Every setting of lake.toml can be overridden by the environment, such as LAKEWRIGHT__LIMITS__MEMORY=512MB.";
 
 /// JSON on object storage in, tables that anyone can query out.

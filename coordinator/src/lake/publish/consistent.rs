@@ -73,6 +73,7 @@ impl Consistent {
     }
 
     /// Returns a table's Delta version; `None` for a table that the manifest does not have.
+    #[cfg(test)]
     pub(crate) fn version(&self, table: &str) -> Option<u64> {
         self.tables.get(table).map(|table| table.version)
     }

@@ -158,7 +158,8 @@ pub(crate) fn requests(base: Option<&Manifest>) -> PublishRequests {
     // manifest.
     let entries = base.map_or(0, |base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
     PublishRequests {
-        each_table: (entries, if base.is_some() { 2 } else { 1 }),
+        // For a table without a log, it is listed twice, before the run and after its commit.
+        each_table: (entries, if base.is_some() { 2 } else { 3 }),
         // The new entry is put, and read for its digest.
         built_table: (1, 1),
         // The published versions are read twice, and put as the manifest's and as the newest ones.

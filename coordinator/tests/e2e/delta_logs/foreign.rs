@@ -134,7 +134,7 @@ fn damages() -> Vec<Damage> {
             "unreadable columns",
             unreadable_columns,
             &["another program", "`REPLACE COLUMNS`", "_delta_log` away and run `coordinator publish`"],
-            Overwrite::Refuses(3, "_delta_log` away"),
+            Overwrite::Refuses(2, "_delta_log` away"),
         ),
         by_another("columns", other_columns, &["another program", "`ADD COLUMNS`"]),
         by_another("restored version", restored_version, &["another program", "`RESTORE`"]),

@@ -84,7 +84,10 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
         // wrongly.
         let (entry, correction) = entry(&change, &position, live, !damaged.is_empty())?;
         let is_equal = correction == Correction::default();
-        let (version, correction) = if is_equal && standing(&mut history, name).await.is_ok() {
+        // A log with the same files may still be of an older manifest.
+        let standing = standing(&mut history, name).await.ok().flatten();
+        let is_current = standing.is_some_and(|position| position.manifest >= Some(change.after.changed_in));
+        let (version, correction) = if is_equal && is_current {
             (position.version, None)
         } else {
             let version = position.version + 1;

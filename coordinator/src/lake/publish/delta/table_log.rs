@@ -52,7 +52,14 @@ pub(super) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPo
     let failed = failure("read", lake, table);
     let log = log_store(lake, table);
     if !log.is_delta_table_location().await.map_err(&failed)? {
-        return Ok(None);
+        // The library also says so of a log without its first entries, to which nothing may be added.
+        return match list_from(lake, table, 0).await?.first_gap() {
+            Some(missing) => Err(Error::storage_failure(format!(
+                "`{}` is missing",
+                url_of(lake, &LakePath::DeltaCommit { table, version: missing }.key())
+            ))),
+            None => Ok(None),
+        };
     }
     let (engine, root) = (log.engine(None), log.root_url().clone());
     let read = move || -> delta_kernel::DeltaResult<LogPosition> {
