@@ -20,7 +20,10 @@ Exit codes:
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)
 
-The environment overrides every setting of lake.toml, such as LAKEWRIGHT__LIMITS__MEMORY=512MB.";
+A run whose commit could not be published to a Delta log ends with the code of that failure; its
+summary and its error say which version is committed.
+
+Every setting of lake.toml can be overridden by the environment, such as LAKEWRIGHT__LIMITS__MEMORY=512MB.";
 
 const RUN_JSON: &str = "\
 With --json, standard output is one JSON object: `outcome` (`committed`, `nothing_new`, `all_skipped` or `no_data`),
@@ -75,15 +78,14 @@ pub(crate) enum Command {
         /// Decode this many records of each source and show those that do not fit
         #[arg(long, value_name = "N")]
         sample: Option<u64>,
-        /// Print the report as JSON
-        #[arg(long, conflicts_with = "deep")]
-        json: bool,
-        /// Instead, read every file of the lake and compare it with its digest
+        /// Instead, read every file of one version of the lake and compare it with its digest
         #[arg(long, conflicts_with = "sample")]
         deep: bool,
         /// With --deep, check this version of the lake; default: the newest
         #[arg(long, value_name = "N", requires = "deep")]
         version: Option<u64>,
+        #[command(flatten)]
+        format: FormatArguments,
     },
     /// Run a read-only SQL query over the tables of one version of the lake
     Query {
@@ -112,26 +114,26 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: FormatArguments,
     },
-    /// Print the tables as statements for Athena, or write them to the AWS Glue Data Catalog
+    /// Print the tables as statements for Athena, or put them into the AWS Glue Data Catalog
+    ///
+    /// With --json and without --apply, prints one line per table for `aws glue create-table
+    /// --cli-input-json`.
     Catalog {
         /// Use this database of the catalog
         #[arg(long, value_name = "NAME", value_parser = database)]
         database: String,
-        /// Write to the catalog: create the database and tables that are missing, update the others
-        #[arg(long, conflicts_with = "json")]
-        apply: bool,
-        /// Write lists of each table's files, and tables that read them, for readers without Delta
-        /// support
-        ///
-        /// Redshift Spectrum is such a reader. The lists show the newest version; write them again
-        /// after a run.
-        #[arg(long, requires = "apply", conflicts_with = "json")]
-        symlinks: bool,
-        /// Print the input of `aws glue create-table --cli-input-json`, one line for each table
+        /// Put them into the catalog: missing database and tables are created, others are updated
         #[arg(long)]
-        json: bool,
+        apply: bool,
+        /// For readers without Delta, such as Redshift Spectrum: write lists of each table's files,
+        /// and create tables that are read by the lists. The lists show the newest version; repeat
+        /// this after a run
+        #[arg(long, requires = "apply")]
+        symlinks: bool,
+        #[command(flatten)]
+        format: FormatArguments,
     },
-    /// Bring the Delta logs of the tables up to the newest version of the lake
+    /// Roll the Delta logs of the tables forward to the newest version of the lake
     ///
     /// A run does this after its commit. If it cannot, the next run, a query or this command does
     /// it.
@@ -139,13 +141,14 @@ pub(crate) enum Command {
         /// Publish only this table; may be given several times
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
-        /// Make the logs equal to the newest version, even if other programs committed to them
-        ///
-        /// This also repairs logs that were written for manifests that are gone or replaced. It
-        /// adds one more commit, which removes files that the version does not have, adds files
-        /// that it has, and restores columns and properties.
+        /// Make the logs equal to the newest version, also if other programs committed to them, an
+        /// entry is damaged, or they were written for manifests that are gone or replaced: one more
+        /// commit removes files that the version does not have, adds those that it has, corrects
+        /// their descriptions, and restores the columns and properties
         #[arg(long)]
         overwrite: bool,
+        #[command(flatten)]
+        format: FormatArguments,
     },
     /// List or delete files and unfinished uploads that no version within the retention needs
     Vacuum {
@@ -156,6 +159,8 @@ pub(crate) enum Command {
         /// Delete the files instead of listing them
         #[arg(long)]
         delete: bool,
+        #[command(flatten)]
+        format: FormatArguments,
     },
     /// Count rejected records by source and reason, or list them
     Quarantine {
@@ -184,7 +189,7 @@ fn database(text: &str) -> Result<String, String> {
     if is_name { Ok(text.to_owned()) } else { Err("write lower-case letters, digits and `_`".to_owned()) }
 }
 
-/// Output format of rows; a box by default.
+/// Output format of rows. The default is a text form for people.
 #[derive(Debug, Clone, Copy, Args)]
 #[group(multiple = false)]
 pub(crate) struct FormatArguments {

@@ -39,11 +39,9 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
             writeln!(out, "{text}").map_err(output_error)
         }
         Format::Csv => {
+            batches.iter().try_for_each(|batch| check_csv(&batch.schema()))?;
             let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(out);
-            batches.iter().try_for_each(|batch| writer.write(batch)).context(|| {
-                Error::configuration("CSV cannot hold these columns")
-                    .hint("use --json or --jsonlines, or name members of structs and elements of lists in the query")
-            })
+            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(engine)
         }
         Format::Json => {
             let mut writer = arrow::json::WriterBuilder::new()
@@ -101,6 +99,19 @@ fn holds_time(data_type: &DataType) -> bool {
     }
 }
 
+/// Refuses columns that CSV cannot hold.
+fn check_csv(schema: &Schema) -> Result<()> {
+    let failures = schema.fields().iter().filter(|field| field.data_type().is_nested()).map(|field| {
+        Error::configuration(format!(
+            "column `{}` has type `{}`, which CSV cannot hold",
+            printable::line(field.name()),
+            field.data_type()
+        ))
+        .hint("use `--json` or `--jsonlines`, or cast it or select its members or elements in the query")
+    });
+    Error::join(failures).map_or(Ok(()), Err)
+}
+
 fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
     let Some(first) = batches.first() else { return Ok(()) };
     let schema = first.schema();
@@ -146,4 +157,20 @@ fn output_error(error: std::io::Error) -> Error {
 /// Formats a size in decimal units, as storage is sold and billed.
 pub(crate) fn bytes(size: u64) -> String {
     indicatif::DecimalBytes(size).to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_that_csv_cannot_hold_is_named() {
+        let list = DataType::new_list(DataType::Int64, true);
+        let fields = vec![Field::new("id", DataType::Int64, true), Field::new("tags", list, true)];
+        let batch = RecordBatch::new_empty(Arc::new(Schema::new(fields)));
+        let error = write(&mut Vec::new(), &[batch], Format::Csv).unwrap_err();
+        assert!(error.message.contains("column `tags`"), "{error}");
+        assert!(error.hint.unwrap().contains("`--json`"));
+    }
 }

@@ -32,12 +32,13 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 /// Starts logging for this process; `RUST_LOG` overrides the level.
 pub fn start(format: LogFormat, quiet: bool) {
     let _ = FORMAT.set(format);
+    // The Delta kernel logs the errors that it returns, with backtraces; we report them.
     // Tonic logs a connection that it rejected for its certificate at level debug, and reports it
     // nowhere else.
     let default = if quiet {
-        "error"
+        "error,buoyant_kernel=off"
     } else {
-        "warn,coordinator=info,worker=info,lakewright_common=info,tonic::transport::server::io_stream=debug,ballista_core=off,ballista_executor=off,ballista_scheduler=off"
+        "warn,buoyant_kernel=off,coordinator=info,worker=info,lakewright_common=info,tonic::transport::server::io_stream=debug,ballista_core=off,ballista_executor=off,ballista_scheduler=off"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // A second setup in one process (a test) is harmless: the first is kept.

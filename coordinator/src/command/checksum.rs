@@ -1,8 +1,9 @@
-//! A checksum of a table that does not depend on the order of its rows, on files or on partitions.
+//! Checksum of a table, independent of the order of its rows, of files and of partitions.
 //!
-//! The sum, modulo 2^64, of a hash of each row: 16 hex digits. A row is hashed (MD5, its first 8 bytes) as the text of
-//! its values, so the sum is the same on every machine. Each value is preceded by its length and null has a mark of its
-//! own, within lists, structs and maps too, so that no two rows have one text.
+//! The sum, modulo 2^64, of a hash of each row: 16 hex digits. A row is hashed (MD5, its first 8
+//! bytes) as the text of its values, so the sum is the same on every machine. Each value is
+//! preceded by its length, and null has its own mark, also within lists, structs and maps, so that
+//! no two different rows have the same text.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::lake::manifest::TableState;
 
 const TEXT_OF: &str = "lakewright_text_of";
 
-/// The checksum of one table.
+/// Computes the checksum of one table.
 ///
 /// # Errors
 /// Storage, if a file cannot be read.
@@ -55,7 +56,8 @@ pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<St
     Ok(format!("{sum:016x}"))
 }
 
-/// The text of a value of any type; a cast has none for structs, and the same one for some different lists.
+/// SQL function that converts a value of any type to text. A cast does not support structs, and
+/// gives some different lists the same text.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TextOf {
     signature: Signature,
@@ -121,7 +123,7 @@ fn list_texts<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> EngineResult<S
     }))
 }
 
-/// One text per row that is not null.
+/// Builds one text per row that is not null.
 fn rows(values: &ArrayRef, mut append: impl FnMut(usize, &mut String)) -> StringArray {
     (0..values.len())
         .map(|row| {

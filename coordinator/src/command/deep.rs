@@ -1,37 +1,73 @@
-//! `check --deep`: reads all that a version of the lake names, and says what is damaged and what restores it.
+//! `check --deep`: reads everything that one version of the lake names, and reports what is damaged
+//! and what restores it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, StringArray};
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::process::telemetry;
 
-use super::print;
-use super::query::no_such_version;
-use crate::lake::{store, verify};
+use super::query::{no_such_version, nothing_committed};
+use super::{print, print_columns};
+use crate::lake::verify::{self, Fault, Verified};
+use crate::lake::{manifest::Manifest, store};
 use crate::open::lake_or_empty;
-use crate::output::bytes;
+use crate::output::{Format, bytes};
 
-/// Verifies the newest version, or the one requests for; prints each damaged or missing object.
+/// Verifies the newest version, or the given one, and prints each object that is damaged or
+/// missing.
 ///
 /// # Errors
-/// Storage, if anything is damaged or missing; configuration, if there is no such version.
-pub(super) async fn check_deep(config: &Config, version: Option<u64>) -> Result<()> {
+/// Storage, if anything is damaged or missing; configuration, if the version does not exist.
+pub(super) async fn check_deep(config: &Config, version: Option<u64>, format: Format, quiet: bool) -> Result<()> {
     let lake = lake_or_empty(config).await?;
-    let newest = store::latest_number(&lake).await?;
-    let version = version.or(newest).ok_or_else(|| {
-        Error::configuration(format!("there is nothing in the lake `{}` yet", config.lake))
-            .hint("run `coordinator run` first")
-    })?;
-    let manifest = store::get(&lake, version).await?;
-    let manifest = manifest.ok_or_else(|| no_such_version(version, newest.unwrap_or_default()))?;
-    let verified = verify::verify(&lake, &manifest).await?;
-    let mut text = String::new();
-    for fault in &verified.faults {
-        let _ = writeln!(text, "{} {}\n  to restore: {}", lake.name_of(&fault.key), fault.what, fault.restore);
+    let Some(newest) = store::latest_number(&lake).await? else { return Err(nothing_committed(config, &lake).await) };
+    let version = version.unwrap_or(newest);
+    let manifest = store::get(&lake, version).await?.ok_or_else(|| no_such_version(version, newest))?;
+    let mut verified = verify::verify(&lake, &manifest).await?;
+    for fault in &mut verified.faults {
+        fault.key = lake.name_of(&fault.key);
     }
-    let _ = writeln!(
-        text,
-        "version {version} of the lake {}: {} objects, {}, {} of them damaged or missing",
+    let summary = summary(config, &manifest, &verified);
+    if format == Format::Table {
+        print(format!("{}{summary}", lines(&verified.faults)).as_bytes())?;
+    } else {
+        print_columns(columns(&verified.faults), format)?;
+        if !quiet {
+            telemetry::conclude(summary.trim_end());
+        }
+    }
+    if verified.faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::storage_failure(format!(
+        "{} of {} objects of version {version} are damaged or missing",
+        verified.faults.len(),
+        verified.objects
+    ))
+    .hint("standard output names each of them with what restores it; `check --deep --version N` verifies an older version"))
+}
+
+fn lines(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("{} {}\n  to restore: {}\n", fault.key, fault.what, fault.restore)).collect()
+}
+
+fn columns(faults: &[Fault]) -> Vec<(&'static str, ArrayRef)> {
+    let text =
+        |value: fn(&Fault) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(faults.iter().map(value))) };
+    vec![
+        ("object", text(|fault| &fault.key)),
+        ("damage", text(|fault| &fault.what)),
+        ("restore", text(|fault| &fault.restore)),
+    ]
+}
+
+fn summary(config: &Config, manifest: &Manifest, verified: &Verified) -> String {
+    let mut text = format!(
+        "version {} of the lake {}: {} objects, {}, {} of them damaged or missing\n",
+        manifest.version,
         config.lake,
         verified.objects,
         bytes(verified.bytes),
@@ -44,14 +80,5 @@ pub(super) async fn check_deep(config: &Config, version: Option<u64>) -> Result<
             verified.without_digest
         );
     }
-    print(text.as_bytes())?;
-    if verified.faults.is_empty() {
-        return Ok(());
-    }
-    Err(Error::storage_failure(format!(
-        "{} of {} objects of version {version} are damaged or missing",
-        verified.faults.len(),
-        verified.objects
-    ))
-    .hint("standard output names each with what restores it; `check --deep --version N` says whether an older version is whole"))
+    text
 }

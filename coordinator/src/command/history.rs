@@ -1,4 +1,4 @@
-//! `history`: the commits of the lake with their counts.
+//! `history`: lists the commits of the lake with their counts.
 
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
@@ -9,10 +9,10 @@ use crate::output::Format;
 const HISTORY: &str = "SELECT version, committed_at, run_id, elapsed_ms, objects, bytes, records, staged, quarantined, \
                        tables_changed FROM system.history ORDER BY version";
 
-/// Prints a row per commit, the oldest first.
+/// Prints one row per commit, oldest first.
 ///
 /// # Errors
-/// Storage, or a lake without a commit.
+/// Storage; configuration, for a lake without a commit.
 pub(super) async fn history(config: &Config, format: Format) -> Result<()> {
     query(config, HISTORY, None, format).await
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, RecordBatch};
 use lakewright_common::config::{self, Purpose, resolved::Config};
 use lakewright_common::error::{Context, Error, Kind, Result};
 use lakewright_common::printable;
@@ -14,15 +15,16 @@ use serde::Serialize;
 use crate::cli::{Cli, Command};
 use crate::lake::intact;
 use crate::open;
+use crate::output::{self, Format};
 use glue::Catalog;
 
 /// Runs the pipeline once and prints its summary.
 mod run;
 /// Validates and lists what a run would ingest.
 mod dry_run;
-/// Verifies the files of one version.
+/// `check --deep`: verifies the files of one version.
 mod deep;
-/// A read-only query over one version.
+/// `query`: a read-only query over one version.
 mod query;
 /// Rows, files and bytes of the tables.
 mod tables;
@@ -32,7 +34,7 @@ mod checksum;
 mod history;
 /// Rejected records.
 mod quarantine;
-/// Tables in the catalog of AWS.
+/// `catalog`: the tables for the catalog of AWS.
 mod glue;
 /// Deletes files that no version needs.
 mod vacuum;
@@ -63,23 +65,33 @@ async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format:
         Command::Run { rebuild, json: is_json } => {
             run::run(config, &rebuild, run::Reporting { is_quiet, is_json, log_format }).await
         }
-        Command::Check { deep: true, version, .. } => deep::check_deep(config, version).await,
-        Command::Check { sample, json, .. } => dry_run::check(config, sample, json).await,
+        Command::Check { deep: true, version, format, .. } => {
+            deep::check_deep(config, version, format.format(), is_quiet).await
+        }
+        Command::Check { sample, format, .. } => match format.format() {
+            Format::Table => dry_run::check(config, sample, false).await,
+            Format::Json => dry_run::check(config, sample, true).await,
+            _ => Err(Error::configuration("`check` without `--deep` prints text or `--json`")
+                .hint("use `--json`, or leave the format out")),
+        },
         Command::Query { sql, version, format } => query::query(config, &sql, version, format.format()).await,
         Command::Tables { checksum, version, format } => {
             tables::tables(config, checksum, version, format.format()).await
         }
-        Command::Catalog { database, apply, symlinks, json } => {
-            let what = match (apply, symlinks, json) {
-                (true, true, _) => Catalog::ApplySymlinks,
-                (true, false, _) => Catalog::Apply,
-                (false, _, true) => Catalog::Json,
-                (false, _, false) => Catalog::Statements,
+        Command::Catalog { database, apply, symlinks, format } => {
+            let what = match (apply, symlinks) {
+                (true, true) => Catalog::ApplySymlinks,
+                (true, false) => Catalog::Apply,
+                (false, _) => Catalog::Print,
             };
-            glue::catalog(config, &database, what).await
+            glue::catalog(config, &database, what, format.format()).await
         }
-        Command::Publish { table, overwrite } => publish::publish(config, &table, overwrite).await,
-        Command::Vacuum { retention, delete } => vacuum::vacuum(config, retention, delete).await,
+        Command::Publish { table, overwrite, format } => {
+            publish::publish(config, &table, overwrite, format.format()).await
+        }
+        Command::Vacuum { retention, delete, format } => {
+            vacuum::vacuum(config, retention, delete, format.format()).await
+        }
         Command::History { format } => history::history(config, format.format()).await,
         Command::Quarantine { source, reason, records, format } => {
             quarantine::quarantine(config, source, reason, records, format.format()).await
@@ -87,8 +99,8 @@ async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format:
     }
 }
 
-/// Adds to a storage error which files of the newest version are damaged, and which version is
-/// intact. Returns the error unchanged if the storage does not answer in time.
+/// Adds a hint to the error that says which files of the newest version are missing, and which
+/// version has all of its files. Where storage does not respond, the error is not delayed for long.
 async fn with_damage(config: &Config, error: Error) -> Error {
     let search = async {
         let lake = open::lake_or_empty(config).await?;
@@ -114,6 +126,14 @@ fn print_json(value: &impl Serialize) -> Result<()> {
     let mut json = serde_json::to_vec(value).context(|| Error::internal("the result cannot be written as JSON"))?;
     json.push(b'\n');
     print(&json)
+}
+
+/// Prints columns of equal length as rows.
+fn print_columns(columns: Vec<(&'static str, ArrayRef)>, format: Format) -> Result<()> {
+    let rows = RecordBatch::try_from_iter(columns).context(|| Error::internal("cannot list the rows"))?;
+    let mut text = Vec::new();
+    output::write(&mut text, &[rows], format)?;
+    print(&text)
 }
 
 /// Writes to standard output. A reader that closed the pipe, such as `head`, is no error.

@@ -1,29 +1,41 @@
-//! `publish`: the Delta logs brought up to the newest version, or made equal to it whatever they hold.
+//! `publish`: rolls the Delta logs forward to the newest version, or makes them equal to it
+//! whatever they hold.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, BooleanArray, StringArray, UInt64Array};
 use lakewright_common::config::resolved::Config;
-use lakewright_common::error::{Error, Kind, Result};
+use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::Storage;
 
-use super::print;
-use crate::lake::publish::delta::overwrite::{Overwritten, overwrite};
-use crate::lake::publish::delta::standing::joined;
+use super::query::nothing_committed;
+use super::{print, print_columns};
+use crate::lake::publish::{Correction, Overwritten};
 use crate::lake::{publish, store};
 use crate::open::lake_or_empty;
+use crate::output::Format;
 
-/// Brings the logs of `tables` (all of them if none is named) up to the newest version of the lake; with `is_overwrite`
-/// also those that another program changed, or that are of another history.
+/// A table that was published.
+struct PublishedTable {
+    name: String,
+    /// Version of the lake that the log equals.
+    version: u64,
+    delta_version: u64,
+    /// `None` without `--overwrite`.
+    overwritten: Option<Overwritten>,
+}
+
+/// Rolls the logs of `tables` (all of them if none is named) forward to the newest version of the
+/// lake. With `is_overwrite`, also overwrites logs that another program changed, or that are of
+/// another history.
 ///
 /// # Errors
 /// Configuration, naming each table that cannot be published; storage.
-pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bool) -> Result<()> {
+pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bool, format: Format) -> Result<()> {
     let lake = lake_or_empty(config).await?;
-    let manifest = store::latest(&lake).await?.ok_or_else(|| {
-        Error::configuration(format!("there is nothing in the lake `{}` yet", config.lake))
-            .hint("run `coordinator run` first")
-    })?;
+    let Some(manifest) = store::latest(&lake).await? else { return Err(nothing_committed(config, &lake).await) };
     let known: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     if let Some(unknown) = tables.iter().find(|table| !known.contains(&table.as_str())) {
         return Err(Error::configuration(format!("version {} of the lake has no table `{unknown}`", manifest.version))
@@ -32,56 +44,112 @@ pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bo
     let named =
         known.iter().map(|table| (*table).to_owned()).filter(|table| tables.is_empty() || tables.contains(table));
     let named: Vec<String> = named.collect();
-    let failures = if is_overwrite { overwrite_all(&lake, &named).await? } else { roll_all(&lake, &named).await? };
-    if failures.is_empty() { Ok(()) } else { Err(joined(failures)) }
+    let (published, failures) =
+        if is_overwrite { overwrite_all(&lake, &named).await? } else { roll_all(&lake, &named).await? };
+    if format == Format::Table {
+        print(published.iter().map(line).collect::<String>().as_bytes())?;
+    } else {
+        print_columns(columns(&published), format)?;
+    }
+    Error::join(failures).map_or(Ok(()), Err)
 }
 
 /// Makes each log equal to the newest version, then publishes the versions that belong together.
-async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<Vec<Error>> {
-    let mut failures = Vec::new();
+async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<PublishedTable>, Vec<Error>)> {
+    let (mut published, mut failures) = (Vec::new(), Vec::new());
     for table in tables {
-        match overwrite(lake, table).await {
-            // As they are done, so that it is known how far it came.
-            Ok((manifest, overwritten)) => print(line(table, manifest.version, &overwritten).as_bytes())?,
-            Err(error) if error.kind == Kind::Configuration || error.hint.is_some() => failures.push(error),
-            Err(error) => return Err(error),
+        match publish::overwrite(lake, table).await {
+            Ok((manifest, overwritten)) => published.push(PublishedTable {
+                name: table.clone(),
+                version: manifest.version,
+                delta_version: overwritten.version,
+                overwritten: Some(overwritten),
+            }),
+            Err(error) => failures.push(error),
         }
     }
-    let Some(manifest) = store::latest(lake).await? else { return Ok(failures) };
-    publish::publish(lake, &manifest).await?;
-    Ok(failures)
-}
-
-/// Rolls every log forward; the failures are those of the named tables.
-async fn roll_all(lake: &Storage, tables: &[String]) -> Result<Vec<Error>> {
-    let Some(manifest) = store::latest(lake).await? else { return Ok(vec![]) };
-    let rolled = publish::publish(lake, &manifest).await?;
-    let failures: BTreeMap<String, Error> = rolled.failures.into_iter().collect();
-    for table in tables {
-        if let Some(version) = rolled.versions.get(table) {
-            print(format!("{table}  delta version {version}, version {} of the lake\n", manifest.version).as_bytes())?;
+    if let Some(manifest) = store::latest(lake).await? {
+        let others = publish::publish(lake, &manifest).await.failures;
+        // A failure of a named table is that of its overwriting.
+        let is_other = |table: Option<&String>| table.is_none_or(|table| !tables.contains(table));
+        if let Some(failure) = others.into_iter().find(|failure| is_other(failure.table.as_ref())) {
+            match failure.table {
+                Some(table) => {
+                    tracing::warn!(table, error = %failure.error, "the Delta log of another table is not published")
+                }
+                None => failures.push(failure.error),
+            }
         }
     }
-    Ok(failures.into_iter().filter(|(table, _)| tables.contains(table)).map(|(_, error)| error).collect())
+    Ok((published, failures))
 }
 
-fn line(table: &str, manifest: u64, overwritten: &Overwritten) -> String {
-    let mut line = format!("{table}  delta version {}, version {manifest} of the lake", overwritten.version);
+/// Rolls every log forward; returns the failures of the named tables.
+async fn roll_all(lake: &Storage, tables: &[String]) -> Result<(Vec<PublishedTable>, Vec<Error>)> {
+    let Some(manifest) = store::latest(lake).await? else { return Ok((vec![], vec![])) };
+    let rolled = publish::publish(lake, &manifest).await;
+    let versions: BTreeMap<String, u64> = rolled.versions;
+    let published = tables.iter().filter_map(|table| {
+        let delta_version = *versions.get(table)?;
+        Some(PublishedTable { name: table.clone(), version: manifest.version, delta_version, overwritten: None })
+    });
+    let is_named = |table: Option<&String>| table.is_none_or(|table| tables.contains(table));
+    let failures = rolled.failures.into_iter().filter(|failure| is_named(failure.table.as_ref()));
+    Ok((published.collect(), failures.map(|failure| failure.error).collect()))
+}
+
+fn line(table: &PublishedTable) -> String {
+    let mut line =
+        format!("{}  delta version {}, version {} of the lake", table.name, table.delta_version, table.version);
+    let Some(overwritten) = &table.overwritten else { return line + "\n" };
     match &overwritten.correction {
         None => line.push_str("; nothing to overwrite"),
-        Some(correction) => {
-            let _ = write!(line, "; {} files removed, {} added", correction.removed, correction.added);
-            if correction.is_metadata_restored {
+        Some(Correction { removed, added, described, is_metadata_restored }) => {
+            let _ = write!(line, "; {removed} files removed, {added} added, {described} described anew");
+            if *is_metadata_restored {
                 line.push_str(", metadata restored");
             }
         }
     }
+    if overwritten.withdrawn > 0 {
+        let _ = write!(
+            line,
+            "; {} damaged or missing log entries are not published any more: their Delta versions show other rows than the lake",
+            overwritten.withdrawn
+        );
+    }
     if let Some((reader, writer)) = overwritten.protocol {
         let _ = write!(
             line,
-            "; its log keeps the protocol of another program (reader {reader}, writer {writer}), which cannot be taken back"
+            "; its log keeps the protocol of another program (reader {reader}, writer {writer}), which cannot be lowered"
         );
     }
     line.push('\n');
     line
+}
+
+fn columns(tables: &[PublishedTable]) -> Vec<(&'static str, ArrayRef)> {
+    let number = |value: &dyn Fn(&PublishedTable) -> Option<u64>| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter(tables.iter().map(value)))
+    };
+    let corrected = |value: fn(&Correction) -> usize| {
+        number(&move |table| {
+            let overwritten = table.overwritten.as_ref()?;
+            Some(overwritten.correction.as_ref().map_or(0, |correction| value(correction) as u64))
+        })
+    };
+    let is_restored = tables.iter().map(|table| {
+        let overwritten = table.overwritten.as_ref()?;
+        Some(overwritten.correction.as_ref().is_some_and(|correction| correction.is_metadata_restored))
+    });
+    vec![
+        ("table", Arc::new(StringArray::from_iter_values(tables.iter().map(|table| &table.name)))),
+        ("version", number(&|table| Some(table.version))),
+        ("delta_version", number(&|table| Some(table.delta_version))),
+        ("removed", corrected(|correction| correction.removed)),
+        ("added", corrected(|correction| correction.added)),
+        ("described", corrected(|correction| correction.described)),
+        ("metadata_restored", Arc::new(BooleanArray::from_iter(is_restored))),
+        ("withdrawn", number(&|table| table.overwritten.as_ref().map(|overwritten| overwritten.withdrawn as u64))),
+    ]
 }

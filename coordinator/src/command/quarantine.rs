@@ -1,4 +1,4 @@
-//! `quarantine`: what was rejected, counted by source and reason, or record by record.
+//! `quarantine`: counts rejected records by source and reason, or lists them.
 
 use lakewright_common::config::nearest;
 use lakewright_common::config::resolved::Config;
@@ -7,10 +7,10 @@ use lakewright_common::error::{Error, Result};
 use super::query::query;
 use crate::output::Format;
 
-/// Prints counts, or up to `records` records.
+/// Prints the counts, or up to `records` records.
 ///
 /// # Errors
-/// Storage, a lake without a commit, a source that is not configured.
+/// Storage; configuration, for a lake without a commit or a source that is not configured.
 pub(super) async fn quarantine(
     config: &Config,
     source: Option<String>,

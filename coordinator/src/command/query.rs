@@ -25,7 +25,8 @@ use crate::session_tables;
 /// Runs `sql` and prints its rows.
 ///
 /// # Errors
-/// Configuration for a query that does not parse, names what is not there, or would do more than read.
+/// Configuration for a query that does not parse, names something that does not exist, or would do
+/// more than read.
 pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let rows = view.rows(sql).await?;
@@ -34,10 +35,21 @@ pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, form
     print(&text)
 }
 
-/// The failure of a command that was requests for a version that is not there.
+/// Reports a version that does not exist.
 pub(super) fn no_such_version(version: u64, newest: u64) -> Error {
     Error::configuration(format!("the lake has no version {version}"))
         .hint(format!("the newest is {newest}; `coordinator history` lists them"))
+}
+
+/// Reports a lake without a version. If tables of the configuration have Delta logs, `_lake` was
+/// lost, and the error says what `run` says.
+pub(super) async fn nothing_committed(config: &Config, lake: &Storage) -> Error {
+    let tables: Vec<&str> = config.tables.iter().map(|table| table.name.as_str()).collect();
+    match publish::verify(lake, None, &tables).await {
+        Err(error) => error,
+        Ok(()) => Error::configuration(format!("there is nothing in the lake `{}` yet", config.lake))
+            .hint("run `coordinator run` first"),
+    }
 }
 
 /// One version of the lake, ready to be queried.
@@ -48,34 +60,30 @@ pub(super) struct View {
 }
 
 impl View {
-    /// The newest version, or the one requests for.
+    /// Opens the newest version, or the given one, which may be intact where the newest is damaged.
     ///
     /// # Errors
-    /// Configuration, where there is no such version.
+    /// Configuration, if the version does not exist; storage, if its manifest cannot be read.
     pub(super) async fn open(config: &Config, version: Option<u64>) -> Result<Self> {
         let lake = lake_or_empty(config).await?;
-        let newest = store::latest(&lake).await?.ok_or_else(|| {
-            Error::configuration(format!("there is nothing in the lake `{}` yet", config.lake))
-                .hint("run `coordinator run` first")
-        })?;
-        // A crash between a commit and its Delta logs is mended by whoever comes by. A reader without the right to
-        // write reads all the same.
-        match publish::catch_up(&lake, &newest).await {
-            Err(error) => tracing::warn!(%error, "the Delta logs are behind the lake"),
-            Ok(failures) => {
-                for (table, error) in failures {
-                    let hint = error.hint.as_deref();
-                    tracing::warn!(table, %error, hint, "a Delta log does not show what the lake has");
-                }
+        let Some(newest) = store::latest_number(&lake).await? else {
+            return Err(nothing_committed(config, &lake).await);
+        };
+        let version = version.unwrap_or(newest);
+        let latest = store::get(&lake, newest).await;
+        let manifest = match latest {
+            Ok(Some(latest)) => {
+                catch_up(&lake, &latest).await;
+                if version == newest { Some(latest) } else { store::get(&lake, version).await? }
             }
-        }
-        let manifest = match version {
-            None => newest,
-            Some(version) => {
-                let manifest = store::get(&lake, version).await?;
-                manifest.ok_or_else(|| no_such_version(version, newest.version))?
+            Ok(None) => store::get(&lake, version).await?,
+            Err(error) if version == newest => return Err(error),
+            Err(error) => {
+                tracing::warn!(version = newest, %error, "the newest version of the lake cannot be read");
+                store::get(&lake, version).await?
             }
         };
+        let manifest = manifest.ok_or_else(|| no_such_version(version, newest))?;
         let storages = Storages { lake: lake.clone(), spool: lake.clone(), sources: vec![] };
         let session = open::session(config, &storages, config.limits.threads, Arc::default())?;
         for table in &manifest.tables {
@@ -85,15 +93,15 @@ impl View {
         Ok(Self { lake, manifest, session })
     }
 
-    /// Makes a function known to later queries.
+    /// Registers a function for later queries.
     pub(super) fn register(&self, function: ScalarUDF) {
         self.session.register_udf(function);
     }
 
-    /// The rows of a query as they come.
+    /// Runs a query and returns its rows as a stream.
     ///
     /// # Errors
-    /// As [`query`].
+    /// The errors of [`query`].
     pub(super) async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream> {
         let planning = |e| {
             Error::from_engine(e, |e| {
@@ -108,10 +116,10 @@ impl View {
         frame.execute_stream().await.map_err(planning)
     }
 
-    /// The rows of a query; with at least one batch, so that its columns are known.
+    /// Runs a query and returns its rows, with at least one batch, so that its columns are known.
     ///
     /// # Errors
-    /// As [`query`].
+    /// The errors of [`query`].
     pub(super) async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>> {
         let stream = self.stream(sql).await?;
         let schema = stream.schema();
@@ -120,5 +128,21 @@ impl View {
             rows.push(RecordBatch::new_empty(schema));
         }
         Ok(rows)
+    }
+}
+
+/// Publishes what a crash between a commit and its Delta logs left undone. A reader without the
+/// right to write reads all the same, so a failure is only logged.
+async fn catch_up(lake: &Storage, newest: &Manifest) {
+    let failures = match publish::catch_up(lake, newest).await {
+        Ok(failures) => failures,
+        Err(error) => return tracing::warn!(%error, "the Delta logs may be behind the lake"),
+    };
+    for publish::Failure { table, error } in failures {
+        let hint = error.hint.as_deref();
+        match table {
+            Some(table) => tracing::warn!(table, %error, hint, "a Delta log does not show what the lake has"),
+            None => tracing::warn!(%error, hint, "the Delta versions that belong together are not published"),
+        }
     }
 }

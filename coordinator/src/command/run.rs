@@ -34,10 +34,10 @@ pub(super) struct Reporting {
 /// Runs the pipeline once and prints its summary.
 ///
 /// # Errors
-/// The error of the step that failed.
+/// The error of the step that failed, also if the run committed and could not publish its version.
 pub(super) async fn run(config: &Config, rebuild: &[String], reporting: Reporting) -> Result<()> {
     let progress = Progress::start(reporting.is_quiet);
-    let summary = progress.outcome(crate::run::run(config, rebuild, &progress).await)?;
+    let mut summary = progress.outcome(crate::run::run(config, rebuild, &progress).await)?;
     let Reporting { is_quiet, is_json, log_format } = reporting;
     let text = if is_json { None } else { Some(text(&summary)) };
     // Warnings come before the summary of a commit, and after the line that nothing was committed.
@@ -48,7 +48,10 @@ pub(super) async fn run(config: &Config, rebuild: &[String], reporting: Reportin
         summary.warnings.iter().for_each(|warning| warn(warning, log_format));
         last.iter().for_each(|text| telemetry::conclude(text));
     }
-    if is_json { print_json(&summary) } else { Ok(()) }
+    if is_json {
+        print_json(&summary)?;
+    }
+    summary.unpublished.take().map_or(Ok(()), Err)
 }
 
 /// Prints a warning as a line of text, or as a record of its own in a log of JSON.

@@ -1,4 +1,4 @@
-//! The lake's own books as tables: `system.ledger`, `system.quarantine`, `system.history`.
+//! The system tables: `system.ledger`, `system.quarantine`, `system.history`.
 
 use std::sync::Arc;
 
@@ -21,13 +21,13 @@ use crate::lake::manifest::{Manifest, SourceCounts};
 use crate::lake::{LakePath, ledger, store, url_of};
 use crate::session_tables;
 
-/// The schema of these tables.
+/// Name of the SQL schema of these tables.
 const SYSTEM_SCHEMA: &str = "system";
 
-/// Makes the books of `manifest` visible.
+/// Registers the system tables of `manifest` in a session.
 ///
 /// # Errors
-/// None in practice.
+/// Internal, if a table cannot be registered.
 pub(super) fn register(session: &SessionContext, lake: &Storage, manifest: &Manifest) -> Result<()> {
     let sources = manifest.sources.values();
     let ledger_files = sources.clone().flat_map(|source| &source.ledger).map(|file| WrittenFile {
@@ -70,7 +70,7 @@ fn history_schema() -> SchemaRef {
     ]))
 }
 
-/// One row per commit up to a version; the manifests are read when a query asks for them.
+/// A table with one row per commit up to a version. The manifests are read when a query needs them.
 #[derive(Debug)]
 struct HistoryTable {
     lake: Storage,
@@ -141,7 +141,7 @@ fn changed_tables(manifest: &Manifest) -> String {
     changed.map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// SQL counts in signed longs.
+/// Converts to SQL's signed long; a larger value saturates.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,27 +1,27 @@
-//! `tables`: what the tables of one version hold.
+//! `tables`: lists the tables of one version.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, StringArray, UInt64Array};
 use lakewright_common::config::resolved::Config;
-use lakewright_common::error::{Context, Error, Result};
+use lakewright_common::error::Result;
 
 use super::checksum::table_checksum;
-use super::print;
+use super::print_columns;
 use super::query::View;
 use crate::lake::manifest::TableState;
-use crate::lake::publish::consistent;
-use crate::output::{self, Format};
+use crate::lake::publish;
+use crate::output::Format;
 
-/// Prints a row per table.
+/// Prints one row per table.
 ///
 /// # Errors
-/// Storage, or a lake without that version.
+/// Storage; configuration, for a version that does not exist.
 pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let states = &view.manifest.tables;
-    let published = consistent::at(&view.lake, &view.manifest).await?;
-    let delta = states.iter().map(|table| published.as_ref().and_then(|at| at.version(&table.name)));
+    let versions = publish::versions_at(&view.lake, &view.manifest).await?;
+    let delta = states.iter().map(|table| versions.get(&table.name).copied());
     let mut columns: Vec<(&str, ArrayRef)> = vec![
         ("table", Arc::new(StringArray::from_iter_values(states.iter().map(|table| table.name.as_str())))),
         ("rows", Arc::new(UInt64Array::from_iter_values(states.iter().map(TableState::rows)))),
@@ -36,8 +36,5 @@ pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>
         }
         columns.push(("checksum", Arc::new(StringArray::from_iter_values(sums))));
     }
-    let batch = RecordBatch::try_from_iter(columns).context(|| Error::internal("cannot list tables"))?;
-    let mut text = Vec::new();
-    output::write(&mut text, &[batch], format)?;
-    print(&text)
+    print_columns(columns, format)
 }

@@ -1,54 +1,53 @@
-//! `vacuum`: what no version that is kept needs any more, listed, and deleted if so requests.
+//! `vacuum`: lists the files that no kept version needs any more, and deletes them with `--delete`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, BooleanArray, StringArray, TimestampMicrosecondArray, UInt64Array};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::printable;
 use lakewright_common::storage::Storage;
+use lakewright_common::storage::s3::uploads::Upload;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
-use super::print;
+use super::{print, print_columns};
 use crate::lake::{LakePath, garbage};
 use crate::open::lake_or_empty;
-use crate::output::bytes;
+use crate::output::{Format, bytes};
 
-/// A run that takes longer than the retention could lose files that it has not committed yet.
+/// Minimum retention: a run that takes longer than the retention could lose files that it has not
+/// committed yet.
 const LEAST_RETENTION: Duration = Duration::from_hours(24);
-/// Between this machine's clock and the storage's.
+/// Maximum difference between this machine's clock and the storage's.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::hours(1);
-/// Deletions under way at once.
+/// Number of deletions at the same time.
 const CONCURRENT_DELETES: usize = 16;
 
-/// Lists files and unfinished uploads older than `retention` that nothing needs; deletes them if `delete`.
+/// Lists files and unfinished uploads older than `retention` that nothing needs; deletes them if
+/// `delete`.
 ///
 /// # Errors
 /// Configuration for a retention that is too short; storage.
-pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool) -> Result<()> {
+pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool, format: Format) -> Result<()> {
     if retention < LEAST_RETENTION {
         return Err(Error::configuration("`--retention` must be at least 24h")
-            .hint("a run that is under way may have files of that age"));
+            .hint("a run in progress may have files of that age"));
     }
     let lake = lake_or_empty(config).await?;
     let now = common_time(&lake, delete).await?;
     let since = TimeDelta::from_std(retention).ok().and_then(|retention| now.checked_sub_signed(retention));
-    let since = since.ok_or_else(|| Error::configuration("`--retention` is longer than there has been time"))?;
+    let since = since.ok_or_else(|| {
+        Error::configuration("`--retention` goes back beyond the first moment that a clock can represent")
+    })?;
     let files = garbage::find(&lake, since).await?;
     let uploads = match &lake.s3 {
         Some(s3) => s3.unfinished_uploads(since.timestamp()).await?,
         None => vec![],
     };
-    let mut text = String::new();
-    for file in &files {
-        let name = printable::line(file.location.as_ref());
-        let _ = writeln!(text, "{}  {:>12}  {name}", moment(file.last_modified), bytes(file.size));
-    }
-    for upload in &uploads {
-        let _ = writeln!(text, "unfinished upload  {}", printable::line(&upload.key));
-    }
     if delete {
         delete_files(&lake, &files).await?;
         if let Some(s3) = &lake.s3 {
@@ -57,26 +56,62 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool) -
             }
         }
     }
-    let size = bytes(files.iter().map(|file| file.size).sum());
-    let (files, uploads) = (files.len(), uploads.len());
-    let done = if delete { "deleted" } else { "would be deleted; `--delete` does it" };
-    let _ = writeln!(text, "{files} files of {size} and {uploads} unfinished uploads {done}");
-    print(text.as_bytes())
+    if format == Format::Table {
+        print(text(&files, &uploads, delete).as_bytes())
+    } else {
+        print_columns(columns(&files, &uploads, delete), format)
+    }
 }
 
-/// The storage's time, by which the age of objects is told, if this machine's clock agrees with it.
+/// Lists files and uploads for people, with their sum in the last line.
+fn text(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> String {
+    let mut text = String::new();
+    for file in files {
+        let name = printable::line(file.location.as_ref());
+        let _ = writeln!(text, "{}  {:>12}  {name}", moment(file.last_modified), bytes(file.size));
+    }
+    for upload in uploads {
+        let _ = writeln!(text, "unfinished upload  {}", printable::line(&upload.key));
+    }
+    let size = bytes(files.iter().map(|file| file.size).sum());
+    let (files, uploads) = (files.len(), uploads.len());
+    let done = if is_deleted { "deleted" } else { "would be deleted; `--delete` does it" };
+    let _ = writeln!(text, "{files} files of {size} and {uploads} unfinished uploads {done}");
+    text
+}
+
+/// Lists files and uploads as rows. An unfinished upload has no time and no size.
+fn columns(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> Vec<(&'static str, ArrayRef)> {
+    let rows = files.len() + uploads.len();
+    let kinds = files.iter().map(|_| "file").chain(uploads.iter().map(|_| "unfinished upload"));
+    let keys = files.iter().map(|file| file.location.as_ref()).chain(uploads.iter().map(|upload| upload.key.as_str()));
+    let none = std::iter::repeat_n(None, uploads.len());
+    let times = files.iter().map(|file| Some(file.last_modified.timestamp_micros())).chain(none);
+    let sizes = files.iter().map(|file| Some(file.size)).chain(std::iter::repeat_n(None, uploads.len()));
+    vec![
+        ("kind", Arc::new(StringArray::from_iter_values(kinds))),
+        ("key", Arc::new(StringArray::from_iter_values(keys))),
+        ("last_modified", Arc::new(TimestampMicrosecondArray::from_iter(times).with_timezone("UTC"))),
+        ("bytes", Arc::new(UInt64Array::from_iter(sizes))),
+        ("deleted", Arc::new(BooleanArray::from(vec![is_deleted; rows]))),
+    ]
+}
+
+/// Returns the storage's time, which decides the age of objects, if this machine's clock agrees
+/// with it.
 ///
 /// # Errors
-/// Configuration, naming both times; storage, where the storage's time cannot be found out before a deletion.
+/// Configuration, naming both times; storage, if the storage's time cannot be read before a
+/// deletion.
 async fn common_time(lake: &Storage, delete: bool) -> Result<DateTime<Utc>> {
     let theirs = match lake.clock(LakePath::Lake.key().as_ref()).await {
         Ok(theirs) => theirs,
         Err(error) if delete => {
             return Err(error.hint("nothing was deleted: `vacuum` compares its clock with the storage's first"));
         }
-        // Who may not write may list all the same.
+        // Listing needs no right to write.
         Err(error) => {
-            tracing::debug!(%error, "the clock of the storage is not known");
+            tracing::debug!(%error, "cannot read the storage's clock");
             return Ok(Utc::now());
         }
     };
@@ -85,7 +120,7 @@ async fn common_time(lake: &Storage, delete: bool) -> Result<DateTime<Utc>> {
         return Ok(theirs);
     }
     Err(Error::configuration(format!(
-        "this machine's clock says {} and the storage's {}: the age of files cannot be told",
+        "this machine's clock says {} and the storage's {}: the age of files is not known",
         moment(ours),
         moment(theirs)
     ))

@@ -1,8 +1,9 @@
-//! What a table is to the catalog: where it lies, what it has, and how it is read.
+//! Definition of a table for the catalog: its location, its columns, and how it is read.
 //!
-//! Either as the Delta table that it is (Athena guide, "Synchronize Delta Lake metadata"): then its rows are found by the Delta
-//! log, and the definition need not change when rows do. Or as Parquet files that lists name, for readers that know no Delta
-//! (Delta's guide, "Redshift Spectrum connector").
+//! A definition has one of two forms. As a Delta table (Athena guide, "Synchronize Delta Lake
+//! metadata"), readers find its rows by the Delta log, and the definition need not change when rows
+//! do. As Parquet files that lists name, it is for readers without Delta (Delta's guide, "Redshift
+//! Spectrum connector").
 
 use std::collections::HashMap;
 
@@ -15,20 +16,21 @@ use super::symlinks;
 use crate::lake::column::hive_type;
 use crate::lake::manifest::TableState;
 
-/// One table, in one of the two forms.
+/// Definition of one table, in one of the two forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Definition {
     pub(crate) name: String,
-    /// Ends with `/`: of the table, or of its lists.
+    /// URL of the table, or of its lists, with a `/` at the end.
     pub(crate) location: String,
     form: Form,
-    /// Names and Hive's types.
+    /// Names and Hive types.
     columns: Vec<(String, String)>,
-    /// Those that are in folders' names and not in files. A Delta table has them among its columns.
+    /// Columns that are in folders' names and not in files. A Delta table has them among its
+    /// columns.
     partition_keys: Vec<(String, String)>,
 }
 
-/// How a reader finds a table's rows.
+/// Way in which a reader finds a table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Delta,
@@ -36,13 +38,13 @@ enum Form {
 }
 
 impl Definition {
-    /// Of a table below the lake's URL, which ends with `/`, as Delta.
+    /// Defines a table below the lake's URL, which ends with `/`, as a Delta table.
     pub(crate) fn of_delta(lake: &str, table: &TableState) -> Self {
         let columns = columns(table).map(|(_, column)| column).collect();
         Self::new(table, Form::Delta, format!("{lake}{}/", table.name), columns, vec![])
     }
 
-    /// Of a table below the lake's URL, which ends with `/`, by the lists of its files.
+    /// Defines a table below the lake's URL, which ends with `/`, by the lists of its files.
     pub(crate) fn of_symlinks(lake: &str, table: &TableState) -> Self {
         let (keys, rest): (Vec<_>, Vec<_>) = columns(table).partition(|(name, _)| table.partition_by.contains(name));
         let of_key = |wanted: &String| keys.iter().find(|(name, _)| name == wanted).map(|(_, column)| column.clone());
@@ -61,7 +63,7 @@ impl Definition {
         Self { name: table.name.to_lowercase(), location, form, columns, partition_keys }
     }
 
-    /// The statement for Athena, which reads the columns of a Delta table from its log.
+    /// Builds the statement for Athena, which reads the columns of a Delta table from its log.
     pub(crate) fn statement(&self, database: &str) -> String {
         format!(
             "CREATE EXTERNAL TABLE `{database}`.`{}`\nLOCATION '{}'\nTBLPROPERTIES ('table_type' = 'DELTA');\n",
@@ -70,7 +72,7 @@ impl Definition {
         )
     }
 
-    /// That of a Delta table, as `aws glue create-table --cli-input-json` takes it.
+    /// Builds the definition of a Delta table for `aws glue create-table --cli-input-json`.
     pub(crate) fn json(&self, database: &str) -> Value {
         let columns: Vec<Value> =
             self.columns.iter().map(|(name, kind)| json!({ "Name": name, "Type": kind })).collect();
@@ -90,7 +92,7 @@ impl Definition {
         })
     }
 
-    /// What the catalog is to have.
+    /// Builds the definition for the catalog.
     pub(super) fn input(&self) -> Result<TableInput> {
         TableInput::builder()
             .name(&self.name)
@@ -102,7 +104,8 @@ impl Definition {
             .map_err(|e| self.unusable(e))
     }
 
-    /// How rows are read at `location`: the table's own, or one of its partitions'.
+    /// Describes how rows are read at `location`, which is the table's or that of one of its
+    /// partitions.
     pub(super) fn storage(&self, location: &str) -> Result<StorageDescriptor> {
         let storage =
             StorageDescriptor::builder().set_columns(Some(self.glue_columns(&self.columns)?)).location(location);
@@ -139,13 +142,13 @@ impl Definition {
     }
 
     fn unusable(&self, error: BuildError) -> Error {
-        Error::internal(format!("the definition of table `{}` cannot be made", self.name)).caused_by(error)
+        Error::internal(format!("cannot build the definition of table `{}`", self.name)).caused_by(error)
     }
 }
 
 const TABLE_TYPE: &str = "EXTERNAL_TABLE";
 
-/// Each column by its own name, and as a catalog has it, which knows one case only.
+/// Returns each column by its own name, and with the name for a catalog, which has lower case only.
 fn columns(table: &TableState) -> impl Iterator<Item = (String, (String, String))> {
     let columns = table.columns.list.iter();
     columns.map(|column| (column.name.clone(), (column.name.to_lowercase(), hive_type(&column.data_type))))
@@ -173,7 +176,7 @@ mod tests {
             "s3://analytics/lake/Songs/"
         );
         assert_eq!(json["TableInput"]["Parameters"]["spark.sql.sources.provider"], "delta");
-        // What is printed and what is applied are the same.
+        // The printed and the applied definition are the same.
         let input = definition.input().unwrap();
         assert_eq!(input.name(), json["TableInput"]["Name"]);
         assert_eq!(input.parameters(), Some(&definition.parameters()));

@@ -1,15 +1,15 @@
-//! What a failed call of the Glue service comes to, for people.
+//! Errors for failed calls of the Glue service.
 
 use aws_sdk_glue::config::http::HttpResponse;
 use aws_sdk_glue::error::{ProvideErrorMetadata, SdkError};
 use lakewright_common::error::Error;
 
-/// Whether the service gave this code as the reason.
+/// Returns whether the service failed with this code.
 pub(super) fn is<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, code: &str) -> bool {
     error.code() == Some(code)
 }
 
-/// A failed `operation` (a verb) on `what`.
+/// Reports a failed `operation` (a verb) on `what`.
 pub(super) fn failure<E: ProvideErrorMetadata>(
     operation: &str,
     what: &str,

@@ -1,12 +1,13 @@
-//! Tables of a lake in the AWS Glue Data Catalog, where Athena, Spark on EMR, Redshift Spectrum and others find them by name.
+//! Tables of a lake in the AWS Glue Data Catalog, where Athena, Spark on EMR, Redshift Spectrum and
+//! others find them by name.
 
-/// What a table looks like to the catalog.
+/// Definition of a table for the catalog.
 pub(crate) mod definition;
-/// Lists of a table's files, for readers that know no Delta.
+/// Lists of a table's files, for readers without Delta.
 pub(crate) mod symlinks;
-/// The lists of a partitioned table, one by one.
+/// Partitions of a table that is read by lists.
 pub(crate) mod partitions;
 /// The database and its tables.
 pub(crate) mod tables;
-/// What the service refuses.
+/// Errors of the service.
 mod failure;

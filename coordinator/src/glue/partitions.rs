@@ -1,4 +1,5 @@
-//! Partitions of a table that is read by lists: the catalog names each of them, and a reader sees no others.
+//! Partitions of a table that is read by lists. The catalog names each of them, and a reader sees
+//! no others.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,12 +14,12 @@ use super::definition::Definition;
 use super::failure::failure;
 use super::symlinks::List;
 
-/// Partitions in one request: the service's own limits of `BatchCreatePartition` and `BatchUpdatePartition`, and of
-/// `BatchDeletePartition`.
+/// Number of partitions in one request: the service's limits of `BatchCreatePartition` and
+/// `BatchUpdatePartition`, and of `BatchDeletePartition`.
 const PUT_AT_ONCE: usize = 100;
 const DELETED_AT_ONCE: usize = 25;
 
-/// How many were changed.
+/// Number of partitions that were changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     created: usize,
@@ -32,7 +33,8 @@ impl fmt::Display for Changes {
     }
 }
 
-/// Makes the catalog's partitions those of the lists, whose files must be written before; without lists there are none.
+/// Makes the catalog's partitions equal to the lists, which must be written before. Without lists,
+/// deletes all partitions.
 ///
 /// # Errors
 /// Storage, naming the table.
@@ -64,7 +66,7 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
     Ok(Changes { created: missing.len(), updated: stale.len(), deleted: gone.len() })
 }
 
-/// Those of the catalog, by their values.
+/// Reads the partitions of the catalog, by their values.
 async fn there(client: &Client, database: &str, definition: &Definition) -> Result<HashMap<Vec<String>, Partition>> {
     let mut there = HashMap::new();
     let pages = client.get_partitions().database_name(database).table_name(&definition.name);
@@ -82,7 +84,7 @@ async fn create(client: &Client, database: &str, definition: &Definition, missin
         let request = client.batch_create_partition().database_name(database).table_name(&definition.name);
         let answer = request.set_partition_input_list(Some(some.to_vec())).send().await;
         let answer = answer.map_err(|error| failure("make", &name(database, definition), &error))?;
-        // Another process may have been faster.
+        // Another process may have created it.
         let details = answer.errors().iter().filter_map(|error| error.error_detail());
         all_done(database, definition, details.filter(|error| error.error_code() != Some("AlreadyExistsException")))?;
     }
@@ -97,7 +99,7 @@ async fn update(client: &Client, database: &str, definition: &Definition, stale:
             entry.partition_input(input.clone()).build()
         });
         let entries = entries.collect::<std::result::Result<Vec<_>, _>>();
-        let entries = entries.context(|| Error::internal("a partition cannot be described"))?;
+        let entries = entries.context(|| Error::internal("cannot build the definition of a partition"))?;
         let request = client.batch_update_partition().database_name(database).table_name(&definition.name);
         let answer = request.set_entries(Some(entries)).send().await;
         let answer = answer.map_err(|error| failure("update", &name(database, definition), &error))?;
@@ -110,7 +112,7 @@ async fn delete(client: &Client, database: &str, definition: &Definition, gone: 
     for some in gone.chunks(DELETED_AT_ONCE) {
         let values = some.iter().map(|values| PartitionValueList::builder().set_values(Some(values.clone())).build());
         let values = values.collect::<std::result::Result<Vec<_>, _>>();
-        let values = values.context(|| Error::internal("a partition cannot be described"))?;
+        let values = values.context(|| Error::internal("cannot build the definition of a partition"))?;
         let request = client.batch_delete_partition().database_name(database).table_name(&definition.name);
         let answer = request.set_partitions_to_delete(Some(values)).send().await;
         let answer = answer.map_err(|error| failure("remove", &name(database, definition), &error))?;
@@ -120,7 +122,7 @@ async fn delete(client: &Client, database: &str, definition: &Definition, gone: 
     Ok(())
 }
 
-/// The service answers 200 although some were refused.
+/// Checks the response, which has status 200 even if the service refused some partitions.
 fn all_done<'a>(
     database: &str,
     definition: &Definition,

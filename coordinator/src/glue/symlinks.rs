@@ -1,6 +1,6 @@
-//! The lists: one text file a partition, with the URL of each of its Parquet files, as Delta's `GENERATE
-//! symlink_format_manifest` writes them (Delta's guide, "Generate a manifest file"). They show one version of a table and stay as
-//! they are until they are written again.
+//! The lists: one text file per partition with the URLs of its Parquet files, as Delta's `GENERATE
+//! symlink_format_manifest` writes them (Delta's guide, "Generate a manifest file"). They show one
+//! version of a table until they are written again.
 
 use std::collections::BTreeMap;
 
@@ -12,24 +12,24 @@ use object_store::ObjectStoreExt;
 
 use crate::lake::manifest::{TableState, parse_key};
 
-/// Below a table's own; readers of Delta look into no folder with an underscore.
+/// Folder below the table's folder. Delta readers ignore folders that start with an underscore.
 pub(crate) const FOLDER: &str = "_symlink_format_manifest";
 
-/// Written at once.
+/// Number of lists that are written at the same time.
 const CONCURRENT_PUTS: usize = 16;
 
-/// The files of one partition; of a table that has none, all files.
+/// Files of one partition, or all files of a table without partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct List {
-    /// As the catalog has them, in the order of the table's `partition_by`.
+    /// Partition values in the catalog's form, in the order of the table's `partition_by`.
     pub(super) values: Vec<String>,
-    /// Below [`FOLDER`], with a `/` at the end; empty for a table without partitions.
+    /// Folder below [`FOLDER`], with a `/` at the end; empty for a table without partitions.
     pub(super) folder: String,
-    /// Keys in the lake.
+    /// Keys of the files in the lake.
     files: Vec<String>,
 }
 
-/// One list a partition; a table without partitions has one however empty it is.
+/// Builds one list per partition. A table without partitions has one list, even if it is empty.
 pub(crate) fn lists(table: &TableState) -> Vec<List> {
     let mut lists = BTreeMap::new();
     if table.partition_by.is_empty() {
@@ -53,8 +53,9 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
     lists.into_values().collect()
 }
 
-/// Writes the lists of a table over those that are there, and empties lists of partitions that it has no more: nobody of a run may
-/// delete, and a reader that looks into subfolders would find them.
+/// Writes the lists of a table over existing ones, and empties the lists of partitions that the
+/// table no longer has. They are not deleted, because the coordinator may have no right to, and a
+/// reader that lists subfolders would find them.
 ///
 /// # Errors
 /// Storage, naming the object.
@@ -69,7 +70,7 @@ pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) ->
     puts.buffer_unordered(CONCURRENT_PUTS).try_for_each(|_| async { Ok(()) }).await
 }
 
-/// The lists that are there and name something, each as an empty one.
+/// Finds existing lists that are not empty; returns an empty list for each.
 async fn stale(lake: &Storage, table: &TableState) -> Result<BTreeMap<String, String>> {
     let folder = parse_key(&format!("{}/{FOLDER}", table.name))?;
     let there = lake.store.list(Some(&folder)).try_filter_map(|object| async move {
@@ -99,7 +100,7 @@ mod tests {
         let text = lake.store.get(&key).await.unwrap().bytes().await.unwrap();
         let expected = ["a", "c"].map(|name| lake.name_of(&format!("songs/year=1999/{name}.parquet")) + "\n").concat();
         assert_eq!(String::from_utf8(text.to_vec()).unwrap(), expected);
-        // The key of the folder, and not its value encoded once more.
+        // The folder's key is used unchanged, and is not encoded once more.
         let key = parse_key("songs/_symlink_format_manifest/year=A%3DB/manifest").unwrap();
         lake.store.head(&key).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! The database and the tables in it: made where they are missing, put right where they differ.
+//! The database and its tables in the catalog: created if they are missing, updated if they differ.
 
 use aws_sdk_glue::Client;
 use aws_sdk_glue::types::{DatabaseInput, StorageDescriptor, Table, TableInput};
@@ -8,7 +8,7 @@ use super::definition::Definition;
 use super::failure::{failure, is};
 use super::partitions;
 
-/// What became of a table's definition.
+/// Change of a table's definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Created,
@@ -26,7 +26,7 @@ impl Change {
     }
 }
 
-/// Makes the database if there is none.
+/// Creates the database if it does not exist.
 ///
 /// # Errors
 /// Storage, naming the database.
@@ -38,19 +38,19 @@ pub(crate) async fn ensure_database(client: &Client, database: &str) -> Result<(
         Err(error) => return Err(failure("look for", &name, &error)),
     }
     let input = DatabaseInput::builder().name(database).description("Made by Lakewright").build();
-    let input = input.context(|| Error::internal("a database cannot be described"))?;
+    let input = input.context(|| Error::internal("cannot build the definition of a database"))?;
     match client.create_database().database_input(input).send().await {
         Ok(_) => Ok(()),
-        // Another process was faster.
+        // Another process created it.
         Err(error) if is(&error, "AlreadyExistsException") => Ok(()),
-        Err(error) => Err(failure("make", &name, &error)),
+        Err(error) => Err(failure("create", &name, &error)),
     }
 }
 
-/// Makes the table's definition, or makes it what it should be.
+/// Creates the table's definition, or updates it if it differs.
 ///
 /// # Errors
-/// Configuration, for a table of that name somewhere else; storage, naming the table.
+/// Configuration, for a table of that name at another location; storage, naming the table.
 pub(crate) async fn apply(client: &Client, database: &str, definition: &Definition) -> Result<Change> {
     let name = format!("table `{database}.{}` of the Glue catalog", definition.name);
     let there = match client.get_table().database_name(database).name(&definition.name).send().await {
@@ -61,7 +61,7 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
     let input = definition.input()?;
     let Some(there) = there else {
         let create = client.create_table().database_name(database).table_input(input).send().await;
-        create.map_err(|error| failure("make", &name, &error))?;
+        create.map_err(|error| failure("create", &name, &error))?;
         return Ok(Change::Created);
     };
     let storage = there.storage_descriptor();
@@ -74,7 +74,7 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
         return Ok(Change::Unchanged);
     }
     if there.partition_keys() != input.partition_keys() {
-        // Partitions of other keys have no meaning any more.
+        // Partitions with other keys are meaningless.
         partitions::apply(client, database, definition, &[]).await?;
     }
     let update = client.update_table().database_name(database).table_input(input).send().await;
@@ -82,7 +82,8 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
     Ok(Change::Updated)
 }
 
-/// Whether the table that is there has all that it should have; what else it has is others' business.
+/// Returns whether the existing table has everything that `input` has. Other programs may have
+/// added more.
 fn is_as(there: &Table, input: &TableInput) -> bool {
     let set = |key| there.parameters().and_then(|parameters| parameters.get(key));
     let (found, wanted) = (there.storage_descriptor(), input.storage_descriptor());

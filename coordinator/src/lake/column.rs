@@ -1,8 +1,9 @@
-//! The columns of a table or a source as a manifest keeps them: a stable id, a name and a type.
+//! The columns of a table or a source in a manifest: a stable id, a name and a type.
 //!
-//! Types are kept in Delta's JSON form, the one form that both other ends read: Arrow for queries, the Delta log for
-//! other engines. An id is a column's identity in Parquet (`field_id`) whatever happens to its position, and is never
-//! given to another column of the table, so that a later reader by id (Iceberg) sees what readers by name see.
+//! Types are stored in Delta's JSON form, which converts to Arrow for queries and to the Delta log
+//! for other engines. An id identifies a column in Parquet (`field_id`) at any position, and is
+//! never given to another column of the table. So a later reader by id (Iceberg) sees what readers
+//! by name see.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use lakewright_common::error::{Context, Error, Result};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use serde::{Deserialize, Serialize};
 
-/// One column; a partition column too, although its values are in the path and not in the file.
+/// One column, which may be a partition column, with values in the path and not in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Column {
     pub(crate) id: u32,
@@ -24,18 +25,20 @@ pub(crate) struct Column {
     pub(crate) nullable: bool,
 }
 
-/// All columns, in order, and the highest id ever given.
+/// All columns in order, and the highest id that was ever given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Columns {
     pub(crate) last_id: u32,
     pub(crate) list: Vec<Column>,
 }
 
-/// The columns of `schema`: one that `previous` has by name keeps its id, a new one gets the next.
+/// Gives ids to the columns of `schema`: a column that `previous` has by name keeps its id, a new
+/// one gets the next.
 ///
 /// # Errors
-/// Configuration, when Delta cannot hold the schema at its lowest protocol: a type without a counterpart, a timestamp
-/// without a zone, a name with one of ` ,;{}()`, a tab, a line feed or `=`, or two names that differ in case only.
+/// Configuration, if Delta cannot hold the schema at its lowest protocol: a type without a
+/// counterpart, a timestamp without a zone, a name with one of ` ,;{}()`, a tab, a line feed or
+/// `=`, or two names that differ in case only.
 pub(crate) fn assign_column_ids(previous: Option<&Columns>, schema: &Schema) -> Result<Columns> {
     let known: HashMap<&str, u32> =
         previous.iter().flat_map(|columns| &columns.list).map(|column| (column.name.as_str(), column.id)).collect();
@@ -45,8 +48,11 @@ pub(crate) fn assign_column_ids(previous: Option<&Columns>, schema: &Schema) -> 
     for field in schema.fields() {
         check_name(field.name())?;
         if !seen.insert(field.name().to_lowercase()) {
-            return Err(Error::configuration(format!("column `{}` is there twice, upper case aside", field.name()))
-                .hint("give one of them another name with `AS`"));
+            return Err(Error::configuration(format!(
+                "column `{}` exists twice, apart from upper and lower case",
+                field.name()
+            ))
+            .hint("give one of them another name with `AS`"));
         }
         let id = known.get(field.name().as_str()).copied().unwrap_or_else(|| {
             last_id += 1;
@@ -62,7 +68,7 @@ pub(crate) fn assign_column_ids(previous: Option<&Columns>, schema: &Schema) -> 
     Ok(Columns { last_id, list })
 }
 
-/// Names that Delta refuses in a table without column mapping, which needs a higher protocol.
+/// Refuses names that Delta allows only with column mapping, which needs a higher protocol.
 fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.contains([' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '=']) {
         return Err(Error::configuration(format!("`{name}` cannot be the name of a column in a Delta table"))
@@ -80,11 +86,12 @@ fn delta_type(column: &str, arrow_type: &ArrowType) -> Result<DataType> {
     })
 }
 
-/// Types that the conversion lets through although values or the lowest protocol would suffer.
+/// Refuses types that the conversion accepts, but that change values or need more than the lowest
+/// protocol.
 fn check_type(column: &str, arrow_type: &ArrowType) -> Result<()> {
     let hint = match arrow_type {
         ArrowType::Timestamp(_, None) => "cast it to `TIMESTAMP WITH TIME ZONE`: Delta's lowest protocol has no other",
-        ArrowType::Null => "cast the `NULL` in the model to the type that is meant",
+        ArrowType::Null => "cast the `NULL` in the model to the intended type",
         ArrowType::UInt64 => "cast it to `BIGINT`: Delta has no unsigned numbers",
         ArrowType::UInt8 | ArrowType::UInt16 | ArrowType::UInt32 => {
             "cast it to the next larger signed type: Delta has no unsigned numbers"
@@ -102,8 +109,8 @@ fn check_type(column: &str, arrow_type: &ArrowType) -> Result<()> {
 }
 
 impl Column {
-    /// The Arrow field, with its id as Parquet's `field_id`. Strings come back as `Utf8` and timestamps as
-    /// microseconds, UTC, whatever flavour went in.
+    /// Converts to the Arrow field, with the id as Parquet's `field_id`. Every string type becomes
+    /// `Utf8`, and every timestamp type microseconds, UTC.
     pub(crate) fn to_field(&self) -> Result<Field> {
         let arrow_type: std::result::Result<ArrowType, _> = (&self.data_type).try_into_arrow();
         let arrow_type = arrow_type.context(|| {
@@ -114,7 +121,7 @@ impl Column {
     }
 }
 
-/// The name of a type in Hive's catalogs, of which AWS Glue is one.
+/// Returns the name of a type in Hive's catalogs, such as AWS Glue.
 pub(crate) fn hive_type(data_type: &DataType) -> String {
     match data_type {
         DataType::Primitive(PrimitiveType::Long) => "bigint".to_owned(),
@@ -127,19 +134,21 @@ pub(crate) fn hive_type(data_type: &DataType) -> String {
             let members = members.fields().map(|member| format!("{}:{}", member.name(), hive_type(member.data_type())));
             format!("struct<{}>", members.collect::<Vec<_>>().join(","))
         }
-        // The same in both: string, double, float, boolean, date, timestamp, binary, decimal(p,s).
+        // These have the same name in both: string, double, float, boolean, date, timestamp,
+        // binary, decimal(p,s).
         other => other.to_string(),
     }
 }
 
 impl Columns {
-    /// The schema in which a query sees the table and a writer writes it.
+    /// Returns the schema for queries of the table and for its writer.
     pub(crate) fn arrow_schema(&self) -> Result<SchemaRef> {
         let fields = self.list.iter().map(Column::to_field).collect::<Result<Vec<_>>>()?;
         Ok(Arc::new(Schema::new(fields)))
     }
 
-    /// The schema in the Delta log. Without ids: there they would announce column mapping.
+    /// Returns the schema for the Delta log, without ids, because they would announce column
+    /// mapping there.
     pub(crate) fn delta_schema(&self) -> Result<StructType> {
         let fields =
             self.list.iter().map(|column| StructField::new(&column.name, column.data_type.clone(), column.nullable));

@@ -1,4 +1,5 @@
-//! A lake in its own folder, manifests with made-up files, and a store whose answers get lost.
+//! Test fixtures: a lake in its own folder, manifests with made-up files, and a store that loses
+//! its responses.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,15 +29,15 @@ use uuid::Uuid;
 use super::column::assign_column_ids;
 use super::manifest::{DataFile, FORMAT, Manifest, TableState, parse_key};
 
-/// The id of every lake here.
+/// Id of every lake of these fixtures.
 pub(crate) const LAKE_ID: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 
-/// A lake in a folder that goes with the `TempDir`; its name needs encoding in a URL.
+/// Creates a lake in a folder that is deleted with the `TempDir`. Its name needs encoding in a URL.
 pub(crate) fn lake() -> (TempDir, Storage) {
     lake_below("my lake ")
 }
 
-/// The same with a folder whose name begins with `prefix`.
+/// Creates a lake in a folder with a name that starts with `prefix`.
 pub(crate) fn lake_below(prefix: &str) -> (TempDir, Storage) {
     let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
     let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
@@ -44,12 +45,13 @@ pub(crate) fn lake_below(prefix: &str) -> (TempDir, Storage) {
     (folder, Storage::new(Arc::new(store), Location::of(root)))
 }
 
-/// A lake on a store of the test's own.
+/// Creates a lake on the test's own store.
 pub(crate) fn lake_on(store: Arc<dyn ObjectStore>) -> Storage {
     Storage::new(store, Location::of(Url::parse("memory:///").unwrap()))
 }
 
-/// The manifest of `version` with these tables, each with files given below its folder; all of them new.
+/// Creates the manifest of `version` with these tables. The files of each are paths below its
+/// folder; all are new.
 pub(crate) fn manifest(version: u64, tables: &[(&str, &[&str])]) -> Manifest {
     Manifest {
         format: FORMAT,
@@ -67,7 +69,7 @@ pub(crate) fn manifest(version: u64, tables: &[(&str, &[&str])]) -> Manifest {
     }
 }
 
-/// The manifest after `previous` in which these tables are replaced, and the others are as they were.
+/// Creates the manifest after `previous` that replaces these tables and keeps the others.
 pub(crate) fn next(previous: &Manifest, tables: &[(&str, &[&str])]) -> Manifest {
     let mut next = manifest(previous.version + 1, &[]);
     next.tables = previous.tables.clone();
@@ -94,7 +96,7 @@ fn table(version: u64, name: &str, files: &[&str]) -> TableState {
     }
 }
 
-/// A file whose partition value is what its directory says.
+/// Creates a file with the partition value of its directory.
 fn file(version: u64, table: &str, path: &str) -> DataFile {
     let directory = path.split_once('/').and_then(|(directory, _)| directory.strip_prefix("year="));
     let value = directory.map(|value| value.replace("%3D", "=").replace("%20", " ").replace("%25", "%"));
@@ -111,7 +113,7 @@ fn file(version: u64, table: &str, path: &str) -> DataFile {
     DataFile::new(written, version)
 }
 
-/// Makes every new file of a manifest exist.
+/// Writes every new file of a manifest.
 pub(crate) async fn write_files(lake: &Storage, manifest: &Manifest) {
     for table in &manifest.tables {
         for file in table.files.iter().filter(|file| file.added_in == manifest.version) {
@@ -120,13 +122,14 @@ pub(crate) async fn write_files(lake: &Storage, manifest: &Manifest) {
     }
 }
 
-/// A store in memory whose first puts take effect and answer with an error, as when the connection is lost.
+/// A store in memory. Its first puts take effect and return an error, like a connection that is
+/// lost.
 #[derive(Debug)]
 pub(crate) struct ForgetfulStore {
     inner: InMemory,
-    /// Puts that are still to be answered with an error.
+    /// Number of further puts that take effect and return an error.
     pub(crate) lost_answers: AtomicU32,
-    /// Puts that are still to be refused before they take effect.
+    /// Number of further puts that fail without effect.
     pub(crate) refused_puts: AtomicU32,
 }
 

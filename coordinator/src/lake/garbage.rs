@@ -1,11 +1,14 @@
-//! What lies in a lake and belongs to no version that is kept: files of older versions, and of runs that died.
+//! Finds files in a lake that no kept version needs: files of older versions, and of runs that
+//! died.
 //!
-//! Only what a run writes under names of its own is ever looked at: data of tables, staging, quarantine, ledger, spool. Manifests, Delta
-//! logs, the versions that belong together and whatever somebody else left are not.
+//! Considers only files that a run writes under names of its own: data of tables, staging,
+//! quarantine, ledger, spool. Never considers manifests, Delta logs, the versions that belong
+//! together, or files of other programs.
 //!
-//! A file that a run under way is writing is younger than that run, and a file younger than the retention is kept; so a run that
-//! takes less long than the retention loses nothing. What a kept manifest names is kept however old it is, and a run can only
-//! commit on top of the newest manifest, so no file comes back to life.
+//! A file that a run in progress writes is younger than that run, and a file younger than the
+//! retention is kept. So a run that takes less time than the retention loses nothing. A file that a
+//! kept manifest names is kept at any age. A run can only commit on top of the newest manifest, so
+//! a deleted file is never named again.
 
 use std::collections::HashSet;
 
@@ -20,15 +23,17 @@ use uuid::Uuid;
 use super::manifest::Manifest;
 use super::{LakePath, store, url_of};
 
-/// Characters of a UUID with hyphens.
+/// Number of characters of a UUID with hyphens.
 const UUID: usize = 36;
 /// Folders of `_lake` with files of runs.
 const FOLDERS_OF_RUNS: &[&str] = &["staging", "quarantine", "ledger"];
 
-/// Files that were last changed before `since` and that no version names which was the newest at `since` or came later.
+/// Finds the files that were last changed before `since`, except those of the version that was the
+/// newest at `since` and of later versions.
 ///
 /// # Errors
-/// Storage; configuration or storage for a manifest that cannot be read: then nobody knows what it names.
+/// Storage; configuration or storage for a manifest that cannot be read, because it is unknown what
+/// it names.
 pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<ObjectMeta>> {
     let Some(named) = named_since(lake, since).await? else { return Ok(vec![]) };
     let is_garbage = |object: &ObjectMeta| {
@@ -40,15 +45,16 @@ pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<Obj
     Ok(garbage)
 }
 
-/// The keys that the kept versions name; `None` for a lake without a commit, in which nothing is known to be of no use.
+/// Returns the keys that the kept versions name. `None` if the lake has no commit; nothing may be
+/// deleted then.
 async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<HashSet<String>>> {
     let written = store::list(lake).await?;
     let Some((&newest, _)) = written.last_key_value() else { return Ok(None) };
     let mut named = HashSet::new();
     for version in (1..=newest).rev() {
         let manifest = store::get(lake, version).await?.ok_or_else(|| missing(lake, version))?;
-        // By the later of two clocks: the coordinator's may have been behind, and a copy of a lake has the times of its
-        // copying.
+        // Use the later of two clocks: the coordinator's may have been behind, and the objects in a
+        // copy of a lake have the times of the copy.
         let is_last = written.get(&version).copied().max(Some(manifest.committed_at)) < Some(since);
         named.extend(keys(&manifest));
         if is_last {
@@ -58,11 +64,11 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
     Ok(Some(named))
 }
 
-/// Says which manifest is gone, and until when that matters.
+/// Reports a manifest that is missing, and until when that matters.
 fn missing(lake: &Storage, version: u64) -> Error {
     let key = url_of(lake, &LakePath::Manifest(version).key());
     Error::storage_failure(format!("manifest {version} is missing: `{key}`")).hint(format!(
-        "nothing was deleted, because it is not known which files version {version} names; restore the manifest from a copy of the \
+        "nothing was deleted, because it is unknown which files version {version} names; restore the manifest from a copy of the \
          lake, or wait until version {} is older than the retention",
         version + 1
     ))
@@ -75,7 +81,7 @@ fn keys(manifest: &Manifest) -> impl Iterator<Item = String> {
     files.chain(sources.flat_map(|source| &source.ledger).map(|file| &file.path)).cloned()
 }
 
-/// Whether only runs write there, under names that no other run has.
+/// Returns whether only runs write such keys, under names that no other run has.
 fn is_of_a_run(key: &Path) -> bool {
     let parts: Vec<_> = key.parts().map(|part| part.as_ref().to_owned()).collect();
     let is_in_a_folder = match parts.as_slice() {
@@ -89,8 +95,9 @@ fn is_of_a_run(key: &Path) -> bool {
     is_in_a_folder && key.filename().is_some_and(is_name_of_a_run)
 }
 
-/// `<run>-<task>-<uuid>.parquet`, or `<20 digits>-<run>.parquet` of a ledger: nobody else has such names, and what somebody
-/// else keeps beside the tables is not ours to delete.
+/// Returns whether a name is `<run>-<task>-<uuid>.parquet`, or `<20 digits>-<run>.parquet` for a
+/// ledger. No other program uses such names, and we must not delete the files of other programs
+/// beside the tables.
 fn is_name_of_a_run(name: &str) -> bool {
     let Some((head, uuid)) =
         name.strip_suffix(".parquet").and_then(|stem| stem.split_at_checked(stem.len().checked_sub(UUID)?))
@@ -102,10 +109,11 @@ fn is_name_of_a_run(name: &str) -> bool {
     is_uuid(uuid) && is_head
 }
 
-/// What stages of a run on a cluster left to each other, where the run could not delete it.
+/// Returns whether a file was written by a stage of a run on a cluster for a later stage. A run
+/// that dies leaves such files.
 fn is_of_an_exchange(run: &str, file: &str) -> bool {
     let name = file.strip_prefix("exchange-").and_then(|name| name.strip_suffix(".arrows"));
-    // By a probe, workers show that they see the lake.
+    // A probe shows that a worker sees the lake.
     let name = name.or_else(|| file.strip_prefix("probe-"));
     is_uuid(run) && name.is_some_and(is_uuid)
 }

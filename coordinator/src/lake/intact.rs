@@ -1,7 +1,8 @@
-//! Which version of a lake is whole: the answer to a command that failed because an object is gone or was cut.
+//! Finds the version of a lake that has all its files, for a command that failed because an object
+//! is gone or was cut.
 //!
-//! Looks at presence and size only, by one listing of the lake. That a file has other bytes than were written is not seen
-//! here.
+//! Compares existence and size only, using one listing of the lake. A file with changed bytes is
+//! not noticed here, so the message names `check --deep`, which reads them.
 
 use std::collections::HashMap;
 
@@ -12,11 +13,11 @@ use lakewright_common::storage::Storage;
 use super::manifest::Manifest;
 use super::{LakePath, store, url_of};
 
-/// What is wrong with the newest version as a sentence, with the newest version that is whole; `None` if nothing is
-/// missing or cut.
+/// Describes the damage of the newest version in a sentence, with the newest older version that has
+/// all its files. Returns `None` if no file of the newest version is missing or of another size.
 ///
 /// # Errors
-/// Storage, where the lake cannot be listed.
+/// Storage, if the lake cannot be listed.
 pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
     let objects = lake.store.list(None).map_ok(|object| (object.location.to_string(), object.size));
     let sizes: HashMap<String, u64> = objects.try_collect().await.storage_context("list", || &lake.root)?;
@@ -35,21 +36,23 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
     for version in versions.into_iter().rev() {
         if damaged(lake, version, &sizes).await.is_some_and(|files| files.is_empty()) {
             return Ok(Some(format!(
-                "{damage}; version {version} is intact: `coordinator query --version {version}` reads it"
+                "{damage}; version {version} has all its files: `coordinator query --version {version}` reads it, \
+                 `coordinator check --deep --version {version}` verifies it"
             )));
         }
     }
-    Ok(Some(format!("{damage}; no older version is intact")))
+    Ok(Some(format!("{damage}; no older version has all its files")))
 }
 
-/// The files of one version that are not there as they were written; `None` if its manifest cannot be read.
+/// Returns the files of one version that are missing or have another size; `None` if its manifest
+/// cannot be read.
 async fn damaged(lake: &Storage, version: u64, sizes: &HashMap<String, u64>) -> Option<Vec<String>> {
     let manifest = store::get(lake, version).await.ok().flatten()?;
     let is_damaged = |(path, bytes): &(&str, u64)| sizes.get(*path) != Some(bytes);
     Some(files(&manifest).filter(is_damaged).map(|(path, _)| path.to_owned()).collect())
 }
 
-/// Every file that a manifest names, with its size.
+/// Returns every file that a manifest names, with its size.
 fn files(manifest: &Manifest) -> impl Iterator<Item = (&str, u64)> {
     let sources = manifest.sources.values();
     let staged = sources.clone().flat_map(|source| source.staging.iter().chain(&source.quarantine));
@@ -82,13 +85,13 @@ mod tests {
         assert_eq!(describe_damage(&lake).await.unwrap(), None);
         lake.store.put(&Path::from("songs/b"), "cut".into()).await.unwrap();
         let damage = describe_damage(&lake).await.unwrap().unwrap();
-        assert!(damage.contains("`songs/b`") && damage.contains("version 1 is intact"), "{damage}");
+        assert!(damage.contains("`songs/b`") && damage.contains("version 1 has all its files"), "{damage}");
         lake.store.delete(&Path::from("songs/a")).await.unwrap();
         let damage = describe_damage(&lake).await.unwrap().unwrap();
-        assert!(damage.contains("no older version is intact"), "{damage}");
+        assert!(damage.contains("no older version has all its files"), "{damage}");
         lake.store.put(&LakePath::Manifest(3).key(), "{".into()).await.unwrap();
         lake.store.put(&Path::from("songs/b"), "PAR1".into()).await.unwrap();
         let damage = describe_damage(&lake).await.unwrap().unwrap();
-        assert!(damage.contains("00003.json") && damage.contains("version 2 is intact"), "{damage}");
+        assert!(damage.contains("00003.json") && damage.contains("version 2 has all its files"), "{damage}");
     }
 }

@@ -1,11 +1,12 @@
-//! The layout of a lake: the key of every object but table data, whose keys are in the reports of its writers.
+//! The layout of a lake: the key of every object except table data, whose keys are in the reports
+//! of its writers.
 
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
 use uuid::Uuid;
 
-/// Every place under a lake's root. Table data is not here: a file's key is in its report, and below
-/// [`LakePath::Table`].
+/// A place below a lake's root. Table data has no variant: the key of a file is in its report, and
+/// is below [`LakePath::Table`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LakePath<'a> {
     /// `_lake/`
@@ -20,6 +21,8 @@ pub(crate) enum LakePath<'a> {
     Quarantine(&'a str),
     /// `_lake/ledger/<source>/<20 digits>-<run>.parquet`
     Ledger { source: &'a str, version: u64, run: Uuid },
+    /// `_lake/consistent/`
+    ConsistentVersions,
     /// `_lake/consistent/<n>.json`
     Consistent(u64),
     /// `_lake/consistent/latest`
@@ -37,7 +40,7 @@ pub(crate) enum LakePath<'a> {
 }
 
 impl LakePath<'_> {
-    /// The key, relative to the lake's root; for a folder its prefix.
+    /// Returns the key relative to the lake's root; for a folder, its prefix.
     pub(crate) fn key(self) -> Path {
         let key = match self {
             Self::Lake => "_lake".to_owned(),
@@ -46,6 +49,7 @@ impl LakePath<'_> {
             Self::Staging(source) => format!("_lake/staging/{source}"),
             Self::Quarantine(source) => format!("_lake/quarantine/{source}"),
             Self::Ledger { source, version, run } => format!("_lake/ledger/{source}/{version:020}-{run}.parquet"),
+            Self::ConsistentVersions => "_lake/consistent".to_owned(),
             Self::Consistent(version) => format!("_lake/consistent/{version}.json"),
             Self::ConsistentLatest => "_lake/consistent/latest".to_owned(),
             Self::Table(table) => table.to_owned(),
@@ -60,14 +64,14 @@ impl LakePath<'_> {
     }
 }
 
-/// The version in a manifest's key; `None` for anything else that lies in that folder.
+/// Returns the version in a manifest's key; `None` for any other object in that folder.
 pub(crate) fn version_of(key: &Path) -> Option<u64> {
     let digits = key.filename()?.strip_suffix(".json")?;
     let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()
 }
 
-/// A key as a message shows it: the whole URL.
+/// Returns the URL of a key, for messages.
 pub(crate) fn url_of(lake: &Storage, key: &Path) -> String {
     format!("{}{key}", lake.root)
 }

@@ -1,9 +1,10 @@
-//! The ledger: which objects of a source were taken in, by which commit, and what became of their records.
+//! The ledger: the objects of a source that were ingested, with their commit and the counts of
+//! their records.
 //!
-//! A commit writes one Parquet file per source beside its manifest, which names it together with all older ones.
-//! The next run reads them all back into one lookup and takes in only what is not there. There is no cap on entries:
-//! the files are folded into one when they become many, never cut. The columns have the names of Snowflake's
-//! `COPY_HISTORY` where it has a counterpart.
+//! A commit writes one Parquet file per source beside its manifest, which names it together with
+//! all older ones. The next run reads all of them into one lookup and ingests only objects that are
+//! not in it. The number of entries is not limited: many files are merged into one, and no entry is
+//! dropped. The columns have the names of Snowflake's `COPY_HISTORY` if it has a counterpart.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,26 +31,26 @@ use uuid::Uuid;
 use super::manifest::{LedgerFile, SourceState, parse_key};
 use super::{LakePath, url_of};
 
-/// Files of one source above which a commit folds them into one.
+/// Maximum number of files of one source. A commit that would exceed it merges them into one.
 pub(crate) const MAX_FILES: usize = 64;
-/// Ledger files read at once.
+/// Number of ledger files that are read at the same time.
 const CONCURRENT_READS: usize = 8;
-/// Entries per batch that is encoded or decoded.
+/// Number of entries per batch that is encoded or decoded.
 const BATCH_ROWS: usize = 64 * 1024;
 
-/// One object that was taken in; `records = staged + quarantined`.
+/// One object that was ingested; `records = staged + quarantined`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LedgerEntry {
     pub(crate) object: SourceObject,
     pub(crate) records: u64,
     pub(crate) staged: u64,
     pub(crate) quarantined: u64,
-    /// The manifest that took it in.
+    /// Version of the manifest that ingested it.
     pub(crate) version: u64,
     pub(crate) run: Uuid,
 }
 
-/// The columns of a ledger file.
+/// Returns the columns of a ledger file.
 pub(crate) fn schema() -> SchemaRef {
     let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
     let long = |name: &str| Field::new(name, DataType::Int64, false);
@@ -68,10 +69,11 @@ pub(crate) fn schema() -> SchemaRef {
     ]))
 }
 
-/// The tallies of all splits as one entry per object, in the order of their keys.
+/// Sums the tallies of all splits into one entry per object, sorted by key.
 ///
 /// # Errors
-/// Internal, when an object's records are not all staged or quarantined, or its splits saw different versions of it.
+/// Internal, if an object's records are not all staged or quarantined, or if its splits saw
+/// different versions of it.
 pub(crate) fn entries(
     tallies: impl IntoIterator<Item = ObjectTally>,
     version: u64,
@@ -118,8 +120,9 @@ pub(crate) async fn write(
     file.put(lake, source, version, run).await
 }
 
-/// The ledger of a source after a commit: the files it had, and one more with the commit's `entries`; or, where that
-/// makes more than [`MAX_FILES`], one with everything. The older files stay for the older manifests.
+/// Returns the ledger of a source after a commit: the `previous` files, and one more with the
+/// commit's `entries`. If that would be more than [`MAX_FILES`], writes one file with everything.
+/// The older files stay for the older manifests.
 pub(crate) async fn append(
     lake: &Storage,
     source: &str,
@@ -135,7 +138,7 @@ pub(crate) async fn append(
         let file = write(lake, source, version, run, entries).await?;
         return Ok(previous.iter().cloned().chain([file]).collect());
     }
-    // Oldest first, as `read` has it: where a key comes twice, the later entry counts.
+    // Oldest first, as in `read`: if a key occurs twice, the later entry counts.
     let mut folded = Encoder::new()?;
     for file in previous {
         for batch in decode(lake, file, fetch(lake, file).await?)? {
@@ -146,7 +149,7 @@ pub(crate) async fn append(
     Ok(vec![folded.put(lake, source, version, run).await?])
 }
 
-/// Every object of a source that was ever taken in, by its key.
+/// Reads every object of a source that was ever ingested, by key.
 pub(crate) async fn read(lake: &Storage, source: &SourceState) -> Result<HashMap<String, LedgerEntry>> {
     let objects: u64 = source.ledger.iter().map(|file| file.objects).sum();
     let mut lookup = HashMap::with_capacity(usize::try_from(objects).unwrap_or_default());
@@ -162,7 +165,7 @@ pub(crate) async fn read(lake: &Storage, source: &SourceState) -> Result<HashMap
     Ok(lookup)
 }
 
-/// One ledger file while it is encoded, in memory: an entry takes tens of bytes.
+/// Encoder of one ledger file in memory. An entry takes tens of bytes.
 struct Encoder {
     writer: ArrowWriter<Vec<u8>>,
     objects: u64,
@@ -194,7 +197,8 @@ impl Encoder {
         let content = with_table(&content).ok_or_else(|| Error::internal("the ledger has no footer"))?;
         let (bytes, digest) = (content.len() as u64, Some(digest::of(&content)));
         failpoint::reach("ledger.before_write");
-        // The name is this run's own, so an unclear answer needs no look: a second put puts the same bytes.
+        // The name is unique to this run, so an unclear response needs no read: a second put writes
+        // the same bytes.
         lake.store.put(&key, content.into()).await.storage_context("write", || url_of(lake, &key))?;
         failpoint::reach("ledger.after_write");
         Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, digest, added_in: version })
@@ -257,7 +261,7 @@ fn to_batch(source: &str, entries: &[LedgerEntry]) -> Result<RecordBatch> {
     RecordBatch::try_new(schema(), columns).context(|| Error::internal("the ledger cannot be encoded"))
 }
 
-/// Adds a batch to the lookup; `None` when it is not what [`to_batch`] makes.
+/// Adds a batch to the lookup; returns `None` if it is not a batch of [`to_batch`].
 fn read_batch(batch: &RecordBatch, lookup: &mut HashMap<String, LedgerEntry>) -> Option<()> {
     let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
     let long = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
@@ -303,7 +307,7 @@ mod tests {
         let (_folder, lake) = fixture::lake();
         let mut source = SourceState::default();
         let mut expected = HashMap::new();
-        // One more than fits unfolded, so that the last commit folds.
+        // One more than the maximum, so that the last commit merges.
         for version in 1..=MAX_FILES as u64 + 1 {
             let entry = entry(&format!("2018/11/{version}-events.json"), version);
             source.ledger = append(&lake, "events", version, entry.run, &source.ledger, std::slice::from_ref(&entry))

@@ -1,10 +1,11 @@
 //! The manifest: one JSON document per commit, the complete state of the lake at that commit.
 //!
-//! Built by a run from the manifest before it, put by `store`, read by queries and by the
-//! roll-forward of the Delta logs. What a commit took in, object by object, lies in Parquet beside it (the ledger).
+//! A run builds it from the previous manifest, `store` puts it, and queries and the roll-forward of
+//! the Delta logs read it. The objects that a commit ingested are listed in Parquet files beside it
+//! (the ledger).
 //!
-//! A state that did not change is carried over as it is, `added_in` and `changed_in` included: these two versions are
-//! how a later reader sees what a commit did without comparing it to another.
+//! A state that did not change is copied unchanged, with its `added_in` and `changed_in`. These two
+//! versions show a later reader what a commit did without a comparison of two manifests.
 
 use std::collections::BTreeMap;
 
@@ -20,43 +21,44 @@ use uuid::Uuid;
 use super::column::Columns;
 use super::{LakePath, seal};
 
-/// The version of the document; a reader refuses a higher one.
+/// Version of the document format. A reader refuses a higher one.
 pub(crate) const FORMAT: u32 = 1;
 
 /// One version of the lake.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) format: u32,
-    /// 1 for the first; the version in the object's name.
+    /// Version of the lake, as in the object's name; 1 for the first.
     pub(crate) version: u64,
-    /// The manifest that this one was built on, `version - 1`; `None` for the first.
+    /// Version of the manifest that this one was built on, `version - 1`; `None` for the first.
     pub(crate) parent: Option<u64>,
-    /// Whose commit it is.
+    /// Run that committed the manifest.
     pub(crate) run: Uuid,
-    /// Identifies the lake: chosen at its first commit, then the same in every manifest and in the configuration of
-    /// every Delta table. `None` in a manifest that was written before there were ids.
+    /// Identifies the lake: chosen at its first commit, then the same in every manifest and in the
+    /// configuration of every Delta table. `None` in a manifest of a program version without ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lake_id: Option<Uuid>,
-    /// As the coordinator's clock had it just before the put.
+    /// Time of the coordinator's clock just before the put.
     pub(crate) committed_at: DateTime<Utc>,
-    /// Program and version, `lakewright 0.1.0`.
+    /// Program and version that wrote the manifest, `lakewright 0.1.0`.
     pub(crate) engine: String,
-    /// From the start of the run to the commit.
+    /// Time from the start of the run to the commit.
     pub(crate) elapsed_milliseconds: u64,
     pub(crate) sources: BTreeMap<String, SourceState>,
-    /// In the order of `lake.toml`; the Delta logs are rolled forward in this order, dimensions before facts.
+    /// Tables in the order of `lake.toml`. The Delta logs are rolled forward in this order,
+    /// dimensions before facts.
     pub(crate) tables: Vec<TableState>,
-    /// What this commit alone took in, per source.
+    /// Counts of this commit alone, by source.
     pub(crate) counts: BTreeMap<String, SourceCounts>,
-    /// What the run had requests of buckets when it came to this commit.
+    /// Requests to buckets that the run made before this commit.
     #[serde(default, skip_serializing_if = "RequestCounts::is_empty")]
     pub(crate) requests: RequestCounts,
 }
 
-/// All that was ever taken in of one source.
+/// Everything that was ever ingested from one source.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SourceState {
-    /// Of the declared schema.
+    /// Fingerprint of the declared schema.
     pub(crate) fingerprint: String,
     pub(crate) columns: Columns,
     pub(crate) staging: Vec<DataFile>,
@@ -65,16 +67,17 @@ pub(crate) struct SourceState {
     pub(crate) totals: SourceCounts,
 }
 
-/// One table, whole.
+/// Complete state of one table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TableState {
     pub(crate) name: String,
     pub(crate) columns: Columns,
     pub(crate) partition_by: Vec<String>,
     pub(crate) key: Vec<String>,
-    /// Of everything that decides the table's content besides its input's rows.
+    /// Fingerprint of everything that decides the table's content, except the rows of its input.
     pub(crate) fingerprint: String,
-    /// The manifest that last changed anything here: the version of the table's `txn` in its Delta log.
+    /// Version of the manifest that last changed this state, and of the table's `txn` in its Delta
+    /// log.
     pub(crate) changed_in: u64,
     pub(crate) files: Vec<DataFile>,
 }
@@ -84,7 +87,7 @@ pub(crate) struct TableState {
 pub(crate) struct DataFile {
     #[serde(flatten)]
     pub(crate) written: WrittenFile,
-    /// The manifest that first named it.
+    /// Version of the first manifest that named the file.
     pub(crate) added_in: u64,
 }
 
@@ -93,27 +96,28 @@ pub(crate) struct DataFile {
 pub(crate) struct LedgerFile {
     /// Relative to the lake's root.
     pub(crate) path: String,
-    /// Entries in it.
+    /// Number of entries in the file.
     pub(crate) objects: u64,
-    /// Of the file.
+    /// Size of the file.
     pub(crate) bytes: u64,
-    /// Of the file; `None` if an older version wrote it.
+    /// Digest of the file; `None` if an older version of the program wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<Digest>,
-    /// The manifest that first named it; entries of older ones may have been folded into it.
+    /// Version of the first manifest that named the file. It may have the entries of older files,
+    /// merged.
     pub(crate) added_in: u64,
 }
 
-/// What a scan of a source came to; `records = staged + quarantined`.
+/// Result of a scan of a source; `records = staged + quarantined`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SourceCounts {
     pub(crate) objects: u64,
-    /// Of the objects on storage.
+    /// Size of the objects on storage, compressed ones as they are.
     pub(crate) bytes: u64,
     pub(crate) records: u64,
     pub(crate) staged: u64,
     pub(crate) quarantined: u64,
-    /// Values under an undeclared key, per key.
+    /// Number of values of each undeclared field.
     pub(crate) unknown_fields: BTreeMap<String, u64>,
 }
 
@@ -122,26 +126,27 @@ impl Manifest {
         self.tables.iter().find(|table| table.name == name)
     }
 
-    /// The object's content, which ends with its digest.
+    /// Encodes the manifest as the object's content, which ends with its digest.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map(seal::seal)
             .context(|| Error::internal(format!("manifest {} makes no JSON", self.version)))
     }
 
-    /// The manifest in `bytes`, which must be the one of that `version`.
+    /// Decodes `bytes`, which must be the manifest of that `version`.
     ///
     /// # Errors
-    /// Configuration, when a newer version of the program wrote it; storage, when it is damaged or another manifest.
+    /// Configuration, if a newer version of the program wrote it; storage, if it is damaged or
+    /// another manifest.
     pub(crate) fn decode(version: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
             Error::storage_failure(format!("manifest {version} (`{}`) is damaged", LakePath::Manifest(version).key()))
                 .caused_by(e)
-                .hint("restore the file from a copy of the lake; nothing else names what it named")
+                .hint("restore the file from a copy of the lake; only this file names the files of its version")
         };
         let parsed = |e: serde_json::Error| damaged(e.into());
         seal::verify(bytes).map_err(|e| damaged(e.into()))?;
-        // Format and version first: all else may look different in another format.
+        // Format and version first, because everything else may differ in another format.
         let head: Head = serde_json::from_slice(bytes).map_err(parsed)?;
         if head.format > FORMAT {
             return Err(Error::configuration(format!(
@@ -161,7 +166,8 @@ impl Manifest {
         serde_json::from_slice(bytes).map_err(parsed)
     }
 
-    /// Keys of all objects that this manifest names first: they must be durable before it is.
+    /// Returns the keys of all objects that this manifest is the first to name. They must be
+    /// durable before the manifest is.
     pub(crate) fn new_keys(&self) -> Result<Vec<Path>> {
         let sources = self.sources.values();
         let data = sources
@@ -174,7 +180,7 @@ impl Manifest {
     }
 }
 
-/// What every format of the document has.
+/// Members that every format of the document has.
 #[derive(Deserialize)]
 struct Head {
     format: u32,
@@ -183,7 +189,7 @@ struct Head {
     engine: String,
 }
 
-/// Whose commit the manifest in `bytes` is, whatever its format.
+/// Returns the run that committed the manifest in `bytes`, of any format.
 pub(crate) fn run_of(bytes: &[u8]) -> std::result::Result<Uuid, Box<dyn std::error::Error + Send + Sync>> {
     #[derive(Deserialize)]
     struct Run {
@@ -193,9 +199,9 @@ pub(crate) fn run_of(bytes: &[u8]) -> std::result::Result<Uuid, Box<dyn std::err
     Ok(serde_json::from_slice::<Run>(bytes)?.run)
 }
 
-/// An object's exact key as a path; `Path::from` would percent-encode what is encoded already.
+/// Parses an object's exact key. `Path::from` would percent-encode an encoded key once more.
 pub(crate) fn parse_key(key: &str) -> Result<Path> {
-    Path::parse(key).context(|| Error::internal(format!("`{key}` is no key")))
+    Path::parse(key).context(|| Error::internal(format!("`{key}` is not a valid key")))
 }
 
 impl TableState {
@@ -209,14 +215,14 @@ impl TableState {
 }
 
 impl DataFile {
-    /// What a run wrote, as the manifest of `version` names it first.
+    /// Creates the entry of a written file in the manifest of `version`, the first to name it.
     pub(crate) fn new(written: WrittenFile, version: u64) -> Self {
         Self { written, added_in: version }
     }
 }
 
 impl SourceCounts {
-    /// Adds what a later commit took in.
+    /// Adds the counts of a later commit.
     pub(crate) fn add(&mut self, other: &Self) {
         self.objects += other.objects;
         self.bytes += other.bytes;
@@ -262,7 +268,8 @@ mod tests {
         assert!(error.hint.unwrap().contains("lakewright 9.0.0"));
     }
 
-    /// Any bit, also of the seal itself; and without a seal, as older versions wrote it, it is read.
+    /// Flips every bit, also those of the seal. A manifest without a seal, as older versions wrote
+    /// it, is read.
     #[test]
     fn a_changed_bit_in_a_manifest_is_noticed() {
         let manifest = fixture::manifest(3, &[("songs", &["year=2000/x"])]);

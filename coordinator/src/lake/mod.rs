@@ -1,4 +1,5 @@
-//! ⑧⑨ What a run leaves behind: one manifest that makes all of it visible, then the Delta logs that say it again.
+//! ⑧⑨ The result of a run on storage: one manifest that makes everything visible, then the Delta
+//! logs that repeat it.
 //!
 //! ```text
 //! <lake>/
@@ -8,45 +9,46 @@
 //!   _lake/
 //!     manifest/00000000000000000007.json        ⑧ the commit: created only if absent
 //!     staging/events/<file>.parquet               the typed copy of a source
-//!     quarantine/events/<file>.parquet            what could not be read
-//!     ledger/events/00000000000000000007-<run>.parquet   which objects commit 7 took in
-//!     consistent/7.json                         ⑨ every table's Delta version at manifest 7
-//!     consistent/latest                           the newest of these
+//!     quarantine/events/<file>.parquet            rejected records
+//!     ledger/events/00000000000000000007-<run>.parquet   objects that commit 7 ingested
+//!     consistent/7.json                         ⑨ Delta version of each table at manifest 7
+//!     consistent/latest                           the newest of these documents
 //! ```
 //!
-//! The steps of a commit, each of which may be the last one of a process: write the ledger, sync every new file, put
-//! the manifest, put version N+1 of each Delta log (dimensions first), put the consistent document. Before the
-//! manifest's put nothing is visible, after it everything is; what follows is done again by whoever comes next.
+//! The steps of a commit: write the ledger, sync every new file, put the manifest, put version N+1
+//! of each Delta log (dimensions first), put the consistent document. A process may be killed at
+//! any of them. Before the manifest's put nothing is visible, after it everything is. The next run
+//! or query repeats the later steps if they are missing.
 //!
-//! One value followed through: run `0193…` writes `songs/year=2000/0193…-0-….parquet`; manifest 7 names it with
-//! `added_in: 7`; version 3 of `songs/_delta_log` adds it and says `txn lakewright 7`; `consistent/7.json` says
-//! `songs: 3`.
+//! One value followed through: run `0193…` writes `songs/year=2000/0193…-0-….parquet`; manifest 7
+//! names it with `added_in: 7`; version 3 of `songs/_delta_log` adds it and says `txn lakewright
+//! 7`; `consistent/7.json` says `songs: 3`.
 
 /// Keys of the objects of a lake.
 mod layout;
 /// Columns with stable ids; to and from Arrow and Delta.
 pub(crate) mod column;
-/// A document that ends with its own digest.
+/// JSON documents that end with their own digest.
 mod seal;
-/// The document that is a version of the lake.
+/// The document that describes one version of the lake.
 pub(crate) mod manifest;
-/// ⑧ Putting a manifest, and getting one back.
+/// ⑧ Writing and reading manifests.
 pub(crate) mod store;
-/// Which objects each commit took in.
+/// The objects that each commit ingested.
 pub(crate) mod ledger;
 /// ⑨ Delta logs and the versions that belong together, for other engines.
 pub(crate) mod publish;
-/// Which version is whole, where a file is missing.
+/// The version that has all its files, for an error message.
 pub(crate) mod intact;
-/// What no version needs any more.
+/// Files that no kept version needs.
 pub(crate) mod garbage;
-/// Whether the files of a version are as they were written.
+/// Verification of the files of one version.
 pub(crate) mod verify;
 
 pub(crate) use layout::{LakePath, url_of, version_of};
 
-/// Every point of a commit at which a test kills the process, in the order in which a run reaches them; each is
-/// named for the step that it precedes or follows.
+/// Points of a commit at which a test kills the process, in the order in which a run reaches them.
+/// Each is named for the step before or after it.
 #[cfg_attr(not(test), allow(dead_code, reason = "a list for the tests that kill the process"))]
 pub(crate) const FAIL_POINTS: &[&str] = &[
     "ledger.before_write",

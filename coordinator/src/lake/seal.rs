@@ -1,7 +1,8 @@
-//! A JSON document that ends with its own digest, so that every reader notices a changed bit.
+//! JSON documents that end with their own digest, so that every reader notices a changed bit.
 //!
-//! `{"format":1,…}` becomes `{"format":1,…,"digest":"sha256:<64 hexadecimal digits>"}`: still one JSON document. The digest
-//! is of all bytes before the comma. It detects damage, not an attacker, who would write the digest as well.
+//! `{"format":1,…}` becomes `{"format":1,…,"digest":"sha256:<64 hexadecimal digits>"}`: still one
+//! JSON document. The digest is of all bytes before the comma. It detects damage, not an attacker,
+//! who would write the digest as well.
 
 use std::fmt::Write as _;
 
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 const MEMBER: &[u8] = b",\"digest\":\"sha256:";
 const HEX_DIGITS: usize = 64;
 const END: &[u8] = b"\"}";
-/// Of a seal that is damaged itself, at least one of these is left by a single changed bit.
+/// Parts of a seal. A single changed bit in the seal leaves at least one of them intact.
 const TRACES: [&[u8]; 2] = [b",\"digest\":\"", b"\"sha256:"];
 
 /// Adds the digest as the last member of `document`, a JSON object with at least one member.
@@ -23,10 +24,11 @@ pub(crate) fn seal(mut document: Vec<u8>) -> Vec<u8> {
     document
 }
 
-/// Compares the digest of a sealed document. A document without a seal was written by an older version and passes.
+/// Compares the digest of a sealed document. A document without a seal was written by an older
+/// version and passes.
 ///
 /// # Errors
-/// What is wrong, for a message.
+/// Text for a message.
 pub(crate) fn verify(document: &[u8]) -> Result<(), &'static str> {
     let start = document.len().saturating_sub(MEMBER.len() + HEX_DIGITS + END.len());
     let (sealed, seal) = document.split_at(start);

@@ -1,9 +1,10 @@
-//! Where manifests are kept: the newest, one by its version, and the put that is a commit.
+//! The store of manifests: reads the newest one or one by its version, and puts the next one, which
+//! is a commit.
 //!
-//! The put of manifest n+1 succeeds for one run only. Whatever the storage answers to it, the outcome is one of two:
-//! this run's manifest is there, or another's is. An answer that leaves it open (already exists, a time-out, a lost
-//! connection, an error after the fact) is settled by reading the object back and comparing the run; while it is open
-//! nothing is deleted, for the commit may stand.
+//! The put of manifest n+1 succeeds for one run only. The outcome is one of two: this run's
+//! manifest exists, or another run's does. If the response leaves this open (already exists, a
+//! timeout, a lost connection, an error after the write), we read the object back and compare the
+//! run. Until the outcome is known no file is deleted, because the commit may be valid.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,24 +22,25 @@ use uuid::Uuid;
 use super::manifest::{self, Manifest};
 use super::{LakePath, url_of, version_of};
 
-/// Puts of one manifest, each followed by a look at what is there, before the outcome is given up as unknown.
+/// Maximum number of puts of one manifest, each followed by a read, before the outcome is reported
+/// as unknown.
 const MAX_PUTS: u32 = 6;
-/// Reads in one look, for a look that fails says nothing either.
+/// Maximum number of reads after a put: a read that fails does not show the outcome either.
 const MAX_READS: u32 = 5;
-/// The first pause after a failure; each further one is twice as long. Tests need not wait.
+/// Pause after the first failure. Each further pause is twice as long. Tests need not wait.
 const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
-/// What became of a commit.
+/// Outcome of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Commit {
-    /// The manifest is this run's: all that it names is visible.
+    /// The manifest is this run's: everything that it names is visible.
     Committed,
     /// The run `by` committed that version first: nothing of this run is visible.
     Conflict { by: Uuid },
 }
 
-/// The versions of all manifests, each with the time at which the storage says that it was written.
+/// Lists the versions of all manifests with the time at which storage says that each was written.
 pub(crate) async fn list(lake: &Storage) -> Result<BTreeMap<u64, DateTime<Utc>>> {
     let folder = LakePath::Manifests.key();
     let mut keys = lake.store.list(Some(&folder));
@@ -49,12 +51,12 @@ pub(crate) async fn list(lake: &Storage) -> Result<BTreeMap<u64, DateTime<Utc>>>
     Ok(manifests)
 }
 
-/// The highest manifest version; `None` for a lake without a commit.
+/// Returns the highest manifest version; `None` for a lake without a commit.
 pub(crate) async fn latest_number(lake: &Storage) -> Result<Option<u64>> {
     Ok(list(lake).await?.last_key_value().map(|(version, _)| *version))
 }
 
-/// The newest manifest; `None` for a lake without a commit.
+/// Reads the newest manifest; `None` for a lake without a commit.
 pub(crate) async fn latest(lake: &Storage) -> Result<Option<Manifest>> {
     match latest_number(lake).await? {
         Some(version) => get(lake, version).await,
@@ -62,7 +64,7 @@ pub(crate) async fn latest(lake: &Storage) -> Result<Option<Manifest>> {
     }
 }
 
-/// One manifest; `None` where there is none of that version.
+/// Reads one manifest; `None` if that version does not exist.
 pub(crate) async fn get(lake: &Storage, version: u64) -> Result<Option<Manifest>> {
     let key = LakePath::Manifest(version).key();
     match read(lake, &key).await {
@@ -79,7 +81,7 @@ pub(crate) async fn commit(lake: &Storage, manifest: &Manifest) -> Result<Commit
     put(lake, manifest).await
 }
 
-/// Waits until every object that `manifest` names first has reached the disk.
+/// Waits until every object that `manifest` is the first to name has reached the disk.
 ///
 /// # Errors
 /// Storage; nothing is visible then.
@@ -93,8 +95,8 @@ pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
 /// Makes `manifest` the next version of the lake.
 ///
 /// # Errors
-/// Storage, when the outcome could not be found out: then the commit may stand, the next run will see it, and no file
-/// of this run may be deleted.
+/// Storage, if the outcome is unknown: then the commit may be valid, the next run will see it, and
+/// no file of this run may be deleted.
 pub(crate) async fn put(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
     let key = LakePath::Manifest(manifest.version).key();
     let bytes = Bytes::from(manifest.encode()?);
@@ -109,29 +111,32 @@ async fn put_until_known(lake: &Storage, key: &Path, bytes: &Bytes, run: Uuid) -
     for _ in 0..MAX_PUTS {
         match lake.put_if_absent(key, bytes.clone()).await {
             Ok(PutOutcome::Created) => return Ok(Commit::Committed),
-            // A put that was retried below us meets its own first attempt here.
+            // If the object store retried the put, the second attempt finds the first one.
             Ok(PutOutcome::Exists) => {}
             Err(e) => {
-                tracing::warn!(manifest = %url_of(lake, key), error = %e, "the answer to the commit is unclear");
+                tracing::warn!(manifest = %url_of(lake, key), error = %e, "the response to the commit is unclear");
                 cause = Some(e);
             }
         }
         match read_back(lake, key).await? {
             Some(by) if by == run => return Ok(Commit::Committed),
             Some(by) => return Ok(Commit::Conflict { by }),
-            // Nobody's yet: the put failed for good, or S3 answered 409 while another one was under way.
+            // No run's yet: the put failed, or S3 answered 409 while another put was in progress.
             None => tokio::time::sleep(pause).await,
         }
         pause *= 2;
     }
-    let error = cause.unwrap_or_else(|| Error::storage("write", url_of(lake, key), "it comes and goes"));
-    // A request that timed out may still arrive, so not even now is it certain that nothing was committed.
-    let advice = "the manifest is not there now; check the storage, delete nothing, then run again";
+    let error = cause.unwrap_or_else(|| {
+        Error::storage("write", url_of(lake, key), "the key was reported as existing but could not be read")
+    });
+    // A request that timed out may still arrive, so it is still possible that the manifest is
+    // committed.
+    let advice = "the manifest does not exist now; check the storage, delete nothing, then run again";
     let hint = error.hint.as_ref().map_or_else(|| advice.to_owned(), |hint| format!("{hint}; {advice}"));
     Err(error.hint(hint))
 }
 
-/// The run whose manifest lies at `key`; `None` if there is none.
+/// Reads the run of the manifest at `key`; `None` if there is no manifest.
 async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
     let mut pause = FIRST_PAUSE;
     let mut reads = 1;
@@ -145,7 +150,7 @@ async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
             }
             Err(e) if reads == MAX_READS => {
                 return Err(Error::storage("read", url_of(lake, key), e)
-                    .hint("it is not known whether the run was committed; the next run will see; delete nothing"));
+                    .hint("it is unknown whether the run was committed; the next run will see; delete nothing"));
             }
             Err(_) => {
                 reads += 1;
@@ -190,7 +195,8 @@ mod tests {
         assert_eq!(get(&lake, 3).await.unwrap(), None);
     }
 
-    /// Sixteen runs put the same version at once: one is committed, the others are told by whom.
+    /// Sixteen runs put the same version at once: one is committed, and the others learn by which
+    /// run.
     #[tokio::test(flavor = "multi_thread")]
     async fn one_of_many_runs_commits_a_number() {
         let (_folder, lake) = fixture::lake();
@@ -232,7 +238,7 @@ mod tests {
         assert_eq!(outcome, Commit::Conflict { by: other.run });
     }
 
-    /// Also the 409 of S3, which the store reports as an error while the object is absent.
+    /// S3 answers 409 too, which the store reports as an error while the object does not exist.
     #[tokio::test]
     async fn a_put_that_did_not_arrive_is_tried_again_and_given_up_in_the_end() {
         let store = ForgetfulStore::new(0, 3);

@@ -1,33 +1,33 @@
-//! Whether everything that a version needs is as it was written: each file against the digest in its manifest, each entry of
-//! a Delta log against the digest that was published with it.
+//! Verifies that everything that one version needs is as it was written: compares each file with
+//! the digest in its manifest, and each entry of a Delta log with the digest that was published
+//! with it.
 //!
-//! Reads every byte once, in bounded memory. A file that cannot be read is a fault like any other, so that one bad sector does
-//! not hide the next.
+//! Reads every byte once, in bounded memory. A file that cannot be read is a fault like any other,
+//! so that one bad sector does not hide the next.
 
-use std::collections::BTreeSet;
-
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use lakewright_common::digest::Digest;
 use lakewright_common::error::Result;
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
 
 use super::manifest::{DataFile, Manifest, parse_key};
-use super::publish::consistent::{self, Consistent, Stored};
+use super::publish::{self, DamagedDocument, PublishedEntry};
 use super::{LakePath, store};
 
-/// Objects that are read at once.
+/// Number of objects that are read at the same time.
 const CONCURRENT_READS: usize = 16;
 const FROM_A_COPY: &str = "restore it from a copy of the lake";
 
-/// What was verified.
+/// Result of a verification.
 #[derive(Debug, Default)]
 pub(crate) struct Verified {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
-    /// Objects of an older version of the program, which wrote no digests: only their sizes were compared.
+    /// Number of objects without a digest, which an older version of the program wrote. Only their
+    /// sizes were compared.
     pub(crate) without_digest: u64,
-    /// In the order of their keys.
+    /// Sorted by key.
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -36,11 +36,11 @@ pub(crate) struct Verified {
 pub(crate) struct Fault {
     pub(crate) key: String,
     pub(crate) what: String,
-    /// What restores it, and at what cost.
+    /// Action that restores the object, and its cost.
     pub(crate) restore: String,
 }
 
-/// An object, and what is known of it.
+/// An object with the size and digest that it should have.
 struct Expected<'a> {
     key: Path,
     bytes: Option<u64>,
@@ -48,7 +48,7 @@ struct Expected<'a> {
     part: Part<'a>,
 }
 
-/// What an object is for.
+/// Purpose of an object.
 #[derive(Clone, Copy)]
 enum Part<'a> {
     Table { name: &'a str, rows: u64 },
@@ -58,15 +58,17 @@ enum Part<'a> {
     DeltaEntry { table: &'a str },
 }
 
-/// Verifies all that `manifest` names, the Delta logs of its tables, and the documents that name their versions.
+/// Verifies all files that `manifest` names, the Delta logs of its tables, and the documents that
+/// name their versions.
 ///
 /// # Errors
 /// Storage that fails for another reason than one file.
 pub(crate) async fn verify(lake: &Storage, manifest: &Manifest) -> Result<Verified> {
-    let mut verified = Verified::default();
-    let documents = documents(lake, manifest.version, &mut verified).await?;
+    let documents = publish::documents(lake, manifest).await?;
+    let mut verified = Verified { objects: documents.whole + documents.damaged.len() as u64, ..Verified::default() };
+    verified.faults.extend(documents.damaged.into_iter().map(document_fault));
     let mut expected = files_of(manifest)?;
-    expected.extend(entries_of(manifest, &documents));
+    expected.extend(documents.entries.iter().map(entry));
     let looks: Vec<_> = expected.into_iter().map(|expected| look(lake, expected)).collect();
     let mut looks = stream::iter(looks).buffer_unordered(CONCURRENT_READS);
     while let Some((expected, bytes, fault)) = looks.next().await {
@@ -85,7 +87,7 @@ pub(crate) async fn verify(lake: &Storage, manifest: &Manifest) -> Result<Verifi
     Ok(verified)
 }
 
-/// The object with the bytes that were read of it, and what is wrong with it.
+/// Reads an object; returns it with its size, and with its fault if it has one.
 async fn look<'a>(lake: &Storage, expected: Expected<'a>) -> (Expected<'a>, u64, Option<String>) {
     let (bytes, digest) = match lake.digest_of(&expected.key).await {
         Ok(Some(found)) => found,
@@ -133,50 +135,18 @@ fn of_file<'a>(file: &'a DataFile, part: Part<'a>) -> Result<Expected<'a>> {
     Ok(Expected { key: parse_key(&written.path)?, bytes, digest, part })
 }
 
-/// The entries of the tables' Delta logs that a version was published with; one entry belongs to many versions.
-fn entries_of<'a>(manifest: &'a Manifest, documents: &'a [Consistent]) -> Vec<Expected<'a>> {
-    let mut seen = BTreeSet::new();
-    let mut expected = Vec::new();
-    // The newest first: a log may have been written anew since an older one.
-    for document in documents.iter().rev() {
-        for (table, at) in &document.tables {
-            let is_there = manifest.table(table).is_some();
-            if let (Some(digest), true, true) = (&at.digest, is_there, seen.insert((table, at.version))) {
-                let key = LakePath::DeltaCommit { table, version: at.version }.key();
-                expected.push(Expected { key, bytes: None, digest: Some(digest), part: Part::DeltaEntry { table } });
-            }
-        }
-    }
-    expected
+fn entry(entry: &PublishedEntry) -> Expected<'_> {
+    let part = Part::DeltaEntry { table: &entry.table };
+    Expected { key: entry.key.clone(), bytes: None, digest: Some(&entry.digest), part }
 }
 
-/// The documents of the versions up to `version` that are whole. A version that was never published has none.
-async fn documents(lake: &Storage, version: u64, verified: &mut Verified) -> Result<Vec<Consistent>> {
-    let keys =
-        (1..=version).map(|version| LakePath::Consistent(version).key()).chain([LakePath::ConsistentLatest.key()]);
-    let mut stored = stream::iter(keys)
-        .map(|key| async move { consistent::stored(lake, &key).await.map(|document| (key, document)) })
-        .buffered(CONCURRENT_READS);
-    let mut documents = Vec::new();
-    while let Some((key, document)) = stored.try_next().await? {
-        match document {
-            Stored::Missing => {}
-            Stored::Whole(document) => {
-                verified.objects += 1;
-                documents.push(document);
-            }
-            Stored::Damaged(what) => {
-                verified.objects += 1;
-                let restore = "restore it from a copy of the lake, or delete it; readers that pin the Delta versions of that \
-                               version of the lake need it, and the next commit writes `latest` again";
-                let (key, what) = (key.to_string(), format!("is damaged: {what}"));
-                verified.faults.push(Fault { key, what, restore: restore.to_owned() });
-            }
-        }
-    }
-    Ok(documents)
+fn document_fault(document: DamagedDocument) -> Fault {
+    let restore = "restore it from a copy of the lake, or delete it; readers that pin the Delta versions of that version of \
+                   the lake need it, and the next commit writes `latest` again";
+    Fault { key: document.key, what: format!("is damaged: {}", document.what), restore: restore.to_owned() }
 }
 
+/// Describes what restores an object, and what is lost if it cannot be restored.
 async fn restore(lake: &Storage, part: Part<'_>) -> String {
     match part {
         Part::Table { name, rows } => {
@@ -185,7 +155,7 @@ async fn restore(lake: &Storage, part: Part<'_>) -> String {
             )
         }
         Part::Staging { source, rows, added_in } => {
-            // What that commit ingested is in its own manifest, as far as that is still there.
+            // The counts of that commit are in its own manifest, which may have been deleted.
             let commit = store::get(lake, added_in).await.ok().flatten();
             let counts = commit.and_then(|commit| commit.counts.get(source).cloned()).unwrap_or_default();
             format!(
@@ -204,14 +174,14 @@ async fn restore(lake: &Storage, part: Part<'_>) -> String {
         }
         Part::DeltaEntry { table } => {
             format!(
-                "{FROM_A_COPY}; without one, `coordinator publish --table {table} --overwrite` has the log repeat the manifest, as long as \
-                 the entry can be parsed; no data is lost, and `coordinator query` does not need it"
+                "{FROM_A_COPY}; without one, {}; no data is lost, and `coordinator query` does not need the entry",
+                publish::repair(lake, table).await
             )
         }
     }
 }
 
-/// What the manifest says of a source as a whole must be what it says of its files.
+/// Compares the totals that the manifest has of each source with the sums over the source's files.
 fn sums(manifest: &Manifest) -> Vec<Fault> {
     let rows = |files: &[DataFile]| files.iter().map(|file| file.written.rows).sum::<u64>();
     let faults = manifest.sources.iter().filter_map(|(name, source)| {

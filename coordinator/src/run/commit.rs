@@ -4,7 +4,6 @@
 //! repeat the manifest for other engines. If this process dies before it has written them, the next
 //! run or query does so.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lakewright_common::error::{Error, Result};
@@ -16,25 +15,25 @@ use super::ingest::StagedSource;
 use super::written;
 use crate::lake::ledger;
 use crate::lake::manifest::{DataFile, FORMAT, Manifest, SourceState};
-use crate::lake::publish::{consistent, delta};
+use crate::lake::publish::{self, Published};
 use crate::lake::store::{self, Commit};
 use crate::model::source_fingerprint;
 
 /// Name and version of this program in manifests and Delta logs.
 const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
 
-/// Commits the run. Returns the manifest and the Delta version of each table at the manifest.
+/// Commits the run. Returns the manifest, and what was published of it.
 ///
 /// # Errors
 /// Conflict, if another run committed first; storage; workers, if files that they reported do not
-/// exist. A failure to write the Delta logs is only a warning: the commit is complete, and the next
-/// run or query writes them.
+/// exist. A failure to publish is in the result: the commit is complete, and the next run or query
+/// publishes it.
 pub(super) async fn commit(
     context: &RunContext<'_>,
     staged: &[StagedSource<'_>],
     tables: Tables,
     started: Instant,
-) -> Result<(Manifest, BTreeMap<String, u64>)> {
+) -> Result<(Manifest, Published)> {
     let step = context.progress.step("commit", None);
     let lake = &context.opened.lake;
     let mut sources = context.base.as_ref().map(|base| base.sources.clone()).unwrap_or_default();
@@ -75,16 +74,9 @@ pub(super) async fn commit(
             .hint("run again: the next run ingests what the other run did not"));
         }
     }
-    let rolled = delta::roll_forward(lake, &manifest).await;
-    for (table, error) in &rolled.failures {
-        let hint = error.hint.as_deref();
-        tracing::warn!(table, version = manifest.version, %error, hint, "committed, but the Delta log of a table does not show the commit yet");
-    }
-    if let Err(error) = consistent::publish(lake, &manifest, &rolled.versions).await {
-        tracing::warn!(version = manifest.version, %error, "committed, but the Delta versions of the tables were not published");
-    }
+    let published = publish::publish(lake, &manifest).await;
     step.end();
-    Ok((manifest, rolled.versions))
+    Ok((manifest, published))
 }
 
 /// Writes the ledger entries of a source. Returns its state with the files and counts of this run

@@ -19,7 +19,7 @@ use lakewright_common::write::file::{ROW_GROUP_BYTES, UPLOAD_BUFFER_BYTES};
 use super::build;
 use super::discover::{Discovered, NewObjects};
 use crate::lake::manifest::{DataFile, Manifest};
-use crate::lake::publish::delta::table_log::CHECKPOINT_INTERVAL;
+use crate::lake::publish;
 use crate::model::Model;
 use crate::price::{AssumedFiles, BilledRequests, RequestEstimate};
 
@@ -182,18 +182,15 @@ impl Run<'_> {
     fn add_commit(&self, estimate: &mut RequestEstimate) {
         let (models, built) = (self.models.len() as u64, self.built.len() as u64);
         let requests = &mut estimate.requests;
-        // A new entry in the log of each table that was built, which is read again for its digest.
-        requests.puts += built;
-        requests.gets += built;
-        // The log of every table is listed, and its entries since the last checkpoint are read
-        // twice. The newest entry is read once more, to see which program wrote it, and so is the
-        // manifest that it names.
-        let entries = self.base.map(|base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
-        requests.puts += models * if self.base.is_some() { 2 } else { 1 };
-        requests.gets += models * entries.unwrap_or(0) + u64::from(self.base.is_some());
-        // The manifest, and the Delta versions of the tables in two places.
-        requests.puts += 3;
-        requests.gets += 1;
+        let publish = publish::requests(self.base);
+        for ((gets, puts), times) in
+            [(publish.each_table, models), (publish.built_table, built), (publish.once, 1)]
+        {
+            requests.gets += gets * times;
+            requests.puts += puts * times;
+        }
+        // The manifest.
+        requests.puts += 1;
     }
 }
 

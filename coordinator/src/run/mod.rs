@@ -10,7 +10,6 @@
 //! that it wrote stay behind and no manifest names them; a run that fails deletes them where it
 //! may.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +22,8 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::lake::manifest::Manifest;
-use crate::lake::{publish, store};
+use crate::lake::publish::{self, Published};
+use crate::lake::store;
 use crate::model::{self, Model};
 use crate::open;
 use crate::price::{BilledRequests, Cost};
@@ -87,7 +87,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     // commit. If a log belongs to another history or another program changed it, the run stops
     // here, before it does any work.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
-    publish::prepare(&opened.lake, base.as_ref(), &tables).await?;
+    publish::prepare(&opened.lake, base.as_ref(), &tables, rebuild).await?;
     failpoint::reach("run.before_discover");
     let step = progress.step("discover", None);
     let mut discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
@@ -116,8 +116,8 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
         .map(|expected| Cost::new(expected, Some(BilledRequests::of(&made)), &config.prices));
     let summary = match committed {
         None => RunSummary::nothing(base_version, discovered.skipped),
-        Some(Committed { manifest, delta_versions, warnings }) => {
-            RunSummary::committed(&manifest, &delta_versions, warnings, discovered.skipped)
+        Some(Committed { manifest, published, warnings }) => {
+            RunSummary::committed(&manifest, published, warnings, discovered.skipped)
         }
     };
     Ok(summary.with_usage(made, cost, exchanged, steps(), started.elapsed()))
@@ -126,8 +126,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
 /// A new version of the lake.
 struct Committed {
     manifest: Manifest,
-    /// Delta version of each table at the manifest.
-    delta_versions: BTreeMap<String, u64>,
+    published: Published,
     /// Failed checks that only warn.
     warnings: Vec<String>,
 }

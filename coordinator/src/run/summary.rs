@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::skipped::SkippedObjects;
 use crate::engine::Exchanged;
 use crate::lake::manifest::{Manifest, SourceCounts};
+use crate::lake::publish::{Failure, Published};
 use crate::price::Cost;
 use crate::process::{self, Usage};
 use crate::progress::model::StepSnapshot;
@@ -36,6 +37,10 @@ pub(crate) struct RunSummary {
     pub(crate) elapsed_seconds: f64,
     /// Usage of this process, without its workers; `None` if the system does not report it.
     pub(crate) usage: Option<Usage>,
+    /// Error of a run that committed and could not publish all of its version. `None` if it published
+    /// everything.
+    #[serde(skip)]
+    pub(crate) unpublished: Option<Error>,
 }
 
 /// Outcome of a run that did not fail.
@@ -94,13 +99,14 @@ impl RunSummary {
             steps: vec![],
             elapsed_seconds: 0.0,
             usage: None,
+            unpublished: None,
         }
     }
 
     /// Summary of a run that committed `manifest`, with the Delta version of each table.
     pub(super) fn committed(
         manifest: &Manifest,
-        delta_versions: &BTreeMap<String, u64>,
+        published: Published,
         mut warnings: Vec<String>,
         skipped: SkippedObjects,
     ) -> Self {
@@ -110,10 +116,12 @@ impl RunSummary {
             bytes: table.bytes(),
             rows: table.rows(),
             is_rebuilt: table.changed_in == manifest.version,
-            delta_version: delta_versions.get(&table.name).copied(),
+            delta_version: published.versions.get(&table.name).copied(),
         });
+        warnings.extend(published.failures.iter().map(|failure| not_published(manifest.version, failure)));
         warnings.extend(skipped.warnings());
         Self {
+            unpublished: unpublished(manifest.version, published.failures),
             outcome: Outcome::Committed,
             sources: manifest.counts.clone(),
             tables: tables.collect(),
@@ -138,4 +146,25 @@ impl RunSummary {
         let (elapsed_seconds, usage) = (elapsed.as_secs_f64(), process::usage());
         Self { requests, cost, exchange, steps, elapsed_seconds, usage, ..self }
     }
+}
+
+/// Returns the warning for the summary. The error with its cause and hint follows the summary.
+fn not_published(version: u64, failure: &Failure) -> String {
+    match &failure.table {
+        Some(table) => format!(
+            "version {version} is committed, but the Delta log of table `{table}` does not show it; see the error below"
+        ),
+        None => format!(
+            "version {version} is committed, but the Delta versions of its tables are not published; see the error below"
+        ),
+    }
+}
+
+/// Returns the error of a run that committed and could not publish all of its version.
+fn unpublished(version: u64, failures: Vec<Failure>) -> Option<Error> {
+    Error::join(failures.into_iter().map(|failure| {
+        let mut error = failure.error;
+        error.message = format!("version {version} is committed, but not published: {}", error.message);
+        error
+    }))
 }

@@ -1,6 +1,8 @@
-//! Bits that change on storage: `check --deep` names the file, and no other command answers with something else.
+//! Bits that change on storage: `check --deep` names the file, and no other command answers with
+//! something else.
 //!
-//! `LAKEWRIGHT_SEED` repeats a run with other bits, `LAKEWRIGHT_FLIPS` sets how many a kind of file gets.
+//! `LAKEWRIGHT_SEED` repeats a run with other bits, `LAKEWRIGHT_FLIPS` sets how many a kind of file
+//! gets.
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +36,7 @@ key = ["id"]
 partition_by = ["year"]
 "#;
 
-/// What a reader can ask for: every column of every row, and the books.
+/// Queries that read every column of every row, and the system tables.
 const QUERIES: &[&str] = &[
     "SELECT * FROM events ORDER BY id",
     "SELECT count(*), sum(id), max(name), min(day) FROM events WHERE name > 'name 3'",
@@ -43,7 +45,7 @@ const QUERIES: &[&str] = &[
     "SELECT * FROM system.quarantine ORDER BY object, byte_offset",
 ];
 
-/// Two versions, with rows of two partitions and a rejected record in each.
+/// Creates a lake with two versions, each with rows of two partitions and a rejected record.
 fn lake() -> Lake {
     let lake = Lake::of(&[
         ("lake.toml", CONFIG),
@@ -63,7 +65,7 @@ fn lake() -> Lake {
     lake
 }
 
-/// A sequence that is the same for the same seed.
+/// A sequence of numbers that depends on the seed only.
 struct Random {
     seed: u64,
     state: u64,
@@ -85,7 +87,7 @@ fn flips(default: usize) -> usize {
     std::env::var("LAKEWRIGHT_FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(default)
 }
 
-/// The files of the newest version below a folder of the lake.
+/// Returns the files of the newest version below a folder of the lake.
 fn files(lake: &Lake, folder: &str, extension: &str) -> Vec<PathBuf> {
     let newest = fs::read_to_string(lake.path(&format!("lake/_lake/manifest/{:020}.json", lake.version()))).unwrap();
     let all = files_below(&lake.path(&format!("lake/{folder}"))).into_iter();
@@ -98,7 +100,7 @@ fn files(lake: &Lake, folder: &str, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Changes one bit; puts the file back as it was when dropped.
+/// Changes one bit of a file; restores the file when dropped.
 struct Flipped {
     path: PathBuf,
     content: Vec<u8>,
@@ -132,8 +134,8 @@ fn answers(lake: &Lake) -> Vec<Done> {
     QUERIES.iter().map(|sql| lake.run_with(&["query", sql, "--csv"], &[])).collect()
 }
 
-/// Each kind of file that a version has: `check --deep` fails and names it; a query answers as before, or fails as storage that
-/// names the file.
+/// Each kind of file that a version has: `check --deep` fails and names it; a query answers as
+/// before, or fails as storage that names the file.
 #[test]
 fn a_changed_bit_in_any_file_is_named_and_no_answer_changes() {
     let lake = lake();
@@ -186,7 +188,7 @@ fn a_changed_bit_in_any_file_is_named_and_no_answer_changes() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// What is built from staging is right, or is not built.
+/// A table built from staging is right, or is not built.
 #[test]
 fn no_table_is_built_from_a_damaged_file() {
     let lake = lake();
@@ -212,7 +214,7 @@ fn no_table_is_built_from_a_damaged_file() {
     }
 }
 
-/// Workers compare what they read as well, and the coordinator names the file.
+/// Workers verify digests too, and the coordinator names the file.
 #[test]
 fn no_worker_builds_a_table_from_a_damaged_file() {
     let port = free_port();
@@ -228,7 +230,7 @@ fn no_worker_builds_a_table_from_a_damaged_file() {
     assert_eq!(lake.number("SELECT count(*) FROM events"), 601);
 }
 
-/// More than a bit: files that are cut, overwritten in part, emptied, gone.
+/// Files that are cut, partly overwritten, emptied or deleted.
 #[test]
 fn damage_of_any_size_is_named_and_a_table_is_built_again() {
     let lake = lake();
@@ -262,14 +264,15 @@ fn damage_of_any_size_is_named_and_a_table_is_built_again() {
         let error = lake.fails(&["query", QUERIES[0]], 3);
         assert!(error.contains(name), "{damage}: {error}");
     }
-    // The version before does not need the file.
+    // The previous version does not need the file.
     lake.ok(&["check", "--deep", "--version", "1"]);
     lake.ok(&["run", "--rebuild", "events"]);
     assert_eq!(lake.checksums(), expected);
     lake.ok(&["check", "--deep"]);
 }
 
-/// A lake of a version that wrote no digests is read as ever, and `check --deep` says what it could not compare.
+/// A lake of a version that wrote no digests is read as ever, and `check --deep` says what it could
+/// not compare.
 #[test]
 fn a_lake_without_digests_is_read_and_said_to_be_so() {
     let lake = lake();
@@ -296,8 +299,8 @@ fn without_digests(value: &mut serde_json::Value) {
     }
 }
 
-/// Uploads carry a checksum, which the server compares: what changed on its way is refused, and what changed on its way back is
-/// read again.
+/// Uploads carry a checksum, which the server compares: what changed on its way is refused, and
+/// what changed on its way back is read again.
 #[test]
 fn what_changes_on_its_way_to_or_from_s3_is_noticed() {
     let place = TestBucket::own();
@@ -331,8 +334,8 @@ fn what_changes_on_its_way_to_or_from_s3_is_noticed() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// Four tasks that read 128 objects at once each, where the shell allows 256 open files; and where the system allows no more, the
-/// error says what to raise.
+/// Four tasks that read 128 objects at once each, where the shell allows 256 open files; and where
+/// the system allows no more, the error says what to raise.
 #[test]
 fn a_low_limit_of_open_files_is_raised_or_named() {
     let lake = lake();
@@ -362,4 +365,32 @@ fn check_deep_needs_neither_sources_nor_models() {
     assert!(done.stdout.contains("version 2 of the lake"), "{}", done.stdout);
     let error = lake.fails(&["check", "--deep", "--version", "9"], 2);
     assert!(error.contains("no version 9"), "{error}");
+}
+
+/// An older version is read where the newest manifest cannot be.
+#[test]
+fn an_older_version_is_read_where_the_newest_manifest_is_damaged() {
+    let lake = lake();
+    let newest = lake.path("lake/_lake/manifest/00000000000000000002.json");
+    let whole = fs::read(&newest).unwrap();
+    for (name, bytes) in [("empty", vec![]), ("cut", whole[..whole.len() / 2].to_vec()), ("flipped", flipped(&whole))] {
+        fs::write(&newest, bytes).unwrap();
+        let error = lake.fails(&["query", "SELECT count(*) FROM events"], 3);
+        assert!(error.contains("version 1 has all its files"), "{name}: {error}");
+        assert!(error.contains("`coordinator check --deep --version 1`"), "{name}: {error}");
+        for arguments in [
+            &["query", "--version", "1", "SELECT count(*) AS n FROM events", "--csv"][..],
+            &["tables", "--version", "1"],
+            &["check", "--deep", "--version", "1"],
+        ] {
+            let done = lake.ok(arguments);
+            assert!(arguments[0] != "query" || done.stdout == "n\n300\n", "{name}: {}", done.stdout);
+        }
+    }
+}
+
+fn flipped(bytes: &[u8]) -> Vec<u8> {
+    let mut flipped = bytes.to_vec();
+    flipped[bytes.len() / 2] ^= 1;
+    flipped
 }

@@ -1,5 +1,6 @@
-//! `kill -9` at every step of a run, in a real process, while another process loops `query`: readers see the old lake
-//! or the new one, never between, and the next run gets to the same tables.
+//! `kill -9` at every step of a run, in a real process, while another process loops `query`:
+//! readers see the old lake or the new one, never between, and the next run gets to the same
+//! tables.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -25,7 +26,8 @@ pub(crate) const FAIL_POINTS: &[&str] = &[
     "consistent.after_latest",
 ];
 
-/// Counts that move together: a reader that saw two of them from different versions would see another sum.
+/// Counts that move together: a reader that saw two of them from different versions would see
+/// another sum.
 const SEEN: &str = "SELECT (SELECT count(*) FROM songplays) AS plays, (SELECT count(*) FROM time) AS moments,
     (SELECT count(*) FROM songs) AS songs, (SELECT count(*) FROM users) AS users";
 
@@ -56,7 +58,8 @@ fn a_kill_at_any_step_leaves_the_old_lake_or_the_new() {
             let output = lake.command(&["run"]).env("LAKEWRIGHT_FAILPOINT", point).output().expect("the binary starts");
             // Before anything can fail: a scope waits for its threads.
             stop.store(true, Ordering::Relaxed);
-            // A query rolls the Delta logs forward too; where it was first, the run has nothing left to be killed at.
+            // A query rolls the Delta logs forward too; where it was first, the run has nothing
+            // left to be killed at.
             let was_done_by_the_reader =
                 output.status.success() && (point.starts_with("delta.") || point.starts_with("consistent."));
             assert!(

@@ -1,4 +1,5 @@
-//! New files after a commit: only they are read, and the tables equal those of one run over everything.
+//! New files after a commit: only they are read, and the tables equal those of one run over
+//! everything.
 
 use std::fs;
 
@@ -10,7 +11,8 @@ fn any_split_of_the_input_over_runs_gives_the_tables_of_one_run() {
     let reference = Lake::over(&data.join("song_data"), &data.join("log_data"));
     reference.ok(&["run"]);
     let all: Vec<_> = ["song_data", "log_data"].iter().flat_map(|source| files_below(&data.join(source))).collect();
-    // Later files first, dealt over the runs by position: each run gets songs and logs of all times.
+    // Later files first, dealt over the runs by position: each run gets songs and logs of all
+    // times.
     for runs in [2, 3] {
         let lake = Lake::empty();
         for run in 0..runs {

@@ -1,12 +1,19 @@
-//! ⑨ Every table's Delta version at one manifest, for readers that pin versions (`VERSION AS OF`).
+//! ⑨ Delta versions of all tables at one manifest, for readers that pin versions (`VERSION AS OF`).
 //!
-//! Delta commits one table at a time, so a reader that takes each table's newest version may for a moment see new
-//! dimensions with old facts. Once all logs are rolled forward to manifest n, `_lake/consistent/<n>.json` names the
-//! versions that belong together, and `_lake/consistent/latest` has the same text as the newest of these.
+//! Delta commits one table at a time, so a reader that reads the newest version of each table may
+//! for a moment see new dimensions with old facts. Once every log is rolled forward to manifest n,
+//! `_lake/consistent/<n>.json` names the versions that belong together. `_lake/consistent/latest`
+//! has the same text as the newest of these documents.
+//!
+//! A document also has the digest of each log entry that it names. The digest is computed once,
+//! when an entry is published first, and copied from then on: computing it again would approve an
+//! entry that was damaged in between. Where a log has to be written anew, [`withdraw`] changes the
+//! documents first.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use lakewright_common::digest::Digest;
 use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::process::failpoint;
@@ -19,23 +26,26 @@ use uuid::Uuid;
 use crate::lake::manifest::Manifest;
 use crate::lake::{LakePath, seal, store, url_of};
 
-/// Versions that belong together.
+/// Delta versions that belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Consistent {
     pub(crate) manifest: u64,
-    /// The run that committed the manifest. `None` in a document that was written before it was kept.
+    /// Run that committed the manifest. `None` in a document of a program version that did not
+    /// write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<Uuid>,
     pub(crate) tables: BTreeMap<String, TableVersion>,
 }
 
+/// Delta version of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TableVersion {
     /// The table's folder, relative to the lake's root.
     pub(crate) path: String,
-    /// Of its Delta log.
+    /// Version of the table's Delta log.
     pub(crate) version: u64,
-    /// Of the log's entry of that version; `None` if an older version of the program published it.
+    /// Digest of the log's entry of that version. `None` if an older version of the program
+    /// published it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<Digest>,
 }
@@ -47,20 +57,31 @@ pub(crate) enum Stored {
     Whole(Consistent),
 }
 
+impl TableVersion {
+    /// Returns whether `found`, the digest of an entry on storage, is the published one. An entry
+    /// without a published digest, or with one of an unknown algorithm, passes.
+    pub(crate) fn allows(&self, found: &Digest) -> bool {
+        self.digest.as_ref().is_none_or(|digest| !digest.is_supported() || digest == found)
+    }
+}
+
 impl Consistent {
-    /// Whether it is of this very manifest, and not of another one that had the number before.
+    /// Returns whether the document is of `manifest`, and not of another manifest that had the same
+    /// number before.
     pub(crate) fn is_of(&self, manifest: &Manifest) -> bool {
         self.manifest == manifest.version && self.run.is_none_or(|run| run == manifest.run)
     }
 
-    /// A table's Delta version; `None` for a table that the manifest does not have.
+    /// Returns a table's Delta version; `None` for a table that the manifest does not have.
+    #[cfg(test)]
     pub(crate) fn version(&self, table: &str) -> Option<u64> {
         self.tables.get(table).map(|table| table.version)
     }
 }
 
-/// Publishes the `versions` that the roll-forward to `manifest` answered with. Does nothing when they are not of all
-/// tables: then another process is further, and publishes a newer document.
+/// Publishes the `versions` that the roll-forward to `manifest` returned. Does nothing if a table
+/// has no version there: then its log failed, or another process is further and publishes a newer
+/// document.
 pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTreeMap<String, u64>) -> Result<()> {
     if manifest.tables.iter().any(|table| !versions.contains_key(&table.name)) {
         return Ok(());
@@ -71,26 +92,23 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     {
         return Ok(());
     }
-    // Of an older manifest the digests still hold; a log may have been written anew since it was published for this one.
-    let older = published.as_ref().filter(|published| published.manifest < manifest.version);
     let mut tables = BTreeMap::new();
     for (name, version) in versions {
-        let before = older.and_then(|older| older.tables.get(name));
-        let digest = match before.filter(|before| before.version == *version) {
-            Some(before) => before.digest.clone(),
+        let before = published.as_ref().and_then(|published| published.tables.get(name));
+        let known = before.filter(|before| before.version == *version).and_then(|before| before.digest.clone());
+        let digest = match known {
+            Some(digest) => Some(digest),
             None => entry_digest(lake, name, *version).await,
         };
         let path = LakePath::Table(name).key().to_string();
         tables.insert(name.clone(), TableVersion { path, version: *version, digest });
     }
     let document = Consistent { manifest: manifest.version, run: Some(manifest.run), tables };
-    // A query publishes what a crash left undone; most of the time nothing is.
+    // A query publishes what a crash left undone; most of the time nothing is left.
     if published.as_ref() == Some(&document) {
         return Ok(());
     }
-    let text =
-        serde_json::to_vec_pretty(&document).context(|| Error::internal("the consistent versions make no JSON"))?;
-    let text = Bytes::from(seal::seal(text));
+    let text = encode(&document)?;
     failpoint::reach("consistent.before_put");
     let key = LakePath::Consistent(manifest.version).key();
     let outcome = lake.put_if_absent(&key, text.clone()).await?;
@@ -98,13 +116,80 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         put(lake, &key, text.clone()).await?;
     }
     failpoint::reach("consistent.before_latest");
-    // Two processes at once may leave the older document as the latest, until the next commit. It is consistent too.
+    // Two processes at once may leave the older document as the latest, until the next commit. It
+    // is consistent too.
     put(lake, &LakePath::ConsistentLatest.key(), text).await?;
     failpoint::reach("consistent.after_latest");
     Ok(())
 }
 
-/// Whether a document is of a later manifest, and that manifest exists: it may have been deleted since.
+/// Withdraws a table's Delta versions that `is_void` selects from every document, because the log's
+/// entries of these versions are damaged, or are about to be written anew.
+///
+/// `version_of` returns the version that takes the place of a withdrawn one at a manifest, or
+/// `None` if the log has no version for that manifest any more. Then the document does not name the
+/// table. The new versions have no digest until [`complete_digests`] computes them.
+///
+/// # Errors
+/// Storage.
+pub(crate) async fn withdraw(
+    lake: &Storage,
+    table: &str,
+    is_void: impl Fn(&TableVersion) -> bool,
+    version_of: impl Fn(u64) -> Option<u64>,
+) -> Result<()> {
+    for (key, mut document) in all(lake).await? {
+        let Some(void) = document.tables.get(table).filter(|version| is_void(version)).cloned() else { continue };
+        let replacement =
+            version_of(document.manifest).map(|version| TableVersion { version, digest: None, ..void.clone() });
+        match replacement {
+            Some(at) if at == void => continue,
+            Some(at) => drop(document.tables.insert(table.to_owned(), at)),
+            None => drop(document.tables.remove(table)),
+        }
+        put(lake, &key, encode(&document)?).await?;
+    }
+    Ok(())
+}
+
+/// Adds the digests of a table's log entries that the documents name without one.
+///
+/// # Errors
+/// Storage.
+pub(crate) async fn complete_digests(lake: &Storage, table: &str) -> Result<()> {
+    for (key, mut document) in all(lake).await? {
+        let Some(at) = document.tables.get_mut(table).filter(|at| at.digest.is_none()) else { continue };
+        at.digest = entry_digest(lake, table, at.version).await;
+        if at.digest.is_some() {
+            put(lake, &key, encode(&document)?).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the versions of a table, of all documents, whose log entries are missing or do not have
+/// the published digest.
+///
+/// # Errors
+/// Storage.
+pub(crate) async fn damaged_versions(lake: &Storage, table: &str) -> Result<Vec<TableVersion>> {
+    let mut seen = BTreeMap::new();
+    for (_, document) in all(lake).await? {
+        let Some(at) = document.tables.get(table).filter(|at| at.digest.is_some()) else { continue };
+        seen.entry((at.version, at.digest.as_ref().map(ToString::to_string))).or_insert_with(|| at.clone());
+    }
+    let mut damaged = Vec::new();
+    for at in seen.into_values() {
+        let found = lake.digest_of(&LakePath::DeltaCommit { table, version: at.version }.key()).await?;
+        if found.is_none_or(|(_, digest)| !at.allows(&digest)) {
+            damaged.push(at);
+        }
+    }
+    Ok(damaged)
+}
+
+/// Returns whether a document is of a later manifest that exists: manifests may have been deleted
+/// since.
 async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -> Result<bool> {
     if published.manifest <= manifest.version {
         return Ok(false);
@@ -112,29 +197,45 @@ async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -
     Ok(store::get(lake, published.manifest).await?.is_some_and(|newer| published.is_of(&newer)))
 }
 
-/// The newest versions that belong together; `None` before the first commit is through.
+/// Reads the newest versions that belong together; returns `None` before the first commit is
+/// published.
 pub(crate) async fn latest(lake: &Storage) -> Result<Option<Consistent>> {
     read(lake, &LakePath::ConsistentLatest.key()).await
 }
 
-/// The versions at one manifest; `None` where they were never published, because another commit overtook it.
+/// Reads the versions at one manifest; returns `None` if they were never published, because another
+/// commit overtook it.
 pub(crate) async fn at(lake: &Storage, manifest: &Manifest) -> Result<Option<Consistent>> {
     let published = read(lake, &LakePath::Consistent(manifest.version).key()).await?;
     Ok(published.filter(|published| published.is_of(manifest)))
 }
 
+/// Reads all documents that are whole, with their keys.
+async fn all(lake: &Storage) -> Result<Vec<(Path, Consistent)>> {
+    let folder = LakePath::ConsistentVersions.key();
+    let objects: Vec<_> =
+        lake.store.list(Some(&folder)).try_collect().await.storage_context("list", || url_of(lake, &folder))?;
+    let mut documents = Vec::new();
+    for object in objects {
+        if let Some(document) = read(lake, &object.location).await? {
+            documents.push((object.location, document));
+        }
+    }
+    Ok(documents)
+}
+
 async fn read(lake: &Storage, key: &Path) -> Result<Option<Consistent>> {
     match stored(lake, key).await? {
         Stored::Whole(document) => Ok(Some(document)),
-        // A damaged document is as good as none: it repeats what the logs say.
+        // The logs have the same information, so a damaged document counts as missing.
         Stored::Missing | Stored::Damaged(_) => Ok(None),
     }
 }
 
-/// The document at `key`.
+/// Reads the document at `key`.
 ///
 /// # Errors
-/// Storage that fails.
+/// Storage.
 pub(crate) async fn stored(lake: &Storage, key: &Path) -> Result<Stored> {
     let failed = |e| Error::storage("read", url_of(lake, key), e);
     let bytes = match lake.store.get(key).await {
@@ -148,10 +249,17 @@ pub(crate) async fn stored(lake: &Storage, key: &Path) -> Result<Stored> {
     Ok(serde_json::from_slice(&bytes).map_or_else(|e| Stored::Damaged(e.to_string()), Stored::Whole))
 }
 
-/// The digest of one entry of a table's log. Publishing does not depend on it: without it, `check --deep` knows less.
+/// Computes the digest of one entry of a table's log. Publishing does not need it: without it,
+/// `check --deep` cannot verify the entry.
 async fn entry_digest(lake: &Storage, table: &str, version: u64) -> Option<Digest> {
     let key = LakePath::DeltaCommit { table, version }.key();
     lake.digest_of(&key).await.ok().flatten().map(|(_, digest)| digest)
+}
+
+fn encode(document: &Consistent) -> Result<Bytes> {
+    let text =
+        serde_json::to_vec_pretty(document).context(|| Error::internal("the consistent versions make no JSON"))?;
+    Ok(seal::seal(text).into())
 }
 
 async fn put(lake: &Storage, key: &Path, text: Bytes) -> Result<()> {

@@ -1,5 +1,5 @@
-//! ⑨ What other engines read, brought up to the manifests: one Delta log for each table, and the versions of the logs
-//! that belong together.
+//! ⑨ The formats of other engines, brought up to the manifests: one Delta log for each table, and
+//! the versions of the logs that belong together.
 //!
 //! ```text
 //!                  ┌─► delta/       one log for each table, rolled forward ─┐
@@ -7,8 +7,11 @@
 //!                  └─► (the next format is a folder beside it)             ─┘
 //! ```
 //!
-//! The manifests decide what is committed; everything here repeats them. A process that dies before it has published leaves
-//! that to the next run or query.
+//! The manifests decide what is committed; everything here repeats them. If a process dies before
+//! it has published, the next run or query publishes. This file is the seam: other modules use its
+//! functions only, and no format's.
+
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::error::{Error, Kind, Result};
@@ -17,68 +20,98 @@ use lakewright_common::storage::Storage;
 use super::manifest::{Manifest, TableState};
 
 /// The Delta log of each table.
-pub(crate) mod delta;
+mod delta;
 /// The Delta version of each table at one manifest.
-pub(crate) mod consistent;
+mod consistent;
+/// The published documents and entries that `check --deep` verifies.
+mod documents;
 
-pub(crate) use delta::Rolled;
+pub(crate) use delta::overwrite::{Correction, Overwritten, overwrite};
+pub(crate) use documents::{DamagedDocument, PublishedEntry, documents};
+
 use delta::history::History;
-use delta::standing::{joined, standing};
+use delta::table_log::CHECKPOINT_INTERVAL;
 
-/// Delta logs that are read at the same time.
+/// Number of Delta logs that are read at the same time.
 const CONCURRENT_LOOKS: usize = 16;
 
-/// Rolls the Delta log of every table in `manifest` forward, and publishes the versions that belong together.
-///
-/// The failures of single tables are in the answer: the other tables are published all the same.
-///
-/// # Errors
-/// Storage, if the versions cannot be published.
-pub(crate) async fn publish(lake: &Storage, manifest: &Manifest) -> Result<Rolled> {
-    let rolled = delta::roll_forward(lake, manifest).await;
-    consistent::publish(lake, manifest, &rolled.versions).await?;
-    Ok(rolled)
+/// Result of publishing one manifest.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    /// The Delta version of each table at the manifest. A table whose log another process has
+    /// already rolled beyond the manifest is left out.
+    pub(crate) versions: BTreeMap<String, u64>,
+    pub(crate) failures: Vec<Failure>,
 }
 
-/// Does what is left to do after the put of `latest`: rolls the logs forward and publishes their versions. Costs one
-/// small read, and a listing and a small read a table, when nothing is; returns the tables whose log cannot be rolled, and why.
+/// A log that was left as it is, or versions that were not published.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// `None` for the versions that belong together.
+    pub(crate) table: Option<String>,
+    pub(crate) error: Error,
+}
+
+/// Rolls the Delta log of every table in `manifest` forward, and publishes the versions that belong
+/// together. A table that fails does not stop the others.
+pub(crate) async fn publish(lake: &Storage, manifest: &Manifest) -> Published {
+    let mut published = delta::roll_forward(lake, manifest).await;
+    if let Err(error) = consistent::publish(lake, manifest, &published.versions).await {
+        published.failures.push(Failure { table: None, error });
+    }
+    published
+}
+
+/// Completes the publication of `latest`, which may have been committed by a process that died.
+/// Costs one small read, and a listing and a small read for each table, if nothing is left to do.
+/// Returns the failures.
 ///
 /// # Errors
-/// Storage.
-pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<(String, Error)>> {
+/// Storage, if the published versions cannot be read.
+pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<Failure>> {
     if unverified(lake, latest).await?.is_empty() {
         return Ok(vec![]);
     }
-    Ok(publish(lake, latest).await?.failures)
+    Ok(publish(lake, latest).await.failures)
 }
 
-/// Makes sure that a run may write to `tables`, before it starts any work: their logs are those of the lake at `base`, up
-/// to date, and without commits of other programs. Only looks at tables that are not in `base`, which may be new or come
-/// back.
+/// Makes sure that a run may write to `tables`, before it starts any work: their logs are those of
+/// the lake at `base`, up to date, and without commits of other programs. Tables that are not in
+/// `base` are only checked, because they may be new or come back. A table in `rebuilt` may have no
+/// log and no files, because the run writes all of them.
 ///
 /// # Errors
-/// Configuration, naming each table whose log is of another history or was changed by another program; storage.
-pub(crate) async fn prepare(lake: &Storage, base: Option<&Manifest>, tables: &[&str]) -> Result<()> {
+/// Configuration, naming each table whose log is of another history or was changed by another
+/// program; storage, also for each log that cannot be read.
+pub(crate) async fn prepare(
+    lake: &Storage,
+    base: Option<&Manifest>,
+    tables: &[&str],
+    rebuilt: &[String],
+) -> Result<()> {
     let mut failures = Vec::new();
     if let Some(base) = base {
-        for (table, error) in catch_up(lake, base).await? {
+        for Failure { table, error } in catch_up(lake, base).await? {
+            let table = table.as_deref();
+            let is_written = table.is_none_or(|table| tables.contains(&table));
+            let is_rebuilt = table.is_some_and(|table| rebuilt.iter().any(|rebuilt| rebuilt == table));
             // A table that is not in `lake.toml` any more is not written.
-            if tables.contains(&table.as_str()) {
-                failures.push(error);
-            } else {
+            if !is_written || (is_rebuilt && error.kind == Kind::Storage && !delta::has_log(lake, table).await?) {
                 tracing::warn!(table, %error, "the Delta log is not rolled forward");
+            } else {
+                failures.push(error);
             }
         }
     }
     let is_new = |table: &&str| base.is_none_or(|base| base.table(table).is_none());
-    failures.extend(look(lake, base, tables.iter().copied().filter(is_new)).await?);
-    if failures.is_empty() { Ok(()) } else { Err(joined(failures)) }
+    failures.extend(look(lake, base, tables.iter().copied().filter(is_new)).await);
+    Error::join(failures).map_or(Ok(()), Err)
 }
 
-/// As [`prepare`], but writes nothing.
+/// Checks what [`prepare`] does, and writes nothing.
 ///
 /// # Errors
-/// As [`prepare`].
+/// The errors of [`prepare`].
 pub(crate) async fn verify(lake: &Storage, base: Option<&Manifest>, tables: &[&str]) -> Result<()> {
     let known: Vec<String> = match base {
         None => vec![],
@@ -89,37 +122,70 @@ pub(crate) async fn verify(lake: &Storage, base: Option<&Manifest>, tables: &[&s
         }
     };
     let rest = tables.iter().copied().filter(|table| known.iter().all(|known| known != table));
-    let failures = look(lake, base, rest).await?;
-    if failures.is_empty() { Ok(()) } else { Err(joined(failures)) }
+    Error::join(look(lake, base, rest).await).map_or(Ok(()), Err)
 }
 
-/// Reads where each log is; returns what is wrong with them.
-async fn look<'a>(
-    lake: &Storage,
-    base: Option<&Manifest>,
-    tables: impl Iterator<Item = &'a str>,
-) -> Result<Vec<Error>> {
+/// Reads the Delta version of each table at one manifest; empty if they were never published.
+///
+/// # Errors
+/// Storage.
+pub(crate) async fn versions_at(lake: &Storage, manifest: &Manifest) -> Result<BTreeMap<String, u64>> {
+    let published = consistent::at(lake, manifest).await?;
+    let tables = published.map(|published| published.tables).unwrap_or_default();
+    Ok(tables.into_iter().map(|(table, at)| (table, at.version)).collect())
+}
+
+/// Returns what repairs a damaged entry of a table's log, if there is no copy of the entry.
+pub(crate) async fn repair(lake: &Storage, table: &str) -> String {
+    delta::unreadable::repair(lake, table).await
+}
+
+/// Number of requests that publish one commit, for an estimate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PublishRequests {
+    /// Requests for each table, also for one that the run does not build: (GET, PUT or LIST).
+    pub(crate) each_table: (u64, u64),
+    /// Requests for each table that the run builds.
+    pub(crate) built_table: (u64, u64),
+    /// Requests for all tables together.
+    pub(crate) once: (u64, u64),
+}
+
+/// Estimates the requests that publish the commit after `base`.
+pub(crate) fn requests(base: Option<&Manifest>) -> PublishRequests {
+    // To find the position of each log, it is listed, and its entries since the last checkpoint are
+    // read twice. The newest entry is read once more for the manifest that it names, and so is that
+    // manifest.
+    let entries = base.map_or(0, |base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
+    PublishRequests {
+        // For a table without a log, it is listed twice, before the run and after its commit.
+        each_table: (entries, if base.is_some() { 2 } else { 3 }),
+        // The new entry is put, and read for its digest.
+        built_table: (1, 1),
+        // The published versions are read twice, and put as the manifest's and as the newest ones.
+        once: (2 + u64::from(base.is_some()), 2),
+    }
+}
+
+/// Reads the position of each log; returns the failures.
+async fn look<'a>(lake: &Storage, base: Option<&Manifest>, tables: impl Iterator<Item = &'a str>) -> Vec<Error> {
     let mut history = History::new(lake, base);
     let mut failures = Vec::new();
     for table in tables {
-        match standing(&mut history, table).await {
-            Ok(_) => {}
-            Err(error) if error.kind == Kind::Configuration => failures.push(error),
-            Err(error) => return Err(error),
-        }
+        failures.extend(delta::verify_log(&mut history, table).await.err());
     }
-    Ok(failures)
+    failures
 }
 
-/// The tables of `latest` whose log is not known to be up to date: their versions were not published, or something was
-/// committed since.
+/// Returns the tables of `latest` whose log is not known to be up to date: their versions were not
+/// published, a newer entry exists, or the log is damaged.
 async fn unverified(lake: &Storage, latest: &Manifest) -> Result<Vec<String>> {
     let published = consistent::latest(lake).await?.filter(|published| published.is_of(latest));
-    let version = |table: &TableState| published.as_ref().and_then(|published| published.version(&table.name));
-    let tables: Vec<_> = latest.tables.iter().map(|table| (table.name.clone(), version(table))).collect();
-    let looks = tables.into_iter().map(|(table, version)| async move {
-        let is_verified = match version {
-            Some(version) => delta::is_last_and_ours(lake, &table, version, latest.lake_id).await?,
+    let at = |table: &TableState| published.as_ref().and_then(|published| published.tables.get(&table.name).cloned());
+    let tables: Vec<_> = latest.tables.iter().map(|table| (table.name.clone(), at(table))).collect();
+    let looks = tables.into_iter().map(|(table, at)| async move {
+        let is_verified = match at {
+            Some(at) => delta::is_last_and_ours(lake, &table, &at, latest.lake_id).await?,
             None => false,
         };
         Ok((!is_verified).then_some(table))

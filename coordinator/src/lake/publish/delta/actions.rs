@@ -1,12 +1,13 @@
-//! From one state of a table to the next, as the actions of one Delta commit.
+//! The change from one state of a table to the next, as the actions of one Delta commit.
 //!
-//! Pure: two manifests' states go in, the lines of one log entry come out, with the manifest's clock and not this
-//! machine's, so that whoever rolls a log forward writes the same entry (but for a new table's random id). Comes
-//! after `delta` has found which states are missing from a log, and before
-//! `table_log` puts them there.
+//! Pure functions: the states of two manifests go in, the lines of one log entry come out. They use
+//! the manifest's clock and not this machine's, so that every process that rolls a log forward
+//! writes the same entry (except a new table's random id). `delta` finds which states are missing
+//! from a log, and `table_log` puts the entries there.
 //!
-//! Three encodings of one partition value `x=y`: the log's `partitionValues` has it raw; the object's key has
-//! `x%3Dy`; the log's `path` is that key encoded again, `x%253Dy`, which serialising the action does.
+//! A partition value `x=y` has three encodings: the log's `partitionValues` has it raw; the
+//! object's key has `x%3Dy`; the log's `path` is that key encoded again, `x%253Dy`, which the
+//! action's serialiser does.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,32 +20,33 @@ use uuid::Uuid;
 
 use crate::lake::manifest::{DataFile, Manifest, TableState};
 
-/// The application that the log's `txn` actions are of; their version is the manifest's number.
-pub(crate) const APPLICATION: &str = "lakewright";
+/// Application id of the log's `txn` actions. Their version is the manifest's number.
+pub(super) const APPLICATION: &str = "lakewright";
 
-/// The key of the lake's id in a table's configuration and in a `commitInfo` action.
-pub(crate) const LAKE_ID: &str = "lakewright.lake_id";
+/// Key of the lake's id in a table's configuration and in a `commitInfo` action.
+pub(super) const LAKE_ID: &str = "lakewright.lake_id";
 
 /// Keys of a `commitInfo` action: the number of the manifest, and the run that committed it.
-pub(crate) const MANIFEST_KEY: &str = "lakewright.manifest";
-pub(crate) const RUN_KEY: &str = "lakewright.run";
+pub(super) const MANIFEST_KEY: &str = "lakewright.manifest";
+pub(super) const RUN_KEY: &str = "lakewright.run";
 
-/// What one manifest changed in one table.
+/// The change that one manifest made to one table.
 #[derive(Debug, Clone)]
-pub(crate) struct Change {
-    pub(crate) version: u64,
-    pub(crate) run: Uuid,
-    pub(crate) committed_at: DateTime<Utc>,
-    pub(crate) engine: String,
-    pub(crate) lake_id: Option<Uuid>,
-    /// What the log holds before; `None` for a new table.
-    pub(crate) before: Option<TableState>,
-    pub(crate) after: TableState,
+pub(super) struct Change {
+    pub(super) version: u64,
+    pub(super) run: Uuid,
+    pub(super) committed_at: DateTime<Utc>,
+    pub(super) engine: String,
+    pub(super) lake_id: Option<Uuid>,
+    /// State that the log holds before the change; `None` for a new table.
+    pub(super) before: Option<TableState>,
+    pub(super) after: TableState,
 }
 
 impl Change {
-    /// The change that `manifest` made to a table whose state it left as `after`; the state before it is not known.
-    pub(crate) fn new(manifest: &Manifest, after: TableState) -> Self {
+    /// Creates the change that `manifest` made to a table, whose state is `after` then. The state
+    /// before it is left open.
+    pub(super) fn new(manifest: &Manifest, after: TableState) -> Self {
         Self {
             version: manifest.version,
             run: manifest.run,
@@ -57,16 +59,17 @@ impl Change {
     }
 }
 
-/// One log entry: an action a line. `existing` is the log's metadata, `None` for version 0.
+/// Encodes the change as one log entry, one action per line. `existing` is the log's metadata,
+/// `None` for version 0.
 ///
 /// # Errors
-/// Internal, when a file does not lie below its table.
-pub(crate) fn encode(change: &Change, existing: Option<&Metadata>) -> Result<Bytes> {
+/// Internal, if a file is not below its table's folder.
+pub(super) fn encode(change: &Change, existing: Option<&Metadata>) -> Result<Bytes> {
     encode_all(&actions(change, existing)?)
 }
 
-/// Actions as an entry.
-pub(in crate::lake) fn encode_all(actions: &[Action]) -> Result<Bytes> {
+/// Encodes actions as one log entry.
+pub(super) fn encode_all(actions: &[Action]) -> Result<Bytes> {
     let mut lines = Vec::new();
     for action in actions {
         serde_json::to_writer(&mut lines, action).context(|| Error::internal("a Delta action makes no JSON"))?;
@@ -75,8 +78,9 @@ pub(in crate::lake) fn encode_all(actions: &[Action]) -> Result<Bytes> {
     Ok(lines.into())
 }
 
-/// In the order of the protocol's examples: what the commit is, what the table is, how far it is, what it holds.
-pub(crate) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Vec<Action>> {
+/// Builds the actions of a change, in the order of the protocol's examples: commit, protocol,
+/// table, transaction, files.
+pub(super) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Vec<Action>> {
     let after = &change.after;
     let old_files = change.before.iter().flat_map(|state| &state.files);
     let old_paths: HashSet<&str> = old_files.clone().map(|file| file.written.path.as_str()).collect();
@@ -101,14 +105,14 @@ pub(crate) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Ve
     Ok(actions)
 }
 
-/// How far the log is: the number of the manifest.
-pub(in crate::lake) fn transaction(change: &Change) -> Result<Transaction> {
+/// Builds the action that says which manifest the log is at.
+pub(super) fn transaction(change: &Change) -> Result<Transaction> {
     let updated = Some(change.committed_at.timestamp_millis());
     Ok(Transaction::new_with_last_update(APPLICATION, signed(change.version)?, updated))
 }
 
-/// The lake that a log belongs to; `None` if its configuration names none.
-pub(in crate::lake) fn lake_id_of(metadata: &Metadata) -> Option<Uuid> {
+/// Returns the id of the lake that a log belongs to; `None` if its configuration has no id.
+pub(super) fn lake_id_of(metadata: &Metadata) -> Option<Uuid> {
     metadata.configuration().get(LAKE_ID).and_then(|id| Uuid::try_parse(id).ok())
 }
 
@@ -116,7 +120,7 @@ fn has_same_shape(before: &TableState, after: &TableState) -> bool {
     before.columns.list == after.columns.list && before.partition_by == after.partition_by
 }
 
-pub(in crate::lake) fn commit_info(change: &Change, is_new: bool, removes: bool) -> CommitInfo {
+pub(super) fn commit_info(change: &Change, is_new: bool, removes: bool) -> CommitInfo {
     let operation = if is_new { "CREATE TABLE AS SELECT" } else { "WRITE" };
     let mode = if removes { "Overwrite" } else { "Append" };
     // Spark reads parameters as strings that hold JSON.
@@ -140,22 +144,23 @@ pub(in crate::lake) fn commit_info(change: &Change, is_new: bool, removes: bool)
     }
 }
 
-/// What every reader knows: no table features.
+/// Builds the protocol that every reader supports, without table features.
 fn lowest_protocol() -> Result<Protocol> {
     serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
         .context(|| Error::internal("the Delta protocol action cannot be built"))
 }
 
-/// The table's name and schema; a table that exists keeps its id.
+/// Builds the action with the table's name and schema. A table that exists keeps its id.
 ///
-/// Never sets `delta.setTransactionRetentionDuration`: once that lapsed, the log would forget how far it is.
-pub(in crate::lake) fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
+/// Never sets `delta.setTransactionRetentionDuration`: after that time the log would lose the
+/// manifest that it is at.
+pub(super) fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
     let configuration = existing.map(|metadata| metadata.configuration().clone()).unwrap_or_default();
     metadata_with(change, existing, configuration.into_iter().collect())
 }
 
-/// As [`metadata`], with this configuration and the lake's id.
-pub(in crate::lake) fn metadata_with(
+/// Builds the action as [`metadata`] does, with this configuration and the lake's id.
+pub(super) fn metadata_with(
     change: &Change,
     existing: Option<&Metadata>,
     mut configuration: BTreeMap<String, String>,
@@ -167,7 +172,8 @@ pub(in crate::lake) fn metadata_with(
     if let Some(id) = change.lake_id {
         configuration.insert(LAKE_ID.to_owned(), id.to_string());
     }
-    // The library builds this action for its own operations only (delta-kernel-rs issue 1055), so from JSON.
+    // The library builds this action for its own operations only (delta-kernel-rs issue 1055), so
+    // from JSON.
     let action = json!({
         "id": id,
         "name": state.name,
@@ -181,7 +187,7 @@ pub(in crate::lake) fn metadata_with(
     serde_json::from_value(action).map_err(failed)
 }
 
-pub(in crate::lake) fn add(change: &Change, file: &DataFile) -> Result<Add> {
+pub(super) fn add(change: &Change, file: &DataFile) -> Result<Add> {
     Ok(Add {
         path: path_in_table(&change.after.name, file)?,
         partition_values: partition_values(file),
@@ -193,7 +199,44 @@ pub(in crate::lake) fn add(change: &Change, file: &DataFile) -> Result<Add> {
     })
 }
 
-/// A tombstone with everything that it may carry: some readers need the optional parts.
+/// Returns whether `add`, a live file of a log, describes `file` as the manifest does: size,
+/// partition values and statistics.
+pub(super) fn is_add_of(add: &Add, file: &DataFile) -> Result<bool> {
+    let statistics_of = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+    let theirs = add.stats.as_deref().map_or(Value::Null, statistics_of);
+    Ok(add.size == signed(file.written.bytes)?
+        && add.partition_values == partition_values(file)
+        && is_same_statistic(&theirs, &statistics_of(&statistics(file))))
+}
+
+/// Compares statistics. The library may return them decoded and encoded again, so a moment may have
+/// another number of decimals, a number another notation, and a member without a value may be
+/// missing.
+fn is_same_statistic(theirs: &Value, ours: &Value) -> bool {
+    match (theirs, ours) {
+        (Value::Object(theirs), Value::Object(ours)) => {
+            let names: HashSet<&String> = theirs.keys().chain(ours.keys()).collect();
+            names.into_iter().all(|name| {
+                let of = |members: &Map<String, Value>| members.get(name).cloned().unwrap_or(Value::Null);
+                is_same_statistic(&of(theirs), &of(ours))
+            })
+        }
+        (Value::Null, Value::Object(members)) | (Value::Object(members), Value::Null) => {
+            members.values().all(|member| is_same_statistic(member, &Value::Null))
+        }
+        (Value::Number(theirs), Value::Number(ours)) => theirs == ours || theirs.as_f64() == ours.as_f64(),
+        (Value::String(theirs), Value::String(ours)) => {
+            let moment = |text: &str| DateTime::parse_from_rfc3339(text).ok();
+            theirs == ours || moment(theirs).is_some_and(|theirs| moment(ours) == Some(theirs))
+        }
+        (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
+            text.parse().ok() == number.as_f64()
+        }
+        _ => theirs == ours,
+    }
+}
+
+/// Builds a tombstone with all optional fields, because some readers need them.
 fn remove(change: &Change, file: &DataFile) -> Result<Remove> {
     Ok(Remove {
         path: path_in_table(&change.after.name, file)?,
@@ -206,8 +249,9 @@ fn remove(change: &Change, file: &DataFile) -> Result<Remove> {
     })
 }
 
-/// The key below the table, as it is on storage; the action's serialiser encodes it once more.
-pub(in crate::lake) fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
+/// Returns the key below the table's folder, as it is on storage. The action's serialiser encodes
+/// it once more.
+pub(super) fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
     let path = &file.written.path;
     let below = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));
     below.map(str::to_owned).ok_or_else(|| Error::internal(format!("`{path}` is no file of table `{table}`")))
@@ -217,10 +261,10 @@ fn partition_values(file: &DataFile) -> HashMap<String, Option<String>> {
     file.written.partition_values.clone().into_iter().collect()
 }
 
-/// The protocol's "Per-file Statistics", as text.
+/// Returns the protocol's "Per-file Statistics" of a file as JSON text.
 fn statistics(file: &DataFile) -> String {
     let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
-    // A partition column has one value in a file, and the log names it elsewhere.
+    // A partition column has one value in a file, which is in `partitionValues`.
     let stored = |column: &str| !file.written.partition_values.contains_key(column);
     for column in file.written.statistics.iter().filter(|statistics| stored(&statistics.column)) {
         nulls.insert(column.column.clone(), column.null_count.into());

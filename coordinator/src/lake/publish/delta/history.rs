@@ -1,4 +1,5 @@
-//! The manifests that Delta logs are rolled forward from and compared with, each read once however many tables ask.
+//! The manifests that Delta logs are rolled forward from and compared with, and the published
+//! versions. Each is read once for all tables.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,27 +9,45 @@ use lakewright_common::storage::Storage;
 
 use super::actions::Change;
 use crate::lake::manifest::{Manifest, TableState};
+use crate::lake::publish::consistent::{self, Consistent, TableVersion};
 use crate::lake::{LakePath, store, url_of};
 
-/// Manifests by version, up to the newest that was known when this was made.
-pub(crate) struct History<'a> {
-    pub(crate) lake: &'a Storage,
+/// Manifests by version, up to the newest one that was known when the history was created.
+pub(in crate::lake::publish) struct History<'a> {
+    pub(super) lake: &'a Storage,
     newest: Option<Arc<Manifest>>,
     others: HashMap<u64, Option<Arc<Manifest>>>,
+    /// Newest Delta versions that were published; `None` if they were not read yet.
+    published: Option<Option<Consistent>>,
 }
 
 impl<'a> History<'a> {
-    /// The manifests up to `newest`; `None` for a lake without a commit.
-    pub(crate) fn new(lake: &'a Storage, newest: Option<&Manifest>) -> Self {
-        Self { lake, newest: newest.cloned().map(Arc::new), others: HashMap::new() }
+    /// Creates a history of the manifests up to `newest`; `None` for a lake without a commit.
+    pub(in crate::lake::publish) fn new(lake: &'a Storage, newest: Option<&Manifest>) -> Self {
+        Self { lake, newest: newest.cloned().map(Arc::new), others: HashMap::new(), published: None }
     }
 
-    pub(crate) fn newest(&self) -> Option<&Arc<Manifest>> {
+    pub(super) fn newest(&self) -> Option<&Arc<Manifest>> {
         self.newest.as_ref()
     }
 
-    /// One manifest; also one that another process committed since this was made. `None` where there is none.
-    pub(crate) async fn get(&mut self, version: u64) -> Result<Option<Arc<Manifest>>> {
+    /// Returns the Delta version of a table that was published last; `None` if the table was never
+    /// published.
+    pub(super) async fn published(&mut self, table: &str) -> Result<Option<TableVersion>> {
+        if self.published.is_none() {
+            self.published = Some(consistent::latest(self.lake).await?);
+        }
+        Ok(self.published.iter().flatten().find_map(|published| published.tables.get(table).cloned()))
+    }
+
+    /// Makes the next [`History::published`] read the document again.
+    pub(super) fn forget_published(&mut self) {
+        self.published = None;
+    }
+
+    /// Returns one manifest, also if another process committed it after the history was created.
+    /// `None` if it does not exist.
+    pub(super) async fn get(&mut self, version: u64) -> Result<Option<Arc<Manifest>>> {
         if let Some(newest) = self.newest.as_ref().filter(|newest| newest.version == version) {
             return Ok(Some(Arc::clone(newest)));
         }
@@ -40,25 +59,26 @@ impl<'a> History<'a> {
         Ok(manifest)
     }
 
-    /// What changed in a table after the manifest `rolled` (0: nothing was rolled) up to the newest, oldest first.
+    /// Returns the changes of a table after the manifest `rolled` (0 if nothing was rolled forward)
+    /// up to the newest, oldest first.
     ///
-    /// Goes back from the newest manifest by each state's `changed_in`, so it reads as many manifests as there are
-    /// changes missing, however many left the table alone.
-    pub(crate) async fn changes(&mut self, table: &TableState, rolled: u64) -> Result<Vec<Change>> {
+    /// Walks back from the newest manifest by each state's `changed_in`, so it reads two manifests
+    /// for each missing change and none that left the table alone.
+    pub(super) async fn changes(&mut self, table: &TableState, rolled: u64) -> Result<Vec<Change>> {
         let mut newest_first: Vec<Change> = Vec::new();
         let mut state = Some(table.clone());
         while let Some(after) = state.take_if(|state| state.changed_in > rolled) {
             let version = after.changed_in;
             let manifest = self.get(version).await?.ok_or_else(|| self.lost(&table.name, version))?;
             newest_first.push(Change::new(&manifest, after));
-            // Without a parent, or with one that was cleaned up, the table begins here.
+            // Without a parent, or with one that was deleted, the table starts here.
             state = match manifest.parent {
                 Some(parent) => self.get(parent).await?.and_then(|manifest| manifest.table(&table.name).cloned()),
                 None => None,
             };
         }
-        // The oldest missing change starts from what the log holds: the state of the manifest that it was rolled to,
-        // also where the table left `lake.toml` since and came back.
+        // The oldest missing change starts from what the log holds: the state of the manifest that
+        // it was rolled to. This also holds for a table that left `lake.toml` since and came back.
         let mut before = match state {
             Some(state) if state.changed_in == rolled => Some(state),
             _ if rolled == 0 => None,
@@ -76,11 +96,13 @@ impl<'a> History<'a> {
 
     fn lost(&self, table: &str, version: u64) -> Error {
         let key = LakePath::Manifest(version).key();
-        Error::storage_failure(format!("`{}`, to which table `{table}` refers, is gone", url_of(self.lake, &key))).hint(
-            format!(
-                "restore it from a copy of the lake, or make the Delta log equal to the newest version without it: \
+        Error::storage_failure(format!(
+            "`{}`, which the Delta log of table `{table}` needs, is missing",
+            url_of(self.lake, &key)
+        ))
+        .hint(format!(
+            "restore it from a copy of the lake, or make the Delta log equal to the newest version without it: \
                  `coordinator publish --table {table} --overwrite`"
-            ),
-        )
+        ))
     }
 }

@@ -1,9 +1,11 @@
-//! One commit of a table's Delta log as it is on storage: who made it, and what it changes.
+//! One commit of a table's Delta log as it is on storage: the program that made it, and its
+//! changes.
 //!
-//! An entry of ours names its manifest and run in `commitInfo` and repeats the manifest's number as the version of a
-//! `txn` action. Every other entry is another program's: Spark's `OPTIMIZE`, a `DELETE` of deltalake, a new `CHECK`
-//! constraint. Such an entry may leave the table as it is (an empty commit, the two entries that Spark's `VACUUM`
-//! writes, a `RESTORE` that takes back what came before); `are_harmless` decides.
+//! An entry of ours names its manifest and run in `commitInfo` and repeats the manifest's number as
+//! the version of a `txn` action. Every other entry is another program's: Spark's `OPTIMIZE`, a
+//! `DELETE` of deltalake, a new `CHECK` constraint. Such an entry may change nothing (an empty
+//! commit, the two entries that Spark's `VACUUM` writes, a `RESTORE` of the state before it);
+//! `are_harmless` decides.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,9 +19,10 @@ use uuid::Uuid;
 use super::actions::{APPLICATION, LAKE_ID, MANIFEST_KEY, RUN_KEY};
 use crate::lake::manifest::TableState;
 
-/// Characters of a text from the log that are shown in a message.
+/// Maximum number of characters of a text from the log in a message.
 const SHOWN: usize = 80;
-/// Table properties of Delta that ask nothing of a writer; any other is taken for a change.
+/// Table properties of Delta that require nothing of a writer. Any other property counts as a
+/// change.
 const HARMLESS_PROPERTIES: &[&str] = &[
     "delta.checkpointInterval",
     "delta.dataSkippingNumIndexedCols",
@@ -32,28 +35,29 @@ const HARMLESS_PROPERTIES: &[&str] = &[
 
 /// One commit.
 #[derive(Debug, Default)]
-pub(crate) struct Entry {
-    pub(crate) version: u64,
+pub(super) struct Entry {
+    pub(super) version: u64,
     /// `None` if another program made the commit.
-    pub(crate) own: Option<Own>,
-    /// Program and version, such as `Apache-Spark/3.5.3 Delta-Lake/3.2.1`.
+    pub(super) own: Option<Own>,
+    /// Program and version that made the commit, such as `Apache-Spark/3.5.3 Delta-Lake/3.2.1`.
     program: Option<String>,
     user: Option<String>,
-    /// Such as `DELETE`.
+    /// Operation, such as `DELETE`.
     operation: Option<String>,
-    /// Files that become live or cease to be, in the order of the entry.
+    /// Files that are added or removed, in the order of the entry.
     files: Vec<FileChange>,
     metadata: Option<Metadata>,
     protocol: Option<Protocol>,
-    /// Has an action that this program does not know, or our own `txn` in another program's commit.
+    /// Whether the entry has an action that this program does not know, or our own `txn` in another
+    /// program's commit.
     has_unknown: bool,
 }
 
-/// What an entry of ours says about itself.
+/// Origin of an entry of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Own {
-    pub(crate) manifest: u64,
-    pub(crate) run: Uuid,
+pub(super) struct Own {
+    pub(super) manifest: u64,
+    pub(super) run: Uuid,
 }
 
 #[derive(Debug)]
@@ -65,11 +69,11 @@ struct FileChange {
 }
 
 impl Entry {
-    /// Reads the actions of one commit, a JSON object a line.
+    /// Parses the actions of one commit, one JSON object per line.
     ///
     /// # Errors
-    /// Storage, when a line is not an action; the caller names the file.
-    pub(crate) fn parse(version: u64, bytes: &[u8]) -> Result<Self> {
+    /// Storage, if a line is not an action. The caller names the file.
+    pub(super) fn parse(version: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = || Error::storage_failure("the entry is damaged");
         let text = std::str::from_utf8(bytes).map_err(|e| damaged().caused_by(e))?;
         let mut entry = Self { version, ..Self::default() };
@@ -104,8 +108,8 @@ impl Entry {
         self.operation = text("operation");
     }
 
-    /// Names the commit for a message: version, operation, program and user.
-    pub(crate) fn description(&self) -> String {
+    /// Describes the commit for a message: version, operation, program and user.
+    pub(super) fn description(&self) -> String {
         let mut text = format!("version {}", self.version);
         if let Some(operation) = &self.operation {
             text.push_str(&format!(", {operation}"));
@@ -118,9 +122,10 @@ impl Entry {
     }
 }
 
-/// Whether another program's commits, oldest first, leave a table as `state` has it: the same live files without
-/// deletion vectors, the same columns, no property that binds a writer, the lowest protocol.
-pub(crate) fn are_harmless(commits: &[Entry], state: &TableState) -> bool {
+/// Returns whether a table is still as in `state` after another program's commits, oldest first:
+/// the same live files without deletion vectors, the same columns, no property that binds a writer,
+/// the lowest protocol.
+pub(super) fn are_harmless(commits: &[Entry], state: &TableState) -> bool {
     let folder = format!("{}/", state.name);
     let ours: HashSet<&str> =
         state.files.iter().filter_map(|file| file.written.path.strip_prefix(folder.as_str())).collect();
@@ -135,8 +140,9 @@ pub(crate) fn are_harmless(commits: &[Entry], state: &TableState) -> bool {
         && commits.iter().all(|commit| !commit.has_unknown && commit.protocol.as_ref().is_none_or(is_lowest))
 }
 
-/// Whether a log's metadata describes the table as `state` does and binds a writer to nothing.
-pub(crate) fn is_metadata_of(metadata: &Metadata, state: &TableState) -> bool {
+/// Returns whether a log's metadata describes the table as `state` does and has no property that
+/// binds a writer.
+pub(super) fn is_metadata_of(metadata: &Metadata, state: &TableState) -> bool {
     let has_same_columns = match (metadata.parse_schema(), state.columns.delta_schema()) {
         (Ok(theirs), Ok(ours)) => theirs == ours,
         _ => false,
@@ -147,18 +153,26 @@ pub(crate) fn is_metadata_of(metadata: &Metadata, state: &TableState) -> bool {
         && metadata.configuration().keys().all(|key| is_harmless_property(key))
 }
 
-/// Whether a table property can stay when a log is made equal to a manifest.
-pub(crate) fn is_harmless_property(key: &str) -> bool {
+/// Returns whether a table property can stay when a log is made equal to a manifest.
+pub(super) fn is_harmless_property(key: &str) -> bool {
     !key.starts_with("delta.") || HARMLESS_PROPERTIES.contains(&key)
 }
 
-/// Whether every reader and writer knows the protocol: reader 1, writer 2, no features.
-pub(crate) fn is_lowest(protocol: &Protocol) -> bool {
+/// Returns whether every reader and writer supports the protocol: reader 1, writer 2, no features.
+pub(super) fn is_lowest(protocol: &Protocol) -> bool {
     protocol.min_reader_version() <= 1 && protocol.min_writer_version() <= 2
 }
 
-/// The lake that the entry which starts with `bytes` says it belongs to; `None` if it says nothing of it, or later than there.
-pub(crate) fn lake_id_in(bytes: &[u8]) -> Option<Uuid> {
+/// Returns whether this program can add an entry to a log of this protocol: no features, and no
+/// version that requires more of a writer than appending files.
+pub(super) fn is_writable(protocol: &Protocol) -> bool {
+    let features = [protocol.reader_features(), protocol.writer_features()];
+    let has_features = features.into_iter().flatten().any(|features| !features.is_empty());
+    !has_features && protocol.min_reader_version() <= 2 && protocol.min_writer_version() <= 6
+}
+
+/// Returns the id of the lake that an entry belongs to; `None` if its first `bytes` have no id.
+pub(super) fn lake_id_in(bytes: &[u8]) -> Option<Uuid> {
     let line = bytes.split(|byte| *byte == b'\n').next()?;
     let action: Value = serde_json::from_slice(line).ok()?;
     Uuid::try_parse(action["commitInfo"][LAKE_ID].as_str()?).ok()
@@ -178,7 +192,7 @@ fn typed<T: DeserializeOwned>(action: Value) -> Result<T> {
     serde_json::from_value(action).context(|| Error::storage_failure("the entry is damaged"))
 }
 
-/// A text that another program wrote, as a message shows it.
+/// Returns a text of another program in the form for a message.
 fn shown(text: &str) -> String {
     let plain = text.chars().filter(|c| !c.is_control() && *c != '`').take(SHOWN);
     format!("`{}`", plain.collect::<String>())
@@ -199,9 +213,10 @@ mod tests {
         Entry::parse(version, text.as_bytes()).unwrap()
     }
 
-    /// What deltalake and Spark write, each with the answer: does the table stay as the manifest has it?
+    /// Entries that deltalake and Spark write, each with whether the table stays as in the
+    /// manifest.
     #[test]
-    fn commits_that_leave_the_table_as_it_is_are_told_from_those_that_do_not() {
+    fn commits_that_change_the_table_are_distinguished_from_those_that_do_not() {
         let removed = r#"{"remove":{"path":"b","dataChange":true,"deletionTimestamp":1}}"#;
         let added = |path: &str| {
             format!(

@@ -1,4 +1,4 @@
-//! ⑨ Every table's Delta log brought up to a manifest, however far behind it is.
+//! ⑨ Every table's Delta log, rolled forward to a manifest from any number of manifests behind it.
 //!
 //! ```text
 //! the log says txn 5                       manifests that changed the table: 5, 8, 9
@@ -6,33 +6,42 @@
 //!                                              └─ exists: read the log again, start over
 //! ```
 //!
-//! The manifests decide what was committed and in which order; a log only repeats it for readers that know Delta.
-//! A run rolls forward what it committed; a process that died in between left it to the next one, run or query. Any
-//! number of processes may do it at once: a `txn` action in every entry says how far the log is, an entry is put only
-//! if absent, and whoever is late finds nothing to do.
+//! The manifests decide what was committed and in which order. A log repeats it for readers that
+//! know Delta. A run rolls forward what it committed. If a process dies in between, the next run or
+//! query rolls forward. Any number of processes may do it at once: a `txn` action in every entry
+//! says which manifest the log is at, an entry is put only if absent, and a late process finds
+//! nothing to do.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lakewright_common::digest;
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::process::failpoint;
 use lakewright_common::storage::{PutOutcome, Storage};
+use object_store::ObjectStoreExt;
 use uuid::Uuid;
 
+use super::consistent::{self, TableVersion};
+use super::{Failure, Published};
+use crate::lake::LakePath;
 use crate::lake::manifest::{Manifest, TableState};
 
-/// From one state of a table to the next as the actions of one Delta commit.
-pub(crate) mod actions;
-/// One table's Delta log: its position, one more version, a checkpoint.
-pub(crate) mod table_log;
+/// The change from one state of a table to the next, as the actions of one Delta commit.
+mod actions;
+/// One table's Delta log on storage: its position, its entries, one more entry, a checkpoint.
+pub(super) mod table_log;
 /// One commit of a Delta log, of this program or another, and what it changes.
 mod log_entry;
 /// The manifests that logs are rolled forward from and compared with.
 pub(super) mod history;
-/// Whether a log belongs to this lake and no other program changed its table.
-pub(crate) mod standing;
+/// Checks that a log belongs to this lake and that no other program changed its table.
+mod standing;
+/// Why a log cannot be read, and what repairs it.
+pub(super) mod unreadable;
+/// The files that a manifest names, compared with those in the table's folder.
+mod files;
 /// A log made equal to the newest manifest again.
-pub(crate) mod overwrite;
+pub(super) mod overwrite;
 
 use actions::Change;
 use history::History;
@@ -40,75 +49,123 @@ use log_entry::{Entry, lake_id_in};
 use standing::standing;
 use table_log::{CHECKPOINT_INTERVAL, LogPosition};
 
-/// Starts over on one table; each one means that another process moved the log, or that a put failed.
+/// Number of attempts at one table. A further attempt means that another process moved the log, or
+/// that a put failed.
 const MAX_ATTEMPTS: u32 = 20;
+/// Number of attempts at one table after the log of another could not be rolled forward.
+const ATTEMPTS_AFTER_FAILURE: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What became of the logs of some tables.
-#[derive(Debug, Default)]
-pub(crate) struct Rolled {
-    /// The Delta version of each table at the manifest. A table whose log another process has already taken beyond the
-    /// manifest is left out.
-    pub(crate) versions: BTreeMap<String, u64>,
-    /// Tables whose log was left as it is, and why.
-    pub(crate) failures: Vec<(String, Error)>,
-}
-
-/// Whether `version` is the last one of a log, and an entry of the lake with this id.
-pub(super) async fn is_last_and_ours(lake: &Storage, table: &str, version: u64, lake_id: Option<Uuid>) -> Result<bool> {
-    if table_log::commits_from(lake, table, version).await? != [version] {
+/// Returns whether a log can be read, `at` is its last version, and the entry of that version is
+/// the published one, of the lake with this id.
+pub(super) async fn is_last_and_ours(
+    lake: &Storage,
+    table: &str,
+    at: &TableVersion,
+    lake_id: Option<Uuid>,
+) -> Result<bool> {
+    let listing = table_log::list_needed(lake, table, at.version).await?;
+    if listing.entries.last() != Some(&at.version) || listing.first_gap().is_some() {
         return Ok(false);
     }
-    let (bytes, is_whole) = table_log::read_head(lake, table, version).await?;
-    let is_ours = !is_whole || Entry::parse(version, &bytes).is_ok_and(|entry| entry.own.is_some());
+    let (bytes, is_whole) = table_log::read_head(lake, table, at.version).await?;
+    let is_ours = !is_whole
+        || (at.allows(&digest::of(&bytes)) && Entry::parse(at.version, &bytes).is_ok_and(|entry| entry.own.is_some()));
     Ok(is_ours && lake_id_in(&bytes) == lake_id)
 }
 
-/// Rolls the log of every table in `latest` forward, in its order. A log that belongs to another history or program is
-/// left as it is, and the others are rolled all the same. The commit stands whatever happens here, and the next call
-/// goes on where this one failed.
-pub(crate) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Rolled {
+/// Checks that a log can be rolled forward. A log that is missing can be written anew only if the
+/// table's files exist.
+pub(super) async fn verify_log(history: &mut History<'_>, table: &str) -> Result<()> {
+    let position = standing(history, table).await?;
+    let newest = history.newest().cloned();
+    match (position, newest.as_ref().and_then(|newest| newest.table(table))) {
+        (None, Some(state)) => files::changes_with_files(history.lake, state, vec![]).await.map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether a table has a Delta log, readable or not; `false` for no table.
+pub(super) async fn has_log(lake: &Storage, table: Option<&str>) -> Result<bool> {
+    match table {
+        Some(table) => Ok(table_log::list_from(lake, table, 0).await? != table_log::Listing::default()),
+        None => Ok(false),
+    }
+}
+
+/// Rolls the log of every table in `latest` forward, in its order.
+///
+/// The failure of one table does not stop the others: its log is left as it is. The commit is valid
+/// in any case, and the next call continues where this one failed.
+pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published {
     let mut history = History::new(lake, Some(latest));
-    let mut rolled = Rolled::default();
+    let mut published = Published::default();
+    let mut attempts = MAX_ATTEMPTS;
     for table in &latest.tables {
-        match roll_table(&mut history, latest, table).await {
-            Ok(Some(version)) => drop(rolled.versions.insert(table.name.clone(), version)),
+        match roll_table(&mut history, latest, table, attempts).await {
+            Ok(Some(version)) => drop(published.versions.insert(table.name.clone(), version)),
             Ok(None) => {}
             Err(error) => {
-                let is_of_the_table = error.kind == Kind::Configuration;
-                rolled.failures.push((table.name.clone(), error));
-                // Storage that fails would fail, after many tries, for each of the others too.
-                if !is_of_the_table {
+                let may_be_storage = error.kind != Kind::Configuration;
+                published.failures.push(Failure { table: Some(table.name.clone()), error });
+                if may_be_storage && !is_readable(lake, latest).await {
                     break;
+                }
+                // Storage that accepts no writes would fail all attempts at each of the other
+                // tables too.
+                if may_be_storage {
+                    attempts = ATTEMPTS_AFTER_FAILURE;
                 }
             }
         }
     }
-    rolled
+    published
 }
 
-/// Brings one log up to `table`'s state in `latest`; answers with its version there.
-pub(in crate::lake) async fn roll_table(
+/// Returns whether storage answers at all: if not, the failure of one table is the failure of all.
+async fn is_readable(lake: &Storage, latest: &Manifest) -> bool {
+    let key = LakePath::Manifest(latest.version).key();
+    matches!(lake.store.head(&key).await, Ok(_) | Err(object_store::Error::NotFound { .. }))
+}
+
+/// Rolls one log forward to `table`'s state in `latest`. Returns its version there, or `None` if
+/// another process has already rolled it beyond `latest`.
+async fn roll_table(
     history: &mut History<'_>,
     latest: &Manifest,
     table: &TableState,
+    attempts: u32,
 ) -> Result<Option<u64>> {
     let mut failure = None;
-    for attempt in 0..MAX_ATTEMPTS {
+    let mut is_written_anew = false;
+    for attempt in 0..attempts {
         if attempt > 0 {
             tokio::time::sleep(PAUSE * attempt).await;
         }
         let position = standing(history, &table.name).await?;
         let rolled = position.as_ref().and_then(|position| position.manifest).unwrap_or(0);
+        let mut version = None;
         if rolled >= table.changed_in {
-            return Ok(position.filter(|_| rolled <= latest.version).map(|position| position.version));
+            version = position.filter(|_| rolled <= latest.version).map(|position| position.version);
+            if version.is_none() {
+                return Ok(None);
+            }
+        } else {
+            let changes = history.changes(table, rolled).await?;
+            let next = position.as_ref().map_or(0, |position| position.version + 1);
+            let (changes, is_anew) = prepare_log(history, table, next, changes).await?;
+            is_written_anew |= is_anew;
+            match put_changes(history.lake, &table.name, position, &changes).await {
+                Ok(last) => version = last,
+                // The entry may exist all the same: the next attempt reads the log.
+                Err(e) => failure = Some(e),
+            }
         }
-        let changes = history.changes(table, rolled).await?;
-        match put_changes(history.lake, &table.name, position, &changes).await {
-            Ok(Some(version)) => return Ok(Some(version)),
-            Ok(None) => {}
-            // The entry may be there all the same: the next look at the log tells.
-            Err(e) => failure = Some(e),
+        if version.is_some() {
+            if is_written_anew {
+                consistent::complete_digests(history.lake, &table.name).await?;
+            }
+            return Ok(version);
         }
     }
     Err(failure.unwrap_or_else(|| {
@@ -116,7 +173,37 @@ pub(in crate::lake) async fn roll_table(
     }))
 }
 
-/// Puts one entry per change; answers with the last version, or `None` where another process was faster.
+/// Prepares for `changes` being put from version `next` on, where entries of these versions may
+/// have existed before: the log was moved away, deleted, or replaced by an older copy.
+///
+/// Such a log must not name files that are gone, so the changes of which files are missing are left
+/// out. And the published versions are withdrawn before the log has other entries under these
+/// numbers. Returns the changes to put, and whether versions were withdrawn.
+async fn prepare_log(
+    history: &mut History<'_>,
+    table: &TableState,
+    next: u64,
+    mut changes: Vec<Change>,
+) -> Result<(Vec<Change>, bool)> {
+    let published = history.published(&table.name).await?.map(|at| at.version);
+    let is_anew = published.is_some_and(|version| version >= next);
+    if next == 0 && (is_anew || changes.len() > 1) {
+        changes = files::changes_with_files(history.lake, table, changes).await?;
+    }
+    if is_anew {
+        // The entry of a manifest is that of the last change up to it.
+        let version_of = |manifest: u64| {
+            let changes_until = changes.iter().take_while(|change| change.version <= manifest).count() as u64;
+            changes_until.checked_sub(1).map(|last| next + last)
+        };
+        consistent::withdraw(history.lake, &table.name, |at| at.version >= next, version_of).await?;
+        history.forget_published();
+    }
+    Ok((changes, is_anew))
+}
+
+/// Puts one entry for each change. Returns the last version, or `None` if another process was
+/// faster.
 async fn put_changes(
     lake: &Storage,
     table: &str,
@@ -127,7 +214,7 @@ async fn put_changes(
     let metadata = position.map(|position| position.metadata);
     for change in changes {
         let next = version.map_or(0, |version| version + 1);
-        // A log that began just now gets its id from version 0, which the next look reads.
+        // Version 0 of a new log chooses the table's id, which the next attempt reads from the log.
         if next > 0 && metadata.is_none() {
             return Ok(None);
         }
@@ -142,14 +229,15 @@ async fn put_changes(
     Ok(version)
 }
 
-/// A log without a checkpoint is slower to read and as right as with one, so a failure is told and forgotten.
-pub(in crate::lake) async fn checkpoint_if_due(lake: &Storage, table: &str, version: u64) {
+/// Writes a checkpoint every [`CHECKPOINT_INTERVAL`] versions. A failure is only logged: a log
+/// without a checkpoint is correct, and slower to read.
+async fn checkpoint_if_due(lake: &Storage, table: &str, version: u64) {
     if version == 0 || !version.is_multiple_of(CHECKPOINT_INTERVAL) {
         return;
     }
     failpoint::reach("delta.before_checkpoint");
     if let Err(e) = table_log::write_checkpoint(lake, table, version).await {
-        tracing::warn!(table, version, error = %e, "no checkpoint of the Delta log was written");
+        tracing::warn!(table, version, error = %e, "cannot write a checkpoint of the Delta log");
     }
     failpoint::reach("delta.after_checkpoint");
 }

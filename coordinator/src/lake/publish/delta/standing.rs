@@ -1,4 +1,5 @@
-//! Whether a table's Delta log is the one that the manifests tell of, before anything is added to it.
+//! Checks that a table's Delta log is the one that the manifests describe, before anything is added
+//! to it.
 //!
 //! ```text
 //!   Delta log     0   1   2   3   4        manifests   1   2   3   4   5
@@ -7,35 +8,41 @@
 //!                 └───┴───┴─ entries of ours: number and run of their manifest
 //! ```
 //!
-//! The newest entry of ours must belong to the run of the manifest of that number, no entry may belong to a manifest
-//! that does not exist, and the lake's id in the table's configuration must be the manifests'. Commits of other
-//! programs behind it are read one by one: those that leave the table as it is are passed over, any other stops the run. By
-//! Delta's protocol a writer has read the log up to the version before its own; this is where it is read. Entries
-//! before the newest of ours were looked at when that one was put.
+//! The newest entry of ours must belong to the run of the manifest of that number, no entry may
+//! belong to a manifest that does not exist, and the lake's id in the table's configuration must be
+//! that of the manifests. Commits of other programs after it are read one by one: those that do not
+//! change the table are skipped, any other stops the run. Delta's protocol requires that a writer
+//! has read the log up to the version before its own, and this is where we read it. The newest
+//! entries must also have the digests that were published with them, because a changed bit may
+//! leave an entry readable and wrong. Entries before the newest of ours were checked when that one
+//! was put.
 
-use lakewright_common::error::{Error, Kind, Result};
+use lakewright_common::digest::{self, Digest};
+use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::Storage;
 use uuid::Uuid;
 
 use super::actions::lake_id_of;
 use super::history::History;
-use super::log_entry::{Entry, Own, are_harmless};
+use super::log_entry::{Entry, Own, are_harmless, is_writable};
 use super::table_log::{self, LogPosition};
+use super::unreadable::{damaged_entry, explained, log_url, overwrite_hint, write_anew_hint};
 use crate::lake::manifest::{Manifest, TableState};
 use crate::lake::{LakePath, url_of};
 
-/// Commits of other programs that are read to find the newest of ours.
+/// Maximum number of commits of other programs that are read to find the newest of ours.
 const MAX_READ: usize = 200;
-/// What to do about logs and manifests of different times.
+/// Hint for logs and manifests of different times.
 const RESTORE: &str = "restore `_lake` as it was when the tables were last written, or make the Delta logs equal to the newest manifest \
                        with `coordinator publish --overwrite`";
 
-/// Reads where a log is, once it is known to be of this lake and to hold what its newest entry of ours left; `None` where
-/// there is no log.
+/// Reads the position of a log and checks that the log belongs to this lake and holds what its
+/// newest entry of ours left. Returns `None` if there is no log.
 ///
 /// # Errors
-/// Configuration, naming the table and what its log and the manifests say; storage.
-pub(crate) async fn standing(history: &mut History<'_>, table: &str) -> Result<Option<LogPosition>> {
+/// Configuration, naming the table and what its log and the manifests say; storage, also for a log
+/// that cannot be read.
+pub(in crate::lake::publish) async fn standing(history: &mut History<'_>, table: &str) -> Result<Option<LogPosition>> {
     let lake = history.lake;
     let mut position = match table_log::position(lake, table).await {
         Ok(Some(position)) => position,
@@ -45,59 +52,48 @@ pub(crate) async fn standing(history: &mut History<'_>, table: &str) -> Result<O
     if position.manifest.is_none() {
         return Err(not_ours(lake, table));
     }
-    let Tail { own, foreign } = read_tail(lake, table, position.version).await?;
+    let Tail { own, foreign, digests } = read_tail(lake, table, position.version).await?;
     let state = match history.newest().cloned() {
         None => return Err(no_version(lake, table, own, &position)),
         Some(newest) => verify_origin(history, &newest, table, own, &position).await?,
     };
     if !foreign.is_empty() && !state.is_some_and(|state| are_harmless(&foreign, &state)) {
-        return Err(changed_by_others(table, own.manifest, &foreign));
+        // A protocol with features cannot be lowered again, so such a log cannot be overwritten.
+        let repair = if is_writable(&position.protocol) {
+            format!("{}, without these commits", overwrite_hint(table))
+        } else {
+            write_anew_hint(lake, table)
+        };
+        return Err(changed_by_others(table, own.manifest, &foreign, &repair));
     }
+    verify_digests(history, table, &digests).await?;
     position.manifest = Some(own.manifest);
     Ok(Some(position))
 }
 
-/// Why a log cannot be read: another program's commit, if there is one after ours, or the entry that is damaged; else the
-/// error as it is.
-async fn explained(lake: &Storage, table: &str, error: Error) -> Error {
-    let newest = match table_log::commits_from(lake, table, 0).await {
-        Ok(versions) => versions.last().copied(),
-        Err(_) => None,
-    };
-    let Some(newest) = newest else { return error };
-    match read_tail(lake, table, newest).await {
-        Ok(Tail { own, foreign }) if !foreign.is_empty() => {
-            changed_by_others(table, own.manifest, &foreign).caused_by(error)
-        }
-        Err(damaged) if damaged.kind == Kind::Storage => damaged,
-        _ => error,
-    }
+/// The newest entries of a log.
+pub(super) struct Tail {
+    /// The newest entry of ours.
+    pub(super) own: Own,
+    /// Commits of other programs after it, oldest first.
+    pub(super) foreign: Vec<Entry>,
+    /// Digest of each of these entries, by Delta version.
+    digests: Vec<(u64, Digest)>,
 }
 
-/// The newest entry of ours, and what other programs committed after it, oldest first.
-struct Tail {
-    own: Own,
-    foreign: Vec<Entry>,
-}
-
-async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Result<Tail> {
-    let mut foreign = Vec::new();
+/// Reads back from the entry `newest` to the newest entry of ours.
+pub(super) async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Result<Tail> {
+    let (mut foreign, mut digests) = (Vec::new(), Vec::new());
     for version in (0..=newest).rev() {
-        let key = LakePath::DeltaCommit { table, version }.key();
-        let Some(bytes) = table_log::read_commit(lake, table, version).await? else {
+        let Some(bytes) = table_log::read_entry(lake, table, version).await? else {
             return Err(unread(lake, table, version, &foreign));
         };
-        let entry = Entry::parse(version, &bytes).map_err(|mut error| {
-            error.message = format!("`{}`: {}", url_of(lake, &key), error.message);
-            error.hint(format!(
-                "restore it from a copy, or move `{}` away and run `coordinator publish`, which writes the log anew",
-                url_of(lake, &LakePath::DeltaLog(table).key())
-            ))
-        })?;
+        digests.push((version, digest::of(&bytes)));
+        let entry = Entry::parse(version, &bytes).map_err(|error| damaged_entry(lake, table, version, error))?;
         match entry.own {
             Some(own) => {
                 foreign.reverse();
-                return Ok(Tail { own, foreign });
+                return Ok(Tail { own, foreign, digests });
             }
             None if foreign.len() == MAX_READ => return Err(unread(lake, table, version, &foreign)),
             None => foreign.push(entry),
@@ -106,7 +102,26 @@ async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Result<Tail> {
     Err(unread(lake, table, 0, &foreign))
 }
 
-/// Compares number, run and lake; answers with the table as the log's manifest has it, if that is known.
+/// Compares the digests of a log's newest entries with the published one.
+async fn verify_digests(history: &mut History<'_>, table: &str, digests: &[(u64, Digest)]) -> Result<()> {
+    let Some(published) = history.published(table).await? else { return Ok(()) };
+    let Some((version, found)) = digests.iter().find(|(version, _)| *version == published.version) else {
+        return Ok(());
+    };
+    if published.allows(found) {
+        return Ok(());
+    }
+    let key = LakePath::DeltaCommit { table, version: *version }.key();
+    Err(Error::storage_failure(format!(
+        "table `{table}`: `{}` is damaged: it has the digest {found}, {} was published",
+        url_of(history.lake, &key),
+        published.digest.map(|digest| digest.to_string()).unwrap_or_default()
+    ))
+    .hint(format!("restore it from a copy of the lake, or {}", overwrite_hint(table))))
+}
+
+/// Compares number, run and lake of the log with the manifests. Returns the table as the log's
+/// manifest has it, if that manifest is known.
 async fn verify_origin(
     history: &mut History<'_>,
     newest: &Manifest,
@@ -119,7 +134,7 @@ async fn verify_origin(
     if theirs.is_some() && !is_same_lake {
         return Err(other_lake(table, newest, theirs, ours));
     }
-    // A newer manifest than the one in hand is another process's commit, unless it does not exist.
+    // A manifest newer than `newest` is another process's commit, unless it does not exist.
     match history.get(own.manifest).await? {
         Some(manifest) if manifest.run != own.run => Err(other_run(table, own, manifest.run, position)),
         Some(manifest) => Ok(manifest.table(table).cloned()),
@@ -135,11 +150,11 @@ async fn verify_origin(
     }
 }
 
-/// The log never was this program's.
-pub(in crate::lake) fn not_ours(lake: &Storage, table: &str) -> Error {
-    let log = url_of(lake, &LakePath::DeltaLog(table).key());
+/// Reports a log that another program created.
+pub(super) fn not_ours(lake: &Storage, table: &str) -> Error {
+    let log = log_url(lake, table);
     Error::configuration(format!("`{log}` is the log of a Delta table that this program did not write"))
-        .hint(format!("move that table away, or name table `{table}` of `lake.toml` otherwise"))
+        .hint(format!("move that table away, or give table `{table}` in `lake.toml` another name"))
 }
 
 fn no_version(lake: &Storage, table: &str, own: Own, position: &LogPosition) -> Error {
@@ -177,19 +192,14 @@ fn other_lake(table: &str, newest: &Manifest, theirs: Option<Uuid>, ours: Option
     .hint(RESTORE)
 }
 
-fn changed_by_others(table: &str, manifest: u64, foreign: &[Entry]) -> Error {
+/// Reports commits of other programs, with the hint that takes them back.
+pub(super) fn changed_by_others(table: &str, manifest: u64, foreign: &[Entry], repair: &str) -> Error {
     let commits = foreign.iter().map(Entry::description).collect::<Vec<_>>();
-    Error::configuration(format!(
-        "table `{table}`: another program committed to its Delta log: {}",
-        some_of(&commits)
-    ))
-    .hint(format!(
-        "only Lakewright may change its tables; `coordinator publish --table {table} --overwrite` takes these commits back: the log \
-         then equals the newest version of the lake (it was at version {manifest})"
-    ))
+    Error::configuration(format!("table `{table}`: another program committed to its Delta log: {}", some_of(&commits)))
+        .hint(format!("only Lakewright may change its tables; {repair} (the log was at version {manifest})"))
 }
 
-/// The first three, and how many more there are.
+/// Joins the first three commits and the number of the others.
 fn some_of(commits: &[String]) -> String {
     let more = commits.len().saturating_sub(3);
     let named = commits[..commits.len().min(3)].join("; ");
@@ -203,21 +213,7 @@ fn unread(lake: &Storage, table: &str, version: u64, foreign: &[Entry]) -> Error
         "table `{table}`: no entry of Lakewright's was found in its Delta log down to `{}`, so it is not known what the log holds{others}",
         url_of(lake, &LakePath::DeltaCommit { table, version }.key())
     ))
-    .hint(format!(
-        "`coordinator publish --table {table} --overwrite` makes the log equal to the newest version of the lake"
-    ))
-}
-
-/// Several tables' failures as one error: each its own line, hints once.
-pub(crate) fn joined(mut failures: Vec<Error>) -> Error {
-    let mut first = failures.remove(0);
-    let mut hints: Vec<String> = first.hint.take().into_iter().collect();
-    for failure in failures {
-        first.message = format!("{}\nerror: {failure}", first.message);
-        hints.extend(failure.hint.filter(|hint| !hints.contains(hint)));
-    }
-    let hints = hints.join("\nhint: ");
-    if hints.is_empty() { first } else { first.hint(hints) }
+    .hint(overwrite_hint(table))
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
-//! One table's Delta log: how far it is, one more version, a checkpoint.
+//! One table's Delta log on storage: its position, its entries, one more entry, a checkpoint.
 //!
-//! Reads of a table's state go through the Delta kernel on a lazy snapshot (milliseconds with a checkpoint, whatever the number of
-//! files). Writes do not: an entry is the bytes of version N+1 put if absent, because the order of commits is decided
-//! by the manifests and the library's own commit loop would decide it again, slower and with two holes (it accepts an
-//! older `txn` after a newer one, and commits a second create as version 1).
+//! Reads of a table's state use the Delta kernel with a lazy snapshot: milliseconds with a
+//! checkpoint, for any number of files. Writes do not use the kernel: an entry is the bytes of
+//! version N+1, put if absent. The manifests decide the order of commits, and the library's own
+//! commit loop would decide it again, more slowly and with two holes (it accepts an older `txn`
+//! after a newer one, and commits a second create as version 1).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use delta_kernel::snapshot::Snapshot;
-use deltalake_core::kernel::{Metadata, Protocol, Remove, Snapshot as Files};
+use deltalake_core::kernel::{Add, Metadata, Protocol, Snapshot as Files};
 use deltalake_core::logstore::{LogStore, LogStoreRef, StorageConfig, default_logstore};
 use futures::{StreamExt, TryStreamExt};
 use lakewright_common::error::{Context, Error, Result};
@@ -24,29 +25,41 @@ use super::actions::APPLICATION;
 use crate::lake::manifest::parse_key;
 use crate::lake::{LakePath, url_of};
 
-/// Versions from one checkpoint to the next.
-pub(crate) const CHECKPOINT_INTERVAL: u64 = 50;
+/// Number of versions from one checkpoint to the next.
+pub(in crate::lake::publish) const CHECKPOINT_INTERVAL: u64 = 50;
 
-/// Bytes of a commit that are read to see what it is: all of most commits.
+/// Number of bytes of an entry that are read to see which manifest it is of. Most entries are
+/// shorter.
 const HEAD_BYTES: u64 = 64 * 1024;
 
-/// How far a table's log is.
+/// Position of a table's log.
 #[derive(Debug, Clone)]
-pub(crate) struct LogPosition {
-    /// The newest Delta version.
-    pub(crate) version: u64,
-    /// The manifest that the log was last rolled forward to; `None` if another program wrote all of it.
-    pub(crate) manifest: Option<u64>,
-    pub(crate) metadata: Metadata,
-    pub(crate) protocol: Protocol,
+pub(super) struct LogPosition {
+    /// Newest Delta version.
+    pub(super) version: u64,
+    /// Manifest that the log was last rolled forward to; `None` if another program wrote the whole
+    /// log.
+    pub(super) manifest: Option<u64>,
+    pub(super) metadata: Metadata,
+    pub(super) protocol: Protocol,
 }
 
-/// Reads how far a table's log is; `None` where there is no log.
-pub(crate) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPosition>> {
+/// Reads the position of a table's log; returns `None` if the table has no log.
+///
+/// # Errors
+/// Storage, also for an entry that is missing or cannot be parsed.
+pub(super) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPosition>> {
     let failed = failure("read", lake, table);
     let log = log_store(lake, table);
     if !log.is_delta_table_location().await.map_err(&failed)? {
-        return Ok(None);
+        // The library also says so of a log without its first entries, to which nothing may be added.
+        return match list_from(lake, table, 0).await?.first_gap() {
+            Some(missing) => Err(Error::storage_failure(format!(
+                "`{}` is missing",
+                url_of(lake, &LakePath::DeltaCommit { table, version: missing }.key())
+            ))),
+            None => Ok(None),
+        };
     }
     let (engine, root) = (log.engine(None), log.root_url().clone());
     let read = move || -> delta_kernel::DeltaResult<LogPosition> {
@@ -63,31 +76,71 @@ pub(crate) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPo
     position.map(Some).map_err(failure("read", lake, table))
 }
 
-/// The commits from `version` on, by their numbers, in one request; none of them is read.
-pub(crate) async fn commits_from(lake: &Storage, table: &str, version: u64) -> Result<Vec<u64>> {
+/// Names of a log's files from some version on.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Listing {
+    /// Versions of the entries, ascending.
+    pub(super) entries: Vec<u64>,
+    /// Version of the newest checkpoint.
+    pub(super) checkpoint: Option<u64>,
+}
+
+impl Listing {
+    /// Returns the first version that a reader of the log needs and whose entry is missing; `None`
+    /// if every entry since the newest checkpoint exists, or since version 0 in a log without one.
+    pub(super) fn first_gap(&self) -> Option<u64> {
+        let newest = self.entries.last().copied()?;
+        let first = self.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
+        (first..newest).find(|version| self.entries.binary_search(version).is_err())
+    }
+}
+
+/// Lists the entries and checkpoints of a log from `version` on, in one request for each 1000 of
+/// them. Reads none of them.
+pub(super) async fn list_from(lake: &Storage, table: &str, version: u64) -> Result<Listing> {
     let folder = LakePath::DeltaLog(table).key();
     // Names sort as their numbers do, and a name without its extension sorts before the name.
     let first = LakePath::DeltaCommit { table, version }.key();
     let before_first = parse_key(first.as_ref().trim_end_matches(".json"))?;
     let mut objects = lake.store.list_with_offset(Some(&folder), &before_first);
-    let mut commits = Vec::new();
+    let mut listing = Listing::default();
     while let Some(object) = objects.next().await {
         let object = object.storage_context("list", || url_of(lake, &folder))?;
-        commits.extend(commit_number(&object.location));
+        listing.entries.extend(entry_version(&object.location));
+        listing.checkpoint = listing.checkpoint.max(checkpoint_version(&object.location));
     }
-    commits.sort_unstable();
-    Ok(commits)
+    listing.entries.sort_unstable();
+    Ok(listing)
 }
 
-/// The version of a commit's file; `None` for checkpoints and other files of a log.
-fn commit_number(key: &Path) -> Option<u64> {
-    let digits = key.filename()?.strip_suffix(".json")?;
+/// Lists the part of a log that a reader of `version` needs, and newer entries.
+pub(super) async fn list_needed(lake: &Storage, table: &str, version: u64) -> Result<Listing> {
+    // Our own checkpoints have these versions. Without this one (writing it may have failed), the
+    // whole log counts.
+    let checkpoint = version - version % CHECKPOINT_INTERVAL;
+    let listing = list_from(lake, table, checkpoint).await?;
+    if listing.checkpoint.is_some() || checkpoint == 0 { Ok(listing) } else { list_from(lake, table, 0).await }
+}
+
+/// Returns the version of an entry; `None` for a checkpoint or any other file of a log.
+fn entry_version(key: &Path) -> Option<u64> {
+    version(key.filename()?.strip_suffix(".json")?)
+}
+
+/// Returns the version of a checkpoint, of one file or several
+/// (`<version>.checkpoint.<…>.parquet`).
+fn checkpoint_version(key: &Path) -> Option<u64> {
+    let (digits, rest) = key.filename()?.split_once('.')?;
+    version(digits).filter(|_| rest.starts_with("checkpoint."))
+}
+
+fn version(digits: &str) -> Option<u64> {
     let is_version = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_version.then(|| digits.parse().ok()).flatten()
 }
 
-/// The file of one commit; `None` if there is none.
-pub(crate) async fn read_commit(lake: &Storage, table: &str, version: u64) -> Result<Option<Bytes>> {
+/// Reads one entry; returns `None` if it does not exist.
+pub(super) async fn read_entry(lake: &Storage, table: &str, version: u64) -> Result<Option<Bytes>> {
     let key = LakePath::DeltaCommit { table, version }.key();
     let failed = |e| Error::storage("read", url_of(lake, &key), e);
     match lake.store.get(&key).await {
@@ -97,8 +150,9 @@ pub(crate) async fn read_commit(lake: &Storage, table: &str, version: u64) -> Re
     }
 }
 
-/// The first bytes of one commit, in which an entry of ours says what it is, and whether they are all of it.
-pub(crate) async fn read_head(lake: &Storage, table: &str, version: u64) -> Result<(Bytes, bool)> {
+/// Reads the first bytes of one entry, in which an entry of ours names its manifest; returns `true`
+/// with them if they are the whole entry.
+pub(super) async fn read_head(lake: &Storage, table: &str, version: u64) -> Result<(Bytes, bool)> {
     let key = LakePath::DeltaCommit { table, version }.key();
     let failed = |e| Error::storage("read", url_of(lake, &key), e);
     let options = GetOptions { range: Some(GetRange::Bounded(0..HEAD_BYTES)), ..GetOptions::default() };
@@ -109,23 +163,24 @@ pub(crate) async fn read_head(lake: &Storage, table: &str, version: u64) -> Resu
     Ok((bytes, is_whole))
 }
 
-/// A tombstone for each file that is live at `version`.
-pub(crate) async fn live_files(lake: &Storage, table: &str, version: u64) -> Result<Vec<Remove>> {
+/// Reads the files that are live at `version`, each as the log describes it.
+pub(super) async fn live_files(lake: &Storage, table: &str, version: u64) -> Result<Vec<Add>> {
     let failed = failure("read", lake, table);
     let log = log_store(lake, table);
     let snapshot = Files::try_new(log.as_ref(), Some(version)).await.map_err(&failed)?;
-    let files = snapshot.file_views(log.as_ref(), None).map_ok(|file| file.remove_action(true));
+    #[expect(deprecated, reason = "the arrays that replace it have no path, size or statistics by name")]
+    let files = snapshot.file_views(log.as_ref(), None).map_ok(|file| file.add_action());
     files.try_collect().await.map_err(&failed)
 }
 
-/// Puts `entry` as one version, if nobody did.
-pub(crate) async fn put_version(lake: &Storage, table: &str, version: u64, entry: Bytes) -> Result<PutOutcome> {
+/// Puts `entry` as one version unless that version exists.
+pub(super) async fn put_version(lake: &Storage, table: &str, version: u64, entry: Bytes) -> Result<PutOutcome> {
     lake.put_if_absent(&LakePath::DeltaCommit { table, version }.key(), entry).await
 }
 
-/// Writes a checkpoint of one version: the state so far in one Parquet file, so that a reader need not read every
-/// entry before it.
-pub(crate) async fn write_checkpoint(lake: &Storage, table: &str, version: u64) -> Result<()> {
+/// Writes a checkpoint of one version: the table's state in one Parquet file, so that a reader need
+/// not read the entries before it.
+pub(super) async fn write_checkpoint(lake: &Storage, table: &str, version: u64) -> Result<()> {
     let log = log_store(lake, table);
     let (engine, root) = (log.engine(None), log.root_url().clone());
     let write = move || -> delta_kernel::DeltaResult<()> {
@@ -146,24 +201,33 @@ fn failure<E: std::error::Error + Send + Sync + 'static>(
     table: &str,
 ) -> impl Fn(E) -> Error + use<E> {
     let log = url_of(lake, &LakePath::DeltaLog(table).key());
-    move |e| Error::storage(operation, &log, e)
+    move |e| {
+        let text = e.to_string();
+        // With RUST_BACKTRACE, the text of a kernel error ends with the frames of its backtrace, one per line.
+        match text.split_once("\n   0: ") {
+            Some((text, _)) => Error::storage(operation, &log, text),
+            None => Error::storage(operation, &log, e),
+        }
+    }
 }
 
-/// The library's view of a table.
-pub(crate) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
+/// Opens a table's folder for the Delta library.
+pub(super) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
     let folder = LakePath::Table(table).key();
     let below_table = Arc::new(PrefixStore::new(Arc::clone(&lake.store), folder.clone()));
     let mut url: Url = lake.root.clone();
-    // The library takes the path of a URL as a key of its store. Of a `file` URL it also asks the disk whether it
-    // exists, so there the store must be the whole file system; elsewhere the table's URL begins at the lake's root
-    // (`s3://bucket/songs/` for `s3://bucket/some/lake/songs/`), with the scheme and host by which the library knows
-    // whether listings are sorted.
+    // The library takes the path of a URL as a key of its store. Of a `file` URL it also asks the
+    // disk whether it exists, so there the store must be the whole file system; elsewhere the
+    // table's URL begins at the lake's root (`s3://bucket/songs/` for
+    // `s3://bucket/some/lake/songs/`), with the scheme and host by which the library knows whether
+    // listings are sorted.
     let root_store: Arc<dyn ObjectStore> = if url.scheme() != "file" {
         url.set_path(&format!("/{folder}/"));
         Arc::clone(&lake.store)
     } else if let Some(outside) = url_of_unsorted(&folder).filter(|_| lake.root.path().contains("%25")) {
-        // The kernel's listing decodes the path of a `file` URL twice (buoyant_kernel_engine 0.28), so it would look in
-        // `a b` for what is in `a%20b`. A URL that begins at the lake has no such folder in it.
+        // The kernel's listing decodes the path of a `file` URL twice (buoyant_kernel_engine 0.28),
+        // so it would look in `a b` for what is in `a%20b`. A URL that begins at the lake has no
+        // such folder in it.
         url = outside;
         Arc::clone(&lake.store)
     } else {
@@ -173,7 +237,42 @@ pub(crate) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
     default_logstore(below_table, root_store, &url, &StorageConfig::default())
 }
 
-/// A URL of the kind whose listings the library sorts by itself, as a folder needs it: a directory bucket of S3.
-fn url_of_unsorted(folder: &object_store::path::Path) -> Option<Url> {
+/// Builds the URL of an S3 directory bucket, because the library sorts the listings of those
+/// itself. Listings of folders need that too.
+fn url_of_unsorted(folder: &Path) -> Option<Url> {
     Url::parse(&format!("s3://lake--x-s3/{folder}/")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_counts_after_the_newest_checkpoint_only() {
+        for (entries, checkpoint, gap) in [
+            (&[0, 1, 2][..], None, None),
+            (&[0, 2], None, Some(1)),
+            (&[1, 2], None, Some(0)),
+            (&[51, 52], Some(50), None),
+            (&[49, 50, 52], Some(50), Some(51)),
+            (&[50], Some(50), None),
+            (&[], None, None),
+        ] {
+            let listing = Listing { entries: entries.to_vec(), checkpoint };
+            assert_eq!(listing.first_gap(), gap, "{listing:?}");
+        }
+    }
+
+    #[test]
+    fn entries_and_checkpoints_are_known_by_their_names() {
+        let versions = |name: &str| {
+            let key = Path::from(format!("songs/_delta_log/{name}"));
+            (entry_version(&key), checkpoint_version(&key))
+        };
+        assert_eq!(versions("00000000000000000007.json"), (Some(7), None));
+        assert_eq!(versions("00000000000000000007.checkpoint.parquet"), (None, Some(7)));
+        assert_eq!(versions("00000000000000000007.checkpoint.0000000001.0000000002.parquet"), (None, Some(7)));
+        assert_eq!(versions("00000000000000000007.crc"), (None, None));
+        assert_eq!(versions("_last_checkpoint"), (None, None));
+    }
 }

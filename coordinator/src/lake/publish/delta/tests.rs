@@ -1,6 +1,7 @@
-//! Logs rolled forward, again, by many, after a crash; each log then read by the Delta library and compared with the
-//! manifest.
+//! Logs that are rolled forward once, again, by many processes and after a crash. The Delta library
+//! then reads each log, and the files are compared with the manifest.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake_core::DeltaTable;
@@ -14,20 +15,21 @@ use crate::lake::{LakePath, fixture, store};
 
 mod fuzz;
 
-/// The versions that a roll-forward without a failure answers with.
+/// Rolls forward without a failure; returns the versions.
 async fn rolled(lake: &Storage, manifest: &Manifest) -> BTreeMap<String, u64> {
     let rolled = roll_forward(lake, manifest).await;
     assert!(rolled.failures.is_empty(), "{:?}", rolled.failures);
     rolled.versions
 }
 
-/// Commits a manifest without rolling anything forward, as a process does that dies right after.
+/// Commits a manifest without rolling any log forward, like a process that dies right after its
+/// commit.
 async fn commit(lake: &Storage, manifest: &Manifest) {
     fixture::write_files(lake, manifest).await;
     assert_eq!(store::commit(lake, manifest).await.unwrap(), store::Commit::Committed);
 }
 
-/// What a reader sees at a version: key in the lake and partition value of each file, sorted.
+/// The files that a reader sees at a version: key in the lake and partition value of each, sorted.
 async fn files_at(lake: &Storage, table: &str, version: Option<u64>) -> Vec<(String, Option<String>)> {
     let mut delta = DeltaTable::new(table_log::log_store(lake, table));
     match version {
@@ -87,7 +89,8 @@ async fn a_log_holds_what_the_manifest_names_however_often_it_is_rolled() {
         assert_eq!(files_at(&lake, table, None).await, files_of(&second, table));
         assert_eq!(files_at(&lake, table, Some(0)).await, files_of(&first, table));
     }
-    // A process that holds the older manifest finds nothing to do, and does not take version 1 for manifest 1's.
+    // A process that holds the older manifest finds nothing to do, and does not take version 1 for
+    // manifest 1's.
     assert_eq!(rolled(&lake, &first).await, versions(&[("plays", 0)]));
 }
 
@@ -103,7 +106,7 @@ async fn several_manifests_that_a_crash_left_become_one_version_each() {
     }
     // The process died after the first table of the first manifest.
     let mut history = History::new(&lake, Some(&first));
-    roll_table(&mut history, &first, &first.tables[0]).await.unwrap();
+    roll_table(&mut history, &first, &first.tables[0], MAX_ATTEMPTS).await.unwrap();
 
     assert_eq!(rolled(&lake, &fourth).await, versions(&[("songs", 2), ("plays", 1)]));
     for (version, manifest) in [(0, &first), (1, &second), (2, &fourth)] {
@@ -198,7 +201,7 @@ async fn the_log_of_another_program_is_left_alone() {
     lake.store.put(&LakePath::DeltaCommit { table: "songs", version: 0 }.key(), entry.into()).await.unwrap();
     let manifest = fixture::manifest(1, &[("songs", &["a"])]);
     commit(&lake, &manifest).await;
-    let error = roll_forward(&lake, &manifest).await.failures.remove(0).1;
+    let error = roll_forward(&lake, &manifest).await.failures.remove(0).error;
     assert!(error.message.contains("did not write"), "{error}");
     assert_eq!(log_files(&lake, "songs").await.len(), 1);
 }
@@ -225,7 +228,7 @@ async fn versions_that_belong_together_are_published_once_all_are_there() {
     consistent::publish(&lake, &first, &versions).await.unwrap();
     assert_eq!(consistent::latest(&lake).await.unwrap().unwrap(), published);
     assert_eq!(consistent::at(&lake, &second).await.unwrap().unwrap(), published);
-    // Of another manifest with the same number.
+    // The document of another manifest with the same number does not count.
     assert_eq!(consistent::at(&lake, &fixture::next(&first, &[])).await.unwrap(), None);
     let text = std::fs::read_to_string(folder.path().join("_lake/consistent/1.json")).unwrap();
     assert!(text.contains("\"version\": 0") && !text.contains("\"version\": 1"), "{text}");

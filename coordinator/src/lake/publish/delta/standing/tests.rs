@@ -1,5 +1,6 @@
-//! Any history of commits, roll-forwards, commits of another program, manifests that go away and overwrites: a log is
-//! rolled forward if and only if it holds what its newest entry of ours left, and shows the newest manifest then.
+//! Any history of commits, roll-forwards, commits of another program, manifests that go away and
+//! overwrites: a log is rolled forward if and only if it holds what its newest entry of ours left,
+//! and shows the newest manifest then.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use super::*;
 use crate::lake::manifest::DataFile;
 use crate::lake::{fixture, store};
 
-/// What happens to a lake with one table.
+/// An event of a lake with one table.
 #[derive(Debug, Clone)]
 enum Step {
     /// A run commits these files, and dies before it publishes.
@@ -42,11 +43,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A lake, and what is expected of its log.
+/// A lake, and the expected state of its log.
 struct Model {
     lake: Storage,
     manifests: Vec<Manifest>,
-    /// The manifest that the newest entry of ours is of.
+    /// Manifest of the newest entry of ours.
     rolled: Option<Manifest>,
     live: BTreeSet<String>,
 }
@@ -57,7 +58,7 @@ fn files_of(manifest: &Manifest) -> BTreeSet<String> {
 }
 
 impl Model {
-    /// Whether the log holds what the manifests tell.
+    /// Returns whether the log holds what the manifests describe.
     fn is_in_order(&self) -> bool {
         self.rolled.as_ref().is_none_or(|rolled| {
             let is_known = self.manifests.iter().any(|manifest| manifest.run == rolled.run);
@@ -88,7 +89,7 @@ impl Model {
         }
     }
 
-    /// Commits as another program; there is a log.
+    /// Commits as another program, if a log exists.
     async fn commit_elsewhere(&mut self, action: Option<serde_json::Value>) {
         if self.rolled.is_none() {
             return;
@@ -144,7 +145,7 @@ impl Model {
         self.verify().await;
     }
 
-    /// What a reader of Delta sees is what is expected.
+    /// Compares the files that a Delta reader sees with the expected ones.
     async fn verify(&self) {
         let Some(position) = table_log::position(&self.lake, "songs").await.unwrap() else {
             assert!(self.rolled.is_none());

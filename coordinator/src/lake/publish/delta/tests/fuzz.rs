@@ -92,7 +92,7 @@ fn any_bytes_in_a_delta_log_are_read_or_refused() {
             let failures = roll_forward(&lake, &second).await.failures;
             let outcome = match (position, failures.first()) {
                 (Err(e), failure) => format!("{e} {failure:?}"),
-                (Ok(position), Some((_, e))) => format!("{} {e}", position.is_some()),
+                (Ok(position), Some(failure)) => format!("{} {}", position.is_some(), failure.error),
                 (Ok(_), None) => "rolled forward".to_owned(),
             };
             // The kernel runs on threads of its own, where a panic becomes an error.
