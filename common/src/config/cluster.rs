@@ -1,64 +1,63 @@
-//! `[cluster]`: where the coordinator meets its workers, and when it gives up on one.
+//! `[cluster]`: the address for workers, and when the coordinator gives up on a worker or a task.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::time::Duration;
 
-use super::Purpose;
-use super::fault::Faults;
-use super::file::Node;
+use super::diagnostics::Diagnostics;
+use super::file::Item;
 use super::resolved::{Certificates, Cluster, Speculation};
 use super::section::{Section, Text};
 use super::settings::CLUSTER;
+use super::{Purpose, defaults};
 
-/// Resolves the section; relative paths are seen from `folder`.
-pub(super) fn resolve(node: &Node, folder: &Path, purpose: Purpose, faults: &mut Faults) -> Option<Cluster> {
-    let section = Section::open("`[cluster]`: ", node, CLUSTER, faults)?;
-    let listen = address(&section, "listen", faults).unwrap_or_else(|| "0.0.0.0:50051".to_owned());
+/// Resolves the section. Relative paths start from `folder`.
+pub(super) fn resolve(item: &Item, folder: &Path, purpose: Purpose, diagnostics: &mut Diagnostics) -> Option<Cluster> {
+    let section = Section::open("`[cluster]`: ", item, CLUSTER, diagnostics)?;
+    let listen = address(&section, "listen", diagnostics).unwrap_or_else(|| defaults::LISTEN.to_owned());
     let cluster = Cluster {
-        advertise: address(&section, "advertise", faults).unwrap_or_else(|| listen.clone()),
+        advertise: address(&section, "advertise", diagnostics).unwrap_or_else(|| listen.clone()),
         listen,
-        min_workers: section.count("min_workers", 1, faults),
-        worker_timeout: section.duration("worker_timeout", Duration::from_mins(5), faults),
-        spool: section.location("spool", folder, faults).map(|(url, _)| url),
-        heartbeat: section.duration("heartbeat", Duration::from_millis(500), faults),
-        lost_after: section.duration("lost_after", Duration::from_secs(5), faults),
-        attempts: section.count("attempts", 4, faults),
-        speculation: section.boolean("speculation", true, faults).then_some(Speculation {
-            done_share: section.share("speculation_share", 0.75, faults),
-            slowness: slowness(&section, faults),
+        min_workers: section.count("min_workers", defaults::MIN_WORKERS, diagnostics),
+        worker_timeout: section.duration("worker_timeout", defaults::WORKER_TIMEOUT, diagnostics),
+        spool: section.location("spool", folder, diagnostics).map(|(url, _)| url),
+        heartbeat: section.duration("heartbeat", defaults::HEARTBEAT, diagnostics),
+        lost_after: section.duration("lost_after", defaults::LOST_AFTER, diagnostics),
+        attempts: section.count("attempts", defaults::TASK_ATTEMPTS, diagnostics),
+        speculation: section.boolean("speculation", defaults::SPECULATION, diagnostics).then_some(Speculation {
+            done_share: section.share("speculation_share", defaults::SPECULATION_SHARE, diagnostics),
+            slowness: slowness(&section, diagnostics),
         }),
-        certificates: certificates(&section, folder, faults),
-        is_insecure: section.boolean("insecure", false, faults),
+        certificates: certificates(&section, folder, diagnostics),
+        is_insecure: section.boolean("insecure", defaults::INSECURE, diagnostics),
     };
-    check_times(&section, &cluster, faults);
+    check_times(&section, &cluster, diagnostics);
     if purpose == Purpose::Run {
-        check_exposure(node, &cluster, faults);
+        check_exposure(item, &cluster, diagnostics);
     }
     Some(cluster)
 }
 
-fn slowness(section: &Section<'_>, faults: &mut Faults) -> f64 {
-    let slowness = section.number("speculation_slowness", faults).unwrap_or(2.0);
-    if let Some(node) = section.node("speculation_slowness").filter(|_| slowness < 1.0) {
-        section.report(&node.origin, "`speculation_slowness` must be at least 1", faults);
+fn slowness(section: &Section<'_>, diagnostics: &mut Diagnostics) -> f64 {
+    let slowness = section.number("speculation_slowness", diagnostics).unwrap_or(defaults::SPECULATION_SLOWNESS);
+    if let Some(item) = section.get("speculation_slowness").filter(|_| slowness < 1.0) {
+        section.report(&item.origin, "`speculation_slowness` must be at least 1", diagnostics);
     }
     slowness
 }
 
-fn address(section: &Section<'_>, key: &str, faults: &mut Faults) -> Option<String> {
-    let Text { text, origin } = section.text(key, faults)?;
+fn address(section: &Section<'_>, key: &str, diagnostics: &mut Diagnostics) -> Option<String> {
+    let Text { text, origin } = section.text(key, diagnostics)?;
     if !is_address(text) {
-        faults.report_with_hint(
+        diagnostics.report_with_hint(
             origin,
             format!("`[cluster]`: `{key}` is `{text}`, which is not an address and a port"),
-            "write them like `0.0.0.0:50051`".to_owned(),
+            "write it like `0.0.0.0:50051`".to_owned(),
         );
     }
     Some(text.to_owned())
 }
 
-/// `host:port`; the port 0 lets the system choose one.
+/// Whether `text` is `host:port`. With port 0 the system chooses one.
 fn is_address(text: &str) -> bool {
     split_address(text).is_some_and(|(host, port)| {
         let is_bare = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
@@ -70,42 +69,46 @@ fn split_address(text: &str) -> Option<(&str, &str)> {
     text.rsplit_once(':')
 }
 
-/// All three, or none.
-fn certificates(section: &Section<'_>, folder: &Path, faults: &mut Faults) -> Option<Certificates> {
-    let files = ["ca", "cert", "key"].map(|key| section.text(key, faults));
+/// Returns the paths of all three files; reports if only some are set.
+fn certificates(section: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> Option<Certificates> {
+    let files = ["ca", "cert", "key"].map(|key| section.text(key, diagnostics));
     let first = files.iter().flatten().next()?;
     let [Some(ca), Some(cert), Some(key)] = &files else {
-        section.report(first.origin, "`ca`, `cert` and `key` go together, and one is missing", faults);
+        section.report(first.origin, "`ca`, `cert` and `key` go together, and one is missing", diagnostics);
         return None;
     };
     let [ca, cert, key] = [ca, cert, key].map(|file| folder.join(file.text));
     Some(Certificates { ca, cert, key })
 }
 
-fn check_times(section: &Section<'_>, cluster: &Cluster, faults: &mut Faults) {
-    let Some(origin) = ["lost_after", "heartbeat"].iter().find_map(|key| section.node(key)).map(|node| &node.origin)
+fn check_times(section: &Section<'_>, cluster: &Cluster, diagnostics: &mut Diagnostics) {
+    let Some(origin) = ["lost_after", "heartbeat"].iter().find_map(|key| section.get(key)).map(|item| &item.origin)
     else {
         return;
     };
     if cluster.lost_after < cluster.heartbeat * 3 {
-        section.report(origin, "`lost_after` must be at least three times as long as `heartbeat`", faults);
+        section.report(origin, "`lost_after` must be at least three times as long as `heartbeat`", diagnostics);
     }
 }
 
-/// Whoever reaches an open port can give workers code to run with their credentials.
-fn check_exposure(section: &Node, cluster: &Cluster, faults: &mut Faults) {
+/// Reports an address that other machines can reach without a rule for who may connect. Any process
+/// that connects could take part in runs and use their credentials.
+fn check_exposure(section: &Item, cluster: &Cluster, diagnostics: &mut Diagnostics) {
     if cluster.certificates.is_some() || cluster.is_insecure || cluster.is_loopback() || !is_address(&cluster.listen) {
         return;
     }
-    faults.report_with_hint(
+    diagnostics.report_with_hint(
         &section.origin,
-        format!("`[cluster]`: `{}` can be reached by others, and nothing says who may connect", cluster.listen),
+        format!(
+            "`[cluster]`: `{}` can be reached from other machines, and no setting restricts who may connect",
+            cluster.listen
+        ),
         "set `ca`, `cert` and `key`, or `insecure = true` on a network of your own".to_owned(),
     );
 }
 
 impl Cluster {
-    /// Whether workers prove by the run's secret that they are of the same user.
+    /// Whether workers have to prove with the run's secret that they belong to the same user.
     #[must_use]
     pub fn needs_secret(&self) -> bool {
         self.certificates.is_none() && !self.is_insecure && self.is_loopback()

@@ -8,21 +8,21 @@
 //!        | struct < name : type { , name : type } >
 //! ```
 //!
-//! Blanks may stand between any two of these words and signs. `timestamp` alone is RFC 3339 text.
+//! Spaces are allowed between any two of these words and signs. `timestamp` alone is RFC 3339 text.
 
-use super::fault::{Flaw, did_you_mean};
+use super::diagnostics::{Diagnostic, did_you_mean};
 use super::name::same_but_for_case;
 use super::resolved::{Field, FieldType, TimestampFormat};
 
-/// Lists and structs inside each other; reading and writing walk them by recursion.
+/// Maximum nesting of lists and structs, because reading and writing recurse into them.
 const MAX_DEPTH: usize = 16;
-/// The digits of the widest decimal that Arrow, Parquet and Delta share.
+/// Digits of the widest decimal that Arrow, Parquet and Delta all support.
 const MAX_PRECISION: u8 = 38;
 
 const NAMES: &[&str] =
     &["string", "long", "double", "boolean", "timestamp", "date", "decimal", "json", "list", "struct"];
 
-/// What other systems call our types.
+/// Names of our types in other systems.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("text", "string"),
     ("str", "string"),
@@ -42,11 +42,11 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("map", "json"),
 ];
 
-/// The type that `text` says.
+/// Parses a type.
 ///
 /// # Errors
-/// What is wrong with it, to be said after the field's name: ``has unknown type `timestmp` ``.
-pub(super) fn parse(text: &str) -> Result<FieldType, Flaw> {
+/// The fault, worded to follow the field's name: ``has unknown type `timestmp` ``.
+pub(super) fn parse(text: &str) -> Result<FieldType, Diagnostic> {
     let mut parser = Parser { text, rest: text };
     let parsed = parser.field_type(1)?;
     match parser.peek() {
@@ -57,14 +57,14 @@ pub(super) fn parse(text: &str) -> Result<FieldType, Flaw> {
 
 struct Parser<'a> {
     text: &'a str,
-    /// What has not been read yet.
+    /// Unparsed rest of `text`.
     rest: &'a str,
 }
 
 impl<'a> Parser<'a> {
-    fn field_type(&mut self, depth: usize) -> Result<FieldType, Flaw> {
+    fn field_type(&mut self, depth: usize) -> Result<FieldType, Diagnostic> {
         if depth > MAX_DEPTH {
-            return Err(Flaw::new(format!("has a type of more than {MAX_DEPTH} levels"))
+            return Err(Diagnostic::new(format!("has a type of more than {MAX_DEPTH} levels"))
                 .hint("declare the inner part as `json`".to_owned()));
         }
         match self.word() {
@@ -88,7 +88,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn timestamp(&mut self) -> Result<FieldType, Flaw> {
+    fn timestamp(&mut self) -> Result<FieldType, Diagnostic> {
         if self.peek() != Some('(') {
             return Ok(FieldType::Timestamp(TimestampFormat::Rfc3339));
         }
@@ -98,31 +98,34 @@ impl<'a> Parser<'a> {
             "s" => TimestampFormat::EpochSeconds,
             "rfc3339" => TimestampFormat::Rfc3339,
             unknown => {
-                return Err(Flaw::new(format!("has type `{}` with unknown timestamp format `{unknown}`", self.text))
-                    .hint("write `timestamp(ms)`, `timestamp(s)` or `timestamp(rfc3339)`".to_owned()));
+                return Err(Diagnostic::new(format!(
+                    "has type `{}` with unknown timestamp format `{unknown}`",
+                    self.text
+                ))
+                .hint("write `timestamp(ms)`, `timestamp(s)` or `timestamp(rfc3339)`".to_owned()));
             }
         };
         self.sign(')')?;
         Ok(FieldType::Timestamp(format))
     }
 
-    fn decimal(&mut self) -> Result<FieldType, Flaw> {
+    fn decimal(&mut self) -> Result<FieldType, Diagnostic> {
         let sample = || "write precision and scale, such as `decimal(10,2)`".to_owned();
-        self.sign('(').map_err(|flaw| flaw.hint(sample()))?;
+        self.sign('(').map_err(|diagnostic| diagnostic.hint(sample()))?;
         let precision = self.word();
-        self.sign(',').map_err(|flaw| flaw.hint(sample()))?;
+        self.sign(',').map_err(|diagnostic| diagnostic.hint(sample()))?;
         let scale = self.word();
-        self.sign(')').map_err(|flaw| flaw.hint(sample()))?;
+        self.sign(')').map_err(|diagnostic| diagnostic.hint(sample()))?;
         match (precision.parse::<u8>(), scale.parse::<i8>()) {
             (Ok(precision @ 1..=MAX_PRECISION), Ok(scale)) if scale >= 0 && scale.unsigned_abs() <= precision => {
                 Ok(FieldType::Decimal { precision, scale })
             }
-            _ => Err(Flaw::new(format!("has type `decimal({precision},{scale})`, which cannot be"))
+            _ => Err(Diagnostic::new(format!("has type `decimal({precision},{scale})`, which is not possible"))
                 .hint(format!("the precision is 1 to {MAX_PRECISION}, the scale 0 to the precision"))),
         }
     }
 
-    fn members(&mut self, depth: usize) -> Result<FieldType, Flaw> {
+    fn members(&mut self, depth: usize) -> Result<FieldType, Diagnostic> {
         self.sign('<')?;
         let mut members: Vec<Field> = Vec::new();
         loop {
@@ -132,7 +135,7 @@ impl<'a> Parser<'a> {
             }
             // Delta compares names without their case, at every level.
             if members.iter().any(|member| same_but_for_case(&member.name, name)) {
-                return Err(Flaw::new(format!("has a type with two members `{name}`")));
+                return Err(Diagnostic::new(format!("has a type with two members `{name}`")));
             }
             self.sign(':')?;
             let field_type = self.field_type(depth + 1)?;
@@ -152,7 +155,7 @@ impl<'a> Parser<'a> {
         self.rest.chars().next()
     }
 
-    /// The letters, digits and underscores that come next; may be empty.
+    /// Reads the next letters, digits and underscores; may return an empty text.
     fn word(&mut self) -> &'a str {
         self.peek();
         let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
@@ -161,7 +164,7 @@ impl<'a> Parser<'a> {
         word
     }
 
-    fn sign(&mut self, sign: char) -> Result<(), Flaw> {
+    fn sign(&mut self, sign: char) -> Result<(), Diagnostic> {
         self.peek();
         match self.rest.strip_prefix(sign) {
             Some(rest) => {
@@ -172,26 +175,25 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// At the place that has been reached.
-    fn expected(&self, what: &str) -> Flaw {
+    /// Returns the fault that `what` is missing at the current position.
+    fn expected(&self, what: &str) -> Diagnostic {
         let found = if self.rest.is_empty() { "at its end".to_owned() } else { format!("before `{}`", self.rest) };
-        Flaw::new(format!("has type `{}`, where {what} is expected {found}", self.text))
+        Diagnostic::new(format!("has type `{}`, where {what} is expected {found}", self.text))
     }
 
-    fn unknown_type(&self, unknown: &str) -> Flaw {
+    fn unknown_type(&self, unknown: &str) -> Diagnostic {
         let whole = if unknown.len() == self.text.trim().len() { "" } else { &format!(" in `{}`", self.text) };
         let other = OTHER_NAMES.iter().find(|(other, _)| same_but_for_case(other, unknown));
         let hint = match other {
             Some((_, ours)) => Some(format!("did you mean `{ours}`?")),
             None => did_you_mean(unknown, NAMES.iter().copied()),
         };
-        Flaw::new(format!("has unknown type `{unknown}`{whole}"))
+        Diagnostic::new(format!("has unknown type `{unknown}`{whole}"))
             .hint(hint.unwrap_or_else(|| format!("the types are {}", NAMES.join(", "))))
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_type_says_where_and_what_was_meant() {
+    fn errors_name_the_position_and_suggest_a_type() {
         let cases = [
             ("", "has type ``, where a type is expected at its end", None),
             ("String", "has unknown type `String`", Some("did you mean `string`?")),
@@ -253,12 +255,12 @@ mod tests {
             ),
             (
                 "decimal(39,2)",
-                "has type `decimal(39,2)`, which cannot be",
+                "has type `decimal(39,2)`, which is not possible",
                 Some("the precision is 1 to 38, the scale 0 to the precision"),
             ),
             (
                 "decimal(2,3)",
-                "has type `decimal(2,3)`, which cannot be",
+                "has type `decimal(2,3)`, which is not possible",
                 Some("the precision is 1 to 38, the scale 0 to the precision"),
             ),
             (
@@ -268,7 +270,7 @@ mod tests {
             ),
         ];
         for (text, message, hint) in cases {
-            assert_eq!(parse(text), Err(Flaw::new(message).hint(hint.map(str::to_owned))), "{text}");
+            assert_eq!(parse(text), Err(Diagnostic::new(message).hint(hint.map(str::to_owned))), "{text}");
         }
     }
 
@@ -276,7 +278,7 @@ mod tests {
     fn types_are_nested_up_to_a_limit() {
         let nested = |levels: usize| format!("{}long{}", "list<".repeat(levels - 1), ">".repeat(levels - 1));
         assert!(parse(&nested(MAX_DEPTH)).is_ok());
-        let flaw = parse(&nested(100_000)).unwrap_err();
-        assert_eq!(flaw.message, "has a type of more than 16 levels");
+        let diagnostic = parse(&nested(100_000)).unwrap_err();
+        assert_eq!(diagnostic.message, "has a type of more than 16 levels");
     }
 }

@@ -1,12 +1,13 @@
-//! How much memory this process may count on: the machine's, or less where a control group says so.
+//! Memory available to this process: the machine's, or less if a control group limits it.
 
 use std::fs;
 use std::path::Path;
 
-/// Where nothing can be found out, as outside Linux.
+/// Assumed if the memory cannot be determined, as outside Linux.
 const ASSUMED_BYTES: u64 = 4 << 30;
 
-/// Bytes of memory of the machine or of the tightest control group around this process.
+/// Returns the bytes of memory of the machine, or of the tightest control group around this
+/// process.
 #[must_use]
 pub fn available_bytes() -> u64 {
     available_below(Path::new("/")).unwrap_or(ASSUMED_BYTES)
@@ -16,16 +17,16 @@ fn available_below(root: &Path) -> Option<u64> {
     machine_bytes(root).into_iter().chain(group_bytes(root)).min()
 }
 
-/// `MemTotal: 16315552 kB`
+/// Parses `MemTotal: 16315552 kB`.
 fn machine_bytes(root: &Path) -> Option<u64> {
     let facts = fs::read_to_string(root.join("proc/meminfo")).ok()?;
     let total = facts.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     Some(total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The limits of this process's group and of every group around it, version 2 (`0::/path`) and version 1
-/// (`4:memory:/path`). In a container the path may be the host's; then only the root, which is the container's own
-/// group, is found.
+/// Returns the limits of this process's control group and of every group around it, in version 2
+/// (`0::/path`) and version 1 (`4:memory:/path`). In a container the path may be the host's; then
+/// only the root is found, which is the container's own group.
 fn group_bytes(root: &Path) -> Vec<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut limits = Vec::new();
@@ -41,7 +42,7 @@ fn group_bytes(root: &Path) -> Vec<u64> {
         };
         for around in Path::new(path.trim_start_matches('/')).ancestors() {
             let limit = fs::read_to_string(root.join(base).join(around).join(file));
-            // `max` is no number and no limit.
+            // `max` is not a number: there is no limit.
             limits.extend(limit.ok().and_then(|text| text.trim().parse::<u64>().ok()));
         }
     }
@@ -49,11 +50,10 @@ fn group_bytes(root: &Path) -> Vec<u64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
-    /// What the case is, the files there are, the bytes.
+    /// Name, files (path and text) and the expected bytes.
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<u64>);
 
     #[test]

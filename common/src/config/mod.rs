@@ -1,119 +1,124 @@
-//! From `lake.toml` and the environment to one checked `resolved::Config`, or to every fault at once.
+//! Loads `lake.toml` and the environment into one checked `resolved::Config`, or reports every
+//! fault at once.
 //!
 //! ```text
-//! lake.toml ──► file ────────► environment ───► check ─────────────────► resolved::Config
-//!               a tree of      overrides put     one pass over the tree: url, SQL,
-//!               values, each   into the same     types, sizes, names; what is wrong
-//!               with its line  tree              goes to `fault` and the pass goes on
+//! lake.toml ──► file ────────► environment ───► validate ──────────────► resolved::Config
+//!               a tree of      overrides put     one pass over the tree: URL, SQL,
+//!               values, each   into the same     types, sizes, names; faults are
+//!               with its line  tree              added to `diagnostics`
 //! ```
 //!
-//! One value followed through: line 14 of the file says `ts = "timestmp"`. `file` keeps it as a text of line 14;
-//! `LAKEWRIGHT__SOURCES__EVENTS__FIELDS__TS=timestamp(ms)` would replace it by a text of that variable; `check` hands
-//! it to `field_type`, which does not know it, and `fault` writes
+//! One value followed through: line 14 of the file contains `ts = "timestmp"`. `file` keeps it as a
+//! text of line 14; `LAKEWRIGHT__SOURCES__EVENTS__FIELDS__TS=timestamp(ms)` would replace it by a
+//! text of that variable; `validate` passes it to `field_type`, which does not know it, and
+//! `diagnostics` reports
 //!
 //! ```text
 //! error: source `events`: field `ts` has unknown type `timestmp` (lake.toml, line 14)
 //! hint: did you mean `timestamp`?
 //! ```
 //!
-//! Nothing outside this folder sees the text of the file; nothing in it touches a lake or a source.
+//! No other folder sees the text of the file, and this folder accesses neither lake nor sources.
 
 use std::path::{Path, PathBuf};
 
-use crate::config::fault::Faults;
+use crate::config::diagnostics::Diagnostics;
 use crate::config::resolved::Config;
 use crate::error::{Context, Error, Result};
 
-/// Every setting there is: key, type, default.
+/// All settings: key, type, default.
 pub mod settings;
-/// The file as written: values, each with where it came from.
+/// Typed defaults of the settings.
+mod defaults;
+/// The file as a tree of values with their origins.
 mod file;
-/// Settings that the environment replaces.
+/// Overrides from the environment.
 mod environment;
-/// All faults, then one error.
-mod fault;
-/// One table of the tree, read key by key.
+/// Collects faults and reports them together.
+mod diagnostics;
+/// Reads one table of the tree key by key.
 mod section;
-/// Names that the lake, SQL and a file system can all carry.
+/// Names that are valid in the lake, SQL and file systems.
 mod name;
 /// `[cluster]`.
 mod cluster;
-/// `[storage.*]`: how buckets are reached.
+/// `[storage.*]`: access to buckets.
 mod bucket;
-/// `[prices]`: what requests cost.
+/// `[prices]`: prices of requests.
 mod prices;
-/// The pass over the tree: `[lake]`, `[limits]`, and what holds between its parts.
+/// Checks the tree: `[lake]`, `[limits]`, and rules between its parts.
 mod validate;
-/// `[sources.*]`: fields and how objects are read.
+/// `[sources.*]`: location, format and fields.
 mod source;
-/// The grammar of field types.
+/// Grammar of field types.
 mod field_type;
 /// `[tables.*]`: SQL, key, partition columns, checks.
 mod table;
-/// The conditions of a table.
+/// Checks of a table.
 mod data_check;
-/// Paths and URLs as one kind of URL.
+/// Resolves paths and URLs.
 mod location;
-/// How much memory there is to share out.
+/// Memory available to the process.
 pub mod memory;
-/// What all of it comes to.
+/// The checked configuration.
 pub mod resolved;
 
-/// What a configuration is loaded for.
+/// Purpose for which a configuration is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A run, or whether one could be made.
+    /// A run, or the check whether a run is possible.
     Run,
-    /// Looking at the lake: nobody is listened to, so it need not be said who may connect.
+    /// Reading the lake. No worker connects, so the rules for connections are not checked.
     Look,
 }
 
-/// Reads `file`, puts the overrides of `environment` (variables and their values) over it and checks the whole.
+/// Reads `file`, applies the overrides of `environment` (variables and their values) and checks the
+/// result.
 ///
 /// # Errors
-/// Configuration: the file cannot be read, or the faults of it and of the overrides, all of them in one message: a
-/// line each, a hint below where there is one, every fault but the first with `error: ` before it.
+/// Configuration: the file cannot be read, or all faults of the file and the overrides, joined: one
+/// error each.
 pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (String, String)>) -> Result<Config> {
     let text = std::fs::read_to_string(file).context(|| {
         Error::configuration(format!("cannot read the configuration `{}`", file.display()))
             .hint("`--config FILE` names another file")
     })?;
-    let mut faults = Faults::new(file);
-    let Some(mut document) = file::parse(&text, &mut faults) else {
-        return Err(faults.into_error());
+    let mut diagnostics = Diagnostics::new(file);
+    let Some(mut document) = file::parse(&text, &mut diagnostics) else {
+        return Err(diagnostics.into_error());
     };
-    environment::apply(&mut document, environment, &mut faults);
-    validate::check(&document, file, &folder_of(file)?, purpose, faults)
+    environment::apply(&mut document, environment, &mut diagnostics);
+    validate::check(&document, file, &folder_of(file)?, purpose, diagnostics)
 }
 
-/// The absolute folder that relative paths start from.
+/// Returns the absolute folder that relative paths start from.
 fn folder_of(file: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(file)
         .context(|| Error::configuration(format!("cannot find the folder of `{}`", file.display())))?;
     Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_path_buf))
 }
 
-/// The name in `known` that was probably meant by `name`: equal but for case and dashes, or a few slips away.
+/// Returns the name in `known` that `name` probably means: equal except for case and dashes, or
+/// with a few typos.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let folded = |text: &str| text.to_lowercase().replace('-', "_");
     let length = name.chars().count();
     known
         .map(|candidate| (strsim::damerau_levenshtein(&folded(name), &folded(candidate)), candidate))
-        .filter(|(slips, candidate)| {
-            // One slip in three letters still reads as the same word; a word of slips alone is another word.
-            *slips <= (length.max(candidate.chars().count()) / 3).max(1) && *slips < length
+        .filter(|(typos, candidate)| {
+            // Up to one typo per three letters is the same word, unless every letter differs.
+            *typos <= (length.max(candidate.chars().count()) / 3).max(1) && *typos < length
         })
-        .min_by_key(|(slips, _)| *slips)
+        .min_by_key(|(typos, _)| *typos)
         .map(|(_, candidate)| candidate)
 }
 
-/// A declared type as the tests of other folders write it.
+/// Parses a declared type, for tests of other folders.
 #[cfg(test)]
 pub(crate) fn field_type(text: &str) -> Option<resolved::FieldType> {
     field_type::parse(text).ok()
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

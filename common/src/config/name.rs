@@ -1,31 +1,34 @@
-//! Names that SQL without quotes, a folder, a Hive partition and a variable of the environment can all carry.
+//! Names that are valid as unquoted SQL, folder, Hive partition and part of an environment
+//! variable.
 
-use super::fault::Faults;
+use super::diagnostics::Diagnostics;
 use super::file::Origin;
 
-/// ASCII letters, digits and `_`, a letter first: what begins with `_` is hidden in a lake.
+/// Whether `name` is an ASCII letter followed by ASCII letters, digits and `_`. A leading `_` would
+/// make it hidden in a lake.
 pub(super) fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Whether SQL, Delta or some file systems would take one for the other.
+/// Whether the names differ at most in case, and so are the same in SQL, Delta and some file
+/// systems.
 pub(super) fn same_but_for_case(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// Reports names that are none and names that differ only in case; `at` and `what` say whose they are, such as
-/// "source `events`: " and "field".
+/// Reports invalid names, and names that differ only in case. `at` is the prefix of messages, such
+/// as "source `events`: "; `what` is the thing named, such as "field".
 pub(super) fn check_names<'a>(
     at: &str,
     what: &str,
     names: impl Iterator<Item = (&'a str, &'a Origin)>,
-    faults: &mut Faults,
+    diagnostics: &mut Diagnostics,
 ) {
     let mut seen: Vec<&str> = Vec::new();
     for (name, origin) in names {
         if !is_name(name) {
-            faults.report_with_hint(
+            diagnostics.report_with_hint(
                 origin,
                 format!("{at}`{name}` cannot be the name of a {what}"),
                 "a name is a letter, then letters, digits and `_`".to_owned(),
@@ -33,11 +36,11 @@ pub(super) fn check_names<'a>(
         }
         if let Some(twin) = seen.iter().find(|earlier| same_but_for_case(earlier, name)) {
             let fault = if *twin == name {
-                format!("{at}{what} `{name}` is there twice")
+                format!("{at}{what} `{name}` appears twice")
             } else {
                 format!("{at}the names of {what} `{twin}` and {what} `{name}` differ only in case")
             };
-            faults.report(origin, fault);
+            diagnostics.report(origin, fault);
         }
         seen.push(name);
     }

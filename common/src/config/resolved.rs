@@ -1,6 +1,7 @@
-//! The configuration as the rest of the program sees it: URLs parsed, SQL read, types and limits checked.
+//! The configuration as the rest of the program sees it: URLs parsed, SQL read, types and limits
+//! checked.
 //!
-//! Nothing below this type sees the text of `lake.toml`. Everything a worker needs of it is serialisable.
+//! No other folder sees the text of `lake.toml`. The parts that a worker needs are serializable.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,12 +12,14 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::defaults;
+
 /// A whole `lake.toml`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The file it came from; relative paths in it are relative to its folder.
+    /// Path of the file. Relative paths in it start from its folder.
     pub file: PathBuf,
-    /// The root of the lake, `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
+    /// Root of the lake, `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
     pub lake: Url,
     /// In the order of the file.
     pub sources: Vec<Source>,
@@ -25,13 +28,13 @@ pub struct Config {
     pub limits: Limits,
     /// `None`: plans run in the coordinator's own process.
     pub cluster: Option<Cluster>,
-    /// By the name of the bucket; the others are reached by the defaults.
+    /// Settings by bucket name. Other buckets use the defaults.
     pub buckets: BTreeMap<String, Bucket>,
     pub prices: Prices,
 }
 
 impl Config {
-    /// Where `url` is, and how it is reached.
+    /// Returns `url` with the settings of its bucket.
     #[must_use]
     pub fn location(&self, url: &Url) -> Location {
         let bucket = url.host_str().and_then(|bucket| self.buckets.get(bucket));
@@ -39,23 +42,24 @@ impl Config {
     }
 }
 
-/// A folder or a prefix, and how it is reached.
+/// A folder or a prefix of a bucket, with the bucket's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
     pub url: Url,
-    /// Of no meaning for a folder.
+    /// Unused for a folder.
     pub bucket: Bucket,
 }
 
 impl Location {
-    /// Of what is reached by the defaults.
+    /// Returns a location with the default settings.
     #[must_use]
     pub fn of(url: Url) -> Self {
         Self { url, bucket: Bucket::default() }
     }
 
-    /// A prefix with the characters that keys in its bucket have, as other tools take it; a folder as the URL that it is.
+    /// Returns the URL for messages and other tools. In a prefix of a bucket, percent-encoding is
+    /// decoded, so that it has the characters of the keys; a folder's URL stays encoded.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         match self.url.scheme() {
@@ -65,32 +69,34 @@ impl Location {
     }
 }
 
-/// How a bucket is reached. What is not said here, AWS's own variables and files say; secrets are only there.
+/// Access to a bucket. Settings that are `None` come from AWS's own variables and files, which are
+/// also the only place for secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
     /// `http://` or `https://`, without a `/` at its end.
     pub endpoint: Option<String>,
     pub region: Option<String>,
-    /// `None`: where there is an endpoint.
+    /// `None`: path style if there is an endpoint.
     pub path_style: Option<bool>,
     pub profile: Option<String>,
-    /// The ARN of a role to assume.
+    /// ARN of a role to assume.
     pub role: Option<String>,
     pub requester_pays: bool,
-    /// Requests are not signed.
+    /// Whether requests are sent without a signature.
     pub anonymous: bool,
-    /// Of what is written; `None`: as the bucket does it by itself.
+    /// Encryption of written objects; `None`: the bucket's own default.
     pub encryption: Option<Encryption>,
     pub connect_timeout: Duration,
-    /// Of one attempt, with its body.
+    /// Time limit of one attempt, including its body.
     pub timeout: Duration,
-    /// Attempts of one request.
+    /// Maximum number of attempts of one request.
     pub attempts: usize,
-    /// From the first attempt of a request, after which there is no other.
+    /// Time since the first attempt of a request after which it is not retried.
     pub retry_timeout: Duration,
-    /// Uploads carry a SHA-256, which the server compares and keeps.
+    /// Whether uploads carry a SHA-256, which the server verifies and keeps.
     pub checksums: bool,
-    /// Requests for bytes that a process has under way at once, when the server does not ask for fewer.
+    /// Maximum number of requests for bytes in flight per process; fewer while the server reports
+    /// overload.
     pub concurrent_requests: usize,
 }
 
@@ -102,20 +108,20 @@ impl Default for Bucket {
             path_style: None,
             profile: None,
             role: None,
-            requester_pays: false,
-            anonymous: false,
+            requester_pays: defaults::REQUESTER_PAYS,
+            anonymous: defaults::ANONYMOUS,
             encryption: None,
-            connect_timeout: Duration::from_secs(3),
-            timeout: Duration::from_secs(20),
-            attempts: 10,
-            retry_timeout: Duration::from_mins(2),
-            checksums: true,
-            concurrent_requests: 256,
+            connect_timeout: defaults::CONNECT_TIMEOUT,
+            timeout: defaults::TIMEOUT,
+            attempts: defaults::REQUEST_ATTEMPTS,
+            retry_timeout: defaults::RETRY_TIMEOUT,
+            checksums: defaults::CHECKSUMS,
+            concurrent_requests: defaults::CONCURRENT_REQUESTS,
         }
     }
 }
 
-/// Who encrypts what a bucket holds.
+/// Server-side encryption of objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encryption {
     /// SSE-S3
@@ -131,34 +137,35 @@ pub struct Source {
     /// Always ends with `/`.
     pub url: Url,
     pub format: Format,
-    /// In the order of the file: the column order of the staging table.
+    /// In the order of the file, which is the column order of the staging table.
     pub fields: Vec<Field>,
-    /// 0.0–1.0: the share of rejected records, and of bytes without records, above which a run fails.
+    /// Share (0.0–1.0) of rejected records, and of bytes without records, above which a run fails.
     pub max_quarantine_share: f64,
     pub on_change: OnChange,
     pub on_damaged: OnDamaged,
     pub on_archived: OnArchived,
-    /// Links in its folder may lead out of it.
+    /// Whether symbolic links may lead out of the source's folder.
     pub follow_links: bool,
 }
 
-/// How records lie in an object.
+/// Layout of records in an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
     /// One object, several objects, an array of objects, or an array under a key of the top object.
     Json { records: Option<String> },
 }
 
-/// What a run does about an object that changed after it was taken in, or while it was read.
+/// Action for an object that changed after it was ingested, or while it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnChange {
     Error,
     Ignore,
 }
 
-/// Action for an object whose end cannot be reached as records: one that was cut off, or is corrupt.
+/// Action for an object whose end cannot be reached as records: one that was cut off, or is
+/// corrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnDamaged {
     /// The run fails.
@@ -169,7 +176,7 @@ pub enum OnDamaged {
     Keep,
 }
 
-/// What a run does about an object in a storage class from which it must be restored.
+/// Action for an object in a storage class from which it must be restored before reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnArchived {
     Error,
@@ -179,16 +186,16 @@ pub enum OnArchived {
 /// One column of a staging table, or one member of a struct.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
-    /// The column's name.
+    /// Name of the column.
     pub name: String,
-    /// The keys that lead to the value inside the record; one key where the field is at the top.
+    /// Keys that lead to the value inside the record; one key for a field at the top level.
     pub from: Vec<String>,
     pub field_type: FieldType,
-    /// A record in which it is missing or null is rejected.
+    /// Whether a record without the field, or with a null, is rejected.
     pub required: bool,
 }
 
-/// The types a field can be declared with.
+/// Declared type of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FieldType {
     String,
@@ -202,14 +209,14 @@ pub enum FieldType {
         precision: u8,
         scale: i8,
     },
-    /// The value's own JSON text.
+    /// The JSON text of the value.
     Json,
     List(Box<FieldType>),
     /// Members; `from` is the member's own key, `required` is always false.
     Struct(Vec<Field>),
 }
 
-/// What a timestamp is written as; it always becomes microseconds since the epoch, UTC.
+/// Format of timestamps in the input. They are always stored as microseconds since the epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimestampFormat {
     EpochMilliseconds,
@@ -217,14 +224,14 @@ pub enum TimestampFormat {
     Rfc3339,
 }
 
-/// What one model builds.
+/// A table that one model builds.
 #[derive(Debug, Clone)]
 pub struct Table {
     pub name: String,
-    /// The model's file, for messages.
+    /// Path of the model, for messages.
     pub sql_file: PathBuf,
     pub sql: String,
-    /// Not null and unique before every commit; may be empty.
+    /// Columns that are checked to be not null and unique before every commit; may be empty.
     pub key: Vec<String>,
     pub partition_by: Vec<String>,
     pub checks: Vec<Check>,
@@ -234,7 +241,7 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     pub rule: Rule,
-    /// Only warn when it fails.
+    /// Whether a failure is only a warning.
     pub warn: bool,
 }
 
@@ -257,95 +264,96 @@ pub enum Rule {
         column: String,
         values: Vec<String>,
     },
-    /// Every non-null value lies within the bounds, both inclusive.
+    /// Every non-null value is within the bounds, both inclusive.
     Range {
         column: String,
         min: Option<f64>,
         max: Option<f64>,
     },
-    /// A query that returns the rows that fail.
+    /// A query that returns the rows that violate the check.
     Sql {
         file: PathBuf,
         sql: String,
     },
 }
 
-/// What S3 asks for, in dollars.
+/// Prices of S3, in dollars.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {
-    /// A thousand GET and HEAD requests.
+    /// Per thousand GET and HEAD requests.
     pub get: f64,
-    /// A thousand PUT, POST and LIST requests.
+    /// Per thousand PUT, POST and LIST requests.
     pub put: f64,
-    /// A gigabyte (10^9 bytes) read; nothing within a region.
+    /// Per gigabyte (10^9 bytes) read; free within a region.
     pub transfer: f64,
 }
 
 impl Default for Prices {
-    /// S3 Standard in `us-east-1`, by the price list that was known when this was written.
+    /// Prices of S3 Standard in `us-east-1` at the time of writing.
     fn default() -> Self {
-        Self { get: 0.0004, put: 0.005, transfer: 0.0 }
+        Self { get: defaults::GET_PRICE, put: defaults::PUT_PRICE, transfer: defaults::TRANSFER_PRICE }
     }
 }
 
-/// Bounds on what a process may use.
+/// Limits on the resources of a process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Limits {
-    /// Bytes this process aims to stay under, resident; queries spill beyond their share of it.
+    /// Resident memory that the process aims to stay below. Sorts and most aggregations spill to
+    /// disk beyond their share of it; not all joins can.
     pub memory_bytes: u64,
-    /// Bytes of one record; a longer one is quarantined.
+    /// Maximum size of a record; a longer one is quarantined.
     pub max_record_bytes: u64,
-    /// Where queries spill; `None`: the system's temporary folder.
+    /// Folder that queries spill to; `None`: the system's temporary folder.
     pub scratch: Option<PathBuf>,
-    /// Partitions that run at once.
+    /// Number of partitions that run at once.
     pub threads: usize,
-    /// Bytes of input that one scan task takes on.
+    /// Bytes of input per scan task.
     pub split_bytes: u64,
-    /// Small objects read at once by one scan task.
+    /// Number of small objects that one scan task reads at once.
     pub concurrent_reads: usize,
-    /// Bytes of one Parquet file at which the next is begun.
+    /// Size at which a Parquet file is finished and the next one is started.
     pub target_file_bytes: u64,
-    /// Parquet files that one task may have open at once.
+    /// Maximum number of Parquet files that one task has open at once.
     pub max_open_files: usize,
-    /// Decompressed bytes per compressed byte above which (after 64 MiB) an object is given up.
+    /// Decompressed bytes per compressed byte above which (after 64 MiB) an object is rejected.
     pub max_decompression_ratio: u64,
 }
 
-/// Where the coordinator meets its workers, and when it gives up on one.
+/// Address for workers, and when the coordinator gives up on a worker or a task.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     pub listen: String,
-    /// The address that workers are told to connect to.
+    /// Address that workers connect to.
     pub advertise: String,
     pub min_workers: usize,
-    /// How long a run waits for them, and goes on without any.
+    /// Time that a run waits for `min_workers`, and later continues without any worker.
     pub worker_timeout: Duration,
-    /// Where rows go from one stage to the next; `None`: into the lake.
+    /// Location of the rows between stages; `None`: inside the lake.
     pub spool: Option<Url>,
-    /// Between two signs of life of a worker.
+    /// Time between two heartbeats of a worker.
     pub heartbeat: Duration,
-    /// A worker that has been silent for this long is lost.
+    /// Time without a heartbeat after which a worker is considered lost.
     pub lost_after: Duration,
-    /// Attempts of one task that may fail or be lost before the run fails.
+    /// Number of failed or lost attempts of one task after which the run fails.
     pub attempts: usize,
-    /// `None`: a slow task gets no speculative attempt.
+    /// `None`: slow tasks get no speculative attempt.
     pub speculation: Option<Speculation>,
     /// `None`: no TLS.
     pub certificates: Option<Certificates>,
-    /// Listens for any process that can connect, without TLS.
+    /// Whether any process that can connect is accepted, without TLS.
     pub is_insecure: bool,
 }
 
-/// When a slow task gets a speculative attempt.
+/// Conditions under which a slow task gets a speculative attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Speculation {
-    /// 0.0–1.0: the share of a stage's tasks that must be done.
+    /// Share (0.0–1.0) of the stage's tasks that must be done.
     pub done_share: f64,
-    /// How many times as long as the median task the attempt must have run.
+    /// Factor by which the attempt must have run longer than the median task.
     pub slowness: f64,
 }
 
-/// Files in PEM form; both sides show a certificate that this authority signed.
+/// Paths of PEM files. Both sides present a certificate signed by this authority.
 #[derive(Debug, Clone)]
 pub struct Certificates {
     pub ca: PathBuf,

@@ -1,4 +1,5 @@
-//! One table of the tree, read key by key: each getter reports what is wrong with its value and the reading goes on.
+//! Reads one table of the tree key by key. Each getter reports a wrong value and returns the
+//! default instead.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,26 +7,26 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use url::Url;
 
-use super::fault::{Faults, did_you_mean};
-use super::file::{Entry, Node, Origin, Value};
+use super::diagnostics::{Diagnostics, did_you_mean};
+use super::file::{Entry, Item, Origin, Value};
 use super::location::{self, secrets_hint};
 use super::settings::{Kind, Setting, TABLES_OF_THE_FILE};
 
-/// A part of a key that says that its value is a secret.
+/// Parts of a key that indicate a secret value.
 const SECRET_WORDS: &[&str] = &["secret", "password", "passwd", "token", "access_key", "credential"];
 
-/// A table of the file whose keys are known.
+/// A table of the file, with the settings that it may contain.
 #[derive(Debug)]
 pub(super) struct Section<'a> {
-    /// How its faults begin, such as "`[limits]`: ".
+    /// Prefix of its messages, such as "`[limits]`: ".
     pub(super) at: String,
-    /// Of the table's head; where what is missing should have been.
+    /// Origin of the table's head; used for missing settings.
     pub(super) origin: &'a Origin,
     entries: &'a [Entry],
     settings: &'static [Setting],
 }
 
-/// A text and where it came from.
+/// A text and its origin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Text<'a> {
     pub(super) text: &'a str,
@@ -33,27 +34,27 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Reports what is not a table, and every key that no setting has.
+    /// Opens a table. Reports an `item` that is not a table, and every unknown key.
     pub(super) fn open(
         at: impl Into<String>,
-        node: &'a Node,
+        item: &'a Item,
         settings: &'static [Setting],
-        faults: &mut Faults,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let at = at.into();
-        let Value::Table(entries) = &node.value else {
+        let Value::Table(entries) = &item.value else {
             let whole = at.trim_end_matches(": ");
-            faults.report(&node.origin, format!("{whole} must be a table, not {}", node.value.describe()));
+            diagnostics.report(&item.origin, format!("{whole} must be a table, not {}", item.value.describe()));
             return None;
         };
-        let section = Self { at, origin: &node.origin, entries, settings };
+        let section = Self { at, origin: &item.origin, entries, settings };
         for entry in entries {
-            section.check_key(entry, faults);
+            section.check_key(entry, diagnostics);
         }
         Some(section)
     }
 
-    fn check_key(&self, entry: &Entry, faults: &mut Faults) {
+    fn check_key(&self, entry: &Entry, diagnostics: &mut Diagnostics) {
         let key = entry.key.as_str();
         let known = || self.settings.iter().map(|setting| setting.key);
         if known().any(|setting| setting == key) {
@@ -61,59 +62,72 @@ impl<'a> Section<'a> {
         }
         let folded = key.to_lowercase().replace('-', "_");
         if SECRET_WORDS.iter().any(|word| folded.contains(word)) {
-            faults.report_with_hint(&entry.origin, format!("{}`{key}` looks like a secret", self.at), secrets_hint());
+            diagnostics.report_with_hint(
+                &entry.origin,
+                format!("{}`{key}` looks like a secret", self.at),
+                secrets_hint(),
+            );
             return;
         }
         let hint = did_you_mean(key, known()).or_else(|| belongs_to(key, self.settings));
-        faults.report_with_hint(&entry.origin, format!("{}unknown key `{key}`", self.at), hint);
+        diagnostics.report_with_hint(&entry.origin, format!("{}unknown key `{key}`", self.at), hint);
     }
 
-    pub(super) fn node(&self, key: &str) -> Option<&'a Node> {
-        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+    pub(super) fn get(&self, key: &str) -> Option<&'a Item> {
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.item)
     }
 
-    /// Reports a setting that is not there, with an example of it.
-    pub(super) fn require(&self, key: &str, example: &str, faults: &mut Faults) -> Option<&'a Node> {
-        let node = self.node(key);
-        if node.is_none() {
+    /// Returns a setting; if it is missing, reports that with an example.
+    pub(super) fn require(&self, key: &str, example: &str, diagnostics: &mut Diagnostics) -> Option<&'a Item> {
+        let item = self.get(key);
+        if item.is_none() {
             let hint = format!("add `{example}`");
-            faults.report_with_hint(self.origin, format!("{}`{key}` is missing", self.at), hint);
+            diagnostics.report_with_hint(self.origin, format!("{}`{key}` is missing", self.at), hint);
         }
-        node
+        item
     }
 
-    pub(super) fn report(&self, origin: &Origin, message: &str, faults: &mut Faults) {
-        faults.report(origin, format!("{}{message}", self.at));
+    pub(super) fn report(&self, origin: &Origin, message: &str, diagnostics: &mut Diagnostics) {
+        diagnostics.report(origin, format!("{}{message}", self.at));
     }
 
-    pub(super) fn text(&self, key: &str, faults: &mut Faults) -> Option<Text<'a>> {
-        let node = self.node(key)?;
-        let text = as_text(node);
+    pub(super) fn text(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<Text<'a>> {
+        let item = self.get(key)?;
+        let text = as_text(item);
         if text.is_none() {
-            self.wrong_type(key, node, faults);
+            self.wrong_type(key, item, diagnostics);
         }
         text
     }
 
-    /// A path or a URL, and where it came from; relative paths are seen from `folder`.
-    pub(super) fn location(&self, key: &str, folder: &Path, faults: &mut Faults) -> Option<(Url, &'a Origin)> {
-        let Text { text, origin } = self.text(key, faults)?;
+    /// Returns a path or URL as URL, and its origin. Relative paths start from `folder`.
+    pub(super) fn location(
+        &self,
+        key: &str,
+        folder: &Path,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<(Url, &'a Origin)> {
+        let Text { text, origin } = self.text(key, diagnostics)?;
         match location::resolve(text, folder) {
             Ok(url) => Some((url, origin)),
-            Err(flaw) => {
-                faults.report_with_hint(origin, format!("{}`{key}` {}", self.at, flaw.message), flaw.hint);
+            Err(diagnostic) => {
+                diagnostics.report_with_hint(
+                    origin,
+                    format!("{}`{key}` {}", self.at, diagnostic.message),
+                    diagnostic.hint,
+                );
                 None
             }
         }
     }
 
-    /// A list of texts, or one text that stands for a list of one; empty where the setting is not there.
-    pub(super) fn texts(&self, key: &str, faults: &mut Faults) -> Vec<Text<'a>> {
-        let Some(node) = self.node(key) else { return Vec::new() };
-        let Value::List(items) = &node.value else {
-            let text = as_text(node);
+    /// Returns a list of texts. A single text is a list of one; a missing setting is an empty list.
+    pub(super) fn texts(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<Text<'a>> {
+        let Some(item) = self.get(key) else { return Vec::new() };
+        let Value::List(items) = &item.value else {
+            let text = as_text(item);
             if text.is_none() {
-                self.wrong_type(key, node, faults);
+                self.wrong_type(key, item, diagnostics);
             }
             return text.into_iter().collect();
         };
@@ -121,60 +135,60 @@ impl<'a> Section<'a> {
         for item in items {
             match as_text(item) {
                 Some(text) => texts.push(text),
-                None => self.wrong_type(key, item, faults),
+                None => self.wrong_type(key, item, diagnostics),
             }
         }
         texts
     }
 
-    pub(super) fn boolean(&self, key: &str, default: bool, faults: &mut Faults) -> bool {
-        match self.node(key) {
-            Some(Node { value: Value::Boolean(yes), .. }) => *yes,
-            Some(node) => {
-                self.wrong_type(key, node, faults);
+    pub(super) fn boolean(&self, key: &str, default: bool, diagnostics: &mut Diagnostics) -> bool {
+        match self.get(key) {
+            Some(Item { value: Value::Boolean(yes), .. }) => *yes,
+            Some(item) => {
+                self.wrong_type(key, item, diagnostics);
                 default
             }
             None => default,
         }
     }
 
-    /// One of the words that the setting knows.
-    pub(super) fn word(&self, key: &str, faults: &mut Faults) -> Option<&'a str> {
-        let Text { text, origin } = self.text(key, faults)?;
+    /// Returns one of the words that the setting allows.
+    pub(super) fn word(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<&'a str> {
+        let Text { text, origin } = self.text(key, diagnostics)?;
         let Some(Kind::OneOf(words)) = self.kind(key) else { return Some(text) };
         if words.contains(&text) {
             return Some(text);
         }
         let expected = Kind::OneOf(words).describe();
         let hint = did_you_mean(text, words.iter().copied());
-        faults.report_with_hint(origin, format!("{}`{key}` must be {expected}, not `{text}`", self.at), hint);
+        diagnostics.report_with_hint(origin, format!("{}`{key}` must be {expected}, not `{text}`", self.at), hint);
         None
     }
 
-    /// At least 1.
-    pub(super) fn count(&self, key: &str, default: usize, faults: &mut Faults) -> usize {
-        match self.node(key) {
-            Some(node @ Node { value: Value::Integer(n), .. }) => {
-                self.at_least_one(key, *n, node, faults).unwrap_or(default)
+    /// Returns a number of at least 1.
+    pub(super) fn count(&self, key: &str, default: usize, diagnostics: &mut Diagnostics) -> usize {
+        match self.get(key) {
+            Some(item @ Item { value: Value::Integer(n), .. }) => {
+                self.at_least_one(key, *n, item, diagnostics).unwrap_or(default)
             }
-            Some(node) => {
-                self.wrong_type(key, node, faults);
+            Some(item) => {
+                self.wrong_type(key, item, diagnostics);
                 default
             }
             None => default,
         }
     }
 
-    /// Bytes, at least 1.
-    pub(super) fn size(&self, key: &str, default: u64, faults: &mut Faults) -> u64 {
-        let Some(node) = self.node(key) else { return default };
-        let bytes = match &node.value {
+    /// Returns a number of bytes, at least 1.
+    pub(super) fn size(&self, key: &str, default: u64, diagnostics: &mut Diagnostics) -> u64 {
+        let Some(item) = self.get(key) else { return default };
+        let bytes = match &item.value {
             Value::Integer(n) => *n,
             Value::Text(text) => match text.trim().parse::<ByteSize>() {
                 Ok(size) => i128::from(size.as_u64()),
                 Err(_) => {
-                    faults.report_with_hint(
-                        &node.origin,
+                    diagnostics.report_with_hint(
+                        &item.origin,
                         format!("{}`{key}` is `{text}`, which is not a size", self.at),
                         "write bytes, or a size such as \"512MB\", \"16MiB\" or \"1.5GB\"".to_owned(),
                     );
@@ -182,23 +196,23 @@ impl<'a> Section<'a> {
                 }
             },
             _ => {
-                self.wrong_type(key, node, faults);
+                self.wrong_type(key, item, diagnostics);
                 return default;
             }
         };
-        self.at_least_one(key, bytes, node, faults).unwrap_or(default)
+        self.at_least_one(key, bytes, item, diagnostics).unwrap_or(default)
     }
 
-    pub(super) fn duration(&self, key: &str, default: Duration, faults: &mut Faults) -> Duration {
-        let Some(Text { text, origin }) = self.text(key, faults) else { return default };
+    pub(super) fn duration(&self, key: &str, default: Duration, diagnostics: &mut Diagnostics) -> Duration {
+        let Some(Text { text, origin }) = self.text(key, diagnostics) else { return default };
         match humantime::parse_duration(text) {
             Ok(duration) if duration.is_zero() => {
-                self.report(origin, &format!("`{key}` must be longer than nothing"), faults);
+                self.report(origin, &format!("`{key}` must be longer than 0"), diagnostics);
                 default
             }
             Ok(duration) => duration,
             Err(_) => {
-                faults.report_with_hint(
+                diagnostics.report_with_hint(
                     origin,
                     format!("{}`{key}` is `{text}`, which is not a duration", self.at),
                     "write a number and a unit, such as \"30s\", \"5m\" or \"1h 30m\"".to_owned(),
@@ -208,50 +222,56 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub(super) fn number(&self, key: &str, faults: &mut Faults) -> Option<f64> {
-        let node = self.node(key)?;
-        match as_number(node) {
+    pub(super) fn number(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<f64> {
+        let item = self.get(key)?;
+        match as_number(item) {
             Some(n) if n.is_nan() => {
-                self.report(&node.origin, &format!("`{key}` must be a number, not `nan`"), faults);
+                self.report(&item.origin, &format!("`{key}` must be a number, not `nan`"), diagnostics);
                 None
             }
             Some(n) => Some(n),
             None => {
-                self.wrong_type(key, node, faults);
+                self.wrong_type(key, item, diagnostics);
                 None
             }
         }
     }
 
-    /// 0.0–1.0
-    pub(super) fn share(&self, key: &str, default: f64, faults: &mut Faults) -> f64 {
-        let Some(share) = self.number(key, faults) else { return default };
+    /// Returns a share from 0.0 to 1.0.
+    pub(super) fn share(&self, key: &str, default: f64, diagnostics: &mut Diagnostics) -> f64 {
+        let Some(share) = self.number(key, diagnostics) else { return default };
         if (0.0..=1.0).contains(&share) {
             return share;
         }
         let hint = (1.0..=100.0).contains(&share).then(|| format!("{share} % is written `{}`", share / 100.0));
-        let origin = self.node(key).map_or(self.origin, |node| &node.origin);
-        faults.report_with_hint(origin, format!("{}`{key}` is {share}, which is not from 0 to 1", self.at), hint);
+        let origin = self.get(key).map_or(self.origin, |item| &item.origin);
+        diagnostics.report_with_hint(origin, format!("{}`{key}` is {share}, which is not from 0 to 1", self.at), hint);
         default
     }
 
-    fn at_least_one<T: TryFrom<i128>>(&self, key: &str, n: i128, node: &Node, faults: &mut Faults) -> Option<T> {
+    fn at_least_one<T: TryFrom<i128>>(
+        &self,
+        key: &str,
+        n: i128,
+        item: &Item,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<T> {
         if n < 1 {
-            self.report(&node.origin, &format!("`{key}` must be at least 1, not {n}"), faults);
+            self.report(&item.origin, &format!("`{key}` must be at least 1, not {n}"), diagnostics);
             return None;
         }
         let fits = T::try_from(n).ok();
         if fits.is_none() {
-            self.report(&node.origin, &format!("`{key}` is too large"), faults);
+            self.report(&item.origin, &format!("`{key}` is too large"), diagnostics);
         }
         fits
     }
 
-    pub(super) fn wrong_type(&self, key: &str, node: &Node, faults: &mut Faults) {
+    pub(super) fn wrong_type(&self, key: &str, item: &Item, diagnostics: &mut Diagnostics) {
         let expected = self.kind(key).map_or_else(String::new, Kind::describe);
         let article = if expected.starts_with('"') || expected.starts_with("text") { "" } else { "a " };
-        let found = node.value.describe();
-        self.report(&node.origin, &format!("`{key}` must be {article}{expected}, not {found}"), faults);
+        let found = item.value.describe();
+        self.report(&item.origin, &format!("`{key}` must be {article}{expected}, not {found}"), diagnostics);
     }
 
     fn kind(&self, key: &str) -> Option<Kind> {
@@ -259,23 +279,23 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The text of a node that is one.
-pub(super) fn as_text(node: &Node) -> Option<Text<'_>> {
-    match &node.value {
-        Value::Text(text) => Some(Text { text, origin: &node.origin }),
+/// Returns the text of an item, if it is a text.
+pub(super) fn as_text(item: &Item) -> Option<Text<'_>> {
+    match &item.value {
+        Value::Text(text) => Some(Text { text, origin: &item.origin }),
         _ => None,
     }
 }
 
-fn as_number(node: &Node) -> Option<f64> {
-    match node.value {
+fn as_number(item: &Item) -> Option<f64> {
+    match item.value {
         Value::Integer(n) => Some(n as f64),
         Value::Float(n) => Some(n),
         _ => None,
     }
 }
 
-/// A key that is known, but in another table.
+/// Returns a hint for a key that belongs in another table.
 fn belongs_to(key: &str, here: &[Setting]) -> Option<String> {
     let (head, _) = TABLES_OF_THE_FILE.iter().find(|(head, there)| {
         head.starts_with('[') && !std::ptr::eq(*there, here) && there.iter().any(|setting| setting.key == key)

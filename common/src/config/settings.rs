@@ -1,18 +1,54 @@
-//! Every setting that `lake.toml` knows, with its type and its default.
+//! Every setting of `lake.toml`, with its type and its default.
 //!
-//! The one list behind unknown keys and their hints, the environment's overrides and the page `docs/configuration.md`,
-//! which a test holds to it.
+//! This list is used for unknown keys and their hints and for the environment's overrides. A test
+//! compares `docs/configuration.md` with it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::defaults;
 
 /// One key of one table of the file.
 #[derive(Debug)]
 pub struct Setting {
     pub key: &'static str,
     pub kind: Kind,
-    /// As the documentation says it.
-    pub default: &'static str,
+    pub default: DefaultValue,
 }
 
-/// What a setting takes.
+/// DefaultValue of a setting. Prints as in the documentation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DefaultValue {
+    /// There is no default: the setting must be given.
+    Required,
+    /// Description of a default that is computed or absent, such as `none` or `the cores`.
+    Described(&'static str),
+    Text(&'static str),
+    Boolean(bool),
+    Count(usize),
+    /// Bytes.
+    Size(u64),
+    Duration(Duration),
+    Number(f64),
+}
+
+impl fmt::Display for DefaultValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Required => f.write_str("required"),
+            Self::Described(text) => f.write_str(text),
+            Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Boolean(yes) => write!(f, "{yes}"),
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Size(bytes) if bytes % (1 << 20) == 0 => write!(f, "\"{}MiB\"", bytes >> 20),
+            Self::Size(bytes) => write!(f, "{bytes}"),
+            Self::Duration(duration) => write!(f, "\"{}\"", humantime::format_duration(*duration)),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// Type of a setting's value.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Text,
@@ -33,7 +69,7 @@ pub enum Kind {
     Number,
     /// A table with these keys.
     Section(&'static [Setting]),
-    /// A table of tables with these keys, under names that the user chooses.
+    /// A table of tables with these keys, under user-defined names.
     Named(&'static [Setting]),
     /// A table of field types, or of tables with these keys, under the columns' names.
     Fields(&'static [Setting]),
@@ -42,7 +78,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As the documentation and the faults name it.
+    /// Returns the name of the type in the documentation and in messages.
     #[must_use]
     pub fn describe(self) -> String {
         match self {
@@ -62,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// The settings below this one.
+    /// Returns the settings of the table that this one holds.
     #[must_use]
     pub fn below(self) -> &'static [Setting] {
         match self {
@@ -72,29 +108,29 @@ impl Kind {
     }
 }
 
-const fn setting(key: &'static str, kind: Kind, default: &'static str) -> Setting {
+const fn setting(key: &'static str, kind: Kind, default: DefaultValue) -> Setting {
     Setting { key, kind, default }
 }
 
-/// What stands for a default that does not exist.
-pub const REQUIRED: &str = "required";
+const REQUIRED: DefaultValue = DefaultValue::Required;
+const NONE: DefaultValue = DefaultValue::Described("none");
 
-/// The top of the file.
+/// Top level of the file.
 pub const ROOT: &[Setting] = &[
     setting("lake", Kind::Section(LAKE), REQUIRED),
-    setting("sources", Kind::Named(SOURCE), "none"),
-    setting("tables", Kind::Named(TABLE), "none"),
-    setting("limits", Kind::Section(LIMITS), "as below"),
-    setting("cluster", Kind::Section(CLUSTER), "none: one process"),
-    setting("storage", Kind::Named(STORAGE), "as AWS's own variables and files say"),
-    setting("prices", Kind::Section(PRICES), "as below"),
+    setting("sources", Kind::Named(SOURCE), NONE),
+    setting("tables", Kind::Named(TABLE), NONE),
+    setting("limits", Kind::Section(LIMITS), DefaultValue::Described("as below")),
+    setting("cluster", Kind::Section(CLUSTER), DefaultValue::Described("none: one process")),
+    setting("storage", Kind::Named(STORAGE), DefaultValue::Described("as AWS's own variables and files say")),
+    setting("prices", Kind::Section(PRICES), DefaultValue::Described("as below")),
 ];
 
 /// `[prices]`, in dollars.
 pub const PRICES: &[Setting] = &[
-    setting("get", Kind::Number, "0.0004"),
-    setting("put", Kind::Number, "0.005"),
-    setting("transfer", Kind::Number, "0"),
+    setting("get", Kind::Number, DefaultValue::Number(defaults::GET_PRICE)),
+    setting("put", Kind::Number, DefaultValue::Number(defaults::PUT_PRICE)),
+    setting("transfer", Kind::Number, DefaultValue::Number(defaults::TRANSFER_PRICE)),
 ];
 
 /// `[lake]`
@@ -103,98 +139,98 @@ pub const LAKE: &[Setting] = &[setting("url", Kind::Text, REQUIRED)];
 /// `[sources.<name>]`
 pub const SOURCE: &[Setting] = &[
     setting("url", Kind::Text, REQUIRED),
-    setting("format", Kind::OneOf(&["ndjson", "json"]), "\"ndjson\""),
-    setting("records", Kind::Text, "none"),
-    setting("max_quarantine_share", Kind::Share, "0.01"),
-    setting("on_change", Kind::OneOf(&["error", "ignore"]), "\"error\""),
-    setting("on_damaged", Kind::OneOf(&["error", "skip", "keep"]), "\"error\""),
-    setting("on_archived", Kind::OneOf(&["error", "skip"]), "\"error\""),
-    setting("follow_links", Kind::Boolean, "false"),
+    setting("format", Kind::OneOf(&["ndjson", "json"]), DefaultValue::Text(defaults::FORMAT)),
+    setting("records", Kind::Text, NONE),
+    setting("max_quarantine_share", Kind::Share, DefaultValue::Number(defaults::MAX_QUARANTINE_SHARE)),
+    setting("on_change", Kind::OneOf(&["error", "ignore"]), DefaultValue::Text(defaults::ON_TROUBLE)),
+    setting("on_damaged", Kind::OneOf(&["error", "skip", "keep"]), DefaultValue::Text(defaults::ON_TROUBLE)),
+    setting("on_archived", Kind::OneOf(&["error", "skip"]), DefaultValue::Text(defaults::ON_TROUBLE)),
+    setting("follow_links", Kind::Boolean, DefaultValue::Boolean(defaults::FOLLOW_LINKS)),
     setting("fields", Kind::Fields(FIELD), REQUIRED),
 ];
 
 /// A field of `[sources.<name>.fields]` that is written as a table.
 pub const FIELD: &[Setting] = &[
     setting("type", Kind::Text, REQUIRED),
-    setting("from", Kind::Texts, "the field's name"),
-    setting("required", Kind::Boolean, "false"),
+    setting("from", Kind::Texts, DefaultValue::Described("the field's name")),
+    setting("required", Kind::Boolean, DefaultValue::Boolean(defaults::REQUIRED)),
 ];
 
 /// `[tables.<name>]`
 pub const TABLE: &[Setting] = &[
-    setting("sql", Kind::Text, "\"models/<name>.sql\""),
-    setting("key", Kind::Texts, "none"),
-    setting("partition_by", Kind::Texts, "none"),
-    setting("checks", Kind::Listed(CHECK), "none"),
+    setting("sql", Kind::Text, DefaultValue::Described("\"models/<name>.sql\"")),
+    setting("key", Kind::Texts, NONE),
+    setting("partition_by", Kind::Texts, NONE),
+    setting("checks", Kind::Listed(CHECK), NONE),
 ];
 
-/// One of a table's `checks`: exactly one rule, and what it needs.
+/// One of a table's `checks`: exactly one rule and the keys that the rule needs.
 pub const CHECK: &[Setting] = &[
-    setting("not_null", Kind::Text, "none"),
-    setting("unique", Kind::Texts, "none"),
-    setting("references", Kind::Text, "none"),
-    setting("accepted_values", Kind::Values, "none"),
-    setting("range", Kind::Section(RANGE), "none"),
-    setting("sql", Kind::Text, "none"),
-    setting("column", Kind::Text, "none"),
-    setting("warn", Kind::Boolean, "false"),
+    setting("not_null", Kind::Text, NONE),
+    setting("unique", Kind::Texts, NONE),
+    setting("references", Kind::Text, NONE),
+    setting("accepted_values", Kind::Values, NONE),
+    setting("range", Kind::Section(RANGE), NONE),
+    setting("sql", Kind::Text, NONE),
+    setting("column", Kind::Text, NONE),
+    setting("warn", Kind::Boolean, DefaultValue::Boolean(defaults::WARN)),
 ];
 
-/// The bounds of a `range`.
-pub const RANGE: &[Setting] = &[setting("min", Kind::Number, "none"), setting("max", Kind::Number, "none")];
+/// Bounds of a `range`.
+pub const RANGE: &[Setting] = &[setting("min", Kind::Number, NONE), setting("max", Kind::Number, NONE)];
 
 /// `[limits]`
 pub const LIMITS: &[Setting] = &[
-    setting("memory", Kind::Size, "half of the machine's or cgroup's"),
-    setting("max_record_bytes", Kind::Size, "\"16MiB\""),
-    setting("scratch", Kind::Text, "the system's temporary folder"),
-    setting("threads", Kind::Count, "the cores"),
-    setting("split_bytes", Kind::Size, "\"128MiB\""),
-    setting("concurrent_reads", Kind::Count, "128"),
-    setting("target_file_bytes", Kind::Size, "\"256MiB\""),
-    setting("max_open_files", Kind::Count, "64"),
-    setting("max_decompression_ratio", Kind::Count, "200"),
+    setting("memory", Kind::Size, DefaultValue::Described("half of the machine's or cgroup's")),
+    setting("max_record_bytes", Kind::Size, DefaultValue::Size(defaults::MAX_RECORD_BYTES)),
+    setting("scratch", Kind::Text, DefaultValue::Described("the system's temporary folder")),
+    setting("threads", Kind::Count, DefaultValue::Described("the cores")),
+    setting("split_bytes", Kind::Size, DefaultValue::Size(defaults::SPLIT_BYTES)),
+    setting("concurrent_reads", Kind::Count, DefaultValue::Count(defaults::CONCURRENT_READS)),
+    setting("target_file_bytes", Kind::Size, DefaultValue::Size(defaults::TARGET_FILE_BYTES)),
+    setting("max_open_files", Kind::Count, DefaultValue::Count(defaults::MAX_OPEN_FILES)),
+    setting("max_decompression_ratio", Kind::Count, DefaultValue::Count(defaults::MAX_DECOMPRESSION_RATIO)),
 ];
 
 /// `[cluster]`
 pub const CLUSTER: &[Setting] = &[
-    setting("listen", Kind::Text, "\"0.0.0.0:50051\""),
-    setting("min_workers", Kind::Count, "1"),
-    setting("worker_timeout", Kind::Duration, "\"5m\""),
-    setting("advertise", Kind::Text, "as `listen`"),
-    setting("spool", Kind::Text, "inside the lake"),
-    setting("heartbeat", Kind::Duration, "\"500ms\""),
-    setting("lost_after", Kind::Duration, "\"5s\""),
-    setting("attempts", Kind::Count, "4"),
-    setting("speculation", Kind::Boolean, "true"),
-    setting("speculation_share", Kind::Share, "0.75"),
-    setting("speculation_slowness", Kind::Number, "2.0"),
-    setting("ca", Kind::Text, "none"),
-    setting("cert", Kind::Text, "none"),
-    setting("key", Kind::Text, "none"),
-    setting("insecure", Kind::Boolean, "false"),
+    setting("listen", Kind::Text, DefaultValue::Text(defaults::LISTEN)),
+    setting("min_workers", Kind::Count, DefaultValue::Count(defaults::MIN_WORKERS)),
+    setting("worker_timeout", Kind::Duration, DefaultValue::Duration(defaults::WORKER_TIMEOUT)),
+    setting("advertise", Kind::Text, DefaultValue::Described("as `listen`")),
+    setting("spool", Kind::Text, DefaultValue::Described("inside the lake")),
+    setting("heartbeat", Kind::Duration, DefaultValue::Duration(defaults::HEARTBEAT)),
+    setting("lost_after", Kind::Duration, DefaultValue::Duration(defaults::LOST_AFTER)),
+    setting("attempts", Kind::Count, DefaultValue::Count(defaults::TASK_ATTEMPTS)),
+    setting("speculation", Kind::Boolean, DefaultValue::Boolean(defaults::SPECULATION)),
+    setting("speculation_share", Kind::Share, DefaultValue::Number(defaults::SPECULATION_SHARE)),
+    setting("speculation_slowness", Kind::Number, DefaultValue::Number(defaults::SPECULATION_SLOWNESS)),
+    setting("ca", Kind::Text, NONE),
+    setting("cert", Kind::Text, NONE),
+    setting("key", Kind::Text, NONE),
+    setting("insecure", Kind::Boolean, DefaultValue::Boolean(defaults::INSECURE)),
 ];
 
 /// `[storage."s3://bucket"]`
 pub const STORAGE: &[Setting] = &[
-    setting("endpoint", Kind::Text, "`AWS_ENDPOINT_URL_S3`, or AWS"),
-    setting("region", Kind::Text, "the bucket's own"),
-    setting("path_style", Kind::Boolean, "true with an endpoint"),
-    setting("profile", Kind::Text, "`AWS_PROFILE`"),
-    setting("role", Kind::Text, "none"),
-    setting("requester_pays", Kind::Boolean, "false"),
-    setting("anonymous", Kind::Boolean, "false"),
-    setting("encryption", Kind::OneOf(&["AES256", "aws:kms"]), "the bucket's own"),
-    setting("kms_key", Kind::Text, "the account's own"),
-    setting("connect_timeout", Kind::Duration, "\"3s\""),
-    setting("timeout", Kind::Duration, "\"20s\""),
-    setting("attempts", Kind::Count, "10"),
-    setting("retry_timeout", Kind::Duration, "\"2m\""),
-    setting("checksums", Kind::Boolean, "true"),
-    setting("concurrent_requests", Kind::Count, "256"),
+    setting("endpoint", Kind::Text, DefaultValue::Described("`AWS_ENDPOINT_URL_S3`, or AWS")),
+    setting("region", Kind::Text, DefaultValue::Described("the bucket's own")),
+    setting("path_style", Kind::Boolean, DefaultValue::Described("true with an endpoint")),
+    setting("profile", Kind::Text, DefaultValue::Described("`AWS_PROFILE`")),
+    setting("role", Kind::Text, NONE),
+    setting("requester_pays", Kind::Boolean, DefaultValue::Boolean(defaults::REQUESTER_PAYS)),
+    setting("anonymous", Kind::Boolean, DefaultValue::Boolean(defaults::ANONYMOUS)),
+    setting("encryption", Kind::OneOf(&["AES256", "aws:kms"]), DefaultValue::Described("the bucket's own")),
+    setting("kms_key", Kind::Text, DefaultValue::Described("the account's own")),
+    setting("connect_timeout", Kind::Duration, DefaultValue::Duration(defaults::CONNECT_TIMEOUT)),
+    setting("timeout", Kind::Duration, DefaultValue::Duration(defaults::TIMEOUT)),
+    setting("attempts", Kind::Count, DefaultValue::Count(defaults::REQUEST_ATTEMPTS)),
+    setting("retry_timeout", Kind::Duration, DefaultValue::Duration(defaults::RETRY_TIMEOUT)),
+    setting("checksums", Kind::Boolean, DefaultValue::Boolean(defaults::CHECKSUMS)),
+    setting("concurrent_requests", Kind::Count, DefaultValue::Count(defaults::CONCURRENT_REQUESTS)),
 ];
 
-/// The tables of the file as a user writes their heads, with what may stand in each.
+/// Tables of the file by the heads that a user writes, with their settings.
 pub const TABLES_OF_THE_FILE: &[(&str, &[Setting])] = &[
     ("[lake]", LAKE),
     ("[sources.<name>]", SOURCE),

@@ -1,4 +1,4 @@
-//! `load` from the outside: what a file and variables come to, and the faults of each, as a user reads them.
+//! Tests of `load`: the resolved configuration of a file and variables, and the printed faults.
 
 use std::path::Path;
 use std::time::Duration;
@@ -39,11 +39,18 @@ impl Project {
         load(&self.path().join("lake.toml"), Purpose::Run, variables)
     }
 
-    /// The lines of the error, without the folder.
+    /// Returns the lines of the errors as they are printed, without the folder and without the
+    /// first `error: `.
     fn faults(&self, variables: &[(&str, &str)]) -> Vec<String> {
         let Err(error) = self.load(variables) else { return Vec::new() };
         let folder = format!("{}/", self.path().display());
-        error.to_string().replace(&folder, "").lines().map(str::to_owned).collect()
+        let mut lines = Vec::new();
+        for failure in error.each() {
+            let prefix = if lines.is_empty() { "" } else { "error: " };
+            lines.push(format!("{prefix}{}", failure.text().replace(&folder, "")));
+            lines.extend(failure.hint.iter().map(|hint| format!("hint: {hint}")));
+        }
+        lines
     }
 }
 
@@ -51,7 +58,7 @@ fn load_text(toml: &str) -> Config {
     Project::new(toml).load(&[]).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Asserts the lines of the error of each snippet; a snippet stands below a valid `[lake]` of two lines.
+/// Asserts the printed lines for each snippet, which is placed below a valid `[lake]` of two lines.
 #[track_caller]
 fn assert_faults(cases: &[(&str, &[&str])]) {
     for (snippet, expected) in cases {
@@ -60,7 +67,7 @@ fn assert_faults(cases: &[(&str, &[&str])]) {
     }
 }
 
-/// Asserts the lines of the error of a source whose only field is the snippet, in line 6.
+/// Asserts the printed lines for a source whose only field is the snippet, in line 6.
 #[track_caller]
 fn assert_field_faults(cases: &[(&str, &[&str])]) {
     for (field, expected) in cases {
@@ -69,7 +76,7 @@ fn assert_field_faults(cases: &[(&str, &[&str])]) {
     }
 }
 
-/// Asserts the lines of the error of a table with the check of the snippet, in line 4.
+/// Asserts the printed lines for a table with the check of the snippet, in line 4.
 #[track_caller]
 fn assert_check_faults(cases: &[(&str, &[&str])]) {
     for (check, expected) in cases {
@@ -100,7 +107,7 @@ fn the_smallest_file_gets_every_default() {
 }
 
 #[test]
-fn everything_that_is_written_arrives_in_the_order_of_the_file() {
+fn the_configuration_has_every_setting_in_the_order_of_the_file() {
     let project = Project::new(
         r#"
         [tables.users]
@@ -192,7 +199,7 @@ fn everything_that_is_written_arrives_in_the_order_of_the_file() {
 }
 
 #[test]
-fn all_faults_are_told_at_once_in_the_order_of_the_file() {
+fn all_faults_are_reported_at_once_in_the_order_of_the_file() {
     let project = Project::new(
         "[lake]\nuri = 'lake'\n[limits]\nmemroy = 1\n[sources.events]\nurl = 'data'\n[sources.events.fields]\n\
          ts = 'timestmp'\n[tables.songz]\n",
@@ -208,7 +215,7 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
             "hint: did you mean `memory`?",
             "error: source `events`: field `ts` has unknown type `timestmp` (lake.toml, line 8)",
             "hint: did you mean `timestamp`?",
-            "error: table `songz`: there is no SQL file `models/songz.sql` (lake.toml, line 9)",
+            "error: table `songz`: SQL file `models/songz.sql` does not exist (lake.toml, line 9)",
             "hint: did you mean `songs.sql`?",
             "error: `[limits]`: `threads` must be at least 1, not 0 \
              (environment variable `LAKEWRIGHT__LIMITS__THREADS`)",
@@ -217,7 +224,7 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn text_that_is_not_toml_is_told_with_its_lines() {
+fn text_that_is_not_toml_is_reported_with_its_lines() {
     let faults = Project::new("[lake]\nurl = lake\n\n[limits]\nthreads == 2\n").faults(&[]);
     let lines: Vec<_> = faults.iter().filter(|line| line.contains("is not TOML")).collect();
     assert!(lines.iter().any(|line| line.ends_with("(lake.toml, line 2)")), "{faults:#?}");
@@ -225,14 +232,11 @@ fn text_that_is_not_toml_is_told_with_its_lines() {
 }
 
 #[test]
-fn what_is_there_twice_is_told_once() {
+fn duplicates_are_reported_once() {
     assert_faults(&[
         (
             "[tables.songs]\nkey = 'a'\n[tables.songs]\nkey = 'b'\n",
-            &[
-                "`[tables.songs]` is there twice (lake.toml, line 5)",
-                "hint: the first is in line 3; give one of them another name",
-            ],
+            &["`[tables.songs]` appears twice (lake.toml, line 5)", "hint: the first is in line 3; rename one of them"],
         ),
         ("[limits]\nthreads = 1\nthreads = 2\n", &["`[limits]`: `threads` is set twice (lake.toml, line 5)"]),
         (
@@ -250,7 +254,7 @@ fn a_missing_file_is_a_fault_of_the_configuration() {
 }
 
 #[test]
-fn the_nearest_name_is_a_few_slips_away() {
+fn the_nearest_name_is_a_few_typos_away() {
     let known = ["memory", "threads", "max_record_bytes", "ts"];
     let cases = [
         ("memroy", Some("memory")),

@@ -1,141 +1,141 @@
-//! The pass over the tree: every part is checked and resolved, whatever was wrong with the one before.
+//! Checks and resolves every part of the tree, even if an earlier part is wrong.
 //!
-//! Here are the short parts, `[lake]` and `[limits]`, and what holds between parts: a reference to a
-//! table, a source and a lake that lie in each other.
+//! This file contains the short parts, `[lake]` and `[limits]`, and the checks between parts: a
+//! reference to a table, and sources, lake and spool that overlap.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use url::Url;
 
-use super::fault::{Faults, did_you_mean};
-use super::file::{Entry, Node, Origin, Value};
+use super::diagnostics::{Diagnostics, did_you_mean};
+use super::file::{Entry, Item, Origin, Value};
 use super::memory::available_bytes;
 use super::name::{check_names, same_but_for_case};
 use super::resolved::{Bucket, Cluster, Config, Limits, Rule, Source, Table};
 use super::section::Section;
 use super::settings::{LAKE, LIMITS, ROOT};
-use super::{Purpose, bucket, cluster, prices, source, table};
+use super::{Purpose, bucket, cluster, defaults, prices, source, table};
 use crate::error::{Error, Result};
 
-const MIB: u64 = 1 << 20;
-/// Partitions beyond the cores of any machine only cost memory.
+/// Maximum of `threads`; partitions beyond the cores of any machine only cost memory.
 const MAX_THREADS: usize = 1024;
 
-/// Names of schemas in SQL, which a table cannot have as well.
+/// Names of SQL schemas, which no table may have.
 const RESERVED_TABLES: &[&str] = &["system", "staging", "information_schema"];
 
-/// Checks and resolves `document`, whose relative paths start from `folder`, which is absolute.
+/// Checks and resolves `document`. Its relative paths start from `folder`, which is absolute.
 ///
 /// # Errors
-/// Configuration: `faults` and all that were found here.
+/// Configuration: the faults that `found` already has, and those found here.
 pub(super) fn check(
-    document: &Node,
+    document: &Item,
     file: &Path,
     folder: &Path,
     purpose: Purpose,
-    mut faults: Faults,
+    mut found: Diagnostics,
 ) -> Result<Config> {
-    let faults_so_far = &mut faults;
-    let Some(root) = Section::open("", document, ROOT, faults_so_far) else {
-        return Err(faults.into_error());
+    let diagnostics = &mut found;
+    let Some(root) = Section::open("", document, ROOT, diagnostics) else {
+        return Err(found.into_error());
     };
-    let lake = lake(&root, folder, faults_so_far);
-    let sources = sources(&root, lake.as_ref(), folder, faults_so_far);
-    let tables = tables(&root, folder, faults_so_far);
-    let limits = limits(&root, folder, faults_so_far);
-    let cluster = root.node("cluster").and_then(|node| cluster::resolve(node, folder, purpose, faults_so_far));
-    let buckets = root.node("storage").map(|node| bucket::resolve(node, faults_so_far)).unwrap_or_default();
-    let prices = prices::resolve(root.node("prices"), faults_so_far);
-    check_spool(&root, cluster.as_ref(), &sources, lake.as_ref(), faults_so_far);
+    let lake = lake(&root, folder, diagnostics);
+    let sources = sources(&root, lake.as_ref(), folder, diagnostics);
+    let tables = tables(&root, folder, diagnostics);
+    let limits = limits(&root, folder, diagnostics);
+    let cluster = root.get("cluster").and_then(|item| cluster::resolve(item, folder, purpose, diagnostics));
+    let buckets = root.get("storage").map(|item| bucket::resolve(item, diagnostics)).unwrap_or_default();
+    let prices = prices::resolve(root.get("prices"), diagnostics);
+    check_spool(&root, cluster.as_ref(), &sources, lake.as_ref(), diagnostics);
     match lake {
-        Some(lake) if faults.is_empty() => {
-            let places = sources.iter().map(|source| &source.url).chain([&lake]);
+        Some(lake) if found.is_empty() => {
+            let urls = sources.iter().map(|source| &source.url).chain([&lake]);
             let spool = cluster.as_ref().and_then(|cluster| cluster.spool.as_ref());
-            warn_of_unused(&buckets, places.chain(spool));
+            warn_of_unused(&buckets, urls.chain(spool));
             Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster, buckets, prices })
         }
-        None if faults.is_empty() => Err(Error::internal("a configuration without a lake passed its check")),
-        _ => Err(faults.into_error()),
+        None if found.is_empty() => Err(Error::internal("a configuration without a lake passed its check")),
+        _ => Err(found.into_error()),
     }
 }
 
-/// A section for another bucket is likely a slip of the pen.
+/// Warns of sections for buckets that no URL names, which are probably misspelled.
 fn warn_of_unused<'a>(buckets: &BTreeMap<String, Bucket>, used: impl Iterator<Item = &'a Url>) {
     let used: Vec<&str> = used.filter(|url| url.scheme() == "s3").filter_map(Url::host_str).collect();
     for bucket in buckets.keys().filter(|bucket| !used.contains(&bucket.as_str())) {
-        tracing::warn!("`[storage.\"s3://{bucket}\"]` is about a bucket that nothing here is in");
+        tracing::warn!("`[storage.\"s3://{bucket}\"]` is for a bucket that no source, lake or spool is in");
     }
 }
 
-fn lake(root: &Section<'_>, folder: &Path, faults: &mut Faults) -> Option<Url> {
-    let Some(node) = root.node("lake") else {
+fn lake(root: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> Option<Url> {
+    let Some(item) = root.get("lake") else {
         let hint = "add `[lake]` and below it `url = \"lake\"`".to_owned();
-        faults.report_with_hint(&Origin::File, "`[lake]` is missing", hint);
+        diagnostics.report_with_hint(&Origin::File, "`[lake]` is missing", hint);
         return None;
     };
-    let section = Section::open("`[lake]`: ", node, LAKE, faults)?;
-    section.require("url", "url = \"lake\"", faults)?;
-    section.location("url", folder, faults).map(|(url, _)| url)
+    let section = Section::open("`[lake]`: ", item, LAKE, diagnostics)?;
+    section.require("url", "url = \"lake\"", diagnostics)?;
+    section.location("url", folder, diagnostics).map(|(url, _)| url)
 }
 
-fn sources(root: &Section<'_>, lake: Option<&Url>, folder: &Path, faults: &mut Faults) -> Vec<Source> {
+fn sources(root: &Section<'_>, lake: Option<&Url>, folder: &Path, diagnostics: &mut Diagnostics) -> Vec<Source> {
     let mut sources = Vec::new();
-    for Entry { key: name, node, .. } in named(root, "sources", "source", faults) {
-        if let Some((source, url_origin)) = source::resolve(name, node, folder, faults) {
-            check_apart(&source, url_origin, lake, faults);
+    for Entry { key: name, item, .. } in named(root, "sources", "source", diagnostics) {
+        if let Some((source, url_origin)) = source::resolve(name, item, folder, diagnostics) {
+            check_apart(&source, url_origin, lake, diagnostics);
             sources.push(source);
         }
     }
     sources
 }
 
-/// A lake inside a source would be read as its input; a source inside the lake may be cleaned away with it.
-fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, faults: &mut Faults) {
+/// Reports a lake inside a source, which would be read as its input, and a source inside the lake,
+/// which a cleanup of the lake could delete.
+fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, diagnostics: &mut Diagnostics) {
     let Some(lake) = lake else { return };
     let name = &source.name;
     if source.url.as_str().starts_with(lake.as_str()) {
-        faults.report(origin, format!("source `{name}`: `url` lies inside the lake"));
+        diagnostics.report(origin, format!("source `{name}`: `url` is inside the lake"));
     } else if let Some(below) = lake.as_str().strip_prefix(source.url.as_str()) {
-        // What is hidden is no input.
+        // Hidden folders are not input.
         if !below.split('/').any(|segment| segment.starts_with(['.', '_'])) {
-            faults.report(origin, format!("source `{name}`: the lake lies inside `url` and would be read as input"));
+            diagnostics.report(origin, format!("source `{name}`: the lake is inside `url` and would be read as input"));
         }
     }
 }
 
-/// A spool among a source's or a table's files would be taken for one of them.
+/// Reports a spool inside a source or the lake, whose objects would be taken for theirs.
 fn check_spool(
     root: &Section<'_>,
     cluster: Option<&Cluster>,
     sources: &[Source],
     lake: Option<&Url>,
-    faults: &mut Faults,
+    diagnostics: &mut Diagnostics,
 ) {
-    let (Some(node), Some(spool)) = (root.node("cluster"), cluster.and_then(|cluster| cluster.spool.as_ref())) else {
+    let (Some(item), Some(spool)) = (root.get("cluster"), cluster.and_then(|cluster| cluster.spool.as_ref())) else {
         return;
     };
-    let places = sources.iter().map(|source| (&source.url, "a source")).chain(lake.map(|lake| (lake, "the lake")));
-    for (_, what) in places.filter(|(url, _)| spool.as_str().starts_with(url.as_str())) {
-        faults.report(&node.origin, format!("`[cluster]`: `spool` lies inside {what}"));
+    let others = sources.iter().map(|source| (&source.url, "a source")).chain(lake.map(|lake| (lake, "the lake")));
+    for (_, what) in others.filter(|(url, _)| spool.as_str().starts_with(url.as_str())) {
+        diagnostics.report(&item.origin, format!("`[cluster]`: `spool` is inside {what}"));
     }
 }
 
-fn tables(root: &Section<'_>, folder: &Path, faults: &mut Faults) -> Vec<Table> {
-    let entries = named(root, "tables", "table", faults);
+fn tables(root: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> Vec<Table> {
+    let entries = named(root, "tables", "table", diagnostics);
     for Entry { key: name, origin, .. } in entries {
         if RESERVED_TABLES.iter().any(|reserved| same_but_for_case(reserved, name)) {
-            faults.report(origin, format!("table `{name}` has a reserved name"));
+            diagnostics.report(origin, format!("table `{name}` has a reserved name"));
         }
     }
     let mut tables = Vec::new();
-    for Entry { key: name, node, .. } in entries {
-        let Some((table, check_origins)) = table::resolve(name, node, folder, faults) else { continue };
+    for Entry { key: name, item, .. } in entries {
+        let Some((table, check_origins)) = table::resolve(name, item, folder, diagnostics) else { continue };
         for (check, origin) in table.checks.iter().zip(check_origins) {
             let Rule::References { to_table, .. } = &check.rule else { continue };
             if !entries.iter().any(|entry| entry.key == *to_table) {
                 let hint = did_you_mean(to_table, entries.iter().map(|entry| entry.key.as_str()));
-                faults.report_with_hint(
+                diagnostics.report_with_hint(
                     origin,
                     format!("table `{name}`: a check references `{to_table}`, which is not a table"),
                     hint,
@@ -147,61 +147,65 @@ fn tables(root: &Section<'_>, folder: &Path, faults: &mut Faults) -> Vec<Table> 
     tables
 }
 
-/// The tables under `key`, their names checked.
-fn named<'a>(root: &Section<'a>, key: &str, what: &str, faults: &mut Faults) -> &'a [Entry] {
-    match root.node(key) {
-        Some(Node { value: Value::Table(entries), .. }) => {
-            check_names("", what, entries.iter().map(|entry| (entry.key.as_str(), &entry.origin)), faults);
+/// Returns the tables under `key` and checks their names.
+fn named<'a>(root: &Section<'a>, key: &str, what: &str, diagnostics: &mut Diagnostics) -> &'a [Entry] {
+    match root.get(key) {
+        Some(Item { value: Value::Table(entries), .. }) => {
+            check_names("", what, entries.iter().map(|entry| (entry.key.as_str(), &entry.origin)), diagnostics);
             entries
         }
-        Some(node) => {
-            root.wrong_type(key, node, faults);
+        Some(item) => {
+            root.wrong_type(key, item, diagnostics);
             &[]
         }
         None => &[],
     }
 }
 
-fn limits(root: &Section<'_>, folder: &Path, faults: &mut Faults) -> Limits {
-    let nothing = Node { value: Value::Table(Vec::new()), origin: Origin::File };
-    let node = root.node("limits").unwrap_or(&nothing);
-    let section = Section::open("`[limits]`: ", node, LIMITS, faults)
-        // Reported; its defaults stand in while the rest is checked.
-        .or_else(|| Section::open("", &nothing, LIMITS, faults));
-    let Some(section) = section else { return defaults() };
-    let default = defaults();
+fn limits(root: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> Limits {
+    let nothing = Item { value: Value::Table(Vec::new()), origin: Origin::File };
+    let item = root.get("limits").unwrap_or(&nothing);
+    let section = Section::open("`[limits]`: ", item, LIMITS, diagnostics)
+        // The fault is reported; continue with the defaults to check the rest.
+        .or_else(|| Section::open("", &nothing, LIMITS, diagnostics));
+    let default = default_limits();
+    let Some(section) = section else { return default };
     Limits {
-        memory_bytes: section.size("memory", default.memory_bytes, faults),
-        max_record_bytes: section.size("max_record_bytes", default.max_record_bytes, faults),
-        scratch: section.text("scratch", faults).map(|scratch| folder.join(scratch.text)),
-        threads: threads(&section, default.threads, faults),
-        split_bytes: section.size("split_bytes", default.split_bytes, faults),
-        concurrent_reads: section.count("concurrent_reads", default.concurrent_reads, faults),
-        target_file_bytes: section.size("target_file_bytes", default.target_file_bytes, faults),
-        max_open_files: section.count("max_open_files", default.max_open_files, faults),
-        max_decompression_ratio: section.count("max_decompression_ratio", 200, faults) as u64,
+        memory_bytes: section.size("memory", default.memory_bytes, diagnostics),
+        max_record_bytes: section.size("max_record_bytes", default.max_record_bytes, diagnostics),
+        scratch: section.text("scratch", diagnostics).map(|scratch| folder.join(scratch.text)),
+        threads: threads(&section, default.threads, diagnostics),
+        split_bytes: section.size("split_bytes", default.split_bytes, diagnostics),
+        concurrent_reads: section.count("concurrent_reads", default.concurrent_reads, diagnostics),
+        target_file_bytes: section.size("target_file_bytes", default.target_file_bytes, diagnostics),
+        max_open_files: section.count("max_open_files", default.max_open_files, diagnostics),
+        max_decompression_ratio: section.count(
+            "max_decompression_ratio",
+            defaults::MAX_DECOMPRESSION_RATIO,
+            diagnostics,
+        ) as u64,
     }
 }
 
-fn threads(section: &Section<'_>, default: usize, faults: &mut Faults) -> usize {
-    let threads = section.count("threads", default, faults);
-    if let Some(node) = section.node("threads").filter(|_| threads > MAX_THREADS) {
-        section.report(&node.origin, &format!("`threads` must be at most {MAX_THREADS}, not {threads}"), faults);
+fn threads(section: &Section<'_>, default: usize, diagnostics: &mut Diagnostics) -> usize {
+    let threads = section.count("threads", default, diagnostics);
+    if let Some(item) = section.get("threads").filter(|_| threads > MAX_THREADS) {
+        section.report(&item.origin, &format!("`threads` must be at most {MAX_THREADS}, not {threads}"), diagnostics);
     }
     threads
 }
 
-/// The limits where nothing is set; `settings` says the same in words.
-fn defaults() -> Limits {
+/// Returns the limits of a file that sets none.
+fn default_limits() -> Limits {
     Limits {
         memory_bytes: available_bytes() / 2,
-        max_record_bytes: 16 * MIB,
+        max_record_bytes: defaults::MAX_RECORD_BYTES,
         scratch: None,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
-        split_bytes: 128 * MIB,
-        concurrent_reads: 128,
-        target_file_bytes: 256 * MIB,
-        max_open_files: 64,
-        max_decompression_ratio: 200,
+        split_bytes: defaults::SPLIT_BYTES,
+        concurrent_reads: defaults::CONCURRENT_READS,
+        target_file_bytes: defaults::TARGET_FILE_BYTES,
+        max_open_files: defaults::MAX_OPEN_FILES,
+        max_decompression_ratio: defaults::MAX_DECOMPRESSION_RATIO as u64,
     }
 }

@@ -1,6 +1,7 @@
-//! The documentation and the sample file know every setting.
+//! The documentation and the sample file contain every setting.
 
 use super::*;
+use crate::config::settings::{CLUSTER, DefaultValue, FIELD, LIMITS, PRICES, SOURCE, STORAGE, TABLE};
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/configuration.md");
 const SAMPLE: &str = include_str!("../../../../lake.toml");
@@ -20,7 +21,40 @@ fn the_documentation_lists_every_setting_with_its_type_and_default() {
     }
 }
 
-/// Both with what is set in it and with what is only shown.
+/// Typed defaults are documented, and must be those that the resolved configuration has.
+#[test]
+fn setting_a_key_to_its_documented_default_changes_nothing() {
+    let project = Project::new(
+        "[lake]\nurl = 'lake'\n[sources.s]\nurl = 'in'\n[sources.s.fields]\na = 'string'\n[tables.songs]\n\
+         [limits]\n[cluster]\nca = 'a'\ncert = 'b'\nkey = 'c'\n[storage.'s3://bucket']\n[prices]\n",
+    );
+    let places = [
+        ("SOURCES__S__", SOURCE),
+        ("SOURCES__S__FIELDS__A__", FIELD),
+        ("TABLES__SONGS__", TABLE),
+        ("LIMITS__", LIMITS),
+        ("CLUSTER__", CLUSTER),
+        ("STORAGE__S3://BUCKET__", STORAGE),
+        ("PRICES__", PRICES),
+    ];
+    let expected = format!("{:?}", project.load(&[]).unwrap());
+    let mut compared = 0;
+    for (place, settings) in places {
+        for Setting { key, default, .. } in settings {
+            if matches!(default, DefaultValue::Required | DefaultValue::Described(_)) {
+                continue;
+            }
+            let variable = format!("LAKEWRIGHT__{place}{key}");
+            let config =
+                project.load(&[(&variable, &default.to_string())]).unwrap_or_else(|e| panic!("{variable}: {e}"));
+            assert_eq!(format!("{config:?}"), expected, "{variable}={default}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 30, "{compared}");
+}
+
+/// Loads the sample as it is, and with every setting that it shows in a comment.
 #[test]
 fn the_sample_at_the_root_loads_and_shows_every_setting() {
     let config = load_text(SAMPLE);

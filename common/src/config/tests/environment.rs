@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// Two sources, two tables, and nothing else set.
+/// A file with two sources and two tables that sets nothing else.
 const SMALL: &str = "[lake]\nurl = 'lake'\n[tables.songs]\n[sources.events]\nurl = 'data'\n[sources.events.fields]\n\
     ts = 'timestamp'\nuser_id = { type = 'string', from = 'userId' }\n[sources.my__events]\nurl = 'other'\nfields.a = 'long'\n";
 
 #[test]
-fn the_environment_replaces_any_setting() {
+fn the_environment_overrides_any_setting() {
     let project = Project::new(SMALL);
     let config = project
         .load(&[
@@ -71,7 +71,7 @@ fn faults_of_the_environment_name_the_variable() {
             "timestmp",
             &["source `events`: field `ts` has unknown type `timestmp`", "did you mean `timestamp`?"],
         ),
-        ("LAKEWRIGHT__SOURCES__EVENTS__URL", "lake", &["source `events`: `url` lies inside the lake"]),
+        ("LAKEWRIGHT__SOURCES__EVENTS__URL", "lake", &["source `events`: `url` is inside the lake"]),
     ];
     for (variable, value, expected) in cases {
         let mut lines = vec![format!("{} (environment variable `{variable}`)", expected[0])];

@@ -1,4 +1,4 @@
-//! The faults of each part of a file, as a user reads them.
+//! Faults of each part of a file, as they are printed.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn faults_of_the_parts() {
             "[cluster]\nlisten = 'localhost'\nworker_timeout = '5 minuets'\nmin_workers = true\n",
             &[
                 "`[cluster]`: `listen` is `localhost`, which is not an address and a port (lake.toml, line 4)",
-                "hint: write them like `0.0.0.0:50051`",
+                "hint: write it like `0.0.0.0:50051`",
                 "error: `[cluster]`: `worker_timeout` is `5 minuets`, which is not a duration (lake.toml, line 5)",
                 "hint: write a number and a unit, such as \"30s\", \"5m\" or \"1h 30m\"",
                 "error: `[cluster]`: `min_workers` must be a whole number, not a boolean (lake.toml, line 6)",
@@ -43,12 +43,12 @@ fn faults_of_the_parts() {
         ),
         (
             "[cluster]\ninsecure = true\nworker_timeout = '0s'\n",
-            &["`[cluster]`: `worker_timeout` must be longer than nothing (lake.toml, line 5)"],
+            &["`[cluster]`: `worker_timeout` must be longer than 0 (lake.toml, line 5)"],
         ),
         (
             "[cluster]\nmin_workers = 2\n",
             &[
-                "`[cluster]`: `0.0.0.0:50051` can be reached by others, and nothing says who may connect (lake.toml, line 3)",
+                "`[cluster]`: `0.0.0.0:50051` can be reached from other machines, and no setting restricts who may connect (lake.toml, line 3)",
                 "hint: set `ca`, `cert` and `key`, or `insecure = true` on a network of your own",
             ],
         ),
@@ -67,14 +67,14 @@ fn faults_of_the_parts() {
 }
 
 #[test]
-fn who_only_looks_need_not_say_who_may_connect() {
+fn rules_for_connections_are_not_checked_to_read_the_lake() {
     let project = Project::new("[lake]\nurl = 'lake'\n[cluster]\nmin_workers = 2\n");
     assert!(load(&project.path().join("lake.toml"), Purpose::Look, std::iter::empty()).is_ok());
     assert_eq!(project.faults(&[]).len(), 2);
 }
 
 #[test]
-fn secrets_are_refused_and_never_repeated() {
+fn secrets_are_rejected_and_never_repeated() {
     let hint =
         "hint: secrets belong in the environment (`AWS_SECRET_ACCESS_KEY`) or in an AWS profile, never in this file";
     assert_faults(&[
@@ -86,7 +86,7 @@ fn secrets_are_refused_and_never_repeated() {
         ("[Passwords]\n", &["`Passwords` looks like a secret (lake.toml, line 3)", hint]),
         (
             "[sources.s]\nurl = 's3://id:hunter2@bucket/x'\nfields.access_token = 'string'\n",
-            &["source `s`: `url` holds credentials (lake.toml, line 4)", hint],
+            &["source `s`: `url` contains credentials (lake.toml, line 4)", hint],
         ),
     ]);
 }
@@ -136,8 +136,8 @@ fn faults_of_sources() {
         (
             "[sources.s]\nurl = 'lake/raw'\nfields.a = 'long'\n[sources.t]\nurl = '.'\nfields.a = 'long'\n",
             &[
-                "source `s`: `url` lies inside the lake (lake.toml, line 4)",
-                "error: source `t`: the lake lies inside `url` and would be read as input (lake.toml, line 7)",
+                "source `s`: `url` is inside the lake (lake.toml, line 4)",
+                "error: source `t`: the lake is inside `url` and would be read as input (lake.toml, line 7)",
             ],
         ),
     ]);
@@ -150,14 +150,11 @@ fn faults_of_urls() {
         (
             "gs://bucket/x",
             &[
-                "is `gs://bucket/x`, and `gs` is not a storage that is known",
+                "is `gs://bucket/x`, but storage `gs` is not supported",
                 "hint: write a path, `file:///…` or `s3://bucket/prefix`",
             ],
         ),
-        (
-            "s3a://bucket/x",
-            &["is `s3a://bucket/x`, and `s3a` is not a storage that is known", "hint: did you mean `s3`?"],
-        ),
+        ("s3a://bucket/x", &["is `s3a://bucket/x`, but storage `s3a` is not supported", "hint: did you mean `s3`?"]),
         (
             "s3:/bucket/x",
             &[
@@ -168,7 +165,7 @@ fn faults_of_urls() {
         (
             "s3://bucket/a/../b",
             &[
-                "is `s3://bucket/a/../b`, and a bucket has no folders `.` and `..`",
+                "is `s3://bucket/a/../b`, but a bucket has no folders `.` and `..`",
                 "hint: write the prefix as it is in the bucket",
             ],
         ),
@@ -176,7 +173,7 @@ fn faults_of_urls() {
         (
             "s3://bucket/x?y",
             &[
-                "is `s3://bucket/x`, behind which a `?` or `#` follows",
+                "is `s3://bucket/x`, which has a `?` or `#` after its path",
                 "hint: write `%3F` and `%23` where they are part of the path",
             ],
         ),
@@ -244,7 +241,7 @@ fn faults_of_fields() {
         ),
         (
             "a = { type = 'long', from = 'user.id' }\nuser = 'json'",
-            &["source `s`: field `a` reads `user.id`, which lies inside `user` of field `user` (lake.toml, line 7)"],
+            &["source `s`: field `a` reads `user.id`, which is inside `user` of field `user` (lake.toml, line 7)"],
         ),
         // One after the other in the text, but not one inside the other.
         ("a = { type = 'long', from = 'user.id' }\nb = { type = 'long', from = 'user.id2' }\nuser_id = 'long'", &[]),
@@ -259,7 +256,7 @@ fn faults_of_tables() {
         (
             "[tables.songs]\nsql = 'nowhere/x.sql'\nprimary_key = 'a'\n",
             &[
-                "table `songs`: there is no SQL file `nowhere/x.sql` (lake.toml, line 4)",
+                "table `songs`: SQL file `nowhere/x.sql` does not exist (lake.toml, line 4)",
                 "error: table `songs`: unknown key `primary_key` (lake.toml, line 5)",
             ],
         ),
@@ -279,7 +276,7 @@ fn faults_of_tables() {
                 "error: table `songs`: `key`: the names of column `a` and column `A` differ only in case (lake.toml, line 5)",
                 "error: table `songs`: `partition_by`: `_x` cannot be the name of a column (lake.toml, line 6)",
                 name_hint,
-                "error: table `songs`: `partition_by`: column `y` is there twice (lake.toml, line 6)",
+                "error: table `songs`: `partition_by`: column `y` appears twice (lake.toml, line 6)",
                 "error: table `songs`: `checks` must be a list of tables, not a text (lake.toml, line 7)",
             ],
         ),
@@ -310,7 +307,7 @@ fn faults_of_checks() {
         ),
         (
             "{ not_null = 'a', column = 'a' }",
-            &["table `users`: check 1: `column` does not go with `not_null` (lake.toml, line 4)"],
+            &["table `users`: check 1: `column` cannot be combined with `not_null` (lake.toml, line 4)"],
         ),
         ("{ unique = [] }", &["table `users`: check 1: `unique` names no column (lake.toml, line 4)"]),
         ("{ unique = 'a' }, 5", &["table `users`: check 2 must be a table, not a whole number (lake.toml, line 4)"]),
@@ -354,7 +351,7 @@ fn faults_of_checks() {
         ),
         (
             "{ sql = 'models/nothing.sql' }",
-            &["table `users`: check 1: there is no SQL file `models/nothing.sql` (lake.toml, line 4)"],
+            &["table `users`: check 1: SQL file `models/nothing.sql` does not exist (lake.toml, line 4)"],
         ),
     ]);
 }

@@ -1,4 +1,4 @@
-//! Any text as `lake.toml`: a configuration, or faults that say where; the same ones each time.
+//! Any text as `lake.toml` loads or is rejected with faults, with the same result each time.
 
 use lakewright_fuzz::Target;
 
@@ -57,7 +57,7 @@ fn any_text_is_a_configuration_or_has_faults_that_name_it() {
                 assert_eq!(first.kind, Kind::Configuration, "{first}");
                 first.to_string()
             }
-            (first, second) => panic!("{first:?} once, {second:?} the other time"),
+            (first, second) => panic!("{first:?} first, then {second:?}"),
         }
     });
 }

@@ -1,4 +1,5 @@
-//! Faults are gathered, sorted by where they stand and told in one error.
+//! Collects the faults of a file and its overrides, and reports all of them, in the order of the
+//! file.
 
 use std::path::Path;
 
@@ -6,14 +7,14 @@ use super::file::Origin;
 use super::nearest;
 use crate::error::Error;
 
-/// What is wrong with a value, as it is said after its key.
+/// A fault of a value: a message that follows its key, and a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub(super) struct Diagnostic {
     pub(super) message: String,
     pub(super) hint: Option<String>,
 }
 
-impl Flaw {
+impl Diagnostic {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
     }
@@ -23,14 +24,14 @@ impl Flaw {
     }
 }
 
-/// Everything that is wrong with one file and its overrides.
+/// All faults of one file and its overrides.
 #[derive(Debug)]
-pub(super) struct Faults {
+pub(super) struct Diagnostics {
     file: String,
-    found: Vec<(Origin, Flaw)>,
+    found: Vec<(Origin, Diagnostic)>,
 }
 
-impl Faults {
+impl Diagnostics {
     pub(super) fn new(file: &Path) -> Self {
         Self { file: file.display().to_string(), found: Vec::new() }
     }
@@ -49,26 +50,30 @@ impl Faults {
         message: impl Into<String>,
         hint: impl Into<Option<String>>,
     ) {
-        self.found.push((origin.clone(), Flaw::new(message).hint(hint)));
+        self.found.push((origin.clone(), Diagnostic::new(message).hint(hint)));
     }
 
-    /// A line for each fault and for each hint; the first without `error: `, which whoever prints the error adds.
+    /// Joins one error per fault, in the order of the file.
     pub(super) fn into_error(mut self) -> Error {
         self.found.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let told = self.found.iter().map(|(origin, flaw)| {
+        let file = &self.file;
+        let errors = self.found.into_iter().map(|(origin, diagnostic)| {
             let place = match origin {
-                Origin::File => self.file.clone(),
-                Origin::Line(line) => format!("{}, line {line}", self.file),
+                Origin::File => file.clone(),
+                Origin::Line(line) => format!("{file}, line {line}"),
                 Origin::Environment(variable) => format!("environment variable `{variable}`"),
             };
-            let hint = flaw.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            format!("{} ({place}){hint}", flaw.message)
+            let error = Error::configuration(format!("{} ({place})", diagnostic.message));
+            match diagnostic.hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
         });
-        Error::configuration(told.collect::<Vec<_>>().join("\nerror: "))
+        Error::join(errors).unwrap_or_else(|| Error::internal("a configuration without faults was rejected"))
     }
 }
 
-/// The hint for a name that is none of `known`.
+/// Returns a hint for a name that is none of `known`.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|near| format!("did you mean `{near}`?"))
 }
