@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use lakewright_common::config::resolved::Prices;
-use lakewright_common::storage::s3::requests::RequestCounts;
+use lakewright_common::storage::s3::requests::{RequestClass, RequestCounts};
 
 use crate::output::bytes;
 
@@ -20,9 +20,11 @@ pub(crate) struct RequestEstimate {
 impl RequestEstimate {
     /// What was made; deletions are free.
     pub(crate) fn of(counts: &RequestCounts) -> Self {
-        let (kinds, _) = counts.by_kind();
-        let sum = |names: &[&str]| names.iter().filter_map(|name| kinds.get(name)).sum();
-        Self { gets: sum(&["GET", "HEAD"]), puts: sum(&["PUT", "POST", "LIST"]), bytes_read: counts.bytes_read }
+        Self {
+            gets: counts.of(&[RequestClass::Get, RequestClass::Head]),
+            puts: counts.of(&[RequestClass::Put, RequestClass::Post, RequestClass::List]),
+            bytes_read: counts.bytes_read,
+        }
     }
 
     pub(crate) fn dollars(self, prices: &Prices) -> f64 {
@@ -69,8 +71,6 @@ fn thousands(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
             ("PUT 200", 600),
             ("DELETE 204", 7),
         ];
-        let requests: BTreeMap<String, u64> = requests.map(|(kind, count)| (kind.to_owned(), count)).into();
+        let requests = requests.map(|(answered, count)| (answered.parse().unwrap(), count)).into();
         let made = RequestEstimate::of(&RequestCounts { requests, bytes_read: 2_000_000_000, bytes_written: 1 });
         assert_eq!(made, RequestEstimate { gets: 10_000, puts: 1_000, bytes_read: 2_000_000_000 });
         let prices = Prices { get: 0.0004, put: 0.005, transfer: 0.02 };

@@ -136,7 +136,7 @@ impl WorkerContext {
         let counted = registered.storages.requests();
         Some(Requests {
             run: registered.rules.run.clone(),
-            counts: counted.requests.into_iter().collect(),
+            counts: counted.requests.into_iter().map(|(answered, count)| (answered.to_string(), count)).collect(),
             bytes_read: counted.bytes_read,
             bytes_written: counted.bytes_written,
         })

@@ -1,43 +1,40 @@
-//! The few kinds of failure that a user acts on, chosen by what the user must do next.
+//! The error type of this project: a few kinds, chosen by what the user must do next.
 //!
-//! Code below adds the facts (object, field, setting) to the message where it knows them; the coordinator turns
-//! the kind into an exit code and prints message and hint. Inside a plan an `Error` travels as
-//! `DataFusionError::External` and is found again by `Error::from_engine`.
+//! The code that fails adds the facts it knows (object, field, setting) to the message. The
+//! coordinator turns the kind into an exit code and prints message and hint. Inside a plan an
+//! `Error` travels as `DataFusionError::External`; `Error::from_engine` extracts it again.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use datafusion::error::DataFusionError;
 
 use crate::printable;
 
-/// What to do where S3 answers 401 or 403.
-pub const NOT_ALLOWED: &str = "the credentials do not allow it, or there are none and the bucket is not public, or its \
-                               requester pays (`requester_pays`): docs/s3.md lists the actions that are needed";
-/// What to do where S3 does not know who asks.
-pub const NOT_KNOWN: &str = "the credentials are wrong or have expired, or this machine's clock is: look at AWS_PROFILE, \
-                             AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN";
-/// The codes with which it says so.
-pub const WRONG_CREDENTIALS: &[&str] = &[
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "TokenRefreshRequired",
-    "InvalidToken",
-    "RequestTimeTooSkewed",
-    "AuthorizationHeaderMalformed",
-];
-/// What to do where a process has too many files or connections open.
+/// Hint if the process has too many files or connections open.
 const TOO_MANY_FILES: &str = "too many files are open: raise the limit (`ulimit -n`, `LimitNOFILE` of a systemd unit), or lower `[limits]` \
                               `concurrent_reads`, `max_open_files` or `threads` (of a worker: --vcores)";
-/// What to do where a disk is full.
-const DISK_FULL: &str = "the disk is full: free room there; `coordinator vacuum --delete` deletes the files of a lake that no version needs";
-/// Names in one message at the most.
-const NAMED: usize = 10;
+/// Hint if a disk is full.
+const DISK_FULL: &str = "the disk is full: free some space; `coordinator vacuum --delete` deletes the files of a lake that no version needs";
+/// Maximum number of names that one message lists.
+const MAX_LISTED: usize = 10;
 
-/// What the user must do about a failure.
+/// Returns a hint for a cause whose type this folder does not know.
+pub type HintOf = fn(&(dyn std::error::Error + 'static)) -> Option<&'static str>;
+
+/// Hints for the errors of S3, which are defined in `storage`, a room above this one.
+static STORAGE_HINTS: OnceLock<HintOf> = OnceLock::new();
+
+/// Registers the function that [`Error::storage`] asks for hints. Only the first call has an
+/// effect.
+pub fn register_storage_hints(hint_of: HintOf) {
+    STORAGE_HINTS.get_or_init(|| hint_of);
+}
+
+/// Kind of a failure, by what the user must do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Look at the input: a key, a check or the quarantine share does not hold.
+    /// Look at the input: a key or a check is violated, or too many records were rejected.
     Data,
     /// Fix `lake.toml`, a model or the command line.
     Configuration,
@@ -51,20 +48,20 @@ pub enum Kind {
     Internal,
 }
 
-/// A failure as the user sees it: one sentence, what can be done, and the cause.
+/// A failure as the user sees it: one sentence, a hint, and the cause.
 #[derive(Debug)]
 pub struct Error {
     pub kind: Kind,
     /// One sentence in lower case without a full stop; may be followed by lines of detail.
     pub message: String,
-    /// What can be done about it.
+    /// Hint: what the user can do about the failure.
     pub hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// Failures found together with this one, each reported by itself.
+    /// Failures found together with this one; each is reported separately.
     further: Vec<Error>,
 }
 
-/// What fallible functions of this project return.
+/// Result of the fallible functions of this project.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -80,14 +77,14 @@ impl Error {
         Self::new(Kind::Configuration, message)
     }
 
-    /// A failed `operation` (a verb, such as `read`) on `object` (a URL or key).
+    /// Reports that `operation` (a verb, such as `read`) failed on `object` (a URL or key).
     pub fn storage(
         operation: &str,
         object: impl fmt::Display,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let source = source.into();
-        let hint = source.downcast_ref().and_then(hint).or_else(|| os_hint(&*source));
+        let hint = STORAGE_HINTS.get().and_then(|hint_of| hint_of(&*source)).or_else(|| os_hint(&*source));
         let object = object.to_string();
         let message = format!("cannot {operation} `{}`", printable::line(&object));
         let error = Self::new(Kind::Storage, message).caused_by(source);
@@ -97,7 +94,7 @@ impl Error {
         }
     }
 
-    /// A failed call of the operating system, which is as much a fault of the machine as storage that fails.
+    /// Reports a failed system call. Its kind is storage, because it is a fault of the machine too.
     pub fn of_system(message: impl Into<String>, source: std::io::Error) -> Self {
         let hint = os_hint(&source);
         let error = Self::new(Kind::Storage, message).caused_by(source);
@@ -107,7 +104,7 @@ impl Error {
         }
     }
 
-    /// A failure of storage that another process met and told.
+    /// Returns a storage failure without a cause, such as one that another process reported.
     pub fn storage_failure(message: impl Into<String>) -> Self {
         Self::new(Kind::Storage, message)
     }
@@ -136,8 +133,8 @@ impl Error {
         self
     }
 
-    /// Joins failures that were found together, such as all faults of a configuration; `None` if there are none. The kind
-    /// of the first decides the exit code.
+    /// Joins failures that were found together, such as all faults of a configuration. `None` if
+    /// there are none. The kind of the first decides the exit code.
     pub fn join(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut failures = failures.into_iter();
         let mut first = failures.next()?;
@@ -158,39 +155,29 @@ impl Error {
         Alone(self).to_string()
     }
 
-    /// A copy whose causes are text.
+    /// Returns a copy in which the causes are part of the message.
     fn flattened(&self) -> Self {
         let further = self.further.iter().map(Self::flattened).collect();
         Self { kind: self.kind, message: self.text(), hint: self.hint.clone(), source: None, further }
     }
 
-    /// Carries this error through a plan; the other end is [`Error::from_engine`].
+    /// Wraps this error for a plan; [`Error::from_engine`] unwraps it.
     pub fn into_engine(self) -> DataFusionError {
         DataFusionError::External(Box::new(self))
     }
 
-    /// The project's own error inside an engine error, or the engine's error as `otherwise` classifies it.
+    /// Returns the project's own error inside an engine error, or else converts it with
+    /// `otherwise`.
     pub fn from_engine(error: DataFusionError, otherwise: impl FnOnce(DataFusionError) -> Self) -> Self {
         match unwrap_engine(error) {
             Ok(ours) => ours,
-            // A reader of Parquet wraps what a store says in errors of its own.
+            // The Parquet reader wraps errors of a store in its own.
             Err(theirs) => find_ours(&theirs).unwrap_or_else(|| otherwise(theirs)),
         }
     }
 }
 
-/// What can be done about a failed request for bytes, by what S3 answered.
-fn hint(error: &object_store::Error) -> Option<&'static str> {
-    let text = error.to_string();
-    if WRONG_CREDENTIALS.iter().any(|code| text.contains(code)) {
-        return Some(NOT_KNOWN);
-    }
-    let is_refused =
-        matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. });
-    is_refused.then_some(NOT_ALLOWED)
-}
-
-/// What can be done about a failure of the operating system somewhere among `error` and its causes.
+/// Returns a hint for an error of the operating system among `error` and its causes.
 pub(crate) fn os_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     match os_error(error)? {
         libc::EMFILE | libc::ENFILE => Some(TOO_MANY_FILES),
@@ -199,7 +186,8 @@ pub(crate) fn os_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'sta
     }
 }
 
-/// The number of the operating system's error among `error` and its causes, also where only its text is left.
+/// Returns the OS error code (`errno`) of `error` or one of its causes, even if only its text is
+/// left.
 pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
     let mut next = Some(error);
     while let Some(cause) = next {
@@ -207,7 +195,7 @@ pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32>
         if let Some(code) = io.and_then(std::io::Error::raw_os_error) {
             return Some(code);
         }
-        // The source of an error of input and output is not what it holds, but that one's source.
+        // `io::Error::source` skips the error that it wraps and returns that error's source.
         if let Some(code) = io.and_then(std::io::Error::get_ref).and_then(|inner| os_error(inner)) {
             return Some(code);
         }
@@ -218,7 +206,7 @@ pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32>
     code.split_once(')')?.0.parse().ok()
 }
 
-/// Peels the contexts that the engine wraps around an external error.
+/// Removes the contexts that the engine wraps around an external error.
 fn unwrap_engine(error: DataFusionError) -> std::result::Result<Error, DataFusionError> {
     match error {
         DataFusionError::External(inner) => match inner.downcast::<Error>() {
@@ -235,14 +223,15 @@ fn unwrap_engine(error: DataFusionError) -> std::result::Result<Error, DataFusio
         },
         DataFusionError::Shared(shared) => match std::sync::Arc::try_unwrap(shared) {
             Ok(inner) => unwrap_engine(inner),
-            // Other partitions hold it too: they get the same kind, sentence and hint.
+            // Other partitions share it: copy kind, message and hint.
             Err(shared) => find_ours(&*shared).ok_or(DataFusionError::Shared(shared)),
         },
         other => Err(other),
     }
 }
 
-/// A copy of the first error of ours among `error` and its causes, with the causes below it as text.
+/// Returns a copy of the first project error among `error` and its causes; its own causes become
+/// text.
 fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -254,17 +243,17 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     None
 }
 
-/// The first ten names, and how many more there are: "`a`, `b` and 3 more".
+/// Lists the first ten names and the number of the others: "`a`, `b` and 3 more".
 pub fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>) -> String {
     let names = names.into_iter();
-    let more = names.len().saturating_sub(NAMED);
+    let more = names.len().saturating_sub(MAX_LISTED);
     let named: Vec<String> =
-        names.take(NAMED).map(|name| format!("`{}`", printable::line(&name.to_string()))).collect();
+        names.take(MAX_LISTED).map(|name| format!("`{}`", printable::line(&name.to_string()))).collect();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
 }
 
-/// A failure without those that were found together with it.
+/// Displays a failure without those that were found together with it.
 struct Alone<'a>(&'a Error);
 
 impl fmt::Display for Alone<'_> {
@@ -273,19 +262,21 @@ impl fmt::Display for Alone<'_> {
         f.write_str(&error.message)?;
         let mut cause = error.source.as_deref().map(|e| e as &dyn std::error::Error);
         while let Some(next) = cause {
-            // Servers and values may put line feeds into it; for a query's faults, the engine shows the place in several lines.
+            // Text of servers and values may contain line feeds and is escaped. A query's errors
+            // are not: the engine shows their place in several lines.
             match error.kind {
                 Kind::Configuration => write!(f, ": {next}")?,
                 _ => write!(f, ": {}", printable::line(&next.to_string()))?,
             }
-            // Most errors below print their own cause; a repeated tail helps no one.
+            // Most errors already print their own cause; do not repeat it.
             cause = next.source().filter(|below| !next.to_string().contains(&below.to_string()));
         }
         Ok(())
     }
 }
 
-/// The message with its causes; failures that were found together are separated by semicolons.
+/// Prints the message with its causes. Failures that were found together are separated by
+/// semicolons.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", Alone(self))?;
@@ -326,14 +317,12 @@ impl std::error::Error for Error {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use std::sync::Arc;
 
     use super::*;
 
     #[test]
-    fn an_error_of_ours_is_found_again_whoever_else_holds_it() {
+    fn a_project_error_inside_a_shared_engine_error_is_found() {
         let ours = Error::data("the key is null").hint("look at the input").caused_by("row 7");
         let engine = DataFusionError::Context("while building".into(), Box::new(ours.into_engine()));
         let shared = Arc::new(engine);
@@ -346,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_from_elsewhere_forges_no_line() {
+    fn a_cause_cannot_forge_a_line() {
         let error = Error::data("a query failed").caused_by("cannot cast 'a\nerror: forged\u{1b}'");
         assert_eq!(error.to_string(), "a query failed: cannot cast 'a\\nerror: forged\\u{1b}'");
         assert!(Error::storage("read", "a\nb", "x\ny").to_string().lines().count() == 1);

@@ -1,11 +1,12 @@
-//! The functions that make a query session, so that every process plans and executes alike.
+//! Builds query sessions, so that every process plans and executes in the same way.
 //!
-//! Object stores are registered under names of the project (`lakewright://lake/`, `lakewright://spool/`), so that every
-//! path in a plan is a key relative to that root, whatever the storage below; scans find theirs by the source's name.
+//! Object stores are registered under names of the project (`lakewright://lake/`,
+//! `lakewright://spool/`), so that every path in a plan is a key relative to that root, independent
+//! of the kind of storage. Scans find their storage by the source's name.
 
-/// A failure of a running plan as an error that a user can act on.
+/// Classifies failures of running plans.
 pub mod plan_failure;
-/// Counts of what has been read so far.
+/// Counters of what has been read so far.
 pub mod progress;
 
 use std::num::NonZeroUsize;
@@ -30,39 +31,41 @@ use crate::sql;
 use crate::storage::s3::requests::RequestCounts;
 use crate::storage::{self, Storage};
 
-/// Rows of one batch, everywhere.
+/// Rows per batch, in all plans.
 pub const BATCH_ROWS: usize = 8192;
 
-/// The share of the memory limit that operators which can spill may hold. The rest is for what they do not account
-/// for: a hash table while it grows, rows between a table and its spill, records under way, Parquet pages.
+/// Share of the memory limit for operators that account for their memory. The rest is for
+/// unaccounted memory: hash tables while they grow, rows between a table and its spill, records
+/// being read, Parquet pages.
 const POOL_SHARE: f64 = 0.3;
-/// The share of the memory limit that Parquet files under way may hold, over all tasks.
+/// Share of the memory limit for Parquet files being written, over all tasks.
 const TABLE_BUFFER_SHARE: f64 = 0.15;
-/// The share of the memory limit that rows on their way to another stage may hold, over all tasks.
+/// Share of the memory limit for buffered rows of exchanges, over all tasks.
 const EXCHANGE_BUFFER_SHARE: f64 = 0.1;
-/// Beyond this, more memory makes an exchange no faster.
+/// Maximum buffer of an exchange; more memory does not make it faster.
 const MAX_EXCHANGE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
-/// Rows of up to these bytes are sorted as one. A sort of more merges sorted batches, and then holds the keys of all of
-/// them once more, which its memory must have room for; more than this could overflow the offsets of a text column.
+/// Rows of up to this many bytes are sorted as one batch, because more could overflow the offsets
+/// of a text column. A larger sort merges sorted batches and needs additional memory for a copy of
+/// their keys.
 const SORT_AS_ONE_BYTES: usize = 1 << 30;
-/// The share of a large sort's memory that is kept free for those keys.
+/// Share of a large sort's memory that is kept free for the copy of the keys.
 const SORT_KEYS_SHARE: f64 = 1.0 / 6.0;
 
-/// The largest consumers that an out-of-memory message names.
+/// Number of the largest consumers that an out-of-memory message names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
-/// The storages of a plan.
+/// Storages of a plan.
 #[derive(Debug, Clone)]
 pub struct Storages {
     pub lake: Storage,
-    /// Where rows go from one stage to the next; the lake, where there is no exchange.
+    /// Storage of the rows between stages; the lake if there is no exchange.
     pub spool: Storage,
-    /// By source name, in the order of the configuration.
+    /// Names and storages of the sources, in the order of the configuration.
     pub sources: Vec<(String, Storage)>,
 }
 
-/// Where the storages of a plan are: what a worker opens them by.
+/// Locations of a plan's storages, by which a worker opens them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locations {
     pub lake: Location,
@@ -81,12 +84,12 @@ impl Storages {
         }
     }
 
-    /// What was asked of their buckets so far; of folders nothing is counted.
+    /// Returns the counts of requests to their buckets so far. Access to folders is not counted.
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         let storages = [&self.lake, &self.spool].into_iter().chain(self.sources.iter().map(|(_, storage)| storage));
         let mut buckets: Vec<_> = storages.filter_map(|storage| storage.s3.as_ref()).collect();
-        // The spool is the lake, unless it has a place of its own.
+        // The spool is the lake unless `spool` is set; count it once.
         buckets.dedup_by(|a, b| Arc::ptr_eq(a, b));
         let mut counts = RequestCounts::default();
         for bucket in buckets {
@@ -95,7 +98,7 @@ impl Storages {
         counts
     }
 
-    /// The storage of a source.
+    /// Returns the storage of a source.
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&Storage> {
         self.sources.iter().find(|(opened, _)| opened == name).map(|(_, storage)| storage)
@@ -103,7 +106,7 @@ impl Storages {
 }
 
 impl Locations {
-    /// Opens each of them.
+    /// Opens all storages.
     ///
     /// # Errors
     /// Storage or configuration, naming the URL.
@@ -118,41 +121,42 @@ impl Locations {
     }
 }
 
-/// The memory and the scratch disk of this process, which all its sessions share.
+/// Memory pool and scratch folder of this process, shared by all its sessions.
 #[derive(Debug)]
 pub struct Resources {
     runtime: RuntimeEnv,
-    /// Sessions hold it too: their queries may outlive this.
+    /// Also held by the sessions, because their queries may outlive this value.
     scratch: Arc<Scratch>,
-    /// What one of the process's tasks may sort in memory.
+    /// Bytes that one of the process's tasks may sort in memory.
     sort_bytes: usize,
 }
 
-/// What the nodes of a plan need to know of the task that they run in.
+/// Properties of a task that the nodes of its plan need.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskScope {
-    /// The task of the plan's first partition.
+    /// Number of the task of the plan's first partition.
     pub first_task: usize,
-    /// Bytes of Parquet files under way that the task may hold before it sends the largest on.
+    /// Bytes of unfinished Parquet files that the task may hold before it writes a row group of the
+    /// largest.
     pub table_buffer_bytes: usize,
-    /// Bytes of rows on their way to another stage that the task may hold.
+    /// Bytes of rows for the next stage that the task may hold.
     pub exchange_buffer_bytes: usize,
 }
 
-/// What a plan calls the lake.
+/// Returns the URL of the lake in plans.
 #[must_use]
 pub fn lake_store_url() -> ObjectStoreUrl {
     store_url("lake")
 }
 
-/// What people call the lake of a session, before a key.
+/// Returns the name of the session's lake for messages; a key follows it.
 #[must_use]
 pub fn lake_name(config: &SessionConfig) -> String {
     let storages = config.get_extension::<Storages>();
     storages.map_or_else(String::new, |storages| storages.lake.location().name().into_owned())
 }
 
-/// What a plan calls the storage of exchanges.
+/// Returns the URL of the spool in plans.
 #[must_use]
 pub fn spool_store_url() -> ObjectStoreUrl {
     store_url("spool")
@@ -164,10 +168,11 @@ fn store_url(host: &str) -> ObjectStoreUrl {
 }
 
 impl Resources {
-    /// Within `memory_bytes`, for `tasks` at once, spilling to `scratch` or to the system's folder for temporary files.
+    /// Creates the memory pool for `memory_bytes` and `tasks` at once, and a scratch folder below
+    /// `scratch` or the system's temporary folder.
     ///
     /// # Errors
-    /// A scratch folder that cannot be used.
+    /// Storage, if the scratch folder cannot be used.
     pub fn new(memory_bytes: u64, tasks: usize, scratch: Option<&Path>) -> Result<Self> {
         let scratch = Scratch::create(scratch.unwrap_or(&std::env::temp_dir()))?;
         let disk =
@@ -182,20 +187,20 @@ impl Resources {
         Ok(Self { runtime, scratch: Arc::new(scratch), sort_bytes: pool_bytes / tasks.max(1) })
     }
 
-    /// Removes the scratch folder, for a process that ends while something of it still holds on.
+    /// Removes the scratch folder, for a process that ends while queries still hold it.
     pub fn remove_scratch(&self) {
         self.scratch.remove();
     }
 
-    /// The same memory and disk, with these storages.
+    /// Returns a runtime with the same memory and disk, and with these storages.
     fn over(&self, storages: &Storages) -> Result<Arc<RuntimeEnv>> {
         let registry = DefaultObjectStoreRegistry::new();
-        // DataFusion's own entry would let a plan name any file of this machine.
+        // DataFusion's default entry would allow a plan to read any file of this machine.
         let _ = registry.deregister_store(ObjectStoreUrl::local_filesystem().as_ref());
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
             .with_object_store_registry(Arc::new(registry))
             .build_arc()
-            .context(|| Error::internal("a session cannot be made"))?;
+            .context(|| Error::internal("cannot create a session"))?;
         runtime.register_object_store(lake_store_url().as_ref(), Arc::clone(&storages.lake.verified));
         runtime.register_object_store(spool_store_url().as_ref(), Arc::clone(&storages.spool.store));
         Ok(runtime)
@@ -203,7 +208,7 @@ impl Resources {
 }
 
 impl TaskScope {
-    /// Of a task that runs beside `tasks - 1` others within `memory_bytes`.
+    /// Returns the scope of a task that shares `memory_bytes` with `tasks - 1` others.
     #[must_use]
     pub fn new(first_task: usize, memory_bytes: u64, tasks: usize) -> Self {
         let tasks = tasks.max(1);
@@ -214,10 +219,10 @@ impl TaskScope {
         }
     }
 
-    /// The scope that [`build`] put into a session.
+    /// Returns the scope of a session that [`build`] made.
     #[must_use]
     pub fn of(config: &SessionConfig) -> Self {
-        // Only a session that was made elsewhere has none: one task, and the memory that any machine has.
+        // Only a session that was made elsewhere (a test) has no scope: assume one task and 1 GiB.
         config.get_extension::<Self>().map_or_else(|| Self::new(0, 1 << 30, 1), |scope| *scope)
     }
 }
@@ -227,7 +232,7 @@ fn share(memory_bytes: u64, share: f64) -> usize {
     (memory_bytes as f64 * share) as usize
 }
 
-/// A session over `storages` that plans for `partitions` at once.
+/// Builds a session over `storages` that plans for `partitions` at once.
 ///
 /// # Errors
 /// None in practice.
@@ -251,11 +256,12 @@ pub fn build(
         .with_physical_optimizer_rules(sql::physical_rules())
         .build();
     let session = SessionContext::new_with_state(state);
-    sql::extend(&session).context(|| Error::internal("the SQL functions cannot be registered"))?;
+    sql::extend(&session).context(|| Error::internal("cannot register the SQL functions"))?;
     Ok(session)
 }
 
-/// The options that decide results and plans; none of them depends on the machine but the number of partitions.
+/// Returns the options that affect plans and results. Only the partitions and the sort memory
+/// depend on the machine.
 fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(partitions)
@@ -266,12 +272,13 @@ fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
     if let Ok(limit) = ConfigNonZeroUsize::try_new(sql::PARSER_RECURSION_LIMIT) {
         options.sql_parser.recursion_limit = limit;
     }
-    // Parquet and Delta know one string type; a view would be converted back at every write.
+    // Parquet and Delta have one string type; views would be converted back at every write.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.parquet.schema_force_view_types = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
-    // A spill file is written once and read once, close by: cheap compression pays for the smaller write.
+    // A spill file is written and read once, soon after: cheap compression is worth the smaller
+    // write.
     options.execution.spill_compression = datafusion::config::SpillCompression::Lz4Frame;
     options.execution.sort_in_place_threshold_bytes = SORT_AS_ONE_BYTES;
     if sort_bytes > SORT_AS_ONE_BYTES {

@@ -1,4 +1,4 @@
-//! The digest of a whole object, computed in bounded memory.
+//! Computes the digest of a whole object in bounded memory.
 
 use std::io::Read;
 
@@ -11,20 +11,19 @@ use super::local::on_blocking_thread;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Context, Error, Result};
 
-/// Bytes that are read of a file at once.
+/// Bytes that are read from a file at once.
 const BUFFER_BYTES: usize = 1 << 20;
 
 impl Storage {
-    /// Reads a whole object; returns its size and digest, or `None` if there is no such object.
+    /// Reads a whole object and returns its size and digest; `None` if the object does not exist.
     ///
     /// # Errors
     /// Storage, naming the object.
     pub async fn digest_of(&self, key: &Path) -> Result<Option<(u64, Digest)>> {
-        let failed = |e| Error::storage("read", self.url_of(key), e);
         let object = match self.store.get(key).await {
             Ok(object) => object,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(e) => return Err(failed(e)),
+            Err(e) => return Err(Error::storage("read", self.url_of(key), e)),
         };
         let hasher = match object.payload {
             GetResultPayload::File(mut file, _) => {
@@ -33,7 +32,7 @@ impl Storage {
             }
             GetResultPayload::Stream(mut chunks) => {
                 let mut hasher = Hasher::default();
-                while let Some(chunk) = chunks.try_next().await.map_err(failed)? {
+                while let Some(chunk) = chunks.try_next().await.storage_context("read", || self.url_of(key))? {
                     hasher.update(&chunk);
                 }
                 hasher

@@ -1,9 +1,11 @@
-//! ① Every object under a storage's root, with what a later read is held to.
+//! ① Lists every object under a storage's root, with everything that a later read is checked
+//! against.
 //!
-//! Segments that begin with `.` or `_` are hidden: neither they nor what lies below them is data. Everything else is
-//! either listed or an error that names it; nothing is left out silently. Who may write into a folder could put a link to
-//! any file that this process can read there, so links that lead out of the folder are refused unless the source follows
-//! them.
+//! Segments that start with `.` or `_` are hidden: files with such names and the contents of such
+//! folders are not data. Everything else is either listed or reported by name; nothing is skipped
+//! silently. A user who may write into a folder could put a link there to any file that this
+//! process can read. So links that lead out of the folder are rejected unless the source has
+//! `follow_links`.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -20,15 +22,16 @@ use super::local::on_blocking_thread;
 use crate::error::{Context, Error, Result, listed};
 use crate::storage::object::SourceObject;
 
-/// The folder by which a lake is known.
+/// Folder that identifies a lake.
 const LAKE_FOLDER: &str = "_lake/manifest";
 
-/// What lies under a root.
+/// Objects under a root.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// In order of their keys.
+    /// Readable objects, ordered by key.
     pub objects: Vec<SourceObject>,
-    /// Those in a storage class from which they must be restored before they can be read, in order of their keys.
+    /// Objects in a storage class from which they must be restored before they can be read, ordered
+    /// by key.
     pub archived: Vec<SourceObject>,
 }
 
@@ -39,17 +42,18 @@ impl Listing {
     }
 }
 
-/// The objects under the root that are not hidden. `follow_links`: also those outside of it that links lead to.
+/// Lists the objects under the root that are not hidden. With `follow_links`, also those outside
+/// that links lead to.
 ///
 /// # Errors
-/// Storage that cannot be read, a folder that is not there, a link to nowhere; data, for names that no key can hold, links
-/// that lead out, a lake among the folders.
+/// Storage, if it cannot be read, the folder does not exist or a link is broken; data, for names
+/// that no key can represent, links that lead out, and a lake among the folders.
 pub async fn list_objects(storage: &Storage, follow_links: bool) -> Result<Listing> {
-    let here = |objects| Listing { objects, archived: Vec::new() };
+    let readable = |objects| Listing { objects, archived: Vec::new() };
     let mut listing = match (&storage.s3, storage.local_root()?) {
         (Some(s3), _) => s3.list().await?,
-        (None, Some(root)) => here(on_blocking_thread(move || list_folder(&root, follow_links)).await??),
-        (None, None) => here(list_store(storage).await?),
+        (None, Some(root)) => readable(on_blocking_thread(move || list_folder(&root, follow_links)).await??),
+        (None, None) => readable(list_store(storage).await?),
     };
     listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
     listing.archived.sort_by(|a, b| a.key.cmp(&b.key));
@@ -70,7 +74,8 @@ async fn list_store(storage: &Storage) -> Result<Vec<SourceObject>> {
     objects.try_collect().await.storage_context("list", || &storage.root)
 }
 
-/// The local object store's own listing leaves out links to nowhere and names it cannot hold, so folders are walked here.
+/// Walks a folder, because the local object store's own listing omits broken links and names it
+/// cannot represent.
 fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>> {
     let mut objects = Vec::new();
     let mut refused = Refused::default();
@@ -102,7 +107,7 @@ fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>>
         }
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
-            // Deleted since it was named: as if it had been deleted before.
+            // Deleted since its folder was listed.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
             Err(e) => return Err(Error::storage("list", path.display(), e)),
         };
@@ -114,10 +119,10 @@ fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>>
     refused.error(root).map_or(Ok(objects), Err)
 }
 
-/// What must not be read as an object.
+/// Paths that must not be read as objects.
 #[derive(Debug, Default)]
 struct Refused {
-    /// Names that no key can hold, or that are not those of files.
+    /// Names that no key can represent, or that are not regular files.
     names: Vec<PathBuf>,
     /// Links that lead out of the folder.
     links: Vec<PathBuf>,
@@ -132,27 +137,27 @@ impl Refused {
         let root = root.display();
         if !self.links.is_empty() {
             let links = named(&self.links);
-            return Some(Error::data(format!("`{root}` holds links that lead out of it: {links}")).hint(
-                "remove them, or set `follow_links = true` for the source if only trusted people can write into the folder",
+            return Some(Error::data(format!("`{root}` contains links that lead out of it: {links}")).hint(
+                "remove them, or set `follow_links = true` for the source if only trusted users can write into the folder",
             ));
         }
         if !self.lakes.is_empty() {
             let lakes = named(&self.lakes);
             return Some(
-                Error::data(format!("`{root}` holds a lake, whose files are not JSON: {lakes}"))
+                Error::data(format!("`{root}` contains a lake, whose files are not JSON: {lakes}"))
                     .hint("keep lakes and sources in separate folders"),
             );
         }
         if self.names.is_empty() {
             return None;
         }
-        Some(Error::data(format!("`{root}` holds what cannot be read as an object: {}", named(&self.names))).hint(
-            "rename it: a name must be UTF-8 without control characters, must not end in `#` and digits, and must be a file's",
+        Some(Error::data(format!("`{root}` contains names that cannot be read as objects: {}", named(&self.names))).hint(
+            "rename it: a name must be UTF-8 without control characters, must not end in `#` and digits, and must be a regular file's",
         ))
     }
 }
 
-/// Whether a link leads to something outside of `inside`, which is a path without links.
+/// Whether a link leads out of `inside`, which is a path without links.
 fn leads_out(link: &FilePath, inside: &FilePath) -> Result<bool> {
     match fs::canonicalize(link) {
         Ok(target) => Ok(!target.starts_with(inside)),
@@ -161,26 +166,26 @@ fn leads_out(link: &FilePath, inside: &FilePath) -> Result<bool> {
     }
 }
 
-/// Why the walk cannot go on; `None` if something was only deleted meanwhile.
+/// Returns the error that ends the walk; `None` if the file was only deleted meanwhile, or is hidden.
 fn walk_failure(root: &FilePath, error: walkdir::Error) -> Option<Error> {
     let path = error.path().unwrap_or(root).to_path_buf();
-    // What is hidden and cannot be read is met before it is filtered; editors lock files with links to nothing.
+    // Unreadable hidden files are reported before they are filtered. Editors, for example, use broken
+    // links as locks.
     if path != root && path.file_name().is_some_and(is_hidden_path) {
         return None;
     }
     let is_missing = error.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound);
     if is_missing && path != root {
-        // The link itself is still there.
+        // If the link itself still exists, it is broken.
         fs::symlink_metadata(&path).ok()?;
-        let error = std::io::Error::new(std::io::ErrorKind::NotFound, "it is a link to nothing");
-        return Some(
-            Error::storage("list", path.display(), error).hint("remove the link, or put back what it leads to"),
-        );
+        let error = std::io::Error::new(std::io::ErrorKind::NotFound, "it is a broken link");
+        return Some(Error::storage("list", path.display(), error).hint("remove the link, or restore its target"));
     }
     Some(Error::storage("list", path.display(), error))
 }
 
-/// The key of a file below `root`; `None` if the object store cannot hold it as it is.
+/// Returns the key of a file below `root`; `None` if the object store cannot represent it
+/// unchanged.
 fn key_of(root: &FilePath, path: &FilePath) -> Option<String> {
     let mut key = String::new();
     for segment in path.strip_prefix(root).ok()?.components() {
@@ -193,7 +198,8 @@ fn key_of(root: &FilePath, path: &FilePath) -> Option<String> {
     (is_held && !looks_like_unfinished_write(&key)).then_some(key)
 }
 
-/// The local object store keeps `name#digits` for its own writes and refuses to read it.
+/// Whether the local object store treats the key as one of its unfinished writes (`name#digits`)
+/// and does not read it.
 fn looks_like_unfinished_write(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
     name.split_once('#')
@@ -205,7 +211,8 @@ fn source_object(key: String, metadata: &Metadata) -> SourceObject {
     SourceObject { key, bytes: metadata.len(), etag: Some(etag(metadata, modified)), modified: micros(modified) }
 }
 
-/// What the local object store gives for this file, against which it checks a read. A test compares the two.
+/// Returns the ETag that the local object store computes for this file and checks reads against. A
+/// test compares both.
 fn etag(metadata: &Metadata, modified: SystemTime) -> String {
     let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     format!("{:x}-{since:x}-{:x}", inode(metadata), metadata.len())
@@ -226,7 +233,7 @@ fn micros(time: SystemTime) -> i64 {
 }
 
 pub(super) fn is_hidden(segment: &str) -> bool {
-    // A key of a bucket may have such segments, which are names like any other there.
+    // A key of a bucket may contain the segments `.` and `..`, which have no special meaning there.
     segment.starts_with(['.', '_']) && !matches!(segment, "." | "..")
 }
 

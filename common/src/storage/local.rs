@@ -1,5 +1,4 @@
-//! A folder as a storage: puts that only one of many can win and that outlive a power cut, and files that are on the
-//! disk before something names them.
+//! A folder as a storage: durable puts of which one of many succeeds, and syncing of files to disk.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -18,10 +17,10 @@ use super::{PutOutcome, Storage};
 use crate::config::resolved::Location;
 use crate::error::{Context, Error, Result};
 
-/// Files or folders that are synced at once.
+/// Maximum number of files or folders synced at once.
 const CONCURRENT_SYNCS: usize = 16;
 
-/// The folder as a storage; `None` if there is none.
+/// Opens a folder; `None` if it does not exist.
 pub(super) fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
     let url = &location.url;
     let folder = folder_of(url)?;
@@ -29,7 +28,7 @@ pub(super) fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(not_a_folder(url)),
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        // The URL ends with `/`, by which the system knows as well.
+        // The path ends with `/`, so the system reports a file like this.
         Err(e) if e.kind() == ErrorKind::NotADirectory => return Err(not_a_folder(url)),
         Err(e) => return Err(Error::storage("open", url, e)),
     }
@@ -41,29 +40,29 @@ fn not_a_folder(url: &Url) -> Error {
     Error::storage("open", url, io::Error::new(ErrorKind::NotADirectory, "it is a file, not a folder"))
 }
 
-/// Makes the folder, with those around it.
+/// Creates a folder and its parents.
 pub(super) async fn create(url: &Url) -> Result<()> {
     let folder = folder_of(url)?;
     let create = move || {
         fs::create_dir_all(&folder)?;
-        // Which of the folders around it are new is not known; a sync of the others costs little.
+        // We do not know which of the parents are new; syncing the others costs little.
         folder.ancestors().try_for_each(sync_folder)
     };
     on_blocking_thread(create).await?.storage_context("create", || url)
 }
 
-/// The folder that a `file` URL names.
+/// Returns the path of a `file` URL.
 pub(super) fn folder_of(url: &Url) -> Result<PathBuf> {
     url.to_file_path().map_err(|()| Error::configuration(format!("`{url}` names no folder")))
 }
 
-/// As [`Storage::put_if_absent`], below the folder `root`.
+/// Implements [`Storage::put_if_absent`] below the folder `root`.
 pub(super) async fn put_if_absent(root: PathBuf, key: &Path, bytes: Bytes) -> Result<io::Result<PutOutcome>> {
     let file = local_path(&root, key);
     on_blocking_thread(move || put_file_if_absent(&root, &file, &bytes)).await
 }
 
-/// As [`Storage::sync_files`], below the folder `root`.
+/// Implements [`Storage::sync_files`] below the folder `root`.
 pub(super) async fn sync_files(root: &FilePath, keys: &[Path]) -> Result<()> {
     let files: Vec<PathBuf> = keys.iter().map(|key| local_path(root, key)).collect();
     let folders: BTreeSet<PathBuf> = files.iter().flat_map(|file| folders_up_to(root, file)).collect();
@@ -71,23 +70,26 @@ pub(super) async fn sync_files(root: &FilePath, keys: &[Path]) -> Result<()> {
     sync_all(folders, sync_folder).await
 }
 
-/// As the local object store does it: each segment of a key is the name of a file or folder, as it is.
+/// Returns the path of a key, as in the local object store: each segment is the unchanged name of a
+/// file or folder.
 fn local_path(root: &FilePath, key: &Path) -> PathBuf {
     root.join(key.as_ref())
 }
 
-/// The folders from the one that holds `file` up to `root`, the innermost first.
+/// Returns the folders from the parent of `file` up to `root`, innermost first.
 fn folders_up_to<'a>(root: &'a FilePath, file: &'a FilePath) -> impl Iterator<Item = PathBuf> + 'a {
     file.ancestors().skip(1).take_while(move |folder| folder.starts_with(root)).map(FilePath::to_path_buf)
 }
 
-/// A hard link fails if its name is taken, on every file system that has hard links; a rename would replace.
+/// Writes a temporary file and hard-links it to its final name. Unlike a rename, a hard link fails
+/// if the name exists.
 fn put_file_if_absent(root: &FilePath, file: &FilePath, bytes: &[u8]) -> io::Result<PutOutcome> {
     let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
         return Err(ErrorKind::InvalidFilename.into());
     };
     fs::create_dir_all(folder)?;
-    // The local object store takes `name#digits` for a write under way and does not list it, should it be left behind.
+    // The local object store treats `name#digits` as an unfinished write and does not list it, if
+    // it is left behind.
     let mut temporary_name = name.to_os_string();
     temporary_name.push(format!("#{}", Uuid::now_v7().as_u128()));
     let temporary = folder.join(temporary_name);
@@ -99,9 +101,9 @@ fn put_file_if_absent(root: &FilePath, file: &FilePath, bytes: &[u8]) -> io::Res
         Err(e) => return Err(e),
     };
     if let Err(e) = removed {
-        tracing::warn!(file = %temporary.display(), error = %e, "a temporary file is left behind");
+        tracing::warn!(file = %temporary.display(), error = %e, "cannot remove a temporary file");
     }
-    // Also where it exists: an earlier try may have got no further than the link.
+    // Also if the file exists: an earlier attempt may have failed after linking it.
     folders_up_to(root, file).try_for_each(|folder| sync_folder(&folder))?;
     Ok(outcome)
 }
@@ -112,10 +114,10 @@ fn write_synced(file: &FilePath, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes the names in a folder outlive a power cut.
+/// Syncs a folder, so that the names in it survive a power cut.
 fn sync_folder(folder: &FilePath) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // A folder above the lake that may be passed through but not read, or a file system that does not sync folders.
+        // The folder is above the lake and not readable, or the file system does not sync folders.
         Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
         result => result,
     }
@@ -131,9 +133,10 @@ async fn sync_all(
     stream::iter(syncs).buffer_unordered(CONCURRENT_SYNCS).try_collect().await
 }
 
-/// A disk can take long to answer; threads that run tasks must not wait for it.
+/// Runs file operations on a thread of their own, because a slow disk must not block the threads
+/// that run tasks.
 pub(super) async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.context(|| Error::internal("a file operation was stopped"))
+    tokio::task::spawn_blocking(work).await.context(|| Error::internal("a file operation was cancelled"))
 }
 
 #[cfg(test)]

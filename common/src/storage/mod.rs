@@ -1,8 +1,9 @@
-//! One location becomes one object store; the only place that touches a file system or S3 directly.
+//! Opens a location as an object store. Only this folder accesses file systems or S3 directly.
 //!
-//! Every key is relative to the root of its storage. Reads and writes of bytes go through the `ObjectStore`; this
-//! adds what an object store does not promise: listings with all that a later read is held to, a put that only one of many can
-//! win and that outlives a power cut, and files that are on the disk before something names them.
+//! Every key is relative to the root of its storage. Reads and writes of bytes go through the
+//! `ObjectStore`. This folder adds what an object store does not provide: listings with everything
+//! that a later read is checked against, a durable put of which only one of many concurrent ones
+//! succeeds, and syncing files to disk before something refers to them.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -24,70 +25,69 @@ use verified::VerifiedStore;
 
 /// An object of a source, as listed.
 pub mod object;
-/// The objects under a storage's root.
+/// Lists the objects under a storage's root.
 pub mod list;
 /// Folders.
 mod local;
 /// Buckets.
 pub mod s3;
-/// Reads that notice a changed bit.
+/// Reads that detect a changed bit.
 pub mod verified;
-/// The digest of a whole object.
+/// Digest of a whole object.
 mod digest;
 
-/// One root and what lies below it.
+/// A root and the objects below it.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    /// Its keys are relative to `root`.
+    /// Object store whose keys are relative to `root`.
     pub store: Arc<dyn ObjectStore>,
-    /// The same, with reads of Parquet files verified: what query sessions read a lake through.
+    /// The same store with verified reads of Parquet files, for query sessions.
     pub verified: Arc<dyn ObjectStore>,
-    /// Always ends with `/`.
+    /// URL of the root; always ends with `/`.
     pub root: Url,
     location: Location,
-    /// For what is not bytes, where it is a bucket.
+    /// Client for requests other than reads and writes of bytes, if the storage is a bucket.
     pub s3: Option<Arc<S3>>,
 }
 
-/// What became of a put that must not replace anything.
+/// Result of a put that must not replace anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum PutOutcome {
-    /// The object is there now, and stays there through a power cut.
+    /// The object was created, and survives a power cut.
     Created,
-    /// Another object was there; it is as it was.
+    /// An object existed already and was not changed.
     Exists,
 }
 
-/// Opens the folder or prefix. Any prefix of a bucket is there.
+/// Opens a folder or a prefix of a bucket. A prefix always exists if its bucket does.
 ///
 /// # Errors
-/// Storage, where there is no such folder or bucket; configuration, where the kind of storage is not supported.
+/// Storage, if the folder or bucket does not exist; configuration, if the kind of storage is not
+/// supported.
 pub async fn open(location: &Location) -> Result<Storage> {
     open_if_exists(location).await?.ok_or_else(|| {
-        Error::storage("open", &location.url, io::Error::new(ErrorKind::NotFound, "there is no such folder"))
-            .hint("check the path in `lake.toml`; relative paths are seen from its folder")
+        Error::storage("open", &location.url, io::Error::new(ErrorKind::NotFound, "the folder does not exist"))
+            .hint("check the path in `lake.toml`; relative paths start from its folder")
     })
 }
 
-/// As [`open`], but it is no error if there is no such folder.
+/// Like [`open`], but returns `None` if the folder does not exist.
 ///
 /// # Errors
-/// As [`open`].
+/// The same as [`open`].
 pub async fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
     match location.url.scheme() {
         "file" => local::open_if_exists(location),
         "s3" => s3::open(location).await.map(Some),
-        scheme => {
-            Err(Error::configuration(format!("`{}`: `{scheme}` is not a storage that is supported", location.url)))
-        }
+        scheme => Err(Error::configuration(format!("`{}`: `{scheme}` is not a supported storage", location.url))),
     }
 }
 
-/// As [`open`], but a folder that is not there is made, with those around it.
+/// Like [`open`], but creates a missing folder and its parents.
 ///
 /// # Errors
-/// As [`open`], and where the folder cannot be made.
+/// The same as [`open`], and storage if the folder cannot be created.
 pub async fn open_or_create(location: &Location) -> Result<Storage> {
     if let Some(storage) = open_if_exists(location).await? {
         return Ok(storage);
@@ -97,20 +97,21 @@ pub async fn open_or_create(location: &Location) -> Result<Storage> {
 }
 
 impl Storage {
-    /// `store`, whose keys are relative to the location.
+    /// Wraps `store`, whose keys are relative to the location.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, location: Location) -> Self {
         let verified = Arc::new(VerifiedStore::new(Arc::clone(&store), location.name().into_owned()));
         Self { store, verified, root: location.url.clone(), location, s3: None }
     }
 
-    /// Where it is, and how it was reached.
+    /// Returns the location and the settings with which it was opened.
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// The object as people know it, on one line: a path, or a URL as other tools take it.
+    /// Returns the name of an object for messages, on one line: a path, or a URL in the form of
+    /// other tools.
     #[must_use]
     pub fn name_of(&self, key: &str) -> String {
         let name = match self.local_root() {
@@ -120,11 +121,11 @@ impl Storage {
         printable::line(&name).into_owned()
     }
 
-    /// Writes an object that must not be there yet: of many that put the same key, one succeeds. The object appears
-    /// whole or not at all, and a power cut does not undo it.
+    /// Writes an object that must not exist yet: one of many concurrent puts of a key succeeds. The
+    /// object appears completely or not at all, and survives a power cut.
     ///
     /// # Errors
-    /// Storage; then the object may be there or not.
+    /// Storage; the object may or may not have been written then.
     pub async fn put_if_absent(&self, key: &Path, bytes: Bytes) -> Result<PutOutcome> {
         if let Some(s3) = &self.s3 {
             return s3.put_if_absent(key, bytes).await;
@@ -140,8 +141,9 @@ impl Storage {
         }
     }
 
-    /// Waits until objects are on the disk, with the folders that lead to them, so that nothing names an object that a
-    /// power cut loses. Where storage answers only when an object is safe, there is nothing to wait for.
+    /// Syncs objects and the folders that lead to them to disk, so that nothing refers to an object
+    /// that a power cut loses. Does nothing for storage that responds only once an object is
+    /// durable.
     ///
     /// # Errors
     /// Storage, naming the object.
@@ -152,32 +154,31 @@ impl Storage {
         }
     }
 
-    /// The time by the storage's own clock, by which it dates objects. Of a bucket the last answer tells it; elsewhere an
-    /// object is written below `folder`, looked at and deleted.
+    /// Returns the time by the storage's own clock, which also dates objects. For a bucket it comes
+    /// from the last response; otherwise an object is written below `folder`, queried and deleted.
     ///
     /// # Errors
-    /// Storage, where that object cannot be written or looked at.
+    /// Storage, if that object cannot be written or queried.
     pub async fn clock(&self, folder: &str) -> Result<DateTime<Utc>> {
         if let Some(time) = self.s3.as_ref().and_then(|s3| s3.server_time()) {
             return Ok(time);
         }
         let probe = Path::from(format!("{folder}/clock-{}", Uuid::now_v7()));
-        let failed = |operation, e| Error::storage(operation, self.url_of(&probe), e);
-        self.store.put(&probe, Bytes::new().into()).await.map_err(|e| failed("write", e))?;
-        let looked_at = self.store.head(&probe).await;
-        // What stays is empty, and of no run.
+        self.store.put(&probe, Bytes::new().into()).await.storage_context("write", || self.url_of(&probe))?;
+        let object = self.store.head(&probe).await;
+        // If the deletion fails, an empty object remains that no run refers to.
         let _ = self.store.delete(&probe).await;
-        looked_at.map(|object| object.last_modified).map_err(|e| failed("read", e))
+        Ok(object.storage_context("read", || self.url_of(&probe))?.last_modified)
     }
 
-    /// Removes a folder with all that is in it, where keys are files; elsewhere there are no folders.
+    /// Removes a folder with its contents if the storage is a folder. Buckets have no folders.
     pub fn remove_folder(&self, folder: &str) {
         if let Ok(Some(root)) = self.local_root() {
             let _ = fs::remove_dir_all(root.join(folder));
         }
     }
 
-    /// The folder that the root is, if it is one.
+    /// Returns the path of the root, if the storage is a folder.
     fn local_root(&self) -> Result<Option<PathBuf>> {
         if self.root.scheme() == "file" { local::folder_of(&self.root).map(Some) } else { Ok(None) }
     }

@@ -1,21 +1,21 @@
-//! ① One object of a source, as it was listed: what every read of it is held to.
+//! ① One object of a source as it was listed. Every read is checked against it.
 
 use serde::{Deserialize, Serialize};
 
-/// A file under a source's prefix. Every read of it asks for exactly these bytes.
+/// A file under a source's prefix. Every read requests exactly this version of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceObject {
-    /// Relative to the source's root, segments separated by `/`.
+    /// Key relative to the source's root, segments separated by `/`.
     pub key: String,
-    /// Size as stored, compressed where it is compressed.
+    /// Size as stored, which is the compressed size of a compressed object.
     pub bytes: u64,
-    /// Absent where the storage has none.
+    /// `None` if the storage has no ETags.
     pub etag: Option<String>,
-    /// Microseconds since the epoch, UTC.
+    /// Time of the last change, in microseconds since the epoch, UTC.
     pub modified: i64,
 }
 
-/// How an object's bytes are packed.
+/// Compression of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     None,
@@ -23,16 +23,16 @@ pub enum Compression {
     Zstd,
     Bzip2,
     Xz,
-    /// In the frames of its own specification.
+    /// Framed, by Snappy's own specification.
     Snappy,
-    /// In the blocks of Hadoop, as Spark and Amazon Data Firehose write them.
+    /// In Hadoop's blocks, as written by Spark and Amazon Data Firehose.
     HadoopSnappy,
-    /// The files of an archive, one after another.
+    /// An archive, whose files are read one after another.
     Zip,
 }
 
 impl Compression {
-    /// The compression that a file extension or a `Content-Encoding` names.
+    /// Returns the compression that a file extension or a `Content-Encoding` names.
     #[must_use]
     pub fn named(word: &str) -> Self {
         match word.to_ascii_lowercase().as_str() {
@@ -48,7 +48,8 @@ impl Compression {
 }
 
 impl SourceObject {
-    /// The compression that the key's extension names. The bytes may be something else: `read::content`.
+    /// Returns the compression that the key's extension names. `read::content` checks whether the
+    /// bytes agree.
     #[must_use]
     pub fn compression(&self) -> Compression {
         let name = self.key.rsplit('/').next().unwrap_or_default();

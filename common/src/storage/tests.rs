@@ -1,7 +1,5 @@
 //! Puts, syncs and openings of folders.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
@@ -59,7 +57,7 @@ async fn nothing_is_left_of_a_put_but_its_object() {
     assert_eq!(files.len(), 1);
 }
 
-/// Many put one key at once: one creates it, and what is there is its whole text.
+/// One of many concurrent puts of a key creates the object, with its complete text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn one_of_many_puts_wins() {
     let (_folder, lake) = lake().await;

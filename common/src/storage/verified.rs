@@ -1,8 +1,10 @@
-//! Reads of Parquet files of a lake that notice a changed bit: a store over another one, for query sessions.
+//! A store that verifies reads of a lake's Parquet files, for query sessions. It wraps another
+//! store.
 //!
-//! The first read of a file fetches its end, which has the digests of its blocks (`digest::blocks`); each read is widened to
-//! whole blocks and compared. Files that have no digests are read as they are. Files of a lake are never written twice, so
-//! their digests are kept by name.
+//! The first read of a file fetches its end, which contains the digests of its blocks
+//! (`digest::blocks`). Each read is widened to whole blocks, which are compared with their digests.
+//! Files without digests are not verified. Digests are cached by key, because files of a lake are
+//! never overwritten.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,26 +24,27 @@ use object_store::{
 use crate::digest::blocks::{self, BlockDigests, Found};
 use crate::error::Error;
 
-/// Bytes of a file's end that the first read fetches: what a Parquet reader asks for first (64 KiB) in whole blocks.
+/// Bytes of a file's end that the first read fetches: those that a Parquet reader requests first
+/// (64 KiB), in whole blocks.
 const END_BYTES: u64 = 64 * 1024 + blocks::BLOCK_BYTES;
-/// Digests kept in memory; beyond it all are forgotten and read again when they are needed. 8 bytes each.
-const MAX_KEPT_DIGESTS: usize = 2 * 1024 * 1024;
-/// How errors of this store begin once they are text: `Generic lake error: `.
+/// Maximum number of digests in memory, 8 bytes each. If it is exceeded, the cache is cleared.
+const MAX_CACHED_DIGESTS: usize = 2 * 1024 * 1024;
+/// Name of this store in errors that are text: `Generic lake error: `.
 pub(crate) const STORE_NAME: &str = "lake";
-/// What to do about a file that is damaged.
-pub const DAMAGED: &str = "`coordinator check --deep` names every damaged file and what restores it";
+/// Hint for a damaged file.
+pub const DAMAGED: &str = "`coordinator check --deep` lists every damaged file and how to restore it";
 
-/// A store whose reads of Parquet files are verified.
+/// A store that verifies reads of Parquet files.
 #[derive(Debug)]
 pub(super) struct VerifiedStore {
     inner: Arc<dyn ObjectStore>,
-    /// Before a key, in messages.
+    /// Prepended to keys in messages.
     root: String,
-    kept: Mutex<Kept>,
+    cache: Mutex<Cache>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Cache {
     files: HashMap<Path, Arc<KnownFile>>,
     digests: usize,
 }
@@ -52,7 +55,8 @@ struct KnownFile {
     digests: Option<BlockDigests>,
 }
 
-/// The end of a file, from byte `start` on; empty unless it was fetched by this very read.
+/// End of a file, from byte `start` on; empty if the file was cached, so that its end was not
+/// fetched.
 #[derive(Default)]
 struct End {
     start: u64,
@@ -69,65 +73,68 @@ impl End {
 
 impl VerifiedStore {
     pub(super) fn new(inner: Arc<dyn ObjectStore>, root: String) -> Self {
-        Self { inner, root, kept: Mutex::default() }
+        Self { inner, root, cache: Mutex::default() }
     }
 
-    fn failed(&self, path: &Path, error: object_store::Error) -> object_store::Error {
+    fn read_error(&self, path: &Path, error: object_store::Error) -> object_store::Error {
         as_store_error(Error::storage("read", format!("{}{path}", self.root), error))
     }
 
-    fn damaged(&self, path: &Path, what: impl fmt::Display) -> object_store::Error {
+    fn damage_error(&self, path: &Path, what: impl fmt::Display) -> object_store::Error {
         let message = format!("`{}{path}` is damaged: {what}", self.root);
         as_store_error(Error::storage_failure(message).hint(DAMAGED))
     }
 
-    /// What is known of a file, and its end if that had to be fetched.
+    /// Returns a file's metadata and digests, and its end if that had to be fetched.
     async fn file(&self, path: &Path) -> Result<(Arc<KnownFile>, End)> {
-        if let Some(file) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).files.get(path) {
+        if let Some(file) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).files.get(path) {
             return Ok((Arc::clone(file), End::default()));
         }
         let mut want = END_BYTES;
-        let mut is_second_look = false;
+        let mut is_second_attempt = false;
         loop {
             let options = GetOptions { range: Some(GetRange::Suffix(want)), ..GetOptions::default() };
-            let got = self.inner.get_opts(path, options).await.map_err(|e| self.failed(path, e))?;
+            let got = self.inner.get_opts(path, options).await.map_err(|e| self.read_error(path, e))?;
             let (meta, start) = (got.meta.clone(), got.range.start);
-            let bytes = got.bytes().await.map_err(|e| self.failed(path, e))?;
+            let bytes = got.bytes().await.map_err(|e| self.read_error(path, e))?;
             let digests = match blocks::read(&bytes, meta.size) {
                 Found::Digests(digests) => Some(digests),
                 Found::Nothing => None,
-                // The end of a file is read once more for each of the two parts that were not in it.
+                // Two parts may be missing in the end, trailer and table; each causes one more
+                // read.
                 Found::Needs(more) if more > want && want < meta.size => {
                     want = more;
                     continue;
                 }
-                Found::Needs(_) | Found::Damaged(_) if !is_second_look => {
-                    is_second_look = true;
+                Found::Needs(_) | Found::Damaged(_) if !is_second_attempt => {
+                    // The network may have changed it: report damage only if a second read finds it
+                    // too.
+                    is_second_attempt = true;
                     continue;
                 }
-                Found::Needs(_) => return Err(self.damaged(path, "it ends within its footer")),
-                Found::Damaged(what) => return Err(self.damaged(path, what)),
+                Found::Needs(_) => return Err(self.damage_error(path, "it ends within its footer")),
+                Found::Damaged(what) => return Err(self.damage_error(path, what)),
             };
             let file = Arc::new(KnownFile { meta, digests });
-            self.keep(path, &file);
+            self.insert(path, &file);
             return Ok((file, End { start, bytes }));
         }
     }
 
-    fn keep(&self, path: &Path, file: &Arc<KnownFile>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    fn insert(&self, path: &Path, file: &Arc<KnownFile>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let digests = 1 + file.digests.as_ref().map_or(0, BlockDigests::count);
-        if kept.digests + digests > MAX_KEPT_DIGESTS {
-            *kept = Kept::default();
+        if cache.digests + digests > MAX_CACHED_DIGESTS {
+            *cache = Cache::default();
         }
-        kept.digests += digests;
-        kept.files.insert(path.clone(), Arc::clone(file));
+        cache.digests += digests;
+        cache.files.insert(path.clone(), Arc::clone(file));
     }
 
     async fn read_again(&self, path: &Path, digests: &BlockDigests, range: &Range<u64>) -> Result<Bytes> {
         let parts = self.inner.get_ranges(path, std::slice::from_ref(range)).await;
-        let bytes = parts.map_err(|e| self.failed(path, e))?.pop().unwrap_or_default();
-        verify(digests, range, &bytes).map_err(|what| self.damaged(path, what))?;
+        let bytes = parts.map_err(|e| self.read_error(path, e))?.pop().unwrap_or_default();
+        verify(digests, range, &bytes).map_err(|what| self.damage_error(path, what))?;
         Ok(bytes)
     }
 
@@ -135,17 +142,17 @@ impl VerifiedStore {
         let (file, end) = self.file(path).await?;
         if let Some(beyond) = ranges.iter().find(|range| range.end > file.meta.size) {
             let what = format!("it has {} bytes and should have at least {}", file.meta.size, beyond.end);
-            return Err(self.damaged(path, what));
+            return Err(self.damage_error(path, what));
         }
         let Some(digests) = &file.digests else {
-            let bytes = self.inner.get_ranges(path, ranges).await.map_err(|e| self.failed(path, e))?;
+            let bytes = self.inner.get_ranges(path, ranges).await.map_err(|e| self.read_error(path, e))?;
             return Ok((file, bytes));
         };
         let wide = merged(ranges.iter().map(|range| digests.widen(range)).collect());
         let missing: Vec<_> = wide.iter().filter(|range| end.slice(range).is_none()).cloned().collect();
         let mut fetched = match missing.as_slice() {
             [] => vec![],
-            missing => self.inner.get_ranges(path, missing).await.map_err(|e| self.failed(path, e))?,
+            missing => self.inner.get_ranges(path, missing).await.map_err(|e| self.read_error(path, e))?,
         }
         .into_iter();
         let mut verified = Vec::with_capacity(wide.len());
@@ -153,7 +160,8 @@ impl VerifiedStore {
             let bytes = end.slice(&range).or_else(|| fetched.next()).unwrap_or_default();
             let bytes = match verify(digests, &range, &bytes) {
                 Ok(()) => bytes,
-                // The network may have changed it: only what is so twice is damage.
+                // The network may have changed the bytes: report damage only if a second read finds
+                // it too.
                 Err(_) => self.read_again(path, digests, &range).await?,
             };
             verified.push((range, bytes));
@@ -163,23 +171,22 @@ impl VerifiedStore {
     }
 }
 
-/// Compares the bytes of whole blocks.
+/// Compares whole blocks with their digests.
 fn verify(digests: &BlockDigests, range: &Range<u64>, bytes: &Bytes) -> std::result::Result<(), String> {
     if bytes.len() as u64 != range.end - range.start {
         return Err(format!("bytes {} to {} are missing", range.start, range.end));
     }
-    let named = |bad: Range<u64>| {
-        format!("bytes {} to {} do not have the digest that was written with them", bad.start, bad.end)
-    };
-    digests.verify(range.start, bytes).map_err(named)
+    digests
+        .verify(range.start, bytes)
+        .map_err(|bad| format!("bytes {} to {} do not have the digest that was written with them", bad.start, bad.end))
 }
 
-/// Our error as a store's, which is found again in whatever wraps it.
+/// Wraps a project error in a store's error; `Error::from_engine` finds it again.
 fn as_store_error(error: Error) -> object_store::Error {
     object_store::Error::Generic { store: STORE_NAME, source: Box::new(error) }
 }
 
-/// The ranges in order, those that touch or overlap as one.
+/// Sorts the ranges and merges those that touch or overlap.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
@@ -192,8 +199,8 @@ fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     merged
 }
 
-/// The bytes of `range`, which lie in one of the `verified` ranges. Small parts are copied, so that they do not hold a large
-/// buffer in memory.
+/// Returns the bytes of `range`, which is inside one of the `verified` ranges. Small parts are
+/// copied, so that they do not keep a large buffer in memory.
 fn part(verified: &[(Range<u64>, Bytes)], range: &Range<u64>) -> Bytes {
     let after = verified.partition_point(|(wide, _)| wide.start <= range.start);
     let Some((wide, bytes)) = after.checked_sub(1).and_then(|at| verified.get(at)) else { return Bytes::new() };
@@ -206,7 +213,7 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
     bytes.slice(at(range.start)..at(range.end).max(at(range.start)))
 }
 
-/// Whether a read is one of a part of a Parquet file, without conditions.
+/// Whether a read is unconditional and of a part of a Parquet file.
 fn is_verifiable(path: &Path, options: &GetOptions) -> bool {
     let has_conditions = options.if_match.is_some()
         || options.if_none_match.is_some()
@@ -241,7 +248,7 @@ impl ObjectStore for VerifiedStore {
             GetRange::Bounded(range) => range.clone(),
             other => {
                 let size = self.file(location).await?.0.meta.size;
-                other.as_range(size).map_err(|e| self.damaged(location, e))?
+                other.as_range(size).map_err(|e| self.damage_error(location, e))?
             }
         };
         let (file, mut parts) = self.read(location, std::slice::from_ref(&range)).await?;
@@ -283,5 +290,4 @@ impl ObjectStore for VerifiedStore {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;

@@ -14,6 +14,7 @@ use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::read::quarantine;
 use lakewright_common::report::WrittenFile;
 use lakewright_common::storage::Storage;
+use lakewright_common::storage::s3::requests::RequestClass;
 
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{Manifest, SourceCounts};
@@ -123,9 +124,9 @@ impl HistoryTable {
             of_totals(|total| total.staged),
             of_totals(|total| total.quarantined),
             text(changed_tables),
-            of_manifests(|manifest| requests(manifest, &["GET", "HEAD"])),
-            of_manifests(|manifest| requests(manifest, &["PUT", "POST"])),
-            of_manifests(|manifest| requests(manifest, &["LIST"])),
+            of_manifests(|manifest| manifest.requests.of(&[RequestClass::Get, RequestClass::Head])),
+            of_manifests(|manifest| manifest.requests.of(&[RequestClass::Put, RequestClass::Post])),
+            of_manifests(|manifest| manifest.requests.of(&[RequestClass::List])),
             of_manifests(|manifest| manifest.requests.bytes_read),
             of_manifests(|manifest| manifest.requests.bytes_written),
             text(|manifest| manifest.engine.clone()),
@@ -138,12 +139,6 @@ impl HistoryTable {
 fn changed_tables(manifest: &Manifest) -> String {
     let changed = manifest.tables.iter().filter(|table| table.changed_in == manifest.version);
     changed.map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// Requests of these kinds, until the manifest was put.
-fn requests(manifest: &Manifest, kinds: &[&str]) -> u64 {
-    let (counts, _) = manifest.requests.by_kind();
-    kinds.iter().filter_map(|kind| counts.get(kind)).sum()
 }
 
 /// SQL counts in signed longs.

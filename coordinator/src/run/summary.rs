@@ -140,12 +140,14 @@ impl Summary {
 
 /// `130 GET, 4 LIST, 52 PUT (3 failed), 1.2 MB read, 300 kB written`
 fn requests(requests: &RequestCounts) -> String {
-    let (kinds, failed) = requests.by_kind();
-    let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
+    let classes: Vec<String> = requests.by_class().iter().map(|(class, count)| format!("{count} {class}")).collect();
+    let failed = match requests.failed() {
+        0 => String::new(),
+        failed => format!(" ({failed} failed)"),
+    };
     format!(
         "{}{failed}, {} read, {} written",
-        kinds.join(", "),
+        classes.join(", "),
         bytes(requests.bytes_read),
         bytes(requests.bytes_written)
     )

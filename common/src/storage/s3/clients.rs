@@ -1,4 +1,5 @@
-//! The two clients of a bucket, as AWS's own variables and files say, with the bucket's section over them.
+//! Builds the two clients of a bucket from AWS's own variables and files; the bucket's section
+//! overrides them.
 
 use std::sync::Arc;
 
@@ -24,15 +25,15 @@ use crate::config::resolved::{Bucket, Encryption, Location};
 use crate::error::{Error, Result};
 use crate::printable;
 
-/// Where a bucket is when nothing says it, as for the SDK's own tools.
+/// Region if none is configured, as in AWS's own tools.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";
 
-/// What AWS's variables and files say, with the settings over it.
+/// Loads AWS's variables and files; `settings` override them.
 pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|connector, _| {
         let mut builder = Connector::builder();
         builder.set_connector_settings(connector.cloned());
-        // As the client for bytes has it: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
+        // Same variables as for the client for bytes: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
         builder.proxy_config(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
     });
     let retries = RetryConfig::standard().with_max_attempts(u32::try_from(settings.attempts).unwrap_or(u32::MAX));
@@ -50,7 +51,8 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(profile) = &settings.profile {
-        // Keys in the environment come first for the SDK; who names a profile for a bucket means that one.
+        // The SDK would prefer keys in the environment, but a profile that is set for a bucket has
+        // to win.
         let of_profile = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
         loader = loader.profile_name(profile).credentials_provider(of_profile);
     }
@@ -85,7 +87,8 @@ pub(super) async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option
     Some(Credentials::new(provider))
 }
 
-/// As the SDK would choose it: AWS_ENDPOINT_URL_S3, the `services` section of the profile, what holds for all services.
+/// Returns the endpoint that the SDK would use: AWS_ENDPOINT_URL_S3, the `services` section of the
+/// profile, or the endpoint for all services.
 pub(super) fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> {
     let of_service = || {
         let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
@@ -95,7 +98,8 @@ pub(super) fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> 
     endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)).map(|url| url.trim_end_matches('/').to_owned())
 }
 
-/// A bucket's name goes before a host's name, not before an IP address.
+/// Checks the endpoint. A virtual-hosted bucket needs a host name: its name cannot precede an IP
+/// address.
 pub(super) fn check_style(settings: &Bucket, endpoint: Option<&str>, location: &Location) -> Result<()> {
     let Some(endpoint) = endpoint else { return Ok(()) };
     let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/");
@@ -106,7 +110,7 @@ pub(super) fn check_style(settings: &Bucket, endpoint: Option<&str>, location: &
         ))
     };
     match url.as_ref().and_then(Url::host) {
-        None => unusable("is no address of a server alone"),
+        None => unusable("is not the address of a server, or has a path"),
         Some(url::Host::Domain(_)) => Ok(()),
         Some(_) if is_path_style(settings, Some(endpoint)) => Ok(()),
         Some(_) => unusable("is an IP address, which needs `path_style = true`"),
@@ -129,8 +133,8 @@ pub(super) fn client(
         .region(Region::new(region.to_owned()))
         .interceptor(requests)
         .force_path_style(is_path_style(settings, endpoint))
-        // Servers other than AWS do not know the checksums behind a body that newer SDKs add by themselves; `put` sends one
-        // before it.
+        // Newer SDKs add a checksum after the body, which other servers than AWS may not support;
+        // `put` sends one before it.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     config.set_endpoint_url(endpoint.map(str::to_owned));
@@ -175,7 +179,7 @@ pub(super) fn bytes_store(
         None => builder.with_skip_signature(true),
     };
     if let Some(endpoint) = endpoint {
-        // The store takes a virtual host as it is.
+        // `object_store` does not prepend the bucket to the host of an endpoint.
         builder = match endpoint.split_once("://") {
             Some((scheme, host)) if !is_path_style => builder.with_endpoint(format!("{scheme}://{bucket}.{host}")),
             _ => builder.with_endpoint(endpoint),

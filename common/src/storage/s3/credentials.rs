@@ -1,4 +1,5 @@
-//! One source of credentials for both clients: asked once, kept until shortly before they expire.
+//! Source of credentials for both clients: requested once and kept until shortly before they
+//! expire.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,19 +12,20 @@ use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
 use tokio::sync::Mutex;
 
-/// Credentials that expire sooner are renewed, so that a request and its retries do not outlive them.
+/// Renew credentials this long before they expire, so that a request and its retries do not outlive
+/// them.
 const MARGIN: Duration = Duration::from_mins(5);
-/// Between two tries to renew what still holds.
+/// Time between two attempts to renew credentials that are still valid.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
-/// What a provider gave, for as long as it holds; clones share it.
+/// A provider's credentials, kept while they are valid; clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Credentials(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     provider: SharedCredentialsProvider,
-    // Held while the provider is asked, so that it is asked once.
+    // Locked during a request to the provider, so that concurrent callers cause one request.
     held: Mutex<Option<Held>>,
 }
 
@@ -46,7 +48,7 @@ impl Credentials {
             Some(held) if held.renew_at.is_none_or(|at| now < at) => held,
             before => match self.0.provider.provide_credentials().await {
                 Ok(credentials) => Held::new(credentials, now),
-                // Those before may hold for a while yet.
+                // The previous credentials may still be valid for a while.
                 Err(error) => match before.and_then(|held| held.while_it_holds(now)) {
                     Some(held) => {
                         tracing::warn!(%error, "credentials cannot be renewed yet");
@@ -69,7 +71,8 @@ impl Held {
             secret_key: credentials.secret_access_key().to_owned(),
             token: credentials.session_token().map(str::to_owned),
         });
-        // Those that live for less than the margin are asked for now and then, not at every request.
+        // Credentials that live shorter than the margin are renewed periodically, not at every
+        // request.
         let renew_at = credentials.expiry().map(|expiry| match expiry.checked_sub(MARGIN) {
             Some(at) if at > now => at,
             _ => (now + RENEW_EVERY).min(expiry),
@@ -105,13 +108,12 @@ impl ProvideCredentials for Credentials {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
 
-    /// Gives keys by number, each of which holds for so long.
+    /// A provider of two numbered keys that are valid for a given time; then it fails.
     #[derive(Debug)]
     struct Numbered {
         asked: Arc<AtomicU64>,
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_provider_is_asked_once_by_both_clients_and_by_many_at_once() {
+    async fn both_clients_and_many_concurrent_callers_cause_one_request_to_the_provider() {
         let (credentials, asked) = numbered(Some(Duration::from_hours(1)));
         let many = (0..100).map(|_| credentials.get_credential());
         for credential in futures::future::join_all(many).await {
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_expires_is_renewed_and_an_expired_key_is_not_given_out() {
+    async fn expired_keys_are_renewed_and_never_returned() {
         let (credentials, _) = numbered(Some(Duration::ZERO));
         assert_eq!(credentials.get_credential().await.unwrap().key_id, "key-0");
         assert_eq!(credentials.get_credential().await.unwrap().key_id, "key-1");

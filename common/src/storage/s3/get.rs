@@ -1,4 +1,5 @@
-//! A read through the SDK: of keys that `object_store` cannot hold (`a//b`, `..`, control characters), and of versions.
+//! Reads through the SDK: keys that `object_store` cannot represent (`a//b`, `..`, control
+//! characters), and versions of objects.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,29 +11,29 @@ use super::S3;
 use super::failure::{failure, status};
 use crate::error::Error;
 
-/// The first pause after a body that broke off; each further one is twice as long.
+/// Pause after the first body that was cut off; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The code with which S3 refuses an object that must be restored.
+/// S3's error code for an object that must be restored before it can be read.
 pub const ARCHIVED: &str = "InvalidObjectState";
 
-/// Why there are no bytes.
+/// Reason why an object could not be read.
 #[derive(Debug)]
 pub enum GetFailure {
-    /// It is not the object that was listed.
+    /// The object is not the listed one any more.
     Changed,
     Missing,
-    /// It must be restored before it can be read.
+    /// The object must be restored before it can be read.
     Archived,
     Other(Error),
 }
 
 impl S3 {
-    /// A part of the object or of a version of it, if it is still the one that the listing told of, and its
-    /// `Content-Encoding`.
+    /// Returns a byte range of the object, or of one of its versions, and its `Content-Encoding`.
+    /// The object must still have the listed ETag.
     ///
     /// # Errors
-    /// As [`GetFailure`] says.
+    /// The reasons of [`GetFailure`].
     pub async fn get(
         &self,
         key: &str,
@@ -59,14 +60,14 @@ impl S3 {
                 _ => GetFailure::Other(failure("read", self.url_of(key), &error)),
             })?;
             let encoding = object.content_encoding.take();
-            // The SDK tries a request again, but not a body that breaks off.
+            // The SDK retries a request, but not a body that is cut off.
             match tokio::time::timeout(self.settings.timeout, object.body.collect()).await {
                 Ok(Ok(body)) => return Ok((body.into_bytes(), encoding)),
                 Ok(Err(error)) if tries >= self.settings.attempts => {
                     return Err(GetFailure::Other(Error::storage("read", self.url_of(key), error)));
                 }
                 Err(_) if tries >= self.settings.attempts => {
-                    let text = format!("the body did not end within {} s", self.settings.timeout.as_secs());
+                    let text = format!("the body was incomplete after {} s", self.settings.timeout.as_secs());
                     return Err(GetFailure::Other(Error::storage("read", self.url_of(key), text)));
                 }
                 _ => tokio::time::sleep(pause).await,

@@ -1,4 +1,5 @@
-//! Every key below a prefix. One page tells all of a small prefix; a large one is listed by its folders, many at once.
+//! Lists the keys below a prefix. A small prefix fits one page; a large one is listed by folder,
+//! many at once.
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
@@ -11,13 +12,13 @@ use crate::error::Result;
 use crate::storage::list::{Listing, is_hidden};
 use crate::storage::object::SourceObject;
 
-/// Prefixes that are listed at once, and the number at which going down further gains nothing.
+/// Prefixes listed at once. With this many folders, descending further gains nothing.
 const CONCURRENT_LISTINGS: usize = 16;
-/// Folders below folders, until there are so many.
+/// Levels of folders to descend at most, to find [`CONCURRENT_LISTINGS`] folders.
 const MAX_DEPTH: usize = 4;
 
 impl S3 {
-    /// The objects below the prefix that are not hidden, in no order.
+    /// Returns the objects below the prefix that are not hidden, in no particular order.
     ///
     /// # Errors
     /// Storage, naming the prefix.
@@ -42,7 +43,8 @@ impl S3 {
         Ok(found)
     }
 
-    /// Goes down until there are enough folders to list at once; objects beside them are found on the way.
+    /// Descends until there are enough folders to list at once. Adds the objects met on the way to
+    /// `found`.
     async fn folders(&self, found: &mut Listing) -> Result<Vec<String>> {
         let mut folders = vec![self.prefix.clone()];
         for _ in 0..MAX_DEPTH {
@@ -53,15 +55,15 @@ impl S3 {
             let levels: Vec<(Listing, Vec<String>)> =
                 stream::iter(levels).buffer_unordered(CONCURRENT_LISTINGS).try_collect().await?;
             folders = Vec::new();
-            for (beside, below) in levels {
-                found.add(beside);
+            for (objects, below) in levels {
+                found.add(objects);
                 folders.extend(below);
             }
         }
         Ok(folders)
     }
 
-    /// The objects right below a folder, and the folders below it.
+    /// Returns the objects directly in a folder, and the folders in it.
     async fn level(&self, folder: String) -> Result<(Listing, Vec<String>)> {
         let (mut found, mut folders) = (Listing::default(), Vec::new());
         let mut token = None;
@@ -92,7 +94,7 @@ impl S3 {
 
     async fn page(&self, prefix: &str, delimiter: Option<&str>, token: Option<String>) -> Result<ListObjectsV2Output> {
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
-        // XML cannot hold every key as it is.
+        // Keys may contain characters that XML cannot represent.
         let request = request.encoding_type(EncodingType::Url);
         let request = request.optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
         let request = request.set_delimiter(delimiter.map(str::to_owned)).set_continuation_token(token);
@@ -110,7 +112,7 @@ impl S3 {
         for object in page.contents.unwrap_or_default() {
             let Some(key) = object.key().filter(|key| self.is_visible(key)) else { continue };
             let key = key[self.prefix.len()..].to_owned();
-            // What consoles make for an empty folder.
+            // Consoles create such an object for an empty folder.
             if (key.is_empty() || key.ends_with('/')) && object.size() == Some(0) {
                 continue;
             }
@@ -120,7 +122,7 @@ impl S3 {
     }
 }
 
-/// The page with its keys and prefixes as they are.
+/// Decodes the keys and prefixes of a page.
 fn decoded(mut page: ListObjectsV2Output) -> ListObjectsV2Output {
     for object in page.contents.iter_mut().flatten() {
         object.key = object.key.take().map(|key| decode(&key));
@@ -131,7 +133,7 @@ fn decoded(mut page: ListObjectsV2Output) -> ListObjectsV2Output {
     page
 }
 
-/// As forms are encoded: a space is a plus.
+/// Decodes text in the encoding of HTML forms: a plus is a space.
 fn decode(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }

@@ -1,12 +1,13 @@
-//! A prefix of a bucket as a storage: two clients, one set of credentials.
+//! A prefix of a bucket as a storage: two clients that share one set of credentials.
 //!
 //! ```text
 //!   aws-config ─► credentials ─┬─► object_store: bytes (objects, Parquet, Delta, spool)
 //!                              └─► aws-sdk-s3: keys and control (listings, the bucket's region, conditional puts)
 //! ```
 //!
-//! `object_store` goes on in the middle of a body that was cut and needs a third of the CPU for a small object; the SDK knows
-//! every key that S3 can hold, storage classes and conditional answers as they are.
+//! `object_store` resumes in the middle of a body that was cut off, and needs a third of the CPU
+//! for a small object. The SDK supports every key that S3 can hold, storage classes and conditional
+//! responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use url::Url;
 
 use super::Storage;
 use crate::config::resolved::{Bucket, Location};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, register_storage_hints};
 use crate::printable;
 use clients::DEFAULT_REGION;
 pub use clients::sdk_config;
@@ -30,53 +31,54 @@ use requests::{RequestCounts, Requests};
 
 /// The two clients.
 mod clients;
-/// One source of credentials for both.
+/// Source of credentials for both clients.
 mod credentials;
-/// What a failed request comes to.
+/// Errors of failed requests.
 mod failure;
-/// Every key below a prefix.
+/// Lists the keys below a prefix.
 mod list;
-/// A read of what has an odd key, or of a version.
+/// Reads objects with unusual keys, and versions of objects.
 pub mod get;
-/// The version that was listed, of an object that is another now.
+/// Finds the listed version of an object that has been replaced since.
 mod versions;
-/// A put that one of many wins.
+/// Puts an object if there is none; one of many concurrent puts succeeds.
 mod put;
-/// Uploads that nobody ended.
+/// Lists and aborts unfinished multipart uploads.
 pub mod uploads;
-/// What was asked of the bucket.
+/// Counts requests by class and status.
 pub mod requests;
-/// How many requests are under way at once.
+/// Limits concurrent requests.
 mod throttle;
 
-/// A bucket that has not answered for so long is told of.
-const TELL_AFTER: Duration = Duration::from_secs(5);
+/// Warn if a bucket has not responded after this long.
+const WARN_AFTER: Duration = Duration::from_secs(5);
 
-/// A prefix of a bucket, for all that is not bytes.
+/// A prefix of a bucket, for all requests that do not read or write bytes through `object_store`.
 #[derive(Debug)]
 pub struct S3 {
     client: Client,
     bucket: String,
-    /// Before every key; empty, or ends with `/`.
+    /// Prepended to every key; empty, or ends with `/`.
     prefix: String,
     settings: Bucket,
     requests: Requests,
 }
 
 impl S3 {
-    /// All requests so far, those for bytes among them.
+    /// Returns the counts of all requests so far, including those of `object_store`.
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         self.requests.read()
     }
 
-    /// The time by the server's clock, as its last answer had it; `None` if no answer had a `Date`.
+    /// Returns the time by the server's clock, from its last response; `None` if no response had a
+    /// `Date`.
     #[must_use]
     pub fn server_time(&self) -> Option<DateTime<Utc>> {
         self.requests.server_time()
     }
 
-    /// Who pays for a request, as each of them must say.
+    /// Returns who pays; every request must state it.
     fn payer(&self) -> Option<RequestPayer> {
         self.settings.requester_pays.then_some(RequestPayer::Requester)
     }
@@ -86,16 +88,18 @@ impl S3 {
     }
 }
 
-/// Opens a prefix, after one request that tells whether the bucket is there, may be used, and where.
+/// Opens a prefix. One request checks that the bucket exists and may be used, and returns its
+/// region.
 pub(super) async fn open(location: &Location) -> Result<Storage> {
+    register_storage_hints(failure::bytes_hint);
     let settings = &location.bucket;
     let (bucket, prefix) = bucket_and_prefix(&location.url)?;
     let shared = clients::shared_config(settings).await;
     let credentials = clients::credentials(settings, &shared).await;
     let endpoint = clients::endpoint(settings, &shared);
     clients::check_style(settings, endpoint.as_deref(), location)?;
-    let told = settings.region.clone().or_else(|| shared.region().map(ToString::to_string));
-    let region = told.unwrap_or_else(|| DEFAULT_REGION.to_owned());
+    let configured = settings.region.clone().or_else(|| shared.region().map(ToString::to_string));
+    let region = configured.unwrap_or_else(|| DEFAULT_REGION.to_owned());
     let requests = Requests::default();
     let client = |region: &str| {
         clients::client(settings, &shared, credentials.as_ref(), endpoint.as_deref(), region, requests.clone())
@@ -127,11 +131,12 @@ fn bucket_and_prefix(url: &Url) -> Result<(String, String)> {
     Ok((bucket, prefix.into_owned()))
 }
 
-/// The region that the bucket says it is in; `None` where it does not say.
+/// Returns the region of the bucket; `None` if the server does not report it.
 async fn region_of(client: &Client, bucket: &str, prefix: &str, location: &Location) -> Result<Option<String>> {
     let pays = location.bucket.requester_pays;
     let head = client.head_bucket().bucket(bucket).customize().mutate_request(move |request| {
-        // The operation has no setting for it, and the bucket's owner may ask for it all the same.
+        // The SDK's operation has no setting for this header, but the bucket's owner may require
+        // it.
         if pays {
             request.headers_mut().insert("x-amz-request-payer", "requester");
         }
@@ -140,24 +145,25 @@ async fn region_of(client: &Client, bucket: &str, prefix: &str, location: &Locat
     tokio::pin!(head);
     let answer = tokio::select! {
         answer = &mut head => answer,
-        () = tokio::time::sleep(TELL_AFTER) => {
-            tracing::warn!(url = %location.url, "no answer yet; trying on");
+        () = tokio::time::sleep(WARN_AFTER) => {
+            tracing::warn!(url = %location.url, "no answer yet; still trying");
             head.await
         }
     };
     match answer {
         Ok(head) => Ok(head.bucket_region().map(str::to_owned)),
         Err(error) => {
-            let told = error.raw_response().and_then(|answer| answer.headers().get("x-amz-bucket-region"));
-            let told = told.map(str::to_owned);
+            let region = error.raw_response().and_then(|answer| answer.headers().get("x-amz-bucket-region"));
+            let region = region.map(str::to_owned);
             let mut failure = match failure::status(&error) {
-                Some(301) if told.is_some() => return Ok(told),
-                // The answer to a HEAD has no body, so the reason is asked for; and a prefix may be all that is allowed.
+                Some(301) if region.is_some() => return Ok(region),
+                // The response to a HEAD has no body, so a listing asks for the reason. It may also
+                // succeed: the credentials may allow nothing but this prefix.
                 Some(400 | 401 | 403) => {
                     let payer = pays.then_some(RequestPayer::Requester);
                     let list = client.list_objects_v2().bucket(bucket).prefix(prefix).max_keys(1);
                     match list.set_request_payer(payer).send().await {
-                        Ok(_) => return Ok(told),
+                        Ok(_) => return Ok(region),
                         Err(reason) => failure::failure("open", &location.url, &reason),
                     }
                 }

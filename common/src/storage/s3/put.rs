@@ -1,4 +1,4 @@
-//! A put that only one of many wins, by S3's own condition.
+//! Conditional puts: one of many concurrent puts of a key succeeds.
 
 use std::time::Duration;
 
@@ -16,19 +16,21 @@ use crate::config::resolved::Encryption;
 use crate::error::Result;
 use crate::storage::PutOutcome;
 
-/// The first pause after a conflict; each further one is twice as long.
+/// Pause after the first conflict; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 impl S3 {
-    /// Puts the object if there is none at its key. An answer that was lost after the put took effect is a 412 for our
-    /// own object, which whoever calls must tell from another's.
+    /// Puts the object if there is none at its key. If the response is lost after the put took
+    /// effect, the retry finds our own object (status 412) and returns [`PutOutcome::Exists`];
+    /// callers must check whether the object is theirs.
     ///
     /// # Errors
-    /// Storage; then the object may be there or not.
+    /// Storage; the object may or may not have been written then.
     pub async fn put_if_absent(&self, key: &Path, bytes: Bytes) -> Result<PutOutcome> {
         let mut pause = FIRST_PAUSE;
         let mut tries = 1;
-        // As a header: asked for by its algorithm alone, the SDK would send it behind a body in chunks, which not every server knows.
+        // Sent as a header: given only the algorithm, the SDK would send the checksum after a
+        // chunked body, which some servers do not support.
         let checksum = self.settings.checksums.then(|| BASE64_STANDARD.encode(Sha256::digest(&bytes)));
         loop {
             let (encryption, kms_key) = match &self.settings.encryption {
@@ -51,7 +53,7 @@ impl S3 {
                 Ok(_) => return Ok(PutOutcome::Created),
                 Err(error) => match status(&error) {
                     Some(412) => return Ok(PutOutcome::Exists),
-                    // Another put of the key was under way, and either may have won.
+                    // Another put of the key was in progress, and either may have succeeded.
                     Some(409) if tries < self.settings.attempts => {}
                     _ => return Err(failure("write", self.url_of(key.as_ref()), &error)),
                 },

@@ -1,6 +1,8 @@
-//! Every request that the two clients make, counted by kind and status, and the bytes that moved.
+//! Counts every request of both clients by class and status, and the bytes transferred.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -18,12 +20,124 @@ use serde::{Deserialize, Serialize};
 
 use super::throttle::Throttle;
 
-/// What was asked of storage.
+/// Class of a request, as S3 bills it: a listing is a GET that costs as much as a PUT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RequestClass {
+    Delete,
+    Get,
+    Head,
+    List,
+    Post,
+    Put,
+}
+
+impl RequestClass {
+    const ALL: [Self; 6] = [Self::Delete, Self::Get, Self::Head, Self::List, Self::Post, Self::Put];
+
+    /// Name in manifests, messages and the worker protocol.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delete => "DELETE",
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::List => "LIST",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+
+    /// Classifies a request of `object_store`, which makes no others than these.
+    fn of_http(method: &str, query: &str) -> Self {
+        match method {
+            "GET" if query.contains("list-type=2") => Self::List,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            _ => Self::Get,
+        }
+    }
+
+    /// Classifies an operation of the SDK by its name.
+    fn of_operation(name: Option<&str>) -> Self {
+        match name {
+            Some("HeadBucket") => Self::Head,
+            Some("ListObjectsV2" | "ListObjectVersions" | "ListMultipartUploads") => Self::List,
+            Some("PutObject") => Self::Put,
+            Some("AbortMultipartUpload") => Self::Delete,
+            _ => Self::Get,
+        }
+    }
+}
+
+impl fmt::Display for RequestClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Class of a request and the HTTP status of its response; `None` if there was no response.
+///
+/// Written as `GET 206` or `LIST 200`, without a response as `GET -`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Answered {
+    pub class: RequestClass,
+    pub status: Option<u16>,
+}
+
+impl Answered {
+    /// Whether the request was refused or not answered. That an object does not exist, or exists
+    /// already, is an answer.
+    fn is_failed(self) -> bool {
+        !matches!(self.status, Some(200..=299 | 404 | 412))
+    }
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            Some(status) => write!(f, "{} {status}", self.class),
+            None => write!(f, "{} -", self.class),
+        }
+    }
+}
+
+impl FromStr for Answered {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("`{}` is not a class of requests and a status", text.escape_debug());
+        let (class, status) = text.split_once(' ').ok_or_else(unknown)?;
+        let class = RequestClass::ALL.into_iter().find(|known| known.name() == class).ok_or_else(unknown)?;
+        let status = match status {
+            "-" => None,
+            status => Some(status.parse().map_err(|_| unknown())?),
+        };
+        Ok(Self { class, status })
+    }
+}
+
+impl TryFrom<String> for Answered {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Answered> for String {
+    fn from(answered: Answered) -> Self {
+        answered.to_string()
+    }
+}
+
+/// Requests to S3 and the bytes that they transferred.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestCounts {
-    /// By kind and status, such as `GET 206` or `LIST 200`; `GET -` got no answer.
-    pub requests: BTreeMap<String, u64>,
-    /// As answers told their lengths.
+    pub requests: BTreeMap<Answered, u64>,
+    /// Sum of the `Content-Length` of the responses.
     pub bytes_read: u64,
     pub bytes_written: u64,
 }
@@ -34,39 +148,47 @@ impl RequestCounts {
         self.requests.is_empty()
     }
 
-    /// Adds what another process, or another bucket, counted.
+    /// Adds the counts of another process or another bucket.
     pub fn add(&mut self, other: &Self) {
-        for (kind, count) in &other.requests {
-            *self.requests.entry(kind.clone()).or_default() += count;
+        for (answered, count) in &other.requests {
+            *self.requests.entry(*answered).or_default() += count;
         }
         self.bytes_read += other.bytes_read;
         self.bytes_written += other.bytes_written;
     }
 
-    /// Requests of each kind, and those that were refused or not answered. That something is not there, or is there already, is
-    /// an answer.
+    /// Returns the number of requests of each class.
     #[must_use]
-    pub fn by_kind(&self) -> (BTreeMap<&str, u64>, u64) {
-        let (mut kinds, mut failed) = (BTreeMap::new(), 0);
-        for (key, count) in &self.requests {
-            let (kind, status) = key.split_once(' ').unwrap_or((key, ""));
-            *kinds.entry(kind).or_default() += count;
-            if !(status.starts_with('2') || matches!(status, "404" | "412")) {
-                failed += count;
-            }
+    pub fn by_class(&self) -> BTreeMap<RequestClass, u64> {
+        let mut classes = BTreeMap::new();
+        for (answered, count) in &self.requests {
+            *classes.entry(answered.class).or_default() += count;
         }
-        (kinds, failed)
+        classes
+    }
+
+    /// Returns the number of requests of any of `classes`.
+    #[must_use]
+    pub fn of(&self, classes: &[RequestClass]) -> u64 {
+        let counted = self.requests.iter().filter(|(answered, _)| classes.contains(&answered.class));
+        counted.map(|(_, count)| count).sum()
+    }
+
+    /// Returns the number of requests that were refused or not answered.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.requests.iter().filter(|(answered, _)| answered.is_failed()).map(|(_, count)| count).sum()
     }
 }
 
-/// The counter of one bucket's clients; clones share it.
+/// Counter of one bucket's clients; clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Requests(Arc<Mutex<Seen>>);
 
 #[derive(Debug, Default)]
 struct Seen {
     counts: RequestCounts,
-    /// The server's time in its last answer to the SDK, and when that came.
+    /// Server's time in its last response to the SDK, and when that response arrived.
     clock: Option<(DateTime<Utc>, Instant)>,
 }
 
@@ -79,26 +201,20 @@ impl Requests {
         self.seen().counts.clone()
     }
 
-    /// The time by the server's clock; `None` if no answer had a `Date`.
+    /// Returns the time by the server's clock; `None` if no response had a `Date`.
     pub(super) fn server_time(&self) -> Option<DateTime<Utc>> {
         self.seen().clock.map(|(time, seen)| time + seen.elapsed())
     }
 
-    fn add(&self, kind: &str, status: Option<u16>, read: u64, written: u64) {
-        let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+    fn add(&self, class: RequestClass, status: Option<u16>, read: u64, written: u64) {
         let counts = &mut self.seen().counts;
-        *counts.requests.entry(format!("{kind} {status}")).or_default() += 1;
+        *counts.requests.entry(Answered { class, status }).or_default() += 1;
         counts.bytes_read += read;
         counts.bytes_written += written;
     }
 }
 
-/// As S3 bills it: a listing is a GET that costs as much as a PUT.
-fn kind<'a>(method: &'a str, query: &str) -> &'a str {
-    if method == "GET" && query.contains("list-type=2") { "LIST" } else { method }
-}
-
-/// Of the SDK.
+/// Counts the requests of the SDK.
 #[async_trait]
 impl Intercept for Requests {
     fn name(&self) -> &'static str {
@@ -121,20 +237,17 @@ impl Intercept for Requests {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // The request itself is gone by now.
-        let kind = match config.load::<Metadata>().map(Metadata::name) {
-            Some("HeadBucket") => "HEAD",
-            Some("ListObjectsV2") => "LIST",
-            Some("PutObject") => "PUT",
-            _ => "GET",
-        };
+        // The request itself is no longer available here.
+        let class = RequestClass::of_operation(config.load::<Metadata>().map(Metadata::name));
         let answer = context.response();
         let read = answer.map_or(0, |answer| length(answer.headers().get("content-length")));
         let date = answer.and_then(|answer| answer.headers().get("date"));
         if let Some(time) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
             self.seen().clock = Some((time.to_utc(), Instant::now()));
         }
-        self.add(kind, answer.map(|answer| answer.status().as_u16()), if kind == "HEAD" { 0 } else { read }, 0);
+        // The response to a HEAD has the length of a body that is not sent.
+        let read = if class == RequestClass::Head { 0 } else { read };
+        self.add(class, answer.map(|answer| answer.status().as_u16()), read, 0);
         Ok(())
     }
 }
@@ -143,7 +256,7 @@ fn length(header: Option<&str>) -> u64 {
     header.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-/// Of `object_store`: its HTTP client, bounded and counted.
+/// Makes the HTTP client of `object_store`, with requests counted and throttled.
 #[derive(Debug)]
 pub(super) struct BytesConnector {
     pub(super) requests: Requests,
@@ -168,7 +281,8 @@ struct BytesClient {
 #[async_trait]
 impl HttpService for BytesClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let kind = kind(request.method().as_str(), request.uri().query().unwrap_or_default()).to_owned();
+        let query = request.uri().query().unwrap_or_default();
+        let class = RequestClass::of_http(request.method().as_str(), query);
         let written = request.body().content_length() as u64;
         let permit = self.throttle.acquire().await;
         let answer = self.inner.execute(request).await;
@@ -176,10 +290,10 @@ impl HttpService for BytesClient {
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
         let header = answer.as_ref().ok().and_then(|answer| answer.headers().get("content-length"));
         let read = length(header.and_then(|header| header.to_str().ok()));
-        self.throttle.told(matches!(status, Some(429 | 503)), Instant::now());
-        // The answer to a HEAD tells the length of a body that does not come.
-        let read = if kind == "HEAD" { 0 } else { read };
-        self.requests.add(&kind, status, read, written);
+        self.throttle.adjust(matches!(status, Some(429 | 503)), Instant::now());
+        // The response to a HEAD has the length of a body that is not sent.
+        let read = if class == RequestClass::Head { 0 } else { read };
+        self.requests.add(class, status, read, written);
         answer
     }
 }
@@ -189,18 +303,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_those_of_the_bill_and_failures_are_told_apart() {
+    fn classes_are_those_of_the_bill_and_failures_are_counted() {
         let requests = Requests::default();
-        requests.add(kind("GET", "list-type=2&prefix=a"), Some(200), 10, 0);
-        requests.add(kind("GET", ""), Some(206), 5, 0);
-        requests.add(kind("GET", ""), Some(503), 1, 0);
-        requests.add(kind("PUT", ""), None, 0, 7);
+        requests.add(RequestClass::of_http("GET", "list-type=2&prefix=a"), Some(200), 10, 0);
+        requests.add(RequestClass::of_http("GET", ""), Some(206), 5, 0);
+        requests.add(RequestClass::of_http("GET", ""), Some(503), 1, 0);
+        requests.add(RequestClass::of_http("PUT", ""), None, 0, 7);
         let mut counts = requests.read();
         counts.add(&requests.read());
-        let (kinds, failed) = counts.by_kind();
-        assert_eq!(kinds, BTreeMap::from([("GET", 4), ("LIST", 2), ("PUT", 2)]));
-        assert_eq!((failed, counts.bytes_read, counts.bytes_written), (4, 32, 14));
-        assert_eq!(counts.requests["PUT -"], 2);
+        let classes = [(RequestClass::Get, 4), (RequestClass::List, 2), (RequestClass::Put, 2)];
+        assert_eq!(counts.by_class(), BTreeMap::from(classes));
+        assert_eq!(counts.of(&[RequestClass::Get, RequestClass::Put]), 6);
+        assert_eq!((counts.failed(), counts.bytes_read, counts.bytes_written), (4, 32, 14));
         assert_eq!(requests.server_time(), None);
+    }
+
+    /// Listings of versions and uploads are billed as listings; ending an upload is free, like a
+    /// deletion.
+    #[test]
+    fn operations_of_the_sdk_have_the_class_of_the_bill() {
+        let cases = [
+            ("GetObject", RequestClass::Get),
+            ("HeadBucket", RequestClass::Head),
+            ("ListObjectsV2", RequestClass::List),
+            ("ListObjectVersions", RequestClass::List),
+            ("ListMultipartUploads", RequestClass::List),
+            ("PutObject", RequestClass::Put),
+            ("AbortMultipartUpload", RequestClass::Delete),
+        ];
+        for (operation, class) in cases {
+            assert_eq!(RequestClass::of_operation(Some(operation)), class, "{operation}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_keeps_requests_by_class_and_status() {
+        let json = r#"{"requests":{"GET -":1,"GET 206":2,"LIST 200":3},"bytes_read":4,"bytes_written":5}"#;
+        let counts: RequestCounts = serde_json::from_str(json).unwrap();
+        assert_eq!(counts.requests[&Answered { class: RequestClass::Get, status: None }], 1);
+        assert_eq!(serde_json::to_string(&counts).unwrap(), json);
+        for class in RequestClass::ALL {
+            for status in [None, Some(200), Some(503)] {
+                let answered = Answered { class, status };
+                assert_eq!(answered.to_string().parse(), Ok(answered));
+            }
+        }
+        for text in ["", "GET", "GET x", "GET 70000", "get 200", "TRACE 200"] {
+            assert!(text.parse::<Answered>().is_err(), "{text}");
+        }
     }
 }

@@ -1,21 +1,23 @@
-//! How many requests are under way at once: fewer when the server says that they are too many, more again when it does not.
+//! Limits concurrent requests: fewer after the server reports overload, more again after successes.
 //!
-//! S3 answers 503 (`SlowDown`) while it spreads a busy prefix over more machines; retries alone would keep up the pressure.
-//! Additive increase, multiplicative decrease, as in TCP.
+//! S3 answers 503 (`SlowDown`) while it spreads a busy prefix over more machines; retries alone
+//! would keep the load as high. The limit follows additive increase, multiplicative decrease, as in
+//! TCP.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// What is left after a refusal.
+/// Factor by which an overload response lowers the limit.
 const DECREASE: f64 = 0.7;
-/// Refusals closer together are of one burst, and count once.
+/// Overload responses within this time of a decrease count as one burst and do not lower the limit
+/// again.
 const BURST: Duration = Duration::from_millis(100);
-/// However busy the server is.
-const LEAST: f64 = 4.0;
+/// Lower bound of the limit.
+const MIN_LIMIT: f64 = 4.0;
 
-/// The bound of one bucket's client for bytes; clones share it.
+/// Limit of one bucket's client for bytes; clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Throttle(Arc<Shared>);
 
@@ -27,23 +29,23 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    most: f64,
-    /// Requests that may be under way.
+    max: f64,
+    /// Requests that may be in flight now.
     limit: f64,
-    under_way: usize,
-    decreased: Option<Instant>,
+    in_flight: usize,
+    decreased_at: Option<Instant>,
 }
 
-/// A request under way.
+/// Permission for one request in flight; dropping it allows another.
 #[derive(Debug)]
 pub(super) struct Permit(Throttle);
 
 impl Throttle {
-    /// Up to `most` requests at once.
-    pub(super) fn new(most: usize) -> Self {
+    /// Allows up to `max` requests at once.
+    pub(super) fn new(max: usize) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
-        let most = (most as f64).max(LEAST);
-        let state = State { most, limit: most, under_way: 0, decreased: None };
+        let max = (max as f64).max(MIN_LIMIT);
+        let state = State { max, limit: max, in_flight: 0, decreased_at: None };
         Self(Arc::new(Shared { state: Mutex::new(state), released: Notify::new() }))
     }
 
@@ -51,45 +53,45 @@ impl Throttle {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until another request may be made.
+    /// Waits until another request is allowed.
     pub(super) async fn acquire(&self) -> Permit {
         loop {
             let released = self.0.released.notified();
-            if self.state().begin() {
+            if self.state().try_start() {
                 return Permit(self.clone());
             }
             released.await;
         }
     }
 
-    /// A request was answered.
-    pub(super) fn told(&self, is_too_many: bool, now: Instant) {
-        self.state().told(is_too_many, now);
+    /// Adjusts the limit after a response, which may report overload.
+    pub(super) fn adjust(&self, is_overloaded: bool, now: Instant) {
+        self.state().adjust(is_overloaded, now);
     }
 }
 
 impl State {
-    fn begin(&mut self) -> bool {
+    fn try_start(&mut self) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
-        let is_free = (self.under_way as f64) < self.limit;
-        self.under_way += usize::from(is_free);
-        is_free
+        let is_allowed = (self.in_flight as f64) < self.limit;
+        self.in_flight += usize::from(is_allowed);
+        is_allowed
     }
 
-    fn told(&mut self, is_too_many: bool, now: Instant) {
-        if !is_too_many {
-            // One more for each round of requests that went well.
-            self.limit = (self.limit + 1.0 / self.limit).min(self.most);
-        } else if self.decreased.is_none_or(|at| now.saturating_duration_since(at) >= BURST) {
-            self.limit = (self.limit * DECREASE).max(LEAST);
-            self.decreased = Some(now);
+    fn adjust(&mut self, is_overloaded: bool, now: Instant) {
+        if !is_overloaded {
+            // One more for each round (as many requests as the limit) that succeeded.
+            self.limit = (self.limit + 1.0 / self.limit).min(self.max);
+        } else if self.decreased_at.is_none_or(|at| now.saturating_duration_since(at) >= BURST) {
+            self.limit = (self.limit * DECREASE).max(MIN_LIMIT);
+            self.decreased_at = Some(now);
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.state().under_way -= 1;
+        self.0.state().in_flight -= 1;
         self.0.0.released.notify_one();
     }
 }
@@ -103,25 +105,25 @@ mod tests {
     }
 
     #[test]
-    fn refusals_lower_the_bound_once_a_burst_and_what_goes_well_raises_it_again() {
+    fn overload_lowers_the_limit_once_per_burst_and_success_raises_it_again() {
         let throttle = Throttle::new(100);
         let now = Instant::now();
         for _ in 0..50 {
-            throttle.told(true, now);
+            throttle.adjust(true, now);
         }
         assert!((limit(&throttle) - 70.0).abs() < 0.1, "one burst");
         for burst in 1..100 {
-            throttle.told(true, now + BURST * burst);
+            throttle.adjust(true, now + BURST * burst);
         }
-        assert!((limit(&throttle) - LEAST).abs() < f64::EPSILON, "it never stops");
+        assert!((limit(&throttle) - MIN_LIMIT).abs() < f64::EPSILON, "it never stops");
         for _ in 0..10_000 {
-            throttle.told(false, now);
+            throttle.adjust(false, now);
         }
-        assert!((limit(&throttle) - 100.0).abs() < 0.1, "it comes back and no further");
+        assert!((limit(&throttle) - 100.0).abs() < 0.1, "it returns to the maximum, not above");
     }
 
     #[tokio::test]
-    async fn no_more_are_under_way_than_may_be() {
+    async fn no_more_requests_are_in_flight_than_allowed() {
         let throttle = Throttle::new(4);
         let mut permits = Vec::new();
         for _ in 0..4 {

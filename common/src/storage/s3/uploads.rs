@@ -1,10 +1,10 @@
-//! Uploads in parts that were begun and never ended: they cost as much as objects and nobody sees them.
+//! Unfinished multipart uploads, which cost as much as objects but appear in no listing of objects.
 
 use super::S3;
 use super::failure::{failure, status};
 use crate::error::Result;
 
-/// One of them.
+/// An unfinished multipart upload.
 #[derive(Debug, Clone)]
 pub struct Upload {
     /// Relative to the prefix.
@@ -13,7 +13,8 @@ pub struct Upload {
 }
 
 impl S3 {
-    /// Those below the prefix that were begun before `before`, in seconds since the epoch.
+    /// Returns the uploads below the prefix that were started before `before`, in seconds since the
+    /// epoch.
     ///
     /// # Errors
     /// Storage, naming the prefix.
@@ -26,11 +27,12 @@ impl S3 {
             let request = request.set_request_payer(self.payer());
             let page = request.send().await.map_err(|e| failure("list uploads below", self.url_of(""), &e))?;
             for upload in page.uploads() {
-                let (Some(key), Some(id), Some(begun)) = (upload.key(), upload.upload_id(), upload.initiated()) else {
+                let (Some(key), Some(id), Some(started)) = (upload.key(), upload.upload_id(), upload.initiated())
+                else {
                     continue;
                 };
-                // Not every server looks at the prefix.
-                let Some(key) = key.strip_prefix(&self.prefix).filter(|_| begun.secs() < before) else { continue };
+                // Some servers ignore the prefix.
+                let Some(key) = key.strip_prefix(&self.prefix).filter(|_| started.secs() < before) else { continue };
                 uploads.push(Upload { key: key.to_owned(), id: id.to_owned() });
             }
             key_marker = page.next_key_marker().map(str::to_owned);
@@ -41,7 +43,7 @@ impl S3 {
         }
     }
 
-    /// Ends an upload without an object; one that is gone is no error.
+    /// Aborts an upload. An upload that no longer exists is no error.
     ///
     /// # Errors
     /// Storage, naming the object.

@@ -1,13 +1,15 @@
-//! The version that a listing told of, where the bucket keeps versions and the object is another by now.
+//! Finds the listed version of an object that has been replaced or deleted since, if the bucket
+//! keeps versions.
 //!
-//! Listings do not tell versions, and listings of versions tell all there ever were; so a version is looked for only when a
-//! read meets another object than the listed one, or none.
+//! Listings do not contain versions, and a listing of versions contains all that ever existed. So
+//! we look for a version only if a read finds another object than the listed one, or none.
 
 use super::S3;
 use super::failure::failure;
 
 impl S3 {
-    /// The version of `key` with this ETag; `None` where there is none, or where it may not be asked for.
+    /// Returns the version of `key` with this ETag; `None` if there is none or listing versions is
+    /// not allowed.
     pub async fn version_of(&self, key: &str, etag: &str) -> Option<String> {
         let key = format!("{}{key}", self.prefix);
         let (mut key_marker, mut version_marker) = (None, None);
@@ -18,7 +20,7 @@ impl S3 {
                 Ok(page) => page,
                 Err(error) => {
                     let error = failure("list versions of", format!("s3://{}/{key}", self.bucket), &error);
-                    tracing::debug!(%error, "the listed version cannot be looked for");
+                    tracing::debug!(%error, "cannot look for the listed version");
                     return None;
                 }
             };
@@ -28,7 +30,7 @@ impl S3 {
             if let Some(version) = page.versions().iter().find(is_it) {
                 return version.version_id().map(str::to_owned);
             }
-            // The key itself comes before all that begin with it.
+            // The key itself sorts before all keys that start with it.
             let is_past = page.next_key_marker().is_none_or(|marker| marker != key);
             if page.is_truncated() != Some(true) || is_past {
                 return None;

@@ -55,7 +55,8 @@ async fn any_part_of_a_file_is_read_as_it_was_written() {
     }
 }
 
-/// Every read that touches a changed byte fails and names file and bytes; the reads beside it do not.
+/// Every read that touches a changed byte fails and names file and bytes; the reads beside it do
+/// not.
 #[tokio::test]
 async fn a_changed_bit_fails_the_reads_that_touch_its_block_and_names_the_file() {
     let content = parquet();
@@ -103,7 +104,7 @@ async fn what_has_no_digests_is_read_as_it_is() {
     assert_eq!(store.get_range(&note, 0..2).await.unwrap(), "{}");
 }
 
-/// The digests lie where no reader of Parquet looks.
+/// The digests are between the pages and the footer, which other readers of Parquet ignore.
 #[test]
 fn a_file_with_digests_is_a_parquet_file_like_any_other() {
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(parquet())).unwrap().build().unwrap();

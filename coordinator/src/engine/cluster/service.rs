@@ -31,9 +31,8 @@ use super::tracker;
 
 /// Time that a register waits for the sources to be listed; then the worker registers again.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Kinds of requests to buckets that a worker may count, and the length of their names.
+/// Maximum number of classes and statuses of requests that a worker may count.
 const MAX_REQUEST_KINDS: usize = 64;
-const MAX_KIND_BYTES: usize = 64;
 /// Bytes of a peer's text in a log line or an error.
 const SHOWN_BYTES: usize = 100;
 /// Bytes of the message of a failed task.
@@ -173,8 +172,8 @@ impl Service {
     fn count_requests(&self, process: Uuid, requests: Option<Requests>) {
         let run = self.registration.run().to_string();
         let Some(requests) = requests.filter(|requests| requests.run == run) else { return };
-        let is_kind = |kind: &str| kind.len() <= MAX_KIND_BYTES && kind.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        let counts = requests.counts.into_iter().filter(|(kind, _)| is_kind(kind));
+        // A text that is not a class and a status is not counted.
+        let counts = requests.counts.into_iter().filter_map(|(text, count)| Some((text.parse().ok()?, count)));
         let counts = RequestCounts {
             requests: counts.take(MAX_REQUEST_KINDS).collect(),
             bytes_read: requests.bytes_read,
