@@ -1,7 +1,8 @@
-//! A task's plan as bytes: DataFusion's own encoding, and the nodes that it does not know.
+//! Encodes task plans as bytes: DataFusion's own encoding, extended by the nodes of this project.
 //!
-//! Stands between the coordinator's engine and a worker. What is encoded here is in `proto/lakewright/v1/plan.proto`;
-//! coordinator and worker are of one version, so nothing here is older or newer than its reader.
+//! The coordinator's engine encodes plans, and workers decode them. The messages are in
+//! `proto/lakewright/v1/plan.proto`. Coordinator and worker have the same version, so no
+//! compatibility is needed.
 
 use std::sync::Arc;
 
@@ -29,18 +30,18 @@ use crate::write::ingest_node::{IngestExec, IngestFolders};
 use crate::write::table_node::TableWriteExec;
 use crate::write::table_writer::TableLayout;
 
-/// A plan as bytes.
+/// Encodes a plan.
 ///
 /// # Errors
-/// A node or an expression that neither DataFusion nor this module knows.
+/// The plan has a node or an expression that neither DataFusion nor this module can encode.
 pub fn encode_plan(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
     Ok(protobuf::PhysicalPlanNode::try_from_physical_plan(Arc::clone(plan), &PlanCodec)?.encode_to_vec())
 }
 
-/// A plan out of its bytes.
+/// Decodes a plan.
 ///
 /// # Errors
-/// Bytes that another version wrote.
+/// The bytes are not a plan of this version.
 pub fn decode_plan(bytes: &[u8], context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
     protobuf::PhysicalPlanNode::decode(bytes).map_err(external)?.try_into_physical_plan(context, &PlanCodec)
 }
@@ -66,7 +67,7 @@ impl PhysicalExtensionCodec for PlanCodec {
         } else if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
             Node::ExchangeRead(encode_exchange_read(read)?)
         } else {
-            return Err(DataFusionError::Internal(format!("a worker cannot be sent `{}`", node.name())));
+            return Err(DataFusionError::Internal(format!("cannot send `{}` to a worker", node.name())));
         };
         PlanNode { node: Some(node) }.encode(bytes).map_err(external)
     }
@@ -78,8 +79,12 @@ impl PhysicalExtensionCodec for PlanCodec {
         context: &TaskContext,
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input =
-            || inputs.first().cloned().ok_or_else(|| DataFusionError::Internal("a node came without its input".into()));
+        let input = || {
+            inputs
+                .first()
+                .cloned()
+                .ok_or_else(|| DataFusionError::Internal("a plan has a node without its input".into()))
+        };
         match PlanNode::decode(bytes).map_err(external)?.node {
             Some(Node::JsonScan(scan)) => Ok(Arc::new(decode_scan(&scan)?)),
             Some(Node::Ingest(ingest)) => Ok(Arc::new(decode_ingest(ingest, input()?)?)),
@@ -168,7 +173,8 @@ fn decode_exchange_read(read: v1::ExchangeRead, context: &TaskContext) -> Result
     };
     let partition = |partition: v1::ExchangePartition| partition.chunks.into_iter().map(chunk).collect();
     let partitions = read.partitions.into_iter().map(partition).collect::<Result<_>>()?;
-    // A shape holds none of our nodes. Without them it cannot hold another shape either, however deep.
+    // A shape contains none of our nodes. Decoding it without them also rules out shapes nested in
+    // shapes.
     let shape = protobuf::PhysicalPlanNode::decode(read.shape.as_slice()).map_err(external)?;
     let shape = shape.try_into_physical_plan(context, &DefaultPhysicalExtensionCodec {})?;
     Ok(ExchangeReadExec::from_shape(shape, partitions))

@@ -1,25 +1,26 @@
-//! Text from data, keys, peers and URLs, made safe for a terminal or a log.
+//! Escapes text from data, keys, peers and URLs for a terminal or a log.
 //!
-//! A record may hold the escape sequences of a terminal, an object's key a line feed that forges a line of the log, and
-//! a URL a secret in its query. Everything that prints such text passes it through here; files hold it as it is.
+//! A record may contain escape sequences of a terminal, an object's key a line feed that forges a
+//! log line, and a URL a secret in its query. All code that prints such text uses this module;
+//! files contain the text unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// One line: every character that acts on a terminal, moves the cursor or changes the direction of writing is shown as
-/// `\n`, `\t`, `\r` or `\u{1b}`.
+/// Escapes text to one line: every character that controls a terminal, moves the cursor or changes
+/// the writing direction becomes `\n`, `\t`, `\r` or `\u{1b}`.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, |c| matches!(c, '\n' | '\t' | '\r') || acts_on_terminal(c))
 }
 
-/// Several lines: as [`line()`], but line feeds and tabs stay.
+/// Escapes text of several lines: like [`line()`], but keeps line feeds and tabs.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| c == '\r' || acts_on_terminal(c))
 }
 
-/// JSON on one line: as [`lines`], with the escapes of JSON.
+/// Escapes JSON: like [`lines`], but with JSON's own escapes.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
     if !text.contains(acts_on_terminal) {
@@ -27,7 +28,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        // All of them are in the Basic Multilingual Plane.
+        // All such characters are in the Basic Multilingual Plane, so four digits suffice.
         if acts_on_terminal(c) && !matches!(c, '\n' | '\t' | '\r') {
             let _ = write!(escaped, "\\u{:04x}", u32::from(c));
         } else {
@@ -37,7 +38,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The text with the user information and the query taken out of each URL of HTTP, since both may be secrets.
+/// Removes user information and query of each HTTP URL in the text, because both may be secrets.
 #[must_use]
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
     if !text.contains("http://") && !text.contains("https://") {
@@ -59,7 +60,7 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A URL, or what was meant as one, up to its query or fragment and without its user information.
+/// Returns a possibly malformed URL without user information, query and fragment.
 #[must_use]
 pub fn url(text: &str) -> String {
     match text.split_once("://") {
@@ -68,7 +69,7 @@ pub fn url(text: &str) -> String {
     }
 }
 
-/// What stands behind the scheme of a URL, without what may be a secret.
+/// Removes possible secrets from the part of a URL after its scheme.
 fn without_user_and_query(rest: &str) -> &str {
     let path = rest.split(['?', '#']).next().unwrap_or_default();
     let host = path.split('/').next().unwrap_or_default();
@@ -90,8 +91,8 @@ fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Control characters (C0 but for line feed and tab, delete, C1), what changes the direction of writing, and the
-/// separators that some programs take for line feeds.
+/// Whether `c` is a control character (C0 except line feed and tab, delete, C1), changes the
+/// writing direction, or is a separator that some programs treat as a line feed.
 fn acts_on_terminal(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_is_shown() {
+    fn characters_that_control_a_terminal_are_escaped() {
         for (text, shown) in [
             ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
             ("a\u{9b}31mb\u{7f}", "a\\u{9b}31mb\\u{7f}"),
@@ -140,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_reaches_the_terminal_as_it_must_not(text in any::<String>()) {
+        fn no_escaped_text_contains_control_characters(text in any::<String>()) {
             prop_assert!(!line(&text).contains(|c: char| c.is_control()));
             prop_assert!(!lines(&text).contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')));
             let written = serde_json::to_string(&text).unwrap_or_default();

@@ -1,17 +1,19 @@
-//! The digests of a Parquet file's blocks, kept inside the file so that a read of any part of it can be verified.
+//! Digests of a Parquet file's blocks, kept inside the file so that a read of any part of it can be
+//! verified.
 //!
 //! ```text
 //! "PAR1" pages, page indexes │ digest of each block │ trailer (40 bytes) │ footer, its length, "PAR1"
 //! └──────── body ────────────┘└────────────────── table ─────────────────┘
 //! ```
 //!
-//! Parquet addresses pages by offset and finds the footer from the end of the file, so other readers never look at the
-//! bytes between the two. The trailer has the digest of the footer and of the table itself: every byte of the file is
-//! covered. Page checksums of Parquet would not do: the `parquet` crate cannot write them, and they leave out page headers,
-//! page indexes and the footer, whose statistics decide which rows a query skips.
+//! Parquet addresses pages by offset and finds the footer from the end of the file, so other
+//! readers ignore the bytes between the two. The trailer contains the digests of the footer and of
+//! the table itself, so every byte of the file is covered. Parquet's own page checksums are not
+//! sufficient: the `parquet` crate cannot write them, and they do not cover page headers, page
+//! indexes and the footer, whose statistics decide which rows a query skips.
 //!
-//! A file without a table was written by an older version or by another program; it is read as it is. A file whose
-//! footer has `METADATA_KEY` must have a table.
+//! A file without a table was written by an older version or by another program, and is read
+//! without verification. A file whose footer has `METADATA_KEY` must have a table.
 
 use std::hash::Hasher as _;
 use std::ops::Range;
@@ -21,22 +23,24 @@ use twox_hash::XxHash64;
 
 use super::{SEED, xxh64};
 
-/// Bytes of a block. A read is widened to whole blocks, so small ones are better for small reads; 8 bytes are kept for each.
+/// Bytes of a block. A read is widened to whole blocks, so small blocks suit small reads; each
+/// costs 8 bytes of digest.
 pub const BLOCK_BYTES: u64 = 64 * 1024;
 /// Key of Parquet's key-value metadata in files that have a table.
 pub const METADATA_KEY: &str = "lakewright.block_digests";
-/// Value of that key, readable for people.
+/// Human-readable value of that key.
 pub const METADATA_VALUE: &str = "xxh64 of each 64 KiB, before the footer";
 
 /// Marks the end of a table, with the version of its layout.
 const MAGIC: &[u8; 8] = b"LWBLOCK1";
-/// Body bytes, block bytes, digest of the footer, digest of the table up to here; then [`MAGIC`].
+/// Length of the trailer: body bytes, block bytes, digest of the footer, digest of the table up to
+/// here, [`MAGIC`].
 const TRAILER_BYTES: usize = 40;
-/// The length of the footer, and "PAR1".
+/// Bytes after the footer: its length and "PAR1".
 const PARQUET_END_BYTES: usize = 8;
 const PARQUET_MAGIC: &[u8; 4] = b"PAR1";
 
-/// Computes the digests of a body that comes in pieces.
+/// Computes the digests of a body from consecutive pieces.
 #[derive(Debug)]
 pub struct BlockHasher {
     done: Vec<u64>,
@@ -70,7 +74,7 @@ impl BlockHasher {
         self.current = XxHash64::with_seed(SEED);
     }
 
-    /// The table of the body so far and of `footer`, which must come right behind it.
+    /// Returns the table for the body so far and `footer`, which must directly follow the table.
     #[must_use]
     pub fn finish(mut self, footer: &[u8]) -> Vec<u8> {
         if !self.body_bytes.is_multiple_of(BLOCK_BYTES) {
@@ -86,7 +90,8 @@ impl BlockHasher {
     }
 }
 
-/// A whole Parquet file in memory, with a table put in before its footer; `None` if it is no Parquet file.
+/// Returns a Parquet file with a table inserted before its footer; `None` if `file` is not a
+/// Parquet file.
 #[must_use]
 pub fn with_table(file: &[u8]) -> Option<Vec<u8>> {
     let start = footer_start(file, file.len() as u64).and_then(|start| usize::try_from(start).ok())?;
@@ -96,7 +101,8 @@ pub fn with_table(file: &[u8]) -> Option<Vec<u8>> {
     Some([body, &blocks.finish(footer), footer].concat())
 }
 
-/// Where the footer of a Parquet file of `file_bytes` starts, by the `end` of the file.
+/// Returns the offset of the footer of a Parquet file of `file_bytes`, found in the `end` of the
+/// file.
 #[must_use]
 pub fn footer_start(end: &[u8], file_bytes: u64) -> Option<u64> {
     let (rest, magic) = end.split_last_chunk::<4>()?;
@@ -105,34 +111,34 @@ pub fn footer_start(end: &[u8], file_bytes: u64) -> Option<u64> {
     (magic == PARQUET_MAGIC).then(|| file_bytes.checked_sub(footer)).flatten()
 }
 
-/// The table of one file.
+/// Digests of one file's blocks.
 #[derive(Debug)]
 pub struct BlockDigests {
     digests: Vec<u64>,
     block_bytes: u64,
     body_bytes: u64,
-    /// Digest of all behind the body: table and footer, which are one more block.
+    /// Digest of everything after the body, table and footer, which is verified as one more block.
     end: u64,
     file_bytes: u64,
 }
 
-/// Contents of the end of a file.
+/// Result of reading the end of a file.
 #[derive(Debug)]
 pub enum Found {
     Digests(BlockDigests),
     /// No digests: another version or another program wrote the file.
     Nothing,
-    /// As many bytes of the end of the file are needed to tell.
+    /// This many bytes of the end of the file are needed.
     Needs(u64),
-    /// The file is not as it was written.
+    /// The file has changed since it was written.
     Damaged(&'static str),
 }
 
-/// Reads the table out of `end`, the last bytes of a file of `file_bytes`.
+/// Reads the table from `end`, the last bytes of a file of `file_bytes`.
 #[must_use]
 pub fn read(end: &[u8], file_bytes: u64) -> Found {
     let Some(footer) = footer_start(end, file_bytes) else {
-        return Found::Damaged("it does not end as a Parquet file ends");
+        return Found::Damaged("it does not end like a Parquet file");
     };
     let first = file_bytes.saturating_sub(end.len() as u64);
     let trailer = footer.saturating_sub(TRAILER_BYTES as u64);
@@ -157,14 +163,14 @@ pub fn read(end: &[u8], file_bytes: u64) -> Found {
     }
 }
 
-/// Body bytes and block bytes.
+/// Returns body bytes and block bytes; `None` if there is no trailer.
 fn read_trailer(end: &[u8]) -> Option<(u64, u64)> {
     let is_marked = end.get(TRAILER_BYTES - MAGIC.len()..TRAILER_BYTES)? == MAGIC;
     let block_bytes = number(end, 1)?;
     (is_marked && block_bytes > 0).then_some((number(end, 0)?, block_bytes))
 }
 
-/// `end` is the file from the first digest on.
+/// Reads and verifies the table. `end` is the file from the first digest on.
 fn read_table(end: &[u8], trailer: usize, body_bytes: u64, block_bytes: u64, file_bytes: u64) -> Found {
     let footer = &end[trailer + TRAILER_BYTES..];
     let numbers = trailer / 8;
@@ -190,13 +196,13 @@ impl BlockDigests {
         self.file_bytes
     }
 
-    /// Digests that are held in memory.
+    /// Returns the number of digests in memory.
     #[must_use]
     pub fn count(&self) -> usize {
         self.digests.len()
     }
 
-    /// The whole blocks that `range` touches.
+    /// Widens `range` to whole blocks.
     #[must_use]
     pub fn widen(&self, range: &Range<u64>) -> Range<u64> {
         let start =
@@ -212,7 +218,7 @@ impl BlockDigests {
     /// Compares whole blocks, the first of which starts at `start`, with their digests.
     ///
     /// # Errors
-    /// The bytes of the first block that differs.
+    /// Byte range of the first block that differs.
     pub fn verify(&self, start: u64, bytes: &[u8]) -> Result<(), Range<u64>> {
         let mut at = start;
         let mut rest = bytes;
@@ -225,7 +231,7 @@ impl BlockDigests {
             };
             let block = usize::try_from(end - at).ok().and_then(|length| rest.split_at_checked(length));
             match block {
-                Some((block, behind)) if expected == Some(xxh64(block)) => rest = behind,
+                Some((block, after)) if expected == Some(xxh64(block)) => rest = after,
                 _ => return Err(at..end),
             }
             at = end;
@@ -235,13 +241,12 @@ impl BlockDigests {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    /// A body and a footer as Parquet would frame them.
+    /// Builds a body and a footer in the frame of a Parquet file.
     fn file(body_bytes: usize, footer_bytes: usize) -> Vec<u8> {
         let body = (0..body_bytes).map(|i| u8::try_from(i * 31 % 251).unwrap());
         let mut file: Vec<u8> = body.collect();
@@ -263,9 +268,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whatever a read asks for, the blocks around it verify, and one changed bit anywhere in them does not.
+        /// The blocks around any range verify, and do not verify once any bit in them is changed.
         #[test]
-        fn a_changed_bit_is_noticed_by_every_read_that_touches_its_block(
+        fn every_read_that_touches_a_block_detects_a_changed_bit_in_it(
             body in 0_usize..300_000, footer in 0_usize..200, from in any::<prop::sample::Index>(),
             length in 1_usize..100_000, bit in any::<prop::sample::Index>(), with in 0_u8..8,
         ) {
@@ -284,9 +289,9 @@ mod tests {
             prop_assert!(noticed.contains(&(wide.start + changed as u64)));
         }
 
-        /// The end of a file never gives digests that were not written.
+        /// A damaged end of a file never yields digests.
         #[test]
-        fn a_changed_bit_behind_the_body_is_noticed_by_the_first_read(
+        fn the_first_read_detects_a_changed_bit_after_the_body(
             body in 0_usize..200_000, bit in any::<prop::sample::Index>(), with in 0_u8..8,
         ) {
             let mut whole = with_table(&file(body, 100)).unwrap();
@@ -298,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn as_much_of_the_end_is_asked_for_as_is_needed() {
+    fn only_the_needed_bytes_of_the_end_are_requested() {
         let whole = with_table(&file(1_000_000, 100)).unwrap();
         let mut length = 8;
         let mut asked = 0;
@@ -312,9 +317,9 @@ mod tests {
     }
 
     #[test]
-    fn files_of_others_have_no_digests() {
+    fn files_of_other_programs_have_no_digests() {
         let plain = file(1000, 100);
-        // The footer says that there is a table.
+        // The footer claims that there is a table.
         assert!(matches!(read(&plain, plain.len() as u64), Found::Damaged(_)));
         let mut other = b"PAR1 pages footer".to_vec();
         other.extend_from_slice(&[6, 0, 0, 0]);

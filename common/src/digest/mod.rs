@@ -1,12 +1,13 @@
-//! Digests: how a changed bit in a file of the lake is noticed.
+//! Digests, which detect a changed bit in a file of the lake.
 //!
 //! ```text
 //! writer ─► digest of the whole file ─► manifest                    compared by `check --deep`
 //!        └► digest of each 64 KiB    ─► the file, before its footer  compared by every read (`storage::verified`)
 //! ```
 //!
-//! XXH64, because Parquet already brings it, it runs at memory speed, and `xxhsum` computes it too. It detects faults of
-//! disks and networks. It does not detect an attacker, who would write the digest as well.
+//! We use XXH64 because Parquet already depends on it, it runs at memory speed, and `xxhsum`
+//! computes it too. It detects faults of disks and networks, but not an attacker, who would change
+//! the digest as well.
 
 use std::fmt;
 use std::hash::Hasher as _;
@@ -14,15 +15,15 @@ use std::hash::Hasher as _;
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
 
-/// The digests of a Parquet file's blocks, inside the file.
+/// Digests of a Parquet file's blocks, inside the file.
 pub mod blocks;
 
-/// The name of the algorithm, as a digest has it before its value.
+/// Name of the algorithm, which precedes the value in a digest.
 const ALGORITHM: &str = "xxh64";
-/// What `xxhsum` uses.
+/// Seed, the same as `xxhsum` uses.
 const SEED: u64 = 0;
 
-/// Digest of an object's bytes: the algorithm and the value, `xxh64:` and 16 hexadecimal digits.
+/// Digest of an object's bytes: `xxh64:` and 16 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
@@ -41,7 +42,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Computes the digest of an object that comes in pieces.
+/// Computes the digest of an object from consecutive pieces.
 #[derive(Debug)]
 pub struct Hasher {
     state: XxHash64,
@@ -60,7 +61,7 @@ impl Hasher {
         self.bytes += bytes.len() as u64;
     }
 
-    /// Bytes so far.
+    /// Returns the number of bytes so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -72,7 +73,7 @@ impl Hasher {
     }
 }
 
-/// The digest of bytes that are all in memory.
+/// Returns the digest of `bytes`.
 #[must_use]
 pub fn of(bytes: &[u8]) -> Digest {
     let mut hasher = Hasher::default();
@@ -90,7 +91,7 @@ mod tests {
 
     /// Values of `xxhsum` 0.8.
     #[test]
-    fn digests_are_those_of_other_tools() {
+    fn digests_equal_those_of_xxhsum() {
         assert_eq!(of(b"").to_string(), "xxh64:ef46db3751d8e999");
         assert_eq!(of(b"a").to_string(), "xxh64:d24ec4f1a98c6e5b");
         let mut pieces = Hasher::default();

@@ -1,21 +1,24 @@
-//! Rows from one stage to the next, on a cluster: spooled to storage, so that a lost worker never costs finished work.
+//! Moves rows between stages on a cluster. Rows are spooled to storage, so that losing a worker
+//! never loses finished work.
 //!
 //! ```text
 //!   stage 1, task 0 ─► write_node ─► spool object ─┐   by ranges    ┌─► read_node ─► stage 2, task 0
 //!   stage 1, task 1 ─► write_node ─► spool object ─┴────────────────┴─► read_node ─► stage 2, task 1
 //! ```
 //!
-//! An attempt writes one object. It gathers rows per partition of the next stage; when it holds enough of them, it
-//! writes what each partition has as one chunk, a complete Arrow IPC stream with LZ4 compression. The object is chunks
-//! one after another, the report says how long each is, and a task of the next stage reads the ranges of its own.
+//! An attempt writes one object. It buffers rows per partition of the next stage. When the buffer
+//! is full, it writes one chunk per partition, a complete Arrow IPC stream with LZ4 compression.
+//! The object consists of consecutive chunks, the report contains the length of each, and a task of
+//! the next stage reads the ranges of its own partition.
 //!
-//! One value followed through: task 1 of stage 1 holds 100 rows for partition 0 and 60 for partition 1, and writes
-//! `_lake/spool/<run>/exchange-<uuid>.arrows` with chunks of 4,000 and 2,500 bytes. Its report has `chunk_bytes:
-//! [[4000, 2500]]`; the read node of task 1 of stage 2 gets the chunk at 4000, 2,500 bytes long.
+//! One value followed through: task 1 of stage 1 holds 100 rows for partition 0 and 60 for
+//! partition 1, and writes `_lake/spool/<run>/exchange-<uuid>.arrows` with chunks of 4,000 and
+//! 2,500 bytes. Its report has `chunk_bytes: [[4000, 2500]]`; the read node of task 1 of stage 2
+//! gets the chunk at 4000, 2,500 bytes long.
 
-/// Gathers rows per partition and writes the object.
+/// Buffers rows per partition and writes the object.
 mod writer;
-/// The root of a task's plan where its rows go to another stage.
+/// Root of a task plan whose rows go to another stage.
 pub mod write_node;
-/// The leaf of a task's plan where its rows come from another stage.
+/// Leaf of a task plan that reads rows of another stage.
 pub mod read_node;

@@ -1,4 +1,4 @@
-//! The leaf of a task's plan where its rows come from another stage.
+//! Leaf of a task plan that reads rows of another stage.
 
 use std::fmt;
 use std::io::Cursor;
@@ -25,17 +25,17 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::error::Error;
+use crate::error::{Context, Error};
 use crate::report::spool_object::Chunk;
 use crate::session::spool_store_url;
 
-/// Chunks that are fetched while one is decoded.
+/// Number of chunks fetched ahead of the one being decoded.
 const CHUNKS_AHEAD: usize = 2;
 
-/// Reads chunks of spool objects; a list of them is a partition.
+/// Reads chunks of spool objects. Each partition is a list of chunks.
 #[derive(Debug, Clone)]
 pub struct ExchangeReadExec {
-    /// A plan without rows that has the schema, the hash keys or the order of these rows.
+    /// Plan without rows that has the schema, and the hash keys or the order, of the rows.
     shape: Arc<dyn ExecutionPlan>,
     partitions: Vec<Arc<[Chunk]>>,
     properties: Arc<PlanProperties>,
@@ -43,17 +43,19 @@ pub struct ExchangeReadExec {
 }
 
 impl ExchangeReadExec {
-    /// What a hash repartition by `keys` of rows of `schema` would give, a list of chunks for each of its partitions.
+    /// Creates a node for rows of `schema` that are hash-partitioned by `keys`, with a list of
+    /// chunks per partition.
     ///
     /// # Errors
-    /// Keys that do not fit the schema.
+    /// The keys do not fit the schema.
     pub fn hashed(schema: SchemaRef, keys: Vec<Arc<dyn PhysicalExpr>>, partitions: Vec<Vec<Chunk>>) -> Result<Self> {
         let partitioning = Partitioning::Hash(keys, partitions.len().max(1));
         let shape = RepartitionExec::try_new(Arc::new(EmptyExec::new(schema)), partitioning)?;
         Ok(Self::from_shape(Arc::new(shape), partitions))
     }
 
-    /// Rows of which nothing is known but, it may be, that each partition is in `order`.
+    /// Creates a node for rows without known partitioning. Each partition is in `order`, if there
+    /// is one.
     #[must_use]
     pub fn plain(schema: SchemaRef, order: Option<LexOrdering>, partitions: Vec<Vec<Chunk>>) -> Self {
         let rows: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(schema));
@@ -64,7 +66,7 @@ impl ExchangeReadExec {
         Self::from_shape(shape, partitions)
     }
 
-    /// A plan of [`Self::shape`], as it came over the wire.
+    /// Creates a node from a decoded [`Self::shape`].
     #[must_use]
     pub fn from_shape(shape: Arc<dyn ExecutionPlan>, partitions: Vec<Vec<Chunk>>) -> Self {
         let partitioning = match &shape.properties().partitioning {
@@ -90,13 +92,13 @@ impl ExchangeReadExec {
         &self.shape
     }
 
-    /// The chunks of each partition.
+    /// Returns the chunks of each partition.
     #[must_use]
     pub fn partitions(&self) -> &[Arc<[Chunk]>] {
         &self.partitions
     }
 
-    /// The same rows, of one partition alone.
+    /// Returns a node for the rows of one partition.
     #[must_use]
     pub fn only(&self, partition: usize) -> Self {
         let chunks = self.partitions.get(partition).map(|chunks| chunks.to_vec()).unwrap_or_default();
@@ -170,7 +172,7 @@ impl ExecutionPlan for ExchangeReadExec {
 
 async fn fetch(store: Arc<dyn ObjectStore>, chunk: Chunk) -> Result<Bytes> {
     let key = Path::parse(&chunk.key).map_err(|e| DataFusionError::External(Box::new(e)))?;
-    store.get_range(&key, chunk.range).await.map_err(|e| Error::storage("read", &key, e).into_engine())
+    store.get_range(&key, chunk.range).await.storage_context("read", || &key).map_err(Error::into_engine)
 }
 
 fn decode(bytes: Bytes) -> Result<impl Iterator<Item = Result<RecordBatch>>> {

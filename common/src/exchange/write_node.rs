@@ -1,7 +1,8 @@
-//! The root of a task's plan where its rows go to another stage: spools them, and answers with one report.
+//! Root of a task plan whose rows go to another stage: spools them and returns one report.
 //!
-//! On a hash repartition it does the repartition's work: it takes that node's input and its keys, so that expressions
-//! travel to workers in a node that DataFusion already knows. On anything else all rows go to one partition.
+//! If its input is a hash repartition, this node does the repartition itself, with the keys and the
+//! input of that node. So the key expressions reach workers in a node that DataFusion can encode.
+//! Otherwise all rows go to one partition.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,24 +28,24 @@ use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, spool_store_url};
 use crate::write::ingest_node::report_properties;
 
-/// Spools the rows of its input; its own rows are [`TaskReport`]s.
+/// Spools the rows of its input and returns a [`TaskReport`].
 #[derive(Debug, Clone)]
 pub struct ExchangeWriteExec {
     input: Arc<dyn ExecutionPlan>,
-    /// The beginning of every object's key.
+    /// Prefix of every object's key.
     prefix: String,
     properties: Arc<PlanProperties>,
 }
 
 impl ExchangeWriteExec {
-    /// Objects have keys that begin with `prefix`.
+    /// Creates the node. Keys of its objects start with `prefix`.
     #[must_use]
     pub fn new(input: Arc<dyn ExecutionPlan>, prefix: String) -> Self {
         let properties = Arc::new(report_properties(rows_of(&input)));
         Self { input, prefix, properties }
     }
 
-    /// The node that it stands on; a hash repartition only says where rows go.
+    /// Returns the input. If it is a hash repartition, it only defines the partition of each row.
     #[must_use]
     pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input
@@ -55,14 +56,14 @@ impl ExchangeWriteExec {
         &self.prefix
     }
 
-    /// Partitions of the next stage.
+    /// Returns the number of partitions of the next stage.
     #[must_use]
     pub fn partitions(&self) -> usize {
         keys_of(&self.input).map_or(1, |(_, partitions)| partitions)
     }
 }
 
-/// The node whose rows are spooled.
+/// Returns the node whose rows are spooled.
 fn rows_of(input: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
     match input.downcast_ref::<RepartitionExec>() {
         Some(repartition) if keys_of(input).is_some() => repartition.input(),
@@ -151,7 +152,7 @@ impl ExecutionPlan for ExchangeWriteExec {
                     None => writer.add(0, batch),
                 }
                 writer.flush_if_full().await.map_err(Error::into_engine)?;
-                // Held whatever the pool says: it is bounded, and it can only be let go by finishing.
+                // Not `try_resize`: this memory is bounded, and only finishing frees it.
                 reservation.resize(writer.memory_bytes());
             }
             failpoint::reach("exchange.before_finish");

@@ -1,4 +1,4 @@
-//! Gathers rows per partition of the next stage, and writes them as chunks of one object.
+//! Buffers rows per partition of the next stage and writes them as chunks of one object.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ use crate::process::failpoint;
 use crate::report::spool_object::SpoolObject;
 use crate::session::BATCH_ROWS;
 
-/// Bytes that an upload holds before it sends a part.
+/// Bytes that an upload buffers before it sends a part.
 const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 
-/// The object of one attempt, under way.
+/// Writer of the object of one attempt.
 pub(super) struct SpoolWriter {
     store: Arc<dyn ObjectStore>,
     key: Path,
     schema: SchemaRef,
-    /// Bytes of rows in memory at which all of them are written.
+    /// Bytes of buffered rows at which all of them are written.
     buffer_bytes: usize,
-    /// Per partition.
-    waiting: Vec<Vec<RecordBatch>>,
-    waiting_bytes: usize,
+    /// Buffered rows per partition.
+    buffered: Vec<Vec<RecordBatch>>,
+    buffered_bytes: usize,
     upload: Option<BufWriter>,
     rows: Vec<u64>,
     chunk_bytes: Vec<Vec<u64>>,
@@ -48,35 +48,35 @@ impl SpoolWriter {
             key,
             schema,
             buffer_bytes,
-            waiting: vec![vec![]; partitions],
-            waiting_bytes: 0,
+            buffered: vec![vec![]; partitions],
+            buffered_bytes: 0,
             upload: None,
             rows: vec![0; partitions],
             chunk_bytes: Vec::new(),
         }
     }
 
-    /// Takes rows of one partition; [`Self::flush_if_full`] writes them in time.
+    /// Buffers rows of one partition; [`Self::flush_if_full`] writes them.
     pub(super) fn add(&mut self, partition: usize, batch: RecordBatch) {
         if batch.num_rows() > 0 {
             self.rows[partition] += batch.num_rows() as u64;
-            self.waiting_bytes += batch.get_array_memory_size();
-            self.waiting[partition].push(batch);
+            self.buffered_bytes += batch.get_array_memory_size();
+            self.buffered[partition].push(batch);
         }
     }
 
-    /// Bytes of rows in memory.
+    /// Returns the bytes of buffered rows.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.waiting_bytes
+        self.buffered_bytes
     }
 
     pub(super) async fn flush_if_full(&mut self) -> Result<()> {
-        if self.waiting_bytes >= self.buffer_bytes { self.flush().await } else { Ok(()) }
+        if self.buffered_bytes >= self.buffer_bytes { self.flush().await } else { Ok(()) }
     }
 
-    /// Writes what is left and completes the object; it is on storage then.
+    /// Writes the remaining rows and completes the object on storage.
     pub(super) async fn finish(mut self) -> Result<SpoolObject> {
-        if self.waiting_bytes > 0 {
+        if self.buffered_bytes > 0 {
             self.flush().await?;
         }
         let key = match &mut self.upload {
@@ -90,9 +90,9 @@ impl SpoolWriter {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        let mut lengths = Vec::with_capacity(self.waiting.len());
-        for partition in 0..self.waiting.len() {
-            let batches = std::mem::take(&mut self.waiting[partition]);
+        let mut lengths = Vec::with_capacity(self.buffered.len());
+        for partition in 0..self.buffered.len() {
+            let batches = std::mem::take(&mut self.buffered[partition]);
             if batches.is_empty() {
                 lengths.push(0);
                 continue;
@@ -104,29 +104,29 @@ impl SpoolWriter {
             });
             upload.put(chunk.into()).await.storage_context("write", || &self.key)?;
         }
-        self.waiting_bytes = 0;
+        self.buffered_bytes = 0;
         self.chunk_bytes.push(lengths);
         failpoint::reach("exchange.after_chunks");
         Ok(())
     }
 }
 
-/// The batches as one Arrow IPC stream, in batches of a useful size again.
+/// Encodes the batches as one Arrow IPC stream, merged to batches of the usual size.
 fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
-    let engine = |e| Error::internal("rows cannot be spooled").caused_by(e);
-    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).map_err(engine)?;
-    let mut writer = StreamWriter::try_new_with_options(Vec::new(), schema, options).map_err(engine)?;
+    let failed = || Error::internal("cannot encode rows for the spool");
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).context(failed)?;
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), schema, options).context(failed)?;
     let mut group: Vec<RecordBatch> = Vec::new();
     let mut group_rows = 0;
     for batch in batches {
         if group_rows > 0 && group_rows + batch.num_rows() > BATCH_ROWS {
-            writer.write(&concat_batches(schema, &group).map_err(engine)?).map_err(engine)?;
+            writer.write(&concat_batches(schema, &group).context(failed)?).context(failed)?;
             group.clear();
             group_rows = 0;
         }
         group_rows += batch.num_rows();
         group.push(batch.clone());
     }
-    writer.write(&concat_batches(schema, &group).map_err(engine)?).map_err(engine)?;
-    writer.into_inner().map_err(engine)
+    writer.write(&concat_batches(schema, &group).context(failed)?).context(failed)?;
+    writer.into_inner().context(failed)
 }

@@ -1,16 +1,18 @@
-//! How soon the system's allocator gives memory back.
+//! Configures how soon the system's allocator returns memory.
 //!
-//! Hash tables, sorts and Parquet pages are blocks of megabytes that live for seconds. glibc raises the size from which a
-//! block is its own mapping to 32 MiB as such blocks come and go, and holes below that size stay with the process.
+//! Hash tables, sorts and Parquet pages are blocks of megabytes that live for seconds. As such
+//! blocks are freed, glibc raises the size from which a block gets its own mapping, up to 32 MiB;
+//! free blocks below that size may then stay with the process.
 
-/// The memory limit in bytes below which large blocks go back at once, for the page faults that this costs.
+/// Memory limit in bytes below which large blocks are returned at once, which costs page faults.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const SMALL_LIMIT: u64 = 1 << 30;
-/// The size in bytes from which a block is large.
+/// Size in bytes from which a block is large.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE_BLOCK: i32 = 1 << 20;
 
-/// Adapts the allocator to the memory limit of this process; figures are in ARCHITECTURE.md, "Memory".
+/// Adapts the allocator to the memory limit of this process; figures are in ARCHITECTURE.md,
+/// "Memory".
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn stay_within(memory_bytes: u64) {
     if memory_bytes < SMALL_LIMIT {
@@ -21,6 +23,6 @@ pub fn stay_within(memory_bytes: u64) {
     }
 }
 
-/// Other allocators are left as they are.
+/// Does nothing for other allocators.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn stay_within(_memory_bytes: u64) {}

@@ -1,6 +1,7 @@
 //! The process's limit of open files.
 
-/// Returns how many files this process may have open; `u64::MAX` where the system does not say.
+/// Returns the number of files that this process may have open; `u64::MAX` if the system does not
+/// report it.
 #[must_use]
 pub fn limit() -> u64 {
     rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX)

@@ -1,8 +1,10 @@
-//! Named points at which a test can kill or freeze the process, or have a task panic, so that every step is tried with a real signal.
+//! Named points at which a test can kill or freeze the process with a real signal, or make a task
+//! panic.
 //!
-//! `LAKEWRIGHT_FAILPOINT=<name>` makes the process send itself SIGKILL when it reaches the point of that name; nothing is
-//! flushed or unwound, as in a crash. `LAKEWRIGHT_FAILPOINT=<name>:STOP` freezes it there, once, until SIGCONT;
-//! `<name>:PANIC` panics, every time. Without the variable a point costs one comparison.
+//! With `LAKEWRIGHT_FAILPOINT=<name>` the process sends itself SIGKILL when it reaches the point of
+//! that name; nothing is flushed or unwound, as in a crash. `LAKEWRIGHT_FAILPOINT=<name>:STOP`
+//! freezes it there, once, until SIGCONT; `<name>:PANIC` panics, every time. Without the variable a
+//! point costs one comparison.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static ARMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("LAKEWRIGHT_FAILPOINT").ok());
 static WAS_FROZEN: AtomicBool = AtomicBool::new(false);
 
-/// Dies, freezes or panics here if the environment says so.
+/// Kills, freezes or panics the process here if the environment variable says so.
 pub fn reach(name: &str) {
     let Some(armed) = ARMED.as_deref() else { return };
     if armed == name {
@@ -18,7 +20,7 @@ pub fn reach(name: &str) {
         std::process::abort();
     }
     if armed.strip_suffix(":PANIC") == Some(name) {
-        #[expect(clippy::panic, reason = "that a test asked for")]
+        #[expect(clippy::panic, reason = "a test asked for it")]
         {
             panic!("`{name}` was reached");
         }
@@ -28,7 +30,8 @@ pub fn reach(name: &str) {
     }
 }
 
-/// The shell's kill is the one portable way that needs no unsafe code.
+/// Sends a signal to this process with the `kill` program, which is portable and needs no unsafe
+/// code.
 fn signal(signal: &str) {
     let _ = std::process::Command::new("kill").args([signal, &std::process::id().to_string()]).status();
 }

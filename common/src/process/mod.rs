@@ -1,4 +1,4 @@
-//! What every process of Lakewright sets up once, and what it says to the system around it.
+//! Setup that every process does once, and its notifications to the system.
 
 /// Logs on standard error, as text or JSON.
 pub mod telemetry;
@@ -10,7 +10,7 @@ pub mod start;
 pub mod scratch;
 /// The limit on open files.
 pub mod descriptors;
-/// How soon the allocator returns memory to the system.
+/// Configures how soon the allocator returns memory to the system.
 pub mod allocator;
 /// Certificates for the coordinator's port.
 pub mod tls;

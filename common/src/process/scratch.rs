@@ -1,7 +1,8 @@
-//! The folder that queries spill to: a process's own, gone when it ends, swept up by the next one after a `kill -9`.
+//! The folder that queries spill to. Each process has its own and deletes it when it ends; after a
+//! `kill -9` the next process deletes it.
 //!
-//! It lies where others may write too (`/tmp`), so nothing there is trusted: names, links, pipes and owners are looked at
-//! before anything is opened or deleted.
+//! Other users may write into the parent folder (`/tmp`), so its contents are not trusted: names,
+//! links, pipes and owners are checked before anything is opened or deleted.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -15,22 +16,24 @@ use tempfile::TempDir;
 use crate::error::{Error, Result};
 
 const PREFIX: &str = "lakewright-scratch-";
-/// Held by the process whose folder it lies in; the system lets go of it however the process ends.
+/// File locked by the process that owns the folder. The system releases the lock however the
+/// process ends.
 const LOCK: &str = "lock";
-/// Name of the lock until it is held.
+/// Name of the lock file until it is locked.
 const NEW_LOCK: &str = "lock.new";
-/// A folder is made and locked in far less.
-const HALF_MADE: Duration = Duration::from_secs(60);
+/// Age from which a folder without a lock file is abandoned; a process creates and locks one in far
+/// less time.
+const MAX_SETUP_TIME: Duration = Duration::from_secs(60);
 
-/// The folder in which this process last made one of its own, for messages.
+/// Parent of the folder that this process created last, for messages.
 static PARENT: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Where the queries of this process spill to; `None` before any could.
+/// Returns the parent folder of this process's scratch folder; `None` before one was created.
 pub(crate) fn parent() -> Option<PathBuf> {
     PARENT.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// A folder of this process; deleted with the last of its users.
+/// A scratch folder of this process; deleted when dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     folder: TempDir,
@@ -38,7 +41,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// A new folder below `parent`; folders of processes that are no more are deleted.
+    /// Creates a folder below `parent` and deletes the folders of processes that no longer exist.
     pub(crate) fn create(parent: &Path) -> Result<Self> {
         let unusable = |e| {
             Error::storage("create a folder in", parent.display(), e)
@@ -49,10 +52,11 @@ impl Scratch {
         let only_ours = Permissions::from_mode(0o700);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).permissions(only_ours).tempdir_in(parent).map_err(unusable)?;
-        // Locked before it has the name by which others look for it: a lock that nobody holds is taken for abandoned.
+        // Locked before it gets its final name, because other processes treat an unlocked lock file
+        // as abandoned.
         let new_lock = folder.path().join(NEW_LOCK);
         let lock = File::create_new(&new_lock).map_err(unusable)?;
-        // Where a file system has no locks, nobody sweeps either.
+        // On a file system without locks no process can lock it, so none deletes the folder either.
         let _ = lock.try_lock();
         fs::rename(new_lock, folder.path().join(LOCK)).map_err(unusable)?;
         let owner = fs::symlink_metadata(folder.path()).map_err(unusable)?.uid();
@@ -64,25 +68,25 @@ impl Scratch {
         self.folder.path()
     }
 
-    /// Removes it before the last of its users is gone, for a process that ends.
+    /// Removes the folder early, for a process that ends while queries still hold it.
     pub(crate) fn remove(&self) {
         let _ = fs::remove_dir_all(self.path());
     }
 }
 
-/// Deletes folders of processes that are no more; those of other users are theirs.
+/// Deletes this user's folders of processes that no longer exist.
 fn sweep(parent: &Path, owner: u32) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        // Of a link, the link itself.
+        // For a link, this is the metadata of the link itself.
         let Some(folder) = entry.metadata().ok().filter(|folder| folder.is_dir() && folder.uid() == owner) else {
             continue;
         };
         let is_abandoned = is_ours
             && match open_lock(&entry.path().join(LOCK)) {
                 Ok(lock) => lock.try_lock().is_ok(),
-                // Half removed, or half made a moment ago.
-                Err(_) => is_older_than(&folder, HALF_MADE),
+                // Partly removed, or just being created.
+                Err(_) => is_older_than(&folder, MAX_SETUP_TIME),
             };
         if is_abandoned {
             let _ = fs::remove_dir_all(entry.path());
@@ -90,7 +94,7 @@ fn sweep(parent: &Path, owner: u32) {
     }
 }
 
-/// Opens a file; neither waits for the other end of a pipe nor follows a link.
+/// Opens a regular file without following a link or blocking on a pipe.
 fn open_lock(path: &Path) -> io::Result<File> {
     let lock = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)?;
     if lock.metadata()?.is_file() { Ok(lock) } else { Err(io::ErrorKind::InvalidInput.into()) }
@@ -101,12 +105,11 @@ fn is_older_than(folder: &fs::Metadata, age: Duration) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_what_nobody_holds_is_swept() {
+    fn only_unlocked_folders_are_deleted() {
         let parent = tempfile::tempdir().unwrap();
         let held = Scratch::create(parent.path()).unwrap();
         let abandoned = parent.path().join(format!("{PREFIX}dead"));
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn no_folder_is_swept_while_its_process_starts() {
+    fn no_folder_is_deleted_while_its_process_starts() {
         let parent = tempfile::tempdir().unwrap();
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -137,15 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_can_look_into_a_scratch_folder() {
+    fn a_scratch_folder_is_closed_to_other_users() {
         let parent = tempfile::tempdir().unwrap();
         let scratch = Scratch::create(parent.path()).unwrap();
         assert_eq!(fs::metadata(scratch.path()).unwrap().mode() & 0o777, 0o700);
     }
 
-    /// What others put where scratch folders lie: pipes, sockets, links. None of it is waited for, followed or deleted.
+    /// Other users may put pipes, sockets and links beside scratch folders. None is opened for
+    /// reading, followed or deleted.
     #[test]
-    fn what_others_put_there_neither_hangs_nor_leads_elsewhere() {
+    fn pipes_sockets_and_links_of_other_users_are_left_alone() {
         let parent = tempfile::tempdir().unwrap();
         let folder = |name: &str| {
             let folder = parent.path().join(format!("{PREFIX}{name}"));

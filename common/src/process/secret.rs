@@ -1,8 +1,9 @@
-//! The secret of one run: how processes of one user on one machine know each other where there is no TLS.
+//! The secret of one run, by which processes of one user on one machine authenticate without TLS.
 //!
-//! The coordinator writes 32 random bytes into a file that only its user can read, named for the address that it listens
-//! on; a worker that connects to this address reads the file. On every connection each side proves that it knows the
-//! secret before the first byte of HTTP/2:
+//! The coordinator writes 32 random bytes into a file that only its user can read. The file's name
+//! contains the address that the coordinator listens on; a worker that connects to this address
+//! reads the file. On every connection each side proves that it knows the secret before the first
+//! byte of HTTP/2:
 //!
 //! ```text
 //!   coordinator ─► worker   "LWSECRT1", nonce a
@@ -10,8 +11,9 @@
 //!   coordinator ─► worker   HMAC(secret, "coordinator", a, b)
 //! ```
 //!
-//! So another user can neither call a coordinator nor give tasks to a worker, not even by listening on the port between
-//! two runs. What passes afterwards is plain text, which only the machine's administrator can read or change.
+//! So another user can neither call a coordinator nor give tasks to a worker, not even by listening
+//! on the port between two runs. The connection itself is not encrypted, but only the machine's
+//! administrator can read or change it.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -24,11 +26,11 @@ use sha2::Sha256;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
-/// First bytes of both sides.
+/// First bytes that each side sends.
 pub const MAGIC: [u8; 8] = *b"LWSECRT1";
-/// Length of the secret, of a nonce and of a proof.
+/// Length of the secret, a nonce and a proof.
 const BYTES: usize = 32;
 
 /// A run's secret.
@@ -49,16 +51,15 @@ pub struct SecretFile {
 }
 
 impl SecretFile {
-    /// Makes the secret of a coordinator that listens on `address`.
+    /// Creates the secret of a coordinator that listens on `address`.
     ///
     /// # Errors
     /// Configuration, if the file cannot be written where no other user can read it.
     pub fn create(address: SocketAddr) -> Result<Self> {
         let path = path_of(address);
-        let kept = random().map(Secret).and_then(|secret| write(&path, &secret).map(|()| secret));
-        let secret = kept.map_err(|e| {
-            Error::configuration(format!("cannot keep the secret of this run in `{}`", path.display()))
-                .caused_by(e)
+        let written = random().map(Secret).and_then(|secret| write(&path, &secret).map(|()| secret));
+        let secret = written.context(|| {
+            Error::configuration(format!("cannot write the secret of this run to `{}`", path.display()))
                 .hint("the folder must belong to this user alone: remove it, or set TMPDIR for coordinator and workers; or set `ca`, `cert` and `key` of `[cluster]`")
         })?;
         Ok(Self { path, secret })
@@ -73,20 +74,21 @@ impl SecretFile {
 
 impl Drop for SecretFile {
     fn drop(&mut self) {
-        // The next coordinator on this address may have put its own there.
+        // The next coordinator on this address may have replaced the file.
         if fs::read(&self.path).is_ok_and(|bytes| bytes == self.secret.0) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// The file in which the coordinator that listens on `address` keeps its secret.
+/// Returns the path of the secret of the coordinator that listens on `address`.
 #[must_use]
 pub fn path_of(address: SocketAddr) -> PathBuf {
     folder().join(format!("{}-{}", address.ip(), address.port()))
 }
 
-/// One folder for each user, so that coordinator and workers find it without any setting.
+/// Returns the folder for secrets, one per user, which coordinator and workers find without a
+/// setting.
 fn folder() -> PathBuf {
     std::env::temp_dir().join(format!("lakewright-{}", user()))
 }
@@ -110,17 +112,18 @@ fn write(path: &Path, secret: &Secret) -> io::Result<()> {
     fs::rename(&temporary, path)
 }
 
-/// The folder is this user's and closed to others; no link to one, which another user could have put there.
+/// Checks that the folder belongs to this user and is closed to others. A link is rejected, because
+/// another user could have put it there.
 fn check_folder(folder: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(folder)?;
     let is_own = metadata.is_dir() && metadata.uid() == user() && metadata.mode() & 0o077 == 0;
-    if is_own { Ok(()) } else { Err(io::Error::new(ErrorKind::PermissionDenied, "others may read or change it")) }
+    if is_own { Ok(()) } else { Err(io::Error::new(ErrorKind::PermissionDenied, "other users may read or change it")) }
 }
 
-/// Random bytes that nobody can guess.
+/// Returns cryptographically secure random bytes.
 ///
 /// # Errors
-/// A system without a source of randomness.
+/// The system has no source of randomness.
 pub fn random() -> io::Result<[u8; BYTES]> {
     let mut bytes = [0; BYTES];
     let source = rustls::crypto::ring::default_provider().secure_random;
@@ -132,21 +135,22 @@ impl Secret {
     /// Reads the secret of the coordinator that listens on `address`.
     ///
     /// # Errors
-    /// No file, or one that is not this user's alone.
+    /// The file does not exist, or other users have access to it.
     pub fn find(address: SocketAddr) -> io::Result<Self> {
         let path = path_of(address);
         let named = |e: io::Error| io::Error::new(e.kind(), format!("`{}`: {e}", path.display()));
         check_folder(path.parent().unwrap_or(&path)).map_err(named)?;
         let bytes = fs::read(&path).map_err(named)?;
-        let secret =
-            bytes.try_into().map_err(|_| named(io::Error::new(ErrorKind::InvalidData, "it holds no secret")))?;
+        let secret = bytes
+            .try_into()
+            .map_err(|_| named(io::Error::new(ErrorKind::InvalidData, "it does not contain a secret")))?;
         Ok(Self(secret))
     }
 
-    /// The coordinator's side of a connection.
+    /// Authenticates a connection on the coordinator's side.
     ///
     /// # Errors
-    /// A peer that does not know the secret.
+    /// The peer does not know the secret.
     pub async fn accept(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
         let nonce = random()?;
         stream.write_all(&[&MAGIC[..], &nonce[..]].concat()).await?;
@@ -164,10 +168,10 @@ impl Secret {
         stream.flush().await
     }
 
-    /// A worker's side of a connection.
+    /// Authenticates a connection on a worker's side.
     ///
     /// # Errors
-    /// A peer that does not know the secret.
+    /// The peer does not know the secret.
     pub async fn connect(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
         let (mut magic, mut theirs) = ([0; MAGIC.len()], [0; BYTES]);
         stream.read_exact(&mut magic).await?;
@@ -184,7 +188,7 @@ impl Secret {
         self.verify("coordinator", &theirs, &nonce, &proof)
     }
 
-    /// `a` is the coordinator's nonce, `b` the worker's.
+    /// Starts the proof of one side. `a` is the coordinator's nonce, `b` the worker's.
     fn proof(&self, side: &str, a: &[u8], b: &[u8]) -> io::Result<Hmac<Sha256>> {
         let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(io::Error::other)?;
         [side.as_bytes(), a, b].into_iter().for_each(|part| hmac.update(part));
@@ -202,11 +206,10 @@ fn refused(reason: &str) -> io::Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
-    /// Both sides, each with a secret of its own; what came of them.
+    /// Connects both sides, each with its own secret, and returns their results.
     async fn meet(coordinator: &Secret, worker: &Secret) -> (io::Result<()>, io::Result<()>) {
         let (mut a, mut b) = tokio::io::duplex(1024);
         let accept = async move {
@@ -234,15 +237,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proof_of_one_side_is_none_of_the_other() {
-        // A peer that answers with what it was sent.
+    async fn a_proof_of_one_side_is_not_valid_for_the_other() {
+        // The peer sends back what it receives.
         let secret = Secret(random().unwrap());
         let (mut a, mut b) = tokio::io::duplex(1024);
         let mirror = async move {
             let (mut head, mut tail) = ([0; 72], [0; 72]);
             b.write_all(&[&MAGIC[..], &[7; BYTES]].concat()).await.unwrap();
             b.read_exact(&mut head).await.unwrap();
-            // The worker's own proof comes back as the coordinator's.
+            // The worker receives its own proof as the coordinator's.
             b.write_all(&head[40..]).await.unwrap();
             let _ = b.read(&mut tail).await;
         };
@@ -258,14 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_for_one_user_and_goes_with_its_run() {
+    fn the_file_is_closed_to_other_users_and_removed_after_its_run() {
         let address: SocketAddr = "127.0.0.2:1".parse().unwrap();
         let file = SecretFile::create(address).unwrap();
         let path = path_of(address);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
         assert_eq!(Secret::find(address).unwrap().0, file.secret().0);
-        // The next run on the address keeps its own.
+        // The first run does not remove the file of the next run on the address.
         let next = SecretFile::create(address).unwrap();
         drop(file);
         assert_eq!(Secret::find(address).unwrap().0, next.secret().0);

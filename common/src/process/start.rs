@@ -1,26 +1,28 @@
-//! What both programs do before anything else.
+//! Checks and limits that both programs apply before anything else.
 
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 
-/// Raises the limit of open files to what the system allows this process, and refuses a clock that no file could be named
-/// by.
+/// Raises the limit of open files as far as the system allows, and checks that the clock is usable
+/// for file names.
 ///
 /// # Errors
 /// Configuration, if the clock is before 1970.
 pub fn prepare() -> Result<()> {
     check_clock(SystemTime::now())?;
-    // The soft limit is often far below the hard one (256 on macOS): enough for a shell, not for tasks that read many objects
-    // at once. Where it cannot be raised, an error names it when it is reached.
+    // The soft limit is often far below the hard one (256 on macOS): enough for a shell, but not
+    // for tasks that read many objects at once. If it cannot be raised, the error names it once it
+    // is reached.
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => tracing::debug!(limit, "open files"),
-        Err(error) => tracing::debug!(%error, "the limit of open files stays as it is"),
+        Err(error) => tracing::debug!(%error, "cannot raise the limit of open files"),
     }
     Ok(())
 }
 
-/// Runs and files are named by the time since 1970.
+/// Checks that the clock is after 1970, because names of runs and files contain the time since
+/// then.
 fn check_clock(now: SystemTime) -> Result<()> {
     match now.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(_) => Ok(()),
@@ -33,7 +35,6 @@ fn check_clock(now: SystemTime) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::time::Duration;
 
@@ -48,7 +49,7 @@ mod tests {
         check_clock(SystemTime::UNIX_EPOCH).unwrap();
         prepare().unwrap();
         let (soft, hard) = rlimit::Resource::NOFILE.get().unwrap();
-        // macOS refuses more than its own bound.
+        // macOS has a lower maximum of its own.
         assert!(soft == hard || cfg!(target_os = "macos"), "{soft} of {hard}");
     }
 }

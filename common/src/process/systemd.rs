@@ -1,24 +1,25 @@
-//! What the service manager is told, by systemd's protocol (`sd_notify(3)`); nothing where none started this process.
+//! Notifies the service manager by systemd's protocol (`sd_notify(3)`). Does nothing if none
+//! started this process.
 
 use sd_notify::NotifyState;
 
-/// This process is set up: whoever waits for its unit goes on.
+/// Reports that this process has started; units that wait for it continue.
 pub fn ready() {
-    tell(&NotifyState::Ready);
+    notify(&NotifyState::Ready);
 }
 
-/// What it does at the moment, in a line, for `systemctl status`.
+/// Reports the current activity, one line, for `systemctl status`.
 pub fn status(text: &str) {
-    tell(&NotifyState::Status(text));
+    notify(&NotifyState::Status(text));
 }
 
-/// It was told to end, and does so when its work is done.
+/// Reports that this process was asked to end and will do so after its work.
 pub fn stopping() {
-    tell(&NotifyState::Stopping);
+    notify(&NotifyState::Stopping);
 }
 
-fn tell(state: &NotifyState<'_>) {
+fn notify(state: &NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
-        tracing::debug!(%error, "the service manager cannot be told");
+        tracing::debug!(%error, "cannot notify the service manager");
     }
 }

@@ -1,6 +1,7 @@
-//! What a process says of itself: one set-up for all of them. It goes to stderr, stdout carries data.
+//! Logging of all programs. It goes to stderr, because stdout carries data.
 //!
-//! Messages and fields may quote records, keys and other processes, so everything passes `printable` on its way out.
+//! Messages and fields may quote records, keys and other processes, so all output is escaped by
+//! `printable`.
 
 use std::fmt::Debug;
 use std::io::{self, IsTerminal, Write};
@@ -17,28 +18,29 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::error::Error;
 use crate::printable;
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Of this process.
+/// Format of this process's log.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Starts logging for this process; `RUST_LOG` overrides the level.
 pub fn start(format: LogFormat, quiet: bool) {
     let _ = FORMAT.set(format);
-    // Tonic tells of a connection that it refused for its certificate at no higher level, and to nobody else.
+    // Tonic logs a connection that it rejected for its certificate at level debug, and reports it
+    // nowhere else.
     let default = if quiet {
         "error"
     } else {
         "warn,coordinator=info,worker=info,lakewright_common=info,tonic::transport::server::io_stream=debug,ballista_core=off,ballista_executor=off,ballista_scheduler=off"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    // A second set-up in one process (a test) is harmless: the first stays.
+    // A second setup in one process (a test) is harmless: the first is kept.
     let _ = match format {
         LogFormat::Text => text_log(filter, io::stderr, io::stderr().is_terminal()).try_init(),
         LogFormat::Json => json_log(filter, io::stderr).try_init(),
@@ -64,7 +66,7 @@ fn json_log<W: Write>(filter: EnvFilter, writer: impl Fn() -> W + Send + Sync + 
     builder.with_writer(move || JsonLog(writer())).json().flatten_event(true).finish()
 }
 
-/// A field of a line of text: one line, whatever it quotes.
+/// Writes a field of a text line, escaped to one line.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     let text = format!("{value:?}");
     let text = printable::without_secrets(&text);
@@ -75,12 +77,13 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std
     }
 }
 
-/// Lines of JSON, whose own escapes leave out what is no control character of ASCII.
+/// Writes JSON lines. JSON's own escapes cover only the ASCII control characters, so the others are
+/// escaped here.
 struct JsonLog<W>(W);
 
 impl<W: Write> Write for JsonLog<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A line comes whole.
+        // Each call writes one complete line.
         match std::str::from_utf8(line) {
             Ok(text) => self.0.write_all(printable::json(&printable::without_secrets(text)).as_bytes())?,
             Err(_) => self.0.write_all(line)?,
@@ -93,7 +96,7 @@ impl<W: Write> Write for JsonLog<W> {
     }
 }
 
-/// What came of it all, for people; one more line of the log where programs read it.
+/// Prints the summary of a command; a log line if the log is JSON.
 pub fn conclude(text: &str) {
     match FORMAT.get() {
         Some(LogFormat::Json) => tracing::info!("{text}"),
@@ -113,7 +116,7 @@ pub fn report(error: &Error) {
     let failures: Vec<_> = error.each().collect();
     for (number, failure) in failures.iter().enumerate() {
         let _ = writeln!(stderr, "error: {}", shown(&failure.text()));
-        // A hint that the next failure repeats is printed once, below the last of them.
+        // A hint that several failures in a row share is printed once, below the last of them.
         let is_repeated = failures.get(number + 1).is_some_and(|next| next.hint == failure.hint);
         if let Some(hint) = failure.hint.as_deref().filter(|_| !is_repeated) {
             let _ = writeln!(stderr, "hint: {}", shown(hint));
@@ -121,13 +124,12 @@ pub fn report(error: &Error) {
     }
 }
 
-/// A message of ours, which may be a table of several lines.
+/// Escapes a message, which may be a table of several lines.
 fn shown(text: &str) -> String {
     printable::lines(&printable::without_secrets(text)).into_owned()
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::sync::{Arc, Mutex};
 
@@ -152,7 +154,7 @@ mod tests {
         }
     }
 
-    /// As another process's failure is logged.
+    /// Logs a failure of another process.
     fn log_something() {
         let error = "a\nerror: forged \u{1b}[2J\u{9b}31m\u{202e}, http://me:hunter2@h/?token=hunter2";
         tracing::warn!(worker = "w\n\u{1b}", task = 7, %error, "failed {}", "on\n\u{7}");
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_wrote_takes_one_line_of_the_log_and_acts_on_no_terminal() {
+    fn quoted_text_is_one_log_line_without_control_characters() {
         let log = Log::default();
         let writer = log.clone();
         tracing::dispatcher::with_default(&text_log(filter(), move || writer.clone(), false).into(), log_something);
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_is_still_json_and_acts_on_no_terminal() {
+    fn a_json_line_is_valid_json_without_control_characters() {
         let log = Log::default();
         let writer = log.clone();
         tracing::dispatcher::with_default(&json_log(filter(), move || writer.clone()).into(), log_something);

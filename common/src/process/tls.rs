@@ -1,4 +1,4 @@
-//! Certificates of both ends of a connection between a worker and its coordinator.
+//! TLS settings of both ends of a connection between a worker and its coordinator.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 use crate::config::resolved::Certificates;
 use crate::error::{Context, Error, Result};
 
-/// The coordinator's end: whoever connects must show a certificate that the authority signed.
+/// Returns the coordinator's settings: a client must present a certificate signed by the authority.
 ///
 /// # Errors
-/// Configuration, for a file that cannot be read.
+/// Configuration, if a file cannot be read.
 pub fn server(certificates: &Certificates) -> Result<ServerTlsConfig> {
     choose_cryptography();
     Ok(ServerTlsConfig::new()
@@ -18,10 +18,11 @@ pub fn server(certificates: &Certificates) -> Result<ServerTlsConfig> {
         .client_ca_root(Certificate::from_pem(read(&certificates.ca)?)))
 }
 
-/// A worker's end: the coordinator must show a certificate for `host` that the authority signed.
+/// Returns a worker's settings: the coordinator must present a certificate for `host` signed by the
+/// authority.
 ///
 /// # Errors
-/// Configuration, for a file that cannot be read.
+/// Configuration, if a file cannot be read.
 pub fn client(certificates: &Certificates, host: &str) -> Result<ClientTlsConfig> {
     choose_cryptography();
     Ok(ClientTlsConfig::new()
@@ -30,9 +31,10 @@ pub fn client(certificates: &Certificates, host: &str) -> Result<ClientTlsConfig
         .domain_name(host))
 }
 
-/// Two implementations are linked in, and rustls asks for a choice before the first connection.
+/// Selects the cryptography, because two implementations are linked and rustls needs a choice
+/// before the first connection.
 fn choose_cryptography() {
-    // It was made before; the choice stands.
+    // Fails if a provider was installed before; that one is kept.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -43,7 +45,7 @@ fn identity(certificates: &Certificates) -> Result<Identity> {
 fn read(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).context(|| {
         Error::configuration(format!("cannot read `{}`", file.display())).hint(
-            "`ca`, `cert` and `key` of `[cluster]`, or --ca, --cert and --key of a worker, name files in PEM form",
+            "`ca`, `cert` and `key` of `[cluster]`, or --ca, --cert and --key of a worker, are paths of files in PEM form",
         )
     })
 }

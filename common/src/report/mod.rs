@@ -1,7 +1,9 @@
-//! What the write node says about each file it finished: all that a manifest and a Delta log need to name it.
+//! Reports of the write nodes: for each complete file, everything that a manifest and a Delta log
+//! contain about it.
 //!
-//! Comes out of the write node (⑦) as rows of its plan, and goes into the manifest as it is. A file is reported
-//! once it is complete on storage; a file without a report belongs to nobody and is removed by age.
+//! The write node (⑦) returns reports as rows of its plan, and they go into the manifest unchanged.
+//! A file is reported once it is complete on storage; a file without a report is unreferenced and
+//! removed later, by age.
 
 /// An object of an exchange, and its ranges by partition.
 pub mod spool_object;
@@ -21,33 +23,35 @@ use crate::report::spool_object::SpoolObject;
 /// One complete Parquet file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WrittenFile {
-    /// The object's exact key, relative to the root of the lake; directories are already percent-encoded.
+    /// Exact key of the object, relative to the root of the lake; folders are already
+    /// percent-encoded.
     pub path: String,
-    /// The raw value per partition column, as the Delta log writes it; `None` is null.
+    /// Value per partition column, in the Delta log's form but not percent-encoded; `None` is null.
     pub partition_values: BTreeMap<String, Option<String>>,
     pub rows: u64,
-    /// Of the object on storage.
+    /// Size of the object on storage.
     pub bytes: u64,
-    /// Of the object on storage; `None` if an older version wrote it.
+    /// Digest of the object on storage; `None` if an older version wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Per column that has any; never of a partition column.
+    /// Statistics of each column that has any; never of a partition column.
     pub statistics: Vec<ColumnStatistics>,
 }
 
-/// What is known of one top-level column's values in one file.
+/// Statistics of one top-level column in one file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ColumnStatistics {
     pub column: String,
     pub null_count: u64,
-    /// In Delta's JSON form: a number, a string, `YYYY-MM-DD`, or ISO 8601 with microseconds and `Z`. A long string
-    /// is cut short. `None`: no value, or none that every reader orders alike.
+    /// Minimum in Delta's JSON form: a number, a string, `YYYY-MM-DD`, or ISO 8601 with
+    /// microseconds and `Z`. A long string is truncated. `None` if there is no value, or readers
+    /// would disagree on their order.
     pub min: Option<serde_json::Value>,
-    /// As `min`, but a long string is rounded up.
+    /// Maximum in the same form; a truncated string is rounded up.
     pub max: Option<serde_json::Value>,
 }
 
-/// What a task answers with: one row of its plan's output.
+/// Result of a task: one row of its plan's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum TaskReport {
     Read(ReadReport),
@@ -61,25 +65,25 @@ pub enum TaskReport {
     Spooled(SpoolObject),
 }
 
-/// The schema of a plan whose rows are [`TaskReport`]s: one column of JSON.
+/// Returns the schema of a plan whose rows are [`TaskReport`]s: one column of JSON.
 #[must_use]
 pub fn report_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("report", DataType::Utf8, true)]))
 }
 
-/// Reports as a batch of [`report_schema`].
+/// Encodes reports as a batch of [`report_schema`].
 ///
 /// # Errors
-/// None in practice: a report is always writable as JSON.
+/// None in practice: a report can always be written as JSON.
 pub fn report_batch(reports: &[TaskReport]) -> Result<RecordBatch> {
     RecordBatch::try_new(report_schema(), vec![Arc::new(report_rows(reports)?)])
         .context(|| Error::internal("cannot write a report"))
 }
 
-/// The reports that a plan answered with.
+/// Decodes the reports that a plan returned.
 ///
 /// # Errors
-/// Batches that are not of [`report_schema`].
+/// Internal, if batches do not have [`report_schema`].
 pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
     let mut reports = Vec::new();
     for batch in batches {

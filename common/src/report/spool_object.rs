@@ -1,30 +1,31 @@
-//! A spool object, and which ranges of it belong to whom.
+//! A spool object, and the byte ranges of each partition in it.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// What one attempt wrote for the next stage.
+/// Rows that one attempt wrote for the next stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolObject {
-    /// Relative to the spool's root; empty where there were no rows and so no object.
+    /// Key relative to the spool's root; empty if there were no rows, and so no object.
     pub key: String,
     /// Rows per partition of the next stage.
     pub rows: Vec<u64>,
-    /// Bytes of each chunk in the object's order: a list per flush, in it one length per partition, 0 for no chunk.
+    /// Bytes of each chunk in the order of the object: per flush, one length per partition; 0 if it
+    /// has no chunk.
     pub chunk_bytes: Vec<Vec<u64>>,
 }
 
 /// A range of a spool object that is one Arrow IPC stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// Relative to the spool's root.
+    /// Key relative to the spool's root.
     pub key: String,
     pub range: Range<u64>,
 }
 
 impl SpoolObject {
-    /// The chunks of one partition, in the order in which they were written.
+    /// Returns the chunks of one partition, in the order in which they were written.
     #[must_use]
     pub fn chunks_of(&self, partition: usize) -> Vec<Chunk> {
         let mut chunks = Vec::new();
@@ -40,7 +41,7 @@ impl SpoolObject {
         chunks
     }
 
-    /// Bytes of the whole object.
+    /// Returns the size of the object in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.chunk_bytes.iter().flatten().sum()

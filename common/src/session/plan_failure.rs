@@ -1,7 +1,8 @@
-//! Failures of the query engine while rows pass, by what the user can do about them.
+//! Classifies failures of the query engine during execution by what the user can do about them.
 //!
-//! The engine wraps the same failure differently on each way through it, and turns some into text. What decides is the
-//! innermost cause that is known: memory, the operating system, a store, a damaged file. What is left is a fault of the data.
+//! The engine wraps the same failure differently on each path, and converts some to text. The
+//! innermost known cause decides: memory, the operating system, a store, a damaged file. All other
+//! failures are faults of the data.
 
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,19 +17,19 @@ use crate::printable;
 use crate::process::scratch;
 use crate::storage::verified::{DAMAGED, STORE_NAME};
 
-/// How the engine says that it could not read a file's metadata; behind it is the cause, as text only.
+/// Start of the engine's message if it cannot read a file's metadata; the cause follows as text.
 const METADATA_OF: &str = "Failed to fetch metadata for file ";
-/// How Arrow says that its Parquet reader failed, where only the text is left of it.
+/// Start of Arrow's message if its Parquet reader failed and only the text is left.
 const PARQUET_READER: &str = "Parquet argument error: ";
-const MORE_MEMORY: &str = "raise `[limits] memory` (of a worker: --memory), or run fewer tasks at once (`[limits] threads`, --vcores); a join \
-                           holds its smaller side in memory, all else spills";
-const MORE_SCRATCH: &str = "queries spill there: free room on that disk, name another folder (`[limits] scratch`, of a worker: --scratch), or \
+const MORE_MEMORY: &str = "raise `[limits] memory` (of a worker: --memory), or run fewer tasks at once (`[limits] threads`, --vcores); sorts \
+                           and most aggregations spill to disk, but not every join and aggregation can";
+const MORE_SCRATCH: &str = "queries spill there: free space on that disk, set another folder (`[limits] scratch`, of a worker: --scratch), or \
                             raise `[limits] memory` (--memory)";
 
-/// A panic came from Parquet's reader, which some damage makes panic instead of fail.
+/// Whether Parquet's reader has panicked. Some damage makes it panic instead of fail.
 static READER_PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// Has panics remembered for [`panic_error`], and reported as before.
+/// Installs a hook that records panics for [`panic_error`] and reports them as before.
 pub fn watch_panics() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -39,12 +40,12 @@ pub fn watch_panics() {
     }));
 }
 
-/// Whether a source file is one of Parquet's, and not of its writer.
+/// Whether a source file belongs to the `parquet` crate, but not to its writer.
 fn is_in_reader(file: &str) -> bool {
     file.contains("/parquet-") && !file.contains("writer")
 }
 
-/// A task that panicked: damage, if the panic came from Parquet's reader, else a bug.
+/// Classifies a panic of a task: a damaged file if Parquet's reader panicked, else a bug.
 pub fn panic_error(panic: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
     if READER_PANICKED.load(Ordering::Relaxed) {
         return Error::storage_failure("a file of the lake is damaged, so that Parquet's reader panicked")
@@ -54,18 +55,19 @@ pub fn panic_error(panic: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
     Error::internal("a task panicked").caused_by(panic)
 }
 
-/// What a failed task or query is about.
+/// Cause of a failed task or query.
 enum Cause {
-    /// A file of the lake that is not as it was written; its key, if it is known.
+    /// A damaged file of the lake; its key, if it is known.
     Damage(Option<String>),
-    /// The error of a store, as text.
+    /// Message of a store's error.
     Store(String),
     /// The folder that queries spill to.
     Scratch,
+    /// Values in the rows.
     Rows,
 }
 
-/// The failure as one of ours. Errors of ours inside `error` are to be looked for before.
+/// Classifies a failure. The caller must have looked for a project error inside `error` before.
 #[must_use]
 pub fn stage_error(error: DataFusionError) -> Error {
     match error.find_root() {
@@ -88,7 +90,7 @@ pub fn stage_error(error: DataFusionError) -> Error {
             Error::storage_failure(text).hint(hint)
         }
         Cause::Scratch => scratch_error(error),
-        // It may quote values.
+        // The text may quote values.
         Cause::Rows => {
             let text = printable::line(&error.to_string()).into_owned();
             Error::data("a query failed on its data").caused_by(text)
@@ -99,7 +101,8 @@ pub fn stage_error(error: DataFusionError) -> Error {
 fn scratch_error(error: DataFusionError) -> Error {
     let folder = scratch::parent().map_or_else(String::new, |folder| format!(" `{}`", folder.display()));
     let is_full = matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) || is_disk_full(&error);
-    let hint = if is_full { MORE_SCRATCH } else { os_hint(&error).unwrap_or("may this process write there?") };
+    let hint =
+        if is_full { MORE_SCRATCH } else { os_hint(&error).unwrap_or("check that this process may write there") };
     Error::storage_failure(format!("cannot use the scratch folder{folder}")).caused_by(error).hint(hint)
 }
 
@@ -109,7 +112,8 @@ fn is_disk_full(error: &(dyn StdError + 'static)) -> bool {
 
 fn cause(error: &DataFusionError) -> Cause {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    // A reader of Parquet has the fault of a file, of a store, or of what was computed on its rows below it.
+    // An error of the Parquet reader may wrap the fault of a file, of a store, or of a computation
+    // on its rows.
     let mut is_reading = false;
     while let Some(cause) = next {
         if let Some(store) = cause.downcast_ref::<StoreError>() {
@@ -124,7 +128,7 @@ fn cause(error: &DataFusionError) -> Cause {
             }
         }
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            // Decompression fails with an error of input, but not of the system's.
+            // A failed decompression is an I/O error without an OS error code.
             let is_of_system = crate::error::os_error(io).is_some();
             return match (is_reading, is_of_system) {
                 (true, true) => Cause::Store(format!("cannot use the lake: {io}")),
@@ -139,11 +143,12 @@ fn cause(error: &DataFusionError) -> Cause {
         }
         next = cause.source();
     }
-    // Text that is no UTF-8 in a column of text, and the like.
+    // Such as a text column that is not UTF-8.
     if is_reading { Cause::Damage(None) } else { Cause::Rows }
 }
 
-/// The engine keeps it in a box, whose type is not that of its content.
+/// Returns the Parquet error that `error` is or directly wraps. The engine boxes it, so a plain
+/// downcast fails.
 fn parquet_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a ParquetError> {
     match error.downcast_ref::<DataFusionError>() {
         Some(DataFusionError::ParquetError(parquet)) => Some(parquet),
@@ -151,7 +156,8 @@ fn parquet_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a ParquetE
     }
 }
 
-/// A failure to read a file's end: of our store's errors the text is the message, all else is damage.
+/// Classifies a failure to read a file's metadata: an error of our store has a message, anything
+/// else is damage.
 fn of_metadata(text: &str) -> Option<Cause> {
     let (_, rest) = text.split_once(METADATA_OF)?;
     if let Some((_, ours)) = rest.split_once(&format!("Generic {STORE_NAME} error: ")) {

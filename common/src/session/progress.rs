@@ -1,8 +1,8 @@
-//! What has been read so far, for whoever shows it: counters that every scan adds to.
+//! Counters of what has been read so far, for progress displays. Every scan adds to them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters of one run, shared by its scans through the session; they only grow.
+/// Counters of one run, which its scans share through the session. They only increase.
 #[derive(Debug, Default)]
 pub struct ReadProgress {
     objects: AtomicU64,
@@ -10,10 +10,10 @@ pub struct ReadProgress {
     bytes: AtomicU64,
 }
 
-/// The counters at one moment.
+/// Values of the counters at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadCounts {
-    /// Objects (or parts of one) read to their end.
+    /// Objects (or parts of objects) read to their end.
     pub objects: u64,
     pub records: u64,
     /// Decompressed bytes.

@@ -1,4 +1,5 @@
-//! A Parquet file on its way to storage: its digest, and the digests of its blocks put in before its footer.
+//! Uploads a Parquet file, computes its digest and inserts the digests of its blocks before its
+//! footer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,23 +16,23 @@ use tokio::io::AsyncWriteExt;
 use crate::digest::blocks::{BlockHasher, METADATA_KEY, METADATA_VALUE, footer_start};
 use crate::digest::{Digest, Hasher};
 
-/// What a file with digests says of itself in Parquet's metadata.
+/// Returns the entry of Parquet's key-value metadata that marks a file with digests.
 #[must_use]
 pub fn key_value_metadata() -> Vec<KeyValue> {
     vec![KeyValue::new(METADATA_KEY.to_owned(), METADATA_VALUE.to_owned())]
 }
 
-/// Sends a Parquet file on to storage and computes its digests meanwhile.
+/// Uploads a Parquet file and computes its digests.
 pub(super) struct DigestedUpload {
     upload: BufWriter,
     file: Hasher,
     blocks: BlockHasher,
     is_ending: EndMark,
-    /// What comes after the last page, once the end is marked: page indexes and the footer.
+    /// Bytes after the last page: page indexes and the footer.
     end: Vec<u8>,
 }
 
-/// Tells the upload that no more pages come.
+/// Flag that marks the end of the pages for the upload.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EndMark(Arc<AtomicBool>);
 
@@ -42,12 +43,13 @@ impl EndMark {
 }
 
 impl DigestedUpload {
-    /// `is_ending` is set after the last row group was sent, so that only the rest is held back.
+    /// Creates the upload. The writer sets `is_ending` after the last row group, so that only the
+    /// rest is buffered.
     pub(super) fn new(upload: BufWriter, is_ending: EndMark) -> Self {
         Self { upload, file: Hasher::default(), blocks: BlockHasher::default(), is_ending, end: vec![] }
     }
 
-    /// Size and digest of the file as stored, once it is complete.
+    /// Returns size and digest of the complete file as stored.
     pub(super) fn finished(&self) -> (u64, Digest) {
         (self.file.bytes(), self.file.finish())
     }
@@ -65,7 +67,7 @@ impl DigestedUpload {
     async fn send_end(&mut self) -> Result<()> {
         let end = Bytes::from(std::mem::take(&mut self.end));
         let start = footer_start(&end, end.len() as u64).and_then(|start| usize::try_from(start).ok());
-        let start = start.ok_or_else(|| ParquetError::General("the writer made no footer".to_owned()))?;
+        let start = start.ok_or_else(|| ParquetError::General("the writer wrote no footer".to_owned()))?;
         self.send_body(end.slice(..start)).await?;
         let footer = end.slice(start..);
         let table = std::mem::take(&mut self.blocks).finish(&footer);

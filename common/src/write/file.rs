@@ -1,4 +1,5 @@
-//! One Parquet file after another in one folder: a file is closed when it reaches its target size, the next begun.
+//! Writes Parquet files into one folder: a file is closed at its target size and the next one is
+//! started.
 
 use std::sync::Arc;
 
@@ -19,23 +20,23 @@ use crate::write::statistics::StatisticsCollector;
 
 /// Bytes that a store's upload buffers before it sends a part.
 const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
-/// Rows of a row group at the most: what readers take on at once.
+/// Maximum rows of a row group, which readers read as a unit.
 const ROW_GROUP_ROWS: usize = 1024 * 1024;
-/// Encoded bytes of a row group at the most: what a writer holds before it sends.
+/// Maximum encoded bytes of a row group, which a writer buffers before it uploads them.
 const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
-/// Where and how a task writes.
+/// Settings of a task's writers.
 #[derive(Debug, Clone)]
 pub struct FileSettings {
     pub store: Arc<dyn ObjectStore>,
-    /// What the store is, before a key in messages.
+    /// Name of the store, prepended to keys in messages.
     pub root: String,
-    /// The run that writes; the first part of every file's name.
+    /// Run that writes; the first part of every file's name.
     pub run: Uuid,
-    /// The task that writes; the second part.
+    /// Task that writes; the second part of every file's name.
     pub task: usize,
     pub target_file_bytes: u64,
-    /// Columns whose statistics go into the report; staging files need none.
+    /// Whether reports contain statistics; staging files need none.
     pub with_statistics: bool,
 }
 
@@ -51,7 +52,7 @@ pub struct FileWriter {
 
 struct OpenFile {
     path: Path,
-    /// The whole path or URL, for messages.
+    /// Whole path or URL, for messages.
     name: String,
     writer: AsyncArrowWriter<DigestedUpload>,
     end: EndMark,
@@ -65,23 +66,26 @@ impl std::fmt::Debug for OpenFile {
 }
 
 impl FileWriter {
-    /// A writer into `folder`, a key prefix relative to the lake's root without a slash at its end.
+    /// Creates a writer into `folder`, a key prefix relative to the lake's root without a trailing
+    /// slash.
     #[must_use]
     pub fn new(settings: FileSettings, folder: String, schema: SchemaRef) -> Self {
         Self { settings, folder, schema, open: None, files: Vec::new() }
     }
 
+    /// Writes a batch; starts and closes files as needed.
+    ///
     /// # Errors
-    /// Storage that fails.
+    /// Storage, naming the file.
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
         if self.open.is_none() {
-            self.open = Some(self.begin()?);
+            self.open = Some(self.start_file()?);
         }
         let Some(open) = &mut self.open else { return Ok(()) };
-        open.statistics.see(batch);
+        open.statistics.add(batch);
         open.writer.write(batch).await.map_err(|e| write_error(&open.name, e))?;
         if (open.writer.bytes_written() + open.writer.in_progress_size()) as u64 >= self.settings.target_file_bytes {
             self.close_open().await?;
@@ -89,22 +93,22 @@ impl FileWriter {
         Ok(())
     }
 
-    /// That of the files.
+    /// Returns the schema of the files.
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// Bytes held in memory for the file under way.
+    /// Returns the bytes in memory of the file being written.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.writer.memory_size())
     }
 
-    /// Sends what is held in memory on, as a row group.
+    /// Writes the rows in memory as a row group.
     ///
     /// # Errors
-    /// Storage that fails.
+    /// Storage, naming the file.
     pub async fn flush(&mut self) -> Result<()> {
         match &mut self.open {
             Some(open) => open.writer.flush().await.map_err(|e| write_error(&open.name, e)),
@@ -112,19 +116,19 @@ impl FileWriter {
         }
     }
 
-    /// Closes the last file; answers with all that were written.
+    /// Closes the last file and returns all files that were written.
     ///
     /// # Errors
-    /// Storage that fails.
+    /// Storage, naming the file.
     pub async fn finish(mut self) -> Result<Vec<WrittenFile>> {
         self.close_open().await?;
         Ok(self.files)
     }
 
-    fn begin(&self) -> Result<OpenFile> {
+    fn start_file(&self) -> Result<OpenFile> {
         let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.task, Uuid::now_v7());
         let path = Path::parse(format!("{}/{name}", self.folder))
-            .context(|| Error::internal(format!("`{}` is no key prefix", self.folder)))?;
+            .context(|| Error::internal(format!("`{}` is not a key prefix", self.folder)))?;
         let upload = BufWriter::with_capacity(Arc::clone(&self.settings.store), path.clone(), UPLOAD_BUFFER_BYTES);
         let name = format!("{}{path}", self.settings.root);
         let end = EndMark::default();
@@ -173,14 +177,14 @@ fn write_error(name: &str, error: parquet::errors::ParquetError) -> Error {
     if error.hint.is_some() {
         return error;
     }
-    error.hint("is there room, and may this process write there? docs/s3.md lists what it needs on S3")
+    error.hint("check that there is free space and that this process may write there; docs/s3.md lists the actions it needs on S3")
 }
 
-/// Deletes files that a task wrote and will not report, as far as that is possible.
+/// Deletes files that a task wrote and will not report, and ignores failures.
 pub async fn discard(store: &dyn ObjectStore, files: &[WrittenFile]) {
     for file in files {
         if let Ok(path) = Path::parse(&file.path) {
-            // What stays is in no manifest and is swept up later, by age.
+            // A file that remains is in no manifest; a cleanup removes it later, by age.
             let _ = store.delete(&path).await;
         }
     }

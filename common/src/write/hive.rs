@@ -1,7 +1,8 @@
 //! Partition values as text and as folder names.
 //!
-//! Folders are `column=value` with every byte outside RFC 3986's unreserved set percent-encoded: readers that take
-//! partition values from the path (Polars does) decode exactly that; anything looser is wrong in some reader.
+//! Folders are named `column=value`, with every byte outside RFC 3986's unreserved set
+//! percent-encoded. Readers that take partition values from the path, such as Polars, decode
+//! exactly that; less encoding is wrong for some reader.
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
@@ -10,21 +11,21 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::{Context, Error, Result};
 
-/// The folder of rows whose value is null, in Hive's own spelling.
+/// Hive's name for the value null in folder names.
 pub const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// RFC 3986, section 2.3: unreserved characters.
+/// Bytes to encode: all except the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The longest name of a folder on common file systems, in bytes.
+/// Maximum length of a folder's name on common file systems, in bytes.
 const MAX_FOLDER_BYTES: usize = 255;
-/// How much of a long value a message shows, in characters.
+/// Maximum number of characters of a value in a message.
 const SHOWN_CHARACTERS: usize = 40;
 
-/// `column=value`, for one level of folders.
+/// Returns the name of one level of folders, `column=value`.
 ///
 /// # Errors
-/// Data, for a value that is too long for a folder's name.
+/// Data, if the value is too long for a folder's name.
 pub fn folder(column: &str, value: Option<&str>) -> Result<String> {
     let encoded = utf8_percent_encode(column, RESERVED);
     let folder = match value {
@@ -35,26 +36,28 @@ pub fn folder(column: &str, value: Option<&str>) -> Result<String> {
         let shown: String = value.unwrap_or_default().chars().take(SHOWN_CHARACTERS).collect();
         return Err(Error::data(format!(
             "partition column `{column}` has the value `{shown}…`, for which a folder's name would be {} bytes long, \
-             {MAX_FOLDER_BYTES} at the most",
+             but at most {MAX_FOLDER_BYTES} are allowed",
             folder.len()
         ))
-        .hint("partition by something short, such as a year or the first letters"));
+        .hint("partition by a shorter value, such as a year or the first letters"));
     }
     Ok(folder)
 }
 
-/// Whether a table can be partitioned by a column of this type. Timestamps are left out: readers disagree on their
-/// text (the Delta protocol allows two forms), and a folder per microsecond helps no one.
+/// Whether a table can be partitioned by a column of this type. Timestamps are excluded: readers
+/// disagree on their text (the Delta protocol allows two forms), and a folder per microsecond is
+/// useless.
 #[must_use]
 pub fn is_partition_type(data_type: &DataType) -> bool {
     data_type.is_integer() || matches!(data_type, DataType::Utf8 | DataType::Date32 | DataType::Boolean)
 }
 
-/// The value of row `row` as the Delta log writes it (protocol, "Partition Value Serialization"); `None` for null.
-/// An empty text is null too: most readers cannot tell the two apart.
+/// Returns the value of row `row` in the form of the Delta log (protocol, "Partition Value
+/// Serialization"); `None` for null. An empty text is null too, because most readers cannot
+/// distinguish the two.
 ///
 /// # Errors
-/// A type that [`is_partition_type`] refuses.
+/// Internal, for a type that [`is_partition_type`] excludes.
 pub fn value_text(column: &dyn Array, row: usize) -> Result<Option<String>> {
     if column.is_null(row) {
         return Ok(None);
@@ -95,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_written_as_the_delta_log_wants_them() {
+    fn values_have_the_form_of_the_delta_log() {
         assert_eq!(value_text(&Int32Array::from(vec![Some(2018)]), 0).unwrap(), Some("2018".into()));
         assert_eq!(value_text(&Date32Array::from(vec![17_856]), 0).unwrap(), Some("2018-11-21".into()));
         assert_eq!(value_text(&StringArray::from(vec![""]), 0).unwrap(), None);

@@ -1,7 +1,8 @@
-//! The node that writes what a scan read: accepted records to staging, rejected ones to the quarantine.
+//! The node that writes the records of a scan: accepted ones to staging, rejected ones to the
+//! quarantine.
 //!
-//! It stands on a `JsonScanExec` and works partition by partition: each
-//! partition writes its own files and answers with one report per file and one per object.
+//! Its input is a `JsonScanExec`. Each partition writes its own files and returns one report per
+//! file and one per object.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,14 +27,14 @@ use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::{FileSettings, FileWriter};
 
-/// Where the files of an ingest go, as key prefixes relative to the lake's root.
+/// Folders of an ingest's files, as key prefixes relative to the lake's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IngestFolders {
     pub staging: String,
     pub quarantine: String,
 }
 
-/// Writes the rows of its input, a scan; its own rows are [`TaskReport`]s.
+/// Writes the rows of its input, a scan, and returns [`TaskReport`]s.
 #[derive(Debug, Clone)]
 pub struct IngestExec {
     input: Arc<dyn ExecutionPlan>,
@@ -45,7 +46,8 @@ pub struct IngestExec {
 }
 
 impl IngestExec {
-    /// `staging_schema` is that of the files: the scan's `record` column, with column ids.
+    /// Creates the node. `staging_schema` is the schema of the files: the scan's `record` column
+    /// with column ids.
     #[must_use]
     pub fn new(
         input: Arc<dyn ExecutionPlan>,
@@ -58,7 +60,7 @@ impl IngestExec {
         Self { input, staging_schema, folders, run, target_file_bytes, properties }
     }
 
-    /// The schema of the staging files.
+    /// Returns the schema of the staging files.
     #[must_use]
     pub fn staging_schema(&self) -> &SchemaRef {
         &self.staging_schema
@@ -80,7 +82,7 @@ impl IngestExec {
     }
 }
 
-/// The properties of a node that answers each partition of `input` with reports.
+/// Returns the properties of a node that returns reports for each partition of `input`.
 pub(crate) fn report_properties(input: &Arc<dyn ExecutionPlan>) -> PlanProperties {
     PlanProperties::new(
         EquivalenceProperties::new(report_schema()),
@@ -185,10 +187,10 @@ async fn ingest(
 }
 
 fn parse_report(text: &str) -> Result<ReadReport> {
-    serde_json::from_str(text).context(|| Error::internal("a scan's report cannot be read"))
+    serde_json::from_str(text).context(|| Error::internal("cannot read a scan's report"))
 }
 
-/// The rows under the file's own schema, which adds column ids to the scan's.
+/// Converts the rows to the file's schema, which adds column ids to the scan's.
 fn with_schema(rows: arrow::array::StructArray, writer: &FileWriter) -> Result<RecordBatch> {
     RecordBatch::try_new(Arc::clone(writer.schema()), rows.into_parts().1)
         .context(|| Error::internal("a scan's rows do not fit the staging schema"))

@@ -1,4 +1,4 @@
-//! Rows to partition values: cuts a batch into one batch per distinct combination of partition values.
+//! Splits a batch into one batch per distinct combination of partition values.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 use crate::error::{Context, Error, Result};
 use crate::write::hive;
 
-/// One combination of partition values: an opaque, comparable key.
+/// A combination of partition values as an opaque, comparable key.
 pub type PartitionKey = OwnedRow;
 
-/// Cuts batches by the columns at `by`, and leaves those columns out of what it returns.
+/// Splits batches by the columns at `by`, which the results do not contain.
 #[derive(Debug)]
 pub struct Partitioner {
     by: Vec<usize>,
@@ -21,19 +21,19 @@ pub struct Partitioner {
     converter: RowConverter,
 }
 
-/// The rows of one partition value within a batch.
+/// Rows of one partition value within a batch.
 #[derive(Debug)]
 pub struct PartitionRows {
     /// `None` for a table without partition columns.
     pub key: Option<PartitionKey>,
-    /// The partition columns' values as text, in their order; `None` for null.
+    /// Values of the partition columns as text, in their order; `None` for null.
     pub values: Vec<Option<String>>,
-    /// Without the partition columns.
+    /// Rows without the partition columns.
     pub rows: RecordBatch,
 }
 
 impl PartitionRows {
-    /// A whole batch of a table without partition columns.
+    /// Wraps a whole batch of a table without partition columns.
     #[must_use]
     pub fn whole(rows: RecordBatch) -> Self {
         Self { key: None, values: vec![], rows }
@@ -41,8 +41,10 @@ impl PartitionRows {
 }
 
 impl Partitioner {
+    /// Creates a partitioner for the columns at `by`.
+    ///
     /// # Errors
-    /// Columns that cannot be compared.
+    /// Internal, if the columns cannot be compared.
     pub fn new(schema: &arrow::datatypes::Schema, by: Vec<usize>) -> Result<Self> {
         let fields = by.iter().map(|&i| SortField::new(schema.field(i).data_type().clone())).collect();
         let converter =
@@ -51,20 +53,20 @@ impl Partitioner {
         Ok(Self { by, kept, converter })
     }
 
-    /// The batch as one part per partition value, in order of first appearance; rows keep their order.
+    /// Splits the batch by partition value, in order of first appearance. Rows keep their order.
     ///
     /// # Errors
-    /// An engine failure.
+    /// Internal, if the engine fails.
     pub fn cut(&self, batch: &RecordBatch) -> Result<Vec<PartitionRows>> {
-        let engine = |e| Error::internal("cannot cut a batch by partition").caused_by(e);
+        let failed = || Error::internal("cannot split a batch by partition");
         if batch.num_rows() == 0 {
             return Ok(vec![]);
         }
         let columns: Vec<ArrayRef> = self.by.iter().map(|&i| Arc::clone(batch.column(i))).collect();
-        let keys = self.converter.convert_columns(&columns).map_err(engine)?;
-        let rows = batch.project(&self.kept).map_err(engine)?;
+        let keys = self.converter.convert_columns(&columns).context(failed)?;
+        let rows = batch.project(&self.kept).context(failed)?;
         let first = keys.row(0);
-        // Most batches of most tables lie in one partition.
+        // Fast path: most batches of most tables belong to one partition.
         if keys.iter().all(|key| key == first) {
             return Ok(vec![PartitionRows { key: Some(first.owned()), values: values_at(&columns, 0)?, rows }]);
         }
@@ -83,7 +85,7 @@ impl Partitioner {
                 let at = rows_of_group[0] as usize;
                 let key = Some(keys.row(at).owned());
                 let values = values_at(&columns, at)?;
-                let rows = take_record_batch(&rows, &UInt32Array::from(rows_of_group)).map_err(engine)?;
+                let rows = take_record_batch(&rows, &UInt32Array::from(rows_of_group)).context(failed)?;
                 Ok(PartitionRows { key, values, rows })
             })
             .collect()
@@ -91,17 +93,17 @@ impl Partitioner {
 }
 
 impl Partitioner {
-    /// The rows of `batch`, all columns, whose partition value is among `keys`.
+    /// Returns the rows of `batch`, with all columns, whose partition value is one of `keys`.
     ///
     /// # Errors
-    /// An engine failure.
+    /// Internal, if the engine fails.
     pub fn only(&self, batch: &RecordBatch, keys: &[PartitionKey]) -> Result<RecordBatch> {
-        let engine = |e| Error::internal("cannot cut a batch by partition").caused_by(e);
+        let failed = || Error::internal("cannot split a batch by partition");
         let columns: Vec<ArrayRef> = self.by.iter().map(|&i| Arc::clone(batch.column(i))).collect();
         let wanted: std::collections::HashSet<_> = keys.iter().map(OwnedRow::row).collect();
-        let rows = self.converter.convert_columns(&columns).map_err(engine)?;
+        let rows = self.converter.convert_columns(&columns).context(failed)?;
         let keep: arrow::array::BooleanArray = rows.iter().map(|row| Some(wanted.contains(&row))).collect();
-        arrow::compute::filter_record_batch(batch, &keep).map_err(engine)
+        arrow::compute::filter_record_batch(batch, &keep).context(failed)
     }
 }
 
@@ -116,7 +118,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
 
     #[test]
-    fn a_batch_is_cut_by_value_and_loses_the_partition_column() {
+    fn a_batch_is_split_by_value_and_loses_the_partition_column() {
         let schema = Arc::new(Schema::new(vec![
             Field::new("year", DataType::Int32, true),
             Field::new("title", DataType::Utf8, true),

@@ -1,8 +1,9 @@
-//! Column statistics as the Delta log wants them: null count, minimum and maximum of each top-level column.
+//! Column statistics in the form of the Delta log: null count, minimum and maximum of each
+//! top-level column.
 //!
-//! Bounds come from the Parquet footer, which the writer computed anyway. A bound is left out where it would mislead:
-//! for a column with NaN (readers rank NaN differently) and for nested columns. Long strings are truncated by the
-//! Parquet writer, which rounds the maximum up, so both stay bounds.
+//! Bounds come from the Parquet footer, which the writer computes anyway. We omit bounds that would
+//! mislead: those of columns with NaN, which readers order differently, and of nested columns. The
+//! Parquet writer truncates long strings and rounds the maximum up, so both remain valid bounds.
 
 use std::cmp::Ordering;
 
@@ -17,10 +18,10 @@ use serde_json::Value;
 use crate::error::{Context, Error, Result};
 use crate::report::ColumnStatistics;
 
-/// How the Delta protocol writes a timestamp in statistics.
+/// Format of timestamps in statistics, by the Delta protocol.
 const TIMESTAMP_FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
 
-/// Collects what the footer does not tell, while a file is written.
+/// Collects facts that the footer does not contain, while a file is written.
 #[derive(Debug)]
 pub struct StatisticsCollector {
     schema: SchemaRef,
@@ -34,8 +35,8 @@ impl StatisticsCollector {
         Self { schema, has_nan }
     }
 
-    /// Must see every batch of the file.
-    pub fn see(&mut self, batch: &RecordBatch) {
+    /// Adds a batch; must be called for every batch of the file.
+    pub fn add(&mut self, batch: &RecordBatch) {
         for (has_nan, column) in self.has_nan.iter_mut().zip(batch.columns()) {
             if let Some(doubles) = column.as_primitive_opt::<Float64Type>() {
                 *has_nan = *has_nan || doubles.iter().flatten().any(f64::is_nan);
@@ -43,26 +44,26 @@ impl StatisticsCollector {
         }
     }
 
-    /// The statistics of the finished file.
+    /// Returns the statistics of the finished file.
     ///
     /// # Errors
-    /// A footer that does not fit the schema.
+    /// Internal, if the footer does not fit the schema.
     pub fn finish(&self, metadata: &ParquetMetaData) -> Result<Vec<ColumnStatistics>> {
-        let footer = |e| Error::internal("cannot read the statistics of a file just written").caused_by(e);
+        let failed = || Error::internal("cannot read the statistics of a file just written");
         let parquet_schema = metadata.file_metadata().schema_descr();
         let mut statistics = Vec::new();
         for (field, &has_nan) in self.schema.fields().iter().zip(&self.has_nan) {
             if field.data_type().is_nested() {
                 continue;
             }
-            let converter = StatisticsConverter::try_new(field.name(), &self.schema, parquet_schema).map_err(footer)?;
+            let converter = StatisticsConverter::try_new(field.name(), &self.schema, parquet_schema).context(failed)?;
             let groups = metadata.row_groups();
-            let nulls = converter.row_group_null_counts(groups.iter()).map_err(footer)?;
+            let nulls = converter.row_group_null_counts(groups.iter()).context(failed)?;
             let (min, max) = if has_nan {
                 (None, None)
             } else {
-                let mins = converter.row_group_mins(groups.iter()).map_err(footer)?;
-                let maxes = converter.row_group_maxes(groups.iter()).map_err(footer)?;
+                let mins = converter.row_group_mins(groups.iter()).context(failed)?;
+                let maxes = converter.row_group_maxes(groups.iter()).context(failed)?;
                 (bound(&mins, &nulls, groups, Ordering::Less)?, bound(&maxes, &nulls, groups, Ordering::Greater)?)
             };
             statistics.push(ColumnStatistics {
@@ -76,7 +77,8 @@ impl StatisticsCollector {
     }
 }
 
-/// The outermost bound (the `wanted` one of two) over all row groups, or `None` where a row group that holds values states none.
+/// Returns the outermost bound over all row groups: the `wanted` one of two compared bounds. `None`
+/// if a row group with values has no bound.
 fn bound(
     bounds: &ArrayRef,
     nulls: &arrow::array::UInt64Array,
@@ -101,7 +103,7 @@ fn bound(
     Ok(outermost.as_ref().and_then(delta_value))
 }
 
-/// A bound in the JSON form of the Delta protocol ("Per-file Statistics").
+/// Converts a bound to the JSON form of the Delta protocol ("Per-file Statistics").
 fn delta_value(value: &ScalarValue) -> Option<Value> {
     let array = value.to_array().ok()?;
     match value.data_type() {

@@ -1,9 +1,10 @@
-//! The node that writes a table: every partition of its input writes where it is.
+//! The node that writes a table. Each partition of its input writes its own files.
 //!
-//! DataFusion's own sink requires a single input partition, which would send the whole table through one task; this
-//! node takes each partition as it comes and answers with one report per file. Rows go to one open file per partition
-//! value; when more values turn up than files may be open, the rows of the further ones are sorted by value first, so
-//! that any number of values needs one more open file and no value gets more files than its size asks for.
+//! DataFusion's own sink requires a single input partition, which would send the whole table
+//! through one task. This node writes each partition where it runs and returns one report per file.
+//! Rows go to one open file per partition value. If there are more values than files may be open,
+//! the rows of the other values are sorted by value first, so that they need only one more open
+//! file and no value gets more files than its size requires.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::write::file::FileSettings;
 use crate::write::ingest_node::report_properties;
 use crate::write::table_writer::{TableLayout, write_table};
 
-/// Writes the rows of its input into a table; its own rows are [`TaskReport`]s.
+/// Writes the rows of its input into a table and returns [`TaskReport`]s.
 #[derive(Debug, Clone)]
 pub struct TableWriteExec {
     input: Arc<dyn ExecutionPlan>,
@@ -34,14 +35,14 @@ pub struct TableWriteExec {
 }
 
 impl TableWriteExec {
-    /// The input's columns must be those of `layout.schema`, in order.
+    /// Creates the node. The input must have the columns of `layout.schema`, in order.
     #[must_use]
     pub fn new(input: Arc<dyn ExecutionPlan>, layout: Arc<TableLayout>, run: Uuid) -> Self {
         let properties = Arc::new(report_properties(&input));
         Self { input, layout, run, properties }
     }
 
-    /// Where and how the files lie.
+    /// Returns folder, schema and partition columns of the files.
     #[must_use]
     pub fn layout(&self) -> &TableLayout {
         &self.layout

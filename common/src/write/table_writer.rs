@@ -26,27 +26,27 @@ use crate::write::file::{FileSettings, FileWriter};
 use crate::write::hive;
 use crate::write::partition::{PartitionKey, PartitionRows, Partitioner};
 
-/// Files that are closed at once.
+/// Maximum number of files closed at once.
 const CLOSED_AT_ONCE: usize = 16;
-/// Batches that may wait for the sort of the overflow.
+/// Batches that may be queued for the sort of the overflow.
 const OVERFLOW_AHEAD: usize = 2;
 
-/// Where and how a table's files lie.
+/// Folder, schema and sizes of a table's files.
 #[derive(Debug, Clone)]
 pub struct TableLayout {
-    /// Key prefix relative to the lake's root, without a slash at its end.
+    /// Key prefix relative to the lake's root, without a trailing slash.
     pub folder: String,
-    /// Of the table, with its partition columns and column ids.
+    /// Schema of the table, with partition columns and column ids.
     pub schema: SchemaRef,
     pub partition_by: Vec<String>,
     pub target_file_bytes: u64,
     pub max_open_files: usize,
 }
 
-/// Writes all of `input`; answers with the files in no particular order.
+/// Writes all rows of `input` and returns the files in no particular order.
 ///
 /// # Errors
-/// The input's failure, or storage that fails.
+/// The failure of the input, or storage.
 pub async fn write_table(
     mut input: SendableRecordBatchStream,
     layout: &TableLayout,
@@ -65,17 +65,17 @@ pub async fn write_table(
             folders.write(PartitionRows::whole(batch)).await?;
             continue;
         }
-        let mut left_over = Vec::new();
+        let mut overflowing = Vec::new();
         for part in partitioner.cut(&batch)? {
             if folders.has_room_for(&part.key) {
                 folders.write(part).await?;
             } else {
-                left_over.extend(part.key);
+                overflowing.extend(part.key);
             }
         }
-        if !left_over.is_empty() {
+        if !overflowing.is_empty() {
             let overflow = overflow.get_or_insert_with(|| Overflow::start(layout, &by, settings.clone(), context));
-            overflow.send(partitioner.only(&batch, &left_over)?).await;
+            overflow.send(partitioner.only(&batch, &overflowing)?).await;
         }
     }
     let mut files = folders.finish().await?;
@@ -89,7 +89,7 @@ fn engine(error: datafusion::error::DataFusionError) -> Error {
     Error::from_engine(error, stage_error)
 }
 
-/// The batch under the table's own schema, which adds column ids to the query's.
+/// Converts the batch to the table's schema, which adds column ids to the query's.
 fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
         .context(|| Error::internal("a model's rows do not fit its table"))
@@ -107,10 +107,10 @@ struct OpenFolders<'a> {
     layout: &'a TableLayout,
     file_schema: SchemaRef,
     settings: FileSettings,
-    /// Bytes of files under way above which the largest go on.
+    /// Bytes of unfinished files above which row groups of the largest are written.
     buffer_bytes: usize,
     reservation: MemoryReservation,
-    /// Rarely more than a few dozen.
+    /// Open folders by partition value, rarely more than a few dozen.
     open: HashMap<Option<PartitionKey>, Folder>,
 }
 
@@ -164,7 +164,8 @@ impl<'a> OpenFolders<'a> {
         self.stay_within_memory().await
     }
 
-    /// Sends row groups on, the largest first, while the files under way hold more than they may.
+    /// Writes row groups, of the largest file first, while the unfinished files exceed their
+    /// memory.
     async fn stay_within_memory(&mut self) -> Result<()> {
         let mut held: usize = self.open.values().map(|folder| folder.writer.memory_bytes()).sum();
         while held > self.buffer_bytes {
@@ -177,7 +178,8 @@ impl<'a> OpenFolders<'a> {
             }
             held = held.saturating_sub(freed);
         }
-        // Not `try_resize`: the pool must know what is held, and operators that can spill make room for it.
+        // Not `try_resize`: the pool must account for this memory in any case, and operators that
+        // can spill free some.
         self.reservation.resize(held);
         Ok(())
     }
@@ -189,13 +191,13 @@ impl<'a> OpenFolders<'a> {
             let files = folder.writer.finish().await?.into_iter();
             Ok(files.map(|file| WrittenFile { partition_values: values.clone(), ..file }).collect::<Vec<_>>())
         });
-        // Most of it is waiting for storage.
+        // Concurrently, because closing a file mostly waits for storage.
         let closed: Vec<Vec<_>> = stream::iter(closings).buffer_unordered(CLOSED_AT_ONCE).try_collect().await?;
         Ok(closed.into_iter().flatten().collect())
     }
 }
 
-/// `songplays/year=2018/month=11`.
+/// Returns the key prefix of a partition, such as `songplays/year=2018/month=11`.
 fn folder_key(layout: &TableLayout, values: &[Option<String>]) -> Result<String> {
     let mut key = layout.folder.clone();
     for (column, value) in layout.partition_by.iter().zip(values) {
@@ -205,8 +207,8 @@ fn folder_key(layout: &TableLayout, values: &[Option<String>]) -> Result<String>
     Ok(key)
 }
 
-/// Rows of partition values for which no file may be opened any more: sorted by value on their own task (spilling as
-/// any sort does), then written one folder after another.
+/// Rows of partition values for which no further file may be opened. A separate task sorts them by
+/// value, spilling if needed, and writes one folder after another.
 struct Overflow {
     rows: mpsc::Sender<RecordBatch>,
     writing: tokio::task::JoinHandle<Result<Vec<WrittenFile>>>,
@@ -221,13 +223,13 @@ impl Overflow {
     }
 
     async fn send(&self, rows: RecordBatch) {
-        // A closed channel means that the task failed; `finish` says why.
+        // A closed channel means that the task failed; `finish` returns its error.
         let _ = self.rows.send(rows).await;
     }
 
     async fn finish(self) -> Result<Vec<WrittenFile>> {
         drop(self.rows);
-        self.writing.await.context(|| Error::internal("the task that sorts a table's rows died"))?
+        self.writing.await.context(|| Error::internal("the task that sorts a table's rows panicked"))?
     }
 }
 
@@ -276,7 +278,7 @@ async fn write_sorted(
     Ok(files)
 }
 
-/// Batches from a channel as the input of a plan; it can be executed once.
+/// Input of a plan that reads batches from a channel; it can be executed once.
 #[derive(Debug)]
 struct Received {
     schema: SchemaRef,

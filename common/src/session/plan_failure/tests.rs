@@ -1,7 +1,5 @@
 //! Failures of the engine, as it reports them, and what they must become.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::io;
 use std::sync::Arc;
 
@@ -34,7 +32,8 @@ fn ours() -> StoreError {
     StoreError::Generic { store: STORE_NAME, source: Box::new(error) }
 }
 
-/// A failure as the engine reports it, the kind that it must have, and what message and hint must contain.
+/// A failure as the engine reports it, the kind that it must have, and what message and hint must
+/// contain.
 type Case = (&'static str, DataFusionError, Kind, &'static [&'static str]);
 
 fn damaged_files() -> Vec<Case> {
