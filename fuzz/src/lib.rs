@@ -1,5 +1,5 @@
-//! Fuzzing on stable Rust, without a second, instrumented build: a test hands over a function, and gets inputs mutated from a
-//! corpus (`fuzz/corpus/<target>/`).
+//! Fuzzing on stable Rust, without a second, instrumented build: a test passes a function, which is
+//! called with inputs mutated from a corpus (`fuzz/corpus/<target>/`).
 //!
 //! ```text
 //! corpus ──► replayed, each file once ──► pool ──► mutated (`mutate`) ──► the target ──► a new outcome: into the pool
@@ -8,13 +8,15 @@
 //!                                                          fuzz/corpus/<target>/crash-<hash>, and the test fails
 //! ```
 //!
-//! A target returns what came of an input as text, such as the kind of its error. An input with an outcome not seen before
-//! is kept in the pool, which stands in for coverage: it leads from one error message to the next, deeper one.
+//! A target returns the outcome of an input as text, such as its error. An input with a new outcome
+//! is added to the pool. This replaces coverage feedback: it leads from one error message to the
+//! next, deeper one.
 //!
-//! A plain `cargo test` replays the corpus and tries a short, fixed series of inputs. `FUZZ_SECONDS=20` goes on that long from
-//! a seed that it prints, holds the process to the bounds of `Bounds`, and writes each input down before it is tried, so
-//! that one that aborts the process is found by the next start. `FUZZ_SEED` sets the seed; `FUZZ_KEEP=1` adds inputs with
-//! new outcomes to the corpus.
+//! A plain `cargo test` replays the corpus and tries a short, fixed series of inputs.
+//! `FUZZ_SECONDS=20` continues for that long from a seed that it prints, and checks the limits of
+//! `Bounds`. It writes each input to a file before trying it, so that the next start finds an input
+//! that aborted the process. `FUZZ_SEED` sets the seed; `FUZZ_KEEP=1` adds inputs with new outcomes
+//! to the corpus.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,54 +24,58 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// From one input to another.
+/// Mutates inputs.
 mod mutate;
-/// What the process has used so far.
+/// Peak memory of the process.
 mod usage;
 
 use mutate::Mutator;
 
-/// Inputs of a plain `cargo test`, after the corpus.
+/// Number of inputs of a plain `cargo test`, after the corpus.
 const INPUTS: u64 = 300;
-/// The largest input; what a limit does to larger ones, other tests show.
+/// Maximum size of an input. Other tests cover the limits on larger ones.
 const MAX_BYTES: usize = 16 * 1024;
-/// The largest input that is added to the corpus because of its outcome.
+/// Maximum size of an input that is added to the corpus because of its outcome.
 const MAX_KEPT_BYTES: usize = 2048;
-/// Inputs that the pool holds, besides the corpus.
+/// Maximum number of inputs in the pool, in addition to the corpus.
 const MAX_POOL: usize = 4096;
-/// Outcomes are told apart up to so many characters.
+/// Number of characters of an outcome that are compared.
 const MAX_OUTCOME: usize = 160;
 
-/// What one input may cost.
+/// Limits on one input.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), memory: 512 * 1024 * 1024 };
 
-/// Bounds on one input. That of time is a bound on hangs: it is far above what any input needs.
+/// Limits on one input. The time limit detects hangs: it is far above the time that any input
+/// needs.
 struct Bounds {
     time: Duration,
-    /// Bytes resident at any time, of the whole process; only under `FUZZ_SECONDS`, where it does nothing else.
+    /// Peak resident bytes of the whole process. Checked only with `FUZZ_SECONDS`, when the process
+    /// does nothing else.
     memory: u64,
 }
 
-/// One thing to try: its name, which is that of its folder in the corpus, and words that inputs are likely to contain.
+/// A target: its name, which is also its folder in the corpus, and words that inputs are likely to
+/// contain.
 pub struct Target<'a> {
     pub name: &'a str,
     pub words: &'a [&'a str],
-    /// Inputs to start from, besides the files of the corpus.
+    /// Inputs to start from, in addition to the files of the corpus.
     pub seeds: Vec<Vec<u8>>,
 }
 
 impl Target<'_> {
-    /// Tries the target on inputs. It panics where something is wrong, and returns what came of the input otherwise.
+    /// Calls `target` with inputs. It must panic if something is wrong, and else return the outcome
+    /// of the input.
     ///
     /// # Panics
-    /// When the target did, or exceeded a bound. The input is in the corpus by then.
+    /// If the target panics or exceeds a limit. The input is added to the corpus first.
     pub fn run(&self, target: impl FnMut(&[u8]) -> String) {
         let seconds = number("FUZZ_SECONDS");
         let seed = number("FUZZ_SEED").unwrap_or_else(|| if seconds.is_some() { now() } else { 1 });
         self.run_from(seed, seconds, INPUTS, target);
     }
 
-    /// Tries inputs from one seed on, for so many seconds or so many inputs.
+    /// Tries inputs of one seed for `seconds`, or else `inputs` of them.
     fn run_from(&self, seed: u64, seconds: Option<u64>, inputs: u64, target: impl FnMut(&[u8]) -> String) {
         let mut session = Session {
             name: self.name,
@@ -114,10 +120,10 @@ impl Target<'_> {
 struct Session<'a, F> {
     name: &'a str,
     target: F,
-    /// Hashes of what came of inputs so far.
+    /// Hashes of the outcomes so far.
     outcomes: BTreeSet<u64>,
     pool: Vec<Vec<u8>>,
-    /// Where the input being tried is written down.
+    /// File with the input being tried.
     running: Option<PathBuf>,
 }
 
@@ -142,13 +148,13 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
         {
             self.stop(input, &format!("takes {peak} bytes of memory"));
         }
-        // Numbers, and names between backticks, would make every outcome a new one.
+        // Ignore numbers and names between backticks, which would make every outcome new.
         let words = outcome.split('`').step_by(2).flat_map(str::chars);
         let shape: String = words.filter(|c| !c.is_ascii_digit()).take(MAX_OUTCOME).collect();
         self.outcomes.insert(hash(shape.as_bytes()))
     }
 
-    /// Adds an input to the corpus and says why.
+    /// Adds an input to the corpus and reports why.
     fn fail(&self, input: &[u8], why: &str) -> String {
         let file = self.folder().join(format!("crash-{:016x}", hash(input)));
         let _ = std::fs::create_dir_all(self.folder());
@@ -167,7 +173,7 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
         }
     }
 
-    /// Adds the inputs at which earlier processes were aborted to the corpus, where they are replayed.
+    /// Adds inputs that aborted earlier processes to the corpus, from which they are replayed.
     fn adopt_aborted(&self) {
         let folder = fast_folder();
         let prefix = folder.join(format!("lakewright-fuzz-{}-", self.name));
@@ -192,7 +198,7 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
         corpora().join(self.name)
     }
 
-    /// The files of the corpus, in the order of their names.
+    /// Returns the files of the corpus, ordered by name.
     fn corpus(&self) -> Vec<PathBuf> {
         let Ok(files) = std::fs::read_dir(self.folder()) else { return vec![] };
         let mut files: Vec<_> = files.flatten().map(|file| file.path()).collect();
@@ -207,7 +213,8 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
     }
 }
 
-/// Returns the folder with a corpus for each target. Cargo runs a test in the folder of its package.
+/// Returns the folder with a corpus for each target. Cargo runs a test in the folder of its
+/// package.
 fn corpora() -> PathBuf {
     PathBuf::from("../fuzz/corpus")
 }
@@ -216,7 +223,7 @@ fn running_file(name: &str, process: u32) -> PathBuf {
     fast_folder().join(format!("lakewright-fuzz-{name}-{process}"))
 }
 
-/// In memory where Linux has such a folder: every input is written there.
+/// Returns a folder in memory on Linux, because every input is written to it.
 fn fast_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
@@ -241,18 +248,17 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 fn report(text: &str) {
-    #[expect(clippy::print_stderr, reason = "what a test says")]
+    #[expect(clippy::print_stderr, reason = "output of a test")]
     {
         eprintln!("{text}");
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
-    /// A target that is wrong for one input in a very large number, three outcomes deep.
+    /// The target fails for one in a very large number of inputs, after three levels of outcomes.
     #[test]
     fn outcomes_lead_to_an_input_that_chance_would_not_find() {
         let target = Target { name: "selftest", words: &["lake", "wright"], seeds: vec![b"{}".to_vec()] };

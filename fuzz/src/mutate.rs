@@ -1,9 +1,10 @@
-//! From one input to another: a few small changes, each of which some parser is wrong about.
+//! Mutates an input by a few small changes of kinds that parsers often handle wrongly.
 
-/// Changes to one input: mostly one or two, sometimes many.
+/// Maximum number of changes to one input; mostly there are one or two.
 const MOST_CHANGES: u64 = 6;
-/// Bytes that mean something to JSON, TOML, protobuf and compressed streams, and numbers at the edges of their types.
+/// Bytes with a meaning in JSON, TOML, protobuf and compressed streams.
 const BYTES: &[u8] = b"\0\x01\x7f\x80\xff\n\r\t \"\\{}[]:,.-+eE019atfn#='/\x08\x0a\x12\x1a\xc0\xed";
+/// Numbers at the limits of their types.
 const NUMBERS: &[&str] = &[
     "0",
     "-1",
@@ -21,7 +22,7 @@ const NUMBERS: &[&str] = &[
     "\u{661}",
 ];
 
-/// Makes inputs out of a pool, the same ones for the same seed.
+/// Makes inputs from a pool; the same seed gives the same inputs.
 pub(crate) struct Mutator<'a> {
     state: u64,
     words: &'a [&'a str],
@@ -32,7 +33,7 @@ impl<'a> Mutator<'a> {
         Self { state: seed, words }
     }
 
-    /// SplitMix64.
+    /// Returns the next random number, by SplitMix64.
     fn random(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -41,7 +42,7 @@ impl<'a> Mutator<'a> {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        // A modulo is biased by nothing that matters here.
+        // The bias of the modulo does not matter here.
         usize::try_from(self.random() % (bound.max(1) as u64)).unwrap_or(0)
     }
 
@@ -56,7 +57,7 @@ impl<'a> Mutator<'a> {
     }
 
     fn choose(&mut self, pool: &[Vec<u8>]) -> Vec<u8> {
-        // Every other time one of the latest, whose outcome was new.
+        // Half of the time one of the newest, which had a new outcome.
         let recent = pool.len().min(16);
         let at =
             if self.random().is_multiple_of(2) { self.below(pool.len()) } else { pool.len() - 1 - self.below(recent) };
@@ -85,7 +86,7 @@ impl<'a> Mutator<'a> {
                 input.splice(at..at, copy);
             }
             6 => {
-                // Many times over: depth and length.
+                // Repeated many times, for depth and length.
                 let copy = input[self.range(input.len())].to_vec();
                 let times = 1 << self.below(8);
                 input.splice(at..at, copy.repeat(times));
@@ -106,7 +107,7 @@ impl<'a> Mutator<'a> {
         }
     }
 
-    /// Puts another number in the place of the next one.
+    /// Replaces the next number after `at`.
     fn replace_number(&mut self, input: &mut Vec<u8>, at: usize) {
         let is_digit = |byte: &u8| byte.is_ascii_digit();
         let Some(start) = input[at..].iter().position(is_digit).map(|offset| at + offset) else { return };

@@ -1,30 +1,29 @@
-//! The checksums that clients send with a body: compared as S3 compares them, and answered.
+//! Verifies checksums that clients send with a body, and returns them like S3.
 
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Sha256};
 use s3s::{S3Result, s3_error};
 
-/// The SHA-256 of `bytes` in base64, if the client claimed one.
+/// Returns the SHA-256 of `bytes` in base64, if the client sent one.
 ///
 /// # Errors
-/// `BadDigest`, where it is another one.
+/// `BadDigest`, if the client sent a different one.
 pub(crate) fn verified(bytes: &[u8], claimed: Option<&str>) -> S3Result<Option<String>> {
     let Some(claimed) = claimed else { return Ok(None) };
     let mut hasher = ChecksumHasher { sha256: Some(Sha256::new()), ..ChecksumHasher::default() };
     hasher.update(bytes);
     match hasher.finalize().checksum_sha256 {
         Some(found) if found == claimed => Ok(Some(found)),
-        _ => Err(s3_error!(BadDigest, "the SHA-256 of the body is another one")),
+        _ => Err(s3_error!(BadDigest, "the SHA-256 does not match the body")),
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_body_with_another_checksum_is_refused() {
+    fn a_body_with_a_wrong_checksum_is_rejected() {
         // printf abc | openssl dgst -sha256 -binary | base64
         let of_abc = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
         assert_eq!(verified(b"abc", Some(of_abc)).unwrap().as_deref(), Some(of_abc));

@@ -1,4 +1,4 @@
-//! What goes wrong, as a test plans it, and which requests came.
+//! Makes the faults that a test plans, and logs requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,81 +16,81 @@ use s3s::service::S3Service;
 
 use crate::objects::Objects;
 
-/// Longer than any client waits.
+/// Longer than any client's timeout.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
-/// Requests that something happens to.
+/// A fault and the requests it applies to.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// `GET`, `PUT`, …
+    /// Method, such as `GET` or `PUT`.
     pub method: &'static str,
-    /// A part of path and query; empty for all.
+    /// Part of path and query that a request must contain; empty for all requests.
     pub path: &'static str,
-    /// Of the requests that fit, the first that it happens to, from 0, and how many.
+    /// Number of matching requests to skip first, and number of requests to apply the fault to.
     pub skip: usize,
     pub times: usize,
-    /// It happens to one in so many of these.
+    /// The fault applies to one in this many of them.
     pub every: usize,
     pub harm: Harm,
 }
 
-/// What happens.
+/// Effect of a fault on a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Harm {
-    /// Nothing is done; this is answered, with a code of S3.
+    /// The request has no effect and gets this status, with an error code of S3.
     Refuse(u16, &'static str),
-    /// The request takes effect, and this is answered.
+    /// The request takes effect, but gets this status.
     DoAndAnswer(u16, &'static str),
-    /// The body breaks off in its middle.
+    /// The connection is closed in the middle of the body.
     Cut,
-    /// The body stops in its middle, and the connection stays.
+    /// The body stops in its middle, but the connection stays open.
     Stall,
-    /// Nothing is ever answered.
+    /// There is never a response.
     Silence,
-    /// The body comes in small pieces, with this pause between two.
+    /// The body arrives in small pieces, with this pause between two.
     Drip(Duration),
-    /// The body is shorter than what was asked for.
+    /// The body is shorter than requested.
     Short,
-    /// A bit in the middle of the body is another one.
+    /// A bit in the middle of the response's body is flipped.
     Flip,
-    /// A bit in the middle of what is uploaded is another one when it arrives.
+    /// A bit in the middle of an uploaded body is flipped on arrival.
     FlipUpload,
-    /// Another client has written this to the object just before.
+    /// Another client writes this text to the object just before the request.
     Replace(&'static str),
 }
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub method: String,
-    /// With its query.
+    /// Path with its query.
     pub path: String,
-    /// Those of S3 that say what is asked for: who pays, how it is encrypted, the checksum of the body.
+    /// Headers of S3 about the payer, the encryption and the checksum of the body.
     pub headers: BTreeMap<String, String>,
-    /// 0 where nothing was answered.
+    /// Status of the response; 0 if there was none.
     pub status: u16,
 }
 
 impl Fault {
-    /// It happens to every request of the method whose path has this part.
+    /// Creates a fault for every request of the method whose path and query contain `path`.
     #[must_use]
     pub fn new(method: &'static str, path: &'static str, harm: Harm) -> Self {
         Self { method, path, skip: 0, times: usize::MAX, every: 1, harm }
     }
 
-    /// The same, to so many requests.
+    /// Limits the fault to this many requests.
     #[must_use]
     pub fn times(self, times: usize) -> Self {
         Self { times, ..self }
     }
 
-    /// The same, to one in so many requests.
+    /// Applies the fault to one in this many requests.
     #[must_use]
     pub fn one_in(self, every: usize) -> Self {
         Self { every, ..self }
     }
 
-    /// The same, after so many requests went well.
+    /// Applies the fault only after this many requests.
     #[must_use]
     pub fn after(self, skip: usize) -> Self {
         Self { skip, ..self }
@@ -102,10 +102,10 @@ pub(crate) struct Plan(Mutex<Planned>);
 
 #[derive(Debug, Default)]
 struct Planned {
-    /// Each with the number of requests that fitted so far.
+    /// Faults with the number of requests that have matched so far.
     faults: Vec<(Fault, usize)>,
     latency: Duration,
-    /// How much earlier than it is the server says that it is.
+    /// Amount by which the server's clock is late.
     clock_back: Duration,
     requests: Vec<Request>,
 }
@@ -139,7 +139,7 @@ impl Plan {
         self.planned().requests.push(request);
     }
 
-    /// What happens to this request, if anything.
+    /// Returns the effect on this request, if a fault applies.
     fn harm(&self, method: &str, path: &str) -> Option<Harm> {
         let mut planned = self.planned();
         let fits = |fault: &Fault| fault.method == method && path.contains(fault.path);
@@ -181,7 +181,7 @@ pub(crate) async fn answer(
         _ => None,
     };
     if let Some((status, code)) = refusal {
-        // What is sent is read, so that the client reads the answer.
+        // Read the body first, because clients read the response only after sending it.
         let _ = request.into_body().collect().await;
         note(status);
         return Ok(refuse(status, code));
@@ -209,7 +209,7 @@ pub(crate) async fn answer(
     Ok(dated(answer, plan.planned().clock_back))
 }
 
-/// The answer with the time of a clock that is late; the server puts the right time where none is.
+/// Adds the time of a late clock to the response. Without it, the HTTP server adds the right time.
 fn dated(mut answer: Response<Body>, clock_back: Duration) -> Response<Body> {
     if !clock_back.is_zero() {
         let mut text = Vec::new();
@@ -250,7 +250,7 @@ fn refuse(status: u16, code: &str) -> Response<Body> {
     answer
 }
 
-/// The same answer, with something wrong with its body.
+/// Damages the body of a response.
 async fn spoil(answer: Response<Body>, harm: Harm) -> Response<Body> {
     let (mut head, body) = answer.into_parts();
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();

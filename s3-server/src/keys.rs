@@ -1,4 +1,4 @@
-//! The keys that the server knows, how long they hold, and what each may do.
+//! Access keys: their secrets, expiry and policies.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,14 +17,14 @@ use crate::policy::Policy;
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     known: Arc<Mutex<HashMap<String, Key>>>,
-    /// To tell what is not there from what may not be seen.
+    /// To distinguish missing objects from forbidden ones.
     objects: Objects,
 }
 
 #[derive(Debug)]
 struct Key {
     secret: String,
-    /// `None`: everything.
+    /// `None`: everything is allowed.
     policy: Option<Policy>,
     is_expired: bool,
 }
@@ -52,11 +52,11 @@ impl Keys {
     fn check(&self, access_key: Option<&str>, action: &str, resource: &str, prefix: Option<&str>) -> S3Result<()> {
         let known = self.known();
         let Some(key) = access_key.and_then(|access_key| known.get(access_key)) else {
-            return Err(s3_error!(AccessDenied, "signatures are asked for here"));
+            return Err(s3_error!(AccessDenied, "requests must be signed"));
         };
         match &key.policy {
             Some(policy) if !policy.allows(action, resource, prefix) => {
-                Err(s3_error!(AccessDenied, "the key may not do {action} on {resource}"))
+                Err(s3_error!(AccessDenied, "the key is not allowed to do {action} on {resource}"))
             }
             _ => Ok(()),
         }
@@ -67,7 +67,7 @@ impl Keys {
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         match self.known().get(access_key) {
-            None => Err(s3_error!(InvalidAccessKeyId, "the key is not known here")),
+            None => Err(s3_error!(InvalidAccessKeyId, "the key is unknown")),
             Some(key) if key.is_expired => Err(s3_error!(ExpiredToken, "the key has expired")),
             Some(key) => Ok(SecretKey::from(key.secret.clone())),
         }
@@ -79,7 +79,7 @@ impl S3Access for Keys {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         let access_key = cx.credentials().map(|credentials| credentials.access_key.as_str());
         let (bucket, key) = match cx.s3_path() {
-            S3Path::Root => return Err(s3_error!(AccessDenied, "buckets are not listed here")),
+            S3Path::Root => return Err(s3_error!(AccessDenied, "listing buckets is not supported")),
             S3Path::Bucket { bucket } => (bucket, None),
             S3Path::Object { bucket, key } => (bucket, Some(key)),
         };
@@ -93,20 +93,20 @@ impl S3Access for Keys {
             "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => "s3:PutObject",
             "DeleteObject" => "s3:DeleteObject",
             "AbortMultipartUpload" => "s3:AbortMultipartUpload",
-            // Each of its keys is looked at below.
+            // Each of its keys is checked in `delete_objects`.
             "DeleteObjects" => return Ok(()),
-            other => return Err(s3_error!(AccessDenied, "{other} is not known here")),
+            other => return Err(s3_error!(AccessDenied, "{other} is not supported")),
         };
-        let of_bucket = format!("arn:aws:s3:::{bucket}");
+        let bucket_arn = format!("arn:aws:s3:::{bucket}");
         let Some(key) = key else {
             let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="));
             let prefix = prefix.map(|prefix| prefix.replace("%2F", "/"));
-            return self.check(access_key, action, &of_bucket, prefix.as_deref());
+            return self.check(access_key, action, &bucket_arn, prefix.as_deref());
         };
-        self.check(access_key, action, &format!("{of_bucket}/{key}"), None)?;
+        self.check(access_key, action, &format!("{bucket_arn}/{key}"), None)?;
         if action == "s3:GetObject" && !self.objects.has(bucket, key) {
-            // That there is no such object is told only to who may list the bucket.
-            self.check(access_key, "s3:ListBucket", &of_bucket, None)?;
+            // Only a key that may list the bucket gets a 404 for a missing object.
+            self.check(access_key, "s3:ListBucket", &bucket_arn, None)?;
         }
         Ok(())
     }

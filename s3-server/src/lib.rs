@@ -1,10 +1,10 @@
-//! A server that speaks S3 over a socket, for tests: in memory, signatures checked, conditional requests atomic.
+//! An S3 server for tests: in memory, with verified signatures and atomic conditional requests.
 //!
 //! ```text
-//!   client ─► socket ─► faults (what goes wrong, and what is written down) ─► s3s (protocol, signatures) ─► objects
+//!   client ─► socket ─► faults (planned faults, log of requests) ─► s3s (protocol, signatures) ─► objects
 //! ```
 //!
-//! It gets wrong what a test plans and nothing else.
+//! It makes only the faults that a test plans.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use hyper_util::rt::TokioIo;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 
-/// Buckets and what is in them.
+/// Buckets and objects.
 mod objects;
-/// Who may ask.
+/// Access keys.
 mod keys;
-/// What a key may do.
+/// Policies of access keys.
 mod policy;
-/// What goes wrong, and which requests came.
+/// Planned faults and the log of requests.
 mod faults;
 /// Checksums of bodies.
 mod checksums;
@@ -35,12 +35,12 @@ use keys::Keys;
 use objects::Objects;
 use policy::Policy;
 
-/// The key that may do everything.
+/// Access key that is allowed everything.
 pub const ACCESS_KEY: &str = "AKIATEST";
-/// Its secret.
+/// Secret of [`ACCESS_KEY`].
 pub const SECRET_KEY: &str = "test-secret";
 
-/// A server on a thread of its own; it stops when this is dropped.
+/// A server on its own thread; it stops when dropped.
 pub struct Server {
     address: SocketAddr,
     objects: Objects,
@@ -50,10 +50,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on a port of the loopback interface; `buckets` are there and empty.
+    /// Starts a server on a port of the loopback interface, with empty `buckets`.
     ///
     /// # Panics
-    /// Where the system has no port or no thread left.
+    /// If the system has no free port or thread.
     #[must_use]
     #[expect(clippy::expect_used, reason = "a test fails by panicking")]
     pub fn start(buckets: &[&str]) -> Self {
@@ -81,68 +81,68 @@ impl Server {
         Self { address, objects, keys, plan, stop: Some(stop) }
     }
 
-    /// For `endpoint` or `AWS_ENDPOINT_URL_S3`.
+    /// Returns the URL for `endpoint` or `AWS_ENDPOINT_URL_S3`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Puts an object past the protocol.
+    /// Puts an object directly, without a request.
     pub fn put(&self, bucket: &str, key: &str, content: impl Into<Bytes>) {
         self.objects.put(bucket, key, content.into());
     }
 
-    /// As [`Self::put`], in a storage class.
+    /// Like [`Self::put`], with a storage class.
     pub fn put_as(&self, bucket: &str, key: &str, content: impl Into<Bytes>, storage_class: &str) {
         self.objects.put(bucket, key, content.into());
         self.objects.set_class(bucket, key, storage_class);
     }
 
-    /// An object goes to a storage class from which it must be restored, as a lifecycle rule does it.
+    /// Moves an object to a storage class from which it must be restored, like a lifecycle rule.
     pub fn archive(&self, bucket: &str, key: &str) {
         self.objects.set_class(bucket, key, "GLACIER");
     }
 
-    /// The bucket keeps every version of its objects from now on.
+    /// Makes the bucket keep every version of its objects from now on.
     pub fn keep_versions(&self, bucket: &str) {
         self.objects.keep_versions(bucket);
     }
 
-    /// Another key is known from now on; with a policy (an IAM document) it may do what that allows and nothing else.
+    /// Adds an access key. With a policy (an IAM document) it may only do what the policy allows.
     ///
     /// # Panics
-    /// Where the policy is none, or has what this server does not know.
+    /// If the policy is invalid or contains anything that this server does not support.
     pub fn add_key(&self, access_key: &str, secret: &str, policy: Option<&str>) {
         self.keys.add(access_key, secret, policy.map(Policy::parse));
     }
 
-    /// The key is answered that it has expired.
+    /// Makes an access key expired.
     pub fn expire_key(&self, access_key: &str) {
         self.keys.expire(access_key);
     }
 
-    /// Deletes an object past the protocol.
+    /// Deletes an object directly, without a request.
     pub fn delete(&self, bucket: &str, key: &str) {
         self.objects.delete(bucket, key);
     }
 
-    /// All objects and uploads are older than they were.
+    /// Makes all objects and uploads older by `by`.
     pub fn age(&self, by: Duration) {
         self.objects.age(by);
     }
 
-    /// The server says in its answers that it is earlier than it is.
+    /// Sets back the clock of the server's responses by `by`.
     pub fn set_clock_back(&self, by: Duration) {
         self.plan.set_clock_back(by);
     }
 
-    /// The keys that begin with `prefix`, in order.
+    /// Returns the keys that start with `prefix`, in order.
     #[must_use]
     pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
         self.objects.keys(bucket, prefix)
     }
 
-    /// Uploads in parts that were begun and not ended.
+    /// Returns the number of unfinished multipart uploads.
     #[must_use]
     pub fn unfinished_uploads(&self) -> usize {
         self.objects.unfinished_uploads()
@@ -191,7 +191,7 @@ async fn serve(listener: TcpListener, objects: Objects, keys: Keys, plan: Arc<Pl
             async move { faults::answer(&plan, &service, &objects, request).await }
         });
         tokio::spawn(async move {
-            // A connection that a fault cuts ends with an error, as planned.
+            // A connection that a planned fault cuts ends with an error.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
         });
     }

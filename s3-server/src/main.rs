@@ -1,4 +1,4 @@
-//! The server as a process, to try things by hand: buckets in memory, gone when it ends.
+//! The server as a process, for manual tests. Buckets are in memory and lost when it ends.
 
 use std::io::Write;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use clap::Parser;
 use lakewright_s3_server::{ACCESS_KEY, SECRET_KEY, Server};
 
-/// Speaks S3 on a port of the loopback interface; what it holds is gone when it ends.
+/// Serves S3 on a port of the loopback interface; its objects are lost when it ends.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
-    /// Buckets that are there and empty.
+    /// Empty buckets to create.
     #[arg(default_value = "lakewright")]
     buckets: Vec<String>,
-    /// Added to every request.
+    /// Latency added to every request.
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
     latency: Duration,
 }
@@ -23,7 +23,7 @@ fn main() {
     let buckets: Vec<&str> = cli.buckets.iter().map(String::as_str).collect();
     let server = Server::start(&buckets);
     server.set_latency(cli.latency);
-    // For `eval`: whoever reads this is reached by it.
+    // Printed for `eval` in a shell, which configures clients to use this server.
     let _ = writeln!(
         std::io::stdout(),
         "export AWS_ENDPOINT_URL_S3={} AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} AWS_REGION=us-east-1",

@@ -1,4 +1,5 @@
-//! Buckets in memory. One lock holds all of them, so that a condition and what follows from it are one step.
+//! Buckets in memory. One lock guards all of them, so that checking a condition and acting on it
+//! are atomic.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use crate::checksums;
 
-/// Keys of one page of a listing at the most.
+/// Maximum number of keys on one page of a listing.
 const PAGE: usize = 1_000;
 
 /// All buckets; clones share them.
@@ -31,9 +32,9 @@ pub(crate) struct Objects(Arc<Mutex<State>>);
 struct State {
     buckets: HashMap<String, BTreeMap<String, Stored>>,
     uploads: BTreeMap<String, Upload>,
-    /// Buckets that keep versions, with those that are not the newest: by key, the oldest first.
+    /// Buckets that keep versions, with all but the newest version of each key, oldest first.
     kept: HashMap<String, BTreeMap<String, Vec<Stored>>>,
-    /// Makes entity tags and upload ids.
+    /// Counter for ETags and upload ids.
     counter: u64,
 }
 
@@ -43,9 +44,9 @@ struct Stored {
     etag: String,
     modified: SystemTime,
     class: Option<String>,
-    /// Its `Content-Encoding`.
+    /// `Content-Encoding` of the object.
     encoding: Option<String>,
-    /// As S3 calls it where no versions are kept: `null`.
+    /// Version id; `null` in a bucket without versions, as in S3.
     version: String,
 }
 
@@ -125,7 +126,7 @@ impl State {
         self.counter
     }
 
-    /// Stores the object, whatever was there; its entity tag.
+    /// Stores the object, replacing any other, and returns its ETag.
     fn insert(&mut self, bucket: &str, key: String, bytes: Bytes, encoding: Option<String>) -> String {
         let number = self.next();
         let etag = format!("{number:032x}");
@@ -136,7 +137,7 @@ impl State {
         etag
     }
 
-    /// Takes the object away; its versions are kept where the bucket keeps them.
+    /// Removes the object; a bucket with versions keeps them.
     fn remove(&mut self, bucket: &str, key: &str) {
         let Some(stored) = self.buckets.get_mut(bucket).and_then(|objects| objects.remove(key)) else { return };
         if let Some(kept) = self.kept.get_mut(bucket) {
@@ -148,7 +149,7 @@ impl State {
         self.buckets.get_mut(bucket).ok_or_else(|| s3_error!(NoSuchBucket))
     }
 
-    /// Stores the object if the conditions hold; its entity tag.
+    /// Stores the object if the conditions are met, and returns its ETag.
     fn put_if(
         &mut self,
         bucket: &str,
@@ -183,7 +184,7 @@ fn length(bytes: &Bytes) -> Option<i64> {
     i64::try_from(bytes.len()).ok()
 }
 
-/// As S3 does it where a client asks for it, for keys that XML cannot hold.
+/// URL-encodes text, which clients request for keys that XML cannot represent.
 fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {

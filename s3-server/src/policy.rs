@@ -1,8 +1,9 @@
-//! What a key may do: a policy document of AWS IAM, as far as buckets need it. What is not known here is refused when the
-//! document is read, so that no condition is passed over.
+//! Policy documents of AWS IAM, as far as buckets need them. Parsing rejects anything unsupported,
+//! so that no condition is ignored.
 //!
-//! Rules: a request is allowed where a statement allows it and none denies it (IAM, "Policy evaluation logic"); actions and
-//! resources per request as in the "Service Authorization Reference" of Amazon S3.
+//! A request is allowed if a statement allows it and none denies it (IAM, "Policy evaluation
+//! logic"). Actions and resources of requests follow the "Service Authorization Reference" of
+//! Amazon S3.
 
 use serde_json::Value;
 
@@ -15,22 +16,22 @@ struct Statement {
     is_allowed: bool,
     actions: Vec<String>,
     resources: Vec<String>,
-    /// Of listings; `None`: any.
+    /// Prefixes of listings; `None`: any.
     prefixes: Option<Vec<String>>,
-    /// A request without a prefix is one of these prefixes too.
+    /// Whether a request without a prefix matches too.
     is_if_exists: bool,
 }
 
 impl Policy {
-    /// The policy in a JSON document.
+    /// Parses a policy in JSON.
     ///
     /// # Panics
-    /// Where it is none, or has what is not known here.
+    /// If it is invalid or contains anything unsupported.
     #[expect(clippy::panic, reason = "a test fails by panicking")]
     pub(crate) fn parse(document: &str) -> Self {
         let document: Value = match serde_json::from_str(document) {
             Ok(document) => document,
-            Err(error) => panic!("no policy: {error}"),
+            Err(error) => panic!("invalid policy: {error}"),
         };
         match &document["Statement"] {
             Value::Array(statements) => Self(statements.iter().map(Statement::parse).collect()),
@@ -38,10 +39,11 @@ impl Policy {
         }
     }
 
-    /// Whether `action` (such as `s3:GetObject`) on `resource` (an ARN) is allowed; `prefix` is that of a listing.
+    /// Whether `action` (such as `s3:GetObject`) on `resource` (an ARN) is allowed. `prefix` is the
+    /// prefix of a listing.
     pub(crate) fn allows(&self, action: &str, resource: &str, prefix: Option<&str>) -> bool {
-        let fitting: Vec<_> = self.0.iter().filter(|statement| statement.fits(action, resource, prefix)).collect();
-        !fitting.is_empty() && fitting.iter().all(|statement| statement.is_allowed)
+        let matching: Vec<_> = self.0.iter().filter(|statement| statement.matches(action, resource, prefix)).collect();
+        !matching.is_empty() && matching.iter().all(|statement| statement.is_allowed)
     }
 }
 
@@ -51,13 +53,13 @@ impl Statement {
         let known = ["Sid", "Effect", "Action", "Resource", "Condition"];
         let unknown = statement.as_object().into_iter().flat_map(|keys| keys.keys());
         if let Some(unknown) = unknown.into_iter().find(|key| !known.contains(&key.as_str())) {
-            panic!("`{unknown}` of a statement is not known here");
+            panic!("`{unknown}` of a statement is not supported");
         }
         let condition = statement.get("Condition").map(|condition| {
             let mut kinds = condition.as_object().into_iter().flatten();
             match (kinds.next().map(|(kind, keys)| (kind.as_str(), keys.get("s3:prefix"))), kinds.next()) {
                 (Some((kind @ ("StringLike" | "StringLikeIfExists"), Some(prefixes))), None) => (kind, texts(prefixes)),
-                _ => panic!("only a condition `StringLike` on `s3:prefix` is known here"),
+                _ => panic!("only a condition `StringLike` on `s3:prefix` is supported"),
             }
         });
         let is_if_exists = matches!(condition, Some(("StringLikeIfExists", _)));
@@ -65,7 +67,7 @@ impl Statement {
             is_allowed: match statement["Effect"].as_str() {
                 Some("Allow") => true,
                 Some("Deny") => false,
-                other => panic!("no effect: {other:?}"),
+                other => panic!("invalid effect: {other:?}"),
             },
             actions: texts(&statement["Action"]),
             resources: texts(&statement["Resource"]),
@@ -74,7 +76,7 @@ impl Statement {
         }
     }
 
-    fn fits(&self, action: &str, resource: &str, prefix: Option<&str>) -> bool {
+    fn matches(&self, action: &str, resource: &str, prefix: Option<&str>) -> bool {
         let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| is_like(pattern, text));
         any(&self.actions, action)
             && any(&self.resources, resource)
@@ -85,13 +87,13 @@ impl Statement {
     }
 }
 
-/// One text or several.
+/// Returns a single text, or the texts of a list.
 fn texts(value: &Value) -> Vec<String> {
     let values = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     values.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// `*` stands for any text.
+/// Whether `text` matches `pattern`, in which `*` matches any text.
 fn is_like(pattern: &str, text: &str) -> bool {
     let Some((before, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(text) = text.strip_prefix(before) else { return false };
@@ -103,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_allowed_and_not_denied_may_be_done() {
+    fn a_request_needs_a_statement_that_allows_it_and_none_that_denies_it() {
         let policy = Policy::parse(
             r#"{"Statement": [
                 {"Effect": "Allow", "Action": ["s3:GetObject", "s3:Put*"], "Resource": "arn:aws:s3:::b/lake/*"},
@@ -131,7 +133,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "only a condition")]
-    fn a_condition_that_is_not_known_is_refused() {
+    fn an_unsupported_condition_is_rejected() {
         Policy::parse(
             r#"{"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*",
                 "Condition": {"Bool": {"aws:SecureTransport": "true"}}}}"#,

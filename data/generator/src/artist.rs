@@ -1,9 +1,10 @@
-//! Who recorded a song: a name, an id and perhaps a place, and the ways in which song files disagree about them.
+//! Artists: a name, an id and perhaps a place, and the ways in which song files disagree about
+//! them.
 
 use crate::random::{Random, Subject};
 use crate::song::words;
 
-/// Where artists say they come from: a text and a latitude and longitude in hundred-thousandths of a degree.
+/// Places of artists: a text, and latitude and longitude in hundred-thousandths of a degree.
 const TOWNS: &[(&str, i64, i64)] = &[
     ("California - LA", 3_405_349, -11_824_532),
     ("Nashville, TN.", 3_616_778, -8_677_836),
@@ -17,7 +18,7 @@ const TOWNS: &[(&str, i64, i64)] = &[
     ("Zagreb Croatia", 4_580_726, 1_596_757),
 ];
 
-/// How the names of artists are made: `{}` stands for a few words.
+/// Patterns of artists' names; `{}` stands for a few words.
 const BANDS: &[&str] = &["{}", "The {}", "{} & Friends", "{} / Brothers", "DJ {}", "Los {}", "Die {}", "{} Orchestra"];
 
 /// An artist as one song file describes it.
@@ -25,14 +26,14 @@ const BANDS: &[&str] = &["{}", "The {}", "{} & Friends", "{} / Brothers", "DJ {}
 pub(crate) struct Artist {
     pub(crate) artist_id: String,
     pub(crate) name: String,
-    /// Empty where unknown.
+    /// Empty if unknown.
     pub(crate) location: String,
     /// Latitude and longitude in degrees.
     pub(crate) coordinates: Option<(f64, f64)>,
 }
 
 impl Artist {
-    /// The artist of that number, as its first song describes it; number 0 is Elena.
+    /// Returns the artist with this number, as its first song describes it. Number 0 is Elena.
     pub(crate) fn at(seed: u64, number: u64) -> Self {
         let mut random = Random::keyed(seed, Subject::Artist, number);
         // Multiplying by an odd number keeps the numbers below 2²⁸ apart.
@@ -52,8 +53,8 @@ impl Artist {
         Self { artist_id, name, location: location.to_owned(), coordinates }
     }
 
-    /// The same artist as a song file describes it that disagrees with the first one.
-    pub(crate) fn told_differently(mut self, random: &mut Random) -> Self {
+    /// Returns the same artist as described by a song file that disagrees with the first one.
+    pub(crate) fn described_differently(mut self, random: &mut Random) -> Self {
         match random.below(3) {
             0 if !self.location.is_empty() => {
                 self.location.clear();
@@ -78,10 +79,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_artist_told_differently_differs_in_one_respect_at_least_and_keeps_its_id() {
+    fn an_artist_described_differently_differs_in_one_respect_at_least_and_keeps_its_id() {
         for number in 0..1000 {
             let artist = Artist::at(1, number);
-            let other = artist.clone().told_differently(&mut Random::keyed(1, Subject::Song, number));
+            let other = artist.clone().described_differently(&mut Random::keyed(1, Subject::Song, number));
             assert_ne!(artist, other);
             assert_eq!(artist.artist_id, other.artist_id);
         }

@@ -1,16 +1,17 @@
-//! Which day gets how many lines, and when each of them is due.
+//! Distributes the lines of the log over days, and sets the time at which each is due.
 //!
-//! The log begins on 2018-11-01, a day a file; a day of a weekend gets little more than half the lines of a weekday.
+//! The log starts on 2018-11-01 and has one file per day. A weekend day gets little more than half
+//! the lines of a weekday.
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 
-/// The first day in days since the epoch: 2018-11-01.
+/// First day of the log, in days since the epoch: 2018-11-01.
 const FIRST_DAY: i64 = 17_836;
 const DAY_SECONDS: i64 = 86_400;
 const WEEKDAY_WEIGHT: u64 = 20;
 const WEEKEND_WEIGHT: u64 = 11;
 
-/// The days of a log.
+/// Days of a log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Calendar {
     days: u64,
@@ -28,7 +29,7 @@ pub(crate) struct Day {
 }
 
 impl Calendar {
-    /// A log of `lines` lines over `days` days.
+    /// Creates the calendar of a log of `lines` lines over `days` days.
     pub(crate) fn new(days: u64, lines: u64) -> Self {
         let mut calendar = Self { days, lines, last_line: 0 };
         let last = calendar.days().filter(|day| day.lines > 0).last();
@@ -36,17 +37,17 @@ impl Calendar {
         calendar
     }
 
-    /// The first second of the log, since the epoch.
+    /// Returns the first second of the log, since the epoch.
     pub(crate) fn start(&self) -> i64 {
         FIRST_DAY * DAY_SECONDS
     }
 
-    /// The second after the last of the log, since the epoch.
+    /// Returns the second after the end of the log, since the epoch.
     pub(crate) fn end(&self) -> i64 {
         (FIRST_DAY + self.days as i64) * DAY_SECONDS
     }
 
-    /// The days in order.
+    /// Returns the days in order.
     pub(crate) fn days(&self) -> impl Iterator<Item = Day> + use<> {
         let (days, lines) = (self.days, self.lines);
         let total = weight_before(days);
@@ -59,20 +60,21 @@ impl Calendar {
         })
     }
 
-    /// When the last line of the log is due, in seconds since the epoch.
+    /// Returns the time at which the last line of the log is due, in seconds since the epoch.
     pub(crate) fn last_line(&self) -> i64 {
         self.last_line
     }
 }
 
 impl Day {
-    /// When the line of that number in this day is due, in seconds since the epoch.
+    /// Returns the time at which the line with this number in this day is due, in seconds since the
+    /// epoch.
     pub(crate) fn due(&self, line: u64) -> i64 {
         self.start + (u128::from(line) * DAY_SECONDS as u128 / u128::from(self.lines.max(1))) as i64
     }
 }
 
-/// The weight of the first `days` days together.
+/// Returns the total weight of the first `days` days.
 fn weight_before(days: u64) -> u64 {
     let first = NaiveDate::default() + Days::new(FIRST_DAY as u64);
     let week: u64 = (0..7).map(|day| weight(first + Days::new(day))).sum();
@@ -84,7 +86,6 @@ fn weight(date: NaiveDate) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! One line of the log: what it holds and how it comes from who did what.
+//! Events: one line of the log, and the action of a listener that it records.
 
 use serde::Serialize;
 
@@ -7,10 +7,10 @@ use crate::random::Random;
 use crate::session::Session;
 use crate::song::Song;
 
-/// What the log knows about a request: page, HTTP method and status.
+/// Page, HTTP method and status of a request.
 type Request = (&'static str, &'static str, u16);
 
-/// What a listener does besides playing songs, each with its weight.
+/// Actions of a listener other than playing songs, with their weights.
 const OTHER: &[(Request, u64)] = &[
     (("Home", "GET", 200), 60),
     (("Logout", "PUT", 307), 9),
@@ -22,16 +22,16 @@ const OTHER: &[(Request, u64)] = &[
     (("Save Settings", "PUT", 307), 1),
     (("Error", "GET", 404), 1),
 ];
-/// What somebody does who has not logged in, each with its weight.
+/// Actions of a visitor who has not logged in, with their weights.
 const OUTSIDE: &[(Request, u64)] =
     &[(("Home", "GET", 200), 60), (("Login", "PUT", 307), 32), (("About", "GET", 200), 5), (("Help", "GET", 200), 3)];
 const PLAY: Request = ("NextSong", "PUT", 200);
-/// Of the requests of a listener, these are plays.
+/// Share of plays among the requests of a listener.
 const PLAY_SHARE: f64 = 0.88;
-/// Of the plays that match no song file, these name a known song with another duration.
+/// Share of plays of a known song with another duration among the plays that match no song file.
 const OTHER_DURATION_SHARE: f64 = 0.05;
 
-/// The record of one line, its fields in the order of the file.
+/// Record of one line, with its fields in the order of the file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Event {
@@ -52,12 +52,12 @@ pub(crate) struct Event {
     status: u16,
     ts: i64,
     user_agent: Option<&'static str>,
-    /// Text, and empty where nobody is logged in.
+    /// A text; empty if no user is logged in.
     user_id: String,
 }
 
 impl Event {
-    /// What happens next in `session` at `at`, in seconds since the epoch.
+    /// Returns the next event of `session` at `at`, in seconds since the epoch.
     pub(crate) fn next(options: &Options, session: &Session, at: i64, random: &mut Random) -> Self {
         if !session.logged_in {
             Self::new(session, at, weighted(OUTSIDE, random), None)
@@ -68,7 +68,7 @@ impl Event {
         }
     }
 
-    /// A play of `song`.
+    /// Returns a play of `song`.
     pub(crate) fn play(session: &Session, at: i64, song: Song) -> Self {
         Self::new(session, at, PLAY, Some(song))
     }
@@ -104,20 +104,21 @@ impl Event {
         self.length.is_some()
     }
 
-    /// Seconds until the next event of the same session.
+    /// Returns the seconds until the next event of the same session.
     pub(crate) fn pause(&self, random: &mut Random) -> i64 {
         self.length.map_or_else(|| 1 + random.below(60) as i64, |length| length as i64)
     }
 }
 
-/// The song of a play: from the catalogue, or one that the catalogue does not have.
+/// Returns the song of a play, which may be missing in the catalogue.
 fn played_song(options: &Options, random: &mut Random) -> Song {
     if !random.chance(options.unmatched_plays) {
         return Song::at(options, random.below(options.songs));
     }
     if random.chance(OTHER_DURATION_SHARE) {
         let mut song = Song::at(options, random.below(options.songs));
-        // One and a half seconds more, counted in whole hundred-thousandths so that no digits appear from nowhere.
+        // One and a half seconds more, computed in whole hundred-thousandths to avoid digits from
+        // rounding errors.
         song.duration = ((song.duration * 100_000.0).round() + 150_000.0) / 100_000.0;
         return song;
     }

@@ -1,11 +1,11 @@
-//! Lines that no reader should accept, as broken uploads, other encodings and careless producers leave them.
+//! Unreadable lines, as caused by broken uploads, other encodings and careless producers.
 
 use crate::random::Random;
 
-/// A line of the log made unreadable; it stays one line.
+/// Makes a line of the log unreadable; it remains one line.
 pub(crate) fn spoil(mut line: Vec<u8>, random: &mut Random) -> Vec<u8> {
     match random.below(4) {
-        // Cut anywhere: without its closing brace no object is complete.
+        // Cut anywhere: without its closing brace the object is incomplete.
         0 => {
             let keep = 1 + random.below(line.len() as u64 - 1);
             line.truncate(keep as usize);

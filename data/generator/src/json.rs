@@ -1,11 +1,12 @@
-//! How the two kinds of files spell JSON: both keep to ASCII, songs put spaces between, the log escapes slashes.
+//! JSON formats of the two kinds of files: both use only ASCII, song files have spaces, the log
+//! escapes slashes.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// One of the two spellings.
+/// JSON format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spelling {
     /// `{"title": "AC/DC", "year": 0}`
@@ -55,7 +56,6 @@ impl Formatter for Spelling {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -1,4 +1,5 @@
-//! Song files and listening logs for Lakewright, in the shape that a music-streaming service leaves behind.
+//! Generates song files and listening logs for Lakewright, in the shape of a music-streaming
+//! service's data.
 //!
 //! ```text
 //! seed ─► random ─┬─► artist ─► song ──────────────► song_data/A/B/C/TR….json
@@ -6,28 +7,29 @@
 //!                 └─► user ──► session ─► event ─► flaw ─► log_data/YYYY/MM/YYYY-MM-DD-events.json
 //! ```
 //!
-//! Songs, artists and users are functions of the seed and their number, so none of them is kept in memory; the log
-//! is written in the order of time and holds only the sessions that are going on. Two promises: the same options
-//! give the same bytes on every machine, and the last event of the log is always Lily, who has just upgraded,
-//! playing `Setanta matins` by Elena. The example questions of the README rest on the second.
+//! Songs, artists and users are functions of the seed and their number, so none of them is kept in
+//! memory. The log is written in order of time, and memory contains only the active sessions. There
+//! are two guarantees: the same options give the same bytes on every machine, and the last event of
+//! the log is always Lily, who has just upgraded, playing `Setanta matins` by Elena. The README's
+//! example questions depend on the second.
 
-/// The one source of chance.
+/// Random numbers.
 mod random;
-/// How the two kinds of files spell JSON.
+/// JSON formats of the two kinds of files.
 mod json;
-/// Who recorded a song, and the ways in which song files disagree about it.
+/// Artists, and the ways in which song files disagree about them.
 mod artist;
 /// One song file.
 mod song;
-/// A listener, and when the listener's level changes.
+/// Listeners, and when their level changes.
 mod user;
 /// One line of the log.
 mod event;
-/// Which day gets how many lines, and when each is due.
+/// Distribution of lines over days.
 mod calendar;
-/// Who is listening, and what the next line of the log is.
+/// Sessions of listeners, and the order of lines.
 mod session;
-/// Lines that no reader should accept.
+/// Unreadable lines.
 mod flaw;
 /// Files and folders.
 mod output;
@@ -37,7 +39,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What to generate; every share lies between 0.0 and 1.0.
+/// Amount and properties of the data; every share is between 0.0 and 1.0.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Song files
@@ -46,10 +48,10 @@ pub struct Options {
     /// Lines in all log files together
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub events: u64,
-    /// Listeners; the first of them, with the id 2, is called Lily
+    /// Listeners; the first, with the id 2, is called Lily
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     pub users: u64,
-    /// Log files, one a day
+    /// Log files, one per day
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub files: u64,
     /// The same seed gives the same bytes
@@ -67,7 +69,7 @@ pub struct Options {
     /// Plays of a song that has no song file, or has one with another duration
     #[arg(long, value_name = "SHARE", default_value_t = 0.8, value_parser = share)]
     pub unmatched_plays: f64,
-    /// Lines that are cut, not UTF-8, not JSON or carry a time of the wrong type
+    /// Lines that are cut off, not UTF-8, not JSON or have a time of the wrong type
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub malformed_lines: f64,
     /// Lines that repeat an earlier one byte for byte, half of them from the file before
@@ -82,18 +84,18 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What was written.
+/// Summary of the written data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Written {
     /// Song files; one object each.
     pub songs: u64,
-    /// Lines in all log files, whatever they hold.
+    /// Lines in all log files, including unreadable ones.
     pub events: u64,
     /// Log files.
     pub files: u64,
     /// Lines that repeat an earlier one.
     pub duplicate_events: u64,
-    /// Lines that no reader should accept.
+    /// Unreadable lines.
     pub malformed_lines: u64,
     /// Distinct plays in well-formed lines.
     pub plays: u64,
@@ -111,7 +113,7 @@ impl fmt::Display for Written {
     }
 }
 
-/// Why nothing, or not everything, was written.
+/// Reason why the data was not written, or not completely.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("folder `{}` is not empty", folder.display())]
@@ -121,7 +123,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What can be done about it.
+    /// Returns what the user can do about the error.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotEmpty { .. } => Some("name a new folder, so that old and new data do not mix"),

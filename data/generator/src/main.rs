@@ -1,4 +1,4 @@
-//! The command line of the generator: reads the arguments, writes the data, says what was written.
+//! Command line of the generator: reads the arguments, writes the data and prints a summary.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,16 +7,18 @@ use std::process::ExitCode;
 use clap::Parser;
 use lakewright_datagen::{Error, Options, generate};
 
-/// Writes song files and listening logs in the shape of a music-streaming service, the same bytes for the same arguments.
+/// Writes song files and listening logs in the shape of a music-streaming service, the same bytes
+/// for the same arguments.
 ///
-/// Under DIR it makes song_data/A/B/C/TR….json (one object a file) and log_data/YYYY/MM/YYYY-MM-DD-events.json
-/// (one object a line, a file a day from 2018-11-01). Memory does not grow with songs or events.
+/// Under DIR it creates song_data/A/B/C/TR….json (one object per file) and
+/// log_data/YYYY/MM/YYYY-MM-DD-events.json (one object per line, one file per day from 2018-11-01).
+/// Memory does not grow with songs or events.
 #[derive(Parser)]
 #[command(name = "lakewright-datagen", version)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// Where to write; must be empty or not exist yet
+    /// Folder to write to; must be empty or not exist yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -25,7 +27,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match generate(&arguments.options, &arguments.out) {
         Ok(written) => {
-            // The data are in place; a closed pipe at the last line is no failure.
+            // The data is complete; a closed stdout is not a failure.
             let _ = writeln!(std::io::stdout(), "wrote {written} to `{}`", arguments.out.display());
             ExitCode::SUCCESS
         }

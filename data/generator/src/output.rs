@@ -1,4 +1,5 @@
-//! Files and folders: one object a song file, one line an event, and no line end after the last.
+//! Writes files and folders: one object per song file, one line per event, and no line end after
+//! the last.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -12,7 +13,7 @@ use crate::{Error, Options, Written};
 
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// Makes `folder`, or makes sure that it is empty.
+/// Creates `folder`, or checks that it is empty.
 pub(crate) fn claim(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(failed("create", folder))?;
     let mut entries = fs::read_dir(folder).map_err(failed("list", folder))?;

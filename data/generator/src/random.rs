@@ -1,13 +1,14 @@
-//! The one source of chance: small, own and frozen, because the committed sample is compared byte for byte.
+//! The only source of random numbers. It is our own and must not change, because the committed
+//! sample is compared byte for byte.
 //!
-//! The `rand` crates keep the right to change what their distributions return from version to version, and
-//! logarithms and powers differ between machines; this uses whole numbers only. The algorithm is SplitMix64
+//! The `rand` crates may change the results of their distributions between versions, and logarithms
+//! and powers differ between machines; this module uses only integers. The algorithm is SplitMix64
 //! (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 
-/// The step between states; 2⁶⁴ divided by the golden ratio.
+/// Step between states: 2⁶⁴ divided by the golden ratio.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// What a sequence of random numbers is for: two subjects never share one.
+/// Purpose of a sequence of random numbers. Different purposes have different sequences.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Subject {
     Artist = 1,
@@ -20,7 +21,7 @@ pub(crate) enum Subject {
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The sequence of the `number`th thing of a kind; the same for the same arguments, whatever was drawn before.
+    /// Returns the sequence of the `number`th thing of a kind. It depends only on the arguments.
     pub(crate) fn keyed(seed: u64, subject: Subject, number: u64) -> Self {
         Self(mix(mix(mix(seed).wrapping_add(subject as u64)).wrapping_add(number)))
     }
@@ -30,24 +31,24 @@ impl Random {
         mix(self.0)
     }
 
-    /// A number from 0 up to `end`, which is left out; 0 where `end` is 0.
+    /// Returns a number from 0 to `end`, exclusive; 0 if `end` is 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        // The high half of the product; its bias is at most `end` in 2⁶⁴.
+        // Take the high half of the product; its bias is at most `end` in 2⁶⁴.
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 
-    /// True with the given probability; never for 0.0, always for 1.0.
+    /// Returns true with the given probability: never for 0.0, always for 1.0.
     pub(crate) fn chance(&mut self, share: f64) -> bool {
         const RESOLUTION: u64 = 1 << 53;
         (self.below(RESOLUTION) as f64) < share * RESOLUTION as f64
     }
 
-    /// One of `choices`, which must not be empty.
+    /// Returns one of `choices`, which must not be empty.
     pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }
 
-    /// `count` capital letters.
+    /// Returns `count` capital letters.
     pub(crate) fn letters(&mut self, count: usize) -> String {
         (0..count).map(|_| char::from(b'A' + self.below(26) as u8)).collect()
     }

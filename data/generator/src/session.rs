@@ -1,8 +1,8 @@
-//! Who is listening, and what the next line of the log is.
+//! Sessions of listeners, and the order of the log's lines.
 //!
-//! Each line has a moment at which it is due. The session whose next event is due by then writes it; where none
-//! is, a new one begins. So lines come out in the order of time, in the exact number wanted, and memory holds only
-//! the sessions that are going on, never more than there are users.
+//! Each line is due at a certain time. The session whose next event is due by then writes it; if
+//! there is none, a new session starts. So lines are ordered by time, their number is exact, and
+//! memory contains only the active sessions, never more than there are users.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -15,14 +15,14 @@ use crate::song::Song;
 use crate::user::User;
 use crate::{Options, Written, flaw};
 
-/// Sessions that never log in.
+/// Share of sessions that never log in.
 const LOGGED_OUT_SHARE: f64 = 0.16;
-/// After an event, the session of a listener goes on with this probability: nine events on average.
-const GOES_ON: f64 = 8.0 / 9.0;
-/// The same where nobody is logged in.
-const GOES_ON_LOGGED_OUT: f64 = 0.25;
+/// Probability that the session of a listener continues after an event: nine events on average.
+const SESSION_CONTINUES: f64 = 8.0 / 9.0;
+/// Probability that a session without a logged-in user continues after an event.
+const LOGGED_OUT_CONTINUES: f64 = 0.25;
 const MAX_ITEMS: u64 = 128;
-/// How many lines back a repeated line may lie.
+/// Maximum distance of a repeated line, in lines.
 const REMEMBERED_LINES: usize = 64;
 
 /// One visit of one user.
@@ -31,16 +31,16 @@ pub(crate) struct Session {
     pub(crate) session_id: u64,
     pub(crate) user: User,
     pub(crate) logged_in: bool,
-    /// The number of the next event, from 0.
+    /// Number of the next event, from 0.
     pub(crate) item: u64,
 }
 
-/// The log as it is being written.
+/// State of the log while it is written.
 pub(crate) struct Log<'a> {
     options: &'a Options,
     calendar: Calendar,
     random: Random,
-    /// What goes on, by the second at which its next event is due and the session's id.
+    /// Active sessions, by the second at which the next event is due and the session's id.
     sessions: BTreeMap<(i64, u64), Session>,
     next_session_id: u64,
     lines_left: u64,
@@ -62,7 +62,8 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// To be called before the first line of each day: from now on lines of the day before may arrive again.
+    /// Starts a day; must be called before its first line. From then on, lines of the day before
+    /// may be repeated.
     pub(crate) fn begin_day(&mut self) {
         if !self.today.is_empty() {
             self.yesterday = std::mem::take(&mut self.today);
@@ -74,12 +75,12 @@ impl<'a> Log<'a> {
         self.sessions.len()
     }
 
-    /// The text of the line of that number in `day`, without a line end.
+    /// Returns the text of the line with this number in `day`, without a line end.
     pub(crate) fn next_line(&mut self, day: &Day, line: u64, written: &mut Written) -> io::Result<Vec<u8>> {
         let now = day.due(line);
         self.lines_left -= 1;
         written.events += 1;
-        // The promise of the README stands whatever the shares are.
+        // The last line must be the README's event, for any shares.
         let is_last = self.lines_left == 0;
         let malformed = !is_last && self.random.chance(self.options.malformed_lines);
         if !is_last
@@ -102,22 +103,22 @@ impl<'a> Log<'a> {
         Ok(text)
     }
 
-    /// The event of the session that is due, or the first of a new one.
+    /// Returns the next event of the session that is due, or the first event of a new session.
     fn next_event(&mut self, day: &Day, now: i64) -> Event {
         let everybody_listens = self.sessions.len() as u64 >= self.options.users;
         let (at, session) = match self.sessions.first_key_value() {
-            // Due before midnight, but the lines of that day were used up: it waited.
+            // It was due before midnight, but that day had no lines left, so it was delayed.
             Some((&(due, _), _)) if due <= now => {
                 (due.max(day.start), self.sessions.pop_first().map(|(_, session)| session))
             }
-            // The next in turn skips the rest of a song.
+            // No session is due: the next one skips the rest of its song.
             Some(_) if everybody_listens => (now, self.sessions.pop_first().map(|(_, session)| session)),
             _ => (now, None),
         };
         let mut session = session.unwrap_or_else(|| self.new_session());
         let event = Event::next(self.options, &session, at, &mut self.random);
         session.item += 1;
-        let goes_on = if session.logged_in { GOES_ON } else { GOES_ON_LOGGED_OUT };
+        let goes_on = if session.logged_in { SESSION_CONTINUES } else { LOGGED_OUT_CONTINUES };
         if session.item < MAX_ITEMS && self.random.chance(goes_on) {
             let due = at + event.pause(&mut self.random);
             self.sessions.insert((due, session.session_id), session);
@@ -126,7 +127,7 @@ impl<'a> Log<'a> {
     }
 
     fn new_session(&mut self) -> Session {
-        // A few users listen a lot: of two draws the second lies below the first.
+        // A few users listen a lot: the second number is drawn below the first.
         let number = self.random.below(self.options.users);
         let number = self.random.below(number + 1);
         let logged_in = !self.random.chance(LOGGED_OUT_SHARE);
@@ -139,13 +140,13 @@ impl<'a> Log<'a> {
         Session { session_id, user: User::at(self.options, &self.calendar, user_number), logged_in, item: 0 }
     }
 
-    /// The last event of every log: Lily, who has just upgraded, plays the song of Elena.
+    /// Returns the last event of every log: Lily, who has just upgraded, plays the song of Elena.
     fn setanta_matins(&mut self, now: i64) -> Event {
         let session = self.session_of(0, true);
         Event::play(&session, now, Song::at(self.options, 0))
     }
 
-    /// A line of today or, half of the time, of yesterday.
+    /// Returns a line of today or, half of the time, of yesterday.
     fn repeated(&mut self) -> Option<Vec<u8>> {
         let from_yesterday = self.random.chance(0.5);
         let lines = match (from_yesterday, self.today.is_empty(), self.yesterday.is_empty()) {

@@ -1,4 +1,4 @@
-//! One song file: what it holds and what it is called.
+//! Song files: record and path.
 
 use serde::Serialize;
 
@@ -6,10 +6,10 @@ use crate::Options;
 use crate::artist::Artist;
 use crate::random::{Random, Subject};
 
-/// Songs in one folder; the folders are three letters deep and used in order.
+/// Number of songs in one folder. Folders have three levels of one letter and are filled in order.
 const SONGS_PER_FOLDER: u64 = 50;
 
-/// What titles and names are made of; umlauts and quotes on purpose, since readers must get them right.
+/// Words of titles and names. They include umlauts and quotes, which readers must handle.
 const WORDS: &[&str] = &[
     "Amber", "Avenue", "Über", "Blue", "Café", "Carousel", "Daylight", "Distant", "Dream", "Echo", "Ember", "Evening",
     "Fire", "Forever", "Garden", "Ghost", "Gold", "Harbour", "Heart", "Hollow", "Home", "I'm", "Indigo", "Island",
@@ -18,10 +18,10 @@ const WORDS: &[&str] = &[
     "Tomorrow", "Velvet", "Waltz", "Wild", "Winter",
 ];
 
-/// What may follow a title.
+/// Suffixes of titles.
 const EDITIONS: &[&str] = &["(Live)", "(Album Version)", "[Remix]", "\"Demo\"", "A/B", "No. 9"];
 
-/// The record of one song file, its fields in the order of the file.
+/// Record of one song file, with its fields in the order of the file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Song {
     num_songs: u32,
@@ -32,14 +32,15 @@ pub(crate) struct Song {
     pub(crate) artist_name: String,
     pub(crate) song_id: String,
     pub(crate) title: String,
-    /// Seconds.
+    /// In seconds.
     pub(crate) duration: f64,
-    /// 0 where unknown.
+    /// 0 if unknown.
     year: u32,
 }
 
 impl Song {
-    /// The record of the song file of that number. Numbers from `options.songs` on are songs that have no file.
+    /// Returns the record of the song file with this number. Numbers from `options.songs` on are
+    /// songs without a file.
     pub(crate) fn at(options: &Options, number: u64) -> Self {
         let mut random = Random::keyed(options.seed, Subject::Song, number);
         let repeats = number > 0 && number < options.songs && random.chance(options.duplicate_songs);
@@ -74,7 +75,8 @@ impl Song {
     }
 }
 
-/// The path of the song file of that number below `song_data/`, such as `A/A/B/TRAABXQ128F0C3A51D.json`.
+/// Returns the path of the song file with this number below `song_data/`, such as
+/// `A/A/B/TRAABXQ128F0C3A51D.json`.
 pub(crate) fn path(seed: u64, number: u64) -> String {
     let folder = number / SONGS_PER_FOLDER;
     let letter = |place: u64| char::from(b'A' + (folder / 26_u64.pow(place as u32) % 26) as u8);
@@ -83,19 +85,19 @@ pub(crate) fn path(seed: u64, number: u64) -> String {
     format!("{a}/{b}/{c}/TR{a}{b}{c}{rest}128F{:07X}.json", number.wrapping_mul(0x5BD_1E95) & 0xFFF_FFFF)
 }
 
-/// A title: a few words and, one time in five, an edition.
+/// Returns a title: a few words and, one time in five, an edition.
 fn title(random: &mut Random) -> String {
     let words = words(random);
     if random.chance(0.2) { format!("{words} {}", random.pick(EDITIONS)) } else { words }
 }
 
-/// One to three words.
+/// Returns one to three words.
 pub(crate) fn words(random: &mut Random) -> String {
     let words: Vec<_> = (0..=random.below(3)).map(|_| random.pick(WORDS)).collect();
     words.join(" ")
 }
 
-/// Seconds, to five places: 20 to 460, most of them near 240.
+/// Returns a duration in seconds with five decimal places: 20 to 460, mostly near 240.
 fn duration(random: &mut Random) -> f64 {
     (2_000_000 + random.below(22_000_000) + random.below(22_000_000)) as f64 / 100_000.0
 }
@@ -105,7 +107,8 @@ fn song_id(number: u64, random: &mut Random) -> String {
     format!("SO{}12A{:08X}", random.letters(5), number.wrapping_mul(0x9E37_79B1) & 0xFFFF_FFFF)
 }
 
-/// Elena recorded song 0 and no other; of the rest, two in three are their artist's first.
+/// Returns the artist of a song. Elena recorded only song 0; of the others, two in three are the
+/// first of their artist.
 fn artist_of(options: &Options, number: u64, random: &mut Random) -> Artist {
     let is_first = number % 3 != 2;
     if is_first || number < 3 {
@@ -115,11 +118,12 @@ fn artist_of(options: &Options, number: u64, random: &mut Random) -> Artist {
     let artist_number = if random.chance(0.5) { group * 3 } else { group * 3 - 2 };
     let artist = Artist::at(options.seed, artist_number);
     let conflicting = is_conflicting(options, artist_number);
-    if conflicting { artist.told_differently(random) } else { artist }
+    if conflicting { artist.described_differently(random) } else { artist }
 }
 
 /// Whether the later songs of an artist describe it differently from its first.
 pub(crate) fn is_conflicting(options: &Options, artist_number: u64) -> bool {
-    // A sequence of its own: it must not depend on how many numbers the artist's description takes.
+    // Uses its own sequence, so that it does not depend on how many numbers the artist's
+    // description draws.
     Random::keyed(options.seed ^ u64::MAX, Subject::Artist, artist_number).chance(options.conflicting_artists)
 }

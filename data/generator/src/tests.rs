@@ -1,7 +1,5 @@
-//! What the generator promises: the same bytes for a seed, the shape of the real data, the shares asked for, and
-//! that the sample in the repository is what its command writes.
-
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Tests of the generator's guarantees: the same bytes for a seed, the shape of the real data, the
+//! requested shares, and that its command writes the sample in the repository.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -13,10 +11,10 @@ use super::*;
 use crate::calendar::Calendar;
 use crate::user::User;
 
-/// The options of the command in `data/README.md`.
+/// Options of the command in `data/README.md`.
 const SAMPLE: Options = Options { songs: 120, events: 2500, users: 30, files: 10, seed: 2018, ..PLAIN };
 
-/// The defaults of the command line for shares, and a small amount of data.
+/// Default shares of the command line, and a small amount of data.
 const PLAIN: Options = Options {
     songs: 1000,
     events: 20_000,
@@ -31,7 +29,7 @@ const PLAIN: Options = Options {
     duplicate_events: 0.005,
 };
 
-/// Every file below `folder`, by its path relative to it.
+/// Returns every file below `folder` by its relative path.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -65,7 +63,7 @@ impl Generated {
         files.map(|(_, text)| serde_json::from_slice(text).unwrap()).collect()
     }
 
-    /// The lines of all log files in order, each with its file.
+    /// Returns the lines of all log files in order, each with its file.
     fn lines(&self) -> Vec<(&str, &[u8])> {
         let files = self.files.iter().filter(|(path, _)| path.starts_with("log_data/"));
         let lines =

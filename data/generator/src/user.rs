@@ -1,10 +1,11 @@
-//! A listener: a name and a place that never change, and a level that may.
+//! Listeners: a name and a place that never change, and a level that may change.
 
 use crate::Options;
 use crate::calendar::Calendar;
 use crate::random::{Random, Subject};
 
-/// No second Lily: the README asks for her by her first name.
+/// First names. Lily must not be among them, because the README's question uses only her first
+/// name.
 const FIRST_NAMES: &[&str] = &[
     "Walter", "Kaylee", "Jayden", "Jacob", "Chloe", "Ryan", "Tegan", "Aleena", "Mohammad", "Kate", "Layla", "Theodore",
     "Connar", "Sylvie", "Zoë", "Avery", "Isaac", "Noé", "Wyatt", "Rylan", "Samuel", "Harper", "Joseph", "Celeste",
@@ -63,7 +64,7 @@ const AGENTS: &[&str] = &[
 /// A listener.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct User {
-    /// From 2 on.
+    /// From 2 upwards.
     pub(crate) user_id: u64,
     pub(crate) first_name: &'static str,
     pub(crate) last_name: &'static str,
@@ -73,12 +74,14 @@ pub(crate) struct User {
     /// Milliseconds since the epoch.
     pub(crate) registration: f64,
     starts_paid: bool,
-    /// Seconds since the epoch at which the level turns; `i64::MAX` for a turn that never comes.
+    /// Times of level changes, in seconds since the epoch; `i64::MAX` for a change that never
+    /// happens.
     turns: [i64; 2],
 }
 
 impl User {
-    /// The user of that number. Number 0 is Lily, who is on the free level until the last event of the log.
+    /// Returns the user with this number. Number 0 is Lily, who has the free level until the last
+    /// event of the log.
     pub(crate) fn at(options: &Options, calendar: &Calendar, number: u64) -> Self {
         let mut random = Random::keyed(options.seed, Subject::User, number);
         let (start, end) = (calendar.start(), calendar.end());
@@ -108,7 +111,7 @@ impl User {
         Self { first_name: "Lily", last_name: "Koch", gender: "F", starts_paid: false, turns, ..user }
     }
 
-    /// The level at a time in seconds since the epoch.
+    /// Returns the level at a time in seconds since the epoch.
     pub(crate) fn level(&self, at: i64) -> &'static str {
         let turned = self.turns.iter().filter(|turn| at >= **turn).count() % 2 == 1;
         if self.starts_paid != turned { "paid" } else { "free" }
