@@ -1,4 +1,5 @@
-//! Records that cannot be read, objects that change, rows that break a key: named, counted, and never lost.
+//! Unreadable records, changed objects and rows that violate a key are named, counted and never
+//! lost.
 
 use crate::support::Lake;
 
@@ -23,7 +24,7 @@ key = ["id"]
 const MODEL: &str = "SELECT id, name FROM staging.events";
 
 #[test]
-fn a_bad_record_is_quarantined_with_its_place_and_the_rest_goes_on() {
+fn a_bad_record_is_quarantined_with_its_place_and_the_others_are_ingested() {
     let lake = Lake::of(&[
         ("lake.toml", CONFIG),
         ("events.sql", MODEL),
@@ -57,7 +58,7 @@ fn a_bad_record_is_quarantined_with_its_place_and_the_rest_goes_on() {
 }
 
 #[test]
-fn lines_are_counted_from_the_start_of_an_object_that_was_cut() {
+fn lines_are_counted_from_the_start_of_a_split_object() {
     let mut text = String::new();
     for id in 0..1000 {
         text.push_str(&if id == 900 { "{broken\n".to_owned() } else { format!("{{\"id\": {id}}}\n") });
@@ -82,7 +83,7 @@ fn too_many_bad_records_fail_the_run_and_commit_nothing() {
 }
 
 #[test]
-fn a_truncated_gzip_that_is_kept_keeps_what_came_before_and_names_the_rest() {
+fn a_truncated_gzip_with_keep_stages_the_readable_records_and_quarantines_the_rest() {
     let lake = Lake::of(&[("lake.toml", CONFIG), ("events.sql", MODEL)]);
     let lines: String =
         (0..20_000).map(|id| format!("{{\"id\": {id}, \"name\": \"{}\"}}\n", id * 7919 % 10_007)).collect();
@@ -116,7 +117,7 @@ fn a_changed_object_is_an_error_unless_changes_are_ignored() {
 }
 
 #[test]
-fn a_broken_key_fails_the_run_with_the_keys_and_shows_nothing() {
+fn a_violated_key_fails_the_run_with_the_keys_and_nothing_is_visible() {
     let lake = Lake::of(&[("lake.toml", CONFIG), ("events.sql", MODEL), ("in/a.json", "{\"id\": 1}\n")]);
     lake.ok(&["run"]);
     lake.write("in/b.json", b"{\"id\": 1}\n{\"id\": 7}\n");

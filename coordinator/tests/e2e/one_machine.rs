@@ -1,4 +1,5 @@
-//! The whole job: the project's own data, the public data set with its known answers, and a second run.
+//! Complete runs on one machine: the project's own data, the public data set with its known
+//! answers, and a second run.
 
 use crate::support::{Lake, repository, sparkify};
 
@@ -55,7 +56,7 @@ fn the_projects_own_data_gives_five_tables_that_agree_with_each_other() {
 }
 
 #[test]
-fn a_second_run_with_nothing_new_commits_nothing_and_says_so() {
+fn a_second_run_with_nothing_new_commits_nothing_and_reports_it() {
     let lake = own_data();
     lake.ok(&["run"]);
     let before = lake.checksums();
@@ -83,7 +84,7 @@ fn tables_do_not_depend_on_splits_partitions_or_memory() {
 }
 
 #[test]
-fn more_partition_values_than_open_files_give_one_file_a_value() {
+fn more_partition_values_than_open_files_give_one_file_per_value() {
     let lake = own_data();
     let done =
         lake.run_with(&["run"], &[("LAKEWRIGHT__LIMITS__MAX_OPEN_FILES", "1"), ("LAKEWRIGHT__LIMITS__THREADS", "1")]);

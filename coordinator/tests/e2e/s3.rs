@@ -1,4 +1,5 @@
-//! Sources and lake on S3: the tables of a folder, on one machine and on workers, by one commit of many.
+//! Sources and lake on S3 give the same tables as folders, on one machine and on workers, and of
+//! many concurrent commits one succeeds.
 
 use crate::support::cluster::{Worker, free_port};
 use crate::support::s3::Place;
@@ -52,7 +53,7 @@ fn the_public_data_set_gives_the_same_tables_as_on_folders() {
 }
 
 #[test]
-fn vacuum_finds_nothing_young_and_takes_nothing_that_is_needed() {
+fn vacuum_deletes_no_young_and_no_needed_files() {
     let place = Place::any();
     let lake = over_data().on_s3(&place);
     lake.ok(&["run"]);
@@ -73,7 +74,7 @@ fn vacuum_finds_nothing_young_and_takes_nothing_that_is_needed() {
 }
 
 #[test]
-fn on_workers_too_and_nothing_is_left_of_the_exchanges() {
+fn workers_give_the_same_tables_and_leave_nothing_in_the_spool() {
     let reference = over_data();
     reference.ok(&["run"]);
     let place = Place::any();
@@ -91,7 +92,7 @@ fn on_workers_too_and_nothing_is_left_of_the_exchanges() {
 }
 
 #[test]
-fn of_many_coordinators_at_once_each_commits_or_fails_as_a_conflict() {
+fn each_of_many_concurrent_coordinators_commits_or_fails_with_a_conflict() {
     let place = Place::any();
     let lake = over_data().on_s3(&place);
     let children: Vec<_> = (0..16)
@@ -106,7 +107,7 @@ fn of_many_coordinators_at_once_each_commits_or_fails_as_a_conflict() {
     let committed = ends.iter().filter(|done| done.stderr.contains("\ncommitted version 1 of the lake\n")).count();
     assert_eq!(committed, 1);
     for done in &ends {
-        // Who comes late finds all of it taken in.
+        // A late coordinator finds that everything is ingested already.
         assert!(matches!(done.code, Some(0 | 4)), "{:?}: {}", done.code, done.stderr);
     }
     assert_eq!(version(&lake), 1);
@@ -116,7 +117,7 @@ fn of_many_coordinators_at_once_each_commits_or_fails_as_a_conflict() {
 }
 
 #[test]
-fn a_key_that_needs_care_is_read_like_any_other() {
+fn objects_with_unusual_keys_are_read() {
     let place = Place::any();
     let lake = Lake::of(&[
         (
@@ -132,7 +133,7 @@ fn a_key_that_needs_care_is_read_like_any_other() {
         place.put(&format!("in/{key}"), format!("{{\"id\": {}}}\n", i + 2).as_bytes());
     }
     if let Some(server) = &place.server {
-        // What the store that reads bytes cannot name.
+        // Keys that `object_store` cannot represent.
         let odd = ["a//b.json", "/slash.json", "up/../down.json", "tab\there.json", "dot/./dot.json"];
         for (i, key) in odd.iter().enumerate() {
             let content = format!("{{\"id\": {}}}\n", i + 100);

@@ -1,4 +1,4 @@
-//! Who may do what on S3: policies, keys that expire, who pays, how it is encrypted.
+//! Access to S3: policies, expiring keys, requester pays, encryption, profiles and proxies.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::{Done, Lake, files_below, repository};
 const SOURCES: &str = "udacity-dend";
 const LAKE: &str = "analytics";
 
-/// The project's data in a bucket of its own, and a lake in another.
+/// The project's data in one bucket, and a lake in another.
 struct Site {
     server: Server,
     lake: Lake,
@@ -50,7 +50,7 @@ impl Site {
     }
 }
 
-/// The policy below a heading of docs/s3.md.
+/// Returns the policy below a heading of docs/s3.md.
 fn documented(heading: &str) -> String {
     let page = std::fs::read_to_string(repository().join("docs/s3.md")).unwrap();
     let section = page.split_once(&format!("\n### {heading}\n")).expect("the page has the heading").1;
@@ -63,7 +63,7 @@ fn refused(requests: &[Request]) -> Vec<&Request> {
 }
 
 #[test]
-fn each_process_needs_what_the_page_says_and_no_more() {
+fn the_documented_policies_are_sufficient_and_necessary() {
     let site = Site::new();
     let roles = [
         ("coordinator", "The coordinator"),
@@ -82,7 +82,7 @@ fn each_process_needs_what_the_page_says_and_no_more() {
     site.ok_as("coordinator", &["check"]);
     site.ok_as("coordinator", &["run"]);
     assert_eq!(refused(&site.server.take_requests()), Vec::<&Request>::new());
-    // With a worker, which has what it needs; what the coordinator may not do is to delete.
+    // With a worker that has its policy, and a coordinator that may not delete.
     site.server.put(
         SOURCES,
         "song_data/late.json",
@@ -111,7 +111,8 @@ fn each_process_needs_what_the_page_says_and_no_more() {
     assert_eq!(refused(&site.server.take_requests()), Vec::<&Request>::new());
     assert_eq!(rows("reader"), format!("n\n{songs}\n"));
 
-    // What a role lacks it is refused, by name. A worker that was taken over cannot commit.
+    // A request that a role does not allow fails with its name. So a worker under attack cannot
+    // commit.
     let later = &br#"{"song_id": "SOLATER", "artist_id": "ARLATE", "title": "Later"}"#[..];
     site.server.put(SOURCES, "song_data/later.json", later);
     for (key, arguments, what) in [
@@ -128,7 +129,7 @@ fn each_process_needs_what_the_page_says_and_no_more() {
 }
 
 #[test]
-fn a_run_that_may_not_delete_leaves_its_files_to_vacuum_without_a_word() {
+fn a_run_that_may_not_delete_silently_leaves_its_files_to_vacuum() {
     let site = Site::new();
     site.server.add_key("coordinator", "secret", Some(&documented("The coordinator")));
     site.ok_as("coordinator", &["run"]);
@@ -143,7 +144,7 @@ fn a_run_that_may_not_delete_leaves_its_files_to_vacuum_without_a_word() {
     let requests = site.server.take_requests();
     assert!(refused(&requests).iter().all(|request| request.path.contains("delete")), "{:?}", refused(&requests));
     assert!(site.server.keys(LAKE, "lake/").len() > before.len());
-    // Who may delete does.
+    // A run that may delete removes its files.
     let done = site.run_as(ACCESS_KEY, &["run"]);
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     site.server.age(Duration::from_secs(30 * 24 * 3600));
@@ -160,7 +161,7 @@ fn environment<'a>(endpoint: &'a str, key: &'a str) -> [(&'a str, &'a str); 4] {
     ]
 }
 
-/// A credential process: each call gives the next key, which holds for two seconds.
+/// Writes a credential process. Each call returns the next key, which is valid for two seconds.
 const NEXT_KEY: &str = r#"#!/bin/sh
 set -e
 n=$(ls "$1" | wc -l)
@@ -181,7 +182,7 @@ fn keys_that_expire_in_the_middle_of_a_run_are_renewed() {
     let (script, given) = (lake.path("next-key.sh"), lake.path("given"));
     let profile = format!("[default]\ncredential_process = sh {} {}\n", script.display(), given.display());
     lake.write("aws-config", profile.as_bytes());
-    // A run of some seconds, most of them waiting.
+    // The run takes some seconds, mostly waiting.
     site.server.set_latency(Duration::from_millis(150));
     let endpoint = site.server.endpoint();
     let config = lake.path("aws-config");
@@ -199,7 +200,8 @@ fn keys_that_expire_in_the_middle_of_a_run_are_renewed() {
     assert_eq!(refused, 0, "no request was made with a key that had expired");
 }
 
-/// Until the process ends, every key is refused from four seconds after it was given; how many were.
+/// Expires every key four seconds after it was issued, until the process ends. Returns the number
+/// of expired keys.
 fn expire_each_in_time(server: &Server, given: &Path, child: &mut std::process::Child) -> usize {
     let mut seen: Vec<std::time::Instant> = Vec::new();
     let mut expired = 0;
@@ -217,7 +219,7 @@ fn expire_each_in_time(server: &Server, given: &Path, child: &mut std::process::
 }
 
 #[test]
-fn every_request_says_who_pays_and_every_write_how_it_is_encrypted() {
+fn every_request_states_the_payer_and_every_write_the_encryption() {
     let site = Site::new();
     let sections = format!(
         "\n[storage.\"s3://{SOURCES}\"]\nrequester_pays = true\n[storage.\"s3://{LAKE}\"]\nencryption = \"aws:kms\"\nkms_key = \"a-key\"\n"
@@ -244,7 +246,7 @@ fn every_request_says_who_pays_and_every_write_how_it_is_encrypted() {
 }
 
 #[test]
-fn a_profile_may_say_where_s3_is_and_a_proxy_how_to_get_there() {
+fn endpoints_of_profiles_and_proxies_are_used() {
     let site = Site::new();
     let endpoint = site.server.endpoint();
     let profile = format!(
@@ -257,7 +259,8 @@ fn a_profile_may_say_where_s3_is_and_a_proxy_how_to_get_there() {
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let of_direct = site.server.take_requests().len();
 
-    // A name that only the proxy knows; the server takes what a proxy is sent as it is.
+    // Only the proxy can resolve this name. The server also accepts requests in the form for
+    // proxies.
     let away = Lake::empty();
     let text = std::fs::read_to_string(site.lake.path("lake.toml")).unwrap();
     away.write("lake.toml", text.replace("s3://analytics/lake", "s3://analytics/other").as_bytes());

@@ -1,9 +1,9 @@
-//! What a run will ask of S3, reckoned before, and what it asked.
+//! Estimates of a run's requests to S3, compared with the requests that it makes.
 
 use crate::support::s3::Place;
 use crate::support::{Lake, repository};
 
-/// The dollars in the last line of the table in `text`.
+/// Returns the dollars in the last line of the table in `text`.
 fn dollars(text: &str) -> Vec<f64> {
     let line =
         text.lines().find(|line| line.starts_with("dollars ")).unwrap_or_else(|| panic!("no dollars in: {text}"));
@@ -15,7 +15,7 @@ fn assert_close(expected: f64, made: f64, text: &str) {
 }
 
 #[test]
-fn what_check_expects_a_run_to_cost_is_what_it_costs() {
+fn the_estimate_of_check_is_close_to_the_cost_of_the_run() {
     let place = Place::own();
     let lake = Lake::over(&repository().join("data/song_data"), &repository().join("data/log_data")).on_s3(&place);
     for run in 1..=4 {
@@ -34,7 +34,7 @@ fn what_check_expects_a_run_to_cost_is_what_it_costs() {
         assert_close(expected, made, &done);
         assert_close(dollars(&checked)[0], made, &format!("{checked}\n{done}"));
     }
-    // Prices are the configuration's, the arithmetic is shown.
+    // Prices come from the configuration, and the arithmetic is printed.
     place.put("data/song_data/last.json", br#"{"song_id": "SOLAST", "artist_id": "AR1", "title": "t"}"#);
     let dear = [
         ("LAKEWRIGHT__PRICES__GET", "100"),
@@ -45,7 +45,7 @@ fn what_check_expects_a_run_to_cost_is_what_it_costs() {
     assert!(checked.contains(" x 100 / 1000 = ") && checked.contains(" x 1000 / GB = "), "{checked}");
     assert!(dollars(&checked)[0] > 1.0, "{checked}");
 
-    // On folders there is nothing to pay.
+    // Folders cost nothing.
     let folders = Lake::over(&repository().join("data/song_data"), &repository().join("data/log_data"));
     assert!(!folders.ok(&["check"]).stdout.contains("dollars"));
 }

@@ -1,4 +1,4 @@
-//! What storage gets wrong, over a socket: either the run ends with exact tables, or it fails with an error that names the
+//! Faults of storage: a run either ends with exact tables, or fails with an error that names the
 //! object, and nothing is visible.
 
 use std::fmt::Write as _;
@@ -10,10 +10,10 @@ use crate::support::cluster::{Worker, free_port};
 use crate::support::s3::{BUCKET, Place};
 use crate::support::{Done, Lake};
 
-/// Objects of the source.
+/// Number of objects of the source.
 const OBJECTS: i64 = 60;
 
-/// A lake whose bounds on a request are short.
+/// Creates a lake with short limits on requests.
 fn lake(place: &Place) -> Lake {
     let config = format!(
         "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\n\
@@ -35,7 +35,7 @@ fn assert_exact(lake: &Lake) {
 }
 
 #[test]
-fn what_passes_costs_nothing_but_time() {
+fn temporary_faults_only_cost_time() {
     let gets = |harm| Fault::new("GET", "/in/", harm);
     let manifest = |harm| Fault::new("PUT", "/_lake/manifest/", harm);
     let all = [
@@ -76,7 +76,7 @@ fn what_passes_costs_nothing_but_time() {
 }
 
 #[test]
-fn what_does_not_pass_fails_the_run_by_name_and_nothing_is_visible() {
+fn lasting_faults_fail_the_run_by_name_and_nothing_is_visible() {
     let one = |harm| Fault::new("GET", "/in/7.json", harm);
     let all: [(Fault, i32, &[&str]); 10] = [
         (one(Harm::Short), 3, &["cannot read `s3://bucket/in/7.json`", "bytes came of the"]),
@@ -120,11 +120,11 @@ fn what_does_not_pass_fails_the_run_by_name_and_nothing_is_visible() {
 }
 
 #[test]
-fn an_object_that_changed_after_it_was_taken_in_is_named() {
+fn an_object_that_changed_after_it_was_ingested_is_named() {
     let place = Place::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
-    // It was taken in as it was; a change after that is another object's news.
+    // The first run ingested the object; a later change is reported by the next run.
     place.put("in/7.json", b"{\"id\": 1000}\n");
     let stderr = lake.fails(&["run"], 1);
     assert!(stderr.contains("7.json"), "{stderr}");
@@ -132,7 +132,7 @@ fn an_object_that_changed_after_it_was_taken_in_is_named() {
 }
 
 #[test]
-fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_as_it_was_listed() {
+fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_in_the_listed_version() {
     let replaced = Fault::new("GET", "/in/7.json", Harm::Replace("{\"id\": 1000}\n")).times(1);
     let place = Place::own();
     let lake = lake(&place);
@@ -140,7 +140,7 @@ fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_as_it_was
     let stderr = lake.fails(&["run"], 1);
     assert!(stderr.contains("`s3://bucket/in/7.json` changed after it was listed"), "{stderr}");
 
-    // Left for the next run, which takes it as it is by then.
+    // The object is left for the next run, which ingests its new content.
     let place = Place::own();
     let lake = self::lake(&place);
     lake.edit("lake.toml", "[sources.s.fields]", "on_change = \"ignore\"\n[sources.s.fields]");
@@ -151,7 +151,7 @@ fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_as_it_was
     lake.ok(&["run"]);
     assert_eq!(lake.number("SELECT sum(id) FROM t"), (0..OBJECTS).sum::<i64>() - 7 + 1000);
 
-    // A bucket with versions has kept what was listed.
+    // A bucket with versions still has the listed version.
     let place = Place::own();
     place.server().keep_versions(BUCKET);
     let lake = self::lake(&place);
@@ -176,11 +176,11 @@ fn an_archived_object_is_named_before_any_work_or_skipped() {
     assert!(lake.ok(&["run"]).stderr.contains(skipped));
     assert_exact(&lake);
     assert!(lake.ok(&["run"]).stderr.contains(skipped));
-    // Restored, it is taken in like any other.
+    // After it is restored, the object is ingested.
     place.server().put(BUCKET, "in/cold.json", "{\"id\": 1000}\n");
     lake.ok(&["run"]);
     assert_eq!(lake.number("SELECT count(*) FROM t"), OBJECTS + 1);
-    // What was taken in may be archived later: it is not read again.
+    // An ingested object may be archived later, because it is not read again.
     lake.edit("lake.toml", "on_archived = \"skip\"\n", "");
     place.server().archive(BUCKET, "in/7.json");
     let done = lake.ok(&["run"]);
@@ -188,13 +188,13 @@ fn an_archived_object_is_named_before_any_work_or_skipped() {
 }
 
 #[test]
-fn what_a_worker_cannot_read_another_attempt_does_and_what_is_wrong_with_the_data_is_told_at_once() {
+fn failed_reads_are_tried_by_another_attempt_and_faults_of_the_data_fail_at_once() {
     let place = Place::own();
     let port = free_port();
     let lake = lake(&place).on_cluster(port, 2);
     let environment = lake.environment();
     let mut workers = ["one", "two"].map(|name| Worker::start_with(port, name, &["--memory", "512MB"], &environment));
-    // Five requests are what one attempt makes of a read.
+    // One attempt makes five requests for a read.
     place.server().plan(Fault::new("GET", "/in/7.json", Harm::Refuse(503, "SlowDown")).times(5));
     let done = lake.start(&[]).end();
     assert_eq!(done.code, Some(0), "{}", done.stderr);
@@ -210,7 +210,7 @@ fn what_a_worker_cannot_read_another_attempt_does_and_what_is_wrong_with_the_dat
     assert_eq!(done.stderr.matches("an attempt failed").count(), 1, "{}", done.stderr);
     assert_exact(&lake);
 
-    // One dies in the middle of a read, by force; the other does its work.
+    // One worker is killed in the middle of a read; the other does its work.
     place.server().heal();
     place.server().plan(Fault::new("GET", "/in/new.json", Harm::Silence).times(1));
     let mut coordinator = lake.start(&[]);
@@ -248,7 +248,7 @@ fn two_hundred_thousand_keys_are_listed_in_bounded_memory() {
     assert!(listings < 500, "{listings} listings");
 }
 
-/// Watches a process to its end; the most memory that it had resident, in kB.
+/// Watches a process until it ends. Returns its peak resident memory in kB.
 fn peak_memory(pid: u32) -> std::thread::JoinHandle<u64> {
     std::thread::spawn(move || {
         let mut peak = 0;
@@ -262,20 +262,20 @@ fn peak_memory(pid: u32) -> std::thread::JoinHandle<u64> {
 }
 
 #[test]
-fn wrong_credentials_and_places_are_told_apart() {
+fn wrong_credentials_buckets_and_endpoints_have_different_errors() {
     let place = Place::own();
     let lake = lake(&place);
     let stderr = lake.run_with(&["run"], &[("AWS_SECRET_ACCESS_KEY", "wrong")]).stderr;
     assert!(stderr.contains("cannot open `s3://bucket/") && stderr.contains("403"), "{stderr}");
     let stderr = lake.run_with(&["run"], &[("LAKEWRIGHT__LAKE__URL", "s3://no-such-bucket/lake")]).stderr;
     assert!(stderr.contains("s3://no-such-bucket/lake/") && stderr.contains("there is no such bucket"), "{stderr}");
-    // The answer to the first request has no body; the reason is found out all the same.
+    // The response to the first request (HEAD) has no body, but the error has the reason.
     place.server().add_key("AKIAOLD", "secret", None);
     place.server().expire_key("AKIAOLD");
     let old = [("AWS_ACCESS_KEY_ID", "AKIAOLD"), ("AWS_SECRET_ACCESS_KEY", "secret")];
     let stderr = lake.run_with(&["run"], &old).stderr;
     assert!(stderr.contains("ExpiredToken") && stderr.contains("have expired"), "{stderr}");
-    // A profile of the bucket's section is meant, whatever keys the environment has.
+    // The profile in the bucket's section overrides keys in the environment.
     lake.edit("lake.toml", "connect_timeout", "profile = \"no-such-profile\"\nconnect_timeout");
     let stderr = lake.fails(&["run"], 3);
     assert!(stderr.contains("no-such-profile"), "{stderr}");
@@ -311,7 +311,7 @@ fn many_small_objects_cost_one_request_each() {
 }
 
 #[test]
-fn what_dead_runs_leave_is_listed_and_then_deleted_and_nothing_else() {
+fn vacuum_lists_and_then_deletes_only_the_files_of_dead_runs() {
     let place = Place::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
@@ -328,7 +328,7 @@ fn what_dead_runs_leave_is_listed_and_then_deleted_and_nothing_else() {
 
     place.server().age(Duration::from_secs(30 * 24 * 3600));
     let listed = lake.ok(&["vacuum"]).stdout;
-    // Of the dead run: a staging file, a table's file, a file of the ledger.
+    // Files of the dead run: a staging file, a table's file, a file of the ledger.
     assert!(listed.contains("3 files of") && listed.contains("1 unfinished uploads would be"), "{listed}");
     assert_eq!(place.server().keys(BUCKET, ""), all, "a dry run deletes nothing");
     let deleted = lake.ok(&["vacuum", "--delete"]).stdout;
@@ -341,9 +341,9 @@ fn what_dead_runs_leave_is_listed_and_then_deleted_and_nothing_else() {
     assert!(lake.fails(&["vacuum", "--retention", "1h"], 2).contains("at least 24h"));
 }
 
-/// A clock a month ahead makes files of a run that is about to commit look old.
+/// If the local clock is a month ahead, files of a run that is about to commit look old.
 #[test]
-fn vacuum_deletes_nothing_by_a_clock_that_is_not_the_storages() {
+fn vacuum_uses_only_the_clock_of_the_storage() {
     let place = Place::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
@@ -351,7 +351,7 @@ fn vacuum_deletes_nothing_by_a_clock_that_is_not_the_storages() {
     let dead = lake.run_with(&["run"], &[("LAKEWRIGHT_FAILPOINT", "commit.before_manifest")]);
     assert_eq!(dead.code, None, "{}", dead.stderr);
     let all = place.server().keys(BUCKET, "");
-    // The server's clock is a month late, which is the same from here; its objects have its time.
+    // Instead, the server's clock is set back by a month, and its objects have its time.
     let month = Duration::from_secs(30 * 24 * 3600);
     place.server().set_clock_back(month);
     place.server().age(month);
@@ -364,9 +364,10 @@ fn vacuum_deletes_nothing_by_a_clock_that_is_not_the_storages() {
     assert_eq!(place.server().keys(BUCKET, ""), all);
 }
 
-/// No answer to the manifest's put, and none to the question whether it is there: the commit may stand.
+/// Without a response to the manifest's put and to the query whether it exists, the commit may have
+/// succeeded.
 #[test]
-fn a_run_whose_commit_is_unclear_deletes_nothing_and_one_that_failed_before_deletes_its_files() {
+fn a_run_with_an_unclear_commit_deletes_nothing_and_one_that_failed_before_deletes_its_files() {
     let place = Place::own();
     let lake = lake(&place);
     lake.ok(&["run"]);
