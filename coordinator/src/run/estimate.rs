@@ -183,9 +183,7 @@ impl Run<'_> {
         let (models, built) = (self.models.len() as u64, self.built.len() as u64);
         let requests = &mut estimate.requests;
         let publish = publish::requests(self.base);
-        for ((gets, puts), times) in
-            [(publish.each_table, models), (publish.built_table, built), (publish.once, 1)]
-        {
+        for ((gets, puts), times) in [(publish.each_table, models), (publish.built_table, built), (publish.once, 1)] {
             requests.gets += gets * times;
             requests.puts += puts * times;
         }

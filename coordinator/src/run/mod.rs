@@ -150,6 +150,6 @@ async fn run_steps(
     let tables = build::build(context, models, &staged).await?;
     failpoint::reach("run.before_check");
     let warnings = data_checks::check(context, models, &tables).await?;
-    let (manifest, delta_versions) = commit::commit(context, &staged, tables, started).await?;
-    Ok(Some(Committed { manifest, delta_versions, warnings }))
+    let (manifest, published) = commit::commit(context, &staged, tables, started).await?;
+    Ok(Some(Committed { manifest, published, warnings }))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lakewright_common::error::Error;
 use lakewright_common::storage::s3::requests::RequestCounts;
 use serde::Serialize;
 
