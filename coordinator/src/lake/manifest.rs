@@ -29,6 +29,7 @@ pub(crate) const FORMAT: u32 = 1;
 pub(crate) struct Manifest {
     pub(crate) format: u32,
     /// Version of the lake, as in the object's name; 1 for the first.
+    #[serde(alias = "number")]
     pub(crate) version: u64,
     /// Version of the manifest that this one was built on, `version - 1`; `None` for the first.
     pub(crate) parent: Option<u64>,
@@ -184,6 +185,7 @@ impl Manifest {
 #[derive(Deserialize)]
 struct Head {
     format: u32,
+    #[serde(alias = "number")]
     version: u64,
     #[serde(default)]
     engine: String,
