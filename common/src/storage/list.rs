@@ -158,7 +158,7 @@ impl Refused {
         let root = root.display();
         let refused = |what: &str, paths: Vec<PathBuf>, hint: &str| {
             let named = listed(paths.iter().map(|path| format!("{path:?}").trim_matches('"').to_owned()));
-            (!paths.is_empty()).then(|| Error::data(format!("`{root}` holds {what}: {named}")).hint(hint))
+            (!paths.is_empty()).then(|| Error::data(format!("`{root}` contains {what}: {named}")).hint(hint))
         };
         let mut errors = vec![
             refused(
