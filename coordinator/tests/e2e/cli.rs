@@ -94,7 +94,7 @@ fn commands_that_only_read_the_lake_need_no_certificates() {
         lake.ok(command);
     }
     for command in ["run", "check"] {
-        assert!(lake.fails(&[command], 2).contains("nothing says who may connect"));
+        assert!(lake.fails(&[command], 2).contains("no setting restricts who may connect"));
     }
 }
 

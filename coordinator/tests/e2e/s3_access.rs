@@ -98,7 +98,7 @@ fn the_documented_policies_are_sufficient_and_necessary() {
     let requests = site.server.take_requests();
     assert!(refused(&requests).iter().all(|request| request.path.contains("delete")), "{:?}", refused(&requests));
     assert!(requests.iter().any(|request| request.path.contains("/_lake/spool/")), "nothing was exchanged");
-    assert!(done.stderr.contains("may not delete what exchanges left"), "{}", done.stderr);
+    assert!(done.stderr.contains("no permission to delete spool objects"), "{}", done.stderr);
 
     let site = Site { server: site.server, lake };
     let rows = |key: &str| site.ok_as(key, &["query", "SELECT count(*) AS n FROM songs", "--csv"]).stdout;

@@ -235,5 +235,5 @@ fn what_commands_did_is_printed_as_rows_too() {
     assert!(damaged[0]["object"].as_str().unwrap().contains("parts/_delta_log/"), "{damaged}");
     assert_eq!(damaged[0]["damage"], "is missing");
     assert_eq!(rows(&["vacuum", "--json"]), json!([]));
-    assert!(lake.fails(&["check", "--json"], 2).contains("--deep"));
+    assert!(lake.fails(&["check", "--csv"], 2).contains("--deep"));
 }
