@@ -7,7 +7,7 @@
 //!
 //! A document also has the digest of each log entry that it names. The digest is computed once,
 //! when an entry is published first, and copied from then on: computing it again would approve an
-//! entry that was damaged in between. Where a log has to be written anew, [`withdraw`] changes the
+//! entry that was damaged in between. Where a log has to be written anew, `withdraw` changes the
 //! documents first.
 
 use std::collections::BTreeMap;

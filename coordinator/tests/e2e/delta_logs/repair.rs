@@ -43,8 +43,11 @@ fn change_statistics(add: &mut Value, name: &str, value: Value) {
     add["stats"] = statistics.to_string().into();
 }
 
+/// Changes the `add` action of an entry.
+type Change = fn(&mut Value);
+
 /// Damage that leaves an entry readable, each with its name.
-const READABLE_DAMAGE: [(&str, fn(&mut Value)); 5] = [
+const READABLE_DAMAGE: [(&str, Change); 5] = [
     ("partition value", |add| add["partitionValues"]["p"] = "z".into()),
     ("size", |add| add["size"] = 7.into()),
     ("rows", |add| change_statistics(add, "numRecords", 9.into())),

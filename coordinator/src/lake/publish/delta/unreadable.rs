@@ -1,7 +1,7 @@
 //! Why a Delta log cannot be read, and what repairs it.
 //!
-//! A log is repaired in one of two ways. [`overwrite_hint`]: the log can be read, and one more
-//! entry makes it equal to the newest version of the lake. [`write_anew_hint`]: the log cannot be
+//! A log is repaired in one of two ways. `overwrite_hint`: the log can be read, and one more
+//! entry makes it equal to the newest version of the lake. `write_anew_hint`: the log cannot be
 //! read, or has a protocol that this program cannot write, so it is moved away and written again
 //! from the manifests.
 
