@@ -42,8 +42,8 @@ pub(super) async fn verify(lake: &Storage, files: Reported) -> Result<()> {
 
 async fn verify_file(lake: Storage, path: String, reported: u64) -> Result<()> {
     let named = || lake.name_of(&path);
-    let key = Path::parse(&path).storage_context("read", &named)?;
-    let bytes = lake.store.head(&key).await.storage_context("read", &named)?.size;
+    let key = Path::parse(&path).storage_context("read", named)?;
+    let bytes = lake.store.head(&key).await.storage_context("read", named)?.size;
     if bytes == reported {
         return Ok(());
     }
