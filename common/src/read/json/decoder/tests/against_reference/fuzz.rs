@@ -49,7 +49,7 @@ fn lines(bytes: &[u8]) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut offset = 0;
     for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-        let mark = if offset == 0 && line.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
+        let mark = if line.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
         let text = &line[mark..];
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if line.len() as u64 > MAX_RECORD_BYTES {
