@@ -18,7 +18,7 @@ pub(super) fn same_but_for_case(one: &str, other: &str) -> bool {
 }
 
 /// Reports invalid names, and names that differ only in case. `at` is the prefix of messages, such
-/// as "source `events`: "; `what` is the thing named, such as "field".
+/// as "source `events`: "; `what` says what has the names, such as "field".
 pub(super) fn check_names<'a>(
     at: &str,
     what: &str,

@@ -52,8 +52,8 @@ impl Scratch {
         let only_ours = Permissions::from_mode(0o700);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).permissions(only_ours).tempdir_in(parent).map_err(unusable)?;
-        // Locked before it gets its final name, because other processes treat an unlocked lock file
-        // as abandoned.
+        // Lock the file before it gets its final name: other processes delete a folder with an
+        // unlocked lock file.
         let new_lock = folder.path().join(NEW_LOCK);
         let lock = File::create_new(&new_lock).map_err(unusable)?;
         // On a file system without locks no process can lock it, so none deletes the folder either.

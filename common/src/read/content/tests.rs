@@ -184,7 +184,7 @@ fn what_only_the_name_or_the_encoding_calls_compressed_goes_to_the_decompressor(
 fn damaged_text_is_still_text() {
     let zeros = [vec![0; 600], b"{\"id\":1}\n".to_vec()].concat();
     let few_zeros = b"\0\0\0{\"id\":1}\n";
-    // Russian in Windows-1251, more than a third of which is not UTF-8.
+    // Russian in Windows-1251. More than a third of the bytes are not UTF-8.
     let cyrillic = b"{\"\xE8\xEC\xFF\":\"\xC8\xE2\xE0\xED\"}\n".repeat(90);
     let latin1 = b"{\"name\":\"Zo\xEB\"}\n".repeat(20);
     for text in [

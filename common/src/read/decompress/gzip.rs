@@ -47,11 +47,11 @@ enum Part {
     Fixed(u8),
     /// The low byte of the extra field's length, once it was read.
     ExtraLength(Option<u8>),
-    /// The extra field, of which this many bytes remain.
+    /// The extra field; the number of its bytes that remain.
     Extra(u16),
     /// A file name or a comment, which ends with a zero byte.
     Text,
-    /// The checksum of the header, of which this many bytes remain.
+    /// The checksum of the header; the number of its bytes that remain.
     HeaderChecksum(u8),
     Body,
     /// Checksum and length of the text; the bytes read so far.

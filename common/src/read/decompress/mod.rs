@@ -146,26 +146,36 @@ mod tests {
 
     use super::*;
 
-    /// Steps through `bytes` with `at_once` bytes of input and `room` bytes of output at a time.
-    fn run(compression: Compression, bytes: &[u8], at_once: usize, room: usize) -> (Vec<u8>, io::Result<bool>) {
-        let mut decompressor = Decompressor::new(compression).unwrap().unwrap();
-        let mut text = Vec::new();
-        let mut output = vec![0; room];
+    /// Calls `step` with `at_once` bytes of input and `room` bytes of output at a time. Returns the
+    /// output, and the first error.
+    pub(super) fn step_through(
+        mut step: impl FnMut(&[u8], &mut [u8]) -> Step,
+        bytes: &[u8],
+        at_once: usize,
+        room: usize,
+    ) -> (Vec<u8>, io::Result<()>) {
+        let (mut text, mut output) = (Vec::new(), vec![0; room]);
         for mut input in bytes.chunks(at_once) {
             loop {
-                let step = decompressor.step(input, &mut output);
-                input = &input[step.consumed..];
-                text.extend_from_slice(&output[..step.produced]);
-                if let Err(e) = step.result {
+                let Step { consumed, produced, result } = step(input, &mut output);
+                input = &input[consumed..];
+                text.extend_from_slice(&output[..produced]);
+                if let Err(e) = result {
                     return (text, Err(e));
                 }
-                if step.consumed == 0 && step.produced == 0 {
+                if consumed == 0 && produced == 0 {
                     assert!(input.is_empty(), "stuck before {} bytes", input.len());
                     break;
                 }
             }
         }
-        (text, Ok(decompressor.is_complete()))
+        (text, Ok(()))
+    }
+
+    fn run(compression: Compression, bytes: &[u8], at_once: usize, room: usize) -> (Vec<u8>, io::Result<bool>) {
+        let mut decompressor = Decompressor::new(compression).unwrap().unwrap();
+        let (text, result) = step_through(|input, output| decompressor.step(input, output), bytes, at_once, room);
+        (text, result.map(|()| decompressor.is_complete()))
     }
 
     fn gzip(text: &[u8], builder: GzBuilder) -> Vec<u8> {

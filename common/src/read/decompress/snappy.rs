@@ -180,6 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::read::decompress::tests::step_through;
 
     fn framed(text: &[u8]) -> Vec<u8> {
         let mut encoder = snap::write::FrameEncoder::new(Vec::new());
@@ -203,22 +204,8 @@ mod tests {
     }
 
     fn run(mut snappy: Snappy, bytes: &[u8], at_once: usize, room: usize) -> (Vec<u8>, io::Result<bool>) {
-        let (mut text, mut output) = (Vec::new(), vec![0; room]);
-        for mut input in bytes.chunks(at_once) {
-            loop {
-                let step = snappy.step(input, &mut output);
-                input = &input[step.consumed..];
-                text.extend_from_slice(&output[..step.produced]);
-                if let Err(e) = step.result {
-                    return (text, Err(e));
-                }
-                if step.consumed == 0 && step.produced == 0 {
-                    assert!(input.is_empty(), "stuck before {} bytes", input.len());
-                    break;
-                }
-            }
-        }
-        (text, Ok(snappy.is_complete()))
+        let (text, result) = step_through(|input, output| snappy.step(input, output), bytes, at_once, room);
+        (text, result.map(|()| snappy.is_complete()))
     }
 
     proptest! {

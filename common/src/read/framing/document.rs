@@ -77,8 +77,8 @@ pub struct DocumentFramer {
 enum State {
     /// A value outside of all brackets, or the end.
     Top,
-    /// The rest of a byte order mark, of which this many bytes were seen. One may be in the middle of
-    /// an object that was made by concatenating files.
+    /// Inside a byte order mark; the number of its bytes seen so far. Concatenated files have one in
+    /// the middle of an object.
     Mark(usize),
     /// The rest of a value.
     Value(Role),

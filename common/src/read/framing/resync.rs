@@ -2,8 +2,8 @@
 //!
 //! A *start* is a `{` in the first column of a line if the last byte before it, ignoring white space,
 //! is none of `,` `[` `:` `{`. Inside a JSON value a `{` always follows one of these bytes, and a
-//! string contains no raw line feed. So in intact text each start is the first byte of a value outside
-//! of all brackets, no matter how deep values are nested and how they are indented. Only the fault
+//! string contains no raw line feed. So in intact text, nested and indented in any way, each start is
+//! the first byte of a value outside of all brackets. Only the fault
 //! itself can look like a start where there is none, for example a comma that became a space. One
 //! fault makes at most one such place, so a start is *certain* if
 //!

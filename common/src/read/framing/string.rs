@@ -22,7 +22,7 @@ pub(in crate::read) enum StringScanned {
     /// The string ends before the byte at this index.
     End(usize),
     /// The byte at this index is the string's first raw line feed. No string of JSON contains one,
-    /// so a quote is missing or is one too many.
+    /// so a quote before it is missing, or should not exist.
     LineFeed(usize),
 }
 

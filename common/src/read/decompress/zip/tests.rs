@@ -5,6 +5,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::read::decompress::tests::step_through;
 
 /// Options for writing a file into an archive.
 #[derive(Debug, Clone, Copy)]
@@ -111,22 +112,8 @@ fn archive(files: &[(&str, &[u8])], how: How) -> Vec<u8> {
 
 fn run(bytes: &[u8], at_once: usize, room: usize) -> (Vec<u8>, io::Result<bool>) {
     let mut zip = Zip::default();
-    let (mut text, mut output) = (Vec::new(), vec![0; room]);
-    for mut input in bytes.chunks(at_once) {
-        loop {
-            let step = zip.step(input, &mut output);
-            input = &input[step.consumed..];
-            text.extend_from_slice(&output[..step.produced]);
-            if let Err(e) = step.result {
-                return (text, Err(e));
-            }
-            if step.consumed == 0 && step.produced == 0 {
-                assert!(input.is_empty(), "stuck before {} bytes", input.len());
-                break;
-            }
-        }
-    }
-    (text, Ok(zip.is_complete()))
+    let (text, result) = step_through(|input, output| zip.step(input, output), bytes, at_once, room);
+    (text, result.map(|()| zip.is_complete()))
 }
 
 proptest! {

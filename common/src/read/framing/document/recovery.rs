@@ -35,8 +35,7 @@ impl DocumentFramer {
         Some(current + index as u64)
     }
 
-    /// Returns the current record as broken, because another one certainly starts at `offset`, inside
-    /// of it.
+    /// Returns the current record as broken, because another record certainly starts at `offset`.
     pub(super) fn give_up_at(&mut self, offset: u64) -> Found {
         self.resume_at(offset, Reason::BrokenDocument, "the record does not end before the next one starts".to_owned())
     }
