@@ -12,6 +12,9 @@ use super::tracker::Candidate;
 const MAX_WORKERS: usize = 1024;
 /// A worker that has not polled for this long takes no tasks. A busy one polls every 5 s.
 const POLL_SILENCE: Duration = Duration::from_secs(15);
+/// A worker whose vcores have all been taken without an attempt for this long takes no tasks. An
+/// ordinary worker is in this state only between taking a task and starting its attempt.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// All processes that have called the coordinator of a run.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct Worker {
     free_vcores: u32,
     /// Number of attempts in the last heartbeat.
     attempts: usize,
+    /// Time of the first of the latest heartbeats that all had no free vcore and no attempt.
+    stuck_since: Option<Instant>,
     is_draining: bool,
     /// Time of the last heartbeat.
     heard: Instant,
@@ -99,6 +104,7 @@ impl Workers {
             vcores,
             free_vcores: vcores,
             attempts: 0,
+            stuck_since: None,
             is_draining: false,
             heard: now,
             polled: now,
@@ -166,6 +172,8 @@ impl Workers {
         worker.free_vcores = free_vcores.min(worker.vcores);
         worker.is_draining = is_draining;
         worker.attempts = attempts;
+        let is_full_without_attempts = worker.free_vcores == 0 && attempts == 0;
+        worker.stuck_since = is_full_without_attempts.then(|| worker.stuck_since.unwrap_or(now));
         worker.heard = now;
         worker.is_alive = true;
         Ok(())
@@ -211,7 +219,8 @@ impl Worker {
 
     /// Whether the worker could take a task: it polls, and is free or will be.
     fn is_able(&self, now: Instant) -> bool {
-        self.is_alive && !self.is_draining && self.is_polling(now) && (self.free_vcores > 0 || self.attempts > 0)
+        let is_stuck = self.stuck_since.is_some_and(|since| now.saturating_duration_since(since) >= STUCK_AFTER);
+        self.is_alive && !self.is_draining && self.is_polling(now) && !is_stuck
     }
 }
 
@@ -239,11 +248,27 @@ mod tests {
         }
         workers.polled(process, now);
         assert_eq!(workers.count(SECOND * 5, now), (Duration::ZERO, Some(now)));
-        // A worker that is busy without attempts will not become free.
-        workers.heartbeat(process, 0, false, 0, now).unwrap();
-        assert_eq!(workers.candidates(now).len(), 0);
         workers.heartbeat(process, 0, false, 2, now).unwrap();
         assert!(!workers.candidates(now)[0].is_free);
+    }
+
+    #[test]
+    fn a_worker_between_a_task_and_its_attempt_is_able_and_one_that_stays_there_is_not() {
+        let start = Instant::now();
+        let mut workers = Workers::new(start);
+        let process = Uuid::from_u128(1);
+        assert!(workers.register(process, "w".to_owned(), 2, start));
+        workers.join(process, &[], start).unwrap();
+        for second in 0..10 {
+            let now = start + SECOND * second;
+            workers.heartbeat(process, 0, false, 0, now).unwrap();
+            let able: Vec<bool> = workers.candidates(now).iter().map(|candidate| candidate.is_free).collect();
+            assert_eq!(able, if second < 5 { vec![false] } else { vec![] }, "{second}");
+        }
+        let now = start + SECOND * 10;
+        workers.heartbeat(process, 0, false, 1, now).unwrap();
+        workers.heartbeat(process, 0, false, 0, now).unwrap();
+        assert_eq!(workers.candidates(now).len(), 1);
     }
 
     #[test]
