@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::resolved::Location;
 use crate::error::{Context, Error, Result};
+use crate::functions;
 use crate::process::scratch::Scratch;
 use crate::session::progress::ReadProgress;
 use crate::sql;
@@ -257,6 +258,7 @@ pub fn build(
         .with_physical_optimizer_rules(sql::physical_rules())
         .build();
     let session = SessionContext::new_with_state(state);
+    functions::register(&session).context(|| Error::internal("cannot register the SQL functions"))?;
     sql::extend(&session).context(|| Error::internal("cannot register the SQL functions"))?;
     Ok(session)
 }

@@ -9,21 +9,16 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::AsyncArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use uuid::Uuid;
 
 use crate::error::{Context, Error, Result};
 use crate::report::WrittenFile;
-use crate::write::digested::{DigestedUpload, EndMark, key_value_metadata};
+use crate::write::digested::{DigestedUpload, EndMark};
+use crate::write::properties::{FilePurpose, properties};
 use crate::write::statistics::StatisticsCollector;
 
 /// Bytes that a store's upload buffers before it sends a part.
 pub const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
-/// Maximum rows of a row group, which readers read as a unit.
-const ROW_GROUP_ROWS: usize = 1024 * 1024;
-/// Maximum encoded bytes of a row group, which a writer buffers before it uploads them.
-pub const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
 /// Settings of a task's writers.
 #[derive(Debug, Clone)]
@@ -36,8 +31,8 @@ pub struct FileSettings {
     /// Task that writes; the second part of every file's name.
     pub task: usize,
     pub target_file_bytes: u64,
-    /// Whether reports contain statistics; staging files need none.
-    pub with_statistics: bool,
+    /// Reports of a table's files contain statistics.
+    pub purpose: FilePurpose,
 }
 
 /// Writes batches of one schema into one folder.
@@ -82,7 +77,7 @@ impl FileWriter {
             return Ok(());
         }
         if self.open.is_none() {
-            self.open = Some(self.start_file()?);
+            self.open = Some(self.start_file(batch)?);
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         open.statistics.add(batch);
@@ -125,7 +120,8 @@ impl FileWriter {
         Ok(self.files)
     }
 
-    fn start_file(&self) -> Result<OpenFile> {
+    /// Starts a file whose first rows are those of `first`.
+    fn start_file(&self, first: &RecordBatch) -> Result<OpenFile> {
         let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.task, Uuid::now_v7());
         let path = Path::parse(format!("{}/{name}", self.folder))
             .context(|| Error::internal(format!("`{}` is not a key prefix", self.folder)))?;
@@ -135,7 +131,7 @@ impl FileWriter {
         let writer = AsyncArrowWriter::try_new(
             DigestedUpload::new(upload, end.clone()),
             Arc::clone(&self.schema),
-            Some(properties(self.settings.with_statistics)),
+            Some(properties(self.settings.purpose, first)),
         )
         .map_err(|e| write_error(&name, e))?;
         Ok(OpenFile { path, name, writer, end, statistics: StatisticsCollector::new(Arc::clone(&self.schema)) })
@@ -148,7 +144,10 @@ impl FileWriter {
         let metadata = open.writer.finish().await.map_err(|e| write_error(&open.name, e))?;
         // The size as stored, so that a manifest can be checked against a listing.
         let (bytes, digest) = open.writer.into_inner().finished();
-        let statistics = if self.settings.with_statistics { open.statistics.finish(&metadata)? } else { Vec::new() };
+        let statistics = match self.settings.purpose {
+            FilePurpose::Table => open.statistics.finish(&metadata)?,
+            FilePurpose::Internal => Vec::new(),
+        };
         self.files.push(WrittenFile {
             path: open.path.to_string(),
             partition_values: std::collections::BTreeMap::new(),
@@ -159,17 +158,6 @@ impl FileWriter {
         });
         Ok(())
     }
-}
-
-fn properties(with_statistics: bool) -> WriterProperties {
-    WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        .set_statistics_enabled(if with_statistics { EnabledStatistics::Page } else { EnabledStatistics::Chunk })
-        .set_created_by(concat!("lakewright ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_key_value_metadata(Some(key_value_metadata()))
-        .build()
 }
 
 fn write_error(name: &str, error: parquet::errors::ParquetError) -> Error {

@@ -26,6 +26,7 @@ use crate::read::scan_rows::{ReadReport, ScanRows};
 use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::{FileSettings, FileWriter};
+use crate::write::properties::FilePurpose;
 
 /// Folders of an ingest's files, as key prefixes relative to the lake's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +153,7 @@ impl ExecutionPlan for IngestExec {
             run: self.run,
             task: TaskScope::of(context.session_config()).first_task + partition,
             target_file_bytes: self.target_file_bytes,
-            with_statistics: false,
+            purpose: FilePurpose::Internal,
         };
         let quarantine_schema = Arc::new(Schema::new(quarantine::fields()));
         let staging = FileWriter::new(settings.clone(), self.folders.staging.clone(), Arc::clone(&self.staging_schema));

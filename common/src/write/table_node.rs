@@ -23,6 +23,7 @@ use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::FileSettings;
 use crate::write::ingest_node::report_properties;
+use crate::write::properties::FilePurpose;
 use crate::write::table_writer::{TableLayout, write_table};
 
 /// Writes the rows of its input into a table and returns [`TaskReport`]s.
@@ -117,7 +118,7 @@ impl ExecutionPlan for TableWriteExec {
             run: self.run,
             task: TaskScope::of(context.session_config()).first_task + partition,
             target_file_bytes: self.layout.target_file_bytes,
-            with_statistics: true,
+            purpose: FilePurpose::Table,
         };
         let layout = Arc::clone(&self.layout);
         let reports = async move {

@@ -15,6 +15,7 @@ use lakewright_common::read::quarantine;
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::report::WrittenFile;
 use lakewright_common::write::file::{FileSettings, FileWriter, discard};
+use lakewright_common::write::properties::FilePurpose;
 
 use super::context::RunContext;
 use crate::engine::parquet_table::ParquetTable;
@@ -49,7 +50,7 @@ pub(super) async fn number_lines(
         run: context.run,
         task: 0,
         target_file_bytes: context.config.limits.target_file_bytes,
-        with_statistics: false,
+        purpose: FilePurpose::Internal,
     };
     let mut writer = FileWriter::new(settings, folder, Arc::clone(&schema));
     while let Some(batch) = rows.next().await {

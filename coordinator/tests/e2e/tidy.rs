@@ -80,6 +80,7 @@ const ROOMS: &[&str] = &[
     "process",
     "digest",
     "storage",
+    "functions",
     "sql",
     "session",
     "read",
