@@ -7,7 +7,7 @@ use futures::{FutureExt, TryStreamExt};
 use lakewright_common::codec::decode_plan;
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::process::failpoint;
-use lakewright_common::report::report_texts;
+use lakewright_common::report::report_messages;
 use lakewright_common::session::plan_failure::{panic_error, stage_error};
 use lakewright_common::session::{self, Resources, TaskScope};
 use lakewright_proto::v1::report_request::Outcome;
@@ -103,12 +103,12 @@ async fn start(worker: &WorkerContext, running: &AttemptGuard<'_>) -> bool {
     }
 }
 
-/// Executes the plan of a task and returns its reports as JSON.
+/// Executes the plan of a task and returns its reports, each an encoded `TaskReport`.
 ///
 /// # Errors
 /// The failure of the plan; a configuration error for a task of another version or run, or for a
 /// plan that the rules reject.
-async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> Result<Vec<String>> {
+async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> Result<Vec<Vec<u8>>> {
     let version = env!("CARGO_PKG_VERSION");
     if spec.version != version {
         return Err(Error::configuration(format!(
@@ -126,8 +126,8 @@ async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> 
     let plan = attempt.plan.get_or_init(|| plan);
     let rows = plan.execute(0, context).map_err(|e| Error::from_engine(e, stage_error))?;
     let batches: Vec<_> = rows.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
-    // The rows are already the text of the message, so the worker need not decode them.
-    Ok(report_texts(&batches)?.into_iter().map(str::to_owned).collect())
+    // The rows are already encoded, so the worker need not decode them.
+    Ok(report_messages(&batches)?.into_iter().map(<[u8]>::to_vec).collect())
 }
 
 impl WorkerContext {

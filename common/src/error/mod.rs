@@ -163,7 +163,7 @@ impl Error {
 
     /// Wraps this error for a plan; [`Error::from_engine`] unwraps it.
     pub fn into_engine(self) -> DataFusionError {
-        DataFusionError::External(Box::new(self))
+        self.into()
     }
 
     /// Returns the project's own error inside an engine error, or else converts it with
@@ -204,6 +204,13 @@ pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32>
     let text = error.to_string();
     let (_, code) = text.rsplit_once("(os error ")?;
     code.split_once(')')?.0.parse().ok()
+}
+
+impl From<Error> for DataFusionError {
+    /// Wraps an error for a plan, so that `?` does it.
+    fn from(error: Error) -> Self {
+        Self::External(Box::new(error))
+    }
 }
 
 /// Removes the contexts that the engine wraps around an external error.

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::writer::SpoolWriter;
 use crate::error::Error;
 use crate::process::failpoint;
+use crate::read::scan_rows::report_rows;
 use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, spool_store_url};
 use crate::write::ingest_node::report_properties;
@@ -157,7 +158,7 @@ impl ExecutionPlan for ExchangeWriteExec {
             }
             failpoint::reach("exchange.before_finish");
             let object = writer.finish().await.map_err(Error::into_engine)?;
-            report_batch(&[TaskReport::Spooled(object)]).map_err(Error::into_engine)
+            report_batch(report_rows([TaskReport::Spooled(object)])).map_err(Error::into_engine)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(report))))
     }

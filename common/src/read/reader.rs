@@ -234,7 +234,7 @@ impl Reader<'_> {
     }
 
     async fn send_reports(&mut self) -> Result<Listener> {
-        let reports = report_rows(&std::mem::take(&mut self.reports))?;
+        let reports = report_rows(std::mem::take(&mut self.reports));
         self.send(ScanRows::Reports(reports)).await
     }
 

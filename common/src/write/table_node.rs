@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::process::failpoint;
+use crate::read::scan_rows::report_rows;
 use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::FileSettings;
@@ -123,8 +124,7 @@ impl ExecutionPlan for TableWriteExec {
         let reports = async move {
             let files = write_table(input, &layout, settings, &context).await.map_err(Error::into_engine)?;
             failpoint::reach("table.before_report");
-            let reports: Vec<TaskReport> = files.into_iter().map(TaskReport::Table).collect();
-            report_batch(&reports).map_err(Error::into_engine)
+            report_batch(report_rows(files.into_iter().map(TaskReport::Table))).map_err(Error::into_engine)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(reports))))
     }

@@ -13,7 +13,7 @@ use lakewright_common::config::resolved::{Limits, OnDamaged, Source};
 use lakewright_common::error::{Error, Result};
 use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
-use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
+use lakewright_common::read::scan_rows::{ReadReport, ScanRows, read_report_rows};
 use lakewright_common::session::Storages;
 use lakewright_common::session::plan_failure::stage_error;
 use lakewright_common::storage::Storage;
@@ -88,8 +88,7 @@ pub(super) async fn sample(
                 Some(ScanRows::Records(batch)) => sample.read += batch.len() as u64,
                 Some(ScanRows::Rejected(batch)) => sample.add_rejected(&batch),
                 Some(ScanRows::Reports(reports)) => {
-                    let reports = reports.iter().flatten().filter_map(|report| serde_json::from_str(report).ok());
-                    reports.for_each(|report| sample.add_report(storage, report));
+                    read_report_rows(&reports)?.into_iter().for_each(|report| sample.add_report(storage, report));
                 }
                 None => {}
             }

@@ -134,7 +134,7 @@ impl Cluster {
         let (wake, work) = watch::channel(0);
         let scheduler = Scheduler::start(wake).await?;
         let spool = Spool::new(storages, run);
-        let (registration, expected) = Registration::new(run, settings.heartbeat, storages, folders, spool.prefix())?;
+        let (registration, expected) = Registration::new(run, settings.heartbeat, storages, folders, spool.prefix());
         let service = Service { state: Arc::clone(&state), registration, work };
         let server = Server::start(settings, Gate::new(Arc::clone(&state), scheduler.queue(), service)).await?;
         spool.sweep().await;
