@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{FutureExt, TryStreamExt};
 use lakewright_common::codec::decode_plan;
 use lakewright_common::error::{Error, Kind, Result};
-use lakewright_common::process::failpoint;
+use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_common::report::report_messages;
 use lakewright_common::session::plan_failure::{panic_error, stage_error};
 use lakewright_common::session::{self, Resources, TaskScope};
@@ -48,12 +48,12 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     let running = worker.attempts.start(Uuid::now_v7(), task);
     let task = &running.attempt.task;
     // The task may be done elsewhere by now, so ask before doing anything.
-    failpoint::reach("attempt.before_start");
+    failpoint::reach(FailPoint::AttemptBeforeStart);
     if !start(worker, &running).await {
         return;
     }
     running.mark_started();
-    failpoint::reach("attempt.after_start");
+    failpoint::reach(FailPoint::AttemptAfterStart);
     let outcome = tokio::select! {
         // Prefer the cancellation: the outcome of a cancelled attempt is of no use.
         biased;
@@ -75,9 +75,9 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
             Outcome::Failure(failure(&error))
         }
     };
-    failpoint::reach("attempt.before_report");
+    failpoint::reach(FailPoint::AttemptBeforeReport);
     report(worker, &running, outcome).await;
-    failpoint::reach("attempt.after_report");
+    failpoint::reach(FailPoint::AttemptAfterReport);
 }
 
 /// Asks the coordinator whether the attempt may run. Retries until it responds or the attempt is

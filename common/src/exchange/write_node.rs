@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::writer::SpoolWriter;
 use crate::error::Error;
-use crate::process::failpoint;
+use crate::process::failpoint::{self, FailPoint};
 use crate::read::scan_rows::report_rows;
 use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, spool_store_url};
@@ -156,7 +156,7 @@ impl ExecutionPlan for ExchangeWriteExec {
                 // Not `try_resize`: this memory is bounded, and only finishing frees it.
                 reservation.resize(writer.memory_bytes());
             }
-            failpoint::reach("exchange.before_finish");
+            failpoint::reach(FailPoint::ExchangeBeforeFinish);
             let object = writer.finish().await.map_err(Error::into_engine)?;
             report_batch(report_rows([TaskReport::Spooled(object)])).map_err(Error::into_engine)
         };

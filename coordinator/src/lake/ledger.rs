@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::digest;
 use lakewright_common::digest::blocks::with_table;
 use lakewright_common::error::{Context, Error, Result};
-use lakewright_common::process::failpoint;
+use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::storage::Storage;
 use lakewright_common::storage::object::SourceObject;
@@ -196,11 +196,11 @@ impl Encoder {
         let content = self.writer.into_inner().map_err(encoding)?;
         let content = with_table(&content).ok_or_else(|| Error::internal("the ledger has no footer"))?;
         let (bytes, digest) = (content.len() as u64, Some(digest::of(&content)));
-        failpoint::reach("ledger.before_write");
+        failpoint::reach(FailPoint::LedgerBeforeWrite);
         // The name is unique to this run, so an unclear response needs no read: a second put writes
         // the same bytes.
         lake.store.put(&key, content.into()).await.storage_context("write", || url_of(lake, &key))?;
-        failpoint::reach("ledger.after_write");
+        failpoint::reach(FailPoint::LedgerAfterWrite);
         Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, digest, added_in: version })
     }
 }
