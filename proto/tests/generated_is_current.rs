@@ -4,7 +4,6 @@
 use std::path::Path;
 
 #[test]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn the_generated_code_is_current() {
     let root = Path::new(".");
     let files = ["coordinator", "plan", "report", "source"].map(|file| format!("lakewright/v1/{file}.proto"));

@@ -223,7 +223,6 @@ fn decode_limits(limits: &v1::Limits) -> Result<Limits> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::storage::object::SourceObject;

@@ -118,7 +118,6 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -146,7 +146,6 @@ fn cost(split: &Split, contents: &Contents) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 

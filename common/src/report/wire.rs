@@ -159,5 +159,4 @@ impl From<v1::SpoolObject> for SpoolObject {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 mod tests;

@@ -147,8 +147,6 @@ fn push(text: &mut String, values: &StringArray, row: usize) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use arrow::array::{ListArray, StructArray};
     use arrow::datatypes::{Field, Int64Type};
 

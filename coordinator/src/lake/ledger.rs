@@ -291,7 +291,6 @@ fn read_batch(batch: &RecordBatch, lookup: &mut HashMap<String, LedgerEntry>) ->
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::super::fixture;
     use super::*;

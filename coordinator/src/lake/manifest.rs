@@ -238,7 +238,6 @@ impl SourceCounts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::super::fixture;
     use super::*;

@@ -48,5 +48,4 @@ pub(crate) mod verify;
 pub(crate) use layout::{LakePath, url_of, version_of};
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 pub(crate) mod fixture;

@@ -170,7 +170,6 @@ async fn read(lake: &Storage, key: &Path) -> std::result::Result<Option<Bytes>, 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::Ordering;

@@ -52,7 +52,6 @@ async fn verify_file(lake: Storage, path: String, reported: u64) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::sync::Arc;
 

@@ -204,7 +204,6 @@ impl Registration {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use lakewright_common::config::resolved::Location;
     use object_store::memory::InMemory;

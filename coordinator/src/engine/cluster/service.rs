@@ -248,7 +248,6 @@ fn read_failure(failure: Failure) -> Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use lakewright_common::config::resolved::Location;
     use lakewright_common::session::Storages;

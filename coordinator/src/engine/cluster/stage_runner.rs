@@ -174,5 +174,4 @@ fn encode_spec(cluster: &Cluster, stage: u32, task: usize, plan: &Arc<dyn Execut
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

@@ -282,7 +282,6 @@ fn signed(value: u64) -> Result<i64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::lake::fixture;

@@ -243,5 +243,4 @@ async fn checkpoint_if_due(lake: &Storage, table: &str, version: u64) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;
