@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, TryStreamExt};
 use lakewright_common::codec::decode_plan;
-use lakewright_common::error::{Error, Kind, Result};
+use lakewright_common::error::{EngineContext, Error, Kind, Result};
 use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_common::report::report_messages;
 use lakewright_common::session::plan_failure::{panic_error, stage_error};
@@ -120,12 +120,12 @@ async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> 
     let scope = TaskScope::new(attempt.task.task as usize, worker.memory_bytes, worker.vcores);
     let session = session::build(&worker.resources, &run.storages, 1, scope, Arc::clone(&attempt.read))?;
     let context = session.task_ctx();
-    let unreadable = |e| Error::from_engine(e, |e| Error::internal("cannot decode a plan").caused_by(e));
-    let plan = decode_plan(&spec.plan, &context).map_err(unreadable)?;
+    let unreadable = |e| Error::internal("cannot decode a plan").caused_by(e);
+    let plan = decode_plan(&spec.plan, &context).engine_context(unreadable)?;
     run.rules.check(&plan)?;
     let plan = attempt.plan.get_or_init(|| plan);
-    let rows = plan.execute(0, context).map_err(|e| Error::from_engine(e, stage_error))?;
-    let batches: Vec<_> = rows.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
+    let rows = plan.execute(0, context).engine_context(stage_error)?;
+    let batches: Vec<_> = rows.try_collect().await.engine_context(stage_error)?;
     // The rows are already encoded, so the worker need not decode them.
     Ok(report_messages(&batches)?.into_iter().map(<[u8]>::to_vec).collect())
 }

@@ -51,7 +51,7 @@ pub fn encode_plan(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
 /// # Errors
 /// The bytes are not a plan of this version.
 pub fn decode_plan(bytes: &[u8], context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
-    let node = protobuf::PhysicalPlanNode::decode(bytes).map_err(external)?;
+    let node = protobuf::PhysicalPlanNode::decode(bytes).context(unreadable)?;
     // DataFusion 55 panics on the nodes of features that are off, such as a scan of Avro files.
     let decoded = catch_unwind(AssertUnwindSafe(|| node.try_into_physical_plan(context, &PlanCodec)));
     decoded.unwrap_or_else(|_| plan_err!("the plan has a node that this build cannot decode"))
@@ -80,7 +80,7 @@ impl PhysicalExtensionCodec for PlanCodec {
         } else {
             return Err(DataFusionError::Internal(format!("cannot send `{}` to a worker", node.name())));
         };
-        PlanNode { node: Some(node) }.encode(bytes).map_err(external)
+        Ok(PlanNode { node: Some(node) }.encode(bytes).context(|| Error::internal("cannot encode a plan"))?)
     }
 
     fn try_decode(
@@ -96,8 +96,8 @@ impl PhysicalExtensionCodec for PlanCodec {
                 .cloned()
                 .ok_or_else(|| DataFusionError::Internal("a plan has a node without its input".into()))
         };
-        match PlanNode::decode(bytes).map_err(external)?.node {
-            Some(Node::JsonScan(scan)) => Ok(Arc::new(decode_scan(scan)?)),
+        match PlanNode::decode(bytes).context(unreadable)?.node {
+            Some(Node::JsonScan(scan)) => Ok(Arc::new(decode_scan(scan).context(unreadable)?)),
             Some(Node::Ingest(ingest)) => Ok(Arc::new(decode_ingest(ingest, input()?)?)),
             Some(Node::TableWrite(write)) => Ok(Arc::new(decode_table_write(write, input()?)?)),
             Some(Node::ExchangeWrite(write)) => Ok(Arc::new(ExchangeWriteExec::new(input()?, write.prefix))),
@@ -142,7 +142,7 @@ fn decode_table_write(write: v1::TableWrite, input: Arc<dyn ExecutionPlan>) -> R
         schema: decode_schema(&write.schema)?,
         partition_by: write.partition_by,
         target_file_bytes: write.target_file_bytes,
-        max_open_files: number(write.max_open_files)?,
+        max_open_files: number(write.max_open_files).context(unreadable)?,
     };
     Ok(TableWriteExec::new(input, Arc::new(layout), decode_run(&write.run)?))
 }
@@ -168,22 +168,22 @@ fn decode_exchange_read(read: v1::ExchangeRead, context: &TaskContext) -> Result
     let partitions = read.partitions.into_iter().map(partition).collect::<Result<_>>()?;
     // A shape contains none of our nodes. Decoding it without them also rules out shapes nested in
     // shapes.
-    let shape = protobuf::PhysicalPlanNode::decode(read.shape.as_slice()).map_err(external)?;
+    let shape = protobuf::PhysicalPlanNode::decode(read.shape.as_slice()).context(unreadable)?;
     let shape = shape.try_into_physical_plan(context, &DefaultPhysicalExtensionCodec {})?;
     Ok(ExchangeReadExec::from_shape(shape, partitions))
 }
 
 fn encode_schema(schema: &Schema) -> Result<Vec<u8>> {
-    Ok(protobuf::Schema::try_from(schema).map_err(external)?.encode_to_vec())
+    Ok(protobuf::Schema::try_from(schema).context(|| Error::internal("cannot encode a schema"))?.encode_to_vec())
 }
 
 fn decode_schema(bytes: &[u8]) -> Result<SchemaRef> {
-    let schema = protobuf::Schema::decode(bytes).map_err(external)?;
-    Ok(Arc::new(Schema::try_from(&schema).map_err(external)?))
+    let schema = protobuf::Schema::decode(bytes).context(unreadable)?;
+    Ok(Arc::new(Schema::try_from(&schema).context(unreadable)?))
 }
 
 fn decode_run(text: &str) -> Result<Uuid> {
-    Uuid::parse_str(text).map_err(external)
+    Ok(Uuid::parse_str(text).context(unreadable)?)
 }
 
 /// Returns a count of a message.
@@ -195,6 +195,6 @@ fn parse_url(text: &str) -> crate::error::Result<Url> {
     Url::parse(text).context(|| Error::internal("a URL is invalid"))
 }
 
-fn external(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataFusionError {
-    DataFusionError::External(error.into())
+fn unreadable() -> Error {
+    Error::internal("cannot decode a plan")
 }

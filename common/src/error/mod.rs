@@ -316,6 +316,22 @@ impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::r
     }
 }
 
+/// Converts a failure of the query engine.
+pub trait EngineContext<T> {
+    /// Replaces the failure by the project's own error inside it, or else by the error that
+    /// `otherwise` makes of it.
+    ///
+    /// # Errors
+    /// That error, if there was a failure.
+    fn engine_context(self, otherwise: impl FnOnce(DataFusionError) -> Error) -> Result<T>;
+}
+
+impl<T> EngineContext<T> for std::result::Result<T, DataFusionError> {
+    fn engine_context(self, otherwise: impl FnOnce(DataFusionError) -> Error) -> Result<T> {
+        self.map_err(|error| Error::from_engine(error, otherwise))
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as _)

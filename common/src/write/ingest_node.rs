@@ -22,7 +22,7 @@ use lakewright_proto::v1;
 use prost::Message;
 use uuid::Uuid;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, EngineContext, Error, Result};
 use crate::read::quarantine;
 use crate::read::scan_rows::ScanRows;
 use crate::report::{TaskReport, report_batch, report_schema};
@@ -171,7 +171,7 @@ async fn ingest(
 ) -> Result<RecordBatch> {
     let mut reports = BinaryBuilder::new();
     while let Some(batch) = input.next().await {
-        let batch = batch.map_err(|e| Error::from_engine(e, |e| Error::internal("the scan failed").caused_by(e)))?;
+        let batch = batch.engine_context(|e| Error::internal("the scan failed").caused_by(e))?;
         match ScanRows::from_batch(&batch)? {
             Some(ScanRows::Records(rows)) => staging.write(&with_schema(rows, &staging)?).await?,
             Some(ScanRows::Rejected(rows)) => quarantine.write(&with_schema(rows, &quarantine)?).await?,

@@ -122,7 +122,7 @@ impl ExecutionPlan for TableWriteExec {
         };
         let layout = Arc::clone(&self.layout);
         let reports = async move {
-            let files = write_table(input, &layout, settings, &context).await.map_err(Error::into_engine)?;
+            let files = write_table(input, &layout, settings, &context).await?;
             failpoint::reach(FailPoint::TableBeforeReport);
             report_batch(report_rows(files.into_iter().map(TaskReport::Table))).map_err(Error::into_engine)
         };

@@ -129,11 +129,9 @@ fn models_that_cannot_be_built_are_named_all_at_once() {
     let error = lake.fails(&["--log-format", "json", "--quiet", "check"], 2);
     let events: Vec<serde_json::Value> = error.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(events.len(), 2, "{error}");
-    assert!(
-        events[0]["message"].as_str().unwrap().contains("table `a` (a.sql): the query cannot be planned"),
-        "{error}"
-    );
-    assert!(events[1]["message"].as_str().unwrap().contains("table `b` (b.sql): `key` names `di`"), "{error}");
+    let message = |i: usize| events[i]["message"].as_str().unwrap();
+    assert!(message(0).starts_with("table `a` ") && message(0).contains("the query cannot be planned"), "{error}");
+    assert!(message(1).starts_with("table `b` ") && message(1).contains("`key` names `di`"), "{error}");
     assert_eq!(events[1]["hint"], "did you mean `id`?");
     lake.write("a.sql", b"SELECT * FROM b");
     lake.write("b.sql", b"SELECT * FROM a");
