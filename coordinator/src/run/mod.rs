@@ -40,6 +40,8 @@ pub(crate) mod discover;
 pub(crate) mod damage;
 /// Objects that a run skips.
 pub(crate) mod skipped;
+/// What is staged of one source.
+mod staged;
 /// Checks models, keys and checks before a run does any work.
 pub(crate) mod validate;
 /// Finds expressions that fail on every row.

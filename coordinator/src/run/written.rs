@@ -10,7 +10,7 @@ use lakewright_common::storage::Storage;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::ingest::StagedSource;
+use super::staged::StagedSource;
 use crate::lake::manifest::Manifest;
 
 /// Files that are verified at the same time.
