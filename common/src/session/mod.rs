@@ -21,7 +21,6 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use serde::{Deserialize, Serialize};
 
 use crate::config::resolved::Location;
 use crate::error::{Context, Error, Result};
@@ -67,7 +66,7 @@ pub struct Storages {
 }
 
 /// Locations of a plan's storages, by which a worker opens them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locations {
     pub lake: Location,
     pub spool: Location,

@@ -81,7 +81,7 @@ impl FileWriter {
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         open.statistics.add(batch);
-        open.writer.write(batch).await.map_err(|e| write_error(&open.name, e))?;
+        written(open.writer.write(batch).await, &open.name)?;
         if (open.writer.bytes_written() + open.writer.in_progress_size()) as u64 >= self.settings.target_file_bytes {
             self.close_open().await?;
         }
@@ -106,7 +106,7 @@ impl FileWriter {
     /// Storage, naming the file.
     pub async fn flush(&mut self) -> Result<()> {
         match &mut self.open {
-            Some(open) => open.writer.flush().await.map_err(|e| write_error(&open.name, e)),
+            Some(open) => written(open.writer.flush().await, &open.name),
             None => Ok(()),
         }
     }
@@ -128,20 +128,17 @@ impl FileWriter {
         let upload = BufWriter::with_capacity(Arc::clone(&self.settings.store), path.clone(), UPLOAD_BUFFER_BYTES);
         let name = format!("{}{path}", self.settings.root);
         let end = EndMark::default();
-        let writer = AsyncArrowWriter::try_new(
-            DigestedUpload::new(upload, end.clone()),
-            Arc::clone(&self.schema),
-            Some(properties(self.settings.purpose, first)),
-        )
-        .map_err(|e| write_error(&name, e))?;
+        let upload = DigestedUpload::new(upload, end.clone());
+        let properties = properties(self.settings.purpose, first);
+        let writer = written(AsyncArrowWriter::try_new(upload, Arc::clone(&self.schema), Some(properties)), &name)?;
         Ok(OpenFile { path, name, writer, end, statistics: StatisticsCollector::new(Arc::clone(&self.schema)) })
     }
 
     async fn close_open(&mut self) -> Result<()> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
-        open.writer.flush().await.map_err(|e| write_error(&open.name, e))?;
+        written(open.writer.flush().await, &open.name)?;
         open.end.set();
-        let metadata = open.writer.finish().await.map_err(|e| write_error(&open.name, e))?;
+        let metadata = written(open.writer.finish().await, &open.name)?;
         // The size as stored, so that a manifest can be checked against a listing.
         let (bytes, digest) = open.writer.into_inner().finished();
         let statistics = match self.settings.purpose {
@@ -160,8 +157,12 @@ impl FileWriter {
     }
 }
 
-fn write_error(name: &str, error: parquet::errors::ParquetError) -> Error {
-    let error = Error::storage("write", name, error);
+/// Names the file in a failure of its writer.
+fn written<T>(outcome: parquet::errors::Result<T>, name: &str) -> Result<T> {
+    outcome.storage_context("write", || name).map_err(with_hint)
+}
+
+fn with_hint(error: Error) -> Error {
     if error.hint.is_some() {
         return error;
     }

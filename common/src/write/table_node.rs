@@ -18,7 +18,8 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::process::failpoint;
+use crate::process::failpoint::{self, FailPoint};
+use crate::read::scan_rows::report_rows;
 use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::FileSettings;
@@ -122,10 +123,9 @@ impl ExecutionPlan for TableWriteExec {
         };
         let layout = Arc::clone(&self.layout);
         let reports = async move {
-            let files = write_table(input, &layout, settings, &context).await.map_err(Error::into_engine)?;
-            failpoint::reach("table.before_report");
-            let reports: Vec<TaskReport> = files.into_iter().map(TaskReport::Table).collect();
-            report_batch(&reports).map_err(Error::into_engine)
+            let files = write_table(input, &layout, settings, &context).await?;
+            failpoint::reach(FailPoint::TableBeforeReport);
+            report_batch(report_rows(files.into_iter().map(TaskReport::Table))).map_err(Error::into_engine)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(reports))))
     }

@@ -163,7 +163,7 @@ impl TableProvider for HistoryTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        let batch = self.load().await.map_err(Error::into_engine)?;
+        let batch = self.load().await?;
         let table = MemTable::try_new(Arc::clone(&self.schema), vec![vec![batch]])?;
         table.scan(session, projection, filters, limit).await
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Int64Type, Schema};
 use futures::StreamExt;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, EngineContext, Error, Result};
 use lakewright_common::read::quarantine;
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::report::WrittenFile;
@@ -40,9 +40,9 @@ pub(super) async fn number_lines(
     let before = lines_before(tallies);
     let schema = Arc::new(Schema::new(quarantine::fields()));
     let table = ParquetTable::new(Arc::clone(&schema), &[], files.to_vec());
-    let engine = |e| Error::from_engine(e, |e| Error::storage("read", "quarantine files just written", e));
-    let frame = context.session.read_table(Arc::new(table)).map_err(engine)?;
-    let mut rows = frame.execute_stream().await.map_err(engine)?;
+    let unread = |e| Error::storage("read", "quarantine files just written", e);
+    let frame = context.session.read_table(Arc::new(table)).engine_context(unread)?;
+    let mut rows = frame.execute_stream().await.engine_context(unread)?;
     let folder = files[0].path.rsplit_once('/').map(|(folder, _)| folder.to_owned()).unwrap_or_default();
     let settings = FileSettings {
         store: Arc::clone(&context.opened.lake.store),
@@ -54,7 +54,7 @@ pub(super) async fn number_lines(
     };
     let mut writer = FileWriter::new(settings, folder, Arc::clone(&schema));
     while let Some(batch) = rows.next().await {
-        writer.write(&renumbered(&batch.map_err(engine)?, &before, &schema)?).await?;
+        writer.write(&renumbered(&batch.engine_context(unread)?, &before, &schema)?).await?;
     }
     let numbered = writer.finish().await?;
     discard(context.opened.lake.store.as_ref(), files).await;
@@ -78,8 +78,8 @@ fn lines_before(tallies: &[ObjectTally]) -> LinesBefore {
 }
 
 fn renumbered(batch: &RecordBatch, before: &LinesBefore, schema: &Arc<Schema>) -> Result<RecordBatch> {
-    let wrong = |e| Error::internal("quarantine rows do not fit their schema").caused_by(e);
-    let column = |name: &str| schema.index_of(name).map(|i| (i, batch.column(i))).map_err(wrong);
+    let wrong = || Error::internal("quarantine rows do not fit their schema");
+    let column = |name: &str| schema.index_of(name).map(|i| (i, batch.column(i))).context(wrong);
     let (_, objects) = column("object")?;
     let (_, starts) = column("split_start")?;
     let (line_index, lines) = column("line")?;
@@ -94,5 +94,5 @@ fn renumbered(batch: &RecordBatch, before: &LinesBefore, schema: &Arc<Schema>) -
         .collect();
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     columns[line_index] = Arc::new(numbered);
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(wrong)
+    RecordBatch::try_new(Arc::clone(schema), columns).context(wrong)
 }

@@ -21,7 +21,7 @@ use crate::session_tables;
 /// Plans everything over empty tables, in a session of its own.
 ///
 /// # Errors
-/// Configuration, with a line for each fault.
+/// Configuration; all faults at once.
 pub(crate) async fn validate(session: &SessionContext, config: &Config, models: &[Model<'_>]) -> Result<()> {
     let mut faults = Vec::new();
     let mut broken: BTreeSet<&str> = BTreeSet::new();
@@ -49,36 +49,37 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
             }
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(Error::configuration(faults.join("\nerror: "))) }
+    Error::join(faults).map_or(Ok(()), Err)
 }
 
 /// Schema in which a model's rows are stored. Returns `None` after a fault.
-async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec<String>) -> Option<Schema> {
+async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec<Error>) -> Option<Schema> {
     let before = faults.len();
     let query = match build::plan_query(&session.state(), table).await {
         Ok(query) => query,
         Err(error) => {
-            let hint = error.hint.as_ref().map(|hint| format!("\nhint: {hint}"));
-            faults.push(error.to_string() + &hint.unwrap_or_default());
+            faults.push(error);
             return None;
         }
     };
     if let Some(reason) = probe::failing_expression(&query) {
-        faults.push(build::named(table, Error::configuration(reason)).to_string());
+        faults.push(build::named(table, Error::configuration(reason)));
     }
-    let with_hint =
-        |fault: Error| fault.hint.iter().fold(fault.to_string(), |text, hint| format!("{text}\nhint: {hint}"));
-    faults.extend(build::column_faults(table, &query.schema()).into_iter().map(with_hint));
+    faults.extend(build::column_faults(table, &query.schema()));
     let stored = build::stored_schema(&query.schema());
     if let Err(error) = assign_column_ids(None, &stored) {
-        faults.push(build::named(table, error).to_string());
+        faults.push(build::named(table, error));
     }
     (faults.len() == before).then_some(stored)
 }
 
-async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> Option<String> {
+async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> Option<Error> {
     let what = data_checks::describe(&check.rule).0;
-    let fault = |reason: String| Some(format!("table `{}`: check of {what} cannot run: {reason}", table.name));
+    let cannot_run = |mut error: Error| {
+        error.message = format!("table `{}`: check of {what} cannot run: {}", table.name, error.message);
+        Some(error)
+    };
+    let fault = |reason: String| cannot_run(Error::configuration(reason));
     if let Rule::Range { column, .. } = &check.rule {
         let schema = session.table(TableReference::bare(table.name.as_str())).await.ok()?.schema().as_arrow().clone();
         match schema.field_with_name(column).map(|field| field.data_type().clone()) {
@@ -90,7 +91,7 @@ async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> 
     }
     let query = data_checks::query(&table.name, &check.rule);
     if let Err(error) = check_text(&query) {
-        return fault(error.to_string());
+        return cannot_run(error);
     }
     match session.sql_with_options(&query, model::read_only()).await {
         Ok(frame) => frame.create_physical_plan().await.err().and_then(|e| fault(e.strip_backtrace())),

@@ -1,7 +1,5 @@
 //! What arrives of objects in memory and in folders, plain, compressed, damaged, changed and gone.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::io::Write;
 use std::sync::Mutex;
 
