@@ -130,6 +130,7 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
                 // The repartition itself stays in the stage below: `ExchangeWriteExec` hashes with its
                 // keys, so that equal keys meet in one partition, no matter which task wrote them.
                 let stage = plan_stages(repartition.input(), prefix)?;
+                // The partitions are filled in once the stage below has run (`stage_runner::fill`).
                 let empty = vec![vec![]; *partitions];
                 let read = ExchangeReadExec::hashed(node.schema(), keys.clone(), empty)?;
                 let shuffled = replace_children_if_necessary(Arc::clone(node), vec![stage.plan])?;
@@ -154,6 +155,7 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
         // per task, because the merge relies on the order within its input partitions.
         let stage = plan_stages(merge.input(), prefix)?;
         if partitions(&stage.plan) == 1 {
+            // A single sorted partition stays in this stage; only its inputs come from below.
             inputs.extend(stage.inputs);
             return replace_children_if_necessary(Arc::clone(node), vec![stage.plan]);
         }
@@ -166,6 +168,7 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     if let Some((left, right, can_split_right)) = collect_left_join(node) {
         return plan_join(node, left, right, can_split_right, prefix, inputs);
     }
+    // Partitioned joins fall through to here: the repartitions below their sides are cut instead.
     if !is_supported(node) {
         return not_impl_err!("a node `{}` on a cluster", node.name());
     }
@@ -187,6 +190,7 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
 fn gather(node: &Plan, fetch: Option<usize>, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     let stage = plan_stages(node, prefix)?;
     if partitions(&stage.plan) == 1 {
+        // Already in one partition, so the rows stay in this stage.
         inputs.extend(stage.inputs);
         return Ok(stage.plan);
     }
@@ -273,6 +277,8 @@ fn is_supported(node: &Plan) -> bool {
         || node.is::<CooperativeExec>()
         || node.is::<UnnestExec>()
         || node.is::<LocalLimitExec>();
+    // These need equal keys in one partition. DataFusion has put a repartition below them that
+    // ensures it, and the cut keeps its partitions.
     let is_partition_by_partition = node.is::<AggregateExec>()
         || node.is::<SortExec>()
         || node.is::<PartialSortExec>()
