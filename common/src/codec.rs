@@ -72,6 +72,7 @@ impl PhysicalExtensionCodec for PlanCodec {
         } else if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
             Node::ExchangeRead(encode_exchange_read(read)?)
         } else {
+            // DataFusion calls this only for nodes that it cannot encode itself.
             return Err(DataFusionError::Internal(format!("cannot send `{}` to a worker", node.name())));
         };
         PlanNode { node: Some(node) }.encode(bytes).map_err(external)
@@ -114,6 +115,7 @@ fn decode_scan(scan: &v1::JsonScan) -> Result<JsonScanExec> {
     let partitions = scan.partitions.iter().map(|splits| from_json::<Vec<Split>>(splits)).collect::<Result<_>>()?;
     let node = JsonScanExec::new(from_json(&scan.source)?, partitions, from_json(&scan.limits)?);
     Ok(match scan.max_records {
+        // A scan of a run has no limit; only `check --sample` sets one.
         Some(max_records) => node.sampling(max_records),
         None => node,
     })

@@ -66,6 +66,8 @@ impl ExchangeWriteExec {
 /// Returns the node whose rows are spooled.
 fn rows_of(input: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
     match input.downcast_ref::<RepartitionExec>() {
+        // A hash repartition is not executed: this node assigns the rows itself (module
+        // documentation).
         Some(repartition) if keys_of(input).is_some() => repartition.input(),
         _ => input,
     }
@@ -94,6 +96,7 @@ impl ExecutionPlan for ExchangeWriteExec {
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        // A repartition below would only move rows that this node partitions anyway.
         vec![false]
     }
 
@@ -113,6 +116,7 @@ impl ExecutionPlan for ExchangeWriteExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        // Recompute the properties, because the new child may have other partitions.
         Ok(Arc::new(Self::new(children.swap_remove(0), self.prefix.clone())))
     }
 
@@ -126,11 +130,13 @@ impl ExecutionPlan for ExchangeWriteExec {
         let mut stream = rows.execute(partition, Arc::clone(&context))?;
         let mut partitioner = match keys_of(&self.input) {
             Some((keys, partitions)) => {
+                // The time that this timer measures is not used.
                 let timer = metrics::Time::default();
                 Some(BatchPartitioner::new_hash_partitioner(keys.to_vec(), partitions, timer)?)
             }
             None => None,
         };
+        // A new name per attempt, so that attempts of one task never overwrite each other's object.
         let key = Path::parse(format!("{}-{}.arrows", self.prefix, Uuid::now_v7()))
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
         let mut writer = SpoolWriter::new(
@@ -141,6 +147,7 @@ impl ExecutionPlan for ExchangeWriteExec {
             TaskScope::of(context.session_config()).exchange_buffer_bytes,
         );
         let reservation = MemoryConsumer::new("ExchangeWriter").register(context.memory_pool());
+        // Rows are only read when the stream is polled. It yields exactly one batch.
         let report = async move {
             while let Some(batch) = stream.next().await {
                 let batch = batch?;

@@ -83,7 +83,7 @@ pub fn report_batch(reports: &[TaskReport]) -> Result<RecordBatch> {
 /// Decodes the reports that a plan returned.
 ///
 /// # Errors
-/// Internal, if batches do not have [`report_schema`].
+/// Internal, if the batches do not have [`report_schema`].
 pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
     let texts = report_texts(batches)?.into_iter();
     texts.map(|text| serde_json::from_str(text).context(|| Error::internal("cannot read a report"))).collect()
@@ -92,11 +92,12 @@ pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
 /// Returns the reports in the rows of a plan as JSON, without decoding them.
 ///
 /// # Errors
-/// Batches that are not of [`report_schema`].
+/// Internal, if the batches do not have [`report_schema`].
 pub fn report_texts(batches: &[RecordBatch]) -> Result<Vec<&str>> {
     let mut texts = Vec::new();
     for batch in batches {
         let column = batch.column(0).as_string_opt::<i32>().ok_or_else(|| Error::internal("a task sent no reports"))?;
+        // The column is nullable by its schema; a null is no report.
         texts.extend(column.iter().flatten());
     }
     Ok(texts)

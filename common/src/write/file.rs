@@ -87,6 +87,7 @@ impl FileWriter {
         let Some(open) = &mut self.open else { return Ok(()) };
         open.statistics.add(batch);
         open.writer.write(batch).await.map_err(|e| write_error(&open.name, e))?;
+        // Rows that are not written yet count with their estimated size.
         if (open.writer.bytes_written() + open.writer.in_progress_size()) as u64 >= self.settings.target_file_bytes {
             self.close_open().await?;
         }
@@ -126,6 +127,7 @@ impl FileWriter {
     }
 
     fn start_file(&self) -> Result<OpenFile> {
+        // Version 7 UUIDs are ordered by time, so a listing shows the files of a task in order.
         let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.task, Uuid::now_v7());
         let path = Path::parse(format!("{}/{name}", self.folder))
             .context(|| Error::internal(format!("`{}` is not a key prefix", self.folder)))?;
@@ -143,14 +145,18 @@ impl FileWriter {
 
     async fn close_open(&mut self) -> Result<()> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
+        // Write the last row group before the mark, so that only page indexes and the footer are
+        // buffered.
         open.writer.flush().await.map_err(|e| write_error(&open.name, e))?;
         open.end.set();
         let metadata = open.writer.finish().await.map_err(|e| write_error(&open.name, e))?;
         // The size as stored, so that a manifest can be checked against a listing.
         let (bytes, digest) = open.writer.into_inner().finished();
+        // Only Delta logs contain statistics, and staging files have no Delta log.
         let statistics = if self.settings.with_statistics { open.statistics.finish(&metadata)? } else { Vec::new() };
         self.files.push(WrittenFile {
             path: open.path.to_string(),
+            // The table writer adds them, because only it knows the partition.
             partition_values: std::collections::BTreeMap::new(),
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default(),
             bytes,
@@ -166,6 +172,7 @@ fn properties(with_statistics: bool) -> WriterProperties {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        // With page statistics, readers can skip pages of a table. Staging files save the space.
         .set_statistics_enabled(if with_statistics { EnabledStatistics::Page } else { EnabledStatistics::Chunk })
         .set_created_by(concat!("lakewright ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(key_value_metadata()))
@@ -173,6 +180,7 @@ fn properties(with_statistics: bool) -> WriterProperties {
 }
 
 fn write_error(name: &str, error: parquet::errors::ParquetError) -> Error {
+    // An error of S3 has a more precise hint already.
     let error = Error::storage("write", name, error);
     if error.hint.is_some() {
         return error;
