@@ -77,6 +77,7 @@ pub struct RejectedRows {
 impl RejectedRows {
     /// Adds a record.
     pub fn push(&mut self, record: &RejectedRecord<'_>) {
+        // The cut may split a character, which `from_utf8_lossy` replaces below.
         let kept = &record.text[..record.text.len().min(KEPT_TEXT_BYTES)];
         self.source.append_value(record.source);
         self.object.append_value(record.object);
@@ -90,6 +91,7 @@ impl RejectedRows {
         self.text_bytes.append_value(signed(record.text.len() as u64));
         self.split_start.append_value(signed(record.split_start));
         self.rows += 1;
+        // 64 bytes for the numbers and the short texts.
         self.bytes += kept.len() + record.detail.len() + record.object.len() + 64;
     }
 

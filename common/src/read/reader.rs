@@ -73,6 +73,7 @@ pub async fn read_splits(
             let chunks = fetch_ahead(&context.storage, &split, &context.limits, &stored).await;
             (split, chunks, stored)
         })
+        // In order, so that results do not depend on which request is faster.
         .buffered(context.limits.concurrent_reads);
     while let Some((split, chunks, stored)) = fetched.next().await {
         if reader.read_split(&split, chunks, &stored).await? == Listener::Gone {
@@ -82,6 +83,7 @@ pub async fn read_splits(
             break;
         }
     }
+    // Ends the requests that are in progress, before large objects need the memory.
     drop(fetched);
     for split in large {
         if reader.has_enough() {
@@ -142,15 +144,18 @@ impl Reader<'_> {
                 tally.records += 1;
                 self.records += 1;
                 self.take(split, framed, &mut tally);
+                // Send between records, so that a large chunk does not fill memory with rows.
                 if self.is_full() && self.send_rows().await? == Listener::Gone {
                     return Ok(Listener::Gone);
                 }
+                // A sample may end inside an object.
                 if self.has_enough() {
                     ended = true;
                     break;
                 }
             }
             self.context.progress.add(0, tally.records - records_before, bytes);
+            // The rest of the chunk belongs to the next split.
             if framer.is_done() {
                 break;
             }
@@ -246,6 +251,7 @@ impl Reader<'_> {
 
     async fn finish(mut self) -> Result<()> {
         self.reports.push(ReadReport::UnknownFields(self.decoder.unknown_fields()));
+        // Rows before reports: a report says that the rows were sent.
         if self.send_rows().await? == Listener::Here {
             self.send_reports().await?;
         }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Kind of a rejection. Its code is stored in the quarantine, and scripts of users depend on it.
+/// Kind of a rejection. Its code is stored in the quarantine, and users' scripts depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {

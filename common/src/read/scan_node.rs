@@ -159,6 +159,7 @@ impl ExecutionPlan for JsonScanExec {
             schema: Arc::clone(&self.schema),
             progress: context.session_config().get_extension::<ReadProgress>().unwrap_or_default(),
         };
+        // The channel is bounded, so a slow writer slows down the reads.
         let mut stream = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), BATCHES_AHEAD);
         let batches = stream.tx();
         stream.spawn(

@@ -26,14 +26,14 @@ pub struct ObjectTally {
     pub stored_bytes: u64,
     /// Number of bytes of the split, decompressed, that were read.
     pub bytes: u64,
-    /// Number of these bytes in which records could not be separated. Rejected records do not count,
-    /// however long they are.
+    /// Number of these bytes in which records could not be separated. Rejected records of any length do
+    /// not count.
     pub unframed_bytes: u64,
     /// Set if the object could not be read as records up to its end.
     pub damage: Option<Damage>,
 }
 
-/// Place from which an object could not be read, and the reason.
+/// Position from which on an object could not be read, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// Offset in the decompressed object.
@@ -67,6 +67,7 @@ impl ObjectTally {
     pub fn count_bytes(&mut self, split: &Split, stored: u64, decompressed: u64) {
         let own = |read: u64| {
             let before = u64::from(split.range.start > 0);
+            // The byte before the range, which belongs to the part before.
             read.saturating_sub(before).min(split.range.end - split.range.start)
         };
         self.stored_bytes = own(stored);

@@ -1,4 +1,4 @@
-//! ② Decompresses bytes step by step, so that the place is known at which a stream is damaged.
+//! ② Decompresses bytes step by step, so that the position of damage in a stream is known.
 //!
 //! ```text
 //! compressed chunk ─► step ─► decompressed bytes ─► ... ─► end of a member ─► the next member, or the end
@@ -33,7 +33,7 @@ use crate::read::decompress::xz::Xz;
 use crate::read::decompress::zip::Zip;
 use crate::storage::object::Compression;
 
-/// Decompressor of one compressed text, of one member or several.
+/// Decompressor of one compressed text, which has one or several members.
 pub(in crate::read) struct Decompressor {
     codec: Codec,
     /// Whether the last member has ended and the next one has not started.
@@ -94,6 +94,7 @@ impl Decompressor {
         };
         match &step.result {
             Ok(Progress::EndOfMember) => self.is_between_members = true,
+            // A member starts with its first byte.
             _ if step.consumed > 0 => self.is_between_members = false,
             _ => {}
         }
@@ -126,6 +127,7 @@ fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
     let produced = usize::try_from(bzip2.total_out() - produced).unwrap_or(usize::MAX);
     let result = match status {
         Ok(Bzip2Status::StreamEnd) => {
+            // The library's decoder handles one stream only.
             *bzip2 = Bzip2::new(false);
             Ok(Progress::EndOfMember)
         }

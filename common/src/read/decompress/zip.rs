@@ -5,7 +5,7 @@
 //! ```
 //!
 //! An archive names its files twice: in a header before each one, and in the directory at its end. A
-//! stream reads the headers first. The directory must say the same, otherwise the archive is damaged.
+//! stream reads the headers first. The directory must agree with them, otherwise the archive is damaged.
 //! Names that start with `.` or `_` are not data, as in a folder, so the files that macOS adds are
 //! skipped. A file that does not end with a line feed gets one.
 
@@ -32,7 +32,7 @@ const HAS_DESCRIPTOR: u16 = 1 << 3;
 /// Value of a length that is stored in the extra field instead.
 const WIDE: u32 = u32::MAX;
 const WIDE_EXTRA: u16 = 1;
-/// Most bytes of the record that ends a directory of 64 bits.
+/// Maximum bytes of the record that ends a 64-bit directory.
 const MOST_WIDE_END_BYTES: u64 = 64 * 1024;
 /// Number of bytes of a skipped file that are read at a time.
 const SKIPPED_BYTES: usize = 16 * 1024;
@@ -104,6 +104,7 @@ impl Zip {
         let (mut consumed, mut produced) = (0, 0);
         let result = loop {
             match self.advance(&input[consumed..], &mut output[produced..]) {
+                // No progress: more input or more room is needed.
                 Ok((0, 0, false)) => break Ok(Progress::Inside),
                 Ok((taken, given, _)) => {
                     consumed += taken;
@@ -155,6 +156,8 @@ impl Zip {
     fn missing(&self) -> io::Result<Option<usize>> {
         let has = self.gathered.len();
         let lacks = |length: usize| Ok((has < length).then(|| length - has));
+        // Without wide lengths: two lengths of 4 bytes. The checksum adds 4 and the signature
+        // another 4.
         if let Part::Descriptor(file) = &self.part {
             let lengths = if file.is_wide { 16 } else { 8 };
             if has < 4 {
@@ -176,6 +179,7 @@ impl Zip {
             WIDE_END => (wide_end_bytes(&self.gathered)?, &[]),
             _ => return Err(damaged("the archive has a record of an unknown kind")),
         };
+        // The lengths of the variable parts are in the fixed part.
         if has < fixed {
             return lacks(fixed);
         }
@@ -191,12 +195,14 @@ impl Zip {
         }
         match u32_at(&record, 0) {
             FILE => {
+                // The directory refers to a file by the offset of its header.
                 let begins = self.offset - record.len() as u64;
                 self.part = Part::Body(Box::new(File::of_header(&record, begins)?));
             }
             DIRECTORY => self.check_listed(&record)?,
             END if self.files.is_empty() => self.part = Part::Done,
             END => return Err(damaged("the archive holds files that its directory does not name")),
+            // The records of a 64-bit directory's end repeat what the entries say.
             _ => {}
         }
         Ok(())
@@ -217,6 +223,7 @@ impl Zip {
             return Err(damaged(&format!("the checksum or length of its file `{}` is wrong", file.name)));
         }
         self.files.insert(file.begins, Entry { name: file.name.clone(), checksum, length });
+        // Otherwise the last line of this file and the first one of the next would be one record.
         let line_feed = !file.is_skipped && file.found_length > 0 && !file.ends_with_line_feed;
         self.part = Part::EndOfFile { line_feed };
         Ok(())
@@ -284,6 +291,7 @@ impl File {
     /// has ended.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         let mut unwanted = [0; SKIPPED_BYTES];
+        // Skipped files are decompressed too, because only that shows where they end.
         let room: &mut [u8] = if self.is_skipped { &mut unwanted } else { &mut *output };
         let (consumed, produced, has_ended) = match &mut self.inflate {
             Some(inflate) => {
@@ -368,7 +376,7 @@ fn wide_extra(extra: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Returns the length of the record that ends a directory of 64 bits, from its first bytes.
+/// Returns the length of the record that ends a 64-bit directory, from its first bytes.
 fn wide_end_bytes(record: &[u8]) -> io::Result<usize> {
     let bytes = u64_at(record, 4).checked_add(12).filter(|bytes| *bytes <= MOST_WIDE_END_BYTES);
     bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| damaged("the end of its directory has no end"))
@@ -390,7 +398,7 @@ fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Returns the error for an archive that is intact, as far as is known, but cannot be read.
+/// Returns the error for an archive that seems intact but cannot be read.
 fn unsupported(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what)
 }

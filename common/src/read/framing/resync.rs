@@ -3,12 +3,12 @@
 //! A *start* is a `{` in the first column of a line if the last byte before it, ignoring white space,
 //! is none of `,` `[` `:` `{`. Inside a JSON value a `{` always follows one of these bytes, and a
 //! string contains no raw line feed. So in intact text, nested and indented in any way, each start is
-//! the first byte of a value outside of all brackets. Only the fault
-//! itself can look like a start where there is none, for example a comma that became a space. One
-//! fault makes at most one such place, so a start is *certain* if
+//! the first byte of a value outside of all brackets. Only the fault itself can look like a start where
+//! there is none, for example a comma that became a space. One fault creates at most one such place, so
+//! a start is *certain* if
 //!
-//! - the last byte before it is after the byte at which framing was lost, which is not before the
-//!   fault, or
+//! - the last byte before it is after the byte at which framing was lost (the fault is at that byte or
+//!   earlier), or
 //! - it is the second start since the first byte of the record that contains the fault.
 //!
 //! ```text
@@ -49,10 +49,12 @@ impl RecordStarts {
 
     /// Returns the index of the first certain start in the next `bytes`. The search is over then.
     pub(in crate::read) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        // The first byte of a piece may follow a line feed in the piece before.
         if bytes.first() == Some(&b'{') && self.is_after_line_feed && self.is_certain(self.last) {
             return Some(0);
         }
         for line_feed in memchr_iter(b'\n', bytes) {
+            // Only the first column counts: an indented brace may be nested.
             if bytes.get(line_feed + 1) == Some(&b'{') {
                 let last = self.last_of(&bytes[..line_feed]);
                 if self.is_certain(last) {
@@ -74,6 +76,7 @@ impl RecordStarts {
             return false;
         }
         let is_after_fault = self.certain_from.is_some_and(|certain| offset >= certain);
+        // `replace` remembers this start, and is true only for the second one.
         is_after_fault || std::mem::replace(&mut self.has_seen_one, true)
     }
 

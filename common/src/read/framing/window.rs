@@ -92,6 +92,7 @@ impl Window {
     pub(in crate::read) fn start(&mut self) {
         self.start = Some(self.at);
         self.carried = 0;
+        // One long record must not keep its memory for the rest of the object.
         if self.carry.capacity() > IDLE_CARRY_BYTES {
             self.carry = Vec::new();
         } else {
@@ -103,13 +104,13 @@ impl Window {
         self.start.is_some()
     }
 
-    /// Drops the current record: its bytes are not one.
+    /// Drops the current record, because its bytes are not a record.
     pub(in crate::read) fn release(&mut self) {
         self.start = None;
     }
 
-    /// Copies the bytes of the current record out of the chunk, before the next chunk replaces it. Of a
-    /// record of more than `most` bytes only the start is kept.
+    /// Copies the bytes of the current record out of the chunk, before the next chunk replaces it. If
+    /// the record has more than `most` bytes, only its start is kept.
     pub(in crate::read) fn carry_over(&mut self, most: u64) {
         let Some(start) = self.start else { return };
         self.carry_up_to(start, most);
@@ -158,6 +159,7 @@ impl Window {
         let offset = self.chunk_offset + start as u64 - self.carried;
         let bytes = self.carried + (self.at - start) as u64;
         let text = if self.carried == 0 {
+            // A record that is too long is only shown, so its start is enough.
             let kept = if bytes > most { self.at.min(start + KEPT_TEXT_BYTES) } else { self.at };
             Text { is_carried: false, range: start..kept }
         } else {
@@ -173,6 +175,7 @@ impl Window {
         if self.carried <= most {
             self.carry.extend_from_slice(piece);
         } else {
+            // It has become too long, so only its start is kept from here on.
             self.carry.truncate(KEPT_TEXT_BYTES);
             let kept = piece.len().min(KEPT_TEXT_BYTES - self.carry.len());
             self.carry.extend_from_slice(&piece[..kept]);

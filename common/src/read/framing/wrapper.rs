@@ -1,7 +1,7 @@
 //! ② State of the object around an array of records: its current member, and whether the array was
 //! found.
 
-/// The longest way to write one byte of a key: `\u0041`.
+/// Length of the longest form of one byte of a key: `\u0041`.
 const ESCAPED_BYTE_LENGTH: usize = 6;
 
 /// The object around the array of records.
@@ -34,8 +34,9 @@ impl Wrapper {
         self.member.clear();
     }
 
-    /// Adds bytes to the current key, up to a length at which it cannot equal `key` any more.
+    /// Adds bytes to the current key, up to a length at which it can no longer equal `key`.
     pub(in crate::read) fn add_to_member(&mut self, bytes: &[u8]) {
+        // The two quotes of the key, and one byte that shows that it is longer.
         let most = self.key.len() * ESCAPED_BYTE_LENGTH + 3;
         let room = most - self.member.len().min(most);
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -59,7 +60,7 @@ impl Wrapper {
         false
     }
 
-    /// Ends the object. Returns what is wrong with it.
+    /// Ends the object. Returns its flaw, if it has one.
     pub(in crate::read) fn end(&mut self) -> Option<String> {
         let missing = || format!("the object has no key `{}`", self.key);
         let flaw = self.flaw.take();

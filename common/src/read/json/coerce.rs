@@ -1,7 +1,7 @@
 //! ③ Converts a JSON value to a declared type, by the rules of `docs/types.md`, one function per type.
 //!
-//! Pure functions from a scalar to a value, to null, or to a fault. Lists and structs have no rules of
-//! their own, only their items and members. A test runs the table of the page against this file.
+//! Pure functions from a scalar to a value, null, or a fault. Lists and structs have no rules of their
+//! own; their items and members do. A test compares the table on that page with this file.
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
@@ -37,7 +37,7 @@ pub(in crate::read) enum Fault {
     OutOfRange,
     /// The column contains as many bytes or items as Arrow can count.
     TooLong,
-    /// The number must be passed as [`Scalar::Number`].
+    /// The number must be passed again as [`Scalar::Number`].
     AskAsWritten,
 }
 
@@ -63,6 +63,7 @@ pub(in crate::read) fn long(value: Scalar<'_>) -> Coerced<i64> {
         Scalar::Text(text) | Scalar::Number(text) => {
             let number = Number::parse(text).ok_or(Fault::WrongType)?;
             if number.is_integer() {
+                // `parse` only fails if the number does not fit, because its form was checked.
                 return text.parse().map(Some).map_err(|_| Fault::OutOfRange);
             }
             text.parse().map_err(|_| Fault::WrongType).and_then(whole).map(Some)
@@ -73,6 +74,7 @@ pub(in crate::read) fn long(value: Scalar<'_>) -> Coerced<i64> {
 
 /// Returns the long that a double represents, if it represents exactly one.
 fn whole(value: f64) -> Result<i64, Fault> {
+    // From 2^53 on, the double may stand for several longs.
     if value.abs() >= FIRST_AMBIGUOUS_DOUBLE {
         return Err(Fault::OutOfRange);
     }
@@ -94,6 +96,8 @@ pub(in crate::read) fn double(value: Scalar<'_>) -> Coerced<f64> {
         Scalar::Unsigned(value) => Ok(Some(value as f64)),
         Scalar::Text("") => Ok(None),
         Scalar::Text(text) | Scalar::Number(text) => {
+            // Rust parses more than JSON allows, such as `inf` and `1.`, so check the grammar
+            // first.
             Number::parse(text).ok_or(Fault::WrongType)?;
             let value: f64 = text.parse().map_err(|_| Fault::WrongType)?;
             if value.is_finite() { Ok(Some(value)) } else { Err(Fault::OutOfRange) }
@@ -129,6 +133,7 @@ pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
         Scalar::Text("") => Ok(None),
         Scalar::Text(text) | Scalar::Number(text) => {
             let number = Number::parse(text).ok_or(Fault::WrongType)?;
+            // 19 digits of microseconds are more than the calendar needs.
             let scaled = number.scaled(MICROSECOND_PLACES, LONG_DIGITS).ok_or(Fault::OutOfRange)?;
             let micros = i64::try_from(scaled.value).ok().filter(|micros| CALENDAR.contains(micros));
             micros.map(Some).ok_or(Fault::OutOfRange)
@@ -162,6 +167,7 @@ pub(in crate::read) fn date(value: Scalar<'_>) -> Coerced<i32> {
         return Ok(None);
     }
     let date = parse_date(text.as_bytes()).ok_or(Fault::WrongType)?;
+    // chrono has a year 0, SQL has none.
     if date.year() == 0 {
         return Err(Fault::OutOfRange);
     }
@@ -253,6 +259,7 @@ impl<'a> Number<'a> {
             if power < 0 {
                 scaled.exact &= digit == 0;
             } else {
+                // Leading zeros may exceed the limit, other digits may not.
                 if digit != 0 && power >= digits {
                     return None;
                 }
@@ -285,6 +292,7 @@ fn parse_exponent(text: &[u8]) -> Option<i64> {
     if digits.is_empty() || !rest.is_empty() {
         return None;
     }
+    // Clamped after each digit, so that a long exponent does not overflow.
     let magnitude = digits.iter().fold(0i64, |value, digit| (value * 10 + i64::from(digit - b'0')).min(1_000_000_000));
     Some(sign * magnitude)
 }

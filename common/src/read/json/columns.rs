@@ -92,6 +92,7 @@ impl Column {
         self.valid.truncate(rows);
         match &mut self.values {
             Values::Text { ends, bytes } => {
+                // The bytes end where the last value that remains ends.
                 ends.truncate(rows);
                 bytes.truncate(last_end(ends));
             }
@@ -111,12 +112,14 @@ impl Column {
     pub(in crate::read) fn push_null(&mut self) {
         self.valid.append(false);
         match &mut self.values {
+            // A null has no bytes and no items.
             Values::Text { ends, .. } | Values::List { ends, .. } => ends.push(ends.last().copied().unwrap_or(0)),
             Values::Long(values) => values.push(0),
             Values::Double(values) => values.push(0.0),
             Values::Boolean(values) => values.append(false),
             Values::Date(values) => values.push(0),
             Values::Decimal(values) => values.push(0),
+            // Members of a null struct need a value for the row too.
             Values::Struct { members, .. } => members.iter_mut().for_each(Self::push_null),
         }
     }
@@ -171,9 +174,11 @@ impl Column {
 
     /// Returns all values as an array. Leaves the column empty, with the same capacity.
     pub(in crate::read) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        // Arrow is faster without a null buffer, so leave it out if there are no nulls.
         let nulls = Some(NullBuffer::new(self.valid.finish())).filter(|nulls| nulls.null_count() > 0);
         let array: ArrayRef = match &mut self.values {
             Values::Text { ends, bytes } => {
+                // The next batch will need about as much memory.
                 let room = Vec::with_capacity(bytes.len());
                 let bytes = Buffer::from_vec(std::mem::replace(bytes, room));
                 Arc::new(StringArray::try_new(offsets(ends), bytes, nulls)?)

@@ -82,6 +82,8 @@ impl Decoder {
     /// # Errors
     /// The reason why the record is rejected. The columns are unchanged then.
     pub fn decode(&mut self, text: &[u8]) -> Result<(), Rejection> {
+        // Check once for the whole record: serde_json skips undeclared values without looking at
+        // their bytes.
         let valid = simdutf8::basic::from_utf8(text).map_err(|_| Rejection::new(Reason::NotUtf8, not_utf8(text)))?;
         let mut outcome = self.read(valid);
         // The loop ends: each time, at least one more string column has switched to numbers as written.
@@ -135,6 +137,7 @@ impl Decoder {
 
     fn read(&mut self, text: &str) -> Result<(), Rejection> {
         self.record.begin();
+        // serde_json would report a value of another kind as malformed.
         if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
             return Err(no_object(text));
         }
@@ -155,6 +158,7 @@ impl Decoder {
             }
             return Err(rejection);
         }
+        // A key that did not occur is null. Each column then has a value for the row.
         self.columns.iter_mut().filter(|column| column.len() == self.rows).for_each(Column::push_null);
         if let Some(fault) = self.record.faults.first() {
             return Err(fault.rejection.clone());
@@ -192,6 +196,7 @@ impl Record {
     }
 
     fn count_seen(&mut self) {
+        // A key may occur several times in a record, which counts once.
         self.seen.sort_unstable();
         self.seen.dedup();
         for &field in &self.seen {
@@ -202,6 +207,7 @@ impl Record {
     /// Returns the number of an undeclared field that was not seen before; `None` if it is counted
     /// among the others.
     pub(in crate::read) fn unknown_field(&mut self, around: &str, name: &str) -> Option<usize> {
+        // The first entry is that of the other fields.
         if self.unknown.len() > COUNTED_FIELDS || around.len() + name.len() > MAX_NAME_BYTES {
             self.seen.push(0);
             return None;

@@ -58,6 +58,7 @@ impl Keys {
         let mut keys = Self { entries: Vec::new(), by_name: HashMap::new(), first: 0 };
         for (column, path) in paths {
             let Some((name, rest)) = path.split_first() else { continue };
+            // An earlier path has the same first segment, and its target covers this one.
             if keys.by_name.contains_key(name.as_str()) {
                 continue;
             }

@@ -28,6 +28,7 @@ impl DocumentFramer {
     /// the window. Returns the offset of the first certain start inside of it.
     pub(super) fn follow(&mut self, certain_from: Option<u64>) -> Option<u64> {
         let current = self.window.current_offset()?;
+        // Searched as two pieces, because the carried bytes and the chunk are separate.
         let (carried, rest) = self.window.current_text();
         self.is_followed = true;
         self.starts = RecordStarts::from(current, certain_from);
@@ -46,6 +47,7 @@ impl DocumentFramer {
         if self.is_followed {
             self.starts.lost_before(certain_from);
         } else if self.window.current_bytes() <= self.patience_bytes {
+            // All bytes of the value are still in the window, so search it from its start.
             if let Some(offset) = self.follow(Some(certain_from)) {
                 return Some(self.resume_at(offset, Reason::BrokenDocument, detail.to_owned()));
             }
@@ -63,8 +65,10 @@ impl DocumentFramer {
     pub(super) fn lose(&mut self, detail: String) {
         let offset = self.window.offset();
         let is_between_values = matches!(self.state, State::Top | State::Mark(_));
+        // Inside brackets, the byte itself may be the fault, so only a start behind it is certain.
         let certain_from = if is_between_values { offset } else { offset + 1 };
         self.starts = RecordStarts::from(offset, Some(certain_from));
+        // Bytes held for a page are part of the broken range.
         if !self.window.has_current() {
             self.start();
         }
