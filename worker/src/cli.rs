@@ -94,6 +94,7 @@ impl Cli {
     }
 
     pub(crate) fn name(&self) -> String {
+        // Linux only; elsewhere the name is `worker` unless it is set.
         let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
         self.name.clone().or_else(host).unwrap_or_else(|| "worker".to_owned())
     }
@@ -123,6 +124,7 @@ impl Cli {
 
     /// Returns the host of the coordinator, as its certificate names it.
     pub(crate) fn host(&self) -> &str {
+        // IPv6 addresses have brackets, but certificates do not.
         self.coordinator.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']'])
     }
 }

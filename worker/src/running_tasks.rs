@@ -107,6 +107,7 @@ impl Attempt {
             objects: read.objects,
             records: read.records,
             bytes: read.bytes,
+            // 0 until the plan is decoded.
             rows: self.plan.get().map_or(0, |plan| rows_read(&**plan)),
         }
     }

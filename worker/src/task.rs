@@ -40,6 +40,7 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     let spec = match TaskSpec::decode(bytes) {
         Ok(spec) => spec,
         Err(error) => {
+            // Without a task there is no attempt to report.
             tracing::error!(%error, "cannot decode a task; does the coordinator have another version?");
             return;
         }
@@ -61,6 +62,7 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
             tracing::info!(stage = task.stage, task = task.task, "attempt cancelled");
             return;
         }
+        // A panic of the plan must not end the poll loop.
         outcome = AssertUnwindSafe(execute(worker, &spec, &running.attempt)).catch_unwind() => outcome,
     };
     let outcome = match outcome {
@@ -116,13 +118,16 @@ async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> 
             spec.version
         )));
     }
+    // The task may have arrived before the response to `join`.
     let run = registration::wait_for_run(&worker.joined_run, &attempt.task.run).await?;
     let scope = TaskScope::new(attempt.task.task as usize, worker.memory_bytes, worker.vcores);
     let session = session::build(&worker.resources, &run.storages, 1, scope, Arc::clone(&attempt.read))?;
     let context = session.task_ctx();
     let unreadable = |e| Error::from_engine(e, |e| Error::internal("cannot decode a plan").caused_by(e));
     let plan = decode_plan(&spec.plan, &context).map_err(unreadable)?;
+    // After decoding, because only a decoded plan shows what it reads and writes.
     run.rules.check(&plan)?;
+    // Kept for heartbeats, which report the rows that the plan has read.
     let plan = attempt.plan.get_or_init(|| plan);
     let rows = plan.execute(0, context).map_err(|e| Error::from_engine(e, stage_error))?;
     let batches: Vec<_> = rows.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
@@ -201,6 +206,7 @@ fn failure(error: &Error) -> Failure {
         Kind::Data => FailureKind::Data,
         Kind::Configuration => FailureKind::Configuration,
         Kind::Storage => FailureKind::Storage,
+        // The coordinator sorts these kinds out itself, so a worker does not send them.
         Kind::Conflict | Kind::Workers | Kind::Internal => FailureKind::Internal,
     };
     Failure { kind: kind.into(), message: error.to_string(), hint: error.hint.clone().unwrap_or_default() }

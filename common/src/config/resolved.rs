@@ -164,8 +164,7 @@ pub enum OnChange {
     Ignore,
 }
 
-/// Action for an object whose end cannot be reached as records: one that was cut off, or is
-/// corrupt.
+/// Action for an object that cannot be read to its end, because it was cut off or is corrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnDamaged {
     /// The run fails.
@@ -319,7 +318,7 @@ pub struct Limits {
     pub max_decompression_ratio: u64,
 }
 
-/// Address for workers, and when the coordinator gives up on a worker or a task.
+/// Address for workers, and the limits after which the coordinator gives up on a worker or a task.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     pub listen: String,

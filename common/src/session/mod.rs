@@ -125,7 +125,7 @@ impl Locations {
 #[derive(Debug)]
 pub struct Resources {
     runtime: RuntimeEnv,
-    /// Also held by the sessions, because their queries may outlive this value.
+    /// Shared with the sessions, because their queries may outlive this value.
     scratch: Arc<Scratch>,
     /// Bytes that one of the process's tasks may sort in memory.
     sort_bytes: usize,

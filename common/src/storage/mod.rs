@@ -2,8 +2,8 @@
 //!
 //! Every key is relative to the root of its storage. Reads and writes of bytes go through the
 //! `ObjectStore`. This folder adds what an object store does not provide: listings with everything
-//! that a later read is checked against, a durable put of which only one of many concurrent ones
-//! succeeds, and syncing files to disk before something refers to them.
+//! that a later read is checked against, a durable conditional put (only one of many concurrent puts
+//! succeeds), and syncing files to disk before something refers to them.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -160,6 +160,7 @@ impl Storage {
     /// # Errors
     /// Storage, if that object cannot be written or queried.
     pub async fn clock(&self, folder: &str) -> Result<DateTime<Utc>> {
+        // A bucket has sent its time with its last response, so it costs no request.
         if let Some(time) = self.s3.as_ref().and_then(|s3| s3.server_time()) {
             return Ok(time);
         }

@@ -61,6 +61,7 @@ fn causes(error: &dyn std::error::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
+        // Do not repeat a cause that the text before already contains.
         if texts.iter().all(|before| !before.contains(&text)) {
             texts.push(text);
         }
