@@ -1,7 +1,8 @@
-//! ⑥ The models: what each of them reads, the order in which they are built, and what makes one stale.
+//! ⑥ The models: what each of them reads, the order in which they are built, and when one must be
+//! built again.
 //!
-//! A model is one SQL query in a file. It reads staging tables as `staging.<source>` and other models by their bare
-//! name; both are found by parsing, so nothing has to be declared twice.
+//! A model is one SQL query in a file. It reads staging tables as `staging.<source>`, and other
+//! models by their name. Both are found by parsing the query, so they are not declared elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,24 +21,27 @@ use crate::lake::manifest::TableState;
 /// Orders models so that each comes after those that it reads.
 mod order;
 
-/// The schema under which models find the staging tables.
+/// SQL schema of the staging tables.
 pub(crate) const STAGING_SCHEMA: &str = "staging";
 
-/// The model of a table, and the sources and tables that it reads.
+/// Model of a table, with the names of the sources and tables that it reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Model<'a> {
     pub(crate) table: &'a Table,
     pub(crate) sources: BTreeSet<String>,
     pub(crate) tables: BTreeSet<String>,
-    /// Changes when the query, its key or partition columns, or the declared fields of anything below it change.
+    /// Digest that changes with the query, its key, its partition columns, its checks, or the
+    /// declared fields of the sources below it.
     pub(crate) fingerprint: String,
-    /// The user requested that the table be built again, even if nothing changed.
+    /// Whether the user requested with `--rebuild` that the table be built again, even if nothing
+    /// changed.
     pub(crate) is_asked_for: bool,
 }
 
 impl Model<'_> {
-    /// Returns whether the table must be built again: the user requested it, a source or table that it reads has new
-    /// rows (`fresh` sources, `built` tables), or its query, key, partition columns or declared fields have changed.
+    /// Returns whether the table must be built again. This is so if the user requested it, if a
+    /// source in `fresh` or a table in `built` that it reads has new rows, or if its fingerprint
+    /// has changed.
     pub(crate) fn is_stale(
         &self,
         previous: Option<&TableState>,
@@ -56,7 +60,7 @@ pub(crate) fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
-/// Marks the tables named by `names` to be built again.
+/// Marks the tables in `names` to be built again.
 ///
 /// # Errors
 /// Configuration, for a name that no table has.
@@ -77,11 +81,12 @@ pub(crate) fn ask_for(models: &mut [Model<'_>], names: &[String]) -> Result<()> 
     Ok(())
 }
 
-/// Returns all models of `config`, each after the models that it reads, and dimensions (which checks refer to) before
-/// facts.
+/// Returns all models of `config` in building order: each after the models that it reads, and
+/// dimensions, which checks refer to, before facts.
 ///
 /// # Errors
-/// Configuration: SQL that does not parse or does more than read, an unknown table, a cycle; all faults at once.
+/// Configuration, with all faults at once: SQL that does not parse or does more than read, an
+/// unknown table, a cycle.
 pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> Result<Vec<Model<'a>>> {
     let mut faults = Vec::new();
     let mut models = Vec::new();
@@ -96,6 +101,7 @@ pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> R
     if !faults.is_empty() {
         return Err(Error::configuration(faults.join("\nerror: ")));
     }
+    // A fingerprint contains those of the tables below, so it is computed in building order.
     let mut models = order::order(models)?;
     let mut fingerprints = BTreeMap::new();
     for model in &mut models {
@@ -105,7 +111,7 @@ pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> R
     Ok(models)
 }
 
-/// The sources and the tables that a model reads.
+/// Returns the sources and the tables that a model reads, or all faults of its SQL.
 fn read_references(
     session: &SessionContext,
     config: &Config,
@@ -114,9 +120,11 @@ fn read_references(
     let at = format!("table `{}`: {}", table.name, table.sql_file.display());
     check_text(&table.sql).map_err(|e| vec![format!("{at}: {e}\nhint: {}", e.hint.as_deref().unwrap_or_default())])?;
     let state = session.state();
+    // Parsing is enough: planning would need the tables, which are not registered yet.
     let statement = state
         .sql_to_statement(&table.sql, &datafusion::config::Dialect::Generic)
         .map_err(|e| vec![format!("{at}: the SQL does not parse: {}", e.strip_backtrace())])?;
+    // DataFusion has statements of its own, such as `COPY`, which are no queries either.
     let Statement::Statement(inner) = &statement else {
         return Err(vec![format!("{at}: a model is one query, such as `SELECT … FROM staging.…`")]);
     };
@@ -128,6 +136,7 @@ fn read_references(
     let mut sources = BTreeSet::new();
     let mut tables = BTreeSet::new();
     let mut faults = Vec::new();
+    // Names of common table expressions are not among the references.
     for reference in references {
         let (schema, name) = (reference.schema().unwrap_or_default(), reference.table());
         if schema == STAGING_SCHEMA {
@@ -149,13 +158,15 @@ fn read_references(
 
 fn unknown_table(at: &str, config: &Config, reference: &TableReference, hint: &str) -> String {
     let name = reference.table();
+    // A common mistake: a source is read without the schema of the staging tables.
     if config.sources.iter().any(|source| source.name == name) {
         return format!("{at}: no table is named `{name}`\nhint: the source is read as `{STAGING_SCHEMA}.{name}`");
     }
     format!("{at}: no table is named `{reference}`{hint}")
 }
 
-/// `Ok` for a name in `known`; otherwise a hint at the nearest one, or nothing.
+/// Returns `Ok` for a name in `known`. Otherwise returns a hint at the most similar name, or an
+/// empty text if none is similar.
 fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> std::result::Result<(), String> {
     if known.clone().any(|candidate| candidate == name) {
         return Ok(());
@@ -167,6 +178,7 @@ fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> s
 fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, String>) -> String {
     let mut hash = Sha256::new();
     let mut add = |part: &str| {
+        // The length before each part keeps (`ab`, `c`) different from (`a`, `bc`).
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     };
@@ -190,8 +202,9 @@ fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, 
     hex(&hash.finalize())
 }
 
-/// Changes when the declared fields of a source change.
+/// Returns a digest that changes with the declared fields of a source.
 pub(crate) fn source_fingerprint(source: &lakewright_common::config::resolved::Source) -> String {
+    // `Debug` contains the names, types and `from` keys of the fields in their order.
     hex(&Sha256::digest(format!("{:?}", source.fields)))
 }
 
