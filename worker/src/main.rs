@@ -41,8 +41,8 @@ fn main() -> ExitCode {
         return exit(&error);
     }
     lakewright_common::process::allocator::stay_within(cli.memory_bytes());
-    // Two threads are enough for heartbeats and polls. Ballista runs the tasks on threads of its own,
-    // one per vcore.
+    // Two threads are enough for heartbeats and polls. Ballista runs the tasks on threads of its
+    // own, one per vcore.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit(&Error::of_system("cannot start", error)),

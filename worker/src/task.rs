@@ -173,8 +173,8 @@ async fn report(worker: &WorkerContext, running: &AttemptGuard<'_>, outcome: Out
                 tracing::debug!(stage = task.stage, task = task.task, is_accepted, "reported");
                 return;
             }
-            // The report is invalid or too large, so retrying would not help. The task will be retried
-            // once this attempt is considered lost.
+            // The report is invalid or too large, so retrying would not help. The task will be
+            // retried once this attempt is considered lost.
             Err(status) if matches!(status.code(), Code::InvalidArgument | Code::OutOfRange) => {
                 tracing::error!(
                     stage = task.stage,

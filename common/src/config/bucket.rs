@@ -74,8 +74,8 @@ fn resolve_one(key: &str, item: &Item, diagnostics: &mut Diagnostics) -> Option<
     Some(bucket)
 }
 
-/// Age up to which AWS certainly accepts a signature. It allows 15 minutes; the difference is a reserve
-/// for wrong clocks.
+/// Age up to which AWS certainly accepts a signature. It allows 15 minutes; the difference is a
+/// reserve for wrong clocks.
 const SIGNATURE_VALID_FOR: Duration = Duration::from_mins(5);
 
 fn endpoint(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<String> {

@@ -98,8 +98,8 @@ fn check_times(section: &Section<'_>, cluster: &Cluster, diagnostics: &mut Diagn
     }
 }
 
-/// Reports an address that other machines can reach if nothing restricts who may connect. Any process
-/// that connects could take part in runs and use their credentials.
+/// Reports an address that other machines can reach if nothing restricts who may connect. Any
+/// process that connects could take part in runs and use their credentials.
 fn check_exposure(section: &Item, cluster: &Cluster, diagnostics: &mut Diagnostics) {
     if cluster.certificates.is_some() || cluster.is_insecure || cluster.is_loopback() || !is_address(&cluster.listen) {
         return;

@@ -1,4 +1,5 @@
-//! The error type of this project. It has a few kinds, one for each thing that the user can do next.
+//! The error type of this project. It has a few kinds, one for each thing that the user can do
+//! next.
 //!
 //! The code that fails adds the facts it knows (object, field, setting) to the message. The
 //! coordinator turns the kind into an exit code and prints message and hint. Inside a plan an

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! So another user cannot call a coordinator. Nor can another user give tasks to a worker by
-//! listening on the port between two runs. The connection itself is not encrypted, but only the machine's
-//! administrator can read or change it.
+//! listening on the port between two runs. The connection itself is not encrypted, but only the
+//! machine's administrator can read or change it.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};

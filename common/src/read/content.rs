@@ -2,9 +2,9 @@
 //! format.
 //!
 //! Names are unreliable: uploads keep `.json` after they were compressed, and `.gz` after a proxy
-//! decompressed them. So the bytes decide. The extension and, on S3, the `Content-Encoding` are only
-//! used for bytes without a signature. JSON text starts with a printable character or white space, so
-//! no signature below is the start of a record.
+//! decompressed them. So the bytes decide. The extension and, on S3, the `Content-Encoding` are
+//! only used for bytes without a signature. JSON text starts with a printable character or white
+//! space, so no signature below is the start of a record.
 
 use std::fmt;
 
@@ -113,8 +113,8 @@ const UNSIGNED: &[(&str, &str)] =
 
 /// Offset of the signature in a POSIX tar header.
 const TAR_SIGNATURE_AT: usize = 257;
-/// Maximum share of control characters in the head, in percent. In compressed or encrypted bytes, it
-/// is about ten.
+/// Maximum share of control characters in the head, in percent. In compressed or encrypted bytes,
+/// it is about ten.
 const MOST_CONTROLS_PERCENT: usize = 3;
 /// Maximum share of invalid UTF-8 in the head, in percent. In compressed or encrypted bytes, it is
 /// almost 50.
@@ -122,8 +122,8 @@ const MOST_INVALID_PERCENT: usize = 30;
 /// Number of bytes of either kind that is too small to prove anything.
 const FEW_ODD_BYTES: usize = 4;
 
-/// Returns the content of an object called `name` with the first bytes `head`: [`HEAD_BYTES`] of them,
-/// or all if there are fewer. `encoding` is the stored `Content-Encoding`.
+/// Returns the content of an object called `name` with the first bytes `head`: [`HEAD_BYTES`] of
+/// them, or all if there are fewer. `encoding` is the stored `Content-Encoding`.
 #[must_use]
 pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     let extension = extension(name);
@@ -151,9 +151,8 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     if is_text(head) {
         return Content::Text(Encoding::Utf8);
     }
-    // Without a signature, trust the names that say the bytes are compressed. If they are wrong, the
-    // decompressor fails.
-    // The last encoding was applied last, so it is the outermost.
+    // Without a signature, trust the names that say the bytes are compressed. If they are wrong,
+    // the decompressor fails. The last encoding was applied last, so it is the outermost.
     let encodings = encoding.into_iter().flat_map(|encoding| encoding.rsplit(',')).map(str::trim);
     for word in encodings.chain([extension.as_str()]) {
         let compression = Compression::named(word);
@@ -188,7 +187,8 @@ fn signature(head: &[u8]) -> Option<Content> {
     if head.starts_with(b"ORC") && head.get(3).is_some_and(|byte| is_odd_control(*byte) || *byte >= 0x80) {
         return Some(Content::Foreign(Foreign::Format("an ORC file")));
     }
-    // A frame that decoders skip, of zstd (as `pzstd` writes it) or of lz4. The frame after it decides.
+    // A frame that decoders skip, of zstd (as `pzstd` writes it) or of lz4. The frame after it
+    // decides.
     if let [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, rest @ ..] = head {
         let frame = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
         let next = rest.get(frame..).and_then(signature);
@@ -254,15 +254,15 @@ fn is_text(head: &[u8]) -> bool {
     if begins_like_json(head) { !(many_controls && many_invalid) } else { !(many_controls || many_invalid) }
 }
 
-/// Returns whether `byte` is a control character that neither text nor logs contain. Zero is handled
-/// separately.
+/// Returns whether `byte` is a control character that neither text nor logs contain. Zero is
+/// handled separately.
 fn is_odd_control(byte: u8) -> bool {
     // Colored logs contain escape, JSON text sequences the record separator.
     byte != 0 && byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x0C | 0x1B | 0x1E)
 }
 
-/// Recognizes Hadoop's framing of snappy, which has no signature: the length of a block and of its first
-/// chunk, both big-endian, then the chunk, which starts with its decompressed length.
+/// Recognizes Hadoop's framing of snappy, which has no signature: the length of a block and of its
+/// first chunk, both big-endian, then the chunk, which starts with its decompressed length.
 fn is_hadoop_snappy(head: &[u8]) -> bool {
     let [a, b, c, d, e, f, g, h, chunk @ ..] = head else { return false };
     let (block, compressed) = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));

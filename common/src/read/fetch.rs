@@ -1,11 +1,11 @@
 //! ② Reads the text of one split, decompressed and in UTF-8, in order, as a stream of chunks.
 //!
-//! Every read asks for the object as it was listed (`If-Match`), so that two versions are never mixed.
-//! A small object takes one request. A large one is read in ranges, and the next range is requested
-//! while the last one is processed. There are two kinds of faults: a failure of storage fails the run, and a
-//! damaged compressed stream costs the rest of its object. `decompress::layers` recognizes and
-//! decompresses the bytes of a whole object. A part of an object is always plain text, because only
-//! plain text is cut into parts.
+//! Every read asks for the object as it was listed (`If-Match`), so that two versions are never
+//! mixed. A small object takes one request. A large one is read in ranges, and the next range is
+//! requested while the last one is processed. There are two kinds of faults: a failure of storage
+//! fails the run, and a damaged compressed stream costs the rest of its object.
+//! `decompress::layers` recognizes and decompresses the bytes of a whole object. A part of an
+//! object is always plain text, because only plain text is cut into parts.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,8 +33,8 @@ use crate::storage::s3::get::{ARCHIVED, GetFailure};
 const READ_BYTES: u64 = 4 * 1024 * 1024;
 /// Number of concurrent requests, including the one for the bytes that are needed next.
 const READS_UNDER_WAY: usize = 2;
-/// Bytes of the first request past the end of a split, for the rest of its last record. Each further
-/// one is twice as long.
+/// Bytes of the first request past the end of a split, for the rest of its last record. Each
+/// further one is twice as long.
 const FIRST_OVERRUN_BYTES: u64 = 64 * 1024;
 /// Number of attempts for a request whose response is too short.
 const SHORT_ANSWERS: usize = 3;
@@ -62,7 +62,8 @@ pub enum Fault {
 pub struct StoredBytes(Arc<AtomicU64>);
 
 impl StoredBytes {
-    /// Returns the number so far. When the stream has ended without a fault, it is the size of the split.
+    /// Returns the number so far. When the stream has ended without a fault, it is the size of the
+    /// split.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -79,10 +80,10 @@ impl StoredBytes {
 
 pub(super) type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
 
-/// Reads the bytes that [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of an
-/// object, this includes the byte before it and, on demand, the bytes after it: stop polling when the
-/// framer is done. A fault is the last item. Dropping the stream cancels requests in progress. `read`
-/// counts the bytes that storage returns.
+/// Reads the bytes that [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of
+/// an object, this includes the byte before it and, on demand, the bytes after it: stop polling
+/// when the framer is done. A fault is the last item. Dropping the stream cancels requests in
+/// progress. `read` counts the bytes that storage returns.
 #[must_use]
 pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
@@ -95,9 +96,9 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredByt
     if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
 }
 
-/// Does the same as [`fetch`], and waits for the response to the first request. The response is only
-/// decompressed when the stream is polled, so that waiting small objects need no more memory than their
-/// stored size.
+/// Does the same as [`fetch`], and waits for the response to the first request. The response is
+/// only decompressed when the stream is polled, so that waiting small objects need no more memory
+/// than their stored size.
 pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
     let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
@@ -124,8 +125,8 @@ pub async fn content_of(storage: &Storage, object: &SourceObject) -> Result<Cont
     Ok(requests.recognize(&head))
 }
 
-/// Returns the number of requests that [`fetch`] makes for a split if none is repeated, including one
-/// past its end.
+/// Returns the number of requests that [`fetch`] makes for a split if none is repeated, including
+/// one past its end.
 #[must_use]
 pub fn requests_for(split: &Split) -> u64 {
     let (range, bytes) = (&split.range, split.object.bytes);
@@ -158,8 +159,8 @@ impl Requests {
         recognize(head, &self.object.key, self.encoding.get().map(String::as_str))
     }
 
-    /// Returns the bytes from the one before `range` to the end of the object. Reads ahead up to the end
-    /// of `range`.
+    /// Returns the bytes from the one before `range` to the end of the object. Reads ahead up to
+    /// the end of `range`.
     fn read(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
         let start = range.start.saturating_sub(1);
         // Most objects are small: one request and no task.
@@ -186,8 +187,8 @@ impl Requests {
         ahead.chain(on_demand).boxed()
     }
 
-    /// Returns a range of the object as it was listed: of the current version, or of the listed one if
-    /// the bucket still has it.
+    /// Returns a range of the object as it was listed: of the current version, or of the listed one
+    /// if the bucket still has it.
     async fn get(&self, range: Range<u64>) -> Result<Bytes, Error> {
         let failure = match self.version.get() {
             Some(version) => return self.get_by_name(range, Some(version)).await.map_err(|e| self.error(e)),
@@ -305,8 +306,8 @@ impl Requests {
     }
 }
 
-/// Divides `start..end` into ranges. The first one has `first` bytes, and each further one is twice as
-/// long, up to [`READ_BYTES`].
+/// Divides `start..end` into ranges. The first one has `first` bytes, and each further one is twice
+/// as long, up to [`READ_BYTES`].
 fn steps(start: u64, end: u64, first: u64) -> impl Iterator<Item = Range<u64>> {
     let mut at = start;
     let mut bytes = first.min(READ_BYTES);

@@ -127,7 +127,8 @@ impl RejectedRows {
     }
 }
 
-/// Converts an offset to a signed long, as Parquet, Delta and SQL count. No object reaches 2^63 bytes.
+/// Converts an offset to a signed long, as Parquet, Delta and SQL count. No object reaches 2^63
+/// bytes.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

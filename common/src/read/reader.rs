@@ -1,7 +1,8 @@
 //! ④ Reads the splits of one partition: fetches, frames and decodes them, and sends the rows.
 //!
-//! Small objects are fetched concurrently, because each costs a round trip. Large objects are fetched
-//! one at a time, because each fills memory. Records are decoded one after another as they arrive.
+//! Small objects are fetched concurrently, because each costs a round trip. Large objects are
+//! fetched one at a time, because each fills memory. Records are decoded one after another as they
+//! arrive.
 
 use std::sync::Arc;
 
@@ -47,8 +48,8 @@ pub struct ReadContext {
 
 type Chunks = BoxStream<'static, std::result::Result<Fetched, Fault>>;
 
-/// Reads `splits` and sends their rows and reports. Returns early, without an error, when the receiver
-/// is dropped.
+/// Reads `splits` and sends their rows and reports. Returns early, without an error, when the
+/// receiver is dropped.
 ///
 /// # Errors
 /// Storage fails, or an object changed after it was listed. A bad record is not an error.

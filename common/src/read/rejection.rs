@@ -28,8 +28,8 @@ pub enum Reason {
     TruncatedCompression,
     /// A compressed object that cannot be decompressed.
     CorruptCompression,
-    /// An object, or a file in its archive, that is not JSON text, or is compressed or encrypted in a
-    /// way that is not supported.
+    /// An object, or a file in its archive, that is not JSON text, or is compressed or encrypted in
+    /// a way that is not supported.
     UnsupportedFormat,
     /// A compressed object that grows beyond `max_decompression_ratio`.
     CompressionBomb,

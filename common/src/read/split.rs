@@ -1,9 +1,10 @@
-//! ② Divides the work of a scan into partitions: bundles small objects and cuts large ones by byte range.
+//! ② Divides the work of a scan into partitions: bundles small objects and cuts large ones by byte
+//! range.
 //!
-//! Only newline-delimited text can be cut, because the end of a record can be found from anywhere in
-//! it. A record belongs to the range in which it starts (`framing::lines`), so a cut may be anywhere. A
-//! range in the middle of an object does not show whether the object is compressed, so the first bytes
-//! of each large object are read before it is cut.
+//! Only newline-delimited text can be cut, because the end of a record can be found from anywhere
+//! in it. A record belongs to the range in which it starts (`framing::lines`), so a cut may be
+//! anywhere. A range in the middle of an object does not show whether the object is compressed, so
+//! the first bytes of each large object are read before it is cut.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,8 +26,8 @@ const OPEN_COST_BYTES: u64 = 16 * 1024;
 const SPLITS_PER_TASK: u64 = 3;
 /// Minimum size of a split. A smaller one is not worth its scheduling, and results in a small file.
 const LEAST_SPLIT_BYTES: u64 = 8 * 1024 * 1024;
-/// Estimated number of bytes that one compressed byte expands to, so that splits cost about the same.
-/// Logs are compressed about tenfold.
+/// Estimated number of bytes that one compressed byte expands to, so that splits cost about the
+/// same. Logs are compressed about tenfold.
 const INFLATION: u64 = 8;
 
 /// A part of an object that one scan partition reads; usually the whole object.
@@ -55,8 +56,8 @@ impl Split {
 /// Contents of large objects, by key.
 pub type Contents = HashMap<String, Content>;
 
-/// Reads the first bytes of each of `objects` that may be cut, with one request each. Ignores an object
-/// that changed after it was listed; the scan reports it.
+/// Reads the first bytes of each of `objects` that may be cut, with one request each. Ignores an
+/// object that changed after it was listed; the scan reports it.
 ///
 /// # Errors
 /// Storage fails.
@@ -83,10 +84,10 @@ async fn look(storage: Storage, object: SourceObject) -> Result<Option<(String, 
     }
 }
 
-/// Returns the partitions of a scan over `objects`, each of about `split_bytes` of work. Every byte of
-/// every object is in exactly one split. An empty object has a split too, for the ledger. The same
-/// objects give the same partitions in any order. Only objects are cut that are plain text according to
-/// `contents`.
+/// Returns the partitions of a scan over `objects`, each of about `split_bytes` of work. Every byte
+/// of every object is in exactly one split. An empty object has a split too, for the ledger. The
+/// same objects give the same partitions in any order. Only objects are cut that are plain text
+/// according to `contents`.
 #[must_use]
 pub fn plan_splits(
     mut objects: Vec<SourceObject>,
@@ -115,8 +116,8 @@ pub fn plan_splits(
     partitions
 }
 
-/// Returns the split size for `objects` and `tasks` concurrent tasks: `most`, or less if tasks would
-/// otherwise be idle.
+/// Returns the split size for `objects` and `tasks` concurrent tasks: `most`, or less if tasks
+/// would otherwise be idle.
 #[must_use]
 pub fn split_bytes_for(objects: &[SourceObject], contents: &Contents, tasks: usize, most: u64) -> u64 {
     let costs = objects.iter().map(|object| cost(&Split::whole(object.clone()), contents));

@@ -434,7 +434,8 @@ mod tests {
     }
 
     proptest! {
-        /// Over any tasks, in any order: the exact sum of each group, or an error if one does not fit.
+        /// Over any tasks, in any order: the exact sum of each group, or an error if one does not
+        /// fit.
         #[test]
         fn a_sum_does_not_depend_on_how_rows_are_spread(
             tasks in vec(vec((option::of(number()), 0..GROUPS), 0..8), 1..4)

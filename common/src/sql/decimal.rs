@@ -20,7 +20,8 @@ pub(super) fn divide(left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, Ar
     // Dividing no rows is the simplest way to get the type that Arrow would choose.
     let result = div(&new_empty_array(lefts.data_type()), &new_empty_array(rights.data_type()))?;
     let DataType::Decimal128(precision, scale) = result.data_type() else { return div(left, right) };
-    // A quotient of scale `s` is `left * 10^(s - left_scale + right_scale) / right` in whole numbers.
+    // A quotient of scale `s` is `left * 10^(s - left_scale + right_scale) / right` in whole
+    // numbers.
     let shift = i32::from(*scale) - i32::from(*left_scale) + i32::from(*right_scale);
     let (lefts, rights) = (lefts.as_primitive::<Decimal128Type>(), rights.as_primitive::<Decimal128Type>());
     let rows = if is_left_one { rights.len() } else { lefts.len() };

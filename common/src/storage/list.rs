@@ -195,11 +195,12 @@ fn leads_out(link: &FilePath, inside: &FilePath) -> Result<bool> {
     }
 }
 
-/// Returns the error that ends the walk; `None` if the file was only deleted meanwhile, or is hidden.
+/// Returns the error that ends the walk; `None` if the file was only deleted meanwhile, or is
+/// hidden.
 fn walk_failure(root: &FilePath, error: walkdir::Error) -> Option<Error> {
     let path = error.path().unwrap_or(root).to_path_buf();
-    // Unreadable hidden files are reported before they are filtered. Editors, for example, use broken
-    // links as locks.
+    // Unreadable hidden files are reported before they are filtered. Editors, for example, use
+    // broken links as locks.
     if path != root && path.file_name().is_some_and(is_hidden_path) {
         return None;
     }

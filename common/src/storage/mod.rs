@@ -2,8 +2,8 @@
 //!
 //! Every key is relative to the root of its storage. Reads and writes of bytes go through the
 //! `ObjectStore`. This folder adds what an object store does not provide: listings with everything
-//! that a later read is checked against, a durable conditional put (only one of many concurrent puts
-//! succeeds), and syncing files to disk before something refers to them.
+//! that a later read is checked against, a durable conditional put (only one of many concurrent
+//! puts succeeds), and syncing files to disk before something refers to them.
 
 use std::fs;
 use std::io::{self, ErrorKind};

@@ -1,4 +1,5 @@
-//! Objects whose end cannot be reached as records: the run fails, skips them, or keeps what could be read.
+//! Objects whose end cannot be reached as records: the run fails, skips them, or keeps what could
+//! be read.
 
 use std::process::Command;
 
@@ -40,7 +41,8 @@ fn staged_files(lake: &Lake) -> usize {
     std::fs::read_dir(folder).map_or(0, |files| files.filter(|file| file.is_ok()).count())
 }
 
-/// A damaged object of each kind, as name, content and what is said of it; `good` is what the object held before.
+/// A damaged object of each kind, as name, content and what is said of it; `good` is what the
+/// object held before.
 fn damaged_objects(lake: &Lake) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let text = lines(0..2000);
     let zipped = gzip(lake, &text);
@@ -147,7 +149,8 @@ fn of_a_damaged_object_that_is_kept_every_byte_is_accounted_for() {
     }
 }
 
-/// A missing quote behind the records of a page makes the text between later strings look like strings.
+/// A missing quote behind the records of a page makes the text between later strings look like
+/// strings.
 #[test]
 fn a_damaged_page_takes_no_other_page_with_it_without_a_trace() {
     let page = |number: u64| {
@@ -208,7 +211,8 @@ fn lake_of_junk(bytes: usize) -> Lake {
     lake
 }
 
-/// A line is one record: where a log was cut, one record is malformed, and the object is not damaged.
+/// A line is one record: where a log was cut, one record is malformed, and the object is not
+/// damaged.
 #[test]
 fn a_cut_line_is_a_bad_record_and_not_damage() {
     let lake = lake("ndjson", "");

@@ -45,7 +45,8 @@ struct BrokenRun {
 }
 
 impl BrokenRun {
-    /// Starts a run and breaks its worker at a fail point. `is_cut`: the worker resumes behind a cut link.
+    /// Starts a run and breaks its worker at a fail point. `is_cut`: the worker resumes behind a
+    /// cut link.
     fn start(point: &str, is_cut: bool) -> Self {
         let port = free_port();
         let lake = lake(port);

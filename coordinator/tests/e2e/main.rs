@@ -1,4 +1,5 @@
-//! End-to-end tests: real processes on real files, a module per topic. `README.md` beside this file lists the fixtures.
+//! End-to-end tests: real processes on real files, a module per topic. `README.md` beside this file
+//! lists the fixtures.
 
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is all test")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]

@@ -1,5 +1,6 @@
-//! Objects that are not what their names say, links and pipes, and text from data on its way to people: all that can be
-//! read is read, all else is refused by name, and nothing acts on a terminal.
+//! Objects that are not what their names say, links and pipes, and text from data on its way to
+//! people: all that can be read is read, all else is refused by name, and nothing acts on a
+//! terminal.
 
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
@@ -44,7 +45,8 @@ fn utf16(text: &str) -> Vec<u8> {
     [0xFEFF].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
 }
 
-/// Two files, `a.json` with the ids 501 and 502 and no line feed at its end, and `b/c.json` with 503.
+/// Two files, `a.json` with the ids 501 and 502 and no line feed at its end, and `b/c.json` with
+/// 503.
 const ZIP: &str = "504b03041400000008000000215cd56c3749120000001700000006000000612e6a736f6eab56ca4c51b252303530ace5aa86\
     b18d6a01504b03041400000000000000215cabcaefa90c0000000c00000008000000622f632e6a736f6e7b226964223a2035\
     30337d0a504b010214031400000008000000215cd56c37491200000017000000060000000000000000000000800100000000\
@@ -211,7 +213,8 @@ fn what_cannot_be_read_is_skipped_or_kept_as_one_entry_where_the_source_says_so(
     }
 }
 
-/// The object's own metadata tells where its name does not, and bytes that are already plain are left alone.
+/// The object's own metadata tells where its name does not, and bytes that are already plain are
+/// left alone.
 #[test]
 fn on_s3_the_content_encoding_tells_as_well() {
     let place = TestBucket::any();

@@ -85,7 +85,8 @@ fn whoever_connects_can_call_what_workers_need_and_nothing_else() {
     let longer = RegisterRequest { worker: "x".repeat(2_000_000), ..fake_worker.register_request(1) };
     fake_worker.is_rejected(Code::OutOfRange, client().register(longer));
 
-    // Joined: requests with missing fields are rejected, and a poll is answered for the registered vcores.
+    // Joined: requests with missing fields are rejected, and a poll is answered for the registered
+    // vcores.
     fake_worker.join();
     assert_eq!(
         call(&fake_worker, "ExecuteQuery", fake_worker.request(poll(1))).unwrap_err().code(),

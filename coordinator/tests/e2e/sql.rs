@@ -1,4 +1,5 @@
-//! SQL values that DataFusion answers otherwise than PostgreSQL, Spark and DuckDB. `docs/sql.md` lists what is decided.
+//! SQL values that DataFusion answers otherwise than PostgreSQL, Spark and DuckDB. `docs/sql.md`
+//! lists what is decided.
 
 use serde_json::{Value, json};
 
@@ -219,11 +220,13 @@ fn decimals_are_rounded_half_away_from_zero() {
     }
 }
 
-/// apache/datafusion#25244: filters of the physical plan went to the side whose column has the same name.
+/// apache/datafusion#25244: filters of the physical plan went to the side whose column has the same
+/// name.
 #[test]
 fn a_filter_over_a_join_keeps_to_its_side() {
     let lake = rows();
-    // Ids 1 and 2 have g = 1, ids 3 and 4 have g = 2; only ids 1 and 2 have a match of a larger id in their group.
+    // Ids 1 and 2 have g = 1, ids 3 and 4 have g = 2; only ids 1 and 2 have a match of a larger id
+    // in their group.
     for (join, condition, expected) in [
         ("a RIGHT JOIN rows b ON a.g = b.g AND a.id < b.id", "a.id IS NULL", json!([[null, 1], [null, 3]])),
         ("b LEFT JOIN rows a ON a.g = b.g AND a.id < b.id", "a.id IS NULL", json!([[null, 1], [null, 3]])),

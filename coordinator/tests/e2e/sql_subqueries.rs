@@ -1,4 +1,5 @@
-//! Subqueries, aggregates and filters that DataFusion answers otherwise than PostgreSQL, Spark and DuckDB.
+//! Subqueries, aggregates and filters that DataFusion answers otherwise than PostgreSQL, Spark and
+//! DuckDB.
 
 use serde_json::json;
 

@@ -1,9 +1,9 @@
 //! ② Decodes text in UTF-16 or UTF-32 to UTF-8, in chunks of any size.
 //!
-//! Every offset and line after this step counts the decoded text, without its byte order mark. A unit
-//! that is not a character (half of a surrogate pair, a number that is too high, a character that is
-//! cut by the end of the object) becomes a byte that is not UTF-8, so that the record around it is
-//! rejected instead of changed.
+//! Every offset and line after this step counts the decoded text, without its byte order mark. A
+//! unit that is not a character (half of a surrogate pair, a number that is too high, a character
+//! that is cut by the end of the object) becomes a byte that is not UTF-8, so that the record
+//! around it is rejected instead of changed.
 
 use crate::read::content::Encoding;
 

@@ -4,8 +4,8 @@
 //! Fixed ─► [Extra] ─► [name] ─► [comment] ─► [HeaderChecksum] ─► Body ─► Trailer ─► Fixed or Padding
 //! ```
 //!
-//! The frame is parsed here because the checksum of the library that inflates is slow, and because this
-//! distinguishes a member that ends early from one that is damaged.
+//! The frame is parsed here because the checksum of the library that inflates is slow, and because
+//! this distinguishes a member that ends early from one that is damaged.
 
 use std::io;
 

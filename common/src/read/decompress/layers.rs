@@ -21,9 +21,11 @@ use crate::read::decompress::encoding::TextDecoder;
 use crate::read::fetch::{Chunks, Decompression, Fault, Stored};
 use crate::read::rejection::Reason;
 
-/// Maximum number of zero bytes at the start of an object that are read to see whether text follows.
+/// Maximum number of zero bytes at the start of an object that are read to see whether text
+/// follows.
 const MOST_ZERO_BYTES: usize = 8 * 1024 * 1024;
-/// Maximum number of compressions around one text. Compressing a compressed file again results in two.
+/// Maximum number of compressions around one text. Compressing a compressed file again results in
+/// two.
 const MOST_COMPRESSIONS: usize = 2;
 
 /// Returns the text of the whole object `stored`.
@@ -63,8 +65,8 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
     .boxed()
 }
 
-/// Returns the first [`HEAD_BYTES`] (or all bytes before the end or a fault), whether all bytes of the
-/// object are zero, and all chunks, including these bytes.
+/// Returns the first [`HEAD_BYTES`] (or all bytes before the end or a fault), whether all bytes of
+/// the object are zero, and all chunks, including these bytes.
 async fn head(chunks: Chunks) -> (Vec<u8>, bool, Chunks) {
     let mut chunks = chunks.fuse();
     let mut head = Vec::new();

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The libraries' readers of whole streams drop the last bytes when a stream ends early, or do not
-//! notice that it does. Here all decompressed bytes are returned before the error, and only the end of
-//! a member is a valid end. Concatenated files, as `cat` and log shippers write them, are one text.
+//! notice that it does. Here all decompressed bytes are returned before the error, and only the end
+//! of a member is a valid end. Concatenated files, as `cat` and log shippers write them, are one
+//! text.
 
 /// Removes layer after layer, from stored bytes to UTF-8 text.
 pub mod layers;
@@ -81,8 +82,8 @@ impl Decompressor {
         Ok(Some(Self { codec, is_between_members: true }))
     }
 
-    /// Consumes input and produces output until one of them is used up. If it does neither, it needs
-    /// more input.
+    /// Consumes input and produces output until one of them is used up. If it does neither, it
+    /// needs more input.
     pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let step = match &mut self.codec {
             Codec::Gzip(gzip) => gzip.step(input, output),

@@ -5,9 +5,9 @@
 //! Hadoop:  length of a block ─► length of a chunk ─► chunk: snappy ─► ... until the block is complete
 //! ```
 //!
-//! Neither has an end marker, so an object that was cut between two chunks looks complete. Chunks are
-//! small (64 KiB in snappy's own framing, 256 KiB as Hadoop writes them), so each one is collected and
-//! decompressed at once.
+//! Neither has an end marker, so an object that was cut between two chunks looks complete. Chunks
+//! are small (64 KiB in snappy's own framing, 256 KiB as Hadoop writes them), so each one is
+//! collected and decompressed at once.
 
 use std::io::{self, Read};
 
@@ -18,7 +18,8 @@ use crate::read::decompress::{Progress, Step};
 
 /// First chunk of a stream in snappy's own framing.
 const STREAM_IDENTIFIER: &[u8] = b"\xFF\x06\0\0sNaPpY";
-/// Maximum bytes of a data chunk in snappy's own framing: a checksum, and 64 KiB that did not shrink.
+/// Maximum bytes of a data chunk in snappy's own framing: a checksum, and 64 KiB that did not
+/// shrink.
 const MAX_FRAME_BYTES: usize = 4 + 76_490;
 /// Maximum decompressed bytes of a Hadoop block; the default is 256 KiB.
 const MAX_BLOCK_BYTES: usize = 64 * 1024 * 1024;

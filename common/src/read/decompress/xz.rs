@@ -1,4 +1,5 @@
-//! ② Reads xz streams, with the padding that may follow each of them (section 2.2 of the xz format).
+//! ② Reads xz streams, with the padding that may follow each of them (section 2.2 of the xz
+//! format).
 
 use std::io;
 

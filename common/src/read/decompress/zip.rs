@@ -4,10 +4,10 @@
 //! Record: header of a file ─► Body ─► [Descriptor] ─► EndOfFile ─► Record ... directory ... end ─► Done
 //! ```
 //!
-//! An archive names its files twice: in a header before each one, and in the directory at its end. A
-//! stream reads the headers first. The directory must agree with them, otherwise the archive is damaged.
-//! Names that start with `.` or `_` are not data, as in a folder, so the files that macOS adds are
-//! skipped. A file that does not end with a line feed gets one.
+//! An archive names its files twice: in a header before each one, and in the directory at its end.
+//! A stream reads the headers first. The directory must agree with them, otherwise the archive is
+//! damaged. Names that start with `.` or `_` are not data, as in a folder, so the files that macOS
+//! adds are skipped. A file that does not end with a line feed gets one.
 
 use std::collections::HashMap;
 use std::io;
@@ -117,7 +117,8 @@ impl Zip {
         Step { consumed, produced, result }
     }
 
-    /// Does one move. Returns the number of bytes consumed and produced, and whether the state changed.
+    /// Does one move. Returns the number of bytes consumed and produced, and whether the state
+    /// changed.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         match &mut self.part {
             Part::Done if input.is_empty() => Ok((0, 0, false)),
@@ -151,8 +152,8 @@ impl Zip {
         }
     }
 
-    /// Returns the number of bytes that the current record still needs, as far as it is known; `None` if
-    /// the record is complete.
+    /// Returns the number of bytes that the current record still needs, as far as it is known;
+    /// `None` if the record is complete.
     fn missing(&self) -> io::Result<Option<usize>> {
         let has = self.gathered.len();
         let lacks = |length: usize| Ok((has < length).then(|| length - has));
@@ -287,8 +288,8 @@ impl File {
         })
     }
 
-    /// Reads more of the file. Returns the number of bytes consumed and produced, and whether the file
-    /// has ended.
+    /// Reads more of the file. Returns the number of bytes consumed and produced, and whether the
+    /// file has ended.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         let mut unwanted = [0; SKIPPED_BYTES];
         // Skipped files are decompressed too, because only that shows where they end.
@@ -347,8 +348,8 @@ fn name_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Returns each of `lengths`, or its value in the extra field if it needs more than 32 bits. Returns
-/// fewer if the extra field lacks one.
+/// Returns each of `lengths`, or its value in the extra field if it needs more than 32 bits.
+/// Returns fewer if the extra field lacks one.
 fn wide_lengths(extra: &[u8], lengths: &[u32]) -> Vec<u64> {
     let mut wide = wide_extra(extra).unwrap_or_default();
     let mut values = Vec::new();

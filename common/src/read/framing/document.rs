@@ -1,15 +1,15 @@
-//! ② Frames JSON documents as a stream: one object, several, an array of records, or an array under a
-//! key.
+//! ② Frames JSON documents as a stream: one object, several, an array of records, or an array under
+//! a key.
 //!
-//! Each byte between records is checked. If a comma is missing or too many, a bracket does not match,
-//! or any other byte is in the wrong place, framing is lost. The records before it are kept. The bytes
-//! up to the next certain start of a record (`framing::resync`) are one broken range. If there is no
-//! such start, the range is the rest of the object, and the object is damaged.
+//! Each byte between records is checked. If a comma is missing or too many, a bracket does not
+//! match, or any other byte is in the wrong place, framing is lost. The records before it are kept.
+//! The bytes up to the next certain start of a record (`framing::resync`) are one broken range. If
+//! there is no such start, the range is the rest of the object, and the object is damaged.
 //!
 //! A record whose brackets match is a record, even if its content is wrong: the decoder rejects it.
 //! The other members of an object around the array (a *page*) are skipped, but must be JSON
-//! (`framing::member`). The bytes of a page before and after its array become part of a broken range
-//! until it is certain that they belong to the page:
+//! (`framing::member`). The bytes of a page before and after its array become part of a broken
+//! range until it is certain that they belong to the page:
 //!
 //! ```text
 //! {"page":1,"items":[{"id":1},{"id":2}],"next":{"count":3}}      and then { or the end
@@ -35,9 +35,9 @@ use crate::read::rejection::Reason;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Bytes that are kept of text that is not a record: as many as the quarantine keeps.
 const KEPT_BYTES: u64 = KEPT_TEXT_BYTES as u64;
-/// Length from which on an unfinished record is given up at the first place inside of it where another
-/// record certainly starts. JSON has no such place inside a value, so the record is broken in any case.
-/// Shorter records may still end with their own bracket, which loses less.
+/// Length from which on an unfinished record is given up at the first place inside of it where
+/// another record certainly starts. JSON has no such place inside a value, so the record is broken
+/// in any case. Shorter records may still end with their own bracket, which loses less.
 const PATIENCE_BYTES: u64 = KEPT_BYTES;
 const MISMATCH: &str = "the brackets do not match";
 const NOT_JSON: &str = "a member of the object around the records is not JSON";
@@ -77,8 +77,8 @@ pub struct DocumentFramer {
 enum State {
     /// A value outside of all brackets, or the end.
     Top,
-    /// Inside a byte order mark, with the number of its bytes so far. Concatenated files have marks in
-    /// the middle of an object.
+    /// Inside a byte order mark, with the number of its bytes so far. Concatenated files have marks
+    /// in the middle of an object.
     Mark(usize),
     /// The rest of a value.
     Value(Role),
@@ -213,8 +213,9 @@ impl DocumentFramer {
             (State::Top, b'{') => self.start_value(byte, Role::Document),
             (State::Top, b'[') if self.wrapper.is_none() => self.pass(State::FirstItem),
             (State::Top, _) => {
-                // These bytes only follow a value inside of brackets. Here they prove that a bracket of
-                // the page before was wrong, so the bytes after its array may have been records.
+                // These bytes only follow a value inside of brackets. Here they prove that a
+                // bracket of the page before was wrong, so the bytes after its array may have been
+                // records.
                 if !matches!(byte, b',' | b':' | b']' | b'}') {
                     self.window.release();
                 }
@@ -351,7 +352,8 @@ impl DocumentFramer {
             return None;
         }
         if self.value.is_torn() {
-            // If a quote is missing, the text between strings looks like strings and may hide records.
+            // If a quote is missing, the text between strings looks like strings and may hide
+            // records.
             let detail = format!("{LINE_FEED_IN_STRING}, so it may contain other records");
             return Some(self.take_broken(Extent::Gap, Reason::Malformed, detail));
         }

@@ -1,10 +1,11 @@
 //! ② Frames newline-delimited JSON: one record per line, in any byte range of an object.
 //!
 //! A split owns the lines whose first byte is in its range. A split that starts inside an object is
-//! read from the byte before its range, because a line only starts after a line feed. It skips to the
-//! first such place, and reads past its end to finish its last line. This works because a string of
-//! JSON contains no raw line feed. A byte order mark at the start of a line (of the object, or of a
-//! file that was appended to it), CRLF, blank lines and a last line without a line feed are accepted.
+//! read from the byte before its range, because a line only starts after a line feed. It skips to
+//! the first such place, and reads past its end to finish its last line. This works because a
+//! string of JSON contains no raw line feed. A byte order mark at the start of a line (of the
+//! object, or of a file that was appended to it), CRLF, blank lines and a last line without a line
+//! feed are accepted.
 
 use bytes::Bytes;
 use memchr::memchr;
@@ -43,8 +44,8 @@ enum End {
 }
 
 impl LineFramer {
-    /// Returns a framer for the lines that start in `start..owned_end`. The first byte pushed must be
-    /// the one before `start`, or the first one of the object.
+    /// Returns a framer for the lines that start in `start..owned_end`. The first byte pushed must
+    /// be the one before `start`, or the first one of the object.
     pub(in crate::read) fn new(start: u64, owned_end: Option<u64>, max_record_bytes: u64) -> Self {
         Self {
             // One byte earlier, to see whether the range starts after a line feed.
@@ -121,7 +122,8 @@ impl LineFramer {
             }
             None => {
                 self.window.advance(self.window.rest().len());
-                // One byte fewer would be enough, but the last byte of the split must count as read.
+                // One byte fewer would be enough, but the last byte of the split must count as
+                // read.
                 let is_past = self.is_at_owned_end();
                 // The line belongs to an earlier split, even if it ends beyond this one.
                 if is_past || !matches!(self.end, End::Open) {

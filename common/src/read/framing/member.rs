@@ -1,9 +1,9 @@
 //! ② Finds the end of a skipped member's value, and checks that it is JSON up to there.
 //!
 //! No decoder looks at the members around an array of records, so they are checked here: brackets,
-//! commas, colons and quotes must be where JSON has them. Otherwise one missing quote would hide the
-//! following pages, because the text between their strings would be skipped as if it were a string.
-//! Numbers and words are not checked, and neither are the escapes in strings.
+//! commas, colons and quotes must be where JSON has them. Otherwise one missing quote would hide
+//! the following pages, because the text between their strings would be skipped as if it were a
+//! string. Numbers and words are not checked, and neither are the escapes in strings.
 
 use crate::read::framing::string::{StringScan, StringScanned};
 use crate::read::framing::value::{OpenBrackets, Scanned, is_bare};

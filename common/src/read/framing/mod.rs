@@ -6,8 +6,8 @@
 //!   chunks and, for lines, into splits.
 //! - Memory is bounded by one chunk and one record.
 //! - Bytes in which records cannot be separated are one `Framed::Broken`. Framing never guesses.
-//! - Every byte is in exactly one record or broken range, except separators, white space, byte order
-//!   marks, and members of an object around an array of records that parsed completely.
+//! - Every byte is in exactly one record or broken range, except separators, white space, byte
+//!   order marks, and members of an object around an array of records that parsed completely.
 
 /// Frames records that are lines.
 pub mod lines;
@@ -66,8 +66,8 @@ pub enum Framed<'a> {
 pub enum Extent {
     /// One record, whose start and end are known.
     Record,
-    /// Any number of records: framing was lost at the start of the range and is certain again at its
-    /// end.
+    /// Any number of records: framing was lost at the start of the range and is certain again at
+    /// its end.
     Gap,
     /// Any number of records, up to the end of the bytes that could be read: the object is damaged.
     Rest,
@@ -85,8 +85,8 @@ pub enum Framer {
 }
 
 impl Framer {
-    /// Returns a framer for the bytes that [`crate::read::fetch::fetch`] reads of `split`. A record of
-    /// more than `max_record_bytes` is broken.
+    /// Returns a framer for the bytes that [`crate::read::fetch::fetch`] reads of `split`. A record
+    /// of more than `max_record_bytes` is broken.
     #[must_use]
     pub fn for_split(split: &Split, format: &Format, max_record_bytes: u64) -> Self {
         match format {
@@ -123,8 +123,8 @@ impl Framer {
         }
     }
 
-    /// Ends the input early: the next bytes cannot be read. The unfinished record and the unread rest
-    /// become one broken range.
+    /// Ends the input early: the next bytes cannot be read. The unfinished record and the unread
+    /// rest become one broken range.
     pub fn break_off(&mut self, reason: Reason, detail: String) {
         match self {
             Self::Lines(framer) => framer.finish(Some((reason, detail))),
@@ -132,8 +132,8 @@ impl Framer {
         }
     }
 
-    /// Returns whether no more chunks are needed: the next record belongs to the next split, or there
-    /// is none.
+    /// Returns whether no more chunks are needed: the next record belongs to the next split, or
+    /// there is none.
     #[must_use]
     pub fn is_done(&self) -> bool {
         match self {

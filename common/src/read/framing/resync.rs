@@ -1,14 +1,14 @@
 //! ② Finds where records certainly start again after framing was lost.
 //!
-//! A *start* is a `{` in the first column of a line if the last byte before it, ignoring white space,
-//! is none of `,` `[` `:` `{`. Inside a JSON value a `{` always follows one of these bytes, and a
-//! string contains no raw line feed. So in intact text, nested and indented in any way, each start is
-//! the first byte of a value outside of all brackets. Only the fault itself can look like a start where
-//! there is none, for example a comma that became a space. One fault creates at most one such place, so
-//! a start is *certain* if
+//! A *start* is a `{` in the first column of a line if the last byte before it, ignoring white
+//! space, is none of `,` `[` `:` `{`. Inside a JSON value a `{` always follows one of these bytes,
+//! and a string contains no raw line feed. So in intact text, nested and indented in any way, each
+//! start is the first byte of a value outside of all brackets. Only the fault itself can look like
+//! a start where there is none, for example a comma that became a space. One fault creates at most
+//! one such place, so a start is *certain* if
 //!
-//! - the last byte before it is after the byte at which framing was lost (the fault is at that byte or
-//!   earlier), or
+//! - the last byte before it is after the byte at which framing was lost (the fault is at that byte
+//!   or earlier), or
 //! - it is the second start since the first byte of the record that contains the fault.
 //!
 //! ```text
@@ -36,13 +36,14 @@ pub(in crate::read) struct RecordStarts {
 }
 
 impl RecordStarts {
-    /// Returns a search from `offset` on. `certain_from` is `None` while no byte is known to be wrong.
+    /// Returns a search from `offset` on. `certain_from` is `None` while no byte is known to be
+    /// wrong.
     pub(in crate::read) fn from(offset: u64, certain_from: Option<u64>) -> Self {
         Self { offset, certain_from, ..Self::default() }
     }
 
-    /// Records that framing was lost: a start is certain if the last byte before it is at `offset` or
-    /// later.
+    /// Records that framing was lost: a start is certain if the last byte before it is at `offset`
+    /// or later.
     pub(in crate::read) fn lost_before(&mut self, offset: u64) {
         self.certain_from = Some(self.certain_from.map_or(offset, |certain| certain.min(offset)));
     }

@@ -10,7 +10,8 @@ const SHORT_STRING_BYTES: usize = 16;
 pub(in crate::read) struct StringScan {
     /// Whether the last byte was a backslash, so that the next one has no meaning.
     is_escaped: bool,
-    /// Whether the string contains a line feed, so it is not JSON. Further line feeds are not reported.
+    /// Whether the string contains a line feed, so it is not JSON. Further line feeds are not
+    /// reported.
     is_torn: bool,
 }
 
@@ -58,8 +59,8 @@ impl StringScan {
         }
     }
 
-    /// Returns the index of the first byte that has a meaning: a quote, a backslash, and a line feed
-    /// if none was seen so far.
+    /// Returns the index of the first byte that has a meaning: a quote, a backslash, and a line
+    /// feed if none was seen so far.
     fn find_stop(&self, bytes: &[u8]) -> Option<usize> {
         let (near, far) = bytes.split_at(bytes.len().min(SHORT_STRING_BYTES));
         // The same condition as in the search below, which is faster for long strings.

@@ -87,7 +87,8 @@ fn items(text: &str) -> Vec<Seen> {
     frame(&Format::Json { records: Some("items".into()) }, MIB, text.as_bytes())
 }
 
-/// Returns the lines that start in each part of the object. Lines are numbered as the coordinator does.
+/// Returns the lines that start in each part of the object. Lines are numbered as the coordinator
+/// does.
 fn frame_in_parts(bytes: &[u8], cuts: &[u64], max_record_bytes: u64, chunk_sizes: &[usize]) -> Vec<Seen> {
     let object = whole(bytes).object;
     let mut all = Vec::new();
@@ -377,8 +378,8 @@ fn an_item_that_is_too_long_is_broken_and_the_next_is_not() {
     }
 }
 
-/// The rest of a document can be gigabytes: only its start is kept, its length is counted, and the next
-/// record is looked for.
+/// The rest of a document can be gigabytes: only its start is kept, its length is counted, and the
+/// next record is looked for.
 #[test]
 fn a_lost_document_is_followed_to_its_end_and_its_beginning_is_kept() {
     let junk = "x".repeat(200_000);

@@ -69,8 +69,8 @@ const CLASSES: [Class; 256] = {
 };
 
 impl ValueScan {
-    /// Starts a value whose first byte, `first` at `offset`, is still to be scanned. Returns false if
-    /// no value starts with this byte.
+    /// Starts a value whose first byte, `first` at `offset`, is still to be scanned. Returns false
+    /// if no value starts with this byte.
     pub(in crate::read) fn start(&mut self, first: u8, offset: u64) -> bool {
         self.kind = match first {
             b'{' | b'[' => Kind::Container,
@@ -148,14 +148,14 @@ impl ValueScan {
     }
 }
 
-/// Returns whether `byte` can be part of a number, of `true`, `false` and `null`, or of common invalid
-/// values such as `NaN`.
+/// Returns whether `byte` can be part of a number, of `true`, `false` and `null`, or of common
+/// invalid values such as `NaN`.
 pub(in crate::read) fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')
 }
 
-/// The open brackets, with one bit each: 1 for a brace. A recursive scan would need a stack as deep as
-/// the value.
+/// The open brackets, with one bit each: 1 for a brace. A recursive scan would need a stack as deep
+/// as the value.
 #[derive(Debug, Default)]
 pub(in crate::read) struct OpenBrackets {
     bits: Vec<u64>,

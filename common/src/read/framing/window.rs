@@ -1,4 +1,5 @@
-//! ② The bytes that a framer holds: the current chunk, and the start of a record from earlier chunks.
+//! ② The bytes that a framer holds: the current chunk, and the start of a record from earlier
+//! chunks.
 //!
 //! A record inside one chunk is borrowed from it. Only a record that crosses chunks is copied.
 //!
@@ -109,8 +110,8 @@ impl Window {
         self.start = None;
     }
 
-    /// Copies the bytes of the current record out of the chunk, before the next chunk replaces it. If
-    /// the record has more than `most` bytes, only its start is kept.
+    /// Copies the bytes of the current record out of the chunk, before the next chunk replaces it.
+    /// If the record has more than `most` bytes, only its start is kept.
     pub(in crate::read) fn carry_over(&mut self, most: u64) {
         let Some(start) = self.start else { return };
         self.carry_up_to(start, most);
@@ -127,14 +128,14 @@ impl Window {
         self.start.map(|start| self.chunk_offset + start as u64 - self.carried)
     }
 
-    /// Returns the current record so far: its bytes from earlier chunks, then those from this one. The
-    /// first [`KEPT_TEXT_BYTES`] are complete.
+    /// Returns the current record so far: its bytes from earlier chunks, then those from this one.
+    /// The first [`KEPT_TEXT_BYTES`] are complete.
     pub(in crate::read) fn current_text(&self) -> (&[u8], &[u8]) {
         self.start.map_or((&[], &[]), |start| (self.carry.as_slice(), &self.chunk[start..self.at]))
     }
 
-    /// Ends the current record at `offset`: bytes after it are scanned again. Either `offset` is in the
-    /// chunk, or at most [`KEPT_TEXT_BYTES`] of the record were read.
+    /// Ends the current record at `offset`: bytes after it are scanned again. Either `offset` is in
+    /// the chunk, or at most [`KEPT_TEXT_BYTES`] of the record were read.
     pub(in crate::read) fn rewind(&mut self, offset: u64) {
         let Some(start) = self.start else { return };
         let ahead = offset.checked_sub(self.chunk_offset + start as u64);
@@ -152,8 +153,8 @@ impl Window {
         (self.at, self.start, self.carried) = (0, Some(0), kept);
     }
 
-    /// Returns the current record, which ends before the next byte. If it has more than `most` bytes,
-    /// the text is only its start.
+    /// Returns the current record, which ends before the next byte. If it has more than `most`
+    /// bytes, the text is only its start.
     pub(in crate::read) fn take(&mut self, most: u64) -> Taken {
         let start = self.start.take().unwrap_or(self.at);
         let offset = self.chunk_offset + start as u64 - self.carried;

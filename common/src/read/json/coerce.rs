@@ -1,7 +1,8 @@
-//! ③ Converts a JSON value to a declared type, by the rules of `docs/types.md`, one function per type.
+//! ③ Converts a JSON value to a declared type, by the rules of `docs/types.md`, one function per
+//! type.
 //!
-//! Pure functions from a scalar to a value, null, or a fault. Lists and structs have no rules of their
-//! own; their items and members do. A test compares the table on that page with this file.
+//! Pure functions from a scalar to a value, null, or a fault. Lists and structs have no rules of
+//! their own; their items and members do. A test compares the table on that page with this file.
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
@@ -9,7 +10,8 @@ use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 const FIRST_AMBIGUOUS_DOUBLE: f64 = 9_007_199_254_740_992.0;
 /// Days from 0001-01-01 (day 1 of the proleptic Gregorian calendar) to 1970-01-01.
 const EPOCH_DAY: i32 = 719_163;
-/// Microseconds since the epoch of the years 1 to 9999: SQL's and Python's calendars have no others.
+/// Microseconds since the epoch of the years 1 to 9999: SQL's and Python's calendars have no
+/// others.
 const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 /// Number of decimal places of a microsecond.
 const MICROSECOND_PLACES: i64 = 6;
@@ -248,8 +250,8 @@ impl<'a> Number<'a> {
         self.fraction.is_empty() && self.exponent.is_none()
     }
 
-    /// Returns this number times 10^`places`, or `None` if the result has more than `digits` (at most
-    /// 38) digits.
+    /// Returns this number times 10^`places`, or `None` if the result has more than `digits` (at
+    /// most 38) digits.
     fn scaled(&self, places: i64, digits: i64) -> Option<Scaled> {
         let integer_digits = i64::try_from(self.integer.len()).ok()?;
         // Power of ten of the first digit in the result.

@@ -1,8 +1,9 @@
 //! ③ Column buffers that can remove the values of a record again.
 //!
-//! A record may be rejected after some of its values were stored, and the last of two equal keys wins.
-//! Both need a buffer that can remove its last values, which Arrow's builders cannot. Every column
-//! contains one value for each row. A batch of columns becomes Arrow arrays without another copy.
+//! A record may be rejected after some of its values were stored, and the last of two equal keys
+//! wins. Both need a buffer that can remove its last values, which Arrow's builders cannot. Every
+//! column contains one value for each row. A batch of columns becomes Arrow arrays without another
+//! copy.
 
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ pub(in crate::read) struct Column {
     /// Name with the names of the columns around it, separated by dots, as a rejection shows it.
     pub(in crate::read) name: String,
     pub(in crate::read) field_type: FieldType,
-    /// Whether the column needs numbers as they are written: always, or since a string column received
-    /// one.
+    /// Whether the column needs numbers as they are written: always, or since a string column
+    /// received one.
     pub(in crate::read) is_as_written: bool,
     /// For each row, whether its value is not null.
     valid: BooleanBufferBuilder,
@@ -124,7 +125,8 @@ impl Column {
         }
     }
 
-    /// Converts `value` to the type of the column and stores it. Stores nothing if there is a fault.
+    /// Converts `value` to the type of the column and stores it. Stores nothing if there is a
+    /// fault.
     pub(in crate::read) fn push(&mut self, value: Scalar<'_>) -> Result<(), Fault> {
         match (&mut self.values, &self.field_type) {
             (Values::Text { ends, bytes }, _) => {
@@ -218,7 +220,8 @@ impl Column {
     }
 }
 
-/// Returns a column for each of `fields`. Their names start with the name of the column around them.
+/// Returns a column for each of `fields`. Their names start with the name of the column around
+/// them.
 pub(in crate::read) fn columns(fields: &[Field], around: Option<&str>) -> Vec<Column> {
     let name = |field: &Field| around.map_or_else(|| field.name.clone(), |around| format!("{around}.{}", field.name));
     fields.iter().map(|field| Column::new(&name(field), &field.field_type)).collect()

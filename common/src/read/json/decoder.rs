@@ -1,8 +1,9 @@
 //! ③ Decodes the text of one record into the columns, or returns the reason to reject it.
 //!
 //! `serde_json` parses the record and passes each value to the column of its key (`json::visitor`),
-//! without building a tree. Text that it refuses is malformed. `json::coerce` decides which values a
-//! type refuses. A record is stored completely or not at all, independent of the records before it.
+//! without building a tree. Text that it refuses is malformed. `json::coerce` decides which values
+//! a type refuses. A record is stored completely or not at all, independent of the records before
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +87,8 @@ impl Decoder {
         // their bytes.
         let valid = simdutf8::basic::from_utf8(text).map_err(|_| Rejection::new(Reason::NotUtf8, not_utf8(text)))?;
         let mut outcome = self.read(valid);
-        // The loop ends: each time, at least one more string column has switched to numbers as written.
+        // The loop ends: each time, at least one more string column has switched to numbers as
+        // written.
         while self.record.is_to_be_read_again {
             self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
             outcome = self.read(valid);
@@ -128,8 +130,8 @@ impl Decoder {
         StructArray::try_new_with_length(self.fields.clone(), arrays, None, rows)
     }
 
-    /// Returns the undeclared fields, as dotted names if they are inside another, each with the number
-    /// of accepted records that contained it so far.
+    /// Returns the undeclared fields, as dotted names if they are inside another, each with the
+    /// number of accepted records that contained it so far.
     #[must_use]
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         self.record.unknown.iter().filter(|(_, count)| *count > 0).cloned().collect()
@@ -151,8 +153,8 @@ impl Decoder {
         };
         if let Err(error) = json.deserialize_map(object).and_then(|()| json.end()) {
             let mut rejection = malformed(&error);
-            // A number is the fault of its field. Broken syntax may have started anywhere before the
-            // place where the parser notices it, so no field is named.
+            // A number is the fault of its field. Broken syntax may have started anywhere before
+            // the place where the parser notices it, so no field is named.
             if rejection.reason == Reason::OutOfRange {
                 rejection.field = self.record.path.first().map(|&i| self.columns[i].name.clone());
             }

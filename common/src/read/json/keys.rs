@@ -1,8 +1,8 @@
 //! ③ Finds the column of a key, if a field declares it.
 //!
-//! Records of one source usually have the same keys in the same order. So each key remembers which one
-//! followed it, and looking up a key usually is one comparison with the expected one. Undeclared keys
-//! are remembered too.
+//! Records of one source usually have the same keys in the same order. So each key remembers which
+//! one followed it, and looking up a key usually is one comparison with the expected one.
+//! Undeclared keys are remembered too.
 
 use std::collections::HashMap;
 
@@ -80,8 +80,8 @@ impl Keys {
         keys
     }
 
-    /// Returns the index of the entry of `name`, which follows the entry `before` (`None` if it is the
-    /// first key of the object).
+    /// Returns the index of the entry of `name`, which follows the entry `before` (`None` if it is
+    /// the first key of the object).
     pub(in crate::read) fn find(&mut self, name: &str, before: Option<usize>) -> Option<usize> {
         let expected = before.map_or(self.first, |before| self.entries[before].next);
         if self.entries.get(expected).is_some_and(|entry| *entry.name == *name) {

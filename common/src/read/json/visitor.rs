@@ -1,9 +1,9 @@
 //! ③ Receives each key and value of a record from `serde_json`.
 //!
 //! Every visitor stores exactly one value in each of its columns, a null if there is a fault, and
-//! removes a value that a later one under the same key replaces. Only text that is not JSON is an error
-//! here. A fault of a value is recorded in the `Record`, because a later value under the same key may
-//! still correct it. Undeclared fields are skipped without recursion.
+//! removes a value that a later one under the same key replaces. Only text that is not JSON is an
+//! error here. A fault of a value is recorded in the `Record`, because a later value under the same
+//! key may still correct it. Undeclared fields are skipped without recursion.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,8 +21,8 @@ use crate::read::rejection::Reason;
 /// Number of characters of a value that a rejection shows.
 const SHOWN_CHARACTERS: usize = 60;
 
-/// Reads the members of an object into columns. The object is a record, a struct, or part of a dotted
-/// path.
+/// Reads the members of an object into columns. The object is a record, a struct, or part of a
+/// dotted path.
 pub(in crate::read) struct ObjectVisitor<'a> {
     pub(in crate::read) keys: &'a mut Keys,
     pub(in crate::read) columns: &'a mut [Column],

@@ -187,8 +187,8 @@ fn compress(extension: &'static str, text: &[u8]) -> Stored {
     Stored { extension, bytes }
 }
 
-/// Returns the bytes that the libraries' readers of whole streams return, one byte at a time, up to an
-/// error; and whether they reached the end.
+/// Returns the bytes that the libraries' readers of whole streams return, one byte at a time, up to
+/// an error; and whether they reached the end.
 fn decompressed(stored: &Stored) -> (Vec<u8>, bool) {
     let bytes = stored.bytes.as_slice();
     let mut reader: Box<dyn Read + '_> = match stored.extension {

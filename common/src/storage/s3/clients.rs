@@ -63,7 +63,8 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
     loader.load().await
 }
 
-/// Returns the configuration for another AWS service, with the account, role and region of the bucket.
+/// Returns the configuration for another AWS service, with the account, role and region of the
+/// bucket.
 pub async fn sdk_config(settings: &Bucket) -> SdkConfig {
     let shared = shared_config(settings).await;
     let credentials = credentials(settings, &shared).await;

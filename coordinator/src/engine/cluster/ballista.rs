@@ -85,7 +85,8 @@ impl Scheduler {
     /// Queues tasks, each given as its index and the bytes of its `TaskSpec`.
     pub(super) async fn submit(&self, name: &str, specs: &[(usize, Bytes)]) -> Result<JobId> {
         let failed = |e: &dyn std::fmt::Display| Error::internal(format!("cannot queue a stage: {e}"));
-        // One partition with one row per task. The executor reads the bytes from that row (`worker/src/ballista.rs`).
+        // One partition with one row per task. The executor reads the bytes from that row
+        // (`worker/src/ballista.rs`).
         let schema = Arc::new(Schema::new(vec![
             Field::new("task", DataType::UInt32, false),
             Field::new("spec", DataType::Binary, false),

@@ -73,8 +73,8 @@ fn narrow(plan: &Plan, task: usize) -> Result<Plan> {
     if let Some(write) = plan.downcast_ref::<ExchangeWriteExec>()
         && let Some(shuffle) = write.input().downcast_ref::<RepartitionExec>()
     {
-        // The task hashes its own input partition into all output partitions, so narrow the child of
-        // the repartition and keep the repartition.
+        // The task hashes its own input partition into all output partitions, so narrow the child
+        // of the repartition and keep the repartition.
         let rows = narrow(shuffle.input(), task)?;
         let shuffle = replace_children_if_necessary(Arc::clone(write.input()), vec![rows])?;
         return replace_children_if_necessary(Arc::clone(plan), vec![shuffle]);

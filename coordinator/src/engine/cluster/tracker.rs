@@ -225,7 +225,8 @@ impl<R> Tracker<R> {
         let is_over = self.is_over;
         let Some(task) = self.tasks.get_mut(task) else { return false };
         match &task.accepted {
-            // The answer to the first report may have been lost; the worker must hear the same again.
+            // The answer to the first report may have been lost; the worker must hear the same
+            // again.
             Some((winner, _)) => *winner == id,
             // The results were taken, or the stage failed.
             None if is_over => false,

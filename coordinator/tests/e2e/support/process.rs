@@ -89,7 +89,8 @@ impl Drop for Process {
     }
 }
 
-/// Returns the command `outer` with `inner` as its last arguments and with the environment of `inner`.
+/// Returns the command `outer` with `inner` as its last arguments and with the environment of
+/// `inner`.
 pub(crate) fn wrapped(mut outer: Command, inner: &Command) -> Command {
     outer.arg(inner.get_program()).args(inner.get_args());
     for (name, value) in inner.get_envs() {

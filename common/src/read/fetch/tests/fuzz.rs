@@ -1,5 +1,5 @@
-//! Objects of any bytes, under any name: what another reader of the compression reads is read, and what no reader gets to the
-//! end of is told.
+//! Objects of any bytes, under any name: what another reader of the compression reads is read, and
+//! what no reader gets to the end of is told.
 
 use std::io::Read;
 

@@ -1,8 +1,8 @@
 //! Every edit of one byte, and every cut, of an object in every layout: no record that was in the
 //! object is missing without a trace.
 //!
-//! Each byte that belonged to a record of the undamaged object must be in an accepted record or in a
-//! range that was reported as broken, and each record before the edit must be accepted.
+//! Each byte that belonged to a record of the undamaged object must be in an accepted record or in
+//! a range that was reported as broken, and each record before the edit must be accepted.
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! The decoder against the table of `docs/types.md`, and against a slow decoder that is plainly right.
+//! The decoder against the table of `docs/types.md`, and against a slow decoder that is plainly
+//! right.
 
 mod against_reference;
 

@@ -1,4 +1,5 @@
-//! Any record: the decoder and a slow decoder over a tree take the same ones and find the same values in them.
+//! Any record: the decoder and a slow decoder over a tree take the same ones and find the same
+//! values in them.
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -295,7 +296,8 @@ proptest! {
             }
             let fresh = Decoder::new(&fields).decode(&text);
             let found = mixed.decode(&text);
-            // The sentence may tell another column of the text, as a string that is read as written is read twice.
+            // The sentence may tell another column of the text, as a string that is read as written
+            // is read twice.
             let why = |outcome: &Result<(), Rejection>| outcome.clone().map_err(|e| (e.reason, e.field));
             prop_assert_eq!(why(&found), why(&fresh), "{:?}", String::from_utf8_lossy(&text));
             if found.is_ok() {

@@ -1,5 +1,6 @@
-//! Any bytes as an object: framing does not depend on chunks, lines are those that a reader sees, and a record is accepted with
-//! the values that the slow decoder finds, or rejected where that one rejects it.
+//! Any bytes as an object: framing does not depend on chunks, lines are those that a reader sees,
+//! and a record is accepted with the values that the slow decoder finds, or rejected where that one
+//! rejects it.
 
 use bytes::Bytes;
 use lakewright_fuzz::Target;
@@ -85,7 +86,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// The tree of a text, or none where there are rules that trees do not have: equal keys, half pairs, endless numbers.
+/// The tree of a text, or none where there are rules that trees do not have: equal keys, half
+/// pairs, endless numbers.
 fn tree(raw: &RawValue) -> Option<Tree> {
     let text = raw.get();
     Some(match text.as_bytes().first()? {
