@@ -1,4 +1,4 @@
-//! Code shared by all Lakewright processes, in the order in which a record passes through it.
+//! Code shared by all Lakewright processes, in the order in which a record reaches it.
 //!
 //! ```text
 //! lake.toml ─ config ─┐

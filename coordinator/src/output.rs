@@ -48,8 +48,7 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
         }
         Format::Json => {
             let mut writer = arrow::json::WriterBuilder::new()
-                // Without it, the writer leaves out keys whose value is null, and rows would have
-                // different keys.
+                // Otherwise the writer omits null values, and rows would have different keys.
                 .with_explicit_nulls(true)
                 .build::<_, arrow::json::writer::JsonArray>(&mut *out);
             batches.iter().try_for_each(|batch| writer.write(batch)).map_err(engine)?;
@@ -135,7 +134,7 @@ fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the values of each column as text, in which control characters are not escaped.
+/// Returns the values of each column as text. Control characters are not escaped.
 fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     let failed = |e| Error::internal("cannot format the result").caused_by(e);
     let options = FormatOptions::default();

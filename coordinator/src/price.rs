@@ -35,7 +35,7 @@ pub(crate) struct RequestEstimate {
     pub(crate) requests: BilledRequests,
     /// Whether workers add requests for exchanges, which the estimate does not contain.
     pub(crate) excludes_exchanges: bool,
-    /// New partitioned tables, whose number of files is unknown before their first build.
+    /// New partitioned tables. Their number of files is unknown before their first build.
     pub(crate) assumed: Vec<AssumedFiles>,
 }
 

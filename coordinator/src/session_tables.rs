@@ -11,7 +11,7 @@ use lakewright_common::report::WrittenFile;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{DataFile, TableState};
 
-/// SQL schema in which names without a schema are found.
+/// SQL schema for names without a schema.
 pub(crate) const TABLES_SCHEMA: &str = "public";
 
 /// Makes `provider` visible as `schema.name`, in place of a table that had this name before.

@@ -120,7 +120,7 @@ impl Target<'_> {
 struct Session<'a, F> {
     name: &'a str,
     target: F,
-    /// Hashes of the outcomes so far.
+    /// Hashes of all outcomes.
     outcomes: BTreeSet<u64>,
     pool: Vec<Vec<u8>>,
     /// File with the input being tried.
@@ -173,7 +173,7 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
         }
     }
 
-    /// Adds inputs that aborted earlier processes to the corpus, from which they are replayed.
+    /// Adds inputs that aborted earlier processes to the corpus, so that they run again.
     fn adopt_aborted(&self) {
         let folder = fast_folder();
         let prefix = folder.join(format!("lakewright-fuzz-{}-", self.name));

@@ -72,7 +72,7 @@ pub struct Request {
 }
 
 impl Fault {
-    /// Creates a fault for every request of the method whose path and query contain `path`.
+    /// Creates a fault for every request of the method that has `path` in its path and query.
     #[must_use]
     pub fn new(method: &'static str, path: &'static str, harm: Harm) -> Self {
         Self { method, path, skip: 0, times: usize::MAX, every: 1, harm }
@@ -102,10 +102,10 @@ pub(crate) struct Plan(Mutex<Planned>);
 
 #[derive(Debug, Default)]
 struct Planned {
-    /// Faults with the number of requests that have matched so far.
+    /// Faults with the number of requests that have matched.
     faults: Vec<(Fault, usize)>,
     latency: Duration,
-    /// Amount by which the server's clock is late.
+    /// Delay of the server's clock.
     clock_back: Duration,
     requests: Vec<Request>,
 }

@@ -98,7 +98,8 @@ impl Server {
         self.objects.set_class(bucket, key, storage_class);
     }
 
-    /// Moves an object to a storage class from which it must be restored, like a lifecycle rule.
+    /// Moves an object to an archive, as a lifecycle rule does. It must be restored before it can
+    /// be read.
     pub fn archive(&self, bucket: &str, key: &str) {
         self.objects.set_class(bucket, key, "GLACIER");
     }

@@ -93,7 +93,7 @@ fn texts(value: &Value) -> Vec<String> {
     values.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Whether `text` matches `pattern`, in which `*` matches any text.
+/// Returns whether `text` matches `pattern`. A `*` in it matches any text.
 fn is_like(pattern: &str, text: &str) -> bool {
     let Some((before, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(text) = text.strip_prefix(before) else { return false };

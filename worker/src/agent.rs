@@ -112,8 +112,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Returns the error of a worker whose poll loop ended. Such a worker must not continue to send
-/// heartbeats, because it would look free.
+/// Returns the error of a worker after its poll loop has ended. Such a worker must not continue to
+/// send heartbeats, because it would look free.
 fn stopped_polling(ended: std::result::Result<(), JoinError>) -> Error {
     let error = Error::internal("the poll loop stopped, so this worker exits; its tasks will run elsewhere");
     match ended {

@@ -1,8 +1,8 @@
 //! Runs Ballista's poll loop and receives its tasks. Only this file of the worker names Ballista.
 //!
-//! The plan of a Ballista task is an in-memory table with one row, whose bytes are a `TaskSpec`.
-//! For Ballista, every task succeeds; the real outcome is reported to the
-//! coordinator's own service, task by task.
+//! The plan of a Ballista task is an in-memory table with one row. Its bytes are a `TaskSpec`. For
+//! Ballista, every task succeeds; the real outcome is reported to the coordinator's own service,
+//! task by task.
 
 use std::fmt;
 use std::sync::Arc;

@@ -113,7 +113,7 @@ impl Attempt {
     }
 }
 
-/// Sums the rows that the leaves of a plan have returned so far.
+/// Sums the rows that the leaves of a plan have returned.
 fn rows_read(plan: &dyn ExecutionPlan) -> u64 {
     let children = plan.children();
     if children.is_empty() {

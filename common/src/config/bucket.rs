@@ -74,7 +74,7 @@ fn resolve_one(key: &str, item: &Item, diagnostics: &mut Diagnostics) -> Option<
     Some(bucket)
 }
 
-/// Age up to which AWS certainly accepts a signature. It allows 15 minutes; the difference is a
+/// Maximum age of a signature that AWS certainly accepts. It allows 15 minutes; the difference is a
 /// reserve for wrong clocks.
 const SIGNATURE_VALID_FOR: Duration = Duration::from_mins(5);
 

@@ -175,7 +175,7 @@ pub enum OnDamaged {
     Keep,
 }
 
-/// Action for an object in a storage class from which it must be restored before reading.
+/// Action for an object that must be restored from its storage class before reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnArchived {
     Error,
@@ -348,7 +348,7 @@ pub struct Cluster {
 pub struct Speculation {
     /// Share (0.0–1.0) of the stage's tasks that must be done.
     pub done_share: f64,
-    /// Factor by which the attempt must have run longer than the median task.
+    /// Minimum ratio of the attempt's time to that of the median task.
     pub slowness: f64,
 }
 

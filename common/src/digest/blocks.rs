@@ -10,7 +10,7 @@
 //! readers ignore the bytes between the two. The trailer contains the digests of the footer and of
 //! the table itself, so every byte of the file is covered. Parquet's own page checksums are not
 //! sufficient: the `parquet` crate cannot write them, and they do not cover page headers, page
-//! indexes and the footer, whose statistics decide which rows a query skips.
+//! indexes and the footer. Its statistics decide which rows a query skips.
 //!
 //! A file without a table was written by an older version or by another program, and is read
 //! without verification. A file whose footer has `METADATA_KEY` must have a table.
@@ -227,7 +227,7 @@ impl BlockDigests {
         start..end
     }
 
-    /// Compares whole blocks, the first of which starts at `start`, with their digests.
+    /// Compares whole blocks with their digests. The first block starts at `start`.
     ///
     /// # Errors
     /// Byte range of the first block that differs.

@@ -20,7 +20,7 @@ const DISK_FULL: &str = "the disk is full: free some space; `coordinator vacuum 
 /// Maximum number of names that one message lists.
 const MAX_LISTED: usize = 10;
 
-/// Returns a hint for a cause whose type this folder does not know.
+/// Returns a hint for a cause of a type that this folder does not know.
 pub type HintOf = fn(&(dyn std::error::Error + 'static)) -> Option<&'static str>;
 
 /// Hints for the errors of S3, which are defined in `storage`, a room above this one.
@@ -158,7 +158,7 @@ impl Error {
         Alone(self).to_string()
     }
 
-    /// Returns a copy in which the causes are part of the message.
+    /// Returns a copy with the causes as part of the message.
     fn flattened(&self) -> Self {
         let further = self.further.iter().map(Self::flattened).collect();
         Self { kind: self.kind, message: self.text(), hint: self.hint.clone(), source: None, further }

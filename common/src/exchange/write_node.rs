@@ -1,4 +1,4 @@
-//! Root of a task plan whose rows go to another stage: spools them and returns one report.
+//! Root of a task plan that sends its rows to another stage: spools them and returns one report.
 //!
 //! If its input is a hash repartition, this node does the repartition itself, with the keys and the
 //! input of that node. So the key expressions reach workers in a node that DataFusion can encode.
@@ -63,7 +63,7 @@ impl ExchangeWriteExec {
     }
 }
 
-/// Returns the node whose rows are spooled.
+/// Returns the node that produces the rows.
 fn rows_of(input: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
     match input.downcast_ref::<RepartitionExec>() {
         // A hash repartition is not executed: this node assigns the rows itself (module

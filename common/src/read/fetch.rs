@@ -36,13 +36,13 @@ const READS_UNDER_WAY: usize = 2;
 /// Bytes of the first request past the end of a split, for the rest of its last record. Each
 /// further one is twice as long.
 const FIRST_OVERRUN_BYTES: u64 = 64 * 1024;
-/// Number of attempts for a request whose response is too short.
+/// Number of attempts if the response to a request is too short.
 const SHORT_ANSWERS: usize = 3;
 /// Bytes of a decompressed chunk.
 const DECOMPRESSED_CHUNK_BYTES: usize = 1024 * 1024;
 /// Estimated ratio of text to its compressed form. Logs reach ten.
 const LIKELY_RATIO: u64 = 16;
-/// Decompressed size of an object up to which no ratio is suspicious.
+/// Maximum decompressed size of an object that is not suspicious at any ratio.
 const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A chunk of decompressed bytes.
@@ -62,8 +62,7 @@ pub enum Fault {
 pub struct StoredBytes(Arc<AtomicU64>);
 
 impl StoredBytes {
-    /// Returns the number so far. When the stream has ended without a fault, it is the size of the
-    /// split.
+    /// Returns the number. When the stream has ended without a fault, it is the size of the split.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -346,7 +345,7 @@ pub(super) struct Decompression {
     input: Bytes,
     decompressor: Decompressor,
     object: Arc<SourceObject>,
-    /// Number of decompressed bytes so far.
+    /// Number of decompressed bytes that were read.
     bytes: u64,
     max_ratio: u64,
     is_ended: bool,

@@ -40,7 +40,7 @@ pub fn fields() -> Fields {
 pub struct RejectedRecord<'a> {
     pub source: &'a str,
     pub object: &'a str,
-    /// Start of the split in which it was read; 0 unless the object was cut into splits.
+    /// Start of the split that contains it; 0 unless the object was cut into splits.
     pub split_start: u64,
     /// Byte offset of the record in the decompressed object.
     pub byte_offset: u64,

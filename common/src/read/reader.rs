@@ -112,7 +112,7 @@ struct Reader<'a> {
     rejected: RejectedRows,
     reports: Vec<ReadReport>,
     batches: &'a Sender<datafusion::error::Result<RecordBatch>>,
-    /// Number of records of all splits so far.
+    /// Number of records of all splits that were read.
     records: u64,
 }
 

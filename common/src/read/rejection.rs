@@ -33,7 +33,7 @@ pub enum Reason {
     UnsupportedFormat,
     /// A compressed object that grows beyond `max_decompression_ratio`.
     CompressionBomb,
-    /// A document whose brackets, separators or quotes do not show where its records are.
+    /// A document with brackets, separators or quotes that do not show where its records are.
     BrokenDocument,
 }
 

@@ -34,7 +34,7 @@ pub enum ScanRows {
     Reports(StringArray),
 }
 
-/// Returns the schema of a scan whose staging columns are `columns`.
+/// Returns the schema of a scan with the staging columns `columns`.
 #[must_use]
 pub fn scan_schema(columns: &Fields) -> SchemaRef {
     Arc::new(Schema::new(vec![

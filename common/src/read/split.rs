@@ -2,7 +2,7 @@
 //! range.
 //!
 //! Only newline-delimited text can be cut, because the end of a record can be found from anywhere
-//! in it. A record belongs to the range in which it starts (`framing::lines`), so a cut may be
+//! in it. A record belongs to the range that contains its start (`framing::lines`), so a cut may be
 //! anywhere. A range in the middle of an object does not show whether the object is compressed, so
 //! the first bytes of each large object are read before it is cut.
 

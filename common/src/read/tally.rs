@@ -27,14 +27,14 @@ pub struct ObjectTally {
     pub stored_bytes: u64,
     /// Number of bytes of the split, decompressed, that were read.
     pub bytes: u64,
-    /// Number of these bytes in which records could not be separated. Rejected records of any
+    /// Number of these bytes that could not be separated into records. Rejected records of any
     /// length do not count.
     pub unframed_bytes: u64,
     /// Set if the object could not be read as records up to its end.
     pub damage: Option<Damage>,
 }
 
-/// Position from which on an object could not be read, and the reason.
+/// Start of the part of an object that could not be read, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// Offset in the decompressed object.

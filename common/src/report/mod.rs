@@ -65,7 +65,7 @@ pub enum TaskReport {
     Spooled(SpoolObject),
 }
 
-/// Returns the schema of a plan whose rows are [`TaskReport`]s: one column of JSON.
+/// Returns the schema of a plan that returns [`TaskReport`]s as rows: one column of JSON.
 #[must_use]
 pub fn report_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("report", DataType::Utf8, true)]))

@@ -25,7 +25,7 @@ pub struct Chunk {
 }
 
 impl SpoolObject {
-    /// Returns the chunks of one partition, in the order in which they were written.
+    /// Returns the chunks of one partition, in the order of writing.
     #[must_use]
     pub fn chunks_of(&self, partition: usize) -> Vec<Chunk> {
         let mut chunks = Vec::new();

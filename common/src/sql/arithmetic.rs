@@ -97,8 +97,7 @@ fn chain(binary: BinaryExpr, schema: &DFSchema, function: &Arc<ScalarUDF>) -> Re
                 operands.push(right);
             }
             None => {
-                // An operator that Arrow checks ends the call so far, which becomes its left
-                // operand.
+                // An operator that Arrow checks ends the call, which becomes its left operand.
                 if !symbols.is_empty() {
                     left = call(function, std::mem::take(&mut symbols), std::mem::take(&mut operands));
                 }

@@ -259,7 +259,7 @@ impl Depth {
     }
 }
 
-/// Whether the previous token names a type whose elements follow in `<…>`.
+/// Whether the previous token is a type that elements in `<…>` may follow.
 fn is_type(token: Option<&Token>) -> bool {
     let Some(Token::Word(word)) = token else { return false };
     matches!(word.keyword, Keyword::ARRAY | Keyword::STRUCT | Keyword::MAP)

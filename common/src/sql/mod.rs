@@ -1,5 +1,5 @@
-//! SQL rules of every session, for cases in which DataFusion's answer differs from that of
-//! PostgreSQL, Spark and DuckDB.
+//! SQL rules of every session, where DataFusion's answer differs from that of PostgreSQL, Spark and
+//! DuckDB.
 //!
 //! ```text
 //! SQL ─ depth, refused ─► syntax tree ─ refused_syntax ─► plan
@@ -77,7 +77,8 @@ pub use storable::{function as storable_moment, holds_moments};
 /// Checks the text of a query before it is parsed.
 ///
 /// # Errors
-/// A configuration error for a query that is too deep, or whose syntax DataFusion answers wrongly.
+/// A configuration error for a query that is too deep, or that has syntax which DataFusion answers
+/// wrongly.
 pub fn check_text(sql: &str) -> crate::error::Result<()> {
     // The parser reports a text that has no valid tokens.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };

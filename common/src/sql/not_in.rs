@@ -139,7 +139,7 @@ fn with_own_name(subquery: Subquery) -> Result<Subquery> {
     Ok(subquery.with_plan(Arc::new(plan)))
 }
 
-/// Returns an expression of the outer query in the form in which its subquery refers to it.
+/// Returns an expression of the outer query as its subquery refers to it.
 fn of_outer_query(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let outer = expr.transform_up(|expr| match expr {
         Expr::Column(column) => {

@@ -13,7 +13,7 @@ use crate::error::Error;
 /// Hint for a comparison of intervals.
 const MOMENTS: &str = "compare moments: `a > b + INTERVAL '1 day'` instead of `a - b > INTERVAL '1 day'`";
 
-/// Refuses an expression whose value would be wrong.
+/// Refuses an expression that would have a wrong value.
 pub(super) fn check(expr: &Expr, schema: &DFSchema) -> Result<()> {
     match expr {
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {

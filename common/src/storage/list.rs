@@ -30,8 +30,8 @@ const LAKE_FOLDER: &str = "_lake/manifest";
 pub struct Listing {
     /// Readable objects, ordered by key.
     pub objects: Vec<SourceObject>,
-    /// Objects in a storage class from which they must be restored before they can be read, ordered
-    /// by key.
+    /// Objects that must be restored from their storage class before they can be read, ordered by
+    /// key.
     pub archived: Vec<SourceObject>,
 }
 
@@ -55,7 +55,7 @@ pub async fn list_objects(storage: &Storage, follow_links: bool) -> Result<Listi
         (None, Some(root)) => readable(on_blocking_thread(move || list_folder(&root, follow_links)).await??),
         (None, None) => readable(list_store(storage).await?),
     };
-    // Sorted, so that runs do not depend on the order in which storage lists.
+    // Sorted, because storages list in different orders.
     listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
     listing.archived.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(listing)

@@ -39,7 +39,7 @@ mod digest;
 /// A root and the objects below it.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    /// Object store whose keys are relative to `root`.
+    /// Object store with keys relative to `root`.
     pub store: Arc<dyn ObjectStore>,
     /// The same store with verified reads of Parquet files, for query sessions.
     pub verified: Arc<dyn ObjectStore>,
@@ -97,7 +97,7 @@ pub async fn open_or_create(location: &Location) -> Result<Storage> {
 }
 
 impl Storage {
-    /// Wraps `store`, whose keys are relative to the location.
+    /// Wraps `store`. Its keys are relative to the location.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, location: Location) -> Self {
         let verified = Arc::new(VerifiedStore::new(Arc::clone(&store), location.name().into_owned()));

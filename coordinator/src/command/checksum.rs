@@ -91,7 +91,7 @@ fn texts(values: &ArrayRef) -> EngineResult<StringArray> {
     match values.data_type() {
         DataType::Struct(_) => {
             let members = values.as_struct().columns().iter().map(texts).collect::<EngineResult<Vec<_>>>()?;
-            // The length before each member tells `{a: "1,2"}` from `{a: "1", b: "2"}`.
+            // The length before each member keeps `{a: "1,2"}` different from `{a: "1", b: "2"}`.
             Ok(rows(values, |row, text| members.iter().for_each(|member| push(text, member, row))))
         }
         DataType::List(_) => list_texts(values.as_list::<i32>()),

@@ -40,7 +40,7 @@ pub(super) async fn check(config: &Config, sample: Option<u64>, is_json: bool) -
     publish::verify(&opened.lake, base.as_ref(), &tables).await?;
     let discovered = new_objects(config, &opened, base.as_ref(), &models).await?;
     let mut samples = Vec::new();
-    // Before the sample, whose requests are no part of a run.
+    // Before the sample, because a run does not make its requests.
     let cost = expected_cost(config, &opened, base.as_ref(), &models, &discovered);
     if let Some(records) = sample {
         for new in &discovered.sources {

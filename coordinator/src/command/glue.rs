@@ -16,7 +16,7 @@ use crate::glue::{partitions, symlinks, tables};
 use crate::lake::manifest::TableState;
 use crate::output::Format;
 
-/// What to do with the definitions.
+/// Use of the definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Catalog {
     /// Prints statements for Athena, or with JSON the input of `aws glue create-table`, one per

@@ -21,7 +21,7 @@ const NO_DATA: &str = "nothing to ingest: no source has an object, and the lake 
 const ALL_SKIPPED: &str = "nothing was ingested: every new object was skipped";
 const NOTHING_NEW: &str = "nothing new: every object was ingested before, and no model, key or check changed";
 
-/// Form in which a run reports its result.
+/// How a run reports its result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reporting {
     /// Print nothing but errors on standard error.

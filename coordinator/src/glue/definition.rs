@@ -30,7 +30,7 @@ pub(crate) struct Definition {
     partition_keys: Vec<(String, String)>,
 }
 
-/// Way in which a reader finds a table's rows.
+/// How a reader finds a table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Delta,

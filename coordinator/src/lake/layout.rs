@@ -1,5 +1,5 @@
-//! The layout of a lake: the key of every object except table data, whose keys are in the reports
-//! of its writers.
+//! The layout of a lake: the key of every object except table data. Keys of table data are in the
+//! reports of its writers.
 
 use lakewright_common::storage::Storage;
 use object_store::path::Path;

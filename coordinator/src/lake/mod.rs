@@ -47,8 +47,8 @@ pub(crate) mod verify;
 
 pub(crate) use layout::{LakePath, url_of, version_of};
 
-/// Points of a commit at which a test kills the process, in the order in which a run reaches them.
-/// Each is named for the step before or after it.
+/// Points of a commit at which a test kills the process, in the order of a run. Each is named for
+/// the step before or after it.
 #[cfg_attr(not(test), allow(dead_code, reason = "a list for the tests that kill the process"))]
 pub(crate) const FAIL_POINTS: &[&str] = &[
     "ledger.before_write",

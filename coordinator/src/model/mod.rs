@@ -1,5 +1,4 @@
-//! ⑥ The models: what each of them reads, the order in which they are built, and when one must be
-//! built again.
+//! ⑥ The models: what each of them reads, the building order, and when one must be built again.
 //!
 //! A model is one SQL query in a file. It reads staging tables as `staging.<source>`, and other
 //! models by their name. Both are found by parsing the query, so they are not declared elsewhere.
@@ -165,8 +164,8 @@ fn unknown_table(at: &str, config: &Config, reference: &TableReference, hint: &s
     format!("{at}: no table is named `{reference}`{hint}")
 }
 
-/// Returns `Ok` for a name in `known`. Otherwise returns a hint at the most similar name, or an
-/// empty text if none is similar.
+/// Returns `Ok` for a name in `known`. Otherwise returns a hint with the most similar name; empty
+/// if no name is similar.
 fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> std::result::Result<(), String> {
     if known.clone().any(|candidate| candidate == name) {
         return Ok(());

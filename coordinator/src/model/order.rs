@@ -12,7 +12,7 @@ use super::Model;
 /// `lake.toml`.
 ///
 /// # Errors
-/// Configuration, with the models of a cycle in the order in which they read each other.
+/// Configuration, with the models of a cycle, each followed by one that it reads.
 pub(super) fn order(models: Vec<Model<'_>>) -> Result<Vec<Model<'_>>> {
     let mut waiting = models;
     let mut ordered: Vec<Model<'_>> = Vec::with_capacity(waiting.len());

@@ -101,7 +101,7 @@ impl Progress {
         outcome.inspect_err(|error: &Error| self.run.fail(error))
     }
 
-    /// Returns all steps so far.
+    /// Returns all steps that have started.
     pub(crate) fn snapshot(&self) -> RunSnapshot {
         self.run.snapshot()
     }

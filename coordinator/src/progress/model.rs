@@ -65,7 +65,7 @@ pub(crate) enum StepState {
     Failed,
 }
 
-/// All steps of a run at one moment, in the order in which they started.
+/// All steps of a run at one moment, in the order of their start.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct RunSnapshot {
     pub(crate) steps: Vec<StepSnapshot>,
@@ -85,7 +85,7 @@ pub(crate) struct StepSnapshot {
     pub(crate) tasks: Option<TasksDone>,
 }
 
-/// Objects that a step has read so far.
+/// Objects that a step has read, and those that it will read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct ObjectsRead {
     pub(crate) total: u64,
@@ -93,7 +93,7 @@ pub(crate) struct ObjectsRead {
     pub(crate) records: u64,
     /// Bytes of all objects, as stored.
     pub(crate) total_bytes: u64,
-    /// Decompressed bytes read so far; can be more than `total_bytes` if objects are compressed.
+    /// Decompressed bytes that were read; can be more than `total_bytes` if objects are compressed.
     pub(crate) read_bytes: u64,
 }
 

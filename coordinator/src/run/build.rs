@@ -194,7 +194,7 @@ pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<Error> {
     faults
 }
 
-/// Returns the schema in which a query's rows are stored.
+/// Returns the schema of a query's rows as they are stored.
 pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     let fields: Vec<_> = schema
         .fields()
@@ -212,8 +212,8 @@ pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     arrow::datatypes::Schema::new(fields)
 }
 
-/// Returns the type in which values of a query's type are stored. It exists in Delta's lowest
-/// protocol, so every reader knows it.
+/// Returns the stored type for a type of a query. It exists in Delta's lowest protocol, so every
+/// reader knows it.
 fn stored_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,

@@ -1,9 +1,9 @@
 //! Deletes the files of a failed run, which no manifest names.
 //!
-//! Files of the run are found by its id in their names, so files of tasks whose stage failed before
-//! they were reported are found too. Nothing is deleted if the manifest may have been written. If
-//! the process may not delete, or if storage fails, the files stay until `vacuum` deletes them. The
-//! run still ends with the error that made it fail.
+//! Files of the run are found by its id in their names, even if their stage failed before they were
+//! reported. Nothing is deleted if the manifest may have been written. If the process may not
+//! delete, or if storage fails, the files stay until `vacuum` deletes them. The run still ends with
+//! the error that made it fail.
 
 use std::time::Duration;
 

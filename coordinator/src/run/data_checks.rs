@@ -29,8 +29,8 @@ const SHOWN_ROWS: usize = 10;
 const CORRECT_IT: &str = "nothing was committed; correct the input or the model (one of `checks` only warns with \
                           `warn = true`, a key does not)";
 
-/// Runs each check whose result may have changed with this run. Returns the failures of checks that
-/// only warn.
+/// Runs each check that may have another result than in the last run. Returns the failures of
+/// checks that only warn.
 ///
 /// # Errors
 /// Data, with one error and the first failing rows for each failed check; configuration, for a

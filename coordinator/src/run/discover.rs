@@ -86,7 +86,7 @@ pub(crate) async fn new_objects<'a>(
             failures.push(archived_error(source, &archived));
         }
         skipped.archived.extend(archived);
-        // Objects whose data the lake does not have yet, and keys of objects that it has in another
+        // Objects that the lake does not have yet, and keys of objects that it has in another
         // state.
         let mut new = Vec::new();
         let mut changed = Vec::new();

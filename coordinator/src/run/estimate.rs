@@ -120,7 +120,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// A run whose lake is on S3.
+/// A run with a lake on S3.
 struct Run<'a> {
     config: &'a Config,
     base: Option<&'a Manifest>,

@@ -1,9 +1,9 @@
 //! ③④⑤ Turns new objects into staging and quarantine files, and creates one ledger entry per
 //! object.
 //!
-//! Each source is one stage, whose tasks scan objects and write files. A task returns one report
-//! for each file that it wrote, and one for each split that it read. The run continues only if the
-//! sums of both agree.
+//! Each source is one stage. Its tasks scan objects and write files. A task returns one report for
+//! each file that it wrote, and one for each split that it read. The run continues only if the sums
+//! of both agree.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::lake::{LakePath, ledger};
 use crate::open;
 use crate::progress::Step;
 
-/// What a run staged of one source: files, ledger entries and counts.
+/// Files, ledger entries and counts of one source that a run staged.
 pub(crate) struct StagedSource<'a> {
     pub(crate) source: &'a Source,
     pub(crate) columns: Columns,
@@ -42,7 +42,7 @@ pub(crate) struct StagedSource<'a> {
     pub(crate) counts: SourceCounts,
     /// Decompressed size of the objects in bytes.
     pub(crate) read_bytes: u64,
-    /// Number of these bytes in which no record was found.
+    /// Number of these bytes that belong to no record.
     pub(crate) unframed_bytes: u64,
     /// Damaged objects, which were skipped or kept in part, depending on the source's `on_damaged`.
     pub(crate) damaged: Vec<DamagedObject>,
@@ -54,7 +54,7 @@ pub(crate) struct StagedSource<'a> {
 ///
 /// # Errors
 /// Storage; data, for damaged or changing objects, or for more rejected records than a source
-/// allows; configuration, for a field whose type changed.
+/// allows; configuration, for a field that has another type than before.
 pub(super) async fn ingest<'a>(
     context: &RunContext<'a>,
     discovered: &Discovered<'a>,
@@ -94,7 +94,7 @@ async fn stage_unchanged<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> 
         if error.kind != Kind::Data || new.source.on_change == OnChange::Error {
             return Err(error);
         }
-        // Read all other objects again. No manifest will name the files that were staged so far.
+        // Read all other objects again. No manifest will name the files of this attempt.
         let (same, changed) = unchanged_objects(context.opened, rest.as_ref().unwrap_or(new)).await?;
         // The error has another cause, so another attempt would fail as well.
         if changed.is_empty() {
@@ -125,8 +125,8 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     if new.objects.is_empty() {
         return Ok(staged);
     }
-    // As many as the engine runs at once: the threads of this process, or the vcores of the
-    // workers.
+    // The number of tasks that the engine runs at once: the threads of this process, or the vcores
+    // of the workers.
     let tasks = context.session.copied_config().target_partitions();
     let mut tallies = Vec::new();
     let mut pending = new.splits(&context.config.limits, tasks);
@@ -229,7 +229,7 @@ fn add_reports(staged: &mut StagedSource<'_>, reports: Vec<TaskReport>, tallies:
 /// Returns the columns of the staging table.
 ///
 /// # Errors
-/// Configuration, for a field whose type differs from the one with which it was staged before.
+/// Configuration, for a field that was staged with another type before.
 fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Columns> {
     let columns = assign_column_ids(previous, &arrow_schema(&source.fields))?;
     let changed = previous.into_iter().flat_map(|previous| &previous.list).find_map(|before| {

@@ -22,7 +22,7 @@ use crate::engine::parquet_table::ParquetTable;
 /// Number of lines before a split, by the object's key and the byte at which the split starts.
 type LinesBefore = HashMap<(String, u64), u64>;
 
-/// Returns quarantine files whose line numbers count from the start of each object. Writes new
+/// Returns quarantine files with line numbers that count from the start of each object. Writes new
 /// files in place of `files`, unless no record in them is from the middle of an object.
 ///
 /// # Errors

@@ -110,7 +110,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let context = RunContext::new(config, &opened, session, engine, progress, run, base);
 
     let outcome = run_steps(&context, &models, &mut discovered, &reads, started).await;
-    // Also after a failure, because workers must be released.
+    // After a failure too, because workers must be released.
     let exchanged = context.engine.finish().await;
     // Once the manifest may exist, it may name the files.
     if outcome.is_err() && !context.may_be_committed() {

@@ -56,7 +56,7 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
     if faults.is_empty() { Ok(()) } else { Err(Error::configuration(faults.join("\nerror: "))) }
 }
 
-/// Returns the schema in which the rows of a model are stored, or `None` after adding its faults.
+/// Returns the schema of a model's stored rows, or `None` after adding its faults.
 async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec<String>) -> Option<Schema> {
     let before = faults.len();
     let query = match build::plan_query(&session.state(), table).await {

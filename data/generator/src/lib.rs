@@ -17,7 +17,7 @@
 mod random;
 /// JSON formats of the two kinds of files.
 mod json;
-/// Artists, and the ways in which song files disagree about them.
+/// Artists, and how song files disagree about them.
 mod artist;
 /// One song file.
 mod song;

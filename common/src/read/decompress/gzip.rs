@@ -54,7 +54,7 @@ enum Part {
     /// The checksum of the header; the number of its bytes that remain.
     HeaderChecksum(u8),
     Body,
-    /// Checksum and length of the text; the bytes read so far.
+    /// Checksum and length of the text; the bytes of them that were read.
     Trailer(Vec<u8>),
     /// Zeros after the last member, which tapes and block devices add and gzip(1) ignores.
     Padding,

@@ -116,7 +116,7 @@ fn failed(fault: Fault) -> Chunks {
     stream::once(std::future::ready(Err(fault))).boxed()
 }
 
-/// Returns the fault of an object that cannot be read, or whose compressed content cannot be read.
+/// Returns the fault of an object if it, or its compressed content, cannot be read.
 fn unsupported(what: &str, depth: usize) -> Fault {
     let subject = if depth > 0 { "what is compressed in it" } else { "it" };
     Fault::Broken { reason: Reason::UnsupportedFormat, detail: format!("{subject} {what}") }

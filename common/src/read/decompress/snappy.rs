@@ -28,7 +28,7 @@ const MAX_BLOCK_BYTES: usize = 64 * 1024 * 1024;
 pub(in crate::read) struct Snappy {
     framing: Framing,
     part: Part,
-    /// Bytes of the current part so far.
+    /// Bytes of the current part that were read.
     gathered: Vec<u8>,
     decompressed: Vec<u8>,
     /// Number of bytes of `decompressed` that were returned.

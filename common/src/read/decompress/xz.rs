@@ -17,7 +17,7 @@ pub(in crate::read) struct Xz {
     stream: Stream,
     /// Whether a stream has ended and the next one has not started, so that zero bytes are padding.
     may_be_padding: bool,
-    /// Zero bytes of padding so far, modulo [`PADDING_UNIT_BYTES`].
+    /// Zero bytes of padding that were read, modulo [`PADDING_UNIT_BYTES`].
     padding: usize,
 }
 

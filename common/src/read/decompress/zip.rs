@@ -40,11 +40,11 @@ const SKIPPED_BYTES: usize = 16 * 1024;
 /// State of an archive.
 pub(in crate::read) struct Zip {
     part: Part,
-    /// Bytes of the current record of the archive so far.
+    /// Bytes of the current record of the archive that were read.
     gathered: Vec<u8>,
     /// Number of bytes of the archive that were consumed.
     offset: u64,
-    /// Files that were read and not found in the directory so far, by the offset of their header.
+    /// Files that were read but not yet found in the directory, by the offset of their header.
     files: HashMap<u64, Entry>,
 }
 
@@ -52,7 +52,7 @@ enum Part {
     /// A header, an entry of the directory, or another record; its signature decides.
     Record,
     Body(Box<File>),
-    /// The checksum and lengths after a file whose header does not have them.
+    /// The checksum and lengths after a file, if its header does not have them.
     Descriptor(Box<File>),
     /// The end of a file, with a line feed to add if it has none.
     EndOfFile {

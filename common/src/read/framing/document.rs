@@ -6,8 +6,8 @@
 //! The bytes up to the next certain start of a record (`framing::resync`) are one broken range. If
 //! there is no such start, the range is the rest of the object, and the object is damaged.
 //!
-//! A record whose brackets match is a record, even if its content is wrong: the decoder rejects it.
-//! The other members of an object around the array (a *page*) are skipped, but must be JSON
+//! A record with matching brackets is a record, even if its content is wrong: the decoder rejects
+//! it. The other members of an object around the array (a *page*) are skipped, but must be JSON
 //! (`framing::member`). The bytes of a page before and after its array become part of a broken
 //! range until it is certain that they belong to the page:
 //!
@@ -60,7 +60,7 @@ pub struct DocumentFramer {
     /// Looks for the next record in bytes that may turn out broken: in a long record, in one with a
     /// line feed inside a string, and in all bytes after framing was lost.
     starts: RecordStarts,
-    /// Whether `starts` has seen all of the current record so far.
+    /// Whether `starts` has seen all bytes of the current record.
     is_followed: bool,
     /// Line feeds before the offset `counted_to`.
     line_feeds: u64,
@@ -77,8 +77,8 @@ pub struct DocumentFramer {
 enum State {
     /// A value outside of all brackets, or the end.
     Top,
-    /// Inside a byte order mark, with the number of its bytes so far. Concatenated files have marks
-    /// in the middle of an object.
+    /// Inside a byte order mark, with the number of its bytes that were read. Concatenated files
+    /// have marks in the middle of an object.
     Mark(usize),
     /// The rest of a value.
     Value(Role),
@@ -389,7 +389,7 @@ impl DocumentFramer {
             _ => Some((Reason::BrokenDocument, "the input ends inside the document".to_owned())),
         };
         let is_lost_before = matches!(self.state, State::Lost(..));
-        // A fault of the input explains more than the state in which it left the document.
+        // A fault of the input explains more than the state of the document after it.
         self.state = match (self.fault.take(), lost) {
             (None, None) => State::Done,
             (None, Some((reason, detail))) => State::Damaged(reason, detail),

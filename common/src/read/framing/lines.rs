@@ -1,11 +1,11 @@
 //! ② Frames newline-delimited JSON: one record per line, in any byte range of an object.
 //!
-//! A split owns the lines whose first byte is in its range. A split that starts inside an object is
-//! read from the byte before its range, because a line only starts after a line feed. It skips to
-//! the first such place, and reads past its end to finish its last line. This works because a
-//! string of JSON contains no raw line feed. A byte order mark at the start of a line (of the
-//! object, or of a file that was appended to it), CRLF, blank lines and a last line without a line
-//! feed are accepted.
+//! A split owns the lines that start in its range. A split that starts inside an object is read
+//! from the byte before its range, because a line only starts after a line feed. It skips to the
+//! first such place, and reads past its end to finish its last line. This works because a string of
+//! JSON contains no raw line feed. A byte order mark at the start of a line (of the object, or of a
+//! file that was appended to it), CRLF, blank lines and a last line without a line feed are
+//! accepted.
 
 use bytes::Bytes;
 use memchr::memchr;

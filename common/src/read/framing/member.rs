@@ -42,7 +42,7 @@ enum Expected {
 }
 
 impl MemberScan {
-    /// Starts a value whose first byte is at `offset` and is still to be scanned.
+    /// Starts a value at `offset`. Its first byte is still to be scanned.
     pub(in crate::read) fn start(&mut self, offset: u64) {
         self.expected = Expected::Value;
         self.open.depth = 0;

@@ -5,7 +5,7 @@
 //! - The same bytes give the same records at the same offsets, no matter how the bytes are cut into
 //!   chunks and, for lines, into splits.
 //! - Memory is bounded by one chunk and one record.
-//! - Bytes in which records cannot be separated are one `Framed::Broken`. Framing never guesses.
+//! - Bytes that cannot be separated into records are one `Framed::Broken`. Framing never guesses.
 //! - Every byte is in exactly one record or broken range, except separators, white space, byte
 //!   order marks, and members of an object around an array of records that parsed completely.
 
@@ -64,7 +64,7 @@ pub enum Framed<'a> {
 /// Number of records that a broken range may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// One record, whose start and end are known.
+    /// One record with a known start and end.
     Record,
     /// Any number of records: framing was lost at the start of the range and is certain again at
     /// its end.
@@ -153,7 +153,7 @@ impl Framer {
     }
 }
 
-/// A [`Framed`] whose text is a range of the window, so that it does not borrow the window.
+/// A [`Framed`] with a range of the window instead of text, so that it does not borrow the window.
 #[derive(Debug)]
 pub(in crate::read) struct Found {
     pub(in crate::read) offset: u64,

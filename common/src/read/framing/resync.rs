@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_start_is_a_brace_in_the_first_column_that_no_value_can_contain() {
         for (text, certain_from, start) in [
-            // The second one, while it is unknown where the fault lies.
+            // The second one, while the position of the fault is unknown.
             ("{\"a\":1\n{\"a\":2}\n{\"a\":3}", None, Some(15)),
             ("{\"a\":1\r\n{\"a\":2}\r\n\r\n{\"a\":3}", None, Some(19)),
             ("{\"a\":1\n{\"a\":2}", None, None),

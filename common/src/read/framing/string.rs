@@ -60,7 +60,7 @@ impl StringScan {
     }
 
     /// Returns the index of the first byte that has a meaning: a quote, a backslash, and a line
-    /// feed if none was seen so far.
+    /// feed if none was seen yet.
     fn find_stop(&self, bytes: &[u8]) -> Option<usize> {
         let (near, far) = bytes.split_at(bytes.len().min(SHORT_STRING_BYTES));
         // The same condition as in the search below, which is faster for long strings.

@@ -5,7 +5,7 @@
 use super::*;
 use crate::storage::object::SourceObject;
 
-/// Damaged objects, of which every byte is accounted for.
+/// Tests that each byte of a damaged object is accounted for.
 mod accounting;
 /// Any bytes in any chunks.
 mod properties;
@@ -43,7 +43,7 @@ fn whole(bytes: &[u8]) -> Split {
     Split::whole(SourceObject { key: "a.json".into(), bytes: bytes.len() as u64, etag: None, modified: 0 })
 }
 
-/// Runs a framer as the reader does; the chunks' sizes are taken in turn.
+/// Runs a framer as the reader does, with chunks of the given sizes, repeated.
 fn run(framer: &mut Framer, bytes: &[u8], chunk_sizes: &[usize]) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut at = 0;

@@ -54,7 +54,7 @@ pub(in crate::read) struct Taken {
 }
 
 impl Window {
-    /// Returns an empty window whose next byte is at `offset`.
+    /// Returns an empty window. Its next byte is at `offset`.
     pub(in crate::read) fn new(offset: u64) -> Self {
         Self { chunk_offset: offset, ..Self::default() }
     }
@@ -118,7 +118,7 @@ impl Window {
         self.start = Some(self.at);
     }
 
-    /// Returns the length of the current record so far.
+    /// Returns the length of the part of the current record that has arrived.
     pub(in crate::read) fn current_bytes(&self) -> u64 {
         self.start.map_or(0, |start| self.carried + (self.at - start) as u64)
     }
@@ -128,8 +128,8 @@ impl Window {
         self.start.map(|start| self.chunk_offset + start as u64 - self.carried)
     }
 
-    /// Returns the current record so far: its bytes from earlier chunks, then those from this one.
-    /// The first [`KEPT_TEXT_BYTES`] are complete.
+    /// Returns the part of the current record that has arrived: its bytes from earlier chunks, then
+    /// those from this one. The first [`KEPT_TEXT_BYTES`] are complete.
     pub(in crate::read) fn current_text(&self) -> (&[u8], &[u8]) {
         self.start.map_or((&[], &[]), |start| (self.carry.as_slice(), &self.chunk[start..self.at]))
     }

@@ -42,8 +42,8 @@ impl Wrapper {
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Returns whether the value of the current member, whose first byte is `first`, is the array
-    /// of records. A second array and a value of another kind are flaws of the object.
+    /// Returns whether the value of the current member, which starts with `first`, is the array of
+    /// records. A second array and a value of another kind are flaws of the object.
     pub(in crate::read) fn start_value(&mut self, first: u8) -> bool {
         // The key may contain escapes.
         if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == self.key) {

@@ -76,7 +76,7 @@ pub(in crate::read) fn long(value: Scalar<'_>) -> Coerced<i64> {
 
 /// Returns the long that a double represents, if it represents exactly one.
 fn whole(value: f64) -> Result<i64, Fault> {
-    // From 2^53 on, the double may stand for several longs.
+    // From 2^53 on, several longs have the same double.
     if value.abs() >= FIRST_AMBIGUOUS_DOUBLE {
         return Err(Fault::OutOfRange);
     }

@@ -165,7 +165,7 @@ impl Column {
         Ok(())
     }
 
-    /// Marks the list or struct whose items or members were stored as not null.
+    /// Marks the list or struct as not null after its items or members were stored.
     pub(in crate::read) fn push_nested(&mut self) -> Result<(), Fault> {
         if let Values::List { ends, item } = &mut self.values {
             ends.push(i32::try_from(item.len()).map_err(|_| Fault::TooLong)?);

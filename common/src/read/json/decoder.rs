@@ -39,7 +39,7 @@ pub struct Decoder {
     record: Record,
 }
 
-/// State of the current record, and the undeclared fields so far.
+/// State of the current record, and the undeclared fields of all records.
 #[derive(Debug)]
 pub(in crate::read) struct Record {
     /// Values that a type refused, unless a later value under the same key has replaced them.
@@ -223,7 +223,7 @@ impl Record {
         self.faults.push(FieldFault { path: self.path.clone(), rejection: Rejection::of_field(reason, name, detail) });
     }
 
-    /// Returns the number of faults so far.
+    /// Returns the number of faults.
     pub(in crate::read) fn faults(&self) -> usize {
         self.faults.len()
     }

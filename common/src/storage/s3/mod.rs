@@ -65,7 +65,7 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Returns the counts of all requests so far, including those of `object_store`.
+    /// Returns the counts of all requests, including those of `object_store`.
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         self.requests.read()

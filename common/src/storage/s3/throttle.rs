@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// Factor by which an overload response lowers the limit.
+/// Factor that an overload response multiplies the limit with.
 const DECREASE: f64 = 0.7;
 /// Overload responses within this time of a decrease count as one burst and do not lower the limit
 /// again.

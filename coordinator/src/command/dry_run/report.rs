@@ -58,7 +58,7 @@ pub(super) struct ModelReport {
 
 impl SourceReport {
     pub(super) fn new(new: &NewObjects<'_>, limits: &Limits) -> Self {
-        // As many tasks at once as a run without workers has.
+        // The number of tasks at once of a run without workers.
         let tasks = new.splits(limits, limits.threads);
         Self {
             name: new.source.name.clone(),

@@ -132,8 +132,8 @@ fn check_ingest(
     quarantine: &Names,
     reports: &[TaskReport],
 ) -> Checked {
-    // Planned splits that no tally has named so far. The start of its range identifies a split
-    // within its object.
+    // Planned splits that no tally has named yet. The start of its range identifies a split within
+    // its object.
     let planned = splits.iter().flat_map(|splits| splits.iter());
     let mut open: HashMap<(&str, u64), &Split> =
         planned.map(|split| ((split.object.key.as_str(), split.range.start), split)).collect();

@@ -246,7 +246,7 @@ fn read_failure(failure: Failure) -> Error {
         Ok(FailureKind::Data) => Error::data(message),
         Ok(FailureKind::Configuration) => Error::configuration(message),
         Ok(FailureKind::Storage) => Error::storage_failure(message),
-        // Also a number that is no kind.
+        // A number without a kind counts as unknown, too.
         _ => Error::internal(message),
     };
     if failure.hint.is_empty() { error } else { error.hint(text(&failure.hint)) }

@@ -297,7 +297,7 @@ impl ClusterState {
         )
     }
 
-    /// Records the requests that a worker has sent to buckets so far, which never decrease.
+    /// Records how many requests a worker has sent to buckets. The number never decreases.
     pub(super) fn count_requests(&self, process: Uuid, requests: RequestCounts) {
         self.lock().requests.insert(process, requests);
     }

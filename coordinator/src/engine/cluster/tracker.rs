@@ -201,7 +201,7 @@ impl<R> Tracker<R> {
         Some(attempt.process)
     }
 
-    /// Records a heartbeat of an attempt whose leaves have read `rows` so far.
+    /// Records a heartbeat of an attempt that has read `rows` rows.
     pub(super) fn heartbeat(&mut self, task: usize, id: Uuid, rows: u64, now: Instant) -> Decision {
         // The result of the attempt could no longer count.
         let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
@@ -262,7 +262,7 @@ impl<R> Tracker<R> {
     /// since when some worker has been free without interruption.
     ///
     /// # Errors
-    /// A task whose attempts are exhausted, or that no worker takes.
+    /// A task that has no attempts left, or that no worker takes.
     pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Retry>, StageFailure> {
         if self.is_over {
             return Ok(vec![]);

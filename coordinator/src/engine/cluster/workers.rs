@@ -12,7 +12,7 @@ use super::tracker::Candidate;
 const MAX_WORKERS: usize = 1024;
 /// A worker that has not polled for this long takes no tasks. A busy one polls every 5 s.
 const POLL_SILENCE: Duration = Duration::from_secs(15);
-/// A worker whose vcores have all been taken without an attempt for this long takes no tasks. An
+/// A worker takes no tasks if all its vcores have been taken without an attempt for this long. An
 /// ordinary worker is in this state only between taking a task and starting its attempt.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 

@@ -172,7 +172,7 @@ pub(crate) async fn complete_digests(lake: &Storage, table: &str) -> Result<()> 
     Ok(())
 }
 
-/// Returns the published versions of a table whose log entries are missing or do not have the
+/// Returns the published versions of a table if their log entries are missing or do not have the
 /// published digest.
 ///
 /// # Errors

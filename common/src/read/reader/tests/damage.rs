@@ -25,11 +25,11 @@ enum Shape {
 
 const SHAPES: [Shape; 6] = [Shape::Lines, Shape::Stream, Shape::Glued, Shape::Array, Shape::Pages, Shape::Feed];
 
-/// Style in which a value is written.
+/// Style of a written value.
 #[derive(Debug, Clone, Copy)]
 enum Style {
     Compact,
-    /// A member or an item a line, which starts with so many spaces a level.
+    /// Each member or item on its own line, indented by this many spaces per level.
     Indented(usize),
     /// The comma at the start of the next line, in the first column, as many programs write SQL.
     LeadingCommas,
