@@ -1,4 +1,4 @@
-//! Makes the faults that a test plans, and logs requests.
+//! Applies the faults that a test plans, and logs requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,7 +43,7 @@ pub enum Harm {
     DoAndAnswer(u16, &'static str),
     /// The connection is closed in the middle of the body.
     Cut,
-    /// The body stops in its middle, but the connection stays open.
+    /// The body stops in the middle, but the connection stays open.
     Stall,
     /// There is never a response.
     Silence,

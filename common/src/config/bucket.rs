@@ -107,7 +107,8 @@ fn encryption(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<En
     let kms_key = section.text("kms_key", diagnostics);
     match section.word("encryption", diagnostics) {
         Some("aws:kms") => Some(Encryption::Kms { key: kms_key.map(|key| key.text.to_owned()) }),
-        // Also if `encryption` is missing or another word: the key would have no effect.
+        // This also fails if `encryption` is missing or has another value, because the key would
+        // have no effect.
         word => {
             if let Some(key) = kms_key {
                 section.report(key.origin, "`kms_key` needs `encryption = \"aws:kms\"`", diagnostics);

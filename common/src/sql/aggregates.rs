@@ -67,7 +67,7 @@ impl Exact {
             (Kind::Sum, DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale)) => {
                 (DataType::Decimal128(38, *scale), DataType::Decimal128(38, *scale))
             }
-            // As many digits as 256 bits hold, so the sum fits for any number of rows.
+            // The maximum number of digits in 256 bits, so the sum fits for any number of rows.
             (Kind::Sum, DataType::Decimal128(precision, scale)) if *precision > MAX_NARROW_PRECISION => {
                 (DataType::Decimal256(76, *scale), DataType::Decimal256(76, *scale))
             }

@@ -225,7 +225,7 @@ impl Depth {
     }
 
     fn end_expression(&mut self) {
-        // What follows is a new expression, at the same level.
+        // A new expression follows, at the same level.
         self.operators -= self.level().operators;
         let level = self.level();
         level.operators = 0;

@@ -196,7 +196,7 @@ pub(super) fn per_second(unit: TimeUnit) -> i64 {
 /// Returns the offset of a local time in seconds east of Greenwich.
 fn offset(local: NaiveDateTime, zone: &Tz) -> Option<i32> {
     let offset = match zone.offset_from_local_datetime(&local) {
-        // Of two offsets, the first gives the earlier timestamp.
+        // The first of two offsets gives the earlier timestamp.
         MappedLocalTime::Single(offset) | MappedLocalTime::Ambiguous(offset, _) => offset,
         // In a gap, the offset from before the gap counts.
         MappedLocalTime::None => zone.offset_from_local_datetime(&local.checked_sub_signed(BEFORE_GAP)?).latest()?,

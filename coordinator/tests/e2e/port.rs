@@ -138,7 +138,7 @@ fn silent_connections_neither_keep_workers_out_nor_end_a_run() {
         let arguments = worker.arguments();
         let _worker = Worker::start_with(port, "worker", if has_tls { &arguments } else { &[] }, &[]);
         run.says("a worker joined");
-        // Also in the middle of the run.
+        // The same in the middle of the run.
         let meanwhile = silent(port, 400, bytes);
         let log = ends_well(run);
         assert!(!log.contains("too many open files"), "{log}");

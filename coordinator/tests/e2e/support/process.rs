@@ -14,7 +14,7 @@ pub(crate) const HANG: Duration = Duration::from_secs(60);
 /// Pause between two checks of a process.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A child whose output goes to files, so that no pipe fills up. Killed when dropped.
+/// A child process that writes its output to files, so that no pipe fills up. Killed when dropped.
 pub(crate) struct Process {
     child: Child,
     stdout: File,

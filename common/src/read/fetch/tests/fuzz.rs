@@ -1,5 +1,5 @@
-//! Objects of any bytes, under any name: what another reader of the compression reads is read, and
-//! what no reader gets to the end of is told.
+//! Fuzz test of objects with any bytes and any name: data that another reader of the compression
+//! can read is read, and data that no reader can read to its end is reported.
 
 use std::io::Read;
 
