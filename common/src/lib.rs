@@ -1,4 +1,4 @@
-//! Code shared by all Lakewright processes, in the order in which a record reaches it.
+//! Code shared by all Lakewright processes, in the order of a record's way through it.
 //!
 //! ```text
 //! lake.toml ─ config ─┐

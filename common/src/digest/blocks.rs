@@ -13,7 +13,7 @@
 //! indexes and the footer. Its statistics decide which rows a query skips.
 //!
 //! A file without a table was written by an older version or by another program, and is read
-//! without verification. A file whose footer has `METADATA_KEY` must have a table.
+//! without verification. A file with `METADATA_KEY` in its footer must have a table.
 
 use std::hash::Hasher as _;
 use std::ops::Range;
@@ -75,7 +75,8 @@ impl BlockHasher {
         self.current = XxHash64::with_seed(SEED);
     }
 
-    /// Returns the table for the body so far and `footer`, which must directly follow the table.
+    /// Returns the table for all bytes before it and for `footer`, which must directly follow the
+    /// table.
     #[must_use]
     pub fn finish(mut self, footer: &[u8]) -> Vec<u8> {
         // The last block may be shorter than the others.

@@ -96,7 +96,7 @@ impl Partitioner {
 }
 
 impl Partitioner {
-    /// Returns the rows of `batch`, with all columns, whose partition value is one of `keys`.
+    /// Returns the rows of `batch` that have one of `keys` as partition value, with all columns.
     ///
     /// # Errors
     /// Internal, if the engine fails.

@@ -5,7 +5,7 @@
 //! (the ledger).
 //!
 //! A state that did not change is copied unchanged, with its `added_in` and `changed_in`. These two
-//! versions tell a later reader what a commit changed, without comparing two manifests.
+//! versions show a later reader what a commit changed, without comparing two manifests.
 
 use std::collections::BTreeMap;
 

@@ -35,9 +35,9 @@ use crate::read::rejection::Reason;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Bytes that are kept of text that is not a record: as many as the quarantine keeps.
 const KEPT_BYTES: u64 = KEPT_TEXT_BYTES as u64;
-/// Length from which on an unfinished record is given up at the first place inside of it where
-/// another record certainly starts. JSON has no such place inside a value, so the record is broken
-/// in any case. Shorter records may still end with their own bracket, which loses less.
+/// Maximum length of an unfinished record that contains a place where another record certainly
+/// starts. JSON has no such place inside a value, so such a record is broken in any case. A shorter
+/// one may still end with its own bracket, which loses less.
 const PATIENCE_BYTES: u64 = KEPT_BYTES;
 const MISMATCH: &str = "the brackets do not match";
 const NOT_JSON: &str = "a member of the object around the records is not JSON";

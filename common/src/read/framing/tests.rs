@@ -7,7 +7,7 @@ use crate::storage::object::SourceObject;
 
 /// Tests that each byte of a damaged object is accounted for.
 mod accounting;
-/// Any bytes in any chunks.
+/// Property tests of any bytes in any chunks.
 mod properties;
 
 const MIB: u64 = 1 << 20;
@@ -378,8 +378,8 @@ fn an_item_that_is_too_long_is_broken_and_the_next_is_not() {
     }
 }
 
-/// The rest of a document can be gigabytes: only its start is kept, its length is counted, and the
-/// next record is looked for.
+/// The rest of a document can be gigabytes. Only its start is kept, its length is counted, and the
+/// framer looks for the next record.
 #[test]
 fn a_lost_document_is_followed_to_its_end_and_its_beginning_is_kept() {
     let junk = "x".repeat(200_000);
@@ -417,7 +417,8 @@ fn a_lost_byte_costs_one_record_or_two() {
         ("a null", &|_| "null".to_owned(), 1),
     ];
     for (what, edit, lost) in cases {
-        // The rest of the object is longer, and shorter, than what a broken record is followed for.
+        // The rest of the object is once longer and once shorter than the length after which a
+        // broken record is given up.
         for at in [10, 1500] {
             let text = lines(at, edit);
             for chunk in [777, 1 << 20] {
@@ -480,7 +481,7 @@ fn id(record: &str) -> Option<usize> {
     usize::try_from(serde_json::from_str::<serde_json::Value>(record).ok()?["id"].as_u64()?).ok()
 }
 
-/// Brackets that match make a record, even where another one seems to start inside of it.
+/// Matching brackets make a record, even if another record seems to start inside it.
 #[test]
 fn a_malformed_record_is_not_torn_while_it_is_short() {
     let torn = "{\"a\":[\n{\"b\":1}\n{\"b\":2}\n{\"b\":3}\n]}";

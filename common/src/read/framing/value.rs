@@ -42,8 +42,8 @@ pub(in crate::read) enum Scanned {
     More,
     /// The value ends before the byte at this index.
     End(usize),
-    /// The byte at this index is a line feed inside the string whose opening quote is at the offset
-    /// `quote`. Scanning may continue after it; the value is not JSON.
+    /// The byte at this index is a line feed inside the string that starts at the offset `quote`.
+    /// Scanning may continue after it; the value is not JSON.
     Torn { line_feed: usize, quote: u64 },
     /// The byte at this index is in a place where JSON cannot have it.
     Lost(usize),
@@ -69,7 +69,7 @@ const CLASSES: [Class; 256] = {
 };
 
 impl ValueScan {
-    /// Starts a value whose first byte, `first` at `offset`, is still to be scanned. Returns false
+    /// Starts a value at `offset`. Its first byte, `first`, is still to be scanned. Returns false
     /// if no value starts with this byte.
     pub(in crate::read) fn start(&mut self, first: u8, offset: u64) -> bool {
         self.kind = match first {

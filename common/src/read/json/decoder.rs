@@ -131,7 +131,7 @@ impl Decoder {
     }
 
     /// Returns the undeclared fields, as dotted names if they are inside another, each with the
-    /// number of accepted records that contained it so far.
+    /// number of accepted records that contained it.
     #[must_use]
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         self.record.unknown.iter().filter(|(_, count)| *count > 0).cloned().collect()

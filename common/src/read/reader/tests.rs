@@ -19,7 +19,7 @@ use crate::read::scan_rows::scan_schema;
 use crate::read::schema::arrow_schema;
 use crate::storage::object::SourceObject;
 
-/// Objects cut and changed anywhere.
+/// Objects that are cut or changed at any byte.
 mod damage;
 
 /// Result of reading one object.
@@ -29,7 +29,7 @@ struct Outcome {
     accepted: Vec<Range<usize>>,
     /// Byte ranges and reasons of rejected records and ranges.
     rejected: Vec<(Range<usize>, String)>,
-    /// The decompressed bytes that were read.
+    /// Decompressed bytes that were read.
     text: Vec<u8>,
     tally: ObjectTally,
 }
@@ -229,7 +229,7 @@ async fn a_damaged_object_is_told_from_one_with_a_bad_record() {
     let json = Format::Json { records: None };
     type Damaged<'a> = Option<(u64, &'a str)>;
     let cases: [(&Format, &str, Damaged<'_>, u64); 9] = [
-        // A line is one record, also the last one.
+        // Each line is one record, including the last one.
         (&Format::Ndjson, "{\"id\":1}\n{\"id\":", None, 0),
         (&json, "{\"id\":1}\n{\"id\":", Some((9, "the input ends inside a record")), 6),
         (&json, "[{\"id\":1},{\"id\":2}", Some((18, "the input ends inside the document")), 0),

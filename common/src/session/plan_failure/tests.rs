@@ -1,4 +1,4 @@
-//! Failures of the engine, as it reports them, and what they must become.
+//! Tests of the engine's failures, and of the errors that users get for them.
 
 use std::io;
 use std::sync::Arc;

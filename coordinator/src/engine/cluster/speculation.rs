@@ -80,15 +80,15 @@ impl Speculation {
 }
 
 impl AttemptTiming {
-    /// Estimates the time that the attempt still needed at its last heartbeat, at its speed so far.
-    /// Returns `None` without progress.
+    /// Estimates the time that the attempt still needed at its last heartbeat, from its average
+    /// speed. Returns `None` without progress.
     fn remaining(&self, pace: &Pace) -> Option<Duration> {
         let ran = self.heard.saturating_duration_since(self.started);
         if self.rows == 0 || ran.is_zero() {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "a share of a count")]
-        // Rows left per row read. Multiplied by the time so far, this is the time left.
+        // Rows left per row read. Multiplied by the elapsed time, this is the time left.
         let share = pace.rows.saturating_sub(self.rows) as f64 / self.rows as f64;
         Some(ran.mul_f64(share))
     }

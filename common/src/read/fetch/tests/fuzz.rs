@@ -25,7 +25,7 @@ fn reference(bytes: &[u8]) -> Option<std::io::Result<Vec<u8>>> {
     Some(reader.read_to_end(&mut text).map(|_| text))
 }
 
-/// The text of gzip members; zeros after the last one are padding, as for gzip(1).
+/// Returns the text of gzip members. Zeros after the last one are padding, as for gzip(1).
 fn gzip_members(mut bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     loop {

@@ -1,6 +1,6 @@
-//! Any object of records, in every format and compression, cut at any byte, or with any byte
-//! changed, removed or inserted: every record that a simple reader finds before the damage is
-//! accepted, all other bytes are accounted for, and no record is invented.
+//! Property tests of objects with records, in every format and compression, which are cut at any
+//! byte, or have any byte changed, removed or inserted. Every record that a simple reader finds
+//! before the damage is accepted, all other bytes are accounted for, and no record is invented.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -164,7 +164,8 @@ fn damage() -> impl Strategy<Value = (Damage, prop::sample::Index)> {
     (damage, any::<prop::sample::Index>())
 }
 
-/// Damages bytes. Returns the place of the damage and by how much it moved the bytes after it.
+/// Damages bytes. Returns the position of the damage, and the distance by which the bytes after it
+/// moved.
 fn apply(bytes: &mut Vec<u8>, damage: Damage, at: &prop::sample::Index) -> (usize, isize) {
     let at = at.index(bytes.len());
     match damage {
@@ -194,8 +195,8 @@ fn is_object(text: &[u8]) -> bool {
     matches!(serde_json::from_slice(text), Ok(Value::Object(_)))
 }
 
-/// Reads without a framer. Returns the records up to the first byte that is not JSON; of lines,
-/// every line that is JSON.
+/// Reads records without a framer. Returns those before the first byte that is not JSON. For lines,
+/// returns every line that is JSON.
 fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
     let mark_at = |start: usize| if text[start..].starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
     let mark = mark_at(0);
@@ -356,7 +357,7 @@ fn check_no_record_vanished(
 }
 
 /// Checks that the records that are accepted after framing was lost are records of the intact
-/// object, in their places.
+/// object, at their positions.
 fn check_nothing_is_made_up(
     object: &Object,
     outcome: &Outcome,

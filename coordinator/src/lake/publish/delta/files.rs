@@ -30,7 +30,7 @@ pub(super) async fn require_files(lake: &Storage, state: &TableState) -> Result<
     )))
 }
 
-/// Returns the newest of `changes` whose files all exist. The new log starts with them.
+/// Returns the newest of `changes` that has all of its files. The new log starts with them.
 ///
 /// A storage error that names the missing files of the newest change.
 pub(super) async fn changes_with_files(

@@ -7,7 +7,7 @@
 //!                                              └─ exists: read the log again, start over
 //! ```
 //!
-//! The manifests decide what was committed and in which order. A log repeats this for Delta
+//! The manifests decide what was committed, and the order of commits. A log repeats this for Delta
 //! readers. A run rolls forward what it committed, and if its process dies before that, the next
 //! run or query does it. Any number of processes may do it at the same time: a `txn` action in
 //! every entry names the manifest that the log has reached, an entry is put only if absent, and a
@@ -183,9 +183,9 @@ async fn roll_table(
 /// Prepares the log for putting `changes` from version `next` on. Entries of these versions may
 /// have existed before: the log was moved away, deleted, or replaced by an older copy.
 ///
-/// Such a log must not name files that no longer exist, so changes whose files are missing are left
-/// out. The published versions are withdrawn before the log gets other entries under the same
-/// numbers. Returns the changes to put, and whether versions were withdrawn.
+/// Such a log must not name files that no longer exist, so changes with missing files are left out.
+/// The published versions are withdrawn before the log gets other entries under the same numbers.
+/// Returns the changes to put, and whether versions were withdrawn.
 async fn prepare_log(
     history: &mut History<'_>,
     table: &TableState,

@@ -112,7 +112,7 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
     Err(Error::internal(format!("the Delta log of table `{name}` moves faster than it can be read")))
 }
 
-/// Builds the entry that makes the log, whose live files are `live`, equal to the manifest. If
+/// Builds the entry that makes a log with the live files `live` equal to the manifest. If
 /// `is_suspect`, every file is described again.
 fn entry(
     change: &Change,
