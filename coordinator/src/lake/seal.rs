@@ -28,6 +28,7 @@ pub(crate) fn seal(mut document: Vec<u8>) -> Vec<u8> {
 /// Verifies the digest of a sealed document. A document without a seal was written by an older
 /// version and passes.
 ///
+/// # Errors
 /// A text for a message.
 pub(crate) fn verify(document: &[u8]) -> Result<(), &'static str> {
     // A seal has a fixed length, so its start is known without parsing.

@@ -84,6 +84,7 @@ pub(crate) async fn commit(lake: &Storage, manifest: &Manifest) -> Result<Commit
 
 /// Waits until every object that `manifest` is the first to name is durable.
 ///
+/// # Errors
 /// A storage error. Nothing is visible then.
 pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
     failpoint::reach("commit.before_sync");
@@ -94,6 +95,7 @@ pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
 
 /// Makes `manifest` the next version of the lake.
 ///
+/// # Errors
 /// A storage error if the outcome is unknown. The commit may be valid then, the next run will see
 /// it, and no file of this run may be deleted.
 pub(crate) async fn put(lake: &Storage, manifest: &Manifest) -> Result<Commit> {

@@ -60,6 +60,7 @@ enum Part<'a> {
 /// Verifies all files that `manifest` names, the Delta logs of its tables, and the documents that
 /// name their versions.
 ///
+/// # Errors
 /// A storage error that concerns more than a single file.
 pub(crate) async fn verify(lake: &Storage, manifest: &Manifest) -> Result<Verified> {
     let documents = publish::documents(lake, manifest).await?;

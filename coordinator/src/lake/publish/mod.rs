@@ -80,6 +80,7 @@ pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<Fa
 /// `base` are only checked, because they may be new or return. A table in `rebuilt` may lack its
 /// log and its files, because the run writes all of them.
 ///
+/// # Errors
 /// A configuration error that names each table whose log belongs to another history or was changed
 /// by another program. A storage error, also for each log that cannot be read.
 pub(crate) async fn prepare(

@@ -32,6 +32,7 @@ pub(super) async fn require_files(lake: &Storage, state: &TableState) -> Result<
 
 /// Returns the newest of `changes` that has all of its files. The new log starts with them.
 ///
+/// # Errors
 /// A storage error that names the missing files of the newest change.
 pub(super) async fn changes_with_files(
     lake: &Storage,

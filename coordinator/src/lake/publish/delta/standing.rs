@@ -39,6 +39,7 @@ const RESTORE: &str = "restore `_lake` as it was when the tables were last writt
 /// Reads the position of a log, and checks that the log belongs to this lake and still has the
 /// content of our newest entry. Returns `None` if there is no log.
 ///
+/// # Errors
 /// A configuration error that names the table and the difference between its log and the manifests.
 /// A storage error, also for a log that cannot be read.
 pub(in crate::lake::publish) async fn standing(history: &mut History<'_>, table: &str) -> Result<Option<LogPosition>> {
