@@ -68,7 +68,7 @@ fn the_documented_policies_are_sufficient_and_necessary() {
     let roles = [
         ("coordinator", "The coordinator"),
         ("worker", "A worker"),
-        ("reader", "Who only reads"),
+        ("reader", "Readers"),
         ("vacuum", "`vacuum`"),
     ];
     for (key, heading) in roles {
