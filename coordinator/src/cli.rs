@@ -11,7 +11,7 @@ use crate::output::Format;
 const EXIT_CODES: &str = "\
 Exit codes:
     0  success, also if there was nothing to do
-    1  data: a key, a check or the quarantine share does not hold
+    1  data: an object is damaged, a key or a check fails, or too many records were rejected
     2  usage or configuration
     3  storage
     4  another run committed first
@@ -20,21 +20,21 @@ Exit codes:
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)
 
-A run whose commit could not be published to a Delta log ends with the code of that failure; its
-summary and its error say which version is committed.
+If a run commits but cannot write a Delta log, it ends with the code of that failure. Its summary and
+its error say which version is committed.
 
 Every setting of lake.toml can be overridden by the environment, such as LAKEWRIGHT__LIMITS__MEMORY=512MB.";
 
 const RUN_JSON: &str = "\
 With --json, standard output is one JSON object: `outcome` (`committed`, `nothing_new`, `all_skipped` or `no_data`),
 `version`, `sources`, `tables`, `warnings`, `skipped`, `exchange`, `requests`, `cost`, `steps`, `elapsed_seconds` and
-`usage`. A run that fails prints nothing there.";
+`usage`. If the run fails before its commit, standard output is empty.";
 
 const CHECK_EXIT: &str = "\
 Exit code 0 means that a run can start: the configuration is valid, every model and check can be planned, the sources and
-the lake can be read, and no object changed or is in an archive against the source's settings. What a sample shows does
-not change the exit code: `check` exits with 0 even if it prints that a run with this share of rejected records fails.
-Exit code 1 means that a run fails because of such an object. With --deep, exit code 3 means that files are damaged or
+the lake can be read, and no object has changed or is in an archive, unless the source's settings allow it. What a sample
+shows does not change the exit code: `check` exits with 0 even if it prints that a run with this share of rejected records
+fails. Exit code 1 means that a run fails because of a changed or archived object. With --deep, exit code 3 means that files are damaged or
 missing.
 
 With --json, standard output is one JSON object: `config`, `lake`, `version`, `sources`, `warnings`, `skipped`, `models`,
