@@ -32,10 +32,10 @@ With --json, standard output is one JSON object: `outcome` (`committed`, `nothin
 
 const CHECK_EXIT: &str = "\
 Exit code 0 means that a run can start: the configuration is valid, every model and check can be planned, the sources and
-the lake can be read, and no object has changed or is in an archive, unless the source's settings allow it. What a sample
-shows does not change the exit code: `check` exits with 0 even if it prints that a run with this share of rejected records
-fails. Exit code 1 means that a run fails because of a changed or archived object. With --deep, exit code 3 means that files are damaged or
-missing.
+the lake can be read, and no object has changed or is in an archive, unless the source's settings allow it.
+What a sample shows does not change the exit code: `check` exits with 0 even if it prints that a run with this share of
+rejected records fails. Exit code 1 means that a run fails because of a changed or archived object. With
+--deep, exit code 3 means that files are damaged or missing.
 
 With --json, standard output is one JSON object: `config`, `lake`, `version`, `sources`, `warnings`, `skipped`, `models`,
 `has_work`, `cost` and `samples`.";
