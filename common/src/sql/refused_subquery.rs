@@ -119,7 +119,7 @@ fn has_correlated_aggregate(plan: &LogicalPlan) -> Result<bool> {
 /// Aspect of a subquery's rows that an expression uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rows {
-    /// Whether there is a row.
+    /// Whether the subquery has a row, as for `EXISTS`.
     Exist,
     /// The values of the rows.
     Compared,

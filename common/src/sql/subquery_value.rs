@@ -85,8 +85,8 @@ fn with_aggregates_named(subquery: Subquery, function: &ScalarUDF) -> Result<Sub
     })
 }
 
-/// Returns `plan` with a reference to the aggregate in each of its expressions, if it is a
-/// projection of an aggregate without `GROUP BY`.
+/// If `plan` is a projection of an aggregate without `GROUP BY`, returns it with changed
+/// expressions: each one refers to the aggregate.
 fn named(plan: &LogicalPlan, function: &ScalarUDF) -> Result<Option<LogicalPlan>> {
     match plan {
         LogicalPlan::SubqueryAlias(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {

@@ -12,7 +12,7 @@ pub(in crate::read) struct Wrapper {
     /// Key of the current member as written, up to the length that `key` can have.
     member: Vec<u8>,
     has_records: bool,
-    /// Reason why the object has no records, or more than those of the array.
+    /// Fault of the object, such as a repeated key; `None` if none was found yet.
     flaw: Option<String>,
 }
 

@@ -28,11 +28,11 @@ enum Layout {
     PrettyArray,
     /// The array in one object, with members before and after it.
     Page,
-    /// Such objects, one on each line.
+    /// Objects with an array, one on each line.
     Pages,
-    /// Such objects of several lines.
+    /// Objects with an array, of several lines.
     PrettyPages,
-    /// Such objects without anything between them.
+    /// Objects with an array, without anything between them.
     GluedPages,
 }
 
