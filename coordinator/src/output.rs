@@ -83,7 +83,7 @@ fn check_printable(batch: &RecordBatch) -> Result<()> {
         for row in 0..column.len() {
             text.clear();
             formatter.value(row).write(&mut text).context(|| {
-                Error::data(format!("column `{name}` has a moment or a time that is out of range"))
+                Error::data(format!("column `{name}` has a timestamp, a date or a time that is out of range"))
                     .hint("check the unit of the number that it is made from, or select the number")
             })?;
         }

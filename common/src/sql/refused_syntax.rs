@@ -68,8 +68,8 @@ impl Visitor for RefusedSyntax {
         }
         match query.with.as_ref().and_then(|with| refused_cte::volatile_and_repeated(with, query)) {
             Some(name) => refuse(
-                &format!("the name `{name}`, which stands for random values and is used more than once,"),
-                "build the random values as a table with a model of its own, which is computed once",
+                &format!("the common table expression `{name}`, which has random values and is used more than once,"),
+                "compute the random values once, in a model of their own",
             ),
             None => ControlFlow::Continue(()),
         }

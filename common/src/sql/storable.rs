@@ -80,7 +80,7 @@ impl ScalarUDFImpl for StorableMoment {
         };
         if !is_storable(&values)? {
             let name = name.try_as_str().flatten().unwrap_or_default();
-            let error = Error::data(format!("column `{name}` has a moment outside of the years 1 to 9999"));
+            let error = Error::data(format!("column `{name}` has a timestamp or date outside the years 1 to 9999"));
             let hint = "check the unit of the number that it is made from, or replace it by null";
             return Err(error.hint(hint).into_engine());
         }

@@ -41,9 +41,8 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool, f
     // Ages are computed with the storage's time, because its clock stamps the objects.
     let now = common_time(&lake, delete).await?;
     let since = TimeDelta::from_std(retention).ok().and_then(|retention| now.checked_sub_signed(retention));
-    let since = since.ok_or_else(|| {
-        Error::configuration("`--retention` goes back beyond the first moment that a clock can represent")
-    })?;
+    let since = since
+        .ok_or_else(|| Error::configuration("`--retention` is too long: the time before it cannot be represented"))?;
     // Find everything before deleting anything: a failure here deletes nothing.
     let files = garbage::find(&lake, since).await?;
     let uploads = match &lake.s3 {

@@ -202,7 +202,7 @@ impl Zip {
             }
             DIRECTORY => self.check_listed(&record)?,
             END if self.files.is_empty() => self.part = Part::Done,
-            END => return Err(damaged("the archive holds files that its directory does not name")),
+            END => return Err(damaged("the archive contains files that its directory does not name")),
             // The records of a 64-bit directory's end repeat what the entries say.
             _ => {}
         }
@@ -240,7 +240,7 @@ impl Zip {
         let listed = Entry { name: name_of(name), checksum: u32_at(record, 16), length };
         match self.files.remove(&offset) {
             Some(file) if file == listed => Ok(()),
-            _ => Err(damaged("its directory names other files than it holds")),
+            _ => Err(damaged("its directory does not match its files")),
         }
     }
 }

@@ -214,7 +214,7 @@ fn unread(lake: &Storage, table: &str, version: u64, foreign: &[Entry]) -> Error
     let commits = foreign.iter().take(1).map(Entry::description).collect::<Vec<_>>();
     let others = if commits.is_empty() { String::new() } else { format!("; another program committed {}", commits[0]) };
     Error::configuration(format!(
-        "table `{table}`: no entry of Lakewright's was found in its Delta log down to `{}`, so it is not known what the log holds{others}",
+        "table `{table}`: no entry of Lakewright was found in its Delta log back to `{}`, so the content of the log is unknown{others}",
         url_of(lake, &LakePath::DeltaCommit { table, version }.key())
     ))
     .hint(overwrite_hint(table))
