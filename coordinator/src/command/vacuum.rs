@@ -119,7 +119,6 @@ async fn common_time(lake: &Storage, delete: bool) -> Result<DateTime<Utc>> {
             return Ok(Utc::now());
         }
     };
-    // After the response, so that a slow request cannot look like a wrong clock.
     let ours = Utc::now();
     if is_same_time(ours, theirs) {
         return Ok(theirs);

@@ -99,7 +99,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     if let Some(failure) = Error::join(column_faults(table, &schema)) {
         return Err(failure);
     }
-    // Columns keep the ids of the previous version, because Delta readers find columns by id.
+    // Columns keep the ids of the previous version, because some readers find columns by id.
     let columns = assign_column_ids(previous, &stored_schema(&schema)).map_err(|error| named(table, error))?;
     let plan = write_plan(context, table, &columns, query, input_bytes(context, model, staged))?;
     let stage = format!("build {}", table.name);

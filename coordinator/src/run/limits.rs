@@ -49,7 +49,8 @@ pub(super) async fn check_quarantine_share(context: &RunContext<'_>, staged: &St
 fn excess(staged: &StagedSource<'_>) -> Option<String> {
     let counts = &staged.counts;
     let records = share(counts.quarantined, counts.records);
-    // Bytes without records: an object that is one huge malformed record would count as only one.
+    // The rest of a damaged object is only one entry of the quarantine, so the share of records
+    // alone would hardly show it.
     let unframed = share(staged.unframed_bytes, staged.read_bytes);
     let mut excess = Vec::new();
     if records > staged.source.max_quarantine_share {

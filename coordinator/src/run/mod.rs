@@ -84,7 +84,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     // Validation registers empty tables under the names of real ones, so it gets its own session.
     let empty = open::session(config, &opened, config.limits.threads, Arc::default())?;
     validate::validate(&empty, config, &models).await?;
-    // Read only now: a wrong model fails before the first request for metadata.
+    // After validation, so that a wrong model fails before any manifest is read.
     let base = store::latest(&opened.lake).await?;
     // Publish first what an earlier run committed before it crashed, so that Delta readers see that
     // commit. The run also stops here, before it does any work, if a log belongs to another history
