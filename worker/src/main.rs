@@ -16,7 +16,7 @@ mod agent;
 mod connection;
 /// Calls the coordinator.
 mod link;
-/// Registers with a run, looks at its storages, and joins it.
+/// Registers with a run, proves access to its storages, and joins it.
 mod registration;
 /// Restricts plans to the storages of the run.
 mod rules;

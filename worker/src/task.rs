@@ -56,7 +56,7 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     running.mark_started();
     failpoint::reach("attempt.after_start");
     let outcome = tokio::select! {
-        // Prefer the cancellation: the outcome of a cancelled attempt is of no use.
+        // Prefer the cancellation: the outcome of a cancelled attempt is not needed.
         biased;
         () = running.cancelled() => {
             tracing::info!(stage = task.stage, task = task.task, "attempt cancelled");

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(fs::metadata(scratch.path()).unwrap().mode() & 0o777, 0o700);
     }
 
-    /// Other users may put pipes, sockets and links beside scratch folders. None is opened for
+    /// Other users may put pipes, sockets and links next to scratch folders. None is opened for
     /// reading, followed or deleted.
     #[test]
     fn pipes_sockets_and_links_of_other_users_are_left_alone() {

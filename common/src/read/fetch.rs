@@ -158,8 +158,8 @@ impl Requests {
         recognize(head, &self.object.key, self.encoding.get().map(String::as_str))
     }
 
-    /// Returns the bytes from the one before `range` to the end of the object. Reads ahead up to
-    /// the end of `range`.
+    /// Returns the bytes from one byte before `range` up to the end of the object. Only bytes in
+    /// `range` are read ahead.
     fn read(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
         let start = range.start.saturating_sub(1);
         // Most objects are small: one request and no task.

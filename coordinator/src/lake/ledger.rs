@@ -1,11 +1,11 @@
 //! The ledger: the objects of a source that were ingested, with their commit and the counts of
 //! their records.
 //!
-//! A commit writes one Parquet file per source beside its manifest. The manifest names it, together
-//! with all older ones. The next run reads all of them into one lookup and ingests only objects
-//! that are not in it. The number of entries is not limited: many files are merged into one, and no
-//! entry is dropped. Columns are named like those of Snowflake's `COPY_HISTORY` where it has a
-//! counterpart.
+//! A commit writes one Parquet file per source in addition to its manifest. The manifest names it,
+//! together with all older ones. The next run reads all of them into one lookup and ingests only
+//! objects that are not in it. The number of entries is not limited: many files are merged into
+//! one, and no entry is dropped. Columns are named like those of Snowflake's `COPY_HISTORY` where
+//! it has a counterpart.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

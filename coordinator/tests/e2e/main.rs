@@ -1,5 +1,5 @@
-//! End-to-end tests: real processes on real files, a module per topic. `README.md` beside this file
-//! lists the fixtures.
+//! End-to-end tests: real processes on real files, with one module per topic. `README.md` next to
+//! this file lists the fixtures.
 
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is all test")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -21,7 +21,7 @@ mod damage;
 mod crash;
 /// Delta logs that other programs changed, and logs and manifests from different times.
 mod delta_logs;
-/// A coordinator and workers, each of which can die.
+/// A coordinator and workers, which can die.
 mod cluster;
 /// Strangers and malicious workers on the coordinator's port.
 mod port;

@@ -59,8 +59,8 @@ impl StringScan {
         }
     }
 
-    /// Returns the index of the first byte that has a meaning: a quote, a backslash, and a line
-    /// feed if none was seen yet.
+    /// Returns the index of the first byte with a meaning: a quote, a backslash, or the first line
+    /// feed of the string.
     fn find_stop(&self, bytes: &[u8]) -> Option<usize> {
         let (near, far) = bytes.split_at(bytes.len().min(SHORT_STRING_BYTES));
         // The same condition as in the search below, which is faster for long strings.

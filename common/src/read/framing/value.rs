@@ -178,7 +178,8 @@ impl OpenBrackets {
         true
     }
 
-    /// Closes the innermost bracket. Returns false if it is of the other kind, or if none is open.
+    /// Closes the innermost bracket. Returns false if that bracket has the other shape, or if none
+    /// is open.
     pub(in crate::read) fn pop(&mut self, is_brace: bool) -> bool {
         let is_right = self.depth > 0 && self.is_in_object() == is_brace;
         // Saturating, because a bracket that was never opened may be closed.

@@ -26,7 +26,7 @@ pub(in crate::read) enum Scalar<'a> {
     /// A number above the greatest long.
     Unsigned(u64),
     Double(f64),
-    /// A number as it is written, for columns that ask for it.
+    /// The text of a number, for columns that ask for it.
     Number(&'a str),
     /// A string with its escapes resolved.
     Text(&'a str),

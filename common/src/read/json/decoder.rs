@@ -52,7 +52,7 @@ pub(in crate::read) struct Record {
     /// [`OTHER_FIELDS`] is the first one.
     unknown: Vec<(String, u64)>,
     /// Whether a string column received a number. The record is parsed again, because the column
-    /// needs the number as it is written.
+    /// needs the text of the number.
     pub(in crate::read) is_to_be_read_again: bool,
 }
 

@@ -175,7 +175,7 @@ fn check_ingest(
     Ok(())
 }
 
-/// Checks that a tally is of the planned split, and has no more records than its bytes can hold.
+/// Checks that a tally belongs to the planned split, and has no more records than fit in its bytes.
 fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
     let key = &split.object.key;
     if tally.object != split.object {

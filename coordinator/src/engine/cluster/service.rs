@@ -279,7 +279,7 @@ mod tests {
         Service { state, registration, work: watch::channel(0).1 }
     }
 
-    /// A request as the gate passes it.
+    /// Returns a request of a process, as the gate passes it on.
     fn from<T>(process: u128, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert(PROCESS_HEADER, Uuid::from_u128(process).to_string().parse().unwrap());

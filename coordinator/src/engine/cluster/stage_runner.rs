@@ -30,7 +30,7 @@ use super::task_plan::task_plan;
 /// Interval at which a stage is advanced if nothing is reported. Silent workers are only noticed
 /// then.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Bytes reserved in a message for everything besides one task.
+/// Bytes reserved in a message for everything except the task.
 const MESSAGE_SLACK: usize = 1024 * 1024;
 
 /// Runs a stage and the stages below it, and returns the accepted reports of the stage by task.

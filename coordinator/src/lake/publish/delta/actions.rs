@@ -253,8 +253,8 @@ fn remove(change: &Change, file: &DataFile) -> Result<Remove> {
     })
 }
 
-/// Returns the key below the table's folder, as it is on storage. The action's serializer encodes
-/// it again.
+/// Returns the key below the table's folder, in the form that storage uses. The action's serializer
+/// encodes it again.
 pub(super) fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
     let path = &file.written.path;
     let below = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));

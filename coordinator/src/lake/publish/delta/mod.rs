@@ -98,8 +98,8 @@ pub(super) async fn has_log(lake: &Storage, table: Option<&str>) -> Result<bool>
 
 /// Rolls the log of every table in `latest` forward, in their order.
 ///
-/// If one table fails, its log stays as it is and the others continue. The commit is valid in any
-/// case, and the next call continues where this one failed.
+/// If one table fails, its log is not changed, and the other tables continue. The commit is valid
+/// in any case, and the next call continues where this one failed.
 pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published {
     let mut history = History::new(lake, Some(latest));
     let mut published = Published::default();
@@ -163,7 +163,7 @@ async fn roll_table(
             is_written_anew |= is_anew;
             match put_changes(history.lake, &table.name, position, &changes).await {
                 Ok(last) => version = last,
-                // The entry may exist all the same. The next attempt reads the log.
+                // The entry may exist nevertheless. The next attempt reads the log.
                 Err(e) => failure = Some(e),
             }
         }
