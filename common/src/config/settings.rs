@@ -26,7 +26,7 @@ pub enum DefaultValue {
     Text(&'static str),
     Boolean(bool),
     Count(usize),
-    /// Bytes.
+    /// A size in bytes.
     Size(u64),
     Duration(Duration),
     Number(f64),

@@ -45,7 +45,8 @@ impl ExchangeWriteExec {
         Self { input, prefix, properties }
     }
 
-    /// Returns the input. If it is a hash repartition, it only defines the partition of each row.
+    /// Returns the input. A hash repartition as input is not executed: its keys decide the
+    /// partition of each row.
     #[must_use]
     pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input

@@ -170,7 +170,7 @@ impl Run<'_> {
         }
     }
 
-    /// Returns the number of files of a table that was never built.
+    /// Returns the assumed number of files of a table that was never built.
     fn assumed_files(&self, model: &Model<'_>) -> u64 {
         let values = if model.table.partition_by.is_empty() { 1 } else { ASSUMED_PARTITION_VALUES };
         let limits = &self.config.limits;

@@ -32,7 +32,7 @@ pub(in crate::read) enum Target {
     Column(usize),
     /// An object that is part of a dotted path.
     Path(Box<Path>),
-    /// Number of an undeclared field.
+    /// An undeclared field, with its number in the list of their names.
     Unknown(usize),
 }
 
