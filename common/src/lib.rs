@@ -24,7 +24,9 @@ pub mod process;
 pub mod digest;
 /// Opens object stores. Only this module accesses file systems and S3.
 pub mod storage;
-/// SQL rules and functions that every session has.
+/// Faster implementations of DataFusion's functions.
+mod functions;
+/// SQL rules and functions whose results differ from DataFusion's.
 pub mod sql;
 /// Builds query sessions.
 pub mod session;

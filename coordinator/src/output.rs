@@ -33,34 +33,34 @@ pub(crate) enum Format {
 /// for a timestamp that cannot be printed.
 pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Format) -> Result<()> {
     batches.iter().try_for_each(check_printable)?;
-    let engine = |e| Error::internal("cannot format the result").caused_by(e);
+    let unformatted = || Error::internal("cannot format the result");
     match format {
         Format::Table => {
             // Escape control characters, because a person reads this in a terminal.
             let shown = batches.iter().map(as_shown).collect::<Result<Vec<_>>>()?;
-            let text = pretty_format_batches(&shown).map_err(engine)?;
+            let text = pretty_format_batches(&shown).context(unformatted)?;
             writeln!(out, "{text}").map_err(output_error)
         }
         Format::Csv => {
             batches.iter().try_for_each(|batch| check_csv(&batch.schema()))?;
             let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(out);
-            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(engine)
+            batches.iter().try_for_each(|batch| writer.write(batch)).context(unformatted)
         }
         Format::Json => {
             let mut writer = arrow::json::WriterBuilder::new()
                 // Otherwise the writer omits null values, and rows would have different keys.
                 .with_explicit_nulls(true)
                 .build::<_, arrow::json::writer::JsonArray>(&mut *out);
-            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(engine)?;
-            writer.finish().map_err(engine)?;
+            batches.iter().try_for_each(|batch| writer.write(batch)).context(unformatted)?;
+            writer.finish().context(unformatted)?;
             writeln!(out).map_err(output_error)
         }
         Format::JsonLines => {
             let mut writer = arrow::json::WriterBuilder::new()
                 .with_explicit_nulls(true)
                 .build::<_, arrow::json::writer::LineDelimited>(out);
-            batches.iter().try_for_each(|batch| writer.write(batch)).map_err(engine)?;
-            writer.finish().map_err(engine)
+            batches.iter().try_for_each(|batch| writer.write(batch)).context(unformatted)?;
+            writer.finish().context(unformatted)
         }
         Format::Markdown => write_markdown(out, batches),
     }
@@ -136,11 +136,11 @@ fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
 
 /// Returns the values of each column as text. Control characters are not escaped.
 fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
-    let failed = |e| Error::internal("cannot format the result").caused_by(e);
+    let unformatted = || Error::internal("cannot format the result");
     let options = FormatOptions::default();
     let column = |column: &ArrayRef| {
-        let formatter = ArrayFormatter::try_new(column, &options).map_err(failed)?;
-        (0..column.len()).map(|row| formatter.value(row).try_to_string().map_err(failed)).collect()
+        let formatter = ArrayFormatter::try_new(column, &options).context(unformatted)?;
+        (0..column.len()).map(|row| formatter.value(row).try_to_string().context(unformatted)).collect()
     };
     batch.columns().iter().map(column).collect()
 }
@@ -160,13 +160,17 @@ fn output_error(error: std::io::Error) -> Error {
     Error::storage("write", "standard output", error)
 }
 
+/// Formats a number of objects, such as `1 object` and `2 objects`.
+pub(crate) fn objects(count: usize) -> String {
+    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+}
+
 /// Formats a size in decimal units, as storage providers bill it.
 pub(crate) fn bytes(size: u64) -> String {
     indicatif::DecimalBytes(size).to_string()
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

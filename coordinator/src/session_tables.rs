@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::prelude::SessionContext;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::report::WrittenFile;
 
 use crate::engine::parquet_table::ParquetTable;
@@ -24,18 +24,18 @@ pub(crate) fn register(
     name: &str,
     provider: Arc<dyn TableProvider>,
 ) -> Result<()> {
-    let engine = |e| Error::internal(format!("cannot register `{schema}.{name}`")).caused_by(e);
+    let unregistered = || Error::internal(format!("cannot register `{schema}.{name}`"));
     let catalog = session.catalog("datafusion").ok_or_else(|| Error::internal("the session has no catalog"))?;
     let tables: Arc<dyn SchemaProvider> = match catalog.schema(schema) {
         Some(tables) => tables,
         None => {
             let tables: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
-            catalog.register_schema(schema, Arc::clone(&tables)).map_err(engine)?;
+            catalog.register_schema(schema, Arc::clone(&tables)).context(unregistered)?;
             tables
         }
     };
-    tables.deregister_table(name).map_err(engine)?;
-    tables.register_table(name.to_owned(), provider).map_err(engine)?;
+    tables.deregister_table(name).context(unregistered)?;
+    tables.register_table(name.to_owned(), provider).context(unregistered)?;
     Ok(())
 }
 

@@ -14,6 +14,10 @@ pub mod v1 {
 /// Maximum size of a message that carries tasks or reports, on both sides of every connection.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
+/// Maximum size of one report of a task. A report takes up to some fifty times its size once it is
+/// decoded, so a larger one is rejected before.
+pub const MAX_REPORT_BYTES: usize = 16 * 1024 * 1024;
+
 /// Maximum size of any other message.
 pub const MAX_SMALL_MESSAGE_BYTES: usize = 1024 * 1024;
 

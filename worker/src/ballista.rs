@@ -34,7 +34,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use lakewright_common::process::failpoint;
+use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
@@ -108,7 +108,7 @@ impl ExecutionEngine for Engine {
         _: &str,
         _: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
-        failpoint::reach("poll.before_task");
+        failpoint::reach(FailPoint::PollBeforeTask);
         Ok(Arc::new(Task { worker: Arc::clone(&self.worker), bytes: spec_bytes(&plan)? }))
     }
 }

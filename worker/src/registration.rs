@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lakewright_common::codec::storages::decode_locations;
 use lakewright_common::config::resolved::Location;
 use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::process::systemd;
-use lakewright_common::session::{Locations, Storages};
+use lakewright_common::session::Storages;
 use lakewright_common::storage::{self, Storage};
 use lakewright_proto::MAX_PROBE_BYTES;
 use lakewright_proto::v1::{Finding, JoinRequest, Probe, RegisterRequest, RegisterResponse};
@@ -98,8 +99,8 @@ pub(crate) async fn register(
 /// # Errors
 /// An internal error if the storages cannot be decoded.
 async fn probe_storages(response: &RegisterResponse) -> Result<(Option<JoinedRun>, Vec<Finding>)> {
-    let locations: Locations = serde_json::from_slice(&response.storages)
-        .context(|| Error::internal("cannot decode the storages of a run"))?;
+    let unreadable = || Error::internal("cannot decode the storages of a run");
+    let locations = decode_locations(response.storages.clone().unwrap_or_default()).context(unreadable)?;
     let (lake, spool) = (open(&locations.lake).await, open(&locations.spool).await);
     let mut sources = Vec::with_capacity(locations.sources.len());
     for (name, location) in &locations.sources {

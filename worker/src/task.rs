@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures::{FutureExt, TryStreamExt};
 use lakewright_common::codec::decode_plan;
-use lakewright_common::error::{Error, Kind, Result};
-use lakewright_common::process::failpoint;
-use lakewright_common::report::report_texts;
+use lakewright_common::error::{EngineContext, Error, Kind, Result};
+use lakewright_common::process::failpoint::{self, FailPoint};
+use lakewright_common::report::report_messages;
 use lakewright_common::session::plan_failure::{panic_error, stage_error};
 use lakewright_common::session::{self, Resources, TaskScope};
 use lakewright_proto::v1::report_request::Outcome;
@@ -49,12 +49,12 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     let running = worker.attempts.start(Uuid::now_v7(), task);
     let task = &running.attempt.task;
     // The task may be done elsewhere by now, so ask before doing anything.
-    failpoint::reach("attempt.before_start");
+    failpoint::reach(FailPoint::AttemptBeforeStart);
     if !start(worker, &running).await {
         return;
     }
     running.mark_started();
-    failpoint::reach("attempt.after_start");
+    failpoint::reach(FailPoint::AttemptAfterStart);
     let outcome = tokio::select! {
         // Prefer the cancellation: the outcome of a cancelled attempt is not needed.
         biased;
@@ -77,9 +77,9 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
             Outcome::Failure(failure(&error))
         }
     };
-    failpoint::reach("attempt.before_report");
+    failpoint::reach(FailPoint::AttemptBeforeReport);
     report(worker, &running, outcome).await;
-    failpoint::reach("attempt.after_report");
+    failpoint::reach(FailPoint::AttemptAfterReport);
 }
 
 /// Asks the coordinator whether the attempt may run. Retries until it responds or the attempt is
@@ -105,12 +105,12 @@ async fn start(worker: &WorkerContext, running: &AttemptGuard<'_>) -> bool {
     }
 }
 
-/// Executes the plan of a task and returns its reports as JSON.
+/// Executes the plan of a task and returns its reports, each an encoded `TaskReport`.
 ///
 /// # Errors
 /// The failure of the plan; a configuration error for a task of another version or run, or for a
 /// plan that the rules reject.
-async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> Result<Vec<String>> {
+async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> Result<Vec<Vec<u8>>> {
     let version = env!("CARGO_PKG_VERSION");
     if spec.version != version {
         return Err(Error::configuration(format!(
@@ -123,16 +123,16 @@ async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> 
     let scope = TaskScope::new(attempt.task.task as usize, worker.memory_bytes, worker.vcores);
     let session = session::build(&worker.resources, &run.storages, 1, scope, Arc::clone(&attempt.read))?;
     let context = session.task_ctx();
-    let unreadable = |e| Error::from_engine(e, |e| Error::internal("cannot decode a plan").caused_by(e));
-    let plan = decode_plan(&spec.plan, &context).map_err(unreadable)?;
+    let unreadable = |e| Error::internal("cannot decode a plan").caused_by(e);
+    let plan = decode_plan(&spec.plan, &context).engine_context(unreadable)?;
     // After decoding, because only a decoded plan shows what it reads and writes.
     run.rules.check(&plan)?;
     // Kept for heartbeats, which report the rows that the plan has read.
     let plan = attempt.plan.get_or_init(|| plan);
-    let rows = plan.execute(0, context).map_err(|e| Error::from_engine(e, stage_error))?;
-    let batches: Vec<_> = rows.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
-    // The rows are already the text of the message, so the worker need not decode them.
-    Ok(report_texts(&batches)?.into_iter().map(str::to_owned).collect())
+    let rows = plan.execute(0, context).engine_context(stage_error)?;
+    let batches: Vec<_> = rows.try_collect().await.engine_context(stage_error)?;
+    // The rows are already encoded, so the worker need not decode them.
+    Ok(report_messages(&batches)?.into_iter().map(<[u8]>::to_vec).collect())
 }
 
 impl WorkerContext {

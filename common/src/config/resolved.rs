@@ -1,7 +1,8 @@
 //! The configuration as the rest of the program sees it: URLs parsed, SQL read, types and limits
 //! checked.
 //!
-//! No other folder sees the text of `lake.toml`. The parts that a worker needs are serializable.
+//! No other folder sees the text of `lake.toml`. `codec` converts the parts that a worker needs to
+//! messages.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +10,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::defaults;
@@ -43,7 +43,7 @@ impl Config {
 }
 
 /// A folder or a prefix of a bucket, with the bucket's settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     /// `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
     pub url: Url,
@@ -71,7 +71,7 @@ impl Location {
 
 /// Access to a bucket. Settings that are `None` come from AWS's own variables and files, which are
 /// also the only place for secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
     /// `http://` or `https://`, without a `/` at its end.
     pub endpoint: Option<String>,
@@ -122,7 +122,7 @@ impl Default for Bucket {
 }
 
 /// Server-side encryption of objects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encryption {
     /// SSE-S3
     S3,
@@ -131,7 +131,7 @@ pub enum Encryption {
 }
 
 /// A named prefix of JSON objects with a declared schema.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     pub name: String,
     /// Always ends with `/`.
@@ -149,7 +149,7 @@ pub struct Source {
 }
 
 /// Layout of records in an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object per line.
     Ndjson,
@@ -158,14 +158,14 @@ pub enum Format {
 }
 
 /// Action for an object that changed after it was ingested, or while it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnChange {
     Error,
     Ignore,
 }
 
 /// Action for an object that cannot be read to its end, because it was cut off or is corrupt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDamaged {
     /// The run fails.
     Error,
@@ -176,14 +176,14 @@ pub enum OnDamaged {
 }
 
 /// Action for an object that must be restored from its storage class before reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnArchived {
     Error,
     Skip,
 }
 
 /// One column of a staging table, or one member of a struct.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// Name of the column.
     pub name: String,
@@ -195,7 +195,7 @@ pub struct Field {
 }
 
 /// Declared type of a field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldType {
     String,
     Long,
@@ -216,7 +216,7 @@ pub enum FieldType {
 }
 
 /// Format of timestamps in the input. They are always stored as microseconds since the epoch, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestampFormat {
     EpochMilliseconds,
     EpochSeconds,
@@ -295,7 +295,7 @@ impl Default for Prices {
 }
 
 /// Limits on the resources of a process.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// Resident memory that the process aims to stay below. Sorts and most aggregations spill to
     /// disk beyond their share of it; not all joins can.

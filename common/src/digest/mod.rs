@@ -29,6 +29,14 @@ const SEED: u64 = 0;
 pub struct Digest(String);
 
 impl Digest {
+    /// Parses a digest of the algorithm of this version; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (algorithm, value) = text.split_once(':')?;
+        let is_value = value.len() == 16 && value.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        (algorithm == ALGORITHM && is_value).then(|| Self(text.to_owned()))
+    }
+
     /// Whether this version can compute digests of this algorithm.
     #[must_use]
     pub fn is_supported(&self) -> bool {

@@ -166,7 +166,7 @@ impl Error {
 
     /// Wraps this error for a plan; [`Error::from_engine`] unwraps it.
     pub fn into_engine(self) -> DataFusionError {
-        DataFusionError::External(Box::new(self))
+        self.into()
     }
 
     /// Returns the project's own error inside an engine error, or else converts it with
@@ -208,6 +208,13 @@ pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32>
     let text = error.to_string();
     let (_, code) = text.rsplit_once("(os error ")?;
     code.split_once(')')?.0.parse().ok()
+}
+
+impl From<Error> for DataFusionError {
+    /// Wraps an error for a plan, so that `?` does it.
+    fn from(error: Error) -> Self {
+        Self::External(Box::new(error))
+    }
 }
 
 /// Removes the contexts that the engine wraps around an external error.
@@ -310,6 +317,22 @@ impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::r
 
     fn storage_context<D: fmt::Display>(self, operation: &str, object: impl FnOnce() -> D) -> Result<T> {
         self.map_err(|cause| Error::storage(operation, object(), cause))
+    }
+}
+
+/// Converts a failure of the query engine.
+pub trait EngineContext<T> {
+    /// Replaces the failure by the project's own error inside it, or else by the error that
+    /// `otherwise` makes of it.
+    ///
+    /// # Errors
+    /// That error, if there was a failure.
+    fn engine_context(self, otherwise: impl FnOnce(DataFusionError) -> Error) -> Result<T>;
+}
+
+impl<T> EngineContext<T> for std::result::Result<T, DataFusionError> {
+    fn engine_context(self, otherwise: impl FnOnce(DataFusionError) -> Error) -> Result<T> {
+        self.map_err(|error| Error::from_engine(error, otherwise))
     }
 }
 

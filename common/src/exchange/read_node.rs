@@ -177,9 +177,9 @@ impl ExecutionPlan for ExchangeReadExec {
 }
 
 async fn fetch(store: Arc<dyn ObjectStore>, chunk: Chunk) -> Result<Bytes> {
-    let key = Path::parse(&chunk.key).map_err(|e| DataFusionError::External(Box::new(e)))?;
+    let key = Path::parse(&chunk.key).context(|| Error::internal("a chunk has an invalid key"))?;
     // A chunk is one range, so it is one request.
-    store.get_range(&key, chunk.range).await.storage_context("read", || &key).map_err(Error::into_engine)
+    Ok(store.get_range(&key, chunk.range).await.storage_context("read", || &key)?)
 }
 
 fn decode(bytes: Bytes) -> Result<impl Iterator<Item = Result<RecordBatch>>> {

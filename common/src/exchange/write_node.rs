@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
@@ -22,8 +22,9 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use super::writer::SpoolWriter;
-use crate::error::Error;
-use crate::process::failpoint;
+use crate::error::{Context, Error};
+use crate::process::failpoint::{self, FailPoint};
+use crate::read::scan_rows::report_rows;
 use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, spool_store_url};
 use crate::write::ingest_node::report_properties;
@@ -139,7 +140,7 @@ impl ExecutionPlan for ExchangeWriteExec {
         };
         // A new name per attempt, so that attempts of one task never overwrite each other's object.
         let key = Path::parse(format!("{}-{}.arrows", self.prefix, Uuid::now_v7()))
-            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+            .context(|| Error::internal("a spool object has an invalid key"))?;
         let mut writer = SpoolWriter::new(
             context.runtime_env().object_store(spool_store_url())?,
             key,
@@ -159,13 +160,13 @@ impl ExecutionPlan for ExchangeWriteExec {
                     })?,
                     None => writer.add(0, batch),
                 }
-                writer.flush_if_full().await.map_err(Error::into_engine)?;
+                writer.flush_if_full().await?;
                 // Not `try_resize`: this memory is bounded, and only finishing frees it.
                 reservation.resize(writer.memory_bytes());
             }
-            failpoint::reach("exchange.before_finish");
-            let object = writer.finish().await.map_err(Error::into_engine)?;
-            report_batch(&[TaskReport::Spooled(object)]).map_err(Error::into_engine)
+            failpoint::reach(FailPoint::ExchangeBeforeFinish);
+            let object = writer.finish().await?;
+            report_batch(report_rows([TaskReport::Spooled(object)])).map_err(Error::into_engine)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(report))))
     }

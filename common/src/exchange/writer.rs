@@ -13,7 +13,7 @@ use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
 
 use crate::error::{Context, Error, Result};
-use crate::process::failpoint;
+use crate::process::failpoint::{self, FailPoint};
 use crate::report::spool_object::SpoolObject;
 use crate::session::BATCH_ROWS;
 
@@ -113,7 +113,7 @@ impl SpoolWriter {
         }
         self.buffered_bytes = 0;
         self.chunk_bytes.push(lengths);
-        failpoint::reach("exchange.after_chunks");
+        failpoint::reach(FailPoint::ExchangeAfterChunks);
         Ok(())
     }
 }

@@ -43,23 +43,25 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Creates a folder below `parent` and deletes the folders of processes that no longer exist.
     pub(crate) fn create(parent: &Path) -> Result<Self> {
-        let unusable = |e| {
+        Self::create_in(parent).map_err(|e| {
             Error::storage("create a folder in", parent.display(), e)
                 .hint("name a folder that can be written: `[limits] scratch`, or --scratch of a worker")
-        };
-        fs::create_dir_all(parent).map_err(unusable)?;
+        })
+    }
+
+    fn create_in(parent: &Path) -> io::Result<Self> {
+        fs::create_dir_all(parent)?;
         *PARENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(parent.to_owned());
         let only_ours = Permissions::from_mode(0o700);
-        let folder =
-            tempfile::Builder::new().prefix(PREFIX).permissions(only_ours).tempdir_in(parent).map_err(unusable)?;
+        let folder = tempfile::Builder::new().prefix(PREFIX).permissions(only_ours).tempdir_in(parent)?;
         // Lock the file before it gets its final name: other processes delete a folder with an
         // unlocked lock file.
         let new_lock = folder.path().join(NEW_LOCK);
-        let lock = File::create_new(&new_lock).map_err(unusable)?;
+        let lock = File::create_new(&new_lock)?;
         // On a file system without locks no process can lock it, so none deletes the folder either.
         let _ = lock.try_lock();
-        fs::rename(new_lock, folder.path().join(LOCK)).map_err(unusable)?;
-        let owner = fs::symlink_metadata(folder.path()).map_err(unusable)?.uid();
+        fs::rename(new_lock, folder.path().join(LOCK))?;
+        let owner = fs::symlink_metadata(folder.path())?.uid();
         sweep(parent, owner);
         Ok(Self { folder, _lock: lock })
     }

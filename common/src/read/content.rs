@@ -330,5 +330,4 @@ fn varint(head: &[u8]) -> Option<(u32, usize)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 mod tests;

@@ -52,6 +52,8 @@ pub mod quarantine;
 pub mod tally;
 /// ④ Rows of a scan: records, rejected records, reports.
 pub mod scan_rows;
+/// Converts the reports of a scan to messages and back.
+pub mod wire;
 /// ④ Loops over splits and records.
 pub mod reader;
 /// ④ The plan node of a scan.

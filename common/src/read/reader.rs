@@ -240,7 +240,7 @@ impl Reader<'_> {
     }
 
     async fn send_reports(&mut self) -> Result<Listener> {
-        let reports = report_rows(&std::mem::take(&mut self.reports))?;
+        let reports = report_rows(std::mem::take(&mut self.reports));
         self.send(ScanRows::Reports(reports)).await
     }
 
@@ -261,5 +261,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

@@ -99,7 +99,6 @@ impl fmt::Display for Rejection {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -174,5 +174,4 @@ impl ExecutionPlan for JsonScanExec {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

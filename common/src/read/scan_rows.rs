@@ -7,16 +7,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StructArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
-use serde::{Deserialize, Serialize};
+use lakewright_proto::v1;
+use prost::Message;
 
 use crate::error::{Context, Error, Result};
 use crate::read::quarantine;
 use crate::read::tally::ObjectTally;
 
 /// Report of a scan about the objects that it read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ReadReport {
     /// Tally of one split that was read.
     Object(ObjectTally),
@@ -30,8 +31,8 @@ pub enum ReadReport {
 pub enum ScanRows {
     Records(StructArray),
     Rejected(StructArray),
-    /// One [`ReadReport`] per row, as JSON.
-    Reports(StringArray),
+    /// One [`ReadReport`] per row, as an encoded message.
+    Reports(BinaryArray),
 }
 
 /// Returns the schema of a scan with the staging columns `columns`.
@@ -40,20 +41,23 @@ pub fn scan_schema(columns: &Fields) -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("record", DataType::Struct(columns.clone()), true),
         Field::new("rejected", DataType::Struct(quarantine::fields()), true),
-        Field::new("report", DataType::Utf8, true),
+        Field::new("report", DataType::Binary, true),
     ]))
 }
 
-/// Returns reports as a column.
+/// Encodes reports as a column of messages.
+pub fn report_rows(reports: impl IntoIterator<Item = impl Into<v1::TaskReport>>) -> BinaryArray {
+    let messages: Vec<Vec<u8>> = reports.into_iter().map(|report| report.into().encode_to_vec()).collect();
+    BinaryArray::from_iter_values(messages)
+}
+
+/// Decodes the reports of a scan.
 ///
 /// # Errors
-/// None in practice: a report is always writable as JSON.
-pub fn report_rows<T: Serialize>(reports: &[T]) -> Result<StringArray> {
-    reports
-        .iter()
-        .map(|report| serde_json::to_string(report).map(Some))
-        .collect::<std::result::Result<StringArray, _>>()
-        .context(|| Error::internal("cannot write a report"))
+/// Internal, if a row is not such a report.
+pub fn read_report_rows(rows: &BinaryArray) -> Result<Vec<ReadReport>> {
+    let read = |message| v1::TaskReport::decode(message).context(|| Error::internal("cannot read a scan's report"));
+    rows.iter().flatten().map(|message| read(message)?.try_into()).collect()
 }
 
 impl ScanRows {
@@ -88,7 +92,7 @@ impl ScanRows {
             return Ok(None);
         }
         if full(2) {
-            return Ok(Some(Self::Reports(batch.column(2).as_string::<i32>().clone())));
+            return Ok(Some(Self::Reports(batch.column(2).as_binary::<i32>().clone())));
         }
         if full(1) {
             return Ok(Some(Self::Rejected(batch.column(1).as_struct().clone())));

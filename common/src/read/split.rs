@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::{Deserialize, Serialize};
 
 use crate::config::resolved::{Format, Limits};
 use crate::error::{Kind, Result};
@@ -31,7 +30,7 @@ const LEAST_SPLIT_BYTES: u64 = 8 * 1024 * 1024;
 const INFLATION: u64 = 8;
 
 /// A part of an object that one scan partition reads; usually the whole object.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Split {
     pub object: SourceObject,
     /// Bytes of the object as stored. The split contains the records that start in this range.
@@ -155,7 +154,6 @@ fn cost(split: &Split, contents: &Contents) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 

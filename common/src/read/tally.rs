@@ -1,14 +1,14 @@
 //! Counts the records and bytes that a scan read of one split of one object. The coordinator adds
 //! up the splits of an object and fails the run if a sum is wrong.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::read::rejection::Reason;
 use crate::read::split::Split;
 use crate::storage::object::SourceObject;
 
 /// Counts of one split of one object; `records = staged + quarantined`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ObjectTally {
     pub object: SourceObject,
     /// Offset in the object at which the split starts. It identifies the split, together with the
@@ -35,7 +35,7 @@ pub struct ObjectTally {
 }
 
 /// Start of the part of an object that could not be read, and the reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// Offset in the decompressed object.
     pub byte_offset: u64,

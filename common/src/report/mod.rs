@@ -7,18 +7,21 @@
 
 /// An object of an exchange, and its ranges by partition.
 pub mod spool_object;
+/// Converts reports to messages and back.
+pub mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, BinaryArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
-use crate::read::scan_rows::{ReadReport, report_rows};
+use crate::read::scan_rows::ReadReport;
 use crate::report::spool_object::SpoolObject;
+use crate::report::wire::decode_report;
 
 /// One complete Parquet file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,7 +55,7 @@ pub struct ColumnStatistics {
 }
 
 /// Result of a task: one row of its plan's output.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum TaskReport {
     Read(ReadReport),
     /// A file of a staging table.
@@ -65,19 +68,18 @@ pub enum TaskReport {
     Spooled(SpoolObject),
 }
 
-/// Returns the schema of a plan that returns [`TaskReport`]s as rows: one column of JSON.
+/// Returns the schema of a plan that returns [`TaskReport`]s as rows: one column of encoded messages.
 #[must_use]
 pub fn report_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new("report", DataType::Utf8, true)]))
+    Arc::new(Schema::new(vec![Field::new("report", DataType::Binary, true)]))
 }
 
-/// Encodes reports as a batch of [`report_schema`].
+/// Returns reports that are encoded as a column (`report_rows`) as a batch of [`report_schema`].
 ///
 /// # Errors
-/// None in practice: a report can always be written as JSON.
-pub fn report_batch(reports: &[TaskReport]) -> Result<RecordBatch> {
-    RecordBatch::try_new(report_schema(), vec![Arc::new(report_rows(reports)?)])
-        .context(|| Error::internal("cannot write a report"))
+/// None in practice: the column has the type of the schema.
+pub fn report_batch(reports: BinaryArray) -> Result<RecordBatch> {
+    RecordBatch::try_new(report_schema(), vec![Arc::new(reports)]).context(|| Error::internal("cannot write a report"))
 }
 
 /// Decodes the reports that a plan returned.
@@ -85,20 +87,19 @@ pub fn report_batch(reports: &[TaskReport]) -> Result<RecordBatch> {
 /// # Errors
 /// Internal, if the batches do not have [`report_schema`].
 pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
-    let texts = report_texts(batches)?.into_iter();
-    texts.map(|text| serde_json::from_str(text).context(|| Error::internal("cannot read a report"))).collect()
+    report_messages(batches)?.into_iter().map(decode_report).collect()
 }
 
-/// Returns the reports in the rows of a plan as JSON, without decoding them.
+/// Returns the reports in the rows of a plan as messages, without decoding them.
 ///
 /// # Errors
 /// Internal, if the batches do not have [`report_schema`].
-pub fn report_texts(batches: &[RecordBatch]) -> Result<Vec<&str>> {
-    let mut texts = Vec::new();
+pub fn report_messages(batches: &[RecordBatch]) -> Result<Vec<&[u8]>> {
+    let mut messages = Vec::new();
     for batch in batches {
-        let column = batch.column(0).as_string_opt::<i32>().ok_or_else(|| Error::internal("a task sent no reports"))?;
+        let column = batch.column(0).as_binary_opt::<i32>().ok_or_else(|| Error::internal("a task sent no reports"))?;
         // The column is nullable by its schema; a null is no report.
-        texts.extend(column.iter().flatten());
+        messages.extend(column.iter().flatten());
     }
-    Ok(texts)
+    Ok(messages)
 }

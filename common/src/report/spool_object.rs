@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 /// Rows that one attempt wrote for the next stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolObject {
     /// Key relative to the spool's root; empty if there were no rows, and so no object.
     pub key: String,

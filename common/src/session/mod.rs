@@ -21,10 +21,10 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use serde::{Deserialize, Serialize};
 
 use crate::config::resolved::Location;
 use crate::error::{Context, Error, Result};
+use crate::functions;
 use crate::process::scratch::Scratch;
 use crate::session::progress::ReadProgress;
 use crate::sql;
@@ -66,7 +66,7 @@ pub struct Storages {
 }
 
 /// Locations of a plan's storages. A worker uses them to open the storages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locations {
     pub lake: Location,
     pub spool: Location,
@@ -257,6 +257,7 @@ pub fn build(
         .with_physical_optimizer_rules(sql::physical_rules())
         .build();
     let session = SessionContext::new_with_state(state);
+    functions::register(&session).context(|| Error::internal("cannot register the SQL functions"))?;
     sql::extend(&session).context(|| Error::internal("cannot register the SQL functions"))?;
     Ok(session)
 }

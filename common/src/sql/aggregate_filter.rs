@@ -94,8 +94,6 @@ fn must_stay(condition: &Expr, aggregate: &Aggregate) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

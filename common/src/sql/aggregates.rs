@@ -400,8 +400,6 @@ impl Accumulator for SlidingDistinct {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use arrow::array::Int64Array;
     use arrow::datatypes::Schema;
     use datafusion::functions_aggregate::sum::sum_udaf;

@@ -93,8 +93,6 @@ fn address(plan: &Arc<dyn ExecutionPlan>) -> *const () {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

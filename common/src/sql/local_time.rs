@@ -206,8 +206,6 @@ fn offset(local: NaiveDateTime, zone: &Tz) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

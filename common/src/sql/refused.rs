@@ -70,8 +70,6 @@ fn too_large_for_a_double(token: &Token) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::super::check_text;
 
     #[test]

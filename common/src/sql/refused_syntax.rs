@@ -243,8 +243,6 @@ fn function(call: &Function) -> Flow {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::super::check_text;
 
     #[test]

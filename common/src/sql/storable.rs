@@ -144,8 +144,6 @@ fn is_day_storable(day: i64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use arrow::array::{Date32Array, ListArray, TimestampMillisecondArray, TimestampSecondArray};
 
     use super::*;

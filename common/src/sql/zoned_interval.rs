@@ -161,8 +161,6 @@ fn by_days(local: NaiveDateTime, days: i32) -> Option<NaiveDateTime> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

@@ -9,21 +9,16 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::AsyncArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use uuid::Uuid;
 
 use crate::error::{Context, Error, Result};
 use crate::report::WrittenFile;
-use crate::write::digested::{DigestedUpload, EndMark, key_value_metadata};
+use crate::write::digested::{DigestedUpload, EndMark};
+use crate::write::properties::{FilePurpose, properties};
 use crate::write::statistics::StatisticsCollector;
 
 /// Bytes that a store's upload buffers before it sends a part.
 pub const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
-/// Maximum rows of a row group, which readers read as a unit.
-const ROW_GROUP_ROWS: usize = 1024 * 1024;
-/// Maximum encoded bytes of a row group, which a writer buffers before it uploads them.
-pub const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
 /// Settings of a task's writers.
 #[derive(Debug, Clone)]
@@ -36,8 +31,8 @@ pub struct FileSettings {
     /// Task that writes; the second part of every file's name.
     pub task: usize,
     pub target_file_bytes: u64,
-    /// Whether reports contain statistics; staging files need none.
-    pub with_statistics: bool,
+    /// Reports of a table's files contain statistics.
+    pub purpose: FilePurpose,
 }
 
 /// Writes batches of one schema into one folder.
@@ -82,11 +77,11 @@ impl FileWriter {
             return Ok(());
         }
         if self.open.is_none() {
-            self.open = Some(self.start_file()?);
+            self.open = Some(self.start_file(batch)?);
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         open.statistics.add(batch);
-        open.writer.write(batch).await.map_err(|e| write_error(&open.name, e))?;
+        written(open.writer.write(batch).await, &open.name)?;
         // Rows that are not written yet count with their estimated size.
         if (open.writer.bytes_written() + open.writer.in_progress_size()) as u64 >= self.settings.target_file_bytes {
             self.close_open().await?;
@@ -112,7 +107,7 @@ impl FileWriter {
     /// Storage, naming the file.
     pub async fn flush(&mut self) -> Result<()> {
         match &mut self.open {
-            Some(open) => open.writer.flush().await.map_err(|e| write_error(&open.name, e)),
+            Some(open) => written(open.writer.flush().await, &open.name),
             None => Ok(()),
         }
     }
@@ -126,7 +121,8 @@ impl FileWriter {
         Ok(self.files)
     }
 
-    fn start_file(&self) -> Result<OpenFile> {
+    /// Starts a file. `first` has the first rows of it.
+    fn start_file(&self, first: &RecordBatch) -> Result<OpenFile> {
         // Version 7 UUIDs are ordered by time, so a listing shows the files of a task in order.
         let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.task, Uuid::now_v7());
         let path = Path::parse(format!("{}/{name}", self.folder))
@@ -134,12 +130,9 @@ impl FileWriter {
         let upload = BufWriter::with_capacity(Arc::clone(&self.settings.store), path.clone(), UPLOAD_BUFFER_BYTES);
         let name = format!("{}{path}", self.settings.root);
         let end = EndMark::default();
-        let writer = AsyncArrowWriter::try_new(
-            DigestedUpload::new(upload, end.clone()),
-            Arc::clone(&self.schema),
-            Some(properties(self.settings.with_statistics)),
-        )
-        .map_err(|e| write_error(&name, e))?;
+        let upload = DigestedUpload::new(upload, end.clone());
+        let properties = properties(self.settings.purpose, first);
+        let writer = written(AsyncArrowWriter::try_new(upload, Arc::clone(&self.schema), Some(properties)), &name)?;
         Ok(OpenFile { path, name, writer, end, statistics: StatisticsCollector::new(Arc::clone(&self.schema)) })
     }
 
@@ -147,13 +140,16 @@ impl FileWriter {
         let Some(mut open) = self.open.take() else { return Ok(()) };
         // Write the last row group before the mark, so that only page indexes and the footer are
         // buffered.
-        open.writer.flush().await.map_err(|e| write_error(&open.name, e))?;
+        written(open.writer.flush().await, &open.name)?;
         open.end.set();
-        let metadata = open.writer.finish().await.map_err(|e| write_error(&open.name, e))?;
+        let metadata = written(open.writer.finish().await, &open.name)?;
         // The size as stored, so that a manifest can be checked against a listing.
         let (bytes, digest) = open.writer.into_inner().finished();
         // Only Delta logs contain statistics, and staging files have no Delta log.
-        let statistics = if self.settings.with_statistics { open.statistics.finish(&metadata)? } else { Vec::new() };
+        let statistics = match self.settings.purpose {
+            FilePurpose::Table => open.statistics.finish(&metadata)?,
+            FilePurpose::Internal => Vec::new(),
+        };
         self.files.push(WrittenFile {
             path: open.path.to_string(),
             // The table writer adds them, because only it knows the partition.
@@ -167,21 +163,12 @@ impl FileWriter {
     }
 }
 
-fn properties(with_statistics: bool) -> WriterProperties {
-    WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        // With page statistics, readers can skip pages of a table. Staging files save the space.
-        .set_statistics_enabled(if with_statistics { EnabledStatistics::Page } else { EnabledStatistics::Chunk })
-        .set_created_by(concat!("lakewright ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_key_value_metadata(Some(key_value_metadata()))
-        .build()
+/// Names the file in a failure of its writer.
+fn written<T>(outcome: parquet::errors::Result<T>, name: &str) -> Result<T> {
+    outcome.storage_context("write", || name).map_err(with_hint)
 }
 
-fn write_error(name: &str, error: parquet::errors::ParquetError) -> Error {
-    // An error of S3 has a more precise hint already.
-    let error = Error::storage("write", name, error);
+fn with_hint(error: Error) -> Error {
     if error.hint.is_some() {
         return error;
     }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{BinaryBuilder, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -18,14 +18,17 @@ use datafusion::physical_plan::execution_plan::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::StreamExt;
+use lakewright_proto::v1;
+use prost::Message;
 use uuid::Uuid;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, EngineContext, Error, Result};
 use crate::read::quarantine;
-use crate::read::scan_rows::{ReadReport, ScanRows};
+use crate::read::scan_rows::ScanRows;
 use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::{FileSettings, FileWriter};
+use crate::write::properties::FilePurpose;
 
 /// Folders of an ingest's files, as key prefixes relative to the lake's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +157,7 @@ impl ExecutionPlan for IngestExec {
             // added.
             task: TaskScope::of(context.session_config()).first_task + partition,
             target_file_bytes: self.target_file_bytes,
-            with_statistics: false,
+            purpose: FilePurpose::Internal,
         };
         let quarantine_schema = Arc::new(Schema::new(quarantine::fields()));
         let staging = FileWriter::new(settings.clone(), self.folders.staging.clone(), Arc::clone(&self.staging_schema));
@@ -171,29 +174,25 @@ async fn ingest(
     mut staging: FileWriter,
     mut quarantine: FileWriter,
 ) -> Result<RecordBatch> {
-    let mut reports = Vec::new();
+    let mut reports = BinaryBuilder::new();
     while let Some(batch) = input.next().await {
-        let batch = batch.map_err(|e| Error::from_engine(e, |e| Error::internal("the scan failed").caused_by(e)))?;
+        let batch = batch.engine_context(|e| Error::internal("the scan failed").caused_by(e))?;
         // A batch holds rows of one kind: records, rejected records, or reports.
         match ScanRows::from_batch(&batch)? {
             Some(ScanRows::Records(rows)) => staging.write(&with_schema(rows, &staging)?).await?,
             Some(ScanRows::Rejected(rows)) => quarantine.write(&with_schema(rows, &quarantine)?).await?,
-            Some(ScanRows::Reports(rows)) => {
-                for report in rows.iter().flatten() {
-                    reports.push(TaskReport::Read(parse_report(report)?));
-                }
-            }
+            // The rows are already the messages of the task.
+            Some(ScanRows::Reports(rows)) => rows.iter().flatten().for_each(|report| reports.append_value(report)),
             None => {}
         }
     }
     // Files are reported only once they are complete on storage.
-    reports.extend(staging.finish().await?.into_iter().map(TaskReport::Staged));
-    reports.extend(quarantine.finish().await?.into_iter().map(TaskReport::Quarantined));
-    report_batch(&reports)
-}
-
-fn parse_report(text: &str) -> Result<ReadReport> {
-    serde_json::from_str(text).context(|| Error::internal("cannot read a scan's report"))
+    let staged = staging.finish().await?.into_iter().map(TaskReport::Staged);
+    let quarantined = quarantine.finish().await?.into_iter().map(TaskReport::Quarantined);
+    for report in staged.chain(quarantined) {
+        reports.append_value(v1::TaskReport::from(report).encode_to_vec());
+    }
+    report_batch(reports.finish())
 }
 
 /// Converts the rows to the file's schema, which adds column ids to the scan's.

@@ -18,6 +18,8 @@
 pub mod hive;
 /// Splits batches by partition values.
 pub mod partition;
+/// Chooses how a Parquet file encodes its columns.
+pub mod properties;
 /// Writes Parquet files of the target size.
 pub mod file;
 /// Computes the digests of a file while it is uploaded.

@@ -18,11 +18,13 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::process::failpoint;
+use crate::process::failpoint::{self, FailPoint};
+use crate::read::scan_rows::report_rows;
 use crate::report::{TaskReport, report_batch, report_schema};
 use crate::session::{TaskScope, lake_name, lake_store_url};
 use crate::write::file::FileSettings;
 use crate::write::ingest_node::report_properties;
+use crate::write::properties::FilePurpose;
 use crate::write::table_writer::{TableLayout, write_table};
 
 /// Writes the rows of its input into a table and returns [`TaskReport`]s.
@@ -117,14 +119,13 @@ impl ExecutionPlan for TableWriteExec {
             run: self.run,
             task: TaskScope::of(context.session_config()).first_task + partition,
             target_file_bytes: self.layout.target_file_bytes,
-            with_statistics: true,
+            purpose: FilePurpose::Table,
         };
         let layout = Arc::clone(&self.layout);
         let reports = async move {
-            let files = write_table(input, &layout, settings, &context).await.map_err(Error::into_engine)?;
-            failpoint::reach("table.before_report");
-            let reports: Vec<TaskReport> = files.into_iter().map(TaskReport::Table).collect();
-            report_batch(&reports).map_err(Error::into_engine)
+            let files = write_table(input, &layout, settings, &context).await?;
+            failpoint::reach(FailPoint::TableBeforeReport);
+            report_batch(report_rows(files.into_iter().map(TaskReport::Table))).map_err(Error::into_engine)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(reports))))
     }

@@ -18,7 +18,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, EngineContext, Error, Result};
 use crate::report::WrittenFile;
 use crate::session::TaskScope;
 use crate::session::plan_failure::stage_error;
@@ -62,7 +62,7 @@ pub async fn write_table(
     while let Some(batch) = input.next().await {
         // Every batch gets the declared schema first, so that all files of a table have the same
         // one.
-        let batch = with_schema(&batch.map_err(engine)?, &layout.schema)?;
+        let batch = with_schema(&batch.engine_context(stage_error)?, &layout.schema)?;
         if by.is_empty() {
             folders.write(PartitionRows::whole(batch)).await?;
             continue;
@@ -89,10 +89,6 @@ pub async fn write_table(
         files.extend(overflow.finish().await?);
     }
     Ok(files)
-}
-
-fn engine(error: datafusion::error::DataFusionError) -> Error {
-    Error::from_engine(error, stage_error)
 }
 
 /// Converts the batch to the table's schema, which adds column ids to the query's.
@@ -256,19 +252,20 @@ async fn write_sorted(
     let input =
         // One partition, because each task sorts only its own overflow.
         StreamingTableExec::try_new(Arc::clone(&layout.schema), vec![Arc::new(received)], None, None, false, None)
-            .map_err(engine)?;
+            .engine_context(stage_error)?;
     let columns = by.iter().map(|&i| {
         PhysicalSortExpr::new(Arc::new(Column::new(layout.schema.field(i).name(), i)), SortOptions::default())
     });
     let ordering =
         LexOrdering::new(columns).ok_or_else(|| Error::internal("a table without partition columns overflowed"))?;
-    let mut sorted = SortExec::new(ordering, Arc::new(input)).execute(0, Arc::clone(context)).map_err(engine)?;
+    let mut sorted =
+        SortExec::new(ordering, Arc::new(input)).execute(0, Arc::clone(context)).engine_context(stage_error)?;
     let partitioner = Partitioner::new(&layout.schema, by.to_vec())?;
     let buffer_bytes = TaskScope::of(context.session_config()).table_buffer_bytes;
     let mut files = Vec::new();
     let mut current: Option<(PartitionKey, OpenFolders<'_>)> = None;
     while let Some(batch) = sorted.next().await {
-        for part in partitioner.cut(&batch.map_err(engine)?)? {
+        for part in partitioner.cut(&batch.engine_context(stage_error)?)? {
             let key = part.key.clone();
             // Rows are sorted by value, so a new value means that the previous one is complete.
             if let Some((_, done)) = current.take_if(|(open, _)| Some(&*open) != key.as_ref()) {

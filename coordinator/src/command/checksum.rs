@@ -15,7 +15,7 @@ use arrow::util::display::FormatOptions;
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use futures::StreamExt;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{EngineContext, Result};
 use lakewright_common::session::plan_failure::stage_error;
 
 use super::query::View;
@@ -50,7 +50,7 @@ pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<St
     let mut sum = 0_u64;
     let mut rows = view.stream(&sql).await?;
     while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(|e| Error::from_engine(e, stage_error))?;
+        let batch = batch.engine_context(stage_error)?;
         // No digest is null: each value is replaced by `null` before.
         for digest in batch.column(0).as_binary::<i32>().iter().flatten() {
             let mut first = [0; 8];
@@ -157,8 +157,6 @@ fn push(text: &mut String, values: &StringArray, row: usize) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use arrow::array::{ListArray, StructArray};
     use arrow::datatypes::{Field, Int64Type};
 

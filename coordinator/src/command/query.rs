@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use lakewright_common::config::resolved::Config;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{EngineContext, Error, Result};
 use lakewright_common::session::Storages;
 use lakewright_common::session::plan_failure::stage_error;
 use lakewright_common::sql::check_text;
@@ -107,18 +108,16 @@ impl View {
     /// # Errors
     /// The errors of [`query`].
     pub(super) async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream> {
-        let planning = |e| {
-            Error::from_engine(e, |e| {
-                Error::configuration("the query cannot run").caused_by(e.strip_backtrace()).hint(format!(
-                    "tables are `{}`, `system.ledger`, `system.quarantine` and `system.history`; a query only reads",
-                    self.manifest.tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join("`, `")
-                ))
-            })
+        let planning = |e: DataFusionError| {
+            Error::configuration("the query cannot run").caused_by(e.strip_backtrace()).hint(format!(
+                "tables are `{}`, `system.ledger`, `system.quarantine` and `system.history`; a query only reads",
+                self.manifest.tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join("`, `")
+            ))
         };
         // Refuse what DataFusion would plan but should not run, before it sees the text.
         check_text(sql)?;
-        let frame = self.session.sql_with_options(sql, read_only()).await.map_err(planning)?;
-        frame.execute_stream().await.map_err(planning)
+        let frame = self.session.sql_with_options(sql, read_only()).await.engine_context(planning)?;
+        frame.execute_stream().await.engine_context(planning)
     }
 
     /// Runs a query and returns its rows. Returns at least one batch, which shows the columns even
@@ -129,7 +128,7 @@ impl View {
     pub(super) async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>> {
         let stream = self.stream(sql).await?;
         let schema = stream.schema();
-        let mut rows: Vec<RecordBatch> = stream.try_collect().await.map_err(|e| Error::from_engine(e, stage_error))?;
+        let mut rows: Vec<RecordBatch> = stream.try_collect().await.engine_context(stage_error)?;
         if rows.is_empty() {
             rows.push(RecordBatch::new_empty(schema));
         }

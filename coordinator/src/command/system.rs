@@ -171,7 +171,7 @@ impl TableProvider for HistoryTable {
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
         // Loads all rows, because a history is small, and lets `MemTable` apply projection and
         // limit.
-        let batch = self.load().await.map_err(Error::into_engine)?;
+        let batch = self.load().await?;
         let table = MemTable::try_new(Arc::clone(&self.schema), vec![vec![batch]])?;
         table.scan(session, projection, filters, limit).await
     }

@@ -152,7 +152,6 @@ async fn delete_files(lake: &Storage, files: &[ObjectMeta]) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::lake::fixture;

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{EngineContext, Result};
 use lakewright_common::session::plan_failure::{panic_error, stage_error};
 
 /// Returns all rows of `plan` in no particular order. Dropping the future stops every task.
@@ -33,7 +33,7 @@ pub(super) async fn collect(
                 let mut task = tokio::task::JoinSet::new();
                 task.spawn(async move { plan.execute(partition, context)?.try_collect::<Vec<_>>().await });
                 match task.join_next().await {
-                    Some(Ok(batches)) => batches.map_err(|e| Error::from_engine(e, stage_error)),
+                    Some(Ok(batches)) => batches.engine_context(stage_error),
                     Some(Err(panic)) => Err(panic_error(panic)),
                     // The set has exactly one task.
                     None => Ok(vec![]),

@@ -13,11 +13,12 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
+use lakewright_common::error::{Context, Error};
 use lakewright_common::report::WrittenFile;
 use lakewright_common::session::lake_store_url;
 
@@ -78,7 +79,7 @@ impl ParquetTable {
         // Not `PartitionedFile::new`: it would percent-encode the key again.
         let mut partitioned = PartitionedFile::new(String::new(), file.bytes);
         partitioned.object_meta.location =
-            object_store::path::Path::parse(&file.path).map_err(|e| DataFusionError::External(Box::new(e)))?;
+            object_store::path::Path::parse(&file.path).context(|| Error::internal("a file has an invalid key"))?;
         let statistics = Statistics {
             num_rows: Precision::Exact(usize::try_from(file.rows).unwrap_or(usize::MAX)),
             total_byte_size: Precision::Inexact(usize::try_from(file.bytes).unwrap_or(usize::MAX)),

@@ -161,7 +161,6 @@ fn columns(table: &TableState) -> impl Iterator<Item = (String, (String, String)
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::lake::fixture;

@@ -86,7 +86,6 @@ async fn stale(lake: &Storage, table: &TableState) -> Result<BTreeMap<String, St
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::lake::fixture;

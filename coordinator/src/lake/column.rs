@@ -160,7 +160,6 @@ impl Columns {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use arrow::datatypes::TimeUnit;
 

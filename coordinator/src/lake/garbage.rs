@@ -130,7 +130,6 @@ fn is_uuid(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use object_store::ObjectStoreExt;
 

@@ -64,7 +64,6 @@ fn files(manifest: &Manifest) -> impl Iterator<Item = (&str, u64)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use object_store::ObjectStoreExt;
     use object_store::path::Path;

@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::digest;
 use lakewright_common::digest::blocks::with_table;
 use lakewright_common::error::{Context, Error, Result};
-use lakewright_common::process::failpoint;
+use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::storage::Storage;
 use lakewright_common::storage::object::SourceObject;
@@ -145,7 +145,7 @@ pub(crate) async fn append(
     let mut folded = Encoder::new()?;
     for file in previous {
         for batch in decode(lake, file, fetch(lake, file).await?)? {
-            folded.push(&batch.map_err(|e| damaged(lake, file).caused_by(e))?)?;
+            folded.push(&batch.context(|| damaged(lake, file))?)?;
         }
     }
     folded.push_entries(source, entries)?;
@@ -162,7 +162,7 @@ pub(crate) async fn read(lake: &Storage, source: &SourceState) -> Result<HashMap
         .buffered(CONCURRENT_READS);
     while let Some((file, bytes)) = files.try_next().await? {
         for batch in decode(lake, &file, bytes)? {
-            let batch = batch.map_err(|e| damaged(lake, &file).caused_by(e))?;
+            let batch = batch.context(|| damaged(lake, &file))?;
             read_batch(&batch, &mut lookup).ok_or_else(|| damaged(lake, &file))?;
         }
     }
@@ -178,12 +178,12 @@ struct Encoder {
 impl Encoder {
     fn new() -> Result<Self> {
         // Level 3 is the default of zstd.
-        let level = ZstdLevel::try_new(3).map_err(encoding)?;
+        let level = ZstdLevel::try_new(3).context(encoding)?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_key_value_metadata(Some(key_value_metadata()))
             .build();
-        let writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties)).map_err(encoding)?;
+        let writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties)).context(encoding)?;
         Ok(Self { writer, objects: 0 })
     }
 
@@ -193,25 +193,25 @@ impl Encoder {
 
     fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         self.objects += batch.num_rows() as u64;
-        self.writer.write(batch).map_err(encoding)
+        self.writer.write(batch).context(encoding)
     }
 
     async fn put(self, lake: &Storage, source: &str, version: u64, run: Uuid) -> Result<LedgerFile> {
         let key = LakePath::Ledger { source, version, run }.key();
-        let content = self.writer.into_inner().map_err(encoding)?;
+        let content = self.writer.into_inner().context(encoding)?;
         let content = with_table(&content).ok_or_else(|| Error::internal("the ledger has no footer"))?;
         let (bytes, digest) = (content.len() as u64, Some(digest::of(&content)));
-        failpoint::reach("ledger.before_write");
+        failpoint::reach(FailPoint::LedgerBeforeWrite);
         // The name is unique to this run, so an unclear response needs no read: a second put writes
         // the same bytes.
         lake.store.put(&key, content.into()).await.storage_context("write", || url_of(lake, &key))?;
-        failpoint::reach("ledger.after_write");
+        failpoint::reach(FailPoint::LedgerAfterWrite);
         Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, digest, added_in: version })
     }
 }
 
-fn encoding(e: parquet::errors::ParquetError) -> Error {
-    Error::internal("the ledger cannot be encoded").caused_by(e)
+fn encoding() -> Error {
+    Error::internal("the ledger cannot be encoded")
 }
 
 fn damaged(lake: &Storage, file: &LedgerFile) -> Error {
@@ -221,8 +221,9 @@ fn damaged(lake: &Storage, file: &LedgerFile) -> Error {
 
 async fn fetch(lake: &Storage, file: &LedgerFile) -> Result<Bytes> {
     let key = parse_key(&file.path)?;
-    let failed = |e| Error::storage("read", url_of(lake, &key), e);
-    let bytes = lake.store.get(&key).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    let url = || url_of(lake, &key);
+    let object = lake.store.get(&key).await.storage_context("read", url)?;
+    let bytes = object.bytes().await.storage_context("read", url)?;
     // A digest of a later version's algorithm cannot be compared.
     match file.digest.as_ref().filter(|expected| expected.is_supported()) {
         Some(expected) if *expected != digest::of(&bytes) => {
@@ -239,7 +240,7 @@ fn decode(
 ) -> Result<parquet::arrow::arrow_reader::ParquetRecordBatchReader> {
     ParquetRecordBatchReaderBuilder::try_new(bytes)
         .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-        .map_err(|e| damaged(lake, file).caused_by(e))
+        .context(|| damaged(lake, file))
 }
 
 fn to_batch(source: &str, entries: &[LedgerEntry]) -> Result<RecordBatch> {
@@ -299,7 +300,6 @@ fn read_batch(batch: &RecordBatch, lookup: &mut HashMap<String, LedgerEntry>) ->
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::super::fixture;
     use super::*;

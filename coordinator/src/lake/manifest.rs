@@ -140,16 +140,14 @@ impl Manifest {
     /// Configuration, if a newer version of the program wrote it; storage, if it is damaged or
     /// another manifest.
     pub(crate) fn decode(version: u64, bytes: &[u8]) -> Result<Self> {
-        let damaged = |e: Box<dyn std::error::Error + Send + Sync>| {
+        let damaged = || {
             Error::storage_failure(format!("manifest {version} (`{}`) is damaged", LakePath::Manifest(version).key()))
-                .caused_by(e)
                 .hint("restore the file from a copy of the lake; only this file names the files of its version")
         };
-        let parsed = |e: serde_json::Error| damaged(e.into());
         // The digest first: a changed bit may leave valid JSON with a wrong number in it.
-        seal::verify(bytes).map_err(|e| damaged(e.into()))?;
+        seal::verify(bytes).context(damaged)?;
         // Format and version first, because everything else may differ in another format.
-        let head: Head = serde_json::from_slice(bytes).map_err(parsed)?;
+        let head: Head = serde_json::from_slice(bytes).context(damaged)?;
         if head.format > FORMAT {
             return Err(Error::configuration(format!(
                 "manifest {version} has format {}, this version reads formats up to {FORMAT}",
@@ -165,7 +163,7 @@ impl Manifest {
             ))
             .hint("restore the file from a copy of the lake, or delete it if it should not exist"));
         }
-        serde_json::from_slice(bytes).map_err(parsed)
+        serde_json::from_slice(bytes).context(damaged)
     }
 
     /// Returns the keys of all objects that this manifest is the first to name. They must be
@@ -241,7 +239,6 @@ impl SourceCounts {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::super::fixture;
     use super::*;

@@ -47,46 +47,5 @@ pub(crate) mod verify;
 
 pub(crate) use layout::{LakePath, url_of, version_of};
 
-/// Points of a commit at which a test kills the process, in the order of a run. Each is named for
-/// the step before or after it.
-#[cfg_attr(not(test), allow(dead_code, reason = "a list for the tests that kill the process"))]
-pub(crate) const FAIL_POINTS: &[&str] = &[
-    "ledger.before_write",
-    "ledger.after_write",
-    "commit.before_sync",
-    "commit.before_manifest",
-    "commit.after_manifest",
-    "delta.before_log",
-    "delta.after_log",
-    "delta.before_checkpoint",
-    "delta.after_checkpoint",
-    "consistent.before_put",
-    "consistent.before_latest",
-    "consistent.after_latest",
-];
-
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 pub(crate) mod fixture;
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_fail_point_is_reached_and_every_one_reached_is_listed() {
-        let sources = [
-            include_str!("ledger.rs"),
-            include_str!("store.rs"),
-            include_str!("publish/delta/mod.rs"),
-            include_str!("publish/consistent.rs"),
-        ];
-        let reached: Vec<&str> = sources
-            .iter()
-            .flat_map(|source| source.split("reach(\"").skip(1))
-            .map(|rest| rest.split('"').next().unwrap())
-            .collect();
-        assert_eq!(reached, FAIL_POINTS);
-    }
-}

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use lakewright_common::error::{Context, Error, Result};
-use lakewright_common::process::failpoint;
+use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_common::storage::{PutOutcome, Storage};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
@@ -87,9 +87,9 @@ pub(crate) async fn commit(lake: &Storage, manifest: &Manifest) -> Result<Commit
 /// # Errors
 /// A storage error. Nothing is visible then.
 pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
-    failpoint::reach("commit.before_sync");
+    failpoint::reach(FailPoint::CommitBeforeSync);
     lake.sync_files(&manifest.new_keys()?).await?;
-    failpoint::reach("commit.before_manifest");
+    failpoint::reach(FailPoint::CommitBeforeManifest);
     Ok(())
 }
 
@@ -102,7 +102,7 @@ pub(crate) async fn put(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
     let key = LakePath::Manifest(manifest.version).key();
     let bytes = Bytes::from(manifest.encode()?);
     let outcome = put_until_known(lake, &key, &bytes, manifest.run).await;
-    failpoint::reach("commit.after_manifest");
+    failpoint::reach(FailPoint::CommitAfterManifest);
     outcome
 }
 
@@ -172,7 +172,6 @@ async fn read(lake: &Storage, key: &Path) -> std::result::Result<Option<Bytes>, 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::Ordering;

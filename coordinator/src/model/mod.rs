@@ -97,8 +97,8 @@ pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> R
             Err(mut found) => faults.append(&mut found),
         }
     }
-    if !faults.is_empty() {
-        return Err(Error::configuration(faults.join("\nerror: ")));
+    if let Some(faults) = Error::join(faults) {
+        return Err(faults);
     }
     // A fingerprint contains those of the tables below, so it is computed in building order.
     let mut models = order::order(models)?;
@@ -115,23 +115,10 @@ fn read_references(
     session: &SessionContext,
     config: &Config,
     table: &Table,
-) -> std::result::Result<(BTreeSet<String>, BTreeSet<String>), Vec<String>> {
-    let at = format!("table `{}`: {}", table.name, table.sql_file.display());
-    check_text(&table.sql).map_err(|e| vec![format!("{at}: {e}\nhint: {}", e.hint.as_deref().unwrap_or_default())])?;
-    let state = session.state();
-    // Parsing is enough: planning would need the tables, which are not registered yet.
-    let statement = state
-        .sql_to_statement(&table.sql, &datafusion::config::Dialect::Generic)
-        .map_err(|e| vec![format!("{at}: the SQL does not parse: {}", e.strip_backtrace())])?;
-    // DataFusion has statements of its own, such as `COPY`, which are no queries either.
-    let Statement::Statement(inner) = &statement else {
-        return Err(vec![format!("{at}: a model is one query, such as `SELECT … FROM staging.…`")]);
-    };
-    if !matches!(inner.as_ref(), ast::Statement::Query(_)) {
-        return Err(vec![format!("{at}: a model is one query, such as `SELECT … FROM staging.…`")]);
-    }
-    let references =
-        state.resolve_table_references(&statement).map_err(|e| vec![format!("{at}: {}", e.strip_backtrace())])?;
+) -> std::result::Result<(BTreeSet<String>, BTreeSet<String>), Vec<Error>> {
+    let statement = parse_model(session, table).map_err(|fault| vec![at(table, fault)])?;
+    let references = session.state().resolve_table_references(&statement);
+    let references = references.map_err(|e| vec![at(table, Error::configuration(e.strip_backtrace()))])?;
     let mut sources = BTreeSet::new();
     let mut tables = BTreeSet::new();
     let mut faults = Vec::new();
@@ -142,36 +129,65 @@ fn read_references(
             let known = config.sources.iter().map(|source| source.name.as_str());
             match known_name(known, name) {
                 Ok(()) => drop(sources.insert(name.to_owned())),
-                Err(hint) => faults.push(format!("{at}: no source is named `{name}`{hint}")),
+                Err(hint) => faults.push(unknown(table, &format!("no source is named `{name}`"), hint)),
             }
         } else {
             let known = config.tables.iter().map(|table| table.name.as_str());
             match known_name(known, name) {
                 Ok(()) => drop(tables.insert(name.to_owned())),
-                Err(hint) => faults.push(unknown_table(&at, config, &reference, &hint)),
+                Err(hint) => faults.push(unknown_table(table, config, &reference, hint)),
             }
         }
     }
     if faults.is_empty() { Ok((sources, tables)) } else { Err(faults) }
 }
 
-fn unknown_table(at: &str, config: &Config, reference: &TableReference, hint: &str) -> String {
+/// Parses a model.
+///
+/// # Errors
+/// Configuration, if the text is not one query.
+fn parse_model(session: &SessionContext, table: &Table) -> Result<Statement> {
+    check_text(&table.sql)?;
+    let statement = session
+        .state()
+        .sql_to_statement(&table.sql, &datafusion::config::Dialect::Generic)
+        .map_err(|e| Error::configuration(format!("the SQL does not parse: {}", e.strip_backtrace())))?;
+    match &statement {
+        Statement::Statement(inner) if matches!(inner.as_ref(), ast::Statement::Query(_)) => Ok(statement),
+        _ => Err(Error::configuration("a model is one query, such as `SELECT … FROM staging.…`")),
+    }
+}
+
+/// Adds the table and its file to the message of a fault.
+fn at(table: &Table, mut fault: Error) -> Error {
+    fault.message = format!("table `{}`: {}: {}", table.name, table.sql_file.display(), fault.message);
+    fault
+}
+
+fn unknown(table: &Table, message: &str, hint: Option<String>) -> Error {
+    let fault = at(table, Error::configuration(message));
+    match hint {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}
+
+fn unknown_table(table: &Table, config: &Config, reference: &TableReference, hint: Option<String>) -> Error {
     let name = reference.table();
     // A common mistake: a source is read without the schema of the staging tables.
     if config.sources.iter().any(|source| source.name == name) {
-        return format!("{at}: no table is named `{name}`\nhint: the source is read as `{STAGING_SCHEMA}.{name}`");
+        let hint = format!("the source is read as `{STAGING_SCHEMA}.{name}`");
+        return unknown(table, &format!("no table is named `{name}`"), Some(hint));
     }
-    format!("{at}: no table is named `{reference}`{hint}")
+    unknown(table, &format!("no table is named `{reference}`"), hint)
 }
 
-/// Returns `Ok` for a name in `known`. Otherwise returns a hint with the most similar name; empty
-/// if no name is similar.
-fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> std::result::Result<(), String> {
+/// Returns `Ok` for a name in `known`, otherwise a hint with the most similar name if one is similar.
+fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> std::result::Result<(), Option<String>> {
     if known.clone().any(|candidate| candidate == name) {
         return Ok(());
     }
-    let nearest = lakewright_common::config::nearest(name, known);
-    Err(nearest.map(|near| format!("\nhint: did you mean `{near}`?")).unwrap_or_default())
+    Err(nearest(name, known).map(|near| format!("did you mean `{near}`?")))
 }
 
 fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, String>) -> String {

@@ -18,7 +18,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 use lakewright_common::config::resolved::{Limits, Table};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, EngineContext, Error, Result};
 use lakewright_common::report::{TaskReport, WrittenFile};
 use lakewright_common::sql::{check_text, holds_moments, storable_moment};
 use lakewright_common::write::hive;
@@ -26,7 +26,7 @@ use lakewright_common::write::table_node::TableWriteExec;
 use lakewright_common::write::table_writer::TableLayout;
 
 use super::context::RunContext;
-use super::ingest::StagedSource;
+use super::staged::StagedSource;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::LakePath;
 use crate::lake::column::{Columns, assign_column_ids};
@@ -147,16 +147,17 @@ fn at(table: &Table) -> String {
 /// # Errors
 /// Configuration, if the text is not one query that only reads, or if it cannot be planned.
 pub(super) async fn plan_query(state: &SessionState, table: &Table) -> Result<Arc<dyn ExecutionPlan>> {
-    let planning = |e| {
-        let unplanned =
-            |e: DataFusionError| Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace());
-        named(table, Error::from_engine(e, unplanned))
-    };
-    check_text(&table.sql).map_err(|error| named(table, error))?;
-    let logical = state.create_logical_plan(&table.sql).await.map_err(planning)?;
+    plan_text(state, &table.sql).await.map_err(|error| named(table, error))
+}
+
+async fn plan_text(state: &SessionState, sql: &str) -> Result<Arc<dyn ExecutionPlan>> {
+    let unplanned =
+        |e: DataFusionError| Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace());
+    check_text(sql)?;
+    let logical = state.create_logical_plan(sql).await.engine_context(unplanned)?;
     // A second look at the plan: it refuses statements that the text alone does not show.
-    model::read_only().verify_plan(&logical).map_err(planning)?;
-    state.create_physical_plan(&logical).await.map_err(planning)
+    model::read_only().verify_plan(&logical).engine_context(unplanned)?;
+    state.create_physical_plan(&logical).await.engine_context(unplanned)
 }
 
 /// Returns an error for each column that `lake.toml` names and that does not fit the query's
@@ -239,7 +240,7 @@ fn write_plan(
     query: Arc<dyn ExecutionPlan>,
     input_bytes: u64,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let engine = |e| named(table, Error::internal("the write cannot be planned").caused_by(e));
+    let unplanned = || named(table, Error::internal("the write cannot be planned"));
     let limits = &context.config.limits;
     let schema = columns.arrow_schema()?;
     let cast: Vec<(Arc<dyn PhysicalExpr>, String)> = query
@@ -260,9 +261,9 @@ fn write_plan(
             (value, want.name().clone())
         })
         .collect();
-    let rows: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(cast, query).map_err(engine)?);
+    let rows: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(cast, query).context(unplanned)?);
     let gathered = if is_gathered(input_bytes, limits) {
-        gather(rows, table, &schema, context.session.copied_config().target_partitions()).map_err(engine)?
+        gather(rows, table, &schema, context.session.copied_config().target_partitions()).context(unplanned)?
     } else {
         rows
     };

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::build::Tables;
 use super::context::RunContext;
-use super::ingest::StagedSource;
+use super::staged::StagedSource;
 use super::written;
 use crate::lake::ledger;
 use crate::lake::manifest::{DataFile, FORMAT, Manifest, SourceState};

@@ -19,7 +19,7 @@ use lakewright_common::report::{TaskReport, WrittenFile};
 use lakewright_common::storage::Storage;
 use serde::Serialize;
 
-use super::skipped::objects;
+use crate::output::objects;
 
 /// Maximum number of damaged objects that are named in one message.
 const NAMED: usize = 10;

@@ -5,11 +5,12 @@
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{DataFrame, SessionContext, lit};
 use lakewright_common::config::resolved::{Rule, Table};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{EngineContext, Error, Result};
 use lakewright_common::report::WrittenFile;
 use lakewright_common::sql::check_text;
 
@@ -114,15 +115,13 @@ async fn run_check(
     what: &str,
     verdict: &str,
 ) -> Result<Option<String>> {
-    let broken = |e| {
-        Error::from_engine(e, |e| {
-            Error::configuration(format!("table `{}`: check of {what} cannot run", table.name))
-                .caused_by(e.strip_backtrace())
-        })
+    let broken = |e: DataFusionError| {
+        Error::configuration(format!("table `{}`: check of {what} cannot run", table.name))
+            .caused_by(e.strip_backtrace())
     };
     let session = if rows_read < FEW_ROWS { many_files_at_once(&context.session) } else { context.session.clone() };
     let collect = async |frame: DataFrame| {
-        let plan = frame.create_physical_plan().await.map_err(broken)?;
+        let plan = frame.create_physical_plan().await.engine_context(broken)?;
         let rows = context.engine.collect(&session, &format!("check {}", table.name), plan, rows_read).await;
         rows.map_err(|mut error| {
             error.message = format!("table `{}`: check of {what}: {}", table.name, error.message);
@@ -130,15 +129,15 @@ async fn run_check(
         })
     };
     check_text(query)?;
-    let frame = session.sql_with_options(query, read_only()).await.map_err(broken)?;
-    let mut rows = collect(frame.clone().limit(0, Some(SHOWN_ROWS)).map_err(broken)?).await?;
+    let frame = session.sql_with_options(query, read_only()).await.engine_context(broken)?;
+    let mut rows = collect(frame.clone().limit(0, Some(SHOWN_ROWS)).engine_context(broken)?).await?;
     // Engines may return empty batches.
     rows.retain(|batch| batch.num_rows() > 0);
     if rows.is_empty() {
         return Ok(None);
     }
     // Count only after a failure, because counting reads all rows.
-    let counted = collect(frame.aggregate(vec![], vec![count(lit(1_i64))]).map_err(broken)?).await?;
+    let counted = collect(frame.aggregate(vec![], vec![count(lit(1_i64))]).engine_context(broken)?).await?;
     let count: i64 = counted.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values()).sum();
     let mut shown = Vec::new();
     output::write(&mut shown, &rows, Format::Table)?;

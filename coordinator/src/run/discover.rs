@@ -9,12 +9,13 @@ use lakewright_common::session::Storages;
 use lakewright_common::storage::list::{Listing, list_objects};
 use lakewright_common::storage::object::SourceObject;
 
-use super::skipped::{SkippedObjects, objects};
+use super::skipped::SkippedObjects;
 use crate::lake::ledger;
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::Manifest;
 use crate::model::Model;
 use crate::open;
+use crate::output::objects;
 
 /// New objects of all sources, and whether anything else gives a run work to do.
 pub(crate) struct Discovered<'a> {

@@ -15,7 +15,8 @@ use lakewright_common::config::resolved::{Config, Limits, Rule, Table};
 use lakewright_common::read::fetch::requests_for;
 use lakewright_common::read::split::Split;
 use lakewright_common::session::Storages;
-use lakewright_common::write::file::{ROW_GROUP_BYTES, UPLOAD_BUFFER_BYTES};
+use lakewright_common::write::file::UPLOAD_BUFFER_BYTES;
+use lakewright_common::write::properties::ROW_GROUP_BYTES;
 
 use super::build;
 use super::discover::{Discovered, NewObjects};

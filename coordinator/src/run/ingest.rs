@@ -11,11 +11,10 @@ use std::sync::Arc;
 use lakewright_common::config::resolved::{OnChange, OnDamaged, Source};
 use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::read::scan_node::JsonScanExec;
-use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::schema::arrow_schema;
 use lakewright_common::read::split::Split;
 use lakewright_common::read::tally::ObjectTally;
-use lakewright_common::report::{TaskReport, WrittenFile};
+use lakewright_common::report::TaskReport;
 use lakewright_common::session::progress::ReadProgress;
 use lakewright_common::storage::object::SourceObject;
 use lakewright_common::write::file::discard;
@@ -24,31 +23,13 @@ use lakewright_common::write::ingest_node::{IngestExec, IngestFolders};
 use super::context::RunContext;
 use super::damage::{self, DamagedObject};
 use super::discover::{Discovered, NewObjects, unchanged_objects};
+use super::staged::StagedSource;
 use super::{limits, lines};
 use crate::lake::column::{Columns, assign_column_ids};
 use crate::lake::ledger::LedgerEntry;
-use crate::lake::manifest::SourceCounts;
 use crate::lake::{LakePath, ledger};
 use crate::open;
 use crate::progress::Step;
-
-/// Files, ledger entries and counts of one source that a run staged.
-pub(crate) struct StagedSource<'a> {
-    pub(crate) source: &'a Source,
-    pub(crate) columns: Columns,
-    pub(crate) staging: Vec<WrittenFile>,
-    pub(crate) quarantine: Vec<WrittenFile>,
-    pub(crate) entries: Vec<LedgerEntry>,
-    pub(crate) counts: SourceCounts,
-    /// Decompressed size of the objects in bytes.
-    pub(crate) read_bytes: u64,
-    /// Number of these bytes that belong to no record.
-    pub(crate) unframed_bytes: u64,
-    /// Damaged objects, which were skipped or kept in part, depending on the source's `on_damaged`.
-    pub(crate) damaged: Vec<DamagedObject>,
-    /// URLs of objects that changed while they were read. The next run reads them again.
-    pub(crate) changing: Vec<String>,
-}
 
 /// Stages the new objects of every source.
 ///
@@ -110,18 +91,7 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     let source = new.source;
     let previous = context.base.as_ref().and_then(|base| base.sources.get(&source.name)).map(|state| &state.columns);
     let columns = staging_columns(source, previous)?;
-    let mut staged = StagedSource {
-        source,
-        columns,
-        staging: vec![],
-        quarantine: vec![],
-        entries: vec![],
-        counts: SourceCounts::default(),
-        read_bytes: 0,
-        unframed_bytes: 0,
-        damaged: vec![],
-        changing: vec![],
-    };
+    let mut staged = StagedSource::new(source, columns);
     if new.objects.is_empty() {
         return Ok(staged);
     }
@@ -138,8 +108,8 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     // Only now are the line counts of all splits known.
     staged.quarantine = lines::number_lines(context, &staged.quarantine, &tallies).await?;
     staged.entries = entries(context, &staged, &new.objects, tallies)?;
-    count(&mut staged);
-    balance(&staged)?;
+    staged.count();
+    staged.check_rows()?;
     Ok(staged)
 }
 
@@ -190,7 +160,7 @@ async fn add_tasks(
     for reports in tasks {
         let damaged = damage::damaged(storage, &reports);
         if damaged.is_empty() || source.on_damaged != OnDamaged::Skip {
-            add_reports(staged, reports, tallies)?;
+            staged.add_reports(reports, tallies)?;
             continue;
         }
         discard(context.opened.lake.store.as_ref(), &damage::files(&reports)).await;
@@ -201,29 +171,6 @@ async fn add_tasks(
         }
     }
     Ok(again)
-}
-
-fn add_reports(staged: &mut StagedSource<'_>, reports: Vec<TaskReport>, tallies: &mut Vec<ObjectTally>) -> Result<()> {
-    for report in reports {
-        match report {
-            TaskReport::Staged(file) => staged.staging.push(file),
-            TaskReport::Quarantined(file) => staged.quarantine.push(file),
-            TaskReport::Read(ReadReport::Object(tally)) => {
-                staged.read_bytes += tally.bytes;
-                staged.unframed_bytes += tally.unframed_bytes;
-                tallies.push(tally);
-            }
-            TaskReport::Read(ReadReport::UnknownFields(fields)) => {
-                for (name, count) in fields {
-                    *staged.counts.unknown_fields.entry(name).or_default() += count;
-                }
-            }
-            TaskReport::Table(_) | TaskReport::Spooled(_) => {
-                return Err(Error::internal("a scan returned a report of another kind"));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Returns the columns of the staging table.
@@ -266,29 +213,4 @@ fn entries(
         Some(missing) => Err(Error::internal(format!("object `{}` was planned and never reported", missing.key))),
         None => Ok(entries),
     }
-}
-
-fn count(staged: &mut StagedSource<'_>) {
-    let counts = &mut staged.counts;
-    counts.objects = staged.entries.len() as u64;
-    for entry in &staged.entries {
-        counts.bytes += entry.object.bytes;
-        counts.records += entry.records;
-        counts.staged += entry.staged;
-        counts.quarantined += entry.quarantined;
-    }
-}
-
-/// Verifies that the files have as many rows as the reports of the splits say. `ledger::entries`
-/// has verified the same for each object.
-fn balance(staged: &StagedSource<'_>) -> Result<()> {
-    let rows = |files: &[WrittenFile]| files.iter().map(|file| file.rows).sum::<u64>();
-    let (in_staging, in_quarantine) = (rows(&staged.staging), rows(&staged.quarantine));
-    if (in_staging, in_quarantine) != (staged.counts.staged, staged.counts.quarantined) {
-        return Err(Error::internal(format!(
-            "source `{}`: files hold {in_staging} staged and {in_quarantine} quarantined rows, objects account for {} and {}",
-            staged.source.name, staged.counts.staged, staged.counts.quarantined
-        )));
-    }
-    Ok(())
 }

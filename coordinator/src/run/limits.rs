@@ -7,11 +7,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{col, lit};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{EngineContext, Error, Result};
 use lakewright_common::read::quarantine;
 
 use super::context::RunContext;
-use super::ingest::StagedSource;
+use super::staged::StagedSource;
 use crate::engine::parquet_table::ParquetTable;
 use crate::output::{self, Format};
 
@@ -30,7 +30,7 @@ pub(super) async fn check_quarantine_share(context: &RunContext<'_>, staged: &St
     let source = staged.source;
     let first = first_rejected(context, staged)
         .await
-        .map_err(|e| Error::from_engine(e, |e| Error::storage("read", "quarantine files just written", e)))?;
+        .engine_context(|e| Error::storage("read", "quarantine files just written", e))?;
     let mut shown = Vec::new();
     output::write(&mut shown, &first, Format::Table)?;
     Err(Error::data(format!(

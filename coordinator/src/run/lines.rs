@@ -10,11 +10,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Int64Type, Schema};
 use futures::StreamExt;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, EngineContext, Error, Result};
 use lakewright_common::read::quarantine;
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::report::WrittenFile;
 use lakewright_common::write::file::{FileSettings, FileWriter, discard};
+use lakewright_common::write::properties::FilePurpose;
 
 use super::context::RunContext;
 use crate::engine::parquet_table::ParquetTable;
@@ -39,9 +40,9 @@ pub(super) async fn number_lines(
     let before = lines_before(tallies);
     let schema = Arc::new(Schema::new(quarantine::fields()));
     let table = ParquetTable::new(Arc::clone(&schema), &[], files.to_vec());
-    let engine = |e| Error::from_engine(e, |e| Error::storage("read", "quarantine files just written", e));
-    let frame = context.session.read_table(Arc::new(table)).map_err(engine)?;
-    let mut rows = frame.execute_stream().await.map_err(engine)?;
+    let unread = |e| Error::storage("read", "quarantine files just written", e);
+    let frame = context.session.read_table(Arc::new(table)).engine_context(unread)?;
+    let mut rows = frame.execute_stream().await.engine_context(unread)?;
     // All quarantine files of a source are in one folder.
     let folder = files[0].path.rsplit_once('/').map(|(folder, _)| folder.to_owned()).unwrap_or_default();
     let settings = FileSettings {
@@ -51,11 +52,11 @@ pub(super) async fn number_lines(
         // Tasks have ended, so their numbers are free. The file names differ by a random part.
         task: 0,
         target_file_bytes: context.config.limits.target_file_bytes,
-        with_statistics: false,
+        purpose: FilePurpose::Internal,
     };
     let mut writer = FileWriter::new(settings, folder, Arc::clone(&schema));
     while let Some(batch) = rows.next().await {
-        writer.write(&renumbered(&batch.map_err(engine)?, &before, &schema)?).await?;
+        writer.write(&renumbered(&batch.engine_context(unread)?, &before, &schema)?).await?;
     }
     let numbered = writer.finish().await?;
     // Only after the new files are complete.
@@ -82,8 +83,8 @@ fn lines_before(tallies: &[ObjectTally]) -> LinesBefore {
 }
 
 fn renumbered(batch: &RecordBatch, before: &LinesBefore, schema: &Arc<Schema>) -> Result<RecordBatch> {
-    let wrong = |e| Error::internal("quarantine rows do not fit their schema").caused_by(e);
-    let column = |name: &str| schema.index_of(name).map(|i| (i, batch.column(i))).map_err(wrong);
+    let wrong = || Error::internal("quarantine rows do not fit their schema");
+    let column = |name: &str| schema.index_of(name).map(|i| (i, batch.column(i))).context(wrong);
     let (_, objects) = column("object")?;
     let (_, starts) = column("split_start")?;
     let (line_index, lines) = column("line")?;
@@ -99,5 +100,5 @@ fn renumbered(batch: &RecordBatch, before: &LinesBefore, schema: &Arc<Schema>) -
         .collect();
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     columns[line_index] = Arc::new(numbered);
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(wrong)
+    RecordBatch::try_new(Arc::clone(schema), columns).context(wrong)
 }

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
-use lakewright_common::process::failpoint;
+use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_common::process::systemd;
 use lakewright_common::session::progress::ReadProgress;
 use uuid::Uuid;
@@ -40,6 +40,8 @@ pub(crate) mod discover;
 pub(crate) mod damage;
 /// Objects that a run skips.
 pub(crate) mod skipped;
+/// What is staged of one source.
+mod staged;
 /// Checks models, keys and checks before a run does any work.
 pub(crate) mod validate;
 /// Finds expressions that fail on every row.
@@ -91,7 +93,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     // or if another program changed it.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
     publish::prepare(&opened.lake, base.as_ref(), &tables, rebuild).await?;
-    failpoint::reach("run.before_discover");
+    failpoint::reach(FailPoint::RunBeforeDiscover);
     let step = progress.step("discover", None);
     let mut discovered = discover::new_objects(config, &opened, base.as_ref(), &models).await?;
     step.end();
@@ -148,16 +150,16 @@ async fn run_steps(
     reads: &Arc<ReadProgress>,
     started: Instant,
 ) -> Result<Option<Committed>> {
-    failpoint::reach("run.before_ingest");
+    failpoint::reach(FailPoint::RunBeforeIngest);
     let staged = ingest::ingest(context, discovered, reads).await?;
     discovered.skipped.add(&staged);
     // Without new records and changed models, the new version would equal the old one.
     if !discovered.has_changed_models && staged.iter().all(|source| source.entries.is_empty()) {
         return Ok(None);
     }
-    failpoint::reach("run.before_build");
+    failpoint::reach(FailPoint::RunBeforeBuild);
     let tables = build::build(context, models, &staged).await?;
-    failpoint::reach("run.before_check");
+    failpoint::reach(FailPoint::RunBeforeCheck);
     let warnings = data_checks::check(context, models, &tables).await?;
     let (manifest, published) = commit::commit(context, &staged, tables, started).await?;
     Ok(Some(Committed { manifest, published, warnings }))

@@ -5,7 +5,8 @@ use lakewright_common::error::listed;
 use serde::Serialize;
 
 use super::damage::{self, DamagedObject};
-use super::ingest::StagedSource;
+use super::staged::StagedSource;
+use crate::output::objects;
 
 /// Objects of all sources that one run skips or ingests in part.
 #[derive(Debug, Default, Serialize)]
@@ -66,9 +67,4 @@ impl SkippedObjects {
         }
         warnings
     }
-}
-
-/// `1 object`, `2 objects`
-pub(super) fn objects(count: usize) -> String {
-    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
 }

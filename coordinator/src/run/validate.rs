@@ -22,7 +22,7 @@ use crate::session_tables;
 /// Plans all models and checks over empty tables, which it registers in `session`.
 ///
 /// # Errors
-/// Configuration, with one line for each fault.
+/// Configuration, with all faults together.
 pub(crate) async fn validate(session: &SessionContext, config: &Config, models: &[Model<'_>]) -> Result<()> {
     let mut faults = Vec::new();
     let mut broken: BTreeSet<&str> = BTreeSet::new();
@@ -53,38 +53,39 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
             }
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(Error::configuration(faults.join("\nerror: "))) }
+    Error::join(faults).map_or(Ok(()), Err)
 }
 
 /// Returns the schema of a model's stored rows, or `None` after adding its faults.
-async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec<String>) -> Option<Schema> {
+async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec<Error>) -> Option<Schema> {
     let before = faults.len();
     let query = match build::plan_query(&session.state(), table).await {
         Ok(query) => query,
         Err(error) => {
-            let hint = error.hint.as_ref().map(|hint| format!("\nhint: {hint}"));
-            faults.push(error.to_string() + &hint.unwrap_or_default());
+            faults.push(error);
             return None;
         }
     };
     // Faults that planning does not find.
     if let Some(reason) = probe::failing_expression(&query) {
-        faults.push(build::named(table, Error::configuration(reason)).to_string());
+        faults.push(build::named(table, Error::configuration(reason)));
     }
-    let with_hint =
-        |fault: Error| fault.hint.iter().fold(fault.to_string(), |text, hint| format!("{text}\nhint: {hint}"));
-    faults.extend(build::column_faults(table, &query.schema()).into_iter().map(with_hint));
+    faults.extend(build::column_faults(table, &query.schema()));
     let stored = build::stored_schema(&query.schema());
     // Delta cannot store some types, and names that differ only in case.
     if let Err(error) = assign_column_ids(None, &stored) {
-        faults.push(build::named(table, error).to_string());
+        faults.push(build::named(table, error));
     }
     (faults.len() == before).then_some(stored)
 }
 
-async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> Option<String> {
+async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> Option<Error> {
     let what = data_checks::describe(&check.rule).0;
-    let fault = |reason: String| Some(format!("table `{}`: check of {what} cannot run: {reason}", table.name));
+    let cannot_run = |mut error: Error| {
+        error.message = format!("table `{}`: check of {what} cannot run: {}", table.name, error.message);
+        Some(error)
+    };
+    let fault = |reason: String| cannot_run(Error::configuration(reason));
     if let Rule::Range { column, .. } = &check.rule {
         let schema = session.table(TableReference::bare(table.name.as_str())).await.ok()?.schema().as_arrow().clone();
         match schema.field_with_name(column).map(|field| field.data_type().clone()) {
@@ -97,7 +98,7 @@ async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> 
     }
     let query = data_checks::query(&table.name, &check.rule);
     if let Err(error) = check_text(&query) {
-        return fault(error.to_string());
+        return cannot_run(error);
     }
     match session.sql_with_options(&query, model::read_only()).await {
         Ok(frame) => frame.create_physical_plan().await.err().and_then(|e| fault(e.strip_backtrace())),

@@ -10,7 +10,7 @@ use lakewright_common::storage::Storage;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::ingest::StagedSource;
+use super::staged::StagedSource;
 use crate::lake::manifest::Manifest;
 
 /// Maximum number of files that are verified at the same time.
@@ -53,7 +53,6 @@ async fn verify_file(lake: Storage, path: String, reported: u64) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::sync::Arc;
 

@@ -6,7 +6,9 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::crash::{FAIL_POINTS, add_news};
+use lakewright_common::process::failpoint::{self, ReachedBy};
+
+use crate::crash::add_news;
 use crate::support::process::Process;
 use crate::support::{Lake, files_below};
 
@@ -36,7 +38,7 @@ fn a_run_that_is_frozen_at_any_step_and_wakes_commits_once_or_not_at_all() {
     add_news(&reference);
     reference.ok(&["run"]);
     let expected = reference.checksums();
-    for point in FAIL_POINTS {
+    for point in failpoint::names(ReachedBy::Run) {
         let lake = Lake::over_data();
         lake.ok(&["run"]);
         add_news(&lake);

@@ -115,6 +115,24 @@ fn models_that_cannot_be_built_are_named_all_at_once() {
     let error = lake.fails(&["check"], 2);
     assert!(error.contains("table `a`") && error.contains("did you mean `s`?"), "{error}");
     assert!(error.contains("table `b`") && error.contains("a model is one query"), "{error}");
+    assert_eq!(error.lines().filter(|line| line.starts_with("error: ")).count(), 2, "{error}");
+    // Each with its own hint, and as an object of its own.
+    let error = lake.fails(&["--log-format", "json", "--quiet", "check"], 2);
+    let events: Vec<serde_json::Value> = error.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 2, "{error}");
+    assert_eq!(events[0]["hint"], "did you mean `s`?");
+    assert_eq!(events[1]["hint"], serde_json::Value::Null);
+    // The same for faults that only planning finds.
+    lake.write("a.sql", b"SELECT idd FROM staging.s");
+    lake.write("b.sql", b"SELECT id FROM staging.s");
+    lake.edit("lake.toml", "[tables.b]", "[tables.b]\nkey = [\"di\"]");
+    let error = lake.fails(&["--log-format", "json", "--quiet", "check"], 2);
+    let events: Vec<serde_json::Value> = error.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 2, "{error}");
+    let message = |i: usize| events[i]["message"].as_str().unwrap();
+    assert!(message(0).starts_with("table `a` ") && message(0).contains("the query cannot be planned"), "{error}");
+    assert!(message(1).starts_with("table `b` ") && message(1).contains("`key` names `di`"), "{error}");
+    assert_eq!(events[1]["hint"], "did you mean `id`?");
     lake.write("a.sql", b"SELECT * FROM b");
     lake.write("b.sql", b"SELECT * FROM a");
     let error = lake.fails(&["check"], 2);

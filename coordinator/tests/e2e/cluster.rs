@@ -1,23 +1,12 @@
 //! Tests of a coordinator and workers: the tables equal those of one machine, whichever process
 //! dies and whenever it does.
 
-use crate::crash::FAIL_POINTS;
+use lakewright_common::process::failpoint::{self, ReachedBy};
+
 use crate::support::cluster::{Authority, Coordinator, Worker, free_port};
 use crate::support::hosts::Hosts;
 use crate::support::link::Link;
 use crate::support::{Lake, files_below};
-
-/// Points at which a worker can die. `tidy` compares this list with the points in the code.
-pub(crate) const WORKER_FAIL_POINTS: &[&str] = &[
-    "attempt.before_start",
-    "attempt.after_start",
-    "attempt.before_report",
-    "attempt.after_report",
-    "exchange.before_finish",
-    "exchange.after_chunks",
-    "table.before_report",
-    "poll.before_task",
-];
 
 /// Returns the tables that one machine builds from `data/`.
 pub(crate) fn reference() -> Vec<(String, i64, String)> {
@@ -81,13 +70,13 @@ fn one_two_and_four_workers_make_the_tables_of_one_machine() {
 #[test]
 fn a_worker_that_dies_anywhere_costs_nothing_that_was_finished() {
     let reference = reference();
-    for point in WORKER_FAIL_POINTS {
+    for point in failpoint::names(ReachedBy::Worker) {
         let port = free_port();
         let lake = Lake::over_data().on_cluster(port, 1);
         // With only one worker, it certainly reaches the point.
         let mut bad = Worker::failing_at(port, "bad", point);
         let coordinator = lake.start(MANY_TASKS);
-        assert_eq!((bad.end(), *point), (None, *point), "the worker was not killed at the point");
+        assert_eq!((bad.end(), point), (None, point), "the worker was not killed at the point");
         let _good = Worker::start(port, "good");
         ends_well(coordinator);
         assert_exact(&lake, &reference);
@@ -289,7 +278,7 @@ fn workers_outlive_a_coordinator_that_is_killed_at_any_step() {
     let reference = reference();
     let port = free_port();
     let worker = Worker::start(port, "worker");
-    for point in FAIL_POINTS {
+    for point in failpoint::names(ReachedBy::Run) {
         let lake = Lake::over_data().on_cluster(port, 1);
         let killed = lake.start(&[("LAKEWRIGHT_FAILPOINT", point)]).end();
         assert_eq!(killed.code, None, "{point}: {}", killed.stderr);

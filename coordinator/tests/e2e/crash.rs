@@ -5,25 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Done, Lake, repository};
+use lakewright_common::process::failpoint::{self, ReachedBy};
 
-/// Every point at which a run can be killed. `tidy` compares this list with the points in the code.
-pub(crate) const FAIL_POINTS: &[&str] = &[
-    "run.before_discover",
-    "run.before_ingest",
-    "run.before_build",
-    "run.before_check",
-    "ledger.before_write",
-    "ledger.after_write",
-    "commit.before_sync",
-    "commit.before_manifest",
-    "commit.after_manifest",
-    "delta.before_log",
-    "delta.after_log",
-    "consistent.before_put",
-    "consistent.before_latest",
-    "consistent.after_latest",
-];
+use crate::support::{Done, Lake, repository};
 
 /// Counts with a constant sum: a reader that saw them from different versions would see another
 /// sum.
@@ -41,7 +25,7 @@ fn a_kill_at_any_step_leaves_the_old_lake_or_the_new() {
     let new = reference.query(SEEN);
     assert_ne!(old, new, "the second run must change what a reader sees");
 
-    for point in FAIL_POINTS {
+    for point in failpoint::names(ReachedBy::Run) {
         let lake = Lake::over(&data.join("song_data"), &data.join("log_data"));
         lake.ok(&["run"]);
         add_news(&lake);

@@ -7,10 +7,12 @@ use std::process::Command;
 
 use ballista_core::serde::protobuf::{PollWorkParams, PollWorkResult};
 use lakewright_proto::v1::report_request::Outcome;
+use lakewright_proto::v1::task_report::Report;
 use lakewright_proto::v1::{
     AttemptProgress, Decision, HeartbeatRequest, JoinRequest, RegisterRequest, ReportRequest, StartRequest, Success,
-    TaskId,
+    TaskId, TaskReport, WrittenFile,
 };
+use prost::Message;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 
@@ -190,10 +192,9 @@ fn a_worker_that_reports_what_its_task_cannot_have_done_is_not_believed() {
     let registered = liar.join();
     liar.heartbeat();
     let task = TaskId { run: registered.run.clone(), stage: 0, task: 0 };
-    let elsewhere = format!(
-        r#"{{"Staged":{{"path":"songs/{}.parquet","partition_values":{{}},"rows":1,"bytes":1,"statistics":[]}}}}"#,
-        registered.run
-    );
+    let path = format!("songs/{}.parquet", registered.run);
+    let elsewhere = Report::Staged(WrittenFile { path, rows: 1, bytes: 1, ..WrittenFile::default() });
+    let elsewhere = TaskReport { report: Some(elsewhere) }.encode_to_vec();
     // An empty report about 120 objects, and a file of another task.
     for (reports, reason) in [(vec![], "reported nothing about `"), (vec![elsewhere], "that is not of its task")] {
         let attempt = uuid::Uuid::now_v7().to_string();

@@ -140,7 +140,6 @@ fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use std::io::Write;
 

@@ -1,8 +1,6 @@
 //! Tests of reading objects in memory and in folders: plain, compressed, damaged, changed and
 //! deleted.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::io::Write;
 use std::sync::Mutex;
 

@@ -1,7 +1,5 @@
 //! Compares both framers with a simple reader, on whole objects and in any splits and chunks.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use super::*;
 use crate::storage::object::SourceObject;
 

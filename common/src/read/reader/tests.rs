@@ -15,7 +15,7 @@ use url::Url;
 use super::*;
 use crate::config::resolved::{Field, FieldType, Format, Location, OnArchived, OnChange, OnDamaged};
 use crate::error::Kind;
-use crate::read::scan_rows::scan_schema;
+use crate::read::scan_rows::{read_report_rows, scan_schema};
 use crate::read::schema::arrow_schema;
 use crate::storage::object::SourceObject;
 
@@ -107,8 +107,8 @@ async fn read(stored: &Stored, format: &Format) -> Option<Outcome> {
                 }
             }
             Some(ScanRows::Reports(reports)) => {
-                for report in reports.iter().flatten() {
-                    if let ReadReport::Object(found) = serde_json::from_str(report).unwrap() {
+                for report in read_report_rows(&reports).unwrap() {
+                    if let ReadReport::Object(found) = report {
                         tally = Some(found);
                     }
                 }

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::JsonScanExec;
 use crate::config::resolved::{Field, FieldType, Format, Limits, Location, OnArchived, OnChange, OnDamaged, Source};
-use crate::read::scan_rows::{ReadReport, ScanRows};
+use crate::read::scan_rows::{ReadReport, ScanRows, read_report_rows};
 use crate::read::split::{contents_of_large, plan_splits};
 use crate::session::progress::ReadProgress;
 use crate::session::{Resources, Storages, TaskScope};
@@ -65,8 +65,8 @@ async fn read(scan: &JsonScanExec, session: &datafusion::prelude::SessionContext
         match ScanRows::from_batch(batch).unwrap() {
             Some(ScanRows::Records(rows)) => ids.extend(rows.column(0).as_primitive::<Int64Type>().values()),
             Some(ScanRows::Reports(reports)) => {
-                for report in reports.iter().flatten() {
-                    if let ReadReport::Object(tally) = serde_json::from_str(report).unwrap() {
+                for report in read_report_rows(&reports).unwrap() {
+                    if let ReadReport::Object(tally) = report {
                         tallied += tally.staged;
                     }
                 }

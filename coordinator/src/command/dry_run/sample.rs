@@ -10,10 +10,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use lakewright_common::config::resolved::{Limits, OnDamaged, Source};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{EngineContext, Result};
 use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
-use lakewright_common::read::scan_rows::{ReadReport, ScanRows};
+use lakewright_common::read::scan_rows::{ReadReport, ScanRows, read_report_rows};
 use lakewright_common::session::Storages;
 use lakewright_common::session::plan_failure::stage_error;
 use lakewright_common::storage::Storage;
@@ -83,15 +83,13 @@ pub(super) async fn sample(
         if sample.read + sample.rejected >= records {
             break;
         }
-        let mut rows = scan.execute(partition, session.task_ctx()).map_err(sampling_error)?;
+        let mut rows = scan.execute(partition, session.task_ctx()).engine_context(stage_error)?;
         while let Some(batch) = rows.next().await {
-            match ScanRows::from_batch(&batch.map_err(sampling_error)?)? {
+            match ScanRows::from_batch(&batch.engine_context(stage_error)?)? {
                 Some(ScanRows::Records(batch)) => sample.read += batch.len() as u64,
                 Some(ScanRows::Rejected(batch)) => sample.add_rejected(&batch),
                 Some(ScanRows::Reports(reports)) => {
-                    // A report that does not parse only makes the sample less complete.
-                    let reports = reports.iter().flatten().filter_map(|report| serde_json::from_str(report).ok());
-                    reports.for_each(|report| sample.add_report(storage, report));
+                    read_report_rows(&reports)?.into_iter().for_each(|report| sample.add_report(storage, report));
                 }
                 None => {}
             }
@@ -99,10 +97,6 @@ pub(super) async fn sample(
     }
     sample.rejected_share = share(sample.rejected, sample.read + sample.rejected);
     Ok(sample)
-}
-
-fn sampling_error(error: datafusion::error::DataFusionError) -> Error {
-    Error::from_engine(error, stage_error)
 }
 
 impl Sample {

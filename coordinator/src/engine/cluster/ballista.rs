@@ -22,7 +22,7 @@ use bytes::Bytes;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{Context, Error, Result};
 use lakewright_proto::MAX_MESSAGE_BYTES;
 use tokio::sync::watch;
 
@@ -66,9 +66,9 @@ impl Scheduler {
             on_work_available: Some(Arc::new(move |_| work.send_modify(|count| *count += 1))),
             ..SchedulerConfig::default()
         };
-        let failed = |e| Error::internal("cannot start the scheduler").caused_by(e);
-        let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
-        let server: Server = create_scheduler(cluster, Arc::new(config)).await.map_err(failed)?;
+        let failed = || Error::internal("cannot start the scheduler");
+        let cluster = BallistaCluster::new_from_config(&config).await.context(failed)?;
+        let server: Server = create_scheduler(cluster, Arc::new(config)).await.context(failed)?;
         let session = SessionConfig::new_with_ballista()
             // A stage has no exchange, so there is nothing to plan again while it runs.
             .set_bool("ballista.planner.adaptive.enabled", false)

@@ -127,7 +127,6 @@ impl Service<Request<Body>> for Gate {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -308,7 +308,6 @@ fn is_of_connection(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use tokio::io::AsyncReadExt;
 

@@ -22,7 +22,7 @@ use arrow::array::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Cluster as Settings;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{EngineContext, Error, Result};
 use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::report::TaskReport;
@@ -134,7 +134,7 @@ impl Cluster {
         let (wake, work) = watch::channel(0);
         let scheduler = Scheduler::start(wake).await?;
         let spool = Spool::new(storages, run);
-        let (registration, expected) = Registration::new(run, settings.heartbeat, storages, folders, spool.prefix())?;
+        let (registration, expected) = Registration::new(run, settings.heartbeat, storages, folders, spool.prefix());
         let service = Service { state: Arc::clone(&state), registration, work };
         let server = Server::start(settings, Gate::new(Arc::clone(&state), scheduler.queue(), service)).await?;
         // Workers may already connect and wait while the spools of dead runs are deleted.
@@ -264,7 +264,7 @@ impl Cluster {
         self.spooled.add_reads(chunks.len());
         let rows = Arc::new(ExchangeReadExec::plain(plan.schema(), None, vec![chunks]));
         let collected = datafusion::physical_plan::collect(rows, session.task_ctx()).await;
-        collected.map_err(|e| Error::from_engine(e, stage_error))
+        collected.engine_context(stage_error)
     }
 
     /// Returns a view of the progress of stages, which can be read at any time.

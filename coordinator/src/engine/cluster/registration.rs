@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lakewright_common::codec::storages::encode_locations;
 use lakewright_common::config::resolved::Config;
-use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::session::Storages;
 use lakewright_common::storage::Storage;
 use lakewright_common::storage::object::SourceObject;
-use lakewright_proto::v1::{Finding, Probe, RegisterResponse};
+use lakewright_proto::v1::{self, Finding, Probe, RegisterResponse};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::watch;
@@ -38,8 +38,7 @@ pub(super) type ExpectedSender = watch::Sender<ExpectedObjects>;
 pub(super) struct Registration {
     run: Uuid,
     heartbeat_interval: Duration,
-    /// URLs of the storages, as JSON.
-    storages: Vec<u8>,
+    storages: v1::Storages,
     /// Folders of the lake that plans read and write.
     folders: Folders,
     spool_prefix: String,
@@ -156,21 +155,17 @@ impl Expected {
 
 impl Registration {
     /// Creates the registration. Returns it with the sender of the objects that workers must see.
-    ///
-    /// # Errors
-    /// An internal error if the storages cannot be encoded, which does not happen in practice.
     pub(super) fn new(
         run: Uuid,
         heartbeat_interval: Duration,
         storages: &Storages,
         folders: Folders,
         spool_prefix: &str,
-    ) -> Result<(Self, ExpectedSender)> {
-        let storages = serde_json::to_vec(&storages.locations())
-            .context(|| Error::internal("cannot encode the storages for workers"))?;
+    ) -> (Self, ExpectedSender) {
+        let storages = encode_locations(&storages.locations());
         let (sender, expected) = watch::channel(None);
         let spool_prefix = spool_prefix.to_owned();
-        Ok((Self { run, heartbeat_interval, storages, folders, spool_prefix, expected }, sender))
+        (Self { run, heartbeat_interval, storages, folders, spool_prefix, expected }, sender)
     }
 
     pub(super) fn run(&self) -> Uuid {
@@ -185,7 +180,7 @@ impl Registration {
         Some(RegisterResponse {
             heartbeat_interval_ms: u64::try_from(self.heartbeat_interval.as_millis()).unwrap_or(u64::MAX),
             run: self.run.to_string(),
-            storages: self.storages.clone(),
+            storages: Some(self.storages.clone()),
             readable_folders: self.folders.readable.clone(),
             writable_folders: self.folders.writable.clone(),
             spool_prefix: self.spool_prefix.clone(),
@@ -211,7 +206,6 @@ impl Registration {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use lakewright_common::config::resolved::Location;
     use object_store::memory::InMemory;

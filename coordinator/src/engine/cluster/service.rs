@@ -13,6 +13,7 @@ use futures::Stream;
 use lakewright_common::error::Error;
 use lakewright_common::printable;
 use lakewright_common::report::TaskReport;
+use lakewright_common::report::wire::decode_report;
 use lakewright_common::session::progress::ReadCounts;
 use lakewright_common::storage::s3::requests::RequestCounts;
 use lakewright_proto::v1::coordinator_server::Coordinator;
@@ -232,9 +233,9 @@ fn read_reports(success: &Success) -> Result<Vec<TaskReport>, Status> {
     success
         .reports
         .iter()
-        .map(|report| serde_json::from_str(report))
+        .map(|report| decode_report(report))
         .collect::<Result<_, _>>()
-        .map_err(|e| Status::invalid_argument(format!("cannot read a report: {e}")))
+        .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 /// Reads the error of a failed attempt.
@@ -253,7 +254,6 @@ fn read_failure(failure: Failure) -> Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use lakewright_common::config::resolved::Location;
     use lakewright_common::session::Storages;
@@ -274,7 +274,7 @@ mod tests {
         let lake = Storage::new(Arc::new(InMemory::new()), location);
         let storages = Storages { spool: lake.clone(), lake, sources: vec![] };
         let run = Uuid::from_u128(1);
-        let (registration, expected) = Registration::new(run, second, &storages, Folders::default(), "spool").unwrap();
+        let (registration, expected) = Registration::new(run, second, &storages, Folders::default(), "spool");
         expected.send_replace(Some(Arc::new([])));
         Service { state, registration, work: watch::channel(0).1 }
     }
@@ -341,6 +341,29 @@ mod tests {
         let denied = service.heartbeat(from(11, heartbeat.clone())).await.unwrap_err();
         assert_eq!(denied.code(), tonic::Code::PermissionDenied);
         service.heartbeat(from(10, heartbeat)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_report_is_rejected_with_the_reason() {
+        let service = service();
+        let task = Some(TaskId { run: Uuid::from_u128(1).to_string(), stage: 0, task: 0 });
+        let progress = AttemptProgress { task, attempt: Uuid::from_u128(3).to_string(), ..AttemptProgress::default() };
+        for (message, reason) in [
+            (b"{\"Read\":{}}".to_vec(), "cannot read a report: failed to decode"),
+            (vec![], "cannot read a report: the kind of a report is missing"),
+            (vec![0x0a, 0], "cannot read a report: the object of a tally is missing"),
+            (vec![0; lakewright_proto::MAX_REPORT_BYTES + 1], "a report has 16777217 bytes"),
+        ] {
+            let report = ReportRequest {
+                process: Uuid::from_u128(10).to_string(),
+                progress: Some(progress.clone()),
+                outcome: Some(Outcome::Success(Success { reports: vec![message] })),
+                requests: None,
+            };
+            let rejected = service.report(from(10, report)).await.unwrap_err();
+            assert_eq!(rejected.code(), tonic::Code::InvalidArgument);
+            assert!(rejected.message().starts_with(reason), "`{reason}` is not in: {}", rejected.message());
+        }
     }
 
     #[test]

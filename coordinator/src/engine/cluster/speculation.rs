@@ -101,7 +101,6 @@ fn median<T: Copy + Ord>(values: &[T]) -> Option<T> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -12,7 +12,7 @@ use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use futures::FutureExt;
 use futures::future::{BoxFuture, try_join_all};
 use lakewright_common::codec::encode_plan;
-use lakewright_common::error::{Error, Result};
+use lakewright_common::error::{EngineContext, Error, Result};
 use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::report::TaskReport;
 use lakewright_common::report::spool_object::SpoolObject;
@@ -50,15 +50,15 @@ pub(super) fn run<'a>(
         let below = stage.inputs.into_iter().map(|Input { stage, .. }| run(cluster, name, stage));
         let spooled = try_join_all(below).await?.into_iter().map(|tasks| objects(cluster, tasks));
         let mut reads = modes.into_iter().zip(spooled.collect::<Result<Vec<_>>>()?);
-        let unplanned = |e| Error::from_engine(e, |e| Error::internal("cannot plan a stage").caused_by(e));
-        let plan = fill(&stage.plan, &mut reads).map_err(unplanned)?;
+        let unplanned = |e| Error::internal("cannot plan a stage").caused_by(e);
+        let plan = fill(&stage.plan, &mut reads).engine_context(unplanned)?;
 
         let is_single_task = stage.is_single_task;
         let tasks = if is_single_task { 1 } else { partitions(&plan) };
         let plans: Vec<_> = (0..tasks)
             .map(|task| if is_single_task { Ok(Arc::clone(&plan)) } else { task_plan(&plan, task) })
             .collect::<EngineResult<_>>()
-            .map_err(unplanned)?;
+            .engine_context(unplanned)?;
         let inputs = plans.iter().map(task_input::describe).collect();
         // A single task writes files for all partitions, so its account expects no task number in
         // names.
@@ -184,5 +184,4 @@ fn encode_spec(cluster: &Cluster, stage: u32, task: usize, plan: &Arc<dyn Execut
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

@@ -43,7 +43,6 @@ fn collect_keys(plan: &Arc<dyn ExecutionPlan>, keys: &mut Vec<String>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use lakewright_common::digest::Digest;
 use lakewright_common::error::{Context, Error, Result};
-use lakewright_common::process::failpoint;
+use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_common::storage::{PutOutcome, Storage};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt};
@@ -110,7 +110,7 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         return Ok(());
     }
     let text = encode(&document)?;
-    failpoint::reach("consistent.before_put");
+    failpoint::reach(FailPoint::ConsistentBeforePut);
     let key = LakePath::Consistent(manifest.version).key();
     let outcome = lake.put_if_absent(&key, text.clone()).await?;
     // The document may be of a manifest that was deleted since, or of an attempt that published
@@ -118,11 +118,11 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     if outcome == PutOutcome::Exists && read(lake, &key).await?.is_none_or(|there| there != document) {
         put(lake, &key, text.clone()).await?;
     }
-    failpoint::reach("consistent.before_latest");
+    failpoint::reach(FailPoint::ConsistentBeforeLatest);
     // Two processes at once may leave the older document as the latest until the next commit. It is
     // consistent too.
     put(lake, &LakePath::ConsistentLatest.key(), text).await?;
-    failpoint::reach("consistent.after_latest");
+    failpoint::reach(FailPoint::ConsistentAfterLatest);
     Ok(())
 }
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
+use lakewright_common::process::failpoint::{self, ReachedBy};
 use lakewright_s3_server::{Fault as StorageFault, Harm};
-
-use crate::cluster::WORKER_FAIL_POINTS;
-use crate::crash::FAIL_POINTS;
 
 /// Time span of the events of a round in milliseconds, about the duration of a run.
 const ROUND: u64 = 900;
@@ -174,7 +172,7 @@ impl Round {
             3 => self.add_outage(random, Event::Cut(worker), Event::Mend(worker)),
             4 => self.add_outage(random, Event::SlowDown(worker, 40), Event::SlowDown(worker, 0)),
             _ => {
-                let point = fail_point(random, WORKER_FAIL_POINTS);
+                let point = fail_point(random, ReachedBy::Worker);
                 self.add(0, Event::ReplaceWorker(worker, Some(point)));
                 self.add(ROUND, Event::ReplaceWorker(worker, None));
             }
@@ -183,7 +181,7 @@ impl Round {
 
     fn add_coordinator_fault(&mut self, random: &mut Random) {
         match random.below(6) {
-            0 | 1 => self.coordinator_at = Some(fail_point(random, FAIL_POINTS)),
+            0 | 1 => self.coordinator_at = Some(fail_point(random, ReachedBy::Run)),
             2 => self.add(random.below(ROUND), Event::Signal("KILL")),
             3 => self.add(random.below(ROUND), Event::Signal("TERM")),
             4 => self.add(random.below(ROUND), Event::Signal("INT")),
@@ -193,8 +191,9 @@ impl Round {
 }
 
 /// Returns a fail point that kills or freezes.
-fn fail_point(random: &mut Random, points: &[&str]) -> String {
-    let point = *random.one_of(points);
+fn fail_point(random: &mut Random, reached_by: ReachedBy) -> String {
+    let points: Vec<&str> = failpoint::names(reached_by).collect();
+    let point = *random.one_of(&points);
     if random.is_one_in(2) { point.to_owned() } else { format!("{point}:STOP") }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lakewright_common::session::Locations;
+use lakewright_common::codec::storages::decode_locations;
 use lakewright_proto::PROCESS_HEADER;
 use lakewright_proto::v1::coordinator_client::CoordinatorClient;
 use lakewright_proto::v1::{Finding, HeartbeatRequest, JoinRequest, RegisterRequest, RegisterResponse};
@@ -65,7 +65,7 @@ impl FakeWorker {
     /// Joins with honest findings, by reading the probes on this machine.
     pub(crate) fn join(&self) -> RegisterResponse {
         let registered = self.register();
-        let locations: Locations = serde_json::from_slice(&registered.storages).unwrap();
+        let locations = decode_locations(registered.storages.clone().unwrap()).unwrap();
         let findings = registered.probes.iter().map(|probe| {
             let location = match probe.storage.strip_prefix("source:") {
                 Some(name) => locations.sources.iter().find(|(source, _)| source == name).map(|(_, location)| location),

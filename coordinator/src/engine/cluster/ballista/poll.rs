@@ -85,7 +85,6 @@ fn rebuilt(params: PollWorkParams, process: Uuid, vcores: u32) -> PollWorkParams
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

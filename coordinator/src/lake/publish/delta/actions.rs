@@ -166,7 +166,7 @@ pub(super) fn metadata_with(
     existing: Option<&Metadata>,
     mut configuration: BTreeMap<String, String>,
 ) -> Result<Metadata> {
-    let failed = |e: serde_json::Error| Error::internal("the Delta metadata action cannot be built").caused_by(e);
+    let failed = || Error::internal("the Delta metadata action cannot be built");
     let state = &change.after;
     let id = existing.map_or_else(|| Uuid::now_v7().to_string(), |metadata| metadata.id().to_owned());
     let created = existing.map_or(Some(change.committed_at.timestamp_millis()), Metadata::created_time);
@@ -181,12 +181,12 @@ pub(super) fn metadata_with(
         "name": state.name,
         "description": existing.and_then(Metadata::description),
         "format": { "provider": "parquet", "options": {} },
-        "schemaString": serde_json::to_string(&state.columns.delta_schema()?).map_err(failed)?,
+        "schemaString": serde_json::to_string(&state.columns.delta_schema()?).context(failed)?,
         "partitionColumns": state.partition_by,
         "configuration": configuration,
         "createdTime": created,
     });
-    serde_json::from_value(action).map_err(failed)
+    serde_json::from_value(action).context(failed)
 }
 
 pub(super) fn add(change: &Change, file: &DataFile) -> Result<Add> {
@@ -286,7 +286,6 @@ fn signed(value: u64) -> Result<i64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::lake::fixture;

@@ -73,11 +73,11 @@ impl Entry {
     /// Storage, if a line is not an action. The caller names the file.
     pub(super) fn parse(version: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = || Error::storage_failure("the entry is damaged");
-        let text = std::str::from_utf8(bytes).map_err(|e| damaged().caused_by(e))?;
+        let text = std::str::from_utf8(bytes).context(damaged)?;
         let mut entry = Self { version, ..Self::default() };
         let (mut claimed, mut transaction) = (None, None);
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let action: Map<String, Value> = serde_json::from_str(line).map_err(|e| damaged().caused_by(e))?;
+            let action: Map<String, Value> = serde_json::from_str(line).context(damaged)?;
             for (name, action) in action {
                 match name.as_str() {
                     "commitInfo" => {
@@ -204,7 +204,6 @@ fn shown(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::super::actions;
     use super::*;

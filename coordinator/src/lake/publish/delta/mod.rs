@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use lakewright_common::digest;
 use lakewright_common::error::{Error, Kind, Result};
-use lakewright_common::process::failpoint;
+use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_common::storage::{PutOutcome, Storage};
 use object_store::ObjectStoreExt;
 use uuid::Uuid;
@@ -227,12 +227,12 @@ async fn put_changes(
         if next > 0 && metadata.is_none() {
             return Ok(None);
         }
-        failpoint::reach("delta.before_log");
+        failpoint::reach(FailPoint::DeltaBeforeLog);
         match table_log::put_version(lake, table, next, actions::encode(change, metadata.as_ref())?).await? {
             PutOutcome::Created => version = Some(next),
             PutOutcome::Exists => return Ok(None),
         }
-        failpoint::reach("delta.after_log");
+        failpoint::reach(FailPoint::DeltaAfterLog);
         checkpoint_if_due(lake, table, next).await;
     }
     Ok(version)
@@ -244,13 +244,12 @@ async fn checkpoint_if_due(lake: &Storage, table: &str, version: u64) {
     if version == 0 || !version.is_multiple_of(CHECKPOINT_INTERVAL) {
         return;
     }
-    failpoint::reach("delta.before_checkpoint");
+    failpoint::reach(FailPoint::DeltaBeforeCheckpoint);
     if let Err(e) = table_log::write_checkpoint(lake, table, version).await {
         tracing::warn!(table, version, error = %e, "cannot write a checkpoint of the Delta log");
     }
-    failpoint::reach("delta.after_checkpoint");
+    failpoint::reach(FailPoint::DeltaAfterCheckpoint);
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

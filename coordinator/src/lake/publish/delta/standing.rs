@@ -221,5 +221,4 @@ fn unread(lake: &Storage, table: &str, version: u64, foreign: &[Entry]) -> Error
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

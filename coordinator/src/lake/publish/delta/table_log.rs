@@ -156,11 +156,11 @@ pub(super) async fn read_entry(lake: &Storage, table: &str, version: u64) -> Res
 /// they are the whole entry.
 pub(super) async fn read_head(lake: &Storage, table: &str, version: u64) -> Result<(Bytes, bool)> {
     let key = LakePath::DeltaCommit { table, version }.key();
-    let failed = |e| Error::storage("read", url_of(lake, &key), e);
+    let url = || url_of(lake, &key);
     let options = GetOptions { range: Some(GetRange::Bounded(0..HEAD_BYTES)), ..GetOptions::default() };
-    let object = lake.store.get_opts(&key, options).await.map_err(failed)?;
+    let object = lake.store.get_opts(&key, options).await.storage_context("read", url)?;
     let size = object.meta.size;
-    let bytes = object.bytes().await.map_err(failed)?;
+    let bytes = object.bytes().await.storage_context("read", url)?;
     let is_whole = bytes.len() as u64 == size;
     Ok((bytes, is_whole))
 }

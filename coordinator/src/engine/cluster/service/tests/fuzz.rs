@@ -2,7 +2,8 @@
 //! and its state stays consistent.
 
 use lakewright_fuzz::Target;
-use lakewright_proto::v1::Finding;
+use lakewright_proto::v1::task_report::Report;
+use lakewright_proto::v1::{self, Finding};
 use prost::Message;
 
 use super::*;
@@ -14,6 +15,38 @@ fn id(number: u128) -> String {
 fn progress(attempt: u128) -> AttemptProgress {
     let task = Some(TaskId { run: id(1), stage: 0, task: 0 });
     AttemptProgress { task, attempt: id(attempt), objects: 1, records: 2, bytes: 3, rows: 4 }
+}
+
+/// An encoded report of each kind, with all of its parts.
+fn reports() -> Vec<Vec<u8>> {
+    let object = v1::SourceObject { key: "a".to_owned(), bytes: 9, etag: Some("e".to_owned()), modified: 5 };
+    let damage = v1::Damage { byte_offset: 3, reason: v1::Reason::TooLong.into(), detail: "d".to_owned() };
+    let tally = v1::ObjectTally { object: Some(object), records: 1, damage: Some(damage), ..Default::default() };
+    let bound = |value| Some(v1::Bound { value: Some(value) });
+    let statistics = v1::ColumnStatistics {
+        column: "c".to_owned(),
+        null_count: 1,
+        min: bound(v1::bound::Value::Whole(-3)),
+        max: bound(v1::bound::Value::Text("z".to_owned())),
+    };
+    let file = v1::WrittenFile {
+        path: "a/b".to_owned(),
+        partition_values: vec![v1::PartitionValue { column: "p".to_owned(), value: Some("v".to_owned()) }],
+        rows: 1,
+        bytes: 2,
+        digest: Some("xxh64:ef46db3751d8e999".to_owned()),
+        statistics: vec![statistics],
+    };
+    let flushes = vec![v1::Flush { chunk_bytes: vec![1, 2] }];
+    let spooled = v1::SpoolObject { key: "spool/x".to_owned(), rows: vec![3, 4], flushes };
+    let reports = [
+        Report::Tally(tally),
+        Report::UnknownFields(v1::UnknownFields { records: [("u".to_owned(), 1)].into() }),
+        Report::Staged(file.clone()),
+        Report::Table(file),
+        Report::Spooled(spooled),
+    ];
+    reports.map(|report| v1::TaskReport { report: Some(report) }.encode_to_vec()).into()
 }
 
 /// One message of each kind, with its number before it.
@@ -29,7 +62,7 @@ fn messages() -> Vec<Vec<u8>> {
         attempts: vec![progress(3)],
         requests: requests.clone(),
     };
-    let success = Outcome::Success(Success { reports: vec!["{\"Read\":{\"UnknownFields\":{}}}".to_owned()] });
+    let success = Outcome::Success(Success { reports: reports() });
     let failure = Outcome::Failure(Failure { kind: 1, message: "no".to_owned(), hint: "try".to_owned() });
     let report = |outcome| ReportRequest {
         process: id(10),

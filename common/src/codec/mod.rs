@@ -1,4 +1,5 @@
 //! Encodes task plans as bytes: DataFusion's own encoding, extended by the nodes of this project.
+//! Also converts the locations of storages to messages.
 //!
 //! The coordinator's engine encodes plans, and workers decode them. The messages are in
 //! `proto/lakewright/v1/plan.proto`. Coordinator and worker have the same version, so no
@@ -19,18 +20,23 @@ use datafusion_proto::protobuf;
 use lakewright_proto::v1::plan_node::Node;
 use lakewright_proto::v1::{self, PlanNode};
 use prost::Message;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use url::Url;
 use uuid::Uuid;
 
+use crate::codec::scan::{decode_scan, encode_scan};
+use crate::error::{Context, Error};
 use crate::exchange::read_node::ExchangeReadExec;
 use crate::exchange::write_node::ExchangeWriteExec;
 use crate::read::scan_node::JsonScanExec;
-use crate::read::split::Split;
 use crate::report::spool_object::Chunk;
 use crate::write::ingest_node::{IngestExec, IngestFolders};
 use crate::write::table_node::TableWriteExec;
 use crate::write::table_writer::TableLayout;
+
+/// Source, limits and splits of a scan.
+mod scan;
+/// Locations of storages.
+pub mod storages;
 
 /// Encodes a plan.
 ///
@@ -45,7 +51,7 @@ pub fn encode_plan(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
 /// # Errors
 /// The bytes are not a plan of this version.
 pub fn decode_plan(bytes: &[u8], context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
-    let node = protobuf::PhysicalPlanNode::decode(bytes).map_err(external)?;
+    let node = protobuf::PhysicalPlanNode::decode(bytes).context(unreadable)?;
     // DataFusion 55 panics on the nodes of features that are off, such as a scan of Avro files.
     let decoded = catch_unwind(AssertUnwindSafe(|| node.try_into_physical_plan(context, &PlanCodec)));
     decoded.unwrap_or_else(|_| plan_err!("the plan has a node that this build cannot decode"))
@@ -62,7 +68,7 @@ impl PhysicalExtensionCodec for PlanCodec {
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<()> {
         let node = if let Some(scan) = node.downcast_ref::<JsonScanExec>() {
-            Node::JsonScan(encode_scan(scan)?)
+            Node::JsonScan(encode_scan(scan))
         } else if let Some(ingest) = node.downcast_ref::<IngestExec>() {
             Node::Ingest(encode_ingest(ingest)?)
         } else if let Some(write) = node.downcast_ref::<TableWriteExec>() {
@@ -75,7 +81,7 @@ impl PhysicalExtensionCodec for PlanCodec {
             // DataFusion calls this only for nodes that it cannot encode itself.
             return Err(DataFusionError::Internal(format!("cannot send `{}` to a worker", node.name())));
         };
-        PlanNode { node: Some(node) }.encode(bytes).map_err(external)
+        Ok(PlanNode { node: Some(node) }.encode(bytes).context(|| Error::internal("cannot encode a plan"))?)
     }
 
     fn try_decode(
@@ -91,8 +97,8 @@ impl PhysicalExtensionCodec for PlanCodec {
                 .cloned()
                 .ok_or_else(|| DataFusionError::Internal("a plan has a node without its input".into()))
         };
-        match PlanNode::decode(bytes).map_err(external)?.node {
-            Some(Node::JsonScan(scan)) => Ok(Arc::new(decode_scan(&scan)?)),
+        match PlanNode::decode(bytes).context(unreadable)?.node {
+            Some(Node::JsonScan(scan)) => Ok(Arc::new(decode_scan(scan).context(unreadable)?)),
             Some(Node::Ingest(ingest)) => Ok(Arc::new(decode_ingest(ingest, input()?)?)),
             Some(Node::TableWrite(write)) => Ok(Arc::new(decode_table_write(write, input()?)?)),
             Some(Node::ExchangeWrite(write)) => Ok(Arc::new(ExchangeWriteExec::new(input()?, write.prefix))),
@@ -100,25 +106,6 @@ impl PhysicalExtensionCodec for PlanCodec {
             None => Err(DataFusionError::Internal("a plan has a node that this version does not know".into())),
         }
     }
-}
-
-fn encode_scan(scan: &JsonScanExec) -> Result<v1::JsonScan> {
-    Ok(v1::JsonScan {
-        source: to_json(scan.source())?,
-        limits: to_json(scan.limits())?,
-        partitions: scan.partitions().iter().map(|splits| to_json(&splits[..])).collect::<Result<_>>()?,
-        max_records: scan.max_records(),
-    })
-}
-
-fn decode_scan(scan: &v1::JsonScan) -> Result<JsonScanExec> {
-    let partitions = scan.partitions.iter().map(|splits| from_json::<Vec<Split>>(splits)).collect::<Result<_>>()?;
-    let node = JsonScanExec::new(from_json(&scan.source)?, partitions, from_json(&scan.limits)?);
-    Ok(match scan.max_records {
-        // A scan of a run has no limit; only `check --sample` sets one.
-        Some(max_records) => node.sampling(max_records),
-        None => node,
-    })
 }
 
 fn encode_ingest(ingest: &IngestExec) -> Result<v1::Ingest> {
@@ -156,7 +143,7 @@ fn decode_table_write(write: v1::TableWrite, input: Arc<dyn ExecutionPlan>) -> R
         schema: decode_schema(&write.schema)?,
         partition_by: write.partition_by,
         target_file_bytes: write.target_file_bytes,
-        max_open_files: usize::try_from(write.max_open_files).map_err(external)?,
+        max_open_files: number(write.max_open_files).context(unreadable)?,
     };
     Ok(TableWriteExec::new(input, Arc::new(layout), decode_run(&write.run)?))
 }
@@ -182,32 +169,33 @@ fn decode_exchange_read(read: v1::ExchangeRead, context: &TaskContext) -> Result
     let partitions = read.partitions.into_iter().map(partition).collect::<Result<_>>()?;
     // A shape contains none of our nodes. Decoding it without them also rules out shapes nested in
     // shapes.
-    let shape = protobuf::PhysicalPlanNode::decode(read.shape.as_slice()).map_err(external)?;
+    let shape = protobuf::PhysicalPlanNode::decode(read.shape.as_slice()).context(unreadable)?;
     let shape = shape.try_into_physical_plan(context, &DefaultPhysicalExtensionCodec {})?;
     Ok(ExchangeReadExec::from_shape(shape, partitions))
 }
 
 fn encode_schema(schema: &Schema) -> Result<Vec<u8>> {
-    Ok(protobuf::Schema::try_from(schema).map_err(external)?.encode_to_vec())
+    Ok(protobuf::Schema::try_from(schema).context(|| Error::internal("cannot encode a schema"))?.encode_to_vec())
 }
 
 fn decode_schema(bytes: &[u8]) -> Result<SchemaRef> {
-    let schema = protobuf::Schema::decode(bytes).map_err(external)?;
-    Ok(Arc::new(Schema::try_from(&schema).map_err(external)?))
+    let schema = protobuf::Schema::decode(bytes).context(unreadable)?;
+    Ok(Arc::new(Schema::try_from(&schema).context(unreadable)?))
 }
 
 fn decode_run(text: &str) -> Result<Uuid> {
-    Uuid::parse_str(text).map_err(external)
+    Ok(Uuid::parse_str(text).context(unreadable)?)
 }
 
-fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(external)
+/// Returns a count of a message.
+fn number(count: u64) -> crate::error::Result<usize> {
+    usize::try_from(count).context(|| Error::internal("a count is too large"))
 }
 
-fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(external)
+fn parse_url(text: &str) -> crate::error::Result<Url> {
+    Url::parse(text).context(|| Error::internal("a URL is invalid"))
 }
 
-fn external(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataFusionError {
-    DataFusionError::External(error.into())
+fn unreadable() -> Error {
+    Error::internal("cannot decode a plan")
 }

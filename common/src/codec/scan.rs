@@ -1,0 +1,313 @@
+//! Converts a scan to its message and back: the source, the limits, and the splits of each
+//! partition.
+
+use lakewright_proto::v1;
+use lakewright_proto::v1::field_type::Type;
+
+use crate::codec::{number, parse_url};
+use crate::config::resolved::{
+    Field, FieldType, Format, Limits, OnArchived, OnChange, OnDamaged, Source, TimestampFormat,
+};
+use crate::error::{Error, Result};
+use crate::read::scan_node::JsonScanExec;
+use crate::read::split::Split;
+use crate::read::wire::required;
+
+pub(super) fn encode_scan(scan: &JsonScanExec) -> v1::JsonScan {
+    let partitions = scan.partitions().iter();
+    v1::JsonScan {
+        source: Some(encode_source(scan.source())),
+        limits: Some(encode_limits(scan.limits())),
+        partitions: partitions
+            .map(|splits| v1::ScanPartition { splits: splits.iter().map(encode_split).collect() })
+            .collect(),
+        max_records: scan.max_records(),
+    }
+}
+
+pub(super) fn decode_scan(scan: v1::JsonScan) -> Result<JsonScanExec> {
+    let splits = |partition: v1::ScanPartition| partition.splits.into_iter().map(decode_split).collect();
+    let partitions = scan.partitions.into_iter().map(splits).collect::<Result<_>>()?;
+    let source = decode_source(required(scan.source, "the source of a scan")?)?;
+    let limits = decode_limits(&required(scan.limits, "the limits of a scan")?)?;
+    let node = JsonScanExec::new(source.into(), partitions, limits.into());
+    Ok(match scan.max_records {
+        Some(max_records) => node.sampling(max_records),
+        None => node,
+    })
+}
+
+fn encode_split(split: &Split) -> v1::Split {
+    let Split { object, range } = split.clone();
+    v1::Split { object: Some(object.into()), start: range.start, end: range.end }
+}
+
+fn decode_split(split: v1::Split) -> Result<Split> {
+    let object = required(split.object, "the object of a split")?;
+    if split.start > split.end || split.end > object.bytes {
+        return Err(Error::internal("a split is not a range of its object"));
+    }
+    Ok(Split { object: object.into(), range: split.start..split.end })
+}
+
+fn encode_source(source: &Source) -> v1::Source {
+    let Source { name, url, format, fields, max_quarantine_share, on_change, on_damaged, on_archived, follow_links } =
+        source;
+    let format = match format {
+        Format::Ndjson => v1::Format { is_ndjson: true, records: None },
+        Format::Json { records } => v1::Format { is_ndjson: false, records: records.clone() },
+    };
+    let on_change = match on_change {
+        OnChange::Error => v1::OnChange::Error,
+        OnChange::Ignore => v1::OnChange::Ignore,
+    };
+    let on_damaged = match on_damaged {
+        OnDamaged::Error => v1::OnDamaged::Error,
+        OnDamaged::Skip => v1::OnDamaged::Skip,
+        OnDamaged::Keep => v1::OnDamaged::Keep,
+    };
+    let on_archived = match on_archived {
+        OnArchived::Error => v1::OnArchived::Error,
+        OnArchived::Skip => v1::OnArchived::Skip,
+    };
+    v1::Source {
+        name: name.clone(),
+        url: url.to_string(),
+        format: Some(format),
+        fields: fields.iter().map(encode_field).collect(),
+        max_quarantine_share: *max_quarantine_share,
+        on_change: on_change.into(),
+        on_damaged: on_damaged.into(),
+        on_archived: on_archived.into(),
+        follow_links: *follow_links,
+    }
+}
+
+fn decode_source(source: v1::Source) -> Result<Source> {
+    let unknown = |setting: &str| Error::internal(format!("`{setting}` of a source is unknown"));
+    let on_change = match source.on_change() {
+        v1::OnChange::Error => OnChange::Error,
+        v1::OnChange::Ignore => OnChange::Ignore,
+        v1::OnChange::Unspecified => return Err(unknown("on_change")),
+    };
+    let on_damaged = match source.on_damaged() {
+        v1::OnDamaged::Error => OnDamaged::Error,
+        v1::OnDamaged::Skip => OnDamaged::Skip,
+        v1::OnDamaged::Keep => OnDamaged::Keep,
+        v1::OnDamaged::Unspecified => return Err(unknown("on_damaged")),
+    };
+    let on_archived = match source.on_archived() {
+        v1::OnArchived::Error => OnArchived::Error,
+        v1::OnArchived::Skip => OnArchived::Skip,
+        v1::OnArchived::Unspecified => return Err(unknown("on_archived")),
+    };
+    let format = match required(source.format, "the format of a source")? {
+        v1::Format { is_ndjson: true, .. } => Format::Ndjson,
+        v1::Format { is_ndjson: false, records } => Format::Json { records },
+    };
+    Ok(Source {
+        name: source.name,
+        url: parse_url(&source.url)?,
+        format,
+        fields: source.fields.into_iter().map(decode_field).collect::<Result<_>>()?,
+        max_quarantine_share: source.max_quarantine_share,
+        on_change,
+        on_damaged,
+        on_archived,
+        follow_links: source.follow_links,
+    })
+}
+
+fn encode_field(field: &Field) -> v1::Field {
+    let Field { name, from, field_type, required } = field;
+    v1::Field { name: name.clone(), from: from.clone(), r#type: Some(encode_type(field_type)), required: *required }
+}
+
+fn decode_field(field: v1::Field) -> Result<Field> {
+    let field_type = decode_type(required(field.r#type, "the type of a field")?)?;
+    Ok(Field { name: field.name, from: field.from, field_type, required: field.required })
+}
+
+fn encode_type(field_type: &FieldType) -> v1::FieldType {
+    let simple = match field_type {
+        FieldType::String => v1::SimpleType::String,
+        FieldType::Long => v1::SimpleType::Long,
+        FieldType::Double => v1::SimpleType::Double,
+        FieldType::Boolean => v1::SimpleType::Boolean,
+        FieldType::Date => v1::SimpleType::Date,
+        FieldType::Json => v1::SimpleType::Json,
+        FieldType::Timestamp(TimestampFormat::EpochMilliseconds) => v1::SimpleType::EpochMilliseconds,
+        FieldType::Timestamp(TimestampFormat::EpochSeconds) => v1::SimpleType::EpochSeconds,
+        FieldType::Timestamp(TimestampFormat::Rfc3339) => v1::SimpleType::Rfc3339,
+        FieldType::Decimal { precision, scale } => {
+            let decimal = v1::DecimalType { precision: u32::from(*precision), scale: i32::from(*scale) };
+            return v1::FieldType { r#type: Some(Type::Decimal(decimal)) };
+        }
+        FieldType::List(items) => return v1::FieldType { r#type: Some(Type::List(Box::new(encode_type(items)))) },
+        FieldType::Struct(members) => {
+            let members = members.iter().map(encode_field).collect();
+            return v1::FieldType { r#type: Some(Type::Struct(v1::StructType { members })) };
+        }
+    };
+    v1::FieldType { r#type: Some(Type::Simple(simple.into())) }
+}
+
+fn decode_type(field_type: v1::FieldType) -> Result<FieldType> {
+    let unknown = || Error::internal("the type of a field is unknown");
+    let simple = match required(field_type.r#type, "the type of a field")? {
+        Type::Simple(number) => v1::SimpleType::try_from(number).unwrap_or_default(),
+        Type::Decimal(decimal) => {
+            let (precision, scale) = (u8::try_from(decimal.precision), i8::try_from(decimal.scale));
+            return match (precision, scale) {
+                (Ok(precision @ 1..=38), Ok(scale)) if (0..=38).contains(&scale) => {
+                    Ok(FieldType::Decimal { precision, scale })
+                }
+                _ => Err(unknown()),
+            };
+        }
+        Type::List(items) => return Ok(FieldType::List(Box::new(decode_type(*items)?))),
+        Type::Struct(members) => {
+            return Ok(FieldType::Struct(members.members.into_iter().map(decode_field).collect::<Result<_>>()?));
+        }
+    };
+    Ok(match simple {
+        v1::SimpleType::Unspecified => return Err(unknown()),
+        v1::SimpleType::String => FieldType::String,
+        v1::SimpleType::Long => FieldType::Long,
+        v1::SimpleType::Double => FieldType::Double,
+        v1::SimpleType::Boolean => FieldType::Boolean,
+        v1::SimpleType::Date => FieldType::Date,
+        v1::SimpleType::Json => FieldType::Json,
+        v1::SimpleType::EpochMilliseconds => FieldType::Timestamp(TimestampFormat::EpochMilliseconds),
+        v1::SimpleType::EpochSeconds => FieldType::Timestamp(TimestampFormat::EpochSeconds),
+        v1::SimpleType::Rfc3339 => FieldType::Timestamp(TimestampFormat::Rfc3339),
+    })
+}
+
+fn encode_limits(limits: &Limits) -> v1::Limits {
+    let Limits {
+        memory_bytes,
+        max_record_bytes,
+        scratch: _,
+        threads,
+        split_bytes,
+        concurrent_reads,
+        target_file_bytes,
+        max_open_files,
+        max_decompression_ratio,
+    } = limits;
+    v1::Limits {
+        memory_bytes: *memory_bytes,
+        max_record_bytes: *max_record_bytes,
+        threads: *threads as u64,
+        split_bytes: *split_bytes,
+        concurrent_reads: *concurrent_reads as u64,
+        target_file_bytes: *target_file_bytes,
+        max_open_files: *max_open_files as u64,
+        max_decompression_ratio: *max_decompression_ratio,
+    }
+}
+
+fn decode_limits(limits: &v1::Limits) -> Result<Limits> {
+    Ok(Limits {
+        memory_bytes: limits.memory_bytes,
+        max_record_bytes: limits.max_record_bytes,
+        scratch: None,
+        threads: number(limits.threads)?,
+        split_bytes: limits.split_bytes,
+        concurrent_reads: number(limits.concurrent_reads)?,
+        target_file_bytes: limits.target_file_bytes,
+        max_open_files: number(limits.max_open_files)?,
+        max_decompression_ratio: limits.max_decompression_ratio,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::object::SourceObject;
+
+    /// A source with a field of each type, and settings other than the first of each enum.
+    fn source() -> Source {
+        let types = [
+            FieldType::String,
+            FieldType::Long,
+            FieldType::Double,
+            FieldType::Boolean,
+            FieldType::Date,
+            FieldType::Json,
+            FieldType::Timestamp(TimestampFormat::EpochMilliseconds),
+            FieldType::Timestamp(TimestampFormat::EpochSeconds),
+            FieldType::Timestamp(TimestampFormat::Rfc3339),
+            FieldType::Decimal { precision: 38, scale: 38 },
+            FieldType::List(Box::new(FieldType::List(Box::new(FieldType::Long)))),
+        ];
+        let field = |(i, field_type)| Field {
+            name: format!("f{i}"),
+            from: vec!["a".to_owned(), format!("k{i}")],
+            field_type,
+            required: i % 2 == 0,
+        };
+        let mut fields: Vec<Field> = types.into_iter().enumerate().map(field).collect();
+        fields.push(field((fields.len(), FieldType::Struct(fields.clone()))));
+        Source {
+            name: "events".to_owned(),
+            url: "s3://bucket/a%20b/".parse().unwrap(),
+            format: Format::Json { records: Some("Records".to_owned()) },
+            fields,
+            max_quarantine_share: 0.25,
+            on_change: OnChange::Ignore,
+            on_damaged: OnDamaged::Keep,
+            on_archived: OnArchived::Skip,
+            follow_links: true,
+        }
+    }
+
+    #[test]
+    fn a_source_is_the_same_after_encoding_and_decoding() {
+        let formats = [Format::Ndjson, Format::Json { records: None }, source().format];
+        for format in formats {
+            for on_damaged in [OnDamaged::Error, OnDamaged::Skip, OnDamaged::Keep] {
+                let source = Source { format: format.clone(), on_damaged, ..source() };
+                assert_eq!(decode_source(encode_source(&source)).unwrap(), source);
+            }
+        }
+        let (on_change, on_archived) = (OnChange::Error, OnArchived::Error);
+        let source = Source { on_change, on_archived, follow_links: false, ..source() };
+        assert_eq!(decode_source(encode_source(&source)).unwrap(), source);
+    }
+
+    #[test]
+    fn an_invalid_scan_is_rejected_with_the_part_that_is_wrong() {
+        let good = || encode_source(&source());
+        let field = |r#type| v1::Field { r#type, ..v1::Field::default() };
+        let typed = |r#type| field(Some(v1::FieldType { r#type: Some(r#type) }));
+        let decimal = |precision, scale| typed(Type::Decimal(v1::DecimalType { precision, scale }));
+        let of = |field| v1::Source { fields: vec![field], ..good() };
+        for (source, part) in [
+            (v1::Source { url: "nowhere".to_owned(), ..good() }, "a URL is invalid"),
+            (v1::Source { format: None, ..good() }, "the format of a source is missing"),
+            (v1::Source { on_change: 0, ..good() }, "`on_change` of a source is unknown"),
+            (v1::Source { on_damaged: 99, ..good() }, "`on_damaged` of a source is unknown"),
+            (v1::Source { on_archived: -1, ..good() }, "`on_archived` of a source is unknown"),
+            (of(field(None)), "the type of a field is missing"),
+            (of(field(Some(v1::FieldType { r#type: None }))), "the type of a field is missing"),
+            (of(typed(Type::Simple(99))), "the type of a field is unknown"),
+            (of(decimal(0, 0)), "the type of a field is unknown"),
+            (of(decimal(39, 0)), "the type of a field is unknown"),
+            (of(decimal(300, 0)), "the type of a field is unknown"),
+            (of(decimal(9, 39)), "the type of a field is unknown"),
+            (of(decimal(9, -1)), "the type of a field is unknown"),
+        ] {
+            let text = decode_source(source).unwrap_err().to_string();
+            assert!(text.contains(part), "`{part}` is not in: {text}");
+        }
+        let object = SourceObject { key: "a".to_owned(), bytes: 9, etag: None, modified: -1 };
+        for (start, end, is_valid) in [(0, 9, true), (9, 9, true), (0, 10, false), (5, 4, false), (9, u64::MAX, false)]
+        {
+            let split = v1::Split { object: Some(object.clone().into()), start, end };
+            assert_eq!(decode_split(split).is_ok(), is_valid, "{start}..{end}");
+        }
+        assert_eq!(decode_scan(v1::JsonScan::default()).unwrap_err().to_string(), "the source of a scan is missing");
+    }
+}

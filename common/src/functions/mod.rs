@@ -1,0 +1,27 @@
+//! Faster implementations of DataFusion's functions, with the same names, types and results.
+//!
+//! Each wraps DataFusion's own function and calls it for every input that it does not handle. A
+//! plan names its functions and every process registers these, so they work on a cluster too.
+//! Functions whose *results* differ from DataFusion's are in [`crate::sql`].
+
+use datafusion::error::Result;
+use datafusion::prelude::SessionContext;
+
+/// `concat` that writes integers itself.
+mod concat;
+/// `date_part` of UTC timestamps by integer arithmetic.
+mod date_part;
+/// `max` and `min` of texts in one buffer.
+mod text_extreme;
+/// One text per group, in one buffer.
+mod text_groups;
+
+/// Registers the functions of this folder.
+///
+/// # Errors
+/// A session without DataFusion's own functions.
+pub(crate) fn register(session: &SessionContext) -> Result<()> {
+    text_extreme::register(session)?;
+    date_part::register(session)?;
+    concat::register(session)
+}
