@@ -34,6 +34,7 @@ pub(crate) fn register(
             tables
         }
     };
+    // Registering a name twice fails, so remove the table that had it before.
     tables.deregister_table(name).context(unregistered)?;
     tables.register_table(name.to_owned(), provider).context(unregistered)?;
     Ok(())

@@ -40,7 +40,7 @@ pub(crate) mod discover;
 pub(crate) mod damage;
 /// Objects that a run skips.
 pub(crate) mod skipped;
-/// What is staged of one source.
+/// Result of staging one source.
 mod staged;
 /// Checks models, keys and checks before a run does any work.
 pub(crate) mod validate;
