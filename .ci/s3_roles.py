@@ -17,7 +17,7 @@ import boto3
 
 SOURCES, LAKE = "udacity-dend", "analytics"
 TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
-HEADINGS = {"coordinator": "The coordinator", "reader": "Who only reads"}
+HEADINGS = {"coordinator": "The coordinator", "reader": "Readers"}
 
 
 def documented(heading):

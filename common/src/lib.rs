@@ -1,4 +1,4 @@
-//! Code shared by all Lakewright processes, in the order in which a record passes through it.
+//! Code shared by all Lakewright processes, in the order of a record's way through it.
 //!
 //! ```text
 //! lake.toml ─ config ─┐
@@ -26,7 +26,7 @@ pub mod digest;
 pub mod storage;
 /// Faster implementations of DataFusion's functions.
 mod functions;
-/// SQL rules and functions whose results differ from DataFusion's.
+/// SQL rules and functions with results that differ from DataFusion's.
 pub mod sql;
 /// Builds query sessions.
 pub mod session;

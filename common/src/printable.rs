@@ -49,6 +49,7 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         shown.push_str(before);
+        // A URL in a message usually ends at a space, a quote or a bracket.
         let is_end =
             |c: char| c.is_whitespace() || matches!(c, '`' | '"' | '\'' | '\\' | '<' | '>' | ')' | ']' | '}' | ',');
         let (url, behind) = after.split_at(after.find(is_end).unwrap_or(after.len()));
@@ -73,6 +74,7 @@ pub fn url(text: &str) -> String {
 fn without_user_and_query(rest: &str) -> &str {
     let path = rest.split(['?', '#']).next().unwrap_or_default();
     let host = path.split('/').next().unwrap_or_default();
+    // Only the part before the first `/` can contain user information.
     host.rfind('@').map_or(path, |at| &path[at + 1..])
 }
 

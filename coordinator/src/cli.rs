@@ -11,7 +11,7 @@ use crate::output::Format;
 const EXIT_CODES: &str = "\
 Exit codes:
     0  success, also if there was nothing to do
-    1  data: a key, a check or the quarantine share does not hold
+    1  data: an object is damaged, a key or a check fails, or too many records were rejected
     2  usage or configuration
     3  storage
     4  another run committed first
@@ -20,22 +20,22 @@ Exit codes:
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)
 
-A run whose commit could not be published to a Delta log ends with the code of that failure; its
-summary and its error say which version is committed.
+If a run commits but cannot write a Delta log, it ends with the code of that failure. Its summary and
+its error say which version is committed.
 
 Every setting of lake.toml can be overridden by the environment, such as LAKEWRIGHT__LIMITS__MEMORY=512MB.";
 
 const RUN_JSON: &str = "\
 With --json, standard output is one JSON object: `outcome` (`committed`, `nothing_new`, `all_skipped` or `no_data`),
 `version`, `sources`, `tables`, `warnings`, `skipped`, `exchange`, `requests`, `cost`, `steps`, `elapsed_seconds` and
-`usage`. A run that fails prints nothing there.";
+`usage`. If the run fails before its commit, standard output is empty.";
 
 const CHECK_EXIT: &str = "\
 Exit code 0 means that a run can start: the configuration is valid, every model and check can be planned, the sources and
-the lake can be read, and no object changed or is in an archive against the source's settings. What a sample shows does
-not change the exit code: `check` exits with 0 even if it prints that a run with this share of rejected records fails.
-Exit code 1 means that a run fails because of such an object. With --deep, exit code 3 means that files are damaged or
-missing.
+the lake can be read, and no object has changed or is in an archive, unless the source's settings allow it.
+What a sample shows does not change the exit code: `check` exits with 0 even if it prints that a run with this share of
+rejected records fails. Exit code 1 means that a run fails because of a changed or archived object. With
+--deep, exit code 3 means that files are damaged or missing.
 
 With --json, standard output is one JSON object: `config`, `lake`, `version`, `sources`, `warnings`, `skipped`, `models`,
 `has_work`, `cost` and `samples`.";
@@ -72,13 +72,14 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Validate everything and list what a run would ingest, without writing anything (dry run)
+    /// List what a run would ingest, and validate everything, without writing anything (dry run)
     #[command(after_help = CHECK_EXIT)]
     Check {
-        /// Decode this many records of each source and show those that do not fit
+        /// Decode about this many records of each source and show those that a run would reject
         #[arg(long, value_name = "N")]
         sample: Option<u64>,
-        /// Instead, read every file of one version of the lake and compare it with its digest
+        /// Instead of a dry run, read every file of one version of the lake and compare it with its
+        /// digest
         #[arg(long, conflicts_with = "sample")]
         deep: bool,
         /// With --deep, check this version of the lake; default: the newest
@@ -100,7 +101,7 @@ pub(crate) enum Command {
     },
     /// List the tables with their rows, files, bytes and Delta versions
     Tables {
-        /// Also compute a checksum of each table's rows that does not depend on their order
+        /// Compute a checksum of each table's rows too; it does not depend on their order
         #[arg(long)]
         checksum: bool,
         /// List the tables of this version of the lake; default: the newest
@@ -122,38 +123,40 @@ pub(crate) enum Command {
         /// Use this database of the catalog
         #[arg(long, value_name = "NAME", value_parser = database)]
         database: String,
-        /// Put them into the catalog: missing database and tables are created, others are updated
+        /// Write the tables to the catalog: create the database and tables that do not exist,
+        /// update the others
         #[arg(long)]
         apply: bool,
-        /// For readers without Delta, such as Redshift Spectrum: write lists of each table's files,
-        /// and create tables that are read by the lists. The lists show the newest version; repeat
-        /// this after a run
+        /// For readers that do not read Delta, such as Redshift Spectrum: write lists of each
+        /// table's files, and create tables that are read through these lists. The lists name the
+        /// files of the newest version, so repeat this after each run
         #[arg(long, requires = "apply")]
         symlinks: bool,
         #[command(flatten)]
         format: FormatArguments,
     },
-    /// Roll the Delta logs of the tables forward to the newest version of the lake
+    /// Bring the Delta logs of the tables up to the newest version of the lake
     ///
-    /// A run does this after its commit. If it cannot, the next run, a query or this command does
-    /// it.
+    /// A run does this after its commit. If it fails, the next run or query does it, or this
+    /// command.
     Publish {
         /// Publish only this table; may be given several times
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
-        /// Make the logs equal to the newest version, also if other programs committed to them, an
-        /// entry is damaged, or they were written for manifests that are gone or replaced: one more
-        /// commit removes files that the version does not have, adds those that it has, corrects
-        /// their descriptions, and restores the columns and properties
+        /// Make the logs equal to the newest version, even if other programs committed to them, if
+        /// an entry is damaged, or if they belong to manifests that are lost or replaced. This adds
+        /// one commit, which removes and adds files, corrects their descriptions, and restores
+        /// columns and properties
         #[arg(long)]
         overwrite: bool,
         #[command(flatten)]
         format: FormatArguments,
     },
-    /// List or delete files and unfinished uploads that no version within the retention needs
+    /// List or delete files and unfinished uploads that no version within the retention period
+    /// needs
     Vacuum {
-        /// Keep versions readable that were the newest at some time within this duration; at least
-        /// 24h
+        /// Keep every version readable that was the newest at some time within this duration; at
+        /// least 24h
         #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
         retention: Duration,
         /// Delete the files instead of listing them
@@ -184,6 +187,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Parses a database name that Athena accepts without quotes.
 fn database(text: &str) -> Result<String, String> {
+    // Athena requires quotes around other names, and Glue stores names in lower case.
     let is_name = (1..=255).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     if is_name { Ok(text.to_owned()) } else { Err("write lower-case letters, digits and `_`".to_owned()) }
@@ -196,10 +200,10 @@ pub(crate) struct FormatArguments {
     /// Print comma-separated values with a header
     #[arg(long)]
     csv: bool,
-    /// Print one JSON array
+    /// Print all rows as one JSON array
     #[arg(long)]
     json: bool,
-    /// Print one JSON object for each row, one on a line
+    /// Print each row as a JSON object on its own line
     #[arg(long)]
     jsonlines: bool,
     /// Print a Markdown table
@@ -209,6 +213,7 @@ pub(crate) struct FormatArguments {
 
 impl FormatArguments {
     pub(crate) fn format(self) -> Format {
+        // Clap accepts at most one of the flags, so the order of the arms does not matter.
         match self {
             Self { csv: true, .. } => Format::Csv,
             Self { json: true, .. } => Format::Json,

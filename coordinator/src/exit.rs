@@ -12,11 +12,11 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-/// 128 + SIGINT, as shells report it.
+/// Exit code of an interrupted program, as shells report it: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 /// Time that the command has to clean up after a signal.
 const CLEAN_UP: Duration = Duration::from_secs(1);
-/// 128 + SIGTERM.
+/// Exit code of a terminated program: 128 + SIGTERM.
 const TERMINATED: u8 = 143;
 
 /// Runs the command until it ends or a signal arrives. Returns the exit code.

@@ -1,5 +1,5 @@
-//! The coordinator: reads the command line, runs one command, and exits with a code that shows what
-//! the user must do.
+//! The coordinator: reads the command line, runs one command, and exits with a code that says what
+//! kind of error happened.
 //!
 //! Start here, then read `run/mod.rs`.
 
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     lakewright_common::process::telemetry::start(cli.log_format, cli.quiet);
     lakewright_common::session::plan_failure::watch_panics();
+    // After telemetry, so that the error is logged in the chosen format.
     if let Err(error) = lakewright_common::process::start::prepare() {
         return exit::report(&error);
     }

@@ -18,6 +18,7 @@ pub(crate) async fn open_or_create(config: &Config) -> Result<Storages> {
     let lake = storage::open_or_create(&config.location(&config.lake)).await?;
     let spool = match config.cluster.as_ref().and_then(|cluster| cluster.spool.as_ref()) {
         Some(url) => storage::open_or_create(&config.location(url)).await?,
+        // Without its own storage, the spool is a folder in the lake.
         None => lake.clone(),
     };
     Ok(Storages { lake, spool, sources: open_sources(config).await? })
@@ -50,6 +51,7 @@ pub(crate) fn session(
 ) -> Result<SessionContext> {
     let limits = &config.limits;
     let resources = Resources::new(limits.memory_bytes, limits.threads, limits.scratch.as_deref())?;
+    // This process numbers its tasks from 0, and they share all of its memory.
     session::build(&resources, storages, partitions, TaskScope::new(0, limits.memory_bytes, limits.threads), progress)
 }
 

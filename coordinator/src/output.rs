@@ -1,4 +1,4 @@
-//! Rows as text, in the formats that `query` offers.
+//! Prints rows as text, in the formats that `query` offers.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use arrow::util::pretty::pretty_format_batches;
 use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::printable;
 
-/// Format of printed rows. Arrow prints a moment as RFC 3339 with the offset of its zone, `Z` for UTC, in every format.
+/// Format of printed rows. In each format, Arrow prints a timestamp as RFC 3339 with the offset of
+/// its time zone, `Z` for UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// A box, for people.
@@ -19,21 +20,23 @@ pub(crate) enum Format {
     Csv,
     /// One JSON array of objects.
     Json,
-    /// One JSON object a line.
+    /// One JSON object per line.
     JsonLines,
     /// A Markdown table.
     Markdown,
 }
 
-/// Writes all rows.
+/// Writes all rows in a format.
 ///
 /// # Errors
-/// A writer that fails, a type that the format cannot hold, a moment that cannot be printed.
+/// Storage, if the writer fails; configuration, for a type that the format cannot represent; data,
+/// for a timestamp that cannot be printed.
 pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Format) -> Result<()> {
     batches.iter().try_for_each(check_printable)?;
     let unformatted = || Error::internal("cannot format the result");
     match format {
         Format::Table => {
+            // Escape control characters, because a person reads this in a terminal.
             let shown = batches.iter().map(as_shown).collect::<Result<Vec<_>>>()?;
             let text = pretty_format_batches(&shown).context(unformatted)?;
             writeln!(out, "{text}").map_err(output_error)
@@ -45,6 +48,7 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
         }
         Format::Json => {
             let mut writer = arrow::json::WriterBuilder::new()
+                // Otherwise the writer omits null values, and rows would have different keys.
                 .with_explicit_nulls(true)
                 .build::<_, arrow::json::writer::JsonArray>(&mut *out);
             batches.iter().try_for_each(|batch| writer.write(batch)).context(unformatted)?;
@@ -62,7 +66,8 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
     }
 }
 
-/// Refuses moments and times that have no date or time of day, which Arrow's writers print as `ERROR: …`.
+/// Refuses timestamps, dates and times that are out of range. Arrow's writers would print them as
+/// `ERROR: …`.
 fn check_printable(batch: &RecordBatch) -> Result<()> {
     let options = FormatOptions::default();
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
@@ -78,7 +83,7 @@ fn check_printable(batch: &RecordBatch) -> Result<()> {
         for row in 0..column.len() {
             text.clear();
             formatter.value(row).write(&mut text).context(|| {
-                Error::data(format!("column `{name}` has a moment or a time that is out of range"))
+                Error::data(format!("column `{name}` has a timestamp, a date or a time that is out of range"))
                     .hint("check the unit of the number that it is made from, or select the number")
             })?;
         }
@@ -86,7 +91,7 @@ fn check_printable(batch: &RecordBatch) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether values of a type are or contain moments, days or times of day.
+/// Returns whether values of a type are timestamps, dates or times of day, or contain them.
 fn holds_time(data_type: &DataType) -> bool {
     match data_type {
         DataType::List(item)
@@ -99,7 +104,7 @@ fn holds_time(data_type: &DataType) -> bool {
     }
 }
 
-/// Refuses columns that CSV cannot hold.
+/// Refuses columns of nested types, which CSV cannot represent.
 fn check_csv(schema: &Schema) -> Result<()> {
     let failures = schema.fields().iter().filter(|field| field.data_type().is_nested()).map(|field| {
         Error::configuration(format!(
@@ -115,6 +120,7 @@ fn check_csv(schema: &Schema) -> Result<()> {
 fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
     let Some(first) = batches.first() else { return Ok(()) };
     let schema = first.schema();
+    // A `|` would end the cell, and a line break would end the row.
     let cell = |text: &str| printable::line(text).replace('|', "\\|");
     let names: Vec<String> = schema.fields().iter().map(|field| cell(field.name())).collect();
     writeln!(out, "| {} |\n|{}", names.join(" | "), "---|".repeat(names.len())).map_err(output_error)?;
@@ -128,7 +134,7 @@ fn write_markdown(out: &mut impl Write, batches: &[RecordBatch]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the values of each column as text, which may hold any character.
+/// Returns the values of each column as text. Control characters are not escaped.
 fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     let unformatted = || Error::internal("cannot format the result");
     let options = FormatOptions::default();
@@ -139,7 +145,7 @@ fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     batch.columns().iter().map(column).collect()
 }
 
-/// Returns the batch with every value and name as one line of text that is safe for a terminal.
+/// Returns the batch as text: each name and value is one line that is safe to print on a terminal.
 fn as_shown(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();
     let fields = schema.fields().iter().map(|field| Field::new(printable::line(field.name()), DataType::Utf8, false));
@@ -159,7 +165,7 @@ pub(crate) fn objects(count: usize) -> String {
     if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
 }
 
-/// Formats a size in decimal units, as storage is sold and billed.
+/// Formats a size in decimal units, as storage providers bill it.
 pub(crate) fn bytes(size: u64) -> String {
     indicatif::DecimalBytes(size).to_string()
 }

@@ -29,17 +29,17 @@ pub(crate) struct AssumedFiles {
     pub(crate) puts_per_file: u64,
 }
 
-/// Requests of a run as they were expected before it, and what the estimate assumes.
+/// Requests that a run is expected to make, and what the estimate assumes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct RequestEstimate {
     pub(crate) requests: BilledRequests,
-    /// Whether exchanges between workers, which the estimate does not contain, add requests.
+    /// Whether workers add requests for exchanges, which the estimate does not contain.
     pub(crate) excludes_exchanges: bool,
-    /// New partitioned tables, whose number of files is unknown before the first run.
+    /// New partitioned tables. Their number of files is unknown before their first build.
     pub(crate) assumed: Vec<AssumedFiles>,
 }
 
-/// Expected requests of a run beside those that it made, with their price in dollars.
+/// Expected requests of a run, and those that it made, with their prices in dollars.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Cost {
     expected: RequestEstimate,
@@ -64,6 +64,7 @@ impl BilledRequests {
     fn dollars(self, prices: &Prices) -> f64 {
         thousands(self.gets) * prices.get
             + thousands(self.puts) * prices.put
+            // `thousands(bytes) / 1e6` is the size in GB.
             + thousands(self.bytes_read) / 1e6 * prices.transfer
     }
 }
@@ -86,11 +87,14 @@ impl Cost {
         let mut text = format!("{:<22} {:>12} {made_head:>12} dollars\n", "S3 requests", "expected");
         let mut line = |name: &str, take: fn(BilledRequests) -> u64, price: f64| {
             let shown = made.map(|made| take(made).to_string()).unwrap_or_default();
+            // The price of the requests that were made, or before the run, of those that are
+            // expected.
             let dollars = thousands(take(made.unwrap_or(expected))) * price;
             let _ = writeln!(text, "{name:<22} {:>12} {shown:>12} x {price} / 1000 = {dollars:.6}", take(expected));
         };
         line("GET, HEAD", |requests| requests.gets, prices.get);
         line("PUT, LIST", |requests| requests.puts, prices.put);
+        // Transfer is free within a region, so the line appears only with a configured price.
         if prices.transfer > 0.0 {
             let read = made.unwrap_or(expected).bytes_read;
             let price = format!("x {} / GB = {:.6}", prices.transfer, thousands(read) / 1e6 * prices.transfer);

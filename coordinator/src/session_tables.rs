@@ -1,5 +1,5 @@
-//! Names that queries see: tables by their bare name, staging tables as `staging.<source>`, and the
-//! system tables as `system.<table>`.
+//! Names that queries use: tables by their name, staging tables as `staging.<source>`, and system
+//! tables as `system.<table>`.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use lakewright_common::report::WrittenFile;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{DataFile, TableState};
 
-/// Schema in which bare names are looked up.
+/// SQL schema for names without a schema.
 pub(crate) const TABLES_SCHEMA: &str = "public";
 
-/// Makes `provider` visible as `schema.name`. Replaces the table that had this name before.
+/// Makes `provider` visible as `schema.name`, in place of a table that had this name before.
 ///
 /// # Errors
 /// Internal, if the session has no catalog or refuses the table.
@@ -34,12 +34,13 @@ pub(crate) fn register(
             tables
         }
     };
+    // Registering a name twice fails, so remove the table that had it before.
     tables.deregister_table(name).context(unregistered)?;
     tables.register_table(name.to_owned(), provider).context(unregistered)?;
     Ok(())
 }
 
-/// Makes a table of a manifest visible by its bare name.
+/// Makes a table of a manifest visible by its name.
 ///
 /// # Errors
 /// Internal, as for [`register`].
@@ -48,7 +49,7 @@ pub(crate) fn register_table(session: &SessionContext, table: &TableState) -> Re
     register(session, TABLES_SCHEMA, &table.name, Arc::new(provider))
 }
 
-/// Returns the files in the form in which the writer reported them.
+/// Returns the files as the writer reported them.
 pub(crate) fn written(files: &[DataFile]) -> Vec<WrittenFile> {
     files.iter().map(|file| file.written.clone()).collect()
 }

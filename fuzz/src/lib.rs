@@ -64,8 +64,8 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Calls `target` with inputs. It must panic if something is wrong, and else return the outcome
-    /// of the input.
+    /// Calls `target` with inputs. It must panic if something is wrong. Otherwise it must return
+    /// the outcome of the input.
     ///
     /// # Panics
     /// If the target panics or exceeds a limit. The input is added to the corpus first.
@@ -75,7 +75,7 @@ impl Target<'_> {
         self.run_from(seed, seconds, INPUTS, target);
     }
 
-    /// Tries inputs of one seed for `seconds`, or else `inputs` of them.
+    /// Tries inputs of one seed for `seconds` if it is given, otherwise `inputs` of them.
     fn run_from(&self, seed: u64, seconds: Option<u64>, inputs: u64, target: impl FnMut(&[u8]) -> String) {
         let mut session = Session {
             name: self.name,
@@ -120,7 +120,7 @@ impl Target<'_> {
 struct Session<'a, F> {
     name: &'a str,
     target: F,
-    /// Hashes of the outcomes so far.
+    /// Hashes of all outcomes.
     outcomes: BTreeSet<u64>,
     pool: Vec<Vec<u8>>,
     /// File with the input being tried.
@@ -173,7 +173,7 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
         }
     }
 
-    /// Adds inputs that aborted earlier processes to the corpus, from which they are replayed.
+    /// Adds inputs that aborted earlier processes to the corpus, so that they run again.
     fn adopt_aborted(&self) {
         let folder = fast_folder();
         let prefix = folder.join(format!("lakewright-fuzz-{}-", self.name));
@@ -258,7 +258,7 @@ fn report(text: &str) {
 mod tests {
     use super::*;
 
-    /// The target fails for one in a very large number of inputs, after three levels of outcomes.
+    /// The target fails only for very few inputs, which are found through three levels of outcomes.
     #[test]
     fn outcomes_lead_to_an_input_that_chance_would_not_find() {
         let target = Target { name: "selftest", words: &["lake", "wright"], seeds: vec![b"{}".to_vec()] };

@@ -1,4 +1,4 @@
-//! Makes the faults that a test plans, and logs requests.
+//! Applies the faults that a test plans, and logs requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,7 +43,7 @@ pub enum Harm {
     DoAndAnswer(u16, &'static str),
     /// The connection is closed in the middle of the body.
     Cut,
-    /// The body stops in its middle, but the connection stays open.
+    /// The body stops in the middle, but the connection stays open.
     Stall,
     /// There is never a response.
     Silence,
@@ -72,7 +72,7 @@ pub struct Request {
 }
 
 impl Fault {
-    /// Creates a fault for every request of the method whose path and query contain `path`.
+    /// Creates a fault for every request of the method that has `path` in its path and query.
     #[must_use]
     pub fn new(method: &'static str, path: &'static str, harm: Harm) -> Self {
         Self { method, path, skip: 0, times: usize::MAX, every: 1, harm }
@@ -102,10 +102,10 @@ pub(crate) struct Plan(Mutex<Planned>);
 
 #[derive(Debug, Default)]
 struct Planned {
-    /// Faults with the number of requests that have matched so far.
+    /// Faults with the number of requests that have matched.
     faults: Vec<(Fault, usize)>,
     latency: Duration,
-    /// Amount by which the server's clock is late.
+    /// Delay of the server's clock.
     clock_back: Duration,
     requests: Vec<Request>,
 }

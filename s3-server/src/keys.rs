@@ -17,7 +17,7 @@ use crate::policy::Policy;
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     known: Arc<Mutex<HashMap<String, Key>>>,
-    /// To distinguish missing objects from forbidden ones.
+    /// Used to distinguish missing objects from forbidden ones.
     objects: Objects,
 }
 

@@ -4,7 +4,7 @@
 //!   client ─► socket ─► faults (planned faults, log of requests) ─► s3s (protocol, signatures) ─► objects
 //! ```
 //!
-//! It makes only the faults that a test plans.
+//! Its only faults are those that a test plans.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ use keys::Keys;
 use objects::Objects;
 use policy::Policy;
 
-/// Access key that is allowed everything.
+/// Access key with all permissions.
 pub const ACCESS_KEY: &str = "AKIATEST";
 /// Secret of [`ACCESS_KEY`].
 pub const SECRET_KEY: &str = "test-secret";
@@ -98,7 +98,8 @@ impl Server {
         self.objects.set_class(bucket, key, storage_class);
     }
 
-    /// Moves an object to a storage class from which it must be restored, like a lifecycle rule.
+    /// Moves an object to an archive, as a lifecycle rule does. It must be restored before it can
+    /// be read.
     pub fn archive(&self, bucket: &str, key: &str) {
         self.objects.set_class(bucket, key, "GLACIER");
     }
@@ -108,7 +109,8 @@ impl Server {
         self.objects.keep_versions(bucket);
     }
 
-    /// Adds an access key. With a policy (an IAM document) it may only do what the policy allows.
+    /// Adds an access key. With a policy (an IAM document), only the requests that it allows
+    /// succeed.
     ///
     /// # Panics
     /// If the policy is invalid or contains anything that this server does not support.
@@ -148,22 +150,22 @@ impl Server {
         self.objects.unfinished_uploads()
     }
 
-    /// Something goes wrong from now on.
+    /// Starts to apply a fault to requests.
     pub fn plan(&self, fault: Fault) {
         self.plan.add(fault);
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.plan.clear();
     }
 
-    /// Added to every request.
+    /// Sets the latency that is added to every request.
     pub fn set_latency(&self, latency: Duration) {
         self.plan.set_latency(latency);
     }
 
-    /// The requests since the last call.
+    /// Returns the requests since the last call.
     #[must_use]
     pub fn take_requests(&self) -> Vec<Request> {
         self.plan.take_requests()

@@ -1,4 +1,4 @@
-//! Policy documents of AWS IAM, as far as buckets need them. Parsing rejects anything unsupported,
+//! The part of AWS IAM's policy documents that buckets need. Parsing rejects anything unsupported,
 //! so that no condition is ignored.
 //!
 //! A request is allowed if a statement allows it and none denies it (IAM, "Policy evaluation
@@ -39,8 +39,8 @@ impl Policy {
         }
     }
 
-    /// Whether `action` (such as `s3:GetObject`) on `resource` (an ARN) is allowed. `prefix` is the
-    /// prefix of a listing.
+    /// Returns whether `action` (such as `s3:GetObject`) on `resource` (an ARN) is allowed.
+    /// `prefix` is the prefix of a listing.
     pub(crate) fn allows(&self, action: &str, resource: &str, prefix: Option<&str>) -> bool {
         let matching: Vec<_> = self.0.iter().filter(|statement| statement.matches(action, resource, prefix)).collect();
         !matching.is_empty() && matching.iter().all(|statement| statement.is_allowed)
@@ -93,7 +93,7 @@ fn texts(value: &Value) -> Vec<String> {
     values.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Whether `text` matches `pattern`, in which `*` matches any text.
+/// Returns whether `text` matches `pattern`. A `*` in it matches any text.
 fn is_like(pattern: &str, text: &str) -> bool {
     let Some((before, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(text) = text.strip_prefix(before) else { return false };

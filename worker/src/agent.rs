@@ -29,11 +29,13 @@ const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 /// # Errors
 /// A configuration error for options that cannot be used, and for a coordinator of another version.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
+    // Before anything else, so that no connection is made with unsafe options.
     cli.check_exposure()?;
     let mut signals = Signals::listen()?;
     let (vcores, memory_bytes) = (cli.vcores(), cli.memory_bytes());
     let process = Uuid::now_v7();
     let link = link::link(&cli, process)?;
+    // Not set in `Cli`: the state of this process, which its heartbeats and retries read.
     let (draining, is_draining) = watch::channel(false);
     let worker = Arc::new(WorkerContext {
         process,
@@ -58,6 +60,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
 
+    // One permit per vcore, shared with the poll loop.
     let free = Arc::new(Semaphore::new(vcores));
     let wake = Arc::new(Notify::new());
     let mut polling =
@@ -68,6 +71,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     // Run until a signal. Heartbeats continue while the worker drains.
     tokio::select! {
         rejected = &mut heartbeats => return Err(rejected),
+        // The poll loop never ends by itself, so this is a bug.
         ended = &mut polling => return Err(stopped_polling(ended)),
         () = signals.next() => {}
     }
@@ -87,6 +91,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
                 ExitCode::FAILURE
             }
         },
+        // A second signal: leave at once.
         () = signals.next() => ExitCode::FAILURE,
     };
     // All permits are held, or the tasks are abandoned, so no task is taken from here on.
@@ -100,13 +105,15 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         attempts: vec![],
         requests: worker.requests(),
     };
+    // A failure does not matter: the coordinator will notice the silence.
     let _ = tokio::time::timeout(LAST_HEARTBEAT_TIMEOUT, worker.client.clone().heartbeat(last_heartbeat)).await;
+    // Queries of abandoned tasks may still hold the folder.
     worker.resources.remove_scratch();
     Ok(code)
 }
 
-/// Returns the error of a worker whose poll loop ended. Such a worker must not continue to send
-/// heartbeats, because it would look free.
+/// Returns the error of a worker after its poll loop has ended. Such a worker must not continue to
+/// send heartbeats, because it would look free.
 fn stopped_polling(ended: std::result::Result<(), JoinError>) -> Error {
     let error = Error::internal("the poll loop stopped, so this worker exits; its tasks will run elsewhere");
     match ended {
@@ -136,6 +143,7 @@ async fn heartbeat(
         match worker.client.clone().heartbeat(link::request(message)).await {
             Ok(answer) => {
                 if !is_connected {
+                    // Logged once per outage, and not per heartbeat.
                     tracing::info!(coordinator, "the coordinator responds again");
                     systemd::status(&format!("connected to {coordinator}"));
                     is_connected = true;
@@ -151,6 +159,7 @@ async fn heartbeat(
                     Err(rejected) => return rejected,
                 }
                 is_connected = true;
+                // Send a heartbeat at once: the coordinator has not seen the running attempts yet.
                 continue;
             }
             Err(status) => {
@@ -179,6 +188,7 @@ async fn watch_work(client: Client, wake: Arc<Notify>) {
                 wake.notify_one();
             }
         }
+        // The stream has ended, for example because no coordinator is running.
         pause.wait().await;
     }
 }

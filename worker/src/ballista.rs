@@ -1,8 +1,8 @@
 //! Runs Ballista's poll loop and receives its tasks. Only this file of the worker names Ballista.
 //!
-//! The plan of a Ballista task is an in-memory table with one row, whose bytes are a `TaskSpec`.
-//! For Ballista, every task succeeds; the real outcome is reported to the
-//! coordinator's own service, task by task.
+//! The plan of a Ballista task is an in-memory table with one row. Its bytes are a `TaskSpec`. For
+//! Ballista, every task succeeds; the real outcome is reported to the coordinator's own service,
+//! task by task.
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,6 +59,7 @@ pub(crate) async fn poll(
     let executor = Executor::new(
         registration,
         NO_FOLDER,
+        // Ballista's runtime runs nothing: each task builds its own session.
         Arc::new(move |_| Ok(Arc::clone(&runtime))),
         Arc::new(SessionConfig::new_with_ballista),
         Arc::new(BallistaFunctionRegistry::default()),
@@ -120,6 +121,7 @@ fn spec_bytes(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
         .and_then(|child| child.downcast_ref::<DataSourceExec>())
         .and_then(|source| source.data_source().downcast_ref::<MemorySourceConfig>())
         .and_then(|memory| memory.partitions().iter().flatten().find(|batch| batch.num_rows() == 1));
+    // Column 0 is the number of the task, column 1 its spec.
     match row.and_then(|row| row.column(1).as_binary_opt::<i32>()) {
         Some(specs) => Ok(specs.value(0).to_vec()),
         None => internal_err!("a task has no spec"),
@@ -135,6 +137,7 @@ struct Task {
 #[async_trait]
 impl QueryStageExecutor for Task {
     async fn execute_query_stage(&self, _: usize, _: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
+        // Errors are reported to our own service, so Ballista always sees success.
         task::run(&self.worker, &self.bytes).await;
         Ok(vec![])
     }

@@ -21,8 +21,8 @@ Exit codes:
 
 The coordinator sends the storage settings; credentials are those of this machine.";
 
-/// Runs tasks of a Lakewright coordinator. Retries until one responds, before, during and between
-/// runs.
+/// Run tasks of a Lakewright coordinator. Before, during and between runs, the worker retries until
+/// a coordinator responds.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -38,16 +38,16 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     vcores: Option<u32>,
 
-    /// Memory that the process aims to stay below, such as 2GB [default: half of the memory of the
+    /// Memory that the process tries not to exceed, such as 2GB [default: half of the memory of the
     /// machine or cgroup]
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
 
-    /// Folder for spill files of queries [default: the system's temporary folder]
+    /// Folder for temporary files of queries [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
 
-    /// Time that running tasks may take after SIGTERM
+    /// Time that running tasks have to finish after SIGTERM
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
     pub(crate) grace: Duration,
 
@@ -94,6 +94,7 @@ impl Cli {
     }
 
     pub(crate) fn name(&self) -> String {
+        // Linux only; elsewhere the name is `worker` unless it is set.
         let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
         self.name.clone().or_else(host).unwrap_or_else(|| "worker".to_owned())
     }
@@ -123,6 +124,7 @@ impl Cli {
 
     /// Returns the host of the coordinator, as its certificate names it.
     pub(crate) fn host(&self) -> &str {
+        // IPv6 addresses have brackets, but certificates do not.
         self.coordinator.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']'])
     }
 }

@@ -46,6 +46,8 @@ impl Connector {
     /// Tries the addresses of the coordinator in order. Returns the last failure.
     async fn connect(&self) -> io::Result<TcpStream> {
         let mut failure = io::Error::new(ErrorKind::NotFound, "the coordinator's host has no address");
+        // A host may have IPv4 and IPv6 addresses, and the coordinator may listen on only one of
+        // them.
         for address in tokio::net::lookup_host(&self.coordinator).await? {
             match self.connect_to(address).await {
                 Ok(stream) => return Ok(stream),
@@ -87,6 +89,7 @@ async fn asks_for_secret(stream: &TcpStream) -> io::Result<bool> {
         loop {
             match stream.peek(&mut start).await? {
                 0 => return Err(io::Error::from(ErrorKind::UnexpectedEof)),
+                // Either all bytes have arrived, or those that have differ already.
                 n if n == MAGIC.len() || start[..n] != MAGIC[..n] => return Ok(start == MAGIC),
                 _ => tokio::time::sleep(PEEK_INTERVAL).await,
             }

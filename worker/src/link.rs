@@ -66,6 +66,7 @@ fn channel(cli: &Cli) -> Result<Channel> {
     match certificates {
         Some(certificates) => {
             endpoint = endpoint.tls_config(tls::client(&certificates, cli.host())?).map_err(unusable)?;
+            // Lazily, so that a worker can start before its coordinator.
             Ok(endpoint.connect_lazy())
         }
         None => {
@@ -136,6 +137,7 @@ pub(crate) async fn register(
             }
             Err(status) => {
                 let reason = describe(&status);
+                // Log a reason once, not every two seconds.
                 if reason != logged {
                     tracing::warn!(coordinator, reason, "no coordinator responds; retrying");
                     systemd::status(&format!("no coordinator responds at {coordinator}; retrying"));
@@ -153,6 +155,7 @@ pub(crate) fn describe(status: &tonic::Status) -> String {
     let mut cause = std::error::Error::source(status);
     while let Some(error) = cause {
         let next = error.to_string();
+        // A message often contains the text of its cause.
         if !text.contains(&next) {
             text = format!("{text}: {next}");
         }

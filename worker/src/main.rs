@@ -16,7 +16,7 @@ mod agent;
 mod connection;
 /// Calls the coordinator.
 mod link;
-/// Registers with a run, looks at its storages, and joins it.
+/// Registers with a run, proves access to its storages, and joins it.
 mod registration;
 /// Restricts plans to the storages of the run.
 mod rules;
@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         return exit(&error);
     }
     lakewright_common::process::allocator::stay_within(cli.memory_bytes());
+    // Two threads are enough for heartbeats and polls. Ballista runs the tasks on threads of its
+    // own, one per vcore.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit(&Error::of_system("cannot start", error)),

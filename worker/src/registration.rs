@@ -29,8 +29,8 @@ use crate::rules::Rules;
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Time that one storage has to respond.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time that a task of a new run waits until this worker has joined, because the response may arrive
-/// later than the task.
+/// Time that a task of a new run waits until this worker has joined, because the response may
+/// arrive later than the task.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The run that this worker has joined.
@@ -57,10 +57,13 @@ pub(crate) async fn register(
     coordinator: &str,
     joined_run: &JoinedRunSender,
 ) -> Result<Duration> {
+    // The backoff starts again for each registration.
     let mut pause = Pause::new();
     let mut logged = BTreeSet::new();
     loop {
         let response = link::register(client, identity, coordinator).await?;
+        // A storage that cannot be opened is a finding and not an error, so that the coordinator
+        // can name it.
         let (found, findings) = probe_storages(&response).await?;
         let join = JoinRequest { process: identity.process.clone(), findings };
         match client.clone().join(request(join)).await {
@@ -146,6 +149,7 @@ async fn run_probe(storage: &Storage, probe: &Probe) -> Finding {
     let mut finding = Finding::default();
     for (number, key) in (0..).zip(&probe.keys) {
         match tokio::time::timeout(PROBE_TIMEOUT, read_start(storage, key)).await {
+            // One readable object is enough, because others may be deleted by now.
             Ok(Ok((bytes, content))) => return Finding { key: number, bytes, content, ..Finding::default() },
             Ok(Err(Some(error))) => finding.error = error,
             Ok(Err(None)) | Err(_) => finding.is_unclear = true,
@@ -165,6 +169,7 @@ async fn read_start(storage: &Storage, key: &str) -> std::result::Result<(u64, V
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             Some(Error::storage("read", storage.name_of(key), e).to_string())
         }
+        // Throttling or a timeout proves nothing about the storage.
         _ => None,
     };
     let bytes = storage.store.head(&path).await.map_err(failed)?.size;
@@ -181,6 +186,7 @@ async fn read_start(storage: &Storage, key: &str) -> std::result::Result<(u64, V
 pub(crate) async fn wait_for_run(joined_run: &JoinedRunSender, run: &str) -> Result<Arc<JoinedRun>> {
     let mut changes = joined_run.subscribe();
     let is_of_run = |joined: &Option<Arc<JoinedRun>>| joined.as_ref().is_some_and(|joined| joined.rules.run == run);
+    // A worker learns of a new run by its next heartbeat, so a task may arrive first.
     let found = tokio::time::timeout(JOIN_TIMEOUT, changes.wait_for(is_of_run)).await;
     let found = found.ok().and_then(std::result::Result::ok).and_then(|joined| joined.clone());
     found.ok_or_else(|| Error::configuration(format!("rejected a task: this worker has not joined the run `{run}`")))

@@ -73,6 +73,7 @@ impl Rules {
 
     fn check_node(&self, node: &Arc<dyn ExecutionPlan>) -> Result<()> {
         if let Some(scan) = node.downcast_ref::<JsonScanExec>() {
+            // Leaves return here, because they have no children to check.
             return allow(self.sources.contains(&scan.source().name), "the source", &scan.source().name);
         }
         if let Some(ingest) = node.downcast_ref::<IngestExec>() {
@@ -90,6 +91,7 @@ impl Rules {
         if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
             let keys = read.partitions().iter().flat_map(|chunks| chunks.iter()).map(|chunk| &chunk.key);
             keys.into_iter().try_for_each(|key| allow(self.is_spooled(key), "the spool object", key))?;
+            // The shape has no rows, but its expressions are executed.
             return self.check(read.shape());
         }
         if let Some(leaf) = node.downcast_ref::<DataSourceExec>() {
@@ -100,12 +102,14 @@ impl Rules {
 
     fn check_source(&self, leaf: &DataSourceExec) -> Result<()> {
         if leaf.data_source().downcast_ref::<MemorySourceConfig>().is_some() {
+            // Its rows are part of the plan itself.
             return Ok(());
         }
         let Some(files) = leaf.data_source().downcast_ref::<FileScanConfig>() else {
             return reject("a data source", "of an unknown kind");
         };
         allow(files.file_source.file_type() == "parquet", "files of type", files.file_source.file_type())?;
+        // Only the lake: the session has no other store for files.
         allow(files.object_store_url == lake_store_url(), "the storage", files.object_store_url.as_str())?;
         let mut paths = files.file_groups.iter().flat_map(|group| group.iter()).map(|file| &file.object_meta.location);
         paths.try_for_each(|path| allow(self.is_readable(path.as_ref()), "the file", path.as_ref()))
@@ -120,6 +124,7 @@ impl Rules {
     }
 
     fn is_readable(&self, path: &str) -> bool {
+        // A folder `a` must not allow the folder `ab`.
         self.readable.iter().any(|folder| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')))
     }
 

@@ -107,12 +107,13 @@ impl Attempt {
             objects: read.objects,
             records: read.records,
             bytes: read.bytes,
+            // 0 until the plan is decoded.
             rows: self.plan.get().map_or(0, |plan| rows_read(&**plan)),
         }
     }
 }
 
-/// Sums the rows that the leaves of a plan have returned so far.
+/// Sums the rows that the leaves of a plan have returned.
 fn rows_read(plan: &dyn ExecutionPlan) -> u64 {
     let children = plan.children();
     if children.is_empty() {

@@ -40,6 +40,7 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     let spec = match TaskSpec::decode(bytes) {
         Ok(spec) => spec,
         Err(error) => {
+            // Without a task there is no attempt to report.
             tracing::error!(%error, "cannot decode a task; does the coordinator have another version?");
             return;
         }
@@ -55,12 +56,13 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     running.mark_started();
     failpoint::reach(FailPoint::AttemptAfterStart);
     let outcome = tokio::select! {
-        // Prefer the cancellation: the outcome of a cancelled attempt is of no use.
+        // Prefer the cancellation: the outcome of a cancelled attempt is not needed.
         biased;
         () = running.cancelled() => {
             tracing::info!(stage = task.stage, task = task.task, "attempt cancelled");
             return;
         }
+        // A panic of the plan must not end the poll loop.
         outcome = AssertUnwindSafe(execute(worker, &spec, &running.attempt)).catch_unwind() => outcome,
     };
     let outcome = match outcome {
@@ -116,13 +118,16 @@ async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> 
             spec.version
         )));
     }
+    // The task may have arrived before the response to `join`.
     let run = registration::wait_for_run(&worker.joined_run, &attempt.task.run).await?;
     let scope = TaskScope::new(attempt.task.task as usize, worker.memory_bytes, worker.vcores);
     let session = session::build(&worker.resources, &run.storages, 1, scope, Arc::clone(&attempt.read))?;
     let context = session.task_ctx();
     let unreadable = |e| Error::internal("cannot decode a plan").caused_by(e);
     let plan = decode_plan(&spec.plan, &context).engine_context(unreadable)?;
+    // After decoding, because only a decoded plan shows what it reads and writes.
     run.rules.check(&plan)?;
+    // Kept for heartbeats, which report the rows that the plan has read.
     let plan = attempt.plan.get_or_init(|| plan);
     let rows = plan.execute(0, context).engine_context(stage_error)?;
     let batches: Vec<_> = rows.try_collect().await.engine_context(stage_error)?;
@@ -168,8 +173,8 @@ async fn report(worker: &WorkerContext, running: &AttemptGuard<'_>, outcome: Out
                 tracing::debug!(stage = task.stage, task = task.task, is_accepted, "reported");
                 return;
             }
-            // The report is invalid or too large, so retrying would not help. The task will be retried
-            // once this attempt is considered lost.
+            // The report is invalid or too large, so retrying would not help. The task will be
+            // retried once this attempt is considered lost.
             Err(status) if matches!(status.code(), Code::InvalidArgument | Code::OutOfRange) => {
                 tracing::error!(
                     stage = task.stage,
@@ -201,6 +206,7 @@ fn failure(error: &Error) -> Failure {
         Kind::Data => FailureKind::Data,
         Kind::Configuration => FailureKind::Configuration,
         Kind::Storage => FailureKind::Storage,
+        // The coordinator sorts these kinds out itself, so a worker does not send them.
         Kind::Conflict | Kind::Workers | Kind::Internal => FailureKind::Internal,
     };
     Failure { kind: kind.into(), message: error.to_string(), hint: error.hint.clone().unwrap_or_default() }

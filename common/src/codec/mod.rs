@@ -53,6 +53,7 @@ pub fn encode_plan(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
 pub fn decode_plan(bytes: &[u8], context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
     let node = protobuf::PhysicalPlanNode::decode(bytes).context(unreadable)?;
     // DataFusion 55 panics on the nodes of features that are off, such as a scan of Avro files.
+    // A panic must not end the worker that received the plan.
     let decoded = catch_unwind(AssertUnwindSafe(|| node.try_into_physical_plan(context, &PlanCodec)));
     decoded.unwrap_or_else(|_| plan_err!("the plan has a node that this build cannot decode"))
 }
@@ -78,6 +79,7 @@ impl PhysicalExtensionCodec for PlanCodec {
         } else if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
             Node::ExchangeRead(encode_exchange_read(read)?)
         } else {
+            // DataFusion calls this only for nodes that it cannot encode itself.
             return Err(DataFusionError::Internal(format!("cannot send `{}` to a worker", node.name())));
         };
         Ok(PlanNode { node: Some(node) }.encode(bytes).context(|| Error::internal("cannot encode a plan"))?)
@@ -90,6 +92,8 @@ impl PhysicalExtensionCodec for PlanCodec {
         context: &TaskContext,
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        // A node that needs an input must not panic in `inputs[0]`: the bytes may come from a
+        // stranger.
         let input = || {
             inputs
                 .first()
@@ -160,6 +164,7 @@ fn encode_exchange_read(read: &ExchangeReadExec) -> Result<v1::ExchangeRead> {
 
 fn decode_exchange_read(read: v1::ExchangeRead, context: &TaskContext) -> Result<ExchangeReadExec> {
     let chunk = |chunk: v1::ExchangeChunk| {
+        // Checked, because a wrapped end would make an empty or reversed range.
         let end = chunk.offset.checked_add(chunk.bytes);
         let end = end.ok_or_else(|| DataFusionError::Internal("a chunk ends beyond 2^64".into()))?;
         Ok(Chunk { key: chunk.key, range: chunk.offset..end })
@@ -186,7 +191,7 @@ fn decode_run(text: &str) -> Result<Uuid> {
     Ok(Uuid::parse_str(text).context(unreadable)?)
 }
 
-/// Returns a count of a message.
+/// Returns a count from a message.
 fn number(count: u64) -> crate::error::Result<usize> {
     usize::try_from(count).context(|| Error::internal("a count is too large"))
 }

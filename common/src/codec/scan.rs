@@ -18,6 +18,7 @@ pub(super) fn encode_scan(scan: &JsonScanExec) -> v1::JsonScan {
     v1::JsonScan {
         source: Some(encode_source(scan.source())),
         limits: Some(encode_limits(scan.limits())),
+        // A partition may be empty. Its position is the number of its task.
         partitions: partitions
             .map(|splits| v1::ScanPartition { splits: splits.iter().map(encode_split).collect() })
             .collect(),
@@ -32,6 +33,7 @@ pub(super) fn decode_scan(scan: v1::JsonScan) -> Result<JsonScanExec> {
     let limits = decode_limits(&required(scan.limits, "the limits of a scan")?)?;
     let node = JsonScanExec::new(source.into(), partitions, limits.into());
     Ok(match scan.max_records {
+        // Only the scans of `check --sample` have a limit.
         Some(max_records) => node.sampling(max_records),
         None => node,
     })
@@ -44,6 +46,7 @@ fn encode_split(split: &Split) -> v1::Split {
 
 fn decode_split(split: v1::Split) -> Result<Split> {
     let object = required(split.object, "the object of a split")?;
+    // The scan relies on it: it reads the range without another test.
     if split.start > split.end || split.end > object.bytes {
         return Err(Error::internal("a split is not a range of its object"));
     }
@@ -162,10 +165,12 @@ fn encode_type(field_type: &FieldType) -> v1::FieldType {
 fn decode_type(field_type: v1::FieldType) -> Result<FieldType> {
     let unknown = || Error::internal("the type of a field is unknown");
     let simple = match required(field_type.r#type, "the type of a field")? {
+        // A number that this version does not know becomes `Unspecified`, and is refused below.
         Type::Simple(number) => v1::SimpleType::try_from(number).unwrap_or_default(),
         Type::Decimal(decimal) => {
             let (precision, scale) = (u8::try_from(decimal.precision), i8::try_from(decimal.scale));
             return match (precision, scale) {
+                // The decoder and Arrow rely on these limits.
                 (Ok(precision @ 1..=38), Ok(scale)) if (0..=38).contains(&scale) => {
                     Ok(FieldType::Decimal { precision, scale })
                 }
@@ -195,6 +200,7 @@ fn encode_limits(limits: &Limits) -> v1::Limits {
     let Limits {
         memory_bytes,
         max_record_bytes,
+        // Not sent: a worker has its own scratch folder.
         scratch: _,
         threads,
         split_bytes,

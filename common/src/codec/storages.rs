@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::read::wire::required;
 use crate::session::Locations;
 
-/// Returns the message with which a worker opens the storages.
+/// Returns the message that a worker needs to open the storages.
 #[must_use]
 pub fn encode_locations(locations: &Locations) -> v1::Storages {
     let Locations { lake, spool, sources } = locations;

@@ -37,6 +37,7 @@ pub(super) fn resolve(item: &Item, diagnostics: &mut Diagnostics) -> BTreeMap<St
 }
 
 fn bucket_name(key: &str) -> Option<String> {
+    // A bucket section applies to the whole bucket, so a path would have no effect.
     let url = Url::parse(key).ok().filter(|url| url.scheme() == "s3" && matches!(url.path(), "" | "/"))?;
     url.host_str().filter(|host| !host.is_empty()).map(str::to_owned)
 }
@@ -49,6 +50,7 @@ fn resolve_one(key: &str, item: &Item, diagnostics: &mut Diagnostics) -> Option<
     let bucket = Bucket {
         endpoint: endpoint(&section, diagnostics),
         region: text("region", diagnostics),
+        // Not set differs from `false`: it depends on whether there is an endpoint.
         path_style: section.get("path_style").map(|_| section.boolean("path_style", false, diagnostics)),
         profile: text("profile", diagnostics),
         role: role(&section, diagnostics),
@@ -72,8 +74,8 @@ fn resolve_one(key: &str, item: &Item, diagnostics: &mut Diagnostics) -> Option<
     Some(bucket)
 }
 
-/// Age of a signature that AWS surely accepts: it allows 15 minutes, and the rest is left for wrong
-/// clocks.
+/// Maximum age of a signature that AWS certainly accepts. It allows 15 minutes; the difference is a
+/// reserve for wrong clocks.
 const SIGNATURE_VALID_FOR: Duration = Duration::from_mins(5);
 
 fn endpoint(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
@@ -88,6 +90,7 @@ fn endpoint(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<Stri
             Some(format!("write it like `https://s3.example.com:9000`; {}", location::secrets_hint())),
         );
     }
+    // URLs are built by appending, so remove the `/` here once.
     Some(text.text.trim_end_matches('/').to_owned())
 }
 
@@ -104,6 +107,8 @@ fn encryption(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<En
     let kms_key = section.text("kms_key", diagnostics);
     match section.word("encryption", diagnostics) {
         Some("aws:kms") => Some(Encryption::Kms { key: kms_key.map(|key| key.text.to_owned()) }),
+        // This also fails if `encryption` is missing or has another value, because the key would
+        // have no effect.
         word => {
             if let Some(key) = kms_key {
                 section.report(key.origin, "`kms_key` needs `encryption = \"aws:kms\"`", diagnostics);

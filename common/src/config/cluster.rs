@@ -1,4 +1,5 @@
-//! `[cluster]`: the address for workers, and when the coordinator gives up on a worker or a task.
+//! `[cluster]`: the address for workers, and the limits after which the coordinator gives up on a
+//! worker or a task.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -15,6 +16,8 @@ pub(super) fn resolve(item: &Item, folder: &Path, purpose: Purpose, diagnostics:
     let section = Section::open("`[cluster]`: ", item, CLUSTER, diagnostics)?;
     let listen = address(&section, "listen", diagnostics).unwrap_or_else(|| defaults::LISTEN.to_owned());
     let cluster = Cluster {
+        // Workers connect to `advertise`. It only differs from `listen` behind a proxy or with
+        // `0.0.0.0`.
         advertise: address(&section, "advertise", diagnostics).unwrap_or_else(|| listen.clone()),
         listen,
         min_workers: section.count("min_workers", defaults::MIN_WORKERS, diagnostics),
@@ -31,6 +34,7 @@ pub(super) fn resolve(item: &Item, folder: &Path, purpose: Purpose, diagnostics:
         is_insecure: section.boolean("insecure", defaults::INSECURE, diagnostics),
     };
     check_times(&section, &cluster, diagnostics);
+    // A command that only reads the lake starts no server, so it needs no certificates.
     if purpose == Purpose::Run {
         check_exposure(item, &cluster, diagnostics);
     }
@@ -60,6 +64,7 @@ fn address(section: &Section<'_>, key: &str, diagnostics: &mut Diagnostics) -> O
 /// Whether `text` is `host:port`. With port 0 the system chooses one.
 fn is_address(text: &str) -> bool {
     split_address(text).is_some_and(|(host, port)| {
+        // An IPv6 address contains colons, so it needs brackets.
         let is_bare = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
         !host.is_empty() && is_bare && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok()
     })
@@ -72,6 +77,7 @@ fn split_address(text: &str) -> Option<(&str, &str)> {
 /// Returns the paths of all three files; reports if only some are set.
 fn certificates(section: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> Option<Certificates> {
     let files = ["ca", "cert", "key"].map(|key| section.text(key, diagnostics));
+    // No file set means no TLS. Some set means a mistake.
     let first = files.iter().flatten().next()?;
     let [Some(ca), Some(cert), Some(key)] = &files else {
         section.report(first.origin, "`ca`, `cert` and `key` go together, and one is missing", diagnostics);
@@ -82,6 +88,7 @@ fn certificates(section: &Section<'_>, folder: &Path, diagnostics: &mut Diagnost
 }
 
 fn check_times(section: &Section<'_>, cluster: &Cluster, diagnostics: &mut Diagnostics) {
+    // Nothing to check with the defaults, which fit each other.
     let Some(origin) = ["lost_after", "heartbeat"].iter().find_map(|key| section.get(key)).map(|item| &item.origin)
     else {
         return;
@@ -91,8 +98,8 @@ fn check_times(section: &Section<'_>, cluster: &Cluster, diagnostics: &mut Diagn
     }
 }
 
-/// Reports an address that other machines can reach without a rule for who may connect. Any process
-/// that connects could take part in runs and use their credentials.
+/// Reports an address that other machines can reach if nothing restricts who may connect. Any
+/// process that connects could take part in runs and use their credentials.
 fn check_exposure(section: &Item, cluster: &Cluster, diagnostics: &mut Diagnostics) {
     if cluster.certificates.is_some() || cluster.is_insecure || cluster.is_loopback() || !is_address(&cluster.listen) {
         return;
@@ -118,6 +125,8 @@ impl Cluster {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = split_address(&self.listen).map_or("", |(host, _)| host).trim_matches(['[', ']']);
+        // Any other name may resolve to an address that other machines can reach, so it counts as
+        // such.
         host == "localhost" || host.parse::<IpAddr>().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).is_loopback()
     }
 }

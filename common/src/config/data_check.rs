@@ -26,6 +26,7 @@ pub(super) fn resolve<'a>(
     let section = Section::open(format!("{}check {number}: ", table.at), item, CHECK, diagnostics)?;
     let warn = section.boolean("warn", defaults::WARN, diagnostics);
     let given: Vec<&str> = RULES.iter().copied().filter(|rule| section.get(rule).is_some()).collect();
+    // Exactly one rule: two in one entry would share `warn` and the message.
     let [rule] = given[..] else {
         let message = if given.is_empty() {
             format!("it has no rule: one of {}", quoted(RULES))
@@ -43,6 +44,7 @@ pub(super) fn resolve<'a>(
     }
     let column = if needs_column { column(&section, "column", diagnostics) } else { None };
     let rule = match rule {
+        // The column of these two rules is the value of the rule itself.
         "not_null" => Rule::NotNull { column: self::column(&section, "not_null", diagnostics)? },
         "unique" => unique(&section, diagnostics)?,
         "references" => references(&section, column, diagnostics)?,
@@ -68,6 +70,7 @@ fn column(section: &Section<'_>, key: &str, diagnostics: &mut Diagnostics) -> Op
 fn unique(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<Rule> {
     let columns = columns(section, "unique", diagnostics);
     if columns.is_empty() {
+        // A wrong type is already reported.
         if let Some(Item { value: Value::List(_), origin }) = section.get("unique") {
             section.report(origin, "`unique` names no column", diagnostics);
         }
@@ -105,6 +108,7 @@ fn accepted_values(section: &Section<'_>, column: Option<String>, diagnostics: &
     let mut values = Vec::new();
     for item in items {
         match &item.value {
+            // TOML dates need no quotes either, and are compared as text like everything else.
             Value::Text(text) | Value::Date(text) => values.push(text.clone()),
             Value::Integer(n) => values.push(n.to_string()),
             Value::Float(n) => values.push(n.to_string()),
@@ -119,6 +123,7 @@ fn range(section: &Section<'_>, column: Option<String>, diagnostics: &mut Diagno
     let item = section.get("range")?;
     let bounds = Section::open(format!("{}`range`: ", section.at), item, RANGE, diagnostics)?;
     let (min, max) = (bounds.number("min", diagnostics), bounds.number("max", diagnostics));
+    // Look at the entries, because a bound with a wrong type is reported separately.
     if bounds.get("min").is_none() && bounds.get("max").is_none() {
         bounds.report(&item.origin, "`min`, `max` or both are missing", diagnostics);
     }

@@ -55,6 +55,7 @@ impl Diagnostics {
 
     /// Joins one error per fault, in the order of the file.
     pub(super) fn into_error(mut self) -> Error {
+        // Faults are collected in the order of the checks, so sort them by their place in the file.
         self.found.sort_by(|(one, _), (other, _)| one.cmp(other));
         let file = &self.file;
         let errors = self.found.into_iter().map(|(origin, diagnostic)| {

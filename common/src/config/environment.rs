@@ -18,6 +18,7 @@ pub(super) fn apply(
     variables: impl Iterator<Item = (String, String)>,
     diagnostics: &mut Diagnostics,
 ) {
+    // `LAKEWRIGHT_FAILPOINT` and the like have a single underscore and are not settings.
     let mut overrides: Vec<_> = variables.filter(|(name, _)| below(name, PREFIX).is_some()).collect();
     // Sorted, so that a section comes before its settings and the result does not depend on the
     // order.
@@ -76,6 +77,7 @@ impl Override<'_> {
         diagnostics: &mut Diagnostics,
     ) {
         let Value::Table(entries) = &mut item.value else { return };
+        // Cloned, because the entries are borrowed mutably below.
         let known: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
         let fitting = entries.iter_mut().filter(|entry| rest_after(path, &entry.key).is_some());
         let Some(entry) = fitting.max_by_key(|entry| entry.key.len()) else {
@@ -95,6 +97,7 @@ impl Override<'_> {
         if let Value::Text(_) = entry.item.value {
             let written = std::mem::replace(&mut entry.item.value, Value::Table(Vec::new()));
             let type_item = Item { value: written, origin: entry.item.origin.clone() };
+            // `ts = "long"` becomes `ts = { type = "long" }`.
             entry.item.value =
                 Value::Table(vec![Entry { key: "type".to_owned(), origin: entry.origin.clone(), item: type_item }]);
         }

@@ -49,6 +49,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 pub(super) fn parse(text: &str) -> Result<FieldType, Diagnostic> {
     let mut parser = Parser { text, rest: text };
     let parsed = parser.field_type(1)?;
+    // Another sign after the type, such as a second `>`, is a fault.
     match parser.peek() {
         None => Ok(parsed),
         Some(_) => Err(parser.expected("nothing more")),
@@ -117,6 +118,7 @@ impl<'a> Parser<'a> {
         let scale = self.word();
         self.sign(')').map_err(|diagnostic| diagnostic.hint(sample()))?;
         match (precision.parse::<u8>(), scale.parse::<i8>()) {
+            // Delta and Parquet have no negative scales.
             (Ok(precision @ 1..=MAX_PRECISION), Ok(scale)) if scale >= 0 && scale.unsigned_abs() <= precision => {
                 Ok(FieldType::Decimal { precision, scale })
             }
@@ -139,6 +141,7 @@ impl<'a> Parser<'a> {
             }
             self.sign(':')?;
             let field_type = self.field_type(depth + 1)?;
+            // The value of a member is always under its own name.
             let from = vec![name.to_owned()];
             members.push(Field { name: name.to_owned(), from, field_type, required: false });
             if self.peek() != Some(',') {
@@ -182,6 +185,7 @@ impl<'a> Parser<'a> {
     }
 
     fn unknown_type(&self, unknown: &str) -> Diagnostic {
+        // Name the whole type only if the unknown word is just a part of it.
         let whole = if unknown.len() == self.text.trim().len() { "" } else { &format!(" in `{}`", self.text) };
         let other = OTHER_NAMES.iter().find(|(other, _)| same_but_for_case(other, unknown));
         let hint = match other {

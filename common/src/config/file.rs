@@ -82,6 +82,7 @@ pub(super) fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Item> {
             diagnostics.report(&Origin::Line(line), format!("this is not TOML: {}", error.message()));
         }
     }
+    // Duplicate keys leave a usable tree, so further faults can be found.
     readable.then(|| Item { value: table_of(document.get_ref(), &lines), origin: Origin::File })
 }
 
@@ -90,6 +91,7 @@ pub(super) fn parse_literal(text: &str, origin: &Origin) -> Item {
     match DeValue::parse(text) {
         Ok(literal) => {
             let mut item = item_of(&literal, &Lines::of(text));
+            // Its lines are meaningless, so the origin is replaced by the variable.
             replace_origin(&mut item, origin);
             item
         }
@@ -134,6 +136,7 @@ fn report_duplicate(lines: &Lines<'_>, line: usize, key: Option<&str>, diagnosti
 /// Returns the head, such as `[tables.songs]`, of a line that starts a table.
 fn head_of(line: &str) -> Option<&str> {
     let line = line.trim_start();
+    // `[[…]]` starts an element of a list, which may occur many times.
     let end = line.find(']').filter(|_| line.starts_with('[') && !line.starts_with("[["))?;
     line.get(..=end)
 }

@@ -20,6 +20,7 @@ pub(super) fn resolve(text: &str, folder: &Path) -> Result<Url, Diagnostic> {
         return Err(Diagnostic::new("is empty"));
     }
     let Some((scheme, _)) = text.split_once("://") else {
+        // `s3:bucket` would otherwise be a relative path of that name.
         if ["s3:", "file:"].iter().any(|scheme| text.starts_with(scheme)) {
             return Err(Diagnostic::new(format!("is `{}`, which lacks a slash of a URL", printable::url(text)))
                 .hint("write `s3://bucket/prefix` or `file:///folder`".to_owned()));
@@ -78,6 +79,7 @@ fn prefix_url(mut url: Url, text: &str) -> Result<Url, Diagnostic> {
         return Err(Diagnostic::new(format!("is `{text}`, but a bucket has no folders `.` and `..`"))
             .hint("write the prefix as it is in the bucket".to_owned()));
     }
+    // Without the `/`, a prefix would also match keys that only start with its name.
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
         url.set_path(&path);

@@ -14,6 +14,7 @@ pub fn available_bytes() -> u64 {
 }
 
 fn available_below(root: &Path) -> Option<u64> {
+    // The smallest of all limits counts.
     machine_bytes(root).into_iter().chain(group_bytes(root)).min()
 }
 
@@ -31,6 +32,7 @@ fn group_bytes(root: &Path) -> Vec<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut limits = Vec::new();
     for group in groups.lines() {
+        // The first part is the number of the hierarchy.
         let mut parts = group.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
         let (base, file) = match controllers {

@@ -84,6 +84,7 @@ pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (St
             .hint("`--config FILE` names another file")
     })?;
     let mut diagnostics = Diagnostics::new(file);
+    // Text that is not TOML has no tree to check, so its faults are all that can be reported.
     let Some(mut document) = file::parse(&text, &mut diagnostics) else {
         return Err(diagnostics.into_error());
     };
@@ -105,6 +106,7 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     let folded = |text: &str| text.to_lowercase().replace('-', "_");
     let length = name.chars().count();
     known
+        // Transposed letters count as one typo.
         .map(|candidate| (strsim::damerau_levenshtein(&folded(name), &folded(candidate)), candidate))
         .filter(|(typos, candidate)| {
             // Up to one typo per three letters is the same word, unless every letter differs.

@@ -25,6 +25,7 @@ pub(super) fn check_names<'a>(
     names: impl Iterator<Item = (&'a str, &'a Origin)>,
     diagnostics: &mut Diagnostics,
 ) {
+    // A list, because there are few names and messages need their order.
     let mut seen: Vec<&str> = Vec::new();
     for (name, origin) in names {
         if !is_name(name) {

@@ -14,6 +14,7 @@ pub(super) fn resolve(item: Option<&Item>, diagnostics: &mut Diagnostics) -> Pri
     };
     let mut price = |key: &str, default: f64| {
         let price = section.number(key, diagnostics).unwrap_or(default);
+        // NaN was reported by `number`.
         if let Some(item) = section.get(key).filter(|_| price < 0.0 || price.is_infinite()) {
             section.report(&item.origin, &format!("`{key}` must be at least 0"), diagnostics);
         }

@@ -170,8 +170,7 @@ pub enum OnChange {
     Ignore,
 }
 
-/// Action for an object whose end cannot be reached as records: one that was cut off, or is
-/// corrupt.
+/// Action for an object that cannot be read to its end, because it was cut off or is corrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDamaged {
     /// The run fails.
@@ -182,7 +181,7 @@ pub enum OnDamaged {
     Keep,
 }
 
-/// Action for an object in a storage class from which it must be restored before reading.
+/// Action for an object that must be restored from its storage class before reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnArchived {
     Error,
@@ -325,7 +324,7 @@ pub struct Limits {
     pub max_decompression_ratio: u64,
 }
 
-/// Address for workers, and when the coordinator gives up on a worker or a task.
+/// Address for workers, and the limits after which the coordinator gives up on a worker or a task.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     pub listen: String,
@@ -355,7 +354,7 @@ pub struct Cluster {
 pub struct Speculation {
     /// Share (0.0–1.0) of the stage's tasks that must be done.
     pub done_share: f64,
-    /// Factor by which the attempt must have run longer than the median task.
+    /// Minimum ratio of the attempt's time to that of the median task.
     pub slowness: f64,
 }
 

@@ -43,6 +43,7 @@ impl<'a> Section<'a> {
     ) -> Option<Self> {
         let at = at.into();
         let Value::Table(entries) = &item.value else {
+            // Without the colon that introduces messages.
             let whole = at.trim_end_matches(": ");
             diagnostics.report(&item.origin, format!("{whole} must be a table, not {}", item.value.describe()));
             return None;
@@ -60,6 +61,7 @@ impl<'a> Section<'a> {
         if known().any(|setting| setting == key) {
             return;
         }
+        // `secretAccessKey` and `secret-access-key` mean the same.
         let folded = key.to_lowercase().replace('-', "_");
         if SECRET_WORDS.iter().any(|word| folded.contains(word)) {
             diagnostics.report_with_hint(
@@ -155,6 +157,7 @@ impl<'a> Section<'a> {
     /// Returns one of the words that the setting allows.
     pub(super) fn word(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<&'a str> {
         let Text { text, origin } = self.text(key, diagnostics)?;
+        // Kinds other than `OneOf` allow any word.
         let Some(Kind::OneOf(words)) = self.kind(key) else { return Some(text) };
         if words.contains(&text) {
             return Some(text);
@@ -243,6 +246,7 @@ impl<'a> Section<'a> {
         if (0.0..=1.0).contains(&share) {
             return share;
         }
+        // A share above 1 is probably a percentage.
         let hint = (1.0..=100.0).contains(&share).then(|| format!("{share} % is written `{}`", share / 100.0));
         let origin = self.get(key).map_or(self.origin, |item| &item.origin);
         diagnostics.report_with_hint(origin, format!("{}`{key}` is {share}, which is not from 0 to 1", self.at), hint);
@@ -298,6 +302,7 @@ fn as_number(item: &Item) -> Option<f64> {
 /// Returns a hint for a key that belongs in another table.
 fn belongs_to(key: &str, here: &[Setting]) -> Option<String> {
     let (head, _) = TABLES_OF_THE_FILE.iter().find(|(head, there)| {
+        // `here` is one of these tables, and is recognized by its address.
         head.starts_with('[') && !std::ptr::eq(*there, here) && there.iter().any(|setting| setting.key == key)
     })?;
     Some(format!("`{key}` belongs in `{head}`"))

@@ -16,7 +16,7 @@ pub struct Setting {
     pub default: DefaultValue,
 }
 
-/// DefaultValue of a setting. Prints as in the documentation.
+/// Default of a setting. It is displayed as in the documentation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum DefaultValue {
     /// There is no default: the setting must be given.
@@ -26,7 +26,7 @@ pub enum DefaultValue {
     Text(&'static str),
     Boolean(bool),
     Count(usize),
-    /// Bytes.
+    /// A size in bytes.
     Size(u64),
     Duration(Duration),
     Number(f64),
@@ -98,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// Returns the settings of the table that this one holds.
+    /// Returns the settings of the table that is the value of this setting.
     #[must_use]
     pub fn below(self) -> &'static [Setting] {
         match self {
@@ -230,7 +230,7 @@ pub const STORAGE: &[Setting] = &[
     setting("concurrent_requests", Kind::Count, DefaultValue::Count(defaults::CONCURRENT_REQUESTS)),
 ];
 
-/// Tables of the file by the heads that a user writes, with their settings.
+/// All tables of the file with their settings, under the heads that a user writes.
 pub const TABLES_OF_THE_FILE: &[(&str, &[Setting])] = &[
     ("[lake]", LAKE),
     ("[sources.<name>]", SOURCE),

@@ -18,6 +18,7 @@ pub(super) fn resolve<'a>(
     diagnostics: &mut Diagnostics,
 ) -> Option<(Source, &'a Origin)> {
     let section = Section::open(format!("source `{name}`: "), item, SOURCE, diagnostics)?;
+    // Only reported here: the rest of the section is checked even without a URL.
     section.require("url", &format!("url = \"data/{name}\""), diagnostics);
     let url = section.location("url", folder, diagnostics);
     let format = format(&section, diagnostics);
@@ -37,6 +38,7 @@ pub(super) fn resolve<'a>(
         _ => OnArchived::Error,
     };
     let follow_links = section.boolean("follow_links", defaults::FOLLOW_LINKS, diagnostics);
+    // Only now, after everything else of the section was checked.
     let (url, origin) = url?;
     let name = name.to_owned();
     Some((
@@ -55,6 +57,7 @@ fn format(section: &Section<'_>, diagnostics: &mut Diagnostics) -> RecordFormat 
             section.report(origin, "`records` is empty", diagnostics);
         }
     }
+    // A wrong format was reported, and any format lets the checks continue.
     RecordFormat::Json(if is_json {
         JsonFormat::Document { records: records.map(|key| key.text.to_owned()) }
     } else {
@@ -117,9 +120,11 @@ fn field<'a>(source: &Section<'_>, entry: &'a Entry, diagnostics: &mut Diagnosti
 fn path(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Vec<String> {
     let written = section.texts("from", diagnostics);
     let keys: Vec<String> = match &item.value {
+        // In a list, each item is one key, even if it contains a dot.
         Value::List(_) => written.iter().map(|key| key.text.to_owned()).collect(),
         _ => written.iter().flat_map(|path| path.text.split('.')).map(str::to_owned).collect(),
     };
+    // Another type was reported by `texts`.
     let was_read = matches!(item.value, Value::List(_) | Value::Text(_));
     if was_read && (keys.is_empty() || keys.iter().any(String::is_empty)) {
         section.report(&item.origin, "`from` has an empty key", diagnostics);
@@ -130,6 +135,7 @@ fn path(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Ve
 /// Reports two fields that read the same value, or a value inside the other's.
 fn check_paths(section: &Section<'_>, fields: &[(Field, &Origin)], diagnostics: &mut Diagnostics) {
     for (index, (field, origin)) in fields.iter().enumerate() {
+        // Only earlier fields, so that each pair is reported once.
         for (earlier, _) in fields.iter().take(index).filter(|(earlier, _)| !earlier.from.is_empty()) {
             let (one, other) = (&earlier.name, &field.name);
             let (outer, inner) =

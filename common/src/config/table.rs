@@ -26,6 +26,7 @@ pub(super) fn resolve<'a>(
     let default = format!("models/{name}.sql");
     let sql = match section.text("sql", diagnostics) {
         Some(written) => read_sql(&section, written, folder, diagnostics),
+        // Written with a wrong type, which was reported. The default file must not hide that.
         None if section.get("sql").is_some() => None,
         None => read_sql(&section, Text { text: &default, origin: section.origin }, folder, diagnostics),
     };

@@ -69,7 +69,7 @@ fn assert_faults(cases: &[(&str, &[&str])]) {
     }
 }
 
-/// Asserts the printed lines for a source whose only field is the snippet, in line 6.
+/// Asserts the printed lines for a source with the snippet as its only field, in line 6.
 #[track_caller]
 fn assert_field_faults(cases: &[(&str, &[&str])]) {
     for (field, expected) in cases {

@@ -51,6 +51,7 @@ pub(super) fn check(
         Some(lake) if found.is_empty() => {
             let urls = sources.iter().map(|source| &source.url).chain([&lake]);
             let spool = cluster.as_ref().and_then(|cluster| cluster.spool.as_ref());
+            // Only a warning, because an unused section does no harm.
             warn_of_unused(&buckets, urls.chain(spool));
             Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster, buckets, prices })
         }
@@ -104,7 +105,7 @@ fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, diagnostics
     }
 }
 
-/// Reports a spool inside a source or the lake, whose objects would be taken for theirs.
+/// Reports a spool inside a source or the lake. Its objects would be mistaken for theirs.
 fn check_spool(
     root: &Section<'_>,
     cluster: Option<&Cluster>,
@@ -133,6 +134,7 @@ fn tables(root: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> V
         let Some((table, check_origins)) = table::resolve(name, item, folder, diagnostics) else { continue };
         for (check, origin) in table.checks.iter().zip(check_origins) {
             let Rule::References { to_table, .. } = &check.rule else { continue };
+            // Against all entries, because the table may come later in the file.
             if !entries.iter().any(|entry| entry.key == *to_table) {
                 let hint = did_you_mean(to_table, entries.iter().map(|entry| entry.key.as_str()));
                 diagnostics.report_with_hint(

@@ -10,10 +10,10 @@
 //! readers ignore the bytes between the two. The trailer contains the digests of the footer and of
 //! the table itself, so every byte of the file is covered. Parquet's own page checksums are not
 //! sufficient: the `parquet` crate cannot write them, and they do not cover page headers, page
-//! indexes and the footer, whose statistics decide which rows a query skips.
+//! indexes and the footer. Its statistics decide which rows a query skips.
 //!
 //! A file without a table was written by an older version or by another program, and is read
-//! without verification. A file whose footer has `METADATA_KEY` must have a table.
+//! without verification. A file with `METADATA_KEY` in its footer must have a table.
 
 use std::hash::Hasher as _;
 use std::ops::Range;
@@ -23,8 +23,8 @@ use twox_hash::XxHash64;
 
 use super::{SEED, xxh64};
 
-/// Bytes of a block. A read is widened to whole blocks, so small blocks suit small reads; each
-/// costs 8 bytes of digest.
+/// Bytes of a block. A read is widened to whole blocks, so small blocks suit small reads. Each
+/// block costs 8 bytes of digest.
 pub const BLOCK_BYTES: u64 = 64 * 1024;
 /// Key of Parquet's key-value metadata in files that have a table.
 pub const METADATA_KEY: &str = "lakewright.block_digests";
@@ -57,6 +57,7 @@ impl Default for BlockHasher {
 impl BlockHasher {
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
+            // A piece may end anywhere, so continue in the middle of the current block.
             let in_block = self.body_bytes % BLOCK_BYTES;
             let left = usize::try_from(BLOCK_BYTES - in_block).unwrap_or(usize::MAX);
             let (now, rest) = bytes.split_at(left.min(bytes.len()));
@@ -74,15 +75,19 @@ impl BlockHasher {
         self.current = XxHash64::with_seed(SEED);
     }
 
-    /// Returns the table for the body so far and `footer`, which must directly follow the table.
+    /// Returns the table for all bytes before it and for `footer`, which must directly follow the
+    /// table.
     #[must_use]
     pub fn finish(mut self, footer: &[u8]) -> Vec<u8> {
+        // The last block may be shorter than the others.
         if !self.body_bytes.is_multiple_of(BLOCK_BYTES) {
             self.end_block();
         }
         let mut table = Vec::with_capacity(self.done.len() * 8 + TRAILER_BYTES);
+        // In the order of the trailer. All numbers are little-endian.
         let numbers = self.done.iter().copied().chain([self.body_bytes, BLOCK_BYTES, xxh64(footer)]);
         numbers.for_each(|number| table.extend_from_slice(&number.to_le_bytes()));
+        // Computed last, because it covers the digests and the trailer before it.
         let digest = xxh64(&table);
         table.extend_from_slice(&digest.to_le_bytes());
         table.extend_from_slice(MAGIC);
@@ -142,16 +147,19 @@ pub fn read(end: &[u8], file_bytes: u64) -> Found {
     };
     let first = file_bytes.saturating_sub(end.len() as u64);
     let trailer = footer.saturating_sub(TRAILER_BYTES as u64);
+    // The trailer is before the bytes at hand, so read more of the end.
     let Some(at) = trailer.checked_sub(first).and_then(|at| usize::try_from(at).ok()) else {
         return Found::Needs(file_bytes - trailer);
     };
     match read_trailer(&end[at..]) {
+        // The key in the footer says that there was a table, so the table was overwritten.
         None if memmem::find(end, METADATA_KEY.as_bytes()).is_some() => {
             Found::Damaged("the digests of its blocks are damaged")
         }
         None => Found::Nothing,
         Some((body_bytes, block_bytes)) => {
             let table_bytes = body_bytes.div_ceil(block_bytes).saturating_mul(8);
+            // The table must fill the space between the body and the trailer exactly.
             if trailer.checked_sub(table_bytes) != Some(body_bytes) {
                 return Found::Damaged("the digests of its blocks are damaged");
             }
@@ -165,7 +173,10 @@ pub fn read(end: &[u8], file_bytes: u64) -> Found {
 
 /// Returns body bytes and block bytes; `None` if there is no trailer.
 fn read_trailer(end: &[u8]) -> Option<(u64, u64)> {
+    // The magic number is the last field of the trailer.
     let is_marked = end.get(TRAILER_BYTES - MAGIC.len()..TRAILER_BYTES)? == MAGIC;
+    // Fields by position: 0 is the body's length, 1 the block size, 2 the digest of the footer, 3
+    // that of the table.
     let block_bytes = number(end, 1)?;
     (is_marked && block_bytes > 0).then_some((number(end, 0)?, block_bytes))
 }
@@ -175,6 +186,7 @@ fn read_table(end: &[u8], trailer: usize, body_bytes: u64, block_bytes: u64, fil
     let footer = &end[trailer + TRAILER_BYTES..];
     let numbers = trailer / 8;
     let (expected_footer, expected_table) = (number(end, numbers + 2), number(end, numbers + 3));
+    // 24 bytes: the first three fields of the trailer, which the digest of the table covers.
     if expected_table != Some(xxh64(&end[..trailer + 24])) {
         return Found::Damaged("the digests of its blocks are damaged");
     }
@@ -206,6 +218,7 @@ impl BlockDigests {
     #[must_use]
     pub fn widen(&self, range: &Range<u64>) -> Range<u64> {
         let start =
+            // Everything after the body is one block.
             if range.start < self.body_bytes { range.start - range.start % self.block_bytes } else { self.body_bytes };
         let end = if range.end <= self.body_bytes {
             range.end.div_ceil(self.block_bytes).saturating_mul(self.block_bytes).min(self.body_bytes)
@@ -215,7 +228,7 @@ impl BlockDigests {
         start..end
     }
 
-    /// Compares whole blocks, the first of which starts at `start`, with their digests.
+    /// Compares whole blocks with their digests. The first block starts at `start`.
     ///
     /// # Errors
     /// Byte range of the first block that differs.
@@ -225,6 +238,7 @@ impl BlockDigests {
         while !rest.is_empty() {
             let (end, expected) = if at < self.body_bytes {
                 let end = (at + self.block_bytes).min(self.body_bytes);
+                // Blocks have equal sizes, so the offset gives the number of the block.
                 (end, usize::try_from(at / self.block_bytes).ok().and_then(|i| self.digests.get(i).copied()))
             } else {
                 (self.file_bytes, Some(self.end))

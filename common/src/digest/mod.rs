@@ -69,7 +69,7 @@ impl Hasher {
         self.bytes += bytes.len() as u64;
     }
 
-    /// Returns the number of bytes so far.
+    /// Returns the number of bytes that were added.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes

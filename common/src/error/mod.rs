@@ -1,4 +1,5 @@
-//! The error type of this project: a few kinds, chosen by what the user must do next.
+//! The error type of this project. It has a few kinds, one for each thing that the user can do
+//! next.
 //!
 //! The code that fails adds the facts it knows (object, field, setting) to the message. The
 //! coordinator turns the kind into an exit code and prints message and hint. Inside a plan an
@@ -19,7 +20,7 @@ const DISK_FULL: &str = "the disk is full: free some space; `coordinator vacuum 
 /// Maximum number of names that one message lists.
 const MAX_LISTED: usize = 10;
 
-/// Returns a hint for a cause whose type this folder does not know.
+/// Returns a hint for a cause of a type that this folder does not know.
 pub type HintOf = fn(&(dyn std::error::Error + 'static)) -> Option<&'static str>;
 
 /// Hints for the errors of S3, which are defined in `storage`, a room above this one.
@@ -84,6 +85,7 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let source = source.into();
+        // The specific hints of S3 first: the same error may also contain one of the system.
         let hint = STORAGE_HINTS.get().and_then(|hint_of| hint_of(&*source)).or_else(|| os_hint(&*source));
         let object = object.to_string();
         let message = format!("cannot {operation} `{}`", printable::line(&object));
@@ -138,6 +140,7 @@ impl Error {
     pub fn join(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut failures = failures.into_iter();
         let mut first = failures.next()?;
+        // Flat, so that every failure is printed with its own hint.
         first.further.extend(failures.flat_map(|mut failure| {
             let further = std::mem::take(&mut failure.further);
             std::iter::once(failure).chain(further)
@@ -155,7 +158,7 @@ impl Error {
         Alone(self).to_string()
     }
 
-    /// Returns a copy in which the causes are part of the message.
+    /// Returns a copy with the causes as part of the message.
     fn flattened(&self) -> Self {
         let further = self.further.iter().map(Self::flattened).collect();
         Self { kind: self.kind, message: self.text(), hint: self.hint.clone(), source: None, further }
@@ -201,6 +204,7 @@ pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32>
         }
         next = cause.source();
     }
+    // Some libraries keep only the text of an error.
     let text = error.to_string();
     let (_, code) = text.rsplit_once("(os error ")?;
     code.split_once(')')?.0.parse().ok()

@@ -18,7 +18,7 @@
 
 /// Buffers rows per partition and writes the object.
 mod writer;
-/// Root of a task plan whose rows go to another stage.
+/// Root of a task plan that sends its rows to another stage.
 pub mod write_node;
 /// Leaf of a task plan that reads rows of another stage.
 pub mod read_node;

@@ -58,6 +58,7 @@ impl ExchangeReadExec {
     /// is one.
     #[must_use]
     pub fn plain(schema: SchemaRef, order: Option<LexOrdering>, partitions: Vec<Vec<Chunk>>) -> Self {
+        // A sort without rows carries the order: DataFusion encodes a sort, but no bare ordering.
         let rows: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(schema));
         let shape = match order {
             Some(order) => Arc::new(SortExec::new(order, rows)),
@@ -70,6 +71,8 @@ impl ExchangeReadExec {
     #[must_use]
     pub fn from_shape(shape: Arc<dyn ExecutionPlan>, partitions: Vec<Vec<Chunk>>) -> Self {
         let partitioning = match &shape.properties().partitioning {
+            // The number of partitions is that of the chunk lists: a task's plan has one of the
+            // stage's many.
             Partitioning::Hash(keys, _) => Partitioning::Hash(keys.clone(), partitions.len()),
             _ => Partitioning::UnknownPartitioning(partitions.len()),
         };
@@ -101,6 +104,7 @@ impl ExchangeReadExec {
     /// Returns a node for the rows of one partition.
     #[must_use]
     pub fn only(&self, partition: usize) -> Self {
+        // A partition that does not exist has no rows.
         let chunks = self.partitions.get(partition).map(|chunks| chunks.to_vec()).unwrap_or_default();
         Self::from_shape(Arc::clone(&self.shape), vec![chunks])
     }
@@ -138,6 +142,7 @@ impl ExecutionPlan for ExchangeReadExec {
         _: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        // A leaf has no children to replace.
         Ok(self)
     }
 
@@ -160,6 +165,7 @@ impl ExecutionPlan for ExchangeReadExec {
         let count = chunks.len();
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let batches = stream::iter((0..count).map(move |i| fetch(Arc::clone(&store), chunks[i].clone())))
+            // `buffered` keeps the order of the chunks, which a sorted partition relies on.
             .buffered(CHUNKS_AHEAD)
             .and_then(async |bytes| Ok(stream::iter(decode(bytes)?)))
             .try_flatten()
@@ -172,6 +178,7 @@ impl ExecutionPlan for ExchangeReadExec {
 
 async fn fetch(store: Arc<dyn ObjectStore>, chunk: Chunk) -> Result<Bytes> {
     let key = Path::parse(&chunk.key).context(|| Error::internal("a chunk has an invalid key"))?;
+    // A chunk is one range, so it is one request.
     Ok(store.get_range(&key, chunk.range).await.storage_context("read", || &key)?)
 }
 

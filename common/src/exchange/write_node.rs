@@ -1,4 +1,4 @@
-//! Root of a task plan whose rows go to another stage: spools them and returns one report.
+//! Root of a task plan that sends its rows to another stage: spools them and returns one report.
 //!
 //! If its input is a hash repartition, this node does the repartition itself, with the keys and the
 //! input of that node. So the key expressions reach workers in a node that DataFusion can encode.
@@ -46,7 +46,8 @@ impl ExchangeWriteExec {
         Self { input, prefix, properties }
     }
 
-    /// Returns the input. If it is a hash repartition, it only defines the partition of each row.
+    /// Returns the input. A hash repartition as input is not executed: its keys decide the
+    /// partition of each row.
     #[must_use]
     pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input
@@ -64,9 +65,11 @@ impl ExchangeWriteExec {
     }
 }
 
-/// Returns the node whose rows are spooled.
+/// Returns the node that produces the rows.
 fn rows_of(input: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
     match input.downcast_ref::<RepartitionExec>() {
+        // A hash repartition is not executed: this node assigns the rows itself (module
+        // documentation).
         Some(repartition) if keys_of(input).is_some() => repartition.input(),
         _ => input,
     }
@@ -95,6 +98,7 @@ impl ExecutionPlan for ExchangeWriteExec {
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        // A repartition below would only move rows that this node partitions anyway.
         vec![false]
     }
 
@@ -114,6 +118,7 @@ impl ExecutionPlan for ExchangeWriteExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        // Recompute the properties, because the new child may have other partitions.
         Ok(Arc::new(Self::new(children.swap_remove(0), self.prefix.clone())))
     }
 
@@ -127,11 +132,13 @@ impl ExecutionPlan for ExchangeWriteExec {
         let mut stream = rows.execute(partition, Arc::clone(&context))?;
         let mut partitioner = match keys_of(&self.input) {
             Some((keys, partitions)) => {
+                // The time that this timer measures is not used.
                 let timer = metrics::Time::default();
                 Some(BatchPartitioner::new_hash_partitioner(keys.to_vec(), partitions, timer)?)
             }
             None => None,
         };
+        // A new name per attempt, so that attempts of one task never overwrite each other's object.
         let key = Path::parse(format!("{}-{}.arrows", self.prefix, Uuid::now_v7()))
             .context(|| Error::internal("a spool object has an invalid key"))?;
         let mut writer = SpoolWriter::new(
@@ -142,6 +149,7 @@ impl ExecutionPlan for ExchangeWriteExec {
             TaskScope::of(context.session_config()).exchange_buffer_bytes,
         );
         let reservation = MemoryConsumer::new("ExchangeWriter").register(context.memory_pool());
+        // Rows are only read when the stream is polled. It yields exactly one batch.
         let report = async move {
             while let Some(batch) = stream.next().await {
                 let batch = batch?;

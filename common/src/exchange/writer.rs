@@ -58,8 +58,11 @@ impl SpoolWriter {
 
     /// Buffers rows of one partition; [`Self::flush_if_full`] writes them.
     pub(super) fn add(&mut self, partition: usize, batch: RecordBatch) {
+        // An empty batch would only add a chunk header.
         if batch.num_rows() > 0 {
             self.rows[partition] += batch.num_rows() as u64;
+            // Slices of one array each count its whole size, so this may count too much and flush
+            // early.
             self.buffered_bytes += batch.get_array_memory_size();
             self.buffered[partition].push(batch);
         }
@@ -80,10 +83,12 @@ impl SpoolWriter {
             self.flush().await?;
         }
         let key = match &mut self.upload {
+            // Only this call makes the object visible.
             Some(upload) => {
                 upload.shutdown().await.storage_context("write", || &self.key)?;
                 self.key.to_string()
             }
+            // No rows, no object: an empty key says so in the report.
             None => String::new(),
         };
         Ok(SpoolObject { key, rows: self.rows, chunk_bytes: self.chunk_bytes })
@@ -94,11 +99,13 @@ impl SpoolWriter {
         for partition in 0..self.buffered.len() {
             let batches = std::mem::take(&mut self.buffered[partition]);
             if batches.is_empty() {
+                // A length of 0 keeps the position of each partition in the list.
                 lengths.push(0);
                 continue;
             }
             let chunk = encode(&self.schema, &batches)?;
             lengths.push(chunk.len() as u64);
+            // Created at the first chunk, because a task without rows writes no object.
             let upload = self.upload.get_or_insert_with(|| {
                 BufWriter::with_capacity(Arc::clone(&self.store), self.key.clone(), UPLOAD_BUFFER_BYTES)
             });
@@ -119,12 +126,14 @@ fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
     let mut group: Vec<RecordBatch> = Vec::new();
     let mut group_rows = 0;
     for batch in batches {
+        // `BATCH_ROWS` bounds the batches that the next stage decodes at once.
         if group_rows > 0 && group_rows + batch.num_rows() > BATCH_ROWS {
             writer.write(&concat_batches(schema, &group).context(failed)?).context(failed)?;
             group.clear();
             group_rows = 0;
         }
         group_rows += batch.num_rows();
+        // Clones of batches share their arrays.
         group.push(batch.clone());
     }
     writer.write(&concat_batches(schema, &group).context(failed)?).context(failed)?;

@@ -1,8 +1,8 @@
-//! `concat` that writes integers itself.
+//! A `concat` that formats integers without an intermediate array.
 //!
-//! DataFusion 55 casts every argument to text, which makes an array per argument and batch. Here,
-//! integers keep their type up to the function, which appends their digits to the result. Calls
-//! without integers are DataFusion's own.
+//! DataFusion 55 casts every argument to text, which creates an array per argument and batch. Here,
+//! integers keep their type until the function appends their digits to the result. Calls without
+//! integers use DataFusion's own function.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -30,13 +30,13 @@ struct Concat {
     original: Arc<ScalarUDF>,
 }
 
-/// Whether the values of a type are exactly those of an `Int64`.
+/// Returns whether every value of a type fits in an `Int64`.
 fn fits_long(data_type: &DataType) -> bool {
     data_type.is_signed_integer() || matches!(data_type, DataType::UInt8 | DataType::UInt16 | DataType::UInt32)
 }
 
-/// Whether DataFusion would make a call of these types a call of `Utf8` alone, with an integer
-/// among them.
+/// Returns whether DataFusion would cast all arguments of these types to `Utf8`, and one of them is
+/// an integer.
 fn is_ours(types: &[DataType], coerced: &[DataType]) -> bool {
     types.iter().any(fits_long) && coerced.iter().all(|data_type| data_type == &DataType::Utf8)
 }
@@ -64,6 +64,7 @@ impl ScalarUDFImpl for Concat {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        // `coerce_types` made every integer an `Int64`, so only our calls have one.
         if types.contains(&DataType::Int64) {
             return Ok(DataType::Utf8);
         }
@@ -84,6 +85,7 @@ impl ScalarUDFImpl for Concat {
         if args.args.iter().all(|arg| arg.data_type() != DataType::Int64) {
             return self.original.invoke_with_args(args);
         }
+        // A call with only constants returns a constant, so that the optimizer can replace it.
         let is_scalar = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if is_scalar { 1 } else { args.number_rows };
         let parts = args.args.iter().map(PartOf::new).collect::<Result<Vec<_>>>()?;
@@ -123,6 +125,7 @@ impl PartOf {
 
     /// Returns the bytes that the argument contributes, approximately.
     fn bytes(&self, rows: usize) -> usize {
+        // Only a capacity, so the digits of integers are estimated.
         match self {
             Self::Constant(text) => rows * text.len(),
             Self::Texts(texts) => {
@@ -159,7 +162,7 @@ fn concat(parts: &[PartOf], rows: usize) -> Result<StringArray> {
             }
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
         }
-        // Ends the text of the row.
+        // The empty text ends the value of the row.
         texts.append_value("");
     }
     Ok(texts.finish())

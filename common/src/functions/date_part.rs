@@ -1,8 +1,8 @@
 //! `date_part` of UTC timestamps by integer arithmetic.
 //!
-//! Arrow converts each value to a `chrono` date in its zone, once per row and part. Here, years 1
-//! to 9999 of timestamps in UTC or without a zone are computed from the day number. Everything else
-//! is DataFusion's own function: other zones, other years, other types, and scalars.
+//! Arrow converts each value to a `chrono` date in its zone, once per row and part. Here, parts are
+//! computed from the day number, for timestamps in UTC or without a zone in the years 1 to 9999.
+//! All other calls use DataFusion's own function: other zones, years and types, and scalars.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ struct UtcDatePart {
 
 impl ScalarUDFImpl for UtcDatePart {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        // Scalars are left to DataFusion: one value takes no time.
         if let [ColumnarValue::Scalar(part), ColumnarValue::Array(moments)] = &args.args[..]
             && let Some(part) = part.try_as_str().flatten().and_then(Part::parse)
             && let Some(values) = part.of_all(moments)
@@ -74,7 +75,7 @@ impl ScalarUDFImpl for UtcDatePart {
     }
 }
 
-/// A part that this module computes.
+/// A part that this module can compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Year,
@@ -99,8 +100,8 @@ const LAST_DAY: i64 = 2_932_896;
 const DAY_SECONDS: i64 = 86_400;
 
 impl Part {
-    /// Parses the names of DataFusion's function: Arrow's interval units with their synonyms, and
-    /// the names that are no interval units.
+    /// Parses the names that DataFusion's function accepts: Arrow's interval units with their
+    /// synonyms, and names that are not interval units.
     fn parse(name: &str) -> Option<Self> {
         Some(match IntervalUnit::from_str(name) {
             Ok(IntervalUnit::Year) => Self::Year,
@@ -122,8 +123,8 @@ impl Part {
         })
     }
 
-    /// Returns the part of each timestamp, or `None` if the array is not of UTC timestamps or one of
-    /// them is in another year than 1 to 9999.
+    /// Returns the part of each timestamp. Returns `None` if the array does not have UTC
+    /// timestamps, or if one of them is not in the years 1 to 9999.
     fn of_all(self, moments: &ArrayRef) -> Option<Int32Array> {
         let DataType::Timestamp(unit, zone) = moments.data_type() else { return None };
         if !zone.as_deref().is_none_or(|zone| matches!(zone, "UTC" | "+00:00" | "Z")) {
@@ -159,8 +160,8 @@ impl Part {
         Some(Int32Array::new(parts, moments.nulls().cloned()))
     }
 
-    /// Returns the part of a moment in seconds since 1970 in the years 1 to 9999. For others, which
-    /// are values of nulls, the result is arbitrary.
+    /// Returns the part of a timestamp, given in seconds since 1970, in the years 1 to 9999. Other
+    /// timestamps occur only under nulls, and their result is arbitrary.
     #[expect(clippy::cast_possible_truncation, reason = "every part of a moment in range fits, and others are nulls")]
     fn of(self, seconds: i64) -> i32 {
         let day = seconds.div_euclid(DAY_SECONDS);
@@ -179,6 +180,7 @@ impl Part {
             Self::DayOfYear => (day - first_day(Date::of(day).year)) as i32 + 1,
             Self::IsoYear => Date::of(thursday(day)).year as i32,
             Self::Week => {
+                // A week belongs to the year of its Thursday.
                 let thursday = thursday(day);
                 ((thursday - first_day(Date::of(thursday).year)) / 7) as i32 + 1
             }
@@ -206,12 +208,13 @@ struct Date {
 }
 
 impl Date {
-    /// Converts a day number, counted from 1970-01-01. Years are counted from March inside, so that
-    /// the leap day is the last of its year (Hinnant, "chrono-Compatible Low-Level Date Algorithms",
-    /// `civil_from_days`).
+    /// Converts a day number, counted from 1970-01-01. The computation counts years from March, so
+    /// that the leap day is the last day of its year (Hinnant, "chrono-Compatible Low-Level Date
+    /// Algorithms", `civil_from_days`).
     fn of(day: i64) -> Self {
         // Day 0 is 0000-03-01, the start of an era of 400 years.
         let day = day + 719_468;
+        // 146,097 is the number of days in 400 years.
         let era = day.div_euclid(146_097);
         let day_of_era = day.rem_euclid(146_097);
         let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,8 +1,8 @@
 //! Faster implementations of DataFusion's functions, with the same names, types and results.
 //!
-//! Each wraps DataFusion's own function and calls it for every input that it does not handle. A
-//! plan names its functions and every process registers these, so they work on a cluster too.
-//! Functions whose *results* differ from DataFusion's are in [`crate::sql`].
+//! Each function wraps DataFusion's own and calls it for every input that it does not handle. A
+//! plan contains the names of its functions and every process registers these, so they work on a
+//! cluster too. Functions whose *results* differ from DataFusion's are in [`crate::sql`].
 
 use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
@@ -19,7 +19,7 @@ mod text_groups;
 /// Registers the functions of this folder.
 ///
 /// # Errors
-/// A session without DataFusion's own functions.
+/// The session does not have DataFusion's own functions.
 pub(crate) fn register(session: &SessionContext) -> Result<()> {
     text_extreme::register(session)?;
     date_part::register(session)?;

@@ -1,6 +1,6 @@
 //! `max` and `min` of texts, with the values of all groups in one buffer.
 //!
-//! DataFusion 55 holds one `Vec<u8>` per group and fills a hash map for each batch and column. A
+//! DataFusion 55 keeps one `Vec<u8>` per group, and fills a hash map for each batch and column. A
 //! query with several `max` of texts over many small groups spends most of its time there. Name,
 //! types and state are the same here, so plans do not change.
 
@@ -129,7 +129,7 @@ impl GroupsAccumulator for TextAccumulator {
         let values = values.as_string::<i32>();
         self.groups.resize(total_groups);
         let is_better = match self.kind {
-            // UTF-8 sorts by bytes as it does by characters.
+            // UTF-8 has the same order by bytes as by characters.
             Kind::Max => |new: &[u8], old: &[u8]| new > old,
             Kind::Min => |new: &[u8], old: &[u8]| new < old,
         };
@@ -159,11 +159,12 @@ impl GroupsAccumulator for TextAccumulator {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total_groups: usize) -> Result<()> {
+        // A state is a text too, so merging it is the same as adding it.
         self.update_batch(states, groups, None, total_groups)
     }
 
-    /// A text is the greatest and the smallest of itself. Without this method, DataFusion cannot
-    /// skip a partial aggregation that does not reduce the rows.
+    /// Returns the texts unchanged: a single text is both the maximum and the minimum. Without this
+    /// method, DataFusion could not skip a partial aggregation that does not reduce the rows.
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         Ok(vec![filtered(&values[0], filter)?])
     }

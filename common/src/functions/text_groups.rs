@@ -8,8 +8,8 @@ use datafusion::error::{DataFusionError, Result};
 /// Length of a group without a value. No text of an `i32` offset array is this long.
 const NO_VALUE: u32 = u32::MAX;
 
-/// Texts by group number. Grows by appending, and compacts itself once half of the bytes are
-/// unused.
+/// Texts by group number. New texts are appended, and the buffer is compacted once half of its
+/// bytes are unused.
 #[derive(Debug)]
 pub(super) struct TextGroups {
     bytes: Vec<u8>,
@@ -17,11 +17,12 @@ pub(super) struct TextGroups {
     starts: Vec<usize>,
     /// Length of each group's text in bytes, or [`NO_VALUE`].
     lengths: Vec<u32>,
-    /// Bytes of the texts that groups have; the remainder of `bytes` is unused.
+    /// Bytes of `bytes` that are part of a text. The remainder is unused.
     used: usize,
-    /// The last group that was appended, if so far every text was appended in the order of the
-    /// groups and none was replaced. Then `bytes` are those of the resulting array.
+    /// Last group that got its first text.
     last_in_order: Option<usize>,
+    /// Whether all texts were appended in the order of the groups and none was replaced. `bytes` are
+    /// then those of the resulting array.
     is_in_order: bool,
 }
 
@@ -55,6 +56,7 @@ impl TextGroups {
         }
         self.is_in_order = false;
         self.used -= length as usize;
+        // A shorter text fits in the place of the old one.
         if text.len() <= length as usize {
             let start = self.starts[group];
             self.bytes[start..start + text.len()].copy_from_slice(text);
@@ -87,6 +89,7 @@ impl TextGroups {
         let mut bytes = Vec::with_capacity(self.used);
         for (start, length) in self.starts.iter_mut().zip(&self.lengths) {
             if *length != NO_VALUE {
+                // Texts keep the order of the groups, not of their bytes.
                 let text = &self.bytes[*start..*start + *length as usize];
                 *start = bytes.len();
                 bytes.extend_from_slice(text);
@@ -95,8 +98,8 @@ impl TextGroups {
         self.bytes = bytes;
     }
 
-    /// Removes the first `groups` groups and returns their texts. The groups behind them move to
-    /// the front.
+    /// Removes the first `groups` groups and returns their texts. The other groups get lower
+    /// numbers.
     ///
     /// # Errors
     /// Execution, if the texts have more bytes than an array of `i32` offsets can address.
@@ -117,6 +120,7 @@ impl TextGroups {
     fn into_array(self) -> Result<StringArray> {
         if self.is_in_order {
             let (offsets, nulls) = shape(&self.lengths)?;
+            // The bytes are those of the array already, so they need no copy.
             return array(offsets, self.bytes, nulls);
         }
         gather(&self.bytes, &self.starts, &self.lengths)
@@ -128,7 +132,7 @@ impl TextGroups {
     }
 }
 
-/// Copies texts to an array.
+/// Copies texts into an array.
 fn gather(bytes: &[u8], starts: &[usize], lengths: &[u32]) -> Result<StringArray> {
     let (offsets, nulls) = shape(lengths)?;
     let mut values = Vec::with_capacity(offsets.last().map_or(0, |end| usize::try_from(*end).unwrap_or(0)));
@@ -146,7 +150,7 @@ fn shape(lengths: &[u32]) -> Result<(Vec<i32>, Option<NullBuffer>)> {
     for length in lengths {
         if *length != NO_VALUE {
             let Some(next) = i32::try_from(*length).ok().and_then(|length| end.checked_add(length)) else {
-                return exec_err!("the texts of one batch have more than 2 GiB; raise `[limits] partitions`");
+                return exec_err!("the texts of one batch have more than 2 GiB; raise `[limits] threads`");
             };
             end = next;
         }

@@ -7,7 +7,7 @@
 /// Memory limit in bytes below which large blocks are returned at once, which costs page faults.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const SMALL_LIMIT: u64 = 1 << 30;
-/// Size in bytes from which a block is large.
+/// Minimum size in bytes of a large block.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE_BLOCK: i32 = 1 << 20;
 

@@ -34,7 +34,7 @@ macro_rules! fail_points {
         }
 
         impl FailPoint {
-            /// All points, in the order in which a run reaches them; those of workers come last.
+            /// All points: first those of a run in their order, then those of workers.
             pub const ALL: &[Self] = &[$(Self::$point,)+];
 
             /// Returns the name, as the environment variable has it.

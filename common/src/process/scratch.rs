@@ -21,8 +21,8 @@ const PREFIX: &str = "lakewright-scratch-";
 const LOCK: &str = "lock";
 /// Name of the lock file until it is locked.
 const NEW_LOCK: &str = "lock.new";
-/// Age from which a folder without a lock file is abandoned; a process creates and locks one in far
-/// less time.
+/// A folder without a lock file is abandoned if it is older than this; a process creates and locks
+/// one in far less time.
 const MAX_SETUP_TIME: Duration = Duration::from_secs(60);
 
 /// Parent of the folder that this process created last, for messages.
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(fs::metadata(scratch.path()).unwrap().mode() & 0o777, 0o700);
     }
 
-    /// Other users may put pipes, sockets and links beside scratch folders. None is opened for
+    /// Other users may put pipes, sockets and links next to scratch folders. None is opened for
     /// reading, followed or deleted.
     #[test]
     fn pipes_sockets_and_links_of_other_users_are_left_alone() {

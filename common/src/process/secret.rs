@@ -1,4 +1,4 @@
-//! The secret of one run, by which processes of one user on one machine authenticate without TLS.
+//! The secret of one run. Processes of one user on one machine authenticate with it, without TLS.
 //!
 //! The coordinator writes 32 random bytes into a file that only its user can read. The file's name
 //! contains the address that the coordinator listens on; a worker that connects to this address
@@ -12,8 +12,8 @@
 //! ```
 //!
 //! So another user cannot call a coordinator. Nor can another user give tasks to a worker by
-//! listening on the port between two runs. The connection itself is not encrypted, but only the machine's
-//! administrator can read or change it.
+//! listening on the port between two runs. The connection itself is not encrypted, but only the
+//! machine's administrator can read or change it.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};

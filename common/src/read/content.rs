@@ -2,9 +2,9 @@
 //! format.
 //!
 //! Names are unreliable: uploads keep `.json` after they were compressed, and `.gz` after a proxy
-//! decompressed them. So the bytes decide. The extension and, on S3, the `Content-Encoding` are only
-//! used for bytes without a signature. JSON text starts with a printable character or white space, so
-//! no signature below is the start of a record.
+//! decompressed them. So the bytes decide. The extension and, on S3, the `Content-Encoding` are
+//! only used for bytes without a signature. JSON text starts with a printable character or white
+//! space, so no signature below is the start of a record.
 
 use std::fmt;
 
@@ -42,12 +42,12 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    /// An object without any byte other than zero, as a crash leaves it.
+    /// An object of only zero bytes, which a crash may leave.
     pub const ZEROS: Self = Self::Format("a block of zero bytes");
 }
 
 impl fmt::Display for Foreign {
-    /// Writes what the bytes are, after a subject such as "it".
+    /// Writes a predicate for a subject such as "it", for example "is a Parquet file, not JSON".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Format(format) => write!(f, "is {format}, not JSON"),
@@ -100,7 +100,7 @@ const SIGNATURES: &[(&[u8], Content)] = &[
     (b"Salted__", Content::Foreign(Foreign::Format("encrypted by openssl"))),
     (b"age-encryption.org/", Content::Foreign(Foreign::Format("encrypted by age"))),
     (b"-----BEGIN PGP MESSAGE", Content::Foreign(Foreign::Format("encrypted by PGP"))),
-    // UTF-32 before UTF-16, whose little-endian mark it begins with.
+    // UTF-32 before UTF-16, because its little-endian mark starts with that of UTF-16.
     (b"\xFF\xFE\0\0", Content::Text(Encoding::Utf32 { is_big_endian: false })),
     (b"\0\0\xFE\xFF", Content::Text(Encoding::Utf32 { is_big_endian: true })),
     (b"\xFF\xFE", Content::Text(Encoding::Utf16 { is_big_endian: false })),
@@ -113,20 +113,21 @@ const UNSIGNED: &[(&str, &str)] =
 
 /// Offset of the signature in a POSIX tar header.
 const TAR_SIGNATURE_AT: usize = 257;
-/// Share of the head, in percent, that may be control characters. Of compressed or encrypted bytes, a
-/// tenth are.
+/// Maximum share of control characters in the head, in percent. In compressed or encrypted bytes,
+/// it is about ten.
 const MOST_CONTROLS_PERCENT: usize = 3;
-/// Share of the head, in percent, that may be invalid UTF-8. Of compressed or encrypted bytes, almost
-/// half are.
+/// Maximum share of invalid UTF-8 in the head, in percent. In compressed or encrypted bytes, it is
+/// almost 50.
 const MOST_INVALID_PERCENT: usize = 30;
-/// Number of either kind of byte that proves nothing.
+/// Number of bytes of either kind that is too small to prove anything.
 const FEW_ODD_BYTES: usize = 4;
 
-/// Returns the content of an object called `name` with the first bytes `head`: [`HEAD_BYTES`] of them,
-/// or all if there are fewer. `encoding` is the stored `Content-Encoding`.
+/// Returns the content of an object called `name` with the first bytes `head`: [`HEAD_BYTES`] of
+/// them, or all if there are fewer. `encoding` is the stored `Content-Encoding`.
 #[must_use]
 pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     let extension = extension(name);
+    // Before the extension: names are unreliable.
     if let Some(content) = signature(head).or_else(|| cut_signature(head, &extension)) {
         return content;
     }
@@ -140,6 +141,8 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     if let Some(encoding) = wide_text(head) {
         return Content::Text(encoding);
     }
+    // Raw snappy has no signature, and some JSON text looks like it. So check it only for objects
+    // with its extension, or that do not start like JSON.
     let is_raw_snappy = (Compression::named(&extension) == Compression::Snappy || !begins_like_json(head))
         && raw_snappy_length(head, head.len() < HEAD_BYTES).is_some();
     if is_raw_snappy {
@@ -148,8 +151,8 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     if is_text(head) {
         return Content::Text(Encoding::Utf8);
     }
-    // Without a signature, trust the names that say the bytes are compressed. If they are wrong, the
-    // decompressor fails.
+    // Without a signature, trust the names that say the bytes are compressed. If they are wrong,
+    // the decompressor fails. The last encoding was applied last, so it is the outermost.
     let encodings = encoding.into_iter().flat_map(|encoding| encoding.rsplit(',')).map(str::trim);
     for word in encodings.chain([extension.as_str()]) {
         let compression = Compression::named(word);
@@ -173,6 +176,7 @@ fn signature(head: &[u8]) -> Option<Content> {
     if head.get(TAR_SIGNATURE_AT..).is_some_and(|rest| rest.starts_with(b"ustar")) {
         return Some(Content::Foreign(Foreign::Format("a tar archive")));
     }
+    // The end of the object may cut the second half of the signature.
     if let [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..] = head
         && !rest.is_empty()
         && (b"1AY&SY".starts_with(&rest[..rest.len().min(6)])
@@ -183,7 +187,8 @@ fn signature(head: &[u8]) -> Option<Content> {
     if head.starts_with(b"ORC") && head.get(3).is_some_and(|byte| is_odd_control(*byte) || *byte >= 0x80) {
         return Some(Content::Foreign(Foreign::Format("an ORC file")));
     }
-    // A frame that decoders skip, of zstd (as `pzstd` writes it) or of lz4. The frame after it decides.
+    // A frame that decoders skip, of zstd (as `pzstd` writes it) or of lz4. The frame after it
+    // decides.
     if let [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, rest @ ..] = head {
         let frame = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
         let next = rest.get(frame..).and_then(signature);
@@ -193,6 +198,7 @@ fn signature(head: &[u8]) -> Option<Content> {
         let Some(behind) = head.strip_prefix(signature) else { return false };
         // A short word may be the start of a line of text.
         let is_word = signature.len() < 6 && signature.iter().all(u8::is_ascii_alphanumeric);
+        // In binary formats, a byte that no text has follows soon.
         !is_word || behind.iter().take(8).any(|byte| byte.is_ascii_control() || !byte.is_ascii())
     };
     SIGNATURES.iter().find(|(signature, _)| is_there(signature)).map(|(_, content)| *content)
@@ -201,6 +207,7 @@ fn signature(head: &[u8]) -> Option<Content> {
 /// Returns the compression of the extension if the object ends inside the signature.
 fn cut_signature(head: &[u8], extension: &str) -> Option<Content> {
     let named = Content::Compressed(Compression::named(extension));
+    // The level is the fourth byte, and may be the last one.
     let is_cut = match named {
         Content::Compressed(Compression::Bzip2) => {
             b"BZh".starts_with(head) || (head.len() == 4 && head.starts_with(b"BZh"))
@@ -228,6 +235,7 @@ fn wide_text(head: &[u8]) -> Option<Encoding> {
 fn is_text(head: &[u8]) -> bool {
     // A block of zeros before text is damage that a crash causes.
     if let [0, ..] = head {
+        // Look behind the zeros, which are not text themselves.
         let text = head.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &head[at..]);
         return text.is_empty() || (begins_like_json(text) && is_text(text));
     }
@@ -241,18 +249,20 @@ fn is_text(head: &[u8]) -> bool {
     let (many_controls, many_invalid) =
         (is_above(controls, MOST_CONTROLS_PERCENT), is_above(invalid, MOST_INVALID_PERCENT));
     // Text in another encoding has no control characters. Compressed or encrypted bytes have both.
+    // JSON that starts correctly gets the benefit of the doubt, if only one of the two is above its
+    // limit.
     if begins_like_json(head) { !(many_controls && many_invalid) } else { !(many_controls || many_invalid) }
 }
 
-/// Returns whether `byte` is a control character that neither text nor logs contain. Zero is handled
-/// separately.
+/// Returns whether `byte` is a control character that neither text nor logs contain. Zero is
+/// handled separately.
 fn is_odd_control(byte: u8) -> bool {
     // Colored logs contain escape, JSON text sequences the record separator.
     byte != 0 && byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x0C | 0x1B | 0x1E)
 }
 
-/// Recognizes Hadoop's framing of snappy, which has no signature: the length of a block and of its first
-/// chunk, both big-endian, then the chunk, which starts with its decompressed length.
+/// Recognizes Hadoop's framing of snappy, which has no signature: the length of a block and of its
+/// first chunk, both big-endian, then the chunk, which starts with its decompressed length.
 fn is_hadoop_snappy(head: &[u8]) -> bool {
     let [a, b, c, d, e, f, g, h, chunk @ ..] = head else { return false };
     let (block, compressed) = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
@@ -274,6 +284,7 @@ fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
     let mut produced: u64 = 0;
     while let Some(&tag) = head.get(at) {
         let extra = match tag & 3 {
+            // A literal of up to 60 bytes has its length in the tag. Otherwise 1 to 4 bytes follow.
             0 => usize::from((tag >> 2).saturating_sub(59)),
             1 => 1,
             2 => 2,
@@ -283,6 +294,7 @@ fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
         let number = bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         at += 1 + extra;
         if tag & 3 == 0 {
+            // Lengths are stored minus one.
             let literal = if extra == 0 { u64::from(tag >> 2) } else { number } + 1;
             produced += literal;
             at = at.saturating_add(usize::try_from(literal).ok()?);
@@ -301,6 +313,7 @@ fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
             return None;
         }
     }
+    // The head of a longer stream ends somewhere, so only a whole stream must add up.
     let is_right = if is_whole { at == head.len() && produced == u64::from(length) } else { at > 1 };
     (is_right && produced > 0).then_some(length)
 }

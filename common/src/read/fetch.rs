@@ -1,11 +1,11 @@
 //! ② Reads the text of one split, decompressed and in UTF-8, in order, as a stream of chunks.
 //!
-//! Every read asks for the object as it was listed (`If-Match`), so that two versions are never mixed.
-//! A small object is one request. A large one is read in ranges, and the next range is requested while
-//! the last one is processed. There are two kinds of faults: a failure of storage fails the run, and a
-//! damaged compressed stream costs the rest of its object. `decompress::layers` recognizes and
-//! decompresses the bytes of a whole object. A part of an object is always plain text, because only
-//! plain text is cut into parts.
+//! Every read asks for the object as it was listed (`If-Match`), so that two versions are never
+//! mixed. A small object takes one request. A large one is read in ranges, and the next range is
+//! requested while the last one is processed. There are two kinds of faults: a failure of storage
+//! fails the run, and a damaged compressed stream costs the rest of its object.
+//! `decompress::layers` recognizes and decompresses the bytes of a whole object. A part of an
+//! object is always plain text, because only plain text is cut into parts.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,20 +29,20 @@ use crate::storage::Storage;
 use crate::storage::object::SourceObject;
 use crate::storage::s3::get::{ARCHIVED, GetFailure};
 
-/// Most bytes of one request, and of a chunk.
+/// Maximum bytes of one request, and of a chunk.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
-/// Number of concurrent requests, including the one whose answer is needed next.
+/// Number of concurrent requests, including the one for the bytes that are needed next.
 const READS_UNDER_WAY: usize = 2;
-/// Bytes of the first request past the end of a split, for the rest of its last record. Each further
-/// one is twice as long.
+/// Bytes of the first request past the end of a split, for the rest of its last record. Each
+/// further one is twice as long.
 const FIRST_OVERRUN_BYTES: u64 = 64 * 1024;
-/// Number of attempts for a request whose answer is too short.
+/// Number of attempts if the response to a request is too short.
 const SHORT_ANSWERS: usize = 3;
 /// Bytes of a decompressed chunk.
 const DECOMPRESSED_CHUNK_BYTES: usize = 1024 * 1024;
 /// Estimated ratio of text to its compressed form. Logs reach ten.
 const LIKELY_RATIO: u64 = 16;
-/// Decompressed size of an object up to which no ratio is suspicious.
+/// Maximum decompressed size of an object that is not suspicious at any ratio.
 const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A chunk of decompressed bytes.
@@ -62,7 +62,7 @@ pub enum Fault {
 pub struct StoredBytes(Arc<AtomicU64>);
 
 impl StoredBytes {
-    /// Returns the number so far. When the stream has ended without a fault, it is the size of the split.
+    /// Returns the number. When the stream has ended without a fault, it is the size of the split.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -79,14 +79,15 @@ impl StoredBytes {
 
 pub(super) type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
 
-/// Reads the bytes that [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of an
-/// object, this includes the byte before it and, on demand, the bytes after it: stop polling when the
-/// framer is done. A fault is the last item. Dropping the stream cancels requests in progress. `read`
-/// counts the bytes that storage returns.
+/// Reads the bytes that [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of
+/// an object, this includes the byte before it and, on demand, the bytes after it: stop polling
+/// when the framer is done. A fault is the last item. Dropping the stream cancels requests in
+/// progress. `read` counts the bytes that storage returns.
 #[must_use]
 pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
     let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
+    // An empty object needs no request, and a range of it would be invalid.
     if split.object.bytes == 0 {
         return stream::empty().boxed();
     }
@@ -94,9 +95,9 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredByt
     if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
 }
 
-/// Does the same as [`fetch`], and waits for the answer to the first request. The answer is decompressed
-/// when the stream is polled, so that many small objects that wait need no more memory than their
-/// stored size.
+/// Does the same as [`fetch`], and waits for the response to the first request. The response is
+/// only decompressed when the stream is polled, so that waiting small objects need no more memory
+/// than their stored size.
 pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
     let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
@@ -104,6 +105,7 @@ pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits, read
         return stream::empty().boxed();
     }
     let mut chunks = read.of(requests.read(split.range.clone()));
+    // Only the first request is awaited: a small object has no second one.
     let first = chunks.next().await;
     let chunks = stream::iter(first).chain(chunks).boxed();
     if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
@@ -122,14 +124,15 @@ pub async fn content_of(storage: &Storage, object: &SourceObject) -> Result<Cont
     Ok(requests.recognize(&head))
 }
 
-/// Returns the number of requests that [`fetch`] makes for a split if none is repeated, including one
-/// past its end.
+/// Returns the number of requests that [`fetch`] makes for a split if none is repeated, including
+/// one past its end.
 #[must_use]
 pub fn requests_for(split: &Split) -> u64 {
     let (range, bytes) = (&split.range, split.object.bytes);
     if split.is_whole() && bytes <= READ_BYTES {
         return u64::from(bytes > 0);
     }
+    // From the byte before the range, which shows whether a line starts at the range.
     let inside = steps(range.start.saturating_sub(1), range.end, READ_BYTES).count() as u64;
     inside + u64::from(range.end < bytes)
 }
@@ -141,7 +144,7 @@ struct Requests {
     object: Arc<SourceObject>,
     /// Version that was listed; set once the current version has turned out to be another one.
     version: Arc<OnceLock<String>>,
-    /// `Content-Encoding` of the first answer.
+    /// `Content-Encoding` of the first response.
     encoding: Arc<OnceLock<String>>,
 }
 
@@ -155,10 +158,11 @@ impl Requests {
         recognize(head, &self.object.key, self.encoding.get().map(String::as_str))
     }
 
-    /// Returns the bytes from the one before `range` to the end of the object. Reads ahead up to the end
-    /// of `range`.
+    /// Returns the bytes from one byte before `range` up to the end of the object. Only bytes in
+    /// `range` are read ahead.
     fn read(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
         let start = range.start.saturating_sub(1);
+        // Most objects are small: one request and no task.
         if start == 0 && range.end == self.object.bytes && range.end <= READ_BYTES {
             return async move { self.get(range).await }.into_stream().boxed();
         }
@@ -182,12 +186,13 @@ impl Requests {
         ahead.chain(on_demand).boxed()
     }
 
-    /// Returns a range of the object as it was listed: of the current version, or of the listed one if
-    /// the bucket still has it.
+    /// Returns a range of the object as it was listed: of the current version, or of the listed one
+    /// if the bucket still has it.
     async fn get(&self, range: Range<u64>) -> Result<Bytes, Error> {
         let failure = match self.version.get() {
             Some(version) => return self.get_by_name(range, Some(version)).await.map_err(|e| self.error(e)),
             None => match self.get_current(range.clone()).await {
+                // The current version is not the listed one. The bucket may still have that.
                 Err(failure @ (GetFailure::Changed | GetFailure::Missing)) => failure,
                 read => return read.map_err(|e| self.error(e)),
             },
@@ -211,6 +216,7 @@ impl Requests {
         let key = &self.object.key;
         let path = match Path::parse(key) {
             Ok(path) if path.as_ref() == key => path,
+            // `object_store` would normalize this key to another one.
             _ => return self.get_by_name(range, None).await,
         };
         let options = GetOptions {
@@ -221,6 +227,7 @@ impl Requests {
         let mut tries = 1;
         loop {
             let result = self.storage.store.get_opts(&path, options.clone()).await.map_err(|e| self.failure(e))?;
+            // Folders have no ETag, so compare size and time there.
             let is_listed_one = result.meta.size == self.object.bytes
                 && (self.object.etag.is_some() || result.meta.last_modified.timestamp_micros() == self.object.modified);
             if !is_listed_one {
@@ -231,6 +238,7 @@ impl Requests {
             }
             let bytes = result.bytes().await.map_err(|e| self.failure(e))?;
             match self.whole(bytes, &range) {
+                // A connection may be closed early without an error, so the length shows it.
                 Err(_) if tries < SHORT_ANSWERS => tries += 1,
                 answer => return answer,
             }
@@ -270,6 +278,7 @@ impl Requests {
         match error {
             object_store::Error::Precondition { .. } => GetFailure::Changed,
             object_store::Error::NotFound { .. } => GetFailure::Missing,
+            // Only the text of the error has the code.
             error if error.to_string().contains(ARCHIVED) => GetFailure::Archived,
             error => GetFailure::Other(Error::storage("read", self.name(), error)),
         }
@@ -296,8 +305,8 @@ impl Requests {
     }
 }
 
-/// Divides `start..end` into ranges. The first one has `first` bytes, and each further one is twice as
-/// long, up to [`READ_BYTES`].
+/// Divides `start..end` into ranges. The first one has `first` bytes, and each further one is twice
+/// as long, up to [`READ_BYTES`].
 fn steps(start: u64, end: u64, first: u64) -> impl Iterator<Item = Range<u64>> {
     let mut at = start;
     let mut bytes = first.min(READ_BYTES);
@@ -336,7 +345,7 @@ pub(super) struct Decompression {
     input: Bytes,
     decompressor: Decompressor,
     object: Arc<SourceObject>,
-    /// Number of decompressed bytes so far.
+    /// Number of decompressed bytes that were read.
     bytes: u64,
     max_ratio: u64,
     is_ended: bool,
@@ -369,6 +378,7 @@ impl Decompression {
 
     async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
         if self.is_ended {
+            // Faults come last, after all the bytes before them.
             return self.fault.take().map(Err);
         }
         let mut chunk = BytesMut::zeroed(self.chunk_bytes());
@@ -379,6 +389,7 @@ impl Decompression {
             filled += step.produced;
             self.bytes += step.produced as u64;
             if let Err(e) = step.result {
+                // The stream is intact, but cannot be read. The other kinds are damage.
                 if e.kind() == std::io::ErrorKind::Unsupported {
                     self.end_with(Reason::UnsupportedFormat, e.to_string());
                     break;
@@ -388,9 +399,11 @@ impl Decompression {
                     format!("the object cannot be decompressed after {} bytes: {e}", self.bytes),
                 );
             } else if step.consumed == 0 && step.produced == 0 {
+                // The decompressor needs more input.
                 self.read_more().await;
             }
         }
+        // Divide instead of multiplying, which could overflow.
         if self.bytes > UNSUSPICIOUS_BYTES && self.bytes / self.max_ratio.max(1) > self.object.bytes {
             self.end_with(
                 Reason::CompressionBomb,
@@ -401,10 +414,12 @@ impl Decompression {
             );
         }
         chunk.truncate(filled);
+        // An empty chunk is not sent, because the stream would look stalled.
         if chunk.is_empty() { self.fault.take().map(Err) } else { Some(Ok(chunk.freeze())) }
     }
 
     async fn read_more(&mut self) {
+        // There is input that the decompressor neither consumes nor rejects.
         if !self.input.is_empty() {
             self.end_with(
                 Reason::CorruptCompression,

@@ -1,8 +1,8 @@
 //! ①–④ Reads objects into batches of typed rows, and rejects the records that cannot be read.
 //!
 //! Input: the objects that were listed for a source, and the declared fields from `lake.toml`.
-//! Output: for each object, typed rows for the staging table, rejected records for the quarantine, and
-//! a tally of both. No byte of an object is lost without a trace.
+//! Output: for each object, typed rows for the staging table, rejected records for the quarantine,
+//! and a tally of both. No byte of an object is lost without a trace.
 //!
 //! ```text
 //!  lake.toml            ① object     as listed: key, size, ETag
@@ -24,10 +24,11 @@
 //! ```
 //!
 //! One record followed through: `{"page":"NextSong","ts":1542837416796,"userId":"15"}` is line 1 of
-//! `2018/11/2018-11-21-events.json`. It is in the split `0..291400` of that object, which is fetched
-//! with one read. Framing finds its line feed at offset 52. Decoding turns `"15"` into the long 15 and
-//! `ts` into the time 2018-11-21T21:56:56.796Z. The result is one row of the staging table of
-//! `events`. If `ts` were `"soon"`, the record would be one row of the quarantine instead, never both.
+//! `2018/11/2018-11-21-events.json`. It is in the split `0..291400` of that object, which is
+//! fetched with one read. Framing finds its line feed at offset 52. Decoding turns `"15"` into the
+//! long 15 and `ts` into the time 2018-11-21T21:56:56.796Z. The result is one row of the staging
+//! table of `events`. If `ts` were `"soon"`, the record would be one row of the quarantine instead,
+//! never both.
 
 /// ② Plans which parts of objects each partition reads.
 pub mod split;

@@ -40,7 +40,7 @@ pub fn fields() -> Fields {
 pub struct RejectedRecord<'a> {
     pub source: &'a str,
     pub object: &'a str,
-    /// Start of the split in which it was read; 0 unless the object was cut into splits.
+    /// Start of the split that contains it; 0 unless the object was cut into splits.
     pub split_start: u64,
     /// Byte offset of the record in the decompressed object.
     pub byte_offset: u64,
@@ -77,6 +77,7 @@ pub struct RejectedRows {
 impl RejectedRows {
     /// Adds a record.
     pub fn push(&mut self, record: &RejectedRecord<'_>) {
+        // The cut may split a character, which `from_utf8_lossy` replaces below.
         let kept = &record.text[..record.text.len().min(KEPT_TEXT_BYTES)];
         self.source.append_value(record.source);
         self.object.append_value(record.object);
@@ -90,6 +91,7 @@ impl RejectedRows {
         self.text_bytes.append_value(signed(record.text.len() as u64));
         self.split_start.append_value(signed(record.split_start));
         self.rows += 1;
+        // 64 bytes for the numbers and the short texts.
         self.bytes += kept.len() + record.detail.len() + record.object.len() + 64;
     }
 
@@ -125,7 +127,8 @@ impl RejectedRows {
     }
 }
 
-/// Converts an offset to a signed long, as Parquet, Delta and SQL count. No object reaches 2^63 bytes.
+/// Converts an offset to a signed long, as Parquet, Delta and SQL count. No object reaches 2^63
+/// bytes.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

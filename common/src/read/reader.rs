@@ -1,8 +1,9 @@
 //! ④ Reads the splits of one partition: fetches them, passes the chunks to the reader of their format,
 //! and sends the rows.
 //!
-//! Small objects are fetched concurrently, because each costs a round trip. Large objects are fetched
-//! one at a time, because each fills memory. Records are decoded one after another as they arrive.
+//! Small objects are fetched concurrently, because each costs a round trip. Large objects are
+//! fetched one at a time, because each fills memory. Records are decoded one after another as they
+//! arrive.
 
 use std::sync::Arc;
 
@@ -44,8 +45,8 @@ pub struct ReadContext {
 
 type Chunks = BoxStream<'static, std::result::Result<Fetched, Fault>>;
 
-/// Reads `splits` and sends their rows and reports. Returns early, without an error, when the receiver
-/// is dropped.
+/// Reads `splits` and sends their rows and reports. Returns early, without an error, when the
+/// receiver is dropped.
 ///
 /// # Errors
 /// Storage fails, or an object changed after it was listed. A bad record is not an error.
@@ -70,6 +71,7 @@ pub async fn read_splits(
             let chunks = fetch_ahead(&context.storage, &split, &context.limits, &stored).await;
             (split, chunks, stored)
         })
+        // In order, so that results do not depend on which request is faster.
         .buffered(context.limits.concurrent_reads);
     while let Some((split, chunks, stored)) = fetched.next().await {
         if partition.read_split(&split, chunks, &stored).await? == Listener::Gone {
@@ -79,6 +81,7 @@ pub async fn read_splits(
             break;
         }
     }
+    // Ends the requests that are in progress, before large objects need the memory.
     drop(fetched);
     for split in large {
         if partition.has_enough() {
@@ -106,7 +109,7 @@ struct PartitionReader<'a> {
     rejected: RejectedRows,
     reports: Vec<ReadReport>,
     batches: &'a Sender<datafusion::error::Result<RecordBatch>>,
-    /// Number of records of all splits that are finished.
+    /// Number of records of all splits that were read.
     records_read: u64,
 }
 
@@ -153,6 +156,7 @@ impl PartitionReader<'_> {
                 }
             }
             self.context.progress.add(0, tally.records - records_before, bytes);
+            // The rest of the chunk belongs to the next split.
             if self.records.is_done() {
                 break;
             }
@@ -197,6 +201,7 @@ impl PartitionReader<'_> {
 
     async fn finish(mut self) -> Result<()> {
         self.reports.push(ReadReport::UnknownFields(self.records.unknown_fields()));
+        // Rows before reports: a report says that the rows were sent.
         if self.send_rows().await? == Listener::Here {
             self.send_reports().await?;
         }

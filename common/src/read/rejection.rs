@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Kind of a rejection. Its code is stored in the quarantine, and scripts of users depend on it.
+/// Kind of a rejection. Its code is stored in the quarantine, and users' scripts depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -28,12 +28,12 @@ pub enum Reason {
     TruncatedCompression,
     /// A compressed object that cannot be decompressed.
     CorruptCompression,
-    /// An object, or a file in its archive, that is not JSON text, or is compressed or encrypted in a
-    /// way that is not supported.
+    /// An object, or a file in its archive, that is not JSON text, or is compressed or encrypted in
+    /// a way that is not supported.
     UnsupportedFormat,
     /// A compressed object that grows beyond `max_decompression_ratio`.
     CompressionBomb,
-    /// A document whose brackets, separators or quotes do not show where its records are.
+    /// A document with brackets, separators or quotes that do not show where its records are.
     BrokenDocument,
 }
 

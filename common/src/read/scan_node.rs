@@ -59,7 +59,7 @@ impl JsonScanExec {
         Self { source, partitions, limits, max_records: None, schema, properties, metrics }
     }
 
-    /// Returns the scan of a sample, in which each partition stops after this many records.
+    /// Returns the scan of a sample. Each of its partitions stops after this many records.
     #[must_use]
     pub fn sampling(self, max_records: u64) -> Self {
         Self { max_records: Some(max_records), ..self }
@@ -159,6 +159,7 @@ impl ExecutionPlan for JsonScanExec {
             schema: Arc::clone(&self.schema),
             progress: context.session_config().get_extension::<ReadProgress>().unwrap_or_default(),
         };
+        // The channel is bounded, so a slow writer slows down the reads.
         let mut stream = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), BATCHES_AHEAD);
         let batches = stream.tx();
         stream.spawn(

@@ -1,8 +1,8 @@
 //! ④ Rows of a scan: typed records, rejected records and reports, in one stream.
 //!
 //! A plan node has one output. The whole result of a task must pass through it, so that a second
-//! attempt of the task repeats all of it. Every batch contains one of the three kinds in its column and
-//! nulls in the other two.
+//! attempt of the task repeats all of it. Every batch contains one of the three kinds in its column
+//! and nulls in the other two.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use crate::read::tally::ObjectTally;
 pub enum ReadReport {
     /// Tally of one split that was read.
     Object(ObjectTally),
-    /// Undeclared fields, each with the number of accepted records that contain it; once per partition.
+    /// Undeclared fields, each with the number of accepted records that contain it; once per
+    /// partition.
     UnknownFields(BTreeMap<String, u64>),
 }
 
@@ -34,7 +35,7 @@ pub enum ScanRows {
     Reports(BinaryArray),
 }
 
-/// Returns the schema of a scan whose staging columns are `columns`.
+/// Returns the schema of a scan with the staging columns `columns`.
 #[must_use]
 pub fn scan_schema(columns: &Fields) -> SchemaRef {
     Arc::new(Schema::new(vec![

@@ -19,7 +19,7 @@ pub(super) fn arrow_fields(fields: &[Field]) -> Fields {
     fields.iter().map(|field| ArrowField::new(&field.name, data_type(&field.field_type), true)).collect()
 }
 
-/// Returns the Arrow type in which a declared type is stored.
+/// Returns the Arrow type that stores a declared type.
 pub(super) fn data_type(field_type: &FieldType) -> DataType {
     match field_type {
         FieldType::String | FieldType::Json => DataType::Utf8,

@@ -1,5 +1,5 @@
-//! Counts the records and bytes that a scan read of one split of one object. The coordinator adds up
-//! the splits of an object and fails the run if a sum is wrong.
+//! Counts the records and bytes that a scan read of one split of one object. The coordinator adds
+//! up the splits of an object and fails the run if a sum is wrong.
 
 use serde::Serialize;
 
@@ -11,7 +11,8 @@ use crate::storage::object::SourceObject;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectTally {
     pub object: SourceObject,
-    /// Offset in the object at which the split starts. It identifies the split, together with the object.
+    /// Offset in the object at which the split starts. It identifies the split, together with the
+    /// object.
     pub split_start: u64,
     /// Number of records that start in the split.
     pub records: u64,
@@ -26,14 +27,14 @@ pub struct ObjectTally {
     pub stored_bytes: u64,
     /// Number of bytes of the split, decompressed, that were read.
     pub bytes: u64,
-    /// Number of these bytes in which records could not be separated. Rejected records do not count,
-    /// however long they are.
+    /// Number of these bytes that could not be separated into records. Rejected records of any
+    /// length do not count.
     pub unframed_bytes: u64,
     /// Set if the object could not be read as records up to its end.
     pub damage: Option<Damage>,
 }
 
-/// Place from which an object could not be read, and the reason.
+/// Start of the part of an object that could not be read, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// Offset in the decompressed object.
@@ -62,11 +63,12 @@ impl ObjectTally {
     }
 
     /// Counts the bytes that were read for the split: `stored` and `decompressed`. A read of a part
-    /// starts one byte before the part and ends after it, with the last record. Only the bytes of the
-    /// part itself count, so that the parts add up to the object.
+    /// starts one byte before the part and ends after it, with the last record. Only the bytes of
+    /// the part itself count, so that the parts add up to the object.
     pub fn count_bytes(&mut self, split: &Split, stored: u64, decompressed: u64) {
         let own = |read: u64| {
             let before = u64::from(split.range.start > 0);
+            // The byte before the range, which belongs to the part before.
             read.saturating_sub(before).min(split.range.end - split.range.start)
         };
         self.stored_bytes = own(stored);

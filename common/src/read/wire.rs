@@ -1,7 +1,7 @@
 //! Converts the reports of a scan to the messages that workers send, and back.
 //!
-//! A message may come from a malicious worker, so every part that must exist is checked. The
-//! content of a report is checked by the coordinator's cluster engine.
+//! A message may come from a malicious worker, so every required part is checked. The coordinator's
+//! cluster engine checks the content of a report.
 
 use lakewright_proto::v1;
 use lakewright_proto::v1::task_report::Report;
@@ -144,7 +144,8 @@ impl From<Reason> for v1::Reason {
 impl TryFrom<v1::Reason> for Reason {
     type Error = Error;
 
-    /// A number that this version does not know has become [`v1::Reason::Unspecified`].
+    /// Converts a reason. A number that this version does not know has become
+    /// [`v1::Reason::Unspecified`], which is an error.
     fn try_from(reason: v1::Reason) -> Result<Self> {
         match reason {
             v1::Reason::Unspecified => Err(Error::internal("the reason of a damage is unknown")),

@@ -68,7 +68,7 @@ pub enum TaskReport {
     Spooled(SpoolObject),
 }
 
-/// Returns the schema of a plan whose rows are [`TaskReport`]s: one column of encoded messages.
+/// Returns the schema of a plan that returns [`TaskReport`]s as rows: one column of encoded messages.
 #[must_use]
 pub fn report_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("report", DataType::Binary, true)]))
@@ -85,7 +85,7 @@ pub fn report_batch(reports: BinaryArray) -> Result<RecordBatch> {
 /// Decodes the reports that a plan returned.
 ///
 /// # Errors
-/// Internal, if batches do not have [`report_schema`].
+/// Internal, if the batches do not have [`report_schema`].
 pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
     report_messages(batches)?.into_iter().map(decode_report).collect()
 }
@@ -93,11 +93,12 @@ pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
 /// Returns the reports in the rows of a plan as messages, without decoding them.
 ///
 /// # Errors
-/// Batches that are not of [`report_schema`].
+/// Internal, if the batches do not have [`report_schema`].
 pub fn report_messages(batches: &[RecordBatch]) -> Result<Vec<&[u8]>> {
     let mut messages = Vec::new();
     for batch in batches {
         let column = batch.column(0).as_binary_opt::<i32>().ok_or_else(|| Error::internal("a task sent no reports"))?;
+        // The column is nullable by its schema; a null is no report.
         messages.extend(column.iter().flatten());
     }
     Ok(messages)

@@ -23,11 +23,13 @@ pub struct Chunk {
 }
 
 impl SpoolObject {
-    /// Returns the chunks of one partition, in the order in which they were written.
+    /// Returns the chunks of one partition, in the order of writing.
     #[must_use]
     pub fn chunks_of(&self, partition: usize) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         let mut offset = 0;
+        // The object is the concatenation of all flushes, and each flush has its partitions in
+        // order.
         for flush in &self.chunk_bytes {
             for (i, bytes) in flush.iter().enumerate() {
                 if i == partition && *bytes > 0 {

@@ -1,7 +1,7 @@
-//! Converts reports to the messages that workers send, and back. `read::wire` does it for the
-//! reports of a scan.
+//! Converts reports to the messages that workers send, and back. `read::wire` converts the reports
+//! of a scan.
 //!
-//! A message may come from a malicious worker. So its parts are checked here, and the coordinator's
+//! A message may come from a malicious worker. Its parts are checked here. The coordinator's
 //! cluster engine checks whether the task can have done what it reports.
 
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ use crate::report::{ColumnStatistics, TaskReport, WrittenFile};
 /// # Errors
 /// Internal, if the bytes are more than [`MAX_REPORT_BYTES`], are no report, or lack a part.
 pub fn decode_report(message: &[u8]) -> Result<TaskReport> {
+    // Before decoding, which may need much more memory than the bytes.
     if message.len() > MAX_REPORT_BYTES {
         let bytes = message.len();
         return Err(Error::internal(format!("a report has {bytes} bytes; up to {MAX_REPORT_BYTES} are allowed")));
@@ -53,6 +54,7 @@ impl TryFrom<v1::TaskReport> for TaskReport {
             Some(Report::Quarantined(file)) => Ok(Self::Quarantined(file.try_into()?)),
             Some(Report::Table(file)) => Ok(Self::Table(file.try_into()?)),
             Some(Report::Spooled(object)) => Ok(Self::Spooled(object.into())),
+            // The other kinds are those of a scan, or of a newer version, which is refused there.
             report => Ok(Self::Read(v1::TaskReport { report }.try_into()?)),
         }
     }
@@ -80,6 +82,7 @@ impl TryFrom<v1::WrittenFile> for WrittenFile {
         let columns = file.partition_values.len();
         let value = |part: v1::PartitionValue| (part.column, part.value);
         let partition_values: BTreeMap<_, _> = file.partition_values.into_iter().map(value).collect();
+        // A map would silently keep only one of the two values.
         if partition_values.len() < columns {
             return Err(Error::internal("a file has two values of one partition column"));
         }
@@ -116,10 +119,11 @@ impl TryFrom<v1::ColumnStatistics> for ColumnStatistics {
     }
 }
 
-/// Returns the message of a bound; `None` for JSON that is no bound.
+/// Returns the message of a bound, or `None` if the JSON value cannot be a bound.
 fn bound(value: Value) -> Option<v1::Bound> {
     let value = match value {
         Value::String(text) => Bound::Text(text),
+        // JSON numbers above `i64::MAX` are unsigned.
         Value::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(whole), _) => Bound::Whole(whole),
             (None, Some(large)) => Bound::Large(large),
@@ -137,6 +141,7 @@ fn json(bound: v1::Bound) -> Result<Value> {
         Bound::Whole(whole) => Ok(whole.into()),
         Bound::Large(large) => Ok(large.into()),
         Bound::Fraction(fraction) => {
+            // JSON has no NaN and no infinity.
             let number = Number::from_f64(fraction);
             number.map(Value::Number).ok_or_else(|| Error::internal(format!("{fraction} is no bound of a column")))
         }

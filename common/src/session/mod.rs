@@ -6,7 +6,7 @@
 
 /// Classifies failures of running plans.
 pub mod plan_failure;
-/// Counters of what has been read so far.
+/// Counters of what has been read.
 pub mod progress;
 
 use std::num::NonZeroUsize;
@@ -65,7 +65,7 @@ pub struct Storages {
     pub sources: Vec<(String, Storage)>,
 }
 
-/// Locations of a plan's storages, by which a worker opens them.
+/// Locations of a plan's storages. A worker uses them to open the storages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locations {
     pub lake: Location,
@@ -84,7 +84,7 @@ impl Storages {
         }
     }
 
-    /// Returns the counts of requests to their buckets so far. Access to folders is not counted.
+    /// Returns the counts of requests to their buckets. Access to folders is not counted.
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         let storages = [&self.lake, &self.spool].into_iter().chain(self.sources.iter().map(|(_, storage)| storage));
@@ -125,7 +125,7 @@ impl Locations {
 #[derive(Debug)]
 pub struct Resources {
     runtime: RuntimeEnv,
-    /// Also held by the sessions, because their queries may outlive this value.
+    /// Shared with the sessions, because their queries may outlive this value.
     scratch: Arc<Scratch>,
     /// Bytes that one of the process's tasks may sort in memory.
     sort_bytes: usize,

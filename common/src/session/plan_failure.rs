@@ -45,7 +45,7 @@ fn is_in_reader(file: &str) -> bool {
     file.contains("/parquet-") && !file.contains("writer")
 }
 
-/// Classifies a panic of a task: a damaged file if Parquet's reader panicked, else a bug.
+/// Classifies a panic of a task: a damaged file if Parquet's reader panicked, otherwise a bug.
 pub fn panic_error(panic: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
     if READER_PANICKED.load(Ordering::Relaxed) {
         return Error::storage_failure("a file of the lake is damaged, so that Parquet's reader panicked")

@@ -1,4 +1,4 @@
-//! Counters of what has been read so far, for progress displays. Every scan adds to them.
+//! Counters of what has been read, for progress displays. Every scan adds to them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

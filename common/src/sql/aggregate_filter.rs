@@ -1,9 +1,10 @@
-//! Filters that stay above an aggregate.
+//! Keeps certain filters above an aggregate.
 //!
-//! DataFusion 55 pushes a condition below an aggregate if each of its columns is a grouping column, which holds for a
-//! condition without columns too, such as `'x' = 'y'` of a constant column. But an aggregate without `GROUP BY`, and a
-//! grouping set `()`, return a row for no rows, which then passes. And a condition with `random()` would choose rows
-//! instead of groups. So the engine's rule does not see these conditions.
+//! DataFusion 55 pushes a condition below an aggregate if all of its columns are grouping columns.
+//! That is also true for a condition without columns, such as `'x' = 'y'` (from a constant column).
+//! But an aggregate without `GROUP BY`, and a grouping set `()`, return a row even for no input
+//! rows, so the pushed condition can no longer remove it. A condition with `random()`, pushed down,
+//! would choose rows instead of groups. So this rule hides such conditions from DataFusion's rule.
 
 use std::sync::Arc;
 
@@ -16,9 +17,10 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
+// The name of DataFusion's rule, which this file wraps.
 const RULE: &str = "push_down_filter";
 
-/// The engine's logical rules, with the one that pushes filters held to conditions of grouping columns.
+/// Returns DataFusion's logical rules. The rule that pushes filters is wrapped.
 pub(crate) fn logical_rules() -> Vec<Rule> {
     let guarded = |rule: Rule| match rule.name() {
         RULE => Arc::new(AboveAggregate(rule)) as Rule,
@@ -45,6 +47,8 @@ impl OptimizerRule for AboveAggregate {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Filter(filter) = plan else { return self.0.rewrite(plan, config) };
+        // Merge first. Otherwise DataFusion's rule would merge the filters itself, and push all of
+        // them.
         let Filter { predicate, input, .. } = merged(filter);
         let LogicalPlan::Aggregate(aggregate) = input.as_ref() else {
             return self.0.rewrite(LogicalPlan::Filter(Filter::new(predicate, input)), config);
@@ -52,6 +56,7 @@ impl OptimizerRule for AboveAggregate {
         let (above, pushed): (Vec<Expr>, Vec<Expr>) =
             split_conjunction_owned(predicate).into_iter().partition(|condition| must_stay(condition, aggregate));
         let below = match conjunction(pushed) {
+            // The rest is pushed by DataFusion's rule, as if the hidden conditions did not exist.
             Some(predicate) => self.0.rewrite(LogicalPlan::Filter(Filter::new(predicate, input)), config)?,
             None => Transformed::no(Arc::unwrap_or_clone(input)),
         };
@@ -62,11 +67,12 @@ impl OptimizerRule for AboveAggregate {
     }
 }
 
-/// One filter for filters on top of each other, as the engine's rule would merge them.
+/// Merges stacked filters into one, as DataFusion's rule does.
 fn merged(filter: Filter) -> Filter {
     let mut conditions = split_conjunction_owned(filter.predicate);
     let mut input = filter.input;
     while let LogicalPlan::Filter(below) = input.as_ref() {
+        // Cloned, because another part of the plan may share the node.
         for condition in split_conjunction_owned(below.predicate.clone()) {
             if !conditions.contains(&condition) {
                 conditions.push(condition);
@@ -81,6 +87,8 @@ fn merged(filter: Filter) -> Filter {
 fn must_stay(condition: &Expr, aggregate: &Aggregate) -> bool {
     let groups = &aggregate.group_expr;
     let has_row_for_no_rows = groups.is_empty() || groups.iter().any(|group| matches!(group, Expr::GroupingSet(_)));
+    // Volatile conditions choose groups, so they never move. Conditions without columns matter only
+    // if a group can be empty.
     condition.is_volatile() || (has_row_for_no_rows && condition.column_refs().is_empty())
 }
 

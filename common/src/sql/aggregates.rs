@@ -1,9 +1,10 @@
-//! `sum` and `avg` that are exact, or fail.
+//! Exact `sum` and `avg`: they return the right result or fail.
 //!
-//! DataFusion adds up whole numbers in 64 bits and decimals in their own, which wraps around, and cuts off the average of
-//! decimals. Here its accumulators get a wider type, in which nothing can overflow, so that neither the order of the rows
-//! nor their distribution over tasks decides whether a sum fits; only the result is brought to its type, rounded half
-//! away from zero, or fails. Types that need none of this are left to DataFusion.
+//! DataFusion adds integers in 64 bits and decimals in their own width, which wraps around on
+//! overflow, and it truncates the average of decimals. Here, its accumulators work in a wider type
+//! that cannot overflow. So neither the order of the rows nor their distribution over tasks decides
+//! whether a sum fits. Only the final result is converted to the declared type: rounded half away
+//! from zero, or an error. Types that need none of this use DataFusion's functions unchanged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,12 +23,13 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
-/// Up to this many digits, decimals need no wider type: as many rows as there can be do not overflow 128 bits.
+/// Maximum precision of decimals that need no wider type: no possible number of rows overflows 128
+/// bits.
 const MAX_NARROW_PRECISION: u8 = 20;
-/// Whole numbers in 128 bits: 2^64 of them add up to less.
+/// Type of integer sums. 2^64 values of 64 bits fit into 128 bits.
 const WIDE_INTEGER: DataType = DataType::Decimal128(38, 0);
 
-/// Replaces the session's functions.
+/// Replaces `sum` and `avg` of the session.
 pub(super) fn register(session: &SessionContext) -> Result<()> {
     for (name, kind) in [("sum", Kind::Sum), ("avg", Kind::Average)] {
         let original = session.udaf(name)?;
@@ -48,7 +50,7 @@ struct Exact {
     original: Arc<AggregateUDF>,
 }
 
-/// The types in which the original function works.
+/// Types that the original function works with.
 #[derive(Debug, Clone)]
 struct Wide {
     input: FieldRef,
@@ -56,14 +58,16 @@ struct Wide {
 }
 
 impl Exact {
-    /// `None` for a type that is left to the original.
+    /// Returns the wide types, or `None` for a type that is left to the original.
     fn wide(&self, input: &DataType) -> Option<Wide> {
         let field = |data_type| Arc::new(Field::new("wide", data_type, true));
         let (input, result) = match (self.kind, input) {
+            // Durations are counted as integers; the result is converted back.
             (Kind::Sum, DataType::Int64 | DataType::UInt64 | DataType::Duration(_)) => (WIDE_INTEGER, WIDE_INTEGER),
             (Kind::Sum, DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale)) => {
                 (DataType::Decimal128(38, *scale), DataType::Decimal128(38, *scale))
             }
+            // The maximum number of digits in 256 bits, so the sum fits for any number of rows.
             (Kind::Sum, DataType::Decimal128(precision, scale)) if *precision > MAX_NARROW_PRECISION => {
                 (DataType::Decimal256(76, *scale), DataType::Decimal256(76, *scale))
             }
@@ -76,12 +80,13 @@ impl Exact {
                     (input.clone(), DataType::Decimal128(38, result_scale))
                 }
             }
+            // Doubles, for example, which do not wrap around.
             _ => return None,
         };
         Some(Wide { input: field(input), result: field(result) })
     }
 
-    /// Calls the original as if its input were of the wide type.
+    /// Calls the original function as if its input had the wide type.
     fn widened<T>(
         &self,
         args: &AccumulatorArgs<'_>,
@@ -97,6 +102,8 @@ impl Exact {
             name: args.name,
             is_distinct: args.is_distinct,
             exprs: args.exprs,
+            // The expressions keep their own type. Only the declared type of the input changes, and
+            // `Shape::widen` converts the values.
             expr_fields: std::slice::from_ref(&wide.input),
         })
     }
@@ -110,9 +117,11 @@ impl Exact {
     }
 }
 
-/// Digits after the point of an average: four more than its input has, as long as all digits before it have room.
+/// Returns the number of decimal places of an average: four more than the input has, if the digits
+/// before the point leave room.
 fn average_scale(precision: u8, scale: i8) -> i8 {
     let whole = i16::from(precision) - i16::from(scale);
+    // 38 is the maximum precision of 128 bits. The clamp never removes places that the input has.
     let room = (38 - whole).clamp(i16::from(scale).min(38), 38);
     i8::try_from((i16::from(scale) + 4).min(room)).unwrap_or(scale)
 }
@@ -133,6 +142,8 @@ impl AggregateUDFImpl for Exact {
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match (self.kind, types) {
             (Kind::Average, [DataType::Decimal128(precision, scale)]) => {
+                // Like DataFusion's `avg`, but with a scale that leaves room for the digits before
+                // the point.
                 Ok(DataType::Decimal128(precision.saturating_add(4).min(38), average_scale(*precision, *scale)))
             }
             _ => self.original.return_type(types),
@@ -147,6 +158,8 @@ impl AggregateUDFImpl for Exact {
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let Some(wide) = self.wide(args.input_fields[0].data_type()) else { return self.original.state_fields(args) };
+        // States are in the wide type, because partial results of tasks are merged before the
+        // result is narrowed.
         self.original.state_fields(StateFieldsArgs {
             name: args.name,
             input_fields: std::slice::from_ref(&wide.input),
@@ -157,7 +170,7 @@ impl AggregateUDFImpl for Exact {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        // The original asks for no more than this.
+        // The original decides by facts that the wider type does not change.
         self.original.groups_accumulator_supported(args)
     }
 
@@ -174,6 +187,7 @@ impl AggregateUDFImpl for Exact {
             return self.original.create_sliding_accumulator(args);
         };
         let shape = self.shape(&args, &wide);
+        // DataFusion implements this case for 64 bits only.
         let inner: Box<dyn Accumulator> = if self.kind == Kind::Sum && args.is_distinct && shape.input == WIDE_INTEGER {
             Box::new(SlidingDistinct::default())
         } else {
@@ -183,6 +197,8 @@ impl AggregateUDFImpl for Exact {
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
+        // Exact sums do not depend on the order, so the order of the rows may be reversed or
+        // dropped.
         ReversedUDAF::Identical
     }
 
@@ -218,7 +234,7 @@ impl Shape {
     }
 
     fn narrow_scalar(&self, result: &ScalarValue) -> Result<ScalarValue> {
-        // A window asks for every row.
+        // Fast path: a window function calls this once per row.
         if let (ScalarValue::Decimal128(Some(sum), _, 0), DataType::Int64) = (result, &self.result)
             && let Ok(sum) = i64::try_from(*sum)
         {
@@ -228,18 +244,22 @@ impl Shape {
     }
 }
 
-/// The same numbers in another type, rounded half away from zero; an error where one does not fit.
+/// Converts values to another type, rounding half away from zero. Fails if a value does not fit.
 fn convert(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let from = values.data_type();
     if from == to {
         return Ok(Arc::clone(values));
     }
+    // Fast path for the most common sum. It skips the checks of Arrow's cast, which an `i64` always
+    // passes.
     if let (Some(values), DataType::Decimal128(_, 0)) = (values.as_primitive_opt::<Int64Type>(), to) {
         let wide = values.unary::<_, Decimal128Type>(i128::from);
         return Ok(Arc::new(wide.with_data_type(to.clone())));
     }
+    // `safe: false` makes a value that does not fit an error instead of null.
     let options = CastOptions { safe: false, ..CastOptions::default() };
     match (from, to) {
+        // Arrow casts durations only from and to their counts.
         (DataType::Duration(_), _) | (_, DataType::Duration(_)) => {
             let counts = cast_with_options(values, &DataType::Int64, &options)?;
             Ok(cast_with_options(&counts, to, &options)?)
@@ -321,7 +341,7 @@ impl GroupsAccumulator for ExactGroups {
     }
 }
 
-/// `sum(DISTINCT …)` over a window that moves, in whole numbers: DataFusion has it for 64 bits only.
+/// `sum(DISTINCT …)` of integers over a moving window. DataFusion implements it for 64 bits only.
 #[derive(Debug, Default)]
 struct SlidingDistinct {
     copies: HashMap<i128, usize>,
@@ -330,6 +350,7 @@ struct SlidingDistinct {
 
 impl Accumulator for SlidingDistinct {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        // Each distinct value counts once, so only its first copy changes the sum.
         for value in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
             let copies = self.copies.entry(value).or_default();
             if *copies == 0 {
@@ -343,6 +364,7 @@ impl Accumulator for SlidingDistinct {
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for value in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
             if let Some(copies) = self.copies.get_mut(&value) {
+                // The last copy has left the window.
                 *copies -= 1;
                 if *copies == 0 {
                     self.copies.remove(&value);
@@ -358,6 +380,7 @@ impl Accumulator for SlidingDistinct {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
+        // SQL's sum of no values is null, not 0.
         Ok(ScalarValue::Decimal128((!self.copies.is_empty()).then_some(self.sum), 38, 0))
     }
 
@@ -365,7 +388,7 @@ impl Accumulator for SlidingDistinct {
         size_of_val(self) + self.copies.capacity() * size_of::<(i128, usize)>()
     }
 
-    // A window has one partition of rows at a time: nothing is merged.
+    // A window evaluates all of its rows in one place, so there is nothing to merge.
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         Err(DataFusionError::NotImplemented("a window's sum has no partial state".into()))
     }
@@ -409,7 +432,8 @@ mod tests {
     }
 
     proptest! {
-        /// Over any tasks, in any order: the exact sum of each group, or an error if one does not fit.
+        /// Over any tasks, in any order: the exact sum of each group, or an error if one does not
+        /// fit.
         #[test]
         fn a_sum_does_not_depend_on_how_rows_are_spread(
             tasks in vec(vec((option::of(number()), 0..GROUPS), 0..8), 1..4)

@@ -1,10 +1,11 @@
-//! `+ - * /` that report an overflow and round decimals.
+//! Checked `+ - * /`: they report an overflow, and round decimals.
 //!
-//! DataFusion's operators on whole numbers wrap around, and its quotients of decimals are cut off. Its physical operator
-//! has a checked form, but no option chooses it and a plan's bytes do not keep it. So the analyzed plan calls a function
-//! instead: `a + b - c` becomes `checked_arithmetic('+-', a, b, c)`. A chain of operators is one call, so that a long
-//! chain is no deep expression. Only operands that could go wrong are rewritten: whole numbers and decimals. Arrow
-//! already checks all others.
+//! DataFusion's operators on integers wrap around, and its quotients of decimals are truncated. Its
+//! physical operator has a checked form, but no option selects it, and an encoded plan does not
+//! keep it. So the analyzed plan calls a function instead: `a + b - c` becomes
+//! `checked_arithmetic('+-', a, b, c)`. A chain of operators becomes one call, so that a long chain
+//! is not a deep expression. Only operands that can go wrong are rewritten, that is, integers and
+//! decimals. Arrow already checks all other types.
 
 use std::sync::Arc;
 
@@ -28,12 +29,12 @@ use super::decimal;
 
 const NAME: &str = "checked_arithmetic";
 
-/// The function that the rule calls.
+/// Returns the function that the rule calls.
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(CheckedArithmetic { signature: Signature::variadic_any(Volatility::Immutable) })
 }
 
-/// Makes operators calls of [`function`].
+/// Replaces operators by calls of [`function`].
 #[derive(Debug)]
 pub(super) struct ArithmeticRule;
 
@@ -41,13 +42,17 @@ impl AnalyzerRule for ArithmeticRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let function = Arc::new(function());
         super::rewrite_expressions(plan, |expr, schema| {
+            // From the top down, so that a chain is seen as a whole before its parts.
             expr.transform_down(|expr| match expr {
                 Expr::BinaryExpr(binary) if symbol(binary.op).is_some() => chain(binary, schema, &function),
+                // The negation of a literal cannot overflow: a literal has no sign, so it is not
+                // the smallest integer.
                 Expr::Negative(operand) if !matches!(*operand, Expr::Literal(..)) => {
                     let operand_type = operand.get_type(schema)?;
                     if !operand_type.is_signed_integer() {
                         return Ok(Transformed::no(Expr::Negative(operand)));
                     }
+                    // `-x` is `0 - x`, which reports the overflow of the smallest integer.
                     let zero = Expr::Literal(ScalarValue::new_zero(&operand_type)?, None);
                     Ok(Transformed::yes(call(&function, "-".to_owned(), vec![zero, *operand])))
                 }
@@ -61,9 +66,10 @@ impl AnalyzerRule for ArithmeticRule {
     }
 }
 
-/// A left-deep chain of operators with as few calls as possible. Types are found once for each operand: asking the
-/// operators would take quadratic time.
+/// Rewrites a left-deep chain of operators with as few calls as possible. The type of each operand
+/// is computed once, because computing the types of the nested operators would take quadratic time.
 fn chain(binary: BinaryExpr, schema: &DFSchema, function: &Arc<ScalarUDF>) -> Result<Transformed<Expr>> {
+    // Unroll the chain iteratively: recursion would overflow the stack for a long one.
     let mut operators = Vec::new();
     let mut next = Expr::BinaryExpr(binary);
     let first = loop {
@@ -83,6 +89,7 @@ fn chain(binary: BinaryExpr, schema: &DFSchema, function: &Arc<ScalarUDF>) -> Re
         match symbol(op).filter(|_| can_go_wrong(&left_type, op, &right_type)) {
             Some(symbol) => {
                 is_rewritten = true;
+                // The first checked operator of a call brings its left operand with it.
                 if symbols.is_empty() {
                     operands.push(std::mem::take(&mut left));
                 }
@@ -90,12 +97,14 @@ fn chain(binary: BinaryExpr, schema: &DFSchema, function: &Arc<ScalarUDF>) -> Re
                 operands.push(right);
             }
             None => {
+                // An operator that Arrow checks ends the call, which becomes its left operand.
                 if !symbols.is_empty() {
                     left = call(function, std::mem::take(&mut symbols), std::mem::take(&mut operands));
                 }
                 left = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
             }
         }
+        // The type of a prefix is needed for the next operator, so follow it operator by operator.
         left_type = BinaryTypeCoercer::new(&left_type, &op, &right_type).get_result_type()?;
     }
     let expr = if symbols.is_empty() { left } else { call(function, symbols, operands) };
@@ -127,9 +136,11 @@ fn operator(symbol: char) -> Result<Operator> {
     }
 }
 
-/// Whether the engine's own operator would wrap around or cut off digits.
+/// Whether DataFusion's own operator would wrap around or truncate digits.
 fn can_go_wrong(left: &DataType, op: Operator, right: &DataType) -> bool {
     let are_integers = left.is_integer() && right.is_integer();
+    // Integer division truncates by definition and cannot overflow, except for the smallest integer
+    // by -1, which Arrow reports.
     (are_integers && op != Operator::Divide) || (left.is_decimal() && right.is_decimal())
 }
 
@@ -148,6 +159,7 @@ impl ScalarUDFImpl for CheckedArithmetic {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        // DataFusion calls `return_field_from_args` instead, because the function implements it.
         internal_err!("the type of {NAME} depends on its operators")
     }
 
@@ -161,9 +173,11 @@ impl ScalarUDFImpl for CheckedArithmetic {
             return plan_err!("{NAME} takes one operand more than operators");
         }
         let mut result = first.data_type().clone();
+        // The same steps as in `chain`, so that the call has the type that the operators had.
         for (symbol, operand) in symbols.chars().zip(rest) {
             result = BinaryTypeCoercer::new(&result, &operator(symbol)?, operand.data_type()).get_result_type()?;
         }
+        // The first argument holds the operators.
         let is_nullable = args.arg_fields.iter().skip(1).any(|field| field.is_nullable());
         Ok(Arc::new(Field::new(NAME, result, is_nullable)))
     }
@@ -193,8 +207,8 @@ fn compute(left: &dyn Datum, op: Operator, right: &dyn Datum) -> Result<ArrayRef
     Ok(result)
 }
 
-/// Arrow checks that a decimal fits its bits, not its digits. Only the largest precision can be exceeded: a smaller one
-/// grows with the operator.
+/// Checks that decimals fit their precision, because Arrow only checks that they fit their bits.
+/// Only the maximum precision can be exceeded, because a smaller one grows with each operator.
 fn check_digits(values: &ArrayRef) -> Result<(), ArrowError> {
     match values.data_type() {
         DataType::Decimal128(precision, _) if *precision == Decimal128Type::MAX_PRECISION => {

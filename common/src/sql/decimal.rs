@@ -1,4 +1,4 @@
-//! Quotients of decimals, rounded half away from zero as PostgreSQL and Spark do.
+//! Divides decimals, rounding half away from zero as PostgreSQL and Spark do.
 
 use std::sync::Arc;
 
@@ -7,8 +7,9 @@ use arrow::compute::kernels::numeric::div;
 use arrow::datatypes::{DataType, Decimal128Type, i256};
 use arrow::error::ArrowError;
 
-/// `left / right`, of the type that Arrow gives it. Decimals of another size than 128 bits are cut off, as Arrow does:
-/// neither a declared field nor a cast in SQL makes them, unless it asks for more than 38 digits.
+/// Returns `left / right` with the type that Arrow gives the quotient. Decimals that do not have
+/// 128 bits are truncated, as in Arrow: neither declared fields nor casts in SQL produce them,
+/// unless a cast asks for more than 38 digits.
 pub(super) fn divide(left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
     let ((lefts, is_left_one), (rights, is_right_one)) = (left.get(), right.get());
     let (DataType::Decimal128(_, left_scale), DataType::Decimal128(_, right_scale)) =
@@ -16,9 +17,11 @@ pub(super) fn divide(left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, Ar
     else {
         return div(left, right);
     };
+    // Dividing no rows is the simplest way to get the type that Arrow would choose.
     let result = div(&new_empty_array(lefts.data_type()), &new_empty_array(rights.data_type()))?;
     let DataType::Decimal128(precision, scale) = result.data_type() else { return div(left, right) };
-    // A quotient of scale `s` is `left * 10^(s - left_scale + right_scale) / right` in whole numbers.
+    // A quotient of scale `s` is `left * 10^(s - left_scale + right_scale) / right` in whole
+    // numbers.
     let shift = i32::from(*scale) - i32::from(*left_scale) + i32::from(*right_scale);
     let (lefts, rights) = (lefts.as_primitive::<Decimal128Type>(), rights.as_primitive::<Decimal128Type>());
     let rows = if is_left_one { rights.len() } else { lefts.len() };
@@ -42,6 +45,7 @@ fn quotient(left: i128, right: i128, shift: i32) -> Result<i128, ArrowError> {
     let overflow =
         || ArrowError::ArithmeticOverflow(format!("a quotient of decimals has too many digits: {left} / {right}"));
     let factor = 10_i128.checked_pow(shift.unsigned_abs());
+    // Most quotients fit 128 bits, which is much faster than 256.
     let narrow = match (shift >= 0, factor) {
         (true, Some(factor)) => left.checked_mul(factor).map(|left| (left, right)),
         (false, Some(factor)) => right.checked_mul(factor).map(|right| (left, right)),
@@ -57,6 +61,7 @@ fn quotient(left: i128, right: i128, shift: i32) -> Result<i128, ArrowError> {
     } else {
         (left, right.checked_mul(factor).ok_or_else(overflow)?)
     };
+    // The same rounding as `rounded`, in 256 bits.
     let (whole, rest) = (left.wrapping_div(right), left.wrapping_rem(right));
     let is_up = rest.wrapping_abs() >= right.wrapping_abs().wrapping_sub(rest.wrapping_abs());
     let step = if (left < i256::ZERO) == (right < i256::ZERO) { i256::ONE } else { i256::MINUS_ONE };
@@ -66,7 +71,7 @@ fn quotient(left: i128, right: i128, shift: i32) -> Result<i128, ArrowError> {
 
 fn rounded(left: i128, right: i128) -> i128 {
     let (whole, rest) = (left / right, left % right);
-    // Without doubling, which could overflow.
+    // Compared without doubling `rest`, which could overflow.
     let is_up = rest.unsigned_abs() >= right.unsigned_abs() - rest.unsigned_abs();
     let step = if (left < 0) == (right < 0) { 1 } else { -1 };
     if is_up { whole + step } else { whole }

@@ -1,49 +1,54 @@
-//! A limit on how deep a query may be, before it is parsed.
+//! Limits how deep a query may be, before it is parsed.
 //!
-//! Parser, planner and execution call themselves once for each operator of a chain, each join and each nested query, and
-//! a stack that overflows ends the process. Threads that plan have stacks of [`PLANNER_STACK_BYTES`]; what could need
-//! more is refused here, by counting tokens: that needs no stack, and counts rather too much than too little.
+//! The parser, the planner and the execution recurse once for each operator of a chain, each join
+//! and each nested query, and a stack overflow kills the process. Threads that plan have stacks of
+//! [`PLANNER_STACK_BYTES`]. Queries that could need more are refused here by counting tokens.
+//! Counting needs no stack, and may count too much but never too little.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result};
 
-/// The stack of a thread that plans or runs queries. It is reserved, not used: a thread takes what its queries need.
+/// Stack size of a thread that plans or runs queries. It is only reserved; a thread uses as much as
+/// its queries need.
 pub const PLANNER_STACK_BYTES: usize = 64 << 20;
-/// Operators in one expression, those of the expressions around it included.
+/// Maximum number of operators in one expression, including those of the expressions around it.
 const MAX_OPERATORS: usize = 2_500;
-/// Parentheses, `CASE`, signs, `NOT` and the like within each other.
+/// Maximum nesting of parentheses, `CASE`, signs, `NOT` and the like.
 const MAX_NESTING: usize = 200;
-/// Queries in expressions (`IN (SELECT …)`) within each other. Planning 16 takes seconds, planning 50 takes minutes.
+/// Maximum nesting of subqueries in expressions (`IN (SELECT …)`). Planning 16 takes seconds,
+/// planning 50 takes minutes.
 const MAX_SUBQUERIES: usize = 16;
-/// Joins of one query. Planning 200 takes seconds, planning 300 takes half a minute.
+/// Maximum number of joins in a query. Planning 200 takes seconds, planning 300 takes half a
+/// minute.
 const MAX_JOINS: usize = 200;
-/// Queries that are combined in one query.
+/// Maximum number of `SELECT`s that one query combines.
 const MAX_SELECTS: usize = 1_000;
-/// Types within each other in a text, as `arrow_cast` takes it.
+/// Maximum nesting of types in a text, such as the second argument of `arrow_cast`.
 const MAX_TYPES: usize = 50;
-/// Beyond the other limits, so that the parser's own message, which names neither limit nor cause, is not seen.
+/// Recursion limit of the parser. It is beyond the other limits, because the parser's own message
+/// names neither the limit nor the cause.
 pub(crate) const PARSER_RECURSION_LIMIT: usize = 2 * MAX_OPERATORS;
 
-/// One level of parentheses.
+/// State of one level of parentheses.
 #[derive(Debug, Default)]
 struct Level {
-    /// Operators of the expression that is being read.
+    /// Operators of the current expression.
     operators: usize,
-    /// Signs, `NOT` and the like that wait for their operand, and empty brackets after a type.
+    /// Signs, `NOT` and the like that have no operand yet, and empty brackets after a type.
     waiting: usize,
-    /// Types that wait for their `>`: `ARRAY<STRUCT<…`.
+    /// Types that are still open: `ARRAY<STRUCT<…`.
     types: usize,
-    /// A comma separates tables to be joined.
+    /// Whether a comma separates tables to be joined.
     is_in_from: bool,
-    /// The level is part of an expression, so that a query in it is a subquery.
+    /// Whether the level is part of an expression, so that a query in it is a subquery.
     is_in_expression: bool,
-    /// The level is a query that is part of an expression.
+    /// Whether the level is a query that is part of an expression.
     is_subquery: bool,
 }
 
-/// Counts of all levels that are being read.
+/// Counts of all open levels.
 #[derive(Debug, Default)]
 struct Depth {
     levels: Vec<Level>,
@@ -55,10 +60,11 @@ struct Depth {
 /// Refuses a query that is too deep.
 ///
 /// # Errors
-/// Configuration, naming the limit.
+/// A configuration error that names the limit.
 pub(super) fn check(tokens: &[Token]) -> Result<()> {
     let mut depth = Depth { levels: vec![Level::default()], ..Depth::default() };
     let mut previous = None;
+    // Only these functions parse types from a text, so other texts are not searched.
     let names_types = tokens
         .iter()
         .any(|token| matches!(token, Token::Word(word) if word.value.to_lowercase().starts_with("arrow_")));
@@ -76,7 +82,7 @@ pub(super) fn check(tokens: &[Token]) -> Result<()> {
     Ok(())
 }
 
-/// Parentheses within each other in a text.
+/// Returns the nesting depth of the parentheses in a text.
 fn nested(text: &str) -> usize {
     let (mut open, mut most) = (0_usize, 0);
     for byte in text.bytes() {
@@ -96,18 +102,23 @@ impl Depth {
             Token::LParen | Token::LBracket => self.open(previous),
             Token::RParen | Token::RBracket => {
                 self.close();
+                // `INT[][]` nests a type once per pair, although no level stays open.
                 let is_empty = matches!((previous, token), (Some(Token::LBracket), Token::RBracket));
                 self.level().waiting = if is_empty { self.level().waiting + 1 } else { 0 };
             }
             Token::Comma | Token::SemiColon => {
+                // In `FROM`, a comma is a cross join.
                 self.joins += usize::from(self.level().is_in_from);
                 self.end_expression();
             }
             Token::Word(word) => self.read_keyword(word.keyword, previous),
+            // An operand has arrived, so the signs before it no longer wait.
             Token::Number(..) | Token::SingleQuotedString(_) => self.level().waiting = 0,
             Token::Period => {}
+            // `<` opens a type only after a type's name. Otherwise it is a comparison.
             Token::Lt if is_type(previous) => self.level().types += 1,
             Token::Gt if self.level().types > 0 => self.level().types -= 1,
+            // `>>` closes two types at once.
             Token::ShiftRight if self.level().types > 0 => self.level().types -= 2.min(self.level().types),
             _ => self.add_operator(),
         }
@@ -115,6 +126,7 @@ impl Depth {
 
     fn read_keyword(&mut self, keyword: Keyword, previous: Option<&Token>) {
         match keyword {
+            // A `CASE` nests like a parenthesis that `END` closes.
             Keyword::CASE => {
                 self.open(previous);
             }
@@ -130,6 +142,7 @@ impl Depth {
                 self.selects += 1;
                 let level = self.level();
                 level.is_in_from = false;
+                // A `SELECT` in an expression is a subquery; one after `FROM` or `AS` is not.
                 level.is_subquery |= level.is_in_expression;
                 self.end_expression();
             }
@@ -153,6 +166,7 @@ impl Depth {
             | Keyword::EXPLAIN
             | Keyword::DESCRIBE
             | Keyword::PRIOR => self.add_operator(),
+            // Any other word is an operand, such as a column.
             _ => self.level().waiting = 0,
         }
     }
@@ -171,11 +185,12 @@ impl Depth {
 
     fn open(&mut self, previous: Option<&Token>) {
         let is_in_from = self.level().is_in_from;
+        // The parenthesis itself recurses too, so it counts as an operator.
         self.operators += 1;
         self.level().operators += 1;
         let is_in_expression = match previous {
             None | Some(Token::SemiColon) => false,
-            // A query with a name, or one of several that are combined.
+            // A named query, or one of several that a set operator combines.
             Some(Token::Word(word)) => !matches!(
                 word.keyword,
                 Keyword::AS
@@ -193,21 +208,24 @@ impl Depth {
         self.levels.push(Level { is_in_expression, ..Level::default() });
     }
 
-    /// Whether the current level is not part of an expression, so that parentheses in it hold a query or a join.
+    /// Whether the current level is not part of an expression. Parentheses in it contain a query or
+    /// a join.
     fn is_query_in_parentheses(&self) -> bool {
         self.levels.len() > 1 && self.levels.last().is_some_and(|level| !level.is_in_expression)
     }
 
-    /// Ends a level; the parser reports one that was never opened.
+    /// Closes a level. The parser reports a parenthesis that was never opened.
     fn close(&mut self) {
         if self.levels.len() > 1
             && let Some(level) = self.levels.pop()
         {
+            // The expression around continues without the operators of the closed level.
             self.operators -= level.operators;
         }
     }
 
     fn end_expression(&mut self) {
+        // A new expression follows, at the same level.
         self.operators -= self.level().operators;
         let level = self.level();
         level.operators = 0;
@@ -216,6 +234,7 @@ impl Depth {
     }
 
     fn check(&self) -> Result<()> {
+        // Pending signs recurse like parentheses, so both count.
         let nesting = self.levels.iter().map(|level| level.waiting + level.types).sum::<usize>() + self.levels.len();
         if nesting > MAX_NESTING {
             return Err(too_deep("it has", MAX_NESTING, "parentheses, `CASE`, signs or `NOT` within each other")
@@ -240,7 +259,7 @@ impl Depth {
     }
 }
 
-/// Whether a type with types in `<…>` was named.
+/// Whether the previous token is a type that elements in `<…>` may follow.
 fn is_type(token: Option<&Token>) -> bool {
     let Some(Token::Word(word)) = token else { return false };
     matches!(word.keyword, Keyword::ARRAY | Keyword::STRUCT | Keyword::MAP)

@@ -1,10 +1,11 @@
-//! Filters that are not pushed past columns of one name.
+//! Stops filters from being pushed past columns that share a name.
 //!
-//! DataFusion 55 pushes a filter of the physical plan down by the names of its columns. Where both sides of a join have
-//! an `id`, `WHERE a.id IS NULL` can end at the scan of the other side, and rows are lost without an error
-//! (apache/datafusion#25244, fixed after 55 by #25259). So the engine's rule runs on the largest parts of a plan in which
-//! no node has two columns of one name, and a filter above such a node stays where it is. The filters of the logical
-//! plan, which tell the sides apart, have passed joins before.
+//! DataFusion 55 pushes a filter of the physical plan down by the names of its columns. If both
+//! sides of a join have a column `id`, `WHERE a.id IS NULL` can end up at the scan of the other
+//! side, and rows are lost without an error (apache/datafusion#25244, fixed after 55 by #25259). So
+//! DataFusion's rule only runs on the largest parts of a plan in which no node has two columns of
+//! the same name, and a filter above such a node stays where it is. Filters of the logical plan,
+//! which distinguishes the sides, were pushed through joins before.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,10 +19,11 @@ use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// Before and after the plan has its final shape.
+/// Common prefix of the names of DataFusion's two rules, one before and one after the plan has its
+/// final shape.
 const RULES: &str = "FilterPushdown";
 
-/// The engine's physical rules, with those that push filters held to unique names.
+/// Returns DataFusion's physical rules. Those that push filters are wrapped.
 pub(crate) fn physical_rules() -> Vec<Rule> {
     let guarded = |rule: Rule| match rule.name().starts_with(RULES) {
         true => Arc::new(UniqueNames(rule)) as Rule,
@@ -35,6 +37,7 @@ struct UniqueNames(Rule);
 
 impl PhysicalOptimizerRule for UniqueNames {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        // Marked for the whole plan first: whether a node is unique depends on everything below it.
         let mut unique = HashSet::new();
         mark(&plan, &mut unique);
         self.optimize_below(plan, &unique, config)
@@ -56,6 +59,7 @@ impl UniqueNames {
         unique: &HashSet<*const ()>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        // The whole subtree is unique, so the rule cannot confuse columns in it.
         if unique.contains(&address(&plan)) {
             return self.0.optimize(plan, config);
         }
@@ -65,9 +69,11 @@ impl UniqueNames {
     }
 }
 
-/// Notes the nodes with unique names in themselves and all below.
+/// Adds the nodes with unique column names, in themselves and in all nodes below, to `unique`.
+/// Returns whether `plan` is one.
 fn mark(plan: &Arc<dyn ExecutionPlan>, unique: &mut HashSet<*const ()>) -> bool {
     let mut is_unique = true;
+    // Not `all`, which would stop early and leave children unmarked.
     for child in plan.children() {
         is_unique &= mark(child, unique);
     }
@@ -81,6 +87,7 @@ fn mark(plan: &Arc<dyn ExecutionPlan>, unique: &mut HashSet<*const ()>) -> bool 
 }
 
 fn address(plan: &Arc<dyn ExecutionPlan>) -> *const () {
+    // A node is identified by its address, because equal nodes may occur twice in a plan.
     Arc::as_ptr(plan).cast()
 }
 

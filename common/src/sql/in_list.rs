@@ -1,8 +1,9 @@
-//! `x IN (…)` over a list with expressions of columns.
+//! Rewrites `x IN (…)` over a list that names columns.
 //!
-//! DataFusion 55 takes a list for constant if it can be evaluated over no rows, which holds for a `CASE` of columns with
-//! a constant branch, and then compares with that branch alone. So only constants stay in a list; each other element
-//! becomes a comparison of its own, which is what `IN` means.
+//! DataFusion 55 treats a list as constant if it can be evaluated without rows. That is also true
+//! for a `CASE` over columns that has a constant branch, and then it compares with that branch
+//! only. So only constants stay in a list. Each other element becomes a comparison of its own,
+//! which is what `IN` means.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
@@ -11,7 +12,7 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Expr, LogicalPlan, or};
 use datafusion::optimizer::AnalyzerRule;
 
-/// Makes elements that name columns comparisons of their own.
+/// Turns list elements that name columns into comparisons.
 #[derive(Debug)]
 pub(super) struct InListRule;
 
@@ -31,6 +32,7 @@ impl AnalyzerRule for InListRule {
 }
 
 fn names_column(expr: &Expr) -> bool {
+    // A column of an outer query varies too.
     expr.any_column_refs() || expr.contains_outer()
 }
 
@@ -38,11 +40,12 @@ fn compared(in_list: InList) -> Expr {
     let InList { expr, list, negated } = in_list;
     let (elements, constants): (Vec<Expr>, Vec<Expr>) = list.into_iter().partition(names_column);
     let constants = (!constants.is_empty()).then(|| Expr::InList(InList::new(expr.clone(), constants, false)));
+    // `x IN (a, 1, 2)` becomes `x = a OR x IN (1, 2)`, which is null in the same cases.
     let comparisons = elements.into_iter().map(|element| expr.as_ref().clone().eq(element));
     match comparisons.chain(constants).reduce(or) {
         Some(any) if negated => Expr::Not(Box::new(any)),
         Some(any) => any,
-        // Not reached: a list that is rewritten has an element.
+        // Unreachable: a list that is rewritten has an element.
         None => Expr::InList(InList::new(expr, vec![], negated)),
     }
 }

@@ -1,9 +1,10 @@
-//! Local times that a zone has twice, or not at all.
+//! Resolves local times that occur twice or never in a time zone.
 //!
-//! Arrow cannot turn such a time into a moment, and fails the query for one row. Here, as in Spark, the earlier moment
-//! counts where clocks are set back, and the time moves on by the gap where they are set forward: 01:30 in London is
-//! 02:30 on the last Sunday of March. A cast whose target has a named zone is rewritten into a call of a function that
-//! casts as Arrow does, and looks again at the rows for which that failed.
+//! Arrow cannot convert such a time to a timestamp, and fails the query because of one row. Here,
+//! as in Spark, the earlier timestamp counts if clocks are set back. If clocks are set forward, the
+//! time moves forward by the gap: 01:30 in London is 02:30 on the last Sunday of March. A cast to a
+//! named zone is rewritten into a call of a function that casts like Arrow, and then looks at the
+//! rows for which that failed.
 
 use std::sync::Arc;
 
@@ -24,15 +25,16 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 const NAME: &str = "moment_in_zone";
-/// Longer than any change of a zone's clocks: some have skipped a day.
+/// Longer than any change of the clocks of a zone: some zones have skipped a day.
 const BEFORE_GAP: TimeDelta = TimeDelta::hours(25);
 
-/// The function that the rule calls: the value, null of the type that it is cast to, whether null replaces a failure.
+/// Returns the function that the rule calls. Its arguments are the value, a null of the target
+/// type, and whether null replaces a failure.
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(MomentInZone { signature: Signature::any(3, Volatility::Immutable) })
 }
 
-/// Makes casts to a named zone calls of [`function`].
+/// Replaces casts to a named zone by calls of [`function`].
 #[derive(Debug)]
 pub(super) struct LocalTimeRule;
 
@@ -44,6 +46,8 @@ impl AnalyzerRule for LocalTimeRule {
                 let Some((value, target, is_try)) = cast_to_zone(&expr, schema)? else {
                     return Ok(Transformed::no(expr));
                 };
+                // A null literal carries the type, because a function cannot take a type as an
+                // argument.
                 let target = Expr::Literal(ScalarValue::try_from(&target)?, None);
                 Ok(Transformed::yes(function.call(vec![value, target, lit(is_try)])))
             })
@@ -55,7 +59,8 @@ impl AnalyzerRule for LocalTimeRule {
     }
 }
 
-/// The value and the target of a cast from a local time to a zone with clock changes.
+/// Returns the value and the target of a cast from a local time to a zone with clock changes, and
+/// whether it is a `try_cast`.
 fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType, bool)>> {
     let (value, target, is_try) = match expr {
         Expr::Cast(Cast { expr, field }) => (expr.as_ref(), field.data_type().clone(), false),
@@ -63,6 +68,7 @@ fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType
         Expr::ScalarFunction(ScalarFunction { func, args })
             if matches!(func.name(), "arrow_cast" | "arrow_try_cast") =>
         {
+            // `get_type` parses the target type, which is a text in the second argument.
             let Some(value) = args.first() else { return Ok(None) };
             (value, expr.get_type(schema)?, func.name() == "arrow_try_cast")
         }
@@ -71,6 +77,7 @@ fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType
     if !has_clock_changes(&target) {
         return Ok(None);
     }
+    // A value that already has a zone is a moment, and needs no resolution.
     let is_local = matches!(
         value.get_type(schema)?,
         DataType::Timestamp(_, None)
@@ -83,7 +90,7 @@ fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType
     Ok(is_local.then(|| (value.clone(), target, is_try)))
 }
 
-/// Whether a type has a zone by name.
+/// Whether a type has a named time zone.
 pub(super) fn has_clock_changes(data_type: &DataType) -> bool {
     match data_type {
         DataType::Timestamp(_, Some(zone)) => !zone.starts_with(['+', '-']) && &**zone != "UTC",
@@ -111,6 +118,7 @@ impl ScalarUDFImpl for MomentInZone {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let [_, target, _] = args.arg_fields else { return plan_err!("{NAME} takes a value, a type and a boolean") };
+        // Nullable in any case: `try_cast` may fail for a value that is not null.
         Ok(Arc::new(Field::new(NAME, target.data_type().clone(), true)))
     }
 
@@ -131,13 +139,16 @@ impl ScalarUDFImpl for MomentInZone {
 
 fn moments(values: &ArrayRef, target: &DataType, is_try: bool) -> Result<ArrayRef> {
     let DataType::Timestamp(unit, Some(zone)) = target else { return internal_err!("{NAME} takes a type with a zone") };
+    // `safe: true` gives null instead of an error, so that only the failed rows are looked at
+    // again.
     let lenient = CastOptions { safe: true, ..CastOptions::default() };
     let cast = cast_with_options(values, target, &lenient)?;
+    // More nulls than before mean that rows failed.
     let failed = cast.logical_null_count().saturating_sub(values.logical_null_count());
     if failed == 0 {
         return Ok(cast);
     }
-    // The local times in the unit of the target.
+    // Local times in the unit of the target.
     let local = cast_with_options(values, &DataType::Timestamp(*unit, None), &lenient)?;
     let (cast, local) = (counts(&cast)?, counts(&local)?);
     let zone: Tz = zone.parse()?;
@@ -146,6 +157,7 @@ fn moments(values: &ArrayRef, target: &DataType, is_try: bool) -> Result<ArrayRe
             if cast.is_valid(row) || values.is_null(row) {
                 return Ok(cast.is_valid(row).then(|| cast.value(row)));
             }
+            // The row failed, so resolve its local time. It is null if the text is no time at all.
             let moment = local.is_valid(row).then(|| moment(local.value(row), *unit, &zone)).flatten();
             if moment.is_none() && !is_try {
                 let value = ScalarValue::try_from_array(values, row)?;
@@ -154,17 +166,20 @@ fn moments(values: &ArrayRef, target: &DataType, is_try: bool) -> Result<ArrayRe
             Ok(moment)
         })
         .collect::<Result<Int64Array>>()?;
+    // The counts get the type of the target without a conversion.
     Ok(make_array(moments.to_data().into_builder().data_type(target.clone()).build()?))
 }
 
 fn counts(moments: &ArrayRef) -> Result<Int64Array> {
+    // Timestamps of any unit become their plain 64-bit counts.
     let counts = cast_with_options(moments, &DataType::Int64, &CastOptions::default())?;
     Ok(counts.as_primitive::<Int64Type>().clone())
 }
 
-/// The moment of a local time, both counted in `unit` from 1970.
+/// Returns the timestamp of a local time. Both are counted in `unit` since 1970.
 pub(super) fn moment(local: i64, unit: TimeUnit, zone: &Tz) -> Option<i64> {
     let in_second = per_second(unit);
+    // `div_euclid` rounds down, which is right for times before 1970 too.
     let seconds = chrono::DateTime::from_timestamp(local.div_euclid(in_second), 0)?.naive_utc();
     local.checked_sub(i64::from(offset(seconds, zone)?).checked_mul(in_second)?)
 }
@@ -178,10 +193,12 @@ pub(super) fn per_second(unit: TimeUnit) -> i64 {
     }
 }
 
-/// Seconds east of Greenwich.
+/// Returns the offset of a local time in seconds east of Greenwich.
 fn offset(local: NaiveDateTime, zone: &Tz) -> Option<i32> {
     let offset = match zone.offset_from_local_datetime(&local) {
+        // The first of two offsets gives the earlier timestamp.
         MappedLocalTime::Single(offset) | MappedLocalTime::Ambiguous(offset, _) => offset,
+        // In a gap, the offset from before the gap counts.
         MappedLocalTime::None => zone.offset_from_local_datetime(&local.checked_sub_signed(BEFORE_GAP)?).latest()?,
     };
     Some(offset.fix().local_minus_utc())

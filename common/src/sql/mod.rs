@@ -1,4 +1,5 @@
-//! SQL rules of every session, where DataFusion's answer differs from the one of PostgreSQL, Spark and DuckDB.
+//! SQL rules of every session, where DataFusion's answer differs from that of PostgreSQL, Spark and
+//! DuckDB.
 //!
 //! ```text
 //! SQL ─ depth, refused ─► syntax tree ─ refused_syntax ─► plan
@@ -8,9 +9,10 @@
 //! functions: to_timestamp, sum, avg
 //! ```
 //!
-//! One file per rule. A rule either replaces a function under its own name, or rewrites the analyzed plan into calls of
-//! functions that are registered here. Both survive the way to a worker: a plan's bytes name its functions, and every
-//! process registers the same ones in `session::build`. `docs/sql.md` lists what users can see of this.
+//! Each rule has its own file. A rule either replaces a function under its own name, or rewrites
+//! the analyzed plan into calls of functions that are registered here. Both reach workers: an
+//! encoded plan names its functions, and every process registers the same ones in `session::build`.
+//! `docs/sql.md` lists the effects that users can see.
 
 use std::sync::Arc;
 
@@ -25,45 +27,45 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
-/// `+ - * /` that report an overflow and round decimals.
+/// Checked `+ - * /`: they report an overflow, and round decimals.
 mod arithmetic;
-/// `sum` and `avg` that are exact, or fail.
+/// Exact `sum` and `avg`: they return the right result or fail.
 mod aggregates;
 /// Quotients of decimals.
 mod decimal;
 /// `NOT IN` over a subquery that may return null.
 mod not_in;
-/// `IN` over a list with expressions of columns.
+/// `IN` over a list that names columns.
 mod in_list;
 /// `to_timestamp` and its variants over columns.
 mod to_timestamp;
-/// Local times that a zone has twice, or not at all.
+/// Local times that occur twice or never in a time zone.
 mod local_time;
-/// Intervals in a zone with clock changes.
+/// Intervals added in a zone with clock changes.
 mod zoned_interval;
 /// Values of subqueries that may be null, or that have a value without rows.
 mod subquery_value;
-/// Filters that stay above an aggregate.
+/// Keeps certain filters above an aggregate.
 mod aggregate_filter;
-/// Filters that are not pushed past columns of one name.
+/// Stops filters from being pushed past columns that share a name.
 mod filter_pushdown;
-/// Moments that tables can hold.
+/// Timestamps that tables can store.
 mod storable;
-/// A limit on the depth of a query.
+/// Limits the depth of a query.
 mod depth;
-/// Pairs of words and numbers that are answered wrongly.
+/// Refuses keyword pairs and numbers that give wrong answers.
 mod refused;
-/// Clauses that the engine ignores.
+/// Refuses clauses that DataFusion ignores.
 mod refused_syntax;
-/// Random values with a name.
+/// Refuses common table expressions with random values that are used twice.
 mod refused_cte;
-/// Plans that are answered wrongly.
+/// Refuses plans that give wrong answers.
 mod refused_plan;
-/// Subqueries that are answered wrongly.
+/// Refuses subqueries that give wrong answers.
 mod refused_subquery;
-/// Grouping sets that are answered wrongly.
+/// Refuses grouping sets that give wrong answers.
 mod refused_grouping;
-/// Expressions that are answered wrongly.
+/// Refuses expressions that give wrong answers.
 mod refused_value;
 
 pub(crate) use aggregate_filter::logical_rules;
@@ -72,16 +74,17 @@ pub use depth::PLANNER_STACK_BYTES;
 pub(crate) use filter_pushdown::physical_rules;
 pub use storable::{function as storable_moment, holds_moments};
 
-/// Refuses a query for its text, before it is parsed.
+/// Checks the text of a query before it is parsed.
 ///
 /// # Errors
-/// Configuration, for a query that is too deep, and for syntax that the engine answers wrongly.
+/// A configuration error for a query that is too deep, or that has syntax which DataFusion answers
+/// wrongly.
 pub fn check_text(sql: &str) -> crate::error::Result<()> {
-    // The parser reports text that cannot be split into tokens.
+    // The parser reports a text that has no valid tokens.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };
     depth::check(&tokens)?;
     refused::check(&tokens)?;
-    // The engine parses in the same way, and reports what is wrong.
+    // DataFusion parses in the same way later, and reports what is wrong.
     let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(PARSER_RECURSION_LIMIT).with_tokens(tokens);
     let Ok(statements) = parser.parse_statements() else { return Ok(()) };
     refused_syntax::check(&statements)
@@ -90,11 +93,12 @@ pub fn check_text(sql: &str) -> crate::error::Result<()> {
 /// Registers the functions and the rules of this folder.
 ///
 /// # Errors
-/// A session without DataFusion's own functions.
+/// The session lacks DataFusion's own functions.
 pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     to_timestamp::register(session)?;
     aggregates::register(session)?;
     session.register_udf(arithmetic::function());
+    // Rules run in this order. Refusals come first, because they judge the plan as it was written.
     session.add_analyzer_rule(Arc::new(refused_plan::RefusedPlanRule));
     session.add_analyzer_rule(Arc::new(not_in::NotInRule));
     session.register_udf(subquery_value::function());
@@ -109,8 +113,8 @@ pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     Ok(())
 }
 
-/// Rewrites each expression of `plan` and of its subqueries. `rewrite` receives the columns that the expression can
-/// name. The plan's columns keep their names.
+/// Rewrites each expression of `plan` and of its subqueries. `rewrite` receives the columns that
+/// the expression can refer to. The columns of the plan keep their names.
 fn rewrite_expressions(
     plan: LogicalPlan,
     rewrite: impl FnMut(Expr, &DFSchema) -> Result<Transformed<Expr>>,
@@ -131,10 +135,13 @@ fn rewrite_where(
         let schema = merge_schema(&plan.inputs());
         let names = NamePreserver::new(&plan);
         let plan = plan.map_expressions(|expr| {
+            // A rewritten expression would name its column differently, and references from above
+            // would break.
             let name = names.save(&expr);
             let rewritten = rewrite(expr, &schema)?;
             Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })
         })?;
+        // A rewrite may change the type or nullability of a column.
         if plan.transformed { plan.map_data(LogicalPlan::recompute_schema) } else { Ok(plan) }
     });
     rewritten.data()

@@ -1,13 +1,16 @@
-//! `IN` and `NOT IN` over a subquery, by SQL's three-valued logic.
+//! `IN` and `NOT IN` over a subquery, with SQL's three-valued logic.
 //!
-//! `x NOT IN (SELECT y …)` holds only if `x = y` is false for every `y`; a null on either side makes it unknown.
-//! DataFusion 55 keeps to that for an uncorrelated subquery that is a condition of its own. In a correlated one it
-//! ignores nulls (apache/datafusion#25347), and below `OR`, `CASE` and the like it takes unknown for false. So
-//! - a condition `x NOT IN (SELECT y …)` becomes `NOT EXISTS (SELECT … WHERE (x = y) IS NOT FALSE)`, an anti-join,
-//! - a subquery whose unknown could be told from false becomes `x = ANY (…)`, which the engine takes apart correctly.
+//! `x NOT IN (SELECT y …)` is true only if `x = y` is false for every `y`; a null on either side
+//! makes it unknown. DataFusion 55 follows this for an uncorrelated subquery that is a condition by
+//! itself. In a correlated one it ignores nulls (apache/datafusion#25347), and below `OR`, `CASE`
+//! and the like it treats unknown as false. So
+//! - a condition `x NOT IN (SELECT y …)` becomes `NOT EXISTS (SELECT … WHERE (x = y) IS NOT
+//!   FALSE)`, an anti-join,
+//! - a subquery for which unknown and false make a difference becomes `x = ANY (…)`, which
+//!   DataFusion handles correctly.
 //!
-//! The engine joins both by the names of columns, so a `y` of the same name as `x` would be compared with itself. The
-//! subquery's column gets a name of its own.
+//! DataFusion joins both by column names, so a `y` with the same name as `x` would be compared with
+//! itself. Therefore the column of the subquery gets a unique name.
 
 use std::sync::Arc;
 
@@ -21,15 +24,16 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
-/// Name of a subquery's column that values are compared with.
+/// Name of the subquery column that values are compared with.
 const COMPARED: &str = "__compared";
 
-/// Rewrites the subqueries that the engine would answer wrongly.
+/// Rewrites the subqueries that DataFusion would answer wrongly.
 #[derive(Debug)]
 pub(super) struct NotInRule;
 
 impl AnalyzerRule for NotInRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        // Most queries have none, and a rewrite would copy their plan.
         if !has_in_subquery(&plan)? {
             return Ok(plan);
         }
@@ -40,6 +44,7 @@ impl AnalyzerRule for NotInRule {
             }
             other => Ok(Transformed::no(other)),
         })?;
+        // Filters are done. Everywhere else, unknown and false make a difference.
         let is_no_filter = |plan: &LogicalPlan| !matches!(plan, LogicalPlan::Filter(_));
         super::rewrite_where(rewritten.data, is_no_filter, |expr, _| in_any_value(expr))
     }
@@ -60,19 +65,20 @@ fn has_in_subquery(plan: &LogicalPlan) -> Result<bool> {
     Ok(is_found)
 }
 
-/// Where a condition is among the conditions of a filter.
+/// Position of a condition among the conditions of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// It holds or the row is dropped.
+    /// The row is dropped unless the condition is true.
     Alone,
-    /// Below an `OR`: unknown still counts as false.
+    /// Below an `OR`. Unknown still counts as false.
     Nested,
 }
 
-/// A condition of which only true counts: unknown drops the row as false does.
+/// Rewrites a condition for which only true counts: unknown drops the row, and so does false.
 fn condition(expr: Expr, schema: &DFSchema, place: Place) -> Result<Expr> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
+            // Below `OR`, DataFusion's `NOT IN` is wrong even if the subquery is not correlated.
             let place = if op == Operator::And { place } else { Place::Nested };
             let (left, right) = (condition(*left, schema, place)?, condition(*right, schema, place)?);
             Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
@@ -82,7 +88,7 @@ fn condition(expr: Expr, schema: &DFSchema, place: Place) -> Result<Expr> {
                 condition(Expr::InSubquery(InSubquery::new(expr, subquery, !negated)), schema, place)
             }
             Expr::Not(inner) => condition(*inner, schema, place),
-            // By De Morgan, which holds for unknown too.
+            // De Morgan's laws are valid for unknown too.
             Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
                 let op = if op == Operator::And { Operator::Or } else { Operator::And };
                 let (left, right) = (Expr::Not(left), Expr::Not(right));
@@ -91,6 +97,7 @@ fn condition(expr: Expr, schema: &DFSchema, place: Place) -> Result<Expr> {
             other => Ok(Expr::Not(Box::new(any_value(other)?))),
         },
         Expr::InSubquery(in_subquery) if in_subquery.negated => {
+            // DataFusion is right only for an uncorrelated subquery that is a condition by itself.
             let is_right = place == Place::Alone && in_subquery.subquery.outer_ref_columns.is_empty();
             if is_right { Ok(Expr::InSubquery(in_subquery)) } else { not_exists(in_subquery, schema) }
         }
@@ -99,7 +106,7 @@ fn condition(expr: Expr, schema: &DFSchema, place: Place) -> Result<Expr> {
     }
 }
 
-/// `NOT EXISTS (SELECT … WHERE (x = y) IS NOT FALSE)`.
+/// Returns `NOT EXISTS (SELECT … WHERE (x = y) IS NOT FALSE)`.
 fn not_exists(in_subquery: InSubquery, schema: &DFSchema) -> Result<Expr> {
     let InSubquery { expr, subquery, .. } = in_subquery;
     let subquery = with_own_name(subquery)?;
@@ -108,16 +115,18 @@ fn not_exists(in_subquery: InSubquery, schema: &DFSchema) -> Result<Expr> {
         return plan_err!("a subquery of NOT IN returns no column");
     };
     let value = Expr::Column(Column::from((qualifier, field)));
+    // Without nulls, a plain `=` gives the same answer, and DataFusion can join by it.
     let is_nullable = field.is_nullable() || expr.nullable(schema)?;
     let equal = of_outer_query(*expr, schema)?.eq(value);
     let matching = if is_nullable { Expr::IsNotFalse(Box::new(equal)) } else { equal };
     let plan = LogicalPlanBuilder::from(plan.clone()).filter(matching)?.build()?;
+    // `x` may be a column of the outer query, which makes the subquery correlated.
     let outer_ref_columns = plan.all_out_ref_exprs();
     let subquery = Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans };
     Ok(Expr::Exists(Exists::new(subquery, true)))
 }
 
-/// The subquery with its column named [`COMPARED`].
+/// Returns the subquery with its column renamed to [`COMPARED`].
 fn with_own_name(subquery: Subquery) -> Result<Subquery> {
     let Some((qualifier, field)) = subquery.subquery.schema().iter().next() else {
         return plan_err!("a subquery of a comparison returns no column");
@@ -130,7 +139,7 @@ fn with_own_name(subquery: Subquery) -> Result<Subquery> {
     Ok(subquery.with_plan(Arc::new(plan)))
 }
 
-/// An expression of the query around, as its subquery names it.
+/// Returns an expression of the outer query as its subquery refers to it.
 fn of_outer_query(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let outer = expr.transform_up(|expr| match expr {
         Expr::Column(column) => {
@@ -142,7 +151,7 @@ fn of_outer_query(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     Ok(outer.data)
 }
 
-/// Every `IN` over a subquery as a comparison that is unknown where it is unknown.
+/// Turns every `IN` over a subquery into a comparison that is unknown in the right cases.
 fn any_value(expr: Expr) -> Result<Expr> {
     Ok(in_any_value(expr)?.data)
 }
@@ -150,6 +159,7 @@ fn any_value(expr: Expr) -> Result<Expr> {
 fn in_any_value(expr: Expr) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| match expr {
         Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            // `x NOT IN q` is `x <> ALL q`, and `x IN q` is `x = ANY q`.
             let (op, quantifier) =
                 if negated { (Operator::NotEq, SetQuantifier::All) } else { (Operator::Eq, SetQuantifier::Any) };
             let subquery = with_own_name(subquery)?;

@@ -1,30 +1,32 @@
-//! Syntax that DataFusion accepts and answers wrongly, refused before it is planned.
+//! Refuses syntax that DataFusion accepts and answers wrongly, before it is planned.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result};
 
-/// Two keywords, and what to write instead.
+/// Pairs of keywords, each with what to write instead.
 const REFUSED: &[(Keyword, Keyword, &str)] = &[
     (Keyword::EXCEPT, Keyword::ALL, COPIES),
     (Keyword::INTERSECT, Keyword::ALL, COPIES),
     (Keyword::SIMILAR, Keyword::TO, "use `~` for a regular expression, or `LIKE`"),
 ];
 
-/// The engine removes or keeps all copies of a row, not as many as the other side has.
+/// Hint for the `ALL` variants: DataFusion removes or keeps all copies of a row, instead of as many
+/// as the other side has.
 const COPIES: &str = "leave out `ALL` for rows without copies, or number the copies by `row_number() OVER (PARTITION BY …)` \
                       on both sides first";
 
-/// Refuses a query that uses one of them.
+/// Refuses a query that uses refused syntax.
 ///
 /// # Errors
-/// Configuration, with what to write instead.
+/// A configuration error that says what to write instead.
 pub(super) fn check(tokens: &[Token]) -> Result<()> {
     let keywords: Vec<Keyword> = tokens
         .iter()
         .filter(|token| !matches!(token, Token::Whitespace(_)))
         .map(|token| match token {
+            // A quoted word is a name, even if it looks like a keyword.
             Token::Word(word) if word.quote_style.is_none() => word.keyword,
             _ => Keyword::NoKeyword,
         })
@@ -45,8 +47,8 @@ pub(super) fn check(tokens: &[Token]) -> Result<()> {
     Ok(())
 }
 
-/// A number and the word that follows without a space, which the engine would read as the name of a column: `1_000` is
-/// 1, `0b101` is 0.
+/// Returns a number and the word that follows it without a space. DataFusion would read the word as
+/// a column alias: `1_000` is 1, `0b101` is 0.
 fn word_after_number(tokens: &[Token]) -> Option<(&str, &str)> {
     tokens.windows(2).find_map(|pair| match pair {
         [Token::Number(number, _), Token::Word(word)] if word.quote_style.is_none() => {
@@ -56,7 +58,7 @@ fn word_after_number(tokens: &[Token]) -> Option<(&str, &str)> {
     })
 }
 
-/// A whole number of more digits than 64 bits hold, which the engine would read as a double.
+/// Returns an integer that does not fit 64 bits. DataFusion would read it as a double.
 fn too_large_for_a_double(token: &Token) -> Option<&str> {
     match token {
         Token::Number(number, _) if number.bytes().all(|byte| byte.is_ascii_digit()) => {

@@ -1,7 +1,8 @@
-//! Common table expressions with random values that a query uses more than once.
+//! Finds common table expressions with random values that a query uses more than once.
 //!
-//! DataFusion 55 plans a common table expression anew wherever its name is used. If it calls `random()` or `uuid()`,
-//! each use has other values, where PostgreSQL, Spark and DuckDB compute them once.
+//! DataFusion 55 plans a common table expression again for each use of its name. If it calls
+//! `random()` or `uuid()`, each use gets other values, whereas PostgreSQL, Spark and DuckDB compute
+//! them once.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -11,7 +12,7 @@ use datafusion::functions::all_default_functions;
 use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Visit, Visitor, With};
 
-/// Names of functions that return another value at each call.
+/// Names of functions that return a different value at each call.
 static VOLATILE_FUNCTIONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let functions = all_default_functions().into_iter();
     let volatile = functions.filter(|function| function.signature().volatility == Volatility::Volatile);
@@ -23,13 +24,17 @@ static VOLATILE_FUNCTIONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Name of the first common table expression in `with` that has random values and is used more than once in `query`.
+/// Returns the name of the first common table expression in `with` that has random values and is
+/// used more than once in `query`.
 pub(super) fn volatile_and_repeated(with: &With, query: &Query) -> Option<String> {
     let mut volatile: HashSet<String> = HashSet::new();
     for table in &with.cte_tables {
         let name = table.alias.name.value.to_lowercase();
         let mut used = Used { relations: vec![], has_volatile_function: false };
+        // The visitor never breaks, so `else` is unreachable.
         let ControlFlow::Continue(()) = table.query.visit(&mut used) else { continue };
+        // An expression that reads a volatile one is volatile too. Each is defined before its first
+        // use.
         let is_volatile = used.has_volatile_function || used.relations.iter().any(|name| volatile.contains(name));
         if is_volatile {
             volatile.insert(name);
@@ -42,12 +47,12 @@ pub(super) fn volatile_and_repeated(with: &With, query: &Query) -> Option<String
     let ControlFlow::Continue(()) = query.visit(&mut used) else { return None };
     let uses = |name: &String| used.relations.iter().filter(|relation| *relation == name).count();
     with.cte_tables.iter().map(|table| table.alias.name.value.to_lowercase()).find(|name| {
-        // A recursive expression uses its own name.
+        // A recursive expression refers to itself, which is not a second use.
         volatile.contains(name) && uses(name) > 1 && !with.recursive
     })
 }
 
-/// Names of the tables that a query reads, and whether it has random values.
+/// Names of the tables that a query reads, and whether the query has random values.
 struct Used {
     relations: Vec<String>,
     has_volatile_function: bool,
@@ -57,6 +62,8 @@ impl Visitor for Used {
     type Break = ();
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        // SQL names are not case-sensitive unless quoted. Treating quoted ones the same can only
+        // refuse too much.
         self.relations.push(relation.to_string().to_lowercase());
         ControlFlow::Continue(())
     }

@@ -1,7 +1,8 @@
-//! Grouping sets over columns that a condition holds constant.
+//! Refuses grouping sets over columns that a condition makes constant.
 //!
-//! DataFusion 55 believes that a column which is constant below an aggregate is constant above it. In the rows of a
-//! grouping set that leaves the column out it is null, so sorts and windows over it are skipped wrongly.
+//! DataFusion 55 assumes that a column which is constant below an aggregate is constant above it
+//! too. But it is null in the rows of a grouping set that does not contain the column, so sorts and
+//! windows over it are skipped wrongly.
 
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
@@ -10,7 +11,7 @@ use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, GroupingSet, Logical
 
 use super::refused_plan::refuse;
 
-/// Refuses grouping sets over a column with one value.
+/// Refuses grouping sets over a column that has only one value.
 pub(super) fn check(aggregate: &Aggregate) -> Result<()> {
     let sets = aggregate.group_expr.iter().filter_map(|expr| match expr {
         Expr::GroupingSet(set) => Some(set),
@@ -27,9 +28,10 @@ pub(super) fn check(aggregate: &Aggregate) -> Result<()> {
     Ok(())
 }
 
-/// Keys that a part of the sets does not have.
+/// Returns the keys that some of the sets do not contain.
 fn keys_left_out(set: &GroupingSet) -> Vec<&Expr> {
     match set {
+        // Each of these has a set without any given key: the empty one, at least.
         GroupingSet::Rollup(keys) | GroupingSet::Cube(keys) => keys.iter().collect(),
         GroupingSet::GroupingSets(sets) => {
             sets.iter().flatten().filter(|key| sets.iter().any(|set| !set.contains(key))).collect()
@@ -40,12 +42,14 @@ fn keys_left_out(set: &GroupingSet) -> Vec<&Expr> {
 /// Returns whether `expr` over the rows of `plan` is known to have one value.
 fn is_constant(expr: &Expr, plan: &LogicalPlan) -> bool {
     let columns = expr.column_refs();
+    // An expression over constant columns only is constant. Literals have no columns at all.
     !expr.is_volatile() && columns.into_iter().all(|column| is_constant_column(column, plan))
 }
 
 fn is_constant_column(column: &Column, plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Filter(filter) => {
+            // `AND` is split: one conjunct that fixes the column is enough.
             let mut conditions = split_conjunction(&filter.predicate).into_iter();
             conditions.any(|condition| holds_constant(condition, column, &filter.input))
                 || is_constant_column(column, &filter.input)
@@ -56,6 +60,7 @@ fn is_constant_column(column: &Column, plan: &LogicalPlan) -> bool {
         LogicalPlan::SubqueryAlias(alias) => position(column, &alias.schema)
             .is_some_and(|i| is_constant_column(&Column::from(alias.input.schema().qualified_field(i)), &alias.input)),
         LogicalPlan::Join(join) => {
+            // `a.x = b.y` makes `x` constant if `y` is constant, and vice versa.
             let is_held = |left: &Expr, right: &Expr| {
                 is_column(left, column) && is_constant(right, plan_of(right, &join.left, &join.right))
                     || is_column(right, column) && is_constant(left, plan_of(left, &join.left, &join.right))
@@ -67,12 +72,15 @@ fn is_constant_column(column: &Column, plan: &LogicalPlan) -> bool {
                     split_conjunction(filter).into_iter().any(|condition| holds_constant(condition, column, &join.left))
                 })
         }
+        // All inputs must be constant, and their literals must be equal. Inputs that are not
+        // literals are assumed to be equal.
         LogicalPlan::Union(union) => position(column, &union.schema).is_some_and(|i| {
             let of = |input: &LogicalPlan| Column::from(input.schema().qualified_field(i));
             let literals: Vec<Expr> = union.inputs.iter().filter_map(|input| literal(input, i)).collect();
             let differ = literals.windows(2).any(|pair| pair[0] != pair[1]);
             !differ && union.inputs.iter().all(|input| is_constant_column(&of(input), input))
         }),
+        // These pass column values through unchanged.
         LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::Distinct(_) | LogicalPlan::Window(_) => {
             plan.inputs().into_iter().any(|input| is_constant_column(column, input))
         }
@@ -84,7 +92,7 @@ fn is_constant_column(column: &Column, plan: &LogicalPlan) -> bool {
     }
 }
 
-/// The literal that is the column at `position` of a plan.
+/// Returns the literal at `position` in the columns of a plan.
 fn literal(plan: &LogicalPlan, position: usize) -> Option<Expr> {
     let LogicalPlan::Projection(projection) = plan else { return None };
     let expr = projection.expr.get(position)?.clone().unalias();
@@ -100,12 +108,13 @@ fn plan_of<'a>(expr: &Expr, left: &'a LogicalPlan, right: &'a LogicalPlan) -> &'
     if is_left { left } else { right }
 }
 
-/// Returns whether `condition` is `column = x` for an `x` with one value.
+/// Returns whether `condition` is `column = x` for an `x` that has one value.
 fn holds_constant(condition: &Expr, column: &Column, input: &LogicalPlan) -> bool {
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::IsNotDistinctFrom, right }) => {
             is_column(left, column) && is_constant(right, input) || is_column(right, column) && is_constant(left, input)
         }
+        // Each of these is true for one value of the column only.
         Expr::IsNull(value) | Expr::IsTrue(value) | Expr::IsFalse(value) => is_column(value, column),
         Expr::InList(list) => list.list.len() == 1 && !list.negated && is_column(&list.expr, column),
         Expr::Column(condition) => condition == column,
@@ -114,7 +123,7 @@ fn holds_constant(condition: &Expr, column: &Column, input: &LogicalPlan) -> boo
     }
 }
 
-/// Returns whether `expr` is the column, maybe cast to be compared.
+/// Returns whether `expr` is the column, possibly cast for the comparison.
 fn is_column(expr: &Expr, column: &Column) -> bool {
     match expr {
         Expr::Column(other) => other == column,

@@ -1,6 +1,6 @@
-//! Plans that DataFusion 55 answers wrongly, refused with what to write instead.
+//! Refuses plans that DataFusion 55 answers wrongly, and says what to write instead.
 //!
-//! What is wrong with each is known by its bug report, or was found by comparing with DuckDB.
+//! Each is known from a bug report, or was found by comparing answers with DuckDB.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -15,12 +15,13 @@ use datafusion::optimizer::AnalyzerRule;
 use super::{refused_grouping, refused_subquery, refused_value};
 use crate::error::Error;
 
-/// Refuses a plan, with a configuration error.
+/// Refuses such a plan with a configuration error.
 #[derive(Debug)]
 pub(super) struct RefusedPlanRule;
 
 impl AnalyzerRule for RefusedPlanRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        // Only the address identifies the root: a nested node may be equal to it.
         let root: *const LogicalPlan = &raw const plan;
         plan.apply_with_subqueries(|plan| {
             match plan {
@@ -38,6 +39,7 @@ impl AnalyzerRule for RefusedPlanRule {
                 _ => {}
             }
             let schema = merge_schema(&plan.inputs());
+            // Every expression at any depth, because a wrong one may be an argument.
             plan.apply_expressions(|expr| {
                 expr.apply(|expr| {
                     check_expression(expr, &schema)?;
@@ -57,7 +59,8 @@ pub(super) fn refuse<T>(what: &str, instead: &str) -> Result<T> {
     Err(Error::configuration(format!("{what} is not supported")).hint(instead).into_engine())
 }
 
-/// The common column would be the left side's, which is null in the rows that only the right side has.
+/// Refuses outer joins with `USING`: the common column would be that of the left side, which is
+/// null in rows that only exist on the right.
 fn check_join(join: &Join) -> Result<()> {
     let has_rows_of_right_alone = matches!(join.join_type, JoinType::Right | JoinType::Full);
     if join.join_constraint == JoinConstraint::Using && has_rows_of_right_alone {
@@ -69,11 +72,13 @@ fn check_join(join: &Join) -> Result<()> {
     Ok(())
 }
 
-/// A condition with random values over groups or an aggregate would choose rows before they are aggregated.
+/// Refuses random conditions over groups or an aggregate: DataFusion would choose rows before they
+/// are aggregated.
 fn check_filter(filter: &Filter) -> Result<()> {
     if !filter.predicate.is_volatile() {
         return Ok(());
     }
+    // Follow the path that DataFusion would push the condition down.
     let mut plan = filter.input.as_ref();
     loop {
         plan = match plan {
@@ -91,7 +96,8 @@ fn check_filter(filter: &Filter) -> Result<()> {
     }
 }
 
-/// The engine may remove the sort below `OFFSET` without `LIMIT` (apache/datafusion#23534); that of a whole query stays.
+/// Refuses `OFFSET` without `LIMIT` in a subquery: DataFusion may remove the sort below it
+/// (apache/datafusion#23534). The sort of a whole query stays.
 fn check_limit(limit: &Limit) -> Result<()> {
     if limit.skip.is_none() || limit.fetch.is_some() {
         return Ok(());
@@ -112,7 +118,7 @@ fn check_limit(limit: &Limit) -> Result<()> {
     }
 }
 
-/// `VALUES` is evaluated before any subquery.
+/// Refuses subqueries in `VALUES`, which DataFusion evaluates before any subquery.
 fn check_values(rows: &[Vec<Expr>]) -> Result<()> {
     for expr in rows.iter().flatten() {
         if expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_))))? {
@@ -136,13 +142,14 @@ fn check_expression(expr: &Expr, schema: &DFSchema) -> Result<()> {
     }
 }
 
-/// Looking ahead over nulls stops too early (apache/datafusion#25471).
+/// Refuses looking ahead over nulls, which stops too early (apache/datafusion#25471).
 fn check_window(window: &WindowFunction) -> Result<()> {
     let ignores_nulls = window.params.null_treatment == Some(NullTreatment::IgnoreNulls);
     let looks_ahead = match window.fun.name() {
         "lead" => true,
         "lag" => match window.params.args.get(1) {
             None => false,
+            // A negative offset of `lag` looks ahead. An offset that is not constant might.
             Some(Expr::Literal(offset, _)) => !matches!(offset, ScalarValue::Int64(Some(0..))),
             Some(_) => true,
         },
@@ -154,7 +161,8 @@ fn check_window(window: &WindowFunction) -> Result<()> {
     Ok(())
 }
 
-/// A difference of moments is counted in the part as a whole, in 32 bits (apache/datafusion#14738).
+/// Refuses parts of a difference of timestamps: DataFusion returns the whole difference in that
+/// unit, in 32 bits (apache/datafusion#14738).
 fn check_date_part(function: &ScalarFunction, schema: &DFSchema) -> Result<()> {
     let [Expr::Literal(part, _), value] = function.args.as_slice() else { return Ok(()) };
     let part = part.try_as_str().flatten().unwrap_or_default().to_lowercase();

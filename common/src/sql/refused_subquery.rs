@@ -1,4 +1,4 @@
-//! Subqueries that DataFusion 55 answers wrongly once it has turned them into joins.
+//! Refuses subqueries that DataFusion 55 answers wrongly after turning them into joins.
 
 use std::collections::HashSet;
 
@@ -12,14 +12,14 @@ use datafusion::logical_expr::{Aggregate, Expr, Limit, LogicalPlan};
 
 use super::refused_plan::refuse;
 
-/// Hint for an aggregate that is filtered or aggregated again in its subquery.
+/// Hint for an aggregate that its subquery filters or aggregates again.
 const ALONE: &str = "let the subquery return the aggregate alone, and compare or compute outside of it, such as \
                      `CASE WHEN (SELECT count(*) …) > 0 THEN … END`";
 /// Hint for `LIMIT`.
 const NUMBERED: &str = "number the rows by `row_number() OVER (PARTITION BY … ORDER BY …)` in a subquery of `FROM`, and \
                         compare the number";
 
-/// Refuses the subquery of an expression.
+/// Refuses a subquery in an expression.
 pub(super) fn check(expr: &Expr) -> Result<()> {
     match expr {
         Expr::Exists(Exists { subquery, .. }) => {
@@ -51,12 +51,15 @@ fn is_correlated(subquery: &Subquery) -> bool {
     !subquery.outer_ref_columns.is_empty()
 }
 
-/// An aggregate of no rows is a row, which the engine drops (apache/datafusion#24960).
+/// Refuses conditions over an aggregate without `GROUP BY`. It returns a row even for no input
+/// rows, which DataFusion drops (apache/datafusion#24960).
 fn check_condition(subquery: &Subquery) -> Result<()> {
+    // An uncorrelated subquery is computed on its own and is right.
     if !is_correlated(subquery) {
         return Ok(());
     }
     let mut plan = subquery.subquery.as_ref();
+    // Look for the aggregate below nodes that keep its row.
     loop {
         plan = match plan {
             LogicalPlan::Aggregate(Aggregate { group_expr, .. }) if group_expr.is_empty() => break,
@@ -75,7 +78,8 @@ fn check_condition(subquery: &Subquery) -> Result<()> {
     )
 }
 
-/// The engine adds the row that an aggregate has for no rows only where nothing but a select list is above it.
+/// Refuses values computed from an aggregate. DataFusion adds the row for no input rows only if the
+/// aggregate has nothing but a select list above it.
 fn check_value(subquery: &Subquery) -> Result<()> {
     if !is_correlated(subquery) {
         return Ok(());
@@ -84,6 +88,7 @@ fn check_value(subquery: &Subquery) -> Result<()> {
     let rest = loop {
         plan = match plan {
             LogicalPlan::Aggregate(Aggregate { group_expr, input, .. }) if group_expr.is_empty() => {
+                // The aggregate at the top is handled. Any other below it is not.
                 break input.as_ref();
             }
             LogicalPlan::Projection(node) => &node.input,
@@ -101,7 +106,7 @@ fn check_value(subquery: &Subquery) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a part of `plan` aggregates without `GROUP BY` over columns of the query around.
+/// Returns whether a part of `plan` aggregates without `GROUP BY` over columns of the outer query.
 fn has_correlated_aggregate(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|plan| match plan {
         LogicalPlan::Aggregate(Aggregate { group_expr, input, .. }) => {
@@ -111,16 +116,17 @@ fn has_correlated_aggregate(plan: &LogicalPlan) -> Result<bool> {
     })
 }
 
-/// The part of a subquery's rows that an expression uses.
+/// Aspect of a subquery's rows that an expression uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rows {
-    /// Whether it has one.
+    /// Whether the subquery has a row, as for `EXISTS`.
     Exist,
-    /// Their values.
+    /// The values of the rows.
     Compared,
 }
 
-/// The engine removes `LIMIT` and `OFFSET` of a correlated subquery, which only changes nothing for the first of `EXISTS`.
+/// Refuses `LIMIT` and `OFFSET` in a correlated subquery, because DataFusion removes them. Only a
+/// `LIMIT` of `EXISTS` has no effect on the answer.
 fn check_limit(subquery: &Subquery, rows: Rows) -> Result<()> {
     if !is_correlated(subquery) {
         return Ok(());
@@ -135,6 +141,7 @@ fn check_limit(subquery: &Subquery, rows: Rows) -> Result<()> {
             other => break other,
         };
     };
+    // A limit over rows that do not depend on the outer query is applied as written.
     let is_limited = rest.exists(|plan| match plan {
         LogicalPlan::Limit(limit) => Ok(!limit.input.all_out_ref_exprs().is_empty()),
         _ => Ok(false),
@@ -146,7 +153,8 @@ fn skips(limit: &Limit) -> bool {
     !matches!(limit.skip.as_deref(), None | Some(Expr::Literal(ScalarValue::Int64(Some(0) | None), _)))
 }
 
-/// The engine takes a column of the query around for the column of the same name in the subquery.
+/// Refuses a column of the outer query that has the name of a column in the subquery, because
+/// DataFusion confuses the two.
 fn check_names(subquery: &Subquery, compared: Option<&Expr>) -> Result<()> {
     let mut outer: HashSet<&Column> = compared.map(Expr::column_refs).unwrap_or_default();
     for reference in &subquery.outer_ref_columns {
@@ -157,6 +165,7 @@ fn check_names(subquery: &Subquery, compared: Option<&Expr>) -> Result<()> {
     let mut same = None;
     subquery.subquery.apply(|plan| {
         if let LogicalPlan::Filter(filter) = plan {
+            // Only conditions that become part of the join can be confused.
             let conditions = split_conjunction(&filter.predicate).into_iter().filter(|expr| expr.contains_outer());
             let columns = conditions.flat_map(Expr::column_refs);
             same = same.take().or_else(|| columns.into_iter().find(|column| outer.contains(column)).cloned());

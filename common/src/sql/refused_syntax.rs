@@ -1,9 +1,10 @@
-//! Clauses that DataFusion parses and ignores, refused before the query is planned.
+//! Refuses clauses that DataFusion parses and ignores, before the query is planned.
 //!
-//! sqlparser reads the syntax of many databases, and DataFusion's planner drops the parts of the syntax tree that it
-//! does not know (`..` in its patterns). A dropped `TABLESAMPLE` or `WITH ROLLUP` is a wrong answer without an error, so
-//! each of them is refused here. The list follows the fields of `Query`, `Select`, `TableFactor`, `WindowSpec` and
-//! `Function` in the order of sqlparser's `ast` module.
+//! sqlparser reads the syntax of many databases, and DataFusion's planner drops the parts of the
+//! syntax tree that it does not know (`..` in its patterns). Dropping `TABLESAMPLE` or `WITH
+//! ROLLUP` gives a wrong answer without an error, so all such clauses are refused here. The list
+//! follows the fields of `Query`, `Select`, `TableFactor`, `WindowSpec` and `Function`, in the
+//! order of sqlparser's `ast` module.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -24,10 +25,10 @@ use crate::error::{Error, Result};
 const GROUPING: &str = "write `GROUP BY ROLLUP(a, b)`, `CUBE(a, b)` or `GROUPING SETS ((a, b), (a), ())`";
 /// Hint for a window that extends another one.
 const WINDOW: &str = "write the whole window out: `OVER (PARTITION BY … ORDER BY …)`";
-/// Hint for a clause without a counterpart.
+/// Hint for a clause that has no counterpart.
 const LEAVE_OUT: &str = "leave the clause out; it would have no effect";
 
-/// Names of functions that return one value for one row.
+/// Names of functions that return one value per row.
 static SCALAR_FUNCTIONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let functions = all_default_functions().into_iter().chain(all_default_nested_functions());
     functions
@@ -38,10 +39,10 @@ static SCALAR_FUNCTIONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Refuses a query that uses such a clause.
+/// Refuses a query that uses an ignored clause.
 ///
 /// # Errors
-/// Configuration, with what to write instead.
+/// A configuration error that says what to write instead.
 pub(super) fn check(statements: &Vec<Statement>) -> Result<()> {
     match statements.visit(&mut RefusedSyntax) {
         ControlFlow::Break(error) => Err(*error),
@@ -49,7 +50,7 @@ pub(super) fn check(statements: &Vec<Statement>) -> Result<()> {
     }
 }
 
-/// Stops at the first clause that is refused.
+/// Visitor that stops at the first refused clause.
 struct RefusedSyntax;
 
 type Flow = ControlFlow<Box<Error>>;
@@ -67,8 +68,8 @@ impl Visitor for RefusedSyntax {
         }
         match query.with.as_ref().and_then(|with| refused_cte::volatile_and_repeated(with, query)) {
             Some(name) => refuse(
-                &format!("the name `{name}`, which stands for random values and is used more than once,"),
-                "build the random values as a table with a model of its own, which is computed once",
+                &format!("the common table expression `{name}`, which has random values and is used more than once,"),
+                "compute the random values once, in a model of their own",
             ),
             None => ControlFlow::Continue(()),
         }
@@ -100,6 +101,8 @@ impl Visitor for RefusedSyntax {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Flow {
         match factor {
+            // No `..` here, so that a new field of sqlparser does not compile until it is
+            // considered.
             TableFactor::Table {
                 name: _,
                 alias,
@@ -136,7 +139,7 @@ impl Visitor for RefusedSyntax {
                 aliased(alias.as_ref())
             }
             TableFactor::UNNEST { alias, .. } => aliased(alias.as_ref()),
-            // DataFusion refuses the others.
+            // DataFusion refuses the other variants itself.
             _ => ControlFlow::Continue(()),
         }
     }
@@ -145,6 +148,7 @@ impl Visitor for RefusedSyntax {
         match expr {
             Expr::Function(call) => function(call),
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+                // Over a subquery, both are supported.
                 let is_list = !matches!(right.as_ref(), Expr::Subquery(_));
                 refuse_if(is_list, "`ANY` or `ALL` over a list", "use `array_has(list, x)`, or `x IN (a, b)`")
             }
@@ -200,6 +204,7 @@ fn group_by(group_by: &GroupByExpr) -> Flow {
     }
     for key in keys {
         if let Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) = key {
+            // DataFusion does not resolve a number in grouping sets to the column at that position.
             let is_number = |key: &Expr| matches!(key, Expr::Value(value) if matches!(value.value, Value::Number(..)));
             refuse_if(sets.iter().flatten().any(is_number), "a column's number in grouping sets", "name the column")?;
         }
@@ -213,6 +218,8 @@ fn function(call: &Function) -> Flow {
         refuse_if(window.window_name.is_some(), "a window that is based on another one", WINDOW)?;
     }
     let name = call.name.to_string().to_lowercase();
+    // An aggregate or window function may have these clauses. An unknown one is reported by the
+    // planner.
     if !SCALAR_FUNCTIONS.contains(&name) {
         return ControlFlow::Continue(());
     }

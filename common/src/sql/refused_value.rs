@@ -1,4 +1,4 @@
-//! Casts, comparisons and patterns whose result DataFusion 55 gets wrong.
+//! Refuses casts, comparisons and patterns that DataFusion 55 computes wrongly.
 
 use arrow::array::timezone::Tz;
 use arrow::datatypes::DataType;
@@ -55,7 +55,8 @@ fn is_comparison(op: Operator) -> bool {
     )
 }
 
-/// Months, days and nanoseconds are compared one after the other: one month would be more than 40 days.
+/// Refuses comparing intervals: months, days and nanoseconds are compared one after the other, so
+/// one month would be more than 40 days.
 fn check_compared(value: &Expr, schema: &DFSchema) -> Result<()> {
     match value.get_type(schema) {
         Ok(DataType::Interval(_)) => refuse("a comparison or an order of intervals", MOMENTS),
@@ -69,13 +70,15 @@ fn check_cast(value: &Expr, target: &DataType, schema: &DFSchema) -> Result<()> 
     let is_text = matches!(source, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match target {
         DataType::Interval(_) if is_text => match text(value) {
+            // A unit is a word, so letters mean that there is one.
             Some(text) if text.contains(|c: char| c.is_ascii_alphabetic()) => Ok(()),
-            // A number alone would count months.
+            // DataFusion would count a number without a unit as months.
             _ => refuse("a cast of a text without units to `INTERVAL`", "write the unit: `INTERVAL '6 seconds'`"),
         },
         DataType::Time32(_) | DataType::Time64(_) if is_text => match text(value) {
             Some(text) if is_time_of_day(text) => Ok(()),
-            // '040506' would be 40506 nanoseconds after midnight, and '23:59:60' a time that no day has.
+            // DataFusion reads '040506' as 40506 nanoseconds after midnight, and accepts
+            // '23:59:60', which no day has.
             Some(text) => refuse(&format!("the time `{text}`"), "write hours, minutes and seconds: `TIME '04:05:06'`"),
             None => match value {
                 Expr::Literal(value, _) if value.is_null() => Ok(()),
@@ -97,7 +100,7 @@ fn text(value: &Expr) -> Option<&str> {
     }
 }
 
-/// `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction` of a day without leap seconds.
+/// Returns whether a text is `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction`, without leap seconds.
 fn is_time_of_day(text: &str) -> bool {
     let parts: Vec<&str> = text.trim().split(':').collect();
     let is_below = |part: &str, limit: u32| part.len() <= 2 && part.parse::<u32>().is_ok_and(|value| value < limit);
@@ -116,7 +119,7 @@ fn check_call(function: &ScalarFunction, expr: &Expr, schema: &DFSchema) -> Resu
     match function.func.name() {
         "arrow_cast" | "arrow_try_cast" => expr.get_type(schema).map_or(Ok(()), |target| check_zone(&target)),
         "greatest" | "least" => function.args.iter().try_for_each(|value| check_compared(value, schema)),
-        // PostgreSQL's `YYYY` and Spark's `yyyy` would be printed as they are.
+        // DataFusion would print PostgreSQL's `YYYY` and Spark's `yyyy` literally.
         "to_char" => match function.args.get(1) {
             Some(Expr::Literal(pattern, _)) => match pattern.try_as_str().flatten() {
                 Some(pattern) if !pattern.contains('%') => refuse(
@@ -131,7 +134,7 @@ fn check_call(function: &ScalarFunction, expr: &Expr, schema: &DFSchema) -> Resu
     }
 }
 
-/// Only the printing of a value would notice that its zone does not exist.
+/// Refuses a time zone that does not exist. Otherwise only printing a value would report it.
 fn check_zone(target: &DataType) -> Result<()> {
     match target {
         DataType::Timestamp(_, Some(zone)) if zone.parse::<Tz>().is_err() => {

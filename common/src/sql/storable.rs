@@ -1,8 +1,9 @@
-//! Moments that tables can hold.
+//! Checks that tables can store the timestamps of a model.
 //!
-//! Arrow counts moments in 64 bits, which reach far beyond the year 9999, the last one that Delta, Spark and most
-//! readers know; printing such a moment fails. So a model's moments pass a function that reports one outside of the
-//! years 1 to 9999, with its column, before a table is written.
+//! Arrow counts timestamps in 64 bits, which reach far beyond the year 9999, the last one that
+//! Delta, Spark and most readers support. Printing such a timestamp fails. So before a table is
+//! written, the timestamps of its model pass a function that reports a value outside of the years 1
+//! to 9999, with its column.
 
 use std::sync::Arc;
 
@@ -25,13 +26,14 @@ const FIRST_DAY: i64 = -719_162;
 const LAST_DAY: i64 = 2_932_896;
 const SECONDS_OF_DAY: i64 = 86_400;
 
-/// The function that checks a column: the values, and the column's name.
+/// Returns the function that checks a column. Its arguments are the values and the name of the
+/// column.
 #[must_use]
 pub fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(StorableMoment { signature: Signature::any(2, Volatility::Immutable) })
 }
 
-/// Returns whether values of a type are or contain moments or days.
+/// Returns whether values of a type are or contain timestamps or dates.
 #[must_use]
 pub fn holds_moments(data_type: &DataType) -> bool {
     match data_type {
@@ -78,7 +80,7 @@ impl ScalarUDFImpl for StorableMoment {
         };
         if !is_storable(&values)? {
             let name = name.try_as_str().flatten().unwrap_or_default();
-            let error = Error::data(format!("column `{name}` has a moment outside of the years 1 to 9999"));
+            let error = Error::data(format!("column `{name}` has a timestamp or date outside the years 1 to 9999"));
             let hint = "check the unit of the number that it is made from, or replace it by null";
             return Err(error.hint(hint).into_engine());
         }
@@ -90,12 +92,13 @@ fn is_storable(values: &ArrayRef) -> Result<bool> {
     match values.data_type() {
         DataType::Timestamp(unit, _) => {
             let in_day = per_second(*unit).saturating_mul(SECONDS_OF_DAY);
-            // Nanoseconds in 64 bits do not reach beyond the year 2262.
+            // Nanoseconds in 64 bits end in the year 2262, which is storable.
             if *unit == TimeUnit::Nanosecond {
                 return Ok(true);
             }
             let counts = cast(values, &DataType::Int64)?;
             let mut counts = counts.as_primitive::<Int64Type>().iter().flatten();
+            // `div_euclid` rounds down, so times before 1970 belong to the right day.
             Ok(counts.all(|count| is_day_storable(count.div_euclid(in_day))))
         }
         DataType::Date32 => {
@@ -106,7 +109,7 @@ fn is_storable(values: &ArrayRef) -> Result<bool> {
             let mut milliseconds = milliseconds.as_primitive::<Int64Type>().iter().flatten();
             Ok(milliseconds.all(|count| is_day_storable(count.div_euclid(SECONDS_OF_DAY * 1_000))))
         }
-        // Without the elements of rows that a slice leaves out.
+        // Only elements of rows in this slice, because rows outside of it are not written.
         DataType::List(item) if holds_moments(item.data_type()) => is_storable(&flatten(values.as_list::<i32>())?),
         DataType::LargeList(item) if holds_moments(item.data_type()) => is_storable(&flatten(values.as_list::<i64>())?),
         DataType::FixedSizeList(item, _) if holds_moments(item.data_type()) => {
@@ -131,6 +134,7 @@ fn is_storable(values: &ArrayRef) -> Result<bool> {
 fn flatten<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> Result<ArrayRef> {
     let (first, last) = (lists.value_offsets().first(), lists.value_offsets().last());
     let (Some(first), Some(last)) = (first, last) else { return internal_err!("a list has no offsets") };
+    // Offsets are absolute, so the slice starts at the first one.
     Ok(lists.values().slice(first.as_usize(), last.as_usize() - first.as_usize()))
 }
 

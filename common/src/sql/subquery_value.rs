@@ -1,10 +1,11 @@
 //! Values of subqueries that may be null, or that have a value without rows.
 //!
-//! DataFusion 55 believes that `(SELECT 1 WHERE false)` is never null because its column is not, and simplifies
-//! `coalesce` and `IS NULL` by that. And where it turns a correlated subquery with an aggregate into a join, it replaces
-//! the missing row of the join only for expressions that still name the aggregate after simplification: a constant, or
-//! `count(*) IS NULL`, becomes null. So this rule passes both through a function of two arguments that returns the
-//! first: its result is nullable, and the second argument, which is ignored, is the aggregate.
+//! DataFusion 55 assumes that `(SELECT 1 WHERE false)` is never null because its column is not
+//! nullable, and simplifies `coalesce` and `IS NULL` accordingly. When it turns a correlated
+//! subquery with an aggregate into a join, it replaces the missing row of the join only in
+//! expressions that still refer to the aggregate after simplification: a constant, or `count(*) IS
+//! NULL`, becomes null. So this rule passes both through a function of two arguments that returns
+//! the first. Its result is nullable, and the ignored second argument refers to the aggregate.
 
 use std::sync::Arc;
 
@@ -23,12 +24,12 @@ use datafusion::optimizer::AnalyzerRule;
 
 const NAME: &str = "subquery_value";
 
-/// The function that the rule calls.
+/// Returns the function that the rule calls.
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(SubqueryValue { signature: Signature::any(2, Volatility::Immutable) })
 }
 
-/// Passes values of subqueries through [`function`].
+/// Passes the values of subqueries through [`function`].
 #[derive(Debug)]
 pub(super) struct SubqueryValueRule;
 
@@ -49,6 +50,7 @@ impl AnalyzerRule for SubqueryValueRule {
                     let subquery = if is_correlated { with_aggregates_named(subquery, &function)? } else { subquery };
                     let plan = subquery.subquery.as_ref();
                     let is_nullable = plan.schema().fields().first().is_none_or(|field| field.is_nullable());
+                    // The declared nullability is right, so no call is needed.
                     if is_nullable || has_one_row(plan) {
                         return Ok(Transformed::yes(Expr::ScalarSubquery(subquery)));
                     }
@@ -64,7 +66,7 @@ impl AnalyzerRule for SubqueryValueRule {
     }
 }
 
-/// Returns whether a subquery has exactly one row, whatever its tables hold.
+/// Returns whether a subquery always has exactly one row.
 fn has_one_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
@@ -83,7 +85,8 @@ fn with_aggregates_named(subquery: Subquery, function: &ScalarUDF) -> Result<Sub
     })
 }
 
-/// The plan, if it is a projection of an aggregate without `GROUP BY`, with each of its expressions naming the aggregate.
+/// If `plan` is a projection of an aggregate without `GROUP BY`, returns it with changed
+/// expressions: each one refers to the aggregate.
 fn named(plan: &LogicalPlan, function: &ScalarUDF) -> Result<Option<LogicalPlan>> {
     match plan {
         LogicalPlan::SubqueryAlias(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
@@ -93,10 +96,12 @@ fn named(plan: &LogicalPlan, function: &ScalarUDF) -> Result<Option<LogicalPlan>
         }
         LogicalPlan::Projection(projection) if aggregates_all(&projection.input) => {
             let input = named(&projection.input, function)?.map_or_else(|| Arc::clone(&projection.input), Arc::new);
+            // Any column of the aggregate will do, so use the first.
             let Some((qualifier, field)) = input.schema().iter().next() else { return Ok(None) };
             let aggregate = Expr::Column(Column::from((qualifier, field)));
             let names = NamePreserver::new(plan);
             let expressions = projection.expr.iter().map(|expr| {
+                // A plain column refers to the aggregate already.
                 if matches!(expr.clone().unalias(), Expr::Column(_)) {
                     return expr.clone();
                 }

@@ -1,9 +1,9 @@
-//! `to_timestamp` and its variants over columns.
+//! Corrects `to_timestamp` and its variants for columns.
 //!
-//! DataFusion 55 declares a result in the session's time zone, and returns one without a zone where it parses a column
-//! of texts (apache/datafusion#24632), so that the query fails while rows pass. The values are right, so only the type
-//! is corrected. A double of seconds beyond what nanoseconds can hold becomes the last moment of 2262; that is an error
-//! here.
+//! DataFusion 55 declares a result in the time zone of the session, but returns one without a zone
+//! if it parses a text column (apache/datafusion#24632), so the query fails while it runs. The
+//! values are right, so only the type is corrected. A double of more seconds than nanoseconds can
+//! hold silently becomes the last timestamp of 2262; here it is an error.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use datafusion::prelude::SessionContext;
 
 const NAMES: [&str; 5] =
     ["to_timestamp", "to_timestamp_seconds", "to_timestamp_millis", "to_timestamp_micros", "to_timestamp_nanos"];
-/// Seconds from 1970 that nanoseconds in 64 bits can hold, in both directions.
+/// Limit of seconds before and after 1970 that nanoseconds in 64 bits can hold.
 const MAX_SECONDS: f64 = 9_223_372_036.0;
 
-/// Replaces the session's functions.
+/// Replaces `to_timestamp` and its variants in the session.
 pub(super) fn register(session: &SessionContext) -> Result<()> {
     for name in NAMES {
         let original = session.udf(name)?;
@@ -50,6 +50,7 @@ impl ScalarUDFImpl for ToTimestamp {
     }
 
     fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
+        // The wrapper must survive a change of the session's time zone.
         let original = Arc::new(self.original.inner().with_updated_config(config)?);
         Some(ScalarUDF::new_from_impl(Self { original }))
     }
@@ -63,12 +64,13 @@ impl ScalarUDFImpl for ToTimestamp {
         let declared = args.return_type().clone();
         match self.original.invoke_with_args(args)? {
             ColumnarValue::Array(moments) => Ok(ColumnarValue::Array(in_zone(moments, declared)?)),
+            // A constant gets the declared type already.
             scalar @ ColumnarValue::Scalar(_) => Ok(scalar),
         }
     }
 }
 
-/// The same moments under the declared type.
+/// Returns the same timestamps with the declared type.
 fn in_zone(moments: ArrayRef, declared: DataType) -> Result<ArrayRef> {
     match (moments.data_type(), &declared) {
         (DataType::Timestamp(unit, None), DataType::Timestamp(wanted, Some(_))) if unit == wanted => {
@@ -80,6 +82,7 @@ fn in_zone(moments: ArrayRef, declared: DataType) -> Result<ArrayRef> {
 
 fn check_seconds(seconds: &ColumnarValue) -> Result<()> {
     let data_type = seconds.data_type();
+    // Only doubles and decimals become the last timestamp instead of an error.
     if !data_type.is_floating() && !data_type.is_decimal() {
         return Ok(());
     }

@@ -1,7 +1,7 @@
-//! `moment ± interval` in a zone with clock changes.
+//! `timestamp ± interval` in a zone with clock changes.
 //!
-//! Months and days are added to the local time. Arrow fails the query where the result occurs twice or not at all; here
-//! it becomes a moment as in `sql::local_time`.
+//! Months and days are added to the local time. Arrow fails the query if the resulting local time
+//! occurs twice or never. Here, it is resolved as in `sql::local_time`.
 
 use std::sync::Arc;
 
@@ -30,12 +30,13 @@ use super::local_time::{has_clock_changes, moment, per_second};
 
 const NAME: &str = "moment_and_interval";
 
-/// The function that the rule calls: the moment, the interval, whether it is subtracted.
+/// Returns the function that the rule calls. Its arguments are the timestamp, the interval, and
+/// whether to subtract.
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(MomentAndInterval { signature: Signature::any(3, Volatility::Immutable) })
 }
 
-/// Makes `+` and `-` of a moment in a named zone and an interval calls of [`function`].
+/// Replaces `+` and `-` of a timestamp in a named zone and an interval by calls of [`function`].
 #[derive(Debug)]
 pub(super) struct ZonedIntervalRule;
 
@@ -54,6 +55,7 @@ impl AnalyzerRule for ZonedIntervalRule {
                 if has_clock_changes(&left_type) && is_interval(&right_type) {
                     return Ok(Transformed::yes(function.call(vec![*left, *right, is_negative])));
                 }
+                // `interval - timestamp` has no meaning, so only `+` may be swapped.
                 if is_interval(&left_type) && has_clock_changes(&right_type) && op == Operator::Plus {
                     return Ok(Transformed::yes(function.call(vec![*right, *left, is_negative])));
                 }
@@ -98,7 +100,7 @@ impl ScalarUDFImpl for MomentAndInterval {
         };
         apply(moments, intervals, |moments, intervals| {
             let sum = if *is_negative { sub(moments, intervals) } else { add(moments, intervals) };
-            // One row that Arrow cannot resolve fails them all.
+            // A single row that Arrow cannot resolve fails the whole batch.
             sum.or_else(|_| row_by_row(moments, intervals, *is_negative))
         })
     }
@@ -128,7 +130,8 @@ fn row_by_row(moments: &dyn Datum, intervals: &dyn Datum, is_negative: bool) -> 
     Ok(make_array(sums.to_data().into_builder().data_type(moments.data_type().clone()).build()?))
 }
 
-/// The moment whose local time is that of `count`, shifted by months and days, and then by nanoseconds.
+/// Shifts the local time of `count` by months and days, and then the resulting timestamp by
+/// nanoseconds.
 fn shifted(count: i64, unit: TimeUnit, zone: &Tz, by: IntervalMonthDayNano, is_negative: bool) -> Option<i64> {
     let in_second = per_second(unit);
     let utc = chrono::DateTime::from_timestamp(count.div_euclid(in_second), 0)?.naive_utc();
@@ -138,8 +141,11 @@ fn shifted(count: i64, unit: TimeUnit, zone: &Tz, by: IntervalMonthDayNano, is_n
     } else {
         (by.months, by.days, by.nanoseconds)
     };
+    // Months first: a day later may be in another month.
     let moved = by_days(by_months(local, months)?, days)?.and_utc().timestamp().checked_mul(in_second)?;
+    // The fraction of a second is not part of the calendar arithmetic, so add it back.
     let moved = moved.checked_add(count.rem_euclid(in_second))?;
+    // Nanoseconds are elapsed time, so they are added to the timestamp and not to the local time.
     moment(moved, unit, zone)?.checked_add(nanoseconds / (1_000_000_000 / in_second))
 }
 

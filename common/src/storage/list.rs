@@ -30,8 +30,8 @@ const LAKE_FOLDER: &str = "_lake/manifest";
 pub struct Listing {
     /// Readable objects, ordered by key.
     pub objects: Vec<SourceObject>,
-    /// Objects in a storage class from which they must be restored before they can be read, ordered
-    /// by key.
+    /// Objects that must be restored from their storage class before they can be read, ordered by
+    /// key.
     pub archived: Vec<SourceObject>,
 }
 
@@ -55,6 +55,7 @@ pub async fn list_objects(storage: &Storage, follow_links: bool) -> Result<Listi
         (None, Some(root)) => readable(on_blocking_thread(move || list_folder(&root, follow_links)).await??),
         (None, None) => readable(list_store(storage).await?),
     };
+    // Sorted, because storages list in different orders.
     listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
     listing.archived.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(listing)
@@ -81,6 +82,7 @@ fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>>
     let mut refused = Refused::default();
     let inside = fs::canonicalize(root).storage_context("list", || root.display())?;
     let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden_path(entry.file_name());
+    // Links are followed, because links inside the folder are allowed.
     let mut entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible);
     while let Some(entry) = entries.next() {
         let entry = match entry {
@@ -91,6 +93,7 @@ fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>>
             },
         };
         let (path, is_folder) = (entry.path(), entry.file_type().is_dir());
+        // The root itself may be a link: its owner has chosen it.
         if entry.path_is_symlink() && entry.depth() > 0 && !follow_links && leads_out(path, &inside)? {
             refused.links.push(path.to_path_buf());
             if is_folder {
@@ -157,6 +160,7 @@ impl Refused {
     fn error(self, root: &FilePath) -> Option<Error> {
         let root = root.display();
         let refused = |what: &str, paths: Vec<PathBuf>, hint: &str| {
+            // `{:?}` escapes bytes that are not UTF-8.
             let named = listed(paths.iter().map(|path| format!("{path:?}").trim_matches('"').to_owned()));
             (!paths.is_empty()).then(|| Error::data(format!("`{root}` contains {what}: {named}")).hint(hint))
         };
@@ -191,11 +195,12 @@ fn leads_out(link: &FilePath, inside: &FilePath) -> Result<bool> {
     }
 }
 
-/// Returns the error that ends the walk; `None` if the file was only deleted meanwhile, or is hidden.
+/// Returns the error that ends the walk; `None` if the file was only deleted meanwhile, or is
+/// hidden.
 fn walk_failure(root: &FilePath, error: walkdir::Error) -> Option<Error> {
     let path = error.path().unwrap_or(root).to_path_buf();
-    // Unreadable hidden files are reported before they are filtered. Editors, for example, use broken
-    // links as locks.
+    // Unreadable hidden files are reported before they are filtered. Editors, for example, use
+    // broken links as locks.
     if path != root && path.file_name().is_some_and(is_hidden_path) {
         return None;
     }
@@ -259,6 +264,7 @@ fn source_object(key: String, metadata: &Metadata) -> SourceObject {
 /// Returns the ETag that the local object store computes for this file and checks reads against. A
 /// test compares both.
 fn etag(metadata: &Metadata, modified: SystemTime) -> String {
+    // The same three numbers as in `object_store`: inode, time and size.
     let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     format!("{:x}-{since:x}-{:x}", inode(metadata), metadata.len())
 }

@@ -1,4 +1,4 @@
-//! A folder as a storage: durable puts of which one of many succeeds, and syncing of files to disk.
+//! A folder as a storage: durable conditional puts, and syncing of files to disk.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -66,6 +66,7 @@ pub(super) async fn put_if_absent(root: PathBuf, key: &Path, bytes: Bytes) -> Re
 pub(super) async fn sync_files(root: &FilePath, keys: &[Path]) -> Result<()> {
     let files: Vec<PathBuf> = keys.iter().map(|key| local_path(root, key)).collect();
     let folders: BTreeSet<PathBuf> = files.iter().flat_map(|file| folders_up_to(root, file)).collect();
+    // Contents first: a durable name with lost contents would be a damaged file.
     sync_all(files, |file| File::open(file)?.sync_all()).await?;
     sync_all(folders, sync_folder).await
 }
@@ -93,7 +94,9 @@ fn put_file_if_absent(root: &FilePath, file: &FilePath, bytes: &[u8]) -> io::Res
     let mut temporary_name = name.to_os_string();
     temporary_name.push(format!("#{}", Uuid::now_v7().as_u128()));
     let temporary = folder.join(temporary_name);
+    // Synced before it is linked, so that the final name never has incomplete contents.
     let linked = write_synced(&temporary, bytes).and_then(|()| fs::hard_link(&temporary, file));
+    // Removed even if linking failed.
     let removed = fs::remove_file(&temporary);
     let outcome = match linked {
         Ok(()) => PutOutcome::Created,
@@ -103,7 +106,7 @@ fn put_file_if_absent(root: &FilePath, file: &FilePath, bytes: &[u8]) -> io::Res
     if let Err(e) = removed {
         tracing::warn!(file = %temporary.display(), error = %e, "cannot remove a temporary file");
     }
-    // Also if the file exists: an earlier attempt may have failed after linking it.
+    // Sync even if the file exists: an earlier attempt may have failed after linking it.
     folders_up_to(root, file).try_for_each(|folder| sync_folder(&folder))?;
     Ok(outcome)
 }

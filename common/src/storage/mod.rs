@@ -2,8 +2,8 @@
 //!
 //! Every key is relative to the root of its storage. Reads and writes of bytes go through the
 //! `ObjectStore`. This folder adds what an object store does not provide: listings with everything
-//! that a later read is checked against, a durable put of which only one of many concurrent ones
-//! succeeds, and syncing files to disk before something refers to them.
+//! that a later read is checked against, a durable conditional put (only one of many concurrent
+//! puts succeeds), and syncing files to disk before something refers to them.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -39,7 +39,7 @@ mod digest;
 /// A root and the objects below it.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    /// Object store whose keys are relative to `root`.
+    /// Object store with keys relative to `root`.
     pub store: Arc<dyn ObjectStore>,
     /// The same store with verified reads of Parquet files, for query sessions.
     pub verified: Arc<dyn ObjectStore>,
@@ -97,7 +97,7 @@ pub async fn open_or_create(location: &Location) -> Result<Storage> {
 }
 
 impl Storage {
-    /// Wraps `store`, whose keys are relative to the location.
+    /// Wraps `store`. Its keys are relative to the location.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, location: Location) -> Self {
         let verified = Arc::new(VerifiedStore::new(Arc::clone(&store), location.name().into_owned()));
@@ -160,6 +160,7 @@ impl Storage {
     /// # Errors
     /// Storage, if that object cannot be written or queried.
     pub async fn clock(&self, folder: &str) -> Result<DateTime<Utc>> {
+        // A bucket has sent its time with its last response, so it costs no request.
         if let Some(time) = self.s3.as_ref().and_then(|s3| s3.server_time()) {
             return Ok(time);
         }

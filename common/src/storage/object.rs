@@ -27,7 +27,7 @@ pub enum Compression {
     Snappy,
     /// In Hadoop's blocks, as written by Spark and Amazon Data Firehose.
     HadoopSnappy,
-    /// An archive, whose files are read one after another.
+    /// An archive. Its files are read one after another.
     Zip,
 }
 

@@ -1,4 +1,4 @@
-//! Puts, syncs and openings of folders.
+//! Tests of putting objects, and of syncing and opening folders.
 
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;

@@ -124,6 +124,7 @@ impl VerifiedStore {
     fn insert(&self, path: &Path, file: &Arc<KnownFile>) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let digests = 1 + file.digests.as_ref().map_or(0, BlockDigests::count);
+        // Clearing is simple, and a query reads the few files that it needs again.
         if cache.digests + digests > MAX_CACHED_DIGESTS {
             *cache = Cache::default();
         }
@@ -148,6 +149,7 @@ impl VerifiedStore {
             let bytes = self.inner.get_ranges(path, ranges).await.map_err(|e| self.read_error(path, e))?;
             return Ok((file, bytes));
         };
+        // Merged, so that a block that two ranges need is read and compared once.
         let wide = merged(ranges.iter().map(|range| digests.widen(range)).collect());
         let missing: Vec<_> = wide.iter().filter(|range| end.slice(range).is_none()).cloned().collect();
         let mut fetched = match missing.as_slice() {
@@ -157,6 +159,7 @@ impl VerifiedStore {
         .into_iter();
         let mut verified = Vec::with_capacity(wide.len());
         for range in wide {
+            // In the same order as `missing`, so the next fetched part is the one of this range.
             let bytes = end.slice(&range).or_else(|| fetched.next()).unwrap_or_default();
             let bytes = match verify(digests, &range, &bytes) {
                 Ok(()) => bytes,

@@ -55,6 +55,8 @@ impl DigestedUpload {
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<()> {
+        // Everything that is stored goes through here, in order, so that the digest is that of the
+        // object.
         self.file.update(&bytes);
         self.upload.put(bytes).await.map_err(external)
     }
@@ -66,19 +68,25 @@ impl DigestedUpload {
 
     async fn send_end(&mut self) -> Result<()> {
         let end = Bytes::from(std::mem::take(&mut self.end));
+        // The end contains page indexes, which belong to the blocks, and the footer, which does
+        // not.
         let start = footer_start(&end, end.len() as u64).and_then(|start| usize::try_from(start).ok());
         let start = start.ok_or_else(|| ParquetError::General("the writer wrote no footer".to_owned()))?;
         self.send_body(end.slice(..start)).await?;
         let footer = end.slice(start..);
+        // The table of digests follows the last block and precedes the footer. Readers that do not
+        // know it never look there.
         let table = std::mem::take(&mut self.blocks).finish(&footer);
         self.send(table.into()).await?;
         self.send(footer).await?;
+        // Only this call makes the file visible.
         self.upload.shutdown().await.map_err(external)
     }
 }
 
 impl AsyncFileWriter for DigestedUpload {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        // Where the footer starts is only known once all of it is written, so the end is buffered.
         if self.is_ending.0.load(Ordering::Relaxed) {
             self.end.extend_from_slice(&bytes);
             return std::future::ready(Ok(())).boxed();

@@ -82,6 +82,7 @@ impl FileWriter {
         let Some(open) = &mut self.open else { return Ok(()) };
         open.statistics.add(batch);
         written(open.writer.write(batch).await, &open.name)?;
+        // Rows that are not written yet count with their estimated size.
         if (open.writer.bytes_written() + open.writer.in_progress_size()) as u64 >= self.settings.target_file_bytes {
             self.close_open().await?;
         }
@@ -120,8 +121,9 @@ impl FileWriter {
         Ok(self.files)
     }
 
-    /// Starts a file whose first rows are those of `first`.
+    /// Starts a file. `first` has the first rows of it.
     fn start_file(&self, first: &RecordBatch) -> Result<OpenFile> {
+        // Version 7 UUIDs are ordered by time, so a listing shows the files of a task in order.
         let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.task, Uuid::now_v7());
         let path = Path::parse(format!("{}/{name}", self.folder))
             .context(|| Error::internal(format!("`{}` is not a key prefix", self.folder)))?;
@@ -136,17 +138,21 @@ impl FileWriter {
 
     async fn close_open(&mut self) -> Result<()> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
+        // Write the last row group before the mark, so that only page indexes and the footer are
+        // buffered.
         written(open.writer.flush().await, &open.name)?;
         open.end.set();
         let metadata = written(open.writer.finish().await, &open.name)?;
         // The size as stored, so that a manifest can be checked against a listing.
         let (bytes, digest) = open.writer.into_inner().finished();
+        // Only Delta logs contain statistics, and staging files have no Delta log.
         let statistics = match self.settings.purpose {
             FilePurpose::Table => open.statistics.finish(&metadata)?,
             FilePurpose::Internal => Vec::new(),
         };
         self.files.push(WrittenFile {
             path: open.path.to_string(),
+            // The table writer adds them, because only it knows the partition.
             partition_values: std::collections::BTreeMap::new(),
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default(),
             bytes,

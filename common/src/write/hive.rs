@@ -27,6 +27,7 @@ const SHOWN_CHARACTERS: usize = 40;
 /// # Errors
 /// Data, if the value is too long for a folder's name.
 pub fn folder(column: &str, value: Option<&str>) -> Result<String> {
+    // Column names may contain any character too, so encode both sides of the `=`.
     let encoded = utf8_percent_encode(column, RESERVED);
     let folder = match value {
         Some(value) => format!("{encoded}={}", utf8_percent_encode(value, RESERVED)),

@@ -153,6 +153,8 @@ impl ExecutionPlan for IngestExec {
             store: context.runtime_env().object_store(lake_store_url())?,
             root: lake_name(context.session_config()),
             run: self.run,
+            // A task of a cluster runs partition 0 of its own plan, so its number in the stage is
+            // added.
             task: TaskScope::of(context.session_config()).first_task + partition,
             target_file_bytes: self.target_file_bytes,
             purpose: FilePurpose::Internal,
@@ -160,6 +162,8 @@ impl ExecutionPlan for IngestExec {
         let quarantine_schema = Arc::new(Schema::new(quarantine::fields()));
         let staging = FileWriter::new(settings.clone(), self.folders.staging.clone(), Arc::clone(&self.staging_schema));
         let quarantine = FileWriter::new(settings, self.folders.quarantine.clone(), quarantine_schema);
+        // Failures keep their kind across DataFusion: `into_engine` wraps the error, and
+        // `from_engine` unwraps it.
         let reports = async move { ingest(input, staging, quarantine).await.map_err(Error::into_engine) };
         Ok(Box::pin(RecordBatchStreamAdapter::new(report_schema(), futures::stream::once(reports))))
     }
@@ -173,6 +177,7 @@ async fn ingest(
     let mut reports = BinaryBuilder::new();
     while let Some(batch) = input.next().await {
         let batch = batch.engine_context(|e| Error::internal("the scan failed").caused_by(e))?;
+        // A batch holds rows of one kind: records, rejected records, or reports.
         match ScanRows::from_batch(&batch)? {
             Some(ScanRows::Records(rows)) => staging.write(&with_schema(rows, &staging)?).await?,
             Some(ScanRows::Rejected(rows)) => quarantine.write(&with_schema(rows, &quarantine)?).await?,
@@ -181,6 +186,7 @@ async fn ingest(
             None => {}
         }
     }
+    // Files are reported only once they are complete on storage.
     let staged = staging.finish().await?.into_iter().map(TaskReport::Staged);
     let quarantined = quarantine.finish().await?.into_iter().map(TaskReport::Quarantined);
     for report in staged.chain(quarantined) {
@@ -191,6 +197,7 @@ async fn ingest(
 
 /// Converts the rows to the file's schema, which adds column ids to the scan's.
 fn with_schema(rows: arrow::array::StructArray, writer: &FileWriter) -> Result<RecordBatch> {
+    // Only the schema changes; the arrays are shared.
     RecordBatch::try_new(Arc::clone(writer.schema()), rows.into_parts().1)
         .context(|| Error::internal("a scan's rows do not fit the staging schema"))
 }

@@ -47,6 +47,7 @@ impl Partitioner {
     /// Internal, if the columns cannot be compared.
     pub fn new(schema: &arrow::datatypes::Schema, by: Vec<usize>) -> Result<Self> {
         let fields = by.iter().map(|&i| SortField::new(schema.field(i).data_type().clone())).collect();
+        // Comparable bytes per row are cheaper than comparing columns value by value.
         let converter =
             RowConverter::new(fields).context(|| Error::internal("cannot compare the partition columns"))?;
         let kept = (0..schema.fields().len()).filter(|i| !by.contains(i)).collect();
@@ -65,6 +66,7 @@ impl Partitioner {
         let columns: Vec<ArrayRef> = self.by.iter().map(|&i| Arc::clone(batch.column(i))).collect();
         let keys = self.converter.convert_columns(&columns).context(failed)?;
         let rows = batch.project(&self.kept).context(failed)?;
+        // `num_rows` is at least 1 here.
         let first = keys.row(0);
         // Fast path: most batches of most tables belong to one partition.
         if keys.iter().all(|key| key == first) {
@@ -82,6 +84,7 @@ impl Partitioner {
         indices
             .into_iter()
             .map(|rows_of_group| {
+                // Any row of the group has the values of the group.
                 let at = rows_of_group[0] as usize;
                 let key = Some(keys.row(at).owned());
                 let values = values_at(&columns, at)?;
@@ -93,7 +96,7 @@ impl Partitioner {
 }
 
 impl Partitioner {
-    /// Returns the rows of `batch`, with all columns, whose partition value is one of `keys`.
+    /// Returns the rows of `batch` that have one of `keys` as partition value, with all columns.
     ///
     /// # Errors
     /// Internal, if the engine fails.

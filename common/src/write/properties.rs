@@ -16,12 +16,12 @@ const ROW_GROUP_ROWS: usize = 1024 * 1024;
 /// Maximum encoded bytes of a row group, which a writer buffers before it uploads them.
 pub const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
-/// Number of a column's first values that decide whether it gets a dictionary.
+/// Number of first values of a column that decide whether it gets a dictionary.
 const PROBED_VALUES: usize = 4096;
-/// Fewer values do not decide.
+/// Minimum number of values that can decide.
 const MIN_PROBED_VALUES: usize = 1024;
 
-/// What a file is for.
+/// Purpose of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilePurpose {
     /// A data file of a table, for any reader of Parquet.
@@ -32,12 +32,13 @@ pub enum FilePurpose {
 
 /// Returns the writer properties of a file that starts with the rows of `first`.
 ///
-/// A column gets a dictionary unless nearly all of its first values differ: then a dictionary only
-/// costs time, and its page is dropped in the end. Integers of internal files are delta-encoded,
-/// which is smaller and faster than a dictionary; files of tables do not use that encoding, because
-/// some older readers do not support it.
+/// A column gets a dictionary unless nearly all of its first values differ. Then a dictionary would
+/// only cost time, because the writer drops it in the end. Integers of internal files are
+/// delta-encoded, which is smaller and faster than a dictionary. Files of tables do not use that
+/// encoding, because some older readers do not support it.
 pub fn properties(purpose: FilePurpose, first: &RecordBatch) -> WriterProperties {
     let statistics = match purpose {
+        // With page statistics, readers can skip pages of a table. Internal files save the space.
         FilePurpose::Table => EnabledStatistics::Page,
         FilePurpose::Internal => EnabledStatistics::Chunk,
     };
@@ -61,7 +62,8 @@ pub fn properties(purpose: FilePurpose, first: &RecordBatch) -> WriterProperties
     properties.build()
 }
 
-/// Whether Parquet stores the type as INT32 or INT64 with the values of the Arrow array.
+/// Returns whether Parquet stores a type as INT32 or INT64, with the same values as the Arrow
+/// array.
 fn is_integer(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -69,19 +71,19 @@ fn is_integer(data_type: &DataType) -> bool {
     )
 }
 
-/// Whether more than nine of ten of the first values differ from all others.
+/// Returns whether more than nine tenths of the first values are distinct.
 fn is_nearly_unique(column: &ArrayRef) -> bool {
     let probed = column.slice(0, column.len().min(PROBED_VALUES));
     let values = probed.len() - probed.null_count();
-    // A writer chooses dictionaries of nested columns by their leaves, whose names are not those of
-    // the fields.
+    // A writer chooses dictionaries of nested columns by the names of their leaves, which differ
+    // from those of the fields.
     if values < MIN_PROBED_VALUES || column.data_type().is_nested() {
         return false;
     }
     let rows = RowConverter::new(vec![SortField::new(column.data_type().clone())])
         .and_then(|converter| converter.convert_columns(&[probed]));
-    // All nulls are one row. A type without rows, of which there is none in tables, keeps its
-    // dictionary.
+    // All nulls count as one value. A type that cannot be converted to rows keeps its dictionary;
+    // no table has such a type.
     rows.is_ok_and(|rows| rows.iter().collect::<HashSet<_>>().len() * 10 > values * 9)
 }
 

@@ -53,12 +53,15 @@ impl StatisticsCollector {
         let parquet_schema = metadata.file_metadata().schema_descr();
         let mut statistics = Vec::new();
         for (field, &has_nan) in self.schema.fields().iter().zip(&self.has_nan) {
+            // The footer has statistics for leaves only, and Delta has no bounds for nested
+            // columns.
             if field.data_type().is_nested() {
                 continue;
             }
             let converter = StatisticsConverter::try_new(field.name(), &self.schema, parquet_schema).context(failed)?;
             let groups = metadata.row_groups();
             let nulls = converter.row_group_null_counts(groups.iter()).context(failed)?;
+            // Readers order NaN differently, so no bounds are right for all of them.
             let (min, max) = if has_nan {
                 (None, None)
             } else {
@@ -86,6 +89,7 @@ fn bound(
     wanted: Ordering,
 ) -> Result<Option<Value>> {
     let unknown = groups.iter().enumerate().any(|(i, group)| {
+        // A row group that is all null has no bound and needs none.
         let values = u64::try_from(group.num_rows()).unwrap_or_default().saturating_sub(nulls.value(i));
         bounds.is_null(i) && values > 0
     });
@@ -115,11 +119,13 @@ fn delta_value(value: &ScalarValue) -> Option<Value> {
         }
         DataType::Utf8 | DataType::Date32 => Some(Value::String(text(&array)?)),
         DataType::Decimal128(..) | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+            // Parsed from text, so that a decimal keeps all of its digits.
             serde_json::from_str(&text(&array)?).ok()
         }
         DataType::Float32 | DataType::Float64 => {
             let double = arrow::compute::cast(&array, &DataType::Float64).ok()?;
             let double = double.as_primitive::<Float64Type>().value(0);
+            // `from_f64` is `None` for infinity, which JSON cannot represent.
             serde_json::Number::from_f64(double).map(Value::Number)
         }
         _ => None,

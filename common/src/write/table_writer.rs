@@ -60,6 +60,8 @@ pub async fn write_table(
     let mut folders = OpenFolders::new(layout, &by, settings.clone(), buffer_bytes, reservation);
     let mut overflow: Option<Overflow> = None;
     while let Some(batch) = input.next().await {
+        // Every batch gets the declared schema first, so that all files of a table have the same
+        // one.
         let batch = with_schema(&batch.engine_context(stage_error)?, &layout.schema)?;
         if by.is_empty() {
             folders.write(PartitionRows::whole(batch)).await?;
@@ -70,14 +72,18 @@ pub async fn write_table(
             if folders.has_room_for(&part.key) {
                 folders.write(part).await?;
             } else {
+                // Rows of these values are selected from the whole batch below, which keeps their
+                // order.
                 overflowing.extend(part.key);
             }
         }
         if !overflowing.is_empty() {
+            // Started only if needed, because most tables have few partition values.
             let overflow = overflow.get_or_insert_with(|| Overflow::start(layout, &by, settings.clone(), context));
             overflow.send(partitioner.only(&batch, &overflowing)?).await;
         }
     }
+    // Close the open files first, which frees their memory for the sort of the overflow.
     let mut files = folders.finish().await?;
     if let Some(overflow) = overflow {
         files.extend(overflow.finish().await?);
@@ -142,6 +148,8 @@ impl<'a> OpenFolders<'a> {
     }
 
     fn has_room_for(&self, key: &Option<PartitionKey>) -> bool {
+        // A folder that is already open never overflows, so that a value is only in one of the two
+        // places.
         self.open.len() < self.layout.max_open_files || self.open.contains_key(key)
     }
 
@@ -166,6 +174,7 @@ impl<'a> OpenFolders<'a> {
         let mut held: usize = self.open.values().map(|folder| folder.writer.memory_bytes()).sum();
         while held > self.buffer_bytes {
             let Some(largest) = self.open.values_mut().max_by_key(|folder| folder.writer.memory_bytes()) else { break };
+            // `held` is only estimated after a flush, so stop if flushing frees nothing.
             let before = largest.writer.memory_bytes();
             largest.writer.flush().await?;
             let freed = before.saturating_sub(largest.writer.memory_bytes());
@@ -185,6 +194,7 @@ impl<'a> OpenFolders<'a> {
         let closings = self.open.drain().map(|(_, folder)| async move {
             let values: BTreeMap<_, _> = columns.iter().cloned().zip(folder.values).collect();
             let files = folder.writer.finish().await?.into_iter();
+            // All files of a folder share its partition values.
             Ok(files.map(|file| WrittenFile { partition_values: values.clone(), ..file }).collect::<Vec<_>>())
         });
         // Concurrently, because closing a file mostly waits for storage.
@@ -214,6 +224,7 @@ impl Overflow {
     fn start(layout: &TableLayout, by: &[usize], settings: FileSettings, context: &Arc<TaskContext>) -> Self {
         let (rows, received) = mpsc::channel(OVERFLOW_AHEAD);
         let (layout, by, context) = (layout.clone(), by.to_vec(), Arc::clone(context));
+        // Spawned, because the sort reads while this task still splits batches.
         let writing = tokio::spawn(async move { write_sorted(received, &layout, &by, settings, &context).await });
         Self { rows, writing }
     }
@@ -224,6 +235,7 @@ impl Overflow {
     }
 
     async fn finish(self) -> Result<Vec<WrittenFile>> {
+        // Closing the channel ends the input of the sort.
         drop(self.rows);
         self.writing.await.context(|| Error::internal("the task that sorts a table's rows panicked"))?
     }
@@ -238,6 +250,7 @@ async fn write_sorted(
 ) -> Result<Vec<WrittenFile>> {
     let received = Received { schema: Arc::clone(&layout.schema), rows: std::sync::Mutex::new(Some(rows)) };
     let input =
+        // One partition, because each task sorts only its own overflow.
         StreamingTableExec::try_new(Arc::clone(&layout.schema), vec![Arc::new(received)], None, None, false, None)
             .engine_context(stage_error)?;
     let columns = by.iter().map(|&i| {
@@ -254,6 +267,7 @@ async fn write_sorted(
     while let Some(batch) = sorted.next().await {
         for part in partitioner.cut(&batch.engine_context(stage_error)?)? {
             let key = part.key.clone();
+            // Rows are sorted by value, so a new value means that the previous one is complete.
             if let Some((_, done)) = current.take_if(|(open, _)| Some(&*open) != key.as_ref()) {
                 files.extend(done.finish().await?);
             }
@@ -261,6 +275,7 @@ async fn write_sorted(
                 Some(current) => current,
                 none => {
                     let Some(key) = key else { continue };
+                    // One folder at a time, so it needs the buffer of one.
                     let reservation = MemoryConsumer::new("TableWriter").register(context.memory_pool());
                     let folders = OpenFolders::new(layout, by, settings.clone(), buffer_bytes, reservation);
                     none.insert((key, folders))

@@ -1,9 +1,9 @@
 //! Checksum of a table, independent of the order of its rows, of files and of partitions.
 //!
-//! The sum, modulo 2^64, of a hash of each row: 16 hex digits. A row is hashed (MD5, its first 8
-//! bytes) as the text of its values, so the sum is the same on every machine. Each value is
-//! preceded by its length, and null has its own mark, also within lists, structs and maps, so that
-//! no two different rows have the same text.
+//! The checksum is the sum of one hash per row, modulo 2^64, as 16 hex digits. A row's hash is the
+//! first 8 bytes of the MD5 digest of its values as text, so it is the same on every machine. The
+//! length of each value precedes it, and null has its own mark, also within lists, structs and
+//! maps, so no two different rows have the same text.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<St
     let values = schema.fields().iter().map(|field| {
         let name = format!("\"{}\"", field.name().replace('"', "\"\""));
         let text = match field.data_type() {
+            // A cast to text refuses some of these types, and gives different values of others the
+            // same text.
             nested if nested.is_nested() || nested.is_binary() => format!("{TEXT_OF}({name})"),
             _ => format!("CAST({name} AS VARCHAR)"),
         };
@@ -43,10 +45,13 @@ pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<St
         values.collect::<Vec<_>>().join(", ',', "),
         table.name
     );
+    // A sum, because it does not depend on the order of the rows. With XOR instead, two equal rows
+    // would cancel each other out.
     let mut sum = 0_u64;
     let mut rows = view.stream(&sql).await?;
     while let Some(batch) = rows.next().await {
         let batch = batch.engine_context(stage_error)?;
+        // No digest is null: each value is replaced by `null` before.
         for digest in batch.column(0).as_binary::<i32>().iter().flatten() {
             let mut first = [0; 8];
             first.copy_from_slice(&digest[..8]);
@@ -86,6 +91,7 @@ fn texts(values: &ArrayRef) -> EngineResult<StringArray> {
     match values.data_type() {
         DataType::Struct(_) => {
             let members = values.as_struct().columns().iter().map(texts).collect::<EngineResult<Vec<_>>>()?;
+            // The length before each member keeps `{a: "1,2"}` different from `{a: "1", b: "2"}`.
             Ok(rows(values, |row, text| members.iter().for_each(|member| push(text, member, row))))
         }
         DataType::List(_) => list_texts(values.as_list::<i32>()),
@@ -97,6 +103,7 @@ fn texts(values: &ArrayRef) -> EngineResult<StringArray> {
         DataType::LargeListView(item) => texts(&cast(values, &DataType::LargeList(Arc::clone(item)))?),
         DataType::Dictionary(_, value) => texts(&cast(values, value)?),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            // Hex digits, because bytes need not be valid UTF-8.
             let bytes = cast(values, &DataType::LargeBinary)?;
             let bytes = bytes.as_binary::<i64>();
             Ok(rows(values, |row, text| {
@@ -106,6 +113,8 @@ fn texts(values: &ArrayRef) -> EngineResult<StringArray> {
             }))
         }
         _ => {
+            // Fail instead of storing null for a value that cannot be shown: two tables would look
+            // equal.
             let options = CastOptions { safe: false, format_options: FormatOptions::default() };
             Ok(cast_with_options(values, &DataType::Utf8, &options)?.as_string::<i32>().clone())
         }
@@ -116,6 +125,7 @@ fn list_texts<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> EngineResult<S
     let items = texts(lists.values())?;
     let lists_array: ArrayRef = Arc::new(lists.clone());
     Ok(rows(&lists_array, |row, text| {
+        // The offsets of a sliced array do not start at 0, and `items` is the whole child array.
         let offsets = lists.value_offsets();
         for item in offsets[row].as_usize()..offsets[row + 1].as_usize() {
             push(text, &items, item);

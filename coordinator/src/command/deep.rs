@@ -27,6 +27,7 @@ pub(super) async fn check_deep(config: &Config, version: Option<u64>, format: Fo
     let version = version.unwrap_or(newest);
     let manifest = store::get(&lake, version).await?.ok_or_else(|| no_such_version(version, newest))?;
     let mut verified = verify::verify(&lake, &manifest).await?;
+    // Keys are relative to the lake. Users need the whole URL.
     for fault in &mut verified.faults {
         fault.key = lake.name_of(&fault.key);
     }
@@ -34,11 +35,13 @@ pub(super) async fn check_deep(config: &Config, version: Option<u64>, format: Fo
     if format == Format::Table {
         print(format!("{}{summary}", lines(&verified.faults)).as_bytes())?;
     } else {
+        // Programs read standard output, so it has only rows. The summary is on standard error.
         print_columns(columns(&verified.faults), format)?;
         if !quiet {
             telemetry::conclude(summary.trim_end());
         }
     }
+    // Print the faults before the error, which only counts them.
     if verified.faults.is_empty() {
         return Ok(());
     }

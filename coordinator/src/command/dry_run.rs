@@ -31,12 +31,16 @@ pub(super) async fn check(config: &Config, sample: Option<u64>, is_json: bool) -
     let opened = open::open_or_empty(config).await?;
     let session = open::session(config, &opened, config.limits.threads, Arc::default())?;
     let models = model::plan_models(&session, config)?;
+    // Validation registers empty tables, so it needs its own session.
     validate(&open::session(config, &opened, config.limits.threads, Arc::default())?, config, &models).await?;
     let base = store::latest(&opened.lake).await?;
+    // Some other program may have changed the Delta logs. A run would fail, so `check` does as
+    // well.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
     publish::verify(&opened.lake, base.as_ref(), &tables).await?;
     let discovered = new_objects(config, &opened, base.as_ref(), &models).await?;
     let mut samples = Vec::new();
+    // Before the sample, because a run does not make its requests.
     let cost = expected_cost(config, &opened, base.as_ref(), &models, &discovered);
     if let Some(records) = sample {
         for new in &discovered.sources {
@@ -66,6 +70,7 @@ fn expected_cost(
     models: &[Model<'_>],
     discovered: &Discovered<'_>,
 ) -> Option<Cost> {
+    // A run without work makes no further requests, so there is nothing to estimate.
     let expected = estimate(config, opened, base, models, discovered).filter(|_| discovered.has_work())?;
     Some(Cost::new(expected, None, &config.prices))
 }

@@ -66,6 +66,7 @@ pub(super) async fn catalog(config: &Config, database: &str, what: Catalog, form
         match outcome {
             Ok(table) => applied.push(table),
             Err(error) => {
+                // Stop here: the remaining tables would probably fail in the same way.
                 failure = Some(error);
                 break;
             }
@@ -88,6 +89,7 @@ fn definitions(view: &View, database: &str, format: Format) -> Result<String> {
         Format::Json | Format::JsonLines => {
             Ok(definitions.map(|definition| format!("{}\n", definition.json(database))).collect())
         }
+        // Statements and requests have no form as rows of a table.
         Format::Csv | Format::Markdown => Err(Error::configuration("definitions are printed as SQL or JSON only")
             .hint("use `--json`, or leave the format out")),
     }
@@ -101,9 +103,11 @@ async fn apply(client: &Client, database: &str, table: &Definition) -> Result<Ap
 
 async fn apply_symlinks(client: &Client, database: &str, lake: &Storage, state: &TableState) -> Result<AppliedTable> {
     let (table, lists) = (Definition::of_symlinks(&lake.name_of(""), state), symlinks::lists(state));
+    // Write the lists first: the table must not point at a folder without lists.
     symlinks::write(lake, state, &lists).await?;
     let mut applied = apply(client, database, &table).await?;
     applied.lists = Some(lists.len() as u64);
+    // A table without partitions has exactly one list, in its own folder.
     if !state.partition_by.is_empty() {
         applied.partitions = Some(partitions::apply(client, database, &table, &lists).await?.to_string());
     }

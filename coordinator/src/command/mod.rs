@@ -51,10 +51,13 @@ mod system;
 pub(crate) async fn execute(cli: Cli) -> Result<()> {
     let command = cli.command.unwrap_or(Command::Run { rebuild: vec![], json: false });
     let is_run = matches!(command, Command::Run { .. } | Command::Check { deep: false, .. });
+    // Only a run and its dry run need the settings for workers to be valid.
     let purpose = if is_run { Purpose::Run } else { Purpose::Look };
     let config = config::load(&cli.config, purpose, std::env::vars())?;
     allocator::stay_within(config.limits.memory_bytes);
     match dispatch(command, &config, cli.quiet, cli.log_format).await {
+        // Damage is a likely cause of a storage error, so look for it and name the version that is
+        // intact.
         Err(error) if error.kind == Kind::Storage => Err(with_damage(&config, error).await),
         outcome => outcome,
     }
@@ -66,6 +69,7 @@ async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format:
             run::run(config, &rebuild, run::Reporting { is_quiet, is_json, log_format }).await
         }
         Command::Check { deep: true, version, format, .. } => {
+            // `deep` was handled by the arm above.
             deep::check_deep(config, version, format.format(), is_quiet).await
         }
         Command::Check { sample, format, .. } => match format.format() {
@@ -99,23 +103,25 @@ async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format:
     }
 }
 
-/// Adds a hint to the error that says which files of the newest version are missing, and which
-/// version has all of its files. Where storage does not respond, the error is not delayed for long.
+/// Adds a hint to a storage error: which files of the newest version are missing, and which version
+/// still has all of its files. Waits at most [`SEARCH_TIMEOUT`] for it.
 async fn with_damage(config: &Config, error: Error) -> Error {
     let search = async {
         let lake = open::lake_or_empty(config).await?;
         intact::describe_damage(&lake).await
     };
     match tokio::time::timeout(SEARCH_TIMEOUT, search).await {
+        // A failure of the search itself adds nothing. The first error is the one to fix.
         Ok(Ok(Some(damage))) => {
             let hint = error.hint.as_ref().map_or_else(|| damage.clone(), |hint| format!("{hint}\nhint: {damage}"));
             error.hint(hint)
         }
+        // No damage, or the storage did not respond in time.
         _ => error,
     }
 }
 
-/// Time that a failed command spends on the search for an intact version.
+/// Maximum time that a failed command searches for an intact version.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Prints a value as one line of JSON on standard output.
@@ -152,6 +158,7 @@ fn print(bytes: &[u8]) -> Result<()> {
 /// Returns the bytes to write. A file or a pipe receives the data unchanged. On a terminal, control
 /// characters in the data are escaped, because formats such as CSV do not escape them.
 fn shown(bytes: &[u8], on_terminal: bool) -> Cow<'_, [u8]> {
+    // Bytes that are not UTF-8 are never text for a person, so they pass unchanged.
     match std::str::from_utf8(bytes) {
         Ok(text) if on_terminal => match printable::lines(text) {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),

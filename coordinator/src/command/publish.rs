@@ -1,5 +1,5 @@
-//! `publish`: rolls the Delta logs forward to the newest version, or makes them equal to it
-//! whatever they hold.
+//! `publish`: brings the Delta logs up to the newest version. With `--overwrite`, makes them equal
+//! to it, no matter which entries they have.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,32 +20,36 @@ use crate::output::Format;
 /// A table that was published.
 struct PublishedTable {
     name: String,
-    /// Version of the lake that the log equals.
+    /// Version of the lake that the log shows now.
     version: u64,
     delta_version: u64,
     /// `None` without `--overwrite`.
     overwritten: Option<Overwritten>,
 }
 
-/// Rolls the logs of `tables` (all of them if none is named) forward to the newest version of the
-/// lake. With `is_overwrite`, also overwrites logs that another program changed, or that are of
-/// another history.
+/// Brings the logs of `tables`, or of all tables if it is empty, up to the newest version of the
+/// lake. With `is_overwrite`, also overwrites logs that another program changed, and logs that
+/// belong to another history.
 ///
 /// # Errors
 /// Configuration, naming each table that cannot be published; storage.
 pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bool, format: Format) -> Result<()> {
     let lake = lake_or_empty(config).await?;
     let Some(manifest) = store::latest(&lake).await? else { return Err(nothing_committed(config, &lake).await) };
+    // Tables of the manifest, and not of the configuration: a model may be removed while its table
+    // still has a log.
     let known: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     if let Some(unknown) = tables.iter().find(|table| !known.contains(&table.as_str())) {
         return Err(Error::configuration(format!("version {} of the lake has no table `{unknown}`", manifest.version))
             .hint(format!("its tables are `{}`", known.join("`, `"))));
     }
+    // In the order of the manifest, and each once, even if an argument is repeated.
     let named =
         known.iter().map(|table| (*table).to_owned()).filter(|table| tables.is_empty() || tables.contains(table));
     let named: Vec<String> = named.collect();
     let (published, failures) =
         if is_overwrite { overwrite_all(&lake, &named).await? } else { roll_all(&lake, &named).await? };
+    // Print before failing, to show which tables are done.
     if format == Format::Table {
         print(published.iter().map(line).collect::<String>().as_bytes())?;
     } else {
@@ -54,10 +58,12 @@ pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bo
     Error::join(failures).map_or(Ok(()), Err)
 }
 
-/// Makes each log equal to the newest version, then publishes the versions that belong together.
+/// Makes each named log equal to the newest version. Then publishes the Delta versions that belong
+/// together.
 async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<PublishedTable>, Vec<Error>)> {
     let (mut published, mut failures) = (Vec::new(), Vec::new());
     for table in tables {
+        // A failure must not prevent the repair of the next table.
         match publish::overwrite(lake, table).await {
             Ok((manifest, overwritten)) => published.push(PublishedTable {
                 name: table.clone(),
@@ -68,15 +74,17 @@ async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<Publish
             Err(error) => failures.push(error),
         }
     }
+    // Another run may have committed in the meantime, so read the newest manifest again.
     if let Some(manifest) = store::latest(lake).await? {
         let others = publish::publish(lake, &manifest).await.failures;
-        // A failure of a named table is that of its overwriting.
+        // A named table failed above already, with its own error.
         let is_other = |table: Option<&String>| table.is_none_or(|table| !tables.contains(table));
         if let Some(failure) = others.into_iter().find(|failure| is_other(failure.table.as_ref())) {
             match failure.table {
                 Some(table) => {
                     tracing::warn!(table, error = %failure.error, "the Delta log of another table is not published")
                 }
+                // Only the named tables may fail this command, or the list of all Delta versions.
                 None => failures.push(failure.error),
             }
         }
@@ -84,15 +92,17 @@ async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<Publish
     Ok((published, failures))
 }
 
-/// Rolls every log forward; returns the failures of the named tables.
+/// Brings every log up to date. Returns the failures of the named tables.
 async fn roll_all(lake: &Storage, tables: &[String]) -> Result<(Vec<PublishedTable>, Vec<Error>)> {
     let Some(manifest) = store::latest(lake).await? else { return Ok((vec![], vec![])) };
     let rolled = publish::publish(lake, &manifest).await;
     let versions: BTreeMap<String, u64> = rolled.versions;
     let published = tables.iter().filter_map(|table| {
+        // A table without a version failed, and is among the failures.
         let delta_version = *versions.get(table)?;
         Some(PublishedTable { name: table.clone(), version: manifest.version, delta_version, overwritten: None })
     });
+    // A failure without a table concerns the list of all Delta versions, and thus every table.
     let is_named = |table: Option<&String>| table.is_none_or(|table| tables.contains(table));
     let failures = rolled.failures.into_iter().filter(|failure| is_named(failure.table.as_ref()));
     Ok((published.collect(), failures.map(|failure| failure.error).collect()))
@@ -133,6 +143,7 @@ fn columns(tables: &[PublishedTable]) -> Vec<(&'static str, ArrayRef)> {
         Arc::new(UInt64Array::from_iter(tables.iter().map(value)))
     };
     let corrected = |value: fn(&Correction) -> usize| {
+        // Null without `--overwrite`, and 0 if the log needed no correction.
         number(&move |table| {
             let overwritten = table.overwritten.as_ref()?;
             Some(overwritten.correction.as_ref().map_or(0, |correction| value(correction) as u64))

@@ -18,6 +18,7 @@ pub(super) async fn quarantine(
     records: Option<u64>,
     format: Format,
 ) -> Result<()> {
+    // A misspelled name would match no row and look like an empty quarantine.
     if let Some(source) = source.as_ref().filter(|name| config.sources.iter().all(|source| source.name != **name)) {
         let names = || config.sources.iter().map(|source| source.name.as_str());
         let hint = match nearest(source, names()) {
@@ -28,6 +29,7 @@ pub(super) async fn quarantine(
     }
     let conditions: Vec<String> = [("source", source), ("reason", reason)]
         .into_iter()
+        // The values are part of the SQL text, so quotes must be doubled.
         .filter_map(|(column, value)| value.map(|value| format!("{column} = '{}'", value.replace('\'', "''"))))
         .collect();
     let condition = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };

@@ -1,4 +1,4 @@
-//! `query`: read-only SQL over the tables of one manifest, and nothing else.
+//! `query`: read-only SQL over the tables of one version of the lake.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ use crate::session_tables;
 /// Runs `sql` and prints its rows.
 ///
 /// # Errors
-/// Configuration for a query that does not parse, names something that does not exist, or would do
-/// more than read.
+/// Configuration, for a query that does not parse, names an unknown table or column, or does more
+/// than read.
 pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let rows = view.rows(sql).await?;
@@ -36,14 +36,14 @@ pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, form
     print(&text)
 }
 
-/// Reports a version that does not exist.
+/// Returns the error for a version that does not exist.
 pub(super) fn no_such_version(version: u64, newest: u64) -> Error {
     Error::configuration(format!("the lake has no version {version}"))
         .hint(format!("the newest is {newest}; `coordinator history` lists them"))
 }
 
-/// Reports a lake without a version. If tables of the configuration have Delta logs, `_lake` was
-/// lost, and the error says what `run` says.
+/// Returns the error for a lake without a version. If a configured table has a Delta log, the
+/// lake's `_lake` folder was lost, and the error is the one that `run` reports.
 pub(super) async fn nothing_committed(config: &Config, lake: &Storage) -> Error {
     let tables: Vec<&str> = config.tables.iter().map(|table| table.name.as_str()).collect();
     match publish::verify(lake, None, &tables).await {
@@ -61,7 +61,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Opens the newest version, or the given one, which may be intact where the newest is damaged.
+    /// Opens the newest version, or `version`, which may be readable even if the newest is damaged.
     ///
     /// # Errors
     /// Configuration, if the version does not exist; storage, if its manifest cannot be read.
@@ -74,17 +74,21 @@ impl View {
         let latest = store::get(&lake, newest).await;
         let manifest = match latest {
             Ok(Some(latest)) => {
+                // The logs are always brought up to the newest version, whichever version is
+                // queried.
                 catch_up(&lake, &latest).await;
                 if version == newest { Some(latest) } else { store::get(&lake, version).await? }
             }
             Ok(None) => store::get(&lake, version).await?,
             Err(error) if version == newest => return Err(error),
             Err(error) => {
+                // The user may have chosen an older version because the newest is damaged.
                 tracing::warn!(version = newest, %error, "the newest version of the lake cannot be read");
                 store::get(&lake, version).await?
             }
         };
         let manifest = manifest.ok_or_else(|| no_such_version(version, newest))?;
+        // Queries read only files of the lake, so neither spool nor sources are opened.
         let storages = Storages { lake: lake.clone(), spool: lake.clone(), sources: vec![] };
         let session = open::session(config, &storages, config.limits.threads, Arc::default())?;
         for table in &manifest.tables {
@@ -110,12 +114,14 @@ impl View {
                 self.manifest.tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join("`, `")
             ))
         };
+        // Refuse what DataFusion would plan but should not run, before it sees the text.
         check_text(sql)?;
         let frame = self.session.sql_with_options(sql, read_only()).await.engine_context(planning)?;
         frame.execute_stream().await.engine_context(planning)
     }
 
-    /// Runs a query and returns its rows, with at least one batch, so that its columns are known.
+    /// Runs a query and returns its rows. Returns at least one batch, which shows the columns even
+    /// if there are no rows.
     ///
     /// # Errors
     /// The errors of [`query`].
@@ -130,8 +136,8 @@ impl View {
     }
 }
 
-/// Publishes what a crash between a commit and its Delta logs left undone. A reader without the
-/// right to write reads all the same, so a failure is only logged.
+/// Writes the Delta log entries that are missing because a run crashed after its commit. A user who
+/// may only read can still query, so a failure is only logged.
 async fn catch_up(lake: &Storage, newest: &Manifest) {
     let failures = match publish::catch_up(lake, newest).await {
         Ok(failures) => failures,

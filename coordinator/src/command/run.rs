@@ -14,14 +14,14 @@ use crate::output::bytes;
 use crate::progress::Progress;
 use crate::run::summary::{ExchangeSummary, Outcome, RunSummary, TableSummary};
 
-/// Unknown fields named for one source at most.
+/// Maximum number of unknown fields that are named for one source.
 const NAMED_FIELDS: usize = 20;
 
 const NO_DATA: &str = "nothing to ingest: no source has an object, and the lake has no version yet";
 const ALL_SKIPPED: &str = "nothing was ingested: every new object was skipped";
 const NOTHING_NEW: &str = "nothing new: every object was ingested before, and no model, key or check changed";
 
-/// Form in which a run reports its result.
+/// How a run reports its result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reporting {
     /// Print nothing but errors on standard error.
@@ -48,15 +48,17 @@ pub(super) async fn run(config: &Config, rebuild: &[String], reporting: Reportin
         summary.warnings.iter().for_each(|warning| warn(warning, log_format));
         last.iter().for_each(|text| telemetry::conclude(text));
     }
+    // Print the summary even if publishing failed: the version is committed.
     if is_json {
         print_json(&summary)?;
     }
     summary.unpublished.take().map_or(Ok(()), Err)
 }
 
-/// Prints a warning as a line of text, or as a record of its own in a log of JSON.
+/// Prints a warning: as a line of text, or as its own record if the log is JSON.
 fn warn(warning: &str, log_format: LogFormat) {
     match log_format {
+        // A reader of the log expects JSON in every line.
         LogFormat::Json => tracing::warn!("{warning}"),
         LogFormat::Text => telemetry::conclude(&format!("warning: {warning}")),
     }
@@ -102,6 +104,7 @@ fn add_sources(text: &mut String, summary: &RunSummary) {
 fn add_tables(text: &mut String, tables: &[TableSummary]) {
     let _ = writeln!(text, "\n{:<12} {:>9} {:>12} {:>12} {:>12}", "table", "files", "bytes", "rows", "delta");
     for table in tables {
+        // `None` if the Delta log could not be brought up to this version.
         let delta = table.delta_version.map_or_else(|| "behind".to_owned(), |version| version.to_string());
         let _ = writeln!(
             text,
@@ -153,6 +156,7 @@ fn requests(requests: &RequestCounts) -> String {
 /// Returns the most frequent unknown fields with their counts.
 fn named_fields(fields: &BTreeMap<String, u64>) -> String {
     let mut named: Vec<(&String, &u64)> = fields.iter().collect();
+    // Fields with equal counts are ordered by name, so that the output is the same each time.
     named.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
     let more = named.len().saturating_sub(NAMED_FIELDS);
     let mut text = named

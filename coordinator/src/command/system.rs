@@ -21,7 +21,7 @@ use crate::lake::manifest::{Manifest, SourceCounts};
 use crate::lake::{LakePath, ledger, store, url_of};
 use crate::session_tables;
 
-/// Name of the SQL schema of these tables.
+/// SQL schema of the system tables.
 const SYSTEM_SCHEMA: &str = "system";
 
 /// Registers the system tables of `manifest` in a session.
@@ -30,6 +30,7 @@ const SYSTEM_SCHEMA: &str = "system";
 /// Internal, if a table cannot be registered.
 pub(super) fn register(session: &SessionContext, lake: &Storage, manifest: &Manifest) -> Result<()> {
     let sources = manifest.sources.values();
+    // The ledger files have no statistics. A query over them reads each file.
     let ledger_files = sources.clone().flat_map(|source| &source.ledger).map(|file| WrittenFile {
         path: file.path.clone(),
         partition_values: Default::default(),
@@ -38,6 +39,7 @@ pub(super) fn register(session: &SessionContext, lake: &Storage, manifest: &Mani
         digest: file.digest.clone(),
         statistics: vec![],
     });
+    // The manifest holds the file lists, so registering the two tables needs no request.
     let ledger = ParquetTable::new(ledger::schema(), &[], ledger_files.collect());
     let quarantine_files = sources.flat_map(|source| session_tables::written(&source.quarantine)).collect();
     let quarantine = ParquetTable::new(Arc::new(Schema::new(quarantine::fields())), &[], quarantine_files);
@@ -70,7 +72,8 @@ fn history_schema() -> SchemaRef {
     ]))
 }
 
-/// A table with one row per commit up to a version. The manifests are read when a query needs them.
+/// Table with one row per commit, up to a given version. Its manifests are read only when a query
+/// needs them.
 #[derive(Debug)]
 struct HistoryTable {
     lake: Storage,
@@ -81,9 +84,11 @@ struct HistoryTable {
 impl HistoryTable {
     async fn load(&self) -> Result<RecordBatch> {
         let mut manifests = Vec::new();
+        // The newest manifest is in memory already.
         for version in 1..self.newest.version {
             match store::get(&self.lake, version).await? {
                 Some(manifest) => manifests.push(manifest),
+                // An old manifest may be lost. The rest of the history is still useful.
                 None => {
                     let manifest = url_of(&self.lake, &LakePath::Manifest(version).key());
                     tracing::warn!(
@@ -124,6 +129,7 @@ impl HistoryTable {
             of_totals(|total| total.staged),
             of_totals(|total| total.quarantined),
             text(changed_tables),
+            // S3 bills HEAD requests as GET requests, and POST requests as PUT requests.
             of_manifests(|manifest| manifest.requests.of(&[RequestClass::Get, RequestClass::Head])),
             of_manifests(|manifest| manifest.requests.of(&[RequestClass::Put, RequestClass::Post])),
             of_manifests(|manifest| manifest.requests.of(&[RequestClass::List])),
@@ -141,7 +147,7 @@ fn changed_tables(manifest: &Manifest) -> String {
     changed.map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Converts to SQL's signed long; a larger value saturates.
+/// Converts a value to a signed long of SQL. Values above the maximum become the maximum.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -163,6 +169,8 @@ impl TableProvider for HistoryTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+        // Loads all rows, because a history is small, and lets `MemTable` apply projection and
+        // limit.
         let batch = self.load().await?;
         let table = MemTable::try_new(Arc::clone(&self.schema), vec![vec![batch]])?;
         table.scan(session, projection, filters, limit).await

@@ -20,6 +20,7 @@ use crate::output::Format;
 pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let states = &view.manifest.tables;
+    // `None` if the log of the table does not show this version.
     let versions = publish::versions_at(&view.lake, &view.manifest).await?;
     let delta = states.iter().map(|table| versions.get(&table.name).copied());
     let mut columns: Vec<(&str, ArrayRef)> = vec![
@@ -30,6 +31,7 @@ pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>
         ("delta_version", Arc::new(UInt64Array::from_iter(delta))),
     ];
     if checksum {
+        // One table at a time: each query uses all threads already.
         let mut sums = Vec::new();
         for table in states {
             sums.push(table_checksum(&view, table).await?);

@@ -19,16 +19,16 @@ use crate::lake::{LakePath, garbage};
 use crate::open::lake_or_empty;
 use crate::output::{Format, bytes};
 
-/// Minimum retention: a run that takes longer than the retention could lose files that it has not
+/// Minimum retention. A run that takes longer than the retention could lose files that it has not
 /// committed yet.
 const LEAST_RETENTION: Duration = Duration::from_hours(24);
-/// Maximum difference between this machine's clock and the storage's.
+/// Maximum difference between the clock of this machine and that of the storage.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::hours(1);
-/// Number of deletions at the same time.
+/// Maximum number of concurrent deletions.
 const CONCURRENT_DELETES: usize = 16;
 
-/// Lists files and unfinished uploads older than `retention` that nothing needs; deletes them if
-/// `delete`.
+/// Lists files and unfinished uploads that are older than `retention` and not needed. With
+/// `delete`, deletes them.
 ///
 /// # Errors
 /// Configuration for a retention that is too short; storage.
@@ -38,17 +38,20 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool, f
             .hint("a run in progress may have files of that age"));
     }
     let lake = lake_or_empty(config).await?;
+    // Ages are computed with the storage's time, because its clock stamps the objects.
     let now = common_time(&lake, delete).await?;
     let since = TimeDelta::from_std(retention).ok().and_then(|retention| now.checked_sub_signed(retention));
-    let since = since.ok_or_else(|| {
-        Error::configuration("`--retention` goes back beyond the first moment that a clock can represent")
-    })?;
+    let since = since
+        .ok_or_else(|| Error::configuration("`--retention` is too long: the time before it cannot be represented"))?;
+    // Find everything before deleting anything: a failure here deletes nothing.
     let files = garbage::find(&lake, since).await?;
     let uploads = match &lake.s3 {
+        // Only S3 keeps the parts of an upload that was never completed, and bills them.
         Some(s3) => s3.unfinished_uploads(since.timestamp()).await?,
         None => vec![],
     };
     if delete {
+        // If this fails, unfinished uploads stay, and the next `vacuum` finds them again.
         delete_files(&lake, &files).await?;
         if let Some(s3) = &lake.s3 {
             for upload in &uploads {
@@ -80,7 +83,7 @@ fn text(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> String {
     text
 }
 
-/// Lists files and uploads as rows. An unfinished upload has no time and no size.
+/// Lists files and uploads as rows. An unfinished upload has neither time nor size.
 fn columns(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> Vec<(&'static str, ArrayRef)> {
     let rows = files.len() + uploads.len();
     let kinds = files.iter().map(|_| "file").chain(uploads.iter().map(|_| "unfinished upload"));
@@ -97,8 +100,8 @@ fn columns(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> Vec<(&
     ]
 }
 
-/// Returns the storage's time, which decides the age of objects, if this machine's clock agrees
-/// with it.
+/// Returns the time of the storage's clock, which decides how old objects are. Fails if this
+/// machine's clock shows another time.
 ///
 /// # Errors
 /// Configuration, naming both times; storage, if the storage's time cannot be read before a
@@ -109,7 +112,8 @@ async fn common_time(lake: &Storage, delete: bool) -> Result<DateTime<Utc>> {
         Err(error) if delete => {
             return Err(error.hint("nothing was deleted: `vacuum` compares its clock with the storage's first"));
         }
-        // Listing needs no right to write.
+        // Listing must work for a user who may not write, and reading a folder's clock writes an
+        // object.
         Err(error) => {
             tracing::debug!(%error, "cannot read the storage's clock");
             return Ok(Utc::now());
@@ -139,6 +143,7 @@ async fn delete_files(lake: &Storage, files: &[ObjectMeta]) -> Result<()> {
     let keys: Vec<_> = files.iter().map(|file| file.location.clone()).collect();
     let deletions = keys.into_iter().map(|key| async move {
         match lake.store.delete(&key).await {
+            // Another `vacuum` may have deleted the file first.
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(Error::storage("delete", format!("{}{key}", lake.root), e)),
         }

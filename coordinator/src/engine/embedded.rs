@@ -28,11 +28,14 @@ pub(super) async fn collect(
             let plan = Arc::clone(&plan);
             let context = session.task_ctx();
             async move {
+                // A `JoinSet` aborts its task when it is dropped. A task that is only spawned would
+                // keep running.
                 let mut task = tokio::task::JoinSet::new();
                 task.spawn(async move { plan.execute(partition, context)?.try_collect::<Vec<_>>().await });
                 match task.join_next().await {
                     Some(Ok(batches)) => batches.engine_context(stage_error),
                     Some(Err(panic)) => Err(panic_error(panic)),
+                    // The set has exactly one task.
                     None => Ok(vec![]),
                 }
             }

@@ -31,7 +31,7 @@ pub(crate) use cluster::{Exchanged, TaskCounts, TasksView};
 /// Queries over fewer rows run in the coordinator, because scheduling a stage would take longer.
 const ROWS_WORTH_A_STAGE: u64 = 200_000;
 
-/// Where the plans of one run are executed.
+/// The place where the plans of one run are executed.
 pub(crate) enum Engine {
     Embedded { threads: usize },
     Cluster(Box<cluster::Cluster>),
@@ -132,6 +132,7 @@ impl Engine {
             Self::Embedded { threads } => embedded::collect(session, plan, *threads).await?,
             Self::Cluster(cluster) => match cluster.stages(session, name, &plan) {
                 Some(stage) => return cluster.run_tasks(name, stage).await,
+                // No worker could decode this plan, so it runs in this process.
                 None => embedded::collect(session, plan, partitions_at_once(session)).await?,
             },
         };
@@ -172,7 +173,8 @@ impl Engine {
     }
 }
 
-/// Number of partitions that run at once in this process, which is what the session plans for.
+/// Returns the number of partitions that run at once in this process, which is what the session
+/// plans for.
 fn partitions_at_once(session: &SessionContext) -> usize {
     session.copied_config().target_partitions()
 }

@@ -48,6 +48,7 @@ impl ParquetTable {
                 file_fields.push(Arc::clone(field));
             }
         }
+        // Partition columns in the order of the folders, not of the schema.
         for name in partition_by {
             partition_fields.extend(schema.fields().find(name).map(|(_, field)| Arc::clone(field)));
         }
@@ -122,6 +123,7 @@ impl TableProvider for ParquetTable {
         }
         let rows = self.files.iter().map(|file| file.rows).sum::<u64>();
         let bytes = self.files.iter().map(|file| file.bytes).sum::<u64>();
+        // Exact, because a file never changes once a manifest names it.
         let statistics = Statistics {
             num_rows: Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)),
             total_byte_size: Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX)),
@@ -146,6 +148,7 @@ impl TableProvider for ParquetTable {
 
 /// Distributes files over at most `count` groups of about equal size in bytes.
 fn groups(mut files: Vec<PartitionedFile>, count: usize) -> Vec<FileGroup> {
+    // The largest file first, each into the smallest group, gives groups of nearly equal size.
     files.sort_by_key(|file| std::cmp::Reverse(file.object_meta.size));
     let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, vec![]); count.max(1).min(files.len())];
     for file in files {

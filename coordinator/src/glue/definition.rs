@@ -30,7 +30,7 @@ pub(crate) struct Definition {
     partition_keys: Vec<(String, String)>,
 }
 
-/// Way in which a reader finds a table's rows.
+/// How a reader finds a table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Delta,
@@ -38,13 +38,15 @@ enum Form {
 }
 
 impl Definition {
-    /// Defines a table below the lake's URL, which ends with `/`, as a Delta table.
+    /// Builds the definition of a table as a Delta table. `lake` is the URL of the lake, with a `/`
+    /// at the end.
     pub(crate) fn of_delta(lake: &str, table: &TableState) -> Self {
         let columns = columns(table).map(|(_, column)| column).collect();
         Self::new(table, Form::Delta, format!("{lake}{}/", table.name), columns, vec![])
     }
 
-    /// Defines a table below the lake's URL, which ends with `/`, by the lists of its files.
+    /// Builds the definition of a table by the lists of its files. `lake` is the URL of the lake,
+    /// with a `/` at the end.
     pub(crate) fn of_symlinks(lake: &str, table: &TableState) -> Self {
         let (keys, rest): (Vec<_>, Vec<_>) = columns(table).partition(|(name, _)| table.partition_by.contains(name));
         let of_key = |wanted: &String| keys.iter().find(|(name, _)| name == wanted).map(|(_, column)| column.clone());
@@ -60,6 +62,7 @@ impl Definition {
         columns: Vec<(String, String)>,
         partition_keys: Vec<(String, String)>,
     ) -> Self {
+        // Catalogs have names in lower case only.
         Self { name: table.name.to_lowercase(), location, form, columns, partition_keys }
     }
 
@@ -82,6 +85,8 @@ impl Definition {
                 "Name": self.name,
                 "TableType": TABLE_TYPE,
                 "Parameters": self.parameters(),
+                // Partition columns of a Delta table are ordinary columns here, because its log
+                // says how it is partitioned.
                 "PartitionKeys": [],
                 "StorageDescriptor": {
                     "Columns": columns,
@@ -104,7 +109,7 @@ impl Definition {
             .map_err(|e| self.unusable(e))
     }
 
-    /// Describes how rows are read at `location`, which is the table's or that of one of its
+    /// Describes how rows are read at `location`, the location of the table or of one of its
     /// partitions.
     pub(super) fn storage(&self, location: &str) -> Result<StorageDescriptor> {
         let storage =
@@ -148,7 +153,8 @@ impl Definition {
 
 const TABLE_TYPE: &str = "EXTERNAL_TABLE";
 
-/// Returns each column by its own name, and with the name for a catalog, which has lower case only.
+/// Returns each column under its own name, with its name and type for the catalog, which has lower
+/// case only.
 fn columns(table: &TableState) -> impl Iterator<Item = (String, (String, String))> {
     let columns = table.columns.list.iter();
     columns.map(|column| (column.name.clone(), (column.name.to_lowercase(), hive_type(&column.data_type))))

@@ -18,6 +18,7 @@ pub(super) fn failure<E: ProvideErrorMetadata>(
     let said = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
+        // Without a code, no response of the service was understood.
         (None, _) => "the Glue service cannot be reached, or there are no credentials".to_owned(),
     };
     let hint = if is(error, "AccessDeniedException") {

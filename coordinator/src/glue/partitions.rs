@@ -1,5 +1,5 @@
-//! Partitions of a table that is read by lists. The catalog names each of them, and a reader sees
-//! no others.
+//! Partitions of a table that is read by lists. A reader sees only the partitions that the catalog
+//! names.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,9 +14,10 @@ use super::definition::Definition;
 use super::failure::failure;
 use super::symlinks::List;
 
-/// Number of partitions in one request: the service's limits of `BatchCreatePartition` and
-/// `BatchUpdatePartition`, and of `BatchDeletePartition`.
+/// Number of partitions in one request of `BatchCreatePartition` and `BatchUpdatePartition`, by the
+/// service's limit.
 const PUT_AT_ONCE: usize = 100;
+/// The same for `BatchDeletePartition`.
 const DELETED_AT_ONCE: usize = 25;
 
 /// Number of partitions that were changed.
@@ -39,6 +40,7 @@ impl fmt::Display for Changes {
 /// # Errors
 /// Storage, naming the table.
 pub(crate) async fn apply(client: &Client, database: &str, definition: &Definition, lists: &[List]) -> Result<Changes> {
+    // Everything in the catalog is gone until a list with the same values is found.
     let mut gone = there(client, database, definition).await?;
     let (mut missing, mut stale) = (vec![], vec![]);
     for list in lists {
@@ -60,6 +62,8 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
         }
     }
     let gone: Vec<_> = gone.into_keys().collect();
+    // Create before deleting, so that a failure in between leaves a reader with more partitions and
+    // not with fewer.
     create(client, database, definition, &missing).await?;
     update(client, database, definition, &stale).await?;
     delete(client, database, definition, &gone).await?;
@@ -84,7 +88,7 @@ async fn create(client: &Client, database: &str, definition: &Definition, missin
         let request = client.batch_create_partition().database_name(database).table_name(&definition.name);
         let answer = request.set_partition_input_list(Some(some.to_vec())).send().await;
         let answer = answer.map_err(|error| failure("make", &name(database, definition), &error))?;
-        // Another process may have created it.
+        // Another process may have created the partition.
         let details = answer.errors().iter().filter_map(|error| error.error_detail());
         all_done(database, definition, details.filter(|error| error.error_code() != Some("AlreadyExistsException")))?;
     }
@@ -116,6 +120,7 @@ async fn delete(client: &Client, database: &str, definition: &Definition, gone: 
         let request = client.batch_delete_partition().database_name(database).table_name(&definition.name);
         let answer = request.set_partitions_to_delete(Some(values)).send().await;
         let answer = answer.map_err(|error| failure("remove", &name(database, definition), &error))?;
+        // Another process may have deleted it already.
         let details = answer.errors().iter().filter_map(|error| error.error_detail());
         all_done(database, definition, details.filter(|error| error.error_code() != Some("EntityNotFoundException")))?;
     }

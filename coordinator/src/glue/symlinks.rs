@@ -1,6 +1,6 @@
-//! The lists: one text file per partition with the URLs of its Parquet files, as Delta's `GENERATE
-//! symlink_format_manifest` writes them (Delta's guide, "Generate a manifest file"). They show one
-//! version of a table until they are written again.
+//! Lists of the files of a table: one text file per partition with the URLs of its Parquet files,
+//! as Delta's `GENERATE symlink_format_manifest` writes them (Delta's guide, "Generate a manifest
+//! file"). They show one version of a table, until they are written again.
 
 use std::collections::BTreeMap;
 
@@ -37,9 +37,11 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
     }
     for file in &table.files {
         let key = file.written.path.as_str();
+        // The lists repeat the folders of the table below their own folder.
         let below = key.strip_prefix(table.name.as_str()).unwrap_or(key).trim_start_matches('/');
         let folder = below.rfind('/').map_or("", |end| &below[..=end]);
         let value = |column| match file.written.partition_values.get(column) {
+            // Hive's text for null, in values as in folder names.
             Some(Some(value)) => value.clone(),
             _ => NULL_FOLDER.to_owned(),
         };
@@ -50,6 +52,7 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
         });
         list.files.push(key.to_owned());
     }
+    // Sorted by folder, because the map is.
     lists.into_values().collect()
 }
 
@@ -61,6 +64,7 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
 /// Storage, naming the object.
 pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) -> Result<()> {
     let text = |list: &List| list.files.iter().map(|key| lake.name_of(key) + "\n").collect::<String>();
+    // Empty texts first: a partition that still exists replaces its empty text below.
     let mut texts = stale(lake, table).await?;
     texts.extend(lists.iter().map(|list| (format!("{}/{FOLDER}/{}manifest", table.name, list.folder), text(list))));
     let puts = stream::iter(texts).map(|(key, text)| async move {
@@ -70,10 +74,11 @@ pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) ->
     puts.buffer_unordered(CONCURRENT_PUTS).try_for_each(|_| async { Ok(()) }).await
 }
 
-/// Finds existing lists that are not empty; returns an empty list for each.
+/// Finds existing lists that are not empty, and returns an empty text for each of their keys.
 async fn stale(lake: &Storage, table: &TableState) -> Result<BTreeMap<String, String>> {
     let folder = parse_key(&format!("{}/{FOLDER}", table.name))?;
     let there = lake.store.list(Some(&folder)).try_filter_map(|object| async move {
+        // An empty list needs no second write.
         let is_list = object.location.filename() == Some("manifest") && object.size > 0;
         Ok(is_list.then(|| (object.location.to_string(), String::new())))
     });

@@ -66,6 +66,7 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
     };
     let storage = there.storage_descriptor();
     let location = storage.and_then(StorageDescriptor::location).unwrap_or_default();
+    // Programs differ in whether they store the `/` at the end.
     if location.trim_end_matches('/') != definition.location.trim_end_matches('/') {
         return Err(Error::configuration(format!("{name} is another one, at `{location}`"))
             .hint("choose another `--database`, or drop that table; with and without `--symlinks` are two databases"));
@@ -74,7 +75,7 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
         return Ok(Change::Unchanged);
     }
     if there.partition_keys() != input.partition_keys() {
-        // Partitions with other keys are meaningless.
+        // Partitions with other keys have no meaning, so delete them.
         partitions::apply(client, database, definition, &[]).await?;
     }
     let update = client.update_table().database_name(database).table_input(input).send().await;

@@ -25,28 +25,30 @@ pub(crate) struct Column {
     pub(crate) nullable: bool,
 }
 
-/// All columns in order, and the highest id that was ever given.
+/// All columns in order, and the highest id that was ever assigned.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Columns {
     pub(crate) last_id: u32,
     pub(crate) list: Vec<Column>,
 }
 
-/// Gives ids to the columns of `schema`: a column that `previous` has by name keeps its id, a new
-/// one gets the next.
+/// Assigns ids to the columns of `schema`. A column that exists in `previous` under the same name
+/// keeps its id; a new one gets the next id.
 ///
 /// # Errors
-/// Configuration, if Delta cannot hold the schema at its lowest protocol: a type without a
+/// A configuration error if Delta's lowest protocol cannot represent the schema: a type without a
 /// counterpart, a timestamp without a zone, a name with one of ` ,;{}()`, a tab, a line feed or
-/// `=`, or two names that differ in case only.
+/// `=`, or two names that differ only in case.
 pub(crate) fn assign_column_ids(previous: Option<&Columns>, schema: &Schema) -> Result<Columns> {
     let known: HashMap<&str, u32> =
         previous.iter().flat_map(|columns| &columns.list).map(|column| (column.name.as_str(), column.id)).collect();
+    // Never reuse the id of a dropped column: old files still have it.
     let mut last_id = previous.map_or(0, |columns| columns.last_id);
     let mut seen = BTreeSet::new();
     let mut list = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         check_name(field.name())?;
+        // Spark compares names without case, so such a table would be ambiguous there.
         if !seen.insert(field.name().to_lowercase()) {
             return Err(Error::configuration(format!(
                 "column `{}` exists twice, apart from upper and lower case",
@@ -78,6 +80,7 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 fn delta_type(column: &str, arrow_type: &ArrowType) -> Result<DataType> {
+    // First our own check, which knows what to write instead.
     check_type(column, arrow_type)?;
     let data_type: std::result::Result<DataType, _> = arrow_type.try_into_kernel();
     data_type.context(|| {

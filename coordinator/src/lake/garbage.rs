@@ -39,14 +39,16 @@ pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<Obj
     let is_garbage = |object: &ObjectMeta| {
         object.last_modified < since && is_of_a_run(&object.location) && !named.contains(object.location.as_ref())
     };
+    // An object must be old, written by a run, and not needed by any kept version. Anything else
+    // stays.
     let objects = lake.store.list(None).try_filter(|object| std::future::ready(is_garbage(object)));
     let mut garbage: Vec<_> = objects.try_collect().await.storage_context("list", || &lake.root)?;
     garbage.sort_by(|a, b| a.location.cmp(&b.location));
     Ok(garbage)
 }
 
-/// Returns the keys that the kept versions name. `None` if the lake has no commit; nothing may be
-/// deleted then.
+/// Returns the keys that the kept versions name, or `None` if the lake has no commit; nothing may
+/// be deleted then.
 async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<HashSet<String>>> {
     let written = store::list(lake).await?;
     let Some((&newest, _)) = written.last_key_value() else { return Ok(None) };
@@ -56,6 +58,8 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
         // Use the later of two clocks: the coordinator's may have been behind, and the objects in a
         // copy of a lake have the times of the copy.
         let is_last = written.get(&version).copied().max(Some(manifest.committed_at)) < Some(since);
+        // The first version that was committed before `since` was the newest one at that time. It
+        // is kept, and all older ones are not.
         named.extend(keys(&manifest));
         if is_last {
             break;
@@ -64,7 +68,7 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
     Ok(Some(named))
 }
 
-/// Reports a manifest that is missing, and until when that matters.
+/// Reports a missing manifest, and until when it is needed.
 fn missing(lake: &Storage, version: u64) -> Error {
     let key = url_of(lake, &LakePath::Manifest(version).key());
     Error::storage_failure(format!("manifest {version} is missing: `{key}`")).hint(format!(
@@ -81,13 +85,15 @@ fn keys(manifest: &Manifest) -> impl Iterator<Item = String> {
     files.chain(sources.flat_map(|source| &source.ledger).map(|file| &file.path)).cloned()
 }
 
-/// Returns whether only runs write such keys, under names that no other run has.
+/// Returns whether a key has a name that only runs of this program give to their files.
 fn is_of_a_run(key: &Path) -> bool {
     let parts: Vec<_> = key.parts().map(|part| part.as_ref().to_owned()).collect();
     let is_in_a_folder = match parts.as_slice() {
         [lake, spool, run, file] if lake == "_lake" && spool == "spool" => return is_of_an_exchange(run, file),
         [lake, folder, _, ..] if lake == "_lake" => FOLDERS_OF_RUNS.contains(&folder.as_str()),
         [table, rest @ ..] => {
+            // The table's own files, in folders of partitions or directly below it, and never its
+            // Delta log.
             !table.starts_with('_') && !rest.is_empty() && rest.iter().all(|part| part != "_delta_log")
         }
         [] => false,
@@ -105,6 +111,7 @@ fn is_name_of_a_run(name: &str) -> bool {
         return false;
     };
     let is_head = head.get(..UUID).is_some_and(is_uuid)
+        // A ledger: 20 digits, a hyphen and the UUID of the run.
         || (head.len() == 21 && head.ends_with('-') && head[..20].bytes().all(|byte| byte.is_ascii_digit()));
     is_uuid(uuid) && is_head
 }
@@ -113,7 +120,7 @@ fn is_name_of_a_run(name: &str) -> bool {
 /// that dies leaves such files.
 fn is_of_an_exchange(run: &str, file: &str) -> bool {
     let name = file.strip_prefix("exchange-").and_then(|name| name.strip_suffix(".arrows"));
-    // A probe shows that a worker sees the lake.
+    // Workers prove with a probe that they see the lake.
     let name = name.or_else(|| file.strip_prefix("probe-"));
     is_uuid(run) && name.is_some_and(is_uuid)
 }

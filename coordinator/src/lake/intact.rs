@@ -19,6 +19,7 @@ use super::{LakePath, store, url_of};
 /// # Errors
 /// Storage, if the lake cannot be listed.
 pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
+    // One listing for all versions, because most of them share most files.
     let objects = lake.store.list(None).map_ok(|object| (object.location.to_string(), object.size));
     let sizes: HashMap<String, u64> = objects.try_collect().await.storage_context("list", || &lake.root)?;
     let mut versions: Vec<u64> = store::list(lake).await?.into_keys().collect();
@@ -48,6 +49,7 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
 /// cannot be read.
 async fn damaged(lake: &Storage, version: u64, sizes: &HashMap<String, u64>) -> Option<Vec<String>> {
     let manifest = store::get(lake, version).await.ok().flatten()?;
+    // A missing file has no size, which is different from any.
     let is_damaged = |(path, bytes): &(&str, u64)| sizes.get(*path) != Some(bytes);
     Some(files(&manifest).filter(is_damaged).map(|(path, _)| path.to_owned()).collect())
 }

@@ -1,12 +1,12 @@
-//! The layout of a lake: the key of every object except table data, whose keys are in the reports
-//! of its writers.
+//! The layout of a lake: the key of every object except table data. Keys of table data are in the
+//! reports of its writers.
 
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
 use uuid::Uuid;
 
-/// A place below a lake's root. Table data has no variant: the key of a file is in its report, and
-/// is below [`LakePath::Table`].
+/// Path below the root of a lake. Table data has no variant: the key of each file is in its report,
+/// and is below [`LakePath::Table`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LakePath<'a> {
     /// `_lake/`
@@ -60,6 +60,8 @@ impl LakePath<'_> {
             }
             Self::DeltaLastCheckpoint(table) => format!("{table}/_delta_log/_last_checkpoint"),
         };
+        // None of these need percent-encoding: the names of sources and tables are restricted to
+        // plain characters.
         Path::from(key)
     }
 }
@@ -67,6 +69,7 @@ impl LakePath<'_> {
 /// Returns the version in a manifest's key; `None` for any other object in that folder.
 pub(crate) fn version_of(key: &Path) -> Option<u64> {
     let digits = key.filename()?.strip_suffix(".json")?;
+    // Another length would be another key for the same number.
     let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()
 }

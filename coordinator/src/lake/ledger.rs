@@ -1,10 +1,11 @@
 //! The ledger: the objects of a source that were ingested, with their commit and the counts of
 //! their records.
 //!
-//! A commit writes one Parquet file per source beside its manifest, which names it together with
-//! all older ones. The next run reads all of them into one lookup and ingests only objects that are
-//! not in it. The number of entries is not limited: many files are merged into one, and no entry is
-//! dropped. The columns have the names of Snowflake's `COPY_HISTORY` if it has a counterpart.
+//! A commit writes one Parquet file per source in addition to its manifest. The manifest names it,
+//! together with all older ones. The next run reads all of them into one lookup and ingests only
+//! objects that are not in it. The number of entries is not limited: many files are merged into
+//! one, and no entry is dropped. Columns are named like those of Snowflake's `COPY_HISTORY` where
+//! it has a counterpart.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -89,6 +90,7 @@ pub(crate) fn entries(
             version,
             run,
         });
+        // Reads require the ETag of the listing, so this would be a bug.
         if entry.object != tally.object {
             return Err(Error::internal(format!("two versions of `{}` were read in one run", tally.object.key)));
         }
@@ -96,6 +98,7 @@ pub(crate) fn entries(
         entry.staged += tally.staged;
         entry.quarantined += tally.quarantined;
     }
+    // Checked per object and not per split, because only the sum decides what is committed.
     for entry in objects.values() {
         if entry.records != entry.staged + entry.quarantined {
             return Err(Error::internal(format!(
@@ -155,6 +158,7 @@ pub(crate) async fn read(lake: &Storage, source: &SourceState) -> Result<HashMap
     let mut lookup = HashMap::with_capacity(usize::try_from(objects).unwrap_or_default());
     let mut files = stream::iter(source.ledger.clone())
         .map(|file| async move { fetch(lake, &file).await.map(|bytes| (file, bytes)) })
+        // In order, so that a later entry of a key replaces an earlier one.
         .buffered(CONCURRENT_READS);
     while let Some((file, bytes)) = files.try_next().await? {
         for batch in decode(lake, &file, bytes)? {
@@ -173,6 +177,7 @@ struct Encoder {
 
 impl Encoder {
     fn new() -> Result<Self> {
+        // Level 3 is the default of zstd.
         let level = ZstdLevel::try_new(3).context(encoding)?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
@@ -219,6 +224,7 @@ async fn fetch(lake: &Storage, file: &LedgerFile) -> Result<Bytes> {
     let url = || url_of(lake, &key);
     let object = lake.store.get(&key).await.storage_context("read", url)?;
     let bytes = object.bytes().await.storage_context("read", url)?;
+    // A digest of a later version's algorithm cannot be compared.
     match file.digest.as_ref().filter(|expected| expected.is_supported()) {
         Some(expected) if *expected != digest::of(&bytes) => {
             Err(damaged(lake, file).caused_by("it does not have the digest that the manifest names"))
@@ -264,6 +270,7 @@ fn to_batch(source: &str, entries: &[LedgerEntry]) -> Result<RecordBatch> {
 
 /// Adds a batch to the lookup; returns `None` if it is not a batch of [`to_batch`].
 fn read_batch(batch: &RecordBatch, lookup: &mut HashMap<String, LedgerEntry>) -> Option<()> {
+    // By name, so that a later version may add columns.
     let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
     let long = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
     let (keys, etags, runs) = (text("file_name")?, text("etag")?, text("run_id")?);
@@ -286,6 +293,7 @@ fn read_batch(batch: &RecordBatch, lookup: &mut HashMap<String, LedgerEntry>) ->
             version: count(versions)?,
             run: runs.value(row).parse().ok()?,
         };
+        // Files are read from the oldest to the newest, so the newest entry of a key stays.
         lookup.insert(key, entry);
     }
     Some(())

@@ -5,7 +5,7 @@
 //! (the ledger).
 //!
 //! A state that did not change is copied unchanged, with its `added_in` and `changed_in`. These two
-//! versions show a later reader what a commit did without a comparison of two manifests.
+//! versions show a later reader what a commit changed, without comparing two manifests.
 
 use std::collections::BTreeMap;
 
@@ -35,13 +35,13 @@ pub(crate) struct Manifest {
     pub(crate) parent: Option<u64>,
     /// Run that committed the manifest.
     pub(crate) run: Uuid,
-    /// Identifies the lake: chosen at its first commit, then the same in every manifest and in the
-    /// configuration of every Delta table. `None` in a manifest of a program version without ids.
+    /// Id of the lake, chosen at its first commit. It is the same in every manifest and in the
+    /// configuration of every Delta table. `None` in a manifest that a version without ids wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lake_id: Option<Uuid>,
     /// Time of the coordinator's clock just before the put.
     pub(crate) committed_at: DateTime<Utc>,
-    /// Program and version that wrote the manifest, `lakewright 0.1.0`.
+    /// Program that wrote the manifest, with its version: `lakewright 0.1.0`.
     pub(crate) engine: String,
     /// Time from the start of the run to the commit.
     pub(crate) elapsed_milliseconds: u64,
@@ -49,7 +49,7 @@ pub(crate) struct Manifest {
     /// Tables in the order of `lake.toml`. The Delta logs are rolled forward in this order,
     /// dimensions before facts.
     pub(crate) tables: Vec<TableState>,
-    /// Counts of this commit alone, by source.
+    /// Counts of this commit only, by source.
     pub(crate) counts: BTreeMap<String, SourceCounts>,
     /// Requests to buckets that the run made before this commit.
     #[serde(default, skip_serializing_if = "RequestCounts::is_empty")]
@@ -77,8 +77,8 @@ pub(crate) struct TableState {
     pub(crate) key: Vec<String>,
     /// Fingerprint of everything that decides the table's content, except the rows of its input.
     pub(crate) fingerprint: String,
-    /// Version of the manifest that last changed this state, and of the table's `txn` in its Delta
-    /// log.
+    /// Version of the manifest that last changed this state. It is also the version of the table's
+    /// `txn` in its Delta log.
     pub(crate) changed_in: u64,
     pub(crate) files: Vec<DataFile>,
 }
@@ -104,8 +104,8 @@ pub(crate) struct LedgerFile {
     /// Digest of the file; `None` if an older version of the program wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<Digest>,
-    /// Version of the first manifest that named the file. It may have the entries of older files,
-    /// merged.
+    /// Version of the first manifest that named the file. A merged file also has the entries of
+    /// older files.
     pub(crate) added_in: u64,
 }
 
@@ -113,7 +113,7 @@ pub(crate) struct LedgerFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SourceCounts {
     pub(crate) objects: u64,
-    /// Size of the objects on storage, compressed ones as they are.
+    /// Size of the objects on storage, compressed if they are stored compressed.
     pub(crate) bytes: u64,
     pub(crate) records: u64,
     pub(crate) staged: u64,
@@ -144,6 +144,7 @@ impl Manifest {
             Error::storage_failure(format!("manifest {version} (`{}`) is damaged", LakePath::Manifest(version).key()))
                 .hint("restore the file from a copy of the lake; only this file names the files of its version")
         };
+        // The digest first: a changed bit may leave valid JSON with a wrong number in it.
         seal::verify(bytes).context(damaged)?;
         // Format and version first, because everything else may differ in another format.
         let head: Head = serde_json::from_slice(bytes).context(damaged)?;
@@ -175,6 +176,7 @@ impl Manifest {
             .chain(self.tables.iter().flat_map(|table| &table.files))
             .map(|file| (file.added_in, file.written.path.as_str()));
         let ledgers = sources.flat_map(|source| &source.ledger).map(|file| (file.added_in, file.path.as_str()));
+        // Older objects were made durable by the commit that added them.
         data.chain(ledgers).filter(|(added_in, _)| *added_in == self.version).map(|(_, path)| parse_key(path)).collect()
     }
 }
@@ -195,6 +197,7 @@ pub(crate) fn run_of(bytes: &[u8]) -> std::result::Result<Uuid, Box<dyn std::err
     struct Run {
         run: Uuid,
     }
+    // A damaged manifest may have any text in the place of its run.
     seal::verify(bytes)?;
     Ok(serde_json::from_slice::<Run>(bytes)?.run)
 }

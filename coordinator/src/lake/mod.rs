@@ -1,5 +1,5 @@
-//! ⑧⑨ The result of a run on storage: one manifest that makes everything visible, then the Delta
-//! logs that repeat it.
+//! ⑧⑨ The result of a run on storage: one manifest that makes everything visible, and the Delta
+//! logs that repeat its content.
 //!
 //! ```text
 //! <lake>/
@@ -15,10 +15,10 @@
 //!     consistent/latest                           the newest of these documents
 //! ```
 //!
-//! The steps of a commit: write the ledger, sync every new file, put the manifest, put version N+1
-//! of each Delta log (dimensions first), put the consistent document. A process may be killed at
-//! any of them. Before the manifest's put nothing is visible, after it everything is. The next run
-//! or query repeats the later steps if they are missing.
+//! A commit has these steps: write the ledger, sync every new file, put the manifest, put version
+//! N+1 of each Delta log (dimensions first), put the consistent document. The process may be killed
+//! at any step. Nothing is visible before the manifest is put, and everything is visible
+//! afterwards. The next run or query repeats the later steps if they are missing.
 //!
 //! One value followed through: run `0193…` writes `songs/year=2000/0193…-0-….parquet`; manifest 7
 //! names it with `added_in: 7`; version 3 of `songs/_delta_log` adds it and says `txn lakewright

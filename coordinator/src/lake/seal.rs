@@ -16,6 +16,7 @@ const TRACES: [&[u8]; 2] = [b",\"digest\":\"", b"\"sha256:"];
 
 /// Adds the digest as the last member of `document`, a JSON object with at least one member.
 pub(crate) fn seal(mut document: Vec<u8>) -> Vec<u8> {
+    // The last byte is `}`, which the seal adds again.
     document.truncate(document.len().saturating_sub(1));
     let digest = digest(&document);
     document.extend_from_slice(MEMBER);
@@ -24,17 +25,19 @@ pub(crate) fn seal(mut document: Vec<u8>) -> Vec<u8> {
     document
 }
 
-/// Compares the digest of a sealed document. A document without a seal was written by an older
+/// Verifies the digest of a sealed document. A document without a seal was written by an older
 /// version and passes.
 ///
 /// # Errors
-/// Text for a message.
+/// A text for a message.
 pub(crate) fn verify(document: &[u8]) -> Result<(), &'static str> {
+    // A seal has a fixed length, so its start is known without parsing.
     let start = document.len().saturating_sub(MEMBER.len() + HEX_DIGITS + END.len());
     let (sealed, seal) = document.split_at(start);
     let expected = seal.strip_prefix(MEMBER).and_then(|rest| rest.strip_suffix(END));
     match expected {
         Some(expected) if expected == digest(sealed).as_bytes() => Ok(()),
+        // No trace of a seal: the document never had one. With a trace, the seal itself is damaged.
         None if TRACES.iter().all(|trace| !seal.windows(trace.len()).any(|bytes| bytes == *trace)) => Ok(()),
         _ => Err("it does not have the digest that was written with it"),
     }

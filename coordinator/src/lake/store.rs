@@ -1,10 +1,10 @@
-//! The store of manifests: reads the newest one or one by its version, and puts the next one, which
-//! is a commit.
+//! The store of manifests: reads the newest one or a given version, and puts the next one, which is
+//! a commit.
 //!
-//! The put of manifest n+1 succeeds for one run only. The outcome is one of two: this run's
-//! manifest exists, or another run's does. If the response leaves this open (already exists, a
-//! timeout, a lost connection, an error after the write), we read the object back and compare the
-//! run. Until the outcome is known no file is deleted, because the commit may be valid.
+//! The put of manifest n+1 succeeds for one run only, so afterwards either this run's manifest
+//! exists or another run's. If the response leaves this open (already exists, a timeout, a lost
+//! connection, an error after the write), we read the object back and compare the run. No file is
+//! deleted until the outcome is known, because the commit may be valid.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,25 +22,26 @@ use uuid::Uuid;
 use super::manifest::{self, Manifest};
 use super::{LakePath, url_of, version_of};
 
-/// Maximum number of puts of one manifest, each followed by a read, before the outcome is reported
-/// as unknown.
+/// Maximum number of puts of one manifest, each followed by a read. Then the outcome is reported as
+/// unknown.
 const MAX_PUTS: u32 = 6;
-/// Maximum number of reads after a put: a read that fails does not show the outcome either.
+/// Maximum number of reads after a put, because a failed read leaves the outcome open too.
 const MAX_READS: u32 = 5;
-/// Pause after the first failure. Each further pause is twice as long. Tests need not wait.
+/// Pause after the first failure. Each further pause is twice as long. Tests do not wait.
 const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
 /// Outcome of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Commit {
-    /// The manifest is this run's: everything that it names is visible.
+    /// This run's manifest exists: everything that it names is visible.
     Committed,
     /// The run `by` committed that version first: nothing of this run is visible.
     Conflict { by: Uuid },
 }
 
-/// Lists the versions of all manifests with the time at which storage says that each was written.
+/// Lists the versions of all manifests, each with the time at which it was written according to
+/// storage.
 pub(crate) async fn list(lake: &Storage) -> Result<BTreeMap<u64, DateTime<Utc>>> {
     let folder = LakePath::Manifests.key();
     let mut keys = lake.store.list(Some(&folder));
@@ -51,12 +52,12 @@ pub(crate) async fn list(lake: &Storage) -> Result<BTreeMap<u64, DateTime<Utc>>>
     Ok(manifests)
 }
 
-/// Returns the highest manifest version; `None` for a lake without a commit.
+/// Returns the highest manifest version, or `None` for a lake without a commit.
 pub(crate) async fn latest_number(lake: &Storage) -> Result<Option<u64>> {
     Ok(list(lake).await?.last_key_value().map(|(version, _)| *version))
 }
 
-/// Reads the newest manifest; `None` for a lake without a commit.
+/// Reads the newest manifest, or returns `None` for a lake without a commit.
 pub(crate) async fn latest(lake: &Storage) -> Result<Option<Manifest>> {
     match latest_number(lake).await? {
         Some(version) => get(lake, version).await,
@@ -64,7 +65,7 @@ pub(crate) async fn latest(lake: &Storage) -> Result<Option<Manifest>> {
     }
 }
 
-/// Reads one manifest; `None` if that version does not exist.
+/// Reads one manifest, or returns `None` if that version does not exist.
 pub(crate) async fn get(lake: &Storage, version: u64) -> Result<Option<Manifest>> {
     let key = LakePath::Manifest(version).key();
     match read(lake, &key).await {
@@ -81,10 +82,10 @@ pub(crate) async fn commit(lake: &Storage, manifest: &Manifest) -> Result<Commit
     put(lake, manifest).await
 }
 
-/// Waits until every object that `manifest` is the first to name has reached the disk.
+/// Waits until every object that `manifest` is the first to name is durable.
 ///
 /// # Errors
-/// Storage; nothing is visible then.
+/// A storage error. Nothing is visible then.
 pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
     failpoint::reach(FailPoint::CommitBeforeSync);
     lake.sync_files(&manifest.new_keys()?).await?;
@@ -95,8 +96,8 @@ pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
 /// Makes `manifest` the next version of the lake.
 ///
 /// # Errors
-/// Storage, if the outcome is unknown: then the commit may be valid, the next run will see it, and
-/// no file of this run may be deleted.
+/// A storage error if the outcome is unknown. The commit may be valid then, the next run will see
+/// it, and no file of this run may be deleted.
 pub(crate) async fn put(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
     let key = LakePath::Manifest(manifest.version).key();
     let bytes = Bytes::from(manifest.encode()?);
@@ -111,7 +112,7 @@ async fn put_until_known(lake: &Storage, key: &Path, bytes: &Bytes, run: Uuid) -
     for _ in 0..MAX_PUTS {
         match lake.put_if_absent(key, bytes.clone()).await {
             Ok(PutOutcome::Created) => return Ok(Commit::Committed),
-            // If the object store retried the put, the second attempt finds the first one.
+            // The store may have retried the put, and then finds its own first attempt.
             Ok(PutOutcome::Exists) => {}
             Err(e) => {
                 tracing::warn!(manifest = %url_of(lake, key), error = %e, "the response to the commit is unclear");
@@ -121,7 +122,8 @@ async fn put_until_known(lake: &Storage, key: &Path, bytes: &Bytes, run: Uuid) -
         match read_back(lake, key).await? {
             Some(by) if by == run => return Ok(Commit::Committed),
             Some(by) => return Ok(Commit::Conflict { by }),
-            // No run's yet: the put failed, or S3 answered 409 while another put was in progress.
+            // No manifest yet: the put failed, or S3 answered 409 while another put was in
+            // progress.
             None => tokio::time::sleep(pause).await,
         }
         pause *= 2;
@@ -129,14 +131,13 @@ async fn put_until_known(lake: &Storage, key: &Path, bytes: &Bytes, run: Uuid) -
     let error = cause.unwrap_or_else(|| {
         Error::storage("write", url_of(lake, key), "the key was reported as existing but could not be read")
     });
-    // A request that timed out may still arrive, so it is still possible that the manifest is
-    // committed.
+    // A request that timed out may still arrive, so the manifest may still be committed.
     let advice = "the manifest does not exist now; check the storage, delete nothing, then run again";
     let hint = error.hint.as_ref().map_or_else(|| advice.to_owned(), |hint| format!("{hint}; {advice}"));
     Err(error.hint(hint))
 }
 
-/// Reads the run of the manifest at `key`; `None` if there is no manifest.
+/// Reads the run of the manifest at `key`, or returns `None` if there is no manifest.
 async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
     let mut pause = FIRST_PAUSE;
     let mut reads = 1;
@@ -144,6 +145,7 @@ async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
         match read(lake, key).await {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => {
+                // Only the run matters here, so a manifest of a later format will do.
                 return manifest::run_of(&bytes)
                     .map(Some)
                     .context(|| Error::storage_failure(format!("`{}` exists and is damaged", url_of(lake, key))));

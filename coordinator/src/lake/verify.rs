@@ -1,9 +1,8 @@
-//! Verifies that everything that one version needs is as it was written: compares each file with
-//! the digest in its manifest, and each entry of a Delta log with the digest that was published
-//! with it.
+//! Verifies that everything that one version needs is unchanged: compares each file with the digest
+//! in its manifest, and each entry of a Delta log with the digest that was published with it.
 //!
-//! Reads every byte once, in bounded memory. A file that cannot be read is a fault like any other,
-//! so that one bad sector does not hide the next.
+//! Reads every byte once, in bounded memory. An unreadable file is a fault like any other, so that
+//! one bad sector does not hide the next.
 
 use futures::{StreamExt, stream};
 use lakewright_common::digest::Digest;
@@ -24,8 +23,8 @@ const FROM_A_COPY: &str = "restore it from a copy of the lake";
 pub(crate) struct Verified {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
-    /// Number of objects without a digest, which an older version of the program wrote. Only their
-    /// sizes were compared.
+    /// Number of objects without a digest, because an older version wrote them. Only their sizes
+    /// were compared.
     pub(crate) without_digest: u64,
     /// Sorted by key.
     pub(crate) faults: Vec<Fault>,
@@ -62,7 +61,7 @@ enum Part<'a> {
 /// name their versions.
 ///
 /// # Errors
-/// Storage that fails for another reason than one file.
+/// A storage error that concerns more than a single file.
 pub(crate) async fn verify(lake: &Storage, manifest: &Manifest) -> Result<Verified> {
     let documents = publish::documents(lake, manifest).await?;
     let mut verified = Verified { objects: documents.whole + documents.damaged.len() as u64, ..Verified::default() };
@@ -95,6 +94,7 @@ async fn look<'a>(lake: &Storage, expected: Expected<'a>) -> (Expected<'a>, u64,
         Err(error) => return (expected, 0, Some(format!("is unreadable: {error}"))),
     };
     let fault = match (expected.bytes, expected.digest) {
+        // The size is compared first, because it explains the damage better than two digests.
         (Some(written), _) if written != bytes => Some(format!("has {bytes} bytes, {written} were written")),
         (_, Some(written)) if written.is_supported() && *written != digest => {
             Some(format!("has the digest {digest}, {written} was written"))
@@ -137,6 +137,7 @@ fn of_file<'a>(file: &'a DataFile, part: Part<'a>) -> Result<Expected<'a>> {
 
 fn entry(entry: &PublishedEntry) -> Expected<'_> {
     let part = Part::DeltaEntry { table: &entry.table };
+    // Documents name no size, only a digest.
     Expected { key: entry.key.clone(), bytes: None, digest: Some(&entry.digest), part }
 }
 
@@ -181,7 +182,7 @@ async fn restore(lake: &Storage, part: Part<'_>) -> String {
     }
 }
 
-/// Compares the totals that the manifest has of each source with the sums over the source's files.
+/// Compares the totals of each source in the manifest with the sums over the files of the source.
 fn sums(manifest: &Manifest) -> Vec<Fault> {
     let rows = |files: &[DataFile]| files.iter().map(|file| file.written.rows).sum::<u64>();
     let faults = manifest.sources.iter().filter_map(|(name, source)| {

@@ -1,7 +1,7 @@
-//! ⑥ The models: what each of them reads, the order in which they are built, and what makes one stale.
+//! ⑥ The models: what each of them reads, the building order, and when one must be built again.
 //!
-//! A model is one SQL query in a file. It reads staging tables as `staging.<source>` and other models by their bare
-//! name; both are found by parsing, so nothing has to be declared twice.
+//! A model is one SQL query in a file. It reads staging tables as `staging.<source>`, and other
+//! models by their name. Both are found by parsing the query, so they are not declared elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,24 +20,27 @@ use crate::lake::manifest::TableState;
 /// Orders models so that each comes after those that it reads.
 mod order;
 
-/// The schema under which models find the staging tables.
+/// SQL schema of the staging tables.
 pub(crate) const STAGING_SCHEMA: &str = "staging";
 
-/// The model of a table, and the sources and tables that it reads.
+/// Model of a table, with the names of the sources and tables that it reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Model<'a> {
     pub(crate) table: &'a Table,
     pub(crate) sources: BTreeSet<String>,
     pub(crate) tables: BTreeSet<String>,
-    /// Changes when the query, its key or partition columns, or the declared fields of anything below it change.
+    /// Digest that changes with the query, its key, its partition columns, its checks, or the
+    /// declared fields of the sources below it.
     pub(crate) fingerprint: String,
-    /// The user requested that the table be built again, even if nothing changed.
+    /// Whether the user requested with `--rebuild` that the table be built again, even if nothing
+    /// changed.
     pub(crate) is_asked_for: bool,
 }
 
 impl Model<'_> {
-    /// Returns whether the table must be built again: the user requested it, a source or table that it reads has new
-    /// rows (`fresh` sources, `built` tables), or its query, key, partition columns or declared fields have changed.
+    /// Returns whether the table must be built again. This is so if the user requested it, if a
+    /// source in `fresh` or a table in `built` that it reads has new rows, or if its fingerprint
+    /// has changed.
     pub(crate) fn is_stale(
         &self,
         previous: Option<&TableState>,
@@ -56,7 +59,7 @@ pub(crate) fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
-/// Marks the tables named by `names` to be built again.
+/// Marks the tables in `names` to be built again.
 ///
 /// # Errors
 /// Configuration, for a name that no table has.
@@ -77,11 +80,12 @@ pub(crate) fn ask_for(models: &mut [Model<'_>], names: &[String]) -> Result<()> 
     Ok(())
 }
 
-/// Returns all models of `config`, each after the models that it reads, and dimensions (which checks refer to) before
-/// facts.
+/// Returns all models of `config` in building order: each after the models that it reads, and
+/// dimensions, which checks refer to, before facts.
 ///
 /// # Errors
-/// Configuration: SQL that does not parse or does more than read, an unknown table, a cycle; all faults at once.
+/// Configuration, with all faults at once: SQL that does not parse or does more than read, an
+/// unknown table, a cycle.
 pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> Result<Vec<Model<'a>>> {
     let mut faults = Vec::new();
     let mut models = Vec::new();
@@ -96,6 +100,7 @@ pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> R
     if let Some(faults) = Error::join(faults) {
         return Err(faults);
     }
+    // A fingerprint contains those of the tables below, so it is computed in building order.
     let mut models = order::order(models)?;
     let mut fingerprints = BTreeMap::new();
     for model in &mut models {
@@ -105,7 +110,7 @@ pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> R
     Ok(models)
 }
 
-/// The sources and the tables that a model reads.
+/// Returns the sources and the tables that a model reads, or all faults of its SQL.
 fn read_references(
     session: &SessionContext,
     config: &Config,
@@ -117,6 +122,7 @@ fn read_references(
     let mut sources = BTreeSet::new();
     let mut tables = BTreeSet::new();
     let mut faults = Vec::new();
+    // Names of common table expressions are not among the references.
     for reference in references {
         let (schema, name) = (reference.schema().unwrap_or_default(), reference.table());
         if schema == STAGING_SCHEMA {
@@ -168,6 +174,7 @@ fn unknown(table: &Table, message: &str, hint: Option<String>) -> Error {
 
 fn unknown_table(table: &Table, config: &Config, reference: &TableReference, hint: Option<String>) -> Error {
     let name = reference.table();
+    // A common mistake: a source is read without the schema of the staging tables.
     if config.sources.iter().any(|source| source.name == name) {
         let hint = format!("the source is read as `{STAGING_SCHEMA}.{name}`");
         return unknown(table, &format!("no table is named `{name}`"), Some(hint));
@@ -175,7 +182,7 @@ fn unknown_table(table: &Table, config: &Config, reference: &TableReference, hin
     unknown(table, &format!("no table is named `{reference}`"), hint)
 }
 
-/// Returns `Ok` for a name in `known`, otherwise a hint at the nearest name if one is similar.
+/// Returns `Ok` for a name in `known`, otherwise a hint with the most similar name if one is similar.
 fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> std::result::Result<(), Option<String>> {
     if known.clone().any(|candidate| candidate == name) {
         return Ok(());
@@ -186,6 +193,7 @@ fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> s
 fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, String>) -> String {
     let mut hash = Sha256::new();
     let mut add = |part: &str| {
+        // The length before each part keeps (`ab`, `c`) different from (`a`, `bc`).
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     };
@@ -209,8 +217,9 @@ fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, 
     hex(&hash.finalize())
 }
 
-/// Changes when the declared fields of a source change.
+/// Returns a digest that changes with the declared fields of a source.
 pub(crate) fn source_fingerprint(source: &lakewright_common::config::resolved::Source) -> String {
+    // `Debug` contains the names, types and `from` keys of the fields in their order.
     hex(&Sha256::digest(format!("{:?}", source.fields)))
 }
 

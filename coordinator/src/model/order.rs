@@ -1,5 +1,5 @@
-//! Orders models so that each comes after those that it reads, and after those that its checks refer to where that is
-//! possible: dimensions are then published before the facts that point at them.
+//! Puts models in building order: each after those that it reads, and where possible after those
+//! that its checks refer to. Dimensions are then published before the facts that refer to them.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,11 @@ use lakewright_common::error::{Error, Result};
 
 use super::Model;
 
-/// Returns the models in building order. Ties keep the order of the file.
+/// Returns the models in building order. Models that could both be next keep the order of
+/// `lake.toml`.
 ///
 /// # Errors
-/// Configuration, naming the models of a cycle in their order.
+/// Configuration, with the models of a cycle, each followed by one that it reads.
 pub(super) fn order(models: Vec<Model<'_>>) -> Result<Vec<Model<'_>>> {
     let mut waiting = models;
     let mut ordered: Vec<Model<'_>> = Vec::with_capacity(waiting.len());
@@ -22,7 +23,8 @@ pub(super) fn order(models: Vec<Model<'_>>) -> Result<Vec<Model<'_>>> {
         let next = waiting
             .iter()
             .position(|model| is_buildable(&model) && refers_to_built(model))
-            // Checks may refer to each other in a circle. The order only helps readers, so any of them can be next.
+            // Checks may refer to each other in a circle. Their order only helps readers, so any of
+            // these models can be next.
             .or_else(|| waiting.iter().position(|model| is_buildable(&model)));
         match next {
             Some(i) => ordered.push(waiting.remove(i)),
@@ -41,14 +43,15 @@ fn referred(model: &Model<'_>) -> BTreeSet<String> {
     targets.collect()
 }
 
-/// Returns the error for a cycle. Every waiting model reads a waiting one, so following the first such edge leads back to
-/// a model seen before.
+/// Returns the error for a cycle. Each waiting model reads another waiting model, so following
+/// these references leads back to a model that was seen before.
 fn cycle(waiting: &[Model<'_>]) -> Error {
     let mut path: Vec<&str> = Vec::new();
     let mut current = waiting.first();
     while let Some(model) = current {
         let name = model.table.name.as_str();
         if let Some(start) = path.iter().position(|seen| *seen == name) {
+            // Models before `start` lead to the cycle and are no part of it.
             path.drain(..start);
             path.push(name);
             break;

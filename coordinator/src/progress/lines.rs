@@ -11,7 +11,7 @@ use super::text;
 /// Time between two lines of one step.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Lines that are logged until this is dropped.
+/// Task that logs a step's counts until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Lines {
     logging: JoinHandle<()>,
@@ -29,7 +29,7 @@ impl Drop for Lines {
     }
 }
 
-/// Logs that a step has started, whichever display shows it afterwards.
+/// Logs that a step has started. This is logged for every kind of display.
 pub(super) fn started(step: &StepSnapshot) {
     let name = step.name.as_str();
     match &step.objects {
@@ -38,7 +38,7 @@ pub(super) fn started(step: &StepSnapshot) {
     }
 }
 
-/// Logs the counts again and again until the task is aborted.
+/// Logs the counts every [`LINE_INTERVAL`], until the task is aborted.
 async fn log(step: Arc<StepProgress>) {
     loop {
         tokio::time::sleep(LINE_INTERVAL).await;

@@ -41,7 +41,7 @@ enum Display {
     Quiet,
 }
 
-/// A display of one step, which ends when it is dropped.
+/// Display of one step, until it is dropped.
 #[derive(Debug)]
 enum Shown {
     Bar(#[expect(dead_code, reason = "clears the bar when it is dropped")] Bar),
@@ -55,7 +55,8 @@ pub(crate) struct Progress {
     display: Display,
 }
 
-/// A step that runs and is shown until it ends. It fails if it is dropped without [`Step::end`].
+/// A running step, which is displayed until it ends. A step that is dropped without [`Step::end`]
+/// has failed.
 #[derive(Debug)]
 pub(crate) struct Step {
     step: Arc<StepProgress>,
@@ -63,7 +64,8 @@ pub(crate) struct Step {
 }
 
 impl Progress {
-    /// Shows the steps on standard error: on a terminal as bars, elsewhere as lines of the log.
+    /// Starts the progress of a run. Steps are shown on standard error: as bars on a terminal,
+    /// otherwise as lines of the log.
     pub(crate) fn start(is_quiet: bool) -> Self {
         let display = match (is_quiet, std::io::stderr().is_terminal()) {
             (true, _) => Display::Quiet,
@@ -73,7 +75,8 @@ impl Progress {
         Self { run: RunProgress::default(), display }
     }
 
-    /// Starts a step that reads no objects; `tasks` are those of the workers, if there are any.
+    /// Starts a step that reads no objects. `tasks` are those of the workers, or `None` without
+    /// workers.
     pub(crate) fn step(&self, name: &str, tasks: Option<TasksView>) -> Step {
         self.show(self.run.start(name, None, tasks))
     }
@@ -98,7 +101,7 @@ impl Progress {
         outcome.inspect_err(|error: &Error| self.run.fail(error))
     }
 
-    /// Returns all steps so far.
+    /// Returns all steps that have started.
     pub(crate) fn snapshot(&self) -> RunSnapshot {
         self.run.snapshot()
     }
@@ -108,6 +111,7 @@ impl Progress {
         lines::started(&snapshot);
         systemd::status(&snapshot.name);
         let shown = match self.display {
+            // A step without counts is short. Its name in the log is enough.
             _ if !step.is_measured() => None,
             Display::Quiet => None,
             Display::Terminal => Some(Shown::Bar(Bar::show(&step))),
@@ -126,7 +130,7 @@ impl Step {
 
 impl Drop for Step {
     fn drop(&mut self) {
-        // Without effect after `end`.
+        // Has no effect after `end`.
         self.step.end(StepState::Failed);
     }
 }

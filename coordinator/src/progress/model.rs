@@ -65,7 +65,7 @@ pub(crate) enum StepState {
     Failed,
 }
 
-/// All steps of a run at one moment, in the order in which they started.
+/// All steps of a run at one moment, in the order of their start.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct RunSnapshot {
     pub(crate) steps: Vec<StepSnapshot>,
@@ -85,7 +85,7 @@ pub(crate) struct StepSnapshot {
     pub(crate) tasks: Option<TasksDone>,
 }
 
-/// Objects that a step has read so far.
+/// Objects that a step has read, and those that it will read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct ObjectsRead {
     pub(crate) total: u64,
@@ -93,7 +93,7 @@ pub(crate) struct ObjectsRead {
     pub(crate) records: u64,
     /// Bytes of all objects, as stored.
     pub(crate) total_bytes: u64,
-    /// Decompressed bytes read so far; can be more than `total_bytes` if objects are compressed.
+    /// Decompressed bytes that were read; can be more than `total_bytes` if objects are compressed.
     pub(crate) read_bytes: u64,
 }
 
@@ -117,6 +117,7 @@ impl RunProgress {
         objects: Option<ObjectMeter>,
         tasks: Option<TasksView>,
     ) -> Arc<StepProgress> {
+        // Read the counters before the step starts: they count over the whole run.
         let tasks = tasks.map(|tasks| TaskMeter { rows_before: tasks.counts().rows, tasks });
         let (name, started, end) = (name.to_owned(), Instant::now(), Mutex::default());
         let step = Arc::new(StepProgress { name, started, objects, tasks, end });
@@ -136,7 +137,7 @@ impl RunProgress {
 }
 
 impl StepProgress {
-    /// Returns whether the step counts anything, so that a display has something to show.
+    /// Returns whether the step counts objects or tasks, so that a display has something to show.
     pub(crate) fn is_measured(&self) -> bool {
         self.objects.is_some() || self.tasks.is_some()
     }
@@ -144,11 +145,13 @@ impl StepProgress {
     /// Freezes the step with its state and its counters. Only the first call has an effect.
     pub(crate) fn end(&self, state: StepState) {
         let now = self.now(state);
+        // The first state wins: `Drop` calls this again after a successful end.
         lock(&self.end).get_or_insert(now);
     }
 
     pub(crate) fn snapshot(&self) -> StepSnapshot {
         let end = lock(&self.end).clone();
+        // A step that ended does not change any more, although the shared counters do.
         let End { state, elapsed, objects, tasks } = end.unwrap_or_else(|| self.now(StepState::Running));
         StepSnapshot { name: self.name.clone(), state, elapsed_seconds: elapsed.as_secs_f64(), objects, tasks }
     }
@@ -164,7 +167,8 @@ impl StepProgress {
 }
 
 impl ObjectMeter {
-    /// Measures `objects` objects of `bytes` bytes, as stored, by the counters in `reads`.
+    /// Creates a meter for `objects` objects of `bytes` bytes, as stored, which reads the counters
+    /// in `reads`.
     pub(crate) fn new(objects: u64, bytes: u64, reads: &Arc<ReadProgress>) -> Self {
         Self { objects, bytes, reads: Arc::clone(reads), before: reads.counts() }
     }

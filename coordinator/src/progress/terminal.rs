@@ -12,7 +12,7 @@ use super::text;
 /// Time between two redraws.
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// A bar that is shown until this is dropped.
+/// Bar that is shown until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Bar {
     bar: ProgressBar,
@@ -22,6 +22,7 @@ pub(super) struct Bar {
 impl Bar {
     pub(super) fn show(step: &Arc<StepProgress>) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        // The template is constant. If it did not parse, the default style would be good enough.
         if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {msg}") {
             bar.set_style(style);
         }
@@ -37,7 +38,7 @@ impl Drop for Bar {
     }
 }
 
-/// Draws the bar again and again until the task is aborted.
+/// Draws the bar every [`REDRAW`], until the task is aborted.
 async fn redraw(bar: ProgressBar, step: Arc<StepProgress>) {
     loop {
         tokio::time::sleep(REDRAW).await;
@@ -49,7 +50,8 @@ async fn redraw(bar: ProgressBar, step: Arc<StepProgress>) {
     }
 }
 
-/// Returns the part done and the whole: of the objects if the step reads any, else of the tasks.
+/// Returns the part that is done and the total: of the objects if the step reads objects, otherwise
+/// of the tasks.
 fn position(step: &StepSnapshot) -> (u64, u64) {
     let objects = step.objects.map(|objects| (objects.done, objects.total));
     let tasks = step.tasks.map(|tasks| (tasks.done as u64, tasks.total as u64));

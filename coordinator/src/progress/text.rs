@@ -23,7 +23,7 @@ fn objects(read: &ObjectsRead, elapsed_seconds: f64) -> String {
     let records = HumanCount(per_second(read.records, elapsed_seconds));
     let rate = per_second(read.read_bytes, elapsed_seconds);
     let text = format!("{} of {} objects, {records} records/s, {}/s", read.done, read.total, DecimalBytes(rate));
-    // Compressed objects hold more bytes than are stored. The time left is unknown then.
+    // Objects that are compressed have more bytes than are stored, so the time left is unknown.
     if rate == 0 || read.read_bytes > read.total_bytes {
         return text;
     }

@@ -45,13 +45,15 @@ pub(crate) struct Tables {
 /// Builds the tables that are stale and keeps the others.
 ///
 /// # Errors
-/// Configuration for a model that does not fit its data, data for rows it cannot compute.
+/// Configuration, for a model that does not fit its data; data, for rows that the model cannot
+/// compute.
 pub(super) async fn build(
     context: &RunContext<'_>,
     models: &[Model<'_>],
     staged: &[StagedSource<'_>],
 ) -> Result<Tables> {
     register_staging(context, staged)?;
+    // A source is fresh if it has new rows, and not if it has only rejected records.
     let fresh: BTreeSet<&str> =
         staged.iter().filter(|source| source.counts.staged > 0).map(|source| source.source.name.as_str()).collect();
     let mut tables = Tables { states: vec![], built: BTreeSet::new() };
@@ -69,6 +71,7 @@ pub(super) async fn build(
                 state
             }
         };
+        // Later models must see this table, rebuilt or not.
         session_tables::register_table(&context.session, &state)?;
         tables.states.push(state);
     }
@@ -79,6 +82,7 @@ pub(super) async fn build(
 fn register_staging(context: &RunContext<'_>, staged: &[StagedSource<'_>]) -> Result<()> {
     for source in staged {
         let before = context.base.as_ref().and_then(|base| base.sources.get(&source.source.name));
+        // Files of earlier commits and of this run, so that models see all rows.
         let earlier = before.into_iter().flat_map(|state| &state.staging).map(|file| file.written.clone());
         let files: Vec<WrittenFile> = earlier.chain(source.staging.iter().cloned()).collect();
         let table = ParquetTable::new(source.columns.arrow_schema()?, &[], files);
@@ -95,9 +99,11 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     if let Some(failure) = Error::join(column_faults(table, &schema)) {
         return Err(failure);
     }
+    // Columns keep the ids of the previous version, because some readers find columns by id.
     let columns = assign_column_ids(previous, &stored_schema(&schema)).map_err(|error| named(table, error))?;
     let plan = write_plan(context, table, &columns, query, input_bytes(context, model, staged))?;
     let stage = format!("build {}", table.name);
+    // Before the first file is written: a run that fails deletes files only in these folders.
     context.start_writing(&table.name);
     let reports =
         context.engine.run_stage(&context.session, &stage, plan).await.map_err(|error| named(table, error))?;
@@ -113,6 +119,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
             }
         }
     }
+    // Tasks end in any order. Sorted paths make the manifest independent of it.
     files.sort_by(|a, b| a.written.path.cmp(&b.written.path));
     Ok(TableState {
         name: table.name.clone(),
@@ -148,6 +155,7 @@ async fn plan_text(state: &SessionState, sql: &str) -> Result<Arc<dyn ExecutionP
         |e: DataFusionError| Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace());
     check_text(sql)?;
     let logical = state.create_logical_plan(sql).await.engine_context(unplanned)?;
+    // A second look at the plan: it refuses statements that the text alone does not show.
     model::read_only().verify_plan(&logical).engine_context(unplanned)?;
     state.create_physical_plan(&logical).await.engine_context(unplanned)
 }
@@ -159,6 +167,7 @@ pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<Error> {
     let mut fault = |message: String, hint: String| faults.push(Error::configuration(at(table) + &message).hint(hint));
     let known = || schema.fields().iter().map(|field| field.name().as_str());
     for (setting, columns) in [("key", &table.key), ("partition_by", &table.partition_by)] {
+        // Report each column that is missing, not only the first.
         for column in columns.iter().filter(|column| known().all(|name| name != *column)) {
             let near = lakewright_common::config::nearest(column, known());
             let hint = near.map_or_else(
@@ -169,6 +178,7 @@ pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<Error> {
         }
     }
     for field in table.partition_by.iter().filter_map(|column| schema.field_with_name(column).ok()) {
+        // The stored type counts: an unsigned number, for example, is stored as a signed one.
         if !hive::is_partition_type(&stored_type(field.data_type())) {
             fault(
                 format!("cannot be partitioned by `{}`, a `{}`", field.name(), field.data_type()),
@@ -185,7 +195,7 @@ pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<Error> {
     faults
 }
 
-/// Returns the schema in which a query's rows are stored.
+/// Returns the schema of a query's rows as they are stored.
 pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     let fields: Vec<_> = schema
         .fields()
@@ -195,6 +205,7 @@ pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
                 .as_ref()
                 .clone()
                 .with_data_type(stored_type(field.data_type()))
+                // Delta columns are nullable, because a later version may have nulls.
                 .with_nullable(true)
                 .with_metadata(Default::default())
         })
@@ -202,8 +213,8 @@ pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     arrow::datatypes::Schema::new(fields)
 }
 
-/// Returns the type in which a query's type is stored: one that Delta's lowest protocol has and
-/// every reader knows.
+/// Returns the stored type for a type of a query. It exists in Delta's lowest protocol, so every
+/// reader knows it.
 fn stored_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
@@ -213,6 +224,8 @@ fn stored_type(data_type: &DataType) -> DataType {
         DataType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
+        // Delta has no unsigned types, so each is stored in the next larger signed type. A `UInt64`
+        // beyond the maximum fails in the cast.
         DataType::UInt32 | DataType::UInt64 => DataType::Int64,
         other => other.clone(),
     }
@@ -238,6 +251,7 @@ fn write_plan(
         .enumerate()
         .map(|(i, (have, want))| {
             let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(have.name(), i));
+            // Before the cast: a timestamp out of range would overflow in it.
             let column = if holds_moments(have.data_type()) { checked(column, have) } else { column };
             let value = if have.data_type() == want.data_type() {
                 column
@@ -278,14 +292,14 @@ fn checked(column: Arc<dyn PhysicalExpr>, field: &Field) -> Arc<dyn PhysicalExpr
     ))
 }
 
-/// Returns whether the rows of a table are gathered before they are written. Only a table that fits
-/// in one file is: a larger one has enough rows for several files, and each task writes its own.
+/// Returns whether the rows of a table are gathered before they are written. This is so only for a
+/// table that fits in one file. In a larger table, each task has enough rows for its own files.
 pub(super) fn is_gathered(input_bytes: u64, limits: &Limits) -> bool {
     input_bytes <= limits.target_file_bytes
 }
 
-/// Sends the rows of one partition value to one task, so that the table has one file for each value
-/// instead of one for each value and task.
+/// Sends all rows with the same partition values to one task. The table then has one file for each
+/// combination of values, instead of one for each combination and task.
 fn gather(
     rows: Arc<dyn ExecutionPlan>,
     table: &Table,
@@ -306,13 +320,14 @@ fn gather(
     Ok(Arc::new(RepartitionExec::try_new(rows, Partitioning::Hash(keys, partitions))?))
 }
 
-/// Returns whether a model reads a source, directly or perhaps through another table.
+/// Returns whether a model reads a source. A model that reads other tables is assumed to read every
+/// source.
 pub(super) fn reads_source(model: &Model<'_>, source: &str) -> bool {
     model.sources.contains(source) || !model.tables.is_empty()
 }
 
-/// Returns the bytes of the staging files that a model reads, directly or through other tables. A
-/// model rarely writes more than that.
+/// Returns the size in bytes of the staging files that a model reads, directly or through other
+/// tables. A model rarely writes more than this.
 fn input_bytes(context: &RunContext<'_>, model: &Model<'_>, staged: &[StagedSource<'_>]) -> u64 {
     let earlier = |name: &str| -> u64 {
         let state = context.base.as_ref().and_then(|base| base.sources.get(name));

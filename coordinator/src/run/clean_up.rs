@@ -1,9 +1,9 @@
 //! Deletes the files of a failed run, which no manifest names.
 //!
-//! Files are found by the run's id in their names. This includes files of tasks whose stage failed
-//! before they were reported. Nothing is deleted if the manifest may have been written. If the
-//! process may not delete, or if the storage fails, the files stay for `vacuum`. The run still
-//! reports the error that it failed with.
+//! Files of the run are found by its id in their names, even if their stage failed before they were
+//! reported. Nothing is deleted if the manifest may have been written. If the process may not
+//! delete, or if storage fails, the files stay until `vacuum` deletes them. The run still ends with
+//! the error that made it fail.
 
 use std::time::Duration;
 
@@ -15,18 +15,19 @@ use object_store::{Error as StoreError, ObjectStoreExt};
 use super::context::RunContext;
 use crate::lake::LakePath;
 
-/// Time after which the run stops deleting and reports its error.
+/// Time after which the run stops deleting files and reports its error.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Files that are deleted at the same time.
+/// Maximum number of files that are deleted at the same time.
 const CONCURRENT_DELETES: usize = 16;
 
-/// Deletes the files that the run wrote, as far as possible.
+/// Deletes the files that the run wrote. Failures are only logged.
 pub(super) async fn delete_files(context: &RunContext<'_>) {
     let lake = &context.opened.lake;
     let run = context.run.to_string();
     let sources = context.config.sources.iter().map(|source| source.name.as_str());
     let folders = sources
         .flat_map(|source| {
+            // The ledger is one file, and not a folder: its name contains the version and the run.
             let ledger = LakePath::Ledger { source, version: context.version, run: context.run }.key();
             [LakePath::Staging(source).key(), LakePath::Quarantine(source).key(), ledger]
         })
@@ -34,6 +35,8 @@ pub(super) async fn delete_files(context: &RunContext<'_>) {
     let deletion = async {
         for folder in folders {
             if !delete_below(lake, &folder, &run).await {
+                // Storage fails or refuses to delete, so further requests would only delay the
+                // error.
                 return;
             }
         }
@@ -43,8 +46,8 @@ pub(super) async fn delete_files(context: &RunContext<'_>) {
     }
 }
 
-/// Deletes the files of the run below `folder`, or the file `folder` itself. Returns `false` if a
-/// request failed, so that further ones would fail too.
+/// Deletes the files of the run in `folder`, or the file `folder` itself. Returns `false` if a
+/// request failed, because further requests would fail too.
 async fn delete_below(lake: &Storage, folder: &Path, run: &str) -> bool {
     let is_of_the_run = |key: &Path| key.filename().is_some_and(|name| name.contains(run));
     let found = if is_of_the_run(folder) {
@@ -62,6 +65,7 @@ async fn delete_below(lake: &Storage, folder: &Path, run: &str) -> bool {
     };
     let deletions = keys.into_iter().map(|key| async move {
         match lake.store.delete(&key).await {
+            // A task that failed may have deleted its own file before.
             Ok(()) | Err(StoreError::NotFound { .. }) => true,
             Err(error) => {
                 tracing::debug!(%key, %error, "a file of the failed run is left for `vacuum`");

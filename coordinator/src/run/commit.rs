@@ -1,8 +1,8 @@
 //! ⑧⑨ The commit: ledger, manifest, Delta logs, in that order.
 //!
-//! A run is invisible until its manifest is written and fully visible afterwards. The Delta logs
-//! repeat the manifest for other engines. If this process dies before it has written them, the next
-//! run or query does so.
+//! A run is invisible until its manifest is written, and fully visible afterwards. The Delta logs
+//! repeat the manifest for other engines. If this process dies before it has written the logs, the
+//! next run or query writes them.
 
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,12 @@ use crate::model::source_fingerprint;
 /// Name and version of this program in manifests and Delta logs.
 const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
 
-/// Commits the run. Returns the manifest, and what was published of it.
+/// Commits the run. Returns the manifest and the result of publishing it.
 ///
 /// # Errors
 /// Conflict, if another run committed first; storage; workers, if files that they reported do not
-/// exist. A failure to publish is in the result: the commit is complete, and the next run or query
-/// publishes it.
+/// exist. A failure to publish is part of the result, because the commit is complete. The next run
+/// or query then publishes it.
 pub(super) async fn commit(
     context: &RunContext<'_>,
     staged: &[StagedSource<'_>],
@@ -36,6 +36,7 @@ pub(super) async fn commit(
 ) -> Result<(Manifest, Published)> {
     let step = context.progress.step("commit", None);
     let lake = &context.opened.lake;
+    // Sources that are not configured any more keep their state, so that their ledger is not lost.
     let mut sources = context.base.as_ref().map(|base| base.sources.clone()).unwrap_or_default();
     for source in staged {
         let name = &source.source.name;
@@ -47,6 +48,8 @@ pub(super) async fn commit(
         version: context.version,
         parent: context.base.as_ref().map(|base| base.version),
         run: context.run,
+        // The first commit creates the id. So does the next commit of an older lake, which has
+        // none.
         lake_id: Some(context.base.as_ref().and_then(|base| base.lake_id).unwrap_or_else(Uuid::now_v7)),
         committed_at: chrono::Utc::now(),
         engine: ENGINE.to_owned(),
@@ -56,16 +59,18 @@ pub(super) async fn commit(
         requests: context.requests(),
         counts: staged.iter().map(|source| (source.source.name.clone(), source.counts.clone())).collect(),
     };
+    // Files that this process wrote need no check.
     if context.engine.has_workers() {
         written::verify(lake, written::reported(staged, &manifest)).await?;
     }
     store::prepare(lake, &manifest).await?;
-    // A put that fails may have written the manifest all the same, so the files must stay from now
-    // on.
+    // From here on, a failed request may still have written the manifest, so the run's files must
+    // stay.
     context.set_may_be_committed(true);
     match store::put(lake, &manifest).await? {
         Commit::Committed => {}
         Commit::Conflict { by } => {
+            // Another run wrote this version, so this run's manifest does not exist.
             context.set_may_be_committed(false);
             return Err(Error::conflict(format!(
                 "run `{by}` committed version {} of the lake during this run; nothing of this run is visible",
@@ -74,6 +79,7 @@ pub(super) async fn commit(
             .hint("run again: the next run ingests what the other run did not"));
         }
     }
+    // Failures to publish do not fail the commit.
     let published = publish::publish(lake, &manifest).await;
     step.end();
     Ok((manifest, published))
@@ -90,6 +96,7 @@ async fn next_state(
     let lake = &context.opened.lake;
     state.ledger = ledger::append(lake, name, version, context.run, &state.ledger, &staged.entries).await?;
     state.fingerprint = source_fingerprint(staged.source);
+    // The columns have changed if fields were added to the source since the last commit.
     state.columns = staged.columns.clone();
     state.staging.extend(staged.staging.iter().map(|file| DataFile::new(file.clone(), version)));
     state.quarantine.extend(staged.quarantine.iter().map(|file| DataFile::new(file.clone(), version)));

@@ -13,7 +13,8 @@ use crate::engine::Engine;
 use crate::lake::manifest::Manifest;
 use crate::progress::Progress;
 
-/// One run after its sources were listed: what it reads, where it runs, what it may commit.
+/// One run after its sources were listed: what it reads, what it may commit, and the engine that
+/// runs its plans.
 pub(crate) struct RunContext<'a> {
     pub(crate) config: &'a Config,
     pub(crate) opened: &'a Storages,
@@ -29,8 +30,8 @@ pub(crate) struct RunContext<'a> {
     pub(crate) base: Option<Manifest>,
     /// Tables that the run has started to write.
     written: Mutex<Vec<String>>,
-    /// Whether the manifest may exist on storage: from the first attempt to write it until the run
-    /// learns that another run committed first.
+    /// Whether the manifest may exist on storage. This is so from the first attempt to write it,
+    /// until the run learns that another run committed first.
     may_be_committed: AtomicBool,
 }
 
@@ -60,6 +61,7 @@ impl<'a> RunContext<'a> {
     }
 
     pub(super) fn set_may_be_committed(&self, may_be_committed: bool) {
+        // `Relaxed` is enough: one task sets and reads the flag.
         self.may_be_committed.store(may_be_committed, Ordering::Relaxed);
     }
 

@@ -1,9 +1,9 @@
-//! Damaged objects, which cannot be read to their end. By the source's `on_damaged`, the run fails,
-//! skips them, or keeps the part that could be read.
+//! Damaged objects, which cannot be read to their end. Depending on `on_damaged` of the source, the
+//! run fails, skips them, or keeps the part that can be read.
 //!
-//! A scan finds the damage while it stages the object's records together with those of other
-//! objects. To skip an object, the run deletes the files of its task and stages the task's other
-//! splits again.
+//! A scan finds the damage only while it stages the object, and it writes records of many objects
+//! into the same files. To skip an object, the run deletes the files of its task, and stages the
+//! task's other splits again.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -21,13 +21,13 @@ use serde::Serialize;
 
 use crate::output::objects;
 
-/// Damaged objects named in one message at most.
+/// Maximum number of damaged objects that are named in one message.
 const NAMED: usize = 10;
 
-/// A damaged object.
+/// An object that cannot be read to its end.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct DamagedObject {
-    /// Key within its source.
+    /// Key of the object within its source.
     key: String,
     /// URL of the object.
     #[serde(rename = "url")]
@@ -41,7 +41,7 @@ impl DamagedObject {
         &self.key
     }
 
-    /// Returns whether the object is complete, but not JSON.
+    /// Returns whether the object is complete but has no JSON.
     fn is_unsupported(&self) -> bool {
         self.damage.reason == Reason::UnsupportedFormat
     }
@@ -66,15 +66,16 @@ pub(crate) fn damaged<'a>(storage: &Storage, reports: impl IntoIterator<Item = &
     reports.collect()
 }
 
-/// Returns the damaged object that a scan reports, if it reports one.
+/// Returns the damaged object that a scan reports, or `None` if the report is about something else.
 pub(crate) fn damage_of(storage: &Storage, report: &ReadReport) -> Option<DamagedObject> {
     let ReadReport::Object(tally) = report else { return None };
     let damage = tally.damage.clone()?;
     Some(DamagedObject { key: tally.object.key.clone(), name: storage.name_of(&tally.object.key), damage })
 }
 
-/// Returns the error of a run that may neither skip `damaged` objects nor keep parts of them.
+/// Returns the error of a run that may neither skip the `damaged` objects nor keep parts of them.
 pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
+    // Such objects are not broken, only misplaced, so the hint differs.
     if damaged.iter().all(DamagedObject::is_unsupported) {
         let message = match damaged {
             [one] => format!("source `{}`: 1 object cannot be read: {one}", source.name),
@@ -97,7 +98,8 @@ pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
     ))
 }
 
-/// Returns a line for each damaged object, at most [`NAMED`] and the number of the others.
+/// Returns a line for each damaged object. After [`NAMED`] lines, one more says how many others
+/// there are.
 pub(super) fn lines(damaged: &[DamagedObject]) -> String {
     let mut lines: Vec<String> = damaged.iter().take(NAMED).map(|object| format!("  {object}")).collect();
     if damaged.len() > NAMED {
@@ -112,6 +114,7 @@ pub(super) fn log(source: &Source, damaged: &[DamagedObject]) {
         let Damage { byte_offset, reason, detail } = damage;
         let (source_name, reason) = (&source.name, reason.as_str());
         match source.on_damaged {
+            // The run fails, and its error names the objects.
             OnDamaged::Error => {}
             OnDamaged::Skip => {
                 tracing::warn!(source = source_name, object = name, byte_offset, reason, detail, "damaged, skipped");
@@ -139,9 +142,10 @@ pub(super) fn files(reports: &[TaskReport]) -> Vec<WrittenFile> {
     files.collect()
 }
 
-/// Returns the splits that a task read, except splits of damaged objects.
+/// Returns the splits that a task read, without those of damaged objects.
 pub(super) fn intact_splits(reports: &[TaskReport], damaged: &[DamagedObject], planned: &[Vec<Split>]) -> Vec<Split> {
     let damaged: HashSet<&str> = damaged.iter().map(|object| object.key.as_str()).collect();
+    // A report names only the start of its split. The plan has the whole range.
     let by_start: HashMap<(&str, u64), &Split> =
         planned.iter().flatten().map(|split| ((split.object.key.as_str(), split.range.start), split)).collect();
     let tallies = reports.iter().filter_map(|report| match report {
@@ -149,6 +153,7 @@ pub(super) fn intact_splits(reports: &[TaskReport], damaged: &[DamagedObject], p
         _ => None,
     });
     tallies
+        // All splits of a damaged object are dropped, including its intact ones.
         .filter(|tally| !damaged.contains(tally.object.key.as_str()))
         .filter_map(|tally| by_start.get(&(tally.object.key.as_str(), tally.split_start)).copied().cloned())
         .collect()

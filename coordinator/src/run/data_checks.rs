@@ -1,7 +1,7 @@
-//! Keys and checks of the tables of a commit, before anything of it is visible.
+//! Verifies keys and checks of the new tables, before any of them is visible.
 //!
-//! A check is one query over the files just written, which returns the rows that fail. The run
-//! executes all checks before it fails, so that one report names everything that is wrong.
+//! A check is a query over the files that were just written. Each row that it returns is a failure.
+//! All checks run before the run fails, so that one report names everything that is wrong.
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -20,21 +20,22 @@ use crate::lake::manifest::TableState;
 use crate::model::{Model, read_only};
 use crate::output::{self, Format};
 
-/// Below this number of rows, a check reads at least [`FILES_AT_ONCE`] files at the same time.
+/// A check of fewer rows reads at least [`FILES_AT_ONCE`] files at the same time.
 const FEW_ROWS: u64 = 100_000;
 const FILES_AT_ONCE: usize = 16;
-/// Failing rows shown for one check at most.
+/// Maximum number of failing rows that are shown for one check.
 const SHOWN_ROWS: usize = 10;
 
-/// Hint below the failed checks.
+/// Hint of each failed check.
 const CORRECT_IT: &str = "nothing was committed; correct the input or the model (one of `checks` only warns with \
                           `warn = true`, a key does not)";
 
-/// Runs every check that a rebuilt table may fail. Returns the failures of checks that only warn.
+/// Runs each check that may have another result than in the last run. Returns the failures of
+/// checks that only warn.
 ///
 /// # Errors
-/// Data, one error for each failed check with its first rows; configuration, for a check that does
-/// not fit its table.
+/// Data, with one error and the first failing rows for each failed check; configuration, for a
+/// check that does not fit its table.
 pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables: &Tables) -> Result<Vec<String>> {
     let step = context.progress.step("check", context.engine.tasks());
     let mut failures = Vec::new();
@@ -45,6 +46,7 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
         let state = tables.states.iter().find(|state| state.name == table.name);
         let rows = state.map_or(0, TableState::rows);
         if is_built(&table.name) && !table.key.is_empty() {
+            // Statistics often show it without reading a row.
             if !state.is_some_and(|state| is_known_to_have_no_null_in_its_key(state, table)) {
                 failures.extend(run_check(context, table, rows, &key_null_query(table), "key", "is null").await?);
             }
@@ -52,6 +54,8 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
             failures.extend(run_check(context, table, rows, &duplicates, "key", "is not unique").await?);
         }
         for check in &table.checks {
+            // Any build may change the result of a check that is a query of the user, because it
+            // may read every table.
             let concerns_build = is_built(&table.name)
                 || matches!(&check.rule, Rule::References { to_table, .. } if is_built(to_table))
                 || matches!(&check.rule, Rule::Sql { .. });
@@ -61,6 +65,7 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
             let (what, verdict) = describe(&check.rule);
             let query = query(&table.name, &check.rule);
             let failure = run_check(context, table, rows, &query, &what, &verdict).await?;
+            // A failure of the check's query itself always fails the run.
             if check.warn { warnings.extend(failure) } else { failures.extend(failure) }
         }
     }
@@ -79,28 +84,29 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
     }
 }
 
-/// Returns whether the statistics of the table's files, which count every row, exclude nulls in its
-/// key.
+/// Returns whether the statistics of the table's files show that no key column is null. They count
+/// every row.
 fn is_known_to_have_no_null_in_its_key(state: &TableState, table: &Table) -> bool {
     let has_none = |file: &WrittenFile, column: &String| match file.partition_values.get(column) {
+        // A partition value is the same in all rows of a file.
         Some(value) => value.is_some(),
         None => file.statistics.iter().any(|known| known.column == *column && known.null_count == 0),
     };
     state.files.iter().all(|file| table.key.iter().all(|column| has_none(&file.written, column)))
 }
 
-/// Returns the same session with more partitions than threads. Reading small files is mostly
-/// waiting for storage, so more of them are read at the same time.
+/// Returns the same session with more partitions than threads. With small files, most of the time
+/// is spent waiting for storage, so more of them are read at the same time.
 fn many_files_at_once(session: &SessionContext) -> SessionContext {
     let mut config = session.copied_config();
     config = config.clone().with_target_partitions(config.target_partitions().max(FILES_AT_ONCE));
-    // Otherwise the builder replaces the session's catalog by an empty one.
+    // Otherwise the builder would replace the session's catalog with an empty one.
     config.options_mut().catalog.create_default_catalog_and_schema = false;
     let state = SessionStateBuilder::new_from_existing(session.state()).with_config(config).build();
     SessionContext::new_with_state(state)
 }
 
-/// Runs one check. Returns a message with the first failing rows, or `None` if the check holds.
+/// Runs one check. Returns a message with the first failing rows, or `None` if no row fails.
 async fn run_check(
     context: &RunContext<'_>,
     table: &Table,
@@ -125,10 +131,12 @@ async fn run_check(
     check_text(query)?;
     let frame = session.sql_with_options(query, read_only()).await.engine_context(broken)?;
     let mut rows = collect(frame.clone().limit(0, Some(SHOWN_ROWS)).engine_context(broken)?).await?;
+    // Engines may return empty batches.
     rows.retain(|batch| batch.num_rows() > 0);
     if rows.is_empty() {
         return Ok(None);
     }
+    // Count only after a failure, because counting reads all rows.
     let counted = collect(frame.aggregate(vec![], vec![count(lit(1_i64))]).engine_context(broken)?).await?;
     let count: i64 = counted.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values()).sum();
     let mut shown = Vec::new();
@@ -141,7 +149,7 @@ async fn run_check(
     )))
 }
 
-/// Returns what a check is about and what is wrong when it fails, such as `level` and `is null`.
+/// Returns what a check is about and what is wrong if it fails, such as `level` and `is null`.
 pub(super) fn describe(rule: &Rule) -> (String, String) {
     let (what, verdict) = match rule {
         Rule::NotNull { column } => (column, "is null".to_owned()),
@@ -164,6 +172,7 @@ pub(super) fn query(table: &str, rule: &Rule) -> String {
         Rule::NotNull { column } => format!("SELECT * FROM {from} WHERE {} IS NULL", quoted(column)),
         Rule::Unique { columns } => duplicates_query(table, columns),
         Rule::References { column, to_table, to_column } => format!(
+            // A null refers to nothing, which is allowed; `not_null` forbids it.
             "SELECT DISTINCT a.{0} FROM {from} a LEFT ANTI JOIN {1} b ON a.{0} = b.{2} WHERE a.{0} IS NOT NULL",
             quoted(column),
             quoted(to_table),
@@ -179,6 +188,8 @@ pub(super) fn query(table: &str, rule: &Rule) -> String {
         }
         Rule::Range { column, min, max } => {
             let column = quoted(column);
+            // `{:?}` keeps the decimal point, so that SQL reads the bound as a floating-point
+            // number.
             let below = min.map(|min| format!("{column} < {min:?}"));
             let above = max.map(|max| format!("{column} > {max:?}"));
             let outside: Vec<String> = below.into_iter().chain(above).collect();

@@ -1,5 +1,4 @@
-//! ①② Lists every source and finds the objects that are new: those that the ledger does not
-//! contain.
+//! ①② Lists every source and finds its new objects: those that are not in the ledger.
 
 use std::collections::HashMap;
 
@@ -18,11 +17,11 @@ use crate::model::Model;
 use crate::open;
 use crate::output::objects;
 
-/// New objects of all sources, and other reasons for a run to do something.
+/// New objects of all sources, and whether anything else gives a run work to do.
 pub(crate) struct Discovered<'a> {
     pub(crate) sources: Vec<NewObjects<'a>>,
-    /// Whether some table must be built even without new objects: its model or a source's
-    /// declaration changed since it was built, or `--rebuild` names it.
+    /// Whether a table must be built even without new objects, because its model or the fields of a
+    /// source changed, because `lake.toml` no longer has a table, or because `--rebuild` names it.
     pub(crate) has_changed_models: bool,
     pub(crate) skipped: SkippedObjects,
 }
@@ -31,14 +30,14 @@ pub(crate) struct Discovered<'a> {
 pub(crate) struct NewObjects<'a> {
     pub(crate) source: &'a Source,
     pub(crate) objects: Vec<SourceObject>,
-    /// Content types of the large objects.
+    /// Content types of the large objects, which decide whether they can be split.
     pub(crate) contents: Contents,
-    /// Number of objects under the prefix, including those that were ingested before.
+    /// Number of all objects of the source, including those that were ingested before.
     pub(crate) listed: u64,
 }
 
 impl NewObjects<'_> {
-    /// Plans the scan tasks if `tasks` of them run at once. Returns the splits of each task.
+    /// Plans the scan tasks for `tasks` that run at once. Returns the splits of each task.
     pub(crate) fn splits(&self, limits: &Limits, tasks: usize) -> Vec<Vec<Split>> {
         let split_bytes = split_bytes_for(&self.objects, &self.contents, tasks, limits.split_bytes);
         self.splits_of(split_bytes)
@@ -56,11 +55,11 @@ impl Discovered<'_> {
     }
 }
 
-/// Lists every source and subtracts the ledger.
+/// Lists every source and finds the objects that the ledger does not contain.
 ///
 /// # Errors
-/// Storage; data, for objects that changed since they were ingested, or that are archived, unless
-/// the source's `on_change` or `on_archived` allows to skip them.
+/// Storage; data, for objects that changed after they were ingested or that are archived, unless
+/// `on_change` or `on_archived` of the source allows the run to skip them.
 pub(crate) async fn new_objects<'a>(
     config: &'a Config,
     opened: &Storages,
@@ -81,13 +80,15 @@ pub(crate) async fn new_objects<'a>(
             Some(state) => ledger::read(&opened.lake, state).await?,
             None => Default::default(),
         };
-        // An object that was ingested is not read again, so it may be in an archive by now.
+        // An object that was ingested is not read again, so it may have been archived since.
         let archived = archived.into_iter().filter(|object| !ingested.contains_key(&object.key));
         let archived: Vec<String> = archived.map(|object| storage.name_of(&object.key)).collect();
         if !archived.is_empty() && source.on_archived == OnArchived::Error {
             failures.push(archived_error(source, &archived));
         }
         skipped.archived.extend(archived);
+        // Objects that the lake does not have yet, and keys of objects that it has in another
+        // state.
         let mut new = Vec::new();
         let mut changed = Vec::new();
         for object in objects {
@@ -98,9 +99,11 @@ pub(crate) async fn new_objects<'a>(
             }
         }
         if !changed.is_empty() && source.on_change == OnChange::Error {
+            // Collect the failures of all sources, so that one run reports them all.
             failures.push(changed_error(source, &changed));
         }
         skipped.changed += changed.len() as u64;
+        // Requests the first bytes of large objects, so only new objects are inspected.
         let contents = contents_of_large(storage, &new, &source.format, &config.limits).await?;
         sources.push(NewObjects { source, objects: new, contents, listed });
     }
@@ -116,8 +119,8 @@ pub(crate) async fn new_objects<'a>(
     Ok(Discovered { sources, has_changed_models, skipped })
 }
 
-/// Lists a source again. Returns the new objects that did not change since they were listed, and
-/// the URLs of the others.
+/// Lists a source again. Returns those of its new objects that did not change since they were
+/// listed, and the URLs of the others.
 ///
 /// # Errors
 /// Storage.
@@ -149,9 +152,9 @@ fn archived_error(source: &Source, archived: &[String]) -> Error {
     ))
 }
 
-/// Returns whether the object is the one that the ledger contains. In a folder, size and
-/// modification time decide: the ETag contains the inode, which a restored backup changes although
-/// the data is the same.
+/// Returns whether an object is the one that the ledger contains. For a folder, size and
+/// modification time decide. An ETag there contains the inode, which differs after a restore from a
+/// backup although the data is the same.
 fn is_same(source: &Source, entry: &LedgerEntry, object: &SourceObject) -> bool {
     match (&entry.object.etag, &object.etag) {
         (Some(before), Some(now)) if source.url.scheme() != "file" => before == now,

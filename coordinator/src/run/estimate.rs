@@ -1,12 +1,13 @@
-//! Estimate of the requests to S3 that a run will make, from the new objects and the lake.
+//! Estimates the requests to S3 that a run will make, from the new objects and the lake.
 //!
-//! Facts that are unknown before the data is read are taken from the lake: the number of files of a
-//! table, and the ratio of staged bytes to JSON. Before the first commit both are assumptions, and
-//! the estimate names each partitioned table for which it assumes a number of files.
+//! Two facts are unknown before the data is read: the number of files of a table, and the ratio of
+//! JSON bytes to staged bytes. Both are taken from the last version of the lake. Before the first
+//! commit they are assumptions, and the estimate names each partitioned table for which it assumes
+//! a number of files.
 //!
-//! On workers, the estimate contains the requests with which each worker shows that it sees the
-//! storages, and those that verify the files. It does not contain the exchanges between stages,
-//! because their number depends on the workers that take part.
+//! On a cluster, the estimate includes the requests with which workers show that they see the
+//! storages, and those that verify their files. It does not include exchanges between stages,
+//! because their number depends on the workers that join.
 
 use std::collections::BTreeSet;
 
@@ -24,13 +25,13 @@ use crate::lake::publish;
 use crate::model::Model;
 use crate::price::{AssumedFiles, BilledRequests, RequestEstimate};
 
-/// Partition values of a table that was never built.
+/// Assumed number of partition values of a table that was never built.
 const ASSUMED_PARTITION_VALUES: u64 = 12;
-/// Bytes of JSON for each staged byte, before any were staged.
+/// Assumed bytes of JSON per staged byte, before the first commit.
 const ASSUMED_RATIO: u64 = 8;
 
-/// Returns all requests that the run will make, including those that it made while it discovered
-/// the new objects. `None` if nothing is on S3.
+/// Returns all requests that the run will make, including those that it has already made to
+/// discover the new objects. Returns `None` if nothing is on S3.
 pub(crate) fn estimate(
     config: &Config,
     opened: &Storages,
@@ -39,6 +40,7 @@ pub(crate) fn estimate(
     discovered: &Discovered<'_>,
 ) -> Option<RequestEstimate> {
     let so_far = opened.requests();
+    // Each S3 storage was listed or read before, so no request means no storage on S3.
     if so_far.is_empty() {
         return None;
     }
@@ -46,6 +48,7 @@ pub(crate) fn estimate(
         RequestEstimate { requests: BilledRequests::of(&so_far), excludes_exchanges: false, assumed: vec![] };
     let sources = Sources::new(config, base, discovered);
     for new in discovered.sources.iter().filter(|new| is_on_s3(new)) {
+        // Sources and lake can be on different storages. Only S3 bills requests.
         estimate.requests.gets += splits(new, &config.limits).iter().flatten().map(requests_for).sum::<u64>();
         estimate.requests.bytes_read += new.objects.iter().map(|object| object.bytes).sum::<u64>();
     }
@@ -65,7 +68,7 @@ fn is_on_s3(new: &NewObjects<'_>) -> bool {
     new.source.url.scheme() == "s3"
 }
 
-/// Plans the scan tasks of a run in one process.
+/// Plans the scan tasks as for a run in one process.
 fn splits(new: &NewObjects<'_>, limits: &Limits) -> Vec<Vec<Split>> {
     new.splits(limits, limits.threads)
 }
@@ -76,6 +79,7 @@ fn built_tables(base: Option<&Manifest>, models: &[Model<'_>], discovered: &Disc
     let fresh: BTreeSet<&str> = with_objects.map(|new| new.source.name.as_str()).collect();
     let mut built = BTreeSet::new();
     for model in models {
+        // The same decision as in the build step, with new objects in place of new rows.
         if model.is_stale(base.and_then(|base| base.table(&model.table.name)), &fresh, &built) {
             built.insert(model.table.name.clone());
         }
@@ -89,7 +93,7 @@ struct StagingFiles<'a> {
     has_new_objects: bool,
     /// Files of earlier runs.
     earlier: Files,
-    /// Files of this run, with assumed sizes.
+    /// Files of this run, with estimated sizes.
     new: Files,
 }
 
@@ -100,6 +104,7 @@ impl<'a> Sources<'a> {
         let staging = |new: &NewObjects<'a>| {
             let state = base.and_then(|base| base.sources.get(&new.source.name));
             let earlier = state.map(|state| Files::of(&state.staging)).unwrap_or_default();
+            // At least 1, because the division may round to 0.
             let ratio = state.map_or(ASSUMED_RATIO, |state| state.totals.bytes / earlier.bytes.max(1)).max(1);
             let bytes = new.objects.iter().map(|object| object.bytes).sum::<u64>() / ratio;
             let tasks = splits(new, &config.limits).len() as u64;
@@ -109,14 +114,14 @@ impl<'a> Sources<'a> {
         Self(discovered.sources.iter().map(staging).collect())
     }
 
-    /// Returns the staged bytes that a model reads, as the build step sums them up after ingest.
+    /// Returns the staged bytes that a model reads, computed in the same way as in the build step.
     fn input_bytes(&self, model: &Model<'_>) -> u64 {
         let read = self.0.iter().filter(|staging| build::reads_source(model, staging.source));
         read.map(|staging| staging.earlier.bytes + staging.new.bytes).sum()
     }
 }
 
-/// A run into a lake on S3.
+/// A run with a lake on S3.
 struct Run<'a> {
     config: &'a Config,
     base: Option<&'a Manifest>,
@@ -131,21 +136,23 @@ impl Run<'_> {
         self.models.iter().filter(|model| self.built.contains(&model.table.name))
     }
 
-    /// Adds the staging files, the reads of models, and the ledger.
+    /// Adds the requests for staging files, for models that read them, and for the ledger.
     fn add_staging(&self, estimate: &mut RequestEstimate) {
         for StagingFiles { source, has_new_objects, earlier, new } in &self.sources.0 {
+            // Each model reads the staging files of its sources once.
             let readers = self.built_models().filter(|model| model.sources.contains(*source)).count();
-            // One more object for the source's part of the ledger.
+            // The ledger of a source gets one object.
             estimate.requests.puts += new.writes + u64::from(*has_new_objects);
             estimate.requests.gets += (earlier.scan() + new.scan()) * readers as u64 + self.verified(*new);
         }
     }
 
-    /// Adds the files of the tables, and the reads of other models and of checks.
+    /// Adds the requests for the files of tables, and for models and checks that read them.
     fn add_tables(&self, estimate: &mut RequestEstimate) {
         for model in self.built_models() {
             let table = model.table;
             let previous = self.base.and_then(|base| base.table(&table.name)).map(|state| Files::of(&state.files));
+            // A table that exists is expected to have as many files as before.
             let files = previous.unwrap_or_else(|| Files::evenly(self.assumed_files(model), 0));
             let readers = self.built_models().filter(|reader| reader.tables.contains(&table.name)).count();
             let Passes { rows, footers } = check_passes(self.config, table);
@@ -164,22 +171,22 @@ impl Run<'_> {
         }
     }
 
-    /// Returns the number of files of a table that was never built.
+    /// Returns the assumed number of files of a table that was never built.
     fn assumed_files(&self, model: &Model<'_>) -> u64 {
         let values = if model.table.partition_by.is_empty() { 1 } else { ASSUMED_PARTITION_VALUES };
         let limits = &self.config.limits;
-        // The tasks of a large table write one file each for every partition value.
+        // Without gathering, each task writes one file per partition value.
         let is_gathered = build::is_gathered(self.sources.input_bytes(model), limits);
         let tasks = if is_gathered { 1 } else { limits.threads as u64 };
         values * tasks
     }
 
-    /// Requests with which the coordinator verifies files that workers wrote.
+    /// Returns the number of requests that verify files which workers wrote.
     fn verified(&self, files: Files) -> u64 {
         if self.config.cluster.is_some() { files.count } else { 0 }
     }
 
-    /// Adds the manifest and the Delta logs.
+    /// Adds the requests for the manifest and the Delta logs.
     fn add_commit(&self, estimate: &mut RequestEstimate) {
         let (models, built) = (self.models.len() as u64, self.built.len() as u64);
         let requests = &mut estimate.requests;
@@ -195,26 +202,29 @@ impl Run<'_> {
 
 /// Adds the requests with which workers show that they see the storages of the run.
 ///
-/// The coordinator writes a probe into the lake, and into the spool if that is another storage, and
-/// lists both at the end. Each worker opens every storage and reads the length and the content of
+/// The coordinator writes a probe into the lake, and another into the spool if it is a different
+/// storage, and lists both at the end. Each worker opens every storage, and reads the length and
+/// the content of one object in it.
 /// one object there.
 fn add_registration(estimate: &mut RequestEstimate, config: &Config, discovered: &Discovered<'_>) {
     let Some(cluster) = &config.cluster else { return };
     let own_spool = cluster.spool.iter().filter(|spool| **spool != config.lake);
     let written = std::iter::once(&config.lake).chain(own_spool).filter(|url| url.scheme() == "s3").count() as u64;
     let sources = discovered.sources.iter().filter(|new| is_on_s3(new));
+    // One request opens a storage. Two more read the length and the content of an object, if there
+    // is one.
     let per_worker = 3 * written + sources.map(|new| if new.objects.is_empty() { 1 } else { 3 }).sum::<u64>();
     estimate.excludes_exchanges = written > 0;
     estimate.requests.puts += 2 * written;
     estimate.requests.gets += per_worker * cluster.min_workers as u64;
 }
 
-/// Number of times that keys and checks read a table before it is committed.
+/// Number of queries of keys and checks that read a table before it is committed.
 #[derive(Debug, PartialEq, Eq)]
 struct Passes {
     /// Queries that read rows.
     rows: u64,
-    /// Queries that read only the footers, because their statistics show that the check holds.
+    /// Queries that read only footers, because the statistics there answer them.
     footers: u64,
 }
 
@@ -223,17 +233,18 @@ fn check_passes(config: &Config, table: &Table) -> Passes {
     let refers = |rule: &Rule| matches!(rule, Rule::References { to_table, .. } if *to_table == table.name);
     let referred = config.tables.iter().flat_map(|table| &table.checks).filter(|check| refers(&check.rule)).count();
     let footers = table.checks.iter().filter(|check| is_in_statistics(&check.rule)).count();
+    // All columns of a key are tested by one query.
     let rows = table.checks.len() - footers + referred + usize::from(!table.key.is_empty());
     Passes { rows: rows as u64, footers: footers as u64 }
 }
 
-/// Some Parquet files, and the requests that write and read them.
+/// A number of Parquet files, and the requests that write and read them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Files {
     count: u64,
     bytes: u64,
     writes: u64,
-    /// Requests for rows, without those for footers.
+    /// Requests for row groups, without those for footers.
     reads: u64,
 }
 
@@ -242,12 +253,12 @@ impl Files {
         files.iter().fold(Self::default(), |sum, file| sum.and(file.written.bytes))
     }
 
-    /// `count` files of equal size, of `bytes` bytes in total.
+    /// Returns `count` files of equal size, with `bytes` bytes in total.
     fn evenly(count: u64, bytes: u64) -> Self {
         (0..count).fold(Self::default(), |sum, _| sum.and(bytes / count.max(1)))
     }
 
-    /// Requests for all rows: one for each footer, one for each row group.
+    /// Returns the number of requests that read all rows: one per footer and one per row group.
     fn scan(self) -> u64 {
         self.count + self.reads
     }
@@ -260,6 +271,8 @@ impl Files {
             count: self.count + 1,
             bytes: self.bytes + bytes,
             writes: self.writes + writes,
+            // A file has at least one row group, also if its size is not known yet and counted as
+            // 0.
             reads: self.reads + bytes.div_ceil(row_group).max(1),
         }
     }

@@ -1,8 +1,9 @@
-//! ③④⑤ New objects into staging files and quarantine, with a ledger entry for each object.
+//! ③④⑤ Turns new objects into staging and quarantine files, and creates one ledger entry per
+//! object.
 //!
-//! Each source is one stage whose tasks scan and write. A task returns one report for each file
-//! that it wrote and one for each split that it read. Their sums must agree before the run
-//! continues.
+//! Each source is one stage. Its tasks scan objects and write files. A task returns one report for
+//! each file that it wrote, and one for each split that it read. The run continues only if the sums
+//! of both agree.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -33,8 +34,8 @@ use crate::progress::Step;
 /// Stages the new objects of every source.
 ///
 /// # Errors
-/// Storage; data, for damaged or changing objects and for more rejected records than a source
-/// allows; configuration, for a field whose type changed.
+/// Storage; data, for damaged or changing objects, or for more rejected records than a source
+/// allows; configuration, for a field that has another type than before.
 pub(super) async fn ingest<'a>(
     context: &RunContext<'a>,
     discovered: &Discovered<'a>,
@@ -46,10 +47,13 @@ pub(super) async fn ingest<'a>(
         let name = format!("ingest {}", new.source.name);
         let objects = new.objects.len() as u64;
         let start = || context.progress.reading(&name, objects, bytes, reads, context.engine.tasks());
+        // A source without new objects appears in no step.
         let step = (objects > 0).then(start);
         staged.push(stage_unchanged(context, new).await?);
         step.into_iter().for_each(Step::end);
     }
+    // After all sources are staged, so that one run reports every source with too many rejected
+    // records.
     let mut failures = Vec::new();
     for source in &staged {
         failures.extend(limits::check_quarantine_share(context, source).await.err());
@@ -67,11 +71,13 @@ async fn stage_unchanged<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> 
             Ok(staged) => return Ok(StagedSource { changing, ..staged }),
             Err(error) => error,
         };
+        // A data error is the only kind that a changed object causes.
         if error.kind != Kind::Data || new.source.on_change == OnChange::Error {
             return Err(error);
         }
-        // Read the other objects again. No manifest will name the files that were staged so far.
+        // Read all other objects again. No manifest will name the files of this attempt.
         let (same, changed) = unchanged_objects(context.opened, rest.as_ref().unwrap_or(new)).await?;
+        // The error has another cause, so another attempt would fail as well.
         if changed.is_empty() {
             return Err(error);
         }
@@ -89,13 +95,17 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     if new.objects.is_empty() {
         return Ok(staged);
     }
+    // The number of tasks that the engine runs at once: the threads of this process, or the vcores
+    // of the workers.
     let tasks = context.session.copied_config().target_partitions();
     let mut tallies = Vec::new();
     let mut pending = new.splits(&context.config.limits, tasks);
+    // More than one round only with `on_damaged = "skip"`, for tasks that read a damaged object.
     while !pending.is_empty() {
         let tasks = scan(context, &staged, &pending).await?;
         pending = add_tasks(context, &mut staged, tasks, &pending, &mut tallies).await?;
     }
+    // Only now are the line counts of all splits known.
     staged.quarantine = lines::number_lines(context, &staged.quarantine, &tallies).await?;
     staged.entries = entries(context, &staged, &new.objects, tallies)?;
     staged.count();
@@ -124,9 +134,9 @@ async fn scan(
 
 /// Adds the files and tallies that tasks reported to `staged` and `tallies`.
 ///
-/// A task that read a damaged object which must be skipped is not added: its files contain records
-/// of that object, so they are deleted. Returns the splits of the task's other objects, to stage
-/// again.
+/// If a task read a damaged object that must be skipped, nothing of the task is added. Its files
+/// contain records of that object, so they are deleted. Returns the splits of the task's other
+/// objects, which must be staged again.
 ///
 /// # Errors
 /// Data, for damaged objects of a source with `on_damaged = "error"`.
@@ -143,6 +153,7 @@ async fn add_tasks(
     if !damaged.is_empty() && source.on_damaged == OnDamaged::Error {
         return Err(damage::refusal(source, &damaged));
     }
+    // Report the damage once, also if the task is repeated.
     damage::log(source, &damaged);
     staged.damaged.extend(damaged);
     let mut again = Vec::new();
@@ -154,6 +165,7 @@ async fn add_tasks(
         }
         discard(context.opened.lake.store.as_ref(), &damage::files(&reports)).await;
         let intact = damage::intact_splits(&reports, &damaged, planned);
+        // Nothing is left to do if the task read only damaged objects.
         if !intact.is_empty() {
             again.push(intact);
         }
@@ -164,7 +176,7 @@ async fn add_tasks(
 /// Returns the columns of the staging table.
 ///
 /// # Errors
-/// Configuration, for a column whose type is not the one with which it was staged before.
+/// Configuration, for a field that was staged with another type before.
 fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Columns> {
     let columns = assign_column_ids(previous, &arrow_schema(&source.fields))?;
     let changed = previous.into_iter().flat_map(|previous| &previous.list).find_map(|before| {
@@ -181,10 +193,11 @@ fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Column
     }
 }
 
-/// Returns one ledger entry for each object, which sums up its splits. Skipped objects have none.
+/// Returns one ledger entry per object, with the sums over its splits. Skipped objects have no
+/// entry.
 ///
 /// # Errors
-/// Internal, for an object that no task reported.
+/// Internal, for an object that no task has reported.
 fn entries(
     context: &RunContext<'_>,
     staged: &StagedSource<'_>,
@@ -193,7 +206,9 @@ fn entries(
 ) -> Result<Vec<LedgerEntry>> {
     let entries = ledger::entries(tallies, context.version, context.run)?;
     let mut reported: HashSet<&str> = entries.iter().map(|entry| entry.object.key.as_str()).collect();
+    // Skipped objects are reported as damaged and have no entry.
     reported.extend(staged.damaged.iter().map(DamagedObject::key));
+    // Without this test, an object could be lost and never be read.
     match objects.iter().find(|object| !reported.contains(object.key.as_str())) {
         Some(missing) => Err(Error::internal(format!("object `{}` was planned and never reported", missing.key))),
         None => Ok(entries),

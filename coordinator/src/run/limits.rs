@@ -1,5 +1,5 @@
-//! Limits on rejected data: a source with too many rejected records, or too many bytes without
-//! records, fails the run.
+//! Limits for rejected data. A source with too many rejected records, or with too many bytes
+//! without records, fails the run.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use super::staged::StagedSource;
 use crate::engine::parquet_table::ParquetTable;
 use crate::output::{self, Format};
 
-/// Rejected records shown at most.
+/// Maximum number of rejected records that are shown.
 const SHOWN_RECORDS: usize = 10;
-/// Characters of a rejected record that are shown.
+/// Maximum number of characters that are shown of each rejected record.
 const SHOWN_CHARACTERS: i64 = 60;
 
-/// Fails if a source has a larger share of rejected records, or of bytes without records, than
-/// its `max_quarantine_share` allows.
+/// Fails if the share of rejected records of a source, or the share of its bytes without records,
+/// is larger than its `max_quarantine_share`.
 ///
 /// # Errors
 /// Data, with the first rejected records; storage, if the quarantine files cannot be read.
@@ -45,10 +45,12 @@ pub(super) async fn check_quarantine_share(context: &RunContext<'_>, staged: &St
     )))
 }
 
-/// Returns each share that is above the limit, in words.
+/// Returns a description of each share above the limit, or `None` if both are within it.
 fn excess(staged: &StagedSource<'_>) -> Option<String> {
     let counts = &staged.counts;
     let records = share(counts.quarantined, counts.records);
+    // The rest of a damaged object is only one entry of the quarantine, so the share of records
+    // alone would hardly show it.
     let unframed = share(staged.unframed_bytes, staged.read_bytes);
     let mut excess = Vec::new();
     if records > staged.source.max_quarantine_share {
@@ -62,7 +64,7 @@ fn excess(staged: &StagedSource<'_>) -> Option<String> {
     (!excess.is_empty()).then(|| excess.join(", "))
 }
 
-/// Returns a part of a whole, from 0 to 1; 0 of nothing.
+/// Returns a part as a share of the whole, from 0 to 1. The share of an empty whole is 0.
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
 pub(crate) fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
@@ -78,6 +80,7 @@ async fn first_rejected(
     let text = datafusion::functions::unicode::expr_fn::left(col("text"), lit(SHOWN_CHARACTERS));
     let columns = ["object", "line", "byte_offset", "byte_end", "reason", "field", "detail"].map(col);
     let frame = context.session.read_table(Arc::new(table))?;
+    // Sorted, so that the message is the same for each run over the same objects.
     let sorted = frame.sort(vec![col("object").sort(true, true), col("byte_offset").sort(true, true)])?;
     let first = sorted.limit(0, Some(SHOWN_RECORDS))?;
     first.select(columns.into_iter().chain([text.alias("text")]).collect::<Vec<_>>())?.collect().await

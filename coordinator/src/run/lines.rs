@@ -1,8 +1,8 @@
-//! Line numbers of records that were read from the middle of an object.
+//! Corrects line numbers of records that were read from the middle of an object.
 //!
-//! The scan of a split that starts inside an object does not know how many lines come before it,
-//! but the reports of the other splits do. If a record of such a split was rejected, its quarantine
-//! file is written again with line numbers within the whole object.
+//! A split that starts inside an object cannot know how many lines precede it. The reports of the
+//! other splits of the object say it. If a record of such a split was rejected, the quarantine
+//! files are written again, with line numbers that count from the start of the object.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::engine::parquet_table::ParquetTable;
 /// Number of lines before a split, by the object's key and the byte at which the split starts.
 type LinesBefore = HashMap<(String, u64), u64>;
 
-/// Returns quarantine files whose line numbers count from the start of each object. Replaces the
-/// given files, unless none of them has a record from the middle of an object.
+/// Returns quarantine files with line numbers that count from the start of each object. Writes new
+/// files in place of `files`, unless no record in them is from the middle of an object.
 ///
 /// # Errors
 /// Storage.
@@ -43,11 +43,13 @@ pub(super) async fn number_lines(
     let unread = |e| Error::storage("read", "quarantine files just written", e);
     let frame = context.session.read_table(Arc::new(table)).engine_context(unread)?;
     let mut rows = frame.execute_stream().await.engine_context(unread)?;
+    // All quarantine files of a source are in one folder.
     let folder = files[0].path.rsplit_once('/').map(|(folder, _)| folder.to_owned()).unwrap_or_default();
     let settings = FileSettings {
         store: Arc::clone(&context.opened.lake.store),
         root: context.opened.lake.location().name().into_owned(),
         run: context.run,
+        // Tasks have ended, so their numbers are free. The file names differ by a random part.
         task: 0,
         target_file_bytes: context.config.limits.target_file_bytes,
         purpose: FilePurpose::Internal,
@@ -57,6 +59,7 @@ pub(super) async fn number_lines(
         writer.write(&renumbered(&batch.engine_context(unread)?, &before, &schema)?).await?;
     }
     let numbered = writer.finish().await?;
+    // Only after the new files are complete.
     discard(context.opened.lake.store.as_ref(), files).await;
     Ok(numbered)
 }
@@ -67,6 +70,8 @@ fn lines_before(tallies: &[ObjectTally]) -> LinesBefore {
         by_object.entry(&tally.object.key).or_default().insert(tally.split_start, tally.lines);
     }
     let mut before = HashMap::new();
+    // Splits of an object in the order of their bytes, so each one starts after the lines of those
+    // before.
     for (key, splits) in by_object {
         let mut lines = 0;
         for (start, in_split) in splits {
@@ -89,6 +94,7 @@ fn renumbered(batch: &RecordBatch, before: &LinesBefore, schema: &Arc<Schema>) -
         .map(|row| {
             let key = (objects.value(row).to_owned(), u64::try_from(starts.value(row)).unwrap_or_default());
             let earlier = before.get(&key).copied().unwrap_or_default();
+            // A line number starts at 1 in its split.
             Some(lines.value(row) + i64::try_from(earlier).unwrap_or_default())
         })
         .collect();

@@ -6,9 +6,9 @@
 //!  of each source quarantine      each model   checks    then the Delta logs
 //! ```
 //!
-//! A run is invisible until its manifest is written. If the process dies before that, the files
-//! that it wrote stay behind and no manifest names them; a run that fails deletes them where it
-//! may.
+//! A run is invisible until its manifest is written. If it fails before that, it deletes the files
+//! that it wrote, as far as it can. If its process dies, the files stay until `vacuum` deletes
+//! them, and no manifest names them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,25 +36,25 @@ use summary::RunSummary;
 mod context;
 /// ①② Lists the sources and finds new objects.
 pub(crate) mod discover;
-/// Objects that are damaged.
+/// Damaged objects.
 pub(crate) mod damage;
 /// Objects that a run skips.
 pub(crate) mod skipped;
-/// What is staged of one source.
+/// Result of staging one source.
 mod staged;
 /// Checks models, keys and checks before a run does any work.
 pub(crate) mod validate;
 /// Finds expressions that fail on every row.
 mod probe;
-/// ③④⑤ New objects into staging files and quarantine.
+/// ③④⑤ Turns new objects into staging and quarantine files.
 mod ingest;
 /// Limits on rejected data.
 pub(crate) mod limits;
 /// Line numbers of records in split objects.
 mod lines;
-/// ⑥⑦ The result of each model's query into the files of its table.
+/// ⑥⑦ Writes the result of each model's query into the files of its table.
 mod build;
-/// Keys and checks of the tables, before anything is visible.
+/// Verifies keys and checks of the tables, before any of them is visible.
 mod data_checks;
 /// Verifies that the files which workers reported exist.
 mod written;
@@ -62,15 +62,16 @@ mod written;
 mod commit;
 /// Deletes the files of a failed run.
 mod clean_up;
-/// Estimate of the requests to S3.
+/// Estimates the requests to S3.
 pub(crate) mod estimate;
 /// The result of a run as data.
 pub(crate) mod summary;
 
-/// Runs the whole pipeline once. Builds the tables in `rebuild` even if nothing below them changed.
+/// Runs the whole pipeline once. Builds the tables in `rebuild` even if nothing that they read has
+/// changed.
 ///
 /// # Errors
-/// The error of the step that failed; nothing of the run is visible then.
+/// The error of the step that failed. Nothing of the run is visible then.
 pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress) -> Result<RunSummary> {
     let started = Instant::now();
     let opened = open::open_or_create(config).await?;
@@ -82,12 +83,14 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let session = open::session(config, &opened, config.limits.threads, Arc::clone(&reads))?;
     let mut models = model::plan_models(&session, config)?;
     model::ask_for(&mut models, rebuild)?;
+    // Validation registers empty tables under the names of real ones, so it gets its own session.
     let empty = open::session(config, &opened, config.limits.threads, Arc::default())?;
     validate::validate(&empty, config, &models).await?;
+    // After validation, so that a wrong model fails before any manifest is read.
     let base = store::latest(&opened.lake).await?;
-    // First publish what an earlier run committed before it crashed, so that Delta readers see that
-    // commit. If a log belongs to another history or another program changed it, the run stops
-    // here, before it does any work.
+    // Publish first what an earlier run committed before it crashed, so that Delta readers see that
+    // commit. The run also stops here, before it does any work, if a log belongs to another history
+    // or if another program changed it.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
     publish::prepare(&opened.lake, base.as_ref(), &tables, rebuild).await?;
     failpoint::reach(FailPoint::RunBeforeDiscover);
@@ -100,20 +103,25 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
         let summary = RunSummary::nothing(base_version, discovered.skipped);
         return Ok(summary.with_usage(opened.requests(), None, None, steps(), started.elapsed()));
     }
+    // Before ingest, so that the summary can compare the estimate with the requests that were made.
     let expected = estimate::estimate(config, &opened, base.as_ref(), &models, &discovered);
+    // Workers must show that they can read an object of each source before they get tasks.
     let sources = discovered.sources.iter().map(|new| (new.source.name.as_str(), new.objects.as_slice()));
     engine.admit_workers(&opened, sources).await?;
     let session = engine.adapt(session).await?;
     let context = RunContext::new(config, &opened, session, engine, progress, run, base);
 
     let outcome = run_steps(&context, &models, &mut discovered, &reads, started).await;
+    // After a failure too, because workers must be released.
     let exchanged = context.engine.finish().await;
+    // Once the manifest may exist, it may name the files.
     if outcome.is_err() && !context.may_be_committed() {
         clean_up::delete_files(&context).await;
     }
     let committed = outcome?;
     let made = context.requests();
     let cost = expected
+        // A run that commits nothing did not do the work that was estimated.
         .filter(|_| committed.is_some())
         .map(|expected| Cost::new(expected, Some(BilledRequests::of(&made)), &config.prices));
     let summary = match committed {
@@ -129,12 +137,12 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
 struct Committed {
     manifest: Manifest,
     published: Published,
-    /// Failed checks that only warn.
+    /// Messages of failed checks that only warn.
     warnings: Vec<String>,
 }
 
-/// Runs the steps from ingest to commit. Returns `None` if every new object was skipped, so that
-/// there is nothing to commit.
+/// Runs the steps from ingest to commit. Returns `None` if there is nothing to commit because every
+/// new object was skipped.
 async fn run_steps(
     context: &RunContext<'_>,
     models: &[Model<'_>],
@@ -145,6 +153,7 @@ async fn run_steps(
     failpoint::reach(FailPoint::RunBeforeIngest);
     let staged = ingest::ingest(context, discovered, reads).await?;
     discovered.skipped.add(&staged);
+    // Without new records and changed models, the new version would equal the old one.
     if !discovered.has_changed_models && staged.iter().all(|source| source.entries.is_empty()) {
         return Ok(None);
     }

@@ -1,8 +1,9 @@
-//! Finds expressions that fail on every row, before there are rows.
+//! Finds expressions that fail on every row, before the first row is read.
 //!
-//! Planning does not evaluate: a function whose result is not of its declared type, or a constant text that is no
-//! moment, would fail the run once the first row arrives. So validation evaluates each expression of a planned model
-//! over no rows. What depends on the data is not found.
+//! Planning does not evaluate expressions. Without this test, a function that returns another type
+//! than it declares, or a text constant that is not a timestamp, would fail the run at the first
+//! row. So validation evaluates each expression of a planned model over zero rows. Faults that
+//! depend on the data are not found.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 
-/// Returns why the first failing expression of `plan` cannot be evaluated.
+/// Returns the first expression of `plan` that cannot be evaluated, with the reason.
 pub(super) fn failing_expression(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
     let mut found = None;
     let walked = plan.apply(|node| {
@@ -35,8 +36,9 @@ pub(super) fn failing_expression(plan: &Arc<dyn ExecutionPlan>) -> Option<String
     walked.ok().and(found)
 }
 
-/// Returns whether the expressions of a node refer to the columns of its one input.
+/// Returns whether the expressions of a node refer to the columns of its only input.
 fn reads_its_input(node: &Arc<dyn ExecutionPlan>) -> bool {
+    // Later phases of an aggregation read intermediate states instead of the columns.
     let is_first_aggregate = node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| {
         matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::Single | AggregateMode::SinglePartitioned)
     });
@@ -50,18 +52,21 @@ fn failure(expr: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Option<String> {
     let evaluate = || -> Result<Option<String>> {
         let declared = expr.data_type(&rows.schema())?;
         let values = expr.evaluate(rows)?.into_array(0)?;
+        // DataFusion trusts the declared type. A wrong one fails later, in another operator.
         let is_as_declared = *values.data_type() == declared;
         Ok((!is_as_declared).then(|| format!("`{expr}` returns {}, not {declared}", values.data_type())))
     };
     evaluate().unwrap_or_else(|e| Some(format!("`{expr}` fails on every row: {}", e.strip_backtrace())))
 }
 
-/// Returns whether a part of the expression is the value of a subquery, which only a running plan has.
+/// Returns whether a part of the expression is the value of a subquery, which is known only while
+/// the plan runs.
 fn waits_for_subquery(expr: &Arc<dyn PhysicalExpr>) -> bool {
     expr.exists(|part| Ok(part.is::<ScalarSubqueryExpr>())).unwrap_or(true)
 }
 
-/// Returns whether a part of the expression may never be evaluated, which some models rely on to fail for certain rows.
+/// Returns whether the expression has a part that is not evaluated for every row. Some models rely
+/// on this to fail for certain rows only.
 fn is_conditional(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let exists = expr.exists(|part| {
         let is_logical = part.downcast_ref::<BinaryExpr>().is_some_and(|binary| binary.op().is_logic_operator());

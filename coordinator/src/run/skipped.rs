@@ -1,4 +1,4 @@
-//! Objects that a run skips, or ingests only in part, as the settings of their sources say.
+//! Objects that a run skips or ingests only in part, depending on the settings of their sources.
 
 use lakewright_common::config::resolved::OnDamaged;
 use lakewright_common::error::listed;
@@ -8,7 +8,7 @@ use super::damage::{self, DamagedObject};
 use super::staged::StagedSource;
 use crate::output::objects;
 
-/// Objects that one run skips or ingests in part, over all sources.
+/// Objects of all sources that one run skips or ingests in part.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct SkippedObjects {
     /// Number of objects that changed after they were ingested. The lake keeps their old records.
@@ -36,12 +36,12 @@ impl SkippedObjects {
         }
     }
 
-    /// Returns whether the next run finds some of the skipped objects new again.
+    /// Returns whether the next run will try to read some of the skipped objects again.
     pub(crate) fn has_objects_for_the_next_run(&self) -> bool {
         !self.changing.is_empty() || !self.damaged.is_empty()
     }
 
-    /// Returns one warning for each reason for which objects were skipped.
+    /// Returns one warning for each reason why objects were skipped.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.changed > 0 {

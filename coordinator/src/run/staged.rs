@@ -1,4 +1,4 @@
-//! What a run has staged of one source: the files, the ledger entries and the counts.
+//! Result of staging one source: the files, the ledger entries and the counts.
 
 use lakewright_common::config::resolved::Source;
 use lakewright_common::error::{Error, Result};
@@ -19,18 +19,18 @@ pub(crate) struct StagedSource<'a> {
     pub(crate) quarantine: Vec<WrittenFile>,
     pub(crate) entries: Vec<LedgerEntry>,
     pub(crate) counts: SourceCounts,
-    /// Decompressed bytes of the objects.
+    /// Decompressed size of the objects in bytes.
     pub(crate) read_bytes: u64,
-    /// Part of `read_bytes` in which no record was found.
+    /// Number of these bytes that belong to no record.
     pub(crate) unframed_bytes: u64,
-    /// Damaged objects, which were skipped or kept in part as the source's `on_damaged` says.
+    /// Damaged objects, which were skipped or kept in part, depending on the source's `on_damaged`.
     pub(crate) damaged: Vec<DamagedObject>,
     /// URLs of objects that changed while they were read. The next run reads them again.
     pub(crate) changing: Vec<String>,
 }
 
 impl<'a> StagedSource<'a> {
-    /// Returns a source of which nothing is staged yet.
+    /// Creates the result for a source before anything is staged.
     pub(super) fn new(source: &'a Source, columns: Columns) -> Self {
         Self {
             source,
@@ -49,7 +49,7 @@ impl<'a> StagedSource<'a> {
     /// Adds the files of a task's reports, and its tallies to `tallies`.
     ///
     /// # Errors
-    /// Internal, for a report that is not of an ingest.
+    /// Internal, for a report of another kind of task.
     pub(super) fn add_reports(&mut self, reports: Vec<TaskReport>, tallies: &mut Vec<ObjectTally>) -> Result<()> {
         for report in reports {
             match report {
@@ -73,7 +73,7 @@ impl<'a> StagedSource<'a> {
         Ok(())
     }
 
-    /// Sums up the ledger entries.
+    /// Adds up the counts of the ledger entries.
     pub(super) fn count(&mut self) {
         let counts = &mut self.counts;
         counts.objects = self.entries.len() as u64;
@@ -85,11 +85,11 @@ impl<'a> StagedSource<'a> {
         }
     }
 
-    /// Checks that the files have as many rows as the objects account for. `ledger::entries` has
-    /// checked the same for each object.
+    /// Verifies that the files have as many rows as the reports of the splits say.
+    /// `ledger::entries` has verified the same for each object.
     ///
     /// # Errors
-    /// Internal, if they do not.
+    /// Internal, if the numbers differ.
     pub(super) fn check_rows(&self) -> Result<()> {
         let rows = |files: &[WrittenFile]| files.iter().map(|file| file.rows).sum::<u64>();
         let (in_staging, in_quarantine) = (rows(&self.staging), rows(&self.quarantine));

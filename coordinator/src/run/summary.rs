@@ -1,4 +1,4 @@
-//! The result of a run as data, which `command/run.rs` prints as text or JSON.
+//! The result of a run as data. `command/run.rs` prints it as text or JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use crate::price::Cost;
 use crate::process::{self, Usage};
 use crate::progress::model::StepSnapshot;
 
-/// Result of a run, and the resources that it used.
+/// Result of a run and its use of resources.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunSummary {
     pub(crate) outcome: Outcome,
-    /// Version of the lake after the run; `None` if the lake has none.
+    /// Version of the lake after the run; `None` if the lake has no version.
     pub(crate) version: Option<u64>,
-    /// Records of each source that this run read, by the name of the source.
+    /// Counts of the records that this run read, by the name of the source.
     pub(crate) sources: BTreeMap<String, SourceCounts>,
-    /// Tables of a committed version, in building order.
+    /// Tables of the committed version in building order; empty if nothing was committed.
     pub(crate) tables: Vec<TableSummary>,
-    /// One sentence each; the first line says what happened, further lines give details.
+    /// Warnings. The first line of each says what happened, and further lines give details.
     pub(crate) warnings: Vec<String>,
     pub(crate) skipped: SkippedObjects,
     /// `None` if all tasks ran in this process.
     pub(crate) exchange: Option<ExchangeSummary>,
-    /// Requests to S3 of this process and its workers.
+    /// Requests to S3 by this process and its workers.
     pub(crate) requests: RequestCounts,
     /// `None` if neither the lake nor a source is on S3, or if nothing was committed.
     pub(crate) cost: Option<Cost>,
@@ -38,8 +38,8 @@ pub(crate) struct RunSummary {
     pub(crate) elapsed_seconds: f64,
     /// Usage of this process, without its workers; `None` if the system does not report it.
     pub(crate) usage: Option<Usage>,
-    /// Error of a run that committed and could not publish all of its version. `None` if it published
-    /// everything.
+    /// Error of a run that committed its version but could not publish all of it; `None` if
+    /// everything is published.
     #[serde(skip)]
     pub(crate) unpublished: Option<Error>,
 }
@@ -51,22 +51,22 @@ pub(crate) enum Outcome {
     Committed,
     /// Every object was ingested by an earlier run, and no model, key or check changed.
     NothingNew,
-    /// There were new objects, and the run skipped all of them.
+    /// There were new objects, but the run skipped all of them.
     AllSkipped,
     /// No source has an object, and the lake has no version.
     NoData,
 }
 
-/// One table of the committed version.
+/// A table of the committed version.
 #[derive(Debug, Serialize)]
 pub(crate) struct TableSummary {
     pub(crate) name: String,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) rows: u64,
-    /// Whether this run built the table; otherwise its files are those of an earlier version.
+    /// Whether this run built the table. Otherwise its files come from an earlier version.
     pub(crate) is_rebuilt: bool,
-    /// `None` if the Delta log of the table does not show the version yet.
+    /// Delta version that shows this version of the table; `None` if the Delta log is behind.
     pub(crate) delta_version: Option<u64>,
 }
 
@@ -80,9 +80,10 @@ pub(crate) struct ExchangeSummary {
 }
 
 impl RunSummary {
-    /// Summary of a run that committed nothing.
+    /// Returns the summary of a run that committed nothing.
     pub(super) fn nothing(version: Option<u64>, skipped: SkippedObjects) -> Self {
         let outcome = match version {
+            // Comes first: skipped objects must not be reported as "nothing new".
             _ if skipped.has_objects_for_the_next_run() => Outcome::AllSkipped,
             Some(_) => Outcome::NothingNew,
             None => Outcome::NoData,
@@ -104,7 +105,8 @@ impl RunSummary {
         }
     }
 
-    /// Summary of a run that committed `manifest`, with the Delta version of each table.
+    /// Returns the summary of a run that committed `manifest`, with the Delta version of each
+    /// table.
     pub(super) fn committed(
         manifest: &Manifest,
         published: Published,
@@ -131,7 +133,7 @@ impl RunSummary {
         }
     }
 
-    /// Adds what the run used: requests, time, CPU and memory.
+    /// Adds what the run used: requests, time, CPU time and memory.
     pub(super) fn with_usage(
         self,
         requests: RequestCounts,
@@ -149,7 +151,8 @@ impl RunSummary {
     }
 }
 
-/// Returns the warning for the summary. The error with its cause and hint follows the summary.
+/// Returns the warning about a failure to publish. The error, with cause and hint, follows the
+/// summary.
 fn not_published(version: u64, failure: &Failure) -> String {
     match &failure.table {
         Some(table) => format!(
@@ -161,7 +164,7 @@ fn not_published(version: u64, failure: &Failure) -> String {
     }
 }
 
-/// Returns the error of a run that committed and could not publish all of its version.
+/// Returns the error of a run that committed its version but could not publish all of it.
 fn unpublished(version: u64, failures: Vec<Failure>) -> Option<Error> {
     Error::join(failures.into_iter().map(|failure| {
         let mut error = failure.error;

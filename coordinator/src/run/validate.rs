@@ -1,5 +1,6 @@
-//! Validation before any work: every model can be planned over the declared fields, and its key, partition columns and
-//! checks fit the columns that it returns. All faults are reported at once.
+//! Validates everything before a run does any work. Every model can be planned over the declared
+//! fields, and its key, partition columns and checks fit the columns that it returns. All faults
+//! are reported together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,10 +19,10 @@ use crate::lake::column::assign_column_ids;
 use crate::model::{self, Model};
 use crate::session_tables;
 
-/// Plans everything over empty tables, in a session of its own.
+/// Plans all models and checks over empty tables, which it registers in `session`.
 ///
 /// # Errors
-/// Configuration; all faults at once.
+/// Configuration, with all faults together.
 pub(crate) async fn validate(session: &SessionContext, config: &Config, models: &[Model<'_>]) -> Result<()> {
     let mut faults = Vec::new();
     let mut broken: BTreeSet<&str> = BTreeSet::new();
@@ -30,10 +31,12 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
         session_tables::register(session, model::STAGING_SCHEMA, &source.name, table)?;
     }
     for model in models {
+        // A model that reads a broken one would only report a missing table, so it is not planned.
         let is_above_broken = model.tables.iter().any(|table| broken.contains(table.as_str()));
         let stored = if is_above_broken { None } else { stored_schema(session, model.table, &mut faults).await };
         match stored {
             Some(schema) => {
+                // The models after this one plan over an empty table with these columns.
                 let table = Arc::new(EmptyTable::new(Arc::new(schema)));
                 session_tables::register(session, session_tables::TABLES_SCHEMA, &model.table.name, table)?;
             }
@@ -42,6 +45,7 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
     }
     for model in models.iter().filter(|model| !broken.contains(model.table.name.as_str())) {
         for check in &model.table.checks {
+            // The fault of that table is reported already.
             let refers_to_broken =
                 matches!(&check.rule, Rule::References { to_table, .. } if broken.contains(to_table.as_str()));
             if !refers_to_broken {
@@ -52,7 +56,7 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
     Error::join(faults).map_or(Ok(()), Err)
 }
 
-/// Schema in which a model's rows are stored. Returns `None` after a fault.
+/// Returns the schema of a model's stored rows, or `None` after adding its faults.
 async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec<Error>) -> Option<Schema> {
     let before = faults.len();
     let query = match build::plan_query(&session.state(), table).await {
@@ -62,11 +66,13 @@ async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec
             return None;
         }
     };
+    // Faults that planning does not find.
     if let Some(reason) = probe::failing_expression(&query) {
         faults.push(build::named(table, Error::configuration(reason)));
     }
     faults.extend(build::column_faults(table, &query.schema()));
     let stored = build::stored_schema(&query.schema());
+    // Delta cannot store some types, and names that differ only in case.
     if let Err(error) = assign_column_ids(None, &stored) {
         faults.push(build::named(table, error));
     }
@@ -83,6 +89,7 @@ async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> 
     if let Rule::Range { column, .. } = &check.rule {
         let schema = session.table(TableReference::bare(table.name.as_str())).await.ok()?.schema().as_arrow().clone();
         match schema.field_with_name(column).map(|field| field.data_type().clone()) {
+            // DataFusion would compare the column with the bound after casting one of them.
             Ok(data_type) if !data_type.is_numeric() && data_type != DataType::Null => {
                 return fault(format!("a range is one of numbers, and the column is a `{data_type}`"));
             }

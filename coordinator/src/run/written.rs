@@ -1,8 +1,8 @@
 //! Verifies that the files which workers reported exist, with the lengths that they reported.
 //!
-//! A report names a file and its length, and the manifest and the Delta logs repeat both. The
-//! manifest must not name a file that no reader can find, even if a worker was compromised or
-//! writes to another folder.
+//! A worker reports the name and the length of each file, and the manifest and the Delta logs
+//! repeat both. The manifest must not name a file that no reader can find, even if a worker was
+//! compromised or writes to a different folder.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_common::error::{Context, Error, Result};
@@ -13,25 +13,26 @@ use object_store::path::Path;
 use super::staged::StagedSource;
 use crate::lake::manifest::Manifest;
 
-/// Files that are verified at the same time.
+/// Maximum number of files that are verified at the same time.
 const CONCURRENT_REQUESTS: usize = 16;
 
-/// Paths and lengths in bytes that workers reported.
+/// Paths and lengths in bytes, as workers reported them.
 pub(super) type Reported = Vec<(String, u64)>;
 
-/// Returns the files that a run wrote: files of its sources, and new files of the manifest's
-/// tables.
+/// Returns the files that a run wrote: those of its sources, and those that are new in the
+/// manifest's tables.
 pub(super) fn reported(staged: &[StagedSource<'_>], manifest: &Manifest) -> Reported {
     let staged = staged.iter().flat_map(|source| source.staging.iter().chain(&source.quarantine));
     let tables = manifest.tables.iter().flat_map(|table| &table.files);
+    // Files of earlier versions were verified by the run that wrote them.
     let tables = tables.filter(|file| file.added_in == manifest.version).map(|file| &file.written);
     staged.chain(tables).map(|file| (file.path.clone(), file.bytes)).collect()
 }
 
-/// Requests the length of each file.
+/// Requests the length of each file and compares it with the report.
 ///
 /// # Errors
-/// Storage, for a file that cannot be found; workers, for a file of another length.
+/// Storage, if a file does not exist; workers, if a file has another length.
 pub(super) async fn verify(lake: &Storage, files: Reported) -> Result<()> {
     stream::iter(files)
         .map(|(path, bytes)| verify_file(lake.clone(), path, bytes))

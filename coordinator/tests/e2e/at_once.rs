@@ -1,5 +1,5 @@
-//! Tests of concurrent runs, queries and `vacuum`: no matter which process freezes and where, one
-//! run commits and nothing is lost.
+//! Tests of concurrent runs, queries and `vacuum`: wherever a process freezes, one run commits and
+//! nothing is lost.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -88,7 +88,7 @@ fn a_run_that_is_frozen_in_the_first_commit_and_wakes_commits_once_or_not_at_all
 }
 
 /// A run is about to commit when `vacuum` deletes the files of a dead run. The files of the live
-/// run are as old as they may be.
+/// run have the maximum age that the retention allows.
 #[test]
 fn vacuum_deletes_nothing_of_a_run_in_progress() {
     let lake = Lake::over_data();

@@ -1,8 +1,7 @@
-//! Bits that change on storage: `check --deep` names the file, and no other command answers with
-//! something else.
+//! Tests of bits that change on storage: `check --deep` names the file, and no other command gives
+//! a wrong answer.
 //!
-//! `LAKEWRIGHT_SEED` repeats a run with other bits, `LAKEWRIGHT_FLIPS` sets how many a kind of file
-//! gets.
+//! `LAKEWRIGHT_SEED` selects the bits, and `LAKEWRIGHT_FLIPS` their number per kind of file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -65,7 +64,7 @@ fn lake() -> Lake {
     lake
 }
 
-/// A sequence of numbers that depends on the seed only.
+/// Sequence of numbers that depends only on the seed.
 struct Random {
     seed: u64,
     state: u64,
@@ -134,8 +133,8 @@ fn answers(lake: &Lake) -> Vec<Done> {
     QUERIES.iter().map(|sql| lake.run_with(&["query", sql, "--csv"], &[])).collect()
 }
 
-/// Each kind of file that a version has: `check --deep` fails and names it; a query answers as
-/// before, or fails as storage that names the file.
+/// For each kind of file of a version: `check --deep` fails and names the file. A query answers as
+/// before, or fails with a storage error that names the file.
 #[test]
 fn a_changed_bit_in_any_file_is_named_and_no_answer_changes() {
     let lake = lake();
@@ -188,7 +187,7 @@ fn a_changed_bit_in_any_file_is_named_and_no_answer_changes() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// A table built from staging is right, or is not built.
+/// A table is built correctly from staging files, or is not built.
 #[test]
 fn no_table_is_built_from_a_damaged_file() {
     let lake = lake();
@@ -230,7 +229,7 @@ fn no_worker_builds_a_table_from_a_damaged_file() {
     assert_eq!(lake.number("SELECT count(*) FROM events"), 601);
 }
 
-/// Files that are cut, partly overwritten, emptied or deleted.
+/// Files that are truncated, partly overwritten, emptied or deleted.
 #[test]
 fn damage_of_any_size_is_named_and_a_table_is_built_again() {
     let lake = lake();
@@ -271,8 +270,8 @@ fn damage_of_any_size_is_named_and_a_table_is_built_again() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// A lake of a version that wrote no digests is read as ever, and `check --deep` says what it could
-/// not compare.
+/// A lake of an older release, which wrote no digests, is still read. `check --deep` says what it
+/// could not compare.
 #[test]
 fn a_lake_without_digests_is_read_and_said_to_be_so() {
     let lake = lake();
@@ -299,8 +298,8 @@ fn without_digests(value: &mut serde_json::Value) {
     }
 }
 
-/// Uploads carry a checksum, which the server compares: what changed on its way is refused, and
-/// what changed on its way back is read again.
+/// Uploads carry a checksum: the server refuses an upload that was changed on its way. A response
+/// that was changed on its way is read again.
 #[test]
 fn what_changes_on_its_way_to_or_from_s3_is_noticed() {
     let place = TestBucket::own();
@@ -334,8 +333,8 @@ fn what_changes_on_its_way_to_or_from_s3_is_noticed() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// Four tasks that read 128 objects at once each, where the shell allows 256 open files; and where
-/// the system allows no more, the error says what to raise.
+/// Four tasks each read 128 objects at once although the shell allows 256 open files. If the system
+/// does not allow more, the error says which limit to raise.
 #[test]
 fn a_low_limit_of_open_files_is_raised_or_named() {
     let lake = lake();
@@ -367,7 +366,7 @@ fn check_deep_needs_neither_sources_nor_models() {
     assert!(error.contains("no version 9"), "{error}");
 }
 
-/// An older version is read where the newest manifest cannot be.
+/// An older version can be queried even if the newest manifest cannot be read.
 #[test]
 fn an_older_version_is_read_where_the_newest_manifest_is_damaged() {
     let lake = lake();

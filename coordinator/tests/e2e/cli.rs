@@ -190,8 +190,8 @@ fn a_table_can_be_partitioned_by_any_text() {
     lake.ok(&["run"]);
     let rows = lake.query("SELECT id, name FROM t WHERE id >= 10 ORDER BY id");
     for (row, value) in rows.iter().zip(values) {
-        // An empty text becomes null, because most readers of partitioned tables cannot tell the
-        // two apart.
+        // An empty text becomes null, because most readers of partitioned tables do not distinguish
+        // the two.
         let expected = if value.is_empty() { serde_json::Value::Null } else { value.into() };
         assert_eq!(row["name"], expected);
     }

@@ -1,5 +1,5 @@
-//! Tests of a coordinator and workers: the tables are those of one machine, no matter which process
-//! dies and when.
+//! Tests of a coordinator and workers: the tables equal those of one machine, whichever process
+//! dies and whenever it does.
 
 use lakewright_common::process::failpoint::{self, ReachedBy};
 
@@ -8,7 +8,7 @@ use crate::support::hosts::Hosts;
 use crate::support::link::Link;
 use crate::support::{Lake, files_below};
 
-/// Returns the tables that one machine makes of `data/`.
+/// Returns the tables that one machine builds from `data/`.
 pub(crate) fn reference() -> Vec<(String, i64, String)> {
     let lake = Lake::over_data();
     lake.ok(&["run"]);
@@ -31,7 +31,7 @@ pub(crate) fn ends_well(coordinator: Coordinator) -> String {
     done.stderr
 }
 
-/// Asserts that the tables are those of one machine. The checksums read every file that the
+/// Asserts that the tables equal those of one machine. The checksums read every file that the
 /// manifest names.
 pub(crate) fn assert_exact(lake: &Lake, reference: &[(String, i64, String)]) {
     assert_eq!(lake.checksums(), reference);
@@ -56,7 +56,7 @@ fn one_two_and_four_workers_make_the_tables_of_one_machine() {
         ends_well(coordinator);
         assert_exact(&lake, &reference);
         assert_spool_is_empty(&lake);
-        // Workers outlive a run, and a second run has them all.
+        // Workers continue after a run, and a second run uses all of them.
         lake.write(
             "data/song_data/late.json",
             br#"{"song_id": "SOLATE", "title": "Late", "artist_id": "ARLATE", "artist_name": "Late", "duration": 1.5, "year": 1999}"#,
@@ -73,7 +73,7 @@ fn a_worker_that_dies_anywhere_costs_nothing_that_was_finished() {
     for point in failpoint::names(ReachedBy::Worker) {
         let port = free_port();
         let lake = Lake::over_data().on_cluster(port, 1);
-        // The only worker, so that it reaches the point for sure.
+        // With only one worker, it certainly reaches the point.
         let mut bad = Worker::failing_at(port, "bad", point);
         let coordinator = lake.start(MANY_TASKS);
         assert_eq!((bad.end(), point), (None, point), "the worker was not killed at the point");
@@ -327,7 +327,7 @@ fn a_task_that_panics_or_needs_too_much_memory_fails_the_run_and_the_worker_live
     let mut small = Worker::start_with(port, "small", &["--memory", "2MB"], &[]);
     let done = lake.start(&[]).end();
     assert_eq!(done.code, Some(2), "{}", done.stderr);
-    // Memory runs out wherever it is first needed, and the error names that place.
+    // Any operator can run out of memory first, and the error names it.
     for part in ["needs more memory", "on worker `small`, which reads `", "--memory"] {
         assert!(done.stderr.contains(part), "`{part}` is not in: {}", done.stderr);
     }
@@ -375,7 +375,7 @@ fn only_workers_with_a_certificate_of_the_authority_connect() {
     let coordinator = authority.sign("coordinator", "localhost", 2100);
     let right = authority.sign("right", "right", 2100);
     let expired = authority.sign("expired", "expired", 2020);
-    // It trusts the authority, but its own certificate is from another one.
+    // This worker trusts the authority, but its own certificate is from another one.
     let mut stranger = other.sign("stranger", "stranger", 2100);
     stranger.ca.clone_from(&right.ca);
 

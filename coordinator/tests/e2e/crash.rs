@@ -1,6 +1,5 @@
-//! `kill -9` at every step of a run, in a real process, while another process loops `query`:
-//! readers see the old lake or the new one, never between, and the next run gets to the same
-//! tables.
+//! Tests of `kill -9` at every step of a run, while another process repeats a query. Readers see
+//! the old version or the new one and never a mixture, and the next run builds the same tables.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -10,8 +9,8 @@ use lakewright_common::process::failpoint::{self, ReachedBy};
 
 use crate::support::{Done, Lake, repository};
 
-/// Counts that move together: a reader that saw two of them from different versions would see
-/// another sum.
+/// Counts with a constant sum: a reader that saw them from different versions would see another
+/// sum.
 const SEEN: &str = "SELECT (SELECT count(*) FROM songplays) AS plays, (SELECT count(*) FROM time) AS moments,
     (SELECT count(*) FROM songs) AS songs, (SELECT count(*) FROM users) AS users";
 
@@ -40,10 +39,10 @@ fn a_kill_at_any_step_leaves_the_old_lake_or_the_new() {
                 seen
             });
             let output = lake.command(&["run"]).env("LAKEWRIGHT_FAILPOINT", point).output().expect("the binary starts");
-            // Before anything can fail: a scope waits for its threads.
+            // Set before anything can fail, because a scope waits for its threads.
             stop.store(true, Ordering::Relaxed);
-            // A query rolls the Delta logs forward too; where it was first, the run has nothing
-            // left to be killed at.
+            // A query rolls the Delta logs forward too. If it came first, the run does not reach
+            // the point.
             let was_done_by_the_reader =
                 output.status.success() && (point.starts_with("delta.") || point.starts_with("consistent."));
             assert!(
@@ -144,7 +143,7 @@ pub(crate) fn add_news(lake: &Lake) {
     );
 }
 
-/// The numbers of the versions in each Delta log.
+/// Returns the version numbers in each Delta log.
 fn delta_versions(lake: &Lake) -> Vec<(String, Vec<String>)> {
     ["songs", "artists", "users", "songplays", "time"]
         .iter()

@@ -1,4 +1,5 @@
-//! Objects whose end cannot be reached as records: the run fails, skips them, or keeps what could be read.
+//! Tests of damaged objects, which cannot be read to their end: the run fails, skips them, or keeps
+//! what could be read.
 
 use std::process::Command;
 
@@ -40,7 +41,8 @@ fn staged_files(lake: &Lake) -> usize {
     std::fs::read_dir(folder).map_or(0, |files| files.filter(|file| file.is_ok()).count())
 }
 
-/// A damaged object of each kind, as name, content and what is said of it; `good` is what the object held before.
+/// Returns a damaged object of each kind: its name, its content and a text of the error. `good` is
+/// the content before the damage.
 fn damaged_objects(lake: &Lake) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let text = lines(0..2000);
     let zipped = gzip(lake, &text);
@@ -72,7 +74,7 @@ fn a_damaged_object_fails_the_run_by_name_and_once_it_is_whole_it_is_ingested_on
         assert!(sample.contains("damaged: `") && sample.contains(name) && sample.contains("a run fails"), "{sample}");
         std::fs::remove_file(lake.path(&format!("in/{name}"))).unwrap();
     }
-    // All are named at once.
+    // One error names all of them.
     for (name, bytes, _) in damaged_objects(&lake) {
         lake.write(&format!("in/{name}"), &bytes);
     }
@@ -105,7 +107,7 @@ fn a_damaged_object_is_skipped_until_it_is_whole_and_its_neighbours_are_ingested
     );
     assert_eq!(lake.number("SELECT count(*) FROM system.quarantine"), 0);
     assert_eq!(staged_files(&lake), 1, "what was staged with the damaged objects is deleted");
-    // They are tried again, and nothing is committed for it.
+    // The next run reads them again, and commits nothing if they are still damaged.
     let again = lake.ok(&["run"]);
     assert!(again.stderr.contains("every new object was skipped"), "{}", again.stderr);
     assert!(again.stderr.contains("6 objects damaged") && again.stderr.contains("half.json"), "{}", again.stderr);
@@ -147,7 +149,8 @@ fn of_a_damaged_object_that_is_kept_every_byte_is_accounted_for() {
     }
 }
 
-/// A missing quote behind the records of a page makes the text between later strings look like strings.
+/// A missing quote behind the records of a page makes the text between later strings look like
+/// strings.
 #[test]
 fn a_damaged_page_takes_no_other_page_with_it_without_a_trace() {
     let page = |number: u64| {
@@ -178,7 +181,7 @@ fn a_damaged_page_takes_no_other_page_with_it_without_a_trace() {
     }
 }
 
-/// The opposite of what a damaged object is: its end is reached, so that the share decides.
+/// An object that is not damaged: its end is reached, so the share of rejected records decides.
 #[test]
 fn a_lost_brace_costs_two_records_and_the_share_holds_for_bytes_too() {
     let lake = lake("json", "");
@@ -200,7 +203,7 @@ fn a_lost_brace_costs_two_records_and_the_share_holds_for_bytes_too() {
     assert!(!error.contains("records were rejected"), "one of a thousand entries is no more than the share: {error}");
 }
 
-/// A thousand records, among which is junk of so many bytes.
+/// Returns a thousand records with this many bytes of junk between them.
 fn lake_of_junk(bytes: usize) -> Lake {
     let lake = lake("json", "");
     let text = [lines(0..500), "x".repeat(bytes), "\n".to_owned(), lines(500..1000)].concat();
@@ -208,7 +211,7 @@ fn lake_of_junk(bytes: usize) -> Lake {
     lake
 }
 
-/// A line is one record: where a log was cut, one record is malformed, and the object is not damaged.
+/// In JSON Lines, only one record is malformed where a log was cut, and the object is not damaged.
 #[test]
 fn a_cut_line_is_a_bad_record_and_not_damage() {
     let lake = lake("ndjson", "");
@@ -229,7 +232,7 @@ fn on_a_cluster_damage_is_found_and_skipped_as_on_one_machine() {
     let fill = |lake: &Lake| {
         let zipped = gzip(lake, &lines(10_000..12_000));
         lake.write("in/cut.json.gz", &zipped[..zipped.len() / 2]);
-        // In several splits, some of which share a task with the damaged object.
+        // The object has several splits, and some share a task with the damaged object.
         lake.write("in/d.json", lines(0..5000).as_bytes());
         (0..20).for_each(|i| lake.write(&format!("in/{i}.json"), lines(20_000 + i..20_001 + i).as_bytes()));
     };

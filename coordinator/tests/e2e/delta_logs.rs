@@ -1,6 +1,6 @@
-//! Delta logs that another program wrote to or a disk damaged, and logs and manifests of different
-//! times: each command refuses by name, or the log shows the rows of the newest manifest; never
-//! both rows at once.
+//! Tests of Delta logs that another program changed or a disk damaged, and of logs and manifests
+//! from different times. Each command names the log and refuses, or the log shows the rows of the
+//! newest manifest. No log ever shows rows of both.
 //!
 //! Other programs' commits are written as the JSON that deltalake and Spark write;
 //! `.ci/foreign_commits.py` has deltalake itself make them.

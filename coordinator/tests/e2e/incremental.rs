@@ -1,5 +1,5 @@
-//! New files after a commit: only they are read, and the tables equal those of one run over
-//! everything.
+//! Tests of new files after a commit: only these are read, and the tables equal those of one run
+//! over all files.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ fn any_split_of_the_input_over_runs_gives_the_tables_of_one_run() {
     let reference = Lake::over(&data.join("song_data"), &data.join("log_data"));
     reference.ok(&["run"]);
     let all: Vec<_> = ["song_data", "log_data"].iter().flat_map(|source| files_below(&data.join(source))).collect();
-    // Later files first, dealt over the runs by position: each run gets songs and logs of all
-    // times.
+    // The files in reverse order, distributed over the runs in turn: each run gets songs and logs
+    // of all dates.
     for runs in [2, 3] {
         let lake = Lake::empty();
         for run in 0..runs {
@@ -57,7 +57,7 @@ fn a_changed_model_is_built_again_without_new_objects() {
     lake.ok(&["run"]);
     assert_eq!(lake.version(), 2);
     assert_eq!(lake.number("SELECT count(*) FROM users WHERE first_name <> upper(first_name)"), 0);
-    // The version before is still there to be read.
+    // The previous version can still be read.
     let old = lake.ok(&[
         "query",
         "SELECT count(*) AS n FROM users WHERE first_name <> upper(first_name)",

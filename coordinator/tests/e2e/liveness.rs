@@ -6,8 +6,8 @@ use crate::support::cluster::{Worker, free_port};
 use crate::support::link::Link;
 use crate::support::process::Process;
 
-/// Where a worker freezes, and whether its link is then cut forever and the worker resumed.
-/// Otherwise it stays frozen.
+/// Fail point at which a worker freezes. Then either its link is cut forever and the worker
+/// resumes, or it stays frozen.
 const CASES: [(&str, bool); 4] = [
     ("attempt.after_start:STOP", false),
     ("exchange.before_finish:STOP", true),
@@ -15,8 +15,8 @@ const CASES: [(&str, bool); 4] = [
     ("attempt.before_report:STOP", true),
 ];
 
-/// Creates a lake whose runs fail soon without workers, and start no speculative attempts that
-/// would hide a loss.
+/// Creates a lake with runs that fail soon without workers, and that start no speculative attempts,
+/// which would hide a loss.
 fn lake(port: u16) -> Lake {
     let lake = Lake::over_data().on_open_cluster(port, 1);
     lake.edit("lake.toml", "worker_timeout = \"20s\"", "worker_timeout = \"2s\"\nspeculation = false");
@@ -35,7 +35,7 @@ fn assert_exact(lake: &Lake) {
     lake.verify();
 }
 
-/// A run whose only worker is frozen, or cut off and resumed.
+/// A run with one worker, which is frozen, or cut off and resumed.
 struct BrokenRun {
     run: Process,
     lake: Lake,
@@ -45,7 +45,8 @@ struct BrokenRun {
 }
 
 impl BrokenRun {
-    /// Starts a run and breaks its worker at a fail point. `is_cut`: the worker resumes behind a cut link.
+    /// Starts a run and breaks its worker at a fail point. With `is_cut`, the worker resumes behind
+    /// a cut link.
     fn start(point: &str, is_cut: bool) -> Self {
         let port = free_port();
         let lake = lake(port);
@@ -80,7 +81,7 @@ fn a_run_ends_with_a_clear_error_when_all_workers_are_frozen_or_cut_off_for_ever
         assert_eq!(done.code, Some(5), "{point}, cut off: {is_cut}: {}", done.stderr);
         assert!(done.stderr.contains("no worker"), "{}", done.stderr);
         assert_eq!(lake.version(), 0);
-        // The lake is as before, so a run with a healthy worker commits everything.
+        // The lake has not changed, so a run with a healthy worker commits everything.
         let _healthy = Worker::start(port, "healthy");
         let done = start(&lake).end();
         assert_eq!(done.code, Some(0), "{point}, cut off: {is_cut}: {}", done.stderr);

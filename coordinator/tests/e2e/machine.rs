@@ -1,5 +1,6 @@
-//! Tests of a machine with a full disk, missing permissions or few file descriptors: a run reports
-//! a storage error by name or commits, never a part of it, and the next run is exact.
+//! Tests of a machine with a full disk, missing permissions or few file descriptors: a run either
+//! commits or fails with a storage error that names the file, and the tables of the next run are
+//! exact.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -67,7 +68,7 @@ fn a_disk_that_fills_up_at_any_step_leaves_the_old_version_or_the_new() {
     assert!(outcomes[0] > 0 && outcomes[1] > 0, "the disk was never, or always, too small: {outcomes:?}");
 }
 
-/// Runs the binary as a user who is bound by permissions: root without the capability to ignore
+/// Runs the binary as a user for whom permissions apply: root without the capability to ignore
 /// them. Returns `None` if root cannot drop it.
 fn bound(lake: &Lake, arguments: &[&str]) -> Option<Done> {
     let command = lake.command(arguments);

@@ -1,60 +1,61 @@
-//! End-to-end tests: real processes on real files, a module per topic. `README.md` beside this file lists the fixtures.
+//! End-to-end tests: real processes on real files, with one module per topic. `README.md` next to
+//! this file lists the fixtures.
 
 #![expect(clippy::tests_outside_test_module, reason = "an integration test is all test")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-/// A lake in a folder of its own, and the binary that works on it.
+/// A lake in its own folder, and the binary that works on it.
 mod support;
 
-/// The whole job: the project's data, the public data set, a second run.
+/// Complete runs: the project's data, the public data set, a second run.
 mod one_machine;
-/// New files after a commit, and the same tables however they arrive.
+/// New files after a commit, which give the same tables in any order.
 mod incremental;
 /// Records that cannot be read, and objects that change.
 mod bad_input;
-/// Bytes that are not what their names say, and text that acts on terminals.
+/// Objects that have another format than their names say, and text with control characters.
 mod odd_bytes;
-/// Objects that are cut off or corrupt.
+/// Objects that are truncated or corrupt.
 mod damage;
-/// `kill -9` at every step while a reader looks on.
+/// `kill -9` at every step while another process reads.
 mod crash;
-/// Delta logs that other programs wrote to, and logs and manifests of different times.
+/// Delta logs that other programs changed, and logs and manifests from different times.
 mod delta_logs;
-/// A coordinator and workers, whoever dies.
+/// A coordinator and workers, which can die.
 mod cluster;
-/// What strangers and false workers can do on the coordinator's port.
+/// Strangers and malicious workers on the coordinator's port.
 mod port;
 /// Sources and lake on S3.
 mod s3;
-/// What a run costs on S3.
+/// Cost of a run on S3.
 mod s3_cost;
-/// Who may do what on S3.
+/// Permissions on S3.
 mod s3_access;
-/// What storage gets wrong, over a socket.
+/// Faults of storage.
 mod s3_faults;
-/// SQL values that differ from the engine's own.
+/// SQL values that differ from those of DataFusion.
 mod sql;
-/// Subqueries, aggregates and filters that differ from the engine's own.
+/// Subqueries, aggregates and filters that differ from those of DataFusion.
 mod sql_subqueries;
 /// SQL that is refused.
 mod sql_refused;
-/// Queries of any depth.
+/// Deeply nested queries.
 mod sql_depth;
-/// Runs, queries and `vacuum` at the same time, whichever of them is frozen.
+/// Concurrent runs, queries and `vacuum`, some of them frozen.
 mod at_once;
 /// Manifests, files and Delta logs, read without the product.
 mod on_storage;
-/// A machine that is full, locked or out of descriptors.
+/// A machine without disk space, permissions or file descriptors.
 mod machine;
-/// What stays broken for good.
+/// Permanent faults.
 mod liveness;
 /// Seeded schedules of faults.
 mod schedules;
-/// Bits that change, on disks and on the way.
+/// Bits that change, on disks and in transit.
 mod bit_rot;
 /// The commands and their exit codes.
 mod cli;
-/// What `run` and `check` report.
+/// Reports of `run` and `check`.
 mod reports;
 /// The repository itself.
 mod tidy;

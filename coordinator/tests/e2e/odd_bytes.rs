@@ -1,5 +1,6 @@
-//! Objects that are not what their names say, links and pipes, and text from data on its way to people: all that can be
-//! read is read, all else is refused by name, and nothing acts on a terminal.
+//! Tests of objects that have another format than their names say, of links and pipes, and of text
+//! from data that is shown to people. Everything that can be read is read, everything else is
+//! refused by name, and no control character reaches a terminal.
 
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
@@ -24,7 +25,7 @@ sql = "events.sql"
 key = ["id"]
 "#;
 
-/// Ten splits of an object with a thousand records, so that what must not be cut would be.
+/// A split size that cuts an object with a thousand records into ten, if it may be cut.
 const SMALL_SPLITS: (&str, &str) = ("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "1500");
 
 fn text_lake() -> Lake {
@@ -44,7 +45,8 @@ fn utf16(text: &str) -> Vec<u8> {
     [0xFEFF].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
 }
 
-/// Two files, `a.json` with the ids 501 and 502 and no line feed at its end, and `b/c.json` with 503.
+/// Two files, `a.json` with the ids 501 and 502 and no line feed at its end, and `b/c.json` with
+/// 503.
 const ZIP: &str = "504b03041400000008000000215cd56c3749120000001700000006000000612e6a736f6eab56ca4c51b252303530ace5aa86\
     b18d6a01504b03041400000000000000215cabcaefa90c0000000c00000008000000622f632e6a736f6e7b226964223a2035\
     30337d0a504b010214031400000008000000215cd56c37491200000017000000060000000000000000000000800100000000\
@@ -132,7 +134,7 @@ fn what_cannot_be_read_is_refused_by_name_and_nothing_of_it_is_staged() {
     assert!(error.contains("cut.zip"), "{error}");
 }
 
-/// An archive with one stored file, `a.json`, as `ZIP` has its second one.
+/// An archive with one stored file, `a.json`, in the same form as the second file in `ZIP`.
 fn zip_of(content: &[u8], flags: u8, method: u8) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap().to_le_bytes();
     let header =
@@ -164,7 +166,7 @@ fn what_is_not_supported_inside_a_compressed_object_is_not_called_damaged() {
             let error = lake.fails(&["run"], 1);
             assert!(error.contains("1 object cannot be read: `"), "{name}, {format}: {error}");
             assert!(error.contains(expected), "{name}, {format}: {error}");
-            // What is kept of it is one entry, of which every byte is accounted for.
+            // One quarantine entry is kept, and it accounts for every byte.
             lake.edit("lake.toml", "url = \"in\"", "url = \"in\"\non_damaged = \"keep\"\nmax_quarantine_share = 1.0");
             lake.ok(&["run"]);
             let entries = lake.query("SELECT reason, byte_offset, byte_end FROM system.quarantine");
@@ -211,7 +213,8 @@ fn what_cannot_be_read_is_skipped_or_kept_as_one_entry_where_the_source_says_so(
     }
 }
 
-/// The object's own metadata tells where its name does not, and bytes that are already plain are left alone.
+/// The object's metadata decides if its name does not, and bytes that are already plain are not
+/// changed.
 #[test]
 fn on_s3_the_content_encoding_tells_as_well() {
     let place = TestBucket::any();
@@ -280,7 +283,7 @@ fn a_lake_in_a_folder_with_a_percent_sign_works_run_by_run() {
     assert!(tables.contains("\"delta_version\":2"), "{tables}");
 }
 
-/// What a terminal would obey.
+/// Text with control characters that a terminal would execute.
 fn is_safe(text: &str) -> bool {
     !text.contains(|c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202A}'..='\u{202E}'))
 }
@@ -303,11 +306,11 @@ fn text_from_data_acts_on_no_terminal_and_forges_no_line() {
     }
     let table = lake.ok(&["query", "SELECT name FROM events"]).stdout;
     assert!(table.contains("| \\u{1b}]0;title\\u{7} a\\nerror: forged \\u{9b}31m \\u{202e}| |"), "{table}");
-    // Data are data.
+    // Data is stored unchanged.
     let csv = lake.ok(&["query", "SELECT name FROM events", "--csv"]).stdout;
     assert!(csv.contains("\u{1b}]0;title\u{7} a\nerror: forged \u{9b}31m \u{202e}|"), "{csv:?}");
 
-    // The same in a record that is rejected: refused with a table, sampled, listed.
+    // The same text in a rejected record: in the error of a run, in a sample and in a list.
     lake.write("in/b.json", "{\"id\": \"\\u001b[2J\\n\u{9b}error: forged\u{202e}\"}\n\u{1b}[2J\u{7}\n".as_bytes());
     let refused = lake.fails(&["run"], 1);
     let sampled = lake.ok(&["check", "--sample", "10"]).stdout;

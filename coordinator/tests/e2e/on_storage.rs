@@ -17,7 +17,7 @@ type Files = BTreeMap<String, (u64, u64)>;
 
 fn json(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("`{}`: {e}", path.display()));
-    // The first line is the document; a later format may add lines.
+    // The first line is the document. A later format may add more lines.
     serde_json::from_str(text.lines().next().unwrap_or_default())
         .unwrap_or_else(|e| panic!("`{}`: {e}", path.display()))
 }

@@ -87,7 +87,8 @@ fn whoever_connects_can_call_what_workers_need_and_nothing_else() {
     let longer = RegisterRequest { worker: "x".repeat(2_000_000), ..fake_worker.register_request(1) };
     fake_worker.is_rejected(Code::OutOfRange, client().register(longer));
 
-    // Joined: requests with missing fields are rejected, and a poll is answered for the registered vcores.
+    // Joined: requests with missing fields are rejected, and a poll is answered for the registered
+    // vcores.
     fake_worker.join();
     assert_eq!(
         call(&fake_worker, "ExecuteQuery", fake_worker.request(poll(1))).unwrap_err().code(),
@@ -139,7 +140,7 @@ fn silent_connections_neither_keep_workers_out_nor_end_a_run() {
         let arguments = worker.arguments();
         let _worker = Worker::start_with(port, "worker", if has_tls { &arguments } else { &[] }, &[]);
         run.says("a worker joined");
-        // Also in the middle of the run.
+        // The same in the middle of the run.
         let meanwhile = silent(port, 400, bytes);
         let log = ends_well(run);
         assert!(!log.contains("too many open files"), "{log}");

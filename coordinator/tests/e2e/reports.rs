@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Done, Lake};
 
-/// A source of ids and names, and a table whose check of `name` only warns.
+/// A source of ids and names, and a table with a check of `name` that only warns.
 const CONFIG: &str = r#"
 [lake]
 url = "lake"
@@ -26,13 +26,13 @@ fn lake(records: &str) -> Lake {
     Lake::of(&[("lake.toml", CONFIG), ("t.sql", "SELECT id, name FROM staging.s"), ("in/a.json", records)])
 }
 
-/// The one line of JSON on standard output.
+/// Returns the single line of JSON on standard output.
 fn object(done: &Done) -> Value {
     assert_eq!(done.stdout.lines().count(), 1, "{}", done.stdout);
     serde_json::from_str(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stdout))
 }
 
-/// The records of a log of JSON at one level.
+/// Returns the records of a JSON log that have this level.
 fn records(stderr: &str, level: &str) -> Vec<Value> {
     let records = stderr.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is an object"));
     records.filter(|record| record["level"] == level).collect()
@@ -116,7 +116,7 @@ fn each_failed_check_is_an_error_of_its_own() {
         assert!(error["message"].as_str().unwrap().contains(part), "{error}");
         assert!(error["hint"].as_str().unwrap().contains("nothing was committed"), "{error}");
     }
-    // As text, the hint that both have is printed once.
+    // In text, a hint that two errors share is printed once.
     let stderr = lake.fails(&["run"], 1);
     let count = |start: &str| stderr.lines().filter(|line| line.starts_with(start)).count();
     assert_eq!((count("error: "), count("hint: ")), (2, 1), "{stderr}");

@@ -65,12 +65,8 @@ fn refused(requests: &[Request]) -> Vec<&Request> {
 #[test]
 fn the_documented_policies_are_sufficient_and_necessary() {
     let site = Site::new();
-    let roles = [
-        ("coordinator", "The coordinator"),
-        ("worker", "A worker"),
-        ("reader", "Who only reads"),
-        ("vacuum", "`vacuum`"),
-    ];
+    let roles =
+        [("coordinator", "The coordinator"), ("worker", "A worker"), ("reader", "Readers"), ("vacuum", "`vacuum`")];
     for (key, heading) in roles {
         site.server.add_key(key, "secret", Some(&documented(heading)));
     }

@@ -151,7 +151,7 @@ fn an_object_that_changes_while_it_is_read_is_an_error_or_left_or_read_in_the_li
     lake.ok(&["run"]);
     assert_eq!(lake.number("SELECT sum(id) FROM t"), (0..OBJECTS).sum::<i64>() - 7 + 1000);
 
-    // A bucket with versions still has the listed version.
+    // A bucket with versioning still has the listed version.
     let place = TestBucket::own();
     place.server().keep_versions(BUCKET);
     let lake = self::lake(&place);

@@ -1,4 +1,5 @@
-//! SQL values that DataFusion answers otherwise than PostgreSQL, Spark and DuckDB. `docs/sql.md` lists what is decided.
+//! Tests of SQL values for which DataFusion differs from PostgreSQL, Spark and DuckDB.
+//! `docs/sql.md` lists the decisions.
 
 use serde_json::{Value, json};
 
@@ -101,7 +102,7 @@ fn an_expression_that_fails_on_every_row_is_found_before_the_run() {
             assert!(error.contains("table `rows`") && error.contains(said), "{command}: {error}");
         }
     }
-    // What a condition keeps from being evaluated is no fault.
+    // An expression that a condition protects from evaluation is no fault.
     lake.write(
         "models/rows.sql",
         b"SELECT CASE WHEN id > 9 THEN to_timestamp('never') END AS at, id FROM staging.rows",
@@ -147,7 +148,7 @@ fn whole_numbers_are_exact_or_an_error() {
         assert!(named, "{sql}: {error}");
     }
     for (sql, expected) in [
-        // In any order of the rows, though a part of the sum would overflow.
+        // In any order of the rows, even if a partial sum would overflow.
         ("SELECT sum(n) FROM rows", json!([[1]])),
         ("SELECT sum(n) + 1 - 2 * 3 FROM rows", json!([[-4]])),
         (
@@ -203,7 +204,8 @@ fn decimals_are_rounded_half_away_from_zero() {
         (format!("SELECT {} / {}", decimal("2", 10, 2), decimal("3", 10, 2)), "0.666667"),
         (format!("SELECT {} / 3", decimal("-2", 10, 2)), "-0.666667"),
         (format!("SELECT {} / {}", decimal("1", 10, 6), decimal("-7", 10, 6)), "-0.1428571429"),
-        // A wide average keeps all digits before its point, so it has fewer behind it.
+        // An average of a wide type keeps all digits before its decimal point, so it has fewer
+        // after it.
         ("SELECT avg(w) FROM rows WHERE id < 3".to_owned(), "99999999999999999999999999999999999999"),
         (
             format!("SELECT avg({}) FROM (VALUES ('0.9'), ('0.9'), ('1.5')) AS v(d)", decimal("d", 38, 37)),
@@ -219,11 +221,13 @@ fn decimals_are_rounded_half_away_from_zero() {
     }
 }
 
-/// apache/datafusion#25244: filters of the physical plan went to the side whose column has the same name.
+/// apache/datafusion#25244: filters of the physical plan went to the side that has a column of the
+/// same name.
 #[test]
 fn a_filter_over_a_join_keeps_to_its_side() {
     let lake = rows();
-    // Ids 1 and 2 have g = 1, ids 3 and 4 have g = 2; only ids 1 and 2 have a match of a larger id in their group.
+    // Ids 1 and 2 have g = 1, ids 3 and 4 have g = 2; only ids 1 and 3 have a match with a larger
+    // id in their group.
     for (join, condition, expected) in [
         ("a RIGHT JOIN rows b ON a.g = b.g AND a.id < b.id", "a.id IS NULL", json!([[null, 1], [null, 3]])),
         ("b LEFT JOIN rows a ON a.g = b.g AND a.id < b.id", "a.id IS NULL", json!([[null, 1], [null, 3]])),
@@ -238,7 +242,7 @@ fn a_filter_over_a_join_keeps_to_its_side() {
     ] {
         let sql = format!("SELECT a.id AS a, b.id AS b FROM rows {join} WHERE {condition} ORDER BY a NULLS FIRST, b");
         assert_eq!(values(&lake, &sql), expected, "{join} WHERE {condition}");
-        // Again with the names as they are, in a subquery.
+        // Again in a subquery, with the original names.
         let named =
             format!("SELECT count(*) FROM (SELECT a.id, b.id, a.n, b.n, a.g FROM rows {join} WHERE {condition})");
         assert_eq!(lake.number(&named), expected.as_array().unwrap().len() as i64, "{named}");
@@ -280,7 +284,7 @@ fn a_local_time_is_a_moment_whatever_the_clocks_do() {
     }
     let sql = "SELECT id, arrow_cast((TIMESTAMP '2024-03-30 01:30:00' AT TIME ZONE 'Europe/London') + INTERVAL '1 day', 'Timestamp(Second, Some(\"+00:00\"))') AS z FROM rows WHERE id = 1";
     assert_eq!(values(&lake, sql), json!([[1, "2024-03-31T01:30:00Z"]]));
-    // As a constant, compared with a moment, and null.
+    // A constant, one compared with a timestamp, and null.
     let sql = "SELECT id FROM rows WHERE at > CAST('2024-03-31 01:30:00' AS TIMESTAMP) AT TIME ZONE 'Europe/London'";
     assert_eq!(values(&lake, sql), json!([[1]]));
     let sql = "SELECT TRY_CAST('no time' AS TIMESTAMP) AT TIME ZONE 'Europe/London'";

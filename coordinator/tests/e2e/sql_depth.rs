@@ -1,4 +1,4 @@
-//! Queries of any depth.
+//! Tests of deeply nested queries.
 
 use crate::sql::{CONFIG, ROWS};
 use crate::support::cluster::{Worker, free_port};
@@ -7,7 +7,7 @@ use crate::support::{Done, Lake};
 /// Name of a shape, and the query of this shape and a given depth.
 type Shape = (&'static str, fn(usize) -> String);
 
-/// Every way to make a query deep.
+/// All ways to nest a query deeply.
 const SHAPES: &[Shape] = &[
     ("one operator", |n| format!("SELECT {} AS x FROM staging.rows", vec!["id"; n].join(" + "))),
     ("two operators", |n| format!("SELECT id{} AS x FROM staging.rows", " + g - id".repeat(n / 2))),
@@ -79,7 +79,7 @@ fn a_plan_that_is_too_deep_for_workers_is_run_by_the_coordinator() {
     }
 }
 
-/// Done, or a refusal that names the limit; never an abort.
+/// The query succeeds, or is refused with the limit. It never aborts the process.
 fn assert_known_outcome(what: &str, done: &Done) {
     match done.code {
         Some(0) => {}

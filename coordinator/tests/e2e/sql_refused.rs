@@ -1,4 +1,5 @@
-//! SQL that DataFusion answers wrongly, which is refused with what to write instead.
+//! Tests of SQL that DataFusion answers wrongly. It is refused, and the error says what to write
+//! instead.
 
 use serde_json::json;
 

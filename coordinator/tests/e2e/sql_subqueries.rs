@@ -1,4 +1,5 @@
-//! Subqueries, aggregates and filters that DataFusion answers otherwise than PostgreSQL, Spark and DuckDB.
+//! Tests of subqueries, aggregates and filters for which DataFusion differs from PostgreSQL, Spark
+//! and DuckDB.
 
 use serde_json::json;
 

@@ -448,7 +448,7 @@ fn outside_fences(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a token is the name of a test. Only test names have at least five words.
+/// Returns whether a token is the name of a test. Only test names have at least five words.
 fn is_test_name(token: &str) -> bool {
     let is_identifier = token.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     is_identifier && token.matches('_').count() >= 4
@@ -476,7 +476,7 @@ fn dependency_table() -> BTreeSet<String> {
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
-/// Whether code names a crate as `name::`, but not as the end of a longer name or path.
+/// Returns whether code names a crate as `name::`, but not as the end of a longer name or path.
 fn is_used(code: &str, name: &str) -> bool {
     let needle = format!("{name}::");
     code.match_indices(&needle).any(|(at, _)| {

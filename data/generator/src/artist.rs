@@ -1,5 +1,4 @@
-//! Artists: a name, an id and perhaps a place, and the ways in which song files disagree about
-//! them.
+//! Artists: a name, an id and perhaps a place, and how song files disagree about them.
 
 use crate::random::{Random, Subject};
 use crate::song::words;
@@ -18,7 +17,7 @@ const TOWNS: &[(&str, i64, i64)] = &[
     ("Zagreb Croatia", 4_580_726, 1_596_757),
 ];
 
-/// Patterns of artists' names; `{}` stands for a few words.
+/// Patterns of artists' names. A few words replace each `{}`.
 const BANDS: &[&str] = &["{}", "The {}", "{} & Friends", "{} / Brothers", "DJ {}", "Los {}", "Die {}", "{} Orchestra"];
 
 /// An artist as one song file describes it.

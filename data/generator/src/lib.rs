@@ -8,16 +8,16 @@
 //! ```
 //!
 //! Songs, artists and users are functions of the seed and their number, so none of them is kept in
-//! memory. The log is written in order of time, and memory contains only the active sessions. There
-//! are two guarantees: the same options give the same bytes on every machine, and the last event of
-//! the log is always Lily, who has just upgraded, playing `Setanta matins` by Elena. The README's
-//! example questions depend on the second.
+//! memory. The log is written in order of time, and memory contains only the active sessions. Two
+//! things are guaranteed: the same options give the same bytes on every machine, and the last event
+//! of the log is always Lily, who has just upgraded, playing `Setanta matins` by Elena. The
+//! README's example questions depend on the second.
 
 /// Random numbers.
 mod random;
 /// JSON formats of the two kinds of files.
 mod json;
-/// Artists, and the ways in which song files disagree about them.
+/// Artists, and how song files disagree about them.
 mod artist;
 /// One song file.
 mod song;
@@ -48,7 +48,7 @@ pub struct Options {
     /// Lines in all log files together
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub events: u64,
-    /// Listeners; the first, with the id 2, is called Lily
+    /// Number of listeners; the first, with the id 2, is called Lily
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     pub users: u64,
     /// Log files, one per day

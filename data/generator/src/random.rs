@@ -21,7 +21,7 @@ pub(crate) enum Subject {
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Returns the sequence of the `number`th thing of a kind. It depends only on the arguments.
+    /// Returns the sequence for item `number` of a purpose. It depends only on the arguments.
     pub(crate) fn keyed(seed: u64, subject: Subject, number: u64) -> Self {
         Self(mix(mix(mix(seed).wrapping_add(subject as u64)).wrapping_add(number)))
     }

@@ -1,8 +1,8 @@
 //! Sessions of listeners, and the order of the log's lines.
 //!
-//! Each line is due at a certain time. The session whose next event is due by then writes it; if
-//! there is none, a new session starts. So lines are ordered by time, their number is exact, and
-//! memory contains only the active sessions, never more than there are users.
+//! Each line is due at a certain time. A session with an event due by then writes it; if there is
+//! none, a new session starts. So lines are ordered by time, their number is exact, and memory
+//! contains only the active sessions, never more than there are users.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

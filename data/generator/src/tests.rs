@@ -251,7 +251,7 @@ fn the_share_of_level_changes_is_met() {
     for share in [0.0, 0.3, 1.0] {
         let options = Options { level_changes: share, ..PLAIN };
         let calendar = Calendar::new(30, 1000);
-        // Without Lily, whose level always changes.
+        // Without Lily, because her level always changes.
         let changing = (1..5000).filter(|number| User::at(&options, &calendar, *number).changes_level()).count();
         assert_share(changing, 4999, share);
     }

@@ -54,7 +54,7 @@ fn setting_a_key_to_its_documented_default_changes_nothing() {
     assert!(compared > 30, "{compared}");
 }
 
-/// Loads the sample as it is, and with every setting that it shows in a comment.
+/// Loads the sample unchanged, and with every setting that it has in a comment.
 #[test]
 fn the_sample_at_the_root_loads_and_shows_every_setting() {
     let config = load_text(SAMPLE);

@@ -62,7 +62,7 @@ proptest! {
 
 fn config() -> datafusion::prelude::SessionConfig {
     let mut config = datafusion::prelude::SessionConfig::new();
-    // As in sessions of this project.
+    // The same settings as in sessions of this project.
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     config
 }

@@ -113,7 +113,8 @@ proptest! {
             recognize(head(&raw), "a.json.snappy", None),
             Content::Foreign(Foreign::Compression("snappy without framing"))
         );
-        // Without a name, raw snappy cannot be recognized if its length looks like the start of JSON.
+        // Without a name, raw snappy cannot be recognized if its length looks like the start of
+        // JSON.
         prop_assert!(recognize(head(&raw), "a.json", None) != PLAIN || begins_like_json(&raw));
     }
 

@@ -1,9 +1,9 @@
 //! ② Decodes text in UTF-16 or UTF-32 to UTF-8, in chunks of any size.
 //!
-//! Every offset and line after this step counts the decoded text, without its byte order mark. A unit
-//! that is not a character (half of a surrogate pair, a number that is too high, a character that is
-//! cut by the end of the object) becomes a byte that is not UTF-8, so that the record around it is
-//! rejected instead of changed.
+//! Every offset and line after this step counts the decoded text, without its byte order mark. A
+//! unit that is not a character (half of a surrogate pair, a number that is too high, a character
+//! that is cut by the end of the object) becomes a byte that is not UTF-8, so that the record
+//! around it is rejected instead of changed.
 
 use crate::read::content::Encoding;
 
@@ -29,6 +29,7 @@ impl TextDecoder {
 
     /// Returns the text of the next chunk.
     pub(in crate::read) fn decode(&mut self, chunk: &[u8]) -> Vec<u8> {
+        // UTF-16 of ASCII text shrinks to half. More is added as needed.
         let mut text = Vec::with_capacity(chunk.len() / 2 + 4);
         let (bytes, is_big_endian) = match self.encoding {
             Encoding::Utf8 => return chunk.to_vec(),
@@ -37,6 +38,7 @@ impl TextDecoder {
         };
         let mut rest = chunk;
         if !self.cut.is_empty() {
+            // Complete the unit that the last chunk has cut.
             let missing = (bytes - self.cut.len()).min(rest.len());
             self.cut.extend_from_slice(&rest[..missing]);
             rest = &rest[missing..];
@@ -72,12 +74,14 @@ impl TextDecoder {
             (Some(first), Ok(second @ 0xDC00..=0xDFFF)) => {
                 0x1_0000 + (u32::from(first - 0xD800) << 10) + u32::from(second - 0xDC00)
             }
+            // Two first halves: the one before has no second half, and this one may have.
             (Some(_), Ok(first @ 0xD800..=0xDBFF)) => {
                 text.push(INVALID);
                 self.half = Some(first);
                 return;
             }
             (Some(_), _) => {
+                // The half before has no second half, but this unit is a character of its own.
                 text.push(INVALID);
                 unit
             }
@@ -85,6 +89,7 @@ impl TextDecoder {
         };
         let is_first = std::mem::take(&mut self.is_at_start);
         match char::from_u32(unit) {
+            // Only a mark at the very start is one. Anywhere else it is a character.
             Some(BYTE_ORDER_MARK) if is_first => {}
             Some(character) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             None => text.push(INVALID),

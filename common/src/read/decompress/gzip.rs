@@ -4,8 +4,8 @@
 //! Fixed ─► [Extra] ─► [name] ─► [comment] ─► [HeaderChecksum] ─► Body ─► Trailer ─► Fixed or Padding
 //! ```
 //!
-//! The frame is parsed here because the checksum of the library that inflates is slow, and because this
-//! distinguishes a member that ends early from one that is damaged.
+//! The frame is parsed here because the checksum of the library that inflates is slow, and because
+//! this distinguishes a member that ends early from one that is damaged.
 
 use std::io;
 
@@ -54,7 +54,7 @@ enum Part {
     /// The checksum of the header; the number of its bytes that remain.
     HeaderChecksum(u8),
     Body,
-    /// Checksum and length of the text; the bytes read so far.
+    /// Checksum and length of the text; the bytes of them that were read.
     Trailer(Vec<u8>),
     /// Zeros after the last member, which tapes and block devices add and gzip(1) ignores.
     Padding,
@@ -76,6 +76,7 @@ impl Default for Gzip {
 impl Gzip {
     pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let mut consumed = 0;
+        // A member never starts with a zero, so it is padding.
         if self.has_member && matches!(self.part, Part::Fixed(0)) && input.first() == Some(&0) {
             self.part = Part::Padding;
         }
@@ -85,6 +86,7 @@ impl Gzip {
             let result = if is_padding { Ok(Progress::EndOfMember) } else { Err(damaged("there is no gzip header")) };
             return Step { consumed, produced: 0, result };
         }
+        // The header and the trailer are short, so pass them byte by byte.
         while !matches!(self.part, Part::Body) {
             let Some(byte) = input.get(consumed) else { break };
             consumed += 1;
@@ -106,6 +108,7 @@ impl Gzip {
         // Both are at most the lengths of the slices.
         let consumed = usize::try_from(self.inflate.total_in() - consumed).unwrap_or(usize::MAX);
         let produced = usize::try_from(self.inflate.total_out() - produced).unwrap_or(usize::MAX);
+        // The bytes before an error are valid, so they count in any case.
         self.checksum.update(&output[..produced]);
         #[expect(clippy::cast_possible_truncation, reason = "the trailer has the length modulo 2^32")]
         let length = produced as u32;
@@ -148,6 +151,7 @@ impl Gzip {
                     self.next_part();
                 }
             }
+            // The text of a name or a comment ends with a zero byte.
             Part::Text if byte == 0 => self.next_part(),
             Part::HeaderChecksum(left) => {
                 *left -= 1;
@@ -170,11 +174,13 @@ impl Gzip {
     fn next_part(&mut self) {
         for (flag, part) in [
             (HAS_EXTRA, Part::ExtraLength(None)),
+            // The order of the header's parts is fixed by the format.
             (HAS_NAME, Part::Text),
             (HAS_COMMENT, Part::Text),
             (HAS_HEADER_CHECKSUM, Part::HeaderChecksum(HEADER_CHECKSUM_BYTES)),
         ] {
             if self.flags & flag != 0 {
+                // Cleared, so that the next call finds the part after this one.
                 self.flags &= !flag;
                 self.part = part;
                 return;
@@ -189,6 +195,7 @@ impl Gzip {
         };
         let checksum = std::mem::take(&mut self.checksum).finalize();
         let length = std::mem::take(&mut self.length);
+        // `false`: deflate without the zlib header, because we parse the frame.
         self.inflate.reset(false);
         self.has_member = true;
         if trailer[..4] != checksum.to_le_bytes() {

@@ -21,9 +21,11 @@ use crate::read::decompress::encoding::TextDecoder;
 use crate::read::fetch::{Chunks, Decompression, Fault, Stored};
 use crate::read::rejection::Reason;
 
-/// Most zero bytes at the start of an object that are read to find out whether text follows them.
+/// Maximum number of zero bytes at the start of an object that are read to see whether text
+/// follows.
 const MOST_ZERO_BYTES: usize = 8 * 1024 * 1024;
-/// Most compressions around one text. Uploads that compress what is already compressed result in two.
+/// Maximum number of compressions around one text. Compressing a compressed file again results in
+/// two.
 const MOST_COMPRESSIONS: usize = 2;
 
 /// Returns the text of the whole object `stored`.
@@ -48,6 +50,7 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
             }
             Content::Compressed(compression) => match Decompressor::new(compression) {
                 Ok(Some(decompressor)) => {
+                    // The ratio is checked per layer, against the size on storage.
                     let text = Decompression::new(chunks, decompressor, &stored).text();
                     peel(text, stored, depth + 1).await
                 }
@@ -62,14 +65,15 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
     .boxed()
 }
 
-/// Returns the first [`HEAD_BYTES`], or all bytes before the end or a fault; whether the object has
-/// no byte other than zero; and the chunks, these bytes among them.
+/// Returns the first [`HEAD_BYTES`] (or all bytes before the end or a fault), whether all bytes of
+/// the object are zero, and all chunks, including these bytes.
 async fn head(chunks: Chunks) -> (Vec<u8>, bool, Chunks) {
     let mut chunks = chunks.fuse();
     let mut head = Vec::new();
     let mut seen = Vec::new();
     let mut zero_bytes = 0;
     let mut is_only_zeros = true;
+    // Zeros say nothing about the content, so read on until text follows or there are too many.
     while head.len() < HEAD_BYTES || (is_only_zeros && zero_bytes < MOST_ZERO_BYTES) {
         let Some(chunk) = chunks.next().await else {
             return (head, is_only_zeros && zero_bytes > 0, replay(seen, chunks));
@@ -81,6 +85,7 @@ async fn head(chunks: Chunks) -> (Vec<u8>, bool, Chunks) {
             zero_bytes += bytes.len();
         }
         seen.push(chunk);
+        // A fault ends the stream, so recognition must do with the bytes before it.
         if is_fault {
             break;
         }
@@ -102,6 +107,7 @@ fn decoded(chunks: Chunks, encoding: Encoding) -> Chunks {
             Some(chunk) => chunk.map(|chunk| Bytes::from(decoder.decode(&chunk))),
             None => Ok(Bytes::from(decoder.finish())),
         })
+        // An empty chunk would look like a stalled stream.
         .filter(|chunk| std::future::ready(!matches!(chunk, Ok(chunk) if chunk.is_empty())))
         .boxed()
 }
@@ -110,7 +116,7 @@ fn failed(fault: Fault) -> Chunks {
     stream::once(std::future::ready(Err(fault))).boxed()
 }
 
-/// Returns the fault of an object that cannot be read, or whose compressed content cannot be read.
+/// Returns the fault of an object if it, or its compressed content, cannot be read.
 fn unsupported(what: &str, depth: usize) -> Fault {
     let subject = if depth > 0 { "what is compressed in it" } else { "it" };
     Fault::Broken { reason: Reason::UnsupportedFormat, detail: format!("{subject} {what}") }

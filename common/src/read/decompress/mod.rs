@@ -1,4 +1,4 @@
-//! ② Decompresses bytes step by step, so that the place is known at which a stream is damaged.
+//! ② Decompresses bytes step by step, so that the position of damage in a stream is known.
 //!
 //! ```text
 //! compressed chunk ─► step ─► decompressed bytes ─► ... ─► end of a member ─► the next member, or the end
@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The libraries' readers of whole streams drop the last bytes when a stream ends early, or do not
-//! notice that it does. Here all decompressed bytes are returned before the error, and only the end of
-//! a member is a valid end. Concatenated files, as `cat` and log shippers write them, are one text.
+//! notice that it does. Here all decompressed bytes are returned before the error, and only the end
+//! of a member is a valid end. Concatenated files, as `cat` and log shippers write them, are one
+//! text.
 
 /// Removes layer after layer, from stored bytes to UTF-8 text.
 pub mod layers;
@@ -33,7 +34,7 @@ use crate::read::decompress::xz::Xz;
 use crate::read::decompress::zip::Zip;
 use crate::storage::object::Compression;
 
-/// Decompressor of one compressed text, of one member or several.
+/// Decompressor of one compressed text, which has one or several members.
 pub(in crate::read) struct Decompressor {
     codec: Codec,
     /// Whether the last member has ended and the next one has not started.
@@ -81,8 +82,8 @@ impl Decompressor {
         Ok(Some(Self { codec, is_between_members: true }))
     }
 
-    /// Consumes input and produces output until one of them is used up. If it does neither, it needs
-    /// more input.
+    /// Consumes input and produces output until one of them is used up. If it does neither, it
+    /// needs more input.
     pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let step = match &mut self.codec {
             Codec::Gzip(gzip) => gzip.step(input, output),
@@ -94,6 +95,7 @@ impl Decompressor {
         };
         match &step.result {
             Ok(Progress::EndOfMember) => self.is_between_members = true,
+            // A member starts with its first byte.
             _ if step.consumed > 0 => self.is_between_members = false,
             _ => {}
         }
@@ -126,6 +128,7 @@ fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
     let produced = usize::try_from(bzip2.total_out() - produced).unwrap_or(usize::MAX);
     let result = match status {
         Ok(Bzip2Status::StreamEnd) => {
+            // The library's decoder handles one stream only.
             *bzip2 = Bzip2::new(false);
             Ok(Progress::EndOfMember)
         }

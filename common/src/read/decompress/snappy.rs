@@ -5,9 +5,9 @@
 //! Hadoop:  length of a block ─► length of a chunk ─► chunk: snappy ─► ... until the block is complete
 //! ```
 //!
-//! Neither has an end marker, so an object that was cut between two chunks looks complete. Chunks are
-//! small (64 KiB in snappy's own framing, 256 KiB as Hadoop writes them), so each one is collected and
-//! decompressed at once.
+//! Neither has an end marker, so an object that was cut between two chunks looks complete. Chunks
+//! are small (64 KiB in snappy's own framing, 256 KiB as Hadoop writes them), so each one is
+//! collected and decompressed at once.
 
 use std::io::{self, Read};
 
@@ -18,16 +18,17 @@ use crate::read::decompress::{Progress, Step};
 
 /// First chunk of a stream in snappy's own framing.
 const STREAM_IDENTIFIER: &[u8] = b"\xFF\x06\0\0sNaPpY";
-/// Most bytes of a data chunk in snappy's own framing: a checksum, and 64 KiB that did not shrink.
+/// Maximum bytes of a data chunk in snappy's own framing: a checksum, and 64 KiB that did not
+/// shrink.
 const MAX_FRAME_BYTES: usize = 4 + 76_490;
-/// Most decompressed bytes of a Hadoop block; the default is 256 KiB.
+/// Maximum decompressed bytes of a Hadoop block; the default is 256 KiB.
 const MAX_BLOCK_BYTES: usize = 64 * 1024 * 1024;
 
 /// State of a stream of chunks.
 pub(in crate::read) struct Snappy {
     framing: Framing,
     part: Part,
-    /// Bytes of the current part so far.
+    /// Bytes of the current part that were read.
     gathered: Vec<u8>,
     decompressed: Vec<u8>,
     /// Number of bytes of `decompressed` that were returned.
@@ -77,6 +78,7 @@ impl Snappy {
             output[produced..produced + bytes].copy_from_slice(&waiting[..bytes]);
             self.given += bytes;
             produced += bytes;
+            // Everything decompressed must be returned before the next chunk replaces it.
             if self.given < self.decompressed.len() || consumed == input.len() {
                 return Step { consumed, produced, result: Ok(Progress::Inside) };
             }
@@ -93,6 +95,7 @@ impl Snappy {
             Part::Header => 4,
             Part::Chunk(_, bytes) => bytes,
             Part::Skipped(bytes) => {
+                // Skip without collecting: such chunks may have 16 MiB.
                 let taken = bytes.min(input.len());
                 self.part = if taken == bytes { Part::Header } else { Part::Skipped(bytes - taken) };
                 return Ok(taken);
@@ -113,10 +116,12 @@ impl Snappy {
     fn end_header(&mut self, header: [u8; 4]) -> io::Result<()> {
         let bytes = match &mut self.framing {
             Framing::Own => {
+                // The header is one byte of kind and 24 bits of length.
                 let [kind, a, b, c] = header;
                 let bytes = usize::try_from(u32::from_le_bytes([a, b, c, 0])).unwrap_or(usize::MAX);
                 match kind {
                     0x00 | 0x01 | 0xFF if bytes <= MAX_FRAME_BYTES => bytes,
+                    // Reserved kinds that a decoder must skip.
                     0x80..=0xFE => {
                         self.part = if bytes > 0 { Part::Skipped(bytes) } else { Part::Header };
                         return Ok(());
@@ -140,6 +145,7 @@ impl Snappy {
             }
         };
         self.part = Part::Chunk(header, bytes);
+        // A chunk without bytes ends at once, because no input would end it.
         if bytes == 0 {
             self.end_chunk(header, &[])?;
         }
@@ -152,6 +158,8 @@ impl Snappy {
         self.given = 0;
         match &mut self.framing {
             Framing::Own => {
+                // The library's decoder expects a stream, so each chunk becomes a stream of its
+                // own.
                 let frame = [STREAM_IDENTIFIER, &header, chunk].concat();
                 FrameDecoder::new(frame.as_slice()).read_to_end(&mut self.decompressed)?;
             }
@@ -161,6 +169,7 @@ impl Snappy {
                     return Err(damaged("a chunk is longer than its block"));
                 }
                 self.decompressed = raw::Decoder::new().decompress_vec(chunk)?;
+                // Blocks end when all their decompressed bytes have arrived.
                 *block_rest -= bytes;
             }
         }

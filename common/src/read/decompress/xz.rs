@@ -1,4 +1,5 @@
-//! ② Streams of xz, with the padding that may follow each of them (section 2.2 of the xz format).
+//! ② Reads xz streams, with the padding that may follow each of them (section 2.2 of the xz
+//! format).
 
 use std::io;
 
@@ -6,7 +7,7 @@ use liblzma::stream::{Action, Status, Stream};
 
 use crate::read::decompress::{Progress, Step};
 
-/// Most memory that a stream may ask for; the highest level of `xz` needs 65 MiB.
+/// Maximum memory that a stream may require; the highest level of `xz` needs 65 MiB.
 const MEMORY_BYTES: u64 = 128 * 1024 * 1024;
 /// Padding is a multiple of this many zero bytes.
 const PADDING_UNIT_BYTES: usize = 4;
@@ -14,9 +15,9 @@ const PADDING_UNIT_BYTES: usize = 4;
 /// One stream after another.
 pub(in crate::read) struct Xz {
     stream: Stream,
-    /// A stream has ended and the next one has not started, so zero bytes are padding.
+    /// Whether a stream has ended and the next one has not started, so that zero bytes are padding.
     may_be_padding: bool,
-    /// Zero bytes of padding so far, modulo [`PADDING_UNIT_BYTES`].
+    /// Zero bytes of padding that were read, modulo [`PADDING_UNIT_BYTES`].
     padding: usize,
 }
 
@@ -35,6 +36,7 @@ impl Xz {
             let progress = if is_complete { Progress::EndOfMember } else { Progress::Inside };
             return Step { consumed: skipped, produced: 0, result: Ok(progress) };
         }
+        // Something follows the padding, so it must be another stream.
         if self.padding != 0 {
             let error = io::Error::new(io::ErrorKind::InvalidData, "its padding is not a multiple of four bytes");
             return Step { consumed: skipped, produced: 0, result: Err(error) };

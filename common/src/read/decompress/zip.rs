@@ -4,10 +4,10 @@
 //! Record: header of a file ─► Body ─► [Descriptor] ─► EndOfFile ─► Record ... directory ... end ─► Done
 //! ```
 //!
-//! An archive names its files twice: in a header before each one, and in the directory at its end. A
-//! stream reads the headers first. The directory must say the same, otherwise the archive is damaged.
-//! Names that start with `.` or `_` are not data, as in a folder, so the files that macOS adds are
-//! skipped. A file that does not end with a line feed gets one.
+//! An archive names its files twice: in a header before each one, and in the directory at its end.
+//! A stream reads the headers first. The directory must agree with them, otherwise the archive is
+//! damaged. Names that start with `.` or `_` are not data, as in a folder, so the files that macOS
+//! adds are skipped. A file that does not end with a line feed gets one.
 
 use std::collections::HashMap;
 use std::io;
@@ -32,7 +32,7 @@ const HAS_DESCRIPTOR: u16 = 1 << 3;
 /// Value of a length that is stored in the extra field instead.
 const WIDE: u32 = u32::MAX;
 const WIDE_EXTRA: u16 = 1;
-/// Most bytes of the record that ends a directory of 64 bits.
+/// Maximum bytes of the record that ends a 64-bit directory.
 const MOST_WIDE_END_BYTES: u64 = 64 * 1024;
 /// Number of bytes of a skipped file that are read at a time.
 const SKIPPED_BYTES: usize = 16 * 1024;
@@ -40,11 +40,11 @@ const SKIPPED_BYTES: usize = 16 * 1024;
 /// State of an archive.
 pub(in crate::read) struct Zip {
     part: Part,
-    /// Bytes of the current record of the archive so far.
+    /// Bytes of the current record of the archive that were read.
     gathered: Vec<u8>,
     /// Number of bytes of the archive that were consumed.
     offset: u64,
-    /// Files that were read and not found in the directory so far, by the offset of their header.
+    /// Files that were read but not yet found in the directory, by the offset of their header.
     files: HashMap<u64, Entry>,
 }
 
@@ -52,7 +52,7 @@ enum Part {
     /// A header, an entry of the directory, or another record; its signature decides.
     Record,
     Body(Box<File>),
-    /// The checksum and lengths after a file whose header does not have them.
+    /// The checksum and lengths after a file, if its header does not have them.
     Descriptor(Box<File>),
     /// The end of a file, with a line feed to add if it has none.
     EndOfFile {
@@ -104,6 +104,7 @@ impl Zip {
         let (mut consumed, mut produced) = (0, 0);
         let result = loop {
             match self.advance(&input[consumed..], &mut output[produced..]) {
+                // No progress: more input or more room is needed.
                 Ok((0, 0, false)) => break Ok(Progress::Inside),
                 Ok((taken, given, _)) => {
                     consumed += taken;
@@ -116,7 +117,8 @@ impl Zip {
         Step { consumed, produced, result }
     }
 
-    /// Does one move. Returns the number of bytes consumed and produced, and whether the state changed.
+    /// Does one move. Returns the number of bytes consumed and produced, and whether the state
+    /// changed.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         match &mut self.part {
             Part::Done if input.is_empty() => Ok((0, 0, false)),
@@ -150,11 +152,13 @@ impl Zip {
         }
     }
 
-    /// Returns the number of bytes that the current record still needs, as far as it is known; `None` if
-    /// the record is complete.
+    /// Returns the number of bytes that the current record still needs, as far as it is known;
+    /// `None` if the record is complete.
     fn missing(&self) -> io::Result<Option<usize>> {
         let has = self.gathered.len();
         let lacks = |length: usize| Ok((has < length).then(|| length - has));
+        // Without wide lengths: two lengths of 4 bytes. The checksum adds 4 and the signature
+        // another 4.
         if let Part::Descriptor(file) = &self.part {
             let lengths = if file.is_wide { 16 } else { 8 };
             if has < 4 {
@@ -176,6 +180,7 @@ impl Zip {
             WIDE_END => (wide_end_bytes(&self.gathered)?, &[]),
             _ => return Err(damaged("the archive has a record of an unknown kind")),
         };
+        // The lengths of the variable parts are in the fixed part.
         if has < fixed {
             return lacks(fixed);
         }
@@ -191,12 +196,14 @@ impl Zip {
         }
         match u32_at(&record, 0) {
             FILE => {
+                // The directory refers to a file by the offset of its header.
                 let begins = self.offset - record.len() as u64;
                 self.part = Part::Body(Box::new(File::of_header(&record, begins)?));
             }
             DIRECTORY => self.check_listed(&record)?,
             END if self.files.is_empty() => self.part = Part::Done,
-            END => return Err(damaged("the archive holds files that its directory does not name")),
+            END => return Err(damaged("the archive contains files that its directory does not name")),
+            // The records of a 64-bit directory's end repeat what the entries say.
             _ => {}
         }
         Ok(())
@@ -217,6 +224,7 @@ impl Zip {
             return Err(damaged(&format!("the checksum or length of its file `{}` is wrong", file.name)));
         }
         self.files.insert(file.begins, Entry { name: file.name.clone(), checksum, length });
+        // Otherwise the last line of this file and the first one of the next would be one record.
         let line_feed = !file.is_skipped && file.found_length > 0 && !file.ends_with_line_feed;
         self.part = Part::EndOfFile { line_feed };
         Ok(())
@@ -232,7 +240,7 @@ impl Zip {
         let listed = Entry { name: name_of(name), checksum: u32_at(record, 16), length };
         match self.files.remove(&offset) {
             Some(file) if file == listed => Ok(()),
-            _ => Err(damaged("its directory names other files than it holds")),
+            _ => Err(damaged("its directory does not match its files")),
         }
     }
 }
@@ -280,10 +288,11 @@ impl File {
         })
     }
 
-    /// Reads more of the file. Returns the number of bytes consumed and produced, and whether the file
-    /// has ended.
+    /// Reads more of the file. Returns the number of bytes consumed and produced, and whether the
+    /// file has ended.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         let mut unwanted = [0; SKIPPED_BYTES];
+        // Skipped files are decompressed too, because only that shows where they end.
         let room: &mut [u8] = if self.is_skipped { &mut unwanted } else { &mut *output };
         let (consumed, produced, has_ended) = match &mut self.inflate {
             Some(inflate) => {
@@ -339,8 +348,8 @@ fn name_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Returns each of `lengths`, or its value in the extra field if it needs more than 32 bits. Returns
-/// fewer if the extra field lacks one.
+/// Returns each of `lengths`, or its value in the extra field if it needs more than 32 bits.
+/// Returns fewer if the extra field lacks one.
 fn wide_lengths(extra: &[u8], lengths: &[u32]) -> Vec<u64> {
     let mut wide = wide_extra(extra).unwrap_or_default();
     let mut values = Vec::new();
@@ -368,7 +377,7 @@ fn wide_extra(extra: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Returns the length of the record that ends a directory of 64 bits, from its first bytes.
+/// Returns the length of the record that ends a 64-bit directory, from its first bytes.
 fn wide_end_bytes(record: &[u8]) -> io::Result<usize> {
     let bytes = u64_at(record, 4).checked_add(12).filter(|bytes| *bytes <= MOST_WIDE_END_BYTES);
     bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| damaged("the end of its directory has no end"))
@@ -390,7 +399,7 @@ fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Returns the error for an archive that is intact, as far as is known, but cannot be read.
+/// Returns the error for an archive that seems intact but cannot be read.
 fn unsupported(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what)
 }

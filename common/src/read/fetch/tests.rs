@@ -1,4 +1,5 @@
-//! What arrives of objects in memory and in folders, plain, compressed, damaged, changed and gone.
+//! Tests of reading objects in memory and in folders: plain, compressed, damaged, changed and
+//! deleted.
 
 use std::io::Write;
 use std::sync::Mutex;
@@ -38,7 +39,7 @@ fn over(store: Arc<dyn ObjectStore>) -> Storage {
     Storage::new(store, Location::of(Url::parse("memory:///").unwrap()))
 }
 
-/// A store in memory that writes down the ranges that it is asked for.
+/// A store in memory that records the requested ranges.
 #[derive(Debug, Default)]
 struct Watched {
     inner: InMemory,
@@ -107,7 +108,7 @@ async fn put(store: &dyn ObjectStore, key: &str, bytes: impl Into<Bytes>) -> Sou
     }
 }
 
-/// All bytes up to the end or a fault.
+/// Returns all bytes up to the end or a fault.
 async fn read(mut chunks: Chunks) -> (Vec<u8>, Option<Fault>) {
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
@@ -229,7 +230,7 @@ async fn compressed_files_put_one_after_another_are_read_to_the_last() {
     }
 }
 
-/// Cut anywhere, the rest is one fault, and what was before it has arrived.
+/// Cut anywhere, an object has one fault at its end, and all bytes before the cut arrive.
 #[tokio::test]
 async fn a_truncated_gzip_keeps_what_came_before() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
@@ -327,7 +328,7 @@ async fn an_object_that_changed_or_vanished_since_it_was_listed_is_an_error_that
     }
 }
 
-/// Half of it read, the object is replaced: the other half is never mixed in.
+/// An object is replaced after half of it was read. The new half is never mixed with the old one.
 #[tokio::test]
 async fn an_object_that_changes_while_it_is_read_is_an_error() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());

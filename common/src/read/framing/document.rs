@@ -1,15 +1,15 @@
-//! ② Frames JSON documents as a stream: one object, several, an array of records, or an array under a
-//! key.
+//! ② Frames JSON documents as a stream: one object, several, an array of records, or an array under
+//! a key.
 //!
-//! Each byte between records is checked. If a comma is missing or too many, a bracket does not match,
-//! or any other byte is in the wrong place, framing is lost. The records before it are kept. The bytes
-//! up to the next certain start of a record (`framing::resync`) are one broken range. If there is no
-//! such start, the range is the rest of the object, and the object is damaged.
+//! Each byte between records is checked. If a comma is missing or too many, a bracket does not
+//! match, or any other byte is in the wrong place, framing is lost. The records before it are kept.
+//! The bytes up to the next certain start of a record (`framing::resync`) are one broken range. If
+//! there is no such start, the range is the rest of the object, and the object is damaged.
 //!
-//! A record whose brackets match is a record, even if its content is wrong: the decoder rejects it.
-//! The other members of an object around the array (a *page*) are skipped, but must be JSON
-//! (`framing::member`). The bytes of a page before and after its array become part of a broken range
-//! until it is certain that they belong to the page:
+//! A record with matching brackets is a record, even if its content is wrong: the decoder rejects
+//! it. The other members of an object around the array (a *page*) are skipped, but must be JSON
+//! (`framing::member`). The bytes of a page before and after its array become part of a broken
+//! range until it is certain that they belong to the page:
 //!
 //! ```text
 //! {"page":1,"items":[{"id":1},{"id":2}],"next":{"count":3}}      and then { or the end
@@ -35,9 +35,9 @@ use crate::read::rejection::{Extent, Reason};
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Bytes that are kept of text that is not a record: as many as the quarantine keeps.
 const KEPT_BYTES: u64 = KEPT_TEXT_BYTES as u64;
-/// A record that has not ended after this many bytes is given up at the first place inside of it where
-/// another record certainly starts. JSON has no such place inside a value, so the record is broken in
-/// any case. Shorter records get the chance to end in their own bracket, which loses less.
+/// Maximum length of an unfinished record that contains a place where another record certainly
+/// starts. JSON has no such place inside a value, so such a record is broken in any case. A shorter
+/// one may still end with its own bracket, which loses less.
 const PATIENCE_BYTES: u64 = KEPT_BYTES;
 const MISMATCH: &str = "the brackets do not match";
 const NOT_JSON: &str = "a member of the object around the records is not JSON";
@@ -60,7 +60,7 @@ pub struct DocumentFramer {
     /// Looks for the next record in bytes that may turn out broken: in a long record, in one with a
     /// line feed inside a string, and in all bytes after framing was lost.
     starts: RecordStarts,
-    /// Whether `starts` has seen all of the current record so far.
+    /// Whether `starts` has seen all bytes of the current record.
     is_followed: bool,
     /// Line feeds before the offset `counted_to`.
     line_feeds: u64,
@@ -77,8 +77,8 @@ pub struct DocumentFramer {
 enum State {
     /// A value outside of all brackets, or the end.
     Top,
-    /// Inside a byte order mark; the number of its bytes seen so far. Concatenated files have one in
-    /// the middle of an object.
+    /// Inside a byte order mark, with the number of its bytes that were read. Concatenated files
+    /// have marks in the middle of an object.
     Mark(usize),
     /// The rest of a value.
     Value(Role),
@@ -138,6 +138,7 @@ impl DocumentFramer {
     }
 
     pub(in crate::read) fn push(&mut self, chunk: &Bytes) {
+        // Count before the old chunk is replaced.
         self.count_lines();
         self.window.push(chunk);
     }
@@ -165,6 +166,7 @@ impl DocumentFramer {
             let found = match self.state {
                 State::Done => return None,
                 State::Damaged(..) => return self.take_rest(),
+                // The chunk is used up: keep what a record needs of it, and wait for the next one.
                 _ if self.window.rest().is_empty() && !self.is_ended => {
                     self.carry_over();
                     return None;
@@ -194,7 +196,7 @@ impl DocumentFramer {
         byte
     }
 
-    /// Passes one byte between values: the grammar of everything around records.
+    /// Passes one byte between values, by the grammar of everything around records.
     fn step(&mut self, byte: u8) -> Option<Found> {
         match (&self.state, byte) {
             (State::Top, 0xEF) => {
@@ -203,6 +205,7 @@ impl DocumentFramer {
             }
             (State::Mark(seen), _) => self.step_in_mark(*seen, byte),
             (State::Top, b'{') if self.wrapper.is_some() => {
+                // Start the range before passing the brace: the bytes of the page are held.
                 self.start();
                 self.pass(State::FirstMember);
                 self.wrapper.as_mut().into_iter().for_each(Wrapper::start);
@@ -210,8 +213,9 @@ impl DocumentFramer {
             (State::Top, b'{') => self.start_value(byte, Role::Document),
             (State::Top, b'[') if self.wrapper.is_none() => self.pass(State::FirstItem),
             (State::Top, _) => {
-                // These bytes only follow a value inside of brackets. Here they prove that a bracket of
-                // the page before was wrong, so the bytes after its array may have been records.
+                // These bytes only follow a value inside of brackets. Here they prove that a
+                // bracket of the page before was wrong, so the bytes after its array may have been
+                // records.
                 if !matches!(byte, b',' | b':' | b']' | b'}') {
                     self.window.release();
                 }
@@ -264,11 +268,13 @@ impl DocumentFramer {
     /// Ends the object around the array. If it has no array, it is one broken record.
     fn end_wrapper(&mut self) -> Option<Found> {
         self.pass(State::Top);
+        // `?` returns if the object has an array and no flaw.
         let flaw = self.wrapper.as_mut().and_then(Wrapper::end)?;
         Some(self.take_broken(Extent::Record, Reason::BrokenDocument, flaw))
     }
 
     fn start_member_value(&mut self, byte: u8) {
+        // The array has started, so the bytes before it belong to an intact page.
         if self.wrapper.as_mut().is_some_and(|wrapper| wrapper.start_value(byte)) {
             self.window.release();
             self.pass(State::FirstItem);
@@ -283,6 +289,7 @@ impl DocumentFramer {
             self.lose(format!("found {} instead of a value", name(first)));
             return;
         }
+        // Start both scans. The role of the value decides which of them runs.
         self.member.start(offset);
         self.is_followed = false;
         if role.is_record() {
@@ -296,6 +303,7 @@ impl DocumentFramer {
         let mut piece = self.window.rest();
         if role.is_record() && !self.is_followed {
             // The first `patience_bytes` of a record are followed at once when they were read.
+            // Up to this limit, all of the record is in the window and can be searched at once.
             let most = self.patience_bytes - self.window.current_bytes();
             piece = &piece[..piece.len().min(usize::try_from(most).unwrap_or(usize::MAX))];
         }
@@ -305,12 +313,14 @@ impl DocumentFramer {
         };
         piece = match scanned {
             Scanned::More => piece,
+            // Only bytes before the fault were scanned.
             Scanned::End(passed) | Scanned::Lost(passed) => &piece[..passed],
             Scanned::Torn { line_feed, .. } => &piece[..=line_feed],
         };
         if self.is_followed
             && let Some(index) = self.starts.find(piece)
         {
+            // A later record starts here for certain, so the current one is given up.
             return Some(self.give_up_at(self.window.offset() + index as u64));
         }
         if let (Role::Key, Some(wrapper)) = (role, &mut self.wrapper) {
@@ -342,10 +352,12 @@ impl DocumentFramer {
             return None;
         }
         if self.value.is_torn() {
-            // If a quote is missing, the text between strings looks like strings and may hide records.
+            // If a quote is missing, the text between strings looks like strings and may hide
+            // records.
             let detail = format!("{LINE_FEED_IN_STRING}, so it may contain other records");
             return Some(self.take_broken(Extent::Gap, Reason::Malformed, detail));
         }
+        // A record that is too long is still one record, so framing continues behind it.
         let taken = self.window.take(self.max_record_bytes);
         let fault = (taken.bytes > self.max_record_bytes).then(|| too_long(taken.bytes, self.max_record_bytes));
         Some(Found { offset: taken.offset, bytes: taken.bytes, line: self.current_line, text: taken.text, fault })
@@ -354,6 +366,7 @@ impl DocumentFramer {
     /// Copies the current record or range, because the chunk is about to be replaced.
     fn carry_over(&mut self) {
         let is_record = matches!(self.state, State::Value(role) if role.is_record());
+        // The text of a broken range is only needed for the quarantine.
         self.window.carry_over(if is_record { self.max_record_bytes } else { KEPT_BYTES });
     }
 
@@ -376,6 +389,7 @@ impl DocumentFramer {
             _ => Some((Reason::BrokenDocument, "the input ends inside the document".to_owned())),
         };
         let is_lost_before = matches!(self.state, State::Lost(..));
+        // A fault of the input explains more than the state of the document after it.
         self.state = match (self.fault.take(), lost) {
             (None, None) => State::Done,
             (None, Some((reason, detail))) => State::Damaged(reason, detail),
@@ -389,6 +403,7 @@ impl DocumentFramer {
 
     /// Returns the current range up to the end of the object as broken.
     fn take_rest(&mut self) -> Option<Found> {
+        // At the end between records, the broken range is empty but still needs a position.
         if !self.window.has_current() {
             self.start();
         }
@@ -416,6 +431,7 @@ impl DocumentFramer {
 
     fn count_lines(&mut self) {
         self.line_feeds += memchr_iter(b'\n', self.window.since(self.counted_to)).count() as u64;
+        // Line feeds up to here are counted, so the next count starts here.
         self.counted_to = self.window.offset();
     }
 }

@@ -1,10 +1,11 @@
 //! ② Frames newline-delimited JSON: one record per line, in any byte range of an object.
 //!
-//! A split owns the lines whose first byte is in its range. A split that starts inside an object is
-//! read from the byte before its range, because a line only starts after a line feed. It skips to the
+//! A split owns the lines that start in its range. A split that starts inside an object is read
+//! from the byte before its range, because a line only starts after a line feed. It skips to the
 //! first such place, and reads past its end to finish its last line. This works because a string of
 //! JSON contains no raw line feed. A byte order mark at the start of a line (of the object, or of a
-//! file that was appended to it), CRLF, blank lines and a last line without a line feed are accepted.
+//! file that was appended to it), CRLF, blank lines and a last line without a line feed are
+//! accepted.
 
 use bytes::Bytes;
 use memchr::memchr;
@@ -43,10 +44,11 @@ enum End {
 }
 
 impl LineFramer {
-    /// Returns a framer for the lines that start in `start..owned_end`. The first byte pushed must be
-    /// the one before `start`, or the first one of the object.
+    /// Returns a framer for the lines that start in `start..owned_end`. The first byte pushed must
+    /// be the one before `start`, or the first one of the object.
     pub(in crate::read) fn new(start: u64, owned_end: Option<u64>, max_record_bytes: u64) -> Self {
         Self {
+            // One byte earlier, to see whether the range starts after a line feed.
             window: Window::new(start.saturating_sub(1)),
             max_record_bytes,
             owned_end,
@@ -86,6 +88,7 @@ impl LineFramer {
         if self.is_skipping {
             self.skip_first_line();
         }
+        // Lines that are blank are counted and not returned.
         while !self.is_done() && !self.is_skipping {
             if !self.window.has_current() {
                 if self.is_at_owned_end() {
@@ -96,6 +99,7 @@ impl LineFramer {
             }
             let Some(length) = memchr(b'\n', self.window.rest()) else { return self.at_end_of_chunk() };
             self.window.advance(length);
+            // Take the line without its line feed, which is passed separately.
             let taken = self.window.take(self.max_record_bytes);
             self.window.advance(1);
             let found = self.line(taken);
@@ -118,8 +122,10 @@ impl LineFramer {
             }
             None => {
                 self.window.advance(self.window.rest().len());
-                // One byte fewer would be enough, but the last byte of the split must count as read.
+                // One byte fewer would be enough, but the last byte of the split must count as
+                // read.
                 let is_past = self.is_at_owned_end();
+                // The line belongs to an earlier split, even if it ends beyond this one.
                 if is_past || !matches!(self.end, End::Open) {
                     self.end = End::Done;
                 }
@@ -141,6 +147,7 @@ impl LineFramer {
                 let (offset, bytes) = (taken.offset, taken.bytes);
                 Some(Found { offset, bytes, line: self.lines, text: taken.text, fault })
             }
+            // A last line may lack its line feed.
             _ if taken.bytes > 0 => self.line(taken),
             _ => None,
         }
@@ -155,6 +162,7 @@ impl LineFramer {
             return Some(Found { offset, bytes: taken.bytes, line, text: taken.text, fault });
         }
         let text = self.window.text(&taken.text);
+        // Concatenated files may have a mark at the start of any line.
         let front = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let back = usize::from(text[front..].ends_with(b"\r"));
         if text[front..].iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {

@@ -1,14 +1,14 @@
-//! ② Where the value of a member ends that is skipped, and whether it is JSON up to there.
+//! ② Finds the end of a skipped member's value, and checks that it is JSON up to there.
 //!
 //! No decoder looks at the members around an array of records, so they are checked here: brackets,
-//! commas, colons and quotes must be where JSON has them. Otherwise one missing quote would hide the
-//! pages after it, because the text between their strings would be skipped as if it were a string.
-//! Numbers and words are not checked, and neither are the escapes in strings.
+//! commas, colons and quotes must be where JSON has them. Otherwise one missing quote would hide
+//! the following pages, because the text between their strings would be skipped as if it were a
+//! string. Numbers and words are not checked, and neither are the escapes in strings.
 
 use crate::read::framing::string::{StringScan, StringScanned};
 use crate::read::framing::value::{OpenBrackets, Scanned, is_bare};
 
-/// The value of a member that is skipped; used again for the next one.
+/// Scan of a skipped member's value. It is reused for the next member.
 #[derive(Debug, Default)]
 pub(in crate::read) struct MemberScan {
     expected: Expected,
@@ -42,7 +42,7 @@ enum Expected {
 }
 
 impl MemberScan {
-    /// Starts a value whose first byte is at `offset` and is still to be scanned.
+    /// Starts a value at `offset`. Its first byte is still to be scanned.
     pub(in crate::read) fn start(&mut self, offset: u64) {
         self.expected = Expected::Value;
         self.open.depth = 0;
@@ -82,6 +82,7 @@ impl MemberScan {
                     at += usize::from(next != Expected::Bare);
                 }
             }
+            // Outside of all brackets, the value is complete, and a comma would follow it.
             if self.open.depth == 0 && self.expected == Expected::Comma {
                 return Scanned::End(at);
             }
@@ -99,6 +100,7 @@ impl MemberScan {
             (Expected::Value | Expected::FirstItem | Expected::FirstKey | Expected::Key, b'"') => {
                 self.string.start();
                 self.quote = offset;
+                // The same string token is a key or a value. This decides what must follow it.
                 Some(Expected::String { is_key: matches!(expected, Expected::FirstKey | Expected::Key) })
             }
             (Expected::Value | Expected::FirstItem, _) if is_bare(byte) => Some(Expected::Bare),

@@ -5,9 +5,9 @@
 //! - The same bytes give the same records at the same offsets, no matter how the bytes are cut into
 //!   chunks and, for lines, into splits.
 //! - Memory is bounded by one chunk and one record.
-//! - Bytes in which records cannot be separated are one `Framed::Broken`. Framing never guesses.
-//! - Every byte is in exactly one record or broken range, except separators, white space, byte order
-//!   marks, and members of an object around an array of records that parsed completely.
+//! - Bytes that cannot be separated into records are one `Framed::Broken`. Framing never guesses.
+//! - Every byte is in exactly one record or broken range, except separators, white space, byte
+//!   order marks, and members of an object around an array of records that parsed completely.
 
 /// Frames records that are lines.
 pub mod lines;
@@ -73,8 +73,8 @@ pub enum Framer {
 }
 
 impl Framer {
-    /// Returns a framer for the bytes that [`crate::read::fetch::fetch`] reads of `split`. A record of
-    /// more than `max_record_bytes` is broken.
+    /// Returns a framer for the bytes that [`crate::read::fetch::fetch`] reads of `split`. A record
+    /// of more than `max_record_bytes` is broken.
     #[must_use]
     pub fn for_split(split: &Split, format: &JsonFormat, max_record_bytes: u64) -> Self {
         match format {
@@ -113,8 +113,8 @@ impl Framer {
         }
     }
 
-    /// Ends the input early: the next bytes cannot be read. The unfinished record and the unread rest
-    /// become one broken range.
+    /// Ends the input early: the next bytes cannot be read. The unfinished record and the unread
+    /// rest become one broken range.
     pub fn break_off(&mut self, reason: Reason, detail: String) {
         match self {
             Self::Lines(framer) => framer.finish(Some((reason, detail))),
@@ -122,8 +122,8 @@ impl Framer {
         }
     }
 
-    /// Returns whether no more chunks are needed: the next record belongs to the next split, or there
-    /// is none.
+    /// Returns whether no more chunks are needed: the next record belongs to the next split, or
+    /// there is none.
     #[must_use]
     pub fn is_done(&self) -> bool {
         match self {
@@ -143,7 +143,7 @@ impl Framer {
     }
 }
 
-/// A [`Framed`] whose text is a range of the window, so that it does not borrow the window.
+/// A [`Framed`] with a range of the window instead of text, so that it does not borrow the window.
 #[derive(Debug)]
 pub(in crate::read) struct Found {
     pub(in crate::read) offset: u64,

@@ -1,14 +1,14 @@
 //! ② Finds where records certainly start again after framing was lost.
 //!
-//! A *start* is a `{` in the first column of a line if the last byte before it, ignoring white space,
-//! is none of `,` `[` `:` `{`. Inside a JSON value a `{` always follows one of these bytes, and a
-//! string contains no raw line feed. So in intact text, nested and indented in any way, each start is
-//! the first byte of a value outside of all brackets. Only the fault
-//! itself can look like a start where there is none, for example a comma that became a space. One
-//! fault makes at most one such place, so a start is *certain* if
+//! A *start* is a `{` in the first column of a line if the last byte before it, ignoring white
+//! space, is none of `,` `[` `:` `{`. Inside a JSON value a `{` always follows one of these bytes,
+//! and a string contains no raw line feed. So in intact text, nested and indented in any way, each
+//! start is the first byte of a value outside of all brackets. Only the fault itself can look like
+//! a start where there is none, for example a comma that became a space. One fault creates at most
+//! one such place, so a start is *certain* if
 //!
-//! - the last byte before it is after the byte at which framing was lost, which is not before the
-//!   fault, or
+//! - the last byte before it is after the byte at which framing was lost (the fault is at that byte
+//!   or earlier), or
 //! - it is the second start since the first byte of the record that contains the fault.
 //!
 //! ```text
@@ -36,23 +36,26 @@ pub(in crate::read) struct RecordStarts {
 }
 
 impl RecordStarts {
-    /// Returns a search from `offset` on. `certain_from` is `None` while no byte is known to be wrong.
+    /// Returns a search from `offset` on. `certain_from` is `None` while no byte is known to be
+    /// wrong.
     pub(in crate::read) fn from(offset: u64, certain_from: Option<u64>) -> Self {
         Self { offset, certain_from, ..Self::default() }
     }
 
-    /// Records that framing was lost: a start is certain if the last byte before it is at `offset` or
-    /// later.
+    /// Records that framing was lost: a start is certain if the last byte before it is at `offset`
+    /// or later.
     pub(in crate::read) fn lost_before(&mut self, offset: u64) {
         self.certain_from = Some(self.certain_from.map_or(offset, |certain| certain.min(offset)));
     }
 
     /// Returns the index of the first certain start in the next `bytes`. The search is over then.
     pub(in crate::read) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        // The first byte of a piece may follow a line feed in the piece before.
         if bytes.first() == Some(&b'{') && self.is_after_line_feed && self.is_certain(self.last) {
             return Some(0);
         }
         for line_feed in memchr_iter(b'\n', bytes) {
+            // Only the first column counts: an indented brace may be nested.
             if bytes.get(line_feed + 1) == Some(&b'{') {
                 let last = self.last_of(&bytes[..line_feed]);
                 if self.is_certain(last) {
@@ -74,6 +77,7 @@ impl RecordStarts {
             return false;
         }
         let is_after_fault = self.certain_from.is_some_and(|certain| offset >= certain);
+        // `replace` remembers this start, and is true only for the second one.
         is_after_fault || std::mem::replace(&mut self.has_seen_one, true)
     }
 
@@ -105,7 +109,7 @@ mod tests {
     #[test]
     fn a_start_is_a_brace_in_the_first_column_that_no_value_can_contain() {
         for (text, certain_from, start) in [
-            // The second one, while it is unknown where the fault lies.
+            // The second one, while the position of the fault is unknown.
             ("{\"a\":1\n{\"a\":2}\n{\"a\":3}", None, Some(15)),
             ("{\"a\":1\r\n{\"a\":2}\r\n\r\n{\"a\":3}", None, Some(19)),
             ("{\"a\":1\n{\"a\":2}", None, None),

@@ -1,16 +1,17 @@
-//! ② Where a string of JSON ends, without looking at the text in it.
+//! ② Finds the end of a JSON string, without interpreting its text.
 
 use memchr::{memchr2, memchr3};
 
-/// Bytes of a string that are compared one by one before a search with SIMD is worth its start.
+/// Number of bytes that are compared one by one, before a SIMD search is worth its start-up cost.
 const SHORT_STRING_BYTES: usize = 16;
 
-/// A string that has started. Keeps its place between chunks.
+/// Scan of a string that has started. Keeps its state between chunks.
 #[derive(Debug, Default)]
 pub(in crate::read) struct StringScan {
-    /// The last byte was a backslash, so the next one has no meaning.
+    /// Whether the last byte was a backslash, so that the next one has no meaning.
     is_escaped: bool,
-    /// The string contains a line feed, so it is not JSON. Further line feeds are not reported.
+    /// Whether the string contains a line feed, so it is not JSON. Further line feeds are not
+    /// reported.
     is_torn: bool,
 }
 
@@ -58,10 +59,11 @@ impl StringScan {
         }
     }
 
-    /// Returns the index of the first byte that has a meaning: a quote, a backslash, and a line feed
-    /// if none was seen so far.
+    /// Returns the index of the first byte with a meaning: a quote, a backslash, or the first line
+    /// feed of the string.
     fn find_stop(&self, bytes: &[u8]) -> Option<usize> {
         let (near, far) = bytes.split_at(bytes.len().min(SHORT_STRING_BYTES));
+        // The same condition as in the search below, which is faster for long strings.
         let is_stop = |byte: &u8| matches!(byte, b'"' | b'\\') || (*byte == b'\n' && !self.is_torn);
         let far_stop = || if self.is_torn { memchr2(b'"', b'\\', far) } else { memchr3(b'"', b'\\', b'\n', far) };
         near.iter().position(is_stop).or_else(|| far_stop().map(|stop| near.len() + stop))

@@ -3,9 +3,9 @@
 use super::*;
 use crate::storage::object::SourceObject;
 
-/// Damaged objects, of which every byte is accounted for.
+/// Tests that each byte of a damaged object is accounted for.
 mod accounting;
-/// Any bytes in any chunks.
+/// Property tests of any bytes in any chunks.
 mod properties;
 
 const MIB: u64 = 1 << 20;
@@ -41,7 +41,7 @@ fn whole(bytes: &[u8]) -> Split {
     Split::whole(SourceObject { key: "a.json".into(), bytes: bytes.len() as u64, etag: None, modified: 0 })
 }
 
-/// Runs a framer as the reader does; the chunks' sizes are taken in turn.
+/// Runs a framer as the reader does, with chunks of the given sizes, repeated.
 fn run(framer: &mut Framer, bytes: &[u8], chunk_sizes: &[usize]) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut at = 0;
@@ -85,7 +85,8 @@ fn items(text: &str) -> Vec<Seen> {
     frame(&JsonFormat::Document { records: Some("items".into()) }, MIB, text.as_bytes())
 }
 
-/// Returns the lines that start in each part of the object. Lines are numbered as the coordinator does.
+/// Returns the lines that start in each part of the object. Lines are numbered as the coordinator
+/// does.
 fn frame_in_parts(bytes: &[u8], cuts: &[u64], max_record_bytes: u64, chunk_sizes: &[usize]) -> Vec<Seen> {
     let object = whole(bytes).object;
     let mut all = Vec::new();
@@ -379,8 +380,8 @@ fn an_item_that_is_too_long_is_broken_and_the_next_is_not() {
     }
 }
 
-/// The rest of a document can be gigabytes: only its start is kept, its length is counted, and the next
-/// record is looked for.
+/// The rest of a document can be gigabytes. Only its start is kept, its length is counted, and the
+/// framer looks for the next record.
 #[test]
 fn a_lost_document_is_followed_to_its_end_and_its_beginning_is_kept() {
     let junk = "x".repeat(200_000);
@@ -418,7 +419,8 @@ fn a_lost_byte_costs_one_record_or_two() {
         ("a null", &|_| "null".to_owned(), 1),
     ];
     for (what, edit, lost) in cases {
-        // The rest of the object is longer, and shorter, than what a broken record is followed for.
+        // The rest of the object is once longer and once shorter than the length after which a
+        // broken record is given up.
         for at in [10, 1500] {
             let text = lines(at, edit);
             for chunk in [777, 1 << 20] {
@@ -481,7 +483,7 @@ fn id(record: &str) -> Option<usize> {
     usize::try_from(serde_json::from_str::<serde_json::Value>(record).ok()?["id"].as_u64()?).ok()
 }
 
-/// Brackets that match make a record, even where another one seems to start inside of it.
+/// Matching brackets make a record, even if another record seems to start inside it.
 #[test]
 fn a_malformed_record_is_not_torn_while_it_is_short() {
     let torn = "{\"a\":[\n{\"b\":1}\n{\"b\":2}\n{\"b\":3}\n]}";

@@ -1,17 +1,17 @@
-//! ② Where one record ends: brackets are counted outside strings, and nothing else is parsed.
+//! ② Finds the end of a record: counts brackets outside strings, and parses nothing else.
 //!
-//! The scan looks at each byte once and keeps its place between chunks. The decoder finds out
-//! whether the value is valid. The scan must only not be misled by brackets inside strings, and must
-//! notice when brackets do not match or a string contains a line feed, because the start of the next
-//! record is unknown from there on.
+//! The scan looks at each byte once and keeps its state between chunks. The decoder later decides
+//! whether the value is valid. The scan only has to ignore brackets inside strings, and to notice
+//! brackets that do not match and strings with a line feed, because the start of the next record is
+//! unknown from there on.
 
 use crate::read::framing::string::{StringScan, StringScanned};
 
-/// Most open brackets of one value; each takes a bit. Records are shorter than that unless limits
-/// were raised.
+/// Maximum number of open brackets of one value; each takes a bit. Records are shorter than that
+/// unless limits were raised.
 const MAX_DEPTH: usize = 1 << 24;
 
-/// A value that has started; used again for the next one.
+/// Scan of a value that has started. It is reused for the next value.
 #[derive(Debug, Default)]
 pub(in crate::read) struct ValueScan {
     kind: Kind,
@@ -22,7 +22,7 @@ pub(in crate::read) struct ValueScan {
     offset: u64,
     /// Offset of the opening quote of the last string.
     quote: u64,
-    /// A string of the value contains a line feed. Only the first one is reported.
+    /// Whether a string of the value contains a line feed. Only the first one is reported.
     is_torn: bool,
 }
 
@@ -42,10 +42,10 @@ pub(in crate::read) enum Scanned {
     More,
     /// The value ends before the byte at this index.
     End(usize),
-    /// The byte at this index is a line feed inside the string whose opening quote is at the offset
-    /// `quote`. Scanning may continue after it; the value is not JSON.
+    /// The byte at this index is a line feed inside the string that starts at the offset `quote`.
+    /// Scanning may continue after it; the value is not JSON.
     Torn { line_feed: usize, quote: u64 },
-    /// The byte at this index cannot be where it is.
+    /// The byte at this index is in a place where JSON cannot have it.
     Lost(usize),
 }
 
@@ -69,8 +69,8 @@ const CLASSES: [Class; 256] = {
 };
 
 impl ValueScan {
-    /// Starts a value whose first byte, `first` at `offset`, is still to be scanned. Returns false if
-    /// no value starts with this byte.
+    /// Starts a value at `offset`. Its first byte, `first`, is still to be scanned. Returns false
+    /// if no value starts with this byte.
     pub(in crate::read) fn start(&mut self, first: u8, offset: u64) -> bool {
         self.kind = match first {
             b'{' | b'[' => Kind::Container,
@@ -112,6 +112,7 @@ impl ValueScan {
                 match self.string.scan(&bytes[at..]) {
                     StringScanned::More => return Scanned::More,
                     StringScanned::End(length) => at += length,
+                    // Only the first line feed is reported.
                     StringScanned::LineFeed(index) if self.is_torn => {
                         at += index + 1;
                         continue;
@@ -147,14 +148,14 @@ impl ValueScan {
     }
 }
 
-/// Returns whether `byte` can be part of a number, of `true`, `false` and `null`, or of what people
-/// write instead of them, such as `NaN`.
+/// Returns whether `byte` can be part of a number, of `true`, `false` and `null`, or of common
+/// invalid values such as `NaN`.
 pub(in crate::read) fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')
 }
 
-/// The brackets that are open, one bit for each: 1 for a brace. A recursive scan would need a stack
-/// as deep as the value.
+/// The open brackets, with one bit each: 1 for a brace. A recursive scan would need a stack as deep
+/// as the value.
 #[derive(Debug, Default)]
 pub(in crate::read) struct OpenBrackets {
     bits: Vec<u64>,
@@ -171,14 +172,17 @@ impl OpenBrackets {
         if word == self.bits.len() {
             self.bits.push(0);
         }
+        // Clear the bit first, because it may be set by a bracket that was closed.
         self.bits[word] = (self.bits[word] & !(1 << bit)) | (u64::from(is_brace) << bit);
         self.depth += 1;
         true
     }
 
-    /// Closes the innermost bracket. Returns false if it is of the other kind, or if none is open.
+    /// Closes the innermost bracket. Returns false if that bracket has the other shape, or if none
+    /// is open.
     pub(in crate::read) fn pop(&mut self, is_brace: bool) -> bool {
         let is_right = self.depth > 0 && self.is_in_object() == is_brace;
+        // Saturating, because a bracket that was never opened may be closed.
         self.depth = self.depth.saturating_sub(1);
         is_right
     }

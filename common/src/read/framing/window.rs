@@ -1,4 +1,5 @@
-//! ② The bytes that a framer holds: the current chunk, and the start of a record from earlier chunks.
+//! ② The bytes that a framer holds: the current chunk, and the start of a record from earlier
+//! chunks.
 //!
 //! A record inside one chunk is borrowed from it. Only a record that crosses chunks is copied.
 //!
@@ -53,7 +54,7 @@ pub(in crate::read) struct Taken {
 }
 
 impl Window {
-    /// Returns an empty window whose next byte is at `offset`.
+    /// Returns an empty window. Its next byte is at `offset`.
     pub(in crate::read) fn new(offset: u64) -> Self {
         Self { chunk_offset: offset, ..Self::default() }
     }
@@ -92,6 +93,7 @@ impl Window {
     pub(in crate::read) fn start(&mut self) {
         self.start = Some(self.at);
         self.carried = 0;
+        // One long record must not keep its memory for the rest of the object.
         if self.carry.capacity() > IDLE_CARRY_BYTES {
             self.carry = Vec::new();
         } else {
@@ -103,20 +105,20 @@ impl Window {
         self.start.is_some()
     }
 
-    /// Drops the current record: its bytes are not one.
+    /// Drops the current record, because its bytes are not a record.
     pub(in crate::read) fn release(&mut self) {
         self.start = None;
     }
 
-    /// Copies the bytes of the current record out of the chunk, before the next chunk replaces it. Of a
-    /// record of more than `most` bytes only the start is kept.
+    /// Copies the bytes of the current record out of the chunk, before the next chunk replaces it.
+    /// If the record has more than `most` bytes, only its start is kept.
     pub(in crate::read) fn carry_over(&mut self, most: u64) {
         let Some(start) = self.start else { return };
         self.carry_up_to(start, most);
         self.start = Some(self.at);
     }
 
-    /// Returns the length of the current record so far.
+    /// Returns the length of the part of the current record that has arrived.
     pub(in crate::read) fn current_bytes(&self) -> u64 {
         self.start.map_or(0, |start| self.carried + (self.at - start) as u64)
     }
@@ -126,14 +128,14 @@ impl Window {
         self.start.map(|start| self.chunk_offset + start as u64 - self.carried)
     }
 
-    /// Returns the current record so far: its bytes from earlier chunks, then those from this one. The
-    /// first [`KEPT_TEXT_BYTES`] are complete.
+    /// Returns the part of the current record that has arrived: its bytes from earlier chunks, then
+    /// those from this one. The first [`KEPT_TEXT_BYTES`] are complete.
     pub(in crate::read) fn current_text(&self) -> (&[u8], &[u8]) {
         self.start.map_or((&[], &[]), |start| (self.carry.as_slice(), &self.chunk[start..self.at]))
     }
 
-    /// Ends the current record at `offset`: bytes after it are scanned again. Either `offset` is in the
-    /// chunk, or at most [`KEPT_TEXT_BYTES`] of the record were read.
+    /// Ends the current record at `offset`: bytes after it are scanned again. Either `offset` is in
+    /// the chunk, or at most [`KEPT_TEXT_BYTES`] of the record were read.
     pub(in crate::read) fn rewind(&mut self, offset: u64) {
         let Some(start) = self.start else { return };
         let ahead = offset.checked_sub(self.chunk_offset + start as u64);
@@ -151,13 +153,14 @@ impl Window {
         (self.at, self.start, self.carried) = (0, Some(0), kept);
     }
 
-    /// Returns the current record, which ends before the next byte. If it has more than `most` bytes,
-    /// the text is only its start.
+    /// Returns the current record, which ends before the next byte. If it has more than `most`
+    /// bytes, the text is only its start.
     pub(in crate::read) fn take(&mut self, most: u64) -> Taken {
         let start = self.start.take().unwrap_or(self.at);
         let offset = self.chunk_offset + start as u64 - self.carried;
         let bytes = self.carried + (self.at - start) as u64;
         let text = if self.carried == 0 {
+            // A record that is too long is only shown, so its start is enough.
             let kept = if bytes > most { self.at.min(start + KEPT_TEXT_BYTES) } else { self.at };
             Text { is_carried: false, range: start..kept }
         } else {
@@ -173,6 +176,7 @@ impl Window {
         if self.carried <= most {
             self.carry.extend_from_slice(piece);
         } else {
+            // It has become too long, so only its start is kept from here on.
             self.carry.truncate(KEPT_TEXT_BYTES);
             let kept = piece.len().min(KEPT_TEXT_BYTES - self.carry.len());
             self.carry.extend_from_slice(&piece[..kept]);

@@ -1,7 +1,7 @@
 //! ② State of the object around an array of records: its current member, and whether the array was
 //! found.
 
-/// The longest way to write one byte of a key: `\u0041`.
+/// Length of the longest form of one byte of a key: `\u0041`.
 const ESCAPED_BYTE_LENGTH: usize = 6;
 
 /// The object around the array of records.
@@ -12,7 +12,7 @@ pub(in crate::read) struct Wrapper {
     /// Key of the current member as written, up to the length that `key` can have.
     member: Vec<u8>,
     has_records: bool,
-    /// Reason why the object has no records, or more than those of the array.
+    /// Fault of the object, such as a repeated key; `None` if none was found yet.
     flaw: Option<String>,
 }
 
@@ -34,14 +34,15 @@ impl Wrapper {
         self.member.clear();
     }
 
-    /// Adds bytes to the current key, up to a length at which it cannot equal `key` any more.
+    /// Adds bytes to the current key, up to a length at which it can no longer equal `key`.
     pub(in crate::read) fn add_to_member(&mut self, bytes: &[u8]) {
+        // The two quotes of the key, and one byte that shows that it is longer.
         let most = self.key.len() * ESCAPED_BYTE_LENGTH + 3;
         let room = most - self.member.len().min(most);
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Returns whether the value of the current member, whose first byte is `first`, is the array of
+    /// Returns whether the value of the current member, which starts with `first`, is the array of
     /// records. A second array and a value of another kind are flaws of the object.
     pub(in crate::read) fn start_value(&mut self, first: u8) -> bool {
         // The key may contain escapes.
@@ -59,7 +60,7 @@ impl Wrapper {
         false
     }
 
-    /// Ends the object. Returns what is wrong with it.
+    /// Ends the object. Returns its flaw, if it has one.
     pub(in crate::read) fn end(&mut self) -> Option<String> {
         let missing = || format!("the object has no key `{}`", self.key);
         let flaw = self.flaw.take();

@@ -1,7 +1,8 @@
-//! ③ Converts a JSON value to a declared type, by the rules of `docs/types.md`, one function per type.
+//! ③ Converts a JSON value to a declared type, by the rules of `docs/types.md`, one function per
+//! type.
 //!
-//! Pure functions from a scalar to a value, to null, or to a fault. Lists and structs have no rules of
-//! their own, only their items and members. A test runs the table of the page against this file.
+//! Pure functions from a scalar to a value, null, or a fault. Lists and structs have no rules of
+//! their own; their items and members do. A test compares the table on that page with this file.
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
@@ -9,7 +10,8 @@ use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 const FIRST_AMBIGUOUS_DOUBLE: f64 = 9_007_199_254_740_992.0;
 /// Days from 0001-01-01 (day 1 of the proleptic Gregorian calendar) to 1970-01-01.
 const EPOCH_DAY: i32 = 719_163;
-/// Microseconds since the epoch of the years 1 to 9999: SQL's and Python's calendars have no others.
+/// Microseconds since the epoch of the years 1 to 9999: SQL's and Python's calendars have no
+/// others.
 const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 /// Number of decimal places of a microsecond.
 const MICROSECOND_PLACES: i64 = 6;
@@ -24,7 +26,7 @@ pub(in crate::read) enum Scalar<'a> {
     /// A number above the greatest long.
     Unsigned(u64),
     Double(f64),
-    /// A number as it is written, for columns that ask for it.
+    /// The text of a number, for columns that ask for it.
     Number(&'a str),
     /// A string with its escapes resolved.
     Text(&'a str),
@@ -37,7 +39,7 @@ pub(in crate::read) enum Fault {
     OutOfRange,
     /// The column contains as many bytes or items as Arrow can count.
     TooLong,
-    /// The number must be passed as [`Scalar::Number`].
+    /// The number must be passed again as [`Scalar::Number`].
     AskAsWritten,
 }
 
@@ -63,6 +65,7 @@ pub(in crate::read) fn long(value: Scalar<'_>) -> Coerced<i64> {
         Scalar::Text(text) | Scalar::Number(text) => {
             let number = Number::parse(text).ok_or(Fault::WrongType)?;
             if number.is_integer() {
+                // `parse` only fails if the number does not fit, because its form was checked.
                 return text.parse().map(Some).map_err(|_| Fault::OutOfRange);
             }
             text.parse().map_err(|_| Fault::WrongType).and_then(whole).map(Some)
@@ -73,6 +76,7 @@ pub(in crate::read) fn long(value: Scalar<'_>) -> Coerced<i64> {
 
 /// Returns the long that a double represents, if it represents exactly one.
 fn whole(value: f64) -> Result<i64, Fault> {
+    // From 2^53 on, several longs have the same double.
     if value.abs() >= FIRST_AMBIGUOUS_DOUBLE {
         return Err(Fault::OutOfRange);
     }
@@ -94,6 +98,8 @@ pub(in crate::read) fn double(value: Scalar<'_>) -> Coerced<f64> {
         Scalar::Unsigned(value) => Ok(Some(value as f64)),
         Scalar::Text("") => Ok(None),
         Scalar::Text(text) | Scalar::Number(text) => {
+            // Rust parses more than JSON allows, such as `inf` and `1.`, so check the grammar
+            // first.
             Number::parse(text).ok_or(Fault::WrongType)?;
             let value: f64 = text.parse().map_err(|_| Fault::WrongType)?;
             if value.is_finite() { Ok(Some(value)) } else { Err(Fault::OutOfRange) }
@@ -129,6 +135,7 @@ pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
         Scalar::Text("") => Ok(None),
         Scalar::Text(text) | Scalar::Number(text) => {
             let number = Number::parse(text).ok_or(Fault::WrongType)?;
+            // 19 digits of microseconds are more than the calendar needs.
             let scaled = number.scaled(MICROSECOND_PLACES, LONG_DIGITS).ok_or(Fault::OutOfRange)?;
             let micros = i64::try_from(scaled.value).ok().filter(|micros| CALENDAR.contains(micros));
             micros.map(Some).ok_or(Fault::OutOfRange)
@@ -162,6 +169,7 @@ pub(in crate::read) fn date(value: Scalar<'_>) -> Coerced<i32> {
         return Ok(None);
     }
     let date = parse_date(text.as_bytes()).ok_or(Fault::WrongType)?;
+    // chrono has a year 0, SQL has none.
     if date.year() == 0 {
         return Err(Fault::OutOfRange);
     }
@@ -242,8 +250,8 @@ impl<'a> Number<'a> {
         self.fraction.is_empty() && self.exponent.is_none()
     }
 
-    /// Returns this number times 10^`places`, or `None` if the result has more than `digits` (at most
-    /// 38) digits.
+    /// Returns this number times 10^`places`, or `None` if the result has more than `digits` (at
+    /// most 38) digits.
     fn scaled(&self, places: i64, digits: i64) -> Option<Scaled> {
         let integer_digits = i64::try_from(self.integer.len()).ok()?;
         // Power of ten of the first digit in the result.
@@ -253,6 +261,7 @@ impl<'a> Number<'a> {
             if power < 0 {
                 scaled.exact &= digit == 0;
             } else {
+                // Leading zeros may exceed the limit, other digits may not.
                 if digit != 0 && power >= digits {
                     return None;
                 }
@@ -285,6 +294,7 @@ fn parse_exponent(text: &[u8]) -> Option<i64> {
     if digits.is_empty() || !rest.is_empty() {
         return None;
     }
+    // Clamped after each digit, so that a long exponent does not overflow.
     let magnitude = digits.iter().fold(0i64, |value, digit| (value * 10 + i64::from(digit - b'0')).min(1_000_000_000));
     Some(sign * magnitude)
 }

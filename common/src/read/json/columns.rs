@@ -1,8 +1,9 @@
 //! ③ Column buffers that can remove the values of a record again.
 //!
-//! A record may be rejected after some of its values were stored, and the last of two equal keys wins.
-//! Both need a buffer that can remove its last values, which Arrow's builders cannot. Every column
-//! contains one value for each row. A batch of columns becomes Arrow arrays without another copy.
+//! A record may be rejected after some of its values were stored, and the last of two equal keys
+//! wins. Both need a buffer that can remove its last values, which Arrow's builders cannot. Every
+//! column contains one value for each row. A batch of columns becomes Arrow arrays without another
+//! copy.
 
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ pub(in crate::read) struct Column {
     /// Name with the names of the columns around it, separated by dots, as a rejection shows it.
     pub(in crate::read) name: String,
     pub(in crate::read) field_type: FieldType,
-    /// Whether the column needs numbers as they are written: always, or since a string column received
-    /// one.
+    /// Whether the column needs numbers as they are written: always, or since a string column
+    /// received one.
     pub(in crate::read) is_as_written: bool,
     /// For each row, whether its value is not null.
     valid: BooleanBufferBuilder,
@@ -92,6 +93,7 @@ impl Column {
         self.valid.truncate(rows);
         match &mut self.values {
             Values::Text { ends, bytes } => {
+                // The bytes end where the last value that remains ends.
                 ends.truncate(rows);
                 bytes.truncate(last_end(ends));
             }
@@ -111,17 +113,20 @@ impl Column {
     pub(in crate::read) fn push_null(&mut self) {
         self.valid.append(false);
         match &mut self.values {
+            // A null has no bytes and no items.
             Values::Text { ends, .. } | Values::List { ends, .. } => ends.push(ends.last().copied().unwrap_or(0)),
             Values::Long(values) => values.push(0),
             Values::Double(values) => values.push(0.0),
             Values::Boolean(values) => values.append(false),
             Values::Date(values) => values.push(0),
             Values::Decimal(values) => values.push(0),
+            // Members of a null struct need a value for the row too.
             Values::Struct { members, .. } => members.iter_mut().for_each(Self::push_null),
         }
     }
 
-    /// Converts `value` to the type of the column and stores it. Stores nothing if there is a fault.
+    /// Converts `value` to the type of the column and stores it. Stores nothing if there is a
+    /// fault.
     pub(in crate::read) fn push(&mut self, value: Scalar<'_>) -> Result<(), Fault> {
         match (&mut self.values, &self.field_type) {
             (Values::Text { ends, bytes }, _) => {
@@ -160,7 +165,7 @@ impl Column {
         Ok(())
     }
 
-    /// Marks the list or struct whose items or members were stored as not null.
+    /// Marks the list or struct as not null after its items or members were stored.
     pub(in crate::read) fn push_nested(&mut self) -> Result<(), Fault> {
         if let Values::List { ends, item } = &mut self.values {
             ends.push(i32::try_from(item.len()).map_err(|_| Fault::TooLong)?);
@@ -171,9 +176,11 @@ impl Column {
 
     /// Returns all values as an array. Leaves the column empty, with the same capacity.
     pub(in crate::read) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+        // Arrow is faster without a null buffer, so leave it out if there are no nulls.
         let nulls = Some(NullBuffer::new(self.valid.finish())).filter(|nulls| nulls.null_count() > 0);
         let array: ArrayRef = match &mut self.values {
             Values::Text { ends, bytes } => {
+                // The next batch will need about as much memory.
                 let room = Vec::with_capacity(bytes.len());
                 let bytes = Buffer::from_vec(std::mem::replace(bytes, room));
                 Arc::new(StringArray::try_new(offsets(ends), bytes, nulls)?)
@@ -213,7 +220,8 @@ impl Column {
     }
 }
 
-/// Returns a column for each of `fields`. Their names start with the name of the column around them.
+/// Returns a column for each of `fields`. Their names start with the name of the column around
+/// them.
 pub(in crate::read) fn columns(fields: &[Field], around: Option<&str>) -> Vec<Column> {
     let name = |field: &Field| around.map_or_else(|| field.name.clone(), |around| format!("{around}.{}", field.name));
     fields.iter().map(|field| Column::new(&name(field), &field.field_type)).collect()

@@ -1,8 +1,9 @@
 //! ③ Decodes the text of one record into the columns, or returns the reason to reject it.
 //!
 //! `serde_json` parses the record and passes each value to the column of its key (`json::visitor`),
-//! without building a tree. Text that it refuses is malformed. `json::coerce` decides which values a
-//! type refuses. A record is stored completely or not at all, independent of the records before it.
+//! without building a tree. Text that it refuses is malformed. `json::coerce` decides which values
+//! a type refuses. A record is stored completely or not at all, independent of the records before
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ pub struct Decoder {
     record: Record,
 }
 
-/// State of the current record, and the undeclared fields so far.
+/// State of the current record, and the undeclared fields of all records.
 #[derive(Debug)]
 pub(in crate::read) struct Record {
     /// Values that a type refused, unless a later value under the same key has replaced them.
@@ -51,7 +52,7 @@ pub(in crate::read) struct Record {
     /// [`OTHER_FIELDS`] is the first one.
     unknown: Vec<(String, u64)>,
     /// Whether a string column received a number. The record is parsed again, because the column
-    /// needs the number as it is written.
+    /// needs the text of the number.
     pub(in crate::read) is_to_be_read_again: bool,
 }
 
@@ -82,9 +83,12 @@ impl Decoder {
     /// # Errors
     /// The reason why the record is rejected. The columns are unchanged then.
     pub fn decode(&mut self, text: &[u8]) -> Result<(), Rejection> {
+        // Check once for the whole record: serde_json skips undeclared values without looking at
+        // their bytes.
         let valid = simdutf8::basic::from_utf8(text).map_err(|_| Rejection::new(Reason::NotUtf8, not_utf8(text)))?;
         let mut outcome = self.read(valid);
-        // The loop ends: each time, at least one more string column has switched to numbers as written.
+        // The loop ends: each time, at least one more string column has switched to numbers as
+        // written.
         while self.record.is_to_be_read_again {
             self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
             outcome = self.read(valid);
@@ -126,8 +130,8 @@ impl Decoder {
         StructArray::try_new_with_length(self.fields.clone(), arrays, None, rows)
     }
 
-    /// Returns the undeclared fields, as dotted names if they are inside another, each with the number
-    /// of accepted records that contained it so far.
+    /// Returns the undeclared fields, as dotted names if they are inside another, each with the
+    /// number of accepted records that contained it.
     #[must_use]
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         self.record.unknown.iter().filter(|(_, count)| *count > 0).cloned().collect()
@@ -135,6 +139,7 @@ impl Decoder {
 
     fn read(&mut self, text: &str) -> Result<(), Rejection> {
         self.record.begin();
+        // serde_json would report a value of another kind as malformed.
         if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
             return Err(no_object(text));
         }
@@ -148,13 +153,14 @@ impl Decoder {
         };
         if let Err(error) = json.deserialize_map(object).and_then(|()| json.end()) {
             let mut rejection = malformed(&error);
-            // A number is the fault of its field. Broken syntax may have started anywhere before the
-            // place where the parser notices it, so no field is named.
+            // A number is the fault of its field. Broken syntax may have started anywhere before
+            // the place where the parser notices it, so no field is named.
             if rejection.reason == Reason::OutOfRange {
                 rejection.field = self.record.path.first().map(|&i| self.columns[i].name.clone());
             }
             return Err(rejection);
         }
+        // A key that did not occur is null. Each column then has a value for the row.
         self.columns.iter_mut().filter(|column| column.len() == self.rows).for_each(Column::push_null);
         if let Some(fault) = self.record.faults.first() {
             return Err(fault.rejection.clone());
@@ -192,6 +198,7 @@ impl Record {
     }
 
     fn count_seen(&mut self) {
+        // A key may occur several times in a record, which counts once.
         self.seen.sort_unstable();
         self.seen.dedup();
         for &field in &self.seen {
@@ -202,6 +209,7 @@ impl Record {
     /// Returns the number of an undeclared field that was not seen before; `None` if it is counted
     /// among the others.
     pub(in crate::read) fn unknown_field(&mut self, around: &str, name: &str) -> Option<usize> {
+        // The first entry is that of the other fields.
         if self.unknown.len() > COUNTED_FIELDS || around.len() + name.len() > MAX_NAME_BYTES {
             self.seen.push(0);
             return None;
@@ -215,7 +223,7 @@ impl Record {
         self.faults.push(FieldFault { path: self.path.clone(), rejection: Rejection::of_field(reason, name, detail) });
     }
 
-    /// Returns the number of faults so far.
+    /// Returns the number of faults.
     pub(in crate::read) fn faults(&self) -> usize {
         self.faults.len()
     }

@@ -1,8 +1,8 @@
 //! ③ Finds the column of a key, if a field declares it.
 //!
-//! Records of one source usually have the same keys in the same order. So each key remembers which one
-//! followed it, and looking up a key usually is one comparison with the expected one. Undeclared keys
-//! are remembered too.
+//! Records of one source usually have the same keys in the same order. So each key remembers which
+//! one followed it, and looking up a key usually is one comparison with the expected one.
+//! Undeclared keys are remembered too.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ pub(in crate::read) enum Target {
     Column(usize),
     /// An object that is part of a dotted path.
     Path(Box<Path>),
-    /// Number of an undeclared field.
+    /// An undeclared field, with its number in the list of their names.
     Unknown(usize),
 }
 
@@ -58,6 +58,7 @@ impl Keys {
         let mut keys = Self { entries: Vec::new(), by_name: HashMap::new(), first: 0 };
         for (column, path) in paths {
             let Some((name, rest)) = path.split_first() else { continue };
+            // An earlier path has the same first segment, and its target covers this one.
             if keys.by_name.contains_key(name.as_str()) {
                 continue;
             }
@@ -79,8 +80,8 @@ impl Keys {
         keys
     }
 
-    /// Returns the index of the entry of `name`, which follows the entry `before` (`None` if it is the
-    /// first key of the object).
+    /// Returns the index of the entry of `name`, which follows the entry `before` (`None` if it is
+    /// the first key of the object).
     pub(in crate::read) fn find(&mut self, name: &str, before: Option<usize>) -> Option<usize> {
         let expected = before.map_or(self.first, |before| self.entries[before].next);
         if self.entries.get(expected).is_some_and(|entry| *entry.name == *name) {

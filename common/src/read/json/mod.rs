@@ -1,7 +1,8 @@
-//! ③ Decodes the text of one JSON record into one row of typed columns, or into a reason to reject it.
+//! ③ Decodes the text of one JSON record into one row of typed columns, or into a reason to reject
+//! it.
 //!
-//! Input: the bytes of one record, as framing found them. Output: one more value in each column of the
-//! staging table; or a `Rejection`, and columns as if the record had never been seen.
+//! Input: the bytes of one record, as framing found them. Output: one more value in each column of
+//! the staging table; or a `Rejection`, and columns as if the record had never been seen.
 //!
 //! ```text
 //! {"page":"NextSong","ts":1542837416796} ─► decoder ─► visitor ─► keys ─► coerce ─► columns
@@ -15,9 +16,9 @@
 //! 4. `coerce` converts the value to the declared type of the column.
 //! 5. `columns` stores the value. If the record is rejected, its values are removed again.
 //!
-//! One value followed through: at the key `ts`, `keys` finds column 1, declared as `timestamp_millis`.
-//! The visitor receives the number 1542837416796 and passes it to `coerce`, which returns
-//! 1542837416796000 microseconds since the epoch. `columns` appends it to column 1.
+//! One value followed through: at the key `ts`, `keys` finds column 1, declared as
+//! `timestamp_millis`. The visitor receives the number 1542837416796 and passes it to `coerce`,
+//! which returns 1542837416796000 microseconds since the epoch. `columns` appends it to column 1.
 
 /// Frames and decodes the records of a split.
 pub mod reader;

@@ -1,9 +1,9 @@
 //! ③ Receives each key and value of a record from `serde_json`.
 //!
 //! Every visitor stores exactly one value in each of its columns, a null if there is a fault, and
-//! removes a value that a later one under the same key replaces. Only text that is not JSON is an error
-//! here. A fault of a value is recorded in the `Record`, because a later value under the same key may
-//! still correct it. Undeclared fields are skipped without recursion.
+//! removes a value that a later one under the same key replaces. Only text that is not JSON is an
+//! error here. A fault of a value is recorded in the `Record`, because a later value under the same
+//! key may still correct it. Undeclared fields are skipped without recursion.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,8 +21,8 @@ use crate::read::rejection::Reason;
 /// Number of characters of a value that a rejection shows.
 const SHOWN_CHARACTERS: usize = 60;
 
-/// Reads the members of an object into columns. The object is a record, a struct, or part of a dotted
-/// path.
+/// Reads the members of an object into columns. The object is a record, a struct, or part of a
+/// dotted path.
 pub(in crate::read) struct ObjectVisitor<'a> {
     pub(in crate::read) keys: &'a mut Keys,
     pub(in crate::read) columns: &'a mut [Column],
@@ -42,6 +42,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self { keys, columns, row, around, record } = self;
+        // Faults from before this object belong to other values.
         let faults_before = record.faults();
         let mut before = None;
         while let Some(index) =
@@ -190,6 +191,7 @@ impl<'de> Visitor<'de> for PathSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        // The parser requires that the array is read to its end.
         while items.next_element::<IgnoredAny>()?.is_some() {}
         self.no_object("an array");
         Ok(())
@@ -219,6 +221,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
         }
         let Self { column, record } = self;
         let read = value.deserialize_any(ValueSeed { column: &mut *column, record: &mut *record });
+        // serde_json cannot represent the number, but a string column only needs its text.
         if let Err(error) = &read
             && column.field_type == FieldType::String
             && is_out_of_range(error)
@@ -248,6 +251,7 @@ impl ValueSeed<'_> {
         } else {
             match text.as_bytes() {
                 [b'"', ..] if text.contains('\\') => self.store(Scalar::Text(&serde_json::from_str::<String>(text)?)),
+                // Without escapes, the text between the quotes is the value.
                 [b'"', ..] => self.store(Scalar::Text(text.trim_matches('"'))),
                 [b't', ..] => self.store(Scalar::Boolean(true)),
                 [b'f', ..] => self.store(Scalar::Boolean(false)),
@@ -325,6 +329,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             return Ok(());
         };
         while items.next_element_seed(ValueSeed { column: item, record: &mut *record })?.is_some() {}
+        // Each item has stored exactly one value, so the list ends at the number of items.
         if let Err(fault) = column.push_nested() {
             Self { column, record }.refuse(fault, || "an array".to_owned());
         }
@@ -341,6 +346,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         };
         ObjectVisitor { keys, columns: &mut *members, row, around: &column.name, record: &mut *record }
             .visit_map(entries)?;
+        // Members that did not occur are null.
         members.iter_mut().filter(|member| member.len() == row).for_each(Column::push_null);
         if let Err(fault) = column.push_nested() {
             Self { column, record }.refuse(fault, || "an object".to_owned());

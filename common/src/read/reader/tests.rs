@@ -20,7 +20,7 @@ use crate::read::scan_rows::{read_report_rows, scan_schema};
 use crate::read::schema::arrow_schema;
 use crate::storage::object::SourceObject;
 
-/// Objects cut and changed anywhere.
+/// Objects that are cut or changed at any byte.
 mod damage;
 
 /// Result of reading one object.
@@ -30,7 +30,7 @@ struct Outcome {
     accepted: Vec<Range<usize>>,
     /// Byte ranges and reasons of rejected records and ranges.
     rejected: Vec<(Range<usize>, String)>,
-    /// The decompressed bytes that were read.
+    /// Decompressed bytes that were read.
     text: Vec<u8>,
     tally: ObjectTally,
 }
@@ -188,8 +188,8 @@ fn compress(extension: &'static str, text: &[u8]) -> Stored {
     Stored { extension, bytes }
 }
 
-/// Returns the bytes that the libraries' readers of whole streams return, one byte at a time, up to an
-/// error; and whether they reached the end.
+/// Returns the bytes that the libraries' readers of whole streams return, one byte at a time, up to
+/// an error; and whether they reached the end.
 fn decompressed(stored: &Stored) -> (Vec<u8>, bool) {
     let bytes = stored.bytes.as_slice();
     let mut reader: Box<dyn Read + '_> = match stored.extension {
@@ -230,7 +230,7 @@ async fn a_damaged_object_is_told_from_one_with_a_bad_record() {
     let json = JsonFormat::Document { records: None };
     type Damaged<'a> = Option<(u64, &'a str)>;
     let cases: [(&JsonFormat, &str, Damaged<'_>, u64); 9] = [
-        // A line is one record, also the last one.
+        // Each line is one record, including the last one.
         (&JsonFormat::Lines, "{\"id\":1}\n{\"id\":", None, 0),
         (&json, "{\"id\":1}\n{\"id\":", Some((9, "the input ends inside a record")), 6),
         (&json, "[{\"id\":1},{\"id\":2}", Some((18, "the input ends inside the document")), 0),

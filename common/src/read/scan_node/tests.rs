@@ -1,4 +1,5 @@
-//! A scan's partitions are independent: any order, any number of times, each record once.
+//! Tests that the partitions of a scan are independent: executed in any order and any number of
+//! times, they return each record once.
 
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ fn source_in(folder: &TempDir) -> Source {
     }
 }
 
-/// The ids and the object tallies of one partition.
+/// Returns the ids and the object tallies of one partition.
 async fn read(scan: &JsonScanExec, session: &datafusion::prelude::SessionContext, partition: usize) -> (Vec<i64>, u64) {
     let batches: Vec<_> = scan.execute(partition, session.task_ctx()).unwrap().try_collect().await.unwrap();
     let (mut ids, mut tallied) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! Failures of the engine, as it reports them, and what they must become.
+//! Tests of the engine's failures, and of the errors that users get for them.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn metadata(text: &str) -> DataFusionError {
     parquet(ParquetError::General(format!("Failed to fetch metadata for file songs/a.parquet: {text}")))
 }
 
-/// As a read of a damaged file comes out of our store.
+/// The error that our store returns when it reads a damaged file.
 fn ours() -> StoreError {
     let error = Error::storage_failure("`file:///lake/songs/a.parquet` is damaged: bytes 0 to 65536").hint(DAMAGED);
     StoreError::Generic { store: STORE_NAME, source: Box::new(error) }

@@ -1,4 +1,4 @@
-//! Folders with everything that folders may hold.
+//! Tests of folders with links, hidden files and unusual names.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;

@@ -41,6 +41,7 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.timeout)
         .operation_attempt_timeout(settings.timeout)
+        // Attempts are also limited by `retry_timeout`, whichever comes first.
         .operation_timeout(settings.retry_timeout)
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -62,12 +63,14 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
     loader.load().await
 }
 
-/// What another service of AWS is reached by as the bucket is: the same account, role and region.
+/// Returns the configuration for another AWS service, with the account, role and region of the
+/// bucket.
 pub async fn sdk_config(settings: &Bucket) -> SdkConfig {
     let shared = shared_config(settings).await;
     let credentials = credentials(settings, &shared).await;
     let region = shared.region().cloned().unwrap_or_else(|| Region::new(DEFAULT_REGION));
     let mut config = shared.into_builder().region(region);
+    // The credentials of the role, not those that assume it.
     config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
     config.build()
 }

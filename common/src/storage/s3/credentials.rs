@@ -44,6 +44,7 @@ impl Credentials {
     async fn get<T>(&self, take: impl FnOnce(&Held) -> T) -> Result<T, CredentialsError> {
         let mut slot = self.0.held.lock().await;
         let now = SystemTime::now();
+        // Taken out, so that a failed renewal below can return the old ones.
         let held = match slot.take() {
             Some(held) if held.renew_at.is_none_or(|at| now < at) => held,
             before => match self.0.provider.provide_credentials().await {

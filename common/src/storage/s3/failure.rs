@@ -61,6 +61,7 @@ fn causes(error: &dyn std::error::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
+        // Do not repeat a cause that the text before already contains.
         if texts.iter().all(|before| !before.contains(&text)) {
             texts.push(text);
         }
@@ -105,7 +106,8 @@ mod tests {
 
     use super::*;
 
-    /// Once a bucket was opened, each failed read or write of bytes has the hint for its reason.
+    /// After a bucket was opened, each error of reading or writing bytes has a hint that fits its
+    /// reason.
     #[test]
     fn errors_of_the_client_for_bytes_get_the_hint_for_their_reason() {
         crate::error::register_storage_hints(bytes_hint);

@@ -49,6 +49,7 @@ impl S3 {
                 .get_object()
                 .bucket(&self.bucket)
                 .key(format!("{}{key}", self.prefix))
+                // HTTP ranges include their last byte.
                 .range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)))
                 .set_if_match(etag.map(str::to_owned))
                 .set_version_id(version.map(str::to_owned))

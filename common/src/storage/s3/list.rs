@@ -26,6 +26,7 @@ impl S3 {
         let mut found = Listing::default();
         let first = self.page(&self.prefix, None, None).await?;
         if first.is_truncated() == Some(true) {
+            // The first page is listed again: folders need a delimiter.
             let prefixes = self.folders(&mut found).await?;
             let listings = prefixes.into_iter().map(|prefix| self.list_all(prefix));
             let listings = stream::iter(listings).buffer_unordered(CONCURRENT_LISTINGS);
@@ -48,6 +49,7 @@ impl S3 {
     async fn folders(&self, found: &mut Listing) -> Result<Vec<String>> {
         let mut folders = vec![self.prefix.clone()];
         for _ in 0..MAX_DEPTH {
+            // Without folders, everything was listed on the way.
             if folders.len() >= CONCURRENT_LISTINGS || folders.is_empty() {
                 break;
             }
@@ -68,6 +70,7 @@ impl S3 {
         let (mut found, mut folders) = (Listing::default(), Vec::new());
         let mut token = None;
         loop {
+            // With a delimiter, keys below a folder are summarized as one prefix.
             let page = self.page(&folder, Some("/"), token).await?;
             token = page.next_continuation_token().map(str::to_owned);
             let below = page.common_prefixes().iter().filter_map(|below| below.prefix());
@@ -101,6 +104,7 @@ impl S3 {
         let request = request.set_request_payer(self.payer());
         let listed = |e| failure("list", format!("s3://{}/{prefix}", self.bucket), &e);
         let page = request.send().await.map_err(listed)?;
+        // Some servers ignore the requested encoding.
         Ok(if page.encoding_type() == Some(&EncodingType::Url) { decoded(page) } else { page })
     }
 
@@ -139,12 +143,14 @@ fn decode(text: &str) -> String {
 }
 
 fn is_archived(object: &Object) -> bool {
+    // A restored copy is readable until it expires.
     let is_restored = object.restore_status().is_some_and(|status| status.restore_expiry_date().is_some());
     let class = object.storage_class();
     matches!(class, Some(ObjectStorageClass::Glacier | ObjectStorageClass::DeepArchive)) && !is_restored
 }
 
 fn source_object(key: String, object: &Object) -> SourceObject {
+    // From nanoseconds to microseconds.
     let modified = object.last_modified().map_or(0, |time| i64::try_from(time.as_nanos() / 1_000).unwrap_or_default());
     SourceObject {
         key,

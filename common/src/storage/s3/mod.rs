@@ -65,7 +65,7 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Returns the counts of all requests so far, including those of `object_store`.
+    /// Returns the counts of all requests, including those of `object_store`.
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         self.requests.read()
@@ -105,6 +105,8 @@ pub(super) async fn open(location: &Location) -> Result<Storage> {
         clients::client(settings, &shared, credentials.as_ref(), endpoint.as_deref(), region, requests.clone())
     };
     let first = client(&region);
+    // The bucket's own region may differ from the configured one, and requests elsewhere are
+    // redirected or refused.
     let (client, region) = match region_of(&first, &bucket, &prefix, location).await? {
         Some(own) if own != region => (client(&own), own),
         _ => (first, region),
@@ -113,6 +115,7 @@ pub(super) async fn open(location: &Location) -> Result<Storage> {
         clients::bytes_store(settings, &bucket, credentials.clone(), endpoint.as_deref(), &region, requests.clone())
             .storage_context("open", || &location.url)?;
     let folder =
+        // `object_store` normalizes prefixes, and another prefix would be another folder.
         Path::parse(prefix.trim_end_matches('/')).ok().filter(|path| format!("{path}/") == prefix || prefix.is_empty());
     let Some(folder) = folder else {
         return Err(Error::configuration(format!("`{}` is a prefix that cannot be used", location.url))

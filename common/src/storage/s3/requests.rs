@@ -284,8 +284,10 @@ impl HttpService for BytesClient {
         let query = request.uri().query().unwrap_or_default();
         let class = RequestClass::of_http(request.method().as_str(), query);
         let written = request.body().content_length() as u64;
+        // Wait for a permit before sending, and count only requests that were sent.
         let permit = self.throttle.acquire().await;
         let answer = self.inner.execute(request).await;
+        // Only the response's head is awaited, so a permit does not cover the transfer of the body.
         drop(permit);
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
         let header = answer.as_ref().ok().and_then(|answer| answer.headers().get("content-length"));

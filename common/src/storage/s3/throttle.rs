@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// Factor by which an overload response lowers the limit.
+/// Factor that an overload response multiplies the limit with.
 const DECREASE: f64 = 0.7;
 /// Overload responses within this time of a decrease count as one burst and do not lower the limit
 /// again.
@@ -56,6 +56,7 @@ impl Throttle {
     /// Waits until another request is allowed.
     pub(super) async fn acquire(&self) -> Permit {
         loop {
+            // Subscribe before trying, so that no release between the two is missed.
             let released = self.0.released.notified();
             if self.state().try_start() {
                 return Permit(self.clone());
@@ -92,6 +93,7 @@ impl State {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.state().in_flight -= 1;
+        // One permit is free, so wake one waiter.
         self.0.0.released.notify_one();
     }
 }

@@ -52,6 +52,7 @@ impl S3 {
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload.id);
         match request.set_request_payer(self.payer()).send().await {
             Ok(_) => Ok(()),
+            // Another process has aborted or completed it.
             Err(error) if status(&error) == Some(404) => Ok(()),
             Err(error) => Err(failure("end the upload of", self.url_of(&upload.key), &error)),
         }

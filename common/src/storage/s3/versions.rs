@@ -27,6 +27,7 @@ impl S3 {
             let is_it = |version: &&aws_sdk_s3::types::ObjectVersion| {
                 version.key() == Some(&key) && version.e_tag() == Some(etag)
             };
+            // Any version with this content will do, because reads compare only the ETag.
             if let Some(version) = page.versions().iter().find(is_it) {
                 return version.version_id().map(str::to_owned);
             }

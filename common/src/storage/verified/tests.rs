@@ -1,4 +1,4 @@
-//! Files that are whole, changed, cut, and without digests, read in parts.
+//! Tests of files that are read in parts: intact, changed, truncated and without digests.
 
 use std::sync::Arc;
 
@@ -55,8 +55,8 @@ async fn any_part_of_a_file_is_read_as_it_was_written() {
     }
 }
 
-/// Every read that touches a changed byte fails and names file and bytes; the reads beside it do
-/// not.
+/// Every read that includes a changed byte fails and names the file and the bytes. Other reads
+/// succeed.
 #[tokio::test]
 async fn a_changed_bit_fails_the_reads_that_touch_its_block_and_names_the_file() {
     let content = parquet();

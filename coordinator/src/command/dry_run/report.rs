@@ -58,6 +58,7 @@ pub(super) struct ModelReport {
 
 impl SourceReport {
     pub(super) fn new(new: &NewObjects<'_>, limits: &Limits) -> Self {
+        // The number of tasks at once of a run without workers.
         let tasks = new.splits(limits, limits.threads);
         Self {
             name: new.source.name.clone(),

@@ -24,16 +24,16 @@ use crate::run::damage::{DamagedObject, damage_of};
 use crate::run::discover::NewObjects;
 use crate::run::limits::share;
 
-/// Rejected records listed for one source at most.
+/// Maximum number of rejected records that are listed for one source.
 const SHOWN_RECORDS: u64 = 10;
-/// Reads at the same time. A sample needs few bytes, so it must not read far ahead.
+/// Maximum number of concurrent reads. A sample needs few bytes, so it must not read far ahead.
 const CONCURRENT_READS: usize = 8;
 
-/// Records of a source that were decoded, and those that a run would reject.
+/// Result of decoding some records of a source, with those that a run would reject.
 #[derive(Debug, Serialize)]
 pub(super) struct Sample {
     source: String,
-    /// Records that fit.
+    /// Records that fit the declared fields.
     read: u64,
     rejected: u64,
     /// First rejected records, at most [`SHOWN_RECORDS`].
@@ -79,6 +79,7 @@ pub(super) async fn sample(
     let storage = open::source(opened, &source.name);
     let mut sample = Sample::new(source);
     for partition in 0..scan.partitions().len() {
+        // The limit applies to the source. The scan itself applies it to each partition.
         if sample.read + sample.rejected >= records {
             break;
         }
@@ -115,6 +116,7 @@ impl Sample {
 
     fn add_rejected(&mut self, batch: &StructArray) {
         for row in 0..batch.len() {
+            // Count all of them, but keep only the first.
             if self.rejected < SHOWN_RECORDS {
                 self.rejected_records.push(RejectedRecord::at(batch, row));
             }
@@ -170,6 +172,7 @@ impl RejectedRecord {
             let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;
             column.is_valid(row).then(|| column.value(row).to_owned())
         };
+        // A column of another type would be an error in the program. Show what can be shown.
         let offsets = batch.column_by_name("byte_offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
         Self {
             object: text("object").unwrap_or_default(),

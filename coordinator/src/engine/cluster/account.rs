@@ -71,6 +71,7 @@ impl Account {
     pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, task: Option<usize>) -> Self {
         if let Some(ingest) = plan.downcast_ref::<IngestExec>() {
             let names = |folder: &str| Names::new(folder, ingest.run(), task);
+            // If the child is no scan, no split is planned, so every tally is rejected.
             let scan = plan.children().into_iter().find_map(|child| child.downcast_ref::<JsonScanExec>());
             return Self::Ingest {
                 splits: scan.map(|scan| scan.partitions().to_vec()).unwrap_or_default(),
@@ -87,6 +88,7 @@ impl Account {
             return Self::Spool { prefix: write.prefix().to_owned(), partitions: write.partitions() };
         }
         match plan.downcast_ref::<CoalescePartitionsExec>() {
+            // A single task's plan is wrapped in a coalesce (`stage_planner::single_task`).
             Some(whole) => Self::of(whole.input(), task),
             None => Self::Nothing,
         }
@@ -95,13 +97,14 @@ impl Account {
     /// Checks the reports of the task.
     ///
     /// # Errors
-    /// What the task reported but cannot have done, as the end of a sentence ("a worker reported
-    /// …").
+    /// A description of what the task reported but cannot have done, as the end of a sentence ("a
+    /// worker reported …").
     pub(super) fn check(&self, reports: &[TaskReport]) -> Checked {
         match self {
             Self::Ingest { splits, max_ratio, staging, quarantine } => {
                 check_ingest(splits, *max_ratio, staging, quarantine, reports)
             }
+            // A table: each file is in the folder of its partition values, and is reported once.
             Self::Table { names, partition_by } => {
                 let mut paths = HashSet::new();
                 reports.iter().try_for_each(|report| match report {
@@ -129,10 +132,13 @@ fn check_ingest(
     quarantine: &Names,
     reports: &[TaskReport],
 ) -> Checked {
+    // Planned splits that no tally has named yet. The start of its range identifies a split within
+    // its object.
     let planned = splits.iter().flat_map(|splits| splits.iter());
     let mut open: HashMap<(&str, u64), &Split> =
         planned.map(|split| ((split.object.key.as_str(), split.range.start), split)).collect();
     let mut paths = HashSet::new();
+    // Pairs of staged and quarantined: rows in the files, and records in the tallies.
     let (mut files, mut counts) = ((0, 0), (0, 0));
     for report in reports {
         match report {
@@ -153,6 +159,7 @@ fn check_ingest(
                 check_tally(tally, split, max_ratio)?;
                 counts = (counts.0 + tally.staged, counts.1 + tally.quarantined);
             }
+            // Counts of undeclared fields are only printed, so nothing depends on them.
             TaskReport::Read(ReadReport::UnknownFields(_)) => {}
             TaskReport::Table(_) | TaskReport::Spooled(_) => {
                 return Err("something else than staged records".to_owned());
@@ -168,7 +175,7 @@ fn check_ingest(
     Ok(())
 }
 
-/// Checks that a tally is of the planned split, and has no more records than its bytes can hold.
+/// Checks that a tally belongs to the planned split, and has no more records than fit in its bytes.
 fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
     let key = &split.object.key;
     if tally.object != split.object {
@@ -198,11 +205,14 @@ fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
 /// Checks that a spool object has a key below the prefix of the run, and chunks for the partitions
 /// of its stage only.
 fn check_spooled(object: &SpoolObject, prefix: &str, partitions: usize) -> Checked {
+    // Keys have the form `<prefix>-<uuid>.arrows`.
     let uuid = object.key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".arrows"));
+    // A task without rows writes no object and reports an empty key.
     let is_empty = object.key.is_empty() && object.chunk_bytes.is_empty();
     if !is_empty && !uuid.is_some_and(is_uuid) {
         return Err(format!("a spool object `{}` that is not of its run", object.key));
     }
+    // `rows` has one count per partition, `chunk_bytes` one per flush and partition.
     let has_partitions = object.rows.len() == partitions
         && object.chunk_bytes.iter().all(|flush| flush.len() == partitions)
         && object.rows.iter().chain(object.chunk_bytes.iter().flatten()).all(|count| *count < MAX_COUNT);
@@ -218,6 +228,7 @@ impl Names {
     /// Checks that a file is in the folder of its partition values and has a name of the task.
     fn check(&self, file: &WrittenFile, partition_by: &[String]) -> Checked {
         let mut folder = self.folder.clone();
+        // Surplus partition values would not show in the folder's name, so compare their number.
         let is_partitioned = file.partition_values.len() == partition_by.len();
         for column in partition_by {
             let value =
@@ -251,6 +262,7 @@ impl Names {
 }
 
 fn once<'a>(paths: &mut HashSet<&'a str>, file: &'a WrittenFile) -> Checked {
+    // A file that is reported twice would count its rows twice.
     if paths.insert(&file.path) { Ok(()) } else { Err(format!("`{}` twice", file.path)) }
 }
 

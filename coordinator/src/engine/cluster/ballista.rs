@@ -55,12 +55,14 @@ impl Scheduler {
             scheduling_policy: TaskSchedulingPolicy::PullStaged,
             executor_timeout_seconds: WORKER_TIMEOUT.as_secs(),
             no_executors_grace_period_seconds: FOREVER.as_secs(),
+            // 0 disables the cleanup. Workers have no port, so Ballista could not call them for it.
             finished_job_data_clean_up_interval_seconds: 0,
             finished_job_state_clean_up_interval_seconds: FINISHED_JOBS.as_secs(),
             grpc_server_max_decoding_message_size: message_bytes,
             grpc_server_max_encoding_message_size: message_bytes,
             // Workers listen on no port.
             override_create_grpc_client_endpoint: Some(Arc::new(|_| Err("workers are not called".into()))),
+            // `WatchWork` calls wait for a change of the count; its value has no meaning.
             on_work_available: Some(Arc::new(move |_| work.send_modify(|count| *count += 1))),
             ..SchedulerConfig::default()
         };
@@ -68,7 +70,9 @@ impl Scheduler {
         let cluster = BallistaCluster::new_from_config(&config).await.context(failed)?;
         let server: Server = create_scheduler(cluster, Arc::new(config)).await.context(failed)?;
         let session = SessionConfig::new_with_ballista()
+            // A stage has no exchange, so there is nothing to plan again while it runs.
             .set_bool("ballista.planner.adaptive.enabled", false)
+            // Each partition is one of our tasks, and a worker starts and reports each on its own.
             .set_usize("ballista.scheduler.max_partitions_per_task", 1);
         Ok(Self { server, context: Arc::new(SessionContext::new_with_config(session)) })
     }
@@ -81,7 +85,8 @@ impl Scheduler {
     /// Queues tasks, each given as its index and the bytes of its `TaskSpec`.
     pub(super) async fn submit(&self, name: &str, specs: &[(usize, Bytes)]) -> Result<JobId> {
         let failed = |e: &dyn std::fmt::Display| Error::internal(format!("cannot queue a stage: {e}"));
-        // One partition with one row per task. The executor reads the bytes from that row (`worker/src/ballista.rs`).
+        // One partition with one row per task. The executor reads the bytes from that row
+        // (`worker/src/ballista.rs`).
         let schema = Arc::new(Schema::new(vec![
             Field::new("task", DataType::UInt32, false),
             Field::new("spec", DataType::Binary, false),

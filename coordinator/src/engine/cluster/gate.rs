@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The path and the metadata decide before any byte of a message is decoded. Ballista's scheduler
-//! implements 12 more methods, and some of them run any plan or connect to any address. None of them
-//! can be reached.
+//! implements 12 more methods, and some of them run any plan or connect to any address. None of
+//! them can be reached.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -71,6 +71,7 @@ fn route(path: &str) -> Option<Route> {
 impl Gate {
     pub(super) fn new(state: Arc<ClusterState>, queue: Queue, service: Calls) -> Self {
         let service = Arc::new(service);
+        // Size limits are per server, so two servers share one service.
         let server = |decoded: usize| {
             CoordinatorServer::from_arc(Arc::clone(&service))
                 .max_decoding_message_size(decoded)
@@ -85,6 +86,7 @@ impl Gate {
         let named = request.headers().get(PROCESS_HEADER).and_then(|value| value.to_str().ok());
         let process = named.and_then(|text| Uuid::parse_str(text).ok());
         let joined = process.and_then(|process| Some((process, self.state.vcores_of(process)?)));
+        // NOT_FOUND makes the worker register again, for example after the coordinator restarted.
         joined.ok_or_else(|| Status::not_found("register first"))
     }
 }
@@ -103,6 +105,7 @@ impl Service<Request<Body>> for Gate {
         let Some(route) = route(request.uri().path()) else {
             return refuse(Status::unimplemented("workers do not need this method"));
         };
+        // Must come before the check below, because these callers have not joined yet.
         if route == Route::Register {
             return self.calls.call(request);
         }
@@ -114,6 +117,8 @@ impl Service<Request<Body>> for Gate {
             Route::Register | Route::Call => self.calls.call(request),
             Route::Report => self.reports.call(request),
             Route::Poll => {
+                // Heartbeats alone do not show that a worker takes tasks, so polls are recorded
+                // too.
                 self.state.polled(process, Instant::now());
                 self.queue.clone().poll(process, vcores, request)
             }

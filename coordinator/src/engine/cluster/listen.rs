@@ -181,6 +181,7 @@ impl Connected for Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // The handshake always waits for bytes of the peer, so it is enough to check in reads.
         if let Err(error) = this.poll_pending(context) {
             return Poll::Ready(Err(error));
         }
@@ -239,14 +240,18 @@ async fn accept(listener: TcpListener, secret: Option<Secret>, bounds: Bounds, r
                     }
                     continue;
                 };
+                // Messages are small and answered at once, so do not wait to fill packets. A
+                // failure only costs latency.
                 let _ = stream.set_nodelay(true);
                 let connection = Connection::new(stream, ticket, dropped, HANDSHAKE_TIMEOUT);
                 match &secret {
                     Some(secret) => {
                         let (secret, ready, unauthenticated) =
                             (secret.clone(), ready.clone(), Arc::clone(&unauthenticated));
+                        // A task of its own, so that a slow peer does not delay other connections.
                         tokio::spawn(authenticate(connection, secret, peer, ready, unauthenticated));
                     }
+                    // Without a secret, TLS (or nothing) authenticates the peer.
                     None if ready.send(connection).await.is_err() => return,
                     None => {}
                 }

@@ -137,6 +137,7 @@ impl Cluster {
         let (registration, expected) = Registration::new(run, settings.heartbeat, storages, folders, spool.prefix());
         let service = Service { state: Arc::clone(&state), registration, work };
         let server = Server::start(settings, Gate::new(Arc::clone(&state), scheduler.queue(), service)).await?;
+        // Workers may already connect and wait while the spools of dead runs are deleted.
         spool.sweep().await;
         Ok(Self {
             run,
@@ -156,6 +157,7 @@ impl Cluster {
     /// A storage error if a probe cannot be written.
     pub(super) async fn admit(&self, sources: impl IntoIterator<Item = Expected>) -> Result<()> {
         let written = self.spool.write_probes().await?.into_iter().map(Expected::written);
+        // Wakes the `Register` calls that have waited for the list.
         self.expected.send_replace(Some(written.chain(sources).collect()));
         Ok(())
     }
@@ -192,6 +194,7 @@ impl Cluster {
     /// a plan that cannot be sent to a worker even so; the coordinator then runs it.
     pub(super) fn stages(&self, session: &SessionContext, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Option<Stage> {
         let context = session.task_ctx();
+        // In order of preference: stages, one task on one worker, and the coordinator itself.
         let reason = match stage_planner::plan_stages(plan, self.spool.prefix()) {
             Ok(stage) => match stage.check_sendable(&context) {
                 Ok(()) => return Some(stage),
@@ -254,6 +257,8 @@ impl Cluster {
                 return Err(Error::internal("a task of a query returned something other than a spool object"));
             };
             self.spooled.add(std::slice::from_ref(&object));
+            // The spooled plan has no repartition at its top, so each task writes a single
+            // partition.
             chunks.extend(object.chunks_of(0));
         }
         self.spooled.add_reads(chunks.len());
@@ -275,6 +280,7 @@ impl Cluster {
     /// Deletes the spool objects of the run and returns the totals of its exchanges.
     pub(super) async fn finish(&self) -> Exchanged {
         self.spool.clear().await;
+        // 0 is the number of workers, 1 that of their vcores.
         self.spooled.exchanged(self.state.capacity().0)
     }
 }

@@ -95,6 +95,7 @@ impl Expected {
     /// objects, only the storage itself must exist.
     pub(in crate::engine) fn listed(storages: &Storages, source: &str, objects: &[SourceObject]) -> Option<Self> {
         let storage = storages.source(source)?.clone();
+        // Pick objects spread over the whole listing.
         let step = (objects.len() / OBJECTS_OF_A_SOURCE).max(1);
         // Keys that `object_store` would normalize are read by another client, so skip them here.
         let is_plain = |object: &&SourceObject| Path::parse(&object.key).is_ok_and(|path| path.as_ref() == object.key);
@@ -120,6 +121,7 @@ impl Expected {
             // The task that reads the source reports any other failure.
             return None;
         }
+        // The worker sends the index of the object that it found, which may be out of range.
         let found = usize::try_from(finding.key).ok().and_then(|i| self.objects.get(i));
         let is_same = found.is_some_and(|object| {
             object.bytes == finding.bytes && object.content.as_ref().is_none_or(|content| *content == finding.content)

@@ -33,6 +33,7 @@ impl Server {
         let listener = bind(&settings.listen).await?;
         let address = listener.local_addr().map_or_else(|_| settings.listen.clone(), |address| address.to_string());
         let mut server = GrpcServer::builder()
+            // Pings find dead peers even if no call is running.
             .http2_keepalive_interval(Some(settings.lost_after))
             .max_concurrent_streams(Some(MAX_STREAMS));
         if let Some(certificates) = &settings.certificates {

@@ -80,6 +80,7 @@ impl Coordinator for Service {
         let Ok(Some(response)) = response else {
             return Err(Status::unavailable("the coordinator is still listing its sources"));
         };
+        // Clean the name once, because many messages contain it.
         let name = printable::line(&request.worker).into_owned();
         if !self.state.register(process, name, request.vcores, Instant::now()) {
             return Err(Status::resource_exhausted("this run has the maximum number of workers"));
@@ -101,8 +102,10 @@ impl Coordinator for Service {
     type WatchWorkStream = WatchWorkStream;
 
     async fn watch_work(&self, _: Request<WatchWorkRequest>) -> Result<Response<WatchWorkStream>, Status> {
+        // The clone has seen no change yet, so a worker that connects late is woken at once.
         let changes = futures::stream::unfold(self.work.clone(), |mut work| async move {
             work.changed().await.ok()?;
+            // The message says only that there may be work. The worker then polls.
             Some((Ok(WatchWorkResponse {}), work))
         });
         Ok(Response::new(Box::pin(changes)))
@@ -116,6 +119,7 @@ impl Coordinator for Service {
                 let attempt = parse(&request.attempt)?;
                 self.state.start(stage, task, attempt, process, Instant::now())
             }
+            // A task of another run: the worker still has it from a previous coordinator.
             None => tracker::Decision::Cancel,
         };
         let decision = match decision {
@@ -148,6 +152,7 @@ impl Coordinator for Service {
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
         let process = own_process(&request, |request| &request.process)?;
         let request = request.into_inner();
+        // Requests cost money even if the report is rejected below, so count them first.
         self.count_requests(process, request.requests);
         let progress = request.progress.ok_or_else(|| Status::invalid_argument("the report names no attempt"))?;
         let is_accepted = match self.attempt(&progress)? {
@@ -242,6 +247,7 @@ fn read_failure(failure: Failure) -> Error {
         Ok(FailureKind::Data) => Error::data(message),
         Ok(FailureKind::Configuration) => Error::configuration(message),
         Ok(FailureKind::Storage) => Error::storage_failure(message),
+        // A number without a kind counts as unknown, too.
         _ => Error::internal(message),
     };
     if failure.hint.is_empty() { error } else { error.hint(text(&failure.hint)) }
@@ -273,7 +279,7 @@ mod tests {
         Service { state, registration, work: watch::channel(0).1 }
     }
 
-    /// A request as the gate passes it.
+    /// Returns a request of a process, as the gate passes it on.
     fn from<T>(process: u128, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert(PROCESS_HEADER, Uuid::from_u128(process).to_string().parse().unwrap());

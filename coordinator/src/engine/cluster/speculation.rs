@@ -72,20 +72,23 @@ impl Speculation {
     pub(super) fn is_slow(&self, attempt: &AttemptTiming, pace: &Pace, now: Instant) -> bool {
         let ran = now.saturating_duration_since(attempt.started);
         let too_long = pace.duration.mul_f64(self.slowness);
+        // Either condition is enough: the attempt has run too long, or it would still need that
+        // long.
         ran >= self.at_least
             && (ran >= too_long || attempt.remaining(pace).is_some_and(|remaining| remaining >= too_long))
     }
 }
 
 impl AttemptTiming {
-    /// Estimates the time that the attempt still needed at its last heartbeat, at its speed so far.
-    /// Returns `None` without progress.
+    /// Estimates the time that the attempt still needed at its last heartbeat, from its average
+    /// speed. Returns `None` without progress.
     fn remaining(&self, pace: &Pace) -> Option<Duration> {
         let ran = self.heard.saturating_duration_since(self.started);
         if self.rows == 0 || ran.is_zero() {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "a share of a count")]
+        // Rows left per row read. Multiplied by the elapsed time, this is the time left.
         let share = pace.rows.saturating_sub(self.rows) as f64 / self.rows as f64;
         Some(ran.mul_f64(share))
     }

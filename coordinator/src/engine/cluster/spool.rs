@@ -45,6 +45,7 @@ pub(super) struct WrittenProbe {
 impl Spool {
     pub(super) fn new(storages: &Storages, run: Uuid) -> Self {
         let folder = format!("{ROOT}/{run}");
+        // A spool in the lake needs no second probe.
         let lake = (storages.lake.location() != storages.spool.location()).then(|| storages.lake.clone());
         Self { storage: storages.spool.clone(), lake, prefix: format!("{folder}/exchange"), folder }
     }
@@ -84,6 +85,7 @@ impl Spool {
         for storage in self.storages() {
             let objects = storage.store.list(Some(&folder)).map_ok(|object| object.location).boxed();
             delete(storage, objects.try_collect().await).await;
+            // Deleting the objects of a local folder leaves empty folders.
             storage.remove_folder(&self.folder);
         }
     }
@@ -93,6 +95,7 @@ impl Spool {
         // Ages are measured by the clock of the storage. If the clock of this machine were ahead,
         // objects that another run still reads would look abandoned.
         for storage in self.storages() {
+            // Without the storage's time, no age is certain, so delete nothing.
             let Ok(now) = storage.clock("_lake").await else { continue };
             let is_abandoned = |object: &object_store::ObjectMeta| object.last_modified < now - ABANDONED_AFTER;
             let objects = storage
@@ -142,6 +145,7 @@ impl SpoolTotals {
             workers,
             objects,
             bytes: self.bytes.load(Ordering::Relaxed),
+            // Each object is written by one request.
             requests: objects + self.reads.load(Ordering::Relaxed),
         }
     }

@@ -117,19 +117,21 @@ pub(super) fn single_task(plan: &Plan) -> Stage {
     Stage { plan: Arc::new(CoalescePartitionsExec::new(Arc::clone(plan))), inputs: vec![], is_single_task: true }
 }
 
-/// Rewrites the part of a stage from `node` down: replaces each exchange by a read, and adds the stage
-/// that the read needs to `inputs`. Reads and inputs have the same order, left to right.
+/// Rewrites the part of a stage from `node` down: replaces each exchange by a read, and adds the
+/// stage that the read needs to `inputs`. Reads and inputs have the same order, left to right.
 fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     if let Some(repartition) = node.downcast_ref::<RepartitionExec>() {
         return match repartition.partitioning() {
             // It merges sorted inputs, which an exchange would interleave.
             _ if repartition.preserve_order() => not_impl_err!("a repartition that preserves order"),
-            // No node above relies on which rows are in which partition, so keep them where they are.
+            // No node above relies on the partition of a row, so rows keep theirs.
             Partitioning::RoundRobinBatch(_) => rewrite(repartition.input(), prefix, inputs),
             Partitioning::Hash(keys, partitions) => {
-                // The repartition itself stays in the stage below: `ExchangeWriteExec` hashes with its
-                // keys, so that equal keys meet in one partition, no matter which task wrote them.
+                // The repartition itself stays in the stage below: `ExchangeWriteExec` hashes with
+                // its keys, so that equal keys meet in one partition, no matter which task wrote
+                // them.
                 let stage = plan_stages(repartition.input(), prefix)?;
+                // The partitions are filled in once the stage below has run (`stage_runner::fill`).
                 let empty = vec![vec![]; *partitions];
                 let read = ExchangeReadExec::hashed(node.schema(), keys.clone(), empty)?;
                 let shuffled = replace_children_if_necessary(Arc::clone(node), vec![stage.plan])?;
@@ -141,8 +143,8 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
         };
     }
     if let Some(coalesce) = node.downcast_ref::<CoalescePartitionsExec>() {
-        // With a limit, each task below sends at most that many rows, and the node above the exchange
-        // limits their union again.
+        // With a limit, each task below sends at most that many rows, and the node above the
+        // exchange limits their union again.
         let rows = gather(coalesce.input(), coalesce.fetch(), prefix, inputs)?;
         return match coalesce.fetch() {
             None => Ok(rows),
@@ -150,10 +152,11 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
         };
     }
     if let Some(merge) = node.downcast_ref::<SortPreservingMergeExec>() {
-        // Each task below writes one sorted run. The runs must stay apart, one partition of the read
-        // per task, because the merge relies on the order within its input partitions.
+        // Each task below writes one sorted run. The runs must stay apart, one partition of the
+        // read per task, because the merge relies on the order within its input partitions.
         let stage = plan_stages(merge.input(), prefix)?;
         if partitions(&stage.plan) == 1 {
+            // A single sorted partition stays in this stage; only its inputs come from below.
             inputs.extend(stage.inputs);
             return replace_children_if_necessary(Arc::clone(node), vec![stage.plan]);
         }
@@ -166,6 +169,7 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     if let Some((left, right, can_split_right)) = collect_left_join(node) {
         return plan_join(node, left, right, can_split_right, prefix, inputs);
     }
+    // Partitioned joins fall through to here: the repartitions below their sides are cut instead.
     if !is_supported(node) {
         return not_impl_err!("a node `{}` on a cluster", node.name());
     }
@@ -187,6 +191,7 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
 fn gather(node: &Plan, fetch: Option<usize>, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     let stage = plan_stages(node, prefix)?;
     if partitions(&stage.plan) == 1 {
+        // Already in one partition, so the rows stay in this stage.
         inputs.extend(stage.inputs);
         return Ok(stage.plan);
     }
@@ -273,6 +278,8 @@ fn is_supported(node: &Plan) -> bool {
         || node.is::<CooperativeExec>()
         || node.is::<UnnestExec>()
         || node.is::<LocalLimitExec>();
+    // These need equal keys in one partition. DataFusion has put a repartition below them that
+    // ensures it, and the cut keeps its partitions.
     let is_partition_by_partition = node.is::<AggregateExec>()
         || node.is::<SortExec>()
         || node.is::<PartialSortExec>()

@@ -30,7 +30,7 @@ use super::task_plan::task_plan;
 /// Interval at which a stage is advanced if nothing is reported. Silent workers are only noticed
 /// then.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Bytes reserved in a message for everything besides one task.
+/// Bytes reserved in a message for everything except the task.
 const MESSAGE_SLACK: usize = 1024 * 1024;
 
 /// Runs a stage and the stages below it, and returns the accepted reports of the stage by task.
@@ -44,6 +44,7 @@ pub(super) fn run<'a>(
     stage: Stage,
 ) -> BoxFuture<'a, Result<Vec<Vec<TaskReport>>>> {
     async move {
+        // In the order of the reads in the plan, which `fill` relies on.
         let modes: Vec<InputMode> = stage.inputs.iter().map(|input| input.mode).collect();
         // Independent stages below run at the same time, and their tasks share the queue.
         let below = stage.inputs.into_iter().map(|Input { stage, .. }| run(cluster, name, stage));
@@ -59,14 +60,20 @@ pub(super) fn run<'a>(
             .collect::<EngineResult<_>>()
             .engine_context(unplanned)?;
         let inputs = plans.iter().map(task_input::describe).collect();
+        // A single task writes files for all partitions, so its account expects no task number in
+        // names.
         let accounts =
             plans.iter().enumerate().map(|(task, plan)| Account::of(plan, (!is_single_task).then_some(task)));
         let number = cluster.state.start_stage(name, inputs, accounts.collect(), Instant::now());
+        // From here on, each way out must end the stage, so the guard comes before anything that
+        // can fail.
         let guard = StageGuard { cluster, number };
         let specs = plans.iter().enumerate().map(|(task, plan)| {
             cluster.spooled.add_reads(chunks(plan));
             Ok((task, encode_spec(cluster, guard.number, task, plan)?))
         });
+        // Collected first, so that a task that cannot be encoded fails the stage before any task is
+        // queued.
         let specs = specs.collect::<Result<Vec<_>>>()?;
         // The encoded tasks are all that is needed from here on.
         drop(plans);
@@ -86,6 +93,7 @@ pub(super) fn run<'a>(
                     }
                 }
                 StageStatus::Running(retries) => {
+                    // Retries are queued as one more job with the same specs.
                     let specs: Vec<_> = retries.into_iter().filter_map(|task| specs.get(task).cloned()).collect();
                     jobs.push(cluster.scheduler.submit(name, &specs).await?);
                 }
@@ -116,6 +124,7 @@ impl Drop for StageGuard<'_> {
 fn objects(cluster: &Cluster, tasks: Vec<Vec<TaskReport>>) -> Result<Vec<SpoolObject>> {
     let objects = tasks
         .into_iter()
+        // A second `pop` must find nothing: an attempt of an exchange writes one object.
         .map(|mut reports| match (reports.pop(), reports.pop()) {
             (Some(TaskReport::Spooled(object)), None) => Ok(object),
             _ => Err(Error::internal("a task of an exchange did not report exactly one spool object")),
@@ -138,6 +147,7 @@ fn fill(
         let chunks = (0..read.partitions().len())
             .map(|partition| match mode {
                 InputMode::Shuffle => objects.iter().flat_map(|object| object.chunks_of(partition)).collect(),
+                // The stage below has one task per partition of this read.
                 InputMode::Forward => objects.get(partition).map(|object| object.chunks_of(0)).unwrap_or_default(),
             })
             .collect();

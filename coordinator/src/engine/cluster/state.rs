@@ -126,6 +126,7 @@ impl ClusterState {
         now: Instant,
     ) -> std::result::Result<(), UnknownWorker> {
         self.lock().workers.join(process, missing, now)?;
+        // The stage runner and `adapt` wait for new workers.
         self.changed.notify_waiters();
         Ok(())
     }
@@ -171,6 +172,7 @@ impl ClusterState {
     /// Decides whether an attempt may run. See [`Tracker::start`].
     pub(super) fn start(&self, stage: u32, task: usize, attempt: Uuid, process: Uuid, now: Instant) -> Decision {
         let mut state = self.lock();
+        // Borrow the fields separately, because the workers are read while a stage is changed.
         let Inner { workers, stages, .. } = &mut *state;
         let candidates = workers.candidates(now);
         stages
@@ -197,6 +199,7 @@ impl ClusterState {
         for attempt in attempts {
             let decision = match stages.get_mut(&attempt.stage) {
                 Some(stage) => {
+                    // Counts even if the attempt fails later: this is progress, not a result.
                     *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
                     stage.tracker.heartbeat(attempt.task, attempt.attempt, attempt.amount.rows, now)
                 }
@@ -225,6 +228,7 @@ impl ClusterState {
             tracing::warn!(worker = name, stage = stage.name, "rejected a report of another worker's attempt");
             return false;
         }
+        // Reports that the task cannot have produced count as a failed attempt.
         let is_accepted = match outcome.and_then(|reports| stage.checked(attempt.task, reports)) {
             Ok(reports) => {
                 *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
@@ -235,11 +239,13 @@ impl ClusterState {
                 tracing::warn!(worker = name, stage = stage.name, task, %error, "an attempt failed");
                 error.message = format!("{} ({})", error.message, stage.at(task, &name));
                 if let Some(error) = stage.tracker.fail(task, attempt.attempt, now, error) {
+                    // The first error of a stage explains more than the errors that follow from it.
                     stage.failure.get_or_insert(error);
                 }
                 false
             }
         };
+        // The woken stage runner takes the lock, so release it first.
         drop(state);
         self.changed.notify_waiters();
         is_accepted
@@ -255,6 +261,7 @@ impl ClusterState {
         // Silent workers are only noticed here, so this must run even if nothing is reported.
         let (without_workers_for, idle_since) = state.workers.count(self.policy.lost_after, now);
         if without_workers_for >= self.worker_timeout {
+            // `without_workers` takes the lock again, and the lock is not reentrant.
             drop(state);
             return Err(self.without_workers(
                 format!("no worker has been available for {} s", without_workers_for.as_secs()),
@@ -290,7 +297,7 @@ impl ClusterState {
         )
     }
 
-    /// Records the requests that a worker has sent to buckets so far, which never decrease.
+    /// Records how many requests a worker has sent to buckets. The number never decreases.
     pub(super) fn count_requests(&self, process: Uuid, requests: RequestCounts) {
         self.lock().requests.insert(process, requests);
     }
@@ -304,6 +311,7 @@ impl ClusterState {
 
     /// Returns the progress of the running stages.
     pub(super) fn counts(&self) -> TaskCounts {
+        // Must come before `lock`, because it takes the same lock.
         let (workers, _) = self.capacity();
         let state = self.lock();
         let mut counts = TaskCounts { workers, rows: state.rows, ..TaskCounts::default() };
@@ -323,6 +331,8 @@ impl Stage {
     /// additional rows.
     fn count_read(&mut self, attempt: &AttemptUpdate, reads: &ReadProgress) -> u64 {
         let Some(seen) = self.read.get_mut(attempt.task) else { return 0 };
+        // Only what exceeds the maximum of all attempts counts, because attempts of a task read the
+        // same input.
         let (before, now) = (*seen, attempt.amount);
         *seen = AmountRead {
             read: ReadCounts {
@@ -345,6 +355,7 @@ impl Stage {
     /// # Errors
     /// A workers error that says what the task cannot have done.
     fn checked(&self, task: usize, reports: Vec<TaskReport>) -> Result<Vec<TaskReport>> {
+        // Every task has an account. Without one, only an empty report would pass.
         let account = self.accounts.get(task).unwrap_or(&Account::Nothing);
         match account.check(&reports) {
             Ok(()) => Ok(reports),

@@ -17,6 +17,7 @@ const NAMED_OBJECTS: usize = 3;
 pub(super) fn describe(plan: &Arc<dyn ExecutionPlan>) -> String {
     let mut keys = Vec::new();
     collect_keys(plan, &mut keys);
+    // Neighboring chunks are often ranges of the same spool object.
     keys.dedup();
     let named: Vec<String> = keys.iter().take(NAMED_OBJECTS).map(|key| format!("`{}`", printable::line(key))).collect();
     match keys.len().saturating_sub(NAMED_OBJECTS) {

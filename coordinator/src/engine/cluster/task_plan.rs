@@ -40,6 +40,7 @@ pub(super) fn task_plan(plan: &Plan, task: usize) -> Result<Plan> {
 /// Narrows a node and everything below it. Most nodes treat each partition alone, so they keep
 /// their form and get narrowed children. The cases below map partitions in another way.
 fn narrow(plan: &Plan, task: usize) -> Result<Plan> {
+    // These leaves know their partitions, so they narrow themselves.
     if let Some(read) = plan.downcast_ref::<ExchangeReadExec>() {
         return Ok(Arc::new(read.only(task)));
     }
@@ -72,8 +73,8 @@ fn narrow(plan: &Plan, task: usize) -> Result<Plan> {
     if let Some(write) = plan.downcast_ref::<ExchangeWriteExec>()
         && let Some(shuffle) = write.input().downcast_ref::<RepartitionExec>()
     {
-        // The task hashes its own input partition into all output partitions, so narrow the child of
-        // the repartition and keep the repartition.
+        // The task hashes its own input partition into all output partitions, so narrow the child
+        // of the repartition and keep the repartition.
         let rows = narrow(shuffle.input(), task)?;
         let shuffle = replace_children_if_necessary(Arc::clone(write.input()), vec![rows])?;
         return replace_children_if_necessary(Arc::clone(plan), vec![shuffle]);
@@ -94,12 +95,14 @@ fn narrow(plan: &Plan, task: usize) -> Result<Plan> {
 /// Narrows a scan of files or of rows in memory.
 fn data_source(source: &DataSourceExec, task: usize) -> Result<Plan> {
     if let Some(files) = source.data_source().downcast_ref::<FileScanConfig>() {
+        // The scan has one group per partition. A missing group would have no rows.
         let group = files.file_groups.get(task).cloned().unwrap_or_default();
         let narrowed = FileScanConfigBuilder::from(files.clone()).with_file_groups(vec![group]).build();
         return Ok(DataSourceExec::from_data_source(narrowed));
     }
     if let Some(rows) = source.data_source().downcast_ref::<MemorySourceConfig>() {
         let partition = rows.partitions().get(task).cloned().unwrap_or_default();
+        // `try_new` applies the projection, so it needs the schema from before it.
         let narrowed = MemorySourceConfig::try_new(&[partition], rows.original_schema(), rows.projection().clone())?;
         return Ok(DataSourceExec::from_data_source(narrowed));
     }

@@ -159,8 +159,8 @@ impl<R> Tracker<R> {
     /// Decides whether an attempt may run, after a worker took `task` from the queue. A repeated
     /// request for the same attempt gets the same answer.
     ///
-    /// The answer is `Cancel` if the task is done, and if it failed before in this process or is
-    /// slow in it while one of `candidates` could take it instead.
+    /// Returns `Cancel` if the task is done. Also returns `Cancel` if the task failed in this
+    /// process, or runs slowly in it, and one of `candidates` could take it instead.
     pub(super) fn start(
         &mut self,
         task: usize,
@@ -181,6 +181,7 @@ impl<R> Tracker<R> {
         if task.try_defer(process, candidates, offer_timeout, now) {
             return Decision::Cancel;
         }
+        // An attempt starts, so the next deferral starts again with the shortest pause.
         task.deferrals = Deferrals::new(now);
         task.attempts.push(Attempt {
             id,
@@ -200,8 +201,9 @@ impl<R> Tracker<R> {
         Some(attempt.process)
     }
 
-    /// Records a heartbeat of an attempt whose leaves have read `rows` so far.
+    /// Records a heartbeat of an attempt that has read `rows` rows.
     pub(super) fn heartbeat(&mut self, task: usize, id: Uuid, rows: u64, now: Instant) -> Decision {
+        // The result of the attempt could no longer count.
         let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
             return Decision::Cancel;
         };
@@ -217,16 +219,19 @@ impl<R> Tracker<R> {
         }
     }
 
-    /// Records the success of an attempt that read `rows`. Returns whether its result is that of
-    /// the task, also when the same success is reported again.
+    /// Records the success of an attempt that read `rows`. Returns whether its result counts as
+    /// that of the task, also if the same success is reported again.
     pub(super) fn succeed(&mut self, task: usize, id: Uuid, result: R, rows: u64, now: Instant) -> bool {
         let is_over = self.is_over;
         let Some(task) = self.tasks.get_mut(task) else { return false };
         match &task.accepted {
-            // The answer to the first report may have been lost; the worker must hear the same again.
+            // The answer to the first report may have been lost; the worker must hear the same
+            // again.
             Some((winner, _)) => *winner == id,
+            // The results were taken, or the stage failed.
             None if is_over => false,
             None => {
+                // An attempt that was never started cannot succeed.
                 let Some(attempt) = task.attempts.iter().find(|attempt| attempt.id == id) else { return false };
                 self.finished.add(now.saturating_duration_since(attempt.timing.started), rows);
                 task.accepted = Some((id, result));
@@ -249,6 +254,7 @@ impl<R> Tracker<R> {
             return Some(error);
         }
         state.cause.get_or_insert(error);
+        // Another attempt may still be running and succeed.
         if state.has_no_attempts_left(max_attempts) { state.cause.take() } else { None }
     }
 
@@ -256,7 +262,7 @@ impl<R> Tracker<R> {
     /// since when some worker has been free without interruption.
     ///
     /// # Errors
-    /// A task whose attempts are exhausted, or that no worker takes.
+    /// A task that has no attempts left, or that no worker takes.
     pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Retry>, StageFailure> {
         if self.is_over {
             return Ok(vec![]);
@@ -273,12 +279,14 @@ impl<R> Tracker<R> {
                     attempt.state = AttemptState::Lost;
                 }
             }
+            // A reported failure explains more than silence, so prefer it as the cause.
             if let Some(last) = task.attempts.last().filter(|_| task.has_no_attempts_left(policy.max_attempts)) {
                 let last = last.process;
                 let lost = StageFailure::Lost { task: index, last, times: policy.max_attempts };
                 return Err(task.cause.take().map_or(lost, StageFailure::Failed));
             }
             let Some(reason) = task.retry_reason(&policy, pace.as_ref(), now, idle_since) else { continue };
+            // Submissions beyond the number of attempts are offers that no worker took.
             if task.submissions >= count(task.attempts.len()) + MAX_IGNORED {
                 return Err(StageFailure::Ignored { task: index, times: MAX_IGNORED });
             }
@@ -323,6 +331,7 @@ impl<R> Task<R> {
     /// Deferrals in favor of a busy candidate are unlimited, because that candidate will be free.
     /// Those in favor of a free candidate are limited, because it may never take the task.
     fn try_defer(&mut self, process: Uuid, candidates: &[Candidate], offer_timeout: Duration, now: Instant) -> bool {
+        // Peekable, because `any` below must still see the first candidate.
         let mut others = candidates.iter().filter(|candidate| !self.was_tried_in(candidate.process)).peekable();
         if !self.was_tried_in(process) || others.peek().is_none() {
             return false;
@@ -334,6 +343,7 @@ impl<R> Task<R> {
         if is_exhausted && !has_running_attempt {
             return false;
         }
+        // 250 ms, 500 ms, 1 s and so on. The bound of the shift keeps it from overflowing.
         let pause = FIRST_DEFERRAL.saturating_mul(1 << self.deferrals.total.min(16)).min(offer_timeout);
         self.deferrals.total += 1;
         self.deferrals.while_others_free += u32::from(is_other_free);
@@ -341,6 +351,7 @@ impl<R> Task<R> {
         // This offer is consumed, so another one is due. An exhausted deferral beside a running
         // attempt in the same process is the exception: a second attempt there would not help.
         self.is_speculated = is_exhausted && has_running_attempt;
+        // The offer has left the queue, so it no longer counts as a submission.
         self.submissions = self.submissions.saturating_sub(1).max(count(self.attempts.len()));
         true
     }
@@ -351,7 +362,7 @@ impl<R> Task<R> {
         self.attempts.iter().any(|attempt| attempt.process == process && attempt.state != AttemptState::Lost)
     }
 
-    /// Number of attempts that failed or were lost.
+    /// Returns the number of attempts that failed or were lost.
     fn ended_attempts(&self) -> u32 {
         count(self.attempts.iter().filter(|attempt| attempt.state != AttemptState::Running).count())
     }

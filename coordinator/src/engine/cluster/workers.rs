@@ -12,7 +12,7 @@ use super::tracker::Candidate;
 const MAX_WORKERS: usize = 1024;
 /// A worker that has not polled for this long takes no tasks. A busy one polls every 5 s.
 const POLL_SILENCE: Duration = Duration::from_secs(15);
-/// A worker whose vcores have all been taken without an attempt for this long takes no tasks. An
+/// A worker takes no tasks if all its vcores have been taken without an attempt for this long. An
 /// ordinary worker is in this state only between taking a task and starting its attempt.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
@@ -68,6 +68,7 @@ impl Workers {
 
     /// Registers a process. Returns false if there are too many workers.
     pub(super) fn register(&mut self, process: Uuid, name: String, vcores: u32, now: Instant) -> bool {
+        // Lost workers leave their place to new ones.
         if self.joined.values().filter(|worker| worker.is_alive).count() >= MAX_WORKERS {
             return false;
         }
@@ -77,6 +78,7 @@ impl Workers {
         {
             self.registered.remove(&oldest);
         }
+        // Keep the findings of an earlier `join`, so that the same exclusion is logged only once.
         let missing = self.registered.remove(&process).map(|worker| worker.missing).unwrap_or_default();
         self.registered.insert(process, Registered { name, vcores, heard: now, missing });
         true
@@ -169,6 +171,7 @@ impl Workers {
         if is_draining && !worker.is_draining {
             tracing::info!(worker = worker.name, "a worker is draining");
         }
+        // A worker may report more than it registered.
         worker.free_vcores = free_vcores.min(worker.vcores);
         worker.is_draining = is_draining;
         worker.attempts = attempts;
@@ -206,6 +209,7 @@ impl Workers {
                 is_idle |= worker.free_vcores > 0 && worker.is_able(now);
             }
         }
+        // Keep the start of an idle period that is still in progress.
         self.idle_since = if is_idle { self.idle_since.or(Some(now)) } else { None };
         (now.saturating_duration_since(self.alive), self.idle_since)
     }

@@ -6,9 +6,9 @@
 //! has the same text as the newest of these documents.
 //!
 //! A document also has the digest of each log entry that it names. The digest is computed once,
-//! when an entry is published first, and copied from then on: computing it again would approve an
-//! entry that was damaged in between. Where a log has to be written anew, `withdraw` changes the
-//! documents first.
+//! when the entry is first published, and copied into later documents. Computing it again would
+//! approve an entry that was damaged in between. Before a log is written again, `withdraw` changes
+//! the documents.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub(crate) struct TableVersion {
     pub(crate) digest: Option<Digest>,
 }
 
-/// A document as it is on storage.
+/// State of a document on storage.
 pub(crate) enum Stored {
     Missing,
     Damaged(String),
@@ -66,8 +66,8 @@ impl TableVersion {
 }
 
 impl Consistent {
-    /// Returns whether the document is of `manifest`, and not of another manifest that had the same
-    /// number before.
+    /// Returns whether the document belongs to `manifest`, and not to another manifest that had the
+    /// same version before.
     pub(crate) fn is_of(&self, manifest: &Manifest) -> bool {
         self.manifest == manifest.version && self.run.is_none_or(|run| run == manifest.run)
     }
@@ -80,7 +80,7 @@ impl Consistent {
 }
 
 /// Publishes the `versions` that the roll-forward to `manifest` returned. Does nothing if a table
-/// has no version there: then its log failed, or another process is further and publishes a newer
+/// has no version in it: either its log failed, or another process is ahead and publishes a newer
 /// document.
 pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTreeMap<String, u64>) -> Result<()> {
     if manifest.tables.iter().any(|table| !versions.contains_key(&table.name)) {
@@ -95,6 +95,7 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     let mut tables = BTreeMap::new();
     for (name, version) in versions {
         let before = published.as_ref().and_then(|published| published.tables.get(name));
+        // Reuse the published digest: see the module documentation.
         let known = before.filter(|before| before.version == *version).and_then(|before| before.digest.clone());
         let digest = match known {
             Some(digest) => Some(digest),
@@ -104,7 +105,7 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         tables.insert(name.clone(), TableVersion { path, version: *version, digest });
     }
     let document = Consistent { manifest: manifest.version, run: Some(manifest.run), tables };
-    // A query publishes what a crash left undone; most of the time nothing is left.
+    // A query publishes what a crash left incomplete. Most of the time there is nothing to do.
     if published.as_ref() == Some(&document) {
         return Ok(());
     }
@@ -112,23 +113,25 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     failpoint::reach(FailPoint::ConsistentBeforePut);
     let key = LakePath::Consistent(manifest.version).key();
     let outcome = lake.put_if_absent(&key, text.clone()).await?;
+    // The document may be of a manifest that was deleted since, or of an attempt that published
+    // less. Replace it only if it differs.
     if outcome == PutOutcome::Exists && read(lake, &key).await?.is_none_or(|there| there != document) {
         put(lake, &key, text.clone()).await?;
     }
     failpoint::reach(FailPoint::ConsistentBeforeLatest);
-    // Two processes at once may leave the older document as the latest, until the next commit. It
-    // is consistent too.
+    // Two processes at once may leave the older document as the latest until the next commit. It is
+    // consistent too.
     put(lake, &LakePath::ConsistentLatest.key(), text).await?;
     failpoint::reach(FailPoint::ConsistentAfterLatest);
     Ok(())
 }
 
-/// Withdraws a table's Delta versions that `is_void` selects from every document, because the log's
-/// entries of these versions are damaged, or are about to be written anew.
+/// Withdraws the Delta versions of a table that `is_void` selects from every document, because the
+/// entries of these versions are damaged or will be written again.
 ///
-/// `version_of` returns the version that takes the place of a withdrawn one at a manifest, or
-/// `None` if the log has no version for that manifest any more. Then the document does not name the
-/// table. The new versions have no digest until [`complete_digests`] computes them.
+/// `version_of` returns the version that replaces a withdrawn one at a manifest, or `None` if the
+/// log no longer has a version for that manifest. Then the document no longer names the table. The
+/// new versions have no digest until [`complete_digests`] computes them.
 ///
 /// # Errors
 /// Storage.
@@ -147,6 +150,8 @@ pub(crate) async fn withdraw(
             Some(at) => drop(document.tables.insert(table.to_owned(), at)),
             None => drop(document.tables.remove(table)),
         }
+        // One document after the other: a crash in between leaves documents that name fewer
+        // versions, and never a wrong one.
         put(lake, &key, encode(&document)?).await?;
     }
     Ok(())
@@ -167,8 +172,8 @@ pub(crate) async fn complete_digests(lake: &Storage, table: &str) -> Result<()> 
     Ok(())
 }
 
-/// Returns the versions of a table, of all documents, whose log entries are missing or do not have
-/// the published digest.
+/// Returns the published versions of a table if their log entries are missing or do not have the
+/// published digest.
 ///
 /// # Errors
 /// Storage.
@@ -176,6 +181,7 @@ pub(crate) async fn damaged_versions(lake: &Storage, table: &str) -> Result<Vec<
     let mut seen = BTreeMap::new();
     for (_, document) in all(lake).await? {
         let Some(at) = document.tables.get(table).filter(|at| at.digest.is_some()) else { continue };
+        // Most documents name the same entry, so read each only once.
         seen.entry((at.version, at.digest.as_ref().map(ToString::to_string))).or_insert_with(|| at.clone());
     }
     let mut damaged = Vec::new();
@@ -188,8 +194,8 @@ pub(crate) async fn damaged_versions(lake: &Storage, table: &str) -> Result<Vec<
     Ok(damaged)
 }
 
-/// Returns whether a document is of a later manifest that exists: manifests may have been deleted
-/// since.
+/// Returns whether a document belongs to a later manifest that exists. Manifests may have been
+/// deleted after it was published.
 async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -> Result<bool> {
     if published.manifest <= manifest.version {
         return Ok(false);
@@ -197,20 +203,19 @@ async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -
     Ok(store::get(lake, published.manifest).await?.is_some_and(|newer| published.is_of(&newer)))
 }
 
-/// Reads the newest versions that belong together; returns `None` before the first commit is
-/// published.
+/// Reads the newest versions that belong together, or `None` if no commit was published yet.
 pub(crate) async fn latest(lake: &Storage) -> Result<Option<Consistent>> {
     read(lake, &LakePath::ConsistentLatest.key()).await
 }
 
-/// Reads the versions at one manifest; returns `None` if they were never published, because another
+/// Reads the versions at one manifest, or `None` if they were never published because another
 /// commit overtook it.
 pub(crate) async fn at(lake: &Storage, manifest: &Manifest) -> Result<Option<Consistent>> {
     let published = read(lake, &LakePath::Consistent(manifest.version).key()).await?;
     Ok(published.filter(|published| published.is_of(manifest)))
 }
 
-/// Reads all documents that are whole, with their keys.
+/// Reads all undamaged documents, with their keys.
 async fn all(lake: &Storage) -> Result<Vec<(Path, Consistent)>> {
     let folder = LakePath::ConsistentVersions.key();
     let objects: Vec<_> =
@@ -249,8 +254,8 @@ pub(crate) async fn stored(lake: &Storage, key: &Path) -> Result<Stored> {
     Ok(serde_json::from_slice(&bytes).map_or_else(|e| Stored::Damaged(e.to_string()), Stored::Whole))
 }
 
-/// Computes the digest of one entry of a table's log. Publishing does not need it: without it,
-/// `check --deep` cannot verify the entry.
+/// Computes the digest of one entry of a table's log. Publishing works without it, but then `check
+/// --deep` cannot verify the entry.
 async fn entry_digest(lake: &Storage, table: &str, version: u64) -> Option<Digest> {
     let key = LakePath::DeltaCommit { table, version }.key();
     lake.digest_of(&key).await.ok().flatten().map(|(_, digest)| digest)
@@ -264,5 +269,6 @@ fn encode(document: &Consistent) -> Result<Bytes> {
 
 async fn put(lake: &Storage, key: &Path, text: Bytes) -> Result<()> {
     lake.store.put(key, text.into()).await.storage_context("write", || url_of(lake, key))?;
+    // A power cut must not lose a document that readers have seen.
     lake.sync_files(std::slice::from_ref(key)).await
 }

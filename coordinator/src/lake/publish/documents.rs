@@ -16,13 +16,13 @@ use crate::lake::manifest::Manifest;
 /// Number of documents that are read at the same time.
 const CONCURRENT_READS: usize = 16;
 
-/// The documents of the versions up to one of them.
+/// The documents of all versions up to a given one.
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
-    /// Number of documents that are whole.
+    /// Number of undamaged documents.
     pub(crate) whole: u64,
     pub(crate) damaged: Vec<DamagedDocument>,
-    /// Entries of Delta logs, each once.
+    /// Entries of Delta logs, without duplicates.
     pub(crate) entries: Vec<PublishedEntry>,
 }
 
@@ -41,8 +41,8 @@ pub(crate) struct PublishedEntry {
     pub(crate) digest: Digest,
 }
 
-/// Reads the documents of the versions up to `manifest`. A version that was never published has
-/// none.
+/// Reads the documents of the versions up to `manifest`. A version that was never published has no
+/// document.
 ///
 /// # Errors
 /// Storage.
@@ -65,11 +65,12 @@ pub(crate) async fn documents(lake: &Storage, manifest: &Manifest) -> Result<Doc
     Ok(documents)
 }
 
-/// Collects the entries of the tables that `manifest` has. One entry belongs to many versions of
-/// the lake.
+/// Collects the entries of the tables in `manifest`. One entry belongs to many versions of the
+/// lake.
 fn entries(manifest: &Manifest, documents: &[Consistent]) -> Vec<PublishedEntry> {
     let mut seen = BTreeSet::new();
     let mut entries = Vec::new();
+    // The newest document first: if an entry was published again, its last digest counts.
     for document in documents.iter().rev() {
         for (table, at) in &document.tables {
             let is_table = manifest.table(table).is_some();

@@ -1,5 +1,5 @@
-//! ⑨ The formats of other engines, brought up to the manifests: one Delta log for each table, and
-//! the versions of the logs that belong together.
+//! ⑨ Brings the formats of other engines up to date with the manifests: one Delta log per table,
+//! and the versions of the logs that belong together.
 //!
 //! ```text
 //!                  ┌─► delta/       one log for each table, rolled forward ─┐
@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The manifests decide what is committed; everything here repeats them. If a process dies before
-//! it has published, the next run or query publishes. This file is the seam: other modules use its
-//! functions only, and no format's.
+//! it has published, the next run or query publishes. This file is the seam: other modules use only
+//! its functions, and never those of a format.
 
 use std::collections::BTreeMap;
 
@@ -38,16 +38,16 @@ const CONCURRENT_LOOKS: usize = 16;
 /// Result of publishing one manifest.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    /// The Delta version of each table at the manifest. A table whose log another process has
-    /// already rolled beyond the manifest is left out.
+    /// Delta version of each table at the manifest. A table is missing if another process has
+    /// already brought its log beyond the manifest.
     pub(crate) versions: BTreeMap<String, u64>,
     pub(crate) failures: Vec<Failure>,
 }
 
-/// A log that was left as it is, or versions that were not published.
+/// A log that was not rolled forward, or versions that were not published.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// `None` for the versions that belong together.
+    /// `None` if the failure concerns the consistent document.
     pub(crate) table: Option<String>,
     pub(crate) error: Error,
 }
@@ -62,8 +62,8 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest) -> Published {
     published
 }
 
-/// Completes the publication of `latest`, which may have been committed by a process that died.
-/// Costs one small read, and a listing and a small read for each table, if nothing is left to do.
+/// Completes the publication of `latest`, which may have been committed by a process that died. If
+/// nothing is left to do, this costs one small read, and a listing and a small read per table.
 /// Returns the failures.
 ///
 /// # Errors
@@ -75,14 +75,14 @@ pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<Fa
     Ok(publish(lake, latest).await.failures)
 }
 
-/// Makes sure that a run may write to `tables`, before it starts any work: their logs are those of
-/// the lake at `base`, up to date, and without commits of other programs. Tables that are not in
-/// `base` are only checked, because they may be new or come back. A table in `rebuilt` may have no
-/// log and no files, because the run writes all of them.
+/// Checks that a run may write to `tables`, before it starts any work: their logs belong to the
+/// lake at `base`, are up to date, and have no commits of other programs. Tables that are not in
+/// `base` are only checked, because they may be new or return. A table in `rebuilt` may lack its
+/// log and its files, because the run writes all of them.
 ///
 /// # Errors
-/// Configuration, naming each table whose log is of another history or was changed by another
-/// program; storage, also for each log that cannot be read.
+/// A configuration error that names each table whose log belongs to another history or was changed
+/// by another program. A storage error, also for each log that cannot be read.
 pub(crate) async fn prepare(
     lake: &Storage,
     base: Option<&Manifest>,
@@ -95,7 +95,7 @@ pub(crate) async fn prepare(
             let table = table.as_deref();
             let is_written = table.is_none_or(|table| tables.contains(&table));
             let is_rebuilt = table.is_some_and(|table| rebuilt.iter().any(|rebuilt| rebuilt == table));
-            // A table that is not in `lake.toml` any more is not written.
+            // A table that is no longer in `lake.toml` is not written.
             if !is_written || (is_rebuilt && error.kind == Kind::Storage && !delta::has_log(lake, table).await?) {
                 tracing::warn!(table, %error, "the Delta log is not rolled forward");
             } else {
@@ -108,7 +108,7 @@ pub(crate) async fn prepare(
     Error::join(failures).map_or(Ok(()), Err)
 }
 
-/// Checks what [`prepare`] does, and writes nothing.
+/// Checks the same as [`prepare`], without writing anything.
 ///
 /// # Errors
 /// The errors of [`prepare`].
@@ -116,6 +116,7 @@ pub(crate) async fn verify(lake: &Storage, base: Option<&Manifest>, tables: &[&s
     let known: Vec<String> = match base {
         None => vec![],
         Some(base) => {
+            // The cheap check first. Only tables that do not pass it need a full look.
             let unverified = unverified(lake, base).await?;
             let is_verified = |table: &&TableState| !unverified.contains(&table.name);
             base.tables.iter().filter(is_verified).map(|table| table.name.clone()).collect()
@@ -125,7 +126,8 @@ pub(crate) async fn verify(lake: &Storage, base: Option<&Manifest>, tables: &[&s
     Error::join(look(lake, base, rest).await).map_or(Ok(()), Err)
 }
 
-/// Reads the Delta version of each table at one manifest; empty if they were never published.
+/// Reads the Delta version of each table at one manifest. Empty if the manifest was never
+/// published.
 ///
 /// # Errors
 /// Storage.
@@ -135,7 +137,7 @@ pub(crate) async fn versions_at(lake: &Storage, manifest: &Manifest) -> Result<B
     Ok(tables.into_iter().map(|(table, at)| (table, at.version)).collect())
 }
 
-/// Returns what repairs a damaged entry of a table's log, if there is no copy of the entry.
+/// Returns how to repair a damaged entry of a table's log if there is no copy of the entry.
 pub(crate) async fn repair(lake: &Storage, table: &str) -> String {
     delta::unreadable::repair(lake, table).await
 }
@@ -143,9 +145,9 @@ pub(crate) async fn repair(lake: &Storage, table: &str) -> String {
 /// Number of requests that publish one commit, for an estimate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PublishRequests {
-    /// Requests for each table, also for one that the run does not build: (GET, PUT or LIST).
+    /// Requests per table, even if the run does not build it: (GET, PUT or LIST).
     pub(crate) each_table: (u64, u64),
-    /// Requests for each table that the run builds.
+    /// Requests per table that the run builds.
     pub(crate) built_table: (u64, u64),
     /// Requests for all tables together.
     pub(crate) once: (u64, u64),
@@ -153,21 +155,22 @@ pub(crate) struct PublishRequests {
 
 /// Estimates the requests that publish the commit after `base`.
 pub(crate) fn requests(base: Option<&Manifest>) -> PublishRequests {
-    // To find the position of each log, it is listed, and its entries since the last checkpoint are
-    // read twice. The newest entry is read once more for the manifest that it names, and so is that
+    // Finding the position of a log takes a listing and two reads of its entries since the last
+    // checkpoint. The newest entry is read once more for the manifest that it names, and so is that
     // manifest.
     let entries = base.map_or(0, |base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
     PublishRequests {
-        // For a table without a log, it is listed twice, before the run and after its commit.
+        // The log of a new table is listed twice, before the run and after its commit.
         each_table: (entries, if base.is_some() { 2 } else { 3 }),
-        // The new entry is put, and read for its digest.
+        // The new entry is put, and read again for its digest.
         built_table: (1, 1),
-        // The published versions are read twice, and put as the manifest's and as the newest ones.
+        // The published versions are read twice, and put under the manifest's key and under
+        // `latest`.
         once: (2 + u64::from(base.is_some()), 2),
     }
 }
 
-/// Reads the position of each log; returns the failures.
+/// Reads the position of each log, and returns the failures.
 async fn look<'a>(lake: &Storage, base: Option<&Manifest>, tables: impl Iterator<Item = &'a str>) -> Vec<Error> {
     let mut history = History::new(lake, base);
     let mut failures = Vec::new();

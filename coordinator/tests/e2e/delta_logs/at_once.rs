@@ -1,4 +1,4 @@
-//! Runs that are frozen at a fail point while another process writes to the logs.
+//! Tests of runs that are frozen at a fail point while another process writes to the logs.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -78,7 +78,7 @@ fn a_log_that_another_run_took_further_is_not_refused() {
         assert_eq!(done.code, Some(4), "{}", done.stderr);
     }
     assert_is_whole(&lake, "after two runs at once");
-    // They deleted their files.
+    // The runs that failed have deleted their files.
     let manifests = files_below(&lake.path("lake/_lake/manifest"));
     let named: String = manifests.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     for file in data_files(&lake) {

@@ -1,5 +1,5 @@
-//! Commits of other programs, and manifests of other times: each command says what it found and
-//! changes nothing, and `publish --overwrite` repairs the log or says what does.
+//! Tests of commits of other programs, and of manifests from other times. Each command says what it
+//! found and changes nothing. `publish --overwrite` repairs the log or says how to repair it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -97,7 +97,7 @@ fn manifest_of_another_lake(lake: &Lake) {
     fs::copy(other.path(name), lake.path(name)).unwrap();
 }
 
-/// Replaces `_lake` by that of another lake, whose tables have the same Delta versions.
+/// Replaces `_lake` with that of another lake that has the same Delta versions.
 fn lake_of_another(lake: &Lake) {
     let other = committed_twice();
     lake_deleted(lake);
@@ -107,9 +107,9 @@ fn lake_of_another(lake: &Lake) {
 /// Outcome of `publish --overwrite`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Overwrite {
-    /// The log equals the newest manifest then.
+    /// The log then equals the newest manifest.
     Works,
-    /// It refuses, and says this.
+    /// It refuses with this text.
     Refuses(i32, &'static str),
 }
 
@@ -173,7 +173,7 @@ fn books(lake: &Lake) -> Vec<(PathBuf, Vec<u8>)> {
     files.iter().filter(is_book).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// For each way to disturb a lake, each command names it and changes nothing, and the repair works.
+/// For each change to a lake: each command names it and changes nothing, and the repair works.
 #[test]
 fn logs_that_the_manifests_do_not_tell_of_are_refused_by_name_and_can_be_overwritten() {
     for Damage { name, inflict, named, overwrite } in damages() {

@@ -1,4 +1,4 @@
-//! Manifests and data files that are gone: they are named, and a failed run leaves no files.
+//! Tests of missing manifests and data files: errors name them, and a failed run leaves no files.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Logs that are damaged, lost or moved away, and what repairs them.
+//! Tests of logs that are damaged, lost or moved away, and of their repair.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,8 +55,8 @@ const READABLE_DAMAGE: [(&str, Change); 5] = [
     ("nothing that matters", |add| add["modificationTime"] = 1.into()),
 ];
 
-/// The newest entry, and one before it: commands name it and approve nothing; the repair that they
-/// name works at once.
+/// The newest entry is damaged, or one before it: commands name it and accept none of it, and the
+/// repair that they name works the first time.
 #[test]
 fn an_entry_that_is_readable_and_wrong_is_named_and_described_anew() {
     for (name, change) in READABLE_DAMAGE {
@@ -103,8 +103,8 @@ fn an_entry_that_is_readable_and_wrong_is_named_and_described_anew() {
     }
 }
 
-/// A log that has features which cannot be taken back, or that a person moved away, is written
-/// anew; every document names the new entries then.
+/// A log that has features which cannot be removed, or that a person moved away, is written anew.
+/// Afterwards every document names the new entries.
 #[test]
 fn a_log_that_was_moved_away_is_written_anew() {
     for has_features in [true, false] {
@@ -117,7 +117,7 @@ fn a_log_that_was_moved_away_is_written_anew() {
         lake.ok(arguments);
         assert_is_whole(&lake, "moved away");
         lake.ok(&["check", "--deep"]);
-        // An older version names the entry that took the place of its own.
+        // An older version names the entry that replaced its own.
         let rows: Value = serde_json::from_str(&lake.ok(&["tables", "--version", "1", "--json"]).stdout).unwrap();
         assert_eq!((&rows[0]["table"], &rows[0]["delta_version"]), (&json!("kept"), &json!(0)), "{rows}");
         lake.ok(&["run"]);
@@ -126,7 +126,7 @@ fn a_log_that_was_moved_away_is_written_anew() {
     }
 }
 
-/// An older version of the program wrote a log anew and left the documents.
+/// An older release wrote a log anew and did not change the documents.
 #[test]
 fn documents_of_a_log_that_was_written_anew_are_repaired() {
     let lake = committed_twice();
@@ -168,7 +168,7 @@ fn a_damaged_entry_of_a_log_is_named_and_the_log_written_anew() {
     }
 }
 
-/// A commit that was not published yet: the log of the other table is rolled forward all the same.
+/// A commit is not published yet: the log of the other table is still rolled forward.
 #[test]
 fn a_lost_entry_is_named_and_stops_no_other_table() {
     for version in [0, 1] {
@@ -198,7 +198,7 @@ fn a_lost_entry_is_named_and_stops_no_other_table() {
     lake.ok(&["publish"]);
     lake.ok(&["check", "--deep"]);
     assert_is_whole(&lake, "the newest entry is lost");
-    // Also where nothing is left to publish.
+    // The repair works even if nothing is left to publish.
     fs::remove_file(log(&lake, "kept").join("00000000000000000000.json")).unwrap();
     for command in ["check", "run"] {
         assert!(lake.fails(&[command], 3).contains("00000000000000000000.json` is missing"), "{command}");
@@ -223,7 +223,7 @@ fn a_log_that_names_missing_files_is_not_written() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// The output for programs has the same facts as the lines for people.
+/// JSON output has the same facts as the lines of text.
 #[test]
 fn what_commands_did_is_printed_as_rows_too() {
     let lake = committed_twice();

@@ -1,4 +1,5 @@
-//! The input of a schedule and the expected answers, computed without the product.
+//! The input of a schedule and the expected answers, which are computed without code of the
+//! product.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -69,7 +70,7 @@ pub(super) const QUESTION: &str =
 pub(super) const CONSISTENT: &str =
     "SELECT (SELECT count(*) FROM events) AS events, (SELECT coalesce(sum(n), 0) FROM totals) AS totals";
 
-/// Input written so far.
+/// Input that was written.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     objects: u64,

@@ -10,7 +10,7 @@ const ROUND: u64 = 900;
 /// Duration of an outage in milliseconds: from shorter to longer than it takes to lose a worker.
 const OUTAGE: std::ops::Range<u64> = 50..1200;
 
-/// What happens in one test.
+/// Events of one test.
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) seed: u64,

@@ -51,7 +51,7 @@ pub(super) fn missing() -> Vec<&'static str> {
 }
 
 /// Processes and storage of a schedule. Fields are dropped in this order: workers before what they
-/// use, the disk before the folder in which it is mounted.
+/// use, the disk before the folder of its mount point.
 pub(super) struct World {
     workers: Vec<Worker>,
     links: Vec<Link>,

@@ -32,8 +32,8 @@ struct Checker {
 }
 
 impl Lake {
-    /// Verifies all versions of the lake with the independent checker. The last run must have had
-    /// nothing left to do.
+    /// Verifies all versions of the lake with the independent checker. A run must have ingested all
+    /// objects before.
     pub(crate) fn verify(&self) {
         verify(&json!({ "config": self.path("lake.toml") }));
     }

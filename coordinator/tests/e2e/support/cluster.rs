@@ -1,4 +1,4 @@
-//! Starts workers as processes, and a coordinator whose log a test can follow.
+//! Starts workers as processes, and a coordinator with a log that a test can follow.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -41,8 +41,8 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Lake {
-    /// Configures a cluster whose runs wait for `workers` on the port. Losses are noticed sooner
-    /// than in production.
+    /// Configures a cluster with runs that wait for `workers` on the port. Losses are noticed
+    /// sooner than in production.
     pub(crate) fn on_cluster(self, port: u16, workers: usize) -> Self {
         let text = std::fs::read_to_string(self.path("lake.toml")).unwrap();
         let cluster = format!(
@@ -230,7 +230,7 @@ impl Worker {
         assert!(wait_until(|| self.log().contains(text)), "never logged `{text}` but:\n{}", self.log());
     }
 
-    /// Returns the log so far.
+    /// Returns the current text of the log.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -55,7 +55,8 @@ pub(crate) struct Done {
 }
 
 impl Lake {
-    /// Creates a lake over copies of the project's sample data, with its own models and declarations.
+    /// Creates a lake over copies of the project's sample data, with its own models and
+    /// declarations.
     pub(crate) fn over_data() -> Self {
         let data = repository().join("data");
         Self::over(&data.join("song_data"), &data.join("log_data"))

@@ -14,7 +14,7 @@ pub(crate) const HANG: Duration = Duration::from_secs(60);
 /// Pause between two checks of a process.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A child whose output goes to files, so that no pipe fills up. Killed when dropped.
+/// A child process that writes its output to files, so that no pipe fills up. Killed when dropped.
 pub(crate) struct Process {
     child: Child,
     stdout: File,
@@ -89,7 +89,8 @@ impl Drop for Process {
     }
 }
 
-/// Returns the command `outer` with `inner` as its last arguments and with the environment of `inner`.
+/// Returns the command `outer` with `inner` as its last arguments and with the environment of
+/// `inner`.
 pub(crate) fn wrapped(mut outer: Command, inner: &Command) -> Command {
     outer.arg(inner.get_program()).args(inner.get_args());
     for (name, value) in inner.get_envs() {

@@ -1,5 +1,5 @@
-//! Objects of any bytes, under any name: what another reader of the compression reads is read, and what no reader gets to the
-//! end of is told.
+//! Fuzz test of objects with any bytes and any name: data that another reader of the compression
+//! can read is read, and data that no reader can read to its end is reported.
 
 use std::io::Read;
 
@@ -25,7 +25,7 @@ fn reference(bytes: &[u8]) -> Option<std::io::Result<Vec<u8>>> {
     Some(reader.read_to_end(&mut text).map(|_| text))
 }
 
-/// The text of gzip members; zeros after the last one are padding, as for gzip(1).
+/// Returns the text of gzip members. Zeros after the last one are padding, as for gzip(1).
 fn gzip_members(mut bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     loop {

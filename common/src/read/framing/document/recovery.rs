@@ -1,4 +1,5 @@
-//! ② Recovers where a document is broken: decides which bytes are given up and where records continue.
+//! ② Recovers where a document is broken: decides which bytes are given up and where records
+//! continue.
 
 use memchr::memchr_iter;
 
@@ -8,14 +9,14 @@ use crate::read::framing::{Extent, Found};
 use crate::read::rejection::Reason;
 
 impl DocumentFramer {
-    /// Starts to look for the next record, because a string of the current one contains a line feed.
-    /// The record is not JSON, but may still end in its own bracket if a program wrote it that does
-    /// not escape line feeds.
+    /// Starts to look for the next record, because a string of the current one contains a line
+    /// feed. The record is not JSON, but may still end in its own bracket if a program wrote it
+    /// that does not escape line feeds.
     ///
-    /// `quote` is the offset of the string's opening quote. No string of intact text contains a line
-    /// feed, so in the intact text the line ends outside of strings, and a start after it is certain.
-    /// The exception is a quote that is the last byte before the start: it may itself be the byte that
-    /// is wrong, such as a comma that changed.
+    /// `quote` is the offset of the string's opening quote. No string of intact text contains a
+    /// line feed, so in the intact text the line ends outside of strings, and a start after it is
+    /// certain. The exception is a quote that is the last byte before the start: it may itself be
+    /// the byte that is wrong, such as a comma that changed.
     pub(super) fn doubt(&mut self, quote: u64) -> Option<Found> {
         if self.is_followed {
             self.starts.lost_before(quote + 1);
@@ -24,10 +25,11 @@ impl DocumentFramer {
         self.follow(Some(quote + 1)).map(|offset| self.give_up_at(offset))
     }
 
-    /// Looks for starts in the current record or range, from its first byte. All of it must still be in
-    /// the window. Returns the offset of the first certain start inside of it.
+    /// Looks for starts in the current record or range, from its first byte. All of it must still
+    /// be in the window. Returns the offset of the first certain start inside of it.
     pub(super) fn follow(&mut self, certain_from: Option<u64>) -> Option<u64> {
         let current = self.window.current_offset()?;
+        // Searched as two pieces, because the carried bytes and the chunk are separate.
         let (carried, rest) = self.window.current_text();
         self.is_followed = true;
         self.starts = RecordStarts::from(current, certain_from);
@@ -46,6 +48,7 @@ impl DocumentFramer {
         if self.is_followed {
             self.starts.lost_before(certain_from);
         } else if self.window.current_bytes() <= self.patience_bytes {
+            // All bytes of the value are still in the window, so search it from its start.
             if let Some(offset) = self.follow(Some(certain_from)) {
                 return Some(self.resume_at(offset, Reason::BrokenDocument, detail.to_owned()));
             }
@@ -63,8 +66,10 @@ impl DocumentFramer {
     pub(super) fn lose(&mut self, detail: String) {
         let offset = self.window.offset();
         let is_between_values = matches!(self.state, State::Top | State::Mark(_));
+        // Inside brackets, the byte itself may be the fault, so only a start behind it is certain.
         let certain_from = if is_between_values { offset } else { offset + 1 };
         self.starts = RecordStarts::from(offset, Some(certain_from));
+        // Bytes held for a page are part of the broken range.
         if !self.window.has_current() {
             self.start();
         }
@@ -87,8 +92,8 @@ impl DocumentFramer {
         self.window.rewind(offset);
         let broken = self.take_broken(Extent::Gap, reason, detail);
         if broken.bytes <= KEPT_BYTES {
-            // The text is complete, so its line feeds can be counted again. Those after `offset` may
-            // have been counted already, with the chunk they were in.
+            // The text is complete, so its line feeds can be counted again. Those after `offset`
+            // may have been counted already, with the chunk they were in.
             let text = self.window.text(&broken.text);
             self.line_feeds = self.current_line - 1 + memchr_iter(b'\n', text).count() as u64;
             self.counted_to = offset;

@@ -1,8 +1,8 @@
-//! Every edit of one byte, and every cut, of an object in every layout: no record that was in the
-//! object is missing without a trace.
+//! Tests each edit of one byte, and each cut, of objects in all layouts: no record of the object
+//! disappears without a report.
 //!
-//! Each byte that belonged to a record of the undamaged object must be in an accepted record or in a
-//! range that was reported as broken, and each record before the edit must be accepted.
+//! Each byte that belonged to a record of the undamaged object must be in an accepted record or in
+//! a range that was reported as broken, and each record before the edit must be accepted.
 
 use std::ops::Range;
 
@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use super::*;
 
-/// Bytes that are put in the place of each byte, and before it: all that mean something to framing,
-/// and some that do not.
+/// Bytes that replace each byte, or are inserted before it: all that have a meaning for framing,
+/// and some that have none.
 const BYTES: &[u8] = b"{}[]\",:\\\n\r \t0ax-.\0\xC3\xEF\xFF";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     Lines,
-    /// One record after another, each on a line of its own.
+    /// One record after another, each on its own line.
     Stream,
     /// Records of several lines.
     PrettyStream,
@@ -28,11 +28,11 @@ enum Layout {
     PrettyArray,
     /// The array in one object, with members before and after it.
     Page,
-    /// Such objects, one on each line.
+    /// Objects with an array, one on each line.
     Pages,
-    /// Such objects of several lines.
+    /// Objects with an array, of several lines.
     PrettyPages,
-    /// Such objects without anything between them.
+    /// Objects with an array, without anything between them.
     GluedPages,
 }
 
@@ -79,7 +79,8 @@ impl Edit {
         text
     }
 
-    /// Returns the place of a byte after the edit at `at`, or `None` if it is gone or was changed.
+    /// Returns the position of a byte after the edit at `at`, or `None` if the edit removed or
+    /// changed it.
     fn moved(self, byte: usize, at: usize) -> Option<usize> {
         match self {
             _ if byte < at => Some(byte),
@@ -147,7 +148,7 @@ impl Layout {
     }
 }
 
-/// Byte ranges of what a framer gave.
+/// Byte ranges of the results of a framer.
 #[derive(Debug, Default)]
 struct Outcome {
     accepted: Vec<Range<usize>>,
@@ -185,7 +186,8 @@ fn outcome(layout: Layout, text: &[u8], chunk_bytes: usize) -> Outcome {
     outcome
 }
 
-/// Panics where a record of the undamaged object is missing without a trace, or one is made up.
+/// Panics if a record of the undamaged object is missing without a report, or if a record is
+/// invented.
 fn check(intact: &Intact, edit: Edit, at: usize) {
     let text = edit.apply(intact.text.as_bytes(), at);
     let outcome = outcome(intact.layout, &text, usize::MAX >> 1);
@@ -216,7 +218,7 @@ fn check(intact: &Intact, edit: Edit, at: usize) {
             assert!(is_covered, "byte {byte} of the record {moved:?} is unaccounted for: {}", case());
         }
     }
-    // After framing was lost, only what was a record is one.
+    // After framing was lost, only records of the undamaged object are accepted.
     if let Some(lost) = broken.first() {
         for record in accepted.iter().filter(|record| record.start >= lost.end) {
             assert!(moved.iter().flatten().any(|moved| moved == record), "made up: {record:?}: {}", case());
@@ -224,7 +226,7 @@ fn check(intact: &Intact, edit: Edit, at: usize) {
     }
 }
 
-/// Texts that look like JSON where a quote is lost.
+/// Texts that look like JSON if a quote is lost.
 fn values() -> Vec<Value> {
     ["text", "[draft", "draft]", "a :] smile", "}}", "x\"},{\"y\\", "{\"id\":9}\n"]
         .iter()

@@ -1,4 +1,4 @@
-//! Any bytes, in any splits and chunks, give the same records.
+//! Property tests: any bytes give the same records in any splits and chunks.
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -97,7 +97,7 @@ proptest! {
         let mut text = ["", "[", r#"{"x":[{"items":[1]}],"items":["#][usize::from(shape)].to_owned();
         let mut expected = Vec::new();
         for (i, (value, before, after)) in values.iter().enumerate() {
-            // At the top only objects are records.
+            // At the top level, only objects are records.
             let value = if shape == 0 { format!("{{\"v\":{value}}}") } else { value.clone() };
             if i > 0 && shape > 0 {
                 text.push(',');
@@ -115,7 +115,7 @@ proptest! {
         prop_assert_eq!(framer.lines(), text.matches('\n').count() as u64);
     }
 
-    /// Any bytes: chunks do not matter, and if the bytes are an array, its items are the records.
+    /// For any bytes, chunks do not matter. If the bytes are an array, its items are the records.
     #[test]
     fn any_bytes_in_any_chunks_give_the_same(
         bytes in prop_oneof![

@@ -1,4 +1,5 @@
-//! The decoder against the table of `docs/types.md`, and against a slow decoder that is plainly right.
+//! Compares the decoder with the table in `docs/types.md`, and with a slow decoder that is simple
+//! enough to be right.
 
 mod against_reference;
 
@@ -20,7 +21,7 @@ fn reason(decoder: &mut Decoder, text: &str) -> Option<Reason> {
     decoder.decode(text.as_bytes()).err().map(|rejection| rejection.reason)
 }
 
-/// The bytes that a cell stands for: quoted text, `× N` to repeat it, `0xNN` for a byte.
+/// Returns the bytes that a cell describes: quoted text, `× N` to repeat it, `0xNN` for a byte.
 fn cell_bytes(cell: &str) -> Vec<u8> {
     let mut bytes: Vec<u8> = Vec::new();
     let mut quoted: &[u8] = b"";
@@ -45,7 +46,7 @@ fn cell_bytes(cell: &str) -> Vec<u8> {
     bytes
 }
 
-/// The one value of a column as the third column of the table writes it.
+/// Returns the only value of a column, written as in the third column of the table.
 fn shown_value(column: &dyn Array) -> String {
     if column.is_null(0) {
         return "null".into();

@@ -1,6 +1,6 @@
-//! Any object of records, in every format and compression, cut at any byte, or with any byte changed,
-//! removed or inserted: every record that a simple reader finds before the damage is accepted, all
-//! other bytes are accounted for, and no record is invented.
+//! Property tests of objects with records, in every format and compression, which are cut at any
+//! byte, or have any byte changed, removed or inserted. Every record that a simple reader finds
+//! before the damage is accepted, all other bytes are accounted for, and no record is invented.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -26,11 +26,11 @@ enum Shape {
 
 const SHAPES: [Shape; 6] = [Shape::Lines, Shape::Stream, Shape::Glued, Shape::Array, Shape::Pages, Shape::Feed];
 
-/// Style in which a value is written.
+/// Style of a written value.
 #[derive(Debug, Clone, Copy)]
 enum Style {
     Compact,
-    /// A member or an item a line, which starts with so many spaces a level.
+    /// Each member or item on its own line, indented by this many spaces per level.
     Indented(usize),
     /// The comma at the start of the next line, in the first column, as many programs write SQL.
     LeadingCommas,
@@ -68,7 +68,8 @@ impl Object {
     }
 }
 
-/// Returns the value of a record. Lists of objects and texts that look like JSON could mislead framing.
+/// Returns the value of a record. Lists of objects and texts that look like JSON could mislead
+/// framing.
 fn record() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         any::<u32>().prop_map(Value::from),
@@ -164,7 +165,8 @@ fn damage() -> impl Strategy<Value = (Damage, prop::sample::Index)> {
     (damage, any::<prop::sample::Index>())
 }
 
-/// Damages bytes. Returns the place of the damage and by how much it moved the bytes after it.
+/// Damages bytes. Returns the position of the damage, and the distance by which the bytes after it
+/// moved.
 fn apply(bytes: &mut Vec<u8>, damage: Damage, at: &prop::sample::Index) -> (usize, isize) {
     let at = at.index(bytes.len());
     match damage {
@@ -181,8 +183,8 @@ fn apply(bytes: &mut Vec<u8>, damage: Damage, at: &prop::sample::Index) -> (usiz
     (at, moved)
 }
 
-/// Returns the range of the value that starts in `text` at `from` or after white space; `None` if none
-/// does.
+/// Returns the range of the value that starts in `text` at `from` or after white space; `None` if
+/// none does.
 fn value_at(text: &[u8], from: usize) -> Option<Range<usize>> {
     let start = from + text.get(from..)?.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let mut values = serde_json::Deserializer::from_slice(&text[start..]).into_iter::<&RawValue>();
@@ -194,8 +196,8 @@ fn is_object(text: &[u8]) -> bool {
     matches!(serde_json::from_slice(text), Ok(Value::Object(_)))
 }
 
-/// Reads without a framer. Returns the records up to the first byte that is not JSON; of lines, every
-/// line that is JSON.
+/// Reads records without a framer. Returns those before the first byte that is not JSON. For lines,
+/// returns every line that is JSON.
 fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
     let mark_at = |start: usize| if text[start..].starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
     let mark = mark_at(0);
@@ -330,8 +332,8 @@ fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Re
     Ok(())
 }
 
-/// Checks that no byte of a record of the intact object is missing, except brackets and commas: it is
-/// in an accepted record, or in a rejected range.
+/// Checks that no byte of a record of the intact object is missing, except brackets and commas: it
+/// is in an accepted record, or in a rejected range.
 fn check_no_record_vanished(
     object: &Object,
     outcome: &Outcome,
@@ -355,8 +357,8 @@ fn check_no_record_vanished(
     Ok(())
 }
 
-/// Checks that the records that are accepted after framing was lost are records of the intact object,
-/// in their places.
+/// Checks that the records that are accepted after framing was lost are records of the intact
+/// object, at their positions.
 fn check_nothing_is_made_up(
     object: &Object,
     outcome: &Outcome,
@@ -395,7 +397,8 @@ proptest! {
         let mut stored = compress("", object.text.as_bytes());
         let (at, moved) = apply(&mut stored.bytes, damage, &at);
         let Some(outcome) = on_a_runtime().block_on(read(&stored, &object.format())) else { return Ok(()) };
-        // An object with a control character among its first bytes may be binary, so it is not read.
+        // An object with a control character among its first bytes may be binary, so it is not
+        // read.
         if outcome.tally.damage.as_ref().is_some_and(|damage| damage.reason == Reason::UnsupportedFormat) {
             prop_assert!(at < 4 && outcome.accepted.is_empty());
             return Ok(());
@@ -406,8 +409,8 @@ proptest! {
         }
         check_no_record_vanished(&object, &outcome, damage, at)?;
         check_nothing_is_made_up(&object, &outcome, moved)?;
-        // The next record starts after a line feed in any case, so one line is lost, or two if the line
-        // feed itself was damaged.
+        // The next record starts after a line feed in any case, so one line is lost, or two if the
+        // line feed itself was damaged.
         if object.shape == Shape::Lines && !matches!(damage, Damage::Cut) {
             prop_assert!(outcome.accepted.len() + 2 >= object.records.len());
             prop_assert!(outcome.tally.damage.is_none());

@@ -1,4 +1,4 @@
-//! One honest report of each kind, and every way to turn it into a false one.
+//! Tests one correct report of each kind, and every way to make it wrong.
 
 use std::collections::BTreeMap;
 

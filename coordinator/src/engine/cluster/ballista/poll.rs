@@ -63,7 +63,8 @@ impl UnaryService<PollWorkParams> for Poll {
 /// Rebuilds a request for a joined worker.
 fn rebuilt(params: PollWorkParams, process: Uuid, vcores: u32) -> PollWorkParams {
     PollWorkParams {
-        // Ballista hands out this many tasks at once, so it must not exceed what the worker can run.
+        // Ballista hands out this many tasks at once, so it must not exceed what the worker can
+        // run.
         num_free_vcores: params.num_free_vcores.min(vcores),
         // Statuses are not forwarded: see the module documentation.
         task_status: vec![],

@@ -1,4 +1,4 @@
-//! Runs plans of every shape task by task and compares their rows with those of the uncut plan.
+//! Runs plans of every shape task by task and compares their rows with those of the whole plan.
 //! Each task runs twice, the last one first, and its plan is encoded as on a worker.
 
 use std::fmt::Write as _;

@@ -79,7 +79,7 @@ fn an_ignored_task_is_offered_again_only_while_a_worker_is_free() {
     assert_eq!(tasks(&tracker.tick(free + SECOND * 2, Some(free)).unwrap()), []);
     assert_eq!(tasks(&tracker.tick(free + SECOND * 3, Some(free)).unwrap()), [(0, RetryReason::Ignored)]);
     assert_eq!(tasks(&tracker.tick(free + SECOND * 5, Some(free)).unwrap()), []);
-    // But not forever.
+    // It is not deferred forever.
     let error = (0..20).find_map(|i| tracker.tick(free + SECOND * (10 * i), Some(free)).err());
     assert!(matches!(error, Some(StageFailure::Ignored { task: 0, .. })), "{error:?}");
 }
@@ -122,7 +122,7 @@ fn a_task_that_failed_goes_to_another_worker_while_there_is_one() {
     for attempt in 2..5 {
         assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
         assert_eq!(tracker.start(0, id(attempt), id(10), &candidates, now), Decision::Cancel);
-        // Not again at once.
+        // It is not offered again at once.
         assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 0);
         now += SECOND * 3;
     }
@@ -320,7 +320,7 @@ impl World {
 
     fn wait(&mut self, seconds: u32, idle_since: Option<Instant>) {
         self.now += SECOND * seconds;
-        // This world loses so many submissions that a task may be offered too often. That is an
+        // This model loses so many submissions that a task may be offered too often. That is an
         // error and ends the stage.
         if let Ok(retries) = self.tracker.tick(self.now, idle_since) {
             self.offers += retries.len();

@@ -5,9 +5,9 @@
 //! writes the same entry (except a new table's random id). `delta` finds which states are missing
 //! from a log, and `table_log` puts the entries there.
 //!
-//! A partition value `x=y` has three encodings: the log's `partitionValues` has it raw; the
-//! object's key has `x%3Dy`; the log's `path` is that key encoded again, `x%253Dy`, which the
-//! action's serialiser does.
+//! A partition value `x=y` has three encodings: the log's `partitionValues` contains it unchanged,
+//! the key of the object contains `x%3Dy`, and the log's `path` is that key encoded again,
+//! `x%253Dy`. The action's serializer does the last step.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -44,8 +44,8 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Creates the change that `manifest` made to a table, whose state is `after` then. The state
-    /// before it is left open.
+    /// Creates the change that `manifest` made to a table, with the state `after` it. The caller
+    /// sets the state before it.
     pub(super) fn new(manifest: &Manifest, after: TableState) -> Self {
         Self {
             version: manifest.version,
@@ -91,6 +91,7 @@ pub(super) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Ve
     if existing.is_none() {
         actions.push(Action::Protocol(lowest_protocol()?));
     }
+    // A table from before lakes had ids gets the id with its next change.
     let has_lake_id = existing.is_some_and(|metadata| lake_id_of(metadata) == change.lake_id);
     if !has_lake_id || change.before.as_ref().is_none_or(|before| !has_same_shape(before, after)) {
         actions.push(Action::Metadata(metadata(change, existing)?));
@@ -105,13 +106,13 @@ pub(super) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Ve
     Ok(actions)
 }
 
-/// Builds the action that says which manifest the log is at.
+/// Builds the action that names the manifest that the log has reached.
 pub(super) fn transaction(change: &Change) -> Result<Transaction> {
     let updated = Some(change.committed_at.timestamp_millis());
     Ok(Transaction::new_with_last_update(APPLICATION, signed(change.version)?, updated))
 }
 
-/// Returns the id of the lake that a log belongs to; `None` if its configuration has no id.
+/// Returns the id of the lake that a log belongs to, or `None` if its configuration has no id.
 pub(super) fn lake_id_of(metadata: &Metadata) -> Option<Uuid> {
     metadata.configuration().get(LAKE_ID).and_then(|id| Uuid::try_parse(id).ok())
 }
@@ -123,7 +124,7 @@ fn has_same_shape(before: &TableState, after: &TableState) -> bool {
 pub(super) fn commit_info(change: &Change, is_new: bool, removes: bool) -> CommitInfo {
     let operation = if is_new { "CREATE TABLE AS SELECT" } else { "WRITE" };
     let mode = if removes { "Overwrite" } else { "Append" };
-    // Spark reads parameters as strings that hold JSON.
+    // Spark reads parameters as strings that contain JSON.
     let partition_by = Value::from(change.after.partition_by.clone()).to_string();
     let mut info = HashMap::from([
         (MANIFEST_KEY.to_owned(), Value::from(change.version)),
@@ -152,8 +153,8 @@ fn lowest_protocol() -> Result<Protocol> {
 
 /// Builds the action with the table's name and schema. A table that exists keeps its id.
 ///
-/// Never sets `delta.setTransactionRetentionDuration`: after that time the log would lose the
-/// manifest that it is at.
+/// Never sets `delta.setTransactionRetentionDuration`: after that time, the log would forget which
+/// manifest it has reached.
 pub(super) fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
     let configuration = existing.map(|metadata| metadata.configuration().clone()).unwrap_or_default();
     metadata_with(change, existing, configuration.into_iter().collect())
@@ -170,10 +171,11 @@ pub(super) fn metadata_with(
     let id = existing.map_or_else(|| Uuid::now_v7().to_string(), |metadata| metadata.id().to_owned());
     let created = existing.map_or(Some(change.committed_at.timestamp_millis()), Metadata::created_time);
     if let Some(id) = change.lake_id {
+        // Other properties stay as they are: they may be the user's.
         configuration.insert(LAKE_ID.to_owned(), id.to_string());
     }
-    // The library builds this action for its own operations only (delta-kernel-rs issue 1055), so
-    // from JSON.
+    // Built from JSON, because the library builds this action for its own operations only
+    // (delta-kernel-rs issue 1055).
     let action = json!({
         "id": id,
         "name": state.name,
@@ -209,9 +211,9 @@ pub(super) fn is_add_of(add: &Add, file: &DataFile) -> Result<bool> {
         && is_same_statistic(&theirs, &statistics_of(&statistics(file))))
 }
 
-/// Compares statistics. The library may return them decoded and encoded again, so a moment may have
-/// another number of decimals, a number another notation, and a member without a value may be
-/// missing.
+/// Compares statistics. The library may return them after decoding and encoding, so a timestamp may
+/// have another number of decimals, a number may have another notation, and a member without a
+/// value may be missing.
 fn is_same_statistic(theirs: &Value, ours: &Value) -> bool {
     match (theirs, ours) {
         (Value::Object(theirs), Value::Object(ours)) => {
@@ -221,6 +223,7 @@ fn is_same_statistic(theirs: &Value, ours: &Value) -> bool {
                 is_same_statistic(&of(theirs), &of(ours))
             })
         }
+        // A struct of only nulls may be left out.
         (Value::Null, Value::Object(members)) | (Value::Object(members), Value::Null) => {
             members.values().all(|member| is_same_statistic(member, &Value::Null))
         }
@@ -229,6 +232,7 @@ fn is_same_statistic(theirs: &Value, ours: &Value) -> bool {
             let moment = |text: &str| DateTime::parse_from_rfc3339(text).ok();
             theirs == ours || moment(theirs).is_some_and(|theirs| moment(ours) == Some(theirs))
         }
+        // Decimals are numbers for some writers and texts for others.
         (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
             text.parse().ok() == number.as_f64()
         }
@@ -249,8 +253,8 @@ fn remove(change: &Change, file: &DataFile) -> Result<Remove> {
     })
 }
 
-/// Returns the key below the table's folder, as it is on storage. The action's serialiser encodes
-/// it once more.
+/// Returns the key below the table's folder, in the form that storage uses. The action's serializer
+/// encodes it again.
 pub(super) fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
     let path = &file.written.path;
     let below = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));

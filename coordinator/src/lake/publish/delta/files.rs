@@ -1,5 +1,5 @@
-//! The files that a manifest names, compared with those in the table's folder: a log must not name
-//! files that are gone.
+//! Compares the files that a manifest names with those in the table's folder. A log must not name
+//! files that no longer exist.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,7 @@ use super::unreadable::log_url;
 use crate::lake::manifest::TableState;
 use crate::lake::{LakePath, url_of};
 
-/// Makes sure that every file of `state` exists in its size, before a log that exists is
-/// overwritten.
+/// Checks that every file of `state` exists with its size, before an existing log is overwritten.
 ///
 /// # Errors
 /// Storage, naming the missing files.
@@ -31,10 +30,10 @@ pub(super) async fn require_files(lake: &Storage, state: &TableState) -> Result<
     )))
 }
 
-/// Returns the newest of `changes` whose files all exist, for a log that starts with them.
+/// Returns the newest of `changes` that has all of its files. The new log starts with them.
 ///
 /// # Errors
-/// Storage, naming the missing files of the newest change.
+/// A storage error that names the missing files of the newest change.
 pub(super) async fn changes_with_files(
     lake: &Storage,
     table: &TableState,
@@ -49,9 +48,11 @@ pub(super) async fn changes_with_files(
         )));
     }
     let is_incomplete = |change: &Change| !missing(&sizes, &change.after).is_empty();
+    // Entries follow each other without gaps, so start after the last change with missing files.
     if let Some(last) = changes.iter().rposition(is_incomplete) {
         changes.drain(..=last);
         if let Some(first) = changes.first_mut() {
+            // The first entry of a log adds all files of its state.
             first.before = None;
         }
     }

@@ -1,5 +1,5 @@
-//! The manifests that Delta logs are rolled forward from and compared with, and the published
-//! versions. Each is read once for all tables.
+//! Reads the manifests that Delta logs are rolled forward from and compared with, and the published
+//! versions. Each is read only once for all tables.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ pub(in crate::lake::publish) struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    /// Creates a history of the manifests up to `newest`; `None` for a lake without a commit.
+    /// Creates a history of the manifests up to `newest`, which is `None` for a lake without a
+    /// commit.
     pub(in crate::lake::publish) fn new(lake: &'a Storage, newest: Option<&Manifest>) -> Self {
         Self { lake, newest: newest.cloned().map(Arc::new), others: HashMap::new(), published: None }
     }
@@ -31,7 +32,7 @@ impl<'a> History<'a> {
         self.newest.as_ref()
     }
 
-    /// Returns the Delta version of a table that was published last; `None` if the table was never
+    /// Returns the Delta version of a table that was published last, or `None` if it was never
     /// published.
     pub(super) async fn published(&mut self, table: &str) -> Result<Option<TableVersion>> {
         if self.published.is_none() {
@@ -45,7 +46,7 @@ impl<'a> History<'a> {
         self.published = None;
     }
 
-    /// Returns one manifest, also if another process committed it after the history was created.
+    /// Returns a manifest, even if another process committed it after the history was created.
     /// `None` if it does not exist.
     pub(super) async fn get(&mut self, version: u64) -> Result<Option<Arc<Manifest>>> {
         if let Some(newest) = self.newest.as_ref().filter(|newest| newest.version == version) {
@@ -62,8 +63,8 @@ impl<'a> History<'a> {
     /// Returns the changes of a table after the manifest `rolled` (0 if nothing was rolled forward)
     /// up to the newest, oldest first.
     ///
-    /// Walks back from the newest manifest by each state's `changed_in`, so it reads two manifests
-    /// for each missing change and none that left the table alone.
+    /// Walks back from the newest manifest by the `changed_in` of each state. So it reads two
+    /// manifests for each missing change, and none that did not change the table.
     pub(super) async fn changes(&mut self, table: &TableState, rolled: u64) -> Result<Vec<Change>> {
         let mut newest_first: Vec<Change> = Vec::new();
         let mut state = Some(table.clone());
@@ -71,14 +72,15 @@ impl<'a> History<'a> {
             let version = after.changed_in;
             let manifest = self.get(version).await?.ok_or_else(|| self.lost(&table.name, version))?;
             newest_first.push(Change::new(&manifest, after));
-            // Without a parent, or with one that was deleted, the table starts here.
+            // If there is no parent, or it was deleted, the history of the table starts here.
             state = match manifest.parent {
                 Some(parent) => self.get(parent).await?.and_then(|manifest| manifest.table(&table.name).cloned()),
                 None => None,
             };
         }
-        // The oldest missing change starts from what the log holds: the state of the manifest that
-        // it was rolled to. This also holds for a table that left `lake.toml` since and came back.
+        // The oldest missing change starts from the content of the log: the state in the manifest
+        // that the log has reached. This is also right for a table that was removed from
+        // `lake.toml` and added again.
         let mut before = match state {
             Some(state) if state.changed_in == rolled => Some(state),
             _ if rolled == 0 => None,
@@ -87,6 +89,7 @@ impl<'a> History<'a> {
                 manifest.table(&table.name).cloned()
             }
         };
+        // Oldest first: the state before a change is the one after the previous change.
         for change in newest_first.iter_mut().rev() {
             change.before = before.replace(change.after.clone());
         }

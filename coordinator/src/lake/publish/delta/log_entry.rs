@@ -1,11 +1,10 @@
-//! One commit of a table's Delta log as it is on storage: the program that made it, and its
-//! changes.
+//! One commit of a table's Delta log on storage: which program made it, and what it changes.
 //!
-//! An entry of ours names its manifest and run in `commitInfo` and repeats the manifest's number as
-//! the version of a `txn` action. Every other entry is another program's: Spark's `OPTIMIZE`, a
-//! `DELETE` of deltalake, a new `CHECK` constraint. Such an entry may change nothing (an empty
-//! commit, the two entries that Spark's `VACUUM` writes, a `RESTORE` of the state before it);
-//! `are_harmless` decides.
+//! One of our entries names its manifest and run in `commitInfo`, and repeats the number of the
+//! manifest as the version of a `txn` action. Every other entry belongs to another program: an
+//! `OPTIMIZE` of Spark, a `DELETE` of deltalake, a new `CHECK` constraint. Such an entry may change
+//! nothing (an empty commit, the two entries that Spark's `VACUUM` writes, a `RESTORE` of the state
+//! before it). `are_harmless` decides.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,8 +20,7 @@ use crate::lake::manifest::TableState;
 
 /// Maximum number of characters of a text from the log in a message.
 const SHOWN: usize = 80;
-/// Table properties of Delta that require nothing of a writer. Any other property counts as a
-/// change.
+/// Table properties of Delta that do not restrict a writer. Any other property counts as a change.
 const HARMLESS_PROPERTIES: &[&str] = &[
     "delta.checkpointInterval",
     "delta.dataSkippingNumIndexedCols",
@@ -37,7 +35,7 @@ const HARMLESS_PROPERTIES: &[&str] = &[
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     pub(super) version: u64,
-    /// `None` if another program made the commit.
+    /// `None` for a commit of another program.
     pub(super) own: Option<Own>,
     /// Program and version that made the commit, such as `Apache-Spark/3.5.3 Delta-Lake/3.2.1`.
     program: Option<String>,
@@ -48,12 +46,12 @@ pub(super) struct Entry {
     files: Vec<FileChange>,
     metadata: Option<Metadata>,
     protocol: Option<Protocol>,
-    /// Whether the entry has an action that this program does not know, or our own `txn` in another
-    /// program's commit.
+    /// Whether the entry has an action that this program does not know, or has our `txn` in a
+    /// commit of another program.
     has_unknown: bool,
 }
 
-/// Origin of an entry of ours.
+/// Origin of one of our entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Own {
     pub(super) manifest: u64,
@@ -86,6 +84,7 @@ impl Entry {
                         claimed = claim(&action);
                         entry.describe(&action);
                     }
+                    // Other programs may have transactions of their own, which do not concern us.
                     "txn" if action["appId"] == APPLICATION => transaction = action["version"].as_u64(),
                     "txn" => {}
                     "add" => entry.files.push(file_change(&action, true).ok_or_else(damaged)?),
@@ -96,12 +95,14 @@ impl Entry {
                 }
             }
         }
+        // Only both together make an entry ours: another program could copy either.
         entry.own = claimed.filter(|own| transaction == Some(own.manifest));
         entry.has_unknown |= entry.own.is_none() && transaction.is_some();
         Ok(entry)
     }
 
     fn describe(&mut self, info: &Value) {
+        // Text of other programs goes into messages, so shorten it and remove control characters.
         let text = |key: &str| info[key].as_str().map(shown);
         self.program = text("engineInfo").or_else(|| text("clientVersion"));
         self.user = text("userName").or_else(|| text("userId"));
@@ -122,14 +123,15 @@ impl Entry {
     }
 }
 
-/// Returns whether a table is still as in `state` after another program's commits, oldest first:
-/// the same live files without deletion vectors, the same columns, no property that binds a writer,
-/// the lowest protocol.
+/// Returns whether a table still equals `state` after the given commits of other programs, oldest
+/// first: the same live files without deletion vectors, the same columns, no property that
+/// restricts a writer, the lowest protocol.
 pub(super) fn are_harmless(commits: &[Entry], state: &TableState) -> bool {
     let folder = format!("{}/", state.name);
     let ours: HashSet<&str> =
         state.files.iter().filter_map(|file| file.written.path.strip_prefix(folder.as_str())).collect();
     let last: HashMap<&str, &FileChange> =
+        // The last change of each file counts, because `collect` keeps the last of equal keys.
         commits.iter().flat_map(|commit| &commit.files).map(|change| (change.path.as_str(), change)).collect();
     let same_files = last
         .iter()
@@ -140,8 +142,8 @@ pub(super) fn are_harmless(commits: &[Entry], state: &TableState) -> bool {
         && commits.iter().all(|commit| !commit.has_unknown && commit.protocol.as_ref().is_none_or(is_lowest))
 }
 
-/// Returns whether a log's metadata describes the table as `state` does and has no property that
-/// binds a writer.
+/// Returns whether a log's metadata describes the table as `state` does, without a property that
+/// restricts a writer.
 pub(super) fn is_metadata_of(metadata: &Metadata, state: &TableState) -> bool {
     let has_same_columns = match (metadata.parse_schema(), state.columns.delta_schema()) {
         (Ok(theirs), Ok(ours)) => theirs == ours,
@@ -163,15 +165,16 @@ pub(super) fn is_lowest(protocol: &Protocol) -> bool {
     protocol.min_reader_version() <= 1 && protocol.min_writer_version() <= 2
 }
 
-/// Returns whether this program can add an entry to a log of this protocol: no features, and no
-/// version that requires more of a writer than appending files.
+/// Returns whether this program can add an entry to a log with this protocol: it has no features,
+/// and its version only requires what appending files does.
 pub(super) fn is_writable(protocol: &Protocol) -> bool {
     let features = [protocol.reader_features(), protocol.writer_features()];
     let has_features = features.into_iter().flatten().any(|features| !features.is_empty());
     !has_features && protocol.min_reader_version() <= 2 && protocol.min_writer_version() <= 6
 }
 
-/// Returns the id of the lake that an entry belongs to; `None` if its first `bytes` have no id.
+/// Returns the id of the lake that an entry belongs to, or `None` if the first line of `bytes` has
+/// no id.
 pub(super) fn lake_id_in(bytes: &[u8]) -> Option<Uuid> {
     let line = bytes.split(|byte| *byte == b'\n').next()?;
     let action: Value = serde_json::from_slice(line).ok()?;
@@ -184,6 +187,7 @@ fn claim(info: &Value) -> Option<Own> {
 }
 
 fn file_change(action: &Value, is_live: bool) -> Option<FileChange> {
+    // The log encodes paths once more than their keys, so decode once.
     let path = percent_decode_str(action["path"].as_str()?).decode_utf8().ok()?.into_owned();
     Some(FileChange { path, is_live, has_deletion_vector: !action["deletionVector"].is_null() })
 }
@@ -192,7 +196,8 @@ fn typed<T: DeserializeOwned>(action: Value) -> Result<T> {
     serde_json::from_value(action).context(|| Error::storage_failure("the entry is damaged"))
 }
 
-/// Returns a text of another program in the form for a message.
+/// Returns a text of another program for a message: shortened, without control characters and
+/// backticks.
 fn shown(text: &str) -> String {
     let plain = text.chars().filter(|c| !c.is_control() && *c != '`').take(SHOWN);
     format!("`{}`", plain.collect::<String>())

@@ -1,4 +1,5 @@
-//! ⑨ Every table's Delta log, rolled forward to a manifest from any number of manifests behind it.
+//! ⑨ Rolls the Delta log of every table forward to a manifest, no matter how many manifests it is
+//! behind.
 //!
 //! ```text
 //! the log says txn 5                       manifests that changed the table: 5, 8, 9
@@ -6,11 +7,11 @@
 //!                                              └─ exists: read the log again, start over
 //! ```
 //!
-//! The manifests decide what was committed and in which order. A log repeats it for readers that
-//! know Delta. A run rolls forward what it committed. If a process dies in between, the next run or
-//! query rolls forward. Any number of processes may do it at once: a `txn` action in every entry
-//! says which manifest the log is at, an entry is put only if absent, and a late process finds
-//! nothing to do.
+//! The manifests decide what was committed, and the order of commits. A log repeats this for Delta
+//! readers. A run rolls forward what it committed, and if its process dies before that, the next
+//! run or query does it. Any number of processes may do it at the same time: a `txn` action in
+//! every entry names the manifest that the log has reached, an entry is put only if absent, and a
+//! late process finds nothing to do.
 
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ mod standing;
 pub(super) mod unreadable;
 /// The files that a manifest names, compared with those in the table's folder.
 mod files;
-/// A log made equal to the newest manifest again.
+/// Makes a log equal to the newest manifest again.
 pub(super) mod overwrite;
 
 use actions::Change;
@@ -49,15 +50,16 @@ use log_entry::{Entry, lake_id_in};
 use standing::standing;
 use table_log::{CHECKPOINT_INTERVAL, LogPosition};
 
-/// Number of attempts at one table. A further attempt means that another process moved the log, or
-/// that a put failed.
+/// Maximum number of attempts at one table. A further attempt is needed if another process moved
+/// the log, or if a put failed.
 const MAX_ATTEMPTS: u32 = 20;
-/// Number of attempts at one table after the log of another could not be rolled forward.
+/// Maximum number of attempts at one table after the log of another table could not be rolled
+/// forward.
 const ATTEMPTS_AFTER_FAILURE: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns whether a log can be read, `at` is its last version, and the entry of that version is
-/// the published one, of the lake with this id.
+/// Returns whether a log is readable, `at` is its last version, and the entry of that version is
+/// the published one and belongs to the lake with this id.
 pub(super) async fn is_last_and_ours(
     lake: &Storage,
     table: &str,
@@ -68,14 +70,15 @@ pub(super) async fn is_last_and_ours(
     if listing.entries.last() != Some(&at.version) || listing.first_gap().is_some() {
         return Ok(false);
     }
+    // A head that is not the whole entry cannot be parsed or compared with a digest.
     let (bytes, is_whole) = table_log::read_head(lake, table, at.version).await?;
     let is_ours = !is_whole
         || (at.allows(&digest::of(&bytes)) && Entry::parse(at.version, &bytes).is_ok_and(|entry| entry.own.is_some()));
     Ok(is_ours && lake_id_in(&bytes) == lake_id)
 }
 
-/// Checks that a log can be rolled forward. A log that is missing can be written anew only if the
-/// table's files exist.
+/// Checks that a log can be rolled forward. A missing log can only be written again if the files of
+/// the table exist.
 pub(super) async fn verify_log(history: &mut History<'_>, table: &str) -> Result<()> {
     let position = standing(history, table).await?;
     let newest = history.newest().cloned();
@@ -85,7 +88,7 @@ pub(super) async fn verify_log(history: &mut History<'_>, table: &str) -> Result
     }
 }
 
-/// Returns whether a table has a Delta log, readable or not; `false` for no table.
+/// Returns whether a table has a Delta log, readable or not. `false` if `table` is `None`.
 pub(super) async fn has_log(lake: &Storage, table: Option<&str>) -> Result<bool> {
     match table {
         Some(table) => Ok(table_log::list_from(lake, table, 0).await? != table_log::Listing::default()),
@@ -93,9 +96,9 @@ pub(super) async fn has_log(lake: &Storage, table: Option<&str>) -> Result<bool>
     }
 }
 
-/// Rolls the log of every table in `latest` forward, in its order.
+/// Rolls the log of every table in `latest` forward, in their order.
 ///
-/// The failure of one table does not stop the others: its log is left as it is. The commit is valid
+/// If one table fails, its log is not changed, and the other tables continue. The commit is valid
 /// in any case, and the next call continues where this one failed.
 pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published {
     let mut history = History::new(lake, Some(latest));
@@ -108,6 +111,7 @@ pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published
             Err(error) => {
                 let may_be_storage = error.kind != Kind::Configuration;
                 published.failures.push(Failure { table: Some(table.name.clone()), error });
+                // If not even the manifest can be read, all other tables would fail as well.
                 if may_be_storage && !is_readable(lake, latest).await {
                     break;
                 }
@@ -122,7 +126,7 @@ pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published
     published
 }
 
-/// Returns whether storage answers at all: if not, the failure of one table is the failure of all.
+/// Returns whether storage responds at all. If not, the failure of one table is the failure of all.
 async fn is_readable(lake: &Storage, latest: &Manifest) -> bool {
     let key = LakePath::Manifest(latest.version).key();
     matches!(lake.store.head(&key).await, Ok(_) | Err(object_store::Error::NotFound { .. }))
@@ -143,9 +147,11 @@ async fn roll_table(
             tokio::time::sleep(PAUSE * attempt).await;
         }
         let position = standing(history, &table.name).await?;
+        // 0 is no manifest, so all changes of the table are missing.
         let rolled = position.as_ref().and_then(|position| position.manifest).unwrap_or(0);
         let mut version = None;
         if rolled >= table.changed_in {
+            // If the log is beyond `latest`, its version is not that of `latest`.
             version = position.filter(|_| rolled <= latest.version).map(|position| position.version);
             if version.is_none() {
                 return Ok(None);
@@ -157,12 +163,13 @@ async fn roll_table(
             is_written_anew |= is_anew;
             match put_changes(history.lake, &table.name, position, &changes).await {
                 Ok(last) => version = last,
-                // The entry may exist all the same: the next attempt reads the log.
+                // The entry may exist nevertheless. The next attempt reads the log.
                 Err(e) => failure = Some(e),
             }
         }
         if version.is_some() {
             if is_written_anew {
+                // The withdrawn versions were published without digests, which are known now.
                 consistent::complete_digests(history.lake, &table.name).await?;
             }
             return Ok(version);
@@ -173,12 +180,12 @@ async fn roll_table(
     }))
 }
 
-/// Prepares for `changes` being put from version `next` on, where entries of these versions may
+/// Prepares the log for putting `changes` from version `next` on. Entries of these versions may
 /// have existed before: the log was moved away, deleted, or replaced by an older copy.
 ///
-/// Such a log must not name files that are gone, so the changes of which files are missing are left
-/// out. And the published versions are withdrawn before the log has other entries under these
-/// numbers. Returns the changes to put, and whether versions were withdrawn.
+/// Such a log must not name files that no longer exist, so changes with missing files are left out.
+/// The published versions are withdrawn before the log gets other entries under the same numbers.
+/// Returns the changes to put, and whether versions were withdrawn.
 async fn prepare_log(
     history: &mut History<'_>,
     table: &TableState,
@@ -187,11 +194,13 @@ async fn prepare_log(
 ) -> Result<(Vec<Change>, bool)> {
     let published = history.published(&table.name).await?.map(|at| at.version);
     let is_anew = published.is_some_and(|version| version >= next);
+    // A first entry adds all files. If several changes are missing, files of the older ones may
+    // have been deleted.
     if next == 0 && (is_anew || changes.len() > 1) {
         changes = files::changes_with_files(history.lake, table, changes).await?;
     }
     if is_anew {
-        // The entry of a manifest is that of the last change up to it.
+        // The entry for a manifest is that of the last change up to it.
         let version_of = |manifest: u64| {
             let changes_until = changes.iter().take_while(|change| change.version <= manifest).count() as u64;
             changes_until.checked_sub(1).map(|last| next + last)
@@ -229,8 +238,8 @@ async fn put_changes(
     Ok(version)
 }
 
-/// Writes a checkpoint every [`CHECKPOINT_INTERVAL`] versions. A failure is only logged: a log
-/// without a checkpoint is correct, and slower to read.
+/// Writes a checkpoint every [`CHECKPOINT_INTERVAL`] versions. A failure is only logged, because a
+/// log without a checkpoint is correct and only slower to read.
 async fn checkpoint_if_due(lake: &Storage, table: &str, version: u64) {
     if version == 0 || !version.is_multiple_of(CHECKPOINT_INTERVAL) {
         return;

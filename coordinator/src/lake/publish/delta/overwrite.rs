@@ -1,14 +1,14 @@
-//! A Delta log made equal to the newest manifest again, whatever it holds: the repair after another
-//! program changed a table, after an entry was damaged, and after manifests and logs of different
-//! times came together.
+//! Makes a Delta log equal to the newest manifest again, regardless of its content. This is the
+//! repair after another program changed a table, after an entry was damaged, and after manifests
+//! and logs of different times were combined.
 //!
-//! One more entry does it, put like any other. It removes the live files that the manifest does not
-//! name, adds the manifest's files that are not live, and restores columns, partition columns and
-//! configuration. A live file whose size, partition values or statistics are not those of the
-//! manifest is added again: by Delta's protocol, the last `add` of a file counts, and an entry must
-//! not both remove and add the same file. The protocol cannot be lowered (Delta has no way for it),
-//! so a log with table features is refused, and a higher version without features stays. The log is
-//! read before the manifest, so the log has nothing that is newer than the manifest.
+//! This takes one more entry, put like any other. It removes the live files that the manifest does
+//! not name, adds the files of the manifest that are not live, and restores columns, partition
+//! columns and configuration. A live file whose size, partition values or statistics differ from
+//! the manifest is added again: by Delta's protocol the last `add` of a file counts, and an entry
+//! must not remove and add the same file. The protocol cannot be lowered, because Delta has no way
+//! to do so. So a log with table features is refused, and a higher version without features stays.
+//! The log is read before the manifest, so it contains nothing that is newer than the manifest.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -34,12 +34,12 @@ use crate::lake::store;
 pub(crate) struct Overwritten {
     /// Version of the log, which equals the manifest.
     pub(crate) version: u64,
-    /// `None` if the log was equal already, or only behind.
+    /// `None` if the log was already equal, or only behind.
     pub(crate) correction: Option<Correction>,
-    /// Protocol that the log keeps if it is not the lowest: reader and writer version.
+    /// Reader and writer version of a protocol that the log keeps because it is not the lowest.
     pub(crate) protocol: Option<(i32, i32)>,
-    /// Number of older log entries that are damaged or missing. Their versions are not published
-    /// any more.
+    /// Number of older log entries that are damaged or missing. Their versions are no longer
+    /// published.
     pub(crate) withdrawn: usize,
 }
 
@@ -48,18 +48,19 @@ pub(crate) struct Overwritten {
 pub(crate) struct Correction {
     pub(crate) removed: usize,
     pub(crate) added: usize,
-    /// Number of files that were live and are described anew.
+    /// Number of live files that were described again.
     pub(crate) described: usize,
     pub(crate) is_metadata_restored: bool,
 }
 
-/// Makes the log of table `name` equal to the newest manifest; returns that manifest too.
+/// Makes the log of table `name` equal to the newest manifest, and returns that manifest too.
 ///
 /// # Errors
 /// Configuration, for a table that the manifest does not have, a log that another program created,
 /// a protocol that cannot be written; storage, naming files of the manifest that are missing.
 pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, Overwritten)> {
     for _ in 0..MAX_ATTEMPTS {
+        // Before the manifest: see the module documentation.
         let position = match table_log::position(lake, name).await {
             Ok(position) => position,
             Err(error) => return Err(unreadable(lake, name, explained(lake, name, error).await)),
@@ -68,6 +69,7 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
         let state = manifest.table(name).cloned().ok_or_else(|| no_table(lake, name))?;
         let mut history = History::new(lake, Some(&manifest));
         let Some(position) = position else {
+            // Without a log, rolling forward writes all of it.
             if let Some(version) = roll_table(&mut history, &manifest, &state, MAX_ATTEMPTS).await? {
                 return Ok((manifest, Overwritten { version, correction: None, protocol: None, withdrawn: 0 }));
             }
@@ -79,20 +81,20 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
         let protocol = (!is_lowest(&position.protocol)).then_some(protocol);
         let damaged = consistent::damaged_versions(lake, name).await?;
         let live = table_log::live_files(lake, name, position.version).await?;
+        // The correction happens now, and the manifest may be old.
         let change = Change { committed_at: Utc::now(), ..Change::new(&manifest, state) };
-        // Where an entry is not as it was written, it is not known which of its files are described
-        // wrongly.
+        // If an entry was changed after it was written, we do not know which of its files are
+        // described wrongly.
         let (entry, correction) = entry(&change, &position, live, !damaged.is_empty())?;
         let is_equal = correction == Correction::default();
-        // A log with the same files may still be of an older manifest.
+        // A log with the same files may still have reached only an older manifest.
         let standing = standing(&mut history, name).await.ok().flatten();
         let is_current = standing.is_some_and(|position| position.manifest >= Some(change.after.changed_in));
         let (version, correction) = if is_equal && is_current {
             (position.version, None)
         } else {
             let version = position.version + 1;
-            // An older copy of the log may have taken the place of one in which this version was
-            // published already.
+            // This version may have been published before, if the log is an older copy of itself.
             let is_void = |at: &consistent::TableVersion| at.version >= version;
             consistent::withdraw(lake, name, is_void, |_| None).await?;
             let entry = actions::encode_all(&entry)?;
@@ -102,6 +104,7 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
             checkpoint_if_due(lake, name, version).await;
             (version, Some(correction))
         };
+        // Only now: if the correction failed, the next attempt must find the damaged entries again.
         consistent::withdraw(lake, name, |at| damaged.contains(at), |_| None).await?;
         let withdrawn = damaged.len();
         return Ok((manifest, Overwritten { version, correction, protocol, withdrawn }));
@@ -109,8 +112,8 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
     Err(Error::internal(format!("the Delta log of table `{name}` moves faster than it can be read")))
 }
 
-/// Builds the entry that makes the log, in which `live` are the live files, equal to the manifest.
-/// With `is_suspect`, every file is described anew.
+/// Builds the entry that makes a log with the live files `live` equal to the manifest. If
+/// `is_suspect`, every file is described again.
 fn entry(
     change: &Change,
     position: &LogPosition,
@@ -124,7 +127,7 @@ fn entry(
     }
     let (mut removed, mut described) = (Vec::new(), Vec::new());
     for file in live {
-        // With a deletion vector it is another logical file, which lacks rows.
+        // A file with a deletion vector is another logical file, without some of the rows.
         let wanted = if file.deletion_vector.is_none() { wanted.remove(&file.path) } else { None };
         match wanted {
             Some(wanted) if is_suspect || !actions::is_add_of(&file, wanted)? => described.push(wanted),
@@ -132,6 +135,7 @@ fn entry(
             None => removed.push(tombstone(change, file)),
         }
     }
+    // Not live at all. Sorted, so that the entry does not depend on the order of the map.
     let mut added: Vec<_> = wanted.into_values().collect();
     added.sort_by(|a, b| a.written.path.cmp(&b.written.path));
     let is_metadata_restored =
@@ -168,16 +172,15 @@ fn tombstone(change: &Change, file: Add) -> Remove {
     }
 }
 
-/// Builds the metadata: the manifest's columns and partition columns, and those properties of the
-/// log that bind no writer.
+/// Builds the metadata: the columns and partition columns of the manifest, and the properties of
+/// the log that do not restrict a writer.
 fn restored(change: &Change, existing: &Metadata) -> Result<Metadata> {
     let kept = existing.configuration().iter().filter(|(key, _)| is_harmless_property(key));
     let kept: BTreeMap<_, _> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
     actions::metadata_with(change, Some(existing), kept)
 }
 
-/// Refuses a table that another program created, and one with a protocol that this program cannot
-/// write.
+/// Refuses a table that another program created, and a protocol that this program cannot write.
 fn refuse_foreign(lake: &Storage, name: &str, position: &LogPosition) -> Result<()> {
     if position.manifest.is_none() && lake_id_of(&position.metadata).is_none() {
         return Err(not_ours(lake, name));
@@ -204,7 +207,7 @@ fn refuse_foreign(lake: &Storage, name: &str, position: &LogPosition) -> Result<
     .hint(write_anew_hint(lake, name)))
 }
 
-/// Makes sure that an error for a log that cannot be read has a hint.
+/// Adds a hint to an error for an unreadable log, unless it has one.
 fn unreadable(lake: &Storage, name: &str, error: Error) -> Error {
     if error.hint.is_some() { error } else { error.hint(write_anew_hint(lake, name)) }
 }

@@ -1,4 +1,4 @@
-//! Checks that a table's Delta log is the one that the manifests describe, before anything is added
+//! Checks that a table's Delta log is the one that the manifests describe, before an entry is added
 //! to it.
 //!
 //! ```text
@@ -8,13 +8,13 @@
 //!                 └───┴───┴─ entries of ours: number and run of their manifest
 //! ```
 //!
-//! The newest entry of ours must belong to the run of the manifest of that number, no entry may
-//! belong to a manifest that does not exist, and the lake's id in the table's configuration must be
-//! that of the manifests. Commits of other programs after it are read one by one: those that do not
-//! change the table are skipped, any other stops the run. Delta's protocol requires that a writer
-//! has read the log up to the version before its own, and this is where we read it. The newest
-//! entries must also have the digests that were published with them, because a changed bit may
-//! leave an entry readable and wrong. Entries before the newest of ours were checked when that one
+//! The newest of our entries must belong to the run of the manifest with that number, no entry may
+//! belong to a manifest that does not exist, and the lake's id in the table's configuration must
+//! equal that of the manifests. Later commits of other programs are read one by one: those that do
+//! not change the table are skipped, and any other stops the run. Delta's protocol requires that a
+//! writer has read the log up to the version before its own, and this is where we read it. The
+//! newest entries must also have the digests that were published with them, because a changed bit
+//! may leave an entry readable and wrong. Entries before our newest one were checked when that one
 //! was put.
 
 use lakewright_common::digest::{self, Digest};
@@ -30,18 +30,18 @@ use super::unreadable::{damaged_entry, explained, log_url, overwrite_hint, write
 use crate::lake::manifest::{Manifest, TableState};
 use crate::lake::{LakePath, url_of};
 
-/// Maximum number of commits of other programs that are read to find the newest of ours.
+/// Maximum number of commits of other programs that are read while searching for our newest entry.
 const MAX_READ: usize = 200;
-/// Hint for logs and manifests of different times.
+/// Hint if logs and manifests are from different times.
 const RESTORE: &str = "restore `_lake` as it was when the tables were last written, or make the Delta logs equal to the newest manifest \
                        with `coordinator publish --overwrite`";
 
-/// Reads the position of a log and checks that the log belongs to this lake and holds what its
-/// newest entry of ours left. Returns `None` if there is no log.
+/// Reads the position of a log, and checks that the log belongs to this lake and still has the
+/// content of our newest entry. Returns `None` if there is no log.
 ///
 /// # Errors
-/// Configuration, naming the table and what its log and the manifests say; storage, also for a log
-/// that cannot be read.
+/// A configuration error that names the table and the difference between its log and the manifests.
+/// A storage error, also for a log that cannot be read.
 pub(in crate::lake::publish) async fn standing(history: &mut History<'_>, table: &str) -> Result<Option<LogPosition>> {
     let lake = history.lake;
     let mut position = match table_log::position(lake, table).await {
@@ -49,6 +49,7 @@ pub(in crate::lake::publish) async fn standing(history: &mut History<'_>, table:
         Ok(None) => return Ok(None),
         Err(error) => return Err(explained(lake, table, error).await),
     };
+    // A log without our `txn` was never written by a run.
     if position.manifest.is_none() {
         return Err(not_ours(lake, table));
     }
@@ -71,9 +72,9 @@ pub(in crate::lake::publish) async fn standing(history: &mut History<'_>, table:
     Ok(Some(position))
 }
 
-/// The newest entries of a log.
+/// The newest entries of a log, back to our newest one.
 pub(super) struct Tail {
-    /// The newest entry of ours.
+    /// Our newest entry.
     pub(super) own: Own,
     /// Commits of other programs after it, oldest first.
     pub(super) foreign: Vec<Entry>,
@@ -81,7 +82,7 @@ pub(super) struct Tail {
     digests: Vec<(u64, Digest)>,
 }
 
-/// Reads back from the entry `newest` to the newest entry of ours.
+/// Reads back from the entry `newest` to our newest entry.
 pub(super) async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Result<Tail> {
     let (mut foreign, mut digests) = (Vec::new(), Vec::new());
     for version in (0..=newest).rev() {
@@ -91,6 +92,7 @@ pub(super) async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Resul
         digests.push((version, digest::of(&bytes)));
         let entry = Entry::parse(version, &bytes).map_err(|error| damaged_entry(lake, table, version, error))?;
         match entry.own {
+            // Collected from the newest backwards.
             Some(own) => {
                 foreign.reverse();
                 return Ok(Tail { own, foreign, digests });
@@ -104,6 +106,8 @@ pub(super) async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Resul
 
 /// Compares the digests of a log's newest entries with the published one.
 async fn verify_digests(history: &mut History<'_>, table: &str, digests: &[(u64, Digest)]) -> Result<()> {
+    // The published version is not among them if another process is ahead, or the log is an older
+    // copy.
     let Some(published) = history.published(table).await? else { return Ok(()) };
     let Some((version, found)) = digests.iter().find(|(version, _)| *version == published.version) else {
         return Ok(());
@@ -120,8 +124,8 @@ async fn verify_digests(history: &mut History<'_>, table: &str, digests: &[(u64,
     .hint(format!("restore it from a copy of the lake, or {}", overwrite_hint(table))))
 }
 
-/// Compares number, run and lake of the log with the manifests. Returns the table as the log's
-/// manifest has it, if that manifest is known.
+/// Compares number, run and lake of the log with the manifests. Returns the table's state in the
+/// manifest that the log has reached, if that manifest is known.
 async fn verify_origin(
     history: &mut History<'_>,
     newest: &Manifest,
@@ -134,12 +138,12 @@ async fn verify_origin(
     if theirs.is_some() && !is_same_lake {
         return Err(other_lake(table, newest, theirs, ours));
     }
-    // A manifest newer than `newest` is another process's commit, unless it does not exist.
+    // A manifest newer than `newest` is a commit of another process, unless it does not exist.
     match history.get(own.manifest).await? {
         Some(manifest) if manifest.run != own.run => Err(other_run(table, own, manifest.run, position)),
         Some(manifest) => Ok(manifest.table(table).cloned()),
         None if own.manifest > newest.version => Err(ahead(table, own, newest, position)),
-        // The manifest was deleted; its run cannot be compared, the id of the lake can.
+        // The manifest was deleted, so its run cannot be compared, but the id of the lake can.
         None if is_same_lake => Ok(newest.table(table).filter(|state| state.changed_in <= own.manifest).cloned()),
         None => Err(Error::configuration(format!(
             "table `{table}`: its Delta log is at version {} of the lake, whose manifest `{}` is missing",
@@ -192,14 +196,14 @@ fn other_lake(table: &str, newest: &Manifest, theirs: Option<Uuid>, ours: Option
     .hint(RESTORE)
 }
 
-/// Reports commits of other programs, with the hint that takes them back.
+/// Reports commits of other programs, with the hint that undoes them.
 pub(super) fn changed_by_others(table: &str, manifest: u64, foreign: &[Entry], repair: &str) -> Error {
     let commits = foreign.iter().map(Entry::description).collect::<Vec<_>>();
     Error::configuration(format!("table `{table}`: another program committed to its Delta log: {}", some_of(&commits)))
         .hint(format!("only Lakewright may change its tables; {repair} (the log was at version {manifest})"))
 }
 
-/// Joins the first three commits and the number of the others.
+/// Joins the first three commits, and the number of further ones.
 fn some_of(commits: &[String]) -> String {
     let more = commits.len().saturating_sub(3);
     let named = commits[..commits.len().min(3)].join("; ");
@@ -210,7 +214,7 @@ fn unread(lake: &Storage, table: &str, version: u64, foreign: &[Entry]) -> Error
     let commits = foreign.iter().take(1).map(Entry::description).collect::<Vec<_>>();
     let others = if commits.is_empty() { String::new() } else { format!("; another program committed {}", commits[0]) };
     Error::configuration(format!(
-        "table `{table}`: no entry of Lakewright's was found in its Delta log down to `{}`, so it is not known what the log holds{others}",
+        "table `{table}`: no entry of Lakewright was found in its Delta log back to `{}`, so the content of the log is unknown{others}",
         url_of(lake, &LakePath::DeltaCommit { table, version }.key())
     ))
     .hint(overwrite_hint(table))

@@ -1,10 +1,11 @@
-//! One table's Delta log on storage: its position, its entries, one more entry, a checkpoint.
+//! One table's Delta log on storage: reads its position and entries, puts an entry, writes a
+//! checkpoint.
 //!
-//! Reads of a table's state use the Delta kernel with a lazy snapshot: milliseconds with a
-//! checkpoint, for any number of files. Writes do not use the kernel: an entry is the bytes of
-//! version N+1, put if absent. The manifests decide the order of commits, and the library's own
-//! commit loop would decide it again, more slowly and with two holes (it accepts an older `txn`
-//! after a newer one, and commits a second create as version 1).
+//! A table's state is read by the Delta kernel with a lazy snapshot, which takes milliseconds with
+//! a checkpoint, for any number of files. Writes do not use the kernel: an entry is the bytes of
+//! version N+1, put if absent. The manifests decide the order of commits. The library's own commit
+//! loop would decide it again, more slowly and with two bugs (it accepts an older `txn` after a
+//! newer one, and commits a second create as version 1).
 
 use std::sync::Arc;
 
@@ -28,23 +29,22 @@ use crate::lake::{LakePath, url_of};
 /// Number of versions from one checkpoint to the next.
 pub(in crate::lake::publish) const CHECKPOINT_INTERVAL: u64 = 50;
 
-/// Number of bytes of an entry that are read to see which manifest it is of. Most entries are
-/// shorter.
+/// Number of bytes of an entry that are read to find its manifest. Most entries are shorter.
 const HEAD_BYTES: u64 = 64 * 1024;
 
-/// Position of a table's log.
+/// Position of a table's log: how far it was written.
 #[derive(Debug, Clone)]
 pub(super) struct LogPosition {
     /// Newest Delta version.
     pub(super) version: u64,
-    /// Manifest that the log was last rolled forward to; `None` if another program wrote the whole
-    /// log.
+    /// Manifest that the log was last rolled forward to, or `None` if another program wrote the
+    /// whole log.
     pub(super) manifest: Option<u64>,
     pub(super) metadata: Metadata,
     pub(super) protocol: Protocol,
 }
 
-/// Reads the position of a table's log; returns `None` if the table has no log.
+/// Reads the position of a table's log, or returns `None` if the table has no log.
 ///
 /// # Errors
 /// Storage, also for an entry that is missing or cannot be parsed.
@@ -52,7 +52,8 @@ pub(super) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPo
     let failed = failure("read", lake, table);
     let log = log_store(lake, table);
     if !log.is_delta_table_location().await.map_err(&failed)? {
-        // The library also says so of a log without its first entries, to which nothing may be added.
+        // The library returns false for a log without its first entries too, and nothing may be
+        // added to such a log.
         return match list_from(lake, table, 0).await?.first_gap() {
             Some(missing) => Err(Error::storage_failure(format!(
                 "`{}` is missing",
@@ -72,11 +73,12 @@ pub(super) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPo
             protocol: snapshot.table_configuration().protocol().clone(),
         })
     };
+    // The kernel blocks on storage, so it must not run on a thread of the runtime.
     let position = tokio::task::spawn_blocking(read).await.map_err(failure("read", lake, table))?;
     position.map(Some).map_err(failure("read", lake, table))
 }
 
-/// Names of a log's files from some version on.
+/// The files of a log from some version on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     /// Versions of the entries, ascending.
@@ -86,8 +88,8 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Returns the first version that a reader of the log needs and whose entry is missing; `None`
-    /// if every entry since the newest checkpoint exists, or since version 0 in a log without one.
+    /// Returns the first missing version that a reader of the log needs. `None` if every entry
+    /// since the newest checkpoint exists, or since version 0 in a log without one.
     pub(super) fn first_gap(&self) -> Option<u64> {
         let newest = self.entries.last().copied()?;
         let first = self.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
@@ -95,11 +97,11 @@ impl Listing {
     }
 }
 
-/// Lists the entries and checkpoints of a log from `version` on, in one request for each 1000 of
-/// them. Reads none of them.
+/// Lists the entries and checkpoints of a log from `version` on, with one request per 1000 of them.
+/// Reads none of them.
 pub(super) async fn list_from(lake: &Storage, table: &str, version: u64) -> Result<Listing> {
     let folder = LakePath::DeltaLog(table).key();
-    // Names sort as their numbers do, and a name without its extension sorts before the name.
+    // Names sort like their numbers, and a name without its extension sorts before the full name.
     let first = LakePath::DeltaCommit { table, version }.key();
     let before_first = parse_key(first.as_ref().trim_end_matches(".json"))?;
     let mut objects = lake.store.list_with_offset(Some(&folder), &before_first);
@@ -116,18 +118,18 @@ pub(super) async fn list_from(lake: &Storage, table: &str, version: u64) -> Resu
 /// Lists the part of a log that a reader of `version` needs, and newer entries.
 pub(super) async fn list_needed(lake: &Storage, table: &str, version: u64) -> Result<Listing> {
     // Our own checkpoints have these versions. Without this one (writing it may have failed), the
-    // whole log counts.
+    // whole log is needed.
     let checkpoint = version - version % CHECKPOINT_INTERVAL;
     let listing = list_from(lake, table, checkpoint).await?;
     if listing.checkpoint.is_some() || checkpoint == 0 { Ok(listing) } else { list_from(lake, table, 0).await }
 }
 
-/// Returns the version of an entry; `None` for a checkpoint or any other file of a log.
+/// Returns the version of an entry, or `None` for a checkpoint or any other file of a log.
 fn entry_version(key: &Path) -> Option<u64> {
     version(key.filename()?.strip_suffix(".json")?)
 }
 
-/// Returns the version of a checkpoint, of one file or several
+/// Returns the version of a checkpoint that consists of one or several files
 /// (`<version>.checkpoint.<…>.parquet`).
 fn checkpoint_version(key: &Path) -> Option<u64> {
     let (digits, rest) = key.filename()?.split_once('.')?;
@@ -139,7 +141,7 @@ fn version(digits: &str) -> Option<u64> {
     is_version.then(|| digits.parse().ok()).flatten()
 }
 
-/// Reads one entry; returns `None` if it does not exist.
+/// Reads an entry, or returns `None` if it does not exist.
 pub(super) async fn read_entry(lake: &Storage, table: &str, version: u64) -> Result<Option<Bytes>> {
     let key = LakePath::DeltaCommit { table, version }.key();
     let failed = |e| Error::storage("read", url_of(lake, &key), e);
@@ -150,8 +152,8 @@ pub(super) async fn read_entry(lake: &Storage, table: &str, version: u64) -> Res
     }
 }
 
-/// Reads the first bytes of one entry, in which an entry of ours names its manifest; returns `true`
-/// with them if they are the whole entry.
+/// Reads the first bytes of an entry, which name its manifest if it is ours. Also returns whether
+/// they are the whole entry.
 pub(super) async fn read_head(lake: &Storage, table: &str, version: u64) -> Result<(Bytes, bool)> {
     let key = LakePath::DeltaCommit { table, version }.key();
     let url = || url_of(lake, &key);
@@ -163,7 +165,7 @@ pub(super) async fn read_head(lake: &Storage, table: &str, version: u64) -> Resu
     Ok((bytes, is_whole))
 }
 
-/// Reads the files that are live at `version`, each as the log describes it.
+/// Reads the files that are live at `version`, as described by the log.
 pub(super) async fn live_files(lake: &Storage, table: &str, version: u64) -> Result<Vec<Add>> {
     let failed = failure("read", lake, table);
     let log = log_store(lake, table);
@@ -178,7 +180,7 @@ pub(super) async fn put_version(lake: &Storage, table: &str, version: u64, entry
     lake.put_if_absent(&LakePath::DeltaCommit { table, version }.key(), entry).await
 }
 
-/// Writes a checkpoint of one version: the table's state in one Parquet file, so that a reader need
+/// Writes a checkpoint of one version: the table's state in one Parquet file, so that readers need
 /// not read the entries before it.
 pub(super) async fn write_checkpoint(lake: &Storage, table: &str, version: u64) -> Result<()> {
     let log = log_store(lake, table);
@@ -190,7 +192,7 @@ pub(super) async fn write_checkpoint(lake: &Storage, table: &str, version: u64) 
     };
     let written = tokio::task::spawn_blocking(write).await.map_err(failure("checkpoint", lake, table))?;
     written.map_err(failure("checkpoint", lake, table))?;
-    // A torn checkpoint would hide the entries that it replaces.
+    // A half-written checkpoint would hide the entries that it replaces.
     lake.sync_files(&[LakePath::DeltaCheckpoint { table, version }.key(), LakePath::DeltaLastCheckpoint(table).key()])
         .await
 }
@@ -203,7 +205,8 @@ fn failure<E: std::error::Error + Send + Sync + 'static>(
     let log = url_of(lake, &LakePath::DeltaLog(table).key());
     move |e| {
         let text = e.to_string();
-        // With RUST_BACKTRACE, the text of a kernel error ends with the frames of its backtrace, one per line.
+        // With RUST_BACKTRACE, the text of a kernel error ends with its backtrace, one line per
+        // frame.
         match text.split_once("\n   0: ") {
             Some((text, _)) => Error::storage(operation, &log, text),
             None => Error::storage(operation, &log, e),
@@ -216,18 +219,18 @@ pub(super) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
     let folder = LakePath::Table(table).key();
     let below_table = Arc::new(PrefixStore::new(Arc::clone(&lake.store), folder.clone()));
     let mut url: Url = lake.root.clone();
-    // The library takes the path of a URL as a key of its store. Of a `file` URL it also asks the
-    // disk whether it exists, so there the store must be the whole file system; elsewhere the
-    // table's URL begins at the lake's root (`s3://bucket/songs/` for
-    // `s3://bucket/some/lake/songs/`), with the scheme and host by which the library knows whether
-    // listings are sorted.
+    // The library uses the path of a URL as a key of its store. For a `file` URL it also checks on
+    // disk whether the path exists, so the store must be the whole file system there. Otherwise the
+    // URL of the table starts at the lake's root (`s3://bucket/songs/` for
+    // `s3://bucket/some/lake/songs/`). Its scheme and host tell the library whether listings are
+    // sorted.
     let root_store: Arc<dyn ObjectStore> = if url.scheme() != "file" {
         url.set_path(&format!("/{folder}/"));
         Arc::clone(&lake.store)
     } else if let Some(outside) = url_of_unsorted(&folder).filter(|_| lake.root.path().contains("%25")) {
         // The kernel's listing decodes the path of a `file` URL twice (buoyant_kernel_engine 0.28),
-        // so it would look in `a b` for what is in `a%20b`. A URL that begins at the lake has no
-        // such folder in it.
+        // so it would look in `a b` for the content of `a%20b`. A URL that starts at the lake does
+        // not contain such a folder.
         url = outside;
         Arc::clone(&lake.store)
     } else {
@@ -237,8 +240,8 @@ pub(super) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
     default_logstore(below_table, root_store, &url, &StorageConfig::default())
 }
 
-/// Builds the URL of an S3 directory bucket, because the library sorts the listings of those
-/// itself. Listings of folders need that too.
+/// Builds the URL of an S3 directory bucket. The library sorts the listings of such buckets itself,
+/// which listings of folders need too.
 fn url_of_unsorted(folder: &Path) -> Option<Url> {
     Url::parse(&format!("s3://lake--x-s3/{folder}/")).ok()
 }

@@ -1,5 +1,5 @@
-//! Logs that are rolled forward once, again, by many processes and after a crash. The Delta library
-//! then reads each log, and the files are compared with the manifest.
+//! Tests of logs that are rolled forward once, repeatedly, by many processes and after a crash. The
+//! Delta library then reads each log, and the files are compared with the manifest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::lake::{LakePath, fixture, store};
 
 mod fuzz;
 
-/// Rolls forward without a failure; returns the versions.
+/// Rolls the logs forward, which must succeed. Returns the versions.
 async fn rolled(lake: &Storage, manifest: &Manifest) -> BTreeMap<String, u64> {
     let rolled = roll_forward(lake, manifest).await;
     assert!(rolled.failures.is_empty(), "{:?}", rolled.failures);
@@ -29,7 +29,7 @@ async fn commit(lake: &Storage, manifest: &Manifest) {
     assert_eq!(store::commit(lake, manifest).await.unwrap(), store::Commit::Committed);
 }
 
-/// The files that a reader sees at a version: key in the lake and partition value of each, sorted.
+/// Returns the files that a reader sees at a version, sorted: key in the lake and partition value.
 async fn files_at(lake: &Storage, table: &str, version: Option<u64>) -> Vec<(String, Option<String>)> {
     let mut delta = DeltaTable::new(table_log::log_store(lake, table));
     match version {
@@ -58,7 +58,7 @@ fn files_of(manifest: &Manifest, table: &str) -> Vec<(String, Option<String>)> {
     files
 }
 
-/// The names of a log's entries and checkpoints.
+/// Returns the names of a log's entries and checkpoints.
 async fn log_files(lake: &Storage, table: &str) -> Vec<String> {
     let folder = LakePath::DeltaLog(table).key();
     let objects: Vec<_> = lake.store.list(Some(&folder)).try_collect().await.unwrap();
@@ -117,7 +117,7 @@ async fn several_manifests_that_a_crash_left_become_one_version_each() {
     }
 }
 
-/// Eight processes roll the same manifests; every change is one version all the same.
+/// Eight processes publish the same manifests, and still every change is one version.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_at_once_commit_each_manifest_once() {
     let (_folder, lake) = fixture::lake();
@@ -151,7 +151,8 @@ async fn a_lost_answer_to_a_log_entry_does_not_repeat_it() {
     assert_eq!(log_files(&lake, "songs").await, ["00000000000000000000.json"]);
 }
 
-/// A table leaves `lake.toml` and comes back: the files that its log still holds are removed.
+/// A table is removed from `lake.toml` and added again: the files that its log still has are
+/// removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_comes_back_replaces_what_its_log_held() {
     let (_folder, lake) = fixture::lake();
@@ -182,7 +183,7 @@ async fn a_log_has_a_checkpoint_every_fifty_versions_and_rolls_on_from_it() {
     assert!(names.contains(&"00000000000000000050.checkpoint.parquet".to_owned()), "{names:?}");
     assert!(names.contains(&"_last_checkpoint".to_owned()), "{names:?}");
 
-    // Only the checkpoint can tell now how far the log is.
+    // Now only the checkpoint shows the last version of the log.
     for version in 0..CHECKPOINT_INTERVAL {
         lake.store.delete(&LakePath::DeltaCommit { table: "songs", version }.key()).await.unwrap();
     }
@@ -223,7 +224,7 @@ async fn versions_that_belong_together_are_published_once_all_are_there() {
     assert_eq!((published.version("songs"), published.version("plays")), (Some(0), Some(1)));
     assert_eq!(published.tables["plays"].path, "plays");
 
-    // A late process neither takes the pointer back nor publishes versions that it only guesses.
+    // A late process neither moves the pointer back nor publishes versions that it does not know.
     let versions = rolled(&lake, &first).await;
     consistent::publish(&lake, &first, &versions).await.unwrap();
     assert_eq!(consistent::latest(&lake).await.unwrap().unwrap(), published);

@@ -1,9 +1,9 @@
-//! Why a Delta log cannot be read, and what repairs it.
+//! Explains why a Delta log cannot be read, and how to repair it.
 //!
-//! A log is repaired in one of two ways. `overwrite_hint`: the log can be read, and one more
-//! entry makes it equal to the newest version of the lake. `write_anew_hint`: the log cannot be
-//! read, or has a protocol that this program cannot write, so it is moved away and written again
-//! from the manifests.
+//! A log is repaired in one of two ways. `overwrite_hint`: the log can be read, and one more entry
+//! makes it equal to the newest version of the lake. `write_anew_hint`: the log cannot be read, or
+//! has a protocol that this program cannot write, so it is moved away and written again from the
+//! manifests.
 
 use lakewright_common::error::{Error, Kind};
 use lakewright_common::storage::Storage;
@@ -27,7 +27,7 @@ pub(super) fn write_anew_hint(lake: &Storage, table: &str) -> String {
     )
 }
 
-/// Returns what repairs a damaged entry of a table's log, if there is no copy of the entry.
+/// Returns how to repair a damaged entry of a table's log if there is no copy of the entry.
 pub(in crate::lake::publish) async fn repair(lake: &Storage, table: &str) -> String {
     match table_log::position(lake, table).await {
         Ok(Some(_)) => overwrite_hint(table),
@@ -41,8 +41,8 @@ pub(super) fn log_url(lake: &Storage, table: &str) -> String {
     url_of(lake, &LakePath::DeltaLog(table).key())
 }
 
-/// Explains why a log cannot be read: an entry that is missing or damaged, or another program's
-/// commit. Returns `error` itself if none of them is found.
+/// Explains why a log cannot be read: a missing or damaged entry, or a commit of another program.
+/// Returns `error` itself if none of them is found.
 pub(super) async fn explained(lake: &Storage, table: &str, error: Error) -> Error {
     let Ok(all) = table_log::list_from(lake, table, 0).await else { return error };
     let Some(newest) = all.entries.last().copied() else { return error };
@@ -54,6 +54,7 @@ pub(super) async fn explained(lake: &Storage, table: &str, error: Error) -> Erro
         ))
         .hint(restore_hint(lake, table));
     }
+    // First the newest entries, which also show whether another program committed.
     match read_tail(lake, table, newest).await {
         Ok(Tail { own, foreign, .. }) if !foreign.is_empty() => {
             changed_by_others(table, own.manifest, &foreign, &write_anew_hint(lake, table)).caused_by(error)
@@ -66,7 +67,7 @@ pub(super) async fn explained(lake: &Storage, table: &str, error: Error) -> Erro
     }
 }
 
-/// Returns the failure of an entry that cannot be parsed.
+/// Returns the error for an entry that cannot be parsed.
 pub(super) fn damaged_entry(lake: &Storage, table: &str, version: u64, error: Error) -> Error {
     let key = LakePath::DeltaCommit { table, version }.key();
     let mut error = error.hint(restore_hint(lake, table));
@@ -79,7 +80,7 @@ fn restore_hint(lake: &Storage, table: &str) -> String {
     format!("restore it from a copy of the lake, or {}", write_anew_hint(lake, table))
 }
 
-/// Reads the entries since the newest checkpoint until one cannot be parsed.
+/// Reads the entries since the newest checkpoint until one cannot be parsed, and returns its error.
 async fn first_damaged(lake: &Storage, table: &str, all: &Listing) -> Option<Error> {
     let first = all.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
     for version in all.entries.iter().copied().filter(|version| *version >= first) {

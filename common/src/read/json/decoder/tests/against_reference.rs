@@ -1,4 +1,5 @@
-//! Any record: the decoder and a slow decoder over a tree take the same ones and find the same values in them.
+//! Property tests: for any record, the decoder and a slow decoder over a tree both accept it with
+//! the same values, or both reject it.
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -13,7 +14,8 @@ use crate::config::resolved::FieldType;
 
 mod fuzz;
 
-/// A JSON value before it is text: numbers as they are written, keys in order and perhaps twice.
+/// A JSON value before it is written: numbers have their text, and keys are in order and can be
+/// repeated.
 #[derive(Debug, Clone)]
 enum Tree {
     Null,
@@ -58,7 +60,7 @@ impl Tree {
         text
     }
 
-    /// The last member under a key; null where there is none or this is null.
+    /// Returns the last member with a key, or null if there is none.
     fn member(&self, key: &str) -> Result<&Self, ()> {
         match self {
             Self::Object(members) => Ok(members.iter().rev().find(|(k, _)| k == key).map_or(&Self::Null, |(_, v)| v)),
@@ -87,7 +89,7 @@ fn fields() -> Vec<Field> {
     ]
 }
 
-/// Returns the value of a declared field of a record, by the rules taken literally.
+/// Returns the value of a declared field of a record, by a literal implementation of the rules.
 fn expected(field_type: &FieldType, tree: &Tree) -> Result<Value, ()> {
     match (field_type, tree) {
         (_, Tree::Null) => Ok(Value::Null),
@@ -225,7 +227,7 @@ fn object(member: impl Strategy<Value = Tree>) -> impl Strategy<Value = Tree> {
     vec((key.prop_map(str::to_owned), member), 0..7).prop_map(Tree::Object)
 }
 
-/// A record whose fields mostly hold what they are declared to.
+/// Creates records with fields that mostly have their declared types.
 fn fitting() -> impl Strategy<Value = Tree> {
     let long = || prop_oneof![4 => any::<i64>().prop_map(|long| Tree::Number(long.to_string())), 1 => Just(Tree::Null)];
     let short = || prop_oneof![3 => any::<String>().prop_map(Tree::Text), 1 => number(), 1 => Just(Tree::Null)];
@@ -295,7 +297,8 @@ proptest! {
             }
             let fresh = Decoder::new(&fields).decode(&text);
             let found = mixed.decode(&text);
-            // The sentence may tell another column of the text, as a string that is read as written is read twice.
+            // The detail may name another position in the text, because some strings are read
+            // twice.
             let why = |outcome: &Result<(), Rejection>| outcome.clone().map_err(|e| (e.reason, e.field));
             prop_assert_eq!(why(&found), why(&fresh), "{:?}", String::from_utf8_lossy(&text));
             if found.is_ok() {

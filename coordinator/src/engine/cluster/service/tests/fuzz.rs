@@ -1,5 +1,5 @@
-//! Fuzz target: any bytes as messages of workers, in any order, are answered or refused, and the
-//! state stays consistent.
+//! Fuzz target: the coordinator answers or refuses any bytes as messages of workers, in any order,
+//! and its state stays consistent.
 
 use lakewright_fuzz::Target;
 use lakewright_proto::v1::task_report::Report;
@@ -127,13 +127,13 @@ fn any_bytes_as_messages_of_workers_are_answered_or_refused() {
     target.run(|input| {
         let Some((number, bytes)) = input.split_first() else { return String::new() };
         runtime.block_on(async {
-            // To a coordinator that knows the worker, and to one that does not.
+            // Send it to a coordinator that knows the worker, and to one that does not.
             let (knowing, new) = (service(), service());
             call(&knowing, known[0][0], &known[0][1..]).await;
             join(&knowing).await;
             let outcome = call(&knowing, *number, bytes).await;
             call(&new, *number, bytes).await;
-            // It still does its work: a worker that joins is counted.
+            // The coordinator still works: it counts a worker that joins.
             knowing.register(Request::new(register(env!("CARGO_PKG_VERSION")))).await.unwrap();
             join(&knowing).await;
             assert!(knowing.state.capacity().0 >= 1);

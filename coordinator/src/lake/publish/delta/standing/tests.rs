@@ -1,6 +1,6 @@
-//! Any history of commits, roll-forwards, commits of another program, manifests that go away and
-//! overwrites: a log is rolled forward if and only if it holds what its newest entry of ours left,
-//! and shows the newest manifest then.
+//! Property tests with any history of commits, roll-forwards, commits of another program, deleted
+//! manifests and overwrites. A log is rolled forward if and only if it has the content that our
+//! newest entry left. It then shows the newest manifest.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ fn files_of(manifest: &Manifest) -> BTreeSet<String> {
 }
 
 impl Model {
-    /// Returns whether the log holds what the manifests describe.
+    /// Returns whether the log has the content that the manifests describe.
     fn is_in_order(&self) -> bool {
         self.rolled.as_ref().is_none_or(|rolled| {
             let is_known = self.manifests.iter().any(|manifest| manifest.run == rolled.run);
@@ -134,7 +134,7 @@ impl Model {
                 assert_eq!(manifest, latest);
                 let wanted = files_of(&latest);
                 if self.rolled.is_some() && overwritten.correction.is_none() {
-                    // A log that is only behind stays as it is.
+                    // A log that is only behind is not changed.
                     assert_eq!(self.live, wanted);
                 } else {
                     self.rolled = Some(latest);

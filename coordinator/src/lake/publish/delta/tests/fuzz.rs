@@ -1,4 +1,5 @@
-//! Any bytes as a manifest and as an entry of a Delta log: read, or refused; never a panic.
+//! Fuzz test of any bytes as a manifest and as an entry of a Delta log: they are read or refused,
+//! without a panic.
 
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ fn any_bytes_are_a_manifest_or_are_refused() {
     Target { name: "manifest", words: WORDS, seeds }.run(|input| {
         let _ = manifest::run_of(input);
         let decoded = [1, 2].map(|number| Manifest::decode(number, input));
-        // Without what `decode` checks first, which a changed byte seldom passes.
+        // Skip the first checks of `decode`, which hardly any changed input passes.
         let parsed = serde_json::from_slice::<Manifest>(input);
         let outcome = match (&decoded, &parsed) {
             ([Err(e), _], Err(parsed)) => format!("{e} {parsed}"),
@@ -71,7 +72,7 @@ fn any_bytes_in_a_delta_log_are_read_or_refused() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let first = fixture::manifest(1, &[("songs", &["year=1/x", "year=a%2520b/y"])]);
     let second = fixture::next(&first, &[("songs", &["year=1/x"])]);
-    // The log as it is after the first manifest; the second is to be rolled forward.
+    // The log after the first manifest. The second one is not published yet.
     let lake = fixture::lake_on(Arc::new(InMemory::new()));
     let entry = runtime.block_on(async {
         commit(&lake, &first).await;
@@ -95,8 +96,8 @@ fn any_bytes_in_a_delta_log_are_read_or_refused() {
                 (Ok(position), Some(failure)) => format!("{} {}", position.is_some(), failure.error),
                 (Ok(_), None) => "rolled forward".to_owned(),
             };
-            // The kernel runs on threads of its own, where a panic becomes an error.
-            // A backtrace in an error of the kernel names `std::panicking` all the same.
+            // The kernel runs on threads of its own, where a panic becomes an error. A backtrace in
+            // an error of the kernel names `std::panicking` without a panic.
             assert!(!outcome.contains("panicked"), "{outcome}");
             outcome
         })

@@ -1,5 +1,5 @@
-//! Any bytes as an object: framing does not depend on chunks, lines are those that a reader sees, and a record is accepted with
-//! the values that the slow decoder finds, or rejected where that one rejects it.
+//! Fuzz test of objects with any bytes: framing does not depend on chunks, line numbers are right,
+//! and the decoder accepts the same records as the slow decoder, with the same values.
 
 use bytes::Bytes;
 use lakewright_fuzz::Target;
@@ -14,10 +14,10 @@ use crate::read::split::Split;
 use crate::storage::object::SourceObject;
 
 const MAX_RECORD_BYTES: u64 = 400;
-/// Brackets of a record beyond which the slow decoder, which recurses, is not asked.
+/// Maximum number of brackets in a record for the slow decoder, because it is recursive.
 const MAX_BRACKETS: usize = 100;
 
-/// A record, or what is there instead: its offset, its line, and its text where it is one.
+/// A record, or a broken range: its offset, its line, and for a record its text.
 type Seen = (u64, u64, Option<Vec<u8>>);
 
 fn frame(format: &JsonFormat, bytes: &[u8], chunk: usize) -> Vec<Seen> {
@@ -44,7 +44,7 @@ fn frame(format: &JsonFormat, bytes: &[u8], chunk: usize) -> Vec<Seen> {
     all
 }
 
-/// The lines of a text, as anybody counts them.
+/// Returns the number of lines of a text.
 fn lines(bytes: &[u8]) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut offset = 0;
@@ -62,7 +62,7 @@ fn lines(bytes: &[u8]) -> Vec<Seen> {
     all
 }
 
-/// The members of an object in order, equal keys included.
+/// Returns the members of an object in order, including repeated keys.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -85,7 +85,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// The tree of a text, or none where there are rules that trees do not have: equal keys, half pairs, endless numbers.
+/// Returns the tree of a text, or `None` if it has something that trees do not represent: repeated
+/// keys, half surrogate pairs, very long numbers.
 fn tree(raw: &RawValue) -> Option<Tree> {
     let text = raw.get();
     Some(match text.as_bytes().first()? {
@@ -111,7 +112,7 @@ fn tree(raw: &RawValue) -> Option<Tree> {
 
 #[test]
 fn any_bytes_are_framed_and_decoded_as_by_a_slow_reader() {
-    // Without the field that keeps a value's own text, which a tree has not.
+    // Without the field that keeps the original text of a value, because a tree does not have it.
     let fields: Vec<_> = fields().into_iter().filter(|field| field.field_type != FieldType::Json).collect();
     let records = r#"{"s":"é\n","n":39,"d":-1.5e3,"b":true,"l":[1,null,"2"],"ls":["a",1.50],"user":{"name":"x","x":{"age":7}}}
 {"o":{"n":1,"s":null,"l":[{"n":2,"s":"\u00e9"}]},"other":[{"deep":[[]]}]}
