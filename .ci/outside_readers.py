@@ -135,7 +135,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("lake", type=Path)
     arguments.add_argument("--config", help="the lake.toml of the lake; also compare with `coordinator query`")
-    arguments.add_argument("--coordinator", default="target/release/coordinator", help="the program (%(default)s)")
+    arguments.add_argument("--coordinator", default="target/quick/coordinator", help="the program (%(default)s)")
     given = arguments.parse_args()
 
     readers = {"deltalake": with_deltalake, "duckdb": with_duckdb, "polars": with_polars}

@@ -33,8 +33,8 @@ const ROOTS: &[&str] = &[
 ];
 
 /// The two commands that set everything up. The README shows them and CI runs them.
-const RUN_COMMAND: &str = "cargo run --release --bin coordinator -- --config lake.toml";
-const TEST_COMMAND: &str = "cargo test --release --workspace";
+const RUN_COMMAND: &str = "cargo run --profile quick --bin coordinator -- --config lake.toml";
+const TEST_COMMAND: &str = "cargo test --profile quick --workspace";
 
 /// File names that do not say what a file contains.
 const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "types", "util", "utils"];

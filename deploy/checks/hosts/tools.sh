@@ -43,7 +43,7 @@ need_root() {
 need_binaries() {
   local binary
   for binary in coordinator worker lakewright-s3-server; do
-    [[ -x $LAKEWRIGHT_BIN/$binary ]] || skip "there is no \`$LAKEWRIGHT_BIN/$binary\`: cargo build --release, or set LAKEWRIGHT_BIN"
+    [[ -x $LAKEWRIGHT_BIN/$binary ]] || skip "there is no \`$LAKEWRIGHT_BIN/$binary\`: cargo build --profile quick, or set LAKEWRIGHT_BIN"
   done
 }
 
