@@ -6,7 +6,7 @@ use lakewright_proto::v1::field_type::Type;
 
 use crate::codec::{number, parse_url};
 use crate::config::resolved::{
-    Field, FieldType, Format, Limits, OnArchived, OnChange, OnDamaged, Source, TimestampFormat,
+    Field, FieldType, JsonFormat, Limits, OnArchived, OnChange, OnDamaged, RecordFormat, Source, TimestampFormat,
 };
 use crate::error::{Error, Result};
 use crate::read::scan_node::JsonScanExec;
@@ -57,9 +57,12 @@ fn encode_source(source: &Source) -> v1::Source {
     let Source { name, url, format, fields, max_quarantine_share, on_change, on_damaged, on_archived, follow_links } =
         source;
     let format = match format {
-        Format::Ndjson => v1::Format { is_ndjson: true, records: None },
-        Format::Json { records } => v1::Format { is_ndjson: false, records: records.clone() },
+        RecordFormat::Json(JsonFormat::Lines) => v1::JsonFormat { is_lines: true, records: None },
+        RecordFormat::Json(JsonFormat::Document { records }) => {
+            v1::JsonFormat { is_lines: false, records: records.clone() }
+        }
     };
+    let format = v1::RecordFormat { format: Some(v1::record_format::Format::Json(format)) };
     let on_change = match on_change {
         OnChange::Error => v1::OnChange::Error,
         OnChange::Ignore => v1::OnChange::Ignore,
@@ -104,10 +107,14 @@ fn decode_source(source: v1::Source) -> Result<Source> {
         v1::OnArchived::Skip => OnArchived::Skip,
         v1::OnArchived::Unspecified => return Err(unknown("on_archived")),
     };
-    let format = match required(source.format, "the format of a source")? {
-        v1::Format { is_ndjson: true, .. } => Format::Ndjson,
-        v1::Format { is_ndjson: false, records } => Format::Json { records },
+    let format = required(source.format, "the format of a source")?.format;
+    let format = match required(format, "the format of a source")? {
+        v1::record_format::Format::Json(v1::JsonFormat { is_lines: true, .. }) => JsonFormat::Lines,
+        v1::record_format::Format::Json(v1::JsonFormat { is_lines: false, records }) => {
+            JsonFormat::Document { records }
+        }
     };
+    let format = RecordFormat::Json(format);
     Ok(Source {
         name: source.name,
         url: parse_url(&source.url)?,
@@ -259,7 +266,7 @@ mod tests {
         Source {
             name: "events".to_owned(),
             url: "s3://bucket/a%20b/".parse().unwrap(),
-            format: Format::Json { records: Some("Records".to_owned()) },
+            format: RecordFormat::Json(JsonFormat::Document { records: Some("Records".to_owned()) }),
             fields,
             max_quarantine_share: 0.25,
             on_change: OnChange::Ignore,
@@ -271,7 +278,8 @@ mod tests {
 
     #[test]
     fn a_source_is_the_same_after_encoding_and_decoding() {
-        let formats = [Format::Ndjson, Format::Json { records: None }, source().format];
+        let json = RecordFormat::Json;
+        let formats = [json(JsonFormat::Lines), json(JsonFormat::Document { records: None }), source().format];
         for format in formats {
             for on_damaged in [OnDamaged::Error, OnDamaged::Skip, OnDamaged::Keep] {
                 let source = Source { format: format.clone(), on_damaged, ..source() };

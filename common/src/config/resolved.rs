@@ -136,7 +136,7 @@ pub struct Source {
     pub name: String,
     /// Always ends with `/`.
     pub url: Url,
-    pub format: Format,
+    pub format: RecordFormat,
     /// In the order of the file, which is the column order of the staging table.
     pub fields: Vec<Field>,
     /// Share (0.0–1.0) of rejected records, and of bytes without records, above which a run fails.
@@ -148,13 +148,19 @@ pub struct Source {
     pub follow_links: bool,
 }
 
-/// Layout of records in an object.
+/// Format of the records in the objects of a source. `read::record_format` implements it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Format {
+pub enum RecordFormat {
+    Json(JsonFormat),
+}
+
+/// Layout of JSON records in an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JsonFormat {
     /// One JSON object per line.
-    Ndjson,
+    Lines,
     /// One object, several objects, an array of objects, or an array under a key of the top object.
-    Json { records: Option<String> },
+    Document { records: Option<String> },
 }
 
 /// Action for an object that changed after it was ingested, or while it was read.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::diagnostics::Diagnostics;
 use super::file::{Entry, Item, Origin, Value};
 use super::name::check_names;
-use super::resolved::{Field, Format, OnArchived, OnChange, OnDamaged, Source};
+use super::resolved::{Field, JsonFormat, OnArchived, OnChange, OnDamaged, RecordFormat, Source};
 use super::section::{Section, Text};
 use super::settings::{FIELD, SOURCE};
 use super::{defaults, field_type};
@@ -47,7 +47,7 @@ pub(super) fn resolve<'a>(
     ))
 }
 
-fn format(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Format {
+fn format(section: &Section<'_>, diagnostics: &mut Diagnostics) -> RecordFormat {
     let is_json = section.word("format", diagnostics) == Some("json");
     let records = section.text("records", diagnostics);
     if let Some(Text { text, origin }) = records {
@@ -58,7 +58,11 @@ fn format(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Format {
         }
     }
     // A wrong format was reported, and any format lets the checks continue.
-    if is_json { Format::Json { records: records.map(|key| key.text.to_owned()) } } else { Format::Ndjson }
+    RecordFormat::Json(if is_json {
+        JsonFormat::Document { records: records.map(|key| key.text.to_owned()) }
+    } else {
+        JsonFormat::Lines
+    })
 }
 
 fn fields(name: &str, section: &Section<'_>, diagnostics: &mut Diagnostics) -> Vec<Field> {

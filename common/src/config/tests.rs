@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::resolved::{Check, Config, FieldType, Format, OnArchived, OnChange, OnDamaged, Rule, TimestampFormat};
+use super::resolved::{
+    Check, Config, FieldType, JsonFormat, OnArchived, OnChange, OnDamaged, RecordFormat, Rule, TimestampFormat,
+};
 use super::settings::{Kind, ROOT, Setting, TABLES_OF_THE_FILE};
 use super::{Purpose, load, nearest};
 
@@ -97,7 +99,7 @@ fn the_smallest_file_gets_every_default() {
     assert_eq!((limits.concurrent_reads, limits.max_open_files, limits.max_decompression_ratio), (128, 64, 200));
     assert!(config.cluster.is_none());
     let source = &config.sources[0];
-    assert_eq!((&source.format, source.on_change), (&Format::Ndjson, OnChange::Error));
+    assert_eq!((&source.format, source.on_change), (&RecordFormat::Json(JsonFormat::Lines), OnChange::Error));
     assert_eq!((source.on_damaged, source.on_archived), (OnDamaged::Error, OnArchived::Error));
     assert!(!source.follow_links);
     assert!((source.max_quarantine_share - 0.01).abs() < f64::EPSILON);
@@ -181,7 +183,10 @@ fn the_configuration_has_every_setting_in_the_order_of_the_file() {
     let z = &config.sources[0];
     let above = project.path().parent().unwrap().display();
     assert_eq!(z.url.as_str(), format!("file://{above}/raw/z/"));
-    assert_eq!((&z.format, z.on_change), (&Format::Json { records: Some("items".into()) }, OnChange::Ignore));
+    assert_eq!(
+        (&z.format, z.on_change),
+        (&RecordFormat::Json(JsonFormat::Document { records: Some("items".into()) }), OnChange::Ignore)
+    );
     assert_eq!((z.on_damaged, z.on_archived, z.follow_links), (OnDamaged::Keep, OnArchived::Skip, true));
     let fields: Vec<_> = z.fields.iter().map(|f| (f.name.as_str(), f.from.join("/"), f.required)).collect();
     let expected = [("z", "z", false), ("b", "user/at", true), ("a", "dotted.key/x", false)];

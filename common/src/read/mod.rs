@@ -38,6 +38,8 @@ pub mod fetch;
 pub mod content;
 /// ② Decompresses and decodes stored bytes to UTF-8 text, layer by layer.
 pub mod decompress;
+/// ②–④ The formats of records, each of them one folder.
+pub mod record_format;
 /// ② Cuts text into records: lines, documents, arrays.
 pub mod framing;
 /// ③ Decodes the JSON of records into typed columns.
@@ -50,6 +52,8 @@ pub mod rejection;
 pub mod quarantine;
 /// Counts the records and bytes of one split.
 pub mod tally;
+/// ④ Receives the outcome of each record.
+pub mod record_sink;
 /// ④ Rows of a scan: records, rejected records, reports.
 pub mod scan_rows;
 /// Converts the reports of a scan to messages and back.

@@ -1,4 +1,5 @@
-//! ④ Reads the splits of one partition: fetches, frames and decodes them, and sends the rows.
+//! ④ Reads the splits of one partition: fetches them, passes the chunks to the reader of their format,
+//! and sends the rows.
 //!
 //! Small objects are fetched concurrently, because each costs a round trip. Large objects are
 //! fetched one at a time, because each fills memory. Records are decoded one after another as they
@@ -14,21 +15,17 @@ use tokio::sync::mpsc::Sender;
 use crate::config::resolved::{Limits, Source};
 use crate::error::{Context, Error, Result};
 use crate::read::fetch::{Fault, Fetched, StoredBytes, fetch, fetch_ahead};
-use crate::read::framing::{Extent, Framed, Framer};
-use crate::read::json::decoder::Decoder;
-use crate::read::quarantine::{RejectedRecord, RejectedRows};
-use crate::read::rejection::{Reason, Rejection};
+use crate::read::quarantine::RejectedRows;
+use crate::read::record_format::RecordReader;
+use crate::read::record_sink::{BlockEnd, RecordSink};
 use crate::read::scan_rows::{ReadReport, ScanRows, report_rows};
 use crate::read::split::Split;
-use crate::read::tally::{Damage, ObjectTally};
-use crate::session::BATCH_ROWS;
+use crate::read::tally::ObjectTally;
 use crate::session::progress::ReadProgress;
 use crate::storage::Storage;
 
 /// Objects up to this size are fetched concurrently.
 const SMALL_OBJECT_BYTES: u64 = 64 * 1024;
-/// A batch is sent when it contains this many bytes, even if it has few rows.
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Number of reports that are sent together.
 const REPORTS_AT_ONCE: usize = 1024;
 
@@ -58,13 +55,13 @@ pub async fn read_splits(
     splits: &[Split],
     batches: &Sender<datafusion::error::Result<RecordBatch>>,
 ) -> Result<()> {
-    let mut reader = Reader {
+    let mut partition = PartitionReader {
         context,
-        decoder: Decoder::new(&context.source.fields),
+        records: RecordReader::new(&context.source, &context.limits),
         rejected: RejectedRows::default(),
         reports: Vec::new(),
         batches,
-        records: 0,
+        records_read: 0,
     };
     let (small, large): (Vec<&Split>, Vec<&Split>) =
         splits.iter().partition(|split| split.object.bytes <= SMALL_OBJECT_BYTES);
@@ -77,26 +74,26 @@ pub async fn read_splits(
         // In order, so that results do not depend on which request is faster.
         .buffered(context.limits.concurrent_reads);
     while let Some((split, chunks, stored)) = fetched.next().await {
-        if reader.read_split(&split, chunks, &stored).await? == Listener::Gone {
+        if partition.read_split(&split, chunks, &stored).await? == Listener::Gone {
             return Ok(());
         }
-        if reader.has_enough() {
+        if partition.has_enough() {
             break;
         }
     }
     // Ends the requests that are in progress, before large objects need the memory.
     drop(fetched);
     for split in large {
-        if reader.has_enough() {
+        if partition.has_enough() {
             break;
         }
         let stored = StoredBytes::default();
         let chunks = fetch(&context.storage, split, &context.limits, &stored);
-        if reader.read_split(split, chunks, &stored).await? == Listener::Gone {
+        if partition.read_split(split, chunks, &stored).await? == Listener::Gone {
             return Ok(());
         }
     }
-    reader.finish().await
+    partition.finish().await
 }
 
 /// State of the receiver of the rows.
@@ -106,19 +103,20 @@ enum Listener {
     Gone,
 }
 
-struct Reader<'a> {
+struct PartitionReader<'a> {
     context: &'a ReadContext,
-    decoder: Decoder,
+    records: RecordReader,
     rejected: RejectedRows,
     reports: Vec<ReadReport>,
     batches: &'a Sender<datafusion::error::Result<RecordBatch>>,
     /// Number of records of all splits that were read.
-    records: u64,
+    records_read: u64,
 }
 
-impl Reader<'_> {
+impl PartitionReader<'_> {
     async fn read_split(&mut self, split: &Split, mut chunks: Chunks, stored: &StoredBytes) -> Result<Listener> {
-        let mut framer = Framer::for_split(split, &self.context.source.format, self.context.limits.max_record_bytes);
+        self.records.start_split(split);
+        let max_records = self.context.max_records.map_or(u64::MAX, |most| most.saturating_sub(self.records_read));
         let mut tally = ObjectTally::of(split);
         let mut ended = false;
         let mut decompressed = 0;
@@ -128,40 +126,43 @@ impl Reader<'_> {
                 Some(Ok(chunk)) => {
                     bytes = chunk.len() as u64;
                     decompressed += bytes;
-                    framer.push(&chunk);
+                    self.records.push(&chunk);
                 }
                 Some(Err(Fault::Broken { reason, detail })) => {
-                    framer.break_off(reason, detail);
+                    self.records.break_off(reason, detail);
                     ended = true;
                 }
                 Some(Err(Fault::Storage(error))) => return Err(error),
                 None => {
-                    framer.finish();
+                    self.records.finish_split();
                     ended = true;
                 }
             }
             let records_before = tally.records;
-            while let Some(framed) = framer.next() {
-                tally.records += 1;
-                self.records += 1;
-                self.take(split, framed, &mut tally);
-                // Send between records, so that a large chunk does not fill memory with rows.
-                if self.is_full() && self.send_rows().await? == Listener::Gone {
-                    return Ok(Listener::Gone);
-                }
-                // A sample may end inside an object.
-                if self.has_enough() {
-                    ended = true;
-                    break;
+            loop {
+                let (source, rejected) = (self.context.source.name.as_str(), &mut self.rejected);
+                let mut sink = RecordSink { source, split, tally: &mut tally, rejected, max_records };
+                match self.records.read_block(&mut sink) {
+                    BlockEnd::NeedsChunk => break,
+                    BlockEnd::Stopped if sink.has_enough() => {
+                        ended = true;
+                        break;
+                    }
+                    BlockEnd::Stopped => {
+                        if self.send_rows().await? == Listener::Gone {
+                            return Ok(Listener::Gone);
+                        }
+                    }
                 }
             }
             self.context.progress.add(0, tally.records - records_before, bytes);
             // The rest of the chunk belongs to the next split.
-            if framer.is_done() {
+            if self.records.is_done() {
                 break;
             }
         }
-        tally.lines = framer.lines();
+        self.records_read += tally.records;
+        tally.lines = self.records.lines();
         tally.count_bytes(split, stored.count(), decompressed);
         // An object in several parts counts with its last part.
         self.context.progress.add(u64::from(split.range.end == split.object.bytes), 0, 0);
@@ -169,68 +170,16 @@ impl Reader<'_> {
         if self.reports.len() >= REPORTS_AT_ONCE { self.send_reports().await } else { Ok(Listener::Here) }
     }
 
-    /// Turns a record into a row, either of the staging table or of the quarantine.
-    fn take(&mut self, split: &Split, framed: Framed<'_>, tally: &mut ObjectTally) {
-        let rejected = |offset, bytes, line, text| RejectedRecord {
-            source: &self.context.source.name,
-            object: &split.object.key,
-            split_start: split.range.start,
-            byte_offset: offset,
-            byte_end: offset + bytes,
-            line,
-            reason: Reason::Malformed,
-            field: None,
-            detail: "",
-            text,
-        };
-        match framed {
-            Framed::Record { offset, line, text } => match self.decoder.decode(text) {
-                Ok(()) => tally.staged += 1,
-                Err(Rejection { reason, field, detail }) => {
-                    tally.quarantined += 1;
-                    let rejected = rejected(offset, text.len() as u64, line, text);
-                    self.rejected.push(&RejectedRecord {
-                        reason,
-                        field: field.as_deref(),
-                        detail: &detail,
-                        ..rejected
-                    });
-                }
-            },
-            Framed::Broken { offset, bytes, line, extent, reason, detail, text } => {
-                tally.quarantined += 1;
-                if extent != Extent::Record {
-                    tally.unframed_bytes += bytes;
-                }
-                // Such an object has no text, so its entry covers the bytes as stored.
-                let is_unread = reason == Reason::UnsupportedFormat && offset + bytes == 0;
-                let bytes = if is_unread { split.object.bytes } else { bytes };
-                let rejected = rejected(offset, bytes, line, text);
-                self.rejected.push(&RejectedRecord { reason, detail: &detail, ..rejected });
-                if extent == Extent::Rest {
-                    tally.damage = Some(Damage { byte_offset: offset, reason, detail });
-                }
-            }
-        }
-    }
-
     fn has_enough(&self) -> bool {
-        self.context.max_records.is_some_and(|most| self.records >= most)
-    }
-
-    fn is_full(&self) -> bool {
-        self.decoder.rows() >= BATCH_ROWS
-            || self.decoder.bytes() >= BATCH_BYTES
-            || self.rejected.rows() >= BATCH_ROWS
-            || self.rejected.bytes() >= BATCH_BYTES
+        self.context.max_records.is_some_and(|most| self.records_read >= most)
     }
 
     async fn send_rows(&mut self) -> Result<Listener> {
-        if self.decoder.rows() > 0 {
-            let records = self.decoder.finish().context(|| Error::internal("decoded records make no batch"))?;
-            if self.send(ScanRows::Records(records)).await? == Listener::Gone {
-                return Ok(Listener::Gone);
-            }
+        let rows = self.records.take_rows().context(|| Error::internal("decoded records make no batch"))?;
+        if let Some(rows) = rows
+            && self.send(ScanRows::Records(rows)).await? == Listener::Gone
+        {
+            return Ok(Listener::Gone);
         }
         if self.rejected.rows() > 0 {
             let rejected = self.rejected.finish();
@@ -251,7 +200,7 @@ impl Reader<'_> {
     }
 
     async fn finish(mut self) -> Result<()> {
-        self.reports.push(ReadReport::UnknownFields(self.decoder.unknown_fields()));
+        self.reports.push(ReadReport::UnknownFields(self.records.unknown_fields()));
         // Rows before reports: a report says that the rows were sent.
         if self.send_rows().await? == Listener::Here {
             self.send_reports().await?;

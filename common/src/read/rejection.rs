@@ -64,6 +64,18 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Number of records that a rejected range of bytes may contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// One record, whose start and end are known.
+    Record,
+    /// Any number of records: framing was lost at the start of the range and is certain again at its
+    /// end.
+    Gap,
+    /// Any number of records, up to the end of the bytes that could be read: the object is damaged.
+    Rest,
+}
+
 /// Reason why one record is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::config::resolved::{Format, Limits};
+use crate::config::resolved::{Limits, RecordFormat};
 use crate::error::{Kind, Result};
 use crate::read::content::Content;
 use crate::read::fetch::content_of;
@@ -63,11 +63,11 @@ pub type Contents = HashMap<String, Content>;
 pub async fn contents_of_large(
     storage: &Storage,
     objects: &[SourceObject],
-    format: &Format,
+    format: &RecordFormat,
     limits: &Limits,
 ) -> Result<Contents> {
     // No smaller object is ever cut, so its content need not be known.
-    let never_cut = if *format == Format::Ndjson { LEAST_SPLIT_BYTES.min(limits.split_bytes) } else { u64::MAX };
+    let never_cut = if format.can_be_cut() { LEAST_SPLIT_BYTES.min(limits.split_bytes) } else { u64::MAX };
     let large: Vec<SourceObject> = objects.iter().filter(|object| object.bytes > never_cut).cloned().collect();
     let looks =
         stream::iter(large).map(|object| look(storage.clone(), object)).buffer_unordered(limits.concurrent_reads);
@@ -91,7 +91,7 @@ async fn look(storage: Storage, object: SourceObject) -> Result<Option<(String, 
 pub fn plan_splits(
     mut objects: Vec<SourceObject>,
     contents: &Contents,
-    format: &Format,
+    format: &RecordFormat,
     split_bytes: u64,
 ) -> Vec<Vec<Split>> {
     // Sorted, so that the plan does not depend on the order of the listing.
@@ -126,8 +126,8 @@ pub fn split_bytes_for(objects: &[SourceObject], contents: &Contents, tasks: usi
 }
 
 /// Cuts one object into parts of equal size, as few as possible so that none exceeds `split_bytes`.
-fn cut(object: SourceObject, contents: &Contents, format: &Format, split_bytes: u64) -> Vec<Split> {
-    let is_cuttable = *format == Format::Ndjson && contents.get(&object.key).is_some_and(|content| content.is_plain());
+fn cut(object: SourceObject, contents: &Contents, format: &RecordFormat, split_bytes: u64) -> Vec<Split> {
+    let is_cuttable = format.can_be_cut() && contents.get(&object.key).is_some_and(|content| content.is_plain());
     let parts = if is_cuttable { object.bytes.div_ceil(split_bytes.max(1)).max(1) } else { 1 };
     // Rounded up, so the last part may be smaller or empty.
     let part_bytes = object.bytes.div_ceil(parts).max(1);
@@ -158,6 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::resolved::JsonFormat;
     use crate::read::content::Encoding;
 
     const MIB: u64 = 1 << 20;
@@ -170,6 +171,7 @@ mod tests {
         objects.iter().map(|object| (object.key.clone(), content)).collect()
     }
 
+    const LINES: RecordFormat = RecordFormat::Json(JsonFormat::Lines);
     const PLAIN: Content = Content::Text(Encoding::Utf8);
 
     fn ranges(partitions: &[Vec<Split>]) -> Vec<Vec<(&str, Range<u64>)>> {
@@ -194,7 +196,12 @@ mod tests {
     #[test]
     fn fifteen_thousand_small_objects_are_bundled_into_few_partitions() {
         let objects = (0..15_000).map(|i| object(&format!("{i:05}.json"), 250)).collect();
-        let partitions = plan_splits(objects, &Contents::new(), &Format::Json { records: None }, 128 * MIB);
+        let partitions = plan_splits(
+            objects,
+            &Contents::new(),
+            &RecordFormat::Json(JsonFormat::Document { records: None }),
+            128 * MIB,
+        );
         assert_eq!(partitions.len(), 2);
     }
 
@@ -204,13 +211,13 @@ mod tests {
         let gzip = Content::Compressed(Compression::Gzip);
         let wide = Content::Text(Encoding::Utf16 { is_big_endian: false });
         let cases = [
-            ("a.json", Some(PLAIN), Format::Ndjson, 3),
-            ("a.json.gz", Some(PLAIN), Format::Ndjson, 3),
-            ("a.json", Some(gzip), Format::Ndjson, 1),
-            ("a.json", Some(wide), Format::Ndjson, 1),
-            ("a.json", None, Format::Ndjson, 1),
-            ("a.json", Some(PLAIN), Format::Json { records: None }, 1),
-            ("a.json", Some(PLAIN), Format::Json { records: Some("items".into()) }, 1),
+            ("a.json", Some(PLAIN), LINES, 3),
+            ("a.json.gz", Some(PLAIN), LINES, 3),
+            ("a.json", Some(gzip), LINES, 1),
+            ("a.json", Some(wide), LINES, 1),
+            ("a.json", None, LINES, 1),
+            ("a.json", Some(PLAIN), RecordFormat::Json(JsonFormat::Document { records: None }), 1),
+            ("a.json", Some(PLAIN), RecordFormat::Json(JsonFormat::Document { records: Some("items".into()) }), 1),
         ];
         for (key, content, format, parts) in cases {
             let contents = content.into_iter().map(|content| (key.to_owned(), content)).collect();
@@ -222,10 +229,10 @@ mod tests {
 
     #[test]
     fn an_empty_object_has_a_split() {
-        let partitions = plan_splits(vec![object("b", 0), object("a", 7)], &Contents::new(), &Format::Ndjson, MIB);
+        let partitions = plan_splits(vec![object("b", 0), object("a", 7)], &Contents::new(), &LINES, MIB);
         assert_eq!(ranges(&partitions), [vec![("a", 0..7), ("b", 0..0)]]);
         assert!(partitions[0][1].is_whole());
-        assert!(plan_splits(vec![], &Contents::new(), &Format::Ndjson, MIB).is_empty());
+        assert!(plan_splits(vec![], &Contents::new(), &LINES, MIB).is_empty());
     }
 
     proptest! {
@@ -236,10 +243,10 @@ mod tests {
         ) {
             let objects: Vec<_> = sizes.iter().enumerate().map(|(i, size)| object(&format!("{i:02}"), *size)).collect();
             let contents = all(&objects, PLAIN);
-            let partitions = plan_splits(objects.clone(), &contents, &Format::Ndjson, split_bytes);
+            let partitions = plan_splits(objects.clone(), &contents, &LINES, split_bytes);
             let mut reversed = objects.clone();
             reversed.reverse();
-            prop_assert_eq!(&partitions, &plan_splits(reversed, &contents, &Format::Ndjson, split_bytes));
+            prop_assert_eq!(&partitions, &plan_splits(reversed, &contents, &LINES, split_bytes));
             prop_assert!(partitions.iter().all(|splits| !splits.is_empty()));
             let splits: Vec<Split> = partitions.into_iter().flatten().collect();
             for object in objects {

@@ -280,6 +280,22 @@ fn rooms_of_common_import_only_lower_rooms() {
 }
 
 #[test]
+fn only_the_seam_of_record_formats_names_a_format() {
+    let formats = ["crate::read::json::", "crate::read::framing::"];
+    let is_inside = |file: &File| {
+        ["common/src/read/json/", "common/src/read/framing/", "common/src/read/record_format.rs"]
+            .iter()
+            .any(|place| file.path.starts_with(place))
+    };
+    let mut faults = Vec::new();
+    for file in rust_files_below("common/src").iter().filter(|file| !file.is_test() && !is_inside(file)) {
+        let lines = file.code().filter(|(_, line)| formats.iter().any(|format| line.contains(format)));
+        faults.extend(lines.map(|(number, line)| format!("{}:{number}: `{}`", file.path, line.trim())));
+    }
+    report("`read/record_format.rs` is the only way to a format of records", faults);
+}
+
+#[test]
 fn only_storage_touches_the_file_system() {
     let mut faults = Vec::new();
     let mut touching = BTreeSet::new();

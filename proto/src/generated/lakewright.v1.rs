@@ -77,7 +77,7 @@ pub struct Source {
     #[prost(string, tag = "2")]
     pub url: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
-    pub format: ::core::option::Option<Format>,
+    pub format: ::core::option::Option<RecordFormat>,
     #[prost(message, repeated, tag = "4")]
     pub fields: ::prost::alloc::vec::Vec<Field>,
     #[prost(double, tag = "5")]
@@ -91,12 +91,26 @@ pub struct Source {
     #[prost(bool, tag = "9")]
     pub follow_links: bool,
 }
-/// Layout of records in an object.
+/// Format of the records in the objects of a source.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Format {
+pub struct RecordFormat {
+    #[prost(oneof = "record_format::Format", tags = "1")]
+    pub format: ::core::option::Option<record_format::Format>,
+}
+/// Nested message and enum types in `RecordFormat`.
+pub mod record_format {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Format {
+        #[prost(message, tag = "1")]
+        Json(super::JsonFormat),
+    }
+}
+/// Layout of JSON records in an object.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JsonFormat {
     /// One record per line if true, otherwise documents.
     #[prost(bool, tag = "1")]
-    pub is_ndjson: bool,
+    pub is_lines: bool,
     /// Key of the top object whose array has the records of a document.
     #[prost(string, optional, tag = "2")]
     pub records: ::core::option::Option<::prost::alloc::string::String>,

@@ -69,7 +69,7 @@ fn the_sample_at_the_root_loads_and_shows_every_setting() {
     let everything = SAMPLE.lines().map(shown).collect::<Vec<_>>().join("\n");
     let config = load_text(&everything);
     assert!(config.cluster.is_some() && config.tables[3].checks.len() == 6);
-    assert_eq!(config.sources[0].format, Format::Json { records: Some("items".into()) });
+    assert_eq!(config.sources[0].format, RecordFormat::Json(JsonFormat::Document { records: Some("items".into()) }));
     assert_shown(ROOT, &everything);
 }
 

@@ -13,7 +13,7 @@ use object_store::{
 use url::Url;
 
 use super::*;
-use crate::config::resolved::{Format, Location};
+use crate::config::resolved::{JsonFormat, Location};
 use crate::error::Kind;
 use crate::read::framing::{Framed, Framer};
 
@@ -186,7 +186,7 @@ async fn a_part_is_read_from_the_byte_before_it_and_little_past_its_end() {
     let object = put(store.as_ref(), "a.json", text.clone()).await;
     let split = Split { object, range: 1_000_003..6_000_001 };
     let mut chunks = fetch(&over(Arc::clone(&store) as _), &split, &limits(), &StoredBytes::default());
-    let mut framer = Framer::for_split(&split, &Format::Ndjson, MIB);
+    let mut framer = Framer::for_split(&split, &JsonFormat::Lines, MIB);
     let mut records = 0;
     while !framer.is_done() {
         framer.push(&chunks.next().await.unwrap().unwrap());

@@ -28,9 +28,9 @@ use crate::read::framing::resync::RecordStarts;
 use crate::read::framing::value::{Scanned, ValueScan};
 use crate::read::framing::window::Window;
 use crate::read::framing::wrapper::Wrapper;
-use crate::read::framing::{Extent, Found, too_long};
+use crate::read::framing::{Found, too_long};
 use crate::read::quarantine::KEPT_TEXT_BYTES;
-use crate::read::rejection::Reason;
+use crate::read::rejection::{Extent, Reason};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Bytes that are kept of text that is not a record: as many as the quarantine keeps.

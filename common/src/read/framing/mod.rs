@@ -28,11 +28,11 @@ mod window;
 
 use bytes::Bytes;
 
-use crate::config::resolved::Format;
+use crate::config::resolved::JsonFormat;
 use crate::read::framing::document::DocumentFramer;
 use crate::read::framing::lines::LineFramer;
 use crate::read::framing::window::{Text, Window};
-use crate::read::rejection::Reason;
+use crate::read::rejection::{Extent, Reason};
 use crate::read::split::Split;
 
 /// One record, or a range of bytes that is not one.
@@ -61,18 +61,6 @@ pub enum Framed<'a> {
     },
 }
 
-/// Number of records that a broken range may contain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// One record with a known start and end.
-    Record,
-    /// Any number of records: framing was lost at the start of the range and is certain again at
-    /// its end.
-    Gap,
-    /// Any number of records, up to the end of the bytes that could be read: the object is damaged.
-    Rest,
-}
-
 /// Cuts the bytes of one split into records.
 ///
 /// After each [`Framer::push`], call [`Framer::next`] until it returns `None`. After the last chunk
@@ -88,11 +76,13 @@ impl Framer {
     /// Returns a framer for the bytes that [`crate::read::fetch::fetch`] reads of `split`. A record
     /// of more than `max_record_bytes` is broken.
     #[must_use]
-    pub fn for_split(split: &Split, format: &Format, max_record_bytes: u64) -> Self {
+    pub fn for_split(split: &Split, format: &JsonFormat, max_record_bytes: u64) -> Self {
         match format {
-            Format::Ndjson if split.is_whole() => Self::Lines(LineFramer::new(0, None, max_record_bytes)),
-            Format::Ndjson => Self::Lines(LineFramer::new(split.range.start, Some(split.range.end), max_record_bytes)),
-            Format::Json { records } => {
+            JsonFormat::Lines if split.is_whole() => Self::Lines(LineFramer::new(0, None, max_record_bytes)),
+            JsonFormat::Lines => {
+                Self::Lines(LineFramer::new(split.range.start, Some(split.range.end), max_record_bytes))
+            }
+            JsonFormat::Document { records } => {
                 Self::Document(Box::new(DocumentFramer::new(records.as_deref(), max_record_bytes)))
             }
         }

@@ -64,7 +64,7 @@ fn run(framer: &mut Framer, bytes: &[u8], chunk_sizes: &[usize]) -> Vec<Seen> {
 }
 
 /// Returns the records of a whole object. Every chunk size up to 5 must give the same.
-fn frame(format: &Format, max_record_bytes: u64, bytes: &[u8]) -> Vec<Seen> {
+fn frame(format: &JsonFormat, max_record_bytes: u64, bytes: &[u8]) -> Vec<Seen> {
     let with = |size: usize| run(&mut Framer::for_split(&whole(bytes), format, max_record_bytes), bytes, &[size]);
     let at_once = with(usize::MAX >> 1);
     for size in 1..=5 {
@@ -74,15 +74,15 @@ fn frame(format: &Format, max_record_bytes: u64, bytes: &[u8]) -> Vec<Seen> {
 }
 
 fn lines(bytes: &[u8]) -> Vec<Seen> {
-    frame(&Format::Ndjson, MIB, bytes)
+    frame(&JsonFormat::Lines, MIB, bytes)
 }
 
 fn document(text: &str) -> Vec<Seen> {
-    frame(&Format::Json { records: None }, MIB, text.as_bytes())
+    frame(&JsonFormat::Document { records: None }, MIB, text.as_bytes())
 }
 
 fn items(text: &str) -> Vec<Seen> {
-    frame(&Format::Json { records: Some("items".into()) }, MIB, text.as_bytes())
+    frame(&JsonFormat::Document { records: Some("items".into()) }, MIB, text.as_bytes())
 }
 
 /// Returns the lines that start in each part of the object. Lines are numbered as the coordinator
@@ -93,7 +93,7 @@ fn frame_in_parts(bytes: &[u8], cuts: &[u64], max_record_bytes: u64, chunk_sizes
     let mut lines_before = 0;
     for pair in cuts.windows(2) {
         let split = Split { object: object.clone(), range: pair[0]..pair[1] };
-        let mut framer = Framer::for_split(&split, &Format::Ndjson, max_record_bytes);
+        let mut framer = Framer::for_split(&split, &JsonFormat::Lines, max_record_bytes);
         let from = usize::try_from(pair[0].saturating_sub(1)).unwrap();
         for mut seen in run(&mut framer, &bytes[from..], chunk_sizes) {
             seen.line += lines_before;
@@ -147,7 +147,7 @@ fn a_line_that_is_too_long_is_broken_and_the_next_is_not() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(200_000));
     let text = format!("{{}}\n{long}\n{{\"b\":2}}\n{long}");
     for chunk in [1000, 65_536, 1 << 20] {
-        let mut framer = Framer::for_split(&whole(text.as_bytes()), &Format::Ndjson, 100_000);
+        let mut framer = Framer::for_split(&whole(text.as_bytes()), &JsonFormat::Lines, 100_000);
         let kept = &long[..64 * 1024];
         let last = 3 + long.len() as u64 + 1 + 8;
         assert_eq!(
@@ -164,7 +164,7 @@ fn a_line_that_is_too_long_is_broken_and_the_next_is_not() {
 
 #[test]
 fn a_record_of_just_the_allowed_length_is_fine() {
-    for (format, separator) in [(Format::Ndjson, "\n"), (Format::Json { records: None }, "")] {
+    for (format, separator) in [(JsonFormat::Lines, "\n"), (JsonFormat::Document { records: None }, "")] {
         let text = ["{\"a\":1}", "{\"a\":22}", "{\"b\":3}"].join(separator);
         let reasons: Vec<_> = frame(&format, 7, text.as_bytes()).into_iter().map(|seen| seen.reason).collect();
         assert_eq!(reasons, [None, Some(Reason::TooLong), None], "{format:?}");
@@ -175,7 +175,7 @@ fn a_record_of_just_the_allowed_length_is_fine() {
 fn a_split_without_a_beginning_of_a_line_has_no_records_and_stops_at_its_end() {
     let text = [b'x'; 1000];
     let split = Split { object: whole(&text).object, range: 100..200 };
-    let mut framer = Framer::for_split(&split, &Format::Ndjson, MIB);
+    let mut framer = Framer::for_split(&split, &JsonFormat::Lines, MIB);
     framer.push(&Bytes::copy_from_slice(&text[99..200]));
     assert_eq!(framer.next(), None);
     assert!(framer.is_done(), "what follows is the next split's business");
@@ -186,7 +186,7 @@ fn a_split_without_a_beginning_of_a_line_has_no_records_and_stops_at_its_end() {
 fn a_split_is_done_with_its_last_line() {
     let text = b"aa\nbb\ncc\ndd\n";
     let split = Split { object: whole(text).object, range: 3..7 };
-    let mut framer = Framer::for_split(&split, &Format::Ndjson, MIB);
+    let mut framer = Framer::for_split(&split, &JsonFormat::Lines, MIB);
     framer.push(&Bytes::copy_from_slice(&text[2..7]));
     assert_eq!(framer.next().map(seen), Some(record(3, 1, "bb")));
     assert_eq!(framer.next(), None);
@@ -201,11 +201,15 @@ fn a_split_is_done_with_its_last_line() {
 #[test]
 fn bytes_that_break_off_cost_what_is_unfinished() {
     for (format, text, expected) in [
-        (Format::Ndjson, "{\"a\":1}\n{\"b\"", broken(8, 2, Reason::CorruptCompression, "{\"b\"")),
-        (Format::Ndjson, "{\"a\":1}\n", broken(8, 2, Reason::CorruptCompression, "")),
-        (Format::Json { records: None }, "{\"a\":1}\n{\"b\"", broken(8, 2, Reason::CorruptCompression, "{\"b\"")),
-        (Format::Json { records: None }, "{\"a\":1}\n", broken(8, 2, Reason::CorruptCompression, "")),
-        (Format::Json { records: None }, "[{\"a\":1}", broken(8, 1, Reason::CorruptCompression, "")),
+        (JsonFormat::Lines, "{\"a\":1}\n{\"b\"", broken(8, 2, Reason::CorruptCompression, "{\"b\"")),
+        (JsonFormat::Lines, "{\"a\":1}\n", broken(8, 2, Reason::CorruptCompression, "")),
+        (
+            JsonFormat::Document { records: None },
+            "{\"a\":1}\n{\"b\"",
+            broken(8, 2, Reason::CorruptCompression, "{\"b\""),
+        ),
+        (JsonFormat::Document { records: None }, "{\"a\":1}\n", broken(8, 2, Reason::CorruptCompression, "")),
+        (JsonFormat::Document { records: None }, "[{\"a\":1}", broken(8, 1, Reason::CorruptCompression, "")),
     ] {
         let mut framer = Framer::for_split(&whole(text.as_bytes()), &format, MIB);
         framer.push(&Bytes::from(text));
@@ -272,7 +276,7 @@ fn an_array_that_is_not_there_is_one_broken_record_that_names_its_key() {
         let is_object = text.starts_with('{');
         assert_eq!(pages.len(), if is_object { 3 } else { 2 }, "the next object is read all the same: {pages:?}");
         let mut framer =
-            Framer::for_split(&whole(text.as_bytes()), &Format::Json { records: Some("items".into()) }, MIB);
+            Framer::for_split(&whole(text.as_bytes()), &JsonFormat::Document { records: Some("items".into()) }, MIB);
         framer.push(&Bytes::from(text));
         framer.finish();
         let Some(Framed::Broken { detail, .. }) = framer.next() else { panic!("{text}") };
@@ -325,7 +329,7 @@ fn where_framing_is_lost_the_records_before_stay_and_the_rest_is_one() {
         assert_eq!(items(text), [record(10, 1, "{}"), broken(13, 1, BrokenDocument, &text[13..])], "{text}");
     }
     assert_eq!(document("\u{FEFF}"[..0].into()), []);
-    let half_a_mark = frame(&Format::Json { records: None }, MIB, b"\xEF\xBB{}");
+    let half_a_mark = frame(&JsonFormat::Document { records: None }, MIB, b"\xEF\xBB{}");
     assert_eq!(half_a_mark.len(), 1);
     assert_eq!((half_a_mark[0].offset, half_a_mark[0].reason), (0, Some(BrokenDocument)));
 }
@@ -340,7 +344,7 @@ fn a_bad_record_with_matching_brackets_is_left_to_the_decoder_alone() {
 
 #[test]
 fn bytes_that_are_not_utf8_do_not_break_framing() {
-    let found = frame(&Format::Json { records: None }, MIB, b"[{\"a\":\"\xFF\xC3\"},{\"b\":2}]");
+    let found = frame(&JsonFormat::Document { records: None }, MIB, b"[{\"a\":\"\xFF\xC3\"},{\"b\":2}]");
     assert_eq!(found.len(), 2);
     assert_eq!(found[1], record(12, 1, "{\"b\":2}"));
 }
@@ -350,7 +354,7 @@ fn a_hundred_thousand_brackets_need_no_stack() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let text = format!("[{deep},{{\"a\":{deep}}}]");
     let run_with = |text: &str| {
-        let mut framer = Framer::for_split(&whole(text.as_bytes()), &Format::Json { records: None }, MIB);
+        let mut framer = Framer::for_split(&whole(text.as_bytes()), &JsonFormat::Document { records: None }, MIB);
         run(&mut framer, text.as_bytes(), &[4096])
     };
     let found = run_with(&text);
@@ -365,7 +369,7 @@ fn a_hundred_thousand_brackets_need_no_stack() {
 fn an_item_that_is_too_long_is_broken_and_the_next_is_not() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(200_000));
     let text = format!("{{\"other\":{long:?},\"items\":[{{}},\n{long},{{\"b\":2}}]}}");
-    let format = Format::Json { records: Some("items".into()) };
+    let format = JsonFormat::Document { records: Some("items".into()) };
     for chunk in [1000, 65_536, 1 << 20] {
         let mut framer = Framer::for_split(&whole(text.as_bytes()), &format, 100_000);
         let found = run(&mut framer, text.as_bytes(), &[chunk]);
@@ -383,14 +387,14 @@ fn a_lost_document_is_followed_to_its_end_and_its_beginning_is_kept() {
     let junk = "x".repeat(200_000);
     for chunk in [1000, 65_536, 1 << 20] {
         let text = format!("[{{}} {junk}");
-        let mut framer = Framer::for_split(&whole(b""), &Format::Json { records: None }, MIB);
+        let mut framer = Framer::for_split(&whole(b""), &JsonFormat::Document { records: None }, MIB);
         let found = run(&mut framer, text.as_bytes(), &[chunk]);
         assert_eq!(found[0], record(1, 1, "{}"));
         assert_eq!((found[1].reason, found[1].text.len()), (Some(Reason::BrokenDocument), 64 * 1024));
         assert_eq!(found.len(), 2);
 
         let text = format!("{{}}\n{junk}\n{{\"a\":1}}\n");
-        let mut framer = Framer::for_split(&whole(b""), &Format::Json { records: None }, MIB);
+        let mut framer = Framer::for_split(&whole(b""), &JsonFormat::Document { records: None }, MIB);
         let found = run(&mut framer, text.as_bytes(), &[chunk]);
         assert_eq!((found[1].reason, found[1].text.len()), (Some(Reason::BrokenDocument), 64 * 1024));
         assert_eq!(found[2..], [record(200_004, 3, "{\"a\":1}")]);
@@ -420,7 +424,7 @@ fn a_lost_byte_costs_one_record_or_two() {
         for at in [10, 1500] {
             let text = lines(at, edit);
             for chunk in [777, 1 << 20] {
-                let mut framer = Framer::for_split(&whole(b""), &Format::Json { records: None }, MIB);
+                let mut framer = Framer::for_split(&whole(b""), &JsonFormat::Document { records: None }, MIB);
                 let all = run(&mut framer, text.as_bytes(), &[chunk]);
                 let records = all.iter().filter(|seen| seen.reason.is_none());
                 let ids: Vec<usize> = records.filter_map(|seen| id(&seen.text)).collect();

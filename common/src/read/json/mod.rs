@@ -20,6 +20,8 @@
 //! `timestamp_millis`. The visitor receives the number 1542837416796 and passes it to `coerce`,
 //! which returns 1542837416796000 microseconds since the epoch. `columns` appends it to column 1.
 
+/// Frames and decodes the records of a split.
+pub mod reader;
 /// Parses a record into the columns.
 pub mod decoder;
 /// Receives each key and value from the parser.

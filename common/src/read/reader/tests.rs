@@ -13,8 +13,9 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use super::*;
-use crate::config::resolved::{Field, FieldType, Format, Location, OnArchived, OnChange, OnDamaged};
+use crate::config::resolved::{Field, FieldType, JsonFormat, Location, OnArchived, OnChange, OnDamaged, RecordFormat};
 use crate::error::Kind;
+use crate::read::framing::{Framed, Framer};
 use crate::read::scan_rows::{read_report_rows, scan_schema};
 use crate::read::schema::arrow_schema;
 use crate::storage::object::SourceObject;
@@ -55,12 +56,12 @@ fn limits() -> Limits {
     }
 }
 
-fn source(format: Format) -> Source {
+fn source(format: JsonFormat) -> Source {
     let id = Field { name: "id".into(), from: vec!["id".into()], field_type: FieldType::Json, required: false };
     Source {
         name: "s".into(),
         url: Url::parse("memory:///").unwrap(),
-        format,
+        format: RecordFormat::Json(format),
         fields: vec![id],
         max_quarantine_share: 1.0,
         on_change: OnChange::Error,
@@ -71,7 +72,7 @@ fn source(format: Format) -> Source {
 }
 
 /// Reads an object as a scan does; `None` if the object cannot be read because it is not text.
-async fn read(stored: &Stored, format: &Format) -> Option<Outcome> {
+async fn read(stored: &Stored, format: &JsonFormat) -> Option<Outcome> {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let key = format!("object{}", stored.extension);
     store.put(&Path::from(key.as_str()), Bytes::from(stored.bytes.clone()).into()).await.unwrap();
@@ -135,7 +136,7 @@ async fn text_of(context: &ReadContext, split: &Split) -> Vec<u8> {
 }
 
 /// Returns the ranges of the records that were not rejected.
-fn ranges(text: &[u8], split: &Split, format: &Format, rejected: &[(Range<usize>, String)]) -> Vec<Range<usize>> {
+fn ranges(text: &[u8], split: &Split, format: &JsonFormat, rejected: &[(Range<usize>, String)]) -> Vec<Range<usize>> {
     let mut framer = Framer::for_split(split, format, limits().max_record_bytes);
     framer.push(&Bytes::copy_from_slice(text));
     let mut accepted = Vec::new();
@@ -215,7 +216,7 @@ async fn an_object_that_is_read_to_its_end_counts_every_byte_once() {
     let text = b"{\"id\":1}\n{\"id\":\n{\"id\":3}\n";
     for extension in ["", ".gz", ".zst", ".bz2", ".xz"] {
         let stored = compress(extension, text);
-        let Outcome { tally, rejected, .. } = read(&stored, &Format::Ndjson).await.unwrap();
+        let Outcome { tally, rejected, .. } = read(&stored, &JsonFormat::Lines).await.unwrap();
         assert_eq!((tally.staged, tally.quarantined), (2, 1), "{extension}");
         assert_eq!(rejected, [(9..15, "malformed".to_owned())]);
         assert_eq!(tally.stored_bytes, stored.bytes.len() as u64, "{extension}");
@@ -226,11 +227,11 @@ async fn an_object_that_is_read_to_its_end_counts_every_byte_once() {
 
 #[tokio::test]
 async fn a_damaged_object_is_told_from_one_with_a_bad_record() {
-    let json = Format::Json { records: None };
+    let json = JsonFormat::Document { records: None };
     type Damaged<'a> = Option<(u64, &'a str)>;
-    let cases: [(&Format, &str, Damaged<'_>, u64); 9] = [
+    let cases: [(&JsonFormat, &str, Damaged<'_>, u64); 9] = [
         // Each line is one record, including the last one.
-        (&Format::Ndjson, "{\"id\":1}\n{\"id\":", None, 0),
+        (&JsonFormat::Lines, "{\"id\":1}\n{\"id\":", None, 0),
         (&json, "{\"id\":1}\n{\"id\":", Some((9, "the input ends inside a record")), 6),
         (&json, "[{\"id\":1},{\"id\":2}", Some((18, "the input ends inside the document")), 0),
         (&json, "[{\"id\":1}{\"id\":2}]", Some((9, "found `{` instead of `,` or `]` after a record")), 9),

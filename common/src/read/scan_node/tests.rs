@@ -11,7 +11,9 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::JsonScanExec;
-use crate::config::resolved::{Field, FieldType, Format, Limits, Location, OnArchived, OnChange, OnDamaged, Source};
+use crate::config::resolved::{
+    Field, FieldType, JsonFormat, Limits, Location, OnArchived, OnChange, OnDamaged, RecordFormat, Source,
+};
 use crate::read::scan_rows::{ReadReport, ScanRows, read_report_rows};
 use crate::read::split::{contents_of_large, plan_splits};
 use crate::session::progress::ReadProgress;
@@ -47,7 +49,7 @@ fn source_in(folder: &TempDir) -> Source {
     Source {
         name: "s".into(),
         url: Url::from_directory_path(folder.path()).unwrap(),
-        format: Format::Ndjson,
+        format: RecordFormat::Json(JsonFormat::Lines),
         fields: vec![id],
         max_quarantine_share: 0.0,
         on_change: OnChange::Error,

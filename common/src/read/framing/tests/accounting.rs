@@ -93,13 +93,13 @@ impl Edit {
 }
 
 impl Layout {
-    fn format(self) -> Format {
+    fn format(self) -> JsonFormat {
         match self {
-            Self::Lines => Format::Ndjson,
+            Self::Lines => JsonFormat::Lines,
             Self::Page | Self::Pages | Self::PrettyPages | Self::GluedPages => {
-                Format::Json { records: Some("items".into()) }
+                JsonFormat::Document { records: Some("items".into()) }
             }
-            _ => Format::Json { records: None },
+            _ => JsonFormat::Document { records: None },
         }
     }
 
@@ -119,11 +119,12 @@ impl Layout {
             Self::Glued => "",
             _ => comma,
         };
-        let page_records = if self.format() == (Format::Json { records: Some("items".into()) }) && self != Self::Page {
-            3
-        } else {
-            values.len().max(1)
-        };
+        let page_records =
+            if self.format() == (JsonFormat::Document { records: Some("items".into()) }) && self != Self::Page {
+                3
+            } else {
+                values.len().max(1)
+            };
         for (number, page) in values.chunks(page_records).enumerate() {
             text += &match self {
                 Self::Array | Self::PrettyArray => open.to_owned(),

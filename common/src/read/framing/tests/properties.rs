@@ -109,7 +109,7 @@ proptest! {
             text.push_str(after);
         }
         text.push_str(["", "]", r#"],"y":"]}"}"#][usize::from(shape)]);
-        let format = Format::Json { records: (shape == 2).then(|| "items".to_owned()) };
+        let format = JsonFormat::Document { records: (shape == 2).then(|| "items".to_owned()) };
         let mut framer = Framer::for_split(&whole(text.as_bytes()), &format, MIB);
         prop_assert_eq!(run(&mut framer, text.as_bytes(), &chunk_sizes), expected);
         prop_assert_eq!(framer.lines(), text.matches('\n').count() as u64);
@@ -129,7 +129,7 @@ proptest! {
         patience_bytes in 1_u64..100,
         records in prop::option::of(Just("items".to_owned())),
     ) {
-        let format = Format::Json { records };
+        let format = JsonFormat::Document { records };
         let framed = |chunk_sizes: &[usize], most: u64| {
             let mut framer = Framer::for_split(&whole(&bytes), &format, most);
             if let Framer::Document(framer) = &mut framer {
@@ -142,7 +142,7 @@ proptest! {
         let at_once = framed(&[1000], max_record_bytes);
         prop_assert_eq!(framed(&chunk_sizes, max_record_bytes), at_once.clone());
         prop_assert!(at_once.windows(2).all(|pair| pair[0].offset < pair[1].offset));
-        if format == (Format::Json { records: None })
+        if format == (JsonFormat::Document { records: None })
             && let Ok(items) = serde_json::from_slice::<Vec<Box<RawValue>>>(&bytes)
         {
             let texts: Vec<_> = framed(&chunk_sizes, MIB).into_iter().map(|seen| seen.text).collect();

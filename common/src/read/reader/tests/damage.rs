@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::read::rejection::Reason;
 
 /// Layout of the records in an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +59,11 @@ struct Object {
 }
 
 impl Object {
-    fn format(&self) -> Format {
+    fn format(&self) -> JsonFormat {
         match self.shape {
-            Shape::Lines => Format::Ndjson,
-            Shape::Stream | Shape::Glued | Shape::Array => Format::Json { records: None },
-            Shape::Pages | Shape::Feed => Format::Json { records: Some("items".into()) },
+            Shape::Lines => JsonFormat::Lines,
+            Shape::Stream | Shape::Glued | Shape::Array => JsonFormat::Document { records: None },
+            Shape::Pages | Shape::Feed => JsonFormat::Document { records: Some("items".into()) },
         }
     }
 }

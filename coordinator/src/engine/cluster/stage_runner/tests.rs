@@ -10,7 +10,9 @@ use datafusion::datasource::MemTable;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use lakewright_common::codec::decode_plan;
-use lakewright_common::config::resolved::{Format, Limits, Location, OnArchived, OnChange, OnDamaged, Source};
+use lakewright_common::config::resolved::{
+    JsonFormat, Limits, Location, OnArchived, OnChange, OnDamaged, RecordFormat, Source,
+};
 use lakewright_common::config::{self, Purpose};
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::scan_node::JsonScanExec;
@@ -288,7 +290,7 @@ fn source() -> Source {
     Source {
         name: "s".to_owned(),
         url: Url::parse("file:///in/").unwrap(),
-        format: Format::Ndjson,
+        format: RecordFormat::Json(JsonFormat::Lines),
         fields: vec![],
         max_quarantine_share: 0.0,
         on_change: OnChange::Error,
@@ -308,7 +310,8 @@ fn a_hundred_thousand_objects_are_planned_and_no_task_carries_more_than_its_part
         etag: Some(format!("{i:032x}")),
         modified: 0,
     });
-    let splits = plan_splits(objects.collect(), &Contents::new(), &Format::Ndjson, limits.split_bytes);
+    let splits =
+        plan_splits(objects.collect(), &Contents::new(), &RecordFormat::Json(JsonFormat::Lines), limits.split_bytes);
     let tasks = splits.len();
     assert!(tasks > 10, "{tasks} tasks");
     let scan: Arc<dyn ExecutionPlan> = Arc::new(JsonScanExec::new(Arc::new(source()), splits, limits));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::config::resolved::Format;
+use crate::config::resolved::JsonFormat;
 use crate::read::framing::{Framed, Framer};
 use crate::read::split::Split;
 use crate::storage::object::SourceObject;
@@ -20,7 +20,7 @@ const MAX_BRACKETS: usize = 100;
 /// A record, or a broken range: its offset, its line, and for a record its text.
 type Seen = (u64, u64, Option<Vec<u8>>);
 
-fn frame(format: &Format, bytes: &[u8], chunk: usize) -> Vec<Seen> {
+fn frame(format: &JsonFormat, bytes: &[u8], chunk: usize) -> Vec<Seen> {
     let object = SourceObject { key: "a.json".into(), bytes: bytes.len() as u64, etag: None, modified: 0 };
     let mut framer = Framer::for_split(&Split::whole(object), format, MAX_RECORD_BYTES);
     let mut all = Vec::new();
@@ -144,14 +144,14 @@ fn any_bytes_are_framed_and_decoded_as_by_a_slow_reader() {
     Target { name: "records", words, seeds }.run(|input| {
         let [mode, chunk, bytes @ ..] = input else { return String::new() };
         let format = match mode % 3 {
-            0 => Format::Ndjson,
-            1 => Format::Json { records: None },
-            _ => Format::Json { records: Some("items".to_owned()) },
+            0 => JsonFormat::Lines,
+            1 => JsonFormat::Document { records: None },
+            _ => JsonFormat::Document { records: Some("items".to_owned()) },
         };
         let seen = frame(&format, bytes, usize::MAX);
         assert_eq!(frame(&format, bytes, usize::from(*chunk).max(1)), seen, "in chunks of {chunk}");
         assert!(seen.windows(2).all(|pair| pair[0].0 < pair[1].0), "offsets go back: {seen:?}");
-        if format == Format::Ndjson {
+        if format == JsonFormat::Lines {
             assert_eq!(seen, lines(bytes));
         }
         let texts: Vec<_> = seen.iter().filter_map(|(_, _, text)| text.as_deref()).collect();

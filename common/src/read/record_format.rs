@@ -1,0 +1,126 @@
+//! ②–④ Formats of records: the only place in this folder that knows which formats exist.
+//!
+//! A format is a folder, such as `read::json`, and a variant of [`RecordFormat`] and [`RecordReader`].
+//! To add one: declare its settings in `config`, write a reader in a folder beside `json`, and add an
+//! arm to each `match` here. The reader of a format receives the decompressed chunks of one split after
+//! another, and reports the outcome of each record to a [`RecordSink`]. The enum is matched once per
+//! chunk or block, so that the loop over records is compiled for each format.
+
+use std::collections::BTreeMap;
+
+use arrow::array::StructArray;
+use arrow::error::ArrowError;
+use bytes::Bytes;
+
+use crate::config::resolved::{JsonFormat, Limits, RecordFormat, Source};
+use crate::read::json::reader::JsonReader;
+use crate::read::record_sink::{BlockEnd, RecordSink};
+use crate::read::rejection::Reason;
+use crate::read::split::Split;
+
+impl RecordFormat {
+    /// Returns whether an object of plain text may be cut into splits at any byte.
+    #[must_use]
+    pub fn can_be_cut(&self) -> bool {
+        match self {
+            Self::Json(JsonFormat::Lines) => true,
+            Self::Json(JsonFormat::Document { .. }) => false,
+        }
+    }
+}
+
+/// Reads the records of a partition: split after split, into the columns of one batch after another.
+///
+/// For each split, call [`Self::start_split`]. After each chunk, call [`Self::read_block`] until it
+/// returns [`BlockEnd::NeedsChunk`]. After the last chunk, call [`Self::finish_split`] or
+/// [`Self::break_off`], then [`Self::read_block`] in the same way.
+#[derive(Debug)]
+pub enum RecordReader {
+    Json(JsonReader),
+}
+
+impl RecordReader {
+    /// Returns a reader of records of `source`.
+    #[must_use]
+    pub fn new(source: &Source, limits: &Limits) -> Self {
+        match &source.format {
+            RecordFormat::Json(format) => {
+                Self::Json(JsonReader::new(format.clone(), &source.fields, limits.max_record_bytes))
+            }
+        }
+    }
+
+    /// Starts the records of `split`. Rows of earlier splits that are not in a batch yet are kept.
+    pub fn start_split(&mut self, split: &Split) {
+        match self {
+            Self::Json(reader) => reader.start_split(split),
+        }
+    }
+
+    /// Adds the next chunk of the split. The bytes are shared, not copied.
+    pub fn push(&mut self, chunk: &Bytes) {
+        match self {
+            Self::Json(reader) => reader.push(chunk),
+        }
+    }
+
+    /// Ends the split: there are no more bytes.
+    pub fn finish_split(&mut self) {
+        match self {
+            Self::Json(reader) => reader.finish_split(),
+        }
+    }
+
+    /// Ends the split early: the next bytes cannot be read. The unfinished record and the unread rest
+    /// are rejected.
+    pub fn break_off(&mut self, reason: Reason, detail: String) {
+        match self {
+            Self::Json(reader) => reader.break_off(reason, detail),
+        }
+    }
+
+    /// Decodes the complete records of the chunks so far into the columns, until none is left or the
+    /// batch is full. Each record is either a row or rejected, and `sink` counts both.
+    pub fn read_block(&mut self, sink: &mut RecordSink<'_>) -> BlockEnd {
+        match self {
+            Self::Json(reader) => reader.read_block(sink),
+        }
+    }
+
+    /// Returns whether the split needs no more chunks: the next record belongs to the next split, or
+    /// there is none.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        match self {
+            Self::Json(reader) => reader.is_done(),
+        }
+    }
+
+    /// Returns the number of lines that start in the split, as far as it was read.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        match self {
+            Self::Json(reader) => reader.lines(),
+        }
+    }
+
+    /// Returns the rows since the last call, as the columns of the staging table; `None` if there are
+    /// none.
+    ///
+    /// # Errors
+    /// None in practice: the columns are as long as each other and of the declared types.
+    pub fn take_rows(&mut self) -> Result<Option<StructArray>, ArrowError> {
+        match self {
+            Self::Json(reader) => reader.take_rows(),
+        }
+    }
+
+    /// Returns the undeclared fields, as dotted names if they are inside another, each with the number
+    /// of accepted records that contained it so far.
+    #[must_use]
+    pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
+        match self {
+            Self::Json(reader) => reader.unknown_fields(),
+        }
+    }
+}
