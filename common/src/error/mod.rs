@@ -23,7 +23,7 @@ const MAX_LISTED: usize = 10;
 /// Returns a hint for a cause of a type that this folder does not know.
 pub type HintOf = fn(&(dyn std::error::Error + 'static)) -> Option<&'static str>;
 
-/// Hints for the errors of S3, which are defined in `storage`, a room above this one.
+/// Hints for the errors of S3, which are defined in `storage`, a module above this one.
 static STORAGE_HINTS: OnceLock<HintOf> = OnceLock::new();
 
 /// Registers the function that [`Error::storage`] asks for hints. Only the first call has an

@@ -46,7 +46,7 @@ struct Worker {
     free_vcores: u32,
     /// Number of attempts in the last heartbeat.
     attempts: usize,
-    /// Time of the first of the latest heartbeats that all had no free vcore and no attempt.
+    /// Start of the current series of heartbeats that had neither a free vcore nor an attempt.
     stuck_since: Option<Instant>,
     is_draining: bool,
     /// Time of the last heartbeat.
