@@ -16,6 +16,7 @@ use lakewright_common::sql::check_text;
 use super::{build, data_checks, probe};
 use crate::lake::column::assign_column_ids;
 use crate::model::{self, Model};
+use crate::query_text::violations;
 use crate::session_tables;
 
 /// Plans everything over empty tables, in a session of its own.
@@ -88,7 +89,7 @@ async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> 
             _ => {}
         }
     }
-    let query = data_checks::query(&table.name, &check.rule);
+    let query = violations(&table.name, &check.rule);
     if let Err(error) = check_text(&query) {
         return fault(error.to_string());
     }
