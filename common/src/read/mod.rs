@@ -29,8 +29,12 @@
 //! `ts` into the time 2018-11-21T21:56:56.796Z. The result is one row of the staging table of
 //! `events`. If `ts` were `"soon"`, the record would be one row of the quarantine instead, never both.
 
-/// ② Plans which parts of objects each partition reads.
+/// ② A part of an object, or the whole of it.
 pub mod split;
+/// ② Plans which parts of objects each partition reads.
+pub mod split_plan;
+/// ② Chunks of text, and the faults that end them.
+pub mod chunks;
 /// ② Reads the bytes of a split.
 pub mod fetch;
 /// ② Recognizes the format of an object by its first bytes.

@@ -25,6 +25,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
 
 use super::decimal;
+use super::rewrite::rewrite_expressions;
 
 const NAME: &str = "checked_arithmetic";
 
@@ -40,7 +41,7 @@ pub(super) struct ArithmeticRule;
 impl AnalyzerRule for ArithmeticRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let function = Arc::new(function());
-        super::rewrite_expressions(plan, |expr, schema| {
+        rewrite_expressions(plan, |expr, schema| {
             expr.transform_down(|expr| match expr {
                 Expr::BinaryExpr(binary) if symbol(binary.op).is_some() => chain(binary, schema, &function),
                 Expr::Negative(operand) if !matches!(*operand, Expr::Literal(..)) => {

@@ -23,6 +23,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::rewrite::rewrite_expressions;
+
 const NAME: &str = "moment_in_zone";
 /// Longer than any change of a zone's clocks: some have skipped a day.
 const BEFORE_GAP: TimeDelta = TimeDelta::hours(25);
@@ -39,7 +41,7 @@ pub(super) struct LocalTimeRule;
 impl AnalyzerRule for LocalTimeRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let function = Arc::new(function());
-        super::rewrite_expressions(plan, |expr, schema| {
+        rewrite_expressions(plan, |expr, schema| {
             expr.transform_up(|expr| {
                 let Some((value, target, is_try)) = cast_to_zone(&expr, schema)? else {
                     return Ok(Transformed::no(expr));

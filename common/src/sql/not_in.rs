@@ -21,6 +21,8 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::rewrite::rewrite_where;
+
 /// Name of a subquery's column that values are compared with.
 const COMPARED: &str = "__compared";
 
@@ -41,7 +43,7 @@ impl AnalyzerRule for NotInRule {
             other => Ok(Transformed::no(other)),
         })?;
         let is_no_filter = |plan: &LogicalPlan| !matches!(plan, LogicalPlan::Filter(_));
-        super::rewrite_where(rewritten.data, is_no_filter, |expr, _| in_any_value(expr))
+        rewrite_where(rewritten.data, is_no_filter, |expr, _| in_any_value(expr))
     }
 
     fn name(&self) -> &'static str {

@@ -12,8 +12,8 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, Filter, Join, Limit, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::refusal::refuse;
 use super::{refused_grouping, refused_subquery, refused_value};
-use crate::error::Error;
 
 /// Refuses a plan, with a configuration error.
 #[derive(Debug)]
@@ -51,10 +51,6 @@ impl AnalyzerRule for RefusedPlanRule {
     fn name(&self) -> &'static str {
         "refused_plan"
     }
-}
-
-pub(super) fn refuse<T>(what: &str, instead: &str) -> Result<T> {
-    Err(Error::configuration(format!("{what} is not supported")).hint(instead).into_engine())
 }
 
 /// The common column would be the left side's, which is null in the rows that only the right side has.

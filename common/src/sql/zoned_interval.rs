@@ -27,6 +27,7 @@ use datafusion::physical_expr_common::datum::apply;
 use datafusion::scalar::ScalarValue;
 
 use super::local_time::{has_clock_changes, moment, per_second};
+use super::rewrite::rewrite_expressions;
 
 const NAME: &str = "moment_and_interval";
 
@@ -42,7 +43,7 @@ pub(super) struct ZonedIntervalRule;
 impl AnalyzerRule for ZonedIntervalRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let function = Arc::new(function());
-        super::rewrite_expressions(plan, |expr, schema| {
+        rewrite_expressions(plan, |expr, schema| {
             expr.transform_up(|expr| {
                 let Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Plus | Operator::Minus), right }) = expr
                 else {

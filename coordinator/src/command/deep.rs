@@ -9,8 +9,8 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::process::telemetry;
 
+use super::print::{print, print_columns};
 use super::query::{no_such_version, nothing_committed};
-use super::{print, print_columns};
 use crate::lake::verify::{self, Fault, Verified};
 use crate::lake::{manifest::Manifest, store};
 use crate::open::lake_or_empty;

@@ -6,7 +6,7 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
 use lakewright_common::session::Storages;
 
-use super::{print, print_json};
+use super::print::{print, print_json};
 use crate::lake::manifest::Manifest;
 use crate::lake::{publish, store};
 use crate::model::{self, Model};

@@ -9,8 +9,8 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::{Storage, s3};
 
+use super::print::{print, print_columns};
 use super::query::View;
-use super::{print, print_columns};
 use crate::glue::definition::Definition;
 use crate::glue::{partitions, symlinks, tables};
 use crate::lake::manifest::TableState;

@@ -14,7 +14,7 @@ use lakewright_common::storage::Storage;
 use lakewright_common::storage::s3::uploads::Upload;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
-use super::{print, print_columns};
+use super::print::{print, print_columns};
 use crate::lake::{LakePath, garbage};
 use crate::open::lake_or_empty;
 use crate::output::{Format, bytes};

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use lakewright_common::config::resolved::{Config, Limits, OnArchived, OnChange, Source};
 use lakewright_common::error::{Error, Result, listed};
-use lakewright_common::read::split::{Contents, Split, contents_of_large, plan_splits, split_bytes_for};
+use lakewright_common::read::split::Split;
+use lakewright_common::read::split_plan::{Contents, contents_of_large, plan_splits, split_bytes_for};
 use lakewright_common::session::Storages;
 use lakewright_common::storage::list::{Listing, list_objects};
 use lakewright_common::storage::object::SourceObject;

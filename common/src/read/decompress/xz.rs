@@ -4,7 +4,7 @@ use std::io;
 
 use liblzma::stream::{Action, Status, Stream};
 
-use crate::read::decompress::{Progress, Step};
+use crate::read::decompress::step::{Progress, Step};
 
 /// Most memory that a stream may ask for; the highest level of `xz` needs 65 MiB.
 const MEMORY_BYTES: u64 = 128 * 1024 * 1024;

@@ -23,12 +23,12 @@ mod recovery;
 use bytes::Bytes;
 use memchr::memchr_iter;
 
+use crate::read::framing::framed::{Found, too_long};
 use crate::read::framing::member::MemberScan;
 use crate::read::framing::resync::RecordStarts;
 use crate::read::framing::value::{Scanned, ValueScan};
 use crate::read::framing::window::Window;
 use crate::read::framing::wrapper::Wrapper;
-use crate::read::framing::{Found, too_long};
 use crate::read::quarantine::KEPT_TEXT_BYTES;
 use crate::read::rejection::{Extent, Reason};
 

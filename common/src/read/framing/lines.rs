@@ -9,8 +9,8 @@
 use bytes::Bytes;
 use memchr::memchr;
 
+use crate::read::framing::framed::{Found, too_long};
 use crate::read::framing::window::{Taken, Window};
-use crate::read::framing::{Found, too_long};
 use crate::read::rejection::{Extent, Reason};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";

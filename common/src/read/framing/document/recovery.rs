@@ -3,9 +3,9 @@
 use memchr::memchr_iter;
 
 use super::{DocumentFramer, KEPT_BYTES, State};
+use crate::read::framing::framed::Found;
 use crate::read::framing::resync::RecordStarts;
-use crate::read::framing::{Extent, Found};
-use crate::read::rejection::Reason;
+use crate::read::rejection::{Extent, Reason};
 
 impl DocumentFramer {
     /// Starts to look for the next record, because a string of the current one contains a line feed.
