@@ -19,6 +19,8 @@ mod model;
 mod engine;
 /// Names that queries see.
 mod session_tables;
+/// SQL that this program writes itself.
+mod query_text;
 /// ⑧⑨ Manifest, ledger, Delta logs.
 mod lake;
 /// Tables in the catalog of AWS.

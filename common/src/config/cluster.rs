@@ -4,12 +4,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+use super::defaults;
 use super::diagnostics::Diagnostics;
 use super::file::Item;
+use super::purpose::Purpose;
 use super::resolved::{Certificates, Cluster, Speculation};
 use super::section::{Section, Text};
 use super::settings::CLUSTER;
-use super::{Purpose, defaults};
 
 /// Resolves the section. Relative paths start from `folder`.
 pub(super) fn resolve(item: &Item, folder: &Path, purpose: Purpose, diagnostics: &mut Diagnostics) -> Option<Cluster> {

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::defaults;
-use super::diagnostics::Diagnostics;
-use super::file::{Item, Origin, Value};
+use super::diagnostics::{Diagnostics, Origin};
+use super::file::{Item, Value};
 use super::name::is_name;
 use super::resolved::{Check, Rule};
 use super::section::{Section, Text};
 use super::settings::{CHECK, RANGE};
-use super::table::{columns, read_sql};
+use super::sql_file::read_sql;
 
 const RULES: &[&str] = &["not_null", "unique", "references", "accepted_values", "range", "sql"];
 /// Rules about one column, which a separate key `column` names.
@@ -68,7 +68,7 @@ fn column(section: &Section<'_>, key: &str, diagnostics: &mut Diagnostics) -> Op
 }
 
 fn unique(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<Rule> {
-    let columns = columns(section, "unique", diagnostics);
+    let columns = section.columns("unique", diagnostics);
     if columns.is_empty() {
         // A wrong type is already reported.
         if let Some(Item { value: Value::List(_), origin }) = section.get("unique") {

@@ -3,9 +3,18 @@
 
 use std::path::Path;
 
-use super::file::Origin;
-use super::nearest;
 use crate::error::Error;
+
+/// Origin of a value or a key. Faults are reported in this order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// The file as a whole, for missing settings.
+    File,
+    /// Line number, from 1.
+    Line(usize),
+    /// Name of the environment variable.
+    Environment(String),
+}
 
 /// A fault of a value: a message that follows its key, and a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,4 +86,21 @@ impl Diagnostics {
 /// Returns a hint for a name that is none of `known`.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|near| format!("did you mean `{near}`?"))
+}
+
+/// Returns the name in `known` that `name` probably means: equal except for case and dashes, or
+/// with a few typos.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = |text: &str| text.to_lowercase().replace('-', "_");
+    let length = name.chars().count();
+    known
+        // Transposed letters count as one typo.
+        .map(|candidate| (strsim::damerau_levenshtein(&folded(name), &folded(candidate)), candidate))
+        .filter(|(typos, candidate)| {
+            // Up to one typo per three letters is the same word, unless every letter differs.
+            *typos <= (length.max(candidate.chars().count()) / 3).max(1) && *typos < length
+        })
+        .min_by_key(|(typos, _)| *typos)
+        .map(|(_, candidate)| candidate)
 }

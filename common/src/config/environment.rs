@@ -5,8 +5,8 @@
 //! to them. Unknown keys are put into it too, so that `validate` reports them like those of the
 //! file. Overrides can change sources, tables and fields, but not add any.
 
-use super::diagnostics::{Diagnostics, did_you_mean};
-use super::file::{Entry, Item, Origin, Value, parse_literal};
+use super::diagnostics::{Diagnostics, Origin, did_you_mean};
+use super::file::{Entry, Item, Value, parse_literal};
 use super::settings::{Kind, ROOT, Setting};
 
 const PREFIX: &str = "LAKEWRIGHT__";

@@ -6,18 +6,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostics::Diagnostics;
-
-/// Origin of a value or a key. Faults are reported in this order.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Origin {
-    /// The file as a whole, for missing settings.
-    File,
-    /// Line number, from 1.
-    Line(usize),
-    /// Name of the environment variable.
-    Environment(String),
-}
+use super::diagnostics::{Diagnostics, Origin};
 
 /// A value and its origin.
 #[derive(Debug, Clone, PartialEq)]

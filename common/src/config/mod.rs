@@ -46,6 +46,8 @@ mod cluster;
 mod bucket;
 /// `[prices]`: prices of requests.
 mod prices;
+/// Purpose of loading.
+mod purpose;
 /// Checks the tree: `[lake]`, `[limits]`, and rules between its parts.
 mod validate;
 /// `[sources.*]`: location, format and fields.
@@ -56,6 +58,8 @@ mod field_type;
 mod table;
 /// Checks of a table.
 mod data_check;
+/// Reads the SQL files beside `lake.toml`.
+mod sql_file;
 /// Resolves paths and URLs.
 mod location;
 /// Memory available to the process.
@@ -63,14 +67,8 @@ pub mod memory;
 /// The checked configuration.
 pub mod resolved;
 
-/// Purpose for which a configuration is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// A run, or the check whether a run is possible.
-    Run,
-    /// Reading the lake. No worker connects, so the rules for connections are not checked.
-    Look,
-}
+pub use diagnostics::nearest;
+pub use purpose::Purpose;
 
 /// Reads `file`, applies the overrides of `environment` (variables and their values) and checks the
 /// result.
@@ -97,23 +95,6 @@ fn folder_of(file: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(file)
         .context(|| Error::configuration(format!("cannot find the folder of `{}`", file.display())))?;
     Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_path_buf))
-}
-
-/// Returns the name in `known` that `name` probably means: equal except for case and dashes, or
-/// with a few typos.
-#[must_use]
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = |text: &str| text.to_lowercase().replace('-', "_");
-    let length = name.chars().count();
-    known
-        // Transposed letters count as one typo.
-        .map(|candidate| (strsim::damerau_levenshtein(&folded(name), &folded(candidate)), candidate))
-        .filter(|(typos, candidate)| {
-            // Up to one typo per three letters is the same word, unless every letter differs.
-            *typos <= (length.max(candidate.chars().count()) / 3).max(1) && *typos < length
-        })
-        .min_by_key(|(typos, _)| *typos)
-        .map(|(_, candidate)| candidate)
 }
 
 /// Parses a declared type, for tests of other folders.

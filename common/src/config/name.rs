@@ -1,8 +1,7 @@
 //! Names that are valid as unquoted SQL, folder, Hive partition and part of an environment
 //! variable.
 
-use super::diagnostics::Diagnostics;
-use super::file::Origin;
+use super::diagnostics::{Diagnostics, Origin};
 
 /// Whether `name` is an ASCII letter followed by ASCII letters, digits and `_`. A leading `_` would
 /// make it hidden in a lake.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use url::Url;
 
-use super::diagnostics::{Diagnostics, did_you_mean};
-use super::file::{Entry, Item, Origin, Value};
+use super::diagnostics::{Diagnostics, Origin, did_you_mean};
+use super::file::{Entry, Item, Value};
 use super::location::{self, secrets_hint};
+use super::name::check_names;
 use super::settings::{Kind, Setting, TABLES_OF_THE_FILE};
 
 /// Parts of a key that indicate a secret value.
@@ -141,6 +142,14 @@ impl<'a> Section<'a> {
             }
         }
         texts
+    }
+
+    /// Returns a list of columns; reports wrong names and duplicates.
+    pub(super) fn columns(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<String> {
+        let written = self.texts(key, diagnostics);
+        let at = format!("{}`{key}`: ", self.at);
+        check_names(&at, "column", written.iter().map(|column| (column.text, column.origin)), diagnostics);
+        written.iter().map(|column| column.text.to_owned()).collect()
     }
 
     pub(super) fn boolean(&self, key: &str, default: bool, diagnostics: &mut Diagnostics) -> bool {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::diagnostics::Diagnostics;
-use super::file::{Entry, Item, Origin, Value};
+use super::diagnostics::{Diagnostics, Origin};
+use super::file::{Entry, Item, Value};
 use super::name::check_names;
 use super::resolved::{Field, JsonFormat, OnArchived, OnChange, OnDamaged, RecordFormat, Source};
 use super::section::{Section, Text};

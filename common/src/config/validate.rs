@@ -8,14 +8,15 @@ use std::path::Path;
 
 use url::Url;
 
-use super::diagnostics::{Diagnostics, did_you_mean};
-use super::file::{Entry, Item, Origin, Value};
+use super::diagnostics::{Diagnostics, Origin, did_you_mean};
+use super::file::{Entry, Item, Value};
 use super::memory::available_bytes;
 use super::name::{check_names, same_but_for_case};
+use super::purpose::Purpose;
 use super::resolved::{Bucket, Cluster, Config, Limits, Rule, Source, Table};
 use super::section::Section;
 use super::settings::{LAKE, LIMITS, ROOT};
-use super::{Purpose, bucket, cluster, defaults, prices, source, table};
+use super::{bucket, cluster, defaults, prices, source, table};
 use crate::error::{Error, Result};
 
 /// Maximum of `threads`; partitions beyond the cores of any machine only cost memory.

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -20,10 +20,10 @@ use object_store::{Attribute, GetOptions, GetRange};
 
 use crate::config::resolved::Limits;
 use crate::error::Error;
+use crate::read::chunks::{Chunks, Fault};
 use crate::read::content::{Content, HEAD_BYTES, recognize};
-use crate::read::decompress::Decompressor;
+use crate::read::decompress::decompression::Stored;
 use crate::read::decompress::layers;
-use crate::read::rejection::Reason;
 use crate::read::split::Split;
 use crate::storage::Storage;
 use crate::storage::object::SourceObject;
@@ -38,24 +38,6 @@ const READS_UNDER_WAY: usize = 2;
 const FIRST_OVERRUN_BYTES: u64 = 64 * 1024;
 /// Number of attempts if the response to a request is too short.
 const SHORT_ANSWERS: usize = 3;
-/// Bytes of a decompressed chunk.
-const DECOMPRESSED_CHUNK_BYTES: usize = 1024 * 1024;
-/// Estimated ratio of text to its compressed form. Logs reach ten.
-const LIKELY_RATIO: u64 = 16;
-/// Maximum decompressed size of an object that is not suspicious at any ratio.
-const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
-
-/// A chunk of decompressed bytes.
-pub type Fetched = Bytes;
-
-/// Reason why no more bytes follow.
-#[derive(Debug)]
-pub enum Fault {
-    /// The run fails.
-    Storage(Error),
-    /// The rest of the object cannot be decompressed, or none of it is JSON.
-    Broken { reason: Reason, detail: String },
-}
 
 /// Number of stored bytes that were read for a split. Clones share the counter.
 #[derive(Debug, Clone, Default)]
@@ -77,8 +59,6 @@ impl StoredBytes {
     }
 }
 
-pub(super) type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
-
 /// Reads the bytes that [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of
 /// an object, this includes the byte before it and, on demand, the bytes after it: stop polling
 /// when the framer is done. A fault is the last item. Dropping the stream cancels requests in
@@ -86,8 +66,7 @@ pub(super) type Chunks = BoxStream<'static, Result<Fetched, Fault>>;
 #[must_use]
 pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
-    let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
-    // An empty object needs no request, and a range of it would be invalid.
+    let stored = requests.stored(limits);
     if split.object.bytes == 0 {
         return stream::empty().boxed();
     }
@@ -100,7 +79,7 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredByt
 /// than their stored size.
 pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
-    let stored = Stored { requests: requests.clone(), max_ratio: limits.max_decompression_ratio };
+    let stored = requests.stored(limits);
     if split.object.bytes == 0 {
         return stream::empty().boxed();
     }
@@ -152,6 +131,15 @@ impl Requests {
     fn new(storage: &Storage, object: &SourceObject) -> Self {
         let (version, encoding) = (Arc::default(), Arc::default());
         Self { storage: storage.clone(), object: Arc::new(object.clone()), version, encoding }
+    }
+
+    fn stored(&self, limits: &Limits) -> Stored {
+        Stored {
+            storage: self.storage.clone(),
+            object: Arc::clone(&self.object),
+            encoding: Arc::clone(&self.encoding),
+            max_ratio: limits.max_decompression_ratio,
+        }
     }
 
     fn recognize(&self, head: &[u8]) -> Content {
@@ -319,141 +307,6 @@ fn steps(start: u64, end: u64, first: u64) -> impl Iterator<Item = Range<u64>> {
         bytes = (bytes * 2).min(READ_BYTES);
         Some(range)
     })
-}
-
-/// An object that is read as a whole.
-pub(super) struct Stored {
-    requests: Requests,
-    max_ratio: u64,
-}
-
-impl Stored {
-    /// Recognizes the content of the object by its first bytes.
-    pub(super) fn recognize(&self, head: &[u8]) -> Content {
-        self.requests.recognize(head)
-    }
-
-    pub(super) fn name(&self) -> String {
-        self.requests.name()
-    }
-}
-
-/// Decompression of one object.
-pub(super) struct Decompression {
-    stored: Chunks,
-    /// Compressed bytes that are not decompressed yet.
-    input: Bytes,
-    decompressor: Decompressor,
-    object: Arc<SourceObject>,
-    /// Number of decompressed bytes that were read.
-    bytes: u64,
-    max_ratio: u64,
-    is_ended: bool,
-    /// Fault to return after the bytes before it.
-    fault: Option<Fault>,
-}
-
-impl Decompression {
-    pub(super) fn new(chunks: Chunks, decompressor: Decompressor, stored: &Stored) -> Self {
-        Self {
-            stored: chunks,
-            input: Bytes::new(),
-            decompressor,
-            object: Arc::clone(&stored.requests.object),
-            bytes: 0,
-            max_ratio: stored.max_ratio,
-            is_ended: false,
-            fault: None,
-        }
-    }
-
-    /// Returns the decompressed bytes, up to the end or a fault.
-    pub(super) fn text(self) -> Chunks {
-        stream::unfold(self, |mut decompression| async move {
-            let chunk = decompression.next().await?;
-            Some((chunk, decompression))
-        })
-        .boxed()
-    }
-
-    async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
-        if self.is_ended {
-            // Faults come last, after all the bytes before them.
-            return self.fault.take().map(Err);
-        }
-        let mut chunk = BytesMut::zeroed(self.chunk_bytes());
-        let mut filled = 0;
-        while filled < chunk.len() && !self.is_ended {
-            let step = self.decompressor.step(&self.input, &mut chunk[filled..]);
-            self.input.advance(step.consumed);
-            filled += step.produced;
-            self.bytes += step.produced as u64;
-            if let Err(e) = step.result {
-                // The stream is intact, but cannot be read. The other kinds are damage.
-                if e.kind() == std::io::ErrorKind::Unsupported {
-                    self.end_with(Reason::UnsupportedFormat, e.to_string());
-                    break;
-                }
-                self.end_with(
-                    Reason::CorruptCompression,
-                    format!("the object cannot be decompressed after {} bytes: {e}", self.bytes),
-                );
-            } else if step.consumed == 0 && step.produced == 0 {
-                // The decompressor needs more input.
-                self.read_more().await;
-            }
-        }
-        // Divide instead of multiplying, which could overflow.
-        if self.bytes > UNSUSPICIOUS_BYTES && self.bytes / self.max_ratio.max(1) > self.object.bytes {
-            self.end_with(
-                Reason::CompressionBomb,
-                format!(
-                    "{} compressed bytes became more than {} times as many, which is `max_decompression_ratio`",
-                    self.object.bytes, self.max_ratio
-                ),
-            );
-        }
-        chunk.truncate(filled);
-        // An empty chunk is not sent, because the stream would look stalled.
-        if chunk.is_empty() { self.fault.take().map(Err) } else { Some(Ok(chunk.freeze())) }
-    }
-
-    async fn read_more(&mut self) {
-        // There is input that the decompressor neither consumes nor rejects.
-        if !self.input.is_empty() {
-            self.end_with(
-                Reason::CorruptCompression,
-                format!(
-                    "the object cannot be decompressed after {} bytes: the stream neither continues nor ends",
-                    self.bytes
-                ),
-            );
-            return;
-        }
-        match self.stored.next().await {
-            Some(Ok(input)) => self.input = input,
-            Some(Err(fault)) => {
-                self.is_ended = true;
-                self.fault = Some(fault);
-            }
-            None if self.decompressor.is_complete() => self.is_ended = true,
-            None => self.end_with(
-                Reason::TruncatedCompression,
-                format!("the compressed object ends early, after {} decompressed bytes", self.bytes),
-            ),
-        }
-    }
-
-    fn end_with(&mut self, reason: Reason, detail: String) {
-        self.is_ended = true;
-        self.fault = Some(Fault::Broken { reason, detail });
-    }
-
-    /// Returns the size of the next chunk. A small object does not need a whole one.
-    fn chunk_bytes(&self) -> usize {
-        let likely = self.object.bytes.saturating_mul(LIKELY_RATIO);
-        usize::try_from(likely).map_or(DECOMPRESSED_CHUNK_BYTES, |likely| likely.min(DECOMPRESSED_CHUNK_BYTES))
-    }
 }
 
 #[cfg(test)]

@@ -30,8 +30,12 @@
 //! table of `events`. If `ts` were `"soon"`, the record would be one row of the quarantine instead,
 //! never both.
 
-/// ② Plans which parts of objects each partition reads.
+/// ② A part of an object, or the whole of it.
 pub mod split;
+/// ② Plans which parts of objects each partition reads.
+pub mod split_plan;
+/// ② Chunks of text, and the faults that end them.
+pub mod chunks;
 /// ② Reads the bytes of a split.
 pub mod fetch;
 /// ② Recognizes the format of an object by its first bytes.

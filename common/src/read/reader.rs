@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, StreamExt};
 use tokio::sync::mpsc::Sender;
 
 use crate::config::resolved::{Limits, Source};
 use crate::error::{Context, Error, Result};
-use crate::read::fetch::{Fault, Fetched, StoredBytes, fetch, fetch_ahead};
+use crate::read::chunks::{Chunks, Fault};
+use crate::read::fetch::{StoredBytes, fetch, fetch_ahead};
 use crate::read::quarantine::RejectedRows;
 use crate::read::record_format::RecordReader;
 use crate::read::record_sink::{BlockEnd, RecordSink};
@@ -42,8 +43,6 @@ pub struct ReadContext {
     pub schema: SchemaRef,
     pub progress: Arc<ReadProgress>,
 }
-
-type Chunks = BoxStream<'static, std::result::Result<Fetched, Fault>>;
 
 /// Reads `splits` and sends their rows and reports. Returns early, without an error, when the
 /// receiver is dropped.

@@ -26,6 +26,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
 
 use super::decimal;
+use super::rewrite::rewrite_expressions;
 
 const NAME: &str = "checked_arithmetic";
 
@@ -41,7 +42,7 @@ pub(super) struct ArithmeticRule;
 impl AnalyzerRule for ArithmeticRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let function = Arc::new(function());
-        super::rewrite_expressions(plan, |expr, schema| {
+        rewrite_expressions(plan, |expr, schema| {
             // From the top down, so that a chain is seen as a whole before its parts.
             expr.transform_down(|expr| match expr {
                 Expr::BinaryExpr(binary) if symbol(binary.op).is_some() => chain(binary, schema, &function),

@@ -12,13 +12,15 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Expr, LogicalPlan, or};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::rewrite::rewrite_expressions;
+
 /// Turns list elements that name columns into comparisons.
 #[derive(Debug)]
 pub(super) struct InListRule;
 
 impl AnalyzerRule for InListRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        super::rewrite_expressions(plan, |expr, _| {
+        rewrite_expressions(plan, |expr, _| {
             expr.transform_up(|expr| match expr {
                 Expr::InList(list) if list.list.iter().any(names_column) => Ok(Transformed::yes(compared(list))),
                 other => Ok(Transformed::no(other)),

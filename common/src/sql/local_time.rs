@@ -24,6 +24,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::rewrite::rewrite_expressions;
+
 const NAME: &str = "moment_in_zone";
 /// Longer than any change of the clocks of a zone: some zones have skipped a day.
 const BEFORE_GAP: TimeDelta = TimeDelta::hours(25);
@@ -41,7 +43,7 @@ pub(super) struct LocalTimeRule;
 impl AnalyzerRule for LocalTimeRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let function = Arc::new(function());
-        super::rewrite_expressions(plan, |expr, schema| {
+        rewrite_expressions(plan, |expr, schema| {
             expr.transform_up(|expr| {
                 let Some((value, target, is_try)) = cast_to_zone(&expr, schema)? else {
                     return Ok(Transformed::no(expr));

@@ -16,17 +16,14 @@
 
 use std::sync::Arc;
 
-use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
+/// Rewrites expressions of a plan.
+mod rewrite;
 /// Checked `+ - * /`: they report an overflow, and round decimals.
 mod arithmetic;
 /// Exact `sum` and `avg`: they return the right result or fail.
@@ -53,6 +50,8 @@ mod filter_pushdown;
 mod storable;
 /// Limits the depth of a query.
 mod depth;
+/// The error of a refused query.
+mod refusal;
 /// Refuses keyword pairs and numbers that give wrong answers.
 mod refused;
 /// Refuses clauses that DataFusion ignores.
@@ -111,38 +110,4 @@ pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     session.register_udf(zoned_interval::function());
     session.add_analyzer_rule(Arc::new(zoned_interval::ZonedIntervalRule));
     Ok(())
-}
-
-/// Rewrites each expression of `plan` and of its subqueries. `rewrite` receives the columns that
-/// the expression can refer to. The columns of the plan keep their names.
-fn rewrite_expressions(
-    plan: LogicalPlan,
-    rewrite: impl FnMut(Expr, &DFSchema) -> Result<Transformed<Expr>>,
-) -> Result<LogicalPlan> {
-    rewrite_where(plan, |_| true, rewrite)
-}
-
-/// Rewrites as [`rewrite_expressions`] does, but only the nodes that `is_meant` chooses.
-fn rewrite_where(
-    plan: LogicalPlan,
-    is_meant: impl Fn(&LogicalPlan) -> bool,
-    mut rewrite: impl FnMut(Expr, &DFSchema) -> Result<Transformed<Expr>>,
-) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|plan| {
-        if !is_meant(&plan) {
-            return Ok(Transformed::no(plan));
-        }
-        let schema = merge_schema(&plan.inputs());
-        let names = NamePreserver::new(&plan);
-        let plan = plan.map_expressions(|expr| {
-            // A rewritten expression would name its column differently, and references from above
-            // would break.
-            let name = names.save(&expr);
-            let rewritten = rewrite(expr, &schema)?;
-            Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })
-        })?;
-        // A rewrite may change the type or nullability of a column.
-        if plan.transformed { plan.map_data(LogicalPlan::recompute_schema) } else { Ok(plan) }
-    });
-    rewritten.data()
 }

@@ -24,6 +24,8 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::rewrite::rewrite_where;
+
 /// Name of the subquery column that values are compared with.
 const COMPARED: &str = "__compared";
 
@@ -46,7 +48,7 @@ impl AnalyzerRule for NotInRule {
         })?;
         // Filters are done. Everywhere else, unknown and false make a difference.
         let is_no_filter = |plan: &LogicalPlan| !matches!(plan, LogicalPlan::Filter(_));
-        super::rewrite_where(rewritten.data, is_no_filter, |expr, _| in_any_value(expr))
+        rewrite_where(rewritten.data, is_no_filter, |expr, _| in_any_value(expr))
     }
 
     fn name(&self) -> &'static str {
@@ -57,6 +59,7 @@ impl AnalyzerRule for NotInRule {
 fn has_in_subquery(plan: &LogicalPlan) -> Result<bool> {
     let mut is_found = false;
     plan.apply_with_subqueries(|plan| {
+        // Every expression at any depth, because a wrong one may be an argument.
         plan.apply_expressions(|expr| {
             is_found |= expr.exists(|expr| Ok(matches!(expr, Expr::InSubquery(_) | Expr::SetComparison(_))))?;
             Ok(if is_found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })

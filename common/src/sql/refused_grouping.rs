@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, GroupingSet, LogicalPlan, Operator};
 
-use super::refused_plan::refuse;
+use super::refusal::refuse;
 
 /// Refuses grouping sets over a column that has only one value.
 pub(super) fn check(aggregate: &Aggregate) -> Result<()> {

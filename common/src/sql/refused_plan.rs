@@ -12,8 +12,8 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, Filter, Join, Limit, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::refusal::refuse;
 use super::{refused_grouping, refused_subquery, refused_value};
-use crate::error::Error;
 
 /// Refuses such a plan with a configuration error.
 #[derive(Debug)]
@@ -53,10 +53,6 @@ impl AnalyzerRule for RefusedPlanRule {
     fn name(&self) -> &'static str {
         "refused_plan"
     }
-}
-
-pub(super) fn refuse<T>(what: &str, instead: &str) -> Result<T> {
-    Err(Error::configuration(format!("{what} is not supported")).hint(instead).into_engine())
 }
 
 /// Refuses outer joins with `USING`: the common column would be that of the left side, which is

@@ -10,7 +10,7 @@ use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Aggregate, Expr, Limit, LogicalPlan};
 
-use super::refused_plan::refuse;
+use super::refusal::refuse;
 
 /// Hint for an aggregate that its subquery filters or aggregates again.
 const ALONE: &str = "let the subquery return the aggregate alone, and compare or compute outside of it, such as \

@@ -7,7 +7,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Between, Cast, InList, ScalarFunction, TryCast};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
-use super::refused_plan::refuse;
+use super::refusal::refuse;
 use crate::error::Error;
 
 /// Hint for a comparison of intervals.

@@ -22,6 +22,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::rewrite::rewrite_expressions;
+
 const NAME: &str = "subquery_value";
 
 /// Returns the function that the rule calls.
@@ -43,7 +45,7 @@ impl AnalyzerRule for SubqueryValueRule {
             }
             other => Ok(Transformed::no(other)),
         })?;
-        super::rewrite_expressions(plan.data, |expr, _| {
+        rewrite_expressions(plan.data, |expr, _| {
             expr.transform_up(|expr| match expr {
                 Expr::ScalarSubquery(subquery) => {
                     let is_correlated = !subquery.outer_ref_columns.is_empty();

@@ -27,6 +27,7 @@ use datafusion::physical_expr_common::datum::apply;
 use datafusion::scalar::ScalarValue;
 
 use super::local_time::{has_clock_changes, moment, per_second};
+use super::rewrite::rewrite_expressions;
 
 const NAME: &str = "moment_and_interval";
 
@@ -43,7 +44,7 @@ pub(super) struct ZonedIntervalRule;
 impl AnalyzerRule for ZonedIntervalRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let function = Arc::new(function());
-        super::rewrite_expressions(plan, |expr, schema| {
+        rewrite_expressions(plan, |expr, schema| {
             expr.transform_up(|expr| {
                 let Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Plus | Operator::Minus), right }) = expr
                 else {
@@ -114,6 +115,7 @@ fn row_by_row(moments: &dyn Datum, intervals: &dyn Datum, is_negative: bool) -> 
         return Err(ArrowError::InvalidArgumentError(format!("{NAME} takes a moment and an interval")));
     };
     let zone: Tz = zone.parse()?;
+    // Timestamps of any unit become their plain 64-bit counts.
     let counts = cast_with_options(moments, &DataType::Int64, &CastOptions::default())?;
     let counts = counts.as_primitive::<Int64Type>();
     let rows = if is_moment_one { intervals.len() } else { counts.len() };

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -13,16 +12,14 @@ use object_store::path::Path;
 use url::Url;
 use uuid::Uuid;
 
-use super::{PutOutcome, Storage};
-use crate::config::resolved::Location;
+use super::put_outcome::PutOutcome;
 use crate::error::{Context, Error, Result};
 
 /// Maximum number of files or folders synced at once.
 const CONCURRENT_SYNCS: usize = 16;
 
 /// Opens a folder; `None` if it does not exist.
-pub(super) fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
-    let url = &location.url;
+pub(super) fn open_if_exists(url: &Url) -> Result<Option<LocalFileSystem>> {
     let folder = folder_of(url)?;
     match fs::metadata(&folder) {
         Ok(metadata) if metadata.is_dir() => {}
@@ -32,8 +29,7 @@ pub(super) fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
         Err(e) if e.kind() == ErrorKind::NotADirectory => return Err(not_a_folder(url)),
         Err(e) => return Err(Error::storage("open", url, e)),
     }
-    let store = LocalFileSystem::new_with_prefix(&folder).storage_context("open", || url)?;
-    Ok(Some(Storage::new(Arc::new(store), location.clone())))
+    LocalFileSystem::new_with_prefix(&folder).storage_context("open", || url).map(Some)
 }
 
 fn not_a_folder(url: &Url) -> Error {
@@ -56,13 +52,13 @@ pub(super) fn folder_of(url: &Url) -> Result<PathBuf> {
     url.to_file_path().map_err(|()| Error::configuration(format!("`{url}` names no folder")))
 }
 
-/// Implements [`Storage::put_if_absent`] below the folder `root`.
+/// Implements `Storage::put_if_absent` below the folder `root`.
 pub(super) async fn put_if_absent(root: PathBuf, key: &Path, bytes: Bytes) -> Result<io::Result<PutOutcome>> {
     let file = local_path(&root, key);
     on_blocking_thread(move || put_file_if_absent(&root, &file, &bytes)).await
 }
 
-/// Implements [`Storage::sync_files`] below the folder `root`.
+/// Implements `Storage::sync_files` below the folder `root`.
 pub(super) async fn sync_files(root: &FilePath, keys: &[Path]) -> Result<()> {
     let files: Vec<PathBuf> = keys.iter().map(|key| local_path(root, key)).collect();
     let folders: BTreeSet<PathBuf> = files.iter().flat_map(|file| folders_up_to(root, file)).collect();

@@ -35,6 +35,10 @@ pub mod s3;
 pub mod verified;
 /// Digest of a whole object.
 mod digest;
+/// Result of a put that must not replace anything.
+mod put_outcome;
+
+pub use put_outcome::PutOutcome;
 
 /// A root and the objects below it.
 #[derive(Debug, Clone)]
@@ -48,16 +52,6 @@ pub struct Storage {
     location: Location,
     /// Client for requests other than reads and writes of bytes, if the storage is a bucket.
     pub s3: Option<Arc<S3>>,
-}
-
-/// Result of a put that must not replace anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum PutOutcome {
-    /// The object was created, and survives a power cut.
-    Created,
-    /// An object existed already and was not changed.
-    Exists,
 }
 
 /// Opens a folder or a prefix of a bucket. A prefix always exists if its bucket does.
@@ -78,8 +72,14 @@ pub async fn open(location: &Location) -> Result<Storage> {
 /// The same as [`open`].
 pub async fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
     match location.url.scheme() {
-        "file" => local::open_if_exists(location),
-        "s3" => s3::open(location).await.map(Some),
+        "file" => {
+            let folder = local::open_if_exists(&location.url)?;
+            Ok(folder.map(|folder| Storage::new(Arc::new(folder), location.clone())))
+        }
+        "s3" => {
+            let (store, s3) = s3::open(location).await?;
+            Ok(Some(Storage { s3: Some(Arc::new(s3)), ..Storage::new(store, location.clone()) }))
+        }
         scheme => Err(Error::configuration(format!("`{}`: `{scheme}` is not a supported storage", location.url))),
     }
 }

@@ -20,6 +20,7 @@ use lakewright_common::session::plan_failure::stage_error;
 
 use super::query::View;
 use crate::lake::manifest::TableState;
+use crate::query_text::row_digests;
 
 const TEXT_OF: &str = "lakewright_text_of";
 
@@ -30,23 +31,7 @@ const TEXT_OF: &str = "lakewright_text_of";
 pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<String> {
     view.register(ScalarUDF::new_from_impl(TextOf { signature: Signature::any(1, Volatility::Immutable) }));
     let schema = table.columns.arrow_schema()?;
-    let values = schema.fields().iter().map(|field| {
-        let name = format!("\"{}\"", field.name().replace('"', "\"\""));
-        let text = match field.data_type() {
-            // A cast to text refuses some of these types, and gives different values of others the
-            // same text.
-            nested if nested.is_nested() || nested.is_binary() => format!("{TEXT_OF}({name})"),
-            _ => format!("CAST({name} AS VARCHAR)"),
-        };
-        format!("coalesce(concat(character_length({text}), ':', {text}), 'null')")
-    });
-    let sql = format!(
-        "SELECT arrow_cast(digest(concat({}), 'md5'), 'Binary') AS digest FROM \"{}\"",
-        values.collect::<Vec<_>>().join(", ',', "),
-        table.name
-    );
-    // A sum, because it does not depend on the order of the rows. With XOR instead, two equal rows
-    // would cancel each other out.
+    let sql = row_digests(&table.name, schema.fields(), TEXT_OF);
     let mut sum = 0_u64;
     let mut rows = view.stream(&sql).await?;
     while let Some(batch) = rows.next().await {

@@ -9,8 +9,8 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::process::telemetry;
 
+use super::print::{print, print_columns};
 use super::query::{no_such_version, nothing_committed};
-use super::{print, print_columns};
 use crate::lake::verify::{self, Fault, Verified};
 use crate::lake::{manifest::Manifest, store};
 use crate::open::lake_or_empty;
@@ -32,6 +32,7 @@ pub(super) async fn check_deep(config: &Config, version: Option<u64>, format: Fo
         fault.key = lake.name_of(&fault.key);
     }
     let summary = summary(config, &manifest, &verified);
+    // Print before failing, to show which tables are done.
     if format == Format::Table {
         print(format!("{}{summary}", lines(&verified.faults)).as_bytes())?;
     } else {

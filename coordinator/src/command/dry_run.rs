@@ -6,7 +6,7 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
 use lakewright_common::session::Storages;
 
-use super::{print, print_json};
+use super::print::{print, print_json};
 use crate::lake::manifest::Manifest;
 use crate::lake::{publish, store};
 use crate::model::{self, Model};
@@ -33,6 +33,7 @@ pub(super) async fn check(config: &Config, sample: Option<u64>, is_json: bool) -
     let models = model::plan_models(&session, config)?;
     // Validation registers empty tables, so it needs its own session.
     validate(&open::session(config, &opened, config.limits.threads, Arc::default())?, config, &models).await?;
+    // After validation, so that a wrong model fails before any manifest is read.
     let base = store::latest(&opened.lake).await?;
     // Some other program may have changed the Delta logs. A run would fail, so `check` does as
     // well.

@@ -9,8 +9,8 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::{Storage, s3};
 
+use super::print::{print, print_columns};
 use super::query::View;
-use super::{print, print_columns};
 use crate::glue::definition::Definition;
 use crate::glue::{partitions, symlinks, tables};
 use crate::lake::manifest::TableState;
@@ -73,6 +73,7 @@ pub(super) async fn catalog(config: &Config, database: &str, what: Catalog, form
         }
     }
     // Print after a failure too, to show which tables are done.
+    // Print before failing, to show which tables are done.
     if format == Format::Table {
         print(applied.iter().map(line).collect::<String>().as_bytes())?;
     } else {

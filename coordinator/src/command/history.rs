@@ -5,9 +5,7 @@ use lakewright_common::error::Result;
 
 use super::query::query;
 use crate::output::Format;
-
-const HISTORY: &str = "SELECT version, committed_at, run_id, elapsed_ms, objects, bytes, records, staged, quarantined, \
-                       tables_changed FROM system.history ORDER BY version";
+use crate::query_text::HISTORY;
 
 /// Prints one row per commit, oldest first.
 ///

@@ -1,21 +1,16 @@
 //! The commands, one file each. They return values or rows, and print them through `print`.
 
-use std::borrow::Cow;
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, RecordBatch};
 use lakewright_common::config::{self, Purpose, resolved::Config};
-use lakewright_common::error::{Context, Error, Kind, Result};
-use lakewright_common::printable;
+use lakewright_common::error::{Error, Kind, Result};
 use lakewright_common::process::allocator;
 use lakewright_common::process::telemetry::LogFormat;
-use serde::Serialize;
 
 use crate::cli::{Cli, Command};
 use crate::lake::intact;
 use crate::open;
-use crate::output::{self, Format};
+use crate::output::Format;
 use glue::Catalog;
 
 /// Runs the pipeline once and prints its summary.
@@ -42,6 +37,8 @@ mod vacuum;
 mod publish;
 /// The system tables: queryable metadata of the lake.
 mod system;
+/// Prints results on standard output.
+mod print;
 
 /// Runs the command of the command line.
 ///
@@ -123,59 +120,3 @@ async fn with_damage(config: &Config, error: Error) -> Error {
 
 /// Maximum time that a failed command searches for an intact version.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Prints a value as one line of JSON on standard output.
-///
-/// # Errors
-/// Storage, if standard output cannot be written.
-fn print_json(value: &impl Serialize) -> Result<()> {
-    let mut json = serde_json::to_vec(value).context(|| Error::internal("the result cannot be written as JSON"))?;
-    json.push(b'\n');
-    print(&json)
-}
-
-/// Prints columns of equal length as rows.
-fn print_columns(columns: Vec<(&'static str, ArrayRef)>, format: Format) -> Result<()> {
-    let rows = RecordBatch::try_from_iter(columns).context(|| Error::internal("cannot list the rows"))?;
-    let mut text = Vec::new();
-    output::write(&mut text, &[rows], format)?;
-    print(&text)
-}
-
-/// Writes to standard output. A reader that closed the pipe, such as `head`, is no error.
-///
-/// # Errors
-/// Storage, if standard output cannot be written.
-fn print(bytes: &[u8]) -> Result<()> {
-    let mut stdout = std::io::stdout();
-    let shown = shown(bytes, stdout.is_terminal());
-    match stdout.write_all(&shown) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::storage("write", "standard output", e)),
-        _ => Ok(()),
-    }
-}
-
-/// Returns the bytes to write. A file or a pipe receives the data unchanged. On a terminal, control
-/// characters in the data are escaped, because formats such as CSV do not escape them.
-fn shown(bytes: &[u8], on_terminal: bool) -> Cow<'_, [u8]> {
-    // Bytes that are not UTF-8 are never text for a person, so they pass unchanged.
-    match std::str::from_utf8(bytes) {
-        Ok(text) if on_terminal => match printable::lines(text) {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        },
-        _ => Cow::Borrowed(bytes),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn data_is_escaped_only_on_a_terminal() {
-        let csv = "id,name\n1,\"\u{1b}[2J\n\"\n".as_bytes();
-        assert_eq!(shown(csv, false).as_ref(), csv);
-        assert_eq!(shown(csv, true).as_ref(), b"id,name\n1,\"\\u{1b}[2J\n\"\n");
-    }
-}

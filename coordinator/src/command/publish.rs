@@ -10,8 +10,8 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::Storage;
 
+use super::print::{print, print_columns};
 use super::query::nothing_committed;
-use super::{print, print_columns};
 use crate::lake::publish::{Correction, Overwritten};
 use crate::lake::{publish, store};
 use crate::open::lake_or_empty;

@@ -6,6 +6,7 @@ use lakewright_common::error::{Error, Result};
 
 use super::query::query;
 use crate::output::Format;
+use crate::query_text::{rejected_counts, rejected_records};
 
 /// Prints the counts, or up to `records` records.
 ///
@@ -27,21 +28,10 @@ pub(super) async fn quarantine(
         };
         return Err(Error::configuration(format!("no source is named `{source}`")).hint(hint));
     }
-    let conditions: Vec<String> = [("source", source), ("reason", reason)]
-        .into_iter()
-        // The values are part of the SQL text, so quotes must be doubled.
-        .filter_map(|(column, value)| value.map(|value| format!("{column} = '{}'", value.replace('\'', "''"))))
-        .collect();
-    let condition = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    let (source, reason) = (source.as_deref(), reason.as_deref());
     let sql = match records {
-        None => format!(
-            "SELECT source, reason, field, count(*) AS records, count(DISTINCT object) AS objects \
-             FROM system.quarantine {condition} GROUP BY source, reason, field ORDER BY source, records DESC, reason, field"
-        ),
-        Some(records) => format!(
-            "SELECT source, object, line, byte_offset, byte_end, reason, field, detail, text \
-             FROM system.quarantine {condition} ORDER BY source, object, byte_offset LIMIT {records}"
-        ),
+        None => rejected_counts(source, reason),
+        Some(records) => rejected_records(source, reason, records),
     };
     query(config, &sql, None, format).await
 }

@@ -15,7 +15,8 @@ use lakewright_common::session::plan_failure::stage_error;
 use lakewright_common::sql::check_text;
 use lakewright_common::storage::Storage;
 
-use super::{print, system};
+use super::print::print;
+use super::system;
 use crate::lake::manifest::Manifest;
 use crate::lake::{publish, store};
 use crate::model::read_only;

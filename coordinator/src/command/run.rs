@@ -9,7 +9,7 @@ use lakewright_common::printable;
 use lakewright_common::process::telemetry::{self, LogFormat};
 use lakewright_common::storage::s3::requests::RequestCounts;
 
-use super::print_json;
+use super::print::print_json;
 use crate::output::bytes;
 use crate::progress::Progress;
 use crate::run::summary::{ExchangeSummary, Outcome, RunSummary, TableSummary};

@@ -7,7 +7,7 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
 
 use super::checksum::table_checksum;
-use super::print_columns;
+use super::print::print_columns;
 use super::query::View;
 use crate::lake::manifest::TableState;
 use crate::lake::publish;

@@ -14,7 +14,7 @@ use lakewright_common::storage::Storage;
 use lakewright_common::storage::s3::uploads::Upload;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
-use super::{print, print_columns};
+use super::print::{print, print_columns};
 use crate::lake::{LakePath, garbage};
 use crate::open::lake_or_empty;
 use crate::output::{Format, bytes};
@@ -59,6 +59,7 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool, f
             }
         }
     }
+    // Print before failing, to show which tables are done.
     if format == Format::Table {
         print(text(&files, &uploads, delete).as_bytes())
     } else {

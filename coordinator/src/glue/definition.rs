@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::symlinks;
 use crate::lake::column::hive_type;
 use crate::lake::manifest::TableState;
+use crate::query_text::literal;
 
 /// Definition of one table, in one of the two forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,9 +70,9 @@ impl Definition {
     /// Builds the statement for Athena, which reads the columns of a Delta table from its log.
     pub(crate) fn statement(&self, database: &str) -> String {
         format!(
-            "CREATE EXTERNAL TABLE `{database}`.`{}`\nLOCATION '{}'\nTBLPROPERTIES ('table_type' = 'DELTA');\n",
+            "CREATE EXTERNAL TABLE `{database}`.`{}`\nLOCATION {}\nTBLPROPERTIES ('table_type' = 'DELTA');\n",
             self.name,
-            self.location.replace('\'', "''")
+            literal(&self.location)
         )
     }
 

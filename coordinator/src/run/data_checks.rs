@@ -19,6 +19,7 @@ use super::context::RunContext;
 use crate::lake::manifest::TableState;
 use crate::model::{Model, read_only};
 use crate::output::{self, Format};
+use crate::query_text::{duplicates, rows_with_null, violations};
 
 /// A check of fewer rows reads at least [`FILES_AT_ONCE`] files at the same time.
 const FEW_ROWS: u64 = 100_000;
@@ -38,6 +39,8 @@ const CORRECT_IT: &str = "nothing was committed; correct the input or the model 
 /// check that does not fit its table.
 pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables: &Tables) -> Result<Vec<String>> {
     let step = context.progress.step("check", context.engine.tasks());
+    // After all sources are staged, so that one run reports every source with too many rejected
+    // records.
     let mut failures = Vec::new();
     let mut warnings = Vec::new();
     for model in models {
@@ -48,9 +51,10 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
         if is_built(&table.name) && !table.key.is_empty() {
             // Statistics often show it without reading a row.
             if !state.is_some_and(|state| is_known_to_have_no_null_in_its_key(state, table)) {
-                failures.extend(run_check(context, table, rows, &key_null_query(table), "key", "is null").await?);
+                let nulls = rows_with_null(&table.name, &table.key);
+                failures.extend(run_check(context, table, rows, &nulls, "key", "is null").await?);
             }
-            let duplicates = duplicates_query(&table.name, &table.key);
+            let duplicates = duplicates(&table.name, &table.key);
             failures.extend(run_check(context, table, rows, &duplicates, "key", "is not unique").await?);
         }
         for check in &table.checks {
@@ -63,7 +67,7 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
                 continue;
             }
             let (what, verdict) = describe(&check.rule);
-            let query = query(&table.name, &check.rule);
+            let query = violations(&table.name, &check.rule);
             let failure = run_check(context, table, rows, &query, &what, &verdict).await?;
             // A failure of the check's query itself always fails the run.
             if check.warn { warnings.extend(failure) } else { failures.extend(failure) }
@@ -163,53 +167,4 @@ pub(super) fn describe(rule: &Rule) -> (String, String) {
         Rule::Sql { file, .. } => return (format!("`{}`", file.display()), "returns rows, so it fails,".to_owned()),
     };
     (format!("`{what}`"), verdict)
-}
-
-/// Returns the query for the rows that violate a rule.
-pub(super) fn query(table: &str, rule: &Rule) -> String {
-    let from = quoted(table);
-    match rule {
-        Rule::NotNull { column } => format!("SELECT * FROM {from} WHERE {} IS NULL", quoted(column)),
-        Rule::Unique { columns } => duplicates_query(table, columns),
-        Rule::References { column, to_table, to_column } => format!(
-            // A null refers to nothing, which is allowed; `not_null` forbids it.
-            "SELECT DISTINCT a.{0} FROM {from} a LEFT ANTI JOIN {1} b ON a.{0} = b.{2} WHERE a.{0} IS NOT NULL",
-            quoted(column),
-            quoted(to_table),
-            quoted(to_column)
-        ),
-        Rule::AcceptedValues { column, values } => {
-            let values: Vec<String> = values.iter().map(|value| format!("'{}'", value.replace('\'', "''"))).collect();
-            let column = quoted(column);
-            format!(
-                "SELECT DISTINCT {column} FROM {from} WHERE CAST({column} AS VARCHAR) NOT IN ({})",
-                values.join(", ")
-            )
-        }
-        Rule::Range { column, min, max } => {
-            let column = quoted(column);
-            // `{:?}` keeps the decimal point, so that SQL reads the bound as a floating-point
-            // number.
-            let below = min.map(|min| format!("{column} < {min:?}"));
-            let above = max.map(|max| format!("{column} > {max:?}"));
-            let outside: Vec<String> = below.into_iter().chain(above).collect();
-            format!("SELECT * FROM {from} WHERE {}", outside.join(" OR "))
-        }
-        Rule::Sql { sql, .. } => sql.clone(),
-    }
-}
-
-fn key_null_query(table: &Table) -> String {
-    let nulls: Vec<String> = table.key.iter().map(|column| format!("{} IS NULL", quoted(column))).collect();
-    format!("SELECT * FROM {} WHERE {}", quoted(&table.name), nulls.join(" OR "))
-}
-
-fn duplicates_query(table: &str, columns: &[String]) -> String {
-    let columns = columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
-    format!("SELECT {columns}, count(*) AS copies FROM {} GROUP BY {columns} HAVING count(*) > 1", quoted(table))
-}
-
-/// Quotes an identifier for SQL.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use lakewright_common::config::resolved::{Config, Limits, OnArchived, OnChange, Source};
 use lakewright_common::error::{Error, Result, listed};
-use lakewright_common::read::split::{Contents, Split, contents_of_large, plan_splits, split_bytes_for};
+use lakewright_common::read::split::Split;
+use lakewright_common::read::split_plan::{Contents, contents_of_large, plan_splits, split_bytes_for};
 use lakewright_common::session::Storages;
 use lakewright_common::storage::list::{Listing, list_objects};
 use lakewright_common::storage::object::SourceObject;
@@ -68,6 +69,8 @@ pub(crate) async fn new_objects<'a>(
 ) -> Result<Discovered<'a>> {
     let mut sources = Vec::new();
     let mut skipped = SkippedObjects::default();
+    // After all sources are staged, so that one run reports every source with too many rejected
+    // records.
     let mut failures = Vec::new();
     for source in &config.sources {
         let storage = open::source(opened, &source.name);

@@ -17,6 +17,7 @@ use lakewright_common::sql::check_text;
 use super::{build, data_checks, probe};
 use crate::lake::column::assign_column_ids;
 use crate::model::{self, Model};
+use crate::query_text::violations;
 use crate::session_tables;
 
 /// Plans all models and checks over empty tables, which it registers in `session`.
@@ -96,7 +97,7 @@ async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> 
             _ => {}
         }
     }
-    let query = data_checks::query(&table.name, &check.rule);
+    let query = violations(&table.name, &check.rule);
     if let Err(error) = check_text(&query) {
         return cannot_run(error);
     }

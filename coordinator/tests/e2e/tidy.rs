@@ -11,6 +11,9 @@ use lakewright_common::process::failpoint::FailPoint;
 
 use crate::support::{files_below, repository};
 
+/// Circles of imports.
+mod circles;
+
 /// Maximum number of lines of a file without its inline tests.
 const MAX_PRODUCTION_LINES: usize = 500;
 
@@ -89,7 +92,7 @@ const ROOMS: &[&str] = &[
 const FILE_SYSTEM: &[(&str, &str)] = &[
     ("common/src/storage/", "this is the one place that turns keys into files"),
     ("common/src/config/mod.rs", "reads lake.toml, before any storage is known"),
-    ("common/src/config/table.rs", "reads the models' SQL beside lake.toml"),
+    ("common/src/config/sql_file.rs", "reads the models' SQL beside lake.toml"),
     ("common/src/config/memory.rs", "asks the system how much memory there is"),
     ("common/src/process/tls.rs", "reads certificates"),
     ("common/src/process/secret.rs", "keeps a run's secret where only its user can read it"),
@@ -176,9 +179,40 @@ fn pages_name_files_and_tests_that_exist() {
 }
 
 #[test]
-fn every_fail_point_is_reached_once_and_documented() {
-    // Tests kill the process at every point of the list, except at checkpoints, which need a Delta
-    // log with 50 versions: unit tests of `lake/publish/delta/mod.rs` cover the steps around them.
+fn the_page_of_the_tests_lists_every_module_and_its_fixtures() {
+    let folder = "coordinator/tests/e2e";
+    let page = read(&format!("{folder}/README.md"));
+    let files = rust_files_below(folder);
+    let modules = files.iter().filter_map(|file| file.path.strip_prefix(&format!("{folder}/")));
+    let modules = modules.filter(|path| !path.contains('/') && *path != "main.rs");
+    let missing = modules.filter(|module| !page.text.contains(&format!("\n| `{module}` |")));
+    let mut faults: Vec<String> = missing.map(|module| format!("the page lacks `{module}`")).collect();
+
+    let fixtures = page.text.lines().skip_while(|line| *line != "## Fixtures");
+    let all = rust_files();
+    for row in fixtures.filter_map(|line| line.strip_prefix("| `")) {
+        let mut cells = row.split(" | ");
+        let (names, place) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+        let Some(place) = backticked(place).next() else { continue };
+        let is_there = |path: &str| path.starts_with(place) || path.starts_with(&format!("{folder}/{place}"));
+        let code: String = all.iter().filter(|file| is_there(&file.path)).map(|file| file.text.as_str()).collect();
+        let names = format!("`{names}");
+        for name in backticked(&names).filter_map(|name| name.rsplit("::").next()) {
+            let is_defined = ["fn ", "struct ", "const ", "enum "].iter().any(|kind| {
+                code.match_indices(&format!("{kind}{name}")).any(|(at, found)| {
+                    !code[at + found.len()..].starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_')
+                })
+            });
+            if !is_defined {
+                faults.push(format!("`{name}` is not in `{place}`"));
+            }
+        }
+    }
+    report("the README of the tests lists what exists", faults);
+}
+
+#[test]
+fn every_fail_point_is_documented_and_killed_at() {
     let code = rust_files();
     let reached = |point: &FailPoint| {
         let call = format!("failpoint::reach(FailPoint::{point:?})");
@@ -293,6 +327,21 @@ fn only_the_seam_of_record_formats_names_a_format() {
         faults.extend(lines.map(|(number, line)| format!("{}:{number}: `{}`", file.path, line.trim())));
     }
     report("`read/record_format.rs` is the only way to a format of records", faults);
+}
+
+#[test]
+fn sql_is_built_in_one_file() {
+    let marks = ["\"SELECT ", ".replace('\"', ", ".replace('\\'', "];
+    let mut faults = Vec::new();
+    for folder in ["common/src", "coordinator/src", "worker/src"] {
+        let files = rust_files_below(folder);
+        let others = files.iter().filter(|file| !file.is_test() && file.path != "coordinator/src/query_text.rs");
+        for file in others {
+            let lines = file.code().filter(|(_, line)| marks.iter().any(|mark| line.contains(mark)));
+            faults.extend(lines.map(|(number, _)| format!("{}:{number}", file.path)));
+        }
+    }
+    report("only `query_text.rs` writes SQL and quotes names and values", faults);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Artists: a name, an id and perhaps a place, and how song files disagree about them.
 
 use crate::random::{Random, Subject};
-use crate::song::words;
+use crate::words::words;
 
 /// Places of artists: a text, and latitude and longitude in hundred-thousandths of a degree.
 const TOWNS: &[(&str, i64, i64)] = &[

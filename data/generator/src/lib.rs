@@ -17,6 +17,8 @@
 mod random;
 /// JSON formats of the two kinds of files.
 mod json;
+/// Words of titles and names.
+mod words;
 /// Artists, and how song files disagree about them.
 mod artist;
 /// One song file.
@@ -27,8 +29,10 @@ mod user;
 mod event;
 /// Distribution of lines over days.
 mod calendar;
-/// Sessions of listeners, and the order of lines.
+/// One visit of a listener.
 mod session;
+/// The order of lines.
+mod log;
 /// Unreadable lines.
 mod flaw;
 /// Files and folders.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::calendar::{Calendar, Day};
 use crate::json::{Spelling, append};
-use crate::session::Log;
+use crate::log::Log;
 use crate::song::{self, Song};
 use crate::{Error, Options, Written};
 

@@ -5,18 +5,10 @@ use serde::Serialize;
 use crate::Options;
 use crate::artist::Artist;
 use crate::random::{Random, Subject};
+use crate::words::words;
 
 /// Number of songs in one folder. Folders have three levels of one letter and are filled in order.
 const SONGS_PER_FOLDER: u64 = 50;
-
-/// Words of titles and names. They include umlauts and quotes, which readers must handle.
-const WORDS: &[&str] = &[
-    "Amber", "Avenue", "Über", "Blue", "Café", "Carousel", "Daylight", "Distant", "Dream", "Echo", "Ember", "Evening",
-    "Fire", "Forever", "Garden", "Ghost", "Gold", "Harbour", "Heart", "Hollow", "Home", "I'm", "Indigo", "Island",
-    "Jardín", "Letters", "Lantern", "Light", "Lonely", "Meadow", "Midnight", "Moon", "Never", "Niño", "North", "Ocean",
-    "Paper", "Piano", "Rain", "Rêve", "River", "Road", "Shadow", "Silver", "Sky", "Stone", "Summer", "Sur", "Thunder",
-    "Tomorrow", "Velvet", "Waltz", "Wild", "Winter",
-];
 
 /// Suffixes of titles.
 const EDITIONS: &[&str] = &["(Live)", "(Album Version)", "[Remix]", "\"Demo\"", "A/B", "No. 9"];
@@ -89,12 +81,6 @@ pub(crate) fn path(seed: u64, number: u64) -> String {
 fn title(random: &mut Random) -> String {
     let words = words(random);
     if random.chance(0.2) { format!("{words} {}", random.pick(EDITIONS)) } else { words }
-}
-
-/// Returns one to three words.
-pub(crate) fn words(random: &mut Random) -> String {
-    let words: Vec<_> = (0..=random.below(3)).map(|_| random.pick(WORDS)).collect();
-    words.join(" ")
 }
 
 /// Returns a duration in seconds with five decimal places: 20 to 460, mostly near 240.

@@ -332,7 +332,7 @@ fn a_folder_that_holds_something_is_refused_and_left_alone() {
 fn the_number_of_sessions_going_on_never_exceeds_the_number_of_users() {
     let options = Options { events: 20_000, files: 1, users: 10, ..PLAIN };
     let calendar = Calendar::new(options.files, options.events);
-    let mut log = session::Log::new(&options, calendar);
+    let mut log = log::Log::new(&options, calendar);
     let day = calendar.days().next().unwrap();
     let mut written = Written::default();
     for line in 0..day.lines {

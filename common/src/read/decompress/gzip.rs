@@ -12,7 +12,7 @@ use std::io;
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use crate::read::decompress::{Progress, Step};
+use crate::read::decompress::step::{Progress, Step};
 
 const MAGIC: [u8; 2] = [0x1F, 0x8B];
 const DEFLATE: u8 = 8;

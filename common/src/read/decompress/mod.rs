@@ -12,6 +12,10 @@
 
 /// Removes layer after layer, from stored bytes to UTF-8 text.
 pub mod layers;
+/// Decompresses the chunks of an object.
+pub(in crate::read) mod decompression;
+/// Result of one step.
+mod step;
 /// Reads gzip members.
 mod gzip;
 /// Reads xz streams and the padding between them.
@@ -30,6 +34,7 @@ use zstd::stream::raw::{Decoder as Zstd, InBuffer, Operation, OutBuffer};
 
 use crate::read::decompress::gzip::Gzip;
 use crate::read::decompress::snappy::Snappy;
+use crate::read::decompress::step::{Progress, Step};
 use crate::read::decompress::xz::Xz;
 use crate::read::decompress::zip::Zip;
 use crate::storage::object::Compression;
@@ -48,21 +53,6 @@ enum Codec {
     Xz(Xz),
     Snappy(Snappy),
     Zip(Zip),
-}
-
-/// Result of one step. The counts are also valid if the step failed.
-#[derive(Debug)]
-pub(in crate::read) struct Step {
-    pub(in crate::read) consumed: usize,
-    pub(in crate::read) produced: usize,
-    pub(in crate::read) result: io::Result<Progress>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::read) enum Progress {
-    Inside,
-    /// A member ended with the last byte consumed.
-    EndOfMember,
 }
 
 impl Decompressor {

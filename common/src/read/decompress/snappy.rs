@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use snap::raw;
 use snap::read::FrameDecoder;
 
-use crate::read::decompress::{Progress, Step};
+use crate::read::decompress::step::{Progress, Step};
 
 /// First chunk of a stream in snappy's own framing.
 const STREAM_IDENTIFIER: &[u8] = b"\xFF\x06\0\0sNaPpY";

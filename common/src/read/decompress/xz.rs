@@ -5,7 +5,7 @@ use std::io;
 
 use liblzma::stream::{Action, Status, Stream};
 
-use crate::read::decompress::{Progress, Step};
+use crate::read::decompress::step::{Progress, Step};
 
 /// Maximum memory that a stream may require; the highest level of `xz` needs 65 MiB.
 const MEMORY_BYTES: u64 = 128 * 1024 * 1024;

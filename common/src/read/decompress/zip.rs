@@ -16,7 +16,7 @@ use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::read::content::{Content, Encoding, HEAD_BYTES, recognize};
-use crate::read::decompress::{Progress, Step};
+use crate::read::decompress::step::{Progress, Step};
 
 const FILE: u32 = 0x0403_4B50;
 const DESCRIPTOR: u32 = 0x0807_4B50;

@@ -23,12 +23,12 @@ mod recovery;
 use bytes::Bytes;
 use memchr::memchr_iter;
 
+use crate::read::framing::framed::{Found, too_long};
 use crate::read::framing::member::MemberScan;
 use crate::read::framing::resync::RecordStarts;
 use crate::read::framing::value::{Scanned, ValueScan};
 use crate::read::framing::window::Window;
 use crate::read::framing::wrapper::Wrapper;
-use crate::read::framing::{Found, too_long};
 use crate::read::quarantine::KEPT_TEXT_BYTES;
 use crate::read::rejection::{Extent, Reason};
 
@@ -358,6 +358,7 @@ impl DocumentFramer {
             return Some(self.take_broken(Extent::Gap, Reason::Malformed, detail));
         }
         // A record that is too long is still one record, so framing continues behind it.
+        // Take the line without its line feed, which is passed separately.
         let taken = self.window.take(self.max_record_bytes);
         let fault = (taken.bytes > self.max_record_bytes).then(|| too_long(taken.bytes, self.max_record_bytes));
         Some(Found { offset: taken.offset, bytes: taken.bytes, line: self.current_line, text: taken.text, fault })
@@ -404,6 +405,7 @@ impl DocumentFramer {
     /// Returns the current range up to the end of the object as broken.
     fn take_rest(&mut self) -> Option<Found> {
         // At the end between records, the broken range is empty but still needs a position.
+        // Bytes held for a page are part of the broken range.
         if !self.window.has_current() {
             self.start();
         }

@@ -10,8 +10,8 @@
 use bytes::Bytes;
 use memchr::memchr;
 
+use crate::read::framing::framed::{Found, too_long};
 use crate::read::framing::window::{Taken, Window};
-use crate::read::framing::{Found, too_long};
 use crate::read::rejection::{Extent, Reason};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -90,6 +90,8 @@ impl LineFramer {
         }
         // Lines that are blank are counted and not returned.
         while !self.is_done() && !self.is_skipping {
+            // At the end between records, the broken range is empty but still needs a position.
+            // Bytes held for a page are part of the broken range.
             if !self.window.has_current() {
                 if self.is_at_owned_end() {
                     self.end = End::Done;

@@ -25,41 +25,18 @@ mod string;
 mod resync;
 /// The bytes that a framer holds in memory.
 mod window;
+/// A record, or a range of bytes that is not one.
+mod framed;
 
 use bytes::Bytes;
 
 use crate::config::resolved::JsonFormat;
 use crate::read::framing::document::DocumentFramer;
 use crate::read::framing::lines::LineFramer;
-use crate::read::framing::window::{Text, Window};
-use crate::read::rejection::{Extent, Reason};
+use crate::read::rejection::Reason;
 use crate::read::split::Split;
 
-/// One record, or a range of bytes that is not one.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Framed<'a> {
-    Record {
-        /// Byte offset of the record in the decompressed object.
-        offset: u64,
-        /// Line number from 1, counted from the start of the split.
-        line: u64,
-        /// Bytes of the record, not yet known to be JSON or UTF-8.
-        text: &'a [u8],
-    },
-    /// Bytes that are not a record.
-    Broken {
-        offset: u64,
-        /// Length in the object; `text` may be less.
-        bytes: u64,
-        line: u64,
-        extent: Extent,
-        reason: Reason,
-        /// One sentence that names the cause.
-        detail: String,
-        /// At least the first 64 KiB of the range, as far as they were read.
-        text: &'a [u8],
-    },
-}
+pub use framed::Framed;
 
 /// Cuts the bytes of one split into records.
 ///
@@ -141,36 +118,6 @@ impl Framer {
             Self::Document(framer) => framer.lines(),
         }
     }
-}
-
-/// A [`Framed`] with a range of the window instead of text, so that it does not borrow the window.
-#[derive(Debug)]
-pub(in crate::read) struct Found {
-    pub(in crate::read) offset: u64,
-    pub(in crate::read) bytes: u64,
-    pub(in crate::read) line: u64,
-    pub(in crate::read) text: Text,
-    pub(in crate::read) fault: Option<(Extent, Reason, String)>,
-}
-
-impl Found {
-    fn into_framed(self, window: &Window) -> Framed<'_> {
-        let Self { offset, bytes, line, text, fault } = self;
-        let text = window.text(&text);
-        match fault {
-            None => Framed::Record { offset, line, text },
-            Some((extent, reason, detail)) => Framed::Broken { offset, bytes, line, extent, reason, detail, text },
-        }
-    }
-}
-
-/// Returns the fault of a record of `bytes` bytes if only `max_record_bytes` are allowed.
-pub(in crate::read) fn too_long(bytes: u64, max_record_bytes: u64) -> (Extent, Reason, String) {
-    (
-        Extent::Record,
-        Reason::TooLong,
-        format!("the record has {bytes} bytes, and `max_record_bytes` is {max_record_bytes}"),
-    )
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //!                                                       key, value  column  type       rolled back
 //! ```
 //!
+//! `reader` passes each record of a split to the decoder.
+//!
 //! 1. `decoder` lets `serde_json` parse the record, without building a tree.
 //! 2. `visitor` is called with each key and value.
 //! 3. `keys` finds the column of a key.

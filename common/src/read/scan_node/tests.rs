@@ -15,7 +15,7 @@ use crate::config::resolved::{
     Field, FieldType, JsonFormat, Limits, Location, OnArchived, OnChange, OnDamaged, RecordFormat, Source,
 };
 use crate::read::scan_rows::{ReadReport, ScanRows, read_report_rows};
-use crate::read::split::{contents_of_large, plan_splits};
+use crate::read::split_plan::{contents_of_large, plan_splits};
 use crate::session::progress::ReadProgress;
 use crate::session::{Resources, Storages, TaskScope};
 use crate::{session, storage};

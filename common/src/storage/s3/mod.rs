@@ -21,7 +21,6 @@ use object_store::prefix::PrefixStore;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::Storage;
 use crate::config::resolved::{Bucket, Location};
 use crate::error::{Context, Error, Result, register_storage_hints};
 use crate::printable;
@@ -88,9 +87,9 @@ impl S3 {
     }
 }
 
-/// Opens a prefix. One request checks that the bucket exists and may be used, and returns its
+/// Opens a prefix, and returns its two clients. One request checks that the bucket exists and may be used, and returns its
 /// region.
-pub(super) async fn open(location: &Location) -> Result<Storage> {
+pub(super) async fn open(location: &Location) -> Result<(Arc<dyn ObjectStore>, S3)> {
     register_storage_hints(failure::bytes_hint);
     let settings = &location.bucket;
     let (bucket, prefix) = bucket_and_prefix(&location.url)?;
@@ -122,9 +121,7 @@ pub(super) async fn open(location: &Location) -> Result<Storage> {
             .hint("a prefix has no empty segments, no `.` and `..` and no control characters"));
     };
     let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store, folder));
-    let mut storage = Storage::new(store, location.clone());
-    storage.s3 = Some(Arc::new(S3 { client, bucket, prefix, settings: settings.clone(), requests }));
-    Ok(storage)
+    Ok((store, S3 { client, bucket, prefix, settings: settings.clone(), requests }))
 }
 
 fn bucket_and_prefix(url: &Url) -> Result<(String, String)> {

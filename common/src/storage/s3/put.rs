@@ -14,7 +14,7 @@ use super::S3;
 use super::failure::{failure, status};
 use crate::config::resolved::Encryption;
 use crate::error::Result;
-use crate::storage::PutOutcome;
+use crate::storage::put_outcome::PutOutcome;
 
 /// Pause after the first conflict; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

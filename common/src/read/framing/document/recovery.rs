@@ -4,9 +4,9 @@
 use memchr::memchr_iter;
 
 use super::{DocumentFramer, KEPT_BYTES, State};
+use crate::read::framing::framed::Found;
 use crate::read::framing::resync::RecordStarts;
-use crate::read::framing::{Extent, Found};
-use crate::read::rejection::Reason;
+use crate::read::rejection::{Extent, Reason};
 
 impl DocumentFramer {
     /// Starts to look for the next record, because a string of the current one contains a line
@@ -69,6 +69,8 @@ impl DocumentFramer {
         // Inside brackets, the byte itself may be the fault, so only a start behind it is certain.
         let certain_from = if is_between_values { offset } else { offset + 1 };
         self.starts = RecordStarts::from(offset, Some(certain_from));
+        // Bytes held for a page are part of the broken range.
+        // At the end between records, the broken range is empty but still needs a position.
         // Bytes held for a page are part of the broken range.
         if !self.window.has_current() {
             self.start();

@@ -1,0 +1,10 @@
+//! Purpose for which a configuration is loaded, because some rules only hold for runs.
+
+/// Purpose for which a configuration is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A run, or the check whether a run is possible.
+    Run,
+    /// Reading the lake. No worker connects, so the rules for connections are not checked.
+    Look,
+}

@@ -1,0 +1,159 @@
+//! ② Decompresses the chunks of one object as they arrive.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::StreamExt;
+use futures::stream;
+
+use crate::read::chunks::{Chunks, Fault};
+use crate::read::content::{Content, recognize};
+use crate::read::decompress::Decompressor;
+use crate::read::rejection::Reason;
+use crate::storage::Storage;
+use crate::storage::object::SourceObject;
+
+/// Bytes of a decompressed chunk.
+const DECOMPRESSED_CHUNK_BYTES: usize = 1024 * 1024;
+/// Estimated ratio of text to its compressed form. Logs reach ten.
+const LIKELY_RATIO: u64 = 16;
+/// Maximum decompressed size of an object that is not suspicious at any ratio.
+pub(in crate::read) const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
+
+/// An object that is read as a whole.
+pub(in crate::read) struct Stored {
+    pub(in crate::read) storage: Storage,
+    pub(in crate::read) object: Arc<SourceObject>,
+    /// `Content-Encoding` of the first response.
+    pub(in crate::read) encoding: Arc<OnceLock<String>>,
+    /// Decompressed bytes per stored byte above which the object is rejected.
+    pub(in crate::read) max_ratio: u64,
+}
+
+impl Stored {
+    /// Recognizes the content of the object by its first bytes.
+    pub(super) fn recognize(&self, head: &[u8]) -> Content {
+        recognize(head, &self.object.key, self.encoding.get().map(String::as_str))
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.storage.name_of(&self.object.key)
+    }
+}
+
+/// Decompression of one object.
+pub(super) struct Decompression {
+    stored: Chunks,
+    /// Compressed bytes that are not decompressed yet.
+    input: Bytes,
+    decompressor: Decompressor,
+    object: Arc<SourceObject>,
+    /// Number of decompressed bytes that were read.
+    bytes: u64,
+    max_ratio: u64,
+    is_ended: bool,
+    /// Fault to return after the bytes before it.
+    fault: Option<Fault>,
+}
+
+impl Decompression {
+    pub(super) fn new(chunks: Chunks, decompressor: Decompressor, stored: &Stored) -> Self {
+        Self {
+            stored: chunks,
+            input: Bytes::new(),
+            decompressor,
+            object: Arc::clone(&stored.object),
+            bytes: 0,
+            max_ratio: stored.max_ratio,
+            is_ended: false,
+            fault: None,
+        }
+    }
+
+    /// Returns the decompressed bytes, up to the end or a fault.
+    pub(super) fn text(self) -> Chunks {
+        stream::unfold(self, |mut decompression| async move {
+            let chunk = decompression.next().await?;
+            Some((chunk, decompression))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
+        if self.is_ended {
+            // Faults come last, after all the bytes before them.
+            return self.fault.take().map(Err);
+        }
+        let mut chunk = BytesMut::zeroed(self.chunk_bytes());
+        let mut filled = 0;
+        while filled < chunk.len() && !self.is_ended {
+            let step = self.decompressor.step(&self.input, &mut chunk[filled..]);
+            self.input.advance(step.consumed);
+            filled += step.produced;
+            self.bytes += step.produced as u64;
+            if let Err(e) = step.result {
+                // The stream is intact, but cannot be read. The other kinds are damage.
+                if e.kind() == std::io::ErrorKind::Unsupported {
+                    self.end_with(Reason::UnsupportedFormat, e.to_string());
+                    break;
+                }
+                self.end_with(
+                    Reason::CorruptCompression,
+                    format!("the object cannot be decompressed after {} bytes: {e}", self.bytes),
+                );
+            } else if step.consumed == 0 && step.produced == 0 {
+                self.read_more().await;
+            }
+        }
+        // Divide instead of multiplying, which could overflow.
+        if self.bytes > UNSUSPICIOUS_BYTES && self.bytes / self.max_ratio.max(1) > self.object.bytes {
+            self.end_with(
+                Reason::CompressionBomb,
+                format!(
+                    "{} compressed bytes became more than {} times as many, which is `max_decompression_ratio`",
+                    self.object.bytes, self.max_ratio
+                ),
+            );
+        }
+        chunk.truncate(filled);
+        // An empty chunk is not sent, because the stream would look stalled.
+        if chunk.is_empty() { self.fault.take().map(Err) } else { Some(Ok(chunk.freeze())) }
+    }
+
+    async fn read_more(&mut self) {
+        // There is input that the decompressor neither consumes nor rejects.
+        if !self.input.is_empty() {
+            self.end_with(
+                Reason::CorruptCompression,
+                format!(
+                    "the object cannot be decompressed after {} bytes: the stream neither continues nor ends",
+                    self.bytes
+                ),
+            );
+            return;
+        }
+        match self.stored.next().await {
+            Some(Ok(input)) => self.input = input,
+            Some(Err(fault)) => {
+                self.is_ended = true;
+                self.fault = Some(fault);
+            }
+            None if self.decompressor.is_complete() => self.is_ended = true,
+            None => self.end_with(
+                Reason::TruncatedCompression,
+                format!("the compressed object ends early, after {} decompressed bytes", self.bytes),
+            ),
+        }
+    }
+
+    fn end_with(&mut self, reason: Reason, detail: String) {
+        self.is_ended = true;
+        self.fault = Some(Fault::Broken { reason, detail });
+    }
+
+    /// Returns the size of the next chunk. A small object does not need a whole one.
+    fn chunk_bytes(&self) -> usize {
+        let likely = self.object.bytes.saturating_mul(LIKELY_RATIO);
+        usize::try_from(likely).map_or(DECOMPRESSED_CHUNK_BYTES, |likely| likely.min(DECOMPRESSED_CHUNK_BYTES))
+    }
+}

@@ -1,0 +1,18 @@
+//! Words of titles and names.
+
+use crate::random::Random;
+
+/// Words of titles and names. They include umlauts and quotes, which readers must handle.
+const WORDS: &[&str] = &[
+    "Amber", "Avenue", "Über", "Blue", "Café", "Carousel", "Daylight", "Distant", "Dream", "Echo", "Ember", "Evening",
+    "Fire", "Forever", "Garden", "Ghost", "Gold", "Harbour", "Heart", "Hollow", "Home", "I'm", "Indigo", "Island",
+    "Jardín", "Letters", "Lantern", "Light", "Lonely", "Meadow", "Midnight", "Moon", "Never", "Niño", "North", "Ocean",
+    "Paper", "Piano", "Rain", "Rêve", "River", "Road", "Shadow", "Silver", "Sky", "Stone", "Summer", "Sur", "Thunder",
+    "Tomorrow", "Velvet", "Waltz", "Wild", "Winter",
+];
+
+/// Returns one to three words.
+pub(crate) fn words(random: &mut Random) -> String {
+    let words: Vec<_> = (0..=random.below(3)).map(|_| random.pick(WORDS)).collect();
+    words.join(" ")
+}
