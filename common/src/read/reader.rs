@@ -117,6 +117,7 @@ impl Reader<'_> {
     async fn read_split(&mut self, split: &Split, mut chunks: Chunks, stored: &StoredBytes) -> Result<Listener> {
         let mut framer = Framer::for_split(split, &self.context.source.format, self.context.limits.max_record_bytes);
         let mut tally = ObjectTally::of(split);
+        let templated_before = self.decoder.templated_records();
         let mut ended = false;
         let mut decompressed = 0;
         while !ended {
@@ -156,6 +157,7 @@ impl Reader<'_> {
             }
         }
         tally.lines = framer.lines();
+        tally.templated = self.decoder.templated_records() - templated_before;
         tally.count_bytes(split, stored.count(), decompressed);
         // An object in several parts counts with its last part.
         self.context.progress.add(u64::from(split.range.end == split.object.bytes), 0, 0);

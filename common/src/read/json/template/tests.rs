@@ -4,7 +4,7 @@ mod fuzz;
 /// Generates records that are mostly alike.
 mod generate;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Float64Type;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::pace::Pace;
 use crate::config::resolved::Field;
 use crate::read::json::decoder::Decoder;
-use generate::{Choices, fields, records};
+use generate::{Choices, NUMBERS, OTHERS, STRINGS, TYPES, fields, records};
 
 fn field(name: &str, field_type: &str) -> Field {
     let field_type = crate::config::field_type(field_type).unwrap_or_else(|| panic!("no type `{field_type}`"));
@@ -90,6 +90,26 @@ fn ordinary_values_of_every_type_are_stored_by_templates() {
         let records: Vec<String> = values.iter().map(|value| format!(r#"{{ "v" : {value} , "w":1}}"#)).collect();
         let stored = compare(&[field("v", field_type), field("w", "long")], &records, 100);
         assert_eq!(stored, values.len() as u64 - 1, "{field_type}: {values:?}");
+    }
+}
+
+/// In a field of every type, and in one that is not declared.
+#[test]
+fn edge_values_are_the_same_with_and_without_templates() {
+    let quoted = NUMBERS.iter().map(|number| format!("\"{number}\""));
+    let values: Vec<String> =
+        [&NUMBERS[..], &STRINGS, &OTHERS].concat().into_iter().map(str::to_owned).chain(quoted).collect();
+    for field_type in TYPES {
+        for value in &values {
+            let known = r#"{"v":null,"w":"x","u":1}"#.to_owned();
+            let records = [
+                format!(r#"{{"v":{value},"w":"y","u":2}}"#),
+                format!(r#"{{"v":null,"w":"y","u":{value}}}"#),
+                format!(r#"{{"v":{value}}}"#),
+            ];
+            let records = records.map(|record| [known.clone(), record.clone(), known.clone(), record]).concat();
+            compare(&[field("v", field_type), field("w", "string")], &records, 100);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::field;
 use crate::config::resolved::Field;
 
-const TYPES: [&str; 14] = [
+pub(super) const TYPES: [&str; 14] = [
     "string",
     "long",
     "double",
@@ -20,7 +20,7 @@ const TYPES: [&str; 14] = [
     "list<struct<a: double>>",
 ];
 
-const NUMBERS: [&str; 36] = [
+pub(super) const NUMBERS: [&str; 36] = [
     "0",
     "-0",
     "-0.0",
@@ -59,7 +59,7 @@ const NUMBERS: [&str; 36] = [
     "1542837407.796123",
 ];
 
-const STRINGS: [&str; 30] = [
+pub(super) const STRINGS: [&str; 30] = [
     r#""""#,
     r#""a""#,
     r#""fifteen bytes..""#,
@@ -91,6 +91,9 @@ const STRINGS: [&str; 30] = [
     r#""9999-12-31T23:59:59-12:00""#,
     r#""\u0032018-11-21""#,
 ];
+
+pub(super) const OTHERS: [&str; 10] =
+    ["true", "false", "null", "[]", "{}", "nul", "[1,2", r#"{"a":[1,{"b":"}"}]}"#, r#"{"a":1,"a":"x"}"#, "[{]"];
 
 /// A series of choices. All after the end are the first possibility.
 pub(super) struct Choices<'a> {
@@ -283,12 +286,10 @@ fn double(choices: &mut Choices<'_>) -> String {
 }
 
 fn any(choices: &mut Choices<'_>) -> String {
-    let others =
-        ["true", "false", "null", "[]", "{}", "nul", "[1,2", r#"{"a":[1,{"b":"}"}]}"#, r#"{"a":1,"a":"x"}"#, "[{]"];
     match choices.below(3) {
         0 => choices.of(&NUMBERS).to_owned(),
         1 => choices.of(&STRINGS).to_owned(),
-        _ => choices.of(&others).to_owned(),
+        _ => choices.of(&OTHERS).to_owned(),
     }
 }
 
