@@ -117,6 +117,7 @@ impl PartitionReader<'_> {
         self.records.start_split(split);
         let max_records = self.context.max_records.map_or(u64::MAX, |most| most.saturating_sub(self.records_read));
         let mut tally = ObjectTally::of(split);
+        let templated_before = self.records.templated_records();
         let mut ended = false;
         let mut decompressed = 0;
         while !ended {
@@ -162,6 +163,7 @@ impl PartitionReader<'_> {
         }
         self.records_read += tally.records;
         tally.lines = self.records.lines();
+        tally.templated = self.records.templated_records() - templated_before;
         tally.count_bytes(split, stored.count(), decompressed);
         // An object in several parts counts with its last part.
         self.context.progress.add(u64::from(split.range.end == split.object.bytes), 0, 0);

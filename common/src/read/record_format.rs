@@ -104,6 +104,14 @@ impl RecordReader {
         }
     }
 
+    /// Returns the number of accepted records that were stored without a parser.
+    #[must_use]
+    pub fn templated_records(&self) -> u64 {
+        match self {
+            Self::Json(reader) => reader.templated_records(),
+        }
+    }
+
     /// Returns the rows since the last call, as the columns of the staging table; `None` if there are
     /// none.
     ///

@@ -20,6 +20,9 @@ pub struct ObjectTally {
     pub staged: u64,
     /// Number of these records that became rows of the quarantine.
     pub quarantined: u64,
+    /// Number of staged records that a template stored, without a parser. It depends on the records
+    /// that the same task read before.
+    pub templated: u64,
     /// Number of line feeds in the split.
     pub lines: u64,
     /// Number of bytes of the split, as stored, that were read: all of them, unless the object is
@@ -54,6 +57,7 @@ impl ObjectTally {
             records: 0,
             staged: 0,
             quarantined: 0,
+            templated: 0,
             lines: 0,
             stored_bytes: 0,
             bytes: 0,

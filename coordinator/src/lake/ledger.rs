@@ -348,6 +348,7 @@ mod tests {
             records,
             staged,
             quarantined,
+            templated: 0,
             lines: records,
             stored_bytes: 125,
             bytes: 125,

@@ -1328,6 +1328,9 @@ pub struct ObjectTally {
     /// Missing if the split was read to its end.
     #[prost(message, optional, tag = "10")]
     pub damage: ::core::option::Option<Damage>,
+    /// Number of staged records that were stored without a parser.
+    #[prost(uint64, tag = "11")]
+    pub templated: u64,
 }
 /// An object of a source as it was listed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray,
-    StringArray, StructArray, TimestampMicrosecondArray,
+    NullBufferBuilder, StringArray, StructArray, TimestampMicrosecondArray,
 };
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field as ArrowField};
 use arrow::error::ArrowError;
 
@@ -30,7 +30,7 @@ pub(in crate::read) struct Column {
     /// received one.
     pub(in crate::read) is_as_written: bool,
     /// For each row, whether its value is not null.
-    valid: BooleanBufferBuilder,
+    pub(in crate::read) valid: NullBufferBuilder,
     pub(in crate::read) values: Values,
 }
 
@@ -75,7 +75,7 @@ impl Column {
             field_type,
             FieldType::Json | FieldType::Decimal { .. } | FieldType::Timestamp(TimestampFormat::EpochSeconds)
         );
-        let valid = BooleanBufferBuilder::new(0);
+        let valid = NullBufferBuilder::new(0);
         Self { name: name.to_owned(), field_type: field_type.clone(), is_as_written, valid, values }
     }
 
@@ -85,7 +85,7 @@ impl Column {
     }
 
     pub(in crate::read) fn is_valid(&self, row: usize) -> bool {
-        self.valid.get_bit(row)
+        self.valid.is_valid(row)
     }
 
     /// Removes all but the first `rows` values.
@@ -177,7 +177,7 @@ impl Column {
     /// Returns all values as an array. Leaves the column empty, with the same capacity.
     pub(in crate::read) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         // Arrow is faster without a null buffer, so leave it out if there are no nulls.
-        let nulls = Some(NullBuffer::new(self.valid.finish())).filter(|nulls| nulls.null_count() > 0);
+        let nulls = self.valid.finish().filter(|nulls| nulls.null_count() > 0);
         let array: ArrayRef = match &mut self.values {
             Values::Text { ends, bytes } => {
                 // The next batch will need about as much memory.
@@ -229,7 +229,7 @@ pub(in crate::read) fn columns(fields: &[Field], around: Option<&str>) -> Vec<Co
 
 fn push_value<T: Default>(
     values: &mut Vec<T>,
-    valid: &mut BooleanBufferBuilder,
+    valid: &mut NullBufferBuilder,
     coerced: Coerced<T>,
 ) -> Result<(), Fault> {
     let coerced = coerced?;

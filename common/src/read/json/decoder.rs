@@ -3,7 +3,7 @@
 //! `serde_json` parses the record and passes each value to the column of its key (`json::visitor`),
 //! without building a tree. Text that it refuses is malformed. `json::coerce` decides which values
 //! a type refuses. A record is stored completely or not at all, independent of the records before
-//! it.
+//! it. `json::template` stores records of a known shape faster, with the same result.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,7 @@ use serde::de::IgnoredAny;
 use crate::config::resolved::Field;
 use crate::read::json::columns::{Column, columns};
 use crate::read::json::keys::Keys;
+use crate::read::json::template::Templates;
 use crate::read::json::visitor::{ObjectVisitor, is_out_of_range, shown_text};
 use crate::read::rejection::{Reason, Rejection};
 use crate::read::schema::arrow_schema;
@@ -37,6 +38,8 @@ pub struct Decoder {
     rows: usize,
     bytes: usize,
     record: Record,
+    /// `None` if every record is decoded by the exact path, which only tests do.
+    templates: Option<Templates>,
 }
 
 /// State of the current record, and the undeclared fields of all records.
@@ -75,7 +78,14 @@ impl Decoder {
             rows: 0,
             bytes: 0,
             record: Record::new(),
+            templates: Some(Templates::new()),
         }
+    }
+
+    /// Returns a decoder that decodes every record by the exact path.
+    #[cfg(test)]
+    pub(in crate::read) fn exact(fields: &[Field]) -> Self {
+        Self { templates: None, ..Self::new(fields) }
     }
 
     /// Decodes one record into the columns.
@@ -86,6 +96,11 @@ impl Decoder {
         // Check once for the whole record: serde_json skips undeclared values without looking at
         // their bytes.
         let valid = simdutf8::basic::from_utf8(text).map_err(|_| Rejection::new(Reason::NotUtf8, not_utf8(text)))?;
+        let templates = self.templates.as_mut();
+        if templates.is_some_and(|it| it.read(valid, self.rows, &mut self.columns, &mut self.record)) {
+            self.accept(text);
+            return Ok(());
+        }
         let mut outcome = self.read(valid);
         // The loop ends: each time, at least one more string column has switched to numbers as
         // written.
@@ -95,9 +110,10 @@ impl Decoder {
         }
         match outcome {
             Ok(()) => {
-                self.rows += 1;
-                self.bytes += text.len();
-                self.record.count_seen();
+                self.accept(text);
+                if let Some(templates) = &mut self.templates {
+                    templates.learn(valid, &self.keys, &self.columns, &self.required);
+                }
                 Ok(())
             }
             Err(rejection) => {
@@ -105,6 +121,18 @@ impl Decoder {
                 Err(rejection)
             }
         }
+    }
+
+    fn accept(&mut self, text: &[u8]) {
+        self.rows += 1;
+        self.bytes += text.len();
+        self.record.count_seen();
+    }
+
+    /// Returns the number of records so far that were stored by a template, without a parser.
+    #[must_use]
+    pub fn templated_records(&self) -> u64 {
+        self.templates.as_ref().map_or(0, Templates::records)
     }
 
     /// Returns the number of records in the columns.
@@ -190,7 +218,7 @@ impl Record {
         }
     }
 
-    fn begin(&mut self) {
+    pub(in crate::read) fn begin(&mut self) {
         self.faults.clear();
         self.path.clear();
         self.seen.clear();

@@ -92,6 +92,11 @@ impl Keys {
         Some(found)
     }
 
+    /// Returns the target of `name`, if it is known.
+    pub(in crate::read) fn get(&self, name: &str) -> Option<&Target> {
+        self.by_name.get(name).map(|&index| &self.entries[index].target)
+    }
+
     /// Adds a key that was not seen before.
     pub(in crate::read) fn learn(&mut self, name: &str, target: Target) -> usize {
         let index = self.entries.len();

@@ -18,6 +18,9 @@
 //! 4. `coerce` converts the value to the declared type of the column.
 //! 5. `columns` stores the value. If the record is rejected, its values are removed again.
 //!
+//! Before all of this, `template` tries to store the record without a parser, because it looks like
+//! the records before it.
+//!
 //! One value followed through: at the key `ts`, `keys` finds column 1, declared as
 //! `timestamp_millis`. The visitor receives the number 1542837416796 and passes it to `coerce`,
 //! which returns 1542837416796000 microseconds since the epoch. `columns` appends it to column 1.
@@ -26,6 +29,8 @@
 pub mod reader;
 /// Parses a record into the columns.
 pub mod decoder;
+/// Stores records of a known shape, ahead of the parser.
+mod template;
 /// Receives each key and value from the parser.
 mod visitor;
 /// Finds the column of a key.

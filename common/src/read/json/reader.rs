@@ -83,6 +83,10 @@ impl JsonReader {
         self.framer.lines()
     }
 
+    pub(in crate::read) fn templated_records(&self) -> u64 {
+        self.decoder.templated_records()
+    }
+
     pub(in crate::read) fn take_rows(&mut self) -> Result<Option<StructArray>, ArrowError> {
         if self.decoder.rows() == 0 { Ok(None) } else { self.decoder.finish().map(Some) }
     }

@@ -206,9 +206,9 @@ impl<'de> Visitor<'de> for PathSeed<'_> {
 }
 
 /// Reads one value into a column. Stores exactly one value, a null if there is a fault.
-struct ValueSeed<'a> {
-    column: &'a mut Column,
-    record: &'a mut Record,
+pub(in crate::read) struct ValueSeed<'a> {
+    pub(in crate::read) column: &'a mut Column,
+    pub(in crate::read) record: &'a mut Record,
 }
 
 impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {

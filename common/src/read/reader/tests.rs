@@ -217,7 +217,7 @@ async fn an_object_that_is_read_to_its_end_counts_every_byte_once() {
     for extension in ["", ".gz", ".zst", ".bz2", ".xz"] {
         let stored = compress(extension, text);
         let Outcome { tally, rejected, .. } = read(&stored, &JsonFormat::Lines).await.unwrap();
-        assert_eq!((tally.staged, tally.quarantined), (2, 1), "{extension}");
+        assert_eq!((tally.staged, tally.quarantined, tally.templated), (2, 1, 1), "{extension}");
         assert_eq!(rejected, [(9..15, "malformed".to_owned())]);
         assert_eq!(tally.stored_bytes, stored.bytes.len() as u64, "{extension}");
         assert_eq!((tally.bytes, tally.unframed_bytes), (text.len() as u64, 0));

@@ -55,14 +55,15 @@ fn damages() -> impl Strategy<Value = Damage> {
 fn tallies() -> impl Strategy<Value = ObjectTally> {
     let objects = (texts(), any::<u64>(), proptest::option::of(texts()), any::<i64>())
         .prop_map(|(key, bytes, etag, modified)| SourceObject { key, bytes, etag, modified });
-    (objects, any::<[u64; 8]>(), proptest::option::of(damages())).prop_map(|(object, counts, damage)| {
-        let [split_start, records, staged, quarantined, lines, stored_bytes, bytes, unframed_bytes] = counts;
+    (objects, any::<[u64; 9]>(), proptest::option::of(damages())).prop_map(|(object, counts, damage)| {
+        let [split_start, records, staged, quarantined, templated, lines, stored_bytes, bytes, unframed_bytes] = counts;
         ObjectTally {
             object,
             split_start,
             records,
             staged,
             quarantined,
+            templated,
             lines,
             stored_bytes,
             bytes,

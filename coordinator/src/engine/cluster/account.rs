@@ -196,7 +196,7 @@ fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
     if tally.records > bytes.saturating_add(1) || tally.lines > bytes {
         return Err(format!("{} records and {} lines in {stored} bytes of `{key}`", tally.records, tally.lines));
     }
-    if tally.staged.checked_add(tally.quarantined) != Some(tally.records) {
+    if tally.staged.checked_add(tally.quarantined) != Some(tally.records) || tally.templated > tally.staged {
         return Err(format!("counts of `{key}` that do not add up"));
     }
     Ok(())

@@ -1,0 +1,62 @@
+//! ③ Pauses templates while records match too rarely, so that they cost little where they are useless.
+
+/// Number of records after which to decide.
+const WINDOW: u32 = 256;
+/// Number of records of the first pause. Each further pause is twice as long.
+const FIRST_PAUSE: u32 = 1024;
+const LONGEST_PAUSE: u32 = 16 * 1024;
+
+/// Decision after a window of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The window has not ended.
+    Wait,
+    Continue,
+    Pause,
+}
+
+/// Decides for each record whether to try templates.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Number of records that were tried since the last decision.
+    tried: u32,
+    /// Number of these that were stored.
+    stored: u32,
+    /// Number of records that are still to be left out.
+    paused: u32,
+    next_pause: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { tried: 0, stored: 0, paused: 0, next_pause: FIRST_PAUSE }
+    }
+}
+
+impl Pace {
+    /// Returns whether to try the next record.
+    pub(super) fn is_running(&mut self) -> bool {
+        let is_running = self.paused == 0;
+        self.paused = self.paused.saturating_sub(1);
+        is_running
+    }
+
+    /// Counts a record that was tried.
+    pub(super) fn count(&mut self, is_stored: bool) -> Decision {
+        self.tried += 1;
+        self.stored += u32::from(is_stored);
+        if self.tried < WINDOW {
+            return Decision::Wait;
+        }
+        // Below a half, the records that were tried in vain cost about what the others save.
+        let is_worth_it = self.stored * 2 >= self.tried;
+        (self.tried, self.stored) = (0, 0);
+        if is_worth_it {
+            self.next_pause = FIRST_PAUSE;
+            return Decision::Continue;
+        }
+        self.paused = self.next_pause;
+        self.next_pause = (self.next_pause * 2).min(LONGEST_PAUSE);
+        Decision::Pause
+    }
+}
