@@ -76,14 +76,23 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredByt
 
 /// Does the same as [`fetch`], and waits for the response to the first request. The response is
 /// only decompressed when the stream is polled, so that waiting small objects need no more memory
-/// than their stored size.
-pub async fn fetch_ahead(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
+/// than their stored size. `whole` are the bytes of the object if they were read already.
+pub async fn fetch_ahead(
+    storage: &Storage,
+    split: &Split,
+    limits: &Limits,
+    whole: Option<Bytes>,
+    read: &StoredBytes,
+) -> Chunks {
     let requests = Requests::new(storage, &split.object);
     let stored = requests.stored(limits);
     if split.object.bytes == 0 {
         return stream::empty().boxed();
     }
-    let mut chunks = read.of(requests.read(split.range.clone()));
+    let mut chunks = match whole {
+        Some(bytes) => read.of(stream::iter([Ok(bytes)]).boxed()),
+        None => read.of(requests.read(split.range.clone())),
+    };
     // Only the first request is awaited: a small object has no second one.
     let first = chunks.next().await;
     let chunks = stream::iter(first).chain(chunks).boxed();
@@ -207,6 +216,9 @@ impl Requests {
             // `object_store` would normalize this key to another one.
             _ => return self.get_by_name(range, None).await,
         };
+        if let Some(bytes) = self.storage.read_listed_file(&self.object, range.clone()).await {
+            return Ok(bytes);
+        }
         let options = GetOptions {
             range: Some(GetRange::Bounded(range.clone())),
             if_match: self.object.etag.clone(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use tokio::sync::mpsc::Sender;
 
@@ -27,6 +28,10 @@ use crate::storage::Storage;
 
 /// Objects up to this size are fetched concurrently.
 const SMALL_OBJECT_BYTES: u64 = 64 * 1024;
+/// Number of small files that one blocking task reads.
+const FILES_AT_ONCE: usize = 64;
+/// Number of such groups that are read ahead.
+const GROUPS_AHEAD: usize = 2;
 /// Number of reports that are sent together.
 const REPORTS_AT_ONCE: usize = 1024;
 
@@ -64,10 +69,15 @@ pub async fn read_splits(
     };
     let (small, large): (Vec<&Split>, Vec<&Split>) =
         splits.iter().partition(|split| split.object.bytes <= SMALL_OBJECT_BYTES);
-    let mut fetched = stream::iter(small.into_iter().cloned())
-        .map(|split| async move {
+    let groups: Vec<Vec<Split>> =
+        small.chunks(FILES_AT_ONCE).map(|splits| splits.iter().copied().cloned().collect()).collect();
+    let mut fetched = stream::iter(groups)
+        .map(|splits| read_ahead(&context.storage, splits))
+        .buffered(GROUPS_AHEAD)
+        .flat_map(stream::iter)
+        .map(|(split, whole)| async move {
             let stored = StoredBytes::default();
-            let chunks = fetch_ahead(&context.storage, &split, &context.limits, &stored).await;
+            let chunks = fetch_ahead(&context.storage, &split, &context.limits, whole, &stored).await;
             (split, chunks, stored)
         })
         // In order, so that results do not depend on which request is faster.
@@ -93,6 +103,19 @@ pub async fn read_splits(
         }
     }
     partition.finish().await
+}
+
+/// Reads the files of small splits together. Returns each split with the bytes of its object, or with
+/// `None` if they have to be requested.
+async fn read_ahead(storage: &Storage, splits: Vec<Split>) -> Vec<(Split, Option<Bytes>)> {
+    let objects = splits.iter().map(|split| split.object.clone()).collect();
+    let files = storage.read_listed_files(objects).await;
+    // A part of an object needs other bytes than the whole.
+    let usable = |(split, bytes): (Split, Option<Bytes>)| {
+        let bytes = bytes.filter(|_| split.is_whole());
+        (split, bytes)
+    };
+    splits.into_iter().zip(files).map(usable).collect()
 }
 
 /// State of the receiver of the rows.

@@ -256,7 +256,8 @@ fn looks_like_unfinished_write(key: &str) -> bool {
         .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn source_object(key: String, metadata: &Metadata) -> SourceObject {
+/// Returns a file as an object.
+pub(super) fn source_object(key: String, metadata: &Metadata) -> SourceObject {
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     SourceObject { key, bytes: metadata.len(), etag: Some(etag(metadata, modified)), modified: micros(modified) }
 }

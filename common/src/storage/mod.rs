@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use uuid::Uuid;
 use crate::config::resolved::Location;
 use crate::error::{Context, Error, Result};
 use crate::printable;
+use local_read::LocalReader;
+use object::SourceObject;
 use s3::S3;
 use verified::VerifiedStore;
 
@@ -29,6 +32,8 @@ pub mod object;
 pub mod list;
 /// Folders.
 mod local;
+/// Reads of files that were listed.
+mod local_read;
 /// Buckets.
 pub mod s3;
 /// Reads that detect a changed bit.
@@ -52,6 +57,8 @@ pub struct Storage {
     location: Location,
     /// Client for requests other than reads and writes of bytes, if the storage is a bucket.
     pub s3: Option<Arc<S3>>,
+    /// Reader of listed files, if the storage is a folder.
+    files: Option<LocalReader>,
 }
 
 /// Opens a folder or a prefix of a bucket. A prefix always exists if its bucket does.
@@ -73,8 +80,9 @@ pub async fn open(location: &Location) -> Result<Storage> {
 pub async fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
     match location.url.scheme() {
         "file" => {
-            let folder = local::open_if_exists(&location.url)?;
-            Ok(folder.map(|folder| Storage::new(Arc::new(folder), location.clone())))
+            let Some(folder) = local::open_if_exists(&location.url)? else { return Ok(None) };
+            let files = Some(LocalReader::new(local::folder_of(&location.url)?));
+            Ok(Some(Storage { files, ..Storage::new(Arc::new(folder), location.clone()) }))
         }
         "s3" => {
             let (store, s3) = s3::open(location).await?;
@@ -101,7 +109,7 @@ impl Storage {
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, location: Location) -> Self {
         let verified = Arc::new(VerifiedStore::new(Arc::clone(&store), location.name().into_owned()));
-        Self { store, verified, root: location.url.clone(), location, s3: None }
+        Self { store, verified, root: location.url.clone(), location, s3: None, files: None }
     }
 
     /// Returns the location and the settings with which it was opened.
@@ -119,6 +127,21 @@ impl Storage {
             _ => format!("{}{key}", self.location.name()),
         };
         printable::line(&name).into_owned()
+    }
+
+    /// Returns a range of an object from a file that is exactly as listed; `None` if the storage is
+    /// a bucket or the file is not. Then, `store` returns the bytes or names the fault.
+    pub async fn read_listed_file(&self, object: &SourceObject, range: Range<u64>) -> Option<Bytes> {
+        self.files.as_ref()?.read(object, range).await
+    }
+
+    /// Returns each whole object as [`Self::read_listed_file`] does, by one blocking task. Meant for
+    /// small objects, because all of them share one buffer.
+    pub async fn read_listed_files(&self, objects: Vec<SourceObject>) -> Vec<Option<Bytes>> {
+        match &self.files {
+            Some(files) => files.read_whole(objects).await,
+            None => vec![None; objects.len()],
+        }
     }
 
     /// Writes an object that must not exist yet: one of many concurrent puts of a key succeeds. The
