@@ -10,6 +10,7 @@ use lakewright_common::process::telemetry::{self, LogFormat};
 use lakewright_common::storage::s3::requests::RequestCounts;
 
 use super::print::print_json;
+use crate::lake::manifest::SourceCounts;
 use crate::output::bytes;
 use crate::progress::Progress;
 use crate::run::summary::{ExchangeSummary, Outcome, RunSummary, TableSummary};
@@ -119,6 +120,11 @@ fn add_tables(text: &mut String, tables: &[TableSummary]) {
 }
 
 fn add_usage(text: &mut String, summary: &RunSummary) {
+    let total = |count: fn(&SourceCounts) -> u64| summary.sources.values().map(count).sum::<u64>();
+    let (templated, staged) = (total(|counts| counts.templated), total(|counts| counts.staged));
+    if staged > 0 {
+        let _ = write!(text, "\n{templated} of {staged} records had a known shape and needed no parser");
+    }
     if let Some(ExchangeSummary { workers, objects, bytes: exchanged, requests }) = &summary.exchange {
         let _ = write!(
             text,

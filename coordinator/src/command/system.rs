@@ -62,6 +62,7 @@ fn history_schema() -> SchemaRef {
         long("records"),
         long("staged"),
         long("quarantined"),
+        long("templated"),
         Field::new("tables_changed", DataType::Utf8, true),
         long("s3_gets"),
         long("s3_puts"),
@@ -128,6 +129,7 @@ impl HistoryTable {
             of_totals(|total| total.records),
             of_totals(|total| total.staged),
             of_totals(|total| total.quarantined),
+            of_totals(|total| total.templated),
             text(changed_tables),
             // S3 bills HEAD requests as GET requests, and POST requests as PUT requests.
             of_manifests(|manifest| manifest.requests.of(&[RequestClass::Get, RequestClass::Head])),

@@ -118,6 +118,10 @@ pub(crate) struct SourceCounts {
     pub(crate) records: u64,
     pub(crate) staged: u64,
     pub(crate) quarantined: u64,
+    /// Number of staged records that were decoded without a parser, because they have the shape of
+    /// an earlier one. Depends on how the input was distributed over tasks.
+    #[serde(default)]
+    pub(crate) templated: u64,
     /// Number of values of each undeclared field.
     pub(crate) unknown_fields: BTreeMap<String, u64>,
 }
@@ -232,6 +236,7 @@ impl SourceCounts {
         self.records += other.records;
         self.staged += other.staged;
         self.quarantined += other.quarantined;
+        self.templated += other.templated;
         for (name, count) in &other.unknown_fields {
             *self.unknown_fields.entry(name.clone()).or_default() += count;
         }

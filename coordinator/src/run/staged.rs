@@ -58,6 +58,7 @@ impl<'a> StagedSource<'a> {
                 TaskReport::Read(ReadReport::Object(tally)) => {
                     self.read_bytes += tally.bytes;
                     self.unframed_bytes += tally.unframed_bytes;
+                    self.counts.templated += tally.templated;
                     tallies.push(tally);
                 }
                 TaskReport::Read(ReadReport::UnknownFields(fields)) => {
