@@ -21,8 +21,8 @@
 //! One record followed through: `{"page":"Home","ts":1541893856796}` was decoded by the exact path,
 //! and its shape is `{"page":`, a string, `,"ts":`, a timestamp, `}`. The next record is
 //! `{"page":"NextSong","ts":1541893857796}`. Its first 8 bytes are the first literal, then the string
-//! is copied up to its quote, and so on. Had it been `{"page":"NextSong","ts":"soon"}`, the value of
-//! `ts` would be a surprise: `NextSong` is removed again, and the exact path rejects the record.
+//! is copied up to its quote, and so on. In `{"page":"NextSong","ts":"soon"}`, the value of `ts` is a
+//! surprise: `NextSong` is removed again, and the exact path rejects the record.
 //!
 //! **The exact path alone decides.** This path never rejects a record. It stores only values for which
 //! the exact path would have stored the same, and returns false for everything else. The tests compare

@@ -1,4 +1,4 @@
-//! ③ Pauses templates while records match too rarely, so that they cost little where they are useless.
+//! ③ Pauses templates while records match too rarely, so that hopeless data cost little.
 
 /// Number of records after which to decide.
 const WINDOW: u32 = 256;
@@ -22,7 +22,7 @@ pub(super) struct Pace {
     tried: u32,
     /// Number of these that were stored.
     stored: u32,
-    /// Number of records that are still to be left out.
+    /// Number of records until the pause ends.
     paused: u32,
     next_pause: u32,
 }
@@ -48,7 +48,7 @@ impl Pace {
         if self.tried < WINDOW {
             return Decision::Wait;
         }
-        // Below a half, the records that were tried in vain cost about what the others save.
+        // Below a half, the failed attempts cost about as much as the others save.
         let is_worth_it = self.stored * 2 >= self.tried;
         (self.tried, self.stored) = (0, 0);
         if is_worth_it {

@@ -7,7 +7,7 @@
 /// Number of zero bytes after a text.
 pub(super) const PADDING: usize = 32;
 
-/// Every byte 0x01: multiplied by a byte, that byte eight times.
+/// Eight bytes 0x01. The product with a byte is that byte eight times.
 const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of every byte.
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
@@ -141,8 +141,8 @@ fn word_of(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Returns the number that the digits from `at` represent, and how many they are; `None` if they are
-/// more than [`MAX_DIGITS`].
+/// Returns the number that the digits from `at` represent, and the number of digits; `None` if there
+/// are more than [`MAX_DIGITS`].
 pub(super) fn digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
     let (mut value, mut count) = up_to_eight_digits(text, at)?;
     while count > 0 && count.is_multiple_of(8) {
