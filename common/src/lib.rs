@@ -28,6 +28,8 @@ pub mod storage;
 mod functions;
 /// SQL rules and functions with results that differ from DataFusion's.
 pub mod sql;
+/// Drops rows that cannot be the first of their group.
+pub mod first_row;
 /// Builds query sessions.
 pub mod session;
 /// ①–④ From an object to batches of typed rows and rejected records.

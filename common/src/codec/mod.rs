@@ -8,6 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::plan_err;
 use datafusion::error::{DataFusionError, Result};
@@ -27,6 +28,7 @@ use crate::codec::scan::{decode_scan, encode_scan};
 use crate::error::{Context, Error};
 use crate::exchange::read_node::ExchangeReadExec;
 use crate::exchange::write_node::ExchangeWriteExec;
+use crate::first_row::node::{FirstRowExec, Keys};
 use crate::read::scan_node::JsonScanExec;
 use crate::report::spool_object::Chunk;
 use crate::write::ingest_node::{IngestExec, IngestFolders};
@@ -78,6 +80,8 @@ impl PhysicalExtensionCodec for PlanCodec {
             Node::ExchangeWrite(v1::ExchangeWrite { prefix: write.prefix().to_owned() })
         } else if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
             Node::ExchangeRead(encode_exchange_read(read)?)
+        } else if let Some(first) = node.downcast_ref::<FirstRowExec>() {
+            Node::FirstRow(encode_first_row(first)?)
         } else {
             // DataFusion calls this only for nodes that it cannot encode itself.
             return Err(DataFusionError::Internal(format!("cannot send `{}` to a worker", node.name())));
@@ -106,8 +110,28 @@ impl PhysicalExtensionCodec for PlanCodec {
             Some(Node::TableWrite(write)) => Ok(Arc::new(decode_table_write(write, input()?)?)),
             Some(Node::ExchangeWrite(write)) => Ok(Arc::new(ExchangeWriteExec::new(input()?, write.prefix))),
             Some(Node::ExchangeRead(read)) => Ok(Arc::new(decode_exchange_read(read, context)?)),
+            Some(Node::FirstRow(first)) => Ok(Arc::new(FirstRowExec::try_new(input()?, decode_keys(&first))?)),
             None => Err(DataFusionError::Internal("a plan has a node that this version does not know".into())),
         }
+    }
+}
+
+fn encode_first_row(first: &FirstRowExec) -> Result<v1::FirstRow> {
+    let Keys { partition, order, options } = first.keys();
+    let number = |i: &usize| u32::try_from(*i).context(|| Error::internal("a plan has too many columns"));
+    Ok(v1::FirstRow {
+        partition: partition.iter().map(number).collect::<crate::error::Result<_>>()?,
+        order: number(order)?,
+        is_descending: options.descending,
+        nulls_first: options.nulls_first,
+    })
+}
+
+fn decode_keys(first: &v1::FirstRow) -> Keys {
+    Keys {
+        partition: first.partition.iter().map(|i| *i as usize).collect(),
+        order: first.order as usize,
+        options: SortOptions::new(first.is_descending, first.nulls_first),
     }
 }
 

@@ -24,6 +24,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::config::resolved::Location;
 use crate::error::{Context, Error, Result};
+use crate::first_row::rule::FirstRowRule;
 use crate::functions;
 use crate::process::scratch::Scratch;
 use crate::session::progress::ReadProgress;
@@ -255,6 +256,7 @@ pub fn build(
         .with_default_features()
         .with_optimizer_rules(sql::logical_rules())
         .with_physical_optimizer_rules(sql::physical_rules())
+        .with_physical_optimizer_rule(Arc::new(FirstRowRule))
         .build();
     let session = SessionContext::new_with_state(state);
     functions::register(&session).context(|| Error::internal("cannot register the SQL functions"))?;

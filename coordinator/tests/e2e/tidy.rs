@@ -80,6 +80,7 @@ const ROOMS: &[&str] = &[
     "storage",
     "functions",
     "sql",
+    "first_row",
     "session",
     "read",
     "report",

@@ -1518,7 +1518,7 @@ pub struct TaskSpec {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PlanNode {
-    #[prost(oneof = "plan_node::Node", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "plan_node::Node", tags = "1, 2, 3, 4, 5, 6")]
     pub node: ::core::option::Option<plan_node::Node>,
 }
 /// Nested message and enum types in `PlanNode`.
@@ -1535,6 +1535,8 @@ pub mod plan_node {
         ExchangeWrite(super::ExchangeWrite),
         #[prost(message, tag = "5")]
         ExchangeRead(super::ExchangeRead),
+        #[prost(message, tag = "6")]
+        FirstRow(super::FirstRow),
     }
 }
 /// Reads JSON objects. A leaf.
@@ -1564,6 +1566,20 @@ pub struct Split {
     pub start: u64,
     #[prost(uint64, tag = "3")]
     pub end: u64,
+}
+/// Drops rows that cannot be the first of their group.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FirstRow {
+    /// Indexes of the columns that identify a group.
+    #[prost(uint32, repeated, tag = "1")]
+    pub partition: ::prost::alloc::vec::Vec<u32>,
+    /// Index of the column by which the rows of a group are compared.
+    #[prost(uint32, tag = "2")]
+    pub order: u32,
+    #[prost(bool, tag = "3")]
+    pub is_descending: bool,
+    #[prost(bool, tag = "4")]
+    pub nulls_first: bool,
 }
 /// Stages the records of a scan, which is its child.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
