@@ -12,7 +12,7 @@ use lakewright_common::process::telemetry;
 use super::print::{print, print_columns};
 use super::query::{no_such_version, nothing_committed};
 use crate::lake::verify::{self, Fault, Verified};
-use crate::lake::{manifest::Manifest, store};
+use crate::lake::{manifest::Manifest, manifest_store};
 use crate::open::lake_or_empty;
 use crate::output::{Format, bytes};
 
@@ -23,9 +23,11 @@ use crate::output::{Format, bytes};
 /// Storage, if anything is damaged or missing; configuration, if the version does not exist.
 pub(super) async fn check_deep(config: &Config, version: Option<u64>, format: Format, quiet: bool) -> Result<()> {
     let lake = lake_or_empty(config).await?;
-    let Some(newest) = store::latest_number(&lake).await? else { return Err(nothing_committed(config, &lake).await) };
+    let Some(newest) = manifest_store::latest_number(&lake).await? else {
+        return Err(nothing_committed(config, &lake).await);
+    };
     let version = version.unwrap_or(newest);
-    let manifest = store::get(&lake, version).await?.ok_or_else(|| no_such_version(version, newest))?;
+    let manifest = manifest_store::get(&lake, version).await?.ok_or_else(|| no_such_version(version, newest))?;
     let mut verified = verify::verify(&lake, &manifest).await?;
     // Keys are relative to the lake. Users need the whole URL.
     for fault in &mut verified.faults {

@@ -8,7 +8,7 @@ use lakewright_common::session::Storages;
 
 use super::print::{print, print_json};
 use crate::lake::manifest::Manifest;
-use crate::lake::{publish, store};
+use crate::lake::{manifest_store, publish};
 use crate::model::{self, Model};
 use crate::open;
 use crate::price::Cost;
@@ -34,7 +34,7 @@ pub(super) async fn check(config: &Config, sample: Option<u64>, is_json: bool) -
     // Validation registers empty tables, so it needs its own session.
     validate(&open::session(config, &opened, config.limits.threads, Arc::default())?, config, &models).await?;
     // After validation, so that a wrong model fails before any manifest is read.
-    let base = store::latest(&opened.lake).await?;
+    let base = manifest_store::latest(&opened.lake).await?;
     // Some other program may have changed the Delta logs. A run would fail, so `check` does as
     // well.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();

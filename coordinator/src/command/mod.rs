@@ -15,6 +15,8 @@ use glue::Catalog;
 
 /// Runs the pipeline once and prints its summary.
 mod run;
+/// Prints the summary of a run as text.
+mod summary_text;
 /// Validates and lists what a run would ingest.
 mod dry_run;
 /// `check --deep`: verifies the files of one version.

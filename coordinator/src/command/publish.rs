@@ -13,7 +13,7 @@ use lakewright_common::storage::Storage;
 use super::print::{print, print_columns};
 use super::query::nothing_committed;
 use crate::lake::publish::{Correction, Overwritten};
-use crate::lake::{publish, store};
+use crate::lake::{manifest_store, publish};
 use crate::open::lake_or_empty;
 use crate::output::Format;
 
@@ -35,7 +35,9 @@ struct PublishedTable {
 /// Configuration, naming each table that cannot be published; storage.
 pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bool, format: Format) -> Result<()> {
     let lake = lake_or_empty(config).await?;
-    let Some(manifest) = store::latest(&lake).await? else { return Err(nothing_committed(config, &lake).await) };
+    let Some(manifest) = manifest_store::latest(&lake).await? else {
+        return Err(nothing_committed(config, &lake).await);
+    };
     // Tables of the manifest, and not of the configuration: a model may be removed while its table
     // still has a log.
     let known: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
@@ -75,7 +77,7 @@ async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<Publish
         }
     }
     // Another run may have committed in the meantime, so read the newest manifest again.
-    if let Some(manifest) = store::latest(lake).await? {
+    if let Some(manifest) = manifest_store::latest(lake).await? {
         let others = publish::publish(lake, &manifest).await.failures;
         // A named table failed above already, with its own error.
         let is_other = |table: Option<&String>| table.is_none_or(|table| !tables.contains(table));
@@ -94,7 +96,7 @@ async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<Publish
 
 /// Brings every log up to date. Returns the failures of the named tables.
 async fn roll_all(lake: &Storage, tables: &[String]) -> Result<(Vec<PublishedTable>, Vec<Error>)> {
-    let Some(manifest) = store::latest(lake).await? else { return Ok((vec![], vec![])) };
+    let Some(manifest) = manifest_store::latest(lake).await? else { return Ok((vec![], vec![])) };
     let rolled = publish::publish(lake, &manifest).await;
     let versions: BTreeMap<String, u64> = rolled.versions;
     let published = tables.iter().filter_map(|table| {

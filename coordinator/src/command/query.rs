@@ -18,7 +18,7 @@ use lakewright_common::storage::Storage;
 use super::print::print;
 use super::system;
 use crate::lake::manifest::Manifest;
-use crate::lake::{publish, store};
+use crate::lake::{manifest_store, publish};
 use crate::model::read_only;
 use crate::open::{self, lake_or_empty};
 use crate::output::{self, Format};
@@ -68,24 +68,24 @@ impl View {
     /// Configuration, if the version does not exist; storage, if its manifest cannot be read.
     pub(super) async fn open(config: &Config, version: Option<u64>) -> Result<Self> {
         let lake = lake_or_empty(config).await?;
-        let Some(newest) = store::latest_number(&lake).await? else {
+        let Some(newest) = manifest_store::latest_number(&lake).await? else {
             return Err(nothing_committed(config, &lake).await);
         };
         let version = version.unwrap_or(newest);
-        let latest = store::get(&lake, newest).await;
+        let latest = manifest_store::get(&lake, newest).await;
         let manifest = match latest {
             Ok(Some(latest)) => {
                 // The logs are always brought up to the newest version, whichever version is
                 // queried.
                 catch_up(&lake, &latest).await;
-                if version == newest { Some(latest) } else { store::get(&lake, version).await? }
+                if version == newest { Some(latest) } else { manifest_store::get(&lake, version).await? }
             }
-            Ok(None) => store::get(&lake, version).await?,
+            Ok(None) => manifest_store::get(&lake, version).await?,
             Err(error) if version == newest => return Err(error),
             Err(error) => {
                 // The user may have chosen an older version because the newest is damaged.
                 tracing::warn!(version = newest, %error, "the newest version of the lake cannot be read");
-                store::get(&lake, version).await?
+                manifest_store::get(&lake, version).await?
             }
         };
         let manifest = manifest.ok_or_else(|| no_such_version(version, newest))?;

@@ -18,7 +18,7 @@ use lakewright_common::storage::s3::requests::RequestClass;
 
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{Manifest, SourceCounts};
-use crate::lake::{LakePath, ledger, store, url_of};
+use crate::lake::{LakePath, ledger, manifest_store, url_of};
 use crate::session_tables;
 
 /// SQL schema of the system tables.
@@ -87,7 +87,7 @@ impl HistoryTable {
         let mut manifests = Vec::new();
         // The newest manifest is in memory already.
         for version in 1..self.newest.version {
-            match store::get(&self.lake, version).await? {
+            match manifest_store::get(&self.lake, version).await? {
                 Some(manifest) => manifests.push(manifest),
                 // An old manifest may be lost. The rest of the history is still useful.
                 None => {

@@ -21,7 +21,7 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use super::manifest::Manifest;
-use super::{LakePath, store, url_of};
+use super::{LakePath, manifest_store, url_of};
 
 /// Number of characters of a UUID with hyphens.
 const UUID: usize = 36;
@@ -50,11 +50,11 @@ pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<Obj
 /// Returns the keys that the kept versions name, or `None` if the lake has no commit; nothing may
 /// be deleted then.
 async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<HashSet<String>>> {
-    let written = store::list(lake).await?;
+    let written = manifest_store::list(lake).await?;
     let Some((&newest, _)) = written.last_key_value() else { return Ok(None) };
     let mut named = HashSet::new();
     for version in (1..=newest).rev() {
-        let manifest = store::get(lake, version).await?.ok_or_else(|| missing(lake, version))?;
+        let manifest = manifest_store::get(lake, version).await?.ok_or_else(|| missing(lake, version))?;
         // Use the later of two clocks: the coordinator's may have been behind, and the objects in a
         // copy of a lake have the times of the copy.
         let is_last = written.get(&version).copied().max(Some(manifest.committed_at)) < Some(since);
@@ -135,7 +135,7 @@ mod tests {
 
     use super::super::fixture;
     use super::*;
-    use crate::lake::store::{Commit, commit};
+    use crate::lake::manifest_store::{Commit, commit};
 
     const RUN: &str = "01900000-0000-7000-8000-000000000000";
 

@@ -11,7 +11,7 @@ use lakewright_common::error::{Context, Result, listed};
 use lakewright_common::storage::Storage;
 
 use super::manifest::Manifest;
-use super::{LakePath, store, url_of};
+use super::{LakePath, manifest_store, url_of};
 
 /// Describes the damage of the newest version in a sentence, with the newest older version that has
 /// all its files. Returns `None` if no file of the newest version is missing or of another size.
@@ -22,7 +22,7 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
     // One listing for all versions, because most of them share most files.
     let objects = lake.store.list(None).map_ok(|object| (object.location.to_string(), object.size));
     let sizes: HashMap<String, u64> = objects.try_collect().await.storage_context("list", || &lake.root)?;
-    let mut versions: Vec<u64> = store::list(lake).await?.into_keys().collect();
+    let mut versions: Vec<u64> = manifest_store::list(lake).await?.into_keys().collect();
     let Some(newest) = versions.pop() else { return Ok(None) };
     let damage = match damaged(lake, newest, &sizes).await {
         Some(files) if files.is_empty() => return Ok(None),
@@ -48,7 +48,7 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
 /// Returns the files of one version that are missing or have another size; `None` if its manifest
 /// cannot be read.
 async fn damaged(lake: &Storage, version: u64, sizes: &HashMap<String, u64>) -> Option<Vec<String>> {
-    let manifest = store::get(lake, version).await.ok().flatten()?;
+    let manifest = manifest_store::get(lake, version).await.ok().flatten()?;
     // A missing file has no size, which is different from any.
     let is_damaged = |(path, bytes): &(&str, u64)| sizes.get(*path) != Some(bytes);
     Some(files(&manifest).filter(is_damaged).map(|(path, _)| path.to_owned()).collect())
@@ -70,7 +70,7 @@ mod tests {
 
     use super::super::fixture;
     use super::*;
-    use crate::lake::store::{Commit, commit};
+    use crate::lake::manifest_store::{Commit, commit};
 
     #[tokio::test]
     async fn the_newest_version_that_is_whole_is_named() {

@@ -33,7 +33,7 @@ mod seal;
 /// The document that describes one version of the lake.
 pub(crate) mod manifest;
 /// ⑧ Writing and reading manifests.
-pub(crate) mod store;
+pub(crate) mod manifest_store;
 /// The objects that each commit ingested.
 pub(crate) mod ledger;
 /// ⑨ Delta logs and the versions that belong together, for other engines.

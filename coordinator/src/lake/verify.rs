@@ -12,7 +12,7 @@ use object_store::path::Path;
 
 use super::manifest::{DataFile, Manifest, parse_key};
 use super::publish::{self, DamagedDocument, PublishedEntry};
-use super::{LakePath, store};
+use super::{LakePath, manifest_store};
 
 /// Number of objects that are read at the same time.
 const CONCURRENT_READS: usize = 16;
@@ -157,7 +157,7 @@ async fn restore(lake: &Storage, part: Part<'_>) -> String {
         }
         Part::Staging { source, rows, added_in } => {
             // The counts of that commit are in its own manifest, which may have been deleted.
-            let commit = store::get(lake, added_in).await.ok().flatten();
+            let commit = manifest_store::get(lake, added_in).await.ok().flatten();
             let counts = commit.and_then(|commit| commit.counts.get(source).cloned()).unwrap_or_default();
             format!(
                 "{FROM_A_COPY}; without one, ingest source `{source}` into a new lake: the file has {rows} of the {} records that \

@@ -15,8 +15,8 @@ use super::staged::StagedSource;
 use super::written;
 use crate::lake::ledger;
 use crate::lake::manifest::{DataFile, FORMAT, Manifest, SourceState};
+use crate::lake::manifest_store::{self, Commit};
 use crate::lake::publish::{self, Published};
-use crate::lake::store::{self, Commit};
 use crate::model::source_fingerprint;
 
 /// Name and version of this program in manifests and Delta logs.
@@ -63,11 +63,11 @@ pub(super) async fn commit(
     if context.engine.has_workers() {
         written::verify(lake, written::reported(staged, &manifest)).await?;
     }
-    store::prepare(lake, &manifest).await?;
+    manifest_store::prepare(lake, &manifest).await?;
     // From here on, a failed request may still have written the manifest, so the run's files must
     // stay.
     context.set_may_be_committed(true);
-    match store::put(lake, &manifest).await? {
+    match manifest_store::put(lake, &manifest).await? {
         Commit::Committed => {}
         Commit::Conflict { by } => {
             // Another run wrote this version, so this run's manifest does not exist.

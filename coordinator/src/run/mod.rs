@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::lake::manifest::Manifest;
+use crate::lake::manifest_store;
 use crate::lake::publish::{self, Published};
-use crate::lake::store;
 use crate::model::{self, Model};
 use crate::open;
 use crate::price::{BilledRequests, Cost};
@@ -87,7 +87,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let empty = open::session(config, &opened, config.limits.threads, Arc::default())?;
     validate::validate(&empty, config, &models).await?;
     // After validation, so that a wrong model fails before any manifest is read.
-    let base = store::latest(&opened.lake).await?;
+    let base = manifest_store::latest(&opened.lake).await?;
     // Publish first what an earlier run committed before it crashed, so that Delta readers see that
     // commit. The run also stops here, before it does any work, if a log belongs to another history
     // or if another program changed it.

@@ -19,7 +19,7 @@ use crate::read::chunks::{Chunks, Fault};
 use crate::read::content::{Content, Encoding, Foreign, HEAD_BYTES, recognize};
 use crate::read::decompress::Decompressor;
 use crate::read::decompress::decompression::{Decompression, Stored};
-use crate::read::decompress::encoding::TextDecoder;
+use crate::read::decompress::text_encoding::TextDecoder;
 use crate::read::rejection::Reason;
 
 /// Maximum number of zero bytes at the start of an object that are read to see whether text

@@ -25,7 +25,7 @@ mod snappy;
 /// Reads the files of a zip archive.
 mod zip;
 /// Decodes UTF-16 and UTF-32 to UTF-8.
-mod encoding;
+mod text_encoding;
 
 use std::io;
 

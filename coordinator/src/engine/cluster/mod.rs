@@ -62,7 +62,7 @@ mod workers;
 /// Checks that the reports of a task account for its input.
 mod account;
 /// Tracks the tasks of a stage.
-mod tracker;
+mod task_attempts;
 /// Decides which attempts are slow.
 mod speculation;
 /// Stores the spool objects of exchanges.
@@ -80,7 +80,7 @@ use speculation::Speculation;
 use spool::{Spool, SpoolTotals};
 use stage_planner::Stage;
 use state::ClusterState;
-use tracker::Policy;
+use task_attempts::Policy;
 
 /// Minimum time after which a queued task is offered again, if a free worker did not take it.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(3);

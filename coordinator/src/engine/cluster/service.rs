@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use super::registration::Registration;
 use super::state::{AmountRead, AttemptUpdate, ClusterState};
-use super::tracker;
+use super::task_attempts;
 
 /// Time that a `Register` call waits for the sources to be listed. The worker then calls again.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -120,11 +120,11 @@ impl Coordinator for Service {
                 self.state.start(stage, task, attempt, process, Instant::now())
             }
             // A task of another run: the worker still has it from a previous coordinator.
-            None => tracker::Decision::Cancel,
+            None => task_attempts::Decision::Cancel,
         };
         let decision = match decision {
-            tracker::Decision::Continue => Decision::Continue,
-            tracker::Decision::Cancel => Decision::Cancel,
+            task_attempts::Decision::Continue => Decision::Continue,
+            task_attempts::Decision::Cancel => Decision::Cancel,
         };
         Ok(Response::new(StartResponse { decision: decision.into() }))
     }
@@ -262,7 +262,7 @@ mod tests {
 
     use super::*;
     use crate::engine::cluster::registration::Folders;
-    use crate::engine::cluster::tracker::Policy;
+    use crate::engine::cluster::task_attempts::Policy;
 
     mod fuzz;
 

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::account::Account;
-use super::tracker::{Decision, Policy, Retry, RetryReason, StageFailure, Tracker};
+use super::task_attempts::{Decision, Policy, Retry, RetryReason, StageFailure, TaskAttempts};
 use super::workers::{UnknownWorker, Workers};
 
 /// Maximum number of excluded workers that an error names.
@@ -47,7 +47,7 @@ struct Inner {
 #[derive(Debug)]
 struct Stage {
     name: String,
-    tracker: Tracker<Vec<TaskReport>>,
+    tracker: TaskAttempts<Vec<TaskReport>>,
     /// Input of each task, for error messages.
     inputs: Vec<String>,
     /// Account of each task, which its reports must match.
@@ -154,7 +154,7 @@ impl ClusterState {
         state.next_stage += 1;
         let stage = Stage {
             name: name.to_owned(),
-            tracker: Tracker::new(inputs.len(), self.policy, now),
+            tracker: TaskAttempts::new(inputs.len(), self.policy, now),
             read: vec![AmountRead::default(); inputs.len()],
             inputs,
             accounts,
@@ -169,7 +169,7 @@ impl ClusterState {
         self.lock().stages.remove(&number);
     }
 
-    /// Decides whether an attempt may run. See [`Tracker::start`].
+    /// Decides whether an attempt may run. See [`TaskAttempts::start`].
     pub(super) fn start(&self, stage: u32, task: usize, attempt: Uuid, process: Uuid, now: Instant) -> Decision {
         let mut state = self.lock();
         // Borrow the fields separately, because the workers are read while a stage is changed.

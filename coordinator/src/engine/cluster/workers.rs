@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::tracker::Candidate;
+use super::task_attempts::Candidate;
 
 /// Maximum number of joined workers that are alive, and of processes that have registered and not
 /// joined.

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::lake::manifest::Manifest;
-use crate::lake::{LakePath, seal, store, url_of};
+use crate::lake::{LakePath, manifest_store, seal, url_of};
 
 /// Delta versions that belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,7 +200,7 @@ async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -
     if published.manifest <= manifest.version {
         return Ok(false);
     }
-    Ok(store::get(lake, published.manifest).await?.is_some_and(|newer| published.is_of(&newer)))
+    Ok(manifest_store::get(lake, published.manifest).await?.is_some_and(|newer| published.is_of(&newer)))
 }
 
 /// Reads the newest versions that belong together, or `None` if no commit was published yet.

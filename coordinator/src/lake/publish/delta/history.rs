@@ -10,7 +10,7 @@ use lakewright_common::storage::Storage;
 use super::actions::Change;
 use crate::lake::manifest::{Manifest, TableState};
 use crate::lake::publish::consistent::{self, Consistent, TableVersion};
-use crate::lake::{LakePath, store, url_of};
+use crate::lake::{LakePath, manifest_store, url_of};
 
 /// Manifests by version, up to the newest one that was known when the history was created.
 pub(in crate::lake::publish) struct History<'a> {
@@ -55,7 +55,7 @@ impl<'a> History<'a> {
         if let Some(manifest) = self.others.get(&version) {
             return Ok(manifest.clone());
         }
-        let manifest = store::get(self.lake, version).await?.map(Arc::new);
+        let manifest = manifest_store::get(self.lake, version).await?.map(Arc::new);
         self.others.insert(version, manifest.clone());
         Ok(manifest)
     }

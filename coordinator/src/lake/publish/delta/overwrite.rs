@@ -26,8 +26,8 @@ use super::table_log::{self, LogPosition};
 use super::unreadable::{explained, write_anew_hint};
 use super::{MAX_ATTEMPTS, checkpoint_if_due, roll_table};
 use crate::lake::manifest::Manifest;
+use crate::lake::manifest_store;
 use crate::lake::publish::consistent;
-use crate::lake::store;
 
 /// Result of making a log equal to the manifest.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
             Ok(position) => position,
             Err(error) => return Err(unreadable(lake, name, explained(lake, name, error).await)),
         };
-        let manifest = store::latest(lake).await?.ok_or_else(|| no_table(lake, name))?;
+        let manifest = manifest_store::latest(lake).await?.ok_or_else(|| no_table(lake, name))?;
         let state = manifest.table(name).cloned().ok_or_else(|| no_table(lake, name))?;
         let mut history = History::new(lake, Some(&manifest));
         let Some(position) = position else {

@@ -11,7 +11,7 @@ use object_store::path::Path;
 
 use super::*;
 use crate::lake::publish::{catch_up, consistent};
-use crate::lake::{LakePath, fixture, store};
+use crate::lake::{LakePath, fixture, manifest_store};
 
 mod fuzz;
 
@@ -26,7 +26,7 @@ async fn rolled(lake: &Storage, manifest: &Manifest) -> BTreeMap<String, u64> {
 /// commit.
 async fn commit(lake: &Storage, manifest: &Manifest) {
     fixture::write_files(lake, manifest).await;
-    assert_eq!(store::commit(lake, manifest).await.unwrap(), store::Commit::Committed);
+    assert_eq!(manifest_store::commit(lake, manifest).await.unwrap(), manifest_store::Commit::Committed);
 }
 
 /// Returns the files that a reader sees at a version, sorted: key in the lake and partition value.

@@ -12,7 +12,7 @@ use super::super::overwrite::overwrite;
 use super::super::roll_forward;
 use super::*;
 use crate::lake::manifest::DataFile;
-use crate::lake::{fixture, store};
+use crate::lake::{fixture, manifest_store};
 
 /// An event of a lake with one table.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ impl Model {
             Some(last) => fixture::next(last, &tables),
         };
         fixture::write_files(&self.lake, &manifest).await;
-        assert_eq!(store::commit(&self.lake, &manifest).await.unwrap(), store::Commit::Committed);
+        assert_eq!(manifest_store::commit(&self.lake, &manifest).await.unwrap(), manifest_store::Commit::Committed);
         self.manifests.push(manifest);
     }
 

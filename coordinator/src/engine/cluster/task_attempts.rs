@@ -37,7 +37,7 @@ pub(super) struct Policy {
 
 /// Tasks of one stage with results of type `R`.
 #[derive(Debug)]
-pub(super) struct Tracker<R> {
+pub(super) struct TaskAttempts<R> {
     policy: Policy,
     tasks: Vec<Task<R>>,
     finished: Finished,
@@ -141,7 +141,7 @@ const MAX_DEFERRALS: u32 = 8;
 /// Pause after the first deferral. It doubles up to the offer timeout.
 const FIRST_DEFERRAL: Duration = Duration::from_millis(250);
 
-impl<R> Tracker<R> {
+impl<R> TaskAttempts<R> {
     /// Creates the tracker of a stage and queues all tasks at `now`.
     pub(super) fn new(tasks: usize, policy: Policy, now: Instant) -> Self {
         let task = || Task {

@@ -35,7 +35,7 @@ fn tasks(retries: &[Retry]) -> Vec<(usize, RetryReason)> {
 #[test]
 fn the_first_success_wins_and_may_be_reported_again() {
     let now = Instant::now();
-    let mut tracker = Tracker::new(1, policy(), now);
+    let mut tracker = TaskAttempts::new(1, policy(), now);
     assert_eq!(tracker.start(0, id(1), id(10), &[], now), Decision::Continue);
     assert_eq!(tracker.start(0, id(2), id(20), &[], now), Decision::Continue);
     assert!(tracker.succeed(0, id(1), "first", 0, now));
@@ -49,7 +49,7 @@ fn the_first_success_wins_and_may_be_reported_again() {
 #[test]
 fn a_silent_attempt_is_lost_and_its_late_success_counts_if_it_is_the_first() {
     let now = Instant::now();
-    let mut tracker = Tracker::new(1, policy(), now);
+    let mut tracker = TaskAttempts::new(1, policy(), now);
     tracker.start(0, id(1), id(10), &[], now);
     assert_eq!(tasks(&tracker.tick(now + SECOND * 4, None).unwrap()), []);
     assert_eq!(tasks(&tracker.tick(now + SECOND * 5, None).unwrap()), [(0, RetryReason::Lost(id(10)))]);
@@ -62,7 +62,7 @@ fn a_silent_attempt_is_lost_and_its_late_success_counts_if_it_is_the_first() {
 #[test]
 fn an_attempt_with_heartbeats_is_never_lost() {
     let now = Instant::now();
-    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    let mut tracker = TaskAttempts::<()>::new(1, policy(), now);
     tracker.start(0, id(1), id(10), &[], now);
     for second in 1..60 {
         assert_eq!(tracker.heartbeat(0, id(1), 0, now + SECOND * second), Decision::Continue);
@@ -73,7 +73,7 @@ fn an_attempt_with_heartbeats_is_never_lost() {
 #[test]
 fn an_ignored_task_is_offered_again_only_while_a_worker_is_free() {
     let now = Instant::now();
-    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    let mut tracker = TaskAttempts::<()>::new(1, policy(), now);
     assert_eq!(tasks(&tracker.tick(now + SECOND * 60, None).unwrap()), []);
     let free = now + SECOND * 60;
     assert_eq!(tasks(&tracker.tick(free + SECOND * 2, Some(free)).unwrap()), []);
@@ -87,7 +87,7 @@ fn an_ignored_task_is_offered_again_only_while_a_worker_is_free() {
 #[test]
 fn a_data_error_is_not_retried() {
     let now = Instant::now();
-    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    let mut tracker = TaskAttempts::<()>::new(1, policy(), now);
     tracker.start(0, id(1), id(100), &[], now);
     assert!(tracker.fail(0, id(1), now, failure()).is_none());
     tracker.start(0, id(2), id(101), &[], now);
@@ -98,7 +98,7 @@ fn a_data_error_is_not_retried() {
 #[test]
 fn failures_are_retried_until_attempts_run_out() {
     let now = Instant::now();
-    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    let mut tracker = TaskAttempts::<()>::new(1, policy(), now);
     for attempt in 1..=3 {
         tracker.start(0, id(attempt), id(10), &[], now);
         let failed = tracker.fail(0, id(attempt), now, Error::internal(format!("cause {attempt}")));
@@ -115,7 +115,7 @@ fn failures_are_retried_until_attempts_run_out() {
 #[test]
 fn a_task_that_failed_goes_to_another_worker_while_there_is_one() {
     let mut now = Instant::now();
-    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    let mut tracker = TaskAttempts::<()>::new(1, policy(), now);
     let candidates = free(&[10, 20]);
     tracker.start(0, id(1), id(10), &candidates, now);
     tracker.fail(0, id(1), now, failure());
@@ -138,7 +138,7 @@ fn a_task_that_failed_goes_to_another_worker_while_there_is_one() {
 fn deferrals_for_a_busy_worker_are_unlimited_and_for_an_idle_one_limited() {
     for is_free in [false, true] {
         let mut now = Instant::now();
-        let mut tracker = Tracker::<()>::new(1, policy(), now);
+        let mut tracker = TaskAttempts::<()>::new(1, policy(), now);
         let candidates = [Candidate { process: id(10), is_free: true }, Candidate { process: id(20), is_free }];
         tracker.start(0, id(1), id(10), &candidates, now);
         tracker.fail(0, id(1), now, failure());
@@ -158,7 +158,7 @@ fn deferrals_for_a_busy_worker_are_unlimited_and_for_an_idle_one_limited() {
 #[test]
 fn a_slow_attempt_never_runs_twice_in_one_process_while_there_is_another() {
     let now = Instant::now();
-    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    let mut tracker = TaskAttempts::<()>::new(1, policy(), now);
     let candidates = free(&[10, 20]);
     tracker.start(0, id(1), id(10), &candidates, now);
     for attempt in 2..50 {
@@ -169,7 +169,7 @@ fn a_slow_attempt_never_runs_twice_in_one_process_while_there_is_another() {
 #[test]
 fn a_task_that_kills_its_workers_fails_the_stage() {
     let mut now = Instant::now();
-    let mut tracker = Tracker::<()>::new(1, policy(), now);
+    let mut tracker = TaskAttempts::<()>::new(1, policy(), now);
     for attempt in 1..=3 {
         tracker.start(0, id(attempt), id(10 + attempt), &[], now);
         now += SECOND * 5;
@@ -180,7 +180,7 @@ fn a_task_that_kills_its_workers_fails_the_stage() {
 #[test]
 fn a_slow_task_gets_one_speculative_attempt_once_enough_is_done_and_a_worker_is_free() {
     let now = Instant::now();
-    let mut tracker = Tracker::new(4, policy(), now);
+    let mut tracker = TaskAttempts::new(4, policy(), now);
     for task in 0..4 {
         tracker.start(task, id(task as u128), id(10), &[], now);
     }
@@ -208,7 +208,7 @@ fn a_slow_task_gets_one_speculative_attempt_once_enough_is_done_and_a_worker_is_
 #[test]
 fn nothing_is_accepted_once_the_stage_is_over() {
     let now = Instant::now();
-    let mut tracker = Tracker::new(2, policy(), now);
+    let mut tracker = TaskAttempts::new(2, policy(), now);
     tracker.start(0, id(1), id(10), &[], now);
     tracker.take_results();
     assert_eq!(tracker.start(1, id(2), id(10), &[], now), Decision::Cancel);
@@ -257,7 +257,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// The queue and the workers around a tracker.
 struct World {
-    tracker: Tracker<Uuid>,
+    tracker: TaskAttempts<Uuid>,
     now: Instant,
     queue: Vec<usize>,
     running: Vec<(usize, Uuid)>,
@@ -276,7 +276,7 @@ impl World {
         let mut candidates = free(&(1..=WORKERS).collect::<Vec<_>>());
         candidates.extend(free(if has_idler { &[IDLER] } else { &[] }));
         Self {
-            tracker: Tracker::new(tasks, policy, now),
+            tracker: TaskAttempts::new(tasks, policy, now),
             now,
             queue: (0..tasks).collect(),
             running: vec![],
