@@ -177,7 +177,9 @@ impl GroupsAccumulator for TextAccumulator {
 /// Returns `values` with null for each row that the filter does not select.
 fn filtered(values: &ArrayRef, filter: Option<&BooleanArray>) -> Result<ArrayRef> {
     let Some(filter) = filter else { return Ok(Arc::clone(values)) };
-    Ok(nullif(values, &not(&prep_null_mask_filter(filter))?)?)
+    // Arrow panics here without a null.
+    let selected = if filter.null_count() > 0 { prep_null_mask_filter(filter) } else { filter.clone() };
+    Ok(nullif(values, &not(&selected)?)?)
 }
 
 #[cfg(test)]
