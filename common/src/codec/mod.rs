@@ -21,9 +21,9 @@ use datafusion_proto::protobuf;
 use lakewright_proto::v1::plan_node::Node;
 use lakewright_proto::v1::{self, PlanNode};
 use prost::Message;
-use url::Url;
 use uuid::Uuid;
 
+use crate::codec::fields::number;
 use crate::codec::scan::{decode_scan, encode_scan};
 use crate::error::{Context, Error};
 use crate::exchange::read_node::ExchangeReadExec;
@@ -35,6 +35,8 @@ use crate::write::ingest_node::{IngestExec, IngestFolders};
 use crate::write::table_node::TableWriteExec;
 use crate::write::table_writer::TableLayout;
 
+/// Fields of messages.
+mod fields;
 /// Source, limits and splits of a scan.
 mod scan;
 /// Locations of storages.
@@ -213,15 +215,6 @@ fn decode_schema(bytes: &[u8]) -> Result<SchemaRef> {
 
 fn decode_run(text: &str) -> Result<Uuid> {
     Ok(Uuid::parse_str(text).context(unreadable)?)
-}
-
-/// Returns a count from a message.
-fn number(count: u64) -> crate::error::Result<usize> {
-    usize::try_from(count).context(|| Error::internal("a count is too large"))
-}
-
-fn parse_url(text: &str) -> crate::error::Result<Url> {
-    Url::parse(text).context(|| Error::internal("a URL is invalid"))
 }
 
 fn unreadable() -> Error {

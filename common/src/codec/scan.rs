@@ -4,7 +4,7 @@
 use lakewright_proto::v1;
 use lakewright_proto::v1::field_type::Type;
 
-use crate::codec::{number, parse_url};
+use crate::codec::fields::{number, parse_url};
 use crate::config::resolved::{
     Field, FieldType, JsonFormat, Limits, OnArchived, OnChange, OnDamaged, RecordFormat, Source, TimestampFormat,
 };

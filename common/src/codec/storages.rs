@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lakewright_proto::v1;
 
-use crate::codec::{number, parse_url};
+use crate::codec::fields::{number, parse_url};
 use crate::config::resolved::{Bucket, Encryption, Location};
 use crate::error::Result;
 use crate::read::wire::required;

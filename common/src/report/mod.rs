@@ -21,7 +21,6 @@ use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::read::scan_rows::ReadReport;
 use crate::report::spool_object::SpoolObject;
-use crate::report::wire::decode_report;
 
 /// One complete Parquet file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,14 +79,6 @@ pub fn report_schema() -> SchemaRef {
 /// None in practice: the column has the type of the schema.
 pub fn report_batch(reports: BinaryArray) -> Result<RecordBatch> {
     RecordBatch::try_new(report_schema(), vec![Arc::new(reports)]).context(|| Error::internal("cannot write a report"))
-}
-
-/// Decodes the reports that a plan returned.
-///
-/// # Errors
-/// Internal, if the batches do not have [`report_schema`].
-pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
-    report_messages(batches)?.into_iter().map(decode_report).collect()
 }
 
 /// Returns the reports in the rows of a plan as messages, without decoding them.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use arrow::array::RecordBatch;
 use lakewright_proto::v1::bound::Value as Bound;
 use lakewright_proto::v1::task_report::Report;
 use lakewright_proto::{MAX_REPORT_BYTES, v1};
@@ -16,7 +17,15 @@ use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::read::wire::required;
 use crate::report::spool_object::SpoolObject;
-use crate::report::{ColumnStatistics, TaskReport, WrittenFile};
+use crate::report::{ColumnStatistics, TaskReport, WrittenFile, report_messages};
+
+/// Decodes the reports that a plan returned.
+///
+/// # Errors
+/// Internal, if the batches do not have [`report_schema`].
+pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
+    report_messages(batches)?.into_iter().map(decode_report).collect()
+}
 
 /// Decodes one report.
 ///

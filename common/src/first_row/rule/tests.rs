@@ -1,3 +1,5 @@
+//! Compares queries with and without the node, and runs the node alone.
+
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;

@@ -1,3 +1,5 @@
+//! Compares `concat` with DataFusion's for any rows.
+
 use arrow::array::{Int32Array, Int64Array, RecordBatch, UInt64Array};
 use datafusion::execution::context::SessionContext;
 use proptest::collection::vec;

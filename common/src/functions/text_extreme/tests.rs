@@ -1,3 +1,5 @@
+//! Compares `max` and `min` of texts with DataFusion's for any sequence of calls.
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

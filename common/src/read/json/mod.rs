@@ -31,6 +31,8 @@ pub mod reader;
 pub mod decoder;
 /// Stores records of a known shape, ahead of the parser.
 mod template;
+/// Faults and undeclared fields of the current record.
+mod record;
 /// Receives each key and value from the parser.
 mod visitor;
 /// Finds the column of a key.

@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use crate::config::resolved::FieldType;
 use crate::read::json::coerce::{Fault, Scalar};
 use crate::read::json::columns::{Column, Values};
-use crate::read::json::decoder::Record;
 use crate::read::json::keys::{Keys, Path, Target};
+use crate::read::json::record::Record;
 use crate::read::rejection::Reason;
 
 /// Number of characters of a value that a rejection shows.

@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{File, report, rust_files_below};
 
-/// Pairs of files that may import each other, because they are two halves of one subject.
-const PAIRS: &[(&str, &str)] = &[("read::json::decoder", "read::json::visitor")];
-
 #[test]
 fn no_two_files_of_common_import_each_other() {
     let files = rust_files_below("common/src");
@@ -19,14 +16,7 @@ fn no_two_files_of_common_import_each_other() {
     let mut faults = Vec::new();
     for (module, imported) in &imports {
         for other in imported.iter().filter(|other| module < *other && does_import(other, module)) {
-            if !PAIRS.contains(&(module, other)) {
-                faults.push(format!("`{module}` and `{other}`"));
-            }
-        }
-    }
-    for (one, other) in PAIRS {
-        if !(does_import(one, other) && does_import(other, one)) {
-            faults.push(format!("`{one}` and `{other}` no longer do, so they need no exception"));
+            faults.push(format!("`{module}` and `{other}`"));
         }
     }
     report("two files of `common` do not import each other; move what both need to a third", faults);

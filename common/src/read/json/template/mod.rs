@@ -40,8 +40,8 @@ mod shape;
 mod pace;
 
 use crate::read::json::columns::Column;
-use crate::read::json::decoder::Record;
 use crate::read::json::keys::Keys;
+use crate::read::json::record::Record;
 use crate::read::json::template::pace::{Decision, Pace};
 use crate::read::json::template::scan::PADDING;
 use crate::read::json::template::shape::{Outcome, Progress, Shape};

@@ -7,8 +7,8 @@
 //! ```
 
 use crate::read::json::columns::Column;
-use crate::read::json::decoder::Record;
 use crate::read::json::keys::{Keys, Target};
+use crate::read::json::record::Record;
 use crate::read::json::template::literal::Literal;
 use crate::read::json::template::scan;
 use crate::read::json::template::value::{self, Kind, Text};

@@ -20,7 +20,7 @@ use serde::de::{DeserializeSeed, IgnoredAny};
 use crate::config::resolved::{FieldType, TimestampFormat};
 use crate::read::json::coerce::{self, Scalar};
 use crate::read::json::columns::{Column, Values};
-use crate::read::json::decoder::Record;
+use crate::read::json::record::Record;
 use crate::read::json::template::scan;
 use crate::read::json::visitor::ValueSeed;
 

@@ -18,7 +18,7 @@ use lakewright_common::exchange::write_node::ExchangeWriteExec;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::schema::arrow_schema;
 use lakewright_common::read::split_plan::{Contents, plan_splits};
-use lakewright_common::report::read_reports;
+use lakewright_common::report::wire::read_reports;
 use lakewright_common::session::{self, Resources, Storages, TaskScope};
 use lakewright_common::storage;
 use lakewright_common::storage::object::SourceObject;
