@@ -30,10 +30,13 @@ pub(crate) struct Column {
 pub(crate) struct Columns {
     pub(crate) last_id: u32,
     pub(crate) list: Vec<Column>,
+    /// Columns of earlier versions that are not in `list`. Files of those versions still have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dropped: Vec<Column>,
 }
 
-/// Assigns ids to the columns of `schema`. A column that exists in `previous` under the same name
-/// keeps its id; a new one gets the next id.
+/// Assigns ids to the columns of `schema`. A column that exists in `previous` under the same name,
+/// or was dropped from it, keeps its id; a new one gets the next id.
 ///
 /// # Errors
 /// A configuration error if Delta's lowest protocol cannot represent the schema: a type without a
@@ -41,7 +44,7 @@ pub(crate) struct Columns {
 /// `=`, or two names that differ only in case.
 pub(crate) fn assign_column_ids(previous: Option<&Columns>, schema: &Schema) -> Result<Columns> {
     let known: HashMap<&str, u32> =
-        previous.iter().flat_map(|columns| &columns.list).map(|column| (column.name.as_str(), column.id)).collect();
+        previous.iter().flat_map(|columns| columns.ever()).map(|column| (column.name.as_str(), column.id)).collect();
     // Never reuse the id of a dropped column: old files still have it.
     let mut last_id = previous.map_or(0, |columns| columns.last_id);
     let mut seen = BTreeSet::new();
@@ -67,7 +70,9 @@ pub(crate) fn assign_column_ids(previous: Option<&Columns>, schema: &Schema) -> 
             nullable: field.is_nullable(),
         });
     }
-    Ok(Columns { last_id, list })
+    let is_dropped = |column: &&Column| list.iter().all(|kept| kept.name != column.name);
+    let dropped = previous.iter().flat_map(|columns| columns.ever()).filter(is_dropped).cloned().collect();
+    Ok(Columns { last_id, list, dropped })
 }
 
 /// Refuses names that Delta allows only with column mapping, which needs a higher protocol.
@@ -144,6 +149,11 @@ pub(crate) fn hive_type(data_type: &DataType) -> String {
 }
 
 impl Columns {
+    /// Returns the columns of this version and those that were dropped before.
+    pub(crate) fn ever(&self) -> impl Iterator<Item = &Column> {
+        self.list.iter().chain(&self.dropped)
+    }
+
     /// Returns the schema for queries of the table and for its writer.
     pub(crate) fn arrow_schema(&self) -> Result<SchemaRef> {
         let fields = self.list.iter().map(Column::to_field).collect::<Result<Vec<_>>>()?;
@@ -182,6 +192,10 @@ mod tests {
             assign_column_ids(Some(&without_b), &schema(&[("c", long.clone()), ("a", ArrowType::Utf8)])).unwrap();
         let ids: Vec<_> = third.list.iter().map(|column| (column.name.as_str(), column.id)).collect();
         assert_eq!(ids, [("c", 3), ("a", 1)]);
+        // A column that comes back keeps its id, because old files still have it.
+        let fourth = assign_column_ids(Some(&third), &schema(&[("b", long.clone()), ("d", long)])).unwrap();
+        let ids: Vec<_> = fourth.ever().map(|column| (column.name.as_str(), column.id)).collect();
+        assert_eq!(ids, [("b", 2), ("d", 4), ("c", 3), ("a", 1)]);
     }
 
     #[test]

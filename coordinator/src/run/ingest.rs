@@ -179,7 +179,8 @@ async fn add_tasks(
 /// Configuration, for a field that was staged with another type before.
 fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Columns> {
     let columns = assign_column_ids(previous, &arrow_schema(&source.fields))?;
-    let changed = previous.into_iter().flat_map(|previous| &previous.list).find_map(|before| {
+    // Files of versions before a field was dropped still have its old type.
+    let changed = previous.into_iter().flat_map(Columns::ever).find_map(|before| {
         let now = columns.list.iter().find(|column| column.name == before.name)?;
         (now.data_type != before.data_type).then_some((before, now))
     });

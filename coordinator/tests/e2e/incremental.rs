@@ -49,6 +49,33 @@ fn only_tables_below_a_source_with_news_are_built_again() {
 }
 
 #[test]
+fn a_field_cannot_change_its_type_even_after_it_was_dropped() {
+    let declared = |field: &str| {
+        format!(
+            "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\n[sources.s.fields]\nid = \"long\"\n{field}\n[tables.t]\nsql = \"t.sql\"\n"
+        )
+    };
+    let (as_long, as_string) = (declared("x = \"long\""), declared("x = \"string\""));
+    let lake = Lake::of(&[
+        ("lake.toml", as_long.as_str()),
+        ("t.sql", "SELECT * FROM staging.s"),
+        ("in/a.json", "{\"id\": 1, \"x\": 5}\n"),
+    ]);
+    lake.ok(&["run"]);
+    lake.write("in/b.json", b"{\"id\": 2, \"x\": 6}\n");
+    lake.write("lake.toml", declared("").as_bytes());
+    lake.ok(&["run"]);
+    lake.write("in/c.json", b"{\"id\": 3, \"x\": \"7\"}\n");
+    lake.write("lake.toml", as_string.as_bytes());
+    let error = lake.fails(&["run"], 2);
+    assert!(error.contains("field `x` was staged as `long` and is declared `string` now"), "{error}");
+    // With its old type, the field has its old values again.
+    lake.write("lake.toml", as_long.as_bytes());
+    lake.ok(&["run"]);
+    assert_eq!(lake.number("SELECT sum(x) FROM t"), 12);
+}
+
+#[test]
 fn a_changed_model_is_built_again_without_new_objects() {
     let data = repository().join("data");
     let lake = Lake::over(&data.join("song_data"), &data.join("log_data"));
