@@ -14,7 +14,7 @@ use super::manifest::{DataFile, Manifest, parse_key};
 use super::publish::{self, DamagedDocument, PublishedEntry};
 use super::{LakePath, store};
 
-/// Number of objects that are read at the same time.
+/// Maximum number of objects that are read at the same time.
 const CONCURRENT_READS: usize = 16;
 const FROM_A_COPY: &str = "restore it from a copy of the lake";
 
@@ -23,8 +23,8 @@ const FROM_A_COPY: &str = "restore it from a copy of the lake";
 pub(crate) struct Verified {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
-    /// Number of objects without a digest, because an older version wrote them. Only their sizes
-    /// were compared.
+    /// Number of objects without a digest, because an older program version wrote them. Only their
+    /// sizes were compared.
     pub(crate) without_digest: u64,
     /// Sorted by key.
     pub(crate) faults: Vec<Fault>,
@@ -35,7 +35,7 @@ pub(crate) struct Verified {
 pub(crate) struct Fault {
     pub(crate) key: String,
     pub(crate) what: String,
-    /// Action that restores the object, and its cost.
+    /// What to do to restore the object, and what is lost if it cannot be restored.
     pub(crate) restore: String,
 }
 
