@@ -1,8 +1,8 @@
 //! Restricts plans to the storages of the run that this worker has joined.
 //!
 //! Nodes must be on a list, files must be in the folders that the coordinator named at
-//! registration, and every other location is rejected by name. So a plan that was made to read or
-//! write elsewhere does nothing, no matter who sent it.
+//! registration, and any other location is rejected with an error that names it. So a plan that was
+//! made to read or write elsewhere does nothing, no matter who sent it.
 
 use std::sync::Arc;
 

@@ -28,7 +28,8 @@ pub(crate) mod parquet_table;
 
 pub(crate) use cluster::{Exchanged, TaskCounts, TasksView};
 
-/// Queries over fewer rows run in the coordinator, because scheduling a stage would take longer.
+/// Minimum number of rows of a query that runs on workers. A smaller query runs in the coordinator,
+/// because scheduling a stage would take longer.
 const ROWS_WORTH_A_STAGE: u64 = 200_000;
 
 /// The place where the plans of one run are executed.
@@ -58,7 +59,7 @@ impl Engine {
         })
     }
 
-    /// Whether other processes write files for this run.
+    /// Returns whether other processes write files for this run.
     pub(crate) fn has_workers(&self) -> bool {
         matches!(self, Self::Cluster(_))
     }
@@ -107,7 +108,7 @@ impl Engine {
     /// Runs every partition of `plan` and returns all reports.
     ///
     /// # Errors
-    /// The first failure of a partition, after which the other partitions are stopped.
+    /// The first error of a partition, after which the other partitions are stopped.
     pub(crate) async fn run_stage(
         &self,
         session: &SessionContext,
@@ -121,7 +122,7 @@ impl Engine {
     /// order of tasks. Every task must return one batch, as the nodes that write files do.
     ///
     /// # Errors
-    /// The same as [`Self::run_stage`].
+    /// The errors of [`Self::run_stage`].
     pub(crate) async fn run_tasks(
         &self,
         session: &SessionContext,
@@ -143,7 +144,7 @@ impl Engine {
     /// rows that the query reads; a small query runs in the coordinator.
     ///
     /// # Errors
-    /// The same as [`Self::run_stage`].
+    /// The errors of [`Self::run_stage`].
     pub(crate) async fn collect(
         &self,
         session: &SessionContext,

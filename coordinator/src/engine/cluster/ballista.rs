@@ -3,8 +3,8 @@
 //!
 //! Ballista 55 is correct for jobs of one stage in pull mode. With several stages, the death of a
 //! worker makes it hang or repeat rows. So a job here has one stage, and the only content of its
-//! tasks is "run these bytes". The tracker decides what becomes of a task; the status of the job is
-//! ignored.
+//! tasks is "run these bytes". The tracker decides whether a task is done or runs again; the status
+//! of the job is ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,12 +31,13 @@ mod poll;
 
 pub(super) use poll::Queue;
 
-/// Ballista considers a worker lost after this long without a poll. A busy worker polls every 5 s,
-/// and the tracker judges workers by their heartbeats long before this.
+/// Time without a poll after which Ballista considers a worker lost. A busy worker polls every 5 s,
+/// and the tracker notices lost workers much earlier by their missing heartbeats.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time that Ballista keeps the state of a finished job.
 const FINISHED_JOBS: Duration = Duration::from_secs(60);
-/// Longer than any run, because the cluster state decides when a run without workers fails.
+/// A timeout that no run reaches, because the cluster state decides when a run without workers
+/// fails.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -55,7 +56,8 @@ impl Scheduler {
             scheduling_policy: TaskSchedulingPolicy::PullStaged,
             executor_timeout_seconds: WORKER_TIMEOUT.as_secs(),
             no_executors_grace_period_seconds: FOREVER.as_secs(),
-            // 0 disables the cleanup. Workers have no port, so Ballista could not call them for it.
+            // 0 disables the deletion of job data on workers. Ballista cannot call them, because
+            // they have no port.
             finished_job_data_clean_up_interval_seconds: 0,
             finished_job_state_clean_up_interval_seconds: FINISHED_JOBS.as_secs(),
             grpc_server_max_decoding_message_size: message_bytes,

@@ -32,10 +32,11 @@ pub(super) fn adapt(session: &SessionContext, partitions: usize) -> SessionConte
     // only.
     options.optimizer.prefer_existing_union = true;
     let state = session.state();
-    // Between the choice of the join mode and the rule that inserts repartitions for it.
+    // Run our rule between the choice of the join mode and the rule that inserts repartitions for
+    // it.
     let mut rules = state.physical_optimizers().to_vec();
-    // If DataFusion renamed that rule, joins would stay collected and run as one task: slow, but
-    // right.
+    // If DataFusion renamed the first of these rules, joins would stay collected and run as one
+    // task: slow, but right.
     let position = rules.iter().position(|rule| rule.name() == AFTER).map_or(0, |i| i + 1);
     rules.insert(position, Arc::new(PartitionedJoins));
     let state =

@@ -239,7 +239,7 @@ enum Event {
 
 /// Number of workers of the model.
 const WORKERS: u128 = 3;
-/// One more worker that is free and takes nothing.
+/// Id of one more worker, which is free and takes nothing.
 const IDLER: u128 = 99;
 
 fn event() -> impl Strategy<Value = Event> {
@@ -265,7 +265,7 @@ struct World {
     /// Accepted attempt of each task.
     accepted: Vec<Option<Uuid>>,
     attempts: u128,
-    /// Number of offers.
+    /// Number of offers so far.
     offers: usize,
 }
 
