@@ -25,9 +25,10 @@ const NOTHING_NEW: &str = "nothing new: every object was ingested before, and no
 /// How a run reports its result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reporting {
-    /// Print nothing but errors on standard error.
+    /// Whether to print nothing but errors on standard error.
     pub(super) is_quiet: bool,
-    /// Print the summary as JSON on standard output instead of as text on standard error.
+    /// Whether to print the summary as JSON on standard output instead of as text on standard
+    /// error.
     pub(super) is_json: bool,
     pub(super) log_format: LogFormat,
 }
@@ -35,7 +36,7 @@ pub(super) struct Reporting {
 /// Runs the pipeline once and prints its summary.
 ///
 /// # Errors
-/// The error of the step that failed, also if the run committed and could not publish its version.
+/// The error of the step that failed, including a failure to publish the committed version.
 pub(super) async fn run(config: &Config, rebuild: &[String], reporting: Reporting) -> Result<()> {
     let progress = Progress::start(reporting.is_quiet);
     let mut summary = progress.outcome(crate::run::run(config, rebuild, &progress).await)?;
@@ -144,7 +145,8 @@ fn add_usage(text: &mut String, summary: &RunSummary) {
     }
 }
 
-/// `130 GET, 4 LIST, 52 PUT (3 failed), 1.2 MB read, 300 kB written`
+/// Returns counts of requests as text, such as `130 GET, 4 LIST, 52 PUT (3 failed), 1.2 MB read,
+/// 300 kB written`.
 fn requests(requests: &RequestCounts) -> String {
     let classes: Vec<String> = requests.by_class().iter().map(|(class, count)| format!("{count} {class}")).collect();
     let failed = match requests.failed() {

@@ -16,7 +16,7 @@ use crate::output::Format;
 /// Prints one row per table.
 ///
 /// # Errors
-/// Storage; configuration, for a version that does not exist.
+/// A storage error. A configuration error for a version that does not exist.
 pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let states = &view.manifest.tables;

@@ -25,9 +25,9 @@ const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
 /// Commits the run. Returns the manifest and the result of publishing it.
 ///
 /// # Errors
-/// Conflict, if another run committed first; storage; workers, if files that they reported do not
-/// exist. A failure to publish is part of the result, because the commit is complete. The next run
-/// or query then publishes it.
+/// A conflict error if another run committed first. A storage error. A workers error if files that
+/// workers reported do not exist. A failure to publish is part of the result, because the commit is
+/// complete. The next run or query then publishes it.
 pub(super) async fn commit(
     context: &RunContext<'_>,
     staged: &[StagedSource<'_>],
@@ -85,8 +85,8 @@ pub(super) async fn commit(
     Ok((manifest, published))
 }
 
-/// Writes the ledger entries of a source. Returns its state with the files and counts of this run
-/// added.
+/// Writes the ledger entries of a source. Returns the source's state for the manifest, with the
+/// files and counts of this run added.
 async fn next_state(
     context: &RunContext<'_>,
     staged: &StagedSource<'_>,

@@ -23,7 +23,7 @@ use crate::session_tables;
 /// Plans all models and checks over empty tables, which it registers in `session`.
 ///
 /// # Errors
-/// Configuration, with all faults together.
+/// A configuration error with all faults together.
 pub(crate) async fn validate(session: &SessionContext, config: &Config, models: &[Model<'_>]) -> Result<()> {
     let mut faults = Vec::new();
     let mut broken: BTreeSet<&str> = BTreeSet::new();
@@ -67,7 +67,7 @@ async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec
             return None;
         }
     };
-    // Faults that planning does not find.
+    // Find faults that planning does not find.
     if let Some(reason) = probe::failing_expression(&query) {
         faults.push(build::named(table, Error::configuration(reason)));
     }
