@@ -64,7 +64,7 @@ pub(super) struct World {
     committed: Vec<u64>,
 }
 
-/// A process of a round, which determines how it may end.
+/// A process of a round. Its kind determines how it may end.
 enum Side {
     Run(Process),
     Query(Process),

@@ -41,7 +41,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Lake {
-    /// Configures a cluster with runs that wait for `workers` on the port. Losses are noticed
+    /// Configures a cluster with runs that wait for `workers` on the port. Lost workers are noticed
     /// sooner than in production.
     pub(crate) fn on_cluster(self, port: u16, workers: usize) -> Self {
         let text = std::fs::read_to_string(self.path("lake.toml")).unwrap();
