@@ -17,7 +17,7 @@ use crate::lake::column::hive_type;
 use crate::lake::manifest::TableState;
 use crate::query_text::literal;
 
-/// Definition of one table, in one of the two forms.
+/// Definition of one table for the catalog, in one of the two forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Definition {
     pub(crate) name: String,

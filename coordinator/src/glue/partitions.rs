@@ -33,8 +33,8 @@ impl fmt::Display for Changes {
     }
 }
 
-/// Makes the catalog's partitions equal to `lists`, which must already be written to storage. If
-/// `lists` is empty, deletes all partitions.
+/// Makes the table's partitions in the catalog equal to `lists`, which must already be written to
+/// storage. If `lists` is empty, deletes all partitions of the table.
 ///
 /// # Errors
 /// A storage error that names the table.

@@ -53,7 +53,7 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
         });
         list.files.push(key.to_owned());
     }
-    // Sorted by folder, because the map is.
+    // Sorted by folder, because the map is sorted.
     lists.into_values().collect()
 }
 

@@ -144,7 +144,7 @@ pub(crate) fn hive_type(data_type: &DataType) -> String {
 }
 
 impl Columns {
-    /// Returns the schema for queries of the table and for its writer.
+    /// Returns the Arrow schema with which the table is queried and written.
     pub(crate) fn arrow_schema(&self) -> Result<SchemaRef> {
         let fields = self.list.iter().map(Column::to_field).collect::<Result<Vec<_>>>()?;
         Ok(Arc::new(Schema::new(fields)))

@@ -32,7 +32,8 @@ use super::manifest::{DataFile, FORMAT, Manifest, TableState, parse_key};
 /// Id of every lake of these fixtures.
 pub(crate) const LAKE_ID: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 
-/// Creates a lake in a folder that is deleted with the `TempDir`. Its name needs encoding in a URL.
+/// Creates a lake in a folder that is deleted with the `TempDir`. The folder's name needs encoding
+/// in a URL.
 pub(crate) fn lake() -> (TempDir, Storage) {
     lake_below("my lake ")
 }

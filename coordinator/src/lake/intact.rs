@@ -14,8 +14,8 @@ use super::manifest::Manifest;
 use super::{LakePath, store, url_of};
 
 /// Describes the damage of the newest version in a sentence, and names the newest older version
-/// that has all its files. Returns `None` if no file of the newest version is missing or of another
-/// size.
+/// that has all its files. Returns `None` if no file of the newest version is missing or has
+/// another size.
 ///
 /// # Errors
 /// A storage error if the lake cannot be listed.

@@ -124,9 +124,10 @@ pub(crate) async fn write(
     file.put(lake, source, version, run).await
 }
 
-/// Writes the `entries` of one commit and returns the ledger of the source after it: the `previous`
-/// files and a new one. If that would be more than [`MAX_FILES`] files, the new file contains all
-/// entries and is the only one. The previous files stay on storage for older manifests.
+/// Writes the `entries` of one commit, and returns the source's ledger files after the commit: the
+/// `previous` files and a new one. If that would be more than [`MAX_FILES`] files, the new file
+/// contains all entries and is the only one. The previous files stay on storage for older
+/// manifests.
 pub(crate) async fn append(
     lake: &Storage,
     source: &str,

@@ -111,7 +111,7 @@ pub(crate) struct LedgerFile {
     pub(crate) added_in: u64,
 }
 
-/// Result of a scan of a source; `records = staged + quarantined`.
+/// Counts of a scan of a source; `records = staged + quarantined`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SourceCounts {
     pub(crate) objects: u64,

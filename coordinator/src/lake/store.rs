@@ -146,7 +146,7 @@ async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
         match read(lake, key).await {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => {
-                // Only the run matters here, so a manifest of a later format will do.
+                // Only the run matters here, so a manifest of a later format is enough.
                 return manifest::run_of(&bytes)
                     .map(Some)
                     .context(|| Error::storage_failure(format!("`{}` exists and is damaged", url_of(lake, key))));

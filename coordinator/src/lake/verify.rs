@@ -26,7 +26,7 @@ pub(crate) struct Verified {
     /// Number of objects without a digest, because an older program version wrote them. Only their
     /// sizes were compared.
     pub(crate) without_digest: u64,
-    /// Sorted by key.
+    /// Damaged and missing objects, sorted by key.
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -47,7 +47,7 @@ struct Expected<'a> {
     part: Part<'a>,
 }
 
-/// Purpose of an object.
+/// The part of the lake that an object belongs to.
 #[derive(Clone, Copy)]
 enum Part<'a> {
     Table { name: &'a str, rows: u64 },
@@ -86,7 +86,7 @@ pub(crate) async fn verify(lake: &Storage, manifest: &Manifest) -> Result<Verifi
     Ok(verified)
 }
 
-/// Reads an object; returns it with its size, and with its fault if it has one.
+/// Reads an object. Returns `expected` with the object's size, and with its fault if it has one.
 async fn look<'a>(lake: &Storage, expected: Expected<'a>) -> (Expected<'a>, u64, Option<String>) {
     let (bytes, digest) = match lake.digest_of(&expected.key).await {
         Ok(Some(found)) => found,

@@ -125,8 +125,8 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     Ok(())
 }
 
-/// Removes the Delta versions of a table for which `is_void` returns `true` from every document,
-/// because their log entries are damaged or will be written again.
+/// Removes from every document the Delta versions of a table for which `is_void` returns `true`.
+/// Their log entries are damaged or will be written again.
 ///
 /// `version_of` takes the version of a manifest and returns the table's new Delta version at that
 /// manifest, which replaces the removed one. If it returns `None`, the document no longer names the

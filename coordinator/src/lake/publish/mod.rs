@@ -76,9 +76,9 @@ pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<Fa
 }
 
 /// Checks that a run may write to `tables`, before it starts any work: their logs belong to the
-/// lake at `base`, are up to date, and have no commits of other programs. Tables that are not in
-/// `base` are only checked, because they may be new or return. A table in `rebuilt` may lack its
-/// log and its files, because the run writes all of them.
+/// lake at `base`, are up to date, and have no commits of other programs. A table that is not in
+/// `base` is only checked: it is new, or it was removed from `lake.toml` and is added again. A
+/// table in `rebuilt` may lack its log and its files, because the run writes all of them.
 ///
 /// # Errors
 /// A configuration error that names each table whose log belongs to another history or was changed

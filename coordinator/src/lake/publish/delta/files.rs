@@ -31,7 +31,7 @@ pub(super) async fn require_files(lake: &Storage, state: &TableState) -> Result<
     )))
 }
 
-/// Returns the newest `changes`, starting after the last one with missing files. The new log starts
+/// Returns those of `changes` that follow the last change with missing files. The new log starts
 /// with them.
 ///
 /// # Errors

@@ -60,7 +60,7 @@ pub(super) struct Own {
 
 #[derive(Debug)]
 struct FileChange {
-    /// Key below the table's folder.
+    /// Key of the file, relative to the table's folder.
     path: String,
     is_live: bool,
     has_deletion_vector: bool,
@@ -95,7 +95,8 @@ impl Entry {
                 }
             }
         }
-        // Only both together make an entry ours: another program could copy either.
+        // Only `commitInfo` and `txn` together make an entry ours: another program could copy
+        // either.
         entry.own = claimed.filter(|own| transaction == Some(own.manifest));
         entry.has_unknown |= entry.own.is_none() && transaction.is_some();
         Ok(entry)

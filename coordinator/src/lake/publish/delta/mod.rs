@@ -51,7 +51,7 @@ use standing::standing;
 use table_log::{CHECKPOINT_INTERVAL, LogPosition};
 
 /// Maximum number of attempts to roll one log forward. Another attempt is needed if another process
-/// moved the log, or if a put failed.
+/// wrote to the log, or if a put failed.
 const MAX_ATTEMPTS: u32 = 20;
 /// Maximum number of attempts to roll one log forward after the log of another table failed.
 const ATTEMPTS_AFTER_FAILURE: u32 = 3;
@@ -125,14 +125,14 @@ pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published
     published
 }
 
-/// Returns whether storage responds at all. If not, the failure of one table is the failure of all.
+/// Returns whether storage responds at all. If it does not, every table fails, not only one.
 async fn is_readable(lake: &Storage, latest: &Manifest) -> bool {
     let key = LakePath::Manifest(latest.version).key();
     matches!(lake.store.head(&key).await, Ok(_) | Err(object_store::Error::NotFound { .. }))
 }
 
-/// Rolls one log forward to `table`'s state in `latest`. Returns its version there, or `None` if
-/// another process has already rolled it beyond `latest`.
+/// Rolls one log forward to `table`'s state in `latest`. Returns the log's version for that state,
+/// or `None` if another process has already rolled it beyond `latest`.
 async fn roll_table(
     history: &mut History<'_>,
     latest: &Manifest,
@@ -184,9 +184,9 @@ async fn roll_table(
 /// Prepares the log for putting `changes` from version `next` on. Other entries with these versions
 /// may have existed before: the log was moved away, deleted, or replaced by an older copy.
 ///
-/// Such a log must not name files that no longer exist, so changes with missing files are left out.
-/// The published versions are withdrawn before the log gets other entries under the same numbers.
-/// Returns the changes to put, and whether versions were withdrawn.
+/// The new log must not name files that no longer exist, so changes with missing files are left
+/// out. The published versions are withdrawn before the log gets other entries under the same
+/// numbers. Returns the changes to put, and whether versions were withdrawn.
 async fn prepare_log(
     history: &mut History<'_>,
     table: &TableState,
@@ -201,7 +201,7 @@ async fn prepare_log(
         changes = files::changes_with_files(history.lake, table, changes).await?;
     }
     if is_anew {
-        // The entry for a manifest is that of the last change up to it.
+        // A manifest's log entry is that of the table's last change up to the manifest.
         let version_of = |manifest: u64| {
             let changes_until = changes.iter().take_while(|change| change.version <= manifest).count() as u64;
             changes_until.checked_sub(1).map(|last| next + last)

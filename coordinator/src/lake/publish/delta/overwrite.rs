@@ -37,7 +37,8 @@ pub(crate) struct Overwritten {
     /// Changes that the correcting entry made. `None` if the log was already equal to the manifest,
     /// or only behind it.
     pub(crate) correction: Option<Correction>,
-    /// Reader and writer version of a protocol that the log keeps because it is not the lowest.
+    /// Reader and writer version of the log's protocol if it is higher than the lowest one, because
+    /// it cannot be lowered.
     pub(crate) protocol: Option<(i32, i32)>,
     /// Number of older log entries that are damaged or missing. Their versions are no longer
     /// published.

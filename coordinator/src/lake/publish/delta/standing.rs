@@ -77,7 +77,7 @@ pub(super) struct Tail {
     pub(super) own: Own,
     /// Commits of other programs after it, oldest first.
     pub(super) foreign: Vec<Entry>,
-    /// Digest of each of these entries, by Delta version.
+    /// Digests of our newest entry and of the later ones, by Delta version.
     digests: Vec<(u64, Digest)>,
 }
 
@@ -103,7 +103,7 @@ pub(super) async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Resul
     Err(unread(lake, table, 0, &foreign))
 }
 
-/// Compares the digests of a log's newest entries with the published one.
+/// Verifies the published digest, if the published version is among a log's newest entries.
 async fn verify_digests(history: &mut History<'_>, table: &str, digests: &[(u64, Digest)]) -> Result<()> {
     // The published version is not among them if another process is ahead, or the log is an older
     // copy.

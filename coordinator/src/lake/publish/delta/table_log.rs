@@ -118,8 +118,8 @@ pub(super) async fn list_from(lake: &Storage, table: &str, version: u64) -> Resu
 
 /// Lists the entries and checkpoints that a reader of `version` needs, and newer ones.
 pub(super) async fn list_needed(lake: &Storage, table: &str, version: u64) -> Result<Listing> {
-    // This program writes checkpoints at multiples of the interval. If this one is missing (writing
-    // it may have failed), a reader needs the whole log.
+    // This program writes checkpoints at multiples of the interval. If the last one before
+    // `version` is missing (writing it may have failed), a reader needs the whole log.
     let checkpoint = version - version % CHECKPOINT_INTERVAL;
     let listing = list_from(lake, table, checkpoint).await?;
     if listing.checkpoint.is_some() || checkpoint == 0 { Ok(listing) } else { list_from(lake, table, 0).await }

@@ -54,7 +54,7 @@ pub(super) async fn explained(lake: &Storage, table: &str, error: Error) -> Erro
         ))
         .hint(restore_hint(lake, table));
     }
-    // First the newest entries, which also show whether another program committed.
+    // Read the newest entries first, because they also show whether another program committed.
     match read_tail(lake, table, newest).await {
         Ok(Tail { own, foreign, .. }) if !foreign.is_empty() => {
             changed_by_others(table, own.manifest, &foreign, &write_anew_hint(lake, table)).caused_by(error)
