@@ -35,7 +35,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let (vcores, memory_bytes) = (cli.vcores(), cli.memory_bytes());
     let process = Uuid::now_v7();
     let link = link::link(&cli, process)?;
-    // Whether this process is draining. Its heartbeats and retries read it.
+    // Whether this process is draining. Heartbeats and retries read this flag.
     let (draining, is_draining) = watch::channel(false);
     let worker = Arc::new(WorkerContext {
         process,

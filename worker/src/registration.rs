@@ -29,8 +29,8 @@ use crate::rules::Rules;
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Time that one storage has to respond to a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time that a task of a new run waits until this worker has joined, because the response may
-/// arrive later than the task.
+/// Time that a task of a new run waits until this worker has joined, because the response to its
+/// join may arrive later than the task.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The run that this worker has joined.

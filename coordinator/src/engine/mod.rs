@@ -2,8 +2,8 @@
 //!
 //! Without `[cluster]`, every plan runs in this process (`embedded`); with it, plans run on workers
 //! (`cluster`). The plans, their nodes and the SQL are the same in both cases, because a cluster
-//! only cuts a plan into stages at its exchanges. The rows of every plan are `TaskReport`s, and the
-//! engine returns all of them.
+//! only cuts a plan into stages at its exchanges. The rows of a run's plans are `TaskReport`s, and
+//! the engine returns all of them.
 
 use std::sync::Arc;
 

@@ -42,7 +42,7 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
-/// The queue of tasks.
+/// Ballista's scheduler, used as a queue of tasks.
 pub(super) struct Scheduler {
     server: Server,
     context: Arc<SessionContext>,
@@ -74,7 +74,8 @@ impl Scheduler {
         let session = SessionConfig::new_with_ballista()
             // A stage has no exchange, so there is nothing to plan again while it runs.
             .set_bool("ballista.planner.adaptive.enabled", false)
-            // Each partition is one of our tasks, and a worker starts and reports each on its own.
+            // Each partition is one of our tasks, and a worker starts and reports each task on its
+            // own.
             .set_usize("ballista.scheduler.max_partitions_per_task", 1);
         Ok(Self { server, context: Arc::new(SessionContext::new_with_config(session)) })
     }
@@ -87,7 +88,7 @@ impl Scheduler {
     /// Queues tasks, each given as its index and the bytes of its `TaskSpec`.
     pub(super) async fn submit(&self, name: &str, specs: &[(usize, Bytes)]) -> Result<JobId> {
         let failed = |e: &dyn std::fmt::Display| Error::internal(format!("cannot queue a stage: {e}"));
-        // One partition with one row per task. The executor reads the bytes from that row
+        // Each task is one partition with one row. The worker reads the bytes from that row
         // (`worker/src/ballista.rs`).
         let schema = Arc::new(Schema::new(vec![
             Field::new("task", DataType::UInt32, false),

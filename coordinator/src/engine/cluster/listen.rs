@@ -132,7 +132,7 @@ pub(super) struct Connection {
     /// Whether the handshake is complete. Set when tonic calls `connect_info`, which it does after
     /// TLS.
     is_handshake_done: AtomicBool,
-    /// `None` once the connection is established.
+    /// State of a pending connection; `None` once the connection is established.
     pending: Option<Pending>,
 }
 

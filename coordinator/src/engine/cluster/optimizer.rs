@@ -13,7 +13,8 @@ use datafusion::prelude::SessionContext;
 
 use super::stage_planner::emits_no_unmatched_left_rows;
 
-/// Rule of DataFusion that chooses how joins run. Repartitions are inserted only after it.
+/// Name of the DataFusion rule that chooses how joins run. Repartitions are inserted only after
+/// this rule.
 const AFTER: &str = "join_selection";
 
 /// Returns a copy of the session that plans for `partitions` tasks at once on workers.

@@ -30,7 +30,7 @@ const OBJECTS_OF_A_SOURCE: usize = 3;
 
 /// Objects that workers must see, or `None` until the sources are listed.
 type ExpectedObjects = Option<Arc<[Expected]>>;
-/// Sets the objects that workers must see.
+/// Sender that sets the objects that workers must see.
 pub(super) type ExpectedSender = watch::Sender<ExpectedObjects>;
 
 /// Describes one run to workers.

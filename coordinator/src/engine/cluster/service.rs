@@ -221,7 +221,8 @@ fn shown(text: &str) -> String {
     shortened(&printable::line(text), SHOWN_BYTES)
 }
 
-/// Returns at most the first `bytes` of a text, followed by an ellipsis if it is longer.
+/// Returns at most the first `bytes` bytes of a text, followed by an ellipsis if the text is
+/// longer.
 fn shortened(text: &str, bytes: usize) -> String {
     match text.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= bytes).last() {
         Some(end) if end < text.len() => format!("{}…", &text[..end]),

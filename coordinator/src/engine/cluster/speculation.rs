@@ -1,11 +1,11 @@
 //! Decides which attempts are slow, from the durations of finished tasks and the progress of the
 //! attempt.
 //!
-//! An attempt that has read a tenth of the rows of a median task in the time of a whole median task
-//! needs nine times as long again, so a speculative attempt would finish first. This is the rule of
-//! the LATE scheduler (Zaharia et al., "Improving MapReduce Performance in Heterogeneous
-//! Environments", OSDI 2008). If the progress of an attempt is unknown, the time that it has run
-//! decides, as in Spark.
+//! An attempt that has run as long as a median task, but has read only a tenth of its rows, needs
+//! nine times as long again, so a speculative attempt would finish first. This is the rule of the
+//! LATE scheduler (Zaharia et al., "Improving MapReduce Performance in Heterogeneous Environments",
+//! OSDI 2008). If the progress of an attempt is unknown, the time that it has run decides, as in
+//! Spark.
 
 use std::time::{Duration, Instant};
 

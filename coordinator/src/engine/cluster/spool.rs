@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::Exchanged;
 
-/// Folder of all spools within their storage.
+/// Folder that contains the spools of all runs.
 const ROOT: &str = "_lake/spool";
 /// Age at which the spool of another run is abandoned and may be deleted.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);

@@ -124,7 +124,7 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
         return match repartition.partitioning() {
             // Such a repartition merges sorted inputs, which an exchange would interleave.
             _ if repartition.preserve_order() => not_impl_err!("a repartition that preserves order"),
-            // No node above relies on the partition of a row, so rows keep theirs.
+            // No node above relies on the partition of a row, so rows stay in their partitions.
             Partitioning::RoundRobinBatch(_) => rewrite(repartition.input(), prefix, inputs),
             Partitioning::Hash(keys, partitions) => {
                 // The repartition itself stays in the stage below: `ExchangeWriteExec` hashes with

@@ -30,7 +30,7 @@ use super::task_plan::task_plan;
 /// Interval at which a stage is advanced if nothing is reported. Silent workers are only noticed
 /// when a stage is advanced.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Bytes reserved in a message for everything except the task.
+/// Number of bytes reserved in a message for everything except the task.
 const MESSAGE_SLACK: usize = 1024 * 1024;
 
 /// Runs a stage and the stages below it, and returns the accepted reports of the stage by task.
@@ -99,7 +99,7 @@ pub(super) fn run<'a>(
                 }
             }
         };
-        // Ballista never hears that a task ended, so it would keep the jobs.
+        // Ballista receives no status of tasks, so it would keep the jobs.
         for job in jobs {
             cluster.scheduler.cancel(job).await;
         }

@@ -284,8 +284,8 @@ impl ClusterState {
         Ok(StageStatus::Running(retries.into_iter().map(|retry| retry.task).collect()))
     }
 
-    /// Returns a workers error. If workers were excluded, it names them with the reasons, and its
-    /// hint says how to fix them instead of being `hint`.
+    /// Returns a workers error. If workers were excluded, the error names them with the reasons,
+    /// and its hint is about them and replaces `hint`.
     pub(super) fn without_workers(&self, message: String, hint: &str) -> Error {
         let excluded = self.lock().workers.excluded();
         if excluded.is_empty() {

@@ -212,8 +212,8 @@ impl<R> Tracker<R> {
         match task.attempts.iter_mut().find(|attempt| attempt.id == id) {
             Some(attempt) if attempt.state != AttemptState::Failed => {
                 attempt.timing = AttemptTiming { heard: now, rows, ..attempt.timing };
-                // A lost attempt was only paused. The attempt that replaced it becomes its
-                // speculative attempt.
+                // The attempt counted as lost, but was only paused. The attempt that replaced it
+                // becomes its speculative attempt.
                 attempt.state = AttemptState::Running;
                 Decision::Continue
             }
@@ -399,7 +399,7 @@ impl<R> Task<R> {
                 AttemptState::Failed => RetryReason::Failed(last.process),
                 _ => RetryReason::Lost(last.process),
             }),
-            // A speculative attempt uses a vcore, so it is only worth one that is free.
+            // A speculative attempt uses a vcore, so start one only if a vcore is free.
             Some(attempt) => {
                 let is_slow = pace.is_some_and(|(rule, pace)| rule.is_slow(&attempt.timing, pace, now));
                 (is_slow && !self.is_speculated && idle_since.is_some()).then_some(RetryReason::Slow(attempt.process))

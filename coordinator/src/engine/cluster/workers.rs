@@ -172,7 +172,7 @@ impl Workers {
         if is_draining && !worker.is_draining {
             tracing::info!(worker = worker.name, "a worker is draining");
         }
-        // A worker may report more than it registered.
+        // A worker may report more free vcores than it registered.
         worker.free_vcores = free_vcores.min(worker.vcores);
         worker.is_draining = is_draining;
         worker.attempts = attempts;
@@ -204,7 +204,7 @@ impl Workers {
                 );
             }
             worker.is_polling = is_polling;
-            // A worker that only sends heartbeats keeps no run alive.
+            // A worker that only sends heartbeats does not keep the run alive.
             if worker.is_alive && (is_polling || worker.attempts > 0) {
                 self.alive = now;
                 is_idle |= worker.free_vcores > 0 && worker.is_able(now);
