@@ -14,7 +14,7 @@ use lakewright_common::printable;
 /// its time zone, `Z` for UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// A box, for people.
+    /// A table with borders, for people.
     Table,
     /// RFC 4180, with a header.
     Csv,

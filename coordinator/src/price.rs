@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::output::bytes;
 
-/// Numbers of requests by the classes that S3 bills, and of the bytes read.
+/// Numbers of requests by the classes that S3 bills, and number of bytes read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct BilledRequests {
     /// Number of GET and HEAD requests.

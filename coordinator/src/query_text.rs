@@ -169,7 +169,7 @@ mod tests {
         "a\tb",
     ];
 
-    /// Returns the rows of a table with the columns `name`, of `values`, and `other`.
+    /// Returns rows with two columns: `name`, with `values`, and `other`.
     fn rows(name: &str, values: &[Option<&str>]) -> RecordBatch {
         let column: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
         let other: ArrayRef = Arc::new(StringArray::from(vec!["x"; values.len()]));

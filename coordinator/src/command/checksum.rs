@@ -98,8 +98,8 @@ fn texts(values: &ArrayRef) -> EngineResult<StringArray> {
             }))
         }
         _ => {
-            // Fail instead of storing null for a value that cannot be shown: two tables would look
-            // equal.
+            // Fail on a value that cannot be converted, because with null in its place two
+            // different tables would look equal.
             let options = CastOptions { safe: false, format_options: FormatOptions::default() };
             Ok(cast_with_options(values, &DataType::Utf8, &options)?.as_string::<i32>().clone())
         }

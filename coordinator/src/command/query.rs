@@ -116,7 +116,7 @@ impl View {
                 self.manifest.tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join("`, `")
             ))
         };
-        // Before DataFusion sees the text, refuse what it would plan but should not run.
+        // Refuse queries that DataFusion would plan but should not run, before it sees the text.
         check_text(sql)?;
         let frame = self.session.sql_with_options(sql, read_only()).await.engine_context(planning)?;
         frame.execute_stream().await.engine_context(planning)

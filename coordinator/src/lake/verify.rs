@@ -35,7 +35,7 @@ pub(crate) struct Verified {
 pub(crate) struct Fault {
     pub(crate) key: String,
     pub(crate) what: String,
-    /// What to do to restore the object, and what is lost if it cannot be restored.
+    /// Action that restores the object, and what is lost if it cannot be restored.
     pub(crate) restore: String,
 }
 

@@ -143,7 +143,7 @@ impl StepProgress {
         self.objects.is_some() || self.tasks.is_some()
     }
 
-    /// Freezes the step with its state and its counters. Only the first call has an effect.
+    /// Ends the step with `state` and with its current counters. Only the first call has an effect.
     pub(crate) fn end(&self, state: StepState) {
         let now = self.now(state);
         // The first state wins: `Drop` calls this again after a successful end.

@@ -119,7 +119,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
             }
         }
     }
-    // Tasks end in any order. Sorted paths make the manifest independent of it.
+    // Tasks end in any order. Sorted paths make the manifest independent of this order.
     files.sort_by(|a, b| a.written.path.cmp(&b.written.path));
     Ok(TableState {
         name: table.name.clone(),
@@ -214,8 +214,8 @@ pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     arrow::datatypes::Schema::new(fields)
 }
 
-/// Returns the stored type for a type of a query. It exists in Delta's lowest protocol, so every
-/// reader knows it.
+/// Returns the stored type for a type of a query. The stored type exists in Delta's lowest
+/// protocol, so every reader knows it.
 fn stored_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,

@@ -48,8 +48,8 @@ pub(super) async fn commit(
         version: context.version,
         parent: context.base.as_ref().map(|base| base.version),
         run: context.run,
-        // The first commit creates the id. So does the next commit of an older lake, which has
-        // none.
+        // The first commit creates the id. So does the next commit to an older lake, which has no
+        // id.
         lake_id: Some(context.base.as_ref().and_then(|base| base.lake_id).unwrap_or_else(Uuid::now_v7)),
         committed_at: chrono::Utc::now(),
         engine: ENGINE.to_owned(),

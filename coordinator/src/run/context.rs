@@ -1,4 +1,4 @@
-//! What all steps of a run share.
+//! Data that all steps of a run share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

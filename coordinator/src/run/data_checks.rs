@@ -27,7 +27,7 @@ const FILES_AT_ONCE: usize = 16;
 /// Maximum number of failing rows that are shown for one check.
 const SHOWN_ROWS: usize = 10;
 
-/// Hint of each failed check.
+/// Hint of the error of each failed check.
 const CORRECT_IT: &str = "nothing was committed; correct the input or the model (one of `checks` only warns with \
                           `warn = true`, a key does not)";
 

@@ -105,7 +105,7 @@ pub(crate) async fn new_objects<'a>(
             failures.push(changed_error(source, &changed));
         }
         skipped.changed += changed.len() as u64;
-        // Requests the first bytes of large objects, so only new objects are inspected.
+        // This requests the first bytes of large objects, so inspect only new objects.
         let contents = contents_of_large(storage, &new, &source.format, &config.limits).await?;
         sources.push(NewObjects { source, objects: new, contents, listed });
     }

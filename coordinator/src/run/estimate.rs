@@ -195,7 +195,7 @@ impl Run<'_> {
             requests.gets += gets * times;
             requests.puts += puts * times;
         }
-        // The manifest.
+        // The put of the manifest.
         requests.puts += 1;
     }
 }

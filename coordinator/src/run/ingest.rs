@@ -100,7 +100,8 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     let tasks = context.session.copied_config().target_partitions();
     let mut tallies = Vec::new();
     let mut pending = new.splits(&context.config.limits, tasks);
-    // More than one round only with `on_damaged = "skip"`, for tasks that read a damaged object.
+    // There is more than one round only with `on_damaged = "skip"`, for tasks that read a damaged
+    // object.
     while !pending.is_empty() {
         let tasks = scan(context, &staged, &pending).await?;
         pending = add_tasks(context, &mut staged, tasks, &pending, &mut tallies).await?;

@@ -32,7 +32,7 @@ use context::RunContext;
 use discover::Discovered;
 use summary::RunSummary;
 
-/// What all steps share.
+/// Data that all steps share.
 mod context;
 /// ①② Lists the sources and finds new objects.
 pub(crate) mod discover;

@@ -46,7 +46,7 @@ impl<'a> StagedSource<'a> {
         }
     }
 
-    /// Adds the files of a task's reports, and its tallies to `tallies`.
+    /// Adds the files in a task's reports to this result, and the tallies to `tallies`.
     ///
     /// # Errors
     /// An internal error for a report of another kind of task.

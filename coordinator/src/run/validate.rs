@@ -1,6 +1,6 @@
-//! Validates everything before a run does any work. Every model can be planned over the declared
-//! fields, and its key, partition columns and checks fit the columns that it returns. All faults
-//! are reported together.
+//! Validates everything before a run does any work: that every model can be planned over the
+//! declared fields, and that its key, partition columns and checks fit the columns that it returns.
+//! All faults are reported together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

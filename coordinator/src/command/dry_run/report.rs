@@ -12,7 +12,7 @@ use crate::price::Cost;
 use crate::run::discover::NewObjects;
 use crate::run::skipped::SkippedObjects;
 
-/// What a run would do if it started now. The report exists only if a run could start.
+/// Actions that a run would take if it started now. The report exists only if a run could start.
 #[derive(Debug, Serialize)]
 pub(super) struct CheckReport {
     /// Path of the configuration.
@@ -29,7 +29,8 @@ pub(super) struct CheckReport {
     pub(super) models: Vec<ModelReport>,
     /// Whether a run would have something to do.
     pub(super) has_work: bool,
-    /// `None` if a run has nothing to do, or if neither the lake nor a source is on S3.
+    /// Expected requests and their price; `None` if a run has nothing to do, or if neither the lake
+    /// nor a source is on S3.
     pub(super) cost: Option<Cost>,
     /// A sample of each source; empty without `--sample`.
     pub(super) samples: Vec<Sample>,

@@ -172,7 +172,7 @@ impl RejectedRecord {
             let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;
             column.is_valid(row).then(|| column.value(row).to_owned())
         };
-        // A column of another type would be an error in the program. Show what can be shown.
+        // A column of another type would be a bug. Show what can be shown.
         let offsets = batch.column_by_name("byte_offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
         Self {
             object: text("object").unwrap_or_default(),
@@ -183,7 +183,7 @@ impl RejectedRecord {
         }
     }
 
-    /// `2018/a.json at byte 120: wrong_type: field `year`: `"004"` is not a long`
+    /// Returns the record as text: object, offset, reason, field and detail.
     fn text(&self) -> String {
         let Self { object, byte_offset, reason, field, detail } = self;
         let field = field.iter().fold(String::new(), |_, field| format!("field `{}`: ", printable::line(field)));
