@@ -9,8 +9,7 @@ use lakewright_common::process::failpoint::{self, ReachedBy};
 
 use crate::support::{Done, Lake, repository};
 
-/// Counts with a constant sum: a reader that saw them from different versions would see another
-/// sum.
+/// Counts with a constant sum: a reader of counts from different versions would see another sum.
 const SEEN: &str = "SELECT (SELECT count(*) FROM songplays) AS plays, (SELECT count(*) FROM time) AS moments,
     (SELECT count(*) FROM songs) AS songs, (SELECT count(*) FROM users) AS users";
 

@@ -41,8 +41,7 @@ fn staged_files(lake: &Lake) -> usize {
     std::fs::read_dir(folder).map_or(0, |files| files.filter(|file| file.is_ok()).count())
 }
 
-/// Returns a damaged object of each kind: its name, its content and a text of the error. `good` is
-/// the content before the damage.
+/// Returns a damaged object of each kind: its name, its content and a text of the error.
 fn damaged_objects(lake: &Lake) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let text = lines(0..2000);
     let zipped = gzip(lake, &text);

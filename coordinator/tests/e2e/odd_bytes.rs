@@ -311,7 +311,8 @@ fn text_from_data_acts_on_no_terminal_and_forges_no_line() {
     let csv = lake.ok(&["query", "SELECT name FROM events", "--csv"]).stdout;
     assert!(csv.contains("\u{1b}]0;title\u{7} a\nerror: forged \u{9b}31m \u{202e}|"), "{csv:?}");
 
-    // The same text in a rejected record: in the error of a run, in a sample and in a list.
+    // Put the same text into a rejected record, which is shown in the error of a run, in a sample
+    // and in a list.
     lake.write("in/b.json", "{\"id\": \"\\u001b[2J\\n\u{9b}error: forged\u{202e}\"}\n\u{1b}[2J\u{7}\n".as_bytes());
     let refused = lake.fails(&["run"], 1);
     let sampled = lake.ok(&["check", "--sample", "10"]).stdout;

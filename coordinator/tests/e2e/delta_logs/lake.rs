@@ -114,7 +114,7 @@ pub(super) fn removal(add: &Value) -> Value {
         "partitionValues": add["partitionValues"], "size": add["size"] } })
 }
 
-/// Copies a live file to another name, which would duplicate its rows.
+/// Copies a live file to another name. Returns the `add` action that would duplicate its rows.
 pub(super) fn copied(lake: &Lake, table: &str) -> Value {
     let add = live_add(lake, table);
     let folder = lake.path("lake").join(table);

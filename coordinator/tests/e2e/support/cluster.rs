@@ -28,7 +28,7 @@ const PORTS: std::ops::Range<u16> = 10_000..32_000;
 /// connects to itself until no descriptors are left.
 pub(crate) fn free_port() -> u16 {
     static RETURNED: AtomicU16 = AtomicU16::new(0);
-    // Another test process starts elsewhere.
+    // Each test process starts at another port.
     let start = (std::process::id() % 200) as u16 * 110;
     for _ in PORTS {
         let step = RETURNED.fetch_add(1, Ordering::Relaxed);
