@@ -59,7 +59,7 @@ impl Process {
         self.end_while(|_| ())
     }
 
-    /// Like [`Self::end`], but resumes the process now and then, because a fail point may freeze it.
+    /// Like [`Self::end`], but also resumes the process repeatedly, in case a fail point freezes it.
     pub(crate) fn end_awake(self) -> Done {
         let mut checks = 0;
         self.end_while(|process| {
