@@ -174,8 +174,8 @@ impl Engine {
     }
 }
 
-/// Returns the number of partitions that run at once in this process, which is what the session
-/// plans for.
+/// Returns the number of partitions that run at once in this process: the target partitions of the
+/// session.
 fn partitions_at_once(session: &SessionContext) -> usize {
     session.copied_config().target_partitions()
 }

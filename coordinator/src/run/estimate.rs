@@ -30,7 +30,7 @@ const ASSUMED_PARTITION_VALUES: u64 = 12;
 /// Assumed number of JSON bytes per staged byte, before the first commit.
 const ASSUMED_RATIO: u64 = 8;
 
-/// Returns all requests that the run will make, including those that it has already made to
+/// Returns the expected total of a run's requests, including those that it has already made to
 /// discover the new objects. Returns `None` if nothing is on S3.
 pub(crate) fn estimate(
     config: &Config,

@@ -210,7 +210,7 @@ fn lake_of_junk(bytes: usize) -> Lake {
     lake
 }
 
-/// In JSON Lines, only one record is malformed where a log was cut, and the object is not damaged.
+/// A line of JSON Lines that was cut is one malformed record, and the object is not damaged.
 #[test]
 fn a_cut_line_is_a_bad_record_and_not_damage() {
     let lake = lake("ndjson", "");

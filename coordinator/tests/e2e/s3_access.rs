@@ -196,7 +196,7 @@ fn keys_that_expire_in_the_middle_of_a_run_are_renewed() {
     assert_eq!(refused, 0, "no request was made with a key that had expired");
 }
 
-/// Expires every key four seconds after it was issued, until the process ends. Returns the number
+/// Until the process ends, expires every key four seconds after it was issued. Returns the number
 /// of expired keys.
 fn expire_each_in_time(server: &Server, given: &Path, child: &mut std::process::Child) -> usize {
     let mut seen: Vec<std::time::Instant> = Vec::new();

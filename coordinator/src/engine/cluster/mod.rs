@@ -115,7 +115,7 @@ pub(crate) struct Exchanged {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
     /// Planned number of requests: one write per object, and one read per range of an object.
-    /// Repeated attempts send more.
+    /// Repeated attempts send more requests.
     pub(crate) requests: u64,
 }
 

@@ -45,7 +45,7 @@ pub(super) fn adapt(session: &SessionContext, partitions: usize) -> SessionConte
     SessionContext::new_with_state(state)
 }
 
-/// Makes joins that emit unmatched left rows partitioned.
+/// Turns collected joins that emit unmatched left rows into partitioned joins.
 ///
 /// Such a join must see all right rows before it knows which left rows are unmatched. With a
 /// collected left side, that requires a single task. Partitioned by the join keys, each task sees

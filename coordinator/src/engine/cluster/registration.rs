@@ -142,7 +142,8 @@ impl Expected {
         })
     }
 
-    /// Returns whether the coordinator still sees one of the objects with the listed size.
+    /// Returns whether at least one of the objects still exists with the listed size for the
+    /// coordinator.
     async fn is_unchanged(&self) -> bool {
         for object in &self.objects {
             let Ok(key) = Path::parse(&object.key) else { continue };

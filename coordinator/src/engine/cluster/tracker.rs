@@ -260,8 +260,8 @@ impl<R> Tracker<R> {
         if state.has_no_attempts_left(max_attempts) { state.cause.take() } else { None }
     }
 
-    /// Marks silent attempts as lost and returns the tasks to queue again. `idle_since` is the time
-    /// since when some worker has been free without interruption.
+    /// Marks silent attempts as lost and returns the tasks to queue again. `idle_since` is the
+    /// start of the current period in which at least one worker was always free.
     ///
     /// # Errors
     /// A failure of the stage if a task has no attempts left, or if no worker takes it.

@@ -23,7 +23,8 @@ pub(super) struct Workers {
     joined: BTreeMap<Uuid, Worker>,
     /// Processes that have registered and not joined.
     registered: BTreeMap<Uuid, Registered>,
-    /// Time since when some worker has been free without interruption.
+    /// Start of the current period in which at least one worker was always free; `None` if none is
+    /// free.
     idle_since: Option<Instant>,
     /// Last time at which some worker was alive and able to work.
     alive: Instant,
@@ -45,7 +46,7 @@ struct Worker {
     name: String,
     vcores: u32,
     free_vcores: u32,
-    /// Number of attempts in the last heartbeat.
+    /// Number of running attempts, as reported by the last heartbeat.
     attempts: usize,
     /// Start of the current series of heartbeats that had neither a free vcore nor an attempt.
     stuck_since: Option<Instant>,
@@ -183,8 +184,8 @@ impl Workers {
         Ok(())
     }
 
-    /// Updates which workers are alive. Returns for how long no worker has been able to work, and
-    /// the time since when some worker has been free.
+    /// Updates which workers are alive. Returns how long no worker has been able to work, and the
+    /// start of the current period in which at least one worker was always free.
     pub(super) fn count(&mut self, lost_after: Duration, now: Instant) -> (Duration, Option<Instant>) {
         let mut is_idle = false;
         for worker in self.joined.values_mut() {

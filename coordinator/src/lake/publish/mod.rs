@@ -38,8 +38,8 @@ const CONCURRENT_LOOKS: usize = 16;
 /// Result of publishing one manifest.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    /// Delta version of each table at the manifest. A table is missing if another process has
-    /// already brought its log beyond the manifest.
+    /// Delta version of each table at the manifest. A table has no entry if its log failed, or if
+    /// another process has already brought it beyond the manifest.
     pub(crate) versions: BTreeMap<String, u64>,
     pub(crate) failures: Vec<Failure>,
 }
