@@ -19,8 +19,8 @@ use crate::output::Format;
 /// Destination of the definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Catalog {
-    /// Prints statements for Athena, or with JSON the input of `aws glue create-table`, one per
-    /// line.
+    /// Prints statements for Athena. With JSON, prints the input of `aws glue create-table`, one
+    /// table per line.
     Print,
     /// Puts Delta tables into the catalog.
     Apply,

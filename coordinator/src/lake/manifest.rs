@@ -79,8 +79,8 @@ pub(crate) struct TableState {
     pub(crate) key: Vec<String>,
     /// Fingerprint of everything that decides the table's content, except the rows of its input.
     pub(crate) fingerprint: String,
-    /// Version of the manifest that last changed this state. It is also the version of the table's
-    /// `txn` in its Delta log.
+    /// Version of the manifest in which the table's state last changed. It is also the version of
+    /// the table's `txn` in its Delta log.
     pub(crate) changed_in: u64,
     pub(crate) files: Vec<DataFile>,
 }
@@ -121,7 +121,7 @@ pub(crate) struct SourceCounts {
     pub(crate) staged: u64,
     pub(crate) quarantined: u64,
     /// Number of staged records that were decoded without a parser, because they have the shape of
-    /// an earlier one. Depends on how the input was distributed over tasks.
+    /// an earlier record. The number depends on how the input was distributed over tasks.
     #[serde(default)]
     pub(crate) templated: u64,
     /// Number of values of each undeclared field.

@@ -138,7 +138,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
 struct Committed {
     manifest: Manifest,
     published: Published,
-    /// Messages of failed checks that only warn.
+    /// Messages of those failed checks that only warn.
     warnings: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
 //! Validates everything before a run does any work: that every model can be planned over the
-//! declared fields, and that its key, partition columns and checks fit the columns that it returns.
+//! declared fields, and that its key, partition columns and checks fit the columns of its query.
 //! All faults are reported together.
 
 use std::collections::BTreeSet;
@@ -57,7 +57,8 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
     Error::join(faults).map_or(Ok(()), Err)
 }
 
-/// Returns the schema of a model's stored rows, or `None` after adding its faults.
+/// Returns the schema of a model's stored rows. If the model has faults, adds them to `faults` and
+/// returns `None`.
 async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec<Error>) -> Option<Schema> {
     let before = faults.len();
     let query = match build::plan_query(&session.state(), table).await {

@@ -1,5 +1,5 @@
 //! Tests of the files on storage after faults, which read manifests, Delta logs and Parquet footers
-//! without the product.
+//! without code of Lakewright.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

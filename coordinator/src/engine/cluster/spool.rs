@@ -109,8 +109,8 @@ impl Spool {
 }
 
 impl Drop for Spool {
-    /// Removes local folders at once. A signal leaves no time for requests, so a later run sweeps
-    /// buckets.
+    /// Removes the run's local folders. A run that a signal ends has no time for requests, so a
+    /// later run sweeps buckets.
     fn drop(&mut self) {
         self.storages().for_each(|storage| storage.remove_folder(&self.folder));
     }

@@ -328,10 +328,9 @@ impl Deferrals {
 
 impl<R> Task<R> {
     /// Defers the offer of a task that `process` took, if the task was tried in this process before
-    /// and another candidate could take it. Returns whether it was deferred.
-    ///
-    /// Deferrals in favor of a busy candidate are unlimited, because that candidate will be free.
-    /// Those in favor of a free candidate are limited, because it may never take the task.
+    /// and another candidate could take it. Returns whether it was deferred.  Deferrals in favor of
+    /// a busy candidate are unlimited, because that candidate will be free. Deferrals in favor of a
+    /// free candidate are limited, because that candidate may never take the task.
     fn try_defer(&mut self, process: Uuid, candidates: &[Candidate], offer_timeout: Duration, now: Instant) -> bool {
         // Peekable, because `any` below must still see the first candidate.
         let mut others = candidates.iter().filter(|candidate| !self.was_tried_in(candidate.process)).peekable();

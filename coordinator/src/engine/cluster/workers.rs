@@ -21,7 +21,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Workers {
     joined: BTreeMap<Uuid, Worker>,
-    /// Processes that have registered and not joined.
+    /// Processes that have registered but not joined.
     registered: BTreeMap<Uuid, Registered>,
     /// Start of the current period in which at least one worker was always free; `None` if none is
     /// free.
@@ -30,7 +30,7 @@ pub(super) struct Workers {
     alive: Instant,
 }
 
-/// A process that has registered and not joined.
+/// A process that has registered but not joined.
 #[derive(Debug)]
 struct Registered {
     name: String,
@@ -223,7 +223,7 @@ impl Worker {
         now.saturating_duration_since(self.polled) < POLL_SILENCE
     }
 
-    /// Returns whether the worker could take a task: it polls, and it is free or will be.
+    /// Returns whether the worker could take a task: it polls, and it is free or will be free.
     fn is_able(&self, now: Instant) -> bool {
         let is_stuck = self.stuck_since.is_some_and(|since| now.saturating_duration_since(since) >= STUCK_AFTER);
         self.is_alive && !self.is_draining && self.is_polling(now) && !is_stuck

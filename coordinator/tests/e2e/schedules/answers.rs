@@ -1,5 +1,4 @@
-//! The input of a schedule and the expected answers, which are computed without code of the
-//! product.
+//! The input of a schedule and the expected answers, which are computed without code of Lakewright.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -163,8 +163,8 @@ impl Worker {
         Self::start_with(port, name, MEMORY, &[("LAKEWRIGHT_FAILPOINT", point)])
     }
 
-    /// Starts a worker with options and variables. Without certificates it also accepts an open
-    /// coordinator.
+    /// Starts a worker with options and variables. Without certificates, the worker also accepts a
+    /// coordinator that is open to any process.
     pub(crate) fn start_with(port: u16, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut arguments = arguments.to_vec();
         if !arguments.contains(&"--ca") {

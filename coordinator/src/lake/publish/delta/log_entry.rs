@@ -166,8 +166,8 @@ pub(super) fn is_lowest(protocol: &Protocol) -> bool {
     protocol.min_reader_version() <= 1 && protocol.min_writer_version() <= 2
 }
 
-/// Returns whether this program can add an entry to a log with this protocol: it has no features,
-/// and its version requires nothing that an entry of this program does not fulfill.
+/// Returns whether this program can add an entry to a log with this protocol: the protocol has no
+/// features, and this program's entries meet all requirements of its version.
 pub(super) fn is_writable(protocol: &Protocol) -> bool {
     let features = [protocol.reader_features(), protocol.writer_features()];
     let has_features = features.into_iter().flatten().any(|features| !features.is_empty());
