@@ -4,9 +4,10 @@
 //! and Delta logs are rolled forward from it. The objects that a commit ingested are listed in the
 //! ledger, in Parquet files of their own.
 //!
-//! The entries of unchanged tables and files are copied from the previous manifest, including
-//! `changed_in` and `added_in`, the versions in which they last changed. So one manifest shows what
-//! its commit changed, without a comparison with the previous manifest.
+//! The entries of unchanged tables and files are copied from the previous manifest. A table keeps
+//! its `changed_in`, the version in which it last changed, and a file its `added_in`, the version
+//! that added it. So one manifest shows what its commit changed, without a comparison with the
+//! previous manifest.
 
 use std::collections::BTreeMap;
 

@@ -183,8 +183,8 @@ fn unknown_table(table: &Table, config: &Config, reference: &TableReference, hin
     unknown(table, &format!("no table is named `{reference}`"), hint)
 }
 
-/// Returns `Ok` for a name in `known`. Otherwise returns a hint with the most similar name, or `None`
-/// if no name is similar.
+/// Returns `Ok` for a name in `known`. Otherwise returns a hint with the most similar name, or
+/// `None` if no name is similar.
 fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> std::result::Result<(), Option<String>> {
     if known.clone().any(|candidate| candidate == name) {
         return Ok(());

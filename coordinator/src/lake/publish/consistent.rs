@@ -156,8 +156,8 @@ pub(crate) async fn withdraw(
     Ok(())
 }
 
-/// Computes the digest of each of a table's log entries that a document names without a digest, and
-/// adds it to the document.
+/// Completes the documents that name a log entry of a table without its digest: computes the digest
+/// and adds it to the document.
 ///
 /// # Errors
 /// A storage error.

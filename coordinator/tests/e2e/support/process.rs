@@ -59,7 +59,8 @@ impl Process {
         self.end_while(|_| ())
     }
 
-    /// Like [`Self::end`], but also resumes the process repeatedly, in case a fail point freezes it.
+    /// Like [`Self::end`], but also resumes the process repeatedly, in case a fail point freezes
+    /// it.
     pub(crate) fn end_awake(self) -> Done {
         let mut checks = 0;
         self.end_while(|process| {

@@ -244,7 +244,7 @@ async fn versions_that_belong_together_are_published_once_all_are_there() {
     }
 }
 
-/// The kernel decodes the path of a folder's URL twice, which must not lead it to another folder.
+/// The kernel decodes the path of a folder's URL twice, and must still find the right folder.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lake_in_a_folder_with_a_percent_sign_has_logs_and_checkpoints() {
     let (_folder, lake) = fixture::lake_below("100% a%20b %2F ");
