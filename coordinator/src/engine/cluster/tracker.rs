@@ -58,7 +58,7 @@ struct Task<R> {
     accepted: Option<(Uuid, R)>,
     /// Whether a speculative attempt was queued.
     is_speculated: bool,
-    /// Failure of the first attempt that failed.
+    /// Error of the first failed attempt.
     cause: Option<Error>,
 }
 
