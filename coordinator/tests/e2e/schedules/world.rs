@@ -139,7 +139,7 @@ impl World {
         Worker::start_with(self.links[number].port, &format!("worker-{number}"), WORKER, &environment)
     }
 
-    /// Returns a command of the coordinator with a configuration: `alone.toml` is that without workers.
+    /// Returns a coordinator command with a configuration. `alone.toml` has no workers.
     fn command(&self, config: &str, arguments: &[&str]) -> Command {
         self.lake().command_with(config, arguments)
     }
