@@ -86,7 +86,8 @@ fn code(kind: Kind) -> u8 {
         Kind::Storage => 3,
         Kind::Conflict => 4,
         Kind::Workers => 5,
-        // The exit code of a panic: neither the input nor the configuration is at fault.
+        // 101 is also the exit code of a panic: neither the input nor the configuration is at
+        // fault.
         Kind::Internal => 101,
     }
 }

@@ -15,7 +15,7 @@ mod open;
 mod run;
 /// ⑥ The models, their order, and which of them are stale.
 mod model;
-/// Runs plans.
+/// Runs plans, in this process or on workers.
 mod engine;
 /// Names that queries see.
 mod session_tables;
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     lakewright_common::process::telemetry::start(cli.log_format, cli.quiet);
     lakewright_common::session::plan_failure::watch_panics();
-    // After telemetry, so that the error is logged in the chosen format.
+    // Prepare only after telemetry has started, so that an error is logged in the chosen format.
     if let Err(error) = lakewright_common::process::start::prepare() {
         return exit::report(&error);
     }

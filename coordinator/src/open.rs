@@ -13,12 +13,12 @@ use object_store::memory::InMemory;
 /// Opens the storages for a command that writes. Creates the lake if it does not exist.
 ///
 /// # Errors
-/// Storage or configuration, naming the URL.
+/// A storage or configuration error that names the URL.
 pub(crate) async fn open_or_create(config: &Config) -> Result<Storages> {
     let lake = storage::open_or_create(&config.location(&config.lake)).await?;
     let spool = match config.cluster.as_ref().and_then(|cluster| cluster.spool.as_ref()) {
         Some(url) => storage::open_or_create(&config.location(url)).await?,
-        // Without its own storage, the spool is a folder in the lake.
+        // If no storage is configured for the spool, it is a folder in the lake.
         None => lake.clone(),
     };
     Ok(Storages { lake, spool, sources: open_sources(config).await? })
@@ -27,7 +27,7 @@ pub(crate) async fn open_or_create(config: &Config) -> Result<Storages> {
 /// Opens the storages for the dry run, which writes nothing. A lake that does not exist is empty.
 ///
 /// # Errors
-/// Storage or configuration, naming the URL.
+/// A storage or configuration error that names the URL.
 pub(crate) async fn open_or_empty(config: &Config) -> Result<Storages> {
     let lake = lake_or_empty(config).await?;
     Ok(Storages { spool: lake.clone(), lake, sources: open_sources(config).await? })
@@ -42,7 +42,7 @@ pub(crate) fn source<'a>(storages: &'a Storages, name: &str) -> &'a Storage {
 /// Creates a session in this process that reads `storages` within the configuration's limits.
 ///
 /// # Errors
-/// Storage, if the scratch folder cannot be used.
+/// A storage error if the scratch folder cannot be used.
 pub(crate) fn session(
     config: &Config,
     storages: &Storages,
@@ -58,7 +58,7 @@ pub(crate) fn session(
 /// Opens the lake, or an empty one in memory if it does not exist. Creates nothing on storage.
 ///
 /// # Errors
-/// Storage or configuration, naming the URL.
+/// A storage or configuration error that names the URL.
 pub(crate) async fn lake_or_empty(config: &Config) -> Result<Storage> {
     let location = config.location(&config.lake);
     let existing = storage::open_if_exists(&location).await?;

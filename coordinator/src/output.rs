@@ -14,7 +14,7 @@ use lakewright_common::printable;
 /// its time zone, `Z` for UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// A box, for people.
+    /// A table with borders, for people.
     Table,
     /// RFC 4180, with a header.
     Csv,
@@ -29,8 +29,8 @@ pub(crate) enum Format {
 /// Writes all rows in a format.
 ///
 /// # Errors
-/// Storage, if the writer fails; configuration, for a type that the format cannot represent; data,
-/// for a timestamp that cannot be printed.
+/// A storage error if the writer fails. A configuration error for a type that the format cannot
+/// represent. A data error for a timestamp that cannot be printed.
 pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Format) -> Result<()> {
     batches.iter().try_for_each(check_printable)?;
     let unformatted = || Error::internal("cannot format the result");

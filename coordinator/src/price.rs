@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use crate::output::bytes;
 
-/// Requests by the classes that S3 bills, and the bytes read.
+/// Numbers of requests by the classes that S3 bills, and number of bytes read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct BilledRequests {
-    /// GET and HEAD.
+    /// Number of GET and HEAD requests.
     pub(crate) gets: u64,
-    /// PUT, POST and LIST.
+    /// Number of PUT, POST and LIST requests.
     pub(crate) puts: u64,
     pub(crate) bytes_read: u64,
 }
@@ -22,9 +22,9 @@ pub(crate) struct BilledRequests {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct AssumedFiles {
     pub(crate) table: String,
-    /// Files that the estimate assumes.
+    /// Number of files that the estimate assumes.
     pub(crate) files: u64,
-    /// Requests that each further file adds to the run.
+    /// Numbers of requests that each further file adds to the run.
     pub(crate) gets_per_file: u64,
     pub(crate) puts_per_file: u64,
 }
@@ -44,7 +44,7 @@ pub(crate) struct RequestEstimate {
 pub(crate) struct Cost {
     expected: RequestEstimate,
     expected_dollars: f64,
-    /// `None` before the run.
+    /// Requests that the run made; `None` before the run.
     made: Option<BilledRequests>,
     made_dollars: Option<f64>,
     #[serde(skip)]

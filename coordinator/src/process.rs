@@ -13,7 +13,7 @@ static CPU_AT_START: OnceLock<Duration> = OnceLock::new();
 pub(crate) struct Usage {
     /// User and system time, in seconds.
     pub(crate) cpu_seconds: f64,
-    /// Most memory that was resident at once.
+    /// Maximum size of the resident memory.
     pub(crate) peak_memory_bytes: u64,
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn start() {
     }
 }
 
-/// Returns the usage since [`start`]; `None` if the system has no `/proc` (only Linux does).
+/// Returns the usage since [`start`]; `None` without `/proc`, which only Linux has.
 pub(crate) fn usage() -> Option<Usage> {
     let cpu = cpu_time()?.saturating_sub(CPU_AT_START.get().copied().unwrap_or_default());
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

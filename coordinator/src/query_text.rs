@@ -1,17 +1,17 @@
 //! SQL that this program writes itself, around the names and values of users.
 //!
-//! A name goes through [`identifier`] and a value through [`literal`], always, because a name may be
-//! a keyword, and may contain upper case, dots and quotes. No other file builds SQL.
+//! Every name goes through [`identifier`] and every value through [`literal`], because a name may
+//! be a keyword, and may contain upper case, dots and quotes. No other file builds SQL.
 
 use arrow::datatypes::Fields;
 use lakewright_common::config::resolved::Rule;
 
-/// Commits of the lake, oldest first.
+/// Query for the commits of the lake, oldest first.
 pub(crate) const HISTORY: &str = "SELECT version, committed_at, run_id, elapsed_ms, objects, bytes, records, staged, \
                                   quarantined, tables_changed FROM system.history ORDER BY version";
 
-/// Quotes a name. DataFusion's own helper leaves keywords unquoted, and the one of `sqlparser` takes
-/// two quotes in a name for one that is escaped already.
+/// Quotes a name. DataFusion's own helper leaves keywords unquoted, and that of `sqlparser` treats
+/// two quotes in a name as one escaped quote.
 pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -67,8 +67,9 @@ pub(crate) fn violations(table: &str, rule: &Rule) -> String {
     }
 }
 
-/// Returns the query for a digest of each row of `table`: of the texts of its values, each after its
-/// length. `text_of` is the function that converts nested and binary values to text.
+/// Returns the query for one digest per row of `table`, computed from the texts of the row's
+/// values, each after its length. `text_of` is the SQL function that converts nested and binary
+/// values to text.
 pub(crate) fn row_digests(table: &str, columns: &Fields, text_of: &str) -> String {
     let values = columns.iter().map(|field| {
         let name = identifier(field.name());
@@ -168,7 +169,7 @@ mod tests {
         "a\tb",
     ];
 
-    /// Returns the rows of a table with the columns `name`, of `values`, and `other`.
+    /// Returns rows with two columns: `name`, with `values`, and `other`.
     fn rows(name: &str, values: &[Option<&str>]) -> RecordBatch {
         let column: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
         let other: ArrayRef = Arc::new(StringArray::from(vec!["x"; values.len()]));

@@ -17,7 +17,7 @@ pub(crate) const TABLES_SCHEMA: &str = "public";
 /// Makes `provider` visible as `schema.name`, in place of a table that had this name before.
 ///
 /// # Errors
-/// Internal, if the session has no catalog or refuses the table.
+/// An internal error if the session has no catalog or refuses the table.
 pub(crate) fn register(
     session: &SessionContext,
     schema: &str,
@@ -43,7 +43,7 @@ pub(crate) fn register(
 /// Makes a table of a manifest visible by its name.
 ///
 /// # Errors
-/// Internal, as for [`register`].
+/// The errors of [`register`].
 pub(crate) fn register_table(session: &SessionContext, table: &TableState) -> Result<()> {
     let provider = ParquetTable::new(table.columns.arrow_schema()?, &table.partition_by, written(&table.files));
     register(session, TABLES_SCHEMA, &table.name, Arc::new(provider))

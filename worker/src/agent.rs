@@ -21,7 +21,7 @@ use crate::registration::register;
 use crate::running_tasks::RunningAttempts;
 use crate::task::WorkerContext;
 
-/// Time that the last heartbeat may take.
+/// Maximum duration of the last heartbeat.
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs tasks until a signal arrives or the coordinator rejects this worker. Returns the exit code.
@@ -29,13 +29,13 @@ const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 /// # Errors
 /// A configuration error for options that cannot be used, and for a coordinator of another version.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
-    // Before anything else, so that no connection is made with unsafe options.
+    // Check this first, so that no connection is made with unsafe options.
     cli.check_exposure()?;
     let mut signals = Signals::listen()?;
     let (vcores, memory_bytes) = (cli.vcores(), cli.memory_bytes());
     let process = Uuid::now_v7();
     let link = link::link(&cli, process)?;
-    // Not set in `Cli`: the state of this process, which its heartbeats and retries read.
+    // Whether this process is draining. Heartbeats and retries read this flag.
     let (draining, is_draining) = watch::channel(false);
     let worker = Arc::new(WorkerContext {
         process,
@@ -83,7 +83,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let code = tokio::select! {
         rejected = &mut heartbeats => return Err(rejected),
         ended = &mut polling => return Err(stopped_polling(ended)),
-        // The permits are kept, so that the poll loop has none to offer.
+        // Keep the permits, so that the poll loop has none to offer.
         drained = tokio::time::timeout(cli.grace, free.acquire_many(all)) => match drained {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => {

@@ -1,8 +1,8 @@
 //! Runs Ballista's poll loop and receives its tasks. Only this file of the worker names Ballista.
 //!
 //! The plan of a Ballista task is an in-memory table with one row. Its bytes are a `TaskSpec`. For
-//! Ballista, every task succeeds; the real outcome is reported to the coordinator's own service,
-//! task by task.
+//! Ballista, every task succeeds; the real outcome of each task is reported to the coordinator
+//! directly.
 
 use std::fmt;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ struct Task {
 #[async_trait]
 impl QueryStageExecutor for Task {
     async fn execute_query_stage(&self, _: usize, _: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
-        // Errors are reported to our own service, so Ballista always sees success.
+        // The outcome is reported to the coordinator directly, so Ballista always sees success.
         task::run(&self.worker, &self.bytes).await;
         Ok(vec![])
     }

@@ -82,14 +82,14 @@ impl Connector {
     }
 }
 
-/// Whether the first bytes from the coordinator ask for the secret. The bytes stay unread.
+/// Returns whether the first bytes from the coordinator ask for the secret. The bytes stay unread.
 async fn asks_for_secret(stream: &TcpStream) -> io::Result<bool> {
     let mut start = [0; MAGIC.len()];
     let look = async {
         loop {
             match stream.peek(&mut start).await? {
                 0 => return Err(io::Error::from(ErrorKind::UnexpectedEof)),
-                // Either all bytes have arrived, or those that have differ already.
+                // Either all bytes have arrived, or the received ones already differ.
                 n if n == MAGIC.len() || start[..n] != MAGIC[..n] => return Ok(start == MAGIC),
                 _ => tokio::time::sleep(PEEK_INTERVAL).await,
             }

@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Channel that adds the id of this process to each call.
 pub(crate) type Link = InterceptedService<Channel, Caller>;
-/// Client of our own service.
+/// Client of the coordinator's service.
 pub(crate) type Client = CoordinatorClient<Link>;
 
 /// Adds the id of this process to each call.
@@ -76,7 +76,7 @@ fn channel(cli: &Cli) -> Result<Channel> {
     }
 }
 
-/// Creates a client of our own service.
+/// Creates a client of the coordinator's service.
 pub(crate) fn client(link: Link) -> Client {
     CoordinatorClient::new(link)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -99,7 +99,7 @@ impl Pause {
         Self(FIRST_PAUSE)
     }
 
-    /// Whether the backoff has reached its maximum.
+    /// Returns whether the backoff has reached its maximum.
     pub(crate) fn is_longest(&self) -> bool {
         self.0 == LONGEST_PAUSE
     }
@@ -111,7 +111,7 @@ impl Pause {
     }
 }
 
-/// Registers with the coordinator. Retries until one responds.
+/// Registers with the coordinator. Retries until a coordinator responds.
 ///
 /// # Errors
 /// A configuration error if the coordinator rejects this worker.

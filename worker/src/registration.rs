@@ -27,10 +27,10 @@ use crate::rules::Rules;
 
 /// Pause before the next registration, if the worker was excluded.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
-/// Time that one storage has to respond.
+/// Time that one storage has to respond to a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time that a task of a new run waits until this worker has joined, because the response may
-/// arrive later than the task.
+/// Time that a task of a new run waits until this worker has joined, because the response to its
+/// join may arrive later than the task.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The run that this worker has joined.
@@ -40,10 +40,10 @@ pub(crate) struct JoinedRun {
     pub(crate) rules: Rules,
 }
 
-/// Result of probing a storage, or the error as text.
+/// Result of a probe of a storage, with its error as text.
 type Probed<T> = std::result::Result<T, String>;
 
-/// The run that this worker has joined; `None` before the first one.
+/// Sender of the run that this worker has joined; its value is `None` before the first run.
 pub(crate) type JoinedRunSender = watch::Sender<Option<Arc<JoinedRun>>>;
 
 /// Registers and joins; retries until a coordinator accepts this worker. Returns the interval
@@ -143,8 +143,8 @@ async fn open(location: &Location) -> Probed<Storage> {
     }
 }
 
-/// Returns the first object of a probe that can be read. A probe without objects only checks that
-/// the storage can be opened.
+/// Returns a finding about the first object of a probe that can be read. A probe without objects
+/// only checks that the storage can be opened.
 async fn run_probe(storage: &Storage, probe: &Probe) -> Finding {
     let mut finding = Finding::default();
     for (number, key) in (0..).zip(&probe.keys) {
@@ -161,7 +161,7 @@ async fn run_probe(storage: &Storage, probe: &Probe) -> Finding {
 /// Returns the length and the first bytes of an object.
 ///
 /// # Errors
-/// A text if the object does not exist or may not be read; `None` for any other failure.
+/// `Some` text if the object does not exist or may not be read; `None` for any other failure.
 async fn read_start(storage: &Storage, key: &str) -> std::result::Result<(u64, Vec<u8>), Option<String>> {
     let path = Path::parse(key).map_err(|_| None)?;
     let failed = |e| match e {
@@ -182,7 +182,7 @@ async fn read_start(storage: &Storage, key: &str) -> std::result::Result<(u64, V
 /// Waits until this worker has joined `run`, and returns the run.
 ///
 /// # Errors
-/// A configuration error if the worker has joined another run.
+/// A configuration error if the worker has not joined the run in time.
 pub(crate) async fn wait_for_run(joined_run: &JoinedRunSender, run: &str) -> Result<Arc<JoinedRun>> {
     let mut changes = joined_run.subscribe();
     let is_of_run = |joined: &Option<Arc<JoinedRun>>| joined.as_ref().is_some_and(|joined| joined.rules.run == run);

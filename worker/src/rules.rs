@@ -1,8 +1,8 @@
 //! Restricts plans to the storages of the run that this worker has joined.
 //!
 //! Nodes must be on a list, files must be in the folders that the coordinator named at
-//! registration, and every other location is rejected by name. So a plan that was made to read or
-//! write elsewhere does nothing, no matter who sent it.
+//! registration, and any other location is rejected with an error that names it. So a plan that was
+//! made to read or write elsewhere does nothing, no matter who sent it.
 
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl Rules {
 
     fn check_source(&self, leaf: &DataSourceExec) -> Result<()> {
         if leaf.data_source().downcast_ref::<MemorySourceConfig>().is_some() {
-            // Its rows are part of the plan itself.
+            // Rows in memory are part of the plan itself.
             return Ok(());
         }
         let Some(files) = leaf.data_source().downcast_ref::<FileScanConfig>() else {
@@ -236,7 +236,7 @@ mod tests {
             (Arc::new(ExchangeWriteExec::new(rows(), "elsewhere".to_owned())), "spool objects `elsewhere`"),
             (Arc::new(analyze), "a node `AnalyzeExec`"),
         ] {
-            // At any depth.
+            // A node is rejected at any depth.
             let plan: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(plan));
             let error = rules().check(&plan).expect_err(text).to_string();
             assert!(error.contains(text), "`{text}` is not in: {error}");

@@ -82,8 +82,8 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
     failpoint::reach(FailPoint::AttemptAfterReport);
 }
 
-/// Asks the coordinator whether the attempt may run. Retries until it responds or the attempt is
-/// cancelled.
+/// Asks the coordinator whether the attempt may run, and returns the answer. Retries until the
+/// coordinator responds or the attempt is cancelled.
 async fn start(worker: &WorkerContext, running: &AttemptGuard<'_>) -> bool {
     let message = StartRequest {
         task: Some(running.attempt.task.clone()),
@@ -108,7 +108,7 @@ async fn start(worker: &WorkerContext, running: &AttemptGuard<'_>) -> bool {
 /// Executes the plan of a task and returns its reports, each an encoded `TaskReport`.
 ///
 /// # Errors
-/// The failure of the plan; a configuration error for a task of another version or run, or for a
+/// The failure of the plan. A configuration error for a task of another version or run, or for a
 /// plan that the rules reject.
 async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> Result<Vec<Vec<u8>>> {
     let version = env!("CARGO_PKG_VERSION");
@@ -136,13 +136,13 @@ async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> 
 }
 
 impl WorkerContext {
-    /// Whether to stop retrying. A draining worker gives up once the backoff reaches its maximum;
-    /// others have the time to wait for a coordinator.
+    /// Returns whether to stop retrying. A draining worker gives up once the backoff reaches its
+    /// maximum; others have the time to wait for a coordinator.
     fn gives_up(&self, pause: &Pause) -> bool {
         pause.is_longest() && *self.is_draining.borrow()
     }
 
-    /// Returns the requests sent to buckets for the last run.
+    /// Returns the requests to buckets that this worker has sent for the run that it joined last.
     pub(crate) fn requests(&self) -> Option<Requests> {
         let run = self.joined_run.borrow().clone()?;
         let counted = run.storages.requests();
@@ -206,7 +206,8 @@ fn failure(error: &Error) -> Failure {
         Kind::Data => FailureKind::Data,
         Kind::Configuration => FailureKind::Configuration,
         Kind::Storage => FailureKind::Storage,
-        // The coordinator sorts these kinds out itself, so a worker does not send them.
+        // Only the coordinator distinguishes these kinds, so a worker reports all of them as
+        // internal.
         Kind::Conflict | Kind::Workers | Kind::Internal => FailureKind::Internal,
     };
     Failure { kind: kind.into(), message: error.to_string(), hint: error.hint.clone().unwrap_or_default() }

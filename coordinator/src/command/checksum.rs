@@ -27,7 +27,7 @@ const TEXT_OF: &str = "lakewright_text_of";
 /// Computes the checksum of one table.
 ///
 /// # Errors
-/// Storage, if a file cannot be read.
+/// A storage error if a file cannot be read.
 pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<String> {
     view.register(ScalarUDF::new_from_impl(TextOf { signature: Signature::any(1, Volatility::Immutable) }));
     let schema = table.columns.arrow_schema()?;
@@ -36,7 +36,7 @@ pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<St
     let mut rows = view.stream(&sql).await?;
     while let Some(batch) = rows.next().await {
         let batch = batch.engine_context(stage_error)?;
-        // No digest is null: each value is replaced by `null` before.
+        // No digest is null, because the query replaces null values before it computes the digests.
         for digest in batch.column(0).as_binary::<i32>().iter().flatten() {
             let mut first = [0; 8];
             first.copy_from_slice(&digest[..8]);
@@ -98,8 +98,8 @@ fn texts(values: &ArrayRef) -> EngineResult<StringArray> {
             }))
         }
         _ => {
-            // Fail instead of storing null for a value that cannot be shown: two tables would look
-            // equal.
+            // Fail on a value that cannot be converted, because with null in its place two
+            // different tables would look equal.
             let options = CastOptions { safe: false, format_options: FormatOptions::default() };
             Ok(cast_with_options(values, &DataType::Utf8, &options)?.as_string::<i32>().clone())
         }

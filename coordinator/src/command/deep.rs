@@ -20,7 +20,8 @@ use crate::output::{Format, bytes};
 /// missing.
 ///
 /// # Errors
-/// Storage, if anything is damaged or missing; configuration, if the version does not exist.
+/// A storage error if anything is damaged or missing. A configuration error if the version does not
+/// exist.
 pub(super) async fn check_deep(config: &Config, version: Option<u64>, format: Format, quiet: bool) -> Result<()> {
     let lake = lake_or_empty(config).await?;
     let Some(newest) = manifest_store::latest_number(&lake).await? else {
@@ -34,7 +35,7 @@ pub(super) async fn check_deep(config: &Config, version: Option<u64>, format: Fo
         fault.key = lake.name_of(&fault.key);
     }
     let summary = summary(config, &manifest, &verified);
-    // Print before failing, to show which tables are done.
+    // For people, print the faults and the summary together.
     if format == Format::Table {
         print(format!("{}{summary}", lines(&verified.faults)).as_bytes())?;
     } else {

@@ -25,8 +25,8 @@ mod sample;
 /// Prints what a run would do. With `sample`, also decodes about that many records of each source.
 ///
 /// # Errors
-/// Any error that a run would fail with before it writes. Records of a sample that do not fit are
-/// reported and are no error.
+/// Any error that a run would fail with before it writes. Rejected records of a sample are reported
+/// and are no error.
 pub(super) async fn check(config: &Config, sample: Option<u64>, is_json: bool) -> Result<()> {
     let opened = open::open_or_empty(config).await?;
     let session = open::session(config, &opened, config.limits.threads, Arc::default())?;
@@ -35,13 +35,13 @@ pub(super) async fn check(config: &Config, sample: Option<u64>, is_json: bool) -
     validate(&open::session(config, &opened, config.limits.threads, Arc::default())?, config, &models).await?;
     // After validation, so that a wrong model fails before any manifest is read.
     let base = manifest_store::latest(&opened.lake).await?;
-    // Some other program may have changed the Delta logs. A run would fail, so `check` does as
+    // Another program may have changed the Delta logs. A run would fail then, so `check` fails as
     // well.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
     publish::verify(&opened.lake, base.as_ref(), &tables).await?;
     let discovered = new_objects(config, &opened, base.as_ref(), &models).await?;
     let mut samples = Vec::new();
-    // Before the sample, because a run does not make its requests.
+    // Estimate before the sample is read, because a run does not make the sample's requests.
     let cost = expected_cost(config, &opened, base.as_ref(), &models, &discovered);
     if let Some(records) = sample {
         for new in &discovered.sources {

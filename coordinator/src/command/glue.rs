@@ -16,11 +16,11 @@ use crate::glue::{partitions, symlinks, tables};
 use crate::lake::manifest::TableState;
 use crate::output::Format;
 
-/// Use of the definitions.
+/// Destination of the definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Catalog {
-    /// Prints statements for Athena, or with JSON the input of `aws glue create-table`, one per
-    /// line.
+    /// Prints statements for Athena. With JSON, prints the input of `aws glue create-table`, one
+    /// table per line.
     Print,
     /// Puts Delta tables into the catalog.
     Apply,
@@ -37,15 +37,16 @@ struct AppliedTable {
     location: String,
     /// Number of lists that were written; `None` without `--symlinks`.
     lists: Option<u64>,
-    /// Changes of the partitions of a table with lists; `None` for a table without partitions.
+    /// Changes of the table's partitions in the catalog; `None` for a table without partitions or
+    /// without `--symlinks`.
     partitions: Option<String>,
 }
 
 /// Prints or applies the definitions of the newest version's tables.
 ///
 /// # Errors
-/// Configuration, for a lake that is not on S3, a table of that name elsewhere, or a format that
-/// does not exist for definitions; storage.
+/// A configuration error for a lake that is not on S3, a table of that name elsewhere, or a format
+/// in which definitions cannot be printed. A storage error.
 pub(super) async fn catalog(config: &Config, database: &str, what: Catalog, format: Format) -> Result<()> {
     if config.lake.scheme() != "s3" {
         return Err(Error::configuration(format!("the lake `{}` is not on S3", config.lake))
@@ -73,7 +74,6 @@ pub(super) async fn catalog(config: &Config, database: &str, what: Catalog, form
         }
     }
     // Print after a failure too, to show which tables are done.
-    // Print before failing, to show which tables are done.
     if format == Format::Table {
         print(applied.iter().map(line).collect::<String>().as_bytes())?;
     } else {
@@ -90,7 +90,7 @@ fn definitions(view: &View, database: &str, format: Format) -> Result<String> {
         Format::Json | Format::JsonLines => {
             Ok(definitions.map(|definition| format!("{}\n", definition.json(database))).collect())
         }
-        // Statements and requests have no form as rows of a table.
+        // Definitions are statements or requests, and not rows.
         Format::Csv | Format::Markdown => Err(Error::configuration("definitions are printed as SQL or JSON only")
             .hint("use `--json`, or leave the format out")),
     }
@@ -104,7 +104,7 @@ async fn apply(client: &Client, database: &str, table: &Definition) -> Result<Ap
 
 async fn apply_symlinks(client: &Client, database: &str, lake: &Storage, state: &TableState) -> Result<AppliedTable> {
     let (table, lists) = (Definition::of_symlinks(&lake.name_of(""), state), symlinks::lists(state));
-    // Write the lists first: the table must not point at a folder without lists.
+    // Write the lists first, because the table must not point at a folder without lists.
     symlinks::write(lake, state, &lists).await?;
     let mut applied = apply(client, database, &table).await?;
     applied.lists = Some(lists.len() as u64);

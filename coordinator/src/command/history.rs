@@ -10,7 +10,7 @@ use crate::query_text::HISTORY;
 /// Prints one row per commit, oldest first.
 ///
 /// # Errors
-/// Storage; configuration, for a lake without a commit.
+/// A storage error. A configuration error for a lake without a commit.
 pub(super) async fn history(config: &Config, format: Format) -> Result<()> {
     query(config, HISTORY, None, format).await
 }

@@ -103,7 +103,7 @@ async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format:
 }
 
 /// Adds a hint to a storage error: which files of the newest version are missing, and which version
-/// still has all of its files. Waits at most [`SEARCH_TIMEOUT`] for it.
+/// still has all of its files. Searches for at most [`SEARCH_TIMEOUT`].
 async fn with_damage(config: &Config, error: Error) -> Error {
     let search = async {
         let lake = open::lake_or_empty(config).await?;

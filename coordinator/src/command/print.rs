@@ -13,7 +13,7 @@ use crate::output::{self, Format};
 /// Prints a value as one line of JSON on standard output.
 ///
 /// # Errors
-/// Storage, if standard output cannot be written.
+/// A storage error if standard output cannot be written.
 pub(super) fn print_json(value: &impl Serialize) -> Result<()> {
     let mut json = serde_json::to_vec(value).context(|| Error::internal("the result cannot be written as JSON"))?;
     json.push(b'\n');
@@ -31,7 +31,7 @@ pub(super) fn print_columns(columns: Vec<(&'static str, ArrayRef)>, format: Form
 /// Writes to standard output. A reader that closed the pipe, such as `head`, is no error.
 ///
 /// # Errors
-/// Storage, if standard output cannot be written.
+/// A storage error if standard output cannot be written.
 pub(super) fn print(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout();
     let shown = shown(bytes, stdout.is_terminal());

@@ -20,10 +20,10 @@ use crate::output::Format;
 /// A table that was published.
 struct PublishedTable {
     name: String,
-    /// Version of the lake that the log shows now.
+    /// Version of the lake that the table's Delta log has reached.
     version: u64,
     delta_version: u64,
-    /// `None` without `--overwrite`.
+    /// Result of the overwrite; `None` without `--overwrite`.
     overwritten: Option<Overwritten>,
 }
 
@@ -32,7 +32,7 @@ struct PublishedTable {
 /// belong to another history.
 ///
 /// # Errors
-/// Configuration, naming each table that cannot be published; storage.
+/// A configuration error that names each table that cannot be published. A storage error.
 pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bool, format: Format) -> Result<()> {
     let lake = lake_or_empty(config).await?;
     let Some(manifest) = manifest_store::latest(&lake).await? else {
@@ -45,7 +45,7 @@ pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bo
         return Err(Error::configuration(format!("version {} of the lake has no table `{unknown}`", manifest.version))
             .hint(format!("its tables are `{}`", known.join("`, `"))));
     }
-    // In the order of the manifest, and each once, even if an argument is repeated.
+    // Keep the order of the manifest, and publish each table once even if an argument is repeated.
     let named =
         known.iter().map(|table| (*table).to_owned()).filter(|table| tables.is_empty() || tables.contains(table));
     let named: Vec<String> = named.collect();
@@ -86,7 +86,8 @@ async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<Publish
                 Some(table) => {
                     tracing::warn!(table, error = %failure.error, "the Delta log of another table is not published")
                 }
-                // Only the named tables may fail this command, or the list of all Delta versions.
+                // Besides the named tables, only the list of all Delta versions may fail this
+                // command.
                 None => failures.push(failure.error),
             }
         }

@@ -11,7 +11,8 @@ use crate::query_text::{rejected_counts, rejected_records};
 /// Prints the counts, or up to `records` records.
 ///
 /// # Errors
-/// Storage; configuration, for a lake without a commit or a source that is not configured.
+/// A storage error. A configuration error for a lake without a commit or a source that is not
+/// configured.
 pub(super) async fn quarantine(
     config: &Config,
     source: Option<String>,

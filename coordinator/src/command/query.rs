@@ -27,8 +27,8 @@ use crate::session_tables;
 /// Runs `sql` and prints its rows.
 ///
 /// # Errors
-/// Configuration, for a query that does not parse, names an unknown table or column, or does more
-/// than read.
+/// A configuration error for a query that does not parse, names an unknown table or column, or does
+/// more than read.
 pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let rows = view.rows(sql).await?;
@@ -65,7 +65,8 @@ impl View {
     /// Opens the newest version, or `version`, which may be readable even if the newest is damaged.
     ///
     /// # Errors
-    /// Configuration, if the version does not exist; storage, if its manifest cannot be read.
+    /// A configuration error if the version does not exist. A storage error if its manifest cannot
+    /// be read.
     pub(super) async fn open(config: &Config, version: Option<u64>) -> Result<Self> {
         let lake = lake_or_empty(config).await?;
         let Some(newest) = manifest_store::latest_number(&lake).await? else {
@@ -115,7 +116,7 @@ impl View {
                 self.manifest.tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join("`, `")
             ))
         };
-        // Refuse what DataFusion would plan but should not run, before it sees the text.
+        // Refuse queries that DataFusion would plan but should not run, before it sees the text.
         check_text(sql)?;
         let frame = self.session.sql_with_options(sql, read_only()).await.engine_context(planning)?;
         frame.execute_stream().await.engine_context(planning)

@@ -12,9 +12,10 @@ use crate::run::summary::Outcome;
 /// How a run reports its result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reporting {
-    /// Print nothing but errors on standard error.
+    /// Whether to print nothing but errors on standard error.
     pub(super) is_quiet: bool,
-    /// Print the summary as JSON on standard output instead of as text on standard error.
+    /// Whether to print the summary as JSON on standard output instead of as text on standard
+    /// error.
     pub(super) is_json: bool,
     pub(super) log_format: LogFormat,
 }
@@ -22,7 +23,7 @@ pub(super) struct Reporting {
 /// Runs the pipeline once and prints its summary.
 ///
 /// # Errors
-/// The error of the step that failed, also if the run committed and could not publish its version.
+/// The error of the step that failed, including a failure to publish the committed version.
 pub(super) async fn run(config: &Config, rebuild: &[String], reporting: Reporting) -> Result<()> {
     let progress = Progress::start(reporting.is_quiet);
     let mut summary = progress.outcome(crate::run::run(config, rebuild, &progress).await)?;

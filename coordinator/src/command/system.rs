@@ -27,7 +27,7 @@ const SYSTEM_SCHEMA: &str = "system";
 /// Registers the system tables of `manifest` in a session.
 ///
 /// # Errors
-/// Internal, if a table cannot be registered.
+/// An internal error if a table cannot be registered.
 pub(super) fn register(session: &SessionContext, lake: &Storage, manifest: &Manifest) -> Result<()> {
     let sources = manifest.sources.values();
     // The ledger files have no statistics. A query over them reads each file.

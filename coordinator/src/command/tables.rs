@@ -16,11 +16,11 @@ use crate::output::Format;
 /// Prints one row per table.
 ///
 /// # Errors
-/// Storage; configuration, for a version that does not exist.
+/// A storage error. A configuration error for a version that does not exist.
 pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let states = &view.manifest.tables;
-    // `None` if the log of the table does not show this version.
+    // `None` if the log of the table has not reached this version.
     let versions = publish::versions_at(&view.lake, &view.manifest).await?;
     let delta = states.iter().map(|table| versions.get(&table.name).copied());
     let mut columns: Vec<(&str, ArrayRef)> = vec![

@@ -31,7 +31,7 @@ const CONCURRENT_DELETES: usize = 16;
 /// `delete`, deletes them.
 ///
 /// # Errors
-/// Configuration for a retention that is too short; storage.
+/// A configuration error for a retention that is too short. A storage error.
 pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool, format: Format) -> Result<()> {
     if retention < LEAST_RETENTION {
         return Err(Error::configuration("`--retention` must be at least 24h")
@@ -59,7 +59,6 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool, f
             }
         }
     }
-    // Print before failing, to show which tables are done.
     if format == Format::Table {
         print(text(&files, &uploads, delete).as_bytes())
     } else {
@@ -67,7 +66,7 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool, f
     }
 }
 
-/// Lists files and uploads for people, with their sum in the last line.
+/// Returns a list of the files and uploads for people, with their sum in the last line.
 fn text(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> String {
     let mut text = String::new();
     for file in files {
@@ -84,7 +83,7 @@ fn text(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> String {
     text
 }
 
-/// Lists files and uploads as rows. An unfinished upload has neither time nor size.
+/// Returns the files and uploads as rows. An unfinished upload has neither time nor size.
 fn columns(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> Vec<(&'static str, ArrayRef)> {
     let rows = files.len() + uploads.len();
     let kinds = files.iter().map(|_| "file").chain(uploads.iter().map(|_| "unfinished upload"));
@@ -101,12 +100,12 @@ fn columns(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> Vec<(&
     ]
 }
 
-/// Returns the time of the storage's clock, which decides how old objects are. Fails if this
-/// machine's clock shows another time.
+/// Returns the time of the storage's clock, which decides how old objects are. Fails if it differs
+/// from this machine's clock by more than [`MAX_CLOCK_DIFFERENCE`].
 ///
 /// # Errors
-/// Configuration, naming both times; storage, if the storage's time cannot be read before a
-/// deletion.
+/// A configuration error that names both times. A storage error if the storage's time cannot be
+/// read before a deletion.
 async fn common_time(lake: &Storage, delete: bool) -> Result<DateTime<Utc>> {
     let theirs = match lake.clock(LakePath::Lake.key().as_ref()).await {
         Ok(theirs) => theirs,

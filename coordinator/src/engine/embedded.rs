@@ -13,7 +13,7 @@ use lakewright_common::session::plan_failure::{panic_error, stage_error};
 /// Returns all rows of `plan` in no particular order. Dropping the future stops every task.
 ///
 /// # Errors
-/// The first failure of a partition.
+/// The first error of a partition.
 pub(super) async fn collect(
     session: &SessionContext,
     plan: Arc<dyn ExecutionPlan>,

@@ -2,8 +2,8 @@
 //!
 //! Without `[cluster]`, every plan runs in this process (`embedded`); with it, plans run on workers
 //! (`cluster`). The plans, their nodes and the SQL are the same in both cases, because a cluster
-//! only cuts a plan into stages at its exchanges. The rows of every plan are `TaskReport`s, and the
-//! engine returns all of them.
+//! only cuts a plan into stages at its exchanges. The rows of a run's plans are `TaskReport`s, and
+//! the engine returns all of them.
 
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ pub(crate) mod parquet_table;
 
 pub(crate) use cluster::{Exchanged, TaskCounts, TasksView};
 
-/// Queries over fewer rows run in the coordinator, because scheduling a stage would take longer.
+/// Minimum number of rows of a query that runs on workers. A smaller query runs in the coordinator,
+/// because scheduling a stage would take longer.
 const ROWS_WORTH_A_STAGE: u64 = 200_000;
 
 /// The place where the plans of one run are executed.
@@ -59,7 +60,7 @@ impl Engine {
         })
     }
 
-    /// Whether other processes write files for this run.
+    /// Returns whether other processes write files for this run.
     pub(crate) fn has_workers(&self) -> bool {
         matches!(self, Self::Cluster(_))
     }
@@ -108,7 +109,7 @@ impl Engine {
     /// Runs every partition of `plan` and returns all reports.
     ///
     /// # Errors
-    /// The first failure of a partition, after which the other partitions are stopped.
+    /// The first error of a partition, after which the other partitions are stopped.
     pub(crate) async fn run_stage(
         &self,
         session: &SessionContext,
@@ -122,7 +123,7 @@ impl Engine {
     /// order of tasks. Every task must return one batch, as the nodes that write files do.
     ///
     /// # Errors
-    /// The same as [`Self::run_stage`].
+    /// The errors of [`Self::run_stage`].
     pub(crate) async fn run_tasks(
         &self,
         session: &SessionContext,
@@ -144,7 +145,7 @@ impl Engine {
     /// rows that the query reads; a small query runs in the coordinator.
     ///
     /// # Errors
-    /// The same as [`Self::run_stage`].
+    /// The errors of [`Self::run_stage`].
     pub(crate) async fn collect(
         &self,
         session: &SessionContext,
@@ -174,8 +175,8 @@ impl Engine {
     }
 }
 
-/// Returns the number of partitions that run at once in this process, which is what the session
-/// plans for.
+/// Returns the number of partitions that run at once in this process: the target partitions of the
+/// session.
 fn partitions_at_once(session: &SessionContext) -> usize {
     session.copied_config().target_partitions()
 }

@@ -22,8 +22,8 @@ use lakewright_common::error::{Context, Error};
 use lakewright_common::report::WrittenFile;
 use lakewright_common::session::lake_store_url;
 
-/// Bytes read from the end of a file by the first request. On S3 this fetches the footer of most
-/// files with one request instead of two.
+/// Number of bytes that the first request reads from the end of a file. On S3 this fetches the
+/// footer of most files with one request instead of two.
 const FOOTER_BYTES: usize = 64 * 1024;
 
 /// Files below the lake's root that make up one table.
@@ -148,7 +148,7 @@ impl TableProvider for ParquetTable {
 
 /// Distributes files over at most `count` groups of about equal size in bytes.
 fn groups(mut files: Vec<PartitionedFile>, count: usize) -> Vec<FileGroup> {
-    // The largest file first, each into the smallest group, gives groups of nearly equal size.
+    // Putting the largest file first into the smallest group gives groups of nearly equal size.
     files.sort_by_key(|file| std::cmp::Reverse(file.object_meta.size));
     let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, vec![]); count.max(1).min(files.len())];
     for file in files {

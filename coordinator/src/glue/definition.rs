@@ -1,9 +1,9 @@
 //! Definition of a table for the catalog: its location, its columns, and how it is read.
 //!
-//! A definition has one of two forms. As a Delta table (Athena guide, "Synchronize Delta Lake
-//! metadata"), readers find its rows by the Delta log, and the definition need not change when rows
-//! do. As Parquet files that lists name, it is for readers without Delta (Delta's guide, "Redshift
-//! Spectrum connector").
+//! A definition has one of two forms. A Delta table (Athena guide, "Synchronize Delta Lake
+//! metadata") is read by its Delta log, so its definition need not change when rows do. A table of
+//! listed Parquet files is for readers without Delta support (Delta's guide, "Redshift Spectrum
+//! connector").
 
 use std::collections::HashMap;
 
@@ -17,17 +17,18 @@ use crate::lake::column::hive_type;
 use crate::lake::manifest::TableState;
 use crate::query_text::literal;
 
-/// Definition of one table, in one of the two forms.
+/// Definition of one table for the catalog, in one of the two forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Definition {
     pub(crate) name: String,
-    /// URL of the table, or of its lists, with a `/` at the end.
+    /// URL of the table's folder, or of the folder of its lists if it is read by lists. Ends with
+    /// `/`.
     pub(crate) location: String,
     form: Form,
-    /// Names and Hive types.
+    /// Name and Hive type of each column, except the partition keys.
     columns: Vec<(String, String)>,
-    /// Columns that are in folders' names and not in files. A Delta table has them among its
-    /// columns.
+    /// Name and Hive type of each column that is stored in folder names and not in files. Empty for
+    /// a Delta table, whose partition columns are in `columns`.
     partition_keys: Vec<(String, String)>,
 }
 
@@ -46,8 +47,8 @@ impl Definition {
         Self::new(table, Form::Delta, format!("{lake}{}/", table.name), columns, vec![])
     }
 
-    /// Builds the definition of a table by the lists of its files. `lake` is the URL of the lake,
-    /// with a `/` at the end.
+    /// Builds the definition of a table that is read by lists of its files. `lake` is the URL of
+    /// the lake, with a `/` at the end.
     pub(crate) fn of_symlinks(lake: &str, table: &TableState) -> Self {
         let (keys, rest): (Vec<_>, Vec<_>) = columns(table).partition(|(name, _)| table.partition_by.contains(name));
         let of_key = |wanted: &String| keys.iter().find(|(name, _)| name == wanted).map(|(_, column)| column.clone());
@@ -63,11 +64,12 @@ impl Definition {
         columns: Vec<(String, String)>,
         partition_keys: Vec<(String, String)>,
     ) -> Self {
-        // Catalogs have names in lower case only.
+        // The catalog stores names in lower case only.
         Self { name: table.name.to_lowercase(), location, form, columns, partition_keys }
     }
 
-    /// Builds the statement for Athena, which reads the columns of a Delta table from its log.
+    /// Builds the `CREATE EXTERNAL TABLE` statement for Athena. It names no columns, because Athena
+    /// reads the columns of a Delta table from its log.
     pub(crate) fn statement(&self, database: &str) -> String {
         format!(
             "CREATE EXTERNAL TABLE `{database}`.`{}`\nLOCATION {}\nTBLPROPERTIES ('table_type' = 'DELTA');\n",
@@ -98,7 +100,7 @@ impl Definition {
         })
     }
 
-    /// Builds the definition for the catalog.
+    /// Builds the definition in the form that the Glue client sends.
     pub(super) fn input(&self) -> Result<TableInput> {
         TableInput::builder()
             .name(&self.name)
@@ -154,8 +156,7 @@ impl Definition {
 
 const TABLE_TYPE: &str = "EXTERNAL_TABLE";
 
-/// Returns each column under its own name, with its name and type for the catalog, which has lower
-/// case only.
+/// Returns the name of each column, with its lower-case name and Hive type for the catalog.
 fn columns(table: &TableState) -> impl Iterator<Item = (String, (String, String))> {
     let columns = table.columns.list.iter();
     columns.map(|column| (column.name.clone(), (column.name.to_lowercase(), hive_type(&column.data_type))))
@@ -182,7 +183,7 @@ mod tests {
             "s3://analytics/lake/Songs/"
         );
         assert_eq!(json["TableInput"]["Parameters"]["spark.sql.sources.provider"], "delta");
-        // The printed and the applied definition are the same.
+        // The printed definition equals the one that is sent to the catalog.
         let input = definition.input().unwrap();
         assert_eq!(input.name(), json["TableInput"]["Name"]);
         assert_eq!(input.parameters(), Some(&definition.parameters()));

@@ -4,12 +4,12 @@ use aws_sdk_glue::config::http::HttpResponse;
 use aws_sdk_glue::error::{ProvideErrorMetadata, SdkError};
 use lakewright_common::error::Error;
 
-/// Returns whether the service failed with this code.
+/// Returns whether the service responded with this error code.
 pub(super) fn is<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, code: &str) -> bool {
     error.code() == Some(code)
 }
 
-/// Reports a failed `operation` (a verb) on `what`.
+/// Builds the error for a failed `operation` (a verb) on `what` (a database or table).
 pub(super) fn failure<E: ProvideErrorMetadata>(
     operation: &str,
     what: &str,
@@ -18,7 +18,7 @@ pub(super) fn failure<E: ProvideErrorMetadata>(
     let said = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        // Without a code, no response of the service was understood.
+        // An error without a code means that no valid response was received.
         (None, _) => "the Glue service cannot be reached, or there are no credentials".to_owned(),
     };
     let hint = if is(error, "AccessDeniedException") {

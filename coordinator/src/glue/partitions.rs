@@ -14,13 +14,12 @@ use super::definition::Definition;
 use super::failure::failure;
 use super::symlinks::List;
 
-/// Number of partitions in one request of `BatchCreatePartition` and `BatchUpdatePartition`, by the
-/// service's limit.
+/// Maximum number of partitions in a `BatchCreatePartition` or `BatchUpdatePartition` request.
 const PUT_AT_ONCE: usize = 100;
-/// The same for `BatchDeletePartition`.
+/// Maximum number of partitions in a `BatchDeletePartition` request.
 const DELETED_AT_ONCE: usize = 25;
 
-/// Number of partitions that were changed.
+/// Numbers of partitions that were changed in the catalog.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     created: usize,
@@ -34,13 +33,13 @@ impl fmt::Display for Changes {
     }
 }
 
-/// Makes the catalog's partitions equal to the lists, which must be written before. Without lists,
-/// deletes all partitions.
+/// Makes the table's partitions in the catalog equal to `lists`, which must already be written to
+/// storage. If `lists` is empty, deletes all partitions of the table.
 ///
 /// # Errors
-/// Storage, naming the table.
+/// A storage error that names the table.
 pub(crate) async fn apply(client: &Client, database: &str, definition: &Definition, lists: &[List]) -> Result<Changes> {
-    // Everything in the catalog is gone until a list with the same values is found.
+    // Treat every partition in the catalog as deleted until a list with its values is found.
     let mut gone = there(client, database, definition).await?;
     let (mut missing, mut stale) = (vec![], vec![]);
     for list in lists {
@@ -70,7 +69,7 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
     Ok(Changes { created: missing.len(), updated: stale.len(), deleted: gone.len() })
 }
 
-/// Reads the partitions of the catalog, by their values.
+/// Reads the table's partitions from the catalog into a map, keyed by their partition values.
 async fn there(client: &Client, database: &str, definition: &Definition) -> Result<HashMap<Vec<String>, Partition>> {
     let mut there = HashMap::new();
     let pages = client.get_partitions().database_name(database).table_name(&definition.name);
@@ -127,7 +126,7 @@ async fn delete(client: &Client, database: &str, definition: &Definition, gone: 
     Ok(())
 }
 
-/// Checks the response, which has status 200 even if the service refused some partitions.
+/// Returns an error if the service refused any partition. Such a response has status 200, too.
 fn all_done<'a>(
     database: &str,
     definition: &Definition,

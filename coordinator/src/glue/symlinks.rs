@@ -1,6 +1,6 @@
 //! Lists of the files of a table: one text file per partition with the URLs of its Parquet files,
 //! as Delta's `GENERATE symlink_format_manifest` writes them (Delta's guide, "Generate a manifest
-//! file"). They show one version of a table, until they are written again.
+//! file"). They show the table as it was when they were last written.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,11 @@ use object_store::ObjectStoreExt;
 
 use crate::lake::manifest::{TableState, parse_key};
 
-/// Folder below the table's folder. Delta readers ignore folders that start with an underscore.
+/// Name of the folder with the lists, below the table's folder. Delta readers ignore folders that
+/// start with an underscore.
 pub(crate) const FOLDER: &str = "_symlink_format_manifest";
 
-/// Number of lists that are written at the same time.
+/// Maximum number of lists that are written at the same time.
 const CONCURRENT_PUTS: usize = 16;
 
 /// Files of one partition, or all files of a table without partitions.
@@ -37,7 +38,7 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
     }
     for file in &table.files {
         let key = file.written.path.as_str();
-        // The lists repeat the folders of the table below their own folder.
+        // Lists are in the same partition folders as the files, but below `FOLDER`.
         let below = key.strip_prefix(table.name.as_str()).unwrap_or(key).trim_start_matches('/');
         let folder = below.rfind('/').map_or("", |end| &below[..=end]);
         let value = |column| match file.written.partition_values.get(column) {
@@ -52,19 +53,20 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
         });
         list.files.push(key.to_owned());
     }
-    // Sorted by folder, because the map is.
+    // Sorted by folder, because the map is sorted.
     lists.into_values().collect()
 }
 
-/// Writes the lists of a table over existing ones, and empties the lists of partitions that the
-/// table no longer has. They are not deleted, because the coordinator may have no right to, and a
-/// reader that lists subfolders would find them.
+/// Writes the lists of a table, replacing existing ones. Also empties the lists of partitions that
+/// the table no longer has, because a reader that lists subfolders would find them. They are not
+/// deleted, because the coordinator may lack the permission to delete.
 ///
 /// # Errors
-/// Storage, naming the object.
+/// A storage error that names the object.
 pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) -> Result<()> {
     let text = |list: &List| list.files.iter().map(|key| lake.name_of(key) + "\n").collect::<String>();
-    // Empty texts first: a partition that still exists replaces its empty text below.
+    // Start with empty texts for all existing lists. The lists of current partitions replace
+    // theirs.
     let mut texts = stale(lake, table).await?;
     texts.extend(lists.iter().map(|list| (format!("{}/{FOLDER}/{}manifest", table.name, list.folder), text(list))));
     let puts = stream::iter(texts).map(|(key, text)| async move {
@@ -78,7 +80,7 @@ pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) ->
 async fn stale(lake: &Storage, table: &TableState) -> Result<BTreeMap<String, String>> {
     let folder = parse_key(&format!("{}/{FOLDER}", table.name))?;
     let there = lake.store.list(Some(&folder)).try_filter_map(|object| async move {
-        // An empty list needs no second write.
+        // A list that is already empty need not be emptied again.
         let is_list = object.location.filename() == Some("manifest") && object.size > 0;
         Ok(is_list.then(|| (object.location.to_string(), String::new())))
     });
@@ -104,7 +106,7 @@ mod tests {
         let text = lake.store.get(&key).await.unwrap().bytes().await.unwrap();
         let expected = ["a", "c"].map(|name| lake.name_of(&format!("songs/year=1999/{name}.parquet")) + "\n").concat();
         assert_eq!(String::from_utf8(text.to_vec()).unwrap(), expected);
-        // The folder's key is used unchanged, and is not encoded once more.
+        // The folder's name is used unchanged, and is not percent-encoded a second time.
         let key = parse_key("songs/_symlink_format_manifest/year=A%3DB/manifest").unwrap();
         lake.store.head(&key).await.unwrap();
     }

@@ -8,7 +8,7 @@ use super::definition::Definition;
 use super::failure::{failure, is};
 use super::partitions;
 
-/// Change of a table's definition.
+/// Change that [`apply`] made to a table's definition in the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Created,
@@ -29,7 +29,7 @@ impl Change {
 /// Creates the database if it does not exist.
 ///
 /// # Errors
-/// Storage, naming the database.
+/// A storage error that names the database.
 pub(crate) async fn ensure_database(client: &Client, database: &str) -> Result<()> {
     let name = format!("database `{database}` of the Glue catalog");
     match client.get_database().name(database).send().await {
@@ -41,7 +41,7 @@ pub(crate) async fn ensure_database(client: &Client, database: &str) -> Result<(
     let input = input.context(|| Error::internal("cannot build the definition of a database"))?;
     match client.create_database().database_input(input).send().await {
         Ok(_) => Ok(()),
-        // Another process created it.
+        // Another process created the database in the meantime.
         Err(error) if is(&error, "AlreadyExistsException") => Ok(()),
         Err(error) => Err(failure("create", &name, &error)),
     }
@@ -50,7 +50,8 @@ pub(crate) async fn ensure_database(client: &Client, database: &str) -> Result<(
 /// Creates the table's definition, or updates it if it differs.
 ///
 /// # Errors
-/// Configuration, for a table of that name at another location; storage, naming the table.
+/// A configuration error if the catalog has a table of that name at another location. A storage
+/// error that names the table.
 pub(crate) async fn apply(client: &Client, database: &str, definition: &Definition) -> Result<Change> {
     let name = format!("table `{database}.{}` of the Glue catalog", definition.name);
     let there = match client.get_table().database_name(database).name(&definition.name).send().await {
@@ -66,7 +67,7 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
     };
     let storage = there.storage_descriptor();
     let location = storage.and_then(StorageDescriptor::location).unwrap_or_default();
-    // Programs differ in whether they store the `/` at the end.
+    // Some programs store a location without the `/` at the end.
     if location.trim_end_matches('/') != definition.location.trim_end_matches('/') {
         return Err(Error::configuration(format!("{name} is another one, at `{location}`"))
             .hint("choose another `--database`, or drop that table; with and without `--symlinks` are two databases"));
@@ -75,7 +76,7 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
         return Ok(Change::Unchanged);
     }
     if there.partition_keys() != input.partition_keys() {
-        // Partitions with other keys have no meaning, so delete them.
+        // The partition keys changed, so the existing partitions have no meaning. Delete them.
         partitions::apply(client, database, definition, &[]).await?;
     }
     let update = client.update_table().database_name(database).table_input(input).send().await;

@@ -1,9 +1,9 @@
 //! The columns of a table or a source in a manifest: a stable id, a name and a type.
 //!
-//! Types are stored in Delta's JSON form, which converts to Arrow for queries and to the Delta log
-//! for other engines. An id identifies a column in Parquet (`field_id`) at any position, and is
-//! never given to another column of the table. So a later reader by id (Iceberg) sees what readers
-//! by name see.
+//! Types are stored in Delta's JSON form. They are converted to Arrow for queries and written to
+//! the Delta log for other engines. An id identifies a column in Parquet files (`field_id`) at any
+//! position, and is never reused for another column of the table. So a future reader that finds
+//! columns by id (Iceberg) sees the same values as readers that find them by name.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use lakewright_common::error::{Context, Error, Result};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use serde::{Deserialize, Serialize};
 
-/// One column, which may be a partition column, with values in the path and not in the file.
+/// One column. The values of a partition column are in the paths of files and not in the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Column {
     pub(crate) id: u32,
@@ -25,7 +25,7 @@ pub(crate) struct Column {
     pub(crate) nullable: bool,
 }
 
-/// All columns in order, and the highest id that was ever assigned.
+/// All columns of a table or source, in order, and the highest id that was ever assigned.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Columns {
     pub(crate) last_id: u32,
@@ -85,7 +85,7 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 fn delta_type(column: &str, arrow_type: &ArrowType) -> Result<DataType> {
-    // First our own check, which knows what to write instead.
+    // Run our own check first, because its errors say what to write instead.
     check_type(column, arrow_type)?;
     let data_type: std::result::Result<DataType, _> = arrow_type.try_into_kernel();
     data_type.context(|| {
@@ -94,8 +94,8 @@ fn delta_type(column: &str, arrow_type: &ArrowType) -> Result<DataType> {
     })
 }
 
-/// Refuses types that the conversion accepts, but that change values or need more than the lowest
-/// protocol.
+/// Refuses types that the conversion to Delta accepts, but that change values or need more than
+/// Delta's lowest protocol.
 fn check_type(column: &str, arrow_type: &ArrowType) -> Result<()> {
     let hint = match arrow_type {
         ArrowType::Timestamp(_, None) => "cast it to `TIMESTAMP WITH TIME ZONE`: Delta's lowest protocol has no other",
@@ -117,8 +117,8 @@ fn check_type(column: &str, arrow_type: &ArrowType) -> Result<()> {
 }
 
 impl Column {
-    /// Converts to the Arrow field, with the id as Parquet's `field_id`. Every string type becomes
-    /// `Utf8`, and every timestamp type microseconds, UTC.
+    /// Converts the column to an Arrow field, with its id as Parquet's `field_id`. Every string
+    /// type becomes `Utf8`, and every timestamp type becomes microseconds in UTC.
     pub(crate) fn to_field(&self) -> Result<Field> {
         let arrow_type: std::result::Result<ArrowType, _> = (&self.data_type).try_into_arrow();
         let arrow_type = arrow_type.context(|| {
@@ -142,8 +142,8 @@ pub(crate) fn hive_type(data_type: &DataType) -> String {
             let members = members.fields().map(|member| format!("{}:{}", member.name(), hive_type(member.data_type())));
             format!("struct<{}>", members.collect::<Vec<_>>().join(","))
         }
-        // These have the same name in both: string, double, float, boolean, date, timestamp,
-        // binary, decimal(p,s).
+        // Other types have the same name in Delta and Hive: string, double, float, boolean, date,
+        // timestamp, binary, decimal(p,s).
         other => other.to_string(),
     }
 }
@@ -154,14 +154,14 @@ impl Columns {
         self.list.iter().chain(&self.dropped)
     }
 
-    /// Returns the schema for queries of the table and for its writer.
+    /// Returns the Arrow schema with which the table is queried and written.
     pub(crate) fn arrow_schema(&self) -> Result<SchemaRef> {
         let fields = self.list.iter().map(Column::to_field).collect::<Result<Vec<_>>>()?;
         Ok(Arc::new(Schema::new(fields)))
     }
 
-    /// Returns the schema for the Delta log, without ids, because they would announce column
-    /// mapping there.
+    /// Returns the schema for the Delta log, without ids, because ids in a Delta log mean that the
+    /// table uses column mapping.
     pub(crate) fn delta_schema(&self) -> Result<StructType> {
         let fields =
             self.list.iter().map(|column| StructField::new(&column.name, column.data_type.clone(), column.nullable));

@@ -32,7 +32,8 @@ use super::manifest::{DataFile, FORMAT, Manifest, TableState, parse_key};
 /// Id of every lake of these fixtures.
 pub(crate) const LAKE_ID: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 
-/// Creates a lake in a folder that is deleted with the `TempDir`. Its name needs encoding in a URL.
+/// Creates a lake in a folder that is deleted with the `TempDir`. The folder's name needs encoding
+/// in a URL.
 pub(crate) fn lake() -> (TempDir, Storage) {
     lake_below("my lake ")
 }
@@ -45,13 +46,13 @@ pub(crate) fn lake_below(prefix: &str) -> (TempDir, Storage) {
     (folder, Storage::new(Arc::new(store), Location::of(root)))
 }
 
-/// Creates a lake on the test's own store.
+/// Creates a lake on `store`.
 pub(crate) fn lake_on(store: Arc<dyn ObjectStore>) -> Storage {
     Storage::new(store, Location::of(Url::parse("memory:///").unwrap()))
 }
 
-/// Creates the manifest of `version` with these tables. The files of each are paths below its
-/// folder; all are new.
+/// Creates the manifest of `version` with these tables, each with the paths of its files below the
+/// table's folder. All files are new.
 pub(crate) fn manifest(version: u64, tables: &[(&str, &[&str])]) -> Manifest {
     Manifest {
         format: FORMAT,
@@ -69,7 +70,7 @@ pub(crate) fn manifest(version: u64, tables: &[(&str, &[&str])]) -> Manifest {
     }
 }
 
-/// Creates the manifest after `previous` that replaces these tables and keeps the others.
+/// Creates the manifest after `previous`, which replaces these tables and keeps all others.
 pub(crate) fn next(previous: &Manifest, tables: &[(&str, &[&str])]) -> Manifest {
     let mut next = manifest(previous.version + 1, &[]);
     next.tables = previous.tables.clone();
@@ -96,7 +97,7 @@ fn table(version: u64, name: &str, files: &[&str]) -> TableState {
     }
 }
 
-/// Creates a file with the partition value of its directory.
+/// Creates a file's entry in a manifest, with the partition value of its directory.
 fn file(version: u64, table: &str, path: &str) -> DataFile {
     let directory = path.split_once('/').and_then(|(directory, _)| directory.strip_prefix("year="));
     let value = directory.map(|value| value.replace("%3D", "=").replace("%20", " ").replace("%25", "%"));
@@ -122,8 +123,8 @@ pub(crate) async fn write_files(lake: &Storage, manifest: &Manifest) {
     }
 }
 
-/// A store in memory. Its first puts take effect and return an error, like a connection that is
-/// lost.
+/// In-memory store whose first puts take effect but return an error, as if the connection was lost
+/// before the response.
 #[derive(Debug)]
 pub(crate) struct ForgetfulStore {
     inner: InMemory,

@@ -1,9 +1,9 @@
 //! Finds files in a lake that no kept version needs: files of older versions, and of runs that
 //! died.
 //!
-//! Considers only files that a run writes under names of its own: data of tables, staging,
-//! quarantine, ledger, spool. Never considers manifests, Delta logs, the versions that belong
-//! together, or files of other programs.
+//! Considers only files that a run writes under names that no other program uses: data of tables,
+//! staging, quarantine, ledger, spool. Never considers manifests, Delta logs, consistent documents,
+//! or files of other programs.
 //!
 //! A file that a run in progress writes is younger than that run, and a file younger than the
 //! retention is kept. So a run that takes less time than the retention loses nothing. A file that a
@@ -25,15 +25,15 @@ use super::{LakePath, manifest_store, url_of};
 
 /// Number of characters of a UUID with hyphens.
 const UUID: usize = 36;
-/// Folders of `_lake` with files of runs.
+/// Folders below `_lake` that contain files of runs.
 const FOLDERS_OF_RUNS: &[&str] = &["staging", "quarantine", "ledger"];
 
-/// Finds the files that were last changed before `since`, except those of the version that was the
-/// newest at `since` and of later versions.
+/// Returns the files that were last modified before `since` and that no kept version names. The
+/// version that was the newest at `since` and all later versions are kept.
 ///
 /// # Errors
-/// Storage; configuration or storage for a manifest that cannot be read, because it is unknown what
-/// it names.
+/// A storage error. A configuration or storage error for a manifest that cannot be read, because
+/// the files that it names are unknown.
 pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<ObjectMeta>> {
     let Some(named) = named_since(lake, since).await? else { return Ok(vec![]) };
     let is_garbage = |object: &ObjectMeta| {
@@ -55,11 +55,11 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
     let mut named = HashSet::new();
     for version in (1..=newest).rev() {
         let manifest = manifest_store::get(lake, version).await?.ok_or_else(|| missing(lake, version))?;
-        // Use the later of two clocks: the coordinator's may have been behind, and the objects in a
-        // copy of a lake have the times of the copy.
+        // Use the later of two times: the coordinator's clock in the manifest may have been slow,
+        // and in a copy of a lake the objects have the time of the copy.
         let is_last = written.get(&version).copied().max(Some(manifest.committed_at)) < Some(since);
-        // The first version that was committed before `since` was the newest one at that time. It
-        // is kept, and all older ones are not.
+        // Versions are visited newest first, so the first one that was committed before `since` was
+        // the newest at that time. It is kept, and all older ones are not.
         named.extend(keys(&manifest));
         if is_last {
             break;
@@ -68,7 +68,7 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
     Ok(Some(named))
 }
 
-/// Reports a missing manifest, and until when it is needed.
+/// Builds the error for a missing manifest. Its hint says until when the manifest is needed.
 fn missing(lake: &Storage, version: u64) -> Error {
     let key = url_of(lake, &LakePath::Manifest(version).key());
     Error::storage_failure(format!("manifest {version} is missing: `{key}`")).hint(format!(
@@ -116,11 +116,11 @@ fn is_name_of_a_run(name: &str) -> bool {
     is_uuid(uuid) && is_head
 }
 
-/// Returns whether a file was written by a stage of a run on a cluster for a later stage. A run
-/// that dies leaves such files.
+/// Returns whether a file is an exchange, which one stage of a cluster run writes for a later
+/// stage, or a probe object. A run that dies leaves such files.
 fn is_of_an_exchange(run: &str, file: &str) -> bool {
     let name = file.strip_prefix("exchange-").and_then(|name| name.strip_suffix(".arrows"));
-    // Workers prove with a probe that they see the lake.
+    // Workers read a probe object to prove that they see the lake's storage.
     let name = name.or_else(|| file.strip_prefix("probe-"));
     is_uuid(run) && name.is_some_and(is_uuid)
 }

@@ -1,5 +1,5 @@
-//! Finds the version of a lake that has all its files, for a command that failed because an object
-//! is gone or was cut.
+//! Finds the newest version of a lake whose files are all complete, for the error message of a
+//! command that found an object missing or truncated.
 //!
 //! Compares existence and size only, using one listing of the lake. A file with changed bytes is
 //! not noticed here, so the message names `check --deep`, which reads them.
@@ -13,11 +13,12 @@ use lakewright_common::storage::Storage;
 use super::manifest::Manifest;
 use super::{LakePath, manifest_store, url_of};
 
-/// Describes the damage of the newest version in a sentence, with the newest older version that has
-/// all its files. Returns `None` if no file of the newest version is missing or of another size.
+/// Describes the damage of the newest version in a sentence, and names the newest older version
+/// that has all its files. Returns `None` if no file of the newest version is missing or has
+/// another size.
 ///
 /// # Errors
-/// Storage, if the lake cannot be listed.
+/// A storage error if the lake cannot be listed.
 pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
     // One listing for all versions, because most of them share most files.
     let objects = lake.store.list(None).map_ok(|object| (object.location.to_string(), object.size));
@@ -49,7 +50,7 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
 /// cannot be read.
 async fn damaged(lake: &Storage, version: u64, sizes: &HashMap<String, u64>) -> Option<Vec<String>> {
     let manifest = manifest_store::get(lake, version).await.ok().flatten()?;
-    // A missing file has no size, which is different from any.
+    // A missing file has no size, so it differs from any expected size.
     let is_damaged = |(path, bytes): &(&str, u64)| sizes.get(*path) != Some(bytes);
     Some(files(&manifest).filter(is_damaged).map(|(path, _)| path.to_owned()).collect())
 }

@@ -1,12 +1,12 @@
-//! The layout of a lake: the key of every object except table data. Keys of table data are in the
-//! reports of its writers.
+//! The layout of a lake: the key of every object except table data. The tasks that write table data
+//! choose its keys and report them.
 
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
 use uuid::Uuid;
 
-/// Path below the root of a lake. Table data has no variant: the key of each file is in its report,
-/// and is below [`LakePath::Table`].
+/// Path below the root of a lake. Table data has no variant: the task that writes a file reports
+/// its key, which is below [`LakePath::Table`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LakePath<'a> {
     /// `_lake/`
@@ -40,7 +40,7 @@ pub(crate) enum LakePath<'a> {
 }
 
 impl LakePath<'_> {
-    /// Returns the key relative to the lake's root; for a folder, its prefix.
+    /// Returns the key of the object or folder, relative to the lake's root.
     pub(crate) fn key(self) -> Path {
         let key = match self {
             Self::Lake => "_lake".to_owned(),
@@ -69,7 +69,7 @@ impl LakePath<'_> {
 /// Returns the version in a manifest's key; `None` for any other object in that folder.
 pub(crate) fn version_of(key: &Path) -> Option<u64> {
     let digits = key.filename()?.strip_suffix(".json")?;
-    // Another length would be another key for the same number.
+    // Require 20 digits, because other lengths would be other keys of the same version.
     let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()
 }

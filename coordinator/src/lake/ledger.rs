@@ -1,11 +1,11 @@
-//! The ledger: the objects of a source that were ingested, with their commit and the counts of
-//! their records.
+//! The ledger: the objects of a source that were ingested, each with the commit that ingested it
+//! and its record counts.
 //!
-//! A commit writes one Parquet file per source in addition to its manifest. The manifest names it,
-//! together with all older ones. The next run reads all of them into one lookup and ingests only
-//! objects that are not in it. The number of entries is not limited: many files are merged into
-//! one, and no entry is dropped. Columns are named like those of Snowflake's `COPY_HISTORY` where
-//! it has a counterpart.
+//! A commit writes one ledger file (Parquet) per source in addition to its manifest, which names it
+//! together with the older ledger files. The next run reads all of these into one lookup and
+//! ingests only objects that are not in it. The number of entries is not limited: many files are
+//! merged into one, and no entry is dropped. Columns are named like those of Snowflake's
+//! `COPY_HISTORY` where it has a counterpart.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -32,9 +32,10 @@ use uuid::Uuid;
 use super::manifest::{LedgerFile, SourceState, parse_key};
 use super::{LakePath, url_of};
 
-/// Maximum number of files of one source. A commit that would exceed it merges them into one.
+/// Maximum number of ledger files of one source. A commit that would exceed it merges them into
+/// one.
 pub(crate) const MAX_FILES: usize = 64;
-/// Number of ledger files that are read at the same time.
+/// Maximum number of ledger files that are read at the same time.
 const CONCURRENT_READS: usize = 8;
 /// Number of entries per batch that is encoded or decoded.
 const BATCH_ROWS: usize = 64 * 1024;
@@ -46,12 +47,12 @@ pub(crate) struct LedgerEntry {
     pub(crate) records: u64,
     pub(crate) staged: u64,
     pub(crate) quarantined: u64,
-    /// Version of the manifest that ingested it.
+    /// Version of the lake whose commit ingested the object.
     pub(crate) version: u64,
     pub(crate) run: Uuid,
 }
 
-/// Returns the columns of a ledger file.
+/// Returns the schema of a ledger file.
 pub(crate) fn schema() -> SchemaRef {
     let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
     let long = |name: &str| Field::new(name, DataType::Int64, false);
@@ -73,8 +74,8 @@ pub(crate) fn schema() -> SchemaRef {
 /// Sums the tallies of all splits into one entry per object, sorted by key.
 ///
 /// # Errors
-/// Internal, if an object's records are not all staged or quarantined, or if its splits saw
-/// different versions of it.
+/// An internal error if an object's records are not all staged or quarantined, or if its splits saw
+/// different versions of the object.
 pub(crate) fn entries(
     tallies: impl IntoIterator<Item = ObjectTally>,
     version: u64,
@@ -90,7 +91,7 @@ pub(crate) fn entries(
             version,
             run,
         });
-        // Reads require the ETag of the listing, so this would be a bug.
+        // Every read requires the ETag from the listing, so a second version of an object is a bug.
         if entry.object != tally.object {
             return Err(Error::internal(format!("two versions of `{}` were read in one run", tally.object.key)));
         }
@@ -123,9 +124,10 @@ pub(crate) async fn write(
     file.put(lake, source, version, run).await
 }
 
-/// Returns the ledger of a source after a commit: the `previous` files, and one more with the
-/// commit's `entries`. If that would be more than [`MAX_FILES`], writes one file with everything.
-/// The older files stay for the older manifests.
+/// Writes the `entries` of one commit, and returns the source's ledger files after the commit: the
+/// `previous` files and a new one. If that would be more than [`MAX_FILES`] files, the new file
+/// contains all entries and is the only one. The previous files stay on storage for older
+/// manifests.
 pub(crate) async fn append(
     lake: &Storage,
     source: &str,
@@ -152,7 +154,7 @@ pub(crate) async fn append(
     Ok(vec![folded.put(lake, source, version, run).await?])
 }
 
-/// Reads every object of a source that was ever ingested, by key.
+/// Reads the entries of all objects that were ever ingested from a source, by key.
 pub(crate) async fn read(lake: &Storage, source: &SourceState) -> Result<HashMap<String, LedgerEntry>> {
     let objects: u64 = source.ledger.iter().map(|file| file.objects).sum();
     let mut lookup = HashMap::with_capacity(usize::try_from(objects).unwrap_or_default());
@@ -202,8 +204,8 @@ impl Encoder {
         let content = with_table(&content).ok_or_else(|| Error::internal("the ledger has no footer"))?;
         let (bytes, digest) = (content.len() as u64, Some(digest::of(&content)));
         failpoint::reach(FailPoint::LedgerBeforeWrite);
-        // The name is unique to this run, so an unclear response needs no read: a second put writes
-        // the same bytes.
+        // The name is unique to this run, so repeating a put after an unclear response is safe: it
+        // writes the same bytes.
         lake.store.put(&key, content.into()).await.storage_context("write", || url_of(lake, &key))?;
         failpoint::reach(FailPoint::LedgerAfterWrite);
         Ok(LedgerFile { path: key.to_string(), objects: self.objects, bytes, digest, added_in: version })
@@ -224,7 +226,7 @@ async fn fetch(lake: &Storage, file: &LedgerFile) -> Result<Bytes> {
     let url = || url_of(lake, &key);
     let object = lake.store.get(&key).await.storage_context("read", url)?;
     let bytes = object.bytes().await.storage_context("read", url)?;
-    // A digest of a later version's algorithm cannot be compared.
+    // A digest with the algorithm of a later program version cannot be compared.
     match file.digest.as_ref().filter(|expected| expected.is_supported()) {
         Some(expected) if *expected != digest::of(&bytes) => {
             Err(damaged(lake, file).caused_by("it does not have the digest that the manifest names"))
@@ -268,9 +270,10 @@ fn to_batch(source: &str, entries: &[LedgerEntry]) -> Result<RecordBatch> {
     RecordBatch::try_new(schema(), columns).context(|| Error::internal("the ledger cannot be encoded"))
 }
 
-/// Adds a batch to the lookup; returns `None` if it is not a batch of [`to_batch`].
+/// Adds the entries of a batch to `lookup`. Returns `None` if the batch does not have the columns
+/// that [`to_batch`] writes.
 fn read_batch(batch: &RecordBatch, lookup: &mut HashMap<String, LedgerEntry>) -> Option<()> {
-    // By name, so that a later version may add columns.
+    // Find columns by name, so that later program versions can add columns.
     let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
     let long = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
     let (keys, etags, runs) = (text("file_name")?, text("etag")?, text("run_id")?);

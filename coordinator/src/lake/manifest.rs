@@ -1,11 +1,13 @@
 //! The manifest: one JSON document per commit, the complete state of the lake at that commit.
 //!
-//! A run builds it from the previous manifest, `store` puts it, and queries and the roll-forward of
-//! the Delta logs read it. The objects that a commit ingested are listed in Parquet files beside it
-//! (the ledger).
+//! A run builds a manifest from the previous one, and `store` puts it on storage. Queries read it,
+//! and Delta logs are rolled forward from it. The objects that a commit ingested are listed in the
+//! ledger, in Parquet files of their own.
 //!
-//! A state that did not change is copied unchanged, with its `added_in` and `changed_in`. These two
-//! versions show a later reader what a commit changed, without comparing two manifests.
+//! The entries of unchanged tables and files are copied from the previous manifest. A table keeps
+//! its `changed_in`, the version in which it last changed, and a file its `added_in`, the version
+//! that added it. So one manifest shows what its commit changed, without a comparison with the
+//! previous manifest.
 
 use std::collections::BTreeMap;
 
@@ -21,14 +23,14 @@ use uuid::Uuid;
 use super::column::Columns;
 use super::{LakePath, seal};
 
-/// Version of the document format. A reader refuses a higher one.
+/// Version of the document format. A reader refuses a higher version.
 pub(crate) const FORMAT: u32 = 1;
 
 /// One version of the lake.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) format: u32,
-    /// Version of the lake, as in the object's name; 1 for the first.
+    /// Version of the lake, which is also in the manifest's key. The first version is 1.
     #[serde(alias = "number")]
     pub(crate) version: u64,
     /// Version of the manifest that this one was built on, `version - 1`; `None` for the first.
@@ -36,10 +38,11 @@ pub(crate) struct Manifest {
     /// Run that committed the manifest.
     pub(crate) run: Uuid,
     /// Id of the lake, chosen at its first commit. It is the same in every manifest and in the
-    /// configuration of every Delta table. `None` in a manifest that a version without ids wrote.
+    /// configuration of every Delta table. `None` if a program version without lake ids wrote the
+    /// manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lake_id: Option<Uuid>,
-    /// Time of the coordinator's clock just before the put.
+    /// Time of the coordinator's clock just before it put the manifest.
     pub(crate) committed_at: DateTime<Utc>,
     /// Program that wrote the manifest, with its version: `lakewright 0.1.0`.
     pub(crate) engine: String,
@@ -77,8 +80,8 @@ pub(crate) struct TableState {
     pub(crate) key: Vec<String>,
     /// Fingerprint of everything that decides the table's content, except the rows of its input.
     pub(crate) fingerprint: String,
-    /// Version of the manifest that last changed this state. It is also the version of the table's
-    /// `txn` in its Delta log.
+    /// Version of the manifest in which the table's state last changed. It is also the version of
+    /// the table's `txn` in its Delta log.
     pub(crate) changed_in: u64,
     pub(crate) files: Vec<DataFile>,
 }
@@ -95,13 +98,13 @@ pub(crate) struct DataFile {
 /// One Parquet file of ledger entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LedgerFile {
-    /// Relative to the lake's root.
+    /// Path relative to the lake's root.
     pub(crate) path: String,
     /// Number of entries in the file.
     pub(crate) objects: u64,
     /// Size of the file.
     pub(crate) bytes: u64,
-    /// Digest of the file; `None` if an older version of the program wrote it.
+    /// Digest of the file; `None` if an older program version wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<Digest>,
     /// Version of the first manifest that named the file. A merged file also has the entries of
@@ -109,7 +112,7 @@ pub(crate) struct LedgerFile {
     pub(crate) added_in: u64,
 }
 
-/// Result of a scan of a source; `records = staged + quarantined`.
+/// Counts of a scan of a source; `records = staged + quarantined`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SourceCounts {
     pub(crate) objects: u64,
@@ -119,7 +122,7 @@ pub(crate) struct SourceCounts {
     pub(crate) staged: u64,
     pub(crate) quarantined: u64,
     /// Number of staged records that were decoded without a parser, because they have the shape of
-    /// an earlier one. Depends on how the input was distributed over tasks.
+    /// an earlier record. The number depends on how the input was distributed over tasks.
     #[serde(default)]
     pub(crate) templated: u64,
     /// Number of values of each undeclared field.
@@ -141,16 +144,17 @@ impl Manifest {
     /// Decodes `bytes`, which must be the manifest of that `version`.
     ///
     /// # Errors
-    /// Configuration, if a newer version of the program wrote it; storage, if it is damaged or
-    /// another manifest.
+    /// A configuration error if a newer program version wrote the manifest. A storage error if it
+    /// is damaged, or if `bytes` are another manifest.
     pub(crate) fn decode(version: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = || {
             Error::storage_failure(format!("manifest {version} (`{}`) is damaged", LakePath::Manifest(version).key()))
                 .hint("restore the file from a copy of the lake; only this file names the files of its version")
         };
-        // The digest first: a changed bit may leave valid JSON with a wrong number in it.
+        // Verify the digest first, because a changed bit may leave valid JSON with a wrong number
+        // in it.
         seal::verify(bytes).context(damaged)?;
-        // Format and version first, because everything else may differ in another format.
+        // Check format and version first, because other members may differ in another format.
         let head: Head = serde_json::from_slice(bytes).context(damaged)?;
         if head.format > FORMAT {
             return Err(Error::configuration(format!(
@@ -171,7 +175,7 @@ impl Manifest {
     }
 
     /// Returns the keys of all objects that this manifest is the first to name. They must be
-    /// durable before the manifest is.
+    /// durable before the manifest is put.
     pub(crate) fn new_keys(&self) -> Result<Vec<Path>> {
         let sources = self.sources.values();
         let data = sources
@@ -201,7 +205,7 @@ pub(crate) fn run_of(bytes: &[u8]) -> std::result::Result<Uuid, Box<dyn std::err
     struct Run {
         run: Uuid,
     }
-    // A damaged manifest may have any text in the place of its run.
+    // The run in a damaged manifest may be wrong.
     seal::verify(bytes)?;
     Ok(serde_json::from_slice::<Run>(bytes)?.run)
 }
@@ -275,8 +279,8 @@ mod tests {
         assert!(error.hint.unwrap().contains("lakewright 9.0.0"));
     }
 
-    /// Flips every bit, also those of the seal. A manifest without a seal, as older versions wrote
-    /// it, is read.
+    /// Flips each bit, including those of the seal. A manifest without a seal, as older program
+    /// versions wrote it, is accepted.
     #[test]
     fn a_changed_bit_in_a_manifest_is_noticed() {
         let manifest = fixture::manifest(3, &[("songs", &["year=2000/x"])]);

@@ -22,12 +22,13 @@ use uuid::Uuid;
 use super::manifest::{self, Manifest};
 use super::{LakePath, url_of, version_of};
 
-/// Maximum number of puts of one manifest, each followed by a read. Then the outcome is reported as
-/// unknown.
+/// Maximum number of puts of one manifest, each followed by a read. After the last one, the outcome
+/// is reported as unknown.
 const MAX_PUTS: u32 = 6;
-/// Maximum number of reads after a put, because a failed read leaves the outcome open too.
+/// Maximum number of attempts to read a manifest back after a put, because a failed read leaves the
+/// outcome open too.
 const MAX_READS: u32 = 5;
-/// Pause after the first failure. Each further pause is twice as long. Tests do not wait.
+/// Pause after the first failure. Each further pause is twice as long. Shorter in tests.
 const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
 /// Outcome of a commit.
@@ -112,7 +113,7 @@ async fn put_until_known(lake: &Storage, key: &Path, bytes: &Bytes, run: Uuid) -
     for _ in 0..MAX_PUTS {
         match lake.put_if_absent(key, bytes.clone()).await {
             Ok(PutOutcome::Created) => return Ok(Commit::Committed),
-            // The store may have retried the put, and then finds its own first attempt.
+            // The store may have retried the put, and found the object of its own first attempt.
             Ok(PutOutcome::Exists) => {}
             Err(e) => {
                 tracing::warn!(manifest = %url_of(lake, key), error = %e, "the response to the commit is unclear");
@@ -145,7 +146,7 @@ async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
         match read(lake, key).await {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => {
-                // Only the run matters here, so a manifest of a later format will do.
+                // Only the run matters here, so a manifest of a later format is enough.
                 return manifest::run_of(&bytes)
                     .map(Some)
                     .context(|| Error::storage_failure(format!("`{}` exists and is damaged", url_of(lake, key))));
@@ -239,7 +240,8 @@ mod tests {
         assert_eq!(outcome, Commit::Conflict { by: other.run });
     }
 
-    /// S3 answers 409 too, which the store reports as an error while the object does not exist.
+    /// S3 may also respond with 409, which the store reports as an error, while the object does not
+    /// exist.
     #[tokio::test]
     async fn a_put_that_did_not_arrive_is_tried_again_and_given_up_in_the_end() {
         let store = ForgetfulStore::new(0, 3);

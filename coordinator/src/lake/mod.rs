@@ -26,7 +26,7 @@
 
 /// Keys of the objects of a lake.
 mod layout;
-/// Columns with stable ids; to and from Arrow and Delta.
+/// Columns with stable ids, and their conversion to and from Arrow and Delta.
 pub(crate) mod column;
 /// JSON documents that end with their own digest.
 mod seal;
@@ -38,7 +38,7 @@ pub(crate) mod manifest_store;
 pub(crate) mod ledger;
 /// ⑨ Delta logs and the versions that belong together, for other engines.
 pub(crate) mod publish;
-/// The version that has all its files, for an error message.
+/// The newest version that has all its files, for an error message.
 pub(crate) mod intact;
 /// Files that no kept version needs.
 pub(crate) mod garbage;

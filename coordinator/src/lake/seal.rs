@@ -26,10 +26,10 @@ pub(crate) fn seal(mut document: Vec<u8>) -> Vec<u8> {
 }
 
 /// Verifies the digest of a sealed document. A document without a seal was written by an older
-/// version and passes.
+/// program version and passes.
 ///
 /// # Errors
-/// A text for a message.
+/// The reason, for an error message.
 pub(crate) fn verify(document: &[u8]) -> Result<(), &'static str> {
     // A seal has a fixed length, so its start is known without parsing.
     let start = document.len().saturating_sub(MEMBER.len() + HEX_DIGITS + END.len());

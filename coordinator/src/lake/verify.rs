@@ -14,7 +14,7 @@ use super::manifest::{DataFile, Manifest, parse_key};
 use super::publish::{self, DamagedDocument, PublishedEntry};
 use super::{LakePath, manifest_store};
 
-/// Number of objects that are read at the same time.
+/// Maximum number of objects that are read at the same time.
 const CONCURRENT_READS: usize = 16;
 const FROM_A_COPY: &str = "restore it from a copy of the lake";
 
@@ -23,10 +23,10 @@ const FROM_A_COPY: &str = "restore it from a copy of the lake";
 pub(crate) struct Verified {
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
-    /// Number of objects without a digest, because an older version wrote them. Only their sizes
-    /// were compared.
+    /// Number of objects without a digest, because an older program version wrote them. Only their
+    /// sizes were compared.
     pub(crate) without_digest: u64,
-    /// Sorted by key.
+    /// Damaged and missing objects, sorted by key.
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Verified {
 pub(crate) struct Fault {
     pub(crate) key: String,
     pub(crate) what: String,
-    /// Action that restores the object, and its cost.
+    /// Action that restores the object, and what is lost if it cannot be restored.
     pub(crate) restore: String,
 }
 
@@ -47,7 +47,7 @@ struct Expected<'a> {
     part: Part<'a>,
 }
 
-/// Purpose of an object.
+/// The part of the lake that an object belongs to.
 #[derive(Clone, Copy)]
 enum Part<'a> {
     Table { name: &'a str, rows: u64 },
@@ -86,7 +86,7 @@ pub(crate) async fn verify(lake: &Storage, manifest: &Manifest) -> Result<Verifi
     Ok(verified)
 }
 
-/// Reads an object; returns it with its size, and with its fault if it has one.
+/// Reads an object. Returns `expected` with the object's size, and with its fault if it has one.
 async fn look<'a>(lake: &Storage, expected: Expected<'a>) -> (Expected<'a>, u64, Option<String>) {
     let (bytes, digest) = match lake.digest_of(&expected.key).await {
         Ok(Some(found)) => found,

@@ -29,7 +29,7 @@ pub(crate) struct Model<'a> {
     pub(crate) table: &'a Table,
     pub(crate) sources: BTreeSet<String>,
     pub(crate) tables: BTreeSet<String>,
-    /// Digest that changes with the query, its key, its partition columns, its checks, or the
+    /// Digest that changes with the query, the table's key, partition columns or checks, or the
     /// declared fields of the sources below it.
     pub(crate) fingerprint: String,
     /// Whether the user requested with `--rebuild` that the table be built again, even if nothing
@@ -62,7 +62,7 @@ pub(crate) fn read_only() -> SQLOptions {
 /// Marks the tables in `names` to be built again.
 ///
 /// # Errors
-/// Configuration, for a name that no table has.
+/// A configuration error for a name that no table has.
 pub(crate) fn ask_for(models: &mut [Model<'_>], names: &[String]) -> Result<()> {
     for name in names {
         let known: Vec<String> = models.iter().map(|model| model.table.name.clone()).collect();
@@ -84,8 +84,8 @@ pub(crate) fn ask_for(models: &mut [Model<'_>], names: &[String]) -> Result<()> 
 /// dimensions, which checks refer to, before facts.
 ///
 /// # Errors
-/// Configuration, with all faults at once: SQL that does not parse or does more than read, an
-/// unknown table, a cycle.
+/// A configuration error with all faults at once: SQL that does not parse or does more than read,
+/// an unknown table, a cycle.
 pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> Result<Vec<Model<'a>>> {
     let mut faults = Vec::new();
     let mut models = Vec::new();
@@ -100,7 +100,8 @@ pub(crate) fn plan_models<'a>(session: &SessionContext, config: &'a Config) -> R
     if let Some(faults) = Error::join(faults) {
         return Err(faults);
     }
-    // A fingerprint contains those of the tables below, so it is computed in building order.
+    // The fingerprint of a table depends on those of the tables that it reads, so fingerprints are
+    // computed in building order.
     let mut models = order::order(models)?;
     let mut fingerprints = BTreeMap::new();
     for model in &mut models {
@@ -145,7 +146,7 @@ fn read_references(
 /// Parses a model.
 ///
 /// # Errors
-/// Configuration, if the text is not one query.
+/// A configuration error if the text is not one query.
 fn parse_model(session: &SessionContext, table: &Table) -> Result<Statement> {
     check_text(&table.sql)?;
     let statement = session
@@ -182,7 +183,8 @@ fn unknown_table(table: &Table, config: &Config, reference: &TableReference, hin
     unknown(table, &format!("no table is named `{reference}`"), hint)
 }
 
-/// Returns `Ok` for a name in `known`, otherwise a hint with the most similar name if one is similar.
+/// Returns `Ok` for a name in `known`. Otherwise returns a hint with the most similar name, or
+/// `None` if no name is similar.
 fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> std::result::Result<(), Option<String>> {
     if known.clone().any(|candidate| candidate == name) {
         return Ok(());
@@ -202,7 +204,7 @@ fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, 
     add(&model.table.partition_by.join(","));
     for check in &model.table.checks {
         match &check.rule {
-            // The path of its file does not matter.
+            // Only the text of the query matters, not the path of its file.
             Rule::Sql { sql, .. } => add(sql),
             rule => add(&format!("{rule:?}")),
         }

@@ -12,7 +12,7 @@ use super::Model;
 /// `lake.toml`.
 ///
 /// # Errors
-/// Configuration, with the models of a cycle, each followed by one that it reads.
+/// A configuration error that lists the models of a cycle, each followed by one that it reads.
 pub(super) fn order(models: Vec<Model<'_>>) -> Result<Vec<Model<'_>>> {
     let mut waiting = models;
     let mut ordered: Vec<Model<'_>> = Vec::with_capacity(waiting.len());
@@ -23,7 +23,7 @@ pub(super) fn order(models: Vec<Model<'_>>) -> Result<Vec<Model<'_>>> {
         let next = waiting
             .iter()
             .position(|model| is_buildable(&model) && refers_to_built(model))
-            // Checks may refer to each other in a circle. Their order only helps readers, so any of
+            // Checks may refer to each other in a cycle. Their order only helps readers, so any of
             // these models can be next.
             .or_else(|| waiting.iter().position(|model| is_buildable(&model)));
         match next {
@@ -34,7 +34,7 @@ pub(super) fn order(models: Vec<Model<'_>>) -> Result<Vec<Model<'_>>> {
     Ok(ordered)
 }
 
-/// Returns the tables that a model's checks refer to, without its own.
+/// Returns the tables that a model's checks refer to, except the model's own table.
 fn referred(model: &Model<'_>) -> BTreeSet<String> {
     let targets = model.table.checks.iter().filter_map(|check| match &check.rule {
         Rule::References { to_table, .. } if *to_table != model.table.name => Some(to_table.clone()),

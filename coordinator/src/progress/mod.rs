@@ -93,7 +93,7 @@ impl Progress {
         self.show(self.run.start(name, Some(ObjectMeter::new(objects, bytes, reads)), tasks))
     }
 
-    /// Records the errors that the run fails with. Returns the outcome unchanged.
+    /// Records the errors of a failed `outcome`. Returns `outcome` unchanged.
     ///
     /// # Errors
     /// The error of `outcome`.

@@ -26,7 +26,7 @@ pub(crate) struct StepProgress {
     started: Instant,
     objects: Option<ObjectMeter>,
     tasks: Option<TaskMeter>,
-    /// `None` while the step runs.
+    /// State and counters at the end of the step; `None` while it runs.
     end: Mutex<Option<End>>,
 }
 
@@ -42,7 +42,7 @@ struct End {
 /// Objects that a step reads.
 #[derive(Debug)]
 pub(crate) struct ObjectMeter {
-    /// Objects to read, and their size as stored.
+    /// Number of objects to read, and their total size as stored.
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
     reads: Arc<ReadProgress>,
@@ -53,7 +53,7 @@ pub(crate) struct ObjectMeter {
 #[derive(Debug)]
 pub(crate) struct TaskMeter {
     tasks: TasksView,
-    /// Rows that workers had read before the step.
+    /// Number of rows that workers had read before the step.
     rows_before: u64,
 }
 
@@ -79,9 +79,9 @@ pub(crate) struct StepSnapshot {
     pub(crate) name: String,
     pub(crate) state: StepState,
     pub(crate) elapsed_seconds: f64,
-    /// `None` for a step that reads no objects.
+    /// Objects that the step reads; `None` if it reads none.
     pub(crate) objects: Option<ObjectsRead>,
-    /// `None` for a step that runs in this process.
+    /// Tasks that the step runs on workers; `None` if it runs in this process.
     pub(crate) tasks: Option<TasksDone>,
 }
 
@@ -91,9 +91,10 @@ pub(crate) struct ObjectsRead {
     pub(crate) total: u64,
     pub(crate) done: u64,
     pub(crate) records: u64,
-    /// Bytes of all objects, as stored.
+    /// Total size of all objects, as stored.
     pub(crate) total_bytes: u64,
-    /// Decompressed bytes that were read; can be more than `total_bytes` if objects are compressed.
+    /// Number of decompressed bytes that were read; can be more than `total_bytes` if objects are
+    /// compressed.
     pub(crate) read_bytes: u64,
 }
 
@@ -105,7 +106,7 @@ pub(crate) struct TasksDone {
     pub(crate) done: usize,
     pub(crate) running: usize,
     pub(crate) workers: usize,
-    /// Rows that the step's tasks have read.
+    /// Number of rows that the step's tasks have read.
     pub(crate) rows: u64,
 }
 
@@ -142,7 +143,7 @@ impl StepProgress {
         self.objects.is_some() || self.tasks.is_some()
     }
 
-    /// Freezes the step with its state and its counters. Only the first call has an effect.
+    /// Ends the step with `state` and with its current counters. Only the first call has an effect.
     pub(crate) fn end(&self, state: StepState) {
         let now = self.now(state);
         // The first state wins: `Drop` calls this again after a successful end.

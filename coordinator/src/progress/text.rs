@@ -23,7 +23,7 @@ fn objects(read: &ObjectsRead, elapsed_seconds: f64) -> String {
     let records = HumanCount(per_second(read.records, elapsed_seconds));
     let rate = per_second(read.read_bytes, elapsed_seconds);
     let text = format!("{} of {} objects, {records} records/s, {}/s", read.done, read.total, DecimalBytes(rate));
-    // Objects that are compressed have more bytes than are stored, so the time left is unknown.
+    // Compressed objects yield more bytes than are stored, so the time left is unknown.
     if rate == 0 || read.read_bytes > read.total_bytes {
         return text;
     }
@@ -31,7 +31,7 @@ fn objects(read: &ObjectsRead, elapsed_seconds: f64) -> String {
     format!("{text}, {} left", HumanDuration(left))
 }
 
-/// `2 stages: 3 of 16 tasks done, 4 running on 2 workers`
+/// Returns the counts of tasks, such as `2 stages: 3 of 16 tasks done, 4 running on 2 workers`.
 fn tasks(counts: &TasksDone) -> String {
     let TasksDone { stages, total, done, running, workers, .. } = counts;
     let plural = |n: usize| if n == 1 { "" } else { "s" };

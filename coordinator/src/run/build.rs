@@ -1,8 +1,8 @@
 //! ⑥⑦ Runs each model's query and writes its rows into the files of its table.
 //!
 //! A table is rebuilt if its model changed or if anything that it reads has new rows. Otherwise it
-//! keeps its files. A query sees exactly the staging files of this commit and the tables built
-//! before.
+//! keeps its files. A query sees exactly the staging files of this commit and the tables before its
+//! own in building order.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use crate::session_tables;
 
 /// The tables of this commit.
 pub(crate) struct Tables {
-    /// In building order: dimensions before facts.
+    /// States of the tables in building order: dimensions before facts.
     pub(crate) states: Vec<TableState>,
     /// Names of the tables that this run built.
     pub(crate) built: BTreeSet<String>,
@@ -45,8 +45,8 @@ pub(crate) struct Tables {
 /// Builds the tables that are stale and keeps the others.
 ///
 /// # Errors
-/// Configuration, for a model that does not fit its data; data, for rows that the model cannot
-/// compute.
+/// A configuration error for a model that does not fit its data. A data error for rows that the
+/// model cannot compute.
 pub(super) async fn build(
     context: &RunContext<'_>,
     models: &[Model<'_>],
@@ -82,7 +82,6 @@ pub(super) async fn build(
 fn register_staging(context: &RunContext<'_>, staged: &[StagedSource<'_>]) -> Result<()> {
     for source in staged {
         let before = context.base.as_ref().and_then(|base| base.sources.get(&source.source.name));
-        // Files of earlier commits and of this run, so that models see all rows.
         let earlier = before.into_iter().flat_map(|state| &state.staging).map(|file| file.written.clone());
         let files: Vec<WrittenFile> = earlier.chain(source.staging.iter().cloned()).collect();
         let table = ParquetTable::new(source.columns.arrow_schema()?, &[], files);
@@ -103,7 +102,8 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     let columns = assign_column_ids(previous, &stored_schema(&schema)).map_err(|error| named(table, error))?;
     let plan = write_plan(context, table, &columns, query, input_bytes(context, model, staged))?;
     let stage = format!("build {}", table.name);
-    // Before the first file is written: a run that fails deletes files only in these folders.
+    // Record the table before its first file is written, because a failed run deletes files only in
+    // the folders of recorded tables.
     context.start_writing(&table.name);
     let reports =
         context.engine.run_stage(&context.session, &stage, plan).await.map_err(|error| named(table, error))?;
@@ -119,7 +119,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
             }
         }
     }
-    // Tasks end in any order. Sorted paths make the manifest independent of it.
+    // Tasks end in any order. Sorted paths make the manifest independent of this order.
     files.sort_by(|a, b| a.written.path.cmp(&b.written.path));
     Ok(TableState {
         name: table.name.clone(),
@@ -145,7 +145,7 @@ fn at(table: &Table) -> String {
 /// Plans a model's query.
 ///
 /// # Errors
-/// Configuration, if the text is not one query that only reads, or if it cannot be planned.
+/// A configuration error if the text is not one query that only reads, or if it cannot be planned.
 pub(super) async fn plan_query(state: &SessionState, table: &Table) -> Result<Arc<dyn ExecutionPlan>> {
     plan_text(state, &table.sql).await.map_err(|error| named(table, error))
 }
@@ -155,7 +155,8 @@ async fn plan_text(state: &SessionState, sql: &str) -> Result<Arc<dyn ExecutionP
         |e: DataFusionError| Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace());
     check_text(sql)?;
     let logical = state.create_logical_plan(sql).await.engine_context(unplanned)?;
-    // A second look at the plan: it refuses statements that the text alone does not show.
+    // Check the plan as well, because the text alone does not show every statement that must be
+    // refused.
     model::read_only().verify_plan(&logical).engine_context(unplanned)?;
     state.create_physical_plan(&logical).await.engine_context(unplanned)
 }
@@ -195,7 +196,7 @@ pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<Error> {
     faults
 }
 
-/// Returns the schema of a query's rows as they are stored.
+/// Returns the schema that a query's rows have once they are stored.
 pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     let fields: Vec<_> = schema
         .fields()
@@ -213,8 +214,8 @@ pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     arrow::datatypes::Schema::new(fields)
 }
 
-/// Returns the stored type for a type of a query. It exists in Delta's lowest protocol, so every
-/// reader knows it.
+/// Returns the stored type for a type of a query. The stored type exists in Delta's lowest
+/// protocol, so every reader knows it.
 fn stored_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
@@ -251,7 +252,7 @@ fn write_plan(
         .enumerate()
         .map(|(i, (have, want))| {
             let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(have.name(), i));
-            // Before the cast: a timestamp out of range would overflow in it.
+            // Check before the cast, in which a timestamp out of range would overflow.
             let column = if holds_moments(have.data_type()) { checked(column, have) } else { column };
             let value = if have.data_type() == want.data_type() {
                 column

@@ -27,7 +27,7 @@ pub(super) async fn delete_files(context: &RunContext<'_>) {
     let sources = context.config.sources.iter().map(|source| source.name.as_str());
     let folders = sources
         .flat_map(|source| {
-            // The ledger is one file, and not a folder: its name contains the version and the run.
+            // A run writes one ledger file per source, whose key is known.
             let ledger = LakePath::Ledger { source, version: context.version, run: context.run }.key();
             [LakePath::Staging(source).key(), LakePath::Quarantine(source).key(), ledger]
         })
@@ -46,8 +46,9 @@ pub(super) async fn delete_files(context: &RunContext<'_>) {
     }
 }
 
-/// Deletes the files of the run in `folder`, or the file `folder` itself. Returns `false` if a
-/// request failed, because further requests would fail too.
+/// Deletes the run's files in `folder`, or deletes `folder` if it is the key of a file of the run.
+/// Returns `false` if a request failed; the caller should then stop, because further requests would
+/// fail too.
 async fn delete_below(lake: &Storage, folder: &Path, run: &str) -> bool {
     let is_of_the_run = |key: &Path| key.filename().is_some_and(|name| name.contains(run));
     let found = if is_of_the_run(folder) {
@@ -65,7 +66,7 @@ async fn delete_below(lake: &Storage, folder: &Path, run: &str) -> bool {
     };
     let deletions = keys.into_iter().map(|key| async move {
         match lake.store.delete(&key).await {
-            // A task that failed may have deleted its own file before.
+            // A failed task may already have deleted its own file.
             Ok(()) | Err(StoreError::NotFound { .. }) => true,
             Err(error) => {
                 tracing::debug!(%key, %error, "a file of the failed run is left for `vacuum`");

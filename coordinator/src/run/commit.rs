@@ -25,9 +25,9 @@ const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
 /// Commits the run. Returns the manifest and the result of publishing it.
 ///
 /// # Errors
-/// Conflict, if another run committed first; storage; workers, if files that they reported do not
-/// exist. A failure to publish is part of the result, because the commit is complete. The next run
-/// or query then publishes it.
+/// A conflict error if another run committed first. A storage error. A workers error if files that
+/// workers reported do not exist. A failure to publish is part of the result, because the commit is
+/// complete. The next run or query then publishes it.
 pub(super) async fn commit(
     context: &RunContext<'_>,
     staged: &[StagedSource<'_>],
@@ -48,8 +48,8 @@ pub(super) async fn commit(
         version: context.version,
         parent: context.base.as_ref().map(|base| base.version),
         run: context.run,
-        // The first commit creates the id. So does the next commit of an older lake, which has
-        // none.
+        // The first commit creates the id. So does the next commit to an older lake, which has no
+        // id.
         lake_id: Some(context.base.as_ref().and_then(|base| base.lake_id).unwrap_or_else(Uuid::now_v7)),
         committed_at: chrono::Utc::now(),
         engine: ENGINE.to_owned(),
@@ -85,8 +85,8 @@ pub(super) async fn commit(
     Ok((manifest, published))
 }
 
-/// Writes the ledger entries of a source. Returns its state with the files and counts of this run
-/// added.
+/// Writes the ledger entries of a source. Returns the source's state for the manifest, with the
+/// files and counts of this run added.
 async fn next_state(
     context: &RunContext<'_>,
     staged: &StagedSource<'_>,

@@ -1,4 +1,4 @@
-//! The state that every step of a run shares.
+//! Data that all steps of a run share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::progress::Progress;
 pub(crate) struct RunContext<'a> {
     pub(crate) config: &'a Config,
     pub(crate) opened: &'a Storages,
-    /// Plans queries for the engine.
+    /// Session that plans queries for the engine.
     pub(crate) session: SessionContext,
     pub(crate) engine: Engine,
     pub(crate) progress: &'a Progress,

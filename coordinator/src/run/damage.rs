@@ -75,7 +75,7 @@ pub(crate) fn damage_of(storage: &Storage, report: &ReadReport) -> Option<Damage
 
 /// Returns the error of a run that may neither skip the `damaged` objects nor keep parts of them.
 pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
-    // Such objects are not broken, only misplaced, so the hint differs.
+    // Objects in an unsupported format are not broken, only misplaced, so the hint differs.
     if damaged.iter().all(DamagedObject::is_unsupported) {
         let message = match damaged {
             [one] => format!("source `{}`: 1 object cannot be read: {one}", source.name),

@@ -21,13 +21,13 @@ use crate::model::{Model, read_only};
 use crate::output::{self, Format};
 use crate::query_text::{duplicates, rows_with_null, violations};
 
-/// A check of fewer rows reads at least [`FILES_AT_ONCE`] files at the same time.
+/// Number of rows below which a check reads at least [`FILES_AT_ONCE`] files at the same time.
 const FEW_ROWS: u64 = 100_000;
 const FILES_AT_ONCE: usize = 16;
 /// Maximum number of failing rows that are shown for one check.
 const SHOWN_ROWS: usize = 10;
 
-/// Hint of each failed check.
+/// Hint of the error of each failed check.
 const CORRECT_IT: &str = "nothing was committed; correct the input or the model (one of `checks` only warns with \
                           `warn = true`, a key does not)";
 
@@ -35,12 +35,11 @@ const CORRECT_IT: &str = "nothing was committed; correct the input or the model 
 /// checks that only warn.
 ///
 /// # Errors
-/// Data, with one error and the first failing rows for each failed check; configuration, for a
-/// check that does not fit its table.
+/// A data error with the first failing rows of each failed check. A configuration error for a check
+/// that does not fit its table.
 pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables: &Tables) -> Result<Vec<String>> {
     let step = context.progress.step("check", context.engine.tasks());
-    // After all sources are staged, so that one run reports every source with too many rejected
-    // records.
+    // Collect the failures of all checks, so that one run reports them all.
     let mut failures = Vec::new();
     let mut warnings = Vec::new();
     for model in models {
@@ -49,7 +48,7 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
         let state = tables.states.iter().find(|state| state.name == table.name);
         let rows = state.map_or(0, TableState::rows);
         if is_built(&table.name) && !table.key.is_empty() {
-            // Statistics often show it without reading a row.
+            // File statistics often show without reading a row that the key has no null.
             if !state.is_some_and(|state| is_known_to_have_no_null_in_its_key(state, table)) {
                 let nulls = rows_with_null(&table.name, &table.key);
                 failures.extend(run_check(context, table, rows, &nulls, "key", "is null").await?);
@@ -88,8 +87,8 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
     }
 }
 
-/// Returns whether the statistics of the table's files show that no key column is null. They count
-/// every row.
+/// Returns whether the statistics of the table's files show that no key column is null. The
+/// statistics count the nulls of all rows.
 fn is_known_to_have_no_null_in_its_key(state: &TableState, table: &Table) -> bool {
     let has_none = |file: &WrittenFile, column: &String| match file.partition_values.get(column) {
         // A partition value is the same in all rows of a file.
@@ -99,8 +98,9 @@ fn is_known_to_have_no_null_in_its_key(state: &TableState, table: &Table) -> boo
     state.files.iter().all(|file| table.key.iter().all(|column| has_none(&file.written, column)))
 }
 
-/// Returns the same session with more partitions than threads. With small files, most of the time
-/// is spent waiting for storage, so more of them are read at the same time.
+/// Returns a copy of the session that plans for at least [`FILES_AT_ONCE`] partitions, even with
+/// fewer threads. With small files, most of the time is spent waiting for storage, so more of them
+/// are read at the same time.
 fn many_files_at_once(session: &SessionContext) -> SessionContext {
     let mut config = session.copied_config();
     config = config.clone().with_target_partitions(config.target_partitions().max(FILES_AT_ONCE));

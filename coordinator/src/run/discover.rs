@@ -38,7 +38,8 @@ pub(crate) struct NewObjects<'a> {
 }
 
 impl NewObjects<'_> {
-    /// Plans the scan tasks for `tasks` that run at once. Returns the splits of each task.
+    /// Plans the scan tasks for an engine that runs `tasks` tasks at once. Returns the splits of
+    /// each task.
     pub(crate) fn splits(&self, limits: &Limits, tasks: usize) -> Vec<Vec<Split>> {
         let split_bytes = split_bytes_for(&self.objects, &self.contents, tasks, limits.split_bytes);
         self.splits_of(split_bytes)
@@ -59,8 +60,8 @@ impl Discovered<'_> {
 /// Lists every source and finds the objects that the ledger does not contain.
 ///
 /// # Errors
-/// Storage; data, for objects that changed after they were ingested or that are archived, unless
-/// `on_change` or `on_archived` of the source allows the run to skip them.
+/// A storage error. A data error for objects that changed after they were ingested or that are
+/// archived, unless `on_change` or `on_archived` of the source allows the run to skip them.
 pub(crate) async fn new_objects<'a>(
     config: &'a Config,
     opened: &Storages,
@@ -69,8 +70,6 @@ pub(crate) async fn new_objects<'a>(
 ) -> Result<Discovered<'a>> {
     let mut sources = Vec::new();
     let mut skipped = SkippedObjects::default();
-    // After all sources are staged, so that one run reports every source with too many rejected
-    // records.
     let mut failures = Vec::new();
     for source in &config.sources {
         let storage = open::source(opened, &source.name);
@@ -90,8 +89,8 @@ pub(crate) async fn new_objects<'a>(
             failures.push(archived_error(source, &archived));
         }
         skipped.archived.extend(archived);
-        // Objects that the lake does not have yet, and keys of objects that it has in another
-        // state.
+        // Objects that the lake does not have yet, and keys of objects that changed since the lake
+        // ingested them.
         let mut new = Vec::new();
         let mut changed = Vec::new();
         for object in objects {
@@ -106,7 +105,7 @@ pub(crate) async fn new_objects<'a>(
             failures.push(changed_error(source, &changed));
         }
         skipped.changed += changed.len() as u64;
-        // Requests the first bytes of large objects, so only new objects are inspected.
+        // This requests the first bytes of large objects, so inspect only new objects.
         let contents = contents_of_large(storage, &new, &source.format, &config.limits).await?;
         sources.push(NewObjects { source, objects: new, contents, listed });
     }
@@ -126,7 +125,7 @@ pub(crate) async fn new_objects<'a>(
 /// listed, and the URLs of the others.
 ///
 /// # Errors
-/// Storage.
+/// A storage error.
 pub(super) async fn unchanged_objects<'a>(
     opened: &Storages,
     new: &NewObjects<'a>,

@@ -27,10 +27,10 @@ use crate::price::{AssumedFiles, BilledRequests, RequestEstimate};
 
 /// Assumed number of partition values of a table that was never built.
 const ASSUMED_PARTITION_VALUES: u64 = 12;
-/// Assumed bytes of JSON per staged byte, before the first commit.
+/// Assumed number of JSON bytes per staged byte, before the first commit.
 const ASSUMED_RATIO: u64 = 8;
 
-/// Returns all requests that the run will make, including those that it has already made to
+/// Returns the expected total of a run's requests, including those that it has already made to
 /// discover the new objects. Returns `None` if nothing is on S3.
 pub(crate) fn estimate(
     config: &Config,
@@ -195,7 +195,7 @@ impl Run<'_> {
             requests.gets += gets * times;
             requests.puts += puts * times;
         }
-        // The manifest.
+        // The put of the manifest.
         requests.puts += 1;
     }
 }
@@ -205,7 +205,6 @@ impl Run<'_> {
 /// The coordinator writes a probe into the lake, and another into the spool if it is a different
 /// storage, and lists both at the end. Each worker opens every storage, and reads the length and
 /// the content of one object in it.
-/// one object there.
 fn add_registration(estimate: &mut RequestEstimate, config: &Config, discovered: &Discovered<'_>) {
     let Some(cluster) = &config.cluster else { return };
     let own_spool = cluster.spool.iter().filter(|spool| **spool != config.lake);
@@ -219,12 +218,12 @@ fn add_registration(estimate: &mut RequestEstimate, config: &Config, discovered:
     estimate.requests.gets += per_worker * cluster.min_workers as u64;
 }
 
-/// Number of queries of keys and checks that read a table before it is committed.
+/// Numbers of queries of keys and checks that read a table before it is committed.
 #[derive(Debug, PartialEq, Eq)]
 struct Passes {
-    /// Queries that read rows.
+    /// Number of queries that read rows.
     rows: u64,
-    /// Queries that read only footers, because the statistics there answer them.
+    /// Number of queries that read only footers, because the statistics there answer them.
     footers: u64,
 }
 
@@ -244,7 +243,7 @@ struct Files {
     count: u64,
     bytes: u64,
     writes: u64,
-    /// Requests for row groups, without those for footers.
+    /// Number of requests for row groups, without those for footers.
     reads: u64,
 }
 

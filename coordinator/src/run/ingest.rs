@@ -34,8 +34,8 @@ use crate::progress::Step;
 /// Stages the new objects of every source.
 ///
 /// # Errors
-/// Storage; data, for damaged or changing objects, or for more rejected records than a source
-/// allows; configuration, for a field that has another type than before.
+/// A storage error. A data error for damaged or changing objects, or for more rejected records than
+/// a source allows. A configuration error for a field that has another type than before.
 pub(super) async fn ingest<'a>(
     context: &RunContext<'a>,
     discovered: &Discovered<'a>,
@@ -52,8 +52,8 @@ pub(super) async fn ingest<'a>(
         staged.push(stage_unchanged(context, new).await?);
         step.into_iter().for_each(Step::end);
     }
-    // After all sources are staged, so that one run reports every source with too many rejected
-    // records.
+    // Check this after all sources are staged, so that one run reports every source with too many
+    // rejected records.
     let mut failures = Vec::new();
     for source in &staged {
         failures.extend(limits::check_quarantine_share(context, source).await.err());
@@ -71,11 +71,11 @@ async fn stage_unchanged<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> 
             Ok(staged) => return Ok(StagedSource { changing, ..staged }),
             Err(error) => error,
         };
-        // A data error is the only kind that a changed object causes.
+        // A changed object causes only errors of this kind.
         if error.kind != Kind::Data || new.source.on_change == OnChange::Error {
             return Err(error);
         }
-        // Read all other objects again. No manifest will name the files of this attempt.
+        // Read the unchanged objects again. No manifest will name the files of this attempt.
         let (same, changed) = unchanged_objects(context.opened, rest.as_ref().unwrap_or(new)).await?;
         // The error has another cause, so another attempt would fail as well.
         if changed.is_empty() {
@@ -100,7 +100,8 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     let tasks = context.session.copied_config().target_partitions();
     let mut tallies = Vec::new();
     let mut pending = new.splits(&context.config.limits, tasks);
-    // More than one round only with `on_damaged = "skip"`, for tasks that read a damaged object.
+    // There is more than one round only with `on_damaged = "skip"`, for tasks that read a damaged
+    // object.
     while !pending.is_empty() {
         let tasks = scan(context, &staged, &pending).await?;
         pending = add_tasks(context, &mut staged, tasks, &pending, &mut tallies).await?;
@@ -134,12 +135,12 @@ async fn scan(
 
 /// Adds the files and tallies that tasks reported to `staged` and `tallies`.
 ///
-/// If a task read a damaged object that must be skipped, nothing of the task is added. Its files
+/// If a task read a damaged object that must be skipped, no report of the task is added. Its files
 /// contain records of that object, so they are deleted. Returns the splits of the task's other
 /// objects, which must be staged again.
 ///
 /// # Errors
-/// Data, for damaged objects of a source with `on_damaged = "error"`.
+/// A data error for damaged objects of a source with `on_damaged = "error"`.
 async fn add_tasks(
     context: &RunContext<'_>,
     staged: &mut StagedSource<'_>,
@@ -176,7 +177,7 @@ async fn add_tasks(
 /// Returns the columns of the staging table.
 ///
 /// # Errors
-/// Configuration, for a field that was staged with another type before.
+/// A configuration error for a field that was staged with another type before.
 fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Columns> {
     let columns = assign_column_ids(previous, &arrow_schema(&source.fields))?;
     // Files of versions before a field was dropped still have its old type.
@@ -198,7 +199,7 @@ fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Column
 /// entry.
 ///
 /// # Errors
-/// Internal, for an object that no task has reported.
+/// An internal error for an object that no task has reported.
 fn entries(
     context: &RunContext<'_>,
     staged: &StagedSource<'_>,
@@ -209,7 +210,7 @@ fn entries(
     let mut reported: HashSet<&str> = entries.iter().map(|entry| entry.object.key.as_str()).collect();
     // Skipped objects are reported as damaged and have no entry.
     reported.extend(staged.damaged.iter().map(DamagedObject::key));
-    // Without this test, an object could be lost and never be read.
+    // Without this check, an object that no task reported would be lost.
     match objects.iter().find(|object| !reported.contains(object.key.as_str())) {
         Some(missing) => Err(Error::internal(format!("object `{}` was planned and never reported", missing.key))),
         None => Ok(entries),

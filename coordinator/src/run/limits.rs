@@ -24,7 +24,8 @@ const SHOWN_CHARACTERS: i64 = 60;
 /// is larger than its `max_quarantine_share`.
 ///
 /// # Errors
-/// Data, with the first rejected records; storage, if the quarantine files cannot be read.
+/// A data error with the first rejected records. A storage error if the quarantine files cannot be
+/// read.
 pub(super) async fn check_quarantine_share(context: &RunContext<'_>, staged: &StagedSource<'_>) -> Result<()> {
     let Some(excess) = excess(staged) else { return Ok(()) };
     let source = staged.source;
@@ -49,8 +50,8 @@ pub(super) async fn check_quarantine_share(context: &RunContext<'_>, staged: &St
 fn excess(staged: &StagedSource<'_>) -> Option<String> {
     let counts = &staged.counts;
     let records = share(counts.quarantined, counts.records);
-    // The rest of a damaged object is only one entry of the quarantine, so the share of records
-    // alone would hardly show it.
+    // The unreadable rest of a damaged object is only one record in the quarantine, so the share of
+    // records alone would hardly show it.
     let unframed = share(staged.unframed_bytes, staged.read_bytes);
     let mut excess = Vec::new();
     if records > staged.source.max_quarantine_share {
@@ -64,7 +65,7 @@ fn excess(staged: &StagedSource<'_>) -> Option<String> {
     (!excess.is_empty()).then(|| excess.join(", "))
 }
 
-/// Returns a part as a share of the whole, from 0 to 1. The share of an empty whole is 0.
+/// Returns `part` as a share of `whole`, from 0 to 1. The share of an empty whole is 0.
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
 pub(crate) fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64

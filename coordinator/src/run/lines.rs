@@ -1,8 +1,9 @@
 //! Corrects line numbers of records that were read from the middle of an object.
 //!
 //! A split that starts inside an object cannot know how many lines precede it. The reports of the
-//! other splits of the object say it. If a record of such a split was rejected, the quarantine
-//! files are written again, with line numbers that count from the start of the object.
+//! object's other splits contain their numbers of lines. If a record of such a split was rejected,
+//! the quarantine files are written again, with line numbers that count from the start of the
+//! object.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,14 +21,14 @@ use lakewright_common::write::properties::FilePurpose;
 use super::context::RunContext;
 use crate::engine::parquet_table::ParquetTable;
 
-/// Number of lines before a split, by the object's key and the byte at which the split starts.
+/// Number of lines before each split, by the object's key and the byte at which the split starts.
 type LinesBefore = HashMap<(String, u64), u64>;
 
 /// Returns quarantine files with line numbers that count from the start of each object. Writes new
 /// files in place of `files`, unless no record in them is from the middle of an object.
 ///
 /// # Errors
-/// Storage.
+/// A storage error.
 pub(super) async fn number_lines(
     context: &RunContext<'_>,
     files: &[WrittenFile],
@@ -49,7 +50,8 @@ pub(super) async fn number_lines(
         store: Arc::clone(&context.opened.lake.store),
         root: context.opened.lake.location().name().into_owned(),
         run: context.run,
-        // Tasks have ended, so their numbers are free. The file names differ by a random part.
+        // All tasks have ended, so their numbers can be reused. The file names differ by a random
+        // part.
         task: 0,
         target_file_bytes: context.config.limits.target_file_bytes,
         purpose: FilePurpose::Internal,
@@ -59,7 +61,7 @@ pub(super) async fn number_lines(
         writer.write(&renumbered(&batch.engine_context(unread)?, &before, &schema)?).await?;
     }
     let numbered = writer.finish().await?;
-    // Only after the new files are complete.
+    // Delete the old files only after the new ones are complete.
     discard(context.opened.lake.store.as_ref(), files).await;
     Ok(numbered)
 }
@@ -94,7 +96,7 @@ fn renumbered(batch: &RecordBatch, before: &LinesBefore, schema: &Arc<Schema>) -
         .map(|row| {
             let key = (objects.value(row).to_owned(), u64::try_from(starts.value(row)).unwrap_or_default());
             let earlier = before.get(&key).copied().unwrap_or_default();
-            // A line number starts at 1 in its split.
+            // Line numbers within a split start at 1.
             Some(lines.value(row) + i64::try_from(earlier).unwrap_or_default())
         })
         .collect();

@@ -1,4 +1,4 @@
-//! One run, from the sources to the committed lake, in four steps.
+//! One run, from the sources to the committed lake, in five steps.
 //!
 //! ```text
 //! ①② discover ─► ③④⑤ ingest ─► ⑥⑦ build ─► check ─► ⑧⑨ commit
@@ -32,7 +32,7 @@ use context::RunContext;
 use discover::Discovered;
 use summary::RunSummary;
 
-/// The state that every step shares.
+/// Data that all steps share.
 mod context;
 /// ①② Lists the sources and finds new objects.
 pub(crate) mod discover;
@@ -86,7 +86,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     // Validation registers empty tables under the names of real ones, so it gets its own session.
     let empty = open::session(config, &opened, config.limits.threads, Arc::default())?;
     validate::validate(&empty, config, &models).await?;
-    // After validation, so that a wrong model fails before any manifest is read.
+    // Read the base after validation, so that a wrong model fails before any manifest is read.
     let base = manifest_store::latest(&opened.lake).await?;
     // Publish first what an earlier run committed before it crashed, so that Delta readers see that
     // commit. The run also stops here, before it does any work, if a log belongs to another history
@@ -103,7 +103,8 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
         let summary = RunSummary::nothing(base_version, discovered.skipped);
         return Ok(summary.with_usage(opened.requests(), None, None, steps(), started.elapsed()));
     }
-    // Before ingest, so that the summary can compare the estimate with the requests that were made.
+    // Estimate before ingest, so that the summary can compare the estimate with the requests that
+    // were made.
     let expected = estimate::estimate(config, &opened, base.as_ref(), &models, &discovered);
     // Workers must show that they can read an object of each source before they get tasks.
     let sources = discovered.sources.iter().map(|new| (new.source.name.as_str(), new.objects.as_slice()));
@@ -112,7 +113,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let context = RunContext::new(config, &opened, session, engine, progress, run, base);
 
     let outcome = run_steps(&context, &models, &mut discovered, &reads, started).await;
-    // After a failure too, because workers must be released.
+    // Finish the engine after a failure too, because workers must be released.
     let exchanged = context.engine.finish().await;
     // Once the manifest may exist, it may name the files.
     if outcome.is_err() && !context.may_be_committed() {
@@ -137,7 +138,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
 struct Committed {
     manifest: Manifest,
     published: Published,
-    /// Messages of failed checks that only warn.
+    /// Messages of those failed checks that only warn.
     warnings: Vec<String>,
 }
 

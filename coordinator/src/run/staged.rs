@@ -21,7 +21,7 @@ pub(crate) struct StagedSource<'a> {
     pub(crate) counts: SourceCounts,
     /// Decompressed size of the objects in bytes.
     pub(crate) read_bytes: u64,
-    /// Number of these bytes that belong to no record.
+    /// Number of decompressed bytes that belong to no record.
     pub(crate) unframed_bytes: u64,
     /// Damaged objects, which were skipped or kept in part, depending on the source's `on_damaged`.
     pub(crate) damaged: Vec<DamagedObject>,
@@ -30,7 +30,7 @@ pub(crate) struct StagedSource<'a> {
 }
 
 impl<'a> StagedSource<'a> {
-    /// Creates the result for a source before anything is staged.
+    /// Creates an empty result for a source.
     pub(super) fn new(source: &'a Source, columns: Columns) -> Self {
         Self {
             source,
@@ -46,10 +46,10 @@ impl<'a> StagedSource<'a> {
         }
     }
 
-    /// Adds the files of a task's reports, and its tallies to `tallies`.
+    /// Adds the files in a task's reports to this result, and the tallies to `tallies`.
     ///
     /// # Errors
-    /// Internal, for a report of another kind of task.
+    /// An internal error for a report of another kind of task.
     pub(super) fn add_reports(&mut self, reports: Vec<TaskReport>, tallies: &mut Vec<ObjectTally>) -> Result<()> {
         for report in reports {
             match report {
@@ -74,7 +74,7 @@ impl<'a> StagedSource<'a> {
         Ok(())
     }
 
-    /// Adds up the counts of the ledger entries.
+    /// Sums the counts of the ledger entries into `counts`.
     pub(super) fn count(&mut self) {
         let counts = &mut self.counts;
         counts.objects = self.entries.len() as u64;
@@ -90,7 +90,7 @@ impl<'a> StagedSource<'a> {
     /// `ledger::entries` has verified the same for each object.
     ///
     /// # Errors
-    /// Internal, if the numbers differ.
+    /// An internal error if the numbers differ.
     pub(super) fn check_rows(&self) -> Result<()> {
         let rows = |files: &[WrittenFile]| files.iter().map(|file| file.rows).sum::<u64>();
         let (in_staging, in_quarantine) = (rows(&self.staging), rows(&self.quarantine));

@@ -1,4 +1,4 @@
-//! The result of a run as data. `command/run.rs` prints it as text or JSON.
+//! The result of a run as data. `command/summary_text.rs` prints it as text or JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,11 +28,12 @@ pub(crate) struct RunSummary {
     /// Warnings. The first line of each says what happened, and further lines give details.
     pub(crate) warnings: Vec<String>,
     pub(crate) skipped: SkippedObjects,
-    /// `None` if all tasks ran in this process.
+    /// Totals of the exchanges; `None` if all tasks ran in this process.
     pub(crate) exchange: Option<ExchangeSummary>,
     /// Requests to S3 by this process and its workers.
     pub(crate) requests: RequestCounts,
-    /// `None` if neither the lake nor a source is on S3, or if nothing was committed.
+    /// Expected and actual requests with their prices; `None` if neither the lake nor a source is
+    /// on S3, or if nothing was committed.
     pub(crate) cost: Option<Cost>,
     pub(crate) steps: Vec<StepSnapshot>,
     pub(crate) elapsed_seconds: f64,
@@ -70,7 +71,7 @@ pub(crate) struct TableSummary {
     pub(crate) delta_version: Option<u64>,
 }
 
-/// Objects that workers wrote for each other.
+/// Totals of the spool objects that workers wrote for each other.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExchangeSummary {
     pub(crate) workers: usize,
@@ -83,7 +84,7 @@ impl RunSummary {
     /// Returns the summary of a run that committed nothing.
     pub(super) fn nothing(version: Option<u64>, skipped: SkippedObjects) -> Self {
         let outcome = match version {
-            // Comes first: skipped objects must not be reported as "nothing new".
+            // Check this first, because skipped objects must not be reported as "nothing new".
             _ if skipped.has_objects_for_the_next_run() => Outcome::AllSkipped,
             Some(_) => Outcome::NothingNew,
             None => Outcome::NoData,

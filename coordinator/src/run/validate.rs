@@ -1,6 +1,6 @@
-//! Validates everything before a run does any work. Every model can be planned over the declared
-//! fields, and its key, partition columns and checks fit the columns that it returns. All faults
-//! are reported together.
+//! Validates everything before a run does any work: that every model can be planned over the
+//! declared fields, and that its key, partition columns and checks fit the columns of its query.
+//! All faults are reported together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::session_tables;
 /// Plans all models and checks over empty tables, which it registers in `session`.
 ///
 /// # Errors
-/// Configuration, with all faults together.
+/// A configuration error with all faults together.
 pub(crate) async fn validate(session: &SessionContext, config: &Config, models: &[Model<'_>]) -> Result<()> {
     let mut faults = Vec::new();
     let mut broken: BTreeSet<&str> = BTreeSet::new();
@@ -57,7 +57,8 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
     Error::join(faults).map_or(Ok(()), Err)
 }
 
-/// Returns the schema of a model's stored rows, or `None` after adding its faults.
+/// Returns the schema of a model's stored rows. If the model has faults, adds them to `faults` and
+/// returns `None`.
 async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec<Error>) -> Option<Schema> {
     let before = faults.len();
     let query = match build::plan_query(&session.state(), table).await {
@@ -67,7 +68,7 @@ async fn stored_schema(session: &SessionContext, table: &Table, faults: &mut Vec
             return None;
         }
     };
-    // Faults that planning does not find.
+    // Find faults that planning does not find.
     if let Some(reason) = probe::failing_expression(&query) {
         faults.push(build::named(table, Error::configuration(reason)));
     }

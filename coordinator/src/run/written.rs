@@ -32,7 +32,7 @@ pub(super) fn reported(staged: &[StagedSource<'_>], manifest: &Manifest) -> Repo
 /// Requests the length of each file and compares it with the report.
 ///
 /// # Errors
-/// Storage, if a file does not exist; workers, if a file has another length.
+/// A storage error if a file does not exist. A workers error if a file has another length.
 pub(super) async fn verify(lake: &Storage, files: Reported) -> Result<()> {
     stream::iter(files)
         .map(|(path, bytes)| verify_file(lake.clone(), path, bytes))

@@ -30,7 +30,8 @@ fn age(folder: &Path, age: Duration) {
     }
 }
 
-/// A run freezes at every step; another run, a query and `vacuum --delete` run; then it resumes.
+/// For every step: a run freezes there; another run, a query and `vacuum --delete` start and end;
+/// then the frozen run resumes.
 #[test]
 fn a_run_that_is_frozen_at_any_step_and_wakes_commits_once_or_not_at_all() {
     let reference = Lake::over_data();
@@ -66,7 +67,7 @@ fn a_run_that_is_frozen_at_any_step_and_wakes_commits_once_or_not_at_all() {
     }
 }
 
-/// The same for the first commit of a lake, which has no manifest to build on.
+/// A run freezes at every step of the first commit of a lake, which has no manifest to build on.
 #[test]
 fn a_run_that_is_frozen_in_the_first_commit_and_wakes_commits_once_or_not_at_all() {
     let reference = Lake::over_data();

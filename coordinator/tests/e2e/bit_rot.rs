@@ -187,7 +187,7 @@ fn a_changed_bit_in_any_file_is_named_and_no_answer_changes() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// A table is built correctly from staging files, or is not built.
+/// With a changed bit in a staging file, a table is built correctly or not at all.
 #[test]
 fn no_table_is_built_from_a_damaged_file() {
     let lake = lake();
@@ -229,7 +229,7 @@ fn no_worker_builds_a_table_from_a_damaged_file() {
     assert_eq!(lake.number("SELECT count(*) FROM events"), 601);
 }
 
-/// Files that are truncated, partly overwritten, emptied or deleted.
+/// Files are truncated, partly overwritten, emptied or deleted.
 #[test]
 fn damage_of_any_size_is_named_and_a_table_is_built_again() {
     let lake = lake();
@@ -270,7 +270,7 @@ fn damage_of_any_size_is_named_and_a_table_is_built_again() {
     lake.ok(&["check", "--deep"]);
 }
 
-/// A lake of an older release, which wrote no digests, is still read. `check --deep` says what it
+/// An older release wrote no digests. Its lakes are still read, and `check --deep` says what it
 /// could not compare.
 #[test]
 fn a_lake_without_digests_is_read_and_said_to_be_so() {

@@ -116,13 +116,13 @@ fn models_that_cannot_be_built_are_named_all_at_once() {
     assert!(error.contains("table `a`") && error.contains("did you mean `s`?"), "{error}");
     assert!(error.contains("table `b`") && error.contains("a model is one query"), "{error}");
     assert_eq!(error.lines().filter(|line| line.starts_with("error: ")).count(), 2, "{error}");
-    // Each with its own hint, and as an object of its own.
+    // Each error has its own hint, and is a JSON object of its own.
     let error = lake.fails(&["--log-format", "json", "--quiet", "check"], 2);
     let events: Vec<serde_json::Value> = error.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(events.len(), 2, "{error}");
     assert_eq!(events[0]["hint"], "did you mean `s`?");
     assert_eq!(events[1]["hint"], serde_json::Value::Null);
-    // The same for faults that only planning finds.
+    // Faults that only planning finds are reported in the same way.
     lake.write("a.sql", b"SELECT idd FROM staging.s");
     lake.write("b.sql", b"SELECT id FROM staging.s");
     lake.edit("lake.toml", "[tables.b]", "[tables.b]\nkey = [\"di\"]");

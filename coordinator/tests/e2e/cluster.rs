@@ -19,8 +19,8 @@ pub(crate) fn reference() -> Vec<(String, i64, String)> {
 pub(crate) const MANY_TASKS: &[(&str, &str)] =
     &[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB"), ("LAKEWRIGHT__LIMITS__TARGET_FILE_BYTES", "20KB")];
 
-/// Like [`MANY_TASKS`], without speculative attempts, so that a missing worker is waited for until
-/// it is lost.
+/// Like [`MANY_TASKS`], without speculative attempts, so that a run waits for a missing worker
+/// until it is lost.
 const WITHOUT_SPECULATION: &[(&str, &str)] =
     &[MANY_TASKS[0], MANY_TASKS[1], ("LAKEWRIGHT__CLUSTER__SPECULATION", "false")];
 

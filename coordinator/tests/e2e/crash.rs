@@ -9,8 +9,7 @@ use lakewright_common::process::failpoint::{self, ReachedBy};
 
 use crate::support::{Done, Lake, repository};
 
-/// Counts with a constant sum: a reader that saw them from different versions would see another
-/// sum.
+/// Counts with a constant sum: a reader of counts from different versions would see another sum.
 const SEEN: &str = "SELECT (SELECT count(*) FROM songplays) AS plays, (SELECT count(*) FROM time) AS moments,
     (SELECT count(*) FROM songs) AS songs, (SELECT count(*) FROM users) AS users";
 
@@ -39,10 +38,10 @@ fn a_kill_at_any_step_leaves_the_old_lake_or_the_new() {
                 seen
             });
             let output = lake.command(&["run"]).env("LAKEWRIGHT_FAILPOINT", point).output().expect("the binary starts");
-            // Set before anything can fail, because a scope waits for its threads.
+            // Stop the reader before anything can fail, because the scope waits for its threads.
             stop.store(true, Ordering::Relaxed);
-            // A query rolls the Delta logs forward too. If it came first, the run does not reach
-            // the point.
+            // A query rolls the Delta logs forward too. If it did so first, the run does not reach
+            // the fail point.
             let was_done_by_the_reader =
                 output.status.success() && (point.starts_with("delta.") || point.starts_with("consistent."));
             assert!(
@@ -131,7 +130,7 @@ fn an_interrupt_stops_the_run_cleanly() {
     }
 }
 
-/// One more song and one more day of plays.
+/// Adds one more song and one more day of plays.
 pub(crate) fn add_news(lake: &Lake) {
     lake.write(
         "data/song_data/new.json",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::Lake;
 use crate::support::cluster::{Worker, free_port};
 
-/// One source of ids and texts, and the table that copies it.
+/// Returns a configuration with one source of ids and texts, and a table that copies it.
 fn config(format: &str, settings: &str) -> String {
     format!(
         "[lake]\nurl = \"lake\"\n\n[sources.events]\nurl = \"in\"\nformat = \"{format}\"\n{settings}\n\
@@ -21,9 +21,9 @@ fn lake(format: &str, settings: &str) -> Lake {
     Lake::of(&[("lake.toml", &config(format, settings)), ("events.sql", "SELECT id, s FROM staging.events")])
 }
 
-/// A line for each id.
+/// Returns one line of JSON per id.
 fn lines(ids: std::ops::Range<u64>) -> String {
-    // Texts that do not repeat, so that they are spread over the compressed bytes.
+    // The texts do not repeat, so that they are spread over the compressed bytes.
     ids.map(|id| format!("{{\"id\":{id},\"s\":\"{:x}\"}}\n", id.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect()
 }
 
@@ -41,8 +41,7 @@ fn staged_files(lake: &Lake) -> usize {
     std::fs::read_dir(folder).map_or(0, |files| files.filter(|file| file.is_ok()).count())
 }
 
-/// Returns a damaged object of each kind: its name, its content and a text of the error. `good` is
-/// the content before the damage.
+/// Returns a damaged object of each kind: its name, its content and a text of the error.
 fn damaged_objects(lake: &Lake) -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let text = lines(0..2000);
     let zipped = gzip(lake, &text);
@@ -181,7 +180,7 @@ fn a_damaged_page_takes_no_other_page_with_it_without_a_trace() {
     }
 }
 
-/// An object that is not damaged: its end is reached, so the share of rejected records decides.
+/// The object is not damaged, because its end is reached, so the share of rejected records decides.
 #[test]
 fn a_lost_brace_costs_two_records_and_the_share_holds_for_bytes_too() {
     let lake = lake("json", "");
@@ -203,7 +202,7 @@ fn a_lost_brace_costs_two_records_and_the_share_holds_for_bytes_too() {
     assert!(!error.contains("records were rejected"), "one of a thousand entries is no more than the share: {error}");
 }
 
-/// Returns a thousand records with this many bytes of junk between them.
+/// Creates a lake over a thousand records, with this many bytes of junk in the middle.
 fn lake_of_junk(bytes: usize) -> Lake {
     let lake = lake("json", "");
     let text = [lines(0..500), "x".repeat(bytes), "\n".to_owned(), lines(500..1000)].concat();
@@ -211,7 +210,7 @@ fn lake_of_junk(bytes: usize) -> Lake {
     lake
 }
 
-/// In JSON Lines, only one record is malformed where a log was cut, and the object is not damaged.
+/// A line of JSON Lines that was cut is one malformed record, and the object is not damaged.
 #[test]
 fn a_cut_line_is_a_bad_record_and_not_damage() {
     let lake = lake("ndjson", "");

@@ -1,6 +1,6 @@
 //! Tests of Delta logs that another program changed or a disk damaged, and of logs and manifests
-//! from different times. Each command names the log and refuses, or the log shows the rows of the
-//! newest manifest. No log ever shows rows of both.
+//! from different times. Each command either names the log and refuses, or the log then equals the
+//! newest manifest. No log ever shows a mixture.
 //!
 //! Other programs' commits are written as the JSON that deltalake and Spark write;
 //! `.ci/foreign_commits.py` has deltalake itself make them.

@@ -6,8 +6,8 @@ use crate::support::cluster::{Worker, free_port};
 use crate::support::link::Link;
 use crate::support::process::Process;
 
-/// Fail point at which a worker freezes. Then either its link is cut forever and the worker
-/// resumes, or it stays frozen.
+/// Fail points at which a worker freezes. With `true`, its link is then cut forever and the worker
+/// resumes; with `false`, the worker stays frozen.
 const CASES: [(&str, bool); 4] = [
     ("attempt.after_start:STOP", false),
     ("exchange.before_finish:STOP", true),

@@ -69,7 +69,7 @@ fn a_disk_that_fills_up_at_any_step_leaves_the_old_version_or_the_new() {
 }
 
 /// Runs the binary as a user for whom permissions apply: root without the capability to ignore
-/// them. Returns `None` if root cannot drop it.
+/// them. Returns `None` if root cannot drop this capability.
 fn bound(lake: &Lake, arguments: &[&str]) -> Option<Done> {
     let command = lake.command(arguments);
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"));

@@ -43,7 +43,7 @@ mod sql_refused;
 mod sql_depth;
 /// Concurrent runs, queries and `vacuum`, some of them frozen.
 mod at_once;
-/// Manifests, files and Delta logs, read without the product.
+/// Manifests, files and Delta logs, read without code of Lakewright.
 mod on_storage;
 /// A machine without disk space, permissions or file descriptors.
 mod machine;

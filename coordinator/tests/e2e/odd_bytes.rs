@@ -25,7 +25,8 @@ sql = "events.sql"
 key = ["id"]
 "#;
 
-/// A split size that cuts an object with a thousand records into ten, if it may be cut.
+/// Split size that cuts an object with a thousand records into ten splits, if the object may be
+/// cut.
 const SMALL_SPLITS: (&str, &str) = ("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "1500");
 
 fn text_lake() -> Lake {
@@ -45,8 +46,8 @@ fn utf16(text: &str) -> Vec<u8> {
     [0xFEFF].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
 }
 
-/// Two files, `a.json` with the ids 501 and 502 and no line feed at its end, and `b/c.json` with
-/// 503.
+/// ZIP archive in hexadecimal with two files: `a.json` with the ids 501 and 502 and no line feed at
+/// its end, and `b/c.json` with the id 503.
 const ZIP: &str = "504b03041400000008000000215cd56c3749120000001700000006000000612e6a736f6eab56ca4c51b252303530ace5aa86\
     b18d6a01504b03041400000000000000215cabcaefa90c0000000c00000008000000622f632e6a736f6e7b226964223a2035\
     30337d0a504b010214031400000008000000215cd56c37491200000017000000060000000000000000000000800100000000\
@@ -134,7 +135,7 @@ fn what_cannot_be_read_is_refused_by_name_and_nothing_of_it_is_staged() {
     assert!(error.contains("cut.zip"), "{error}");
 }
 
-/// An archive with one stored file, `a.json`, in the same form as the second file in `ZIP`.
+/// Creates a ZIP archive with one stored file, `a.json`, in the form of the second file in `ZIP`.
 fn zip_of(content: &[u8], flags: u8, method: u8) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap().to_le_bytes();
     let header =
@@ -213,8 +214,8 @@ fn what_cannot_be_read_is_skipped_or_kept_as_one_entry_where_the_source_says_so(
     }
 }
 
-/// The object's metadata decides if its name does not, and bytes that are already plain are not
-/// changed.
+/// The object's metadata decides whether it is compressed if its name does not, and bytes that are
+/// not compressed are not changed.
 #[test]
 fn on_s3_the_content_encoding_tells_as_well() {
     let place = TestBucket::any();
@@ -283,7 +284,7 @@ fn a_lake_in_a_folder_with_a_percent_sign_works_run_by_run() {
     assert!(tables.contains("\"delta_version\":2"), "{tables}");
 }
 
-/// Text with control characters that a terminal would execute.
+/// Returns whether a text is without control characters that a terminal would execute.
 fn is_safe(text: &str) -> bool {
     !text.contains(|c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202A}'..='\u{202E}'))
 }
@@ -310,7 +311,8 @@ fn text_from_data_acts_on_no_terminal_and_forges_no_line() {
     let csv = lake.ok(&["query", "SELECT name FROM events", "--csv"]).stdout;
     assert!(csv.contains("\u{1b}]0;title\u{7} a\nerror: forged \u{9b}31m \u{202e}|"), "{csv:?}");
 
-    // The same text in a rejected record: in the error of a run, in a sample and in a list.
+    // Put the same text into a rejected record, which is shown in the error of a run, in a sample
+    // and in a list.
     lake.write("in/b.json", "{\"id\": \"\\u001b[2J\\n\u{9b}error: forged\u{202e}\"}\n\u{1b}[2J\u{7}\n".as_bytes());
     let refused = lake.fails(&["run"], 1);
     let sampled = lake.ok(&["check", "--sample", "10"]).stdout;

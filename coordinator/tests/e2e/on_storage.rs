@@ -1,5 +1,5 @@
 //! Tests of the files on storage after faults, which read manifests, Delta logs and Parquet footers
-//! without the product.
+//! without code of Lakewright.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use crate::crash::add_news;
 use crate::support::cluster::{Worker, free_port};
 use crate::support::{Lake, files_below};
 
-/// Rows and bytes of each file that a manifest or a log names, by path.
+/// Numbers of rows and bytes of each file that a manifest or a log names, by path.
 type Files = BTreeMap<String, (u64, u64)>;
 
 fn json(path: &Path) -> Value {
@@ -69,7 +69,8 @@ fn every_file_that_a_manifest_names_exists_and_none_is_of_a_lost_attempt() {
         let mut dying = Worker::failing_at(port, "dying", point);
         let run = lake.start(&[("LAKEWRIGHT__LIMITS__SPLIT_BYTES", "200KB")]);
         assert_eq!(dying.end(), None, "{}", dying.log());
-        // Reported files are not lost, so only the file written last is.
+        // Files of reported attempts are not lost, so the only lost file is the one that was
+        // written last.
         let mut written: Vec<_> = files_below(&lake.path("lake"));
         written.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
         written.sort_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
@@ -104,7 +105,7 @@ fn a_delta_log_replays_to_what_each_manifest_names() {
     };
     kill("commit.after_manifest");
     add_news(&lake);
-    // Reached while the run repairs what the first one left.
+    // This fail point is reached while the run repairs what the previous run left.
     kill("delta.after_log");
     kill("commit.after_manifest");
     lake.edit("models/users.sql", "SELECT user_id, first_name", "SELECT user_id, upper(first_name) AS first_name");

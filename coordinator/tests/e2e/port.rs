@@ -108,7 +108,7 @@ fn whoever_connects_can_call_what_workers_need_and_nothing_else() {
     assert_exact(&lake, &reference());
 }
 
-/// Opens connections that send `bytes` and nothing more.
+/// Opens `count` connections that send `bytes` and then stay silent.
 fn silent(port: u16, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
     let connect = |_| {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
@@ -140,7 +140,7 @@ fn silent_connections_neither_keep_workers_out_nor_end_a_run() {
         let arguments = worker.arguments();
         let _worker = Worker::start_with(port, "worker", if has_tls { &arguments } else { &[] }, &[]);
         run.says("a worker joined");
-        // The same in the middle of the run.
+        // Open silent connections in the middle of the run, too.
         let meanwhile = silent(port, 400, bytes);
         let log = ends_well(run);
         assert!(!log.contains("too many open files"), "{log}");
@@ -195,7 +195,7 @@ fn a_worker_that_reports_what_its_task_cannot_have_done_is_not_believed() {
     let path = format!("songs/{}.parquet", registered.run);
     let elsewhere = Report::Staged(WrittenFile { path, rows: 1, bytes: 1, ..WrittenFile::default() });
     let elsewhere = TaskReport { report: Some(elsewhere) }.encode_to_vec();
-    // An empty report about 120 objects, and a file of another task.
+    // The liar reports nothing about 120 objects, or a file of another task.
     for (reports, reason) in [(vec![], "reported nothing about `"), (vec![elsewhere], "that is not of its task")] {
         let attempt = uuid::Uuid::now_v7().to_string();
         let process = liar.process.to_string();
@@ -273,7 +273,7 @@ fn a_worker_that_does_not_see_a_folder_is_left_out_and_told_which() {
         assert!(far.log().contains("excluded from the run"), "{}", far.log());
         assert_eq!(lake.version(), 0);
 
-        // With another worker, that one does everything.
+        // If another worker joins, it runs all tasks.
         let mut run = lake.start(MANY_TASKS);
         run.says("a worker is excluded");
         let _near = Worker::start(port, "near");

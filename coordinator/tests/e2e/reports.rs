@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Done, Lake};
 
-/// A source of ids and names, and a table with a check of `name` that only warns.
+/// Configuration with a source of ids and names, and a table with a check of `name` that only
+/// warns.
 const CONFIG: &str = r#"
 [lake]
 url = "lake"
@@ -32,7 +33,7 @@ fn object(done: &Done) -> Value {
     serde_json::from_str(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stdout))
 }
 
-/// Returns the records of a JSON log that have this level.
+/// Returns the records of a JSON log that have the given level.
 fn records(stderr: &str, level: &str) -> Vec<Value> {
     let records = stderr.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is an object"));
     records.filter(|record| record["level"] == level).collect()
@@ -68,7 +69,7 @@ fn a_run_prints_its_summary_as_one_json_object() {
     assert_eq!(summary.pointer("/steps/1/objects/records"), Some(&json!(3)));
     assert!(summary["elapsed_seconds"].as_f64() > Some(0.0) && summary["usage"]["cpu_seconds"].is_f64(), "{summary}");
 
-    // A quiet run prints it too, because it is data.
+    // A quiet run prints the JSON too, because it is data.
     let again = lake.ok(&["--quiet", "run", "--json"]);
     assert_eq!((object(&again)["outcome"].as_str(), again.stderr.as_str()), (Some("nothing_new"), ""));
     assert_eq!(object(&again)["version"], 1);

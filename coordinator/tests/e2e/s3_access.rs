@@ -74,11 +74,11 @@ fn the_documented_policies_are_sufficient_and_necessary() {
     let reference = Lake::over(&repository().join("data/song_data"), &repository().join("data/log_data"));
     reference.ok(&["run"]);
 
-    // In one process.
+    // Run in one process.
     site.ok_as("coordinator", &["check"]);
     site.ok_as("coordinator", &["run"]);
     assert_eq!(refused(&site.server.take_requests()), Vec::<&Request>::new());
-    // With a worker that has its policy, and a coordinator that may not delete.
+    // Run with a worker that has its policy, and a coordinator that may not delete.
     site.server.put(
         SOURCES,
         "song_data/late.json",
@@ -107,8 +107,8 @@ fn the_documented_policies_are_sufficient_and_necessary() {
     assert_eq!(refused(&site.server.take_requests()), Vec::<&Request>::new());
     assert_eq!(rows("reader"), format!("n\n{songs}\n"));
 
-    // A request that a role does not allow fails with its name. So a worker under attack cannot
-    // commit.
+    // A request that a role does not allow fails, and the error names the object or folder. So a
+    // compromised worker cannot commit.
     let later = &br#"{"song_id": "SOLATER", "artist_id": "ARLATE", "title": "Later"}"#[..];
     site.server.put(SOURCES, "song_data/later.json", later);
     for (key, arguments, what) in [
@@ -157,7 +157,7 @@ fn environment<'a>(endpoint: &'a str, key: &'a str) -> [(&'a str, &'a str); 4] {
     ]
 }
 
-/// Writes a credential process. Each call returns the next key, which is valid for two seconds.
+/// Script of a credential process. Each call returns the next key, which is valid for two seconds.
 const NEXT_KEY: &str = r#"#!/bin/sh
 set -e
 n=$(ls "$1" | wc -l)
@@ -196,7 +196,7 @@ fn keys_that_expire_in_the_middle_of_a_run_are_renewed() {
     assert_eq!(refused, 0, "no request was made with a key that had expired");
 }
 
-/// Expires every key four seconds after it was issued, until the process ends. Returns the number
+/// Until the process ends, expires every key four seconds after it was issued. Returns the number
 /// of expired keys.
 fn expire_each_in_time(server: &Server, given: &Path, child: &mut std::process::Child) -> usize {
     let mut seen: Vec<std::time::Instant> = Vec::new();

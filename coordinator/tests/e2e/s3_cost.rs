@@ -17,7 +17,7 @@ fn assert_close(expected: f64, made: f64, text: &str) {
     assert!(made > 0.0 && (expected / made - 1.0).abs() <= 0.1, "{expected} expected, {made} made: {text}");
 }
 
-/// Returns the requests of one class in a summary: the expected number, and the actual one.
+/// Returns the numbers of requests of one class in a summary: the expected and the actual one.
 fn requests(summary: &Value, class: &str) -> (u64, u64) {
     let cost = &summary["cost"];
     let count = |requests: &Value| requests[class].as_u64().unwrap_or_else(|| panic!("no `{class}` in {summary}"));

@@ -194,7 +194,7 @@ fn failed_reads_are_tried_by_another_attempt_and_faults_of_the_data_fail_at_once
     let lake = lake(&place).on_cluster(port, 2);
     let environment = lake.environment();
     let mut workers = ["one", "two"].map(|name| Worker::start_with(port, name, &["--memory", "512MB"], &environment));
-    // One attempt makes five requests for a read.
+    // One attempt of a task makes five requests for a read.
     place.server().plan(Fault::new("GET", "/in/7.json", Harm::Refuse(503, "SlowDown")).times(5));
     let done = lake.start(&[]).end();
     assert_eq!(done.code, Some(0), "{}", done.stderr);
@@ -367,8 +367,8 @@ fn vacuum_uses_only_the_clock_of_the_storage() {
     assert_eq!(place.server().keys(BUCKET, ""), all);
 }
 
-/// Without a response to the manifest's put and to the query whether it exists, the commit may have
-/// succeeded.
+/// If there is no response to the manifest's put, nor to the request that asks whether the manifest
+/// exists, the commit may have succeeded.
 #[test]
 fn a_run_with_an_unclear_commit_deletes_nothing_and_one_that_failed_before_deletes_its_files() {
     let place = TestBucket::own();

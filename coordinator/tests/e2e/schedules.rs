@@ -9,9 +9,10 @@
 //!                           answers that this code computed itself, and the independent checker
 //! ```
 //!
-//! `SCHEDULES=1000` runs that many schedules, `SEED=7` reproduces one, `SEED=7 SCHEDULES=50` starts
-//! at one. A failure prints its seed and plan, and keeps its lake. The seed determines the times of
-//! events, but not how far a process has come by then, so a seed may need several attempts.
+//! `SCHEDULES=1000` runs that many schedules, `SEED=7` reproduces one, `SEED=7 SCHEDULES=50` runs
+//! 50 schedules from seed 7 on. A failure prints its seed and plan, and keeps its lake. The seed
+//! determines the times of events, but not how far a process has come by then, so a seed may need
+//! several attempts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -28,7 +29,7 @@ mod answers;
 use plan::Schedule;
 use world::World;
 
-/// Number of schedules of a plain `cargo test`; `.ci/run` runs more.
+/// Number of schedules that a plain `cargo test` runs; `.ci/run` runs more.
 const SCHEDULES: usize = 8;
 /// Number of schedules that run at once per core, because a schedule mostly waits.
 const PER_CORE: usize = 6;

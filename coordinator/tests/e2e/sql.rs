@@ -43,7 +43,8 @@ pub(crate) fn rows() -> Lake {
     lake
 }
 
-/// Returns the values of a query's rows in their order, sorted by the names of their columns.
+/// Returns the values of each row of a query, in the order of the rows. Within a row, the values
+/// are sorted by the names of their columns.
 pub(crate) fn values(lake: &Lake, sql: &str) -> Value {
     lake.query(sql).iter().map(|row| row.as_object().unwrap().values().cloned().collect::<Vec<_>>()).collect()
 }
@@ -148,7 +149,7 @@ fn whole_numbers_are_exact_or_an_error() {
         assert!(named, "{sql}: {error}");
     }
     for (sql, expected) in [
-        // In any order of the rows, even if a partial sum would overflow.
+        // The sum is the same in any order of the rows, even if a partial sum would overflow.
         ("SELECT sum(n) FROM rows", json!([[1]])),
         ("SELECT sum(n) + 1 - 2 * 3 FROM rows", json!([[-4]])),
         (
@@ -242,7 +243,7 @@ fn a_filter_over_a_join_keeps_to_its_side() {
     ] {
         let sql = format!("SELECT a.id AS a, b.id AS b FROM rows {join} WHERE {condition} ORDER BY a NULLS FIRST, b");
         assert_eq!(values(&lake, &sql), expected, "{join} WHERE {condition}");
-        // Again in a subquery, with the original names.
+        // Run the same join in a subquery, with the original names.
         let named =
             format!("SELECT count(*) FROM (SELECT a.id, b.id, a.n, b.n, a.g FROM rows {join} WHERE {condition})");
         assert_eq!(lake.number(&named), expected.as_array().unwrap().len() as i64, "{named}");
@@ -284,7 +285,7 @@ fn a_local_time_is_a_moment_whatever_the_clocks_do() {
     }
     let sql = "SELECT id, arrow_cast((TIMESTAMP '2024-03-30 01:30:00' AT TIME ZONE 'Europe/London') + INTERVAL '1 day', 'Timestamp(Second, Some(\"+00:00\"))') AS z FROM rows WHERE id = 1";
     assert_eq!(values(&lake, sql), json!([[1, "2024-03-31T01:30:00Z"]]));
-    // A constant, one compared with a timestamp, and null.
+    // Constants: one compared with a timestamp, and one that is null.
     let sql = "SELECT id FROM rows WHERE at > CAST('2024-03-31 01:30:00' AS TIMESTAMP) AT TIME ZONE 'Europe/London'";
     assert_eq!(values(&lake, sql), json!([[1]]));
     let sql = "SELECT TRY_CAST('no time' AS TIMESTAMP) AT TIME ZONE 'Europe/London'";
@@ -365,7 +366,7 @@ fn a_moment_out_of_range_is_neither_printed_nor_stored() {
     assert_eq!(values(&lake, "SELECT last FROM rows"), json!([["9999-12-31T23:59:58Z"]]));
 }
 
-/// Models that need every rule, and how many rows they have.
+/// Names and queries of models that together need every rule.
 const MODELS: &[(&str, &str)] = &[
     (
         "arithmetic",

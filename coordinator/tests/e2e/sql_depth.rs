@@ -79,7 +79,7 @@ fn a_plan_that_is_too_deep_for_workers_is_run_by_the_coordinator() {
     }
 }
 
-/// The query succeeds, or is refused with the limit. It never aborts the process.
+/// Asserts that a query succeeds or is refused with the limit, and does not abort the process.
 fn assert_known_outcome(what: &str, done: &Done) {
     match done.code {
         Some(0) => {}

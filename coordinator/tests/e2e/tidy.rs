@@ -11,7 +11,7 @@ use lakewright_common::process::failpoint::FailPoint;
 
 use crate::support::{files_below, repository};
 
-/// Circles of imports.
+/// Cycles of imports.
 mod circles;
 
 /// Maximum number of lines of a file without its inline tests.
@@ -20,7 +20,7 @@ const MAX_PRODUCTION_LINES: usize = 500;
 /// Folders that contain code.
 const CODE: &[&str] = &["proto", "common", "coordinator", "worker", "data/generator", "s3-server", "fuzz"];
 
-/// Beginnings of paths in pages.
+/// Prefixes by which paths in pages are recognized.
 const ROOTS: &[&str] = &[
     "proto/",
     "common/",
@@ -411,12 +411,13 @@ fn report(rule: &str, faults: impl IntoIterator<Item = String>) {
 }
 
 impl File {
-    /// Whether the whole file is for tests. Inline tests are cut off by [`File::production`].
+    /// Returns whether the whole file is for tests. Inline tests are cut off by
+    /// [`File::production`].
     fn is_test(&self) -> bool {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs") || self.path.ends_with("/fixture.rs")
     }
 
-    /// Whether the file is generated.
+    /// Returns whether the file is generated.
     fn is_generated(&self) -> bool {
         self.path.contains("/generated/")
     }

@@ -12,24 +12,25 @@ use crate::price::Cost;
 use crate::run::discover::NewObjects;
 use crate::run::skipped::SkippedObjects;
 
-/// Actions of a run, if it started now. The report exists only if a run could start.
+/// Actions that a run would take if it started now. The report exists only if a run could start.
 #[derive(Debug, Serialize)]
 pub(super) struct CheckReport {
     /// Path of the configuration.
     pub(super) config: String,
     /// URL of the lake.
     pub(super) lake: String,
-    /// Newest version of the lake; `None` if it has none.
+    /// Newest version of the lake; `None` before the first commit.
     pub(super) version: Option<u64>,
     pub(super) sources: Vec<SourceReport>,
-    /// One sentence each about skipped objects.
+    /// Warnings about skipped objects, one sentence each.
     pub(super) warnings: Vec<String>,
     pub(super) skipped: SkippedObjects,
     /// Models in building order.
     pub(super) models: Vec<ModelReport>,
     /// Whether a run would have something to do.
     pub(super) has_work: bool,
-    /// `None` if a run has nothing to do, or if neither the lake nor a source is on S3.
+    /// Expected requests and their price; `None` if a run has nothing to do, or if neither the lake
+    /// nor a source is on S3.
     pub(super) cost: Option<Cost>,
     /// A sample of each source; empty without `--sample`.
     pub(super) samples: Vec<Sample>,
@@ -39,10 +40,10 @@ pub(super) struct CheckReport {
 #[derive(Debug, Serialize)]
 pub(super) struct SourceReport {
     name: String,
-    /// All objects, including those that were ingested before.
+    /// Number of all objects, including those that were ingested before.
     objects: u64,
     new_objects: u64,
-    /// Size of the new objects as stored.
+    /// Size of the new objects in bytes, as stored.
     new_bytes: u64,
     splits: u64,
     scan_tasks: u64,
@@ -52,13 +53,13 @@ pub(super) struct SourceReport {
 #[derive(Debug, Serialize)]
 pub(super) struct ModelReport {
     table: String,
-    /// Staging tables as `staging.<source>`, then tables.
+    /// Names of what the model reads: first staging tables as `staging.<source>`, then tables.
     reads: Vec<String>,
 }
 
 impl SourceReport {
     pub(super) fn new(new: &NewObjects<'_>, limits: &Limits) -> Self {
-        // The number of tasks at once of a run without workers.
+        // Plan as for a run without workers, which runs one task per thread.
         let tasks = new.splits(limits, limits.threads);
         Self {
             name: new.source.name.clone(),

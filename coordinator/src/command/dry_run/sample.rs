@@ -33,19 +33,19 @@ const CONCURRENT_READS: usize = 8;
 #[derive(Debug, Serialize)]
 pub(super) struct Sample {
     source: String,
-    /// Records that fit the declared fields.
+    /// Number of records that fit the declared fields.
     read: u64,
     rejected: u64,
     /// First rejected records, at most [`SHOWN_RECORDS`].
     rejected_records: Vec<RejectedRecord>,
     /// Rejected records as a share of all records, from 0 to 1.
     rejected_share: f64,
-    /// A run fails if the share of all its records is larger.
+    /// Maximum share of rejected records. A run fails if the share of all its records is larger.
     max_quarantine_share: f64,
     damaged: Vec<DamagedObject>,
     #[serde(skip)]
     on_damaged: OnDamaged,
-    /// Values under an undeclared key, by key.
+    /// Number of values under each undeclared key.
     unknown_fields: BTreeMap<String, u64>,
 }
 
@@ -63,7 +63,7 @@ struct RejectedRecord {
 /// Decodes about `records` records of a source's new objects.
 ///
 /// # Errors
-/// Storage.
+/// A storage error.
 pub(super) async fn sample(
     session: &SessionContext,
     opened: &Storages,
@@ -79,7 +79,7 @@ pub(super) async fn sample(
     let storage = open::source(opened, &source.name);
     let mut sample = Sample::new(source);
     for partition in 0..scan.partitions().len() {
-        // The limit applies to the source. The scan itself applies it to each partition.
+        // The scan applies the limit to each partition, so apply it to the whole source here.
         if sample.read + sample.rejected >= records {
             break;
         }
@@ -116,7 +116,7 @@ impl Sample {
 
     fn add_rejected(&mut self, batch: &StructArray) {
         for row in 0..batch.len() {
-            // Count all of them, but keep only the first.
+            // Count all rejected records, but keep only the first ones.
             if self.rejected < SHOWN_RECORDS {
                 self.rejected_records.push(RejectedRecord::at(batch, row));
             }
@@ -166,13 +166,13 @@ impl Sample {
 }
 
 impl RejectedRecord {
-    /// Reads one row of the quarantine's columns.
+    /// Reads a rejected record from one row of the quarantine's columns.
     fn at(batch: &StructArray, row: usize) -> Self {
         let text = |name: &str| {
             let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;
             column.is_valid(row).then(|| column.value(row).to_owned())
         };
-        // A column of another type would be an error in the program. Show what can be shown.
+        // A column of another type would be a bug. Show what can be shown.
         let offsets = batch.column_by_name("byte_offset").and_then(|column| column.as_primitive_opt::<Int64Type>());
         Self {
             object: text("object").unwrap_or_default(),
@@ -183,7 +183,7 @@ impl RejectedRecord {
         }
     }
 
-    /// `2018/a.json at byte 120: wrong_type: field `year`: `"004"` is not a long`
+    /// Returns the record as text: object, offset, reason, field and detail.
     fn text(&self) -> String {
         let Self { object, byte_offset, reason, field, detail } = self;
         let field = field.iter().fold(String::new(), |_, field| format!("field `{}`: ", printable::line(field)));

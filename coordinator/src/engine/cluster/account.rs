@@ -1,8 +1,8 @@
-//! Checks that the reports of a task account for its input, and that its files have the names it
-//! may use.
+//! Checks that the reports of a task account for its input, and that its files have names that the
+//! task may use.
 //!
-//! A compromised worker can report anything. Everything that can be checked without reading its
-//! files is checked here, before a report counts:
+//! A compromised worker can report anything. Everything that can be checked without reading the
+//! worker's files is checked here, before a report counts:
 //!
 //! - each split is reported exactly once and was read to its end;
 //! - the files have as many rows as the splits have records;
@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 /// Length of a UUID as text.
 const UUID_BYTES: usize = 36;
-/// Decompressed bytes that are allowed at any compression ratio.
+/// Number of decompressed bytes that an object may have beyond the maximum compression ratio.
 const FREE_BYTES: u64 = 64 * 1024 * 1024;
 /// Exclusive upper bound of the rows or bytes of a file, so that sums cannot overflow.
 const MAX_COUNT: u64 = 1 << 50;
@@ -51,7 +51,7 @@ pub(super) enum Account {
         prefix: String,
         partitions: usize,
     },
-    /// A plan that writes nothing and reports nothing.
+    /// Account of a plan that writes nothing and reports nothing.
     Nothing,
 }
 
@@ -97,8 +97,8 @@ impl Account {
     /// Checks the reports of the task.
     ///
     /// # Errors
-    /// A description of what the task reported but cannot have done, as the end of a sentence ("a
-    /// worker reported …").
+    /// A description of what the task reported but cannot have done, which completes the sentence
+    /// "a worker reported …".
     pub(super) fn check(&self, reports: &[TaskReport]) -> Checked {
         match self {
             Self::Ingest { splits, max_ratio, staging, quarantine } => {
@@ -132,13 +132,13 @@ fn check_ingest(
     quarantine: &Names,
     reports: &[TaskReport],
 ) -> Checked {
-    // Planned splits that no tally has named yet. The start of its range identifies a split within
-    // its object.
+    // Planned splits that no tally has named yet, by the key of their object and the start of their
+    // range.
     let planned = splits.iter().flat_map(|splits| splits.iter());
     let mut open: HashMap<(&str, u64), &Split> =
         planned.map(|split| ((split.object.key.as_str(), split.range.start), split)).collect();
     let mut paths = HashSet::new();
-    // Pairs of staged and quarantined: rows in the files, and records in the tallies.
+    // Two pairs of totals (staged, quarantined): rows in the files, and records in the tallies.
     let (mut files, mut counts) = ((0, 0), (0, 0));
     for report in reports {
         match report {
@@ -175,14 +175,15 @@ fn check_ingest(
     Ok(())
 }
 
-/// Checks that a tally belongs to the planned split, and has no more records than fit in its bytes.
+/// Checks that a tally belongs to the planned split, and has no more records than fit in the
+/// split's bytes.
 fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
     let key = &split.object.key;
     if tally.object != split.object {
         return Err(format!("another version of `{key}`"));
     }
     let stored = split.range.end - split.range.start;
-    // The bytes of a split are read even if it has no record.
+    // Even a split without a record is read, so some of its bytes must be counted.
     if stored > 0 && tally.stored_bytes == 0 && tally.damage.is_none() {
         return Err(format!("none of the {stored} bytes of `{key}` as read"));
     }
@@ -248,7 +249,7 @@ impl Names {
         }
     }
 
-    /// Whether a file name has the form `<run>-<task>-<uuid>.parquet`.
+    /// Returns whether a file name has the form `<run>-<task>-<uuid>.parquet`.
     fn is_name(&self, name: &str) -> bool {
         let rest = name.strip_prefix(&self.start).and_then(|rest| rest.strip_suffix(".parquet"));
         rest.is_some_and(|rest| {

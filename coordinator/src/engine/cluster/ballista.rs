@@ -3,8 +3,8 @@
 //!
 //! Ballista 55 is correct for jobs of one stage in pull mode. With several stages, the death of a
 //! worker makes it hang or repeat rows. So a job here has one stage, and the only content of its
-//! tasks is "run these bytes". The tracker decides what becomes of a task; the status of the job is
-//! ignored.
+//! tasks is "run these bytes". The tracker decides whether a task is done or runs again; the status
+//! of the job is ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,17 +31,18 @@ mod poll;
 
 pub(super) use poll::Queue;
 
-/// Ballista considers a worker lost after this long without a poll. A busy worker polls every 5 s,
-/// and the tracker judges workers by their heartbeats long before this.
+/// Time without a poll after which Ballista considers a worker lost. A busy worker polls every 5 s,
+/// and the tracker notices lost workers much earlier by their missing heartbeats.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time that Ballista keeps the state of a finished job.
 const FINISHED_JOBS: Duration = Duration::from_secs(60);
-/// Longer than any run, because the cluster state decides when a run without workers fails.
+/// A timeout that no run reaches, because the cluster state decides when a run without workers
+/// fails.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
-/// The queue of tasks.
+/// Ballista's scheduler, used as a queue of tasks.
 pub(super) struct Scheduler {
     server: Server,
     context: Arc<SessionContext>,
@@ -55,7 +56,8 @@ impl Scheduler {
             scheduling_policy: TaskSchedulingPolicy::PullStaged,
             executor_timeout_seconds: WORKER_TIMEOUT.as_secs(),
             no_executors_grace_period_seconds: FOREVER.as_secs(),
-            // 0 disables the cleanup. Workers have no port, so Ballista could not call them for it.
+            // 0 disables the deletion of job data on workers. Ballista cannot call them, because
+            // they have no port.
             finished_job_data_clean_up_interval_seconds: 0,
             finished_job_state_clean_up_interval_seconds: FINISHED_JOBS.as_secs(),
             grpc_server_max_decoding_message_size: message_bytes,
@@ -72,7 +74,8 @@ impl Scheduler {
         let session = SessionConfig::new_with_ballista()
             // A stage has no exchange, so there is nothing to plan again while it runs.
             .set_bool("ballista.planner.adaptive.enabled", false)
-            // Each partition is one of our tasks, and a worker starts and reports each on its own.
+            // Each partition is one of our tasks, and a worker starts and reports each task on its
+            // own.
             .set_usize("ballista.scheduler.max_partitions_per_task", 1);
         Ok(Self { server, context: Arc::new(SessionContext::new_with_config(session)) })
     }
@@ -85,7 +88,7 @@ impl Scheduler {
     /// Queues tasks, each given as its index and the bytes of its `TaskSpec`.
     pub(super) async fn submit(&self, name: &str, specs: &[(usize, Bytes)]) -> Result<JobId> {
         let failed = |e: &dyn std::fmt::Display| Error::internal(format!("cannot queue a stage: {e}"));
-        // One partition with one row per task. The executor reads the bytes from that row
+        // Each task is one partition with one row. The worker reads the bytes from that row
         // (`worker/src/ballista.rs`).
         let schema = Arc::new(Schema::new(vec![
             Field::new("task", DataType::UInt32, false),

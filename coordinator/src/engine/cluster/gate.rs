@@ -8,9 +8,9 @@
 //!   anything else ────────────────────────────────────► UNIMPLEMENTED
 //! ```
 //!
-//! The path and the metadata decide before any byte of a message is decoded. Ballista's scheduler
-//! implements 12 more methods, and some of them run any plan or connect to any address. None of
-//! them can be reached.
+//! The gate decides by the path and the metadata of a request, before any byte of a message is
+//! decoded. Ballista's scheduler implements 12 more methods, and some of them run any plan or
+//! connect to any address. None of them can be reached.
 
 use std::convert::Infallible;
 use std::future::ready;

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! A connection is pending until the TLS handshake (or the handshake of the run's secret) and the
-//! HTTP/2 preface are complete. Strangers only use the places of pending connections, so they
-//! cannot keep a worker from joining. Once a connection is established, HTTP/2 pings detect a dead
-//! peer.
+//! HTTP/2 preface are complete. Peers that do not authenticate only displace pending connections,
+//! so they cannot keep a worker from joining. Once a connection is established, HTTP/2 pings detect
+//! a dead peer.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -32,14 +32,14 @@ use tonic::transport::server::Connected;
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of open connections, if the limit of open files allows as many.
 const MAX_CONNECTIONS: usize = 512;
-/// Fraction of the limit of open files that connections may use: one in this many.
+/// Connections may use the limit of open files divided by this number.
 const SHARE_OF_FILES: u64 = 4;
 /// Pause after the system failed to accept a connection, usually because of the limit of open
 /// files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-/// Log lines that strangers can cause are limited to one per this many events.
+/// Number of events per log line, for events that unauthenticated peers can cause.
 const FAILURES_PER_LINE: u64 = 240;
-/// Number of accepted connections that wait for the server.
+/// Maximum number of accepted connections that wait for the server.
 const BACKLOG: usize = 16;
 /// Length of the HTTP/2 connection preface.
 const PREFACE_BYTES: usize = 24;
@@ -47,13 +47,14 @@ const PREFACE_BYTES: usize = 24;
 /// Maximum numbers of connections.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// Includes pending connections.
+    /// Maximum number of open connections, including pending ones.
     open: usize,
     pending: usize,
 }
 
 impl Bounds {
-    /// Derives the bounds from the limit of open files. The rest of the process needs most of them.
+    /// Derives the bounds from the limit of open files. The rest of the process needs most of the
+    /// files.
     fn of_process() -> Self {
         let files = descriptors::limit() / SHARE_OF_FILES;
         let open = usize::try_from(files).unwrap_or(MAX_CONNECTIONS).clamp(8, MAX_CONNECTIONS);
@@ -72,7 +73,7 @@ struct Connections {
 struct State {
     next: u64,
     open: usize,
-    /// Oldest first. Dropping a sender drops its connection.
+    /// Pending connections, oldest first. Dropping a sender drops its connection.
     pending: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
@@ -102,7 +103,7 @@ impl Connections {
     }
 }
 
-/// A place among the open connections, returned when dropped.
+/// A place among the open connections, which is freed when the ticket is dropped.
 #[derive(Debug)]
 struct Ticket {
     connections: Arc<Connections>,
@@ -131,7 +132,7 @@ pub(super) struct Connection {
     /// Whether the handshake is complete. Set when tonic calls `connect_info`, which it does after
     /// TLS.
     is_handshake_done: AtomicBool,
-    /// `None` once the connection is established.
+    /// State of a pending connection; `None` once the connection is established.
     pending: Option<Pending>,
 }
 

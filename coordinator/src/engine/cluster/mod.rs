@@ -12,8 +12,8 @@
 //!
 //! A plan is cut at its exchanges. Each piece is a stage, and each partition of a stage is a task.
 //! Ballista's scheduler hands tasks to the workers that poll for them. Workers report the outcome
-//! to our own service, and the tracker alone decides which tasks are done, which run again, and
-//! when a stage fails.
+//! to the coordinator (`service`), and the tracker alone decides which tasks are done, which run
+//! again, and when a stage fails.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,8 +84,8 @@ use task_attempts::Policy;
 
 /// Minimum time after which a queued task is offered again, if a free worker did not take it.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Minimum time that an attempt must run before it gets a speculative attempt. For shorter tasks,
-/// one costs more than it saves.
+/// Minimum time that an attempt must run before it gets a speculative attempt. For shorter tasks, a
+/// speculative attempt costs more than it saves.
 const SPECULATE_AFTER: Duration = Duration::from_millis(300);
 /// Maximum number of partitions of a plan, because the size of a plan grows with their square.
 const MAX_PARTITIONS: usize = 2048;
@@ -114,7 +114,8 @@ pub(crate) struct Exchanged {
     pub(crate) workers: usize,
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
-    /// Planned writes of objects and reads of ranges. Repeated attempts send more.
+    /// Planned number of requests: one write per object, and one read per range of an object.
+    /// Repeated attempts send more requests.
     pub(crate) requests: u64,
 }
 
@@ -190,8 +191,8 @@ impl Cluster {
         }
     }
 
-    /// Cuts `plan` into stages. A plan that cannot be cut becomes a single task. Returns `None` for
-    /// a plan that cannot be sent to a worker even so; the coordinator then runs it.
+    /// Cuts `plan` into stages. A plan that cannot be cut becomes a single task. Returns `None` if
+    /// even the single task cannot be sent to a worker; then the coordinator runs the plan.
     pub(super) fn stages(&self, session: &SessionContext, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Option<Stage> {
         let context = session.task_ctx();
         // In order of preference: stages, one task on one worker, and the coordinator itself.
@@ -220,8 +221,8 @@ impl Cluster {
     /// Runs a stage and all stages below it, and returns the reports of the top stage.
     ///
     /// # Errors
-    /// The first error of a task that failed in all of its attempts; a workers error if there are
-    /// no workers.
+    /// The first error of a task whose attempts all failed. A workers error if there are no
+    /// workers.
     pub(super) async fn run_stages(&self, name: &str, stage: Stage) -> Result<Vec<TaskReport>> {
         Ok(self.run_tasks(name, stage).await?.into_iter().flatten().collect())
     }
@@ -229,7 +230,7 @@ impl Cluster {
     /// Runs a stage and all stages below it, and returns the reports of the top stage by task.
     ///
     /// # Errors
-    /// The same as [`Self::run_stages`].
+    /// The errors of [`Self::run_stages`].
     pub(super) async fn run_tasks(&self, name: &str, stage: Stage) -> Result<Vec<Vec<TaskReport>>> {
         stage_runner::run(self, name, stage).await
     }
@@ -239,11 +240,10 @@ impl Cluster {
         Arc::new(ExchangeWriteExec::new(Arc::clone(plan), self.spool.prefix().to_owned()))
     }
 
-    /// Computes the rows of `plan` on workers, using the stages of its spooled form, and reads them
-    /// back.
+    /// Runs `plan` on workers as stages that spool its rows, and reads the rows back.
     ///
     /// # Errors
-    /// The same as [`Self::run_stages`]; a storage error if a spool object cannot be read.
+    /// The errors of [`Self::run_stages`]. A storage error if a spool object cannot be read.
     pub(super) async fn collect(
         &self,
         session: &SessionContext,
@@ -280,7 +280,8 @@ impl Cluster {
     /// Deletes the spool objects of the run and returns the totals of its exchanges.
     pub(super) async fn finish(&self) -> Exchanged {
         self.spool.clear().await;
-        // 0 is the number of workers, 1 that of their vcores.
+        // The first element of the capacity is the number of workers, the second that of their
+        // vcores.
         self.spooled.exchanged(self.state.capacity().0)
     }
 }

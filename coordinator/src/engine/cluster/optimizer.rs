@@ -13,7 +13,8 @@ use datafusion::prelude::SessionContext;
 
 use super::stage_planner::emits_no_unmatched_left_rows;
 
-/// Rule of DataFusion that chooses how joins run. Repartitions are inserted only after it.
+/// Name of the DataFusion rule that chooses how joins run. Repartitions are inserted only after
+/// this rule.
 const AFTER: &str = "join_selection";
 
 /// Returns a copy of the session that plans for `partitions` tasks at once on workers.
@@ -32,10 +33,11 @@ pub(super) fn adapt(session: &SessionContext, partitions: usize) -> SessionConte
     // only.
     options.optimizer.prefer_existing_union = true;
     let state = session.state();
-    // Between the choice of the join mode and the rule that inserts repartitions for it.
+    // Run our rule between the choice of the join mode and the rule that inserts repartitions for
+    // it.
     let mut rules = state.physical_optimizers().to_vec();
-    // If DataFusion renamed that rule, joins would stay collected and run as one task: slow, but
-    // right.
+    // If DataFusion renamed the first of these rules, joins would stay collected and run as one
+    // task: slow, but right.
     let position = rules.iter().position(|rule| rule.name() == AFTER).map_or(0, |i| i + 1);
     rules.insert(position, Arc::new(PartitionedJoins));
     let state =
@@ -43,7 +45,7 @@ pub(super) fn adapt(session: &SessionContext, partitions: usize) -> SessionConte
     SessionContext::new_with_state(state)
 }
 
-/// Makes joins that emit unmatched left rows partitioned.
+/// Turns collected joins that emit unmatched left rows into partitioned joins.
 ///
 /// Such a join must see all right rows before it knows which left rows are unmatched. With a
 /// collected left side, that requires a single task. Partitioned by the join keys, each task sees

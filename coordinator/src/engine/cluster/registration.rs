@@ -24,13 +24,13 @@ use uuid::Uuid;
 use super::spool::WrittenProbe;
 use crate::lake::LakePath;
 
-/// Objects of a source that a probe lists. A worker must see one of them; the others may be deleted
-/// meanwhile.
+/// Maximum number of objects of a source that a probe lists. A worker must see at least one of
+/// them, because the others may be deleted in the meantime.
 const OBJECTS_OF_A_SOURCE: usize = 3;
 
 /// Objects that workers must see, or `None` until the sources are listed.
 type ExpectedObjects = Option<Arc<[Expected]>>;
-/// Sets the objects that workers must see.
+/// Sender that sets the objects that workers must see.
 pub(super) type ExpectedSender = watch::Sender<ExpectedObjects>;
 
 /// Describes one run to workers.
@@ -42,7 +42,7 @@ pub(super) struct Registration {
     /// Folders of the lake that plans read and write.
     folders: Folders,
     spool_prefix: String,
-    /// `None` until the sources are listed.
+    /// Objects that workers must see; `None` until the sources are listed.
     expected: watch::Receiver<ExpectedObjects>,
 }
 
@@ -85,14 +85,14 @@ struct Object {
 }
 
 impl Expected {
-    /// Expects the probe object that was written into a storage.
+    /// Builds the requirement that workers see a probe object, which was written into a storage.
     pub(super) fn written(probe: WrittenProbe) -> Self {
         let object = Object { key: probe.key, bytes: probe.content.len() as u64, content: Some(probe.content) };
         Self { name: probe.name.to_owned(), storage: probe.storage, objects: vec![object] }
     }
 
-    /// Expects some of the objects that the run reads from a source. For a source without new
-    /// objects, only the storage itself must exist.
+    /// Builds the requirement that workers see one of a few `objects`, picked from those that the
+    /// run reads from a source. If `objects` is empty, the source's storage only has to exist.
     pub(in crate::engine) fn listed(storages: &Storages, source: &str, objects: &[SourceObject]) -> Option<Self> {
         let storage = storages.source(source)?.clone();
         // Pick objects spread over the whole listing.
@@ -108,7 +108,8 @@ impl Expected {
         Probe { storage: self.name.clone(), keys: self.objects.iter().map(|object| object.key.clone()).collect() }
     }
 
-    /// Returns why a finding does not show that the worker sees the storage, or `None` if it does.
+    /// Returns why the worker that sent this finding does not see the storage. Returns `None` if it
+    /// sees the storage, or if the finding is inconclusive.
     async fn missing(&self, finding: &Finding) -> Option<String> {
         let place = self.storage.name_of("");
         let source = self.name.strip_prefix("source:");
@@ -141,7 +142,8 @@ impl Expected {
         })
     }
 
-    /// Whether the coordinator still sees one of the objects with the listed size.
+    /// Returns whether at least one of the objects still exists with the listed size for the
+    /// coordinator.
     async fn is_unchanged(&self) -> bool {
         for object in &self.objects {
             let Ok(key) = Path::parse(&object.key) else { continue };
@@ -154,7 +156,7 @@ impl Expected {
 }
 
 impl Registration {
-    /// Creates the registration. Returns it with the sender of the objects that workers must see.
+    /// Creates the registration, and the sender that sets the objects that workers must see.
     pub(super) fn new(
         run: Uuid,
         heartbeat_interval: Duration,
@@ -188,8 +190,8 @@ impl Registration {
         })
     }
 
-    /// Returns the storages that the findings do not prove, as clauses that follow the name of the
-    /// worker. Empty if the worker sees everything.
+    /// Returns the storages that the worker with these findings does not see, as clauses that
+    /// follow its name. Empty if it sees all of them.
     pub(super) async fn missing(&self, findings: &[Finding]) -> Vec<String> {
         let Some(expected) = self.expected.borrow().clone() else {
             return vec!["joined before the sources were listed".to_owned()];

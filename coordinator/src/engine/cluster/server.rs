@@ -20,7 +20,7 @@ pub(super) struct Server {
     /// Address that workers connect to, for messages.
     pub(super) worker_address: String,
     task: JoinHandle<()>,
-    /// Deletes the file of the secret when the run ends.
+    /// The run's secret, whose file is deleted when the run ends.
     _secret: Option<SecretFile>,
 }
 

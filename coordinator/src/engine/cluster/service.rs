@@ -34,7 +34,7 @@ use super::task_attempts;
 
 /// Time that a `Register` call waits for the sources to be listed. The worker then calls again.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum number of classes and statuses of requests that a worker may count.
+/// Maximum number of distinct pairs of request class and status that a worker may report.
 const MAX_REQUEST_KINDS: usize = 64;
 /// Maximum length of a peer's text in a log line or an error, in bytes.
 const SHOWN_BYTES: usize = 100;
@@ -102,7 +102,8 @@ impl Coordinator for Service {
     type WatchWorkStream = WatchWorkStream;
 
     async fn watch_work(&self, _: Request<WatchWorkRequest>) -> Result<Response<WatchWorkStream>, Status> {
-        // The clone has seen no change yet, so a worker that connects late is woken at once.
+        // The clone has not seen the current value yet, so a worker that connects late is woken at
+        // once.
         let changes = futures::stream::unfold(self.work.clone(), |mut work| async move {
             work.changed().await.ok()?;
             // The message says only that there may be work. The worker then polls.
@@ -191,7 +192,7 @@ impl Service {
         self.state.count_requests(process, counts);
     }
 
-    /// Reads the progress of an attempt; `None` for a task of another run.
+    /// Decodes the progress of an attempt. Returns `None` for a task of another run.
     fn attempt(&self, attempt: &AttemptProgress) -> Result<Option<AttemptUpdate>, Status> {
         let id = parse(&attempt.attempt)?;
         let read = ReadCounts { objects: attempt.objects, records: attempt.records, bytes: attempt.bytes };
@@ -220,7 +221,8 @@ fn shown(text: &str) -> String {
     shortened(&printable::line(text), SHOWN_BYTES)
 }
 
-/// Returns at most the first `bytes` of a text, followed by an ellipsis if it is longer.
+/// Returns at most the first `bytes` bytes of a text, followed by an ellipsis if the text is
+/// longer.
 fn shortened(text: &str, bytes: usize) -> String {
     match text.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= bytes).last() {
         Some(end) if end < text.len() => format!("{}…", &text[..end]),
@@ -228,7 +230,7 @@ fn shortened(text: &str, bytes: usize) -> String {
     }
 }
 
-/// Reads the reports of a task.
+/// Decodes the reports of a successful attempt.
 fn read_reports(success: &Success) -> Result<Vec<TaskReport>, Status> {
     success
         .reports
@@ -238,7 +240,7 @@ fn read_reports(success: &Success) -> Result<Vec<TaskReport>, Status> {
         .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-/// Reads the error of a failed attempt.
+/// Converts the message of a failed attempt to an error.
 fn read_failure(failure: Failure) -> Error {
     // Another process wrote the text, so a line feed in it must not look like a new log line.
     let text = |text: &str| shortened(&printable::line(text), MESSAGE_BYTES);
@@ -247,7 +249,7 @@ fn read_failure(failure: Failure) -> Error {
         Ok(FailureKind::Data) => Error::data(message),
         Ok(FailureKind::Configuration) => Error::configuration(message),
         Ok(FailureKind::Storage) => Error::storage_failure(message),
-        // A number without a kind counts as unknown, too.
+        // An unknown number counts as an internal error, too.
         _ => Error::internal(message),
     };
     if failure.hint.is_empty() { error } else { error.hint(text(&failure.hint)) }

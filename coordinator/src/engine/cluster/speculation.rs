@@ -1,22 +1,22 @@
 //! Decides which attempts are slow, from the durations of finished tasks and the progress of the
 //! attempt.
 //!
-//! An attempt that has read a tenth of the rows of a median task in the time of a whole median task
-//! needs nine times as long again, so a speculative attempt would finish first. This is the rule of
-//! the LATE scheduler (Zaharia et al., "Improving MapReduce Performance in Heterogeneous
-//! Environments", OSDI 2008). If the progress of an attempt is unknown, the time that it has run
-//! decides, as in Spark.
+//! An attempt that has run as long as a median task, but has read only a tenth of its rows, needs
+//! nine times as long again, so a speculative attempt would finish first. This is the rule of the
+//! LATE scheduler (Zaharia et al., "Improving MapReduce Performance in Heterogeneous Environments",
+//! OSDI 2008). If the progress of an attempt is unknown, the time that it has run decides, as in
+//! Spark.
 
 use std::time::{Duration, Instant};
 
 /// Conditions under which a slow attempt gets a speculative attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Speculation {
-    /// Fraction of the tasks of a stage that must be done.
+    /// Fraction of a stage's tasks that must be done before an attempt can be slow.
     pub(super) done_share: f64,
-    /// Multiple of the median duration that an attempt must have run, or must still need.
+    /// Multiple of the finished tasks' median duration that a slow attempt has run, or still needs.
     pub(super) slowness: f64,
-    /// Minimum time that an attempt must have run.
+    /// Minimum time that a slow attempt has run.
     pub(super) at_least: Duration,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Finished {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     duration: Duration,
-    /// Rows that the leaves of the plan read.
+    /// Number of rows that the leaves of the plan read.
     rows: u64,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Pace {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttemptTiming {
     pub(super) started: Instant,
-    /// Time of the last heartbeat, and the rows read until then.
+    /// Time of the last heartbeat. `rows` is the number of rows read until then.
     pub(super) heard: Instant,
     pub(super) rows: u64,
 }
@@ -68,7 +68,8 @@ impl Finished {
 }
 
 impl Speculation {
-    /// Whether a speculative attempt would likely finish before the attempt.
+    /// Returns whether a running attempt is so slow that a speculative attempt would likely finish
+    /// before it.
     pub(super) fn is_slow(&self, attempt: &AttemptTiming, pace: &Pace, now: Instant) -> bool {
         let ran = now.saturating_duration_since(attempt.started);
         let too_long = pace.duration.mul_f64(self.slowness);
@@ -88,7 +89,7 @@ impl AttemptTiming {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "a share of a count")]
-        // Rows left per row read. Multiplied by the elapsed time, this is the time left.
+        // The ratio of rows left to rows read. Multiplied by the elapsed time, it is the time left.
         let share = pace.rows.saturating_sub(self.rows) as f64 / self.rows as f64;
         Some(ran.mul_f64(share))
     }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::Exchanged;
 
-/// Folder of all spools within their storage.
+/// Folder that contains the spools of all runs.
 const ROOT: &str = "_lake/spool";
 /// Age at which the spool of another run is abandoned and may be deleted.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -26,7 +26,7 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub(super) struct Spool {
     storage: Storage,
-    /// The lake, if the spool is in another storage. Only a probe is written there.
+    /// Storage of the lake; `None` if the spool is in it. Only a probe is written to it.
     lake: Option<Storage>,
     folder: String,
     prefix: String,
@@ -60,7 +60,7 @@ impl Spool {
         self.lake.iter().chain([&self.storage])
     }
 
-    /// Writes a probe object into each storage that workers write to.
+    /// Writes a probe object into the lake and the spool.
     ///
     /// # Errors
     /// A storage error that names the object.
@@ -109,8 +109,8 @@ impl Spool {
 }
 
 impl Drop for Spool {
-    /// Removes local folders at once. A signal leaves no time for requests, so a later run sweeps
-    /// buckets.
+    /// Removes the run's local folders. A run that a signal ends has no time for requests, so a
+    /// later run sweeps buckets.
     fn drop(&mut self) {
         self.storages().for_each(|storage| storage.remove_folder(&self.folder));
     }
@@ -125,7 +125,8 @@ pub(super) struct SpoolTotals {
 }
 
 impl SpoolTotals {
-    /// Counts objects, without those that were never written because they have no rows.
+    /// Adds spool objects to the totals, except those that were never written because they have no
+    /// rows.
     pub(super) fn add(&self, objects: &[SpoolObject]) {
         for object in objects.iter().filter(|object| !object.key.is_empty()) {
             self.objects.fetch_add(1, Ordering::Relaxed);
@@ -133,7 +134,7 @@ impl SpoolTotals {
         }
     }
 
-    /// Counts planned reads of ranges.
+    /// Adds planned reads of ranges to the totals.
     pub(super) fn add_reads(&self, reads: usize) {
         self.reads.fetch_add(reads as u64, Ordering::Relaxed);
     }

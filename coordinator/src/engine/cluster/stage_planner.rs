@@ -122,9 +122,9 @@ pub(super) fn single_task(plan: &Plan) -> Stage {
 fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     if let Some(repartition) = node.downcast_ref::<RepartitionExec>() {
         return match repartition.partitioning() {
-            // It merges sorted inputs, which an exchange would interleave.
+            // Such a repartition merges sorted inputs, which an exchange would interleave.
             _ if repartition.preserve_order() => not_impl_err!("a repartition that preserves order"),
-            // No node above relies on the partition of a row, so rows keep theirs.
+            // No node above relies on the partition of a row, so rows stay in their partitions.
             Partitioning::RoundRobinBatch(_) => rewrite(repartition.input(), prefix, inputs),
             Partitioning::Hash(keys, partitions) => {
                 // The repartition itself stays in the stage below: `ExchangeWriteExec` hashes with
@@ -173,8 +173,8 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     if !is_supported(node) {
         return not_impl_err!("a node `{}` on a cluster", node.name());
     }
-    // The node treats each partition alone. It is cut only below its children, and a child that it
-    // needs in one piece must have ended up with one partition.
+    // The node treats each partition alone. It is cut only below its children, and a child whose
+    // rows it requires in one partition must have exactly one by now.
     let mut children = Vec::new();
     for (child, required) in node.children().into_iter().zip(node.input_distribution_requirements().into_per_child()) {
         let child = rewrite(child, prefix, inputs)?;
@@ -211,7 +211,7 @@ fn spool(stage: Stage, prefix: &str, inputs: &mut Vec<Input>) -> Plan {
 }
 
 /// Returns the sides of a join that collects its left side, and whether each right partition can be
-/// joined on its own.
+/// joined on its own. Returns `None` for other nodes.
 fn collect_left_join(node: &Plan) -> Option<(&Plan, &Plan, bool)> {
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         return (*join.partition_mode() == PartitionMode::CollectLeft)
@@ -224,9 +224,9 @@ fn collect_left_join(node: &Plan) -> Option<(&Plan, &Plan, bool)> {
     Some((join.left(), join.right(), true))
 }
 
-/// Whether a join never emits a left row because it has no match on the right. Then each right
-/// partition can be joined on its own: a task that sees one right partition could not know that a
-/// left row has no match in the others.
+/// Returns whether joins of this type emit no left rows that have no match on the right. Then each
+/// right partition can be joined on its own. Otherwise, a task that sees one right partition could
+/// not know whether a left row has a match in another one.
 pub(super) fn emits_no_unmatched_left_rows(join_type: JoinType) -> bool {
     matches!(
         join_type,
@@ -263,9 +263,9 @@ fn plan_join(
     replace_children_if_necessary(Arc::clone(node), vec![left, right])
 }
 
-/// Whether a node treats each of its partitions alone, or is a leaf that can be narrowed to a part
-/// for a task. Unknown nodes are not cut, because a node that combines partitions would silently
-/// give wrong rows.
+/// Returns whether a node can be in a stage: it treats each of its partitions alone, or it is a
+/// leaf that can be narrowed to the input of a task. Unknown nodes are not allowed, because a node
+/// that combines partitions would silently return wrong rows.
 fn is_supported(node: &Plan) -> bool {
     // `task_plan` knows how to narrow each of these leaves.
     let is_leaf = node.is::<DataSourceExec>()
@@ -278,8 +278,8 @@ fn is_supported(node: &Plan) -> bool {
         || node.is::<CooperativeExec>()
         || node.is::<UnnestExec>()
         || node.is::<LocalLimitExec>();
-    // These need equal keys in one partition. DataFusion has put a repartition below them that
-    // ensures it, and the cut keeps its partitions.
+    // These nodes need equal keys in one partition. DataFusion has put a repartition below them
+    // that ensures it, and the cut keeps its partitions.
     let is_partition_by_partition = node.is::<AggregateExec>()
         || node.is::<SortExec>()
         || node.is::<PartialSortExec>()

@@ -28,15 +28,15 @@ use super::task_input;
 use super::task_plan::task_plan;
 
 /// Interval at which a stage is advanced if nothing is reported. Silent workers are only noticed
-/// then.
+/// when a stage is advanced.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Bytes reserved in a message for everything except the task.
+/// Number of bytes reserved in a message for everything except the task.
 const MESSAGE_SLACK: usize = 1024 * 1024;
 
 /// Runs a stage and the stages below it, and returns the accepted reports of the stage by task.
 ///
 /// # Errors
-/// The error that failed a stage; a workers error if there are no workers; a configuration error
+/// The error that failed a stage. A workers error if there are no workers. A configuration error
 /// for a task that cannot be encoded.
 pub(super) fn run<'a>(
     cluster: &'a Cluster,
@@ -44,7 +44,7 @@ pub(super) fn run<'a>(
     stage: Stage,
 ) -> BoxFuture<'a, Result<Vec<Vec<TaskReport>>>> {
     async move {
-        // In the order of the reads in the plan, which `fill` relies on.
+        // The inputs are in the order of the reads in the plan, which `fill` relies on.
         let modes: Vec<InputMode> = stage.inputs.iter().map(|input| input.mode).collect();
         // Independent stages below run at the same time, and their tasks share the queue.
         let below = stage.inputs.into_iter().map(|Input { stage, .. }| run(cluster, name, stage));
@@ -72,8 +72,8 @@ pub(super) fn run<'a>(
             cluster.spooled.add_reads(chunks(plan));
             Ok((task, encode_spec(cluster, guard.number, task, plan)?))
         });
-        // Collected first, so that a task that cannot be encoded fails the stage before any task is
-        // queued.
+        // Collect all specs first, so that a task that cannot be encoded fails the stage before any
+        // task is queued.
         let specs = specs.collect::<Result<Vec<_>>>()?;
         // The encoded tasks are all that is needed from here on.
         drop(plans);
@@ -99,7 +99,7 @@ pub(super) fn run<'a>(
                 }
             }
         };
-        // Ballista never hears that a task ended, so it would keep the jobs.
+        // Ballista receives no status of tasks, so it would keep the jobs.
         for job in jobs {
             cluster.scheduler.cancel(job).await;
         }

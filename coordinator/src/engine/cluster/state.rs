@@ -38,9 +38,9 @@ struct Inner {
     workers: Workers,
     stages: HashMap<u32, Stage>,
     next_stage: u32,
-    /// Rows read by all tasks of the run, according to their attempts.
+    /// Number of rows read by all tasks of the run, according to their attempts.
     rows: u64,
-    /// Requests to buckets by process, from its latest call.
+    /// Requests to buckets by process, as each last reported them.
     requests: BTreeMap<Uuid, RequestCounts>,
 }
 
@@ -52,7 +52,7 @@ struct Stage {
     inputs: Vec<String>,
     /// Account of each task, which its reports must match.
     accounts: Vec<Account>,
-    /// Amount read for each task: the maximum over its attempts.
+    /// Amount that each task has read: the maximum over its attempts.
     read: Vec<AmountRead>,
     failure: Option<Error>,
 }
@@ -60,9 +60,9 @@ struct Stage {
 /// Amount that an attempt has read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct AmountRead {
-    /// Objects, records and bytes of JSON.
+    /// Numbers of objects, records and bytes of JSON.
     pub(super) read: ReadCounts,
-    /// Rows that the leaves of the plan read, from any input.
+    /// Number of rows that the leaves of the plan read, from any input.
     pub(super) rows: u64,
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct TaskCounts {
     pub(crate) done: usize,
     pub(crate) running: usize,
     pub(crate) workers: usize,
-    /// Rows read since the run started.
+    /// Number of rows read since the run started.
     pub(crate) rows: u64,
 }
 
@@ -113,7 +113,7 @@ impl ClusterState {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a process. Returns false if there are too many workers.
+    /// Registers a process. Returns `false` if there are too many workers.
     pub(super) fn register(&self, process: Uuid, name: String, vcores: u32, now: Instant) -> bool {
         self.lock().workers.register(process, name, vcores, now)
     }
@@ -164,7 +164,7 @@ impl ClusterState {
         number
     }
 
-    /// Ends a stage in any state. Its attempts are cancelled by the answers to their next calls.
+    /// Ends a stage, done or not. Its attempts are cancelled by the responses to their next calls.
     pub(super) fn end_stage(&self, number: u32) {
         self.lock().stages.remove(&number);
     }
@@ -180,10 +180,10 @@ impl ClusterState {
             .map_or(Decision::Cancel, |stage| stage.tracker.start(task, attempt, process, &candidates, now))
     }
 
-    /// Records a heartbeat. Returns the attempts of the heartbeat that must stop.
+    /// Records a heartbeat. Returns those of its attempts that must stop.
     ///
     /// # Errors
-    /// The worker has not joined.
+    /// An error if the worker has not joined.
     pub(super) fn heartbeat(
         &self,
         process: Uuid,
@@ -212,7 +212,7 @@ impl ClusterState {
         Ok(cancelled)
     }
 
-    /// Records the end of an attempt. Returns whether its files become those of the task.
+    /// Records the end of an attempt. Returns whether its result becomes that of the task.
     pub(super) fn report(
         &self,
         attempt: &AttemptUpdate,
@@ -284,8 +284,8 @@ impl ClusterState {
         Ok(StageStatus::Running(retries.into_iter().map(|retry| retry.task).collect()))
     }
 
-    /// Returns a workers error. If workers are excluded, it names them with the reason, and the
-    /// hint is about them instead.
+    /// Returns a workers error. If workers were excluded, the error names them with the reasons,
+    /// and its hint is about them and replaces `hint`.
     pub(super) fn without_workers(&self, message: String, hint: &str) -> Error {
         let excluded = self.lock().workers.excluded();
         if excluded.is_empty() {
@@ -297,7 +297,8 @@ impl ClusterState {
         )
     }
 
-    /// Records how many requests a worker has sent to buckets. The number never decreases.
+    /// Records the total number of requests that a worker has sent to buckets. A worker's total
+    /// never decreases.
     pub(super) fn count_requests(&self, process: Uuid, requests: RequestCounts) {
         self.lock().requests.insert(process, requests);
     }

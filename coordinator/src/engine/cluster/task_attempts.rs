@@ -13,8 +13,8 @@
 //!
 //! A process in which a task failed does not get it again while another candidate could take it:
 //! the tracker cancels the start (a deferral) and offers the task again after a growing pause. If
-//! the others are free and still do not take the task, the process gets it in the end, so that no
-//! task is offered forever.
+//! other candidates are free and still do not take the task, the process gets it after all, so that
+//! no task is offered forever.
 
 use std::time::{Duration, Instant};
 
@@ -46,27 +46,28 @@ pub(super) struct TaskAttempts<R> {
 
 #[derive(Debug)]
 struct Task<R> {
-    /// Times that the task was queued, without deferred offers. Always at least the number of
-    /// attempts; greater while the task is in the queue.
+    /// Number of times that the task was queued, without deferred offers. Always at least the
+    /// number of attempts; greater while the task is in the queue.
     submissions: u32,
-    /// When the task was last queued.
+    /// Time at which the task was last queued.
     submitted: Instant,
     attempts: Vec<Attempt>,
     deferrals: Deferrals,
-    /// The first successful attempt, with its result until the stage takes it.
+    /// Id and result of the first successful attempt; `None` again once the stage has taken the
+    /// result.
     accepted: Option<(Uuid, R)>,
-    /// A speculative attempt was queued.
+    /// Whether a speculative attempt was queued.
     is_speculated: bool,
-    /// Failure of the first attempt that failed.
+    /// Error of the first failed attempt.
     cause: Option<Error>,
 }
 
 /// Offers of a task that were deferred since its last attempt started.
 #[derive(Debug, Clone, Copy)]
 struct Deferrals {
-    /// All deferrals.
+    /// Number of all deferrals.
     total: u32,
-    /// Deferrals while another candidate was free to take the task.
+    /// Number of deferrals while another candidate was free to take the task.
     while_others_free: u32,
     /// The task is not queued again before this time.
     until: Instant,
@@ -76,7 +77,7 @@ struct Deferrals {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate {
     pub(super) process: Uuid,
-    /// False while all vcores of the worker are busy.
+    /// Whether the worker has a free vcore.
     pub(super) is_free: bool,
 }
 
@@ -91,7 +92,7 @@ struct Attempt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AttemptState {
     Running,
-    /// No heartbeat for too long. A late success still counts if it is the first.
+    /// The attempt sent no heartbeat for too long. A late success still counts if it is the first.
     Lost,
     Failed,
 }
@@ -126,7 +127,7 @@ pub(super) struct Retry {
 /// Reason why a stage fails.
 #[derive(Debug)]
 pub(super) enum StageFailure {
-    /// Attempts of a task failed or were lost, and this is the first failure.
+    /// A task failed; this is the error of its first failed attempt.
     Failed(Error),
     /// All allowed attempts of the task were lost, the last of them in this process.
     Lost { task: usize, last: Uuid, times: u32 },
@@ -134,9 +135,10 @@ pub(super) enum StageFailure {
     Ignored { task: usize, times: u32 },
 }
 
-/// Number of offers that free workers may ignore before the stage fails.
+/// Maximum number of offers of a task that free workers may ignore before the stage fails.
 const MAX_IGNORED: u32 = 10;
-/// Number of deferrals in favor of a free candidate; then the process gets the task after all.
+/// Maximum number of deferrals in favor of a free candidate. After that, the process that took the
+/// task gets it.
 const MAX_DEFERRALS: u32 = 8;
 /// Pause after the first deferral. It doubles up to the offer timeout.
 const FIRST_DEFERRAL: Duration = Duration::from_millis(250);
@@ -173,7 +175,7 @@ impl<R> TaskAttempts<R> {
         let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
             return Decision::Cancel;
         };
-        // The answer to an earlier request was lost.
+        // The request is repeated, because the response to an earlier one was lost.
         if let Some(attempt) = task.attempts.iter_mut().find(|attempt| attempt.id == id) {
             attempt.timing.heard = now;
             return Decision::Continue;
@@ -203,15 +205,15 @@ impl<R> TaskAttempts<R> {
 
     /// Records a heartbeat of an attempt that has read `rows` rows.
     pub(super) fn heartbeat(&mut self, task: usize, id: Uuid, rows: u64, now: Instant) -> Decision {
-        // The result of the attempt could no longer count.
+        // The task is done or the stage is over, so the result of the attempt could not count.
         let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
             return Decision::Cancel;
         };
         match task.attempts.iter_mut().find(|attempt| attempt.id == id) {
             Some(attempt) if attempt.state != AttemptState::Failed => {
                 attempt.timing = AttemptTiming { heard: now, rows, ..attempt.timing };
-                // A lost attempt was only paused. The attempt that replaced it becomes its
-                // speculative attempt.
+                // The attempt counted as lost, but was only paused. The attempt that replaced it
+                // becomes its speculative attempt.
                 attempt.state = AttemptState::Running;
                 Decision::Continue
             }
@@ -225,8 +227,8 @@ impl<R> TaskAttempts<R> {
         let is_over = self.is_over;
         let Some(task) = self.tasks.get_mut(task) else { return false };
         match &task.accepted {
-            // The answer to the first report may have been lost; the worker must hear the same
-            // again.
+            // The response to the first report may have been lost; a repeated report must get the
+            // same response.
             Some((winner, _)) => *winner == id,
             // The results were taken, or the stage failed.
             None if is_over => false,
@@ -258,11 +260,11 @@ impl<R> TaskAttempts<R> {
         if state.has_no_attempts_left(max_attempts) { state.cause.take() } else { None }
     }
 
-    /// Marks silent attempts as lost and returns the tasks to queue again. `idle_since` is the time
-    /// since when some worker has been free without interruption.
+    /// Marks silent attempts as lost and returns the tasks to queue again. `idle_since` is the
+    /// start of the current period in which at least one worker was always free.
     ///
     /// # Errors
-    /// A task that has no attempts left, or that no worker takes.
+    /// A failure of the stage if a task has no attempts left, or if no worker takes it.
     pub(super) fn tick(&mut self, now: Instant, idle_since: Option<Instant>) -> Result<Vec<Retry>, StageFailure> {
         if self.is_over {
             return Ok(vec![]);
@@ -298,12 +300,12 @@ impl<R> TaskAttempts<R> {
         Ok(retries)
     }
 
-    /// Whether every task has a result.
+    /// Returns whether every task has a result.
     pub(super) fn is_done(&self) -> bool {
         self.tasks.iter().all(|task| task.accepted.is_some())
     }
 
-    /// Returns the number of tasks that are done, and of tasks that run.
+    /// Returns the number of tasks that are done, and the number of tasks that run.
     pub(super) fn counts(&self) -> (usize, usize) {
         let done = self.tasks.iter().filter(|task| task.accepted.is_some()).count();
         let running = self.tasks.iter().filter(|task| task.accepted.is_none() && task.running().is_some()).count();
@@ -326,10 +328,9 @@ impl Deferrals {
 
 impl<R> Task<R> {
     /// Defers the offer of a task that `process` took, if the task was tried in this process before
-    /// and another candidate could take it. Returns whether it was deferred.
-    ///
-    /// Deferrals in favor of a busy candidate are unlimited, because that candidate will be free.
-    /// Those in favor of a free candidate are limited, because it may never take the task.
+    /// and another candidate could take it. Returns whether it was deferred.  Deferrals in favor of
+    /// a busy candidate are unlimited, because that candidate will be free. Deferrals in favor of a
+    /// free candidate are limited, because that candidate may never take the task.
     fn try_defer(&mut self, process: Uuid, candidates: &[Candidate], offer_timeout: Duration, now: Instant) -> bool {
         // Peekable, because `any` below must still see the first candidate.
         let mut others = candidates.iter().filter(|candidate| !self.was_tried_in(candidate.process)).peekable();
@@ -348,16 +349,16 @@ impl<R> Task<R> {
         self.deferrals.total += 1;
         self.deferrals.while_others_free += u32::from(is_other_free);
         self.deferrals.until = now + pause;
-        // This offer is consumed, so another one is due. An exhausted deferral beside a running
-        // attempt in the same process is the exception: a second attempt there would not help.
+        // The offer is consumed, so allow another one. The exception is a task whose deferrals are
+        // exhausted and that already runs in this process: a second attempt there would not help.
         self.is_speculated = is_exhausted && has_running_attempt;
         // The offer has left the queue, so it no longer counts as a submission.
         self.submissions = self.submissions.saturating_sub(1).max(count(self.attempts.len()));
         true
     }
 
-    /// Whether an attempt ran in the process and was not lost, so that another one there is of
-    /// little use.
+    /// Returns whether an attempt of the task ran in the process and was not lost. Another attempt
+    /// there is of little use.
     fn was_tried_in(&self, process: Uuid) -> bool {
         self.attempts.iter().any(|attempt| attempt.process == process && attempt.state != AttemptState::Lost)
     }
@@ -376,7 +377,7 @@ impl<R> Task<R> {
         self.attempts.iter().find(|attempt| attempt.state == AttemptState::Running)
     }
 
-    /// Returns why the task must be queued again now, if it must.
+    /// Returns why the task must be queued again now, or `None` if it must not.
     fn retry_reason(
         &self,
         policy: &Policy,
@@ -397,7 +398,7 @@ impl<R> Task<R> {
                 AttemptState::Failed => RetryReason::Failed(last.process),
                 _ => RetryReason::Lost(last.process),
             }),
-            // A speculative attempt uses a vcore, so it is only worth one that is free.
+            // A speculative attempt uses a vcore, so start one only if a vcore is free.
             Some(attempt) => {
                 let is_slow = pace.is_some_and(|(rule, pace)| rule.is_slow(&attempt.timing, pace, now));
                 (is_slow && !self.is_speculated && idle_since.is_some()).then_some(RetryReason::Slow(attempt.process))

@@ -9,7 +9,7 @@ use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
 
-/// Number of objects that are named; the rest are counted.
+/// Maximum number of objects that are named; the rest are counted.
 const NAMED_OBJECTS: usize = 3;
 
 /// Returns the objects that the leaves of a plan read, such as "`a`, `b`, `c` and 2 more". Empty if

@@ -50,7 +50,7 @@ fn narrow(plan: &Plan, task: usize) -> Result<Plan> {
     if let Some(source) = plan.downcast_ref::<DataSourceExec>() {
         return data_source(source, task);
     }
-    // Leaves without input: one partition is as good as another.
+    // Leaves without input return the same rows in every partition.
     if plan.is::<EmptyExec>() {
         return Ok(Arc::new(EmptyExec::new(plan.schema())));
     }

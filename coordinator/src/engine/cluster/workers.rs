@@ -7,34 +7,36 @@ use uuid::Uuid;
 
 use super::task_attempts::Candidate;
 
-/// Maximum number of joined workers that are alive, and of processes that have registered and not
-/// joined.
+/// Maximum number of joined workers that are alive. Also the maximum number of processes that have
+/// registered but not joined.
 const MAX_WORKERS: usize = 1024;
-/// A worker that has not polled for this long takes no tasks. A busy one polls every 5 s.
+/// Time without a poll after which a worker cannot take tasks. A busy worker polls every 5 s.
 const POLL_SILENCE: Duration = Duration::from_secs(15);
-/// A worker takes no tasks if all its vcores have been taken without an attempt for this long. An
-/// ordinary worker is in this state only between taking a task and starting its attempt.
+/// Time after which a worker cannot take tasks because all its vcores are taken but it runs no
+/// attempt. An ordinary worker is in this state only between taking a task and starting its
+/// attempt.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// All processes that have called the coordinator of a run.
 #[derive(Debug)]
 pub(super) struct Workers {
     joined: BTreeMap<Uuid, Worker>,
-    /// Processes that have registered and not joined.
+    /// Processes that have registered but not joined.
     registered: BTreeMap<Uuid, Registered>,
-    /// Time since when some worker has been free without interruption.
+    /// Start of the current period in which at least one worker was always free; `None` if none is
+    /// free.
     idle_since: Option<Instant>,
-    /// Last time that some worker was alive and able to work.
+    /// Last time at which some worker was alive and able to work.
     alive: Instant,
 }
 
-/// A process that has registered and not joined.
+/// A process that has registered but not joined.
 #[derive(Debug)]
 struct Registered {
     name: String,
     vcores: u32,
     heard: Instant,
-    /// Storages that it does not see, as clauses that follow its name.
+    /// Storages that the process does not see, as clauses that follow its name.
     missing: Vec<String>,
 }
 
@@ -44,7 +46,7 @@ struct Worker {
     name: String,
     vcores: u32,
     free_vcores: u32,
-    /// Number of attempts in the last heartbeat.
+    /// Number of running attempts, as reported by the last heartbeat.
     attempts: usize,
     /// Start of the current series of heartbeats that had neither a free vcore nor an attempt.
     stuck_since: Option<Instant>,
@@ -66,9 +68,9 @@ impl Workers {
         Self { joined: BTreeMap::new(), registered: BTreeMap::new(), idle_since: None, alive: now }
     }
 
-    /// Registers a process. Returns false if there are too many workers.
+    /// Registers a process. Returns `false` if there are too many workers.
     pub(super) fn register(&mut self, process: Uuid, name: String, vcores: u32, now: Instant) -> bool {
-        // Lost workers leave their place to new ones.
+        // Lost workers do not count, so that new ones can replace them.
         if self.joined.values().filter(|worker| worker.is_alive).count() >= MAX_WORKERS {
             return false;
         }
@@ -87,7 +89,7 @@ impl Workers {
     /// Lets a registered process join, unless `missing` names a storage that it does not see.
     ///
     /// # Errors
-    /// The process has not registered.
+    /// An error if the process has not registered.
     pub(super) fn join(&mut self, process: Uuid, missing: &[String], now: Instant) -> Result<(), UnknownWorker> {
         let worker = self.registered.get_mut(&process).ok_or(UnknownWorker)?;
         if !missing.is_empty() {
@@ -155,7 +157,7 @@ impl Workers {
     /// Records a heartbeat of a joined worker with its number of running attempts.
     ///
     /// # Errors
-    /// The worker has not joined.
+    /// An error if the worker has not joined.
     pub(super) fn heartbeat(
         &mut self,
         process: Uuid,
@@ -171,7 +173,7 @@ impl Workers {
         if is_draining && !worker.is_draining {
             tracing::info!(worker = worker.name, "a worker is draining");
         }
-        // A worker may report more than it registered.
+        // A worker may report more free vcores than it registered.
         worker.free_vcores = free_vcores.min(worker.vcores);
         worker.is_draining = is_draining;
         worker.attempts = attempts;
@@ -182,8 +184,8 @@ impl Workers {
         Ok(())
     }
 
-    /// Updates which workers are alive. Returns for how long no worker has been able to work, and
-    /// the time since when some worker has been free.
+    /// Updates which workers are alive. Returns how long no worker has been able to work, and the
+    /// start of the current period in which at least one worker was always free.
     pub(super) fn count(&mut self, lost_after: Duration, now: Instant) -> (Duration, Option<Instant>) {
         let mut is_idle = false;
         for worker in self.joined.values_mut() {
@@ -203,7 +205,7 @@ impl Workers {
                 );
             }
             worker.is_polling = is_polling;
-            // A worker that only sends heartbeats keeps no run alive.
+            // A worker that only sends heartbeats does not keep the run alive.
             if worker.is_alive && (is_polling || worker.attempts > 0) {
                 self.alive = now;
                 is_idle |= worker.free_vcores > 0 && worker.is_able(now);
@@ -216,12 +218,12 @@ impl Workers {
 }
 
 impl Worker {
-    /// Whether the worker polled recently.
+    /// Returns whether the worker polled recently.
     fn is_polling(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.polled) < POLL_SILENCE
     }
 
-    /// Whether the worker could take a task: it polls, and is free or will be.
+    /// Returns whether the worker could take a task: it polls, and it is free or will be free.
     fn is_able(&self, now: Instant) -> bool {
         let is_stuck = self.stuck_since.is_some_and(|since| now.saturating_duration_since(since) >= STUCK_AFTER);
         self.is_alive && !self.is_draining && self.is_polling(now) && !is_stuck

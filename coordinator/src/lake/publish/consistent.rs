@@ -7,8 +7,8 @@
 //!
 //! A document also has the digest of each log entry that it names. The digest is computed once,
 //! when the entry is first published, and copied into later documents. Computing it again would
-//! approve an entry that was damaged in between. Before a log is written again, `withdraw` changes
-//! the documents.
+//! approve an entry that was damaged in the meantime. Before entries of a log are written again,
+//! `withdraw` removes their versions from the documents.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,7 @@ use crate::lake::{LakePath, manifest_store, seal, url_of};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Consistent {
     pub(crate) manifest: u64,
-    /// Run that committed the manifest. `None` in a document of a program version that did not
-    /// write it.
+    /// Run that committed the manifest. `None` if an older program version wrote the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<Uuid>,
     pub(crate) tables: BTreeMap<String, TableVersion>,
@@ -44,13 +43,12 @@ pub(crate) struct TableVersion {
     pub(crate) path: String,
     /// Version of the table's Delta log.
     pub(crate) version: u64,
-    /// Digest of the log's entry of that version. `None` if an older version of the program
-    /// published it.
+    /// Digest of the log entry of that version. `None` if an older program version published it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<Digest>,
 }
 
-/// State of a document on storage.
+/// Result of reading a document from storage.
 pub(crate) enum Stored {
     Missing,
     Damaged(String),
@@ -79,9 +77,9 @@ impl Consistent {
     }
 }
 
-/// Publishes the `versions` that the roll-forward to `manifest` returned. Does nothing if a table
-/// has no version in it: either its log failed, or another process is ahead and publishes a newer
-/// document.
+/// Publishes `versions`, the Delta versions that the roll-forward to `manifest` returned. Does
+/// nothing if one of the manifest's tables is not among them: either its log failed, or another
+/// process is ahead and publishes a newer document.
 pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTreeMap<String, u64>) -> Result<()> {
     if manifest.tables.iter().any(|table| !versions.contains_key(&table.name)) {
         return Ok(());
@@ -105,7 +103,8 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         tables.insert(name.clone(), TableVersion { path, version: *version, digest });
     }
     let document = Consistent { manifest: manifest.version, run: Some(manifest.run), tables };
-    // A query publishes what a crash left incomplete. Most of the time there is nothing to do.
+    // Every query calls this, because a crash may have left the publication incomplete. Usually
+    // there is nothing to do.
     if published.as_ref() == Some(&document) {
         return Ok(());
     }
@@ -113,8 +112,8 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     failpoint::reach(FailPoint::ConsistentBeforePut);
     let key = LakePath::Consistent(manifest.version).key();
     let outcome = lake.put_if_absent(&key, text.clone()).await?;
-    // The document may be of a manifest that was deleted since, or of an attempt that published
-    // less. Replace it only if it differs.
+    // The existing document may belong to a manifest that was deleted, or be incomplete. Replace it
+    // only if it differs.
     if outcome == PutOutcome::Exists && read(lake, &key).await?.is_none_or(|there| there != document) {
         put(lake, &key, text.clone()).await?;
     }
@@ -126,15 +125,15 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     Ok(())
 }
 
-/// Withdraws the Delta versions of a table that `is_void` selects from every document, because the
-/// entries of these versions are damaged or will be written again.
+/// Removes from every document the Delta versions of a table for which `is_void` returns `true`.
+/// Their log entries are damaged or will be written again.
 ///
-/// `version_of` returns the version that replaces a withdrawn one at a manifest, or `None` if the
-/// log no longer has a version for that manifest. Then the document no longer names the table. The
-/// new versions have no digest until [`complete_digests`] computes them.
+/// `version_of` takes the version of a manifest and returns the table's new Delta version at that
+/// manifest, which replaces the removed one. If it returns `None`, the document no longer names the
+/// table. New Delta versions have no digest until [`complete_digests`] computes it.
 ///
 /// # Errors
-/// Storage.
+/// A storage error.
 pub(crate) async fn withdraw(
     lake: &Storage,
     table: &str,
@@ -150,17 +149,18 @@ pub(crate) async fn withdraw(
             Some(at) => drop(document.tables.insert(table.to_owned(), at)),
             None => drop(document.tables.remove(table)),
         }
-        // One document after the other: a crash in between leaves documents that name fewer
-        // versions, and never a wrong one.
+        // Documents are written one after the other: a crash in between leaves documents that name
+        // fewer versions, but no document that names a wrong one.
         put(lake, &key, encode(&document)?).await?;
     }
     Ok(())
 }
 
-/// Adds the digests of a table's log entries that the documents name without one.
+/// Completes the documents that name a log entry of a table without its digest: computes the digest
+/// and adds it to the document.
 ///
 /// # Errors
-/// Storage.
+/// A storage error.
 pub(crate) async fn complete_digests(lake: &Storage, table: &str) -> Result<()> {
     for (key, mut document) in all(lake).await? {
         let Some(at) = document.tables.get_mut(table).filter(|at| at.digest.is_none()) else { continue };
@@ -172,11 +172,11 @@ pub(crate) async fn complete_digests(lake: &Storage, table: &str) -> Result<()> 
     Ok(())
 }
 
-/// Returns the published versions of a table if their log entries are missing or do not have the
+/// Returns the published versions of a table whose log entries are missing or do not have the
 /// published digest.
 ///
 /// # Errors
-/// Storage.
+/// A storage error.
 pub(crate) async fn damaged_versions(lake: &Storage, table: &str) -> Result<Vec<TableVersion>> {
     let mut seen = BTreeMap::new();
     for (_, document) in all(lake).await? {
@@ -194,8 +194,8 @@ pub(crate) async fn damaged_versions(lake: &Storage, table: &str) -> Result<Vec<
     Ok(damaged)
 }
 
-/// Returns whether a document belongs to a later manifest that exists. Manifests may have been
-/// deleted after it was published.
+/// Returns whether `published` belongs to a manifest that is newer than `manifest` and still
+/// exists. It may have been deleted after it was published.
 async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -> Result<bool> {
     if published.manifest <= manifest.version {
         return Ok(false);
@@ -203,12 +203,13 @@ async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -
     Ok(manifest_store::get(lake, published.manifest).await?.is_some_and(|newer| published.is_of(&newer)))
 }
 
-/// Reads the newest versions that belong together, or `None` if no commit was published yet.
+/// Reads the document of the newest published manifest. Returns `None` if no manifest was published
+/// yet.
 pub(crate) async fn latest(lake: &Storage) -> Result<Option<Consistent>> {
     read(lake, &LakePath::ConsistentLatest.key()).await
 }
 
-/// Reads the versions at one manifest, or `None` if they were never published because another
+/// Reads the document of one manifest. Returns `None` if it was never published because another
 /// commit overtook it.
 pub(crate) async fn at(lake: &Storage, manifest: &Manifest) -> Result<Option<Consistent>> {
     let published = read(lake, &LakePath::Consistent(manifest.version).key()).await?;
@@ -240,7 +241,7 @@ async fn read(lake: &Storage, key: &Path) -> Result<Option<Consistent>> {
 /// Reads the document at `key`.
 ///
 /// # Errors
-/// Storage.
+/// A storage error.
 pub(crate) async fn stored(lake: &Storage, key: &Path) -> Result<Stored> {
     let failed = |e| Error::storage("read", url_of(lake, key), e);
     let bytes = match lake.store.get(key).await {

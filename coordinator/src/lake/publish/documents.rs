@@ -1,5 +1,5 @@
-//! The published documents up to one version of the lake, and the Delta log entries that they name,
-//! for `check --deep`.
+//! The consistent documents up to one version of the lake, and the Delta log entries that they
+//! name, for `check --deep`.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ use super::consistent::{self, Consistent, Stored};
 use crate::lake::LakePath;
 use crate::lake::manifest::Manifest;
 
-/// Number of documents that are read at the same time.
+/// Maximum number of documents that are read at the same time.
 const CONCURRENT_READS: usize = 16;
 
-/// The documents of all versions up to a given one.
+/// The consistent documents of all versions of the lake up to a given one.
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
     /// Number of undamaged documents.
@@ -45,7 +45,7 @@ pub(crate) struct PublishedEntry {
 /// document.
 ///
 /// # Errors
-/// Storage.
+/// A storage error.
 pub(crate) async fn documents(lake: &Storage, manifest: &Manifest) -> Result<Documents> {
     let keys = (1..=manifest.version).map(|version| LakePath::Consistent(version).key());
     let mut stored = stream::iter(keys.chain([LakePath::ConsistentLatest.key()]))
@@ -65,12 +65,12 @@ pub(crate) async fn documents(lake: &Storage, manifest: &Manifest) -> Result<Doc
     Ok(documents)
 }
 
-/// Collects the entries of the tables in `manifest`. One entry belongs to many versions of the
-/// lake.
+/// Collects the log entries of the tables in `manifest`, without duplicates, because several
+/// documents may name the same entry.
 fn entries(manifest: &Manifest, documents: &[Consistent]) -> Vec<PublishedEntry> {
     let mut seen = BTreeSet::new();
     let mut entries = Vec::new();
-    // The newest document first: if an entry was published again, its last digest counts.
+    // Start with the newest document: if an entry was published again, its last digest counts.
     for document in documents.iter().rev() {
         for (table, at) in &document.tables {
             let is_table = manifest.table(table).is_some();

@@ -7,9 +7,9 @@
 //!                  └─► (the next format is a folder beside it)             ─┘
 //! ```
 //!
-//! The manifests decide what is committed; everything here repeats them. If a process dies before
-//! it has published, the next run or query publishes. This file is the seam: other modules use only
-//! its functions, and never those of a format.
+//! The manifests decide what is committed; everything here is derived from them. If a process dies
+//! before it has published, the next run or query publishes. This file is the seam: other modules
+//! use only its functions, and never those of a format.
 
 use std::collections::BTreeMap;
 
@@ -32,14 +32,14 @@ pub(crate) use documents::{DamagedDocument, PublishedEntry, documents};
 use delta::history::History;
 use delta::table_log::CHECKPOINT_INTERVAL;
 
-/// Number of Delta logs that are read at the same time.
+/// Maximum number of Delta logs that are read at the same time.
 const CONCURRENT_LOOKS: usize = 16;
 
 /// Result of publishing one manifest.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    /// Delta version of each table at the manifest. A table is missing if another process has
-    /// already brought its log beyond the manifest.
+    /// Delta version of each table at the manifest. A table has no entry if its log failed, or if
+    /// another process has already brought it beyond the manifest.
     pub(crate) versions: BTreeMap<String, u64>,
     pub(crate) failures: Vec<Failure>,
 }
@@ -67,7 +67,7 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest) -> Published {
 /// Returns the failures.
 ///
 /// # Errors
-/// Storage, if the published versions cannot be read.
+/// A storage error if the published versions cannot be read.
 pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<Failure>> {
     if unverified(lake, latest).await?.is_empty() {
         return Ok(vec![]);
@@ -76,9 +76,9 @@ pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<Fa
 }
 
 /// Checks that a run may write to `tables`, before it starts any work: their logs belong to the
-/// lake at `base`, are up to date, and have no commits of other programs. Tables that are not in
-/// `base` are only checked, because they may be new or return. A table in `rebuilt` may lack its
-/// log and its files, because the run writes all of them.
+/// lake at `base`, are up to date, and have no commits of other programs. A table that is not in
+/// `base` is only checked: it is new, or it was removed from `lake.toml` and is added again. A
+/// table in `rebuilt` may lack its log and its files, because the run writes all of them.
 ///
 /// # Errors
 /// A configuration error that names each table whose log belongs to another history or was changed
@@ -116,7 +116,7 @@ pub(crate) async fn verify(lake: &Storage, base: Option<&Manifest>, tables: &[&s
     let known: Vec<String> = match base {
         None => vec![],
         Some(base) => {
-            // The cheap check first. Only tables that do not pass it need a full look.
+            // Run the cheap check first. Only tables that do not pass it need the full check.
             let unverified = unverified(lake, base).await?;
             let is_verified = |table: &&TableState| !unverified.contains(&table.name);
             base.tables.iter().filter(is_verified).map(|table| table.name.clone()).collect()
@@ -130,7 +130,7 @@ pub(crate) async fn verify(lake: &Storage, base: Option<&Manifest>, tables: &[&s
 /// published.
 ///
 /// # Errors
-/// Storage.
+/// A storage error.
 pub(crate) async fn versions_at(lake: &Storage, manifest: &Manifest) -> Result<BTreeMap<String, u64>> {
     let published = consistent::at(lake, manifest).await?;
     let tables = published.map(|published| published.tables).unwrap_or_default();
@@ -142,22 +142,22 @@ pub(crate) async fn repair(lake: &Storage, table: &str) -> String {
     delta::unreadable::repair(lake, table).await
 }
 
-/// Number of requests that publish one commit, for an estimate.
+/// Numbers of requests that publishing one commit takes, for an estimate. Each pair is the number
+/// of GETs, and the number of PUTs and LISTs together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PublishRequests {
-    /// Requests per table, even if the run does not build it: (GET, PUT or LIST).
+    /// Requests for each table, whether or not the run builds it.
     pub(crate) each_table: (u64, u64),
-    /// Requests per table that the run builds.
+    /// Additional requests for each table that the run builds.
     pub(crate) built_table: (u64, u64),
-    /// Requests for all tables together.
+    /// Requests that do not depend on the number of tables.
     pub(crate) once: (u64, u64),
 }
 
 /// Estimates the requests that publish the commit after `base`.
 pub(crate) fn requests(base: Option<&Manifest>) -> PublishRequests {
-    // Finding the position of a log takes a listing and two reads of its entries since the last
-    // checkpoint. The newest entry is read once more for the manifest that it names, and so is that
-    // manifest.
+    // Finding the position of a log takes a listing and reads each entry since the last checkpoint
+    // twice. The newest entry is read once more to find its manifest, which is read as well.
     let entries = base.map_or(0, |base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
     PublishRequests {
         // The log of a new table is listed twice, before the run and after its commit.

@@ -64,7 +64,7 @@ fn a_commit_that_comes_in_between_is_not_written_over() {
 }
 
 /// One frozen run loses its manifest's put to another run, which rolls the logs forward. Another
-/// one has read an older manifest.
+/// frozen run has read an older manifest.
 #[test]
 fn a_log_that_another_run_took_further_is_not_refused() {
     let lake = committed_twice();

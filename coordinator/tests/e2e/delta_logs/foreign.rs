@@ -44,7 +44,7 @@ pub(super) fn table_features(lake: &Lake) {
     commit_as_another_program(lake, "kept", "UPGRADE PROTOCOL", &[protocol]);
 }
 
-/// Metadata that the Delta library of Lakewright cannot read.
+/// Commits metadata that Lakewright's Delta library cannot read.
 fn unreadable_columns(lake: &Lake) {
     let mut metadata = metadata(lake, "kept");
     metadata["metaData"]["configuration"]["delta.columnMapping.mode"] = "name".into();
@@ -60,7 +60,7 @@ fn other_columns(lake: &Lake) {
     commit_as_another_program(lake, "kept", "ADD COLUMNS", &[metadata]);
 }
 
-/// Another program restores version 1.
+/// Restores version 1, as another program.
 fn restored_version(lake: &Lake) {
     let first: BTreeSet<String> = actions(lake, "kept")
         .iter()
@@ -107,16 +107,16 @@ fn lake_of_another(lake: &Lake) {
 /// Outcome of `publish --overwrite`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Overwrite {
-    /// The log then equals the newest manifest.
+    /// Succeeds: the log then equals the newest manifest.
     Works,
-    /// It refuses with this text.
+    /// Fails with this exit code and text.
     Refuses(i32, &'static str),
 }
 
 struct Damage {
     name: &'static str,
     inflict: fn(&Lake),
-    /// Texts in the error of a run, besides the table.
+    /// Texts that the error of a run contains, besides the table.
     named: &'static [&'static str],
     overwrite: Overwrite,
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Lake, copy_folder, files_below};
 
-/// Rows with ids in two tables: `parts` with one partition per value, and `kept` without
-/// partitions.
+/// Configuration with one source of rows and two tables: `parts` with one partition per value, and
+/// `kept` without partitions.
 pub(super) const CONFIG: &str = "[lake]\nurl = \"lake\"\n[sources.rows]\nurl = \"in\"\n[sources.rows.fields]\n\
                       id = { type = \"long\", required = true }\np = \"string\"\n\
                       [tables.kept]\nkey = [\"id\"]\n[tables.parts]\npartition_by = [\"p\"]\n";
@@ -114,7 +114,7 @@ pub(super) fn removal(add: &Value) -> Value {
         "partitionValues": add["partitionValues"], "size": add["size"] } })
 }
 
-/// Copies a live file to another name, which would duplicate its rows.
+/// Copies a live file to another name. Returns the `add` action that would duplicate its rows.
 pub(super) fn copied(lake: &Lake, table: &str) -> Value {
     let add = live_add(lake, table);
     let folder = lake.path("lake").join(table);
@@ -136,8 +136,8 @@ pub(super) fn delete(lake: &Lake) {
     commit_as_another_program(lake, "kept", "DELETE", &[removal(&live_add(lake, "kept"))]);
 }
 
-/// Asserts that the logs show the newest manifest, metadata included, and that the published
-/// versions are theirs.
+/// Asserts that the logs equal the newest manifest, metadata included, and that the published
+/// versions are those of the logs.
 pub(super) fn assert_is_whole(lake: &Lake, name: &str) {
     let latest: Value = serde_json::from_slice(&fs::read(lake.path("lake/_lake/consistent/latest")).unwrap()).unwrap();
     assert_eq!(latest["manifest"], lake.version(), "{name}");

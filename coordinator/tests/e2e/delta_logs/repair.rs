@@ -43,10 +43,10 @@ fn change_statistics(add: &mut Value, name: &str, value: Value) {
     add["stats"] = statistics.to_string().into();
 }
 
-/// Changes the `add` action of an entry.
+/// A change to the `add` action of an entry.
 type Change = fn(&mut Value);
 
-/// Damage that leaves an entry readable, each with its name.
+/// Changes that leave an entry readable but wrong, each with its name.
 const READABLE_DAMAGE: [(&str, Change); 5] = [
     ("partition value", |add| add["partitionValues"]["p"] = "z".into()),
     ("size", |add| add["size"] = 7.into()),
@@ -55,8 +55,8 @@ const READABLE_DAMAGE: [(&str, Change); 5] = [
     ("nothing that matters", |add| add["modificationTime"] = 1.into()),
 ];
 
-/// The newest entry is damaged, or one before it: commands name it and accept none of it, and the
-/// repair that they name works the first time.
+/// The newest entry, or an earlier one, is damaged: commands name it and do not use it, and the
+/// repair that they suggest works the first time.
 #[test]
 fn an_entry_that_is_readable_and_wrong_is_named_and_described_anew() {
     for (name, change) in READABLE_DAMAGE {
@@ -117,7 +117,7 @@ fn a_log_that_was_moved_away_is_written_anew() {
         lake.ok(arguments);
         assert_is_whole(&lake, "moved away");
         lake.ok(&["check", "--deep"]);
-        // An older version names the entry that replaced its own.
+        // An older version of the lake names the new entry that replaced its own.
         let rows: Value = serde_json::from_str(&lake.ok(&["tables", "--version", "1", "--json"]).stdout).unwrap();
         assert_eq!((&rows[0]["table"], &rows[0]["delta_version"]), (&json!("kept"), &json!(0)), "{rows}");
         lake.ok(&["run"]);
@@ -168,7 +168,8 @@ fn a_damaged_entry_of_a_log_is_named_and_the_log_written_anew() {
     }
 }
 
-/// A commit is not published yet: the log of the other table is still rolled forward.
+/// An entry is lost and a commit is not published yet: the log of the other table is still rolled
+/// forward.
 #[test]
 fn a_lost_entry_is_named_and_stops_no_other_table() {
     for version in [0, 1] {

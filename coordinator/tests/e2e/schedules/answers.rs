@@ -1,5 +1,4 @@
-//! The input of a schedule and the expected answers, which are computed without code of the
-//! product.
+//! The input of a schedule and the expected answers, which are computed without code of Lakewright.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::plan::Random;
 
-/// Two sources, a table for each, and one over both, so that models read each other and rows are
-/// exchanged.
+/// Configuration with two sources, a table for each, and a table over both, so that models read
+/// each other and rows are exchanged.
 pub(super) const CONFIG: &str = r#"
 [lake]
 url = "lake"
@@ -61,16 +60,16 @@ pub(super) const MODELS: [(&str, &str); 3] = [
     ),
 ];
 
-/// The rows of `events` and of `totals` by person, in one answer.
+/// Query for the rows of `events` and of `totals` by person, in one answer.
 pub(super) const QUESTION: &str =
     "SELECT 'events' AS t, who, count(*) AS n, CAST(sum(amount) AS BIGINT) AS total FROM events GROUP BY who
      UNION ALL SELECT 'totals' AS t, who, n, total FROM totals ORDER BY t, who";
 
-/// Two counts that are equal in every version of the lake.
+/// Query for two counts that are equal in every version of the lake.
 pub(super) const CONSISTENT: &str =
     "SELECT (SELECT count(*) FROM events) AS events, (SELECT coalesce(sum(n), 0) FROM totals) AS totals";
 
-/// Input that was written.
+/// Input that was written to the sources so far.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     objects: u64,

@@ -7,10 +7,11 @@ use lakewright_s3_server::{Fault as StorageFault, Harm};
 
 /// Time span of the events of a round in milliseconds, about the duration of a run.
 const ROUND: u64 = 900;
-/// Duration of an outage in milliseconds: from shorter to longer than it takes to lose a worker.
+/// Duration of an outage in milliseconds. Some outages are shorter, some longer than it takes to
+/// lose a worker.
 const OUTAGE: std::ops::Range<u64> = 50..1200;
 
-/// Events of one test.
+/// Workers, storage and events of one test.
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) seed: u64,
@@ -40,7 +41,7 @@ pub(super) struct Round {
     pub(super) clock: i64,
     /// Faults of the storage from the start of the round.
     pub(super) storage: Vec<StorageFault>,
-    /// In order of time.
+    /// Events of the round in order of time.
     pub(super) events: Vec<(Duration, Event)>,
 }
 
@@ -60,14 +61,14 @@ pub(super) enum Event {
     Fill(u64),
     Free,
     Heal,
-    /// Another process during the runs.
+    /// A query, which runs beside the runs.
     Query,
     Vacuum,
     /// A second run, in one process.
     Compete,
 }
 
-/// SplitMix64, which is small and good enough for choices.
+/// Random numbers by SplitMix64, which is small and good enough for choices.
 pub(super) struct Random(u64);
 
 impl Random {

@@ -64,7 +64,7 @@ pub(super) struct World {
     committed: Vec<u64>,
 }
 
-/// A process of a round, which determines how it may end.
+/// A process of a round. Its kind determines how it may end.
 enum Side {
     Run(Process),
     Query(Process),
@@ -139,7 +139,7 @@ impl World {
         Worker::start_with(self.links[number].port, &format!("worker-{number}"), WORKER, &environment)
     }
 
-    /// Returns a command over the lake. `alone.toml` is the configuration without workers.
+    /// Returns a coordinator command with a configuration. `alone.toml` has no workers.
     fn command(&self, config: &str, arguments: &[&str]) -> Command {
         self.lake().command_with(config, arguments)
     }

@@ -1,5 +1,5 @@
 //! Runs the independent checker (`.ci/checker`), which verifies a lake after a fault test without
-//! using code of the product.
+//! code of Lakewright.
 //!
 //! `LAKEWRIGHT_CHECKER` names the program; `.ci/run` sets it. Without it, tests rely on their own
 //! assertions and print that the checker was skipped, because `cargo test` needs nothing but Rust.

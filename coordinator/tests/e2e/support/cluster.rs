@@ -28,7 +28,7 @@ const PORTS: std::ops::Range<u16> = 10_000..32_000;
 /// connects to itself until no descriptors are left.
 pub(crate) fn free_port() -> u16 {
     static RETURNED: AtomicU16 = AtomicU16::new(0);
-    // Another test process starts elsewhere.
+    // Each test process starts at another port.
     let start = (std::process::id() % 200) as u16 * 110;
     for _ in PORTS {
         let step = RETURNED.fetch_add(1, Ordering::Relaxed);
@@ -41,7 +41,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Lake {
-    /// Configures a cluster with runs that wait for `workers` on the port. Losses are noticed
+    /// Configures a cluster with runs that wait for `workers` on the port. Lost workers are noticed
     /// sooner than in production.
     pub(crate) fn on_cluster(self, port: u16, workers: usize) -> Self {
         let text = std::fs::read_to_string(self.path("lake.toml")).unwrap();
@@ -163,8 +163,8 @@ impl Worker {
         Self::start_with(port, name, MEMORY, &[("LAKEWRIGHT_FAILPOINT", point)])
     }
 
-    /// Starts a worker with options and variables. Without certificates it also accepts an open
-    /// coordinator.
+    /// Starts a worker with options and variables. Without certificates, the worker also accepts a
+    /// coordinator that is open to any process.
     pub(crate) fn start_with(port: u16, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut arguments = arguments.to_vec();
         if !arguments.contains(&"--ca") {

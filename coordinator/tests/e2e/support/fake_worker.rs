@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
-/// A process as the coordinator sees it.
+/// A process that sends the calls of a worker.
 pub(crate) struct FakeWorker {
     pub(crate) runtime: Runtime,
     pub(crate) channel: Channel,

@@ -43,7 +43,7 @@ pub(crate) fn sparkify() -> Option<PathBuf> {
 /// A lake with its configuration, sources and models.
 pub(crate) struct Lake {
     folder: TempDir,
-    /// Environment of every command.
+    /// Environment variables of every command.
     environment: Vec<(String, String)>,
 }
 

@@ -49,7 +49,7 @@ impl Process {
         }
     }
 
-    /// Whether the process has ended.
+    /// Returns whether the process has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
@@ -59,7 +59,8 @@ impl Process {
         self.end_while(|_| ())
     }
 
-    /// Like [`Self::end`], for a process that a fail point may freeze in the meantime.
+    /// Like [`Self::end`], but also resumes the process repeatedly, in case a fail point freezes
+    /// it.
     pub(crate) fn end_awake(self) -> Done {
         let mut checks = 0;
         self.end_while(|process| {
@@ -108,7 +109,7 @@ pub(super) fn send_signal(child: &Child, signal: &str) -> bool {
     sent.is_ok_and(|output| output.status.success())
 }
 
-/// Whether a signal has stopped a child.
+/// Returns whether a signal has stopped a child.
 pub(super) fn is_stopped(child: &Child) -> bool {
     let state = Command::new("ps").args(["-o", "state=", "-p", &child.id().to_string()]).output();
     state.is_ok_and(|ps| ps.stdout.starts_with(b"T"))

@@ -22,10 +22,10 @@ pub(crate) const BUCKET: &str = "bucket";
 
 /// A prefix of a bucket, and a client for it.
 pub(crate) struct TestBucket {
-    /// The project's own server; `None` for another one.
+    /// The project's own server; `None` if the test uses another server.
     pub(crate) server: Option<Server>,
     bucket: String,
-    /// Ends with `/`.
+    /// Prefix of all keys of the test. Ends with `/`.
     pub(crate) prefix: String,
     environment: Vec<(String, String)>,
     store: Arc<dyn ObjectStore>,

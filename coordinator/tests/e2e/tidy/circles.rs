@@ -1,4 +1,4 @@
-//! Circles of imports between files: neither file can be understood without the other.
+//! Cycles of imports between files: neither file can be understood without the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 

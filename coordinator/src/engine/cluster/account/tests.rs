@@ -115,7 +115,7 @@ fn a_file_of_a_table_is_in_the_folder_of_its_partition_values() {
         account.check(&[false_one]).unwrap_err();
     }
     account.check(&[good.clone(), good]).unwrap_err();
-    // A task that runs the whole plan numbers its files by any partition.
+    // A task that runs the whole plan may use any partition's number in its file names.
     let whole = Account::Table { names: Names::new("songs", RUN, None), partition_by: vec![] };
     whole.check(&[TaskReport::Table(file(format!("songs/{RUN}-17-{FILE}.parquet"), 1))]).unwrap();
     whole.check(&[TaskReport::Table(file(format!("songs/{RUN}-x-{FILE}.parquet"), 1))]).unwrap_err();

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::Server;
 
-/// The queue as joined workers see it.
+/// The queue of tasks that joined workers poll.
 #[derive(Clone)]
 pub(in crate::engine::cluster) struct Queue(pub(super) Server);
 

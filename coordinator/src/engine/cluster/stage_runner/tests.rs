@@ -31,7 +31,7 @@ use crate::{model, session_tables};
 
 mod fuzz;
 
-/// Vcores to plan for.
+/// Number of vcores to plan for.
 const VCORES: usize = 4;
 
 struct Lab {
@@ -90,8 +90,8 @@ impl Lab {
     }
 }
 
-/// 900 facts in three partitions, some with a null key and some without a dimension; 40 dimensions
-/// in two partitions.
+/// Registers 900 facts in three partitions, some with a null key and some without a dimension, and
+/// 40 dimensions in two partitions.
 fn register_tables(session: &SessionContext) {
     let facts = Arc::new(Schema::new(vec![
         Field::new("id", DataType::Int64, false),
@@ -235,7 +235,7 @@ async fn no_stage_of_a_large_table_funnels_through_one_task() {
     }
 }
 
-/// Three partitions of rows without a value.
+/// Creates a table with three partitions whose rows contain only nulls.
 fn large(schema: &Arc<Schema>) -> Arc<MemTable> {
     let columns = schema.fields().iter().map(|field| new_null_array(field.data_type(), 300)).collect();
     let fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();

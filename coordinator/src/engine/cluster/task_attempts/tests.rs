@@ -79,7 +79,7 @@ fn an_ignored_task_is_offered_again_only_while_a_worker_is_free() {
     assert_eq!(tasks(&tracker.tick(free + SECOND * 2, Some(free)).unwrap()), []);
     assert_eq!(tasks(&tracker.tick(free + SECOND * 3, Some(free)).unwrap()), [(0, RetryReason::Ignored)]);
     assert_eq!(tasks(&tracker.tick(free + SECOND * 5, Some(free)).unwrap()), []);
-    // It is not deferred forever.
+    // The offer is not deferred forever.
     let error = (0..20).find_map(|i| tracker.tick(free + SECOND * (10 * i), Some(free)).err());
     assert!(matches!(error, Some(StageFailure::Ignored { task: 0, .. })), "{error:?}");
 }
@@ -104,7 +104,7 @@ fn failures_are_retried_until_attempts_run_out() {
         let failed = tracker.fail(0, id(attempt), now, Error::internal(format!("cause {attempt}")));
         // The first error is returned, because later ones may be its consequences.
         assert_eq!(failed.map(|error| error.message), (attempt == 3).then(|| "cause 1".to_owned()));
-        // Reported twice, counted once.
+        // A failure that is reported twice is counted once.
         assert!(tracker.fail(0, id(attempt), now, failure()).is_none());
         if attempt < 3 {
             assert_eq!(tasks(&tracker.tick(now, None).unwrap()), [(0, RetryReason::Failed(id(10)))]);
@@ -122,14 +122,14 @@ fn a_task_that_failed_goes_to_another_worker_while_there_is_one() {
     for attempt in 2..5 {
         assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
         assert_eq!(tracker.start(0, id(attempt), id(10), &candidates, now), Decision::Cancel);
-        // It is not offered again at once.
+        // The task is not offered again at once.
         assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 0);
         now += SECOND * 3;
     }
     assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
     assert_eq!(tracker.start(0, id(5), id(20), &candidates, now), Decision::Continue);
     tracker.fail(0, id(5), now, failure());
-    // It failed everywhere, so any worker may retry it.
+    // The task failed on every worker, so any worker may retry it.
     assert_eq!(tracker.tick(now, Some(now)).unwrap().len(), 1);
     assert_eq!(tracker.start(0, id(6), id(10), &candidates, now), Decision::Continue);
 }
@@ -224,7 +224,7 @@ fn nothing_is_accepted_once_the_stage_is_over() {
 enum Event {
     /// A worker takes a queued task: the task, the worker.
     Take(usize, usize),
-    /// A queued task is lost on its way.
+    /// A queued task is lost on its way to a worker.
     Lose(usize),
     Heartbeat(usize),
     Succeed(usize),
@@ -239,7 +239,7 @@ enum Event {
 
 /// Number of workers of the model.
 const WORKERS: u128 = 3;
-/// One more worker that is free and takes nothing.
+/// Id of one more worker, which is free and takes nothing.
 const IDLER: u128 = 99;
 
 fn event() -> impl Strategy<Value = Event> {
@@ -265,7 +265,7 @@ struct World {
     /// Accepted attempt of each task.
     accepted: Vec<Option<Uuid>>,
     attempts: u128,
-    /// Number of offers.
+    /// Number of offers so far.
     offers: usize,
 }
 

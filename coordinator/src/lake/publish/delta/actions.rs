@@ -1,9 +1,9 @@
 //! The change from one state of a table to the next, as the actions of one Delta commit.
 //!
-//! Pure functions: the states of two manifests go in, the lines of one log entry come out. They use
-//! the manifest's clock and not this machine's, so that every process that rolls a log forward
-//! writes the same entry (except a new table's random id). `delta` finds which states are missing
-//! from a log, and `table_log` puts the entries there.
+//! The functions are pure: they take a table's states in two manifests and return the lines of one
+//! log entry. Timestamps come from the manifest and not from this machine's clock, so that every
+//! process that rolls a log forward writes the same entry (except a new table's random id). `delta`
+//! finds which states are missing from a log, and `table_log` puts the entries there.
 //!
 //! A partition value `x=y` has three encodings: the log's `partitionValues` contains it unchanged,
 //! the key of the object contains `x%3Dy`, and the log's `path` is that key encoded again,
@@ -20,13 +20,13 @@ use uuid::Uuid;
 
 use crate::lake::manifest::{DataFile, Manifest, TableState};
 
-/// Application id of the log's `txn` actions. Their version is the manifest's number.
+/// Application id of our `txn` actions. The version in such an action is the manifest's version.
 pub(super) const APPLICATION: &str = "lakewright";
 
 /// Key of the lake's id in a table's configuration and in a `commitInfo` action.
 pub(super) const LAKE_ID: &str = "lakewright.lake_id";
 
-/// Keys of a `commitInfo` action: the number of the manifest, and the run that committed it.
+/// Keys of a `commitInfo` action: the manifest's version, and the run that committed it.
 pub(super) const MANIFEST_KEY: &str = "lakewright.manifest";
 pub(super) const RUN_KEY: &str = "lakewright.run";
 
@@ -38,14 +38,14 @@ pub(super) struct Change {
     pub(super) committed_at: DateTime<Utc>,
     pub(super) engine: String,
     pub(super) lake_id: Option<Uuid>,
-    /// State that the log holds before the change; `None` for a new table.
+    /// State of the table in the log before the change; `None` for a new table.
     pub(super) before: Option<TableState>,
     pub(super) after: TableState,
 }
 
 impl Change {
     /// Creates the change that `manifest` made to a table, with the state `after` it. The caller
-    /// sets the state before it.
+    /// sets the state before the change.
     pub(super) fn new(manifest: &Manifest, after: TableState) -> Self {
         Self {
             version: manifest.version,
@@ -59,11 +59,11 @@ impl Change {
     }
 }
 
-/// Encodes the change as one log entry, one action per line. `existing` is the log's metadata,
-/// `None` for version 0.
+/// Encodes the change as one log entry, one action per line. `existing` is the log's current
+/// metadata, or `None` if the entry is version 0.
 ///
 /// # Errors
-/// Internal, if a file is not below its table's folder.
+/// An internal error if a file is not below its table's folder.
 pub(super) fn encode(change: &Change, existing: Option<&Metadata>) -> Result<Bytes> {
     encode_all(&actions(change, existing)?)
 }
@@ -91,7 +91,7 @@ pub(super) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Ve
     if existing.is_none() {
         actions.push(Action::Protocol(lowest_protocol()?));
     }
-    // A table from before lakes had ids gets the id with its next change.
+    // A log that was created before lakes had ids gets the id with the table's next change.
     let has_lake_id = existing.is_some_and(|metadata| lake_id_of(metadata) == change.lake_id);
     if !has_lake_id || change.before.as_ref().is_none_or(|before| !has_same_shape(before, after)) {
         actions.push(Action::Metadata(metadata(change, existing)?));
@@ -106,7 +106,7 @@ pub(super) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Ve
     Ok(actions)
 }
 
-/// Builds the action that names the manifest that the log has reached.
+/// Builds the `txn` action, which names the manifest that the log has reached.
 pub(super) fn transaction(change: &Change) -> Result<Transaction> {
     let updated = Some(change.committed_at.timestamp_millis());
     Ok(Transaction::new_with_last_update(APPLICATION, signed(change.version)?, updated))
@@ -151,16 +151,17 @@ fn lowest_protocol() -> Result<Protocol> {
         .context(|| Error::internal("the Delta protocol action cannot be built"))
 }
 
-/// Builds the action with the table's name and schema. A table that exists keeps its id.
+/// Builds the `metaData` action, with the table's name and schema. An existing table keeps its id.
 ///
-/// Never sets `delta.setTransactionRetentionDuration`: after that time, the log would forget which
-/// manifest it has reached.
+/// Never sets `delta.setTransactionRetentionDuration`: after that time, readers of the log would
+/// ignore the `txn` that names its manifest.
 pub(super) fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
     let configuration = existing.map(|metadata| metadata.configuration().clone()).unwrap_or_default();
     metadata_with(change, existing, configuration.into_iter().collect())
 }
 
-/// Builds the action as [`metadata`] does, with this configuration and the lake's id.
+/// Builds the `metaData` action like [`metadata`], but with the given configuration and the lake's
+/// id.
 pub(super) fn metadata_with(
     change: &Change,
     existing: Option<&Metadata>,
@@ -211,7 +212,7 @@ pub(super) fn is_add_of(add: &Add, file: &DataFile) -> Result<bool> {
         && is_same_statistic(&theirs, &statistics_of(&statistics(file))))
 }
 
-/// Compares statistics. The library may return them after decoding and encoding, so a timestamp may
+/// Compares statistics. The library may have decoded and encoded them again, so a timestamp may
 /// have another number of decimals, a number may have another notation, and a member without a
 /// value may be missing.
 fn is_same_statistic(theirs: &Value, ours: &Value) -> bool {
@@ -240,7 +241,7 @@ fn is_same_statistic(theirs: &Value, ours: &Value) -> bool {
     }
 }
 
-/// Builds a tombstone with all optional fields, because some readers need them.
+/// Builds the `remove` action with all optional fields, because some readers need them.
 fn remove(change: &Change, file: &DataFile) -> Result<Remove> {
     Ok(Remove {
         path: path_in_table(&change.after.name, file)?,
@@ -253,8 +254,8 @@ fn remove(change: &Change, file: &DataFile) -> Result<Remove> {
     })
 }
 
-/// Returns the key below the table's folder, in the form that storage uses. The action's serializer
-/// encodes it again.
+/// Returns a file's key relative to the table's folder, encoded as on storage. The action's
+/// serializer encodes it once more.
 pub(super) fn path_in_table(table: &str, file: &DataFile) -> Result<String> {
     let path = &file.written.path;
     let below = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));
@@ -272,7 +273,7 @@ fn statistics(file: &DataFile) -> String {
     let stored = |column: &str| !file.written.partition_values.contains_key(column);
     for column in file.written.statistics.iter().filter(|statistics| stored(&statistics.column)) {
         nulls.insert(column.column.clone(), column.null_count.into());
-        // Readers that skip by one bound expect the other.
+        // Write both bounds or neither, because readers that use one of them expect the other.
         if let (Some(low), Some(high)) = (&column.min, &column.max) {
             min.insert(column.column.clone(), low.clone());
             max.insert(column.column.clone(), high.clone());

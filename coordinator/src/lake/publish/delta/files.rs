@@ -12,10 +12,11 @@ use super::unreadable::log_url;
 use crate::lake::manifest::TableState;
 use crate::lake::{LakePath, url_of};
 
-/// Checks that every file of `state` exists with its size, before an existing log is overwritten.
+/// Checks that every file of `state` exists with the expected size, before an existing log is
+/// overwritten.
 ///
 /// # Errors
-/// Storage, naming the missing files.
+/// A storage error that names the missing files.
 pub(super) async fn require_files(lake: &Storage, state: &TableState) -> Result<()> {
     let sizes = sizes(lake, &state.name).await?;
     let missing = missing(&sizes, state);
@@ -30,7 +31,8 @@ pub(super) async fn require_files(lake: &Storage, state: &TableState) -> Result<
     )))
 }
 
-/// Returns the newest of `changes` that has all of its files. The new log starts with them.
+/// Returns those of `changes` that follow the last change with missing files. The new log starts
+/// with them.
 ///
 /// # Errors
 /// A storage error that names the missing files of the newest change.
@@ -48,7 +50,7 @@ pub(super) async fn changes_with_files(
         )));
     }
     let is_incomplete = |change: &Change| !missing(&sizes, &change.after).is_empty();
-    // Entries follow each other without gaps, so start after the last change with missing files.
+    // A log cannot leave out a change in between, so start after the last one with missing files.
     if let Some(last) = changes.iter().rposition(is_incomplete) {
         changes.drain(..=last);
         if let Some(first) = changes.first_mut() {

@@ -1,5 +1,5 @@
 //! Reads the manifests that Delta logs are rolled forward from and compared with, and the published
-//! versions. Each is read only once for all tables.
+//! versions. Reads each of them only once for all tables.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ pub(in crate::lake::publish) struct History<'a> {
     pub(super) lake: &'a Storage,
     newest: Option<Arc<Manifest>>,
     others: HashMap<u64, Option<Arc<Manifest>>>,
-    /// Newest Delta versions that were published; `None` if they were not read yet.
+    /// Newest published Delta versions. The outer `None` means that they were not read yet, the
+    /// inner one that none were published.
     published: Option<Option<Consistent>>,
 }
 
@@ -60,11 +61,11 @@ impl<'a> History<'a> {
         Ok(manifest)
     }
 
-    /// Returns the changes of a table after the manifest `rolled` (0 if nothing was rolled forward)
-    /// up to the newest, oldest first.
+    /// Returns the table's changes after `rolled`, the manifest that its log has reached (0 if
+    /// there is no log), oldest first.
     ///
-    /// Walks back from the newest manifest by the `changed_in` of each state. So it reads two
-    /// manifests for each missing change, and none that did not change the table.
+    /// Walks back from the newest manifest along `changed_in`. So it reads two manifests per
+    /// missing change, the one that made it and its parent, and no others.
     pub(super) async fn changes(&mut self, table: &TableState, rolled: u64) -> Result<Vec<Change>> {
         let mut newest_first: Vec<Change> = Vec::new();
         let mut state = Some(table.clone());

@@ -1,10 +1,10 @@
 //! One commit of a table's Delta log on storage: which program made it, and what it changes.
 //!
-//! One of our entries names its manifest and run in `commitInfo`, and repeats the number of the
-//! manifest as the version of a `txn` action. Every other entry belongs to another program: an
-//! `OPTIMIZE` of Spark, a `DELETE` of deltalake, a new `CHECK` constraint. Such an entry may change
-//! nothing (an empty commit, the two entries that Spark's `VACUUM` writes, a `RESTORE` of the state
-//! before it). `are_harmless` decides.
+//! An entry of this program names its manifest and run in `commitInfo`, and repeats the manifest's
+//! version in a `txn` action. Every other entry belongs to another program: an `OPTIMIZE` of Spark,
+//! a `DELETE` of deltalake, a new `CHECK` constraint. Such an entry may leave the table unchanged
+//! (an empty commit, the two entries that Spark's `VACUUM` writes, a `RESTORE` of the state before
+//! it). `are_harmless` checks this.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::actions::{APPLICATION, LAKE_ID, MANIFEST_KEY, RUN_KEY};
 use crate::lake::manifest::TableState;
 
-/// Maximum number of characters of a text from the log in a message.
+/// Maximum number of characters that a message shows of a text from the log.
 const SHOWN: usize = 80;
 /// Table properties of Delta that do not restrict a writer. Any other property counts as a change.
 const HARMLESS_PROPERTIES: &[&str] = &[
@@ -31,11 +31,11 @@ const HARMLESS_PROPERTIES: &[&str] = &[
     "delta.targetFileSize",
 ];
 
-/// One commit.
+/// One commit of a Delta log.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     pub(super) version: u64,
-    /// `None` for a commit of another program.
+    /// Manifest and run of an entry of this program; `None` for a commit of another program.
     pub(super) own: Option<Own>,
     /// Program and version that made the commit, such as `Apache-Spark/3.5.3 Delta-Lake/3.2.1`.
     program: Option<String>,
@@ -46,12 +46,12 @@ pub(super) struct Entry {
     files: Vec<FileChange>,
     metadata: Option<Metadata>,
     protocol: Option<Protocol>,
-    /// Whether the entry has an action that this program does not know, or has our `txn` in a
-    /// commit of another program.
+    /// Whether the entry has an action that this program does not know, or has this program's `txn`
+    /// in another program's commit.
     has_unknown: bool,
 }
 
-/// Origin of one of our entries.
+/// Origin of an entry of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Own {
     pub(super) manifest: u64,
@@ -60,7 +60,7 @@ pub(super) struct Own {
 
 #[derive(Debug)]
 struct FileChange {
-    /// Key below the table's folder.
+    /// Key of the file, relative to the table's folder.
     path: String,
     is_live: bool,
     has_deletion_vector: bool,
@@ -70,7 +70,7 @@ impl Entry {
     /// Parses the actions of one commit, one JSON object per line.
     ///
     /// # Errors
-    /// Storage, if a line is not an action. The caller names the file.
+    /// A storage error if a line is not an action. The caller adds the name of the file.
     pub(super) fn parse(version: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = || Error::storage_failure("the entry is damaged");
         let text = std::str::from_utf8(bytes).context(damaged)?;
@@ -95,7 +95,8 @@ impl Entry {
                 }
             }
         }
-        // Only both together make an entry ours: another program could copy either.
+        // Only `commitInfo` and `txn` together make an entry ours: another program could copy
+        // either.
         entry.own = claimed.filter(|own| transaction == Some(own.manifest));
         entry.has_unknown |= entry.own.is_none() && transaction.is_some();
         Ok(entry)
@@ -165,8 +166,8 @@ pub(super) fn is_lowest(protocol: &Protocol) -> bool {
     protocol.min_reader_version() <= 1 && protocol.min_writer_version() <= 2
 }
 
-/// Returns whether this program can add an entry to a log with this protocol: it has no features,
-/// and its version only requires what appending files does.
+/// Returns whether this program can add an entry to a log with this protocol: the protocol has no
+/// features, and this program's entries meet all requirements of its version.
 pub(super) fn is_writable(protocol: &Protocol) -> bool {
     let features = [protocol.reader_features(), protocol.writer_features()];
     let has_features = features.into_iter().flatten().any(|features| !features.is_empty());
@@ -187,7 +188,7 @@ fn claim(info: &Value) -> Option<Own> {
 }
 
 fn file_change(action: &Value, is_live: bool) -> Option<FileChange> {
-    // The log encodes paths once more than their keys, so decode once.
+    // Paths in a log are percent-encoded once more than keys, so decode them once.
     let path = percent_decode_str(action["path"].as_str()?).decode_utf8().ok()?.into_owned();
     Some(FileChange { path, is_live, has_deletion_vector: !action["deletionVector"].is_null() })
 }
@@ -217,7 +218,7 @@ mod tests {
         Entry::parse(version, text.as_bytes()).unwrap()
     }
 
-    /// Entries that deltalake and Spark write, each with whether the table stays as in the
+    /// Entries that deltalake and Spark write, each with whether it leaves the table as in the
     /// manifest.
     #[test]
     fn commits_that_change_the_table_are_distinguished_from_those_that_do_not() {
@@ -273,7 +274,7 @@ mod tests {
         assert_eq!(own, Some(Own { manifest: 7, run: manifest.run }));
         assert_eq!(lake_id_in(&bytes), manifest.lake_id);
         assert_eq!(lake_id_in(&bytes[..50]), None);
-        // A copy of it with another transaction is not.
+        // A copy of our entry with another `txn` version is not ours.
         let text = String::from_utf8(bytes.to_vec()).unwrap().replace("\"version\":7", "\"version\":8");
         assert_eq!(entry(0, &text).own, None);
     }

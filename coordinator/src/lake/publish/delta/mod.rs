@@ -50,11 +50,10 @@ use log_entry::{Entry, lake_id_in};
 use standing::standing;
 use table_log::{CHECKPOINT_INTERVAL, LogPosition};
 
-/// Maximum number of attempts at one table. A further attempt is needed if another process moved
-/// the log, or if a put failed.
+/// Maximum number of attempts to roll one log forward. Another attempt is needed if another process
+/// wrote to the log, or if a put failed.
 const MAX_ATTEMPTS: u32 = 20;
-/// Maximum number of attempts at one table after the log of another table could not be rolled
-/// forward.
+/// Maximum number of attempts to roll one log forward after the log of another table failed.
 const ATTEMPTS_AFTER_FAILURE: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -70,7 +69,7 @@ pub(super) async fn is_last_and_ours(
     if listing.entries.last() != Some(&at.version) || listing.first_gap().is_some() {
         return Ok(false);
     }
-    // A head that is not the whole entry cannot be parsed or compared with a digest.
+    // An entry that was not read completely cannot be parsed or compared with a digest.
     let (bytes, is_whole) = table_log::read_head(lake, table, at.version).await?;
     let is_ours = !is_whole
         || (at.allows(&digest::of(&bytes)) && Entry::parse(at.version, &bytes).is_ok_and(|entry| entry.own.is_some()));
@@ -126,14 +125,14 @@ pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published
     published
 }
 
-/// Returns whether storage responds at all. If not, the failure of one table is the failure of all.
+/// Returns whether storage responds at all. If it does not, every table fails, not only one.
 async fn is_readable(lake: &Storage, latest: &Manifest) -> bool {
     let key = LakePath::Manifest(latest.version).key();
     matches!(lake.store.head(&key).await, Ok(_) | Err(object_store::Error::NotFound { .. }))
 }
 
-/// Rolls one log forward to `table`'s state in `latest`. Returns its version there, or `None` if
-/// another process has already rolled it beyond `latest`.
+/// Rolls one log forward to `table`'s state in `latest`. Returns the log's version for that state,
+/// or `None` if another process has already rolled it beyond `latest`.
 async fn roll_table(
     history: &mut History<'_>,
     latest: &Manifest,
@@ -147,7 +146,7 @@ async fn roll_table(
             tokio::time::sleep(PAUSE * attempt).await;
         }
         let position = standing(history, &table.name).await?;
-        // 0 is no manifest, so all changes of the table are missing.
+        // Manifests start at 1, so 0 means that all changes of the table are missing.
         let rolled = position.as_ref().and_then(|position| position.manifest).unwrap_or(0);
         let mut version = None;
         if rolled >= table.changed_in {
@@ -163,13 +162,15 @@ async fn roll_table(
             is_written_anew |= is_anew;
             match put_changes(history.lake, &table.name, position, &changes).await {
                 Ok(last) => version = last,
-                // The entry may exist nevertheless. The next attempt reads the log.
+                // The entry may have been written despite the error. The next attempt reads the
+                // log.
                 Err(e) => failure = Some(e),
             }
         }
         if version.is_some() {
             if is_written_anew {
-                // The withdrawn versions were published without digests, which are known now.
+                // The versions that replaced withdrawn ones have no digests yet. Their entries
+                // exist now.
                 consistent::complete_digests(history.lake, &table.name).await?;
             }
             return Ok(version);
@@ -180,12 +181,12 @@ async fn roll_table(
     }))
 }
 
-/// Prepares the log for putting `changes` from version `next` on. Entries of these versions may
-/// have existed before: the log was moved away, deleted, or replaced by an older copy.
+/// Prepares the log for putting `changes` from version `next` on. Other entries with these versions
+/// may have existed before: the log was moved away, deleted, or replaced by an older copy.
 ///
-/// Such a log must not name files that no longer exist, so changes with missing files are left out.
-/// The published versions are withdrawn before the log gets other entries under the same numbers.
-/// Returns the changes to put, and whether versions were withdrawn.
+/// The new log must not name files that no longer exist, so changes with missing files are left
+/// out. The published versions are withdrawn before the log gets other entries under the same
+/// numbers. Returns the changes to put, and whether versions were withdrawn.
 async fn prepare_log(
     history: &mut History<'_>,
     table: &TableState,
@@ -200,7 +201,7 @@ async fn prepare_log(
         changes = files::changes_with_files(history.lake, table, changes).await?;
     }
     if is_anew {
-        // The entry for a manifest is that of the last change up to it.
+        // A manifest's log entry is that of the table's last change up to the manifest.
         let version_of = |manifest: u64| {
             let changes_until = changes.iter().take_while(|change| change.version <= manifest).count() as u64;
             changes_until.checked_sub(1).map(|last| next + last)
@@ -211,8 +212,8 @@ async fn prepare_log(
     Ok((changes, is_anew))
 }
 
-/// Puts one entry for each change. Returns the last version, or `None` if another process was
-/// faster.
+/// Puts one entry for each change. Returns the last version, or `None` if another process put an
+/// entry first.
 async fn put_changes(
     lake: &Storage,
     table: &str,

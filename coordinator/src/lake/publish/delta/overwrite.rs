@@ -32,23 +32,25 @@ use crate::lake::publish::consistent;
 /// Result of making a log equal to the manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Overwritten {
-    /// Version of the log, which equals the manifest.
+    /// Delta version at which the log equals the manifest.
     pub(crate) version: u64,
-    /// `None` if the log was already equal, or only behind.
+    /// Changes that the correcting entry made. `None` if the log was already equal to the manifest,
+    /// or only behind it.
     pub(crate) correction: Option<Correction>,
-    /// Reader and writer version of a protocol that the log keeps because it is not the lowest.
+    /// Reader and writer version of the log's protocol if it is higher than the lowest one, because
+    /// it cannot be lowered.
     pub(crate) protocol: Option<(i32, i32)>,
     /// Number of older log entries that are damaged or missing. Their versions are no longer
     /// published.
     pub(crate) withdrawn: usize,
 }
 
-/// The changes that the entry made.
+/// The changes that the correcting entry made.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Correction {
     pub(crate) removed: usize,
     pub(crate) added: usize,
-    /// Number of live files that were described again.
+    /// Number of live files whose size, partition values and statistics were written again.
     pub(crate) described: usize,
     pub(crate) is_metadata_restored: bool,
 }
@@ -56,11 +58,12 @@ pub(crate) struct Correction {
 /// Makes the log of table `name` equal to the newest manifest, and returns that manifest too.
 ///
 /// # Errors
-/// Configuration, for a table that the manifest does not have, a log that another program created,
-/// a protocol that cannot be written; storage, naming files of the manifest that are missing.
+/// A configuration error for a table that the manifest does not have, a log that another program
+/// created, or a protocol that cannot be written. A storage error that names files of the manifest
+/// that are missing.
 pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, Overwritten)> {
     for _ in 0..MAX_ATTEMPTS {
-        // Before the manifest: see the module documentation.
+        // Read the log before the manifest: see the module documentation.
         let position = match table_log::position(lake, name).await {
             Ok(position) => position,
             Err(error) => return Err(unreadable(lake, name, explained(lake, name, error).await)),
@@ -69,7 +72,7 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
         let state = manifest.table(name).cloned().ok_or_else(|| no_table(lake, name))?;
         let mut history = History::new(lake, Some(&manifest));
         let Some(position) = position else {
-            // Without a log, rolling forward writes all of it.
+            // If there is no log, rolling forward writes a complete one.
             if let Some(version) = roll_table(&mut history, &manifest, &state, MAX_ATTEMPTS).await? {
                 return Ok((manifest, Overwritten { version, correction: None, protocol: None, withdrawn: 0 }));
             }
@@ -81,7 +84,7 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
         let protocol = (!is_lowest(&position.protocol)).then_some(protocol);
         let damaged = consistent::damaged_versions(lake, name).await?;
         let live = table_log::live_files(lake, name, position.version).await?;
-        // The correction happens now, and the manifest may be old.
+        // Use the current time, because the manifest may be old.
         let change = Change { committed_at: Utc::now(), ..Change::new(&manifest, state) };
         // If an entry was changed after it was written, we do not know which of its files are
         // described wrongly.
@@ -104,7 +107,8 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
             checkpoint_if_due(lake, name, version).await;
             (version, Some(correction))
         };
-        // Only now: if the correction failed, the next attempt must find the damaged entries again.
+        // Withdraw the damaged versions only now: after a failed correction, the next attempt must
+        // find them again.
         consistent::withdraw(lake, name, |at| damaged.contains(at), |_| None).await?;
         let withdrawn = damaged.len();
         return Ok((manifest, Overwritten { version, correction, protocol, withdrawn }));
@@ -135,7 +139,8 @@ fn entry(
             None => removed.push(tombstone(change, file)),
         }
     }
-    // Not live at all. Sorted, so that the entry does not depend on the order of the map.
+    // The remaining files are not live. Sort them, so that the entry does not depend on the order
+    // of the map.
     let mut added: Vec<_> = wanted.into_values().collect();
     added.sort_by(|a, b| a.written.path.cmp(&b.written.path));
     let is_metadata_restored =

@@ -8,14 +8,13 @@
 //!                 └───┴───┴─ entries of ours: number and run of their manifest
 //! ```
 //!
-//! The newest of our entries must belong to the run of the manifest with that number, no entry may
-//! belong to a manifest that does not exist, and the lake's id in the table's configuration must
-//! equal that of the manifests. Later commits of other programs are read one by one: those that do
-//! not change the table are skipped, and any other stops the run. Delta's protocol requires that a
-//! writer has read the log up to the version before its own, and this is where we read it. The
-//! newest entries must also have the digests that were published with them, because a changed bit
-//! may leave an entry readable and wrong. Entries before our newest one were checked when that one
-//! was put.
+//! Our newest entry must name the run that committed its manifest, no entry may belong to a
+//! manifest that does not exist, and the lake's id in the table's configuration must equal that of
+//! the manifests. Later commits of other programs are read one by one: those that do not change the
+//! table are skipped, and any other stops the run. Delta's protocol requires that a writer has read
+//! the log up to the version before its own, and this is where we read it. The newest entries must
+//! also have the digests that were published with them, because a changed bit may leave an entry
+//! readable and wrong. Entries before our newest one were checked when that one was put.
 
 use lakewright_common::digest::{self, Digest};
 use lakewright_common::error::{Error, Result};
@@ -78,7 +77,7 @@ pub(super) struct Tail {
     pub(super) own: Own,
     /// Commits of other programs after it, oldest first.
     pub(super) foreign: Vec<Entry>,
-    /// Digest of each of these entries, by Delta version.
+    /// Digests of our newest entry and of the later ones, by Delta version.
     digests: Vec<(u64, Digest)>,
 }
 
@@ -92,7 +91,7 @@ pub(super) async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Resul
         digests.push((version, digest::of(&bytes)));
         let entry = Entry::parse(version, &bytes).map_err(|error| damaged_entry(lake, table, version, error))?;
         match entry.own {
-            // Collected from the newest backwards.
+            // The entries were collected newest first.
             Some(own) => {
                 foreign.reverse();
                 return Ok(Tail { own, foreign, digests });
@@ -104,7 +103,7 @@ pub(super) async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Resul
     Err(unread(lake, table, 0, &foreign))
 }
 
-/// Compares the digests of a log's newest entries with the published one.
+/// Verifies the published digest, if the published version is among a log's newest entries.
 async fn verify_digests(history: &mut History<'_>, table: &str, digests: &[(u64, Digest)]) -> Result<()> {
     // The published version is not among them if another process is ahead, or the log is an older
     // copy.
@@ -124,8 +123,8 @@ async fn verify_digests(history: &mut History<'_>, table: &str, digests: &[(u64,
     .hint(format!("restore it from a copy of the lake, or {}", overwrite_hint(table))))
 }
 
-/// Compares number, run and lake of the log with the manifests. Returns the table's state in the
-/// manifest that the log has reached, if that manifest is known.
+/// Compares the manifest version, run and lake id of the log with the manifests. Returns the
+/// table's state in the manifest that the log has reached, if that manifest is known.
 async fn verify_origin(
     history: &mut History<'_>,
     newest: &Manifest,
@@ -154,7 +153,7 @@ async fn verify_origin(
     }
 }
 
-/// Reports a log that another program created.
+/// Builds the error for a log that another program created.
 pub(super) fn not_ours(lake: &Storage, table: &str) -> Error {
     let log = log_url(lake, table);
     Error::configuration(format!("`{log}` is the log of a Delta table that this program did not write"))
@@ -196,14 +195,14 @@ fn other_lake(table: &str, newest: &Manifest, theirs: Option<Uuid>, ours: Option
     .hint(RESTORE)
 }
 
-/// Reports commits of other programs, with the hint that undoes them.
+/// Builds the error for commits of other programs. `repair` is the hint that undoes them.
 pub(super) fn changed_by_others(table: &str, manifest: u64, foreign: &[Entry], repair: &str) -> Error {
     let commits = foreign.iter().map(Entry::description).collect::<Vec<_>>();
     Error::configuration(format!("table `{table}`: another program committed to its Delta log: {}", some_of(&commits)))
         .hint(format!("only Lakewright may change its tables; {repair} (the log was at version {manifest})"))
 }
 
-/// Joins the first three commits, and the number of further ones.
+/// Joins the descriptions of the first three commits, and adds the number of further ones.
 fn some_of(commits: &[String]) -> String {
     let more = commits.len().saturating_sub(3);
     let named = commits[..commits.len().min(3)].join("; ");

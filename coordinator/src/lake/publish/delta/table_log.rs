@@ -29,10 +29,11 @@ use crate::lake::{LakePath, url_of};
 /// Number of versions from one checkpoint to the next.
 pub(in crate::lake::publish) const CHECKPOINT_INTERVAL: u64 = 50;
 
-/// Number of bytes of an entry that are read to find its manifest. Most entries are shorter.
+/// Maximum number of bytes that are read of an entry to find its manifest. Most entries are
+/// shorter.
 const HEAD_BYTES: u64 = 64 * 1024;
 
-/// Position of a table's log: how far it was written.
+/// Position of a table's log: its newest version, and the manifest that it has reached.
 #[derive(Debug, Clone)]
 pub(super) struct LogPosition {
     /// Newest Delta version.
@@ -47,13 +48,13 @@ pub(super) struct LogPosition {
 /// Reads the position of a table's log, or returns `None` if the table has no log.
 ///
 /// # Errors
-/// Storage, also for an entry that is missing or cannot be parsed.
+/// A storage error, also for an entry that is missing or cannot be parsed.
 pub(super) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPosition>> {
     let failed = failure("read", lake, table);
     let log = log_store(lake, table);
     if !log.is_delta_table_location().await.map_err(&failed)? {
-        // The library returns false for a log without its first entries too, and nothing may be
-        // added to such a log.
+        // The library also returns `false` for a log whose first entries are missing. Nothing may
+        // be added to such a log.
         return match list_from(lake, table, 0).await?.first_gap() {
             Some(missing) => Err(Error::storage_failure(format!(
                 "`{}` is missing",
@@ -115,10 +116,10 @@ pub(super) async fn list_from(lake: &Storage, table: &str, version: u64) -> Resu
     Ok(listing)
 }
 
-/// Lists the part of a log that a reader of `version` needs, and newer entries.
+/// Lists the entries and checkpoints that a reader of `version` needs, and newer ones.
 pub(super) async fn list_needed(lake: &Storage, table: &str, version: u64) -> Result<Listing> {
-    // Our own checkpoints have these versions. Without this one (writing it may have failed), the
-    // whole log is needed.
+    // This program writes checkpoints at multiples of the interval. If the last one before
+    // `version` is missing (writing it may have failed), a reader needs the whole log.
     let checkpoint = version - version % CHECKPOINT_INTERVAL;
     let listing = list_from(lake, table, checkpoint).await?;
     if listing.checkpoint.is_some() || checkpoint == 0 { Ok(listing) } else { list_from(lake, table, 0).await }
@@ -175,7 +176,7 @@ pub(super) async fn live_files(lake: &Storage, table: &str, version: u64) -> Res
     files.try_collect().await.map_err(&failed)
 }
 
-/// Puts `entry` as one version unless that version exists.
+/// Puts `entry` as version `version` of the log, unless that version exists.
 pub(super) async fn put_version(lake: &Storage, table: &str, version: u64, entry: Bytes) -> Result<PutOutcome> {
     lake.put_if_absent(&LakePath::DeltaCommit { table, version }.key(), entry).await
 }
@@ -241,7 +242,7 @@ pub(super) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
 }
 
 /// Builds the URL of an S3 directory bucket. The library sorts the listings of such buckets itself,
-/// which listings of folders need too.
+/// and listings of a folder on disk must be sorted, too.
 fn url_of_unsorted(folder: &Path) -> Option<Url> {
     Url::parse(&format!("s3://lake--x-s3/{folder}/")).ok()
 }

@@ -15,7 +15,7 @@ use crate::lake::{LakePath, fixture, manifest_store};
 
 mod fuzz;
 
-/// Rolls the logs forward, which must succeed. Returns the versions.
+/// Rolls the logs forward, requires success, and returns their versions.
 async fn rolled(lake: &Storage, manifest: &Manifest) -> BTreeMap<String, u64> {
     let rolled = roll_forward(lake, manifest).await;
     assert!(rolled.failures.is_empty(), "{:?}", rolled.failures);
@@ -89,8 +89,8 @@ async fn a_log_holds_what_the_manifest_names_however_often_it_is_rolled() {
         assert_eq!(files_at(&lake, table, None).await, files_of(&second, table));
         assert_eq!(files_at(&lake, table, Some(0)).await, files_of(&first, table));
     }
-    // A process that holds the older manifest finds nothing to do, and does not take version 1 for
-    // manifest 1's.
+    // A process with the older manifest finds nothing to do, and does not report version 1 of
+    // `songs`, which belongs to the newer manifest.
     assert_eq!(rolled(&lake, &first).await, versions(&[("plays", 0)]));
 }
 
@@ -229,7 +229,7 @@ async fn versions_that_belong_together_are_published_once_all_are_there() {
     consistent::publish(&lake, &first, &versions).await.unwrap();
     assert_eq!(consistent::latest(&lake).await.unwrap().unwrap(), published);
     assert_eq!(consistent::at(&lake, &second).await.unwrap().unwrap(), published);
-    // The document of another manifest with the same number does not count.
+    // A document of another manifest with the same version does not count.
     assert_eq!(consistent::at(&lake, &fixture::next(&first, &[])).await.unwrap(), None);
     let text = std::fs::read_to_string(folder.path().join("_lake/consistent/1.json")).unwrap();
     assert!(text.contains("\"version\": 0") && !text.contains("\"version\": 1"), "{text}");
@@ -244,7 +244,7 @@ async fn versions_that_belong_together_are_published_once_all_are_there() {
     }
 }
 
-/// The kernel decodes the path of a folder's URL twice.
+/// The kernel decodes the path of a folder's URL twice, and must still find the right folder.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lake_in_a_folder_with_a_percent_sign_has_logs_and_checkpoints() {
     let (_folder, lake) = fixture::lake_below("100% a%20b %2F ");

@@ -18,7 +18,7 @@ pub(super) fn overwrite_hint(table: &str) -> String {
     format!("`coordinator publish --table {table} --overwrite` makes the log equal to the newest version of the lake")
 }
 
-/// Returns the hint for a log that cannot be overwritten.
+/// Returns the hint for a log that must be moved away and written again.
 pub(super) fn write_anew_hint(lake: &Storage, table: &str) -> String {
     format!(
         "move `{}` away and run `coordinator publish`, which writes the log anew, with the lowest protocol and the lake's \
@@ -42,7 +42,7 @@ pub(super) fn log_url(lake: &Storage, table: &str) -> String {
 }
 
 /// Explains why a log cannot be read: a missing or damaged entry, or a commit of another program.
-/// Returns `error` itself if none of them is found.
+/// Returns `error` unchanged if it finds no such cause.
 pub(super) async fn explained(lake: &Storage, table: &str, error: Error) -> Error {
     let Ok(all) = table_log::list_from(lake, table, 0).await else { return error };
     let Some(newest) = all.entries.last().copied() else { return error };
@@ -54,7 +54,7 @@ pub(super) async fn explained(lake: &Storage, table: &str, error: Error) -> Erro
         ))
         .hint(restore_hint(lake, table));
     }
-    // First the newest entries, which also show whether another program committed.
+    // Read the newest entries first, because they also show whether another program committed.
     match read_tail(lake, table, newest).await {
         Ok(Tail { own, foreign, .. }) if !foreign.is_empty() => {
             changed_by_others(table, own.manifest, &foreign, &write_anew_hint(lake, table)).caused_by(error)

@@ -17,7 +17,7 @@ fn progress(attempt: u128) -> AttemptProgress {
     AttemptProgress { task, attempt: id(attempt), objects: 1, records: 2, bytes: 3, rows: 4 }
 }
 
-/// An encoded report of each kind, with all of its parts.
+/// Returns an encoded report of each kind, with all of its parts.
 fn reports() -> Vec<Vec<u8>> {
     let object = v1::SourceObject { key: "a".to_owned(), bytes: 9, etag: Some("e".to_owned()), modified: 5 };
     let damage = v1::Damage { byte_offset: 3, reason: v1::Reason::TooLong.into(), detail: "d".to_owned() };
@@ -49,7 +49,7 @@ fn reports() -> Vec<Vec<u8>> {
     reports.map(|report| v1::TaskReport { report: Some(report) }.encode_to_vec()).into()
 }
 
-/// One message of each kind, with its number before it.
+/// Returns an encoded message of each kind, after a byte with the number of the kind.
 fn messages() -> Vec<Vec<u8>> {
     let task = Some(TaskId { run: id(1), stage: 0, task: 0 });
     let requests =
@@ -127,7 +127,7 @@ fn any_bytes_as_messages_of_workers_are_answered_or_refused() {
     target.run(|input| {
         let Some((number, bytes)) = input.split_first() else { return String::new() };
         runtime.block_on(async {
-            // Send it to a coordinator that knows the worker, and to one that does not.
+            // Send the message to a coordinator that knows the worker, and to one that does not.
             let (knowing, new) = (service(), service());
             call(&knowing, known[0][0], &known[0][1..]).await;
             join(&knowing).await;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 
-/// Encoded plans of every shape, and with each of our own nodes.
+/// Returns encoded plans of every shape, and one with each of our own nodes.
 async fn plans(lab: &Lab) -> Vec<Vec<u8>> {
     let session = optimizer::adapt(&lab.session(0), VCORES);
     register_tables(&session);

@@ -1,6 +1,6 @@
 //! Property tests with any history of commits, roll-forwards, commits of another program, deleted
 //! manifests and overwrites. A log is rolled forward if and only if it has the content that our
-//! newest entry left. It then shows the newest manifest.
+//! newest entry left. Afterwards it equals the newest manifest.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::*;
 use crate::lake::manifest::DataFile;
 use crate::lake::{fixture, manifest_store};
 
-/// An event of a lake with one table.
+/// An event in the history of a lake with one table.
 #[derive(Debug, Clone)]
 enum Step {
     /// A run commits these files, and dies before it publishes.
@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     lake: Storage,
     manifests: Vec<Manifest>,
-    /// Manifest of the newest entry of ours.
+    /// Manifest that our newest entry in the log names.
     rolled: Option<Manifest>,
     live: BTreeSet<String>,
 }
@@ -89,7 +89,7 @@ impl Model {
         }
     }
 
-    /// Commits as another program, if a log exists.
+    /// Commits `action` as another program, if a log exists.
     async fn commit_elsewhere(&mut self, action: Option<serde_json::Value>) {
         if self.rolled.is_none() {
             return;

@@ -1,5 +1,5 @@
-//! Fuzz test of any bytes as a manifest and as an entry of a Delta log: they are read or refused,
-//! without a panic.
+//! Fuzz test that reads any bytes as a manifest and as an entry of a Delta log: they are accepted
+//! or refused, without a panic.
 
 use std::sync::Arc;
 
