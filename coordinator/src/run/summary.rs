@@ -1,4 +1,4 @@
-//! The result of a run as data. `command/summary_text.rs` prints it as text or JSON.
+//! The result of a run as data. `command/summary_text.rs` prints it as text.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
