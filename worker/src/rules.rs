@@ -29,6 +29,7 @@ const NODES: &[&str] = &[
     "CrossJoinExec",
     "EmptyExec",
     "FilterExec",
+    "FirstRowExec",
     "GlobalLimitExec",
     "HashJoinExec",
     "InterleaveExec",

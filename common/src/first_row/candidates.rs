@@ -11,7 +11,7 @@ use datafusion::error::Result;
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
-use super::node::Keys;
+use super::keys::Keys;
 
 /// Number of batches after which rows that were beaten are removed from memory.
 const BATCHES_BEFORE_COMPACTION: usize = 64;

@@ -17,6 +17,8 @@
 //! matter which other rows are kept. The node may therefore keep rows with equal keys, pass its rows
 //! on early when memory is short, and stop working where it drops too few rows.
 
+/// Columns by which rows are grouped and compared.
+pub mod keys;
 /// The node.
 pub mod node;
 /// Adds the node to plans.

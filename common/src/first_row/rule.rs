@@ -20,7 +20,8 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowUDFExpr};
 
-use super::node::{FirstRowExec, Keys, can_group};
+use super::keys::{Keys, can_group};
+use super::node::FirstRowExec;
 
 type Plan = Arc<dyn ExecutionPlan>;
 

@@ -48,6 +48,7 @@ use datafusion::physical_plan::{Distribution, ExecutionPlan, ExecutionPlanProper
 use lakewright_common::codec::{decode_plan, encode_plan};
 use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
+use lakewright_common::first_row::node::FirstRowExec;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::write::ingest_node::IngestExec;
 use lakewright_common::write::table_node::TableWriteExec;
@@ -277,7 +278,9 @@ fn is_supported(node: &Plan) -> bool {
         || node.is::<FilterExec>()
         || node.is::<CooperativeExec>()
         || node.is::<UnnestExec>()
-        || node.is::<LocalLimitExec>();
+        || node.is::<LocalLimitExec>()
+        // Not row by row, but right for any part of the rows, because it may keep every row.
+        || node.is::<FirstRowExec>();
     // These nodes need equal keys in one partition. DataFusion has put a repartition below them
     // that ensures it, and the cut keeps its partitions.
     let is_partition_by_partition = node.is::<AggregateExec>()
