@@ -92,8 +92,8 @@ impl PhysicalExtensionCodec for PlanCodec {
         context: &TaskContext,
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // A node that needs an input must not panic in `inputs[0]`: the bytes may come from a
-        // stranger.
+        // A node that needs an input must not panic in `inputs[0]`: the bytes may come from an
+        // untrusted process.
         let input = || {
             inputs
                 .first()
@@ -191,7 +191,7 @@ fn decode_run(text: &str) -> Result<Uuid> {
     Ok(Uuid::parse_str(text).context(unreadable)?)
 }
 
-/// Returns a count from a message.
+/// Converts a count of a message to `usize`.
 fn number(count: u64) -> crate::error::Result<usize> {
     usize::try_from(count).context(|| Error::internal("a count is too large"))
 }
