@@ -1,9 +1,9 @@
 //! Applies overrides from the environment, such as `LAKEWRIGHT__LIMITS__MAX_RECORD_BYTES=1MiB`.
 //!
-//! A variable's name consists of the keys that lead to the setting, joined by `__`, in any case.
-//! Overrides are put into the tree of the file before it is checked, so that the same rules apply
-//! to them. Unknown keys are put into it too, so that `validate` reports them like those of the
-//! file. Overrides can change sources, tables and fields, but not add any.
+//! A variable's name consists of the keys that lead to the setting, joined by `__`. Case is
+//! ignored. Overrides are put into the tree of the file before it is checked, so that the same
+//! rules apply to them. Unknown keys are put into it too, so that `validate` reports them like
+//! those of the file. Overrides can change sources, tables and fields, but not add any.
 
 use super::diagnostics::{Diagnostics, Origin, did_you_mean};
 use super::file::{Entry, Item, Value, parse_literal};
@@ -21,7 +21,7 @@ pub(super) fn apply(
     // `LAKEWRIGHT_FAILPOINT` and the like have a single underscore and are not settings.
     let mut overrides: Vec<_> = variables.filter(|(name, _)| below(name, PREFIX).is_some()).collect();
     // Sorted, so that a section comes before its settings and the result does not depend on the
-    // order.
+    // order of the variables.
     overrides.sort();
     for (name, text) in overrides {
         let path = below(&name, PREFIX).unwrap_or_default();
@@ -36,7 +36,8 @@ struct Override<'a> {
 }
 
 impl Override<'_> {
-    /// Follows `path` from a table of `settings`; `at` is the prefix of its messages.
+    /// Puts the value at `path` inside `item`, a table of `settings`; `at` is the prefix of
+    /// messages.
     fn put(&self, item: &mut Item, settings: &[Setting], path: &str, at: &str, diagnostics: &mut Diagnostics) {
         // `validate` reports a file that has something else than a table here.
         let Value::Table(entries) = &mut item.value else { return };
@@ -65,8 +66,8 @@ impl Override<'_> {
         }
     }
 
-    /// Follows `path` from a table with user-defined names; `what` is the thing they name, such as
-    /// `source`.
+    /// Puts the value at `path` inside a table with user-defined names; `what` is the thing they
+    /// name, such as `source`.
     fn put_in_named(
         &self,
         item: &mut Item,
@@ -92,8 +93,8 @@ impl Override<'_> {
             entry.item = self.value(Kind::Section(settings));
             return;
         }
-        // A field that is written as its type becomes a table if an override sets another key of
-        // it.
+        // A field may be written as only its type. If an override sets another key of the field,
+        // the field becomes a table.
         if let Value::Text(_) = entry.item.value {
             let written = std::mem::replace(&mut entry.item.value, Value::Table(Vec::new()));
             let type_item = Item { value: written, origin: entry.item.origin.clone() };
@@ -135,8 +136,8 @@ impl Override<'_> {
     }
 }
 
-/// Returns the key to report if no setting matches `path`: its first part, or all of it if a
-/// setting has that name but contains no settings.
+/// Returns the key to report if no setting matches `path`: the first part of `path`, or all of
+/// `path` if the first part is a setting that contains no settings.
 fn unknown_key(settings: &[Setting], path: &str) -> String {
     let path = path.to_lowercase();
     match path.split_once(SEPARATOR) {

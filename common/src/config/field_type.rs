@@ -22,7 +22,7 @@ const MAX_PRECISION: u8 = 38;
 const NAMES: &[&str] =
     &["string", "long", "double", "boolean", "timestamp", "date", "decimal", "json", "list", "struct"];
 
-/// Names of our types in other systems.
+/// Names that other systems use for our types, each with our name.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("text", "string"),
     ("str", "string"),
@@ -141,7 +141,7 @@ impl<'a> Parser<'a> {
             }
             self.sign(':')?;
             let field_type = self.field_type(depth + 1)?;
-            // The value of a member is always under its own name.
+            // The JSON key of a member is always its name.
             let from = vec![name.to_owned()];
             members.push(Field { name: name.to_owned(), from, field_type, required: false });
             if self.peek() != Some(',') {

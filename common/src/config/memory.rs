@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-/// Assumed if the memory cannot be determined, as outside Linux.
+/// Memory to assume if it cannot be determined, for example outside Linux.
 const ASSUMED_BYTES: u64 = 4 << 30;
 
-/// Returns the bytes of memory of the machine, or of the tightest control group around this
-/// process.
+/// Returns the memory of the machine in bytes, or the limit of the tightest control group around
+/// this process if it is lower.
 #[must_use]
 pub fn available_bytes() -> u64 {
     available_below(Path::new("/")).unwrap_or(ASSUMED_BYTES)
@@ -32,7 +32,7 @@ fn group_bytes(root: &Path) -> Vec<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut limits = Vec::new();
     for group in groups.lines() {
-        // The first part is the number of the hierarchy.
+        // The first part of a line is the number of the control group's hierarchy.
         let mut parts = group.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
         let (base, file) = match controllers {
@@ -55,7 +55,7 @@ fn group_bytes(root: &Path) -> Vec<u64> {
 mod tests {
     use super::*;
 
-    /// Name, files (path and text) and the expected bytes.
+    /// Name of the case, files (path and text), expected number of bytes.
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<u64>);
 
     #[test]

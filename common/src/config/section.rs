@@ -1,4 +1,4 @@
-//! Reads one table of the tree key by key. Each getter reports a wrong value and returns the
+//! Reads one TOML table of the tree key by key. Each getter reports a wrong value and returns the
 //! default instead.
 
 use std::path::Path;
@@ -16,10 +16,10 @@ use super::settings::{Kind, Setting, TABLES_OF_THE_FILE};
 /// Parts of a key that indicate a secret value.
 const SECRET_WORDS: &[&str] = &["secret", "password", "passwd", "token", "access_key", "credential"];
 
-/// A table of the file, with the settings that it may contain.
+/// A TOML table of the file, with the settings that it may contain.
 #[derive(Debug)]
 pub(super) struct Section<'a> {
-    /// Prefix of its messages, such as "`[limits]`: ".
+    /// Prefix of messages about the table, such as "`[limits]`: ".
     pub(super) at: String,
     /// Origin of the table's head; used for missing settings.
     pub(super) origin: &'a Origin,
@@ -44,7 +44,7 @@ impl<'a> Section<'a> {
     ) -> Option<Self> {
         let at = at.into();
         let Value::Table(entries) = &item.value else {
-            // Without the colon that introduces messages.
+            // A message about the whole table has no colon after the prefix.
             let whole = at.trim_end_matches(": ");
             diagnostics.report(&item.origin, format!("{whole} must be a table, not {}", item.value.describe()));
             return None;
@@ -163,7 +163,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns one of the words that the setting allows.
+    /// Returns the value of a setting that allows only certain words; reports any other word.
     pub(super) fn word(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<&'a str> {
         let Text { text, origin } = self.text(key, diagnostics)?;
         // Kinds other than `OneOf` allow any word.

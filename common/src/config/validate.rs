@@ -19,16 +19,16 @@ use super::settings::{LAKE, LIMITS, ROOT};
 use super::{bucket, cluster, defaults, prices, source, table};
 use crate::error::{Error, Result};
 
-/// Maximum of `threads`; partitions beyond the cores of any machine only cost memory.
+/// Maximum value of `threads`. More partitions than any machine has cores would only cost memory.
 const MAX_THREADS: usize = 1024;
 
-/// Names of SQL schemas, which no table may have.
+/// Names of SQL schemas; no table may have one of these names.
 const RESERVED_TABLES: &[&str] = &["system", "staging", "information_schema"];
 
 /// Checks and resolves `document`. Its relative paths start from `folder`, which is absolute.
 ///
 /// # Errors
-/// Configuration: the faults that `found` already has, and those found here.
+/// A configuration error that joins the faults already in `found` and those found here.
 pub(super) fn check(
     document: &Item,
     file: &Path,
@@ -106,7 +106,8 @@ fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, diagnostics
     }
 }
 
-/// Reports a spool inside a source or the lake. Its objects would be mistaken for theirs.
+/// Reports a spool inside a source or the lake. The spool's objects would be mistaken for objects
+/// of the source or the lake.
 fn check_spool(
     root: &Section<'_>,
     cluster: Option<&Cluster>,
@@ -135,7 +136,7 @@ fn tables(root: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> V
         let Some((table, check_origins)) = table::resolve(name, item, folder, diagnostics) else { continue };
         for (check, origin) in table.checks.iter().zip(check_origins) {
             let Rule::References { to_table, .. } = &check.rule else { continue };
-            // Against all entries, because the table may come later in the file.
+            // Search all entries, because the table may come later in the file.
             if !entries.iter().any(|entry| entry.key == *to_table) {
                 let hint = did_you_mean(to_table, entries.iter().map(|entry| entry.key.as_str()));
                 diagnostics.report_with_hint(
