@@ -20,13 +20,13 @@ const DISK_FULL: &str = "the disk is full: free some space; `coordinator vacuum 
 /// Maximum number of names that one message lists.
 const MAX_LISTED: usize = 10;
 
-/// Returns a hint for a cause of a type that this folder does not know.
+/// Function that returns a hint for an error whose type is defined in a module above this one.
 pub type HintOf = fn(&(dyn std::error::Error + 'static)) -> Option<&'static str>;
 
 /// Hints for the errors of S3, which are defined in `storage`, a module above this one.
 static STORAGE_HINTS: OnceLock<HintOf> = OnceLock::new();
 
-/// Registers the function that [`Error::storage`] asks for hints. Only the first call has an
+/// Registers the function from which [`Error::storage`] gets hints. Only the first call has an
 /// effect.
 pub fn register_storage_hints(hint_of: HintOf) {
     STORAGE_HINTS.get_or_init(|| hint_of);
@@ -78,7 +78,8 @@ impl Error {
         Self::new(Kind::Configuration, message)
     }
 
-    /// Reports that `operation` (a verb, such as `read`) failed on `object` (a URL or key).
+    /// Returns the storage error that `operation` (a verb, such as `read`) failed on `object` (a
+    /// URL or key).
     pub fn storage(
         operation: &str,
         object: impl fmt::Display,
@@ -96,7 +97,8 @@ impl Error {
         }
     }
 
-    /// Reports a failed system call. Its kind is storage, because it is a fault of the machine too.
+    /// Returns the error for a failed system call. Its kind is storage, because the machine is at
+    /// fault.
     pub fn of_system(message: impl Into<String>, source: std::io::Error) -> Self {
         let hint = os_hint(&source);
         let error = Self::new(Kind::Storage, message).caused_by(source);
@@ -234,7 +236,7 @@ fn unwrap_engine(error: DataFusionError) -> std::result::Result<Error, DataFusio
         },
         DataFusionError::Shared(shared) => match std::sync::Arc::try_unwrap(shared) {
             Ok(inner) => unwrap_engine(inner),
-            // Other partitions share it: copy kind, message and hint.
+            // Several partitions share the error, so copy its kind, message and hint.
             Err(shared) => find_ours(&*shared).ok_or(DataFusionError::Shared(shared)),
         },
         other => Err(other),
@@ -295,7 +297,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Adds what was attempted to a failure from below, which becomes the cause.
+/// Adds what was attempted to a failure. The failure becomes the cause.
 pub trait Context<T> {
     /// Replaces the failure by `error`.
     ///
@@ -303,10 +305,11 @@ pub trait Context<T> {
     /// `error`, if there was a failure.
     fn context(self, error: impl FnOnce() -> Error) -> Result<T>;
 
-    /// Reports that `operation` (a verb, such as `read`) failed on `object` (a URL or key).
+    /// Returns the storage error that `operation` (a verb, such as `read`) failed on `object` (a
+    /// URL or key).
     ///
     /// # Errors
-    /// Storage, if there was a failure.
+    /// A storage error that names `object`, if there was a failure.
     fn storage_context<D: fmt::Display>(self, operation: &str, object: impl FnOnce() -> D) -> Result<T>;
 }
 
@@ -326,7 +329,7 @@ pub trait EngineContext<T> {
     /// `otherwise` makes of it.
     ///
     /// # Errors
-    /// That error, if there was a failure.
+    /// The replacement, if there was a failure.
     fn engine_context(self, otherwise: impl FnOnce(DataFusionError) -> Error) -> Result<T>;
 }
 
