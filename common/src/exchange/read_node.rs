@@ -71,8 +71,8 @@ impl ExchangeReadExec {
     #[must_use]
     pub fn from_shape(shape: Arc<dyn ExecutionPlan>, partitions: Vec<Vec<Chunk>>) -> Self {
         let partitioning = match &shape.properties().partitioning {
-            // The number of partitions is that of the chunk lists: a task's plan has one of the
-            // stage's many.
+            // Use the number of chunk lists, because the plan of one task has only one of the
+            // stage's partitions.
             Partitioning::Hash(keys, _) => Partitioning::Hash(keys.clone(), partitions.len()),
             _ => Partitioning::UnknownPartitioning(partitions.len()),
         };
@@ -151,7 +151,7 @@ impl ExecutionPlan for ExchangeReadExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        // Deprecated, and still required of every node in DataFusion 55.
+        // The method is deprecated, but DataFusion 55 still requires it of every node.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 

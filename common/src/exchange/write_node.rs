@@ -33,13 +33,13 @@ use crate::write::ingest_node::report_properties;
 #[derive(Debug, Clone)]
 pub struct ExchangeWriteExec {
     input: Arc<dyn ExecutionPlan>,
-    /// Prefix of every object's key.
+    /// Start of the key of each object that the node writes.
     prefix: String,
     properties: Arc<PlanProperties>,
 }
 
 impl ExchangeWriteExec {
-    /// Creates the node. Keys of its objects start with `prefix`.
+    /// Creates the node. The keys of the objects that it writes start with `prefix`.
     #[must_use]
     pub fn new(input: Arc<dyn ExecutionPlan>, prefix: String) -> Self {
         let properties = Arc::new(report_properties(rows_of(&input)));
@@ -65,7 +65,7 @@ impl ExchangeWriteExec {
     }
 }
 
-/// Returns the node that produces the rows.
+/// Returns the node that produces the rows: the input of a hash repartition, or else `input`.
 fn rows_of(input: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
     match input.downcast_ref::<RepartitionExec>() {
         // A hash repartition is not executed: this node assigns the rows itself (module
@@ -118,12 +118,12 @@ impl ExecutionPlan for ExchangeWriteExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // Recompute the properties, because the new child may have other partitions.
+        // Recompute the properties, because the new child may be partitioned differently.
         Ok(Arc::new(Self::new(children.swap_remove(0), self.prefix.clone())))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        // Deprecated, and still required of every node in DataFusion 55.
+        // The method is deprecated, but DataFusion 55 still requires it of every node.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
