@@ -37,7 +37,7 @@ macro_rules! fail_points {
             /// All points: first those of a run in their order, then those of workers.
             pub const ALL: &[Self] = &[$(Self::$point,)+];
 
-            /// Returns the name, as the environment variable has it.
+            /// Returns the name that the environment variable uses.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
