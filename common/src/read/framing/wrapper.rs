@@ -9,7 +9,8 @@ const ESCAPED_BYTE_LENGTH: usize = 6;
 pub(in crate::read) struct Wrapper {
     /// Key of the array.
     key: String,
-    /// Key of the current member as written, up to the length that `key` can have.
+    /// Key of the current member as it is written in the object, cut at the maximum length of an
+    /// escaped `key`.
     member: Vec<u8>,
     has_records: bool,
     /// Fault of the object, such as a repeated key; `None` if none was found yet.
@@ -36,7 +37,7 @@ impl Wrapper {
 
     /// Adds bytes to the current key, up to a length at which it can no longer equal `key`.
     pub(in crate::read) fn add_to_member(&mut self, bytes: &[u8]) {
-        // The two quotes of the key, and one byte that shows that it is longer.
+        // Add the two quotes of the key, and one byte to detect longer keys.
         let most = self.key.len() * ESCAPED_BYTE_LENGTH + 3;
         let room = most - self.member.len().min(most);
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
