@@ -1,18 +1,18 @@
 //! ③ Reads tokens of JSON eight or sixteen bytes at a time, in ordinary 64-bit registers.
 //!
-//! All functions read a text that is followed by [`PADDING`] zero bytes, so that a block may start at
-//! any byte of the text. A zero byte is valid nowhere in JSON, so no token continues into the padding.
-//! `None` means that this file does not read the token, not that the token is wrong.
+//! All functions read a text that is followed by [`PADDING`] zero bytes, so that a block may start
+//! at any byte of the text. A zero byte is valid nowhere in JSON, so no token continues into the
+//! padding. `None` means that the function cannot read the token, not that the token is invalid.
 
 /// Number of zero bytes after a text.
 pub(super) const PADDING: usize = 32;
 
-/// Eight bytes 0x01. The product with a byte is that byte eight times.
+/// Eight bytes 0x01. Multiplied by a byte, it gives eight copies of that byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of every byte.
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 const POWERS_OF_TEN: [u64; 9] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
-/// Greatest number of digits that [`digits`] reads. Every such number fits a long.
+/// Maximum number of digits that [`digits`] reads. Every number of so few digits fits a long.
 pub(super) const MAX_DIGITS: usize = 18;
 
 /// Returns the `N` bytes from `at`.
@@ -26,8 +26,8 @@ pub(super) fn word<const N: usize>(text: &[u8], at: usize, word: &[u8; N]) -> Op
 }
 
 /// Appends the contents of the string whose first byte after the quote is at `at`, with escapes
-/// resolved. Returns the offset after the closing quote. May append a part of the string before it
-/// returns `None`.
+/// resolved. Returns the offset after the closing quote. If it returns `None`, a part of the string
+/// may have been appended.
 pub(super) fn unescape(text: &[u8], mut at: usize, into: &mut Vec<u8>) -> Option<usize> {
     loop {
         let block: &[u8; 16] = block(text, at)?;
@@ -128,11 +128,12 @@ fn special_bytes(word: u64) -> u64 {
     let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
     let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
     let control = word.wrapping_sub(ONES * 0x20);
-    // None of the three flips the highest bit of a byte, so `!word` removes bytes from 0x80.
+    // Bytes of 0x80 and more are not special, so `!word` clears their bits.
     (quote | backslash | control) & !word & HIGH_BITS
 }
 
-/// Returns the number of bytes before the first one with its highest bit set; 8 if there is none.
+/// Returns the number of bytes before the first byte whose highest bit is set; 8 if there is no
+/// such byte.
 fn first_byte(bits: u64) -> usize {
     bits.trailing_zeros() as usize / 8
 }
@@ -162,8 +163,8 @@ pub(super) fn digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
 fn up_to_eight_digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
     // The first digit is the lowest byte.
     let digits = u64::from_le_bytes(*block(text, at)?) ^ (ONES * b'0' as u64);
-    // Adding 6 to a digit leaves its upper four bits zero. A carry only changes bytes after one that is
-    // no digit.
+    // Adding 6 to a digit leaves its upper four bits zero. A carry only changes bytes after a byte
+    // that is no digit.
     let no_digits = (digits | digits.wrapping_add(ONES * 6)) & 0xF0F0_F0F0_F0F0_F0F0;
     let count = no_digits.trailing_zeros() as usize / 8;
     if count == 0 {
