@@ -80,7 +80,8 @@ pub enum Extent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     pub reason: Reason,
-    /// Column that caused the rejection, followed by dots and the members inside of it.
+    /// Column that caused the rejection, such as `user`, or a member inside it, such as
+    /// `user.name`.
     pub field: Option<String>,
     /// Sentence that names the cause, such as "`39.5` is not a long".
     pub detail: String,
@@ -114,7 +115,7 @@ impl fmt::Display for Rejection {
 mod tests {
     use super::*;
 
-    /// Returns the codes of all reasons, as the error for an unknown one lists them.
+    /// Returns the codes of all reasons, taken from the error message for an unknown code.
     fn codes() -> Vec<String> {
         let error = serde_json::from_str::<Reason>("\"?\"").unwrap_err().to_string();
         let (_, expected) = error.split_once("expected one of ").unwrap();

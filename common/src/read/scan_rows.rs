@@ -19,10 +19,10 @@ use crate::read::tally::ObjectTally;
 /// Report of a scan about the objects that it read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReadReport {
-    /// Tally of one split that was read.
+    /// Counts of one split that was read.
     Object(ObjectTally),
-    /// Undeclared fields, each with the number of accepted records that contain it; once per
-    /// partition.
+    /// Undeclared fields, each with the number of accepted records that contain it. There is one
+    /// such report per partition.
     UnknownFields(BTreeMap<String, u64>),
 }
 
@@ -54,7 +54,7 @@ pub fn report_rows(reports: impl IntoIterator<Item = impl Into<v1::TaskReport>>)
 /// Decodes the reports of a scan.
 ///
 /// # Errors
-/// Internal, if a row is not such a report.
+/// An internal error, if a row is not a report of a scan.
 pub fn read_report_rows(rows: &BinaryArray) -> Result<Vec<ReadReport>> {
     let read = |message| v1::TaskReport::decode(message).context(|| Error::internal("cannot read a scan's report"));
     rows.iter().flatten().map(|message| read(message)?.try_into()).collect()

@@ -151,7 +151,8 @@ fn what_is_no_json_is_called_by_its_name() {
             assert_eq!(recognize(bytes, name, None), Content::Foreign(expected), "{bytes:?}");
         }
     }
-    // Bytes without a pattern, as encryption produces them, after a start like that of JSON.
+    // Bytes without a pattern, as encryption produces them, after bytes that look like the start of
+    // JSON.
     let random = (0..1000_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 7).to_le_bytes());
     let random: Vec<u8> = b"[123".iter().copied().chain(random).collect();
     assert_eq!(recognize(head(&random), "a.json", None), Content::Foreign(Foreign::Unknown));
