@@ -10,9 +10,9 @@
 //! ```
 //!
 //! Each rule has its own file. A rule either replaces a function under its own name, or rewrites
-//! the analyzed plan into calls of functions that are registered here. Both reach workers: an
-//! encoded plan names its functions, and every process registers the same ones in `session::build`.
-//! `docs/sql.md` lists the effects that users can see.
+//! the analyzed plan into calls of functions that are registered here. Both also work on workers:
+//! an encoded plan contains the names of its functions, and every process registers the same
+//! functions in `session::build`. `docs/sql.md` lists the effects that users can see.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ mod to_timestamp;
 mod local_time;
 /// Intervals added in a zone with clock changes.
 mod zoned_interval;
-/// Values of subqueries that may be null, or that have a value without rows.
+/// Values of subqueries that may be null, or that are not null even without input rows.
 mod subquery_value;
 /// Keeps certain filters above an aggregate.
 mod aggregate_filter;
@@ -83,7 +83,7 @@ pub fn check_text(sql: &str) -> crate::error::Result<()> {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };
     depth::check(&tokens)?;
     refused::check(&tokens)?;
-    // DataFusion parses in the same way later, and reports what is wrong.
+    // Ignore parse errors. DataFusion parses the text again later and reports them.
     let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(PARSER_RECURSION_LIMIT).with_tokens(tokens);
     let Ok(statements) = parser.parse_statements() else { return Ok(()) };
     refused_syntax::check(&statements)
@@ -97,7 +97,8 @@ pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     to_timestamp::register(session)?;
     aggregates::register(session)?;
     session.register_udf(arithmetic::function());
-    // Rules run in this order. Refusals come first, because they judge the plan as it was written.
+    // Rules run in this order. Refusals come first, because they check the plan before it is
+    // rewritten.
     session.add_analyzer_rule(Arc::new(refused_plan::RefusedPlanRule));
     session.add_analyzer_rule(Arc::new(not_in::NotInRule));
     session.register_udf(subquery_value::function());
