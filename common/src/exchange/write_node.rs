@@ -161,7 +161,7 @@ impl ExecutionPlan for ExchangeWriteExec {
                     None => writer.add(0, batch),
                 }
                 writer.flush_if_full().await?;
-                // Not `try_resize`: this memory is bounded, and only finishing frees it.
+                // Do not use `try_resize`: this memory is bounded, and only finishing frees it.
                 reservation.resize(writer.memory_bytes());
             }
             failpoint::reach(FailPoint::ExchangeBeforeFinish);
