@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 
-/// Words of titles and names. They include umlauts and quotes, which readers must handle.
+/// Words of titles and names. Some contain umlauts and quotes, which readers must handle.
 const WORDS: &[&str] = &[
     "Amber", "Avenue", "Über", "Blue", "Café", "Carousel", "Daylight", "Distant", "Dream", "Echo", "Ember", "Evening",
     "Fire", "Forever", "Garden", "Ghost", "Gold", "Harbour", "Heart", "Hollow", "Home", "I'm", "Indigo", "Island",
