@@ -93,8 +93,8 @@ fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether `c` is a control character (except line feed and tab), changes the writing direction, or
-/// is a separator that some programs treat as a line feed.
+/// Whether `c` is a control character other than line feed and tab, changes the writing direction,
+/// or is a separator that some programs treat as a line feed.
 fn acts_on_terminal(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
