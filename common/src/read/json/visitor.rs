@@ -240,8 +240,8 @@ impl ValueSeed<'_> {
         }
     }
 
-    /// Stores a value whose text is `text`. Fails if a string contains invalid escapes, like the
-    /// visitor of values that are not read as text.
+    /// Stores the value that the JSON `text` represents. Fails if a string contains invalid
+    /// escapes, as parsing it would.
     fn store_as_written(self, text: &str) -> Result<(), serde_json::Error> {
         if text == "null" {
             self.column.push_null();

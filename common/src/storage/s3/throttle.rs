@@ -42,7 +42,7 @@ struct State {
 pub(super) struct Permit(Throttle);
 
 impl Throttle {
-    /// Creates a limit that starts at `max` requests and never exceeds it.
+    /// Creates a limit that starts at its maximum, `max` requests.
     pub(super) fn new(max: usize) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
         let max = (max as f64).max(MIN_LIMIT);
