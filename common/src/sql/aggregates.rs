@@ -27,7 +27,7 @@ use datafusion::prelude::SessionContext;
 /// Maximum precision of decimals that need no wider type, because no possible number of rows
 /// overflows 128 bits.
 const MAX_NARROW_PRECISION: u8 = 20;
-/// Type of integer sums. 2^64 values of 64 bits fit into 128 bits.
+/// Type of integer sums. The sum of 2^64 values of 64 bits fits into 128 bits.
 const WIDE_INTEGER: DataType = DataType::Decimal128(38, 0);
 
 /// Replaces `sum` and `avg` of the session.

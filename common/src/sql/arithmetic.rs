@@ -211,7 +211,8 @@ fn compute(left: &dyn Datum, op: Operator, right: &dyn Datum) -> Result<ArrayRef
 }
 
 /// Checks that decimals fit their precision, because Arrow only checks that they fit their bits.
-/// Only the maximum precision can be exceeded, because a smaller one grows with each operator.
+/// Only the maximum precision can be exceeded, because a smaller precision grows with each
+/// operator.
 fn check_digits(values: &ArrayRef) -> Result<(), ArrowError> {
     match values.data_type() {
         DataType::Decimal128(precision, _) if *precision == Decimal128Type::MAX_PRECISION => {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Stack size of a thread that plans or runs queries. The memory is only reserved; a thread uses as
 /// much as its queries need.
 pub const PLANNER_STACK_BYTES: usize = 64 << 20;
-/// Maximum number of operators in one expression, including those of the expressions around it.
+/// Maximum number of operators in one expression, including operators of the enclosing expressions.
 const MAX_OPERATORS: usize = 2_500;
 /// Maximum nesting of parentheses, `CASE`, signs, `NOT` and the like.
 const MAX_NESTING: usize = 200;

@@ -73,7 +73,7 @@ impl UniqueNames {
 /// whether `plan` was added.
 fn mark(plan: &Arc<dyn ExecutionPlan>, unique: &mut HashSet<*const ()>) -> bool {
     let mut is_unique = true;
-    // Not `all`, which would stop early and leave children unmarked.
+    // Do not use `all`, which would stop early and leave children unmarked.
     for child in plan.children() {
         is_unique &= mark(child, unique);
     }

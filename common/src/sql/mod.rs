@@ -1,5 +1,5 @@
-//! SQL rules of every session, where DataFusion's answer differs from that of PostgreSQL, Spark and
-//! DuckDB.
+//! SQL rules of every session. They change queries for which DataFusion's results differ from those
+//! of PostgreSQL, Spark and DuckDB.
 //!
 //! ```text
 //! SQL ─ depth, refused ─► syntax tree ─ refused_syntax ─► plan
@@ -52,19 +52,19 @@ mod storable;
 mod depth;
 /// The error of a refused query.
 mod refusal;
-/// Refuses keyword pairs and numbers that give wrong answers.
+/// Refuses keyword pairs and numbers that give wrong results.
 mod refused;
 /// Refuses clauses that DataFusion ignores.
 mod refused_syntax;
 /// Refuses common table expressions with random values that are used twice.
 mod refused_cte;
-/// Refuses plans that give wrong answers.
+/// Refuses plans that give wrong results.
 mod refused_plan;
-/// Refuses subqueries that give wrong answers.
+/// Refuses subqueries that give wrong results.
 mod refused_subquery;
-/// Refuses grouping sets that give wrong answers.
+/// Refuses grouping sets that give wrong results.
 mod refused_grouping;
-/// Refuses expressions that give wrong answers.
+/// Refuses expressions that give wrong results.
 mod refused_value;
 
 pub(crate) use aggregate_filter::logical_rules;
@@ -76,8 +76,8 @@ pub use storable::{function as storable_moment, holds_moments};
 /// Checks the text of a query before it is parsed.
 ///
 /// # Errors
-/// A configuration error for a query that is too deep, or that has syntax which DataFusion answers
-/// wrongly.
+/// A configuration error for a query that is too deep, or that has syntax for which DataFusion
+/// returns wrong results.
 pub fn check_text(sql: &str) -> crate::error::Result<()> {
     // The parser reports a text that has no valid tokens.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };

@@ -29,7 +29,7 @@ use super::rewrite::rewrite_where;
 /// Name of the subquery column that values are compared with.
 const COMPARED: &str = "__compared";
 
-/// Rewrites the subqueries that DataFusion would answer wrongly.
+/// Rewrites the subqueries for which DataFusion would return wrong results.
 #[derive(Debug)]
 pub(super) struct NotInRule;
 
@@ -73,7 +73,7 @@ fn has_in_subquery(plan: &LogicalPlan) -> Result<bool> {
 enum Place {
     /// A condition by itself, or one of several joined by `AND`.
     Alone,
-    /// Below an `OR`. Unknown still counts as false.
+    /// A condition below an `OR`. Like false, unknown does not make the whole condition true.
     Nested,
 }
 

@@ -1,4 +1,5 @@
-//! Refuses syntax that DataFusion accepts and answers wrongly, before it is planned.
+//! Refuses syntax that DataFusion accepts but for which it returns wrong results. The syntax is
+//! checked before the query is planned.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;

@@ -22,7 +22,7 @@ pub(super) struct RefusedPlanRule;
 
 impl AnalyzerRule for RefusedPlanRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        // Only the address identifies the root: a nested node may be equal to it.
+        // Recognize the root by its address, because a nested node may be equal to it.
         let root: *const LogicalPlan = &raw const plan;
         plan.apply_with_subqueries(|plan| {
             match plan {

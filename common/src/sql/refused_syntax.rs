@@ -2,7 +2,7 @@
 //!
 //! sqlparser reads the syntax of many databases, and DataFusion's planner drops the parts of the
 //! syntax tree that it does not know (`..` in its patterns). Dropping `TABLESAMPLE` or `WITH
-//! ROLLUP` gives a wrong answer without an error, so all such clauses are refused here. The list
+//! ROLLUP` gives a wrong result without an error, so all such clauses are refused here. The list
 //! follows the fields of `Query`, `Select`, `TableFactor`, `WindowSpec` and `Function`, in the
 //! order of sqlparser's `ast` module.
 
