@@ -3,7 +3,7 @@
 //! A variable's name consists of the keys that lead to the setting, joined by `__`. Case is
 //! ignored. Overrides are put into the tree of the file before it is checked, so that the same
 //! rules apply to them. Unknown keys are put into it too, so that `validate` reports them like
-//! those of the file. Overrides can change sources, tables and fields, but not add any.
+//! those of the file. Overrides can change sources, tables and fields, but cannot add new ones.
 
 use super::diagnostics::{Diagnostics, Origin, did_you_mean};
 use super::file::{Entry, Item, Value, parse_literal};
@@ -125,7 +125,7 @@ impl Override<'_> {
     fn value(&self, kind: Kind) -> Item {
         let is_quoted = self.text.starts_with(['"', '\'']);
         match kind {
-            // Not parsed as TOML: `2024` may be the name of a folder.
+            // Do not parse the text as TOML, because `2024` may be the name of a folder.
             Kind::Text | Kind::OneOf(_) | Kind::Duration if !is_quoted => self.text(),
             _ => parse_literal(self.text, self.origin),
         }

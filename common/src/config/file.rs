@@ -28,7 +28,7 @@ pub(super) enum Value {
     Table(Vec<Entry>),
 }
 
-/// One key of a table.
+/// One key of a TOML table, with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) key: String,

@@ -10,8 +10,8 @@
 //!
 //! Example: line 14 of the file contains `ts = "timestmp"`. `file` keeps it as a text of line 14;
 //! `LAKEWRIGHT__SOURCES__EVENTS__FIELDS__TS=timestamp(ms)` would replace it by a text of that
-//! variable; `validate` passes it to `field_type`, which does not know it, and `diagnostics`
-//! reports
+//! variable; `validate` passes the text to `field_type`, which does not know such a type, and
+//! `diagnostics` reports
 //!
 //! ```text
 //! error: source `events`: field `ts` has unknown type `timestmp` (lake.toml, line 14)

@@ -88,11 +88,11 @@ pub struct Bucket {
     /// Encryption of written objects; `None`: the bucket's own default.
     pub encryption: Option<Encryption>,
     pub connect_timeout: Duration,
-    /// Time limit of one attempt, including its body.
+    /// Time limit of one attempt of a request, including the transfer of the body.
     pub timeout: Duration,
     /// Maximum number of attempts of one request.
     pub attempts: usize,
-    /// Time since the first attempt of a request after which it is not retried.
+    /// Time after the first attempt of a request from which on the request is not retried.
     pub retry_timeout: Duration,
     /// Whether uploads carry a SHA-256, which the server verifies and keeps.
     pub checksums: bool,
@@ -135,7 +135,7 @@ pub enum Encryption {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     pub name: String,
-    /// Always ends with `/`.
+    /// Location of the source; always ends with `/`.
     pub url: Url,
     pub format: RecordFormat,
     /// In the order of the file, which is the column order of the staging table.
@@ -224,7 +224,8 @@ pub enum FieldType {
     Struct(Vec<Field>),
 }
 
-/// Format of timestamps in the input. They are always stored as microseconds since the epoch, UTC.
+/// Format of timestamps in the input. Timestamps are always stored as microseconds since the epoch,
+/// UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestampFormat {
     EpochMilliseconds,
@@ -315,7 +316,7 @@ pub struct Limits {
     pub scratch: Option<PathBuf>,
     /// Maximum number of partitions that a process runs at once.
     pub threads: usize,
-    /// Bytes of input per scan task.
+    /// Approximate number of bytes of input per scan task.
     pub split_bytes: u64,
     /// Maximum number of small objects that one scan task reads at once.
     pub concurrent_reads: usize,
@@ -359,7 +360,7 @@ pub struct Cluster {
 pub struct Speculation {
     /// Share (0.0–1.0) of the stage's tasks that must be done.
     pub done_share: f64,
-    /// Minimum ratio of the attempt's time to that of the median task.
+    /// Minimum ratio of the running time of the attempt to that of the stage's median task.
     pub slowness: f64,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::defaults;
 
-/// One key of one table of the file.
+/// One key of a TOML table in the file.
 #[derive(Debug)]
 pub struct Setting {
     pub key: &'static str,
@@ -52,7 +52,7 @@ impl fmt::Display for DefaultValue {
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Text,
-    /// One text, or a list of them.
+    /// One text, or a list of texts.
     Texts,
     /// Texts, numbers or booleans in a list.
     Values,

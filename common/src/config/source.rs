@@ -136,7 +136,7 @@ fn path(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Ve
 /// another field.
 fn check_paths(section: &Section<'_>, fields: &[(Field, &Origin)], diagnostics: &mut Diagnostics) {
     for (index, (field, origin)) in fields.iter().enumerate() {
-        // Only earlier fields, so that each pair is reported once.
+        // Compare only with earlier fields, so that each pair is reported once.
         for (earlier, _) in fields.iter().take(index).filter(|(earlier, _)| !earlier.from.is_empty()) {
             let (one, other) = (&earlier.name, &field.name);
             let (outer, inner) =

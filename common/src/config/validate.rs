@@ -28,7 +28,8 @@ const RESERVED_TABLES: &[&str] = &["system", "staging", "information_schema"];
 /// Checks and resolves `document`. Its relative paths start from `folder`, which is absolute.
 ///
 /// # Errors
-/// A configuration error that joins the faults already in `found` and those found here.
+/// A configuration error that joins all faults: those in `found` and those that this function
+/// finds.
 pub(super) fn check(
     document: &Item,
     file: &Path,
@@ -52,7 +53,7 @@ pub(super) fn check(
         Some(lake) if found.is_empty() => {
             let urls = sources.iter().map(|source| &source.url).chain([&lake]);
             let spool = cluster.as_ref().and_then(|cluster| cluster.spool.as_ref());
-            // Only a warning, because an unused section does no harm.
+            // An unused section is only a warning, because it does no harm.
             warn_of_unused(&buckets, urls.chain(spool));
             Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster, buckets, prices })
         }
