@@ -145,7 +145,7 @@ impl FileWriter {
         let metadata = written(open.writer.finish().await, &open.name)?;
         // The size on storage, so that a manifest can be compared with a listing.
         let (bytes, digest) = open.writer.into_inner().finished();
-        // Only Delta logs contain statistics, and staging files have no Delta log.
+        // Statistics are only needed for Delta logs, and internal files are in no Delta log.
         let statistics = match self.settings.purpose {
             FilePurpose::Table => open.statistics.finish(&metadata)?,
             FilePurpose::Internal => Vec::new(),

@@ -1,7 +1,7 @@
 //! Partition values as text and as folder names.
 //!
 //! Folders are named `column=value`, with every byte outside RFC 3986's unreserved set
-//! percent-encoded. Readers that take partition values from the path, such as Polars, decode
+//! percent-encoded. Readers that parse partition values from the path, such as Polars, decode
 //! exactly this encoding. Encoding fewer bytes would break some readers.
 
 use arrow::array::{Array, AsArray};
@@ -55,7 +55,7 @@ pub fn is_partition_type(data_type: &DataType) -> bool {
 
 /// Returns the value of row `row` in the form of the Delta log (protocol, "Partition Value
 /// Serialization"); `None` for null. An empty text is null too, because most readers cannot
-/// distinguish the two.
+/// distinguish an empty text from null.
 ///
 /// # Errors
 /// An internal error, for a type that [`is_partition_type`] excludes.

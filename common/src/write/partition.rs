@@ -29,7 +29,7 @@ pub struct PartitionRows {
     pub key: Option<PartitionKey>,
     /// Values of the partition columns as text, in the order of the columns; `None` for null.
     pub values: Vec<Option<String>>,
-    /// Rows without the partition columns.
+    /// The rows, without the partition columns.
     pub rows: RecordBatch,
 }
 

@@ -81,9 +81,8 @@ impl StatisticsCollector {
     }
 }
 
-/// Returns the minimum or maximum of the bounds of all row groups. `wanted` is the result of
-/// comparing the chosen bound with another one. Returns `None` if a row group with values has no
-/// bound.
+/// Returns the minimum or maximum of the bounds of all row groups. `wanted` is `Less` for the
+/// minimum and `Greater` for the maximum. Returns `None` if a row group with values has no bound.
 fn bound(
     bounds: &ArrayRef,
     nulls: &arrow::array::UInt64Array,

@@ -103,7 +103,7 @@ fn partition_indices(layout: &TableLayout) -> Result<Vec<usize>> {
     layout.partition_by.iter().map(index).collect()
 }
 
-/// One open file per partition value.
+/// Folders of partition values, with one open file each.
 struct OpenFolders<'a> {
     layout: &'a TableLayout,
     file_schema: SchemaRef,
@@ -148,8 +148,8 @@ impl<'a> OpenFolders<'a> {
     }
 
     fn has_room_for(&self, key: &Option<PartitionKey>) -> bool {
-        // A value whose folder is open never goes to the overflow, so that each value is written in
-        // only one of the two ways.
+        // Rows of a value whose folder is open are never sent to the overflow, so that only one
+        // writer writes the folder.
         self.open.len() < self.layout.max_open_files || self.open.contains_key(key)
     }
 
