@@ -42,7 +42,7 @@ pub mod fetch;
 pub mod content;
 /// ② Decompresses and decodes stored bytes to UTF-8 text, layer by layer.
 pub mod decompress;
-/// ②–④ The formats of records, each of them one folder.
+/// ②–④ The formats of records. Each format is one folder.
 pub mod record_format;
 /// ② Cuts text into records: lines, documents, arrays.
 pub mod framing;

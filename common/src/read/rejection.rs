@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Not JSON, or more than one value.
+    /// Text that is not JSON, or that contains more than one value.
     Malformed,
     /// Bytes that are not UTF-8.
     NotUtf8,
-    /// JSON, but not an object.
+    /// A JSON value that is not an object.
     NotAnObject,
     /// A value that cannot be converted to the declared type of its field.
     WrongType,
-    /// A number or time that the declared type cannot hold.
+    /// A number or time that does not fit the declared type.
     OutOfRange,
     /// A required field that is missing or null.
     MissingField,
-    /// Longer than `max_record_bytes`.
+    /// A record that is longer than `max_record_bytes`.
     TooLong,
     /// A compressed object that ends early.
     TruncatedCompression,

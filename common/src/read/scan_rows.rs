@@ -26,7 +26,7 @@ pub enum ReadReport {
     UnknownFields(BTreeMap<String, u64>),
 }
 
-/// One batch of a scan, of one of the three kinds.
+/// The rows of one batch of a scan, which are all of the same kind.
 #[derive(Debug, Clone)]
 pub enum ScanRows {
     Records(StructArray),

@@ -68,7 +68,7 @@ fn encodings() -> [Encoding; 4] {
         .unwrap()
 }
 
-/// Returns records like those in logs.
+/// Returns records that look like records of logs.
 fn records() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         any::<i64>().prop_map(|n| n.to_string()),

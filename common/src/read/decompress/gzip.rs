@@ -21,7 +21,7 @@ const FIXED_BYTES: u8 = 10;
 const HEADER_CHECKSUM_BYTES: u8 = 2;
 const CHECKSUM_AND_LENGTH_BYTES: usize = 8;
 
-/// Flags of the header (RFC 1952, section 2.3.1).
+/// Bits of the flags in the header (RFC 1952, section 2.3.1).
 const HAS_HEADER_CHECKSUM: u8 = 1 << 1;
 const HAS_EXTRA: u8 = 1 << 2;
 const HAS_NAME: u8 = 1 << 3;

@@ -7,7 +7,8 @@ use liblzma::stream::{Action, Status, Stream};
 
 use crate::read::decompress::step::{Progress, Step};
 
-/// Maximum memory that a stream may require; the highest level of `xz` needs 65 MiB.
+/// Maximum number of bytes of memory that a stream may require; the highest level of `xz` needs 65
+/// MiB.
 const MEMORY_BYTES: u64 = 128 * 1024 * 1024;
 /// Padding is a multiple of this many zero bytes.
 const PADDING_UNIT_BYTES: usize = 4;

@@ -1,5 +1,5 @@
-//! ② Frames JSON documents as a stream: one object, several, an array of records, or an array under
-//! a key.
+//! ② Frames JSON documents as a stream: one JSON object, several JSON objects, an array of records,
+//! or an array of records under a key.
 //!
 //! Each byte between records is checked. If there is a missing or extra comma, a bracket does not
 //! match, or any other byte is in the wrong place, framing is lost. The records before it are kept.
@@ -13,7 +13,7 @@
 //!
 //! ```text
 //! {"page":1,"items":[{"id":1},{"id":2}],"next":{"count":3}}      and then { or the end
-//! └── held until ──┘ └record┘ └record┘ └── held until the next page starts ──┘
+//! └── kept until ──┘ └record┘ └record┘ └── kept until the next page starts ──┘
 //!     the array starts
 //! ```
 
@@ -72,7 +72,7 @@ pub struct DocumentFramer {
     fault: Option<(Reason, String)>,
 }
 
-/// The token that is expected next, or the reason why none is.
+/// The token that is expected next, or the reason why no token is expected.
 #[derive(Debug)]
 enum State {
     /// A value outside of all brackets, or the end of the object.

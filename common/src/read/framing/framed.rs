@@ -14,7 +14,7 @@ pub enum Framed<'a> {
         /// Bytes of the record, not yet known to be JSON or UTF-8.
         text: &'a [u8],
     },
-    /// Bytes that are not a record.
+    /// Range of bytes that is not a record.
     Broken {
         offset: u64,
         /// Length in the object; `text` may be shorter.

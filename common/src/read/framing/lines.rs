@@ -21,13 +21,13 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub struct LineFramer {
     window: Window,
     max_record_bytes: u64,
-    /// Lines that start here or later belong to the next split; `None` if all lines belong to this
-    /// one.
+    /// Offset from which on lines belong to the next split; `None` if all lines belong to this
+    /// split.
     owned_end: Option<u64>,
     /// Whether the bytes up to the next line feed belong to a line of the previous split and must
     /// be skipped.
     is_skipping: bool,
-    /// Number of complete lines.
+    /// Number of complete lines so far.
     lines: u64,
     end: End,
 }
@@ -46,10 +46,10 @@ enum End {
 
 impl LineFramer {
     /// Returns a framer for the lines that start in `start..owned_end`. The first byte pushed must
-    /// be the one before `start`, or the first one of the object.
+    /// be the one before `start`, or the first byte of the object.
     pub(in crate::read) fn new(start: u64, owned_end: Option<u64>, max_record_bytes: u64) -> Self {
         Self {
-            // One byte earlier, to see whether the range starts after a line feed.
+            // Start one byte earlier, to see whether the range starts after a line feed.
             window: Window::new(start.saturating_sub(1)),
             max_record_bytes,
             owned_end,

@@ -1,6 +1,6 @@
 //! ② Finds the end of a record by its brackets outside of strings, without parsing anything else.
 //!
-//! The scan looks at each byte once and keeps its state between chunks. The decoder later decides
+//! The scan reads each byte once and keeps its state between chunks. The decoder later decides
 //! whether the value is valid. The scan only has to ignore brackets inside strings, and to notice
 //! brackets that do not match and strings with a line feed, because after such a fault the start of
 //! the next record is unknown.

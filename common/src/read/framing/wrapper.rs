@@ -1,7 +1,7 @@
 //! ② State of the object around an array of records: its current member, and whether the array was
 //! found.
 
-/// Length of the longest form of one byte of a key: `\u0041`.
+/// Number of bytes of the longest escape of one byte of a key, such as `\u0041`.
 const ESCAPED_BYTE_LENGTH: usize = 6;
 
 /// The object around the array of records.
@@ -43,8 +43,8 @@ impl Wrapper {
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Returns whether the value of the current member, which starts with `first`, is the array of
-    /// records. A second array and a value of another kind are flaws of the object.
+    /// Whether the value of the current member, which starts with `first`, is the array of records.
+    /// A second array and a value of another kind are flaws of the object.
     pub(in crate::read) fn start_value(&mut self, first: u8) -> bool {
         // The key may contain escapes.
         if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == self.key) {

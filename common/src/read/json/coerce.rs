@@ -41,7 +41,7 @@ pub(in crate::read) enum Fault {
     OutOfRange,
     /// The column contains as many bytes or items as Arrow can count.
     TooLong,
-    /// The number must be passed again as [`Scalar::Number`].
+    /// The column needs the number as written: call the function again with [`Scalar::Number`].
     AskAsWritten,
 }
 

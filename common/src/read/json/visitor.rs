@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
                             record.path.push(*i);
                             let column = &mut columns[*i];
                             if column.len() > row {
-                                // A duplicate key: the last one wins.
+                                // The key occurs twice. The last value wins.
                                 column.truncate(row);
                                 record.forgive(faults_before);
                             }
@@ -356,8 +356,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 }
 
-/// Returns whether `serde_json` found a number that does not fit a double, such as 1e400. Only the
-/// message of its error shows this.
+/// Whether `serde_json` found a number that does not fit a double, such as 1e400. Only the message
+/// of its error shows this.
 pub(in crate::read) fn is_out_of_range(error: &impl fmt::Display) -> bool {
     error.to_string().starts_with("number out of range")
 }

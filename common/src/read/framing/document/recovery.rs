@@ -9,7 +9,7 @@ use crate::read::framing::resync::RecordStarts;
 use crate::read::rejection::{Extent, Reason};
 
 impl DocumentFramer {
-    /// Starts to look for the next record, because a string of the current one contains a line
+    /// Starts to search for the next record, because a string of the current record contains a line
     /// feed. The record is not JSON, but may still end with its own bracket, if it was written by a
     /// program that does not escape line feeds.
     ///

@@ -20,19 +20,19 @@ enum Layout {
     Lines,
     /// One record after another, each on its own line.
     Stream,
-    /// Records of several lines.
+    /// One record after another, each on several lines.
     PrettyStream,
     /// One record after another, without anything between them.
     Glued,
     Array,
     PrettyArray,
-    /// The array in one object, with members before and after it.
+    /// One JSON object with an array of records, and with members before and after the array.
     Page,
-    /// Objects with an array, one on each line.
+    /// JSON objects with an array of records, one on each line.
     Pages,
-    /// Objects with an array, of several lines.
+    /// JSON objects with an array of records, each on several lines.
     PrettyPages,
-    /// Objects with an array, without anything between them.
+    /// JSON objects with an array of records, without anything between them.
     GluedPages,
 }
 
@@ -148,7 +148,7 @@ impl Layout {
     }
 }
 
-/// Byte ranges of the results of a framer.
+/// Byte ranges that a framer returned, by kind of result.
 #[derive(Debug, Default)]
 struct Outcome {
     accepted: Vec<Range<usize>>,

@@ -141,7 +141,7 @@ impl Templates {
         is_stored
     }
 
-    /// Learns the shape of the record of the last call of [`Self::read`].
+    /// Learns the shape of the record that was last passed to [`Self::read`].
     pub(in crate::read) fn learn(&mut self, json: &str, keys: &Keys, columns: &[Column], required: &[usize]) {
         if !std::mem::take(&mut self.is_new_shape) {
             return;

@@ -9,7 +9,7 @@ const LONGEST_PAUSE: u32 = 16 * 1024;
 /// Decision after a window of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// The window has not ended.
+    /// The decision is not due yet.
     Wait,
     Continue,
     Pause,

@@ -27,7 +27,7 @@ pub(super) struct Shape {
     absent: Vec<usize>,
     /// Columns of the records that must not be null.
     required: Vec<usize>,
-    /// Undeclared fields of the records, as indices into the decoder's list of them.
+    /// Undeclared fields of the records, as indices into the decoder's list of undeclared fields.
     undeclared: Vec<usize>,
     /// Number of records of this shape. Older records count less than recent ones.
     pub(super) uses: u32,
@@ -35,7 +35,7 @@ pub(super) struct Shape {
 
 #[derive(Debug)]
 struct Slot {
-    /// Text between the previous value and this one.
+    /// Text between the previous value and the value of this slot.
     literal: Literal,
     /// Number of the literals up to and including this one. It is equal for two slots if and only
     /// if these literals, and so the keys, are equal.
@@ -87,8 +87,8 @@ impl Shape {
             && self.slots.iter().zip(&other.slots).all(|(a, b)| a.literal == b.literal)
     }
 
-    /// Sets `path` of each slot: to that of an equal path in `others`, or else to a new number from
-    /// `next_path`.
+    /// Sets the number `path` of each slot: to the number of equal literals in `others`, or else to
+    /// a new number from `next_path`.
     pub(super) fn number_paths(&mut self, others: &[Self], next_path: &mut u64) {
         let mut before = None;
         for (i, slot) in self.slots.iter_mut().enumerate() {

@@ -8,7 +8,7 @@
 //! | any | null |
 //! | string | strings; booleans; numbers, once the column keeps them as written |
 //! | long, timestamp(ms) | up to 18 digits, also as `39.0`, also in quotes; an empty string |
-//! | double | every number that a double holds, also in quotes; an empty string |
+//! | double | every number that fits a double, also in quotes; an empty string |
 //! | boolean | `true`, `false`; an empty string |
 //! | date, decimal, other timestamps | strings without escapes and, if the type allows them, numbers |
 //! | json, undeclared | every value |
