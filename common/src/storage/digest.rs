@@ -45,7 +45,7 @@ impl Storage {
 fn read_file(file: &mut impl Read) -> std::io::Result<Hasher> {
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; BUFFER_BYTES];
-    // One read may return less than the buffer holds, so read until the end.
+    // A read may fill only a part of the buffer, so read until the end of the file.
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(hasher),

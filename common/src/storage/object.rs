@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct SourceObject {
     /// Key relative to the source's root, segments separated by `/`.
     pub key: String,
-    /// Size as stored, which is the compressed size of a compressed object.
+    /// Number of stored bytes, which are compressed bytes for a compressed object.
     pub bytes: u64,
     /// ETag; `None` if the storage has no ETags.
     pub etag: Option<String>,

@@ -190,7 +190,7 @@ fn as_store_error(error: Error) -> object_store::Error {
     object_store::Error::Generic { store: STORE_NAME, source: Box::new(error) }
 }
 
-/// Sorts the ranges and merges those that touch or overlap.
+/// Sorts the ranges and merges ranges that touch or overlap.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());

@@ -90,8 +90,8 @@ pub(super) async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option
     Some(Credentials::new(provider))
 }
 
-/// Returns the endpoint that the SDK would use: AWS_ENDPOINT_URL_S3, the `services` section of the
-/// profile, or the endpoint for all services.
+/// Returns the endpoint that the SDK would use, which is the first of these that is set:
+/// AWS_ENDPOINT_URL_S3, the `services` section of the profile, or the endpoint for all services.
 pub(super) fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> {
     let of_service = || {
         let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();

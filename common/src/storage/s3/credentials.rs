@@ -12,8 +12,8 @@ use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
 use tokio::sync::Mutex;
 
-/// Time before their expiry at which credentials are renewed, so that they do not expire during a
-/// request and its retries.
+/// Time before the expiry of credentials at which they are renewed, so that they do not expire
+/// during a request and its retries.
 const MARGIN: Duration = Duration::from_mins(5);
 /// Minimum time between two attempts to renew credentials that are still valid.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
