@@ -38,9 +38,9 @@ pub const BATCH_ROWS: usize = 8192;
 /// unaccounted memory: hash tables while they grow, rows between a table and its spill, records
 /// being read, Parquet pages.
 const POOL_SHARE: f64 = 0.3;
-/// Share of the memory limit for Parquet files being written, over all tasks.
+/// Share of the memory limit for unfinished Parquet files of all tasks.
 const TABLE_BUFFER_SHARE: f64 = 0.15;
-/// Share of the memory limit for buffered rows of exchanges, over all tasks.
+/// Share of the memory limit for buffered rows of exchanges of all tasks.
 const EXCHANGE_BUFFER_SHARE: f64 = 0.1;
 /// Maximum buffer of an exchange; more memory does not make it faster.
 const MAX_EXCHANGE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
@@ -59,7 +59,7 @@ const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 #[derive(Debug, Clone)]
 pub struct Storages {
     pub lake: Storage,
-    /// Storage of the rows between stages; the lake if there is no exchange.
+    /// Storage of the rows that move between stages; the lake if there is no exchange.
     pub spool: Storage,
     /// Names and storages of the sources, in the order of the configuration.
     pub sources: Vec<(String, Storage)>,
@@ -90,7 +90,7 @@ impl Storages {
     pub fn requests(&self) -> RequestCounts {
         let storages = [&self.lake, &self.spool].into_iter().chain(self.sources.iter().map(|(_, storage)| storage));
         let mut buckets: Vec<_> = storages.filter_map(|storage| storage.s3.as_ref()).collect();
-        // The spool is the lake unless `spool` is set; count it once.
+        // Unless `spool` is set, the spool is in the lake's bucket. Count that bucket once.
         buckets.dedup_by(|a, b| Arc::ptr_eq(a, b));
         let mut counts = RequestCounts::default();
         for bucket in buckets {

@@ -1,6 +1,6 @@
 //! Classifies failures of running queries by what the user can do about them.
 //!
-//! The engine wraps the same failure differently on each path, and converts some to text. The
+//! The engine wraps a failure differently on each path, and converts some failures to text. The
 //! innermost known cause decides: memory, the operating system, a store, a damaged file. All other
 //! failures are faults of the data.
 
