@@ -34,7 +34,8 @@ macro_rules! fail_points {
         }
 
         impl FailPoint {
-            /// All points: first those of a run in their order, then those of workers.
+            /// All points: first the points of a run in the order in which they are reached, then
+            /// the points of workers.
             pub const ALL: &[Self] = &[$(Self::$point,)+];
 
             /// Returns the name that the environment variable uses.
