@@ -43,7 +43,7 @@ pub enum Kind {
     Storage,
     /// Run again: another run committed first.
     Conflict,
-    /// Start workers, or look at why they died.
+    /// Start workers, or find out why they ended.
     Workers,
     /// Report a bug.
     Internal,
@@ -58,7 +58,7 @@ pub struct Error {
     /// Hint: what the user can do about the failure.
     pub hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// Failures found together with this one; each is reported separately.
+    /// Failures that were found together with this error; each is reported separately.
     further: Vec<Error>,
 }
 
@@ -86,7 +86,8 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let source = source.into();
-        // The specific hints of S3 first: the same error may also contain one of the system.
+        // Prefer the specific hints of S3, because an error of S3 may also contain an error of the
+        // system.
         let hint = STORAGE_HINTS.get().and_then(|hint_of| hint_of(&*source)).or_else(|| os_hint(&*source));
         let object = object.to_string();
         let message = format!("cannot {operation} `{}`", printable::line(&object));
@@ -150,7 +151,7 @@ impl Error {
         Some(first)
     }
 
-    /// Returns this failure and those that were found together with it, in order.
+    /// Returns this failure and all failures that were found together with it, in order.
     pub fn each(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(&self.further)
     }
@@ -213,7 +214,7 @@ pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32>
 }
 
 impl From<Error> for DataFusionError {
-    /// Wraps an error for a plan, so that `?` does it.
+    /// Wraps an error for a plan, so that `?` converts it.
     fn from(error: Error) -> Self {
         Self::External(Box::new(error))
     }
@@ -266,7 +267,7 @@ pub fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T, IntoIter: Exac
     format!("{}{more}", named.join(", "))
 }
 
-/// Displays a failure without those that were found together with it.
+/// Displays a failure without the failures that were found together with it.
 struct Alone<'a>(&'a Error);
 
 impl fmt::Display for Alone<'_> {
