@@ -7,10 +7,10 @@
 //! ```
 //!
 //! Parquet addresses pages by offset and finds the footer from the end of the file, so other
-//! readers ignore the bytes between the two. The trailer contains the digests of the footer and of
-//! the table itself, so every byte of the file is covered. Parquet's own page checksums are not
-//! sufficient: the `parquet` crate cannot write them, and they do not cover page headers, page
-//! indexes and the footer. Its statistics decide which rows a query skips.
+//! readers ignore the bytes between pages and footer. The trailer contains the digests of the
+//! footer and of the table itself, so every byte of the file is covered. Parquet's own page
+//! checksums are not sufficient: the `parquet` crate cannot write them, and they do not cover page
+//! headers, page indexes and the footer. Its statistics decide which rows a query skips.
 //!
 //! A file without a table was written by an older version or by another program, and is read
 //! without verification. A file with `METADATA_KEY` in its footer must have a table.

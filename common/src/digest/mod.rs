@@ -37,7 +37,7 @@ impl Digest {
         (algorithm == ALGORITHM && is_value).then(|| Self(text.to_owned()))
     }
 
-    /// Whether this version of the program can compute digests of the same algorithm.
+    /// Whether this version of the program knows the algorithm of the digest.
     #[must_use]
     pub fn is_supported(&self) -> bool {
         self.0.split_once(':').is_some_and(|(algorithm, _)| algorithm == ALGORITHM)
