@@ -46,8 +46,8 @@ impl ExchangeWriteExec {
         Self { input, prefix, properties }
     }
 
-    /// Returns the input. A hash repartition as input is not executed: its keys decide the
-    /// partition of each row.
+    /// Returns the input. If the input is a hash repartition, it does not run: this node assigns
+    /// rows to partitions by its keys.
     #[must_use]
     pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input
@@ -68,8 +68,7 @@ impl ExchangeWriteExec {
 /// Returns the node that produces the rows: the input of a hash repartition, or else `input`.
 fn rows_of(input: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
     match input.downcast_ref::<RepartitionExec>() {
-        // A hash repartition is not executed: this node assigns the rows itself (module
-        // documentation).
+        // The hash repartition itself does not run (see the module documentation).
         Some(repartition) if keys_of(input).is_some() => repartition.input(),
         _ => input,
     }
@@ -149,7 +148,7 @@ impl ExecutionPlan for ExchangeWriteExec {
             TaskScope::of(context.session_config()).exchange_buffer_bytes,
         );
         let reservation = MemoryConsumer::new("ExchangeWriter").register(context.memory_pool());
-        // Rows are only read when the stream is polled. It yields exactly one batch.
+        // Rows are only read when the stream is polled. The stream yields exactly one batch.
         let report = async move {
             while let Some(batch) = stream.next().await {
                 let batch = batch?;
