@@ -102,7 +102,7 @@ impl TextGroups {
     /// numbers.
     ///
     /// # Errors
-    /// Execution, if the texts have more bytes than an array of `i32` offsets can address.
+    /// An execution error, if the texts have more bytes than an array of `i32` offsets can address.
     pub(super) fn take_first(&mut self, groups: usize) -> Result<StringArray> {
         if groups >= self.lengths.len() {
             return std::mem::take(self).into_array();
@@ -120,7 +120,7 @@ impl TextGroups {
     fn into_array(self) -> Result<StringArray> {
         if self.is_in_order {
             let (offsets, nulls) = shape(&self.lengths)?;
-            // The bytes are those of the array already, so they need no copy.
+            // The array has exactly these bytes, so they need no copy.
             return array(offsets, self.bytes, nulls);
         }
         gather(&self.bytes, &self.starts, &self.lengths)
