@@ -2,8 +2,8 @@
 //! Also converts the locations of storages to messages.
 //!
 //! The coordinator's engine encodes plans, and workers decode them. The messages are in
-//! `proto/lakewright/v1/plan.proto`. Coordinator and worker have the same version, so no
-//! compatibility is needed.
+//! `proto/lakewright/v1/plan.proto`. Coordinator and worker have the same program version, so
+//! encodings of other versions need not be supported.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub fn encode_plan(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
 /// Decodes a plan.
 ///
 /// # Errors
-/// The bytes are not a plan of this version.
+/// The bytes are not a plan that this version of the program can decode.
 pub fn decode_plan(bytes: &[u8], context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
     let node = protobuf::PhysicalPlanNode::decode(bytes).context(unreadable)?;
     // DataFusion 55 panics on the nodes of features that are off, such as a scan of Avro files.

@@ -200,7 +200,7 @@ fn encode_limits(limits: &Limits) -> v1::Limits {
     let Limits {
         memory_bytes,
         max_record_bytes,
-        // Not sent: a worker has its own scratch folder.
+        // The scratch folder is not sent, because each worker has its own.
         scratch: _,
         threads,
         split_bytes,
