@@ -17,7 +17,7 @@ use crate::policy::Policy;
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     known: Arc<Mutex<HashMap<String, Key>>>,
-    /// Objects, needed to distinguish missing from forbidden ones.
+    /// Objects of the server, needed to distinguish missing objects from forbidden ones.
     objects: Objects,
 }
 

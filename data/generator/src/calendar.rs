@@ -23,7 +23,7 @@ pub(crate) struct Calendar {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Day {
     pub(crate) date: NaiveDate,
-    /// Midnight at the start of the day, in seconds since the epoch.
+    /// Start of the day, in seconds since the epoch.
     pub(crate) start: i64,
     pub(crate) lines: u64,
 }

@@ -16,7 +16,7 @@ use crate::song::Song;
 use crate::user::User;
 use crate::{Options, Written, flaw};
 
-/// Share of sessions that never log in.
+/// Share of sessions in which no user logs in.
 const LOGGED_OUT_SHARE: f64 = 0.16;
 /// Probability that the session of a listener continues after an event. It gives nine events on
 /// average.
