@@ -164,7 +164,8 @@ fn encode_exchange_read(read: &ExchangeReadExec) -> Result<v1::ExchangeRead> {
 
 fn decode_exchange_read(read: v1::ExchangeRead, context: &TaskContext) -> Result<ExchangeReadExec> {
     let chunk = |chunk: v1::ExchangeChunk| {
-        // Checked, because a wrapped end would make an empty or reversed range.
+        // Check for overflow, because an end that wraps around would make the range empty or
+        // reversed.
         let end = chunk.offset.checked_add(chunk.bytes);
         let end = end.ok_or_else(|| DataFusionError::Internal("a chunk ends beyond 2^64".into()))?;
         Ok(Chunk { key: chunk.key, range: chunk.offset..end })

@@ -106,8 +106,8 @@ pub fn with_table(file: &[u8]) -> Option<Vec<u8>> {
     Some([body, &blocks.finish(footer), footer].concat())
 }
 
-/// Returns the offset of the footer of a Parquet file of `file_bytes`, found in the `end` of the
-/// file.
+/// Returns the offset of the footer of a Parquet file of `file_bytes` bytes. `end` is the last part
+/// of the file.
 #[must_use]
 pub fn footer_start(end: &[u8], file_bytes: u64) -> Option<u64> {
     let (rest, magic) = end.split_last_chunk::<4>()?;

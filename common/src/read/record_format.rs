@@ -72,16 +72,16 @@ impl RecordReader {
         }
     }
 
-    /// Ends the split early: the next bytes cannot be read. The unfinished record and the unread rest
-    /// are rejected.
+    /// Ends the split early: the next bytes cannot be read. The unfinished record and the unread
+    /// rest are rejected.
     pub fn break_off(&mut self, reason: Reason, detail: String) {
         match self {
             Self::Json(reader) => reader.break_off(reason, detail),
         }
     }
 
-    /// Decodes the complete records of the chunks so far into the columns, until none is left or the
-    /// batch is full. Each record is either a row or rejected, and `sink` counts both.
+    /// Decodes the complete records of the chunks so far into the columns, until none is left or
+    /// the batch is full. Each record is either a row or rejected, and `sink` counts both.
     pub fn read_block(&mut self, sink: &mut RecordSink<'_>) -> BlockEnd {
         match self {
             Self::Json(reader) => reader.read_block(sink),

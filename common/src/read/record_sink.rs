@@ -1,4 +1,5 @@
-//! ④ Receives the outcome of each record that a format reads: counts it, and keeps the rejected ones.
+//! ④ Receives the outcome of each record that a format reads: counts it, and keeps the rejected
+//! ones.
 //!
 //! Every record is in exactly one place (`records = staged + quarantined`), because a format can
 //! only report a record with `accept` or `reject`, and each of them updates both sides of the

@@ -69,8 +69,8 @@ impl fmt::Display for Reason {
 pub enum Extent {
     /// One record, whose start and end are known.
     Record,
-    /// Any number of records: framing was lost at the start of the range and is certain again at its
-    /// end.
+    /// Any number of records: framing was lost at the start of the range and is certain again at
+    /// its end.
     Gap,
     /// Any number of records, up to the end of the bytes that could be read: the object is damaged.
     Rest,

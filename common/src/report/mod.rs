@@ -69,7 +69,8 @@ pub enum TaskReport {
     Spooled(SpoolObject),
 }
 
-/// Returns the schema of a plan that returns [`TaskReport`]s as rows: one column of encoded messages.
+/// Returns the schema of a plan that returns [`TaskReport`]s as rows: one column of encoded
+/// messages.
 #[must_use]
 pub fn report_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("report", DataType::Binary, true)]))

@@ -69,7 +69,7 @@ impl UniqueNames {
     }
 }
 
-/// Adds each node to `unique` that has unique column names, as have all nodes below it. Returns
+/// Adds each node to `unique` in whose subtree no node has two columns of the same name. Returns
 /// whether `plan` was added.
 fn mark(plan: &Arc<dyn ExecutionPlan>, unique: &mut HashSet<*const ()>) -> bool {
     let mut is_unique = true;

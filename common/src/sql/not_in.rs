@@ -1,9 +1,9 @@
 //! `IN` and `NOT IN` over a subquery, with SQL's three-valued logic.
 //!
 //! `x NOT IN (SELECT y …)` is true only if `x = y` is false for every `y`; a null on either side
-//! makes it unknown. DataFusion 55 does this correctly for an uncorrelated subquery if the `NOT IN`
-//! is a condition by itself. In a correlated subquery it ignores nulls (apache/datafusion#25347),
-//! and below `OR`, `CASE` and the like it treats unknown as false. So
+//! makes the comparison unknown. DataFusion 55 does this correctly for an uncorrelated subquery if
+//! the `NOT IN` is a condition by itself. In a correlated subquery it ignores nulls
+//! (apache/datafusion#25347), and below `OR`, `CASE` and the like it treats unknown as false. So
 //! - a condition `x NOT IN (SELECT y …)` becomes `NOT EXISTS (SELECT … WHERE (x = y) IS NOT
 //!   FALSE)`, an anti-join,
 //! - a subquery for which unknown and false make a difference becomes `x = ANY (…)`, which

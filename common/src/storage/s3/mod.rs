@@ -87,8 +87,8 @@ impl S3 {
     }
 }
 
-/// Opens a prefix, and returns its two clients. One request checks that the bucket exists and may be used, and returns its
-/// region.
+/// Opens a prefix, and returns its two clients. One request checks that the bucket exists and may
+/// be used, and returns its region.
 pub(super) async fn open(location: &Location) -> Result<(Arc<dyn ObjectStore>, S3)> {
     register_storage_hints(failure::bytes_hint);
     let settings = &location.bucket;

@@ -22,7 +22,7 @@ impl Literal {
         Self { text: text.into(), words: words(&padded), mask: words(&mask) }
     }
 
-    /// Returns the offset after this literal, if it is at `at`.
+    /// Returns the offset after this literal, if the text contains it at `at`.
     pub(super) fn skip(&self, text: &[u8], at: usize) -> Option<usize> {
         let end = at + self.text.len();
         let found = if self.text.len() <= PADDING {

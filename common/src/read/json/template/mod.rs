@@ -112,8 +112,9 @@ impl Templates {
         let mut outcome = Outcome::OtherShape;
         for number in 0..self.shapes.len() {
             let shape = &self.shapes[number];
-            // Another shape continues after the values that it has in common with the leader. If they
-            // differ earlier, the record cannot have that shape, because it has the leader's literals.
+            // Another shape continues after the values that it has in common with the leader. If
+            // they differ earlier, the record cannot have that shape, because it has the leader's
+            // literals.
             if !shape.starts_like(&self.shapes[leader], progress.slots) {
                 continue;
             }

@@ -20,7 +20,7 @@ pub(super) fn block<const N: usize>(text: &[u8], at: usize) -> Option<&[u8; N]> 
     text.get(at..)?.first_chunk()
 }
 
-/// Returns the offset after `word`, if it is at `at`.
+/// Returns the offset after `word`, if the text contains `word` at `at`.
 pub(super) fn word<const N: usize>(text: &[u8], at: usize, word: &[u8; N]) -> Option<usize> {
     (block(text, at)? == word).then_some(at + N)
 }
@@ -85,8 +85,8 @@ fn hex(text: &[u8], at: usize) -> Option<u32> {
     digits.iter().try_fold(0, |code, digit| Some(code * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// Returns the offset after the string whose first byte after the quote is at `at`. Accepts unpaired
-/// surrogates, as `serde_json` does in values that it skips.
+/// Returns the offset after the string whose first byte after the quote is at `at`. Accepts
+/// unpaired surrogates, as `serde_json` does in values that it skips.
 pub(super) fn skip_string(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let end = plain_end(text, at)?;
@@ -122,8 +122,8 @@ fn plain_bytes(block: &[u8; 16]) -> usize {
     if low != 0 { first_byte(low) } else { 8 + first_byte(special_bytes(word_of(high))) }
 }
 
-/// Sets the highest bit of the first byte that is a quote, a backslash or a control character. Bits of
-/// later bytes may be wrong, because a subtraction borrows from the next byte.
+/// Sets the highest bit of the first byte that is a quote, a backslash or a control character. Bits
+/// of later bytes may be wrong, because a subtraction borrows from the next byte.
 fn special_bytes(word: u64) -> u64 {
     let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
     let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
@@ -142,8 +142,8 @@ fn word_of(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Returns the number that the digits from `at` represent, and the number of digits; `None` if there
-/// are more than [`MAX_DIGITS`].
+/// Returns the number that the digits from `at` represent, and the number of digits; `None` if
+/// there are more than [`MAX_DIGITS`].
 pub(super) fn digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
     let (mut value, mut count) = up_to_eight_digits(text, at)?;
     while count > 0 && count.is_multiple_of(8) {

@@ -63,8 +63,8 @@ pub(super) enum Outcome {
 }
 
 impl Shape {
-    /// Returns the shape of a record that the exact path has just accepted. Returns `None` if a key is
-    /// escaped or occurs twice, or if the record is very large.
+    /// Returns the shape of a record that the exact path has just accepted. Returns `None` if a key
+    /// is escaped or occurs twice, or if the record is very large.
     pub(super) fn of(text: Text<'_>, keys: &Keys, columns: &[Column], required: &[usize]) -> Option<Self> {
         let mut reader =
             ShapeReader { text, columns, at: 0, start: 0, literal_bytes: 0, slots: Vec::new(), undeclared: Vec::new() };

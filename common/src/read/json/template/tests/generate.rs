@@ -147,8 +147,8 @@ pub(super) fn fields(choices: &mut Choices<'_>) -> Vec<Field> {
         .collect()
 }
 
-/// Up to 40 records of a few shapes: mostly with fitting values, some with edge values, other keys in
-/// another order, or one or two wrong bytes.
+/// Up to 40 records of a few shapes: mostly with fitting values, some with edge values, other keys
+/// in another order, or one or two wrong bytes.
 pub(super) fn records(choices: &mut Choices<'_>, fields: &[Field]) -> Vec<Vec<u8>> {
     let shapes: Vec<(Style, Vec<usize>)> = (0..=choices.below(3))
         .map(|_| {
