@@ -146,7 +146,8 @@ fn unknown_key(settings: &[Setting], path: &str) -> String {
     }
 }
 
-/// Returns the part of `path` after `key` and a separator; empty if `path` is `key`. Ignores case.
+/// If `path` starts with `key` and a separator, returns the text after them; empty if `path` is
+/// `key`. Ignores case.
 fn rest_after<'a>(path: &'a str, key: &str) -> Option<&'a str> {
     let rest = below(path, key)?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(SEPARATOR).filter(|rest| !rest.is_empty()) }

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use crate::error::{Error, Result};
 
 const PREFIX: &str = "lakewright-scratch-";
-/// File locked by the process that owns the folder. The system releases the lock however the
-/// process ends.
+/// Name of a file that is locked by the process that owns the folder. The system releases the lock
+/// when the process ends in any way.
 const LOCK: &str = "lock";
 /// Name of the lock file until it is locked.
 const NEW_LOCK: &str = "lock.new";

@@ -34,9 +34,9 @@ use crate::storage::{self, Storage};
 /// Maximum number of rows per batch, in all plans.
 pub const BATCH_ROWS: usize = 8192;
 
-/// Share of the memory limit for operators that account for their memory. The rest is for
-/// unaccounted memory: hash tables while they grow, rows between a table and its spill, records
-/// being read, Parquet pages.
+/// Share of the memory limit for operators that account for their memory. The rest of the limit is
+/// for memory that they do not account for: growing hash tables, rows on their way from a hash
+/// table to a spill file, records being read, Parquet pages.
 const POOL_SHARE: f64 = 0.3;
 /// Share of the memory limit for unfinished Parquet files of all tasks.
 const TABLE_BUFFER_SHARE: f64 = 0.15;

@@ -251,7 +251,7 @@ fn nested(column: &mut Column, record: &mut Record, text: Text<'_>, at: usize) -
     (record.faults() == 0 && !record.is_to_be_read_again).then(|| at + offset(json))
 }
 
-/// Returns the number of bytes that `json` has read.
+/// Returns the number of bytes that the parser has read.
 fn offset(json: serde_json::Deserializer<serde_json::de::StrRead<'_>>) -> usize {
     json.into_iter::<IgnoredAny>().byte_offset()
 }
