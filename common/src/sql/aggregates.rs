@@ -352,7 +352,7 @@ struct SlidingDistinct {
 
 impl Accumulator for SlidingDistinct {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        // Each distinct value counts once, so only its first copy changes the sum.
+        // Each distinct value is added once, so only its first copy changes the sum.
         for value in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
             let copies = self.copies.entry(value).or_default();
             if *copies == 0 {

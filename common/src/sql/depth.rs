@@ -221,13 +221,13 @@ impl Depth {
         if self.levels.len() > 1
             && let Some(level) = self.levels.pop()
         {
-            // The expression around continues without the operators of the closed level.
+            // The enclosing expression continues without the operators of the closed level.
             self.operators -= level.operators;
         }
     }
 
     fn end_expression(&mut self) {
-        // A new expression follows, at the same level.
+        // A new expression starts at the current level.
         self.operators -= self.level().operators;
         let level = self.level();
         level.operators = 0;
@@ -308,13 +308,13 @@ mod tests {
             (format!("SELECT {}", list("- a", ", ", 1_000)), true),
             (format!("SELECT {}", list("- a", " + ", 1_000)), true),
             (format!("SELECT a FROM t WHERE {}", list("NOT a", " AND ", 1_000)), true),
-            // Types.
+            // Nested types.
             (format!("SELECT CAST(a AS {}INT{})", "ARRAY<".repeat(200), ">".repeat(200)), false),
             (format!("SELECT CAST(a AS {}INT{})", "ARRAY<".repeat(20), ">".repeat(20)), true),
             (format!("SELECT CAST(a AS INT{})", "[]".repeat(200)), false),
             (format!("SELECT arrow_cast(a, '{}Int8{}')", "List(".repeat(60), ")".repeat(60)), false),
             (format!("SELECT arrow_cast(a, '{}Int8{}')", "List(".repeat(40), ")".repeat(40)), true),
-            // Subqueries.
+            // Nested subqueries.
             (format!("{}SELECT 1{}", "SELECT a FROM t WHERE a IN (".repeat(16), ")".repeat(16)), true),
             (format!("{}SELECT 1{}", "SELECT a FROM t WHERE a IN (".repeat(17), ")".repeat(17)), false),
             (format!("{}SELECT 1{}", "SELECT a, (".repeat(17), ")".repeat(17)), false),

@@ -72,7 +72,7 @@ fn check_cast(value: &Expr, target: &DataType, schema: &DFSchema) -> Result<()> 
         DataType::Interval(_) if is_text => match text(value) {
             // A text with letters contains a unit, because units are words.
             Some(text) if text.contains(|c: char| c.is_ascii_alphabetic()) => Ok(()),
-            // DataFusion would count a number without a unit as months.
+            // DataFusion would interpret a number without a unit as months.
             _ => refuse("a cast of a text without units to `INTERVAL`", "write the unit: `INTERVAL '6 seconds'`"),
         },
         DataType::Time32(_) | DataType::Time64(_) if is_text => match text(value) {
