@@ -26,7 +26,7 @@ pub(super) fn resolve<'a>(
     let section = Section::open(format!("{}check {number}: ", table.at), item, CHECK, diagnostics)?;
     let warn = section.boolean("warn", defaults::WARN, diagnostics);
     let given: Vec<&str> = RULES.iter().copied().filter(|rule| section.get(rule).is_some()).collect();
-    // Exactly one rule: two in one entry would share `warn` and the message.
+    // Require exactly one rule, because two rules in one entry would share `warn` and the message.
     let [rule] = given[..] else {
         let message = if given.is_empty() {
             format!("it has no rule: one of {}", quoted(RULES))

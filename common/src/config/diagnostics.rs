@@ -1,5 +1,5 @@
-//! Collects the faults of a file and its overrides, and reports all of them, in the order of the
-//! file.
+//! Collects the faults of a file and its overrides, and reports all of these faults, in the order
+//! of the file.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 /// Origin of a value or a key. Faults are reported in this order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
-    /// The file as a whole, for missing settings.
+    /// The file as a whole; the origin of faults about missing settings.
     File,
     /// Line number, from 1.
     Line(usize),

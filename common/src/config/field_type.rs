@@ -16,7 +16,7 @@ use super::resolved::{Field, FieldType, TimestampFormat};
 
 /// Maximum nesting of lists and structs, because reading and writing recurse into them.
 const MAX_DEPTH: usize = 16;
-/// Digits of the widest decimal that Arrow, Parquet and Delta all support.
+/// Maximum number of digits of a decimal that Arrow, Parquet and Delta all support.
 const MAX_PRECISION: u8 = 38;
 
 const NAMES: &[&str] =
@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
             if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
                 return Err(self.expected("a member's name"));
             }
-            // Delta compares names without their case, at every level.
+            // Delta ignores the case of names, at every level.
             if members.iter().any(|member| same_but_for_case(&member.name, name)) {
                 return Err(Diagnostic::new(format!("has a type with two members `{name}`")));
             }

@@ -53,7 +53,7 @@ impl Value {
 }
 
 /// Parses `text`; `None` if it is not valid TOML, because further checks would only report
-/// consequences.
+/// consequences of the syntax errors.
 pub(super) fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Item> {
     let lines = Lines::of(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -61,7 +61,7 @@ pub(super) fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Item> {
     let mut last_line = 0;
     for error in &errors {
         let line = error.span().map_or(1, |span| lines.at(span.start));
-        // Further errors in the same line are mostly consequences of the first.
+        // Further errors in a line are mostly consequences of the first error.
         if std::mem::replace(&mut last_line, line) == line {
             continue;
         }

@@ -1,4 +1,5 @@
-//! Memory available to this process: the machine's, or less if a control group limits it.
+//! Memory available to this process: all memory of the machine, or less if a control group limits
+//! it.
 
 use std::fs;
 use std::path::Path;
@@ -26,8 +27,8 @@ fn machine_bytes(root: &Path) -> Option<u64> {
 }
 
 /// Returns the limits of this process's control group and of every group around it, in version 2
-/// (`0::/path`) and version 1 (`4:memory:/path`). In a container the path may be the host's; then
-/// only the root is found, which is the container's own group.
+/// (`0::/path`) and version 1 (`4:memory:/path`). In a container the path may refer to the host's
+/// hierarchy. Then only the root exists, which is the container's own group.
 fn group_bytes(root: &Path) -> Vec<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut limits = Vec::new();

@@ -5,6 +5,7 @@
 pub enum Purpose {
     /// A run, or a check whether a run is possible.
     Run,
-    /// Reading the lake. No worker connects, so the rules for connections are not checked.
+    /// A command that only reads the lake. No worker connects, so the rules for connections are not
+    /// checked.
     Look,
 }

@@ -17,13 +17,13 @@ use super::defaults;
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Path of the file. Relative paths in it start from its folder.
+    /// Path of `lake.toml`. Relative paths in the file start from its folder.
     pub file: PathBuf,
     /// Root of the lake, `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
     pub lake: Url,
-    /// In the order of the file.
+    /// In the order of `lake.toml`.
     pub sources: Vec<Source>,
-    /// In the order of the file.
+    /// In the order of `lake.toml`.
     pub tables: Vec<Table>,
     pub limits: Limits,
     /// Settings of the cluster that runs the plans; `None`: the coordinator's own process runs
@@ -48,7 +48,7 @@ impl Config {
 pub struct Location {
     /// `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
     pub url: Url,
-    /// Unused for a folder.
+    /// Settings of the bucket; unused for a folder.
     pub bucket: Bucket,
 }
 
@@ -74,10 +74,10 @@ impl Location {
 /// also the only place for secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    /// `http://` or `https://`, without a `/` at its end.
+    /// URL of the endpoint: `http://` or `https://`, without a `/` at its end.
     pub endpoint: Option<String>,
     pub region: Option<String>,
-    /// `None`: path style if there is an endpoint.
+    /// Whether requests use path style; `None`: only if there is an endpoint.
     pub path_style: Option<bool>,
     pub profile: Option<String>,
     /// ARN of a role to assume.
@@ -127,7 +127,7 @@ impl Default for Bucket {
 pub enum Encryption {
     /// SSE-S3.
     S3,
-    /// SSE-KMS; without a key, the account's own.
+    /// SSE-KMS; without a `key`, S3 uses the account's own key.
     Kms { key: Option<String> },
 }
 
@@ -138,7 +138,7 @@ pub struct Source {
     /// Location of the source; always ends with `/`.
     pub url: Url,
     pub format: RecordFormat,
-    /// In the order of the file, which is the column order of the staging table.
+    /// In the order of `lake.toml`, which is the column order of the staging table.
     pub fields: Vec<Field>,
     /// Maximum share (0.0–1.0) of rejected records, and also of bytes that could not be separated
     /// into records. A run above it fails.
@@ -212,12 +212,12 @@ pub enum FieldType {
     Boolean,
     Timestamp(TimestampFormat),
     Date,
-    /// Precision 1–38, scale 0–precision.
+    /// A decimal with a precision from 1 to 38 and a scale from 0 to the precision.
     Decimal {
         precision: u8,
         scale: i8,
     },
-    /// The JSON text of the value.
+    /// Any JSON value, stored as its text.
     Json,
     List(Box<FieldType>),
     /// Members; `from` is the member's own key, `required` is always false.
@@ -240,7 +240,7 @@ pub struct Table {
     /// Path of the model, for messages.
     pub sql_file: PathBuf,
     pub sql: String,
-    /// Columns that are checked to be not null and unique before every commit; may be empty.
+    /// Columns of the key, which must be not null and, together, unique; may be empty.
     pub key: Vec<String>,
     pub partition_by: Vec<String>,
     pub checks: Vec<Check>,
@@ -262,18 +262,18 @@ pub enum Rule {
     Unique {
         columns: Vec<String>,
     },
-    /// Every non-null value exists in `to_column` of `to_table`.
+    /// Every non-null value of the column exists in `to_column` of `to_table`.
     References {
         column: String,
         to_table: String,
         to_column: String,
     },
-    /// Every non-null value, as text, is one of `values`.
+    /// Every non-null value of the column, as text, is one of `values`.
     AcceptedValues {
         column: String,
         values: Vec<String>,
     },
-    /// Every non-null value is within the bounds, both inclusive.
+    /// Every non-null value of the column is within the bounds, both inclusive.
     Range {
         column: String,
         min: Option<f64>,
@@ -308,7 +308,7 @@ impl Default for Prices {
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Resident memory that the process aims to stay below. Sorts and most aggregations spill to
-    /// disk beyond their share of it; not all joins can.
+    /// disk if they need more than their share; not all joins can spill.
     pub memory_bytes: u64,
     /// Maximum size of a record; a longer one is quarantined.
     pub max_record_bytes: u64,

@@ -80,7 +80,7 @@ impl<'a> Section<'a> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.item)
     }
 
-    /// Returns a setting; if it is missing, reports that with an example.
+    /// Returns a setting. If the setting is missing, reports a fault with an example.
     pub(super) fn require(&self, key: &str, example: &str, diagnostics: &mut Diagnostics) -> Option<&'a Item> {
         let item = self.get(key);
         if item.is_none() {
@@ -103,7 +103,8 @@ impl<'a> Section<'a> {
         text
     }
 
-    /// Returns a path or URL as URL, and its origin. Relative paths start from `folder`.
+    /// Converts a path or URL to a URL. Returns it and its origin. Relative paths start from
+    /// `folder`.
     pub(super) fn location(
         &self,
         key: &str,
@@ -311,7 +312,7 @@ fn as_number(item: &Item) -> Option<f64> {
 /// Returns a hint for a key that belongs in another table.
 fn belongs_to(key: &str, here: &[Setting]) -> Option<String> {
     let (head, _) = TABLES_OF_THE_FILE.iter().find(|(head, there)| {
-        // `here` is one of these tables, and is recognized by its address.
+        // Skip the table `here`, which is recognized by its address.
         head.starts_with('[') && !std::ptr::eq(*there, here) && there.iter().any(|setting| setting.key == key)
     })?;
     Some(format!("`{key}` belongs in `{head}`"))

@@ -57,7 +57,7 @@ fn format(section: &Section<'_>, diagnostics: &mut Diagnostics) -> RecordFormat 
             section.report(origin, "`records` is empty", diagnostics);
         }
     }
-    // A wrong format was reported, and any format lets the checks continue.
+    // A wrong format was already reported. Continue the checks with any format.
     RecordFormat::Json(if is_json {
         JsonFormat::Document { records: records.map(|key| key.text.to_owned()) }
     } else {

@@ -1,7 +1,7 @@
 //! `[tables.<name>]`: the model's SQL, and the key, partition columns and checks of the table that
 //! it builds.
 //!
-//! Planning checks later whether the model returns the columns named here.
+//! Planning checks later whether the model returns the columns that the section names.
 
 use std::path::Path;
 

@@ -62,7 +62,8 @@ pub(super) fn check(
     }
 }
 
-/// Warns of sections for buckets that no URL names, which are probably misspelled.
+/// Warns of sections for buckets that no URL names. The name in such a section is probably
+/// misspelled.
 fn warn_of_unused<'a>(buckets: &BTreeMap<String, Bucket>, used: impl Iterator<Item = &'a Url>) {
     let used: Vec<&str> = used.filter(|url| url.scheme() == "s3").filter_map(Url::host_str).collect();
     for bucket in buckets.keys().filter(|bucket| !used.contains(&bucket.as_str())) {
@@ -92,8 +93,8 @@ fn sources(root: &Section<'_>, lake: Option<&Url>, folder: &Path, diagnostics: &
     sources
 }
 
-/// Reports a lake inside a source, which would be read as its input, and a source inside the lake,
-/// which a cleanup of the lake could delete.
+/// Reports a lake inside a source, because the source would read the lake's files as input. Reports
+/// a source inside the lake, because a cleanup of the lake could delete the source.
 fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, diagnostics: &mut Diagnostics) {
     let Some(lake) = lake else { return };
     let name = &source.name;
