@@ -24,7 +24,7 @@ pub const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct FileSettings {
     pub store: Arc<dyn ObjectStore>,
-    /// Name of the store, prepended to keys in messages.
+    /// URL or path of the store, which messages prepend to keys.
     pub root: String,
     /// Id of the run, which is the first part of every file's name.
     pub run: Uuid,

@@ -85,7 +85,7 @@ impl IngestExec {
     }
 }
 
-/// Returns the properties of a node that returns reports for each partition of `input`.
+/// Returns the plan properties of a node that has the partitions of `input` and returns reports.
 pub(crate) fn report_properties(input: &Arc<dyn ExecutionPlan>) -> PlanProperties {
     PlanProperties::new(
         EquivalenceProperties::new(report_schema()),
