@@ -208,7 +208,7 @@ fn signature(head: &[u8]) -> Option<Content> {
 /// signature.
 fn cut_signature(head: &[u8], extension: &str) -> Option<Content> {
     let named = Content::Compressed(Compression::named(extension));
-    // The level is the fourth byte, and may be the last one.
+    // The fourth byte is the level. The object may end after it.
     let is_cut = match named {
         Content::Compressed(Compression::Bzip2) => {
             b"BZh".starts_with(head) || (head.len() == 4 && head.starts_with(b"BZh"))
@@ -233,7 +233,7 @@ fn wide_text(head: &[u8]) -> Option<Encoding> {
 
 /// Whether the head may be lines of text, some of them damaged or in another single-byte encoding.
 fn is_text(head: &[u8]) -> bool {
-    // A block of zeros before text is damage that a crash causes.
+    // A crash may leave a block of zeros before text.
     if let [0, ..] = head {
         // Check the bytes after the zeros.
         let text = head.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &head[at..]);
@@ -257,7 +257,8 @@ fn is_text(head: &[u8]) -> bool {
 /// Whether `byte` is a control character that neither text nor logs contain. Zero is handled
 /// separately.
 fn is_odd_control(byte: u8) -> bool {
-    // Colored logs contain escape, JSON text sequences the record separator.
+    // Colored logs contain the escape character (0x1B), and JSON text sequences contain the record
+    // separator (0x1E).
     byte != 0 && byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x0C | 0x1B | 0x1E)
 }
 
@@ -303,7 +304,7 @@ fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
                 1 => (u64::from((tag >> 2) & 7) + 4, u64::from(tag >> 5) << 8 | number),
                 _ => (u64::from(tag >> 2) + 1, number),
             };
-            // The copy refers to bytes before the start.
+            // The copy refers to bytes before the start of the output, so this is not snappy.
             if offset == 0 || offset > produced {
                 return None;
             }

@@ -29,7 +29,7 @@ use crate::storage::Storage;
 use crate::storage::object::SourceObject;
 use crate::storage::s3::get::{ARCHIVED, GetFailure};
 
-/// Maximum bytes of one request, and of a chunk.
+/// Maximum number of bytes of a request, and of a chunk.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
 /// Number of concurrent requests, including the one for the bytes that are needed next.
 const READS_UNDER_WAY: usize = 2;
@@ -217,7 +217,7 @@ impl Requests {
         let key = &self.object.key;
         let path = match Path::parse(key) {
             Ok(path) if path.as_ref() == key => path,
-            // `object_store` would normalize this key to another one.
+            // `object_store` would change this key by normalizing it.
             _ => return self.get_by_name(range, None).await,
         };
         if let Some(bytes) = self.storage.read_listed_file(&self.object, range.clone()).await {

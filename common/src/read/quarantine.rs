@@ -100,7 +100,7 @@ impl RejectedRows {
         self.rows
     }
 
-    /// Returns the number of bytes in memory, to decide when to send.
+    /// Returns the number of bytes in memory. The caller uses it to decide when to send the rows.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes

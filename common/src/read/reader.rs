@@ -81,7 +81,7 @@ pub async fn read_splits(
             let chunks = fetch_ahead(&context.storage, &split, &context.limits, whole, &stored).await;
             (split, chunks, stored)
         })
-        // In order, so that results do not depend on which request is faster.
+        // Keep the order of the splits, so that results do not depend on the speed of requests.
         .buffered(context.limits.concurrent_reads);
     while let Some((split, chunks, stored)) = fetched.next().await {
         if partition.read_split(&split, chunks, &stored).await? == Listener::Gone {

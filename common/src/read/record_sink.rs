@@ -19,7 +19,7 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 pub enum BlockEnd {
     /// All complete records of the chunks were read.
     NeedsChunk,
-    /// [`RecordSink::must_stop`]: the rows must be sent, or the sample is complete.
+    /// The rows must be sent, or the sample is complete ([`RecordSink::must_stop`]).
     Stopped,
 }
 

@@ -1,8 +1,8 @@
 //! ④ Rows of a scan: typed records, rejected records and reports, in one stream.
 //!
 //! A plan node has one output. The whole result of a task must pass through it, so that a second
-//! attempt of the task repeats all of it. Every batch contains one of the three kinds in its column
-//! and nulls in the other two.
+//! attempt of the task repeats all of it. There is one column per kind. Every batch contains rows
+//! of one kind and has nulls in the columns of the other two kinds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -44,7 +44,7 @@ pub async fn contents_of_large(
     format: &RecordFormat,
     limits: &Limits,
 ) -> Result<Contents> {
-    // No smaller object is ever cut, so its content need not be known.
+    // Objects up to this size are never cut, so their content need not be known.
     let never_cut = if format.can_be_cut() { LEAST_SPLIT_BYTES.min(limits.split_bytes) } else { u64::MAX };
     let large: Vec<SourceObject> = objects.iter().filter(|object| object.bytes > never_cut).cloned().collect();
     let looks =
@@ -108,7 +108,7 @@ pub fn split_bytes_for(objects: &[SourceObject], contents: &Contents, tasks: usi
 fn cut(object: SourceObject, contents: &Contents, format: &RecordFormat, split_bytes: u64) -> Vec<Split> {
     let is_cuttable = format.can_be_cut() && contents.get(&object.key).is_some_and(|content| content.is_plain());
     let parts = if is_cuttable { object.bytes.div_ceil(split_bytes.max(1)).max(1) } else { 1 };
-    // Rounded up, so the last part may be smaller or empty.
+    // The size is rounded up, so the last part may be smaller or empty.
     let part_bytes = object.bytes.div_ceil(parts).max(1);
     if parts == 1 {
         return vec![Split::whole(object)];

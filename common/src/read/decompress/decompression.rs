@@ -81,7 +81,7 @@ impl Decompression {
 
     async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
         if self.is_ended {
-            // Faults come last, after all the bytes before them.
+            // Return a fault last, after all bytes before it.
             return self.fault.take().map(Err);
         }
         let mut chunk = BytesMut::zeroed(self.chunk_bytes());

@@ -79,7 +79,8 @@ struct File {
     /// Checksum in the header; zero if a descriptor has it.
     checksum: u32,
     length: u64,
-    /// `None` if the file is stored without compression; `stored_rest` bytes of it remain then.
+    /// Decompressor of the file. `None` if the file is not compressed; then `stored_rest` of its
+    /// bytes remain.
     inflate: Option<Decompress>,
     stored_rest: u64,
     found: Hasher,

@@ -48,7 +48,7 @@ const LINE_FEED_IN_STRING: &str = "a string contains a line feed";
 pub struct DocumentFramer {
     window: Window,
     max_record_bytes: u64,
-    /// [`PATIENCE_BYTES`], or fewer in a test.
+    /// Value of [`PATIENCE_BYTES`], or fewer bytes in a test.
     pub(in crate::read) patience_bytes: u64,
     /// State of the object around the array of records; `None` if records are not under a key.
     wrapper: Option<Wrapper>,
@@ -60,7 +60,7 @@ pub struct DocumentFramer {
     /// Searches for the start of the next record in bytes that may be broken: in a long record, in
     /// a record with a line feed inside a string, and in all bytes after framing was lost.
     starts: RecordStarts,
-    /// Whether `starts` has seen all bytes of the current record.
+    /// Whether `starts` has searched all bytes of the current record that were read.
     is_followed: bool,
     /// Number of line feeds before the offset `counted_to`.
     line_feeds: u64,
@@ -82,13 +82,13 @@ enum State {
     Mark(usize),
     /// The rest of a value.
     Value(Role),
-    /// The first item of the array of records, or its end.
+    /// The first item of the array of records, or the end of the array.
     FirstItem,
     /// An item after a comma.
     Item,
     /// A comma after an item, or the end of the array.
     AfterItem,
-    /// The first member of the object around the array, or its end.
+    /// The first member of the object around the array, or the end of the object.
     FirstMember,
     /// A member after a comma.
     Member,
@@ -271,7 +271,7 @@ impl DocumentFramer {
     /// record.
     fn end_wrapper(&mut self) -> Option<Found> {
         self.pass(State::Top);
-        // `?` returns if the object has an array and no flaw.
+        // `?` returns `None` if the object is intact.
         let flaw = self.wrapper.as_mut().and_then(Wrapper::end)?;
         Some(self.take_broken(Extent::Record, Reason::BrokenDocument, flaw))
     }

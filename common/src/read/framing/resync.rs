@@ -22,7 +22,7 @@ use memchr::memchr_iter;
 /// Offset and value of the last scanned byte that is not white space.
 type Last = Option<(u64, u8)>;
 
-/// Looks for the first certain start in bytes as they arrive.
+/// Searches for the first certain start in bytes as they arrive.
 #[derive(Debug, Default)]
 pub(in crate::read) struct RecordStarts {
     /// Offset of the next byte to scan.
@@ -78,7 +78,7 @@ impl RecordStarts {
             return false;
         }
         let is_after_fault = self.certain_from.is_some_and(|certain| offset >= certain);
-        // `replace` remembers this start, and is true only for the second one.
+        // `replace` remembers an uncertain start. It returns true only for the second start.
         is_after_fault || std::mem::replace(&mut self.has_seen_one, true)
     }
 

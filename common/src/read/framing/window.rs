@@ -83,7 +83,7 @@ impl Window {
         self.chunk_offset + self.at as u64
     }
 
-    /// Returns the scanned bytes of the chunk from `offset` on.
+    /// Returns the scanned bytes of the chunk that start at `offset`.
     pub(in crate::read) fn since(&self, offset: u64) -> &[u8] {
         let from = usize::try_from(offset.saturating_sub(self.chunk_offset)).unwrap_or(usize::MAX);
         &self.chunk[from.min(self.at)..self.at]

@@ -7,13 +7,13 @@ const ESCAPED_BYTE_LENGTH: usize = 6;
 /// The object around the array of records.
 #[derive(Debug)]
 pub(in crate::read) struct Wrapper {
-    /// Key of the array.
+    /// Key of the array of records.
     key: String,
     /// Key of the current member as it is written in the object, cut at the maximum length of an
     /// escaped `key`.
     member: Vec<u8>,
     has_records: bool,
-    /// Fault of the object, such as a repeated key; `None` if none was found yet.
+    /// Fault of the object, such as a repeated key; `None` if no fault was found yet.
     flaw: Option<String>,
 }
 
@@ -46,7 +46,7 @@ impl Wrapper {
     /// Whether the value of the current member, which starts with `first`, is the array of records.
     /// A second array and a value of another kind are flaws of the object.
     pub(in crate::read) fn start_value(&mut self, first: u8) -> bool {
-        // The key may contain escapes.
+        // Parse the member's key, because it may contain escapes.
         if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == self.key) {
             return false;
         }

@@ -39,7 +39,7 @@ pub(in crate::read) enum Scalar<'a> {
 pub(in crate::read) enum Fault {
     WrongType,
     OutOfRange,
-    /// The column contains as many bytes or items as Arrow can count.
+    /// The column would have more bytes or items than Arrow can count.
     TooLong,
     /// The column needs the number as written: call the function again with [`Scalar::Number`].
     AskAsWritten,
@@ -48,7 +48,8 @@ pub(in crate::read) enum Fault {
 /// A value, or null.
 pub(in crate::read) type Coerced<T> = Result<Option<T>, Fault>;
 
-/// Converts a number to its own text, with all digits that a double would lose.
+/// Converts a scalar to text. A number keeps its text with all digits, some of which a double would
+/// lose.
 pub(in crate::read) fn string(value: Scalar<'_>) -> Result<&str, Fault> {
     match value {
         Scalar::Text(text) | Scalar::Number(text) => Ok(text),
@@ -138,7 +139,7 @@ pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
         Scalar::Text("") => Ok(None),
         Scalar::Text(text) | Scalar::Number(text) => {
             let number = Number::parse(text).ok_or(Fault::WrongType)?;
-            // 19 digits of microseconds are more than the calendar needs.
+            // A timestamp of the calendar has at most 18 digits of microseconds, so 19 are enough.
             let scaled = number.scaled(MICROSECOND_PLACES, LONG_DIGITS).ok_or(Fault::OutOfRange)?;
             let micros = i64::try_from(scaled.value).ok().filter(|micros| CALENDAR.contains(micros));
             micros.map(Some).ok_or(Fault::OutOfRange)
@@ -191,7 +192,7 @@ fn parse_date(text: &[u8]) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(year, digits(&[*m1, *m2])?, digits(&[*d1, *d2])?)
 }
 
-/// Returns the decimal times 10^`scale`, or a fault if digits would be lost.
+/// Returns the value of a decimal times 10^`scale`, or a fault if digits would be lost.
 pub(in crate::read) fn decimal(value: Scalar<'_>, precision: u8, scale: i8) -> Coerced<i128> {
     match value {
         Scalar::Text("") => Ok(None),
@@ -257,7 +258,7 @@ impl<'a> Number<'a> {
     /// most 38) digits.
     fn scaled(&self, places: i64, digits: i64) -> Option<Scaled> {
         let integer_digits = i64::try_from(self.integer.len()).ok()?;
-        // Power of ten of the first digit in the result.
+        // Power of ten of the current digit in the result, starting with the first digit.
         let mut power = integer_digits - 1 + self.exponent.unwrap_or(0) + places;
         let mut scaled = Scaled { value: 0, exact: true };
         for digit in self.integer.iter().chain(self.fraction).map(|digit| i128::from(digit - b'0')) {

@@ -14,7 +14,7 @@ use crate::config::resolved::Field;
 pub(in crate::read) struct Keys {
     entries: Vec<Entry>,
     by_name: HashMap<Box<str>, usize>,
-    /// The first key of the last object.
+    /// Index of the first key of the last object.
     first: usize,
 }
 
@@ -22,7 +22,7 @@ pub(in crate::read) struct Keys {
 struct Entry {
     name: Box<str>,
     target: Target,
-    /// The key that followed this one in the last object.
+    /// Index of the key that followed this key in the last object.
     next: usize,
 }
 
@@ -33,7 +33,7 @@ pub(in crate::read) enum Target {
     Column(usize),
     /// An object that is part of a dotted path.
     Path(Box<Path>),
-    /// An undeclared field, with its number in the list of their names.
+    /// An undeclared field, with its index in the list of undeclared fields.
     Unknown(usize),
 }
 

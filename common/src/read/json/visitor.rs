@@ -42,7 +42,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self { keys, columns, row, around, record } = self;
-        // Faults from before this object belong to other values.
+        // Faults that were recorded before this object belong to other values.
         let faults_before = record.faults();
         let mut before = None;
         while let Some(index) =
@@ -330,7 +330,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             return Ok(());
         };
         while items.next_element_seed(ValueSeed { column: item, record: &mut *record })?.is_some() {}
-        // Each item has stored exactly one value, so the list ends at the number of items.
+        // Each item has stored exactly one value in the items' column, so its length is the end of
+        // the list.
         if let Err(fault) = column.push_nested() {
             Self { column, record }.refuse(fault, || "an array".to_owned());
         }

@@ -1,5 +1,5 @@
-//! ② Recovers where a document is broken: decides which bytes are given up and where records
-//! continue.
+//! ② Recovers framing where a document is broken: decides which bytes are given up and where
+//! records continue.
 
 use memchr::memchr_iter;
 

@@ -8,7 +8,7 @@ pub(super) struct Literal {
     text: Box<[u8]>,
     /// The text in four words, followed by zeros; not used if the text is longer.
     words: [u64; 4],
-    /// The bits of `words` that belong to the text.
+    /// Mask of the bits of `words` that belong to the text.
     mask: [u64; 4],
 }
 

@@ -148,7 +148,8 @@ impl Templates {
             return;
         }
         let Some(mut shape) = Shape::of(Text { json, padded: &self.padded }, keys, columns, required) else { return };
-        // A value may look like the next literal, such as the exponent of a number.
+        // The shape may be known although it did not match, for example because of an exponent
+        // after a number.
         if self.shapes.iter().any(|known| known.is_same(&shape)) {
             return;
         }

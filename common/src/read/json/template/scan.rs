@@ -4,7 +4,7 @@
 //! at any byte of the text. A zero byte is valid nowhere in JSON, so no token continues into the
 //! padding. `None` means that the function cannot read the token, not that the token is invalid.
 
-/// Number of zero bytes after a text.
+/// Number of zero bytes that must follow a text.
 pub(super) const PADDING: usize = 32;
 
 /// Eight bytes 0x01. Multiplied by a byte, it gives eight copies of that byte.
@@ -172,7 +172,8 @@ fn up_to_eight_digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
     }
     // Remove the bytes after the digits, and put zeros before them.
     let digits = digits << (64 - 8 * count);
-    // Join neighbours: eight digits, four numbers of two, two of four, one of eight.
+    // Join neighbours: eight digits become four numbers of two digits, then two numbers of four
+    // digits, then one number of eight digits.
     let pairs = (digits * 10) + (digits >> 8);
     let upper = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
     let lower = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
