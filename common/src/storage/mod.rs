@@ -45,7 +45,7 @@ mod put_outcome;
 
 pub use put_outcome::PutOutcome;
 
-/// A root and the objects below it.
+/// A folder or a prefix of a bucket, with the objects below it.
 #[derive(Debug, Clone)]
 pub struct Storage {
     /// Object store with keys relative to `root`.
@@ -112,7 +112,7 @@ impl Storage {
         Self { store, verified, root: location.url.clone(), location, s3: None, files: None }
     }
 
-    /// Returns the location and the settings with which it was opened.
+    /// Returns the location of the storage, with the settings with which it was opened.
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A file under a source's prefix. Every read requests exactly this version of it.
+/// An object of a source. Reads request exactly the version that was listed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceObject {
     /// Key relative to the source's root, segments separated by `/`.

@@ -25,7 +25,7 @@ use crate::config::resolved::{Bucket, Encryption, Location};
 use crate::error::{Error, Result};
 use crate::printable;
 
-/// Region if none is configured, as in AWS's own tools.
+/// Region to use if no region is configured, as in AWS's own tools.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";
 
 /// Loads AWS's variables and files; `settings` override them.
@@ -101,8 +101,8 @@ pub(super) fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> 
     endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)).map(|url| url.trim_end_matches('/').to_owned())
 }
 
-/// Checks the endpoint. A virtual-hosted bucket needs a host name: its name cannot precede an IP
-/// address.
+/// Checks the endpoint. Virtual-hosted style needs an endpoint with a host name, because the
+/// bucket's name cannot precede an IP address.
 pub(super) fn check_style(settings: &Bucket, endpoint: Option<&str>, location: &Location) -> Result<()> {
     let Some(endpoint) = endpoint else { return Ok(()) };
     let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/");

@@ -1,4 +1,4 @@
-//! A prefix of a bucket as a storage: two clients that share one set of credentials.
+//! A prefix of a bucket as storage: two clients that share one set of credentials.
 //!
 //! ```text
 //!   aws-config ─► credentials ─┬─► object_store: bytes (objects, Parquet, Delta, spool)

@@ -34,7 +34,7 @@ pub enum RequestClass {
 impl RequestClass {
     const ALL: [Self; 6] = [Self::Delete, Self::Get, Self::Head, Self::List, Self::Post, Self::Put];
 
-    /// Name in manifests, messages and the worker protocol.
+    /// Returns the name of the class in manifests, messages and the worker protocol.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
