@@ -42,7 +42,7 @@ const POOL_SHARE: f64 = 0.3;
 const TABLE_BUFFER_SHARE: f64 = 0.15;
 /// Share of the memory limit for buffered rows of exchanges of all tasks.
 const EXCHANGE_BUFFER_SHARE: f64 = 0.1;
-/// Maximum buffer of an exchange; more memory does not make it faster.
+/// Maximum size of an exchange's buffer. A larger buffer does not make the exchange faster.
 const MAX_EXCHANGE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Maximum number of bytes of rows that are sorted as one batch, because more could overflow the
@@ -281,8 +281,7 @@ fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
     options.execution.parquet.schema_force_view_types = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
-    // A spill file is written and read once, soon after: cheap compression is worth the smaller
-    // write.
+    // Use a cheap compression, because a spill file is read only once, soon after it is written.
     options.execution.spill_compression = datafusion::config::SpillCompression::Lz4Frame;
     options.execution.sort_in_place_threshold_bytes = SORT_AS_ONE_BYTES;
     if sort_bytes > SORT_AS_ONE_BYTES {

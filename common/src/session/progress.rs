@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters of one run, which its scans share through the session. They only increase.
+/// Counters of one run. All scans of the run share them through the session. They only increase.
 #[derive(Debug, Default)]
 pub struct ReadProgress {
     objects: AtomicU64,
