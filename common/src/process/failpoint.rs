@@ -15,9 +15,9 @@ static WAS_FROZEN: AtomicBool = AtomicBool::new(false);
 /// Part of the program that reaches a fail point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReachedBy {
-    /// Every run that commits, in the coordinator.
+    /// The coordinator, in every run that commits.
     Run,
-    /// A commit that is due for a checkpoint: every 50 versions.
+    /// The coordinator, in a commit that writes a checkpoint (every 50 versions).
     Checkpoint,
     /// A worker, in every run that has several tasks and an exchange.
     Worker,

@@ -32,9 +32,9 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 /// Starts logging for this process; `RUST_LOG` overrides the level.
 pub fn start(format: LogFormat, quiet: bool) {
     let _ = FORMAT.set(format);
-    // The Delta kernel logs the errors that it returns, with backtraces; we report them.
-    // Tonic logs a connection that it rejected for its certificate at level debug, and reports it
-    // nowhere else.
+    // The Delta kernel logs the errors that it returns, with backtraces; we report these errors
+    // ourselves. Tonic logs a connection that it rejected for its certificate at level debug, and
+    // reports it nowhere else.
     let default = if quiet {
         "error,buoyant_kernel=off"
     } else {

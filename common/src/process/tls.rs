@@ -34,7 +34,7 @@ pub fn client(certificates: &Certificates, host: &str) -> Result<ClientTlsConfig
 /// Selects a cryptography provider for rustls. Two are linked, so rustls requires a choice before
 /// the first connection.
 fn choose_cryptography() {
-    // Fails if a provider was installed before; that one is kept.
+    // Ignore the error, which means that a provider was already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
