@@ -139,7 +139,7 @@ impl Error {
     }
 
     /// Joins failures that were found together, such as all faults of a configuration. `None` if
-    /// there are none. The kind of the first decides the exit code.
+    /// there are none. The kind of the first failure decides the exit code.
     pub fn join(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut failures = failures.into_iter();
         let mut first = failures.next()?;
@@ -177,7 +177,7 @@ impl Error {
     pub fn from_engine(error: DataFusionError, otherwise: impl FnOnce(DataFusionError) -> Self) -> Self {
         match unwrap_engine(error) {
             Ok(ours) => ours,
-            // The Parquet reader wraps errors of a store in its own.
+            // The Parquet reader wraps errors of a store in errors of its own.
             Err(theirs) => find_ours(&theirs).unwrap_or_else(|| otherwise(theirs)),
         }
     }
@@ -244,8 +244,8 @@ fn unwrap_engine(error: DataFusionError) -> std::result::Result<Error, DataFusio
     }
 }
 
-/// Returns a copy of the first project error among `error` and its causes; its own causes become
-/// text.
+/// Returns a copy of the first project error among `error` and its causes; the causes of the copied
+/// error become text.
 fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -276,13 +276,13 @@ impl fmt::Display for Alone<'_> {
         f.write_str(&error.message)?;
         let mut cause = error.source.as_deref().map(|e| e as &dyn std::error::Error);
         while let Some(next) = cause {
-            // Text of servers and values may contain line feeds and is escaped. A query's errors
-            // are not: the engine shows their place in several lines.
+            // Text of servers and values may contain line feeds and is escaped. Errors of queries
+            // are not escaped, because the engine shows the place of an error in several lines.
             match error.kind {
                 Kind::Configuration => write!(f, ": {next}")?,
                 _ => write!(f, ": {}", printable::line(&next.to_string()))?,
             }
-            // Most errors already print their own cause; do not repeat it.
+            // Do not repeat a cause that the text of the error already contains.
             cause = next.source().filter(|below| !next.to_string().contains(&below.to_string()));
         }
         Ok(())
