@@ -88,7 +88,7 @@ impl SpoolWriter {
                 upload.shutdown().await.storage_context("write", || &self.key)?;
                 self.key.to_string()
             }
-            // No rows, no object: an empty key says so in the report.
+            // Without rows there is no object. The report then has an empty key.
             None => String::new(),
         };
         Ok(SpoolObject { key, rows: self.rows, chunk_bytes: self.chunk_bytes })
