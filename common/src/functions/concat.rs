@@ -63,7 +63,7 @@ impl ScalarUDFImpl for Concat {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        // `coerce_types` made every integer an `Int64`, so only our calls have one.
+        // `coerce_types` made every integer an `Int64`, so only calls with integers have this type.
         if types.contains(&DataType::Int64) {
             return Ok(DataType::Utf8);
         }
@@ -71,7 +71,7 @@ impl ScalarUDFImpl for Concat {
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        // DataFusion's rule expects that every literal is a text.
+        // DataFusion's simplification works only if every literal is a text.
         for arg in &args {
             if info.get_data_type(arg)? == DataType::Int64 {
                 return Ok(ExprSimplifyResult::Original(args));

@@ -19,7 +19,7 @@ pub(super) struct TextGroups {
     lengths: Vec<u32>,
     /// Number of bytes in `bytes` that are part of a text. The others are unused.
     used: usize,
-    /// Last group that got its first text.
+    /// Group that was the last to receive its first text.
     last_in_order: Option<usize>,
     /// Whether all texts were appended in the order of the groups and none was replaced. The
     /// resulting array then has the same `bytes`.
