@@ -172,7 +172,7 @@ fn decode_exchange_read(read: v1::ExchangeRead, context: &TaskContext) -> Result
     };
     let partition = |partition: v1::ExchangePartition| partition.chunks.into_iter().map(chunk).collect();
     let partitions = read.partitions.into_iter().map(partition).collect::<Result<_>>()?;
-    // A shape contains none of our nodes. Decoding it without them also rules out shapes nested in
+    // A shape contains only DataFusion's nodes. Decoding only these also rules out shapes nested in
     // shapes.
     let shape = protobuf::PhysicalPlanNode::decode(read.shape.as_slice()).context(unreadable)?;
     let shape = shape.try_into_physical_plan(context, &DefaultPhysicalExtensionCodec {})?;

@@ -18,7 +18,7 @@ pub(super) fn encode_scan(scan: &JsonScanExec) -> v1::JsonScan {
     v1::JsonScan {
         source: Some(encode_source(scan.source())),
         limits: Some(encode_limits(scan.limits())),
-        // A partition may be empty. Its position is the number of its task.
+        // Keep empty partitions, because the position of a partition is the number of its task.
         partitions: partitions
             .map(|splits| v1::ScanPartition { splits: splits.iter().map(encode_split).collect() })
             .collect(),
