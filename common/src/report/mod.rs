@@ -65,7 +65,7 @@ pub enum TaskReport {
     Quarantined(WrittenFile),
     /// A file of a table.
     Table(WrittenFile),
-    /// Rows for the next stage.
+    /// An object with rows for the next stage.
     Spooled(SpoolObject),
 }
 
