@@ -65,7 +65,7 @@ pub struct Encryption {
     /// Whether the encryption is SSE-KMS; otherwise it is SSE-S3.
     #[prost(bool, tag = "1")]
     pub is_kms: bool,
-    /// Key of SSE-KMS; missing for the account's own.
+    /// Key of SSE-KMS; missing for the account's own key.
     #[prost(string, optional, tag = "2")]
     pub kms_key: ::core::option::Option<::prost::alloc::string::String>,
 }
@@ -451,7 +451,8 @@ pub struct Requests {
     /// UUID of the run; empty if the process has not joined a run.
     #[prost(string, tag = "1")]
     pub run: ::prost::alloc::string::String,
-    /// Number of requests by class and status, such as `GET 206`. `GET -` got no response.
+    /// Number of requests by class and status, such as `GET 206`. `GET -` counts requests without a
+    /// response.
     #[prost(map = "string, uint64", tag = "2")]
     pub counts: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
     #[prost(uint64, tag = "3")]
