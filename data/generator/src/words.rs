@@ -11,7 +11,7 @@ const WORDS: &[&str] = &[
     "Tomorrow", "Velvet", "Waltz", "Wild", "Winter",
 ];
 
-/// Returns one to three words.
+/// Returns a text of one to three words.
 pub(crate) fn words(random: &mut Random) -> String {
     let words: Vec<_> = (0..=random.below(3)).map(|_| random.pick(WORDS)).collect();
     words.join(" ")
