@@ -100,8 +100,8 @@ const LAST_DAY: i64 = 2_932_896;
 const DAY_SECONDS: i64 = 86_400;
 
 impl Part {
-    /// Parses the names that DataFusion's function accepts: Arrow's interval units with their
-    /// synonyms, and names that are not interval units.
+    /// Parses the names of parts that DataFusion's function accepts: Arrow's interval units with
+    /// their synonyms, and parts such as `doy` that are not interval units.
     fn parse(name: &str) -> Option<Self> {
         Some(match IntervalUnit::from_str(name) {
             Ok(IntervalUnit::Year) => Self::Year,

@@ -210,9 +210,9 @@ fn compute(left: &dyn Datum, op: Operator, right: &dyn Datum) -> Result<ArrayRef
     Ok(result)
 }
 
-/// Checks that decimals fit their precision, because Arrow only checks that they fit the bits of
-/// their type. Only the maximum precision can be exceeded, because a smaller precision grows with
-/// each operator.
+/// Checks that decimals do not have too many digits, because Arrow only checks that they fit the
+/// bits of their type. Only a type with the maximum precision needs this: a smaller precision grows
+/// with each operator.
 fn check_digits(values: &ArrayRef) -> Result<(), ArrowError> {
     match values.data_type() {
         DataType::Decimal128(precision, _) if *precision == Decimal128Type::MAX_PRECISION => {
