@@ -1,4 +1,4 @@
-//! Code shared by all Lakewright processes, in the order of a record's way through it.
+//! Code that all Lakewright processes share. The diagram shows the path of a record through it.
 //!
 //! ```text
 //! lake.toml ─ config ─┐
@@ -8,19 +8,20 @@
 //!        write/ ⑦ partition, file, statistics, write node
 //! ```
 //!
-//! Dependencies point one way: `read` depends neither on `write` nor on the lake, `write` does not
-//! depend on the lake. On a cluster, plans are sent as bytes (`codec`), and rows move between
+//! Dependencies point one way: `read` depends neither on `write` nor on the lake, and `write` does
+//! not depend on the lake. On a cluster, plans are sent as bytes (`codec`), and rows move between
 //! stages through storage (`exchange`).
 
-/// Errors by what the user must do about them.
+/// The error type, with one kind for each action that the user must take.
 pub mod error;
 /// Escapes text from data and peers for terminals and logs.
 pub mod printable;
 /// `lake.toml`, validated and resolved.
 pub mod config;
-/// Setup of every process: logs, notifications to the service manager, TLS, limits, fail points.
+/// Setup of every process: logs, notifications to the service manager, TLS, system limits, fail
+/// points.
 pub mod process;
-/// Digests of objects and of blocks of them.
+/// Digests of objects and of their blocks.
 pub mod digest;
 /// Opens object stores. Only this module accesses file systems and S3.
 pub mod storage;

@@ -28,7 +28,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        // All such characters are in the Basic Multilingual Plane, so four digits suffice.
+        // All escaped characters are in the Basic Multilingual Plane, so four digits suffice.
         if acts_on_terminal(c) && !matches!(c, '\n' | '\t' | '\r') {
             let _ = write!(escaped, "\\u{:04x}", u32::from(c));
         } else {
@@ -93,8 +93,8 @@ fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether `c` is a control character (C0 except line feed and tab, delete, C1), changes the
-/// writing direction, or is a separator that some programs treat as a line feed.
+/// Whether `c` is a control character other than line feed and tab, changes the writing direction,
+/// or is a separator that some programs treat as a line feed.
 fn acts_on_terminal(c: char) -> bool {
     match c {
         '\n' | '\t' => false,

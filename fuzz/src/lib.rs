@@ -1,5 +1,5 @@
-//! Fuzzing on stable Rust, without a second, instrumented build: a test passes a function, which is
-//! called with inputs mutated from a corpus (`fuzz/corpus/<target>/`).
+//! Fuzzing on stable Rust, without a second, instrumented build. A test passes a function (the
+//! target), which is called with inputs that are mutated from a corpus (`fuzz/corpus/<target>/`).
 //!
 //! ```text
 //! corpus ──► replayed, each file once ──► pool ──► mutated (`mutate`) ──► the target ──► a new outcome: into the pool
@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A target returns the outcome of an input as text, such as its error. An input with a new outcome
-//! is added to the pool. This replaces coverage feedback: it leads from one error message to the
-//! next, deeper one.
+//! is added to the pool. This replaces coverage feedback: each new error message leads to inputs
+//! that get further into the code.
 //!
 //! A plain `cargo test` replays the corpus and tries a short, fixed series of inputs.
 //! `FUZZ_SECONDS=20` continues for that long from a seed that it prints, and checks the limits of
@@ -31,15 +31,15 @@ mod usage;
 
 use mutate::Mutator;
 
-/// Number of inputs of a plain `cargo test`, after the corpus.
+/// Number of inputs that a plain `cargo test` tries in addition to the corpus.
 const INPUTS: u64 = 300;
-/// Maximum size of an input. Other tests cover the limits on larger ones.
+/// Maximum size of an input. Other tests cover limits on larger inputs.
 const MAX_BYTES: usize = 16 * 1024;
 /// Maximum size of an input that is added to the corpus because of its outcome.
 const MAX_KEPT_BYTES: usize = 2048;
 /// Maximum number of inputs in the pool, in addition to the corpus.
 const MAX_POOL: usize = 4096;
-/// Number of characters of an outcome that are compared.
+/// Maximum number of characters of an outcome that are compared.
 const MAX_OUTCOME: usize = 160;
 
 /// Limits on one input.
@@ -49,12 +49,12 @@ const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), memory: 512 * 102
 /// needs.
 struct Bounds {
     time: Duration,
-    /// Peak resident bytes of the whole process. Checked only with `FUZZ_SECONDS`, when the process
-    /// does nothing else.
+    /// Maximum peak of the whole process's resident memory, in bytes. Checked only with
+    /// `FUZZ_SECONDS`, when the process does nothing else.
     memory: u64,
 }
 
-/// A target: its name, which is also its folder in the corpus, and words that inputs are likely to
+/// Name of a target, which is also its folder in the corpus, and words that inputs are likely to
 /// contain.
 pub struct Target<'a> {
     pub name: &'a str,
@@ -64,8 +64,8 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Calls `target` with inputs. It must panic if something is wrong. Otherwise it must return
-    /// the outcome of the input.
+    /// Calls `target` with inputs. The target must panic if it finds an error. Otherwise it must
+    /// return the outcome of the input.
     ///
     /// # Panics
     /// If the target panics or exceeds a limit. The input is added to the corpus first.
@@ -75,7 +75,7 @@ impl Target<'_> {
         self.run_from(seed, seconds, INPUTS, target);
     }
 
-    /// Tries inputs of one seed for `seconds` if it is given, otherwise `inputs` of them.
+    /// Tries inputs made from one seed: for `seconds` if that is given, otherwise `inputs` of them.
     fn run_from(&self, seed: u64, seconds: Option<u64>, inputs: u64, target: impl FnMut(&[u8]) -> String) {
         let mut session = Session {
             name: self.name,
@@ -120,7 +120,7 @@ impl Target<'_> {
 struct Session<'a, F> {
     name: &'a str,
     target: F,
-    /// Hashes of all outcomes.
+    /// Hashes of all outcomes so far.
     outcomes: BTreeSet<u64>,
     pool: Vec<Vec<u8>>,
     /// File with the input being tried.
@@ -128,7 +128,7 @@ struct Session<'a, F> {
 }
 
 impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
-    /// Tries one input; returns whether its outcome is new.
+    /// Tries one input. Returns whether its outcome is new.
     fn attempt(&mut self, input: &[u8]) -> bool {
         if let Some(file) = &self.running {
             let _ = std::fs::write(file, input);
@@ -148,13 +148,14 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
         {
             self.stop(input, &format!("takes {peak} bytes of memory"));
         }
-        // Ignore numbers and names between backticks, which would make every outcome new.
+        // Ignore numbers, and names between backticks. With them, almost every outcome would be
+        // new.
         let words = outcome.split('`').step_by(2).flat_map(str::chars);
         let shape: String = words.filter(|c| !c.is_ascii_digit()).take(MAX_OUTCOME).collect();
         self.outcomes.insert(hash(shape.as_bytes()))
     }
 
-    /// Adds an input to the corpus and reports why.
+    /// Adds an input to the corpus. Returns a message with the reason `why`.
     fn fail(&self, input: &[u8], why: &str) -> String {
         let file = self.folder().join(format!("crash-{:016x}", hash(input)));
         let _ = std::fs::create_dir_all(self.folder());
@@ -213,8 +214,8 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
     }
 }
 
-/// Returns the folder with a corpus for each target. Cargo runs a test in the folder of its
-/// package.
+/// Returns the folder that contains the corpora of all targets. Cargo runs each test in the folder
+/// of the test's package.
 fn corpora() -> PathBuf {
     PathBuf::from("../fuzz/corpus")
 }
@@ -223,7 +224,8 @@ fn running_file(name: &str, process: u32) -> PathBuf {
     fast_folder().join(format!("lakewright-fuzz-{name}-{process}"))
 }
 
-/// Returns a folder in memory on Linux, because every input is written to it.
+/// Returns a folder for the current input: on Linux one in memory, because every input is written
+/// to it.
 fn fast_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
@@ -258,7 +260,8 @@ fn report(text: &str) {
 mod tests {
     use super::*;
 
-    /// The target fails only for very few inputs, which are found through three levels of outcomes.
+    /// The target fails only for very few inputs. They are found only via three successive new
+    /// outcomes.
     #[test]
     fn outcomes_lead_to_an_input_that_chance_would_not_find() {
         let target = Target { name: "selftest", words: &["lake", "wright"], seeds: vec![b"{}".to_vec()] };

@@ -1,6 +1,6 @@
 //! Mutates an input by a few small changes of kinds that parsers often handle wrongly.
 
-/// Maximum number of changes to one input; mostly there are one or two.
+/// Maximum number of changes to one input. Most inputs get one or two.
 const MOST_CHANGES: u64 = 6;
 /// Bytes with a meaning in JSON, TOML, protobuf and compressed streams.
 const BYTES: &[u8] = b"\0\x01\x7f\x80\xff\n\r\t \"\\{}[]:,.-+eE019atfn#='/\x08\x0a\x12\x1a\xc0\xed";
@@ -22,7 +22,7 @@ const NUMBERS: &[&str] = &[
     "\u{661}",
 ];
 
-/// Makes inputs from a pool; the same seed gives the same inputs.
+/// Creates inputs from a pool. Equal seeds give equal inputs.
 pub(crate) struct Mutator<'a> {
     state: u64,
     words: &'a [&'a str],
@@ -57,7 +57,7 @@ impl<'a> Mutator<'a> {
     }
 
     fn choose(&mut self, pool: &[Vec<u8>]) -> Vec<u8> {
-        // Half of the time one of the newest, which had a new outcome.
+        // In half of the cases, choose one of the newest inputs, because they had new outcomes.
         let recent = pool.len().min(16);
         let at =
             if self.random().is_multiple_of(2) { self.below(pool.len()) } else { pool.len() - 1 - self.below(recent) };
@@ -86,7 +86,7 @@ impl<'a> Mutator<'a> {
                 input.splice(at..at, copy);
             }
             6 => {
-                // Repeated many times, for depth and length.
+                // Repeat a part many times, for deep nesting and long inputs.
                 let copy = input[self.range(input.len())].to_vec();
                 let times = 1 << self.below(8);
                 input.splice(at..at, copy.repeat(times));

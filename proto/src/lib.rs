@@ -1,21 +1,21 @@
 //! Messages between coordinator and workers, generated from `proto/lakewright/v1/`.
 //!
-//! The generated code is checked in, so that a build needs no compiler of `.proto` files. A test
+//! The generated code is checked in, so that a build needs no compiler for `.proto` files. A test
 //! compares it with the files (`tests/generated_is_current.rs`).
 
-/// Version 1 of the protocol. Coordinator and workers must have the same release; others are
-/// rejected.
+/// Version 1 of the protocol. Coordinator and workers must have the same program version; the
+/// coordinator rejects other workers.
 #[allow(clippy::all, clippy::allow_attributes_without_reason, unreachable_pub, missing_docs, reason = "generated code")]
 #[rustfmt::skip]
 pub mod v1 {
     include!("generated/lakewright.v1.rs");
 }
 
-/// Maximum size of a message that carries tasks or reports, on both sides of every connection.
+/// Maximum size of a message that carries tasks or reports, for sender and receiver.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Maximum size of one report of a task. A report takes up to some fifty times its size once it is
-/// decoded, so a larger one is rejected before.
+/// Maximum size of one encoded report of a task. A decoded report may need about fifty times as
+/// much memory, so a larger report is rejected before it is decoded.
 pub const MAX_REPORT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Maximum size of any other message.

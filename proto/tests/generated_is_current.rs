@@ -1,5 +1,5 @@
 //! Checks that the checked-in code is generated from the `.proto` files. `LAKEWRIGHT_REGENERATE=1`
-//! writes it again.
+//! generates it again.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Verifies checksums that clients send with a body, and returns them like S3.
+//! Verifies checksums that clients send with a body. Responses contain them, as in S3.
 
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Sha256};
@@ -7,7 +7,7 @@ use s3s::{S3Result, s3_error};
 /// Returns the SHA-256 of `bytes` in base64, if the client sent one.
 ///
 /// # Errors
-/// `BadDigest`, if the client sent a different one.
+/// `BadDigest`, if the client sent a different checksum.
 pub(crate) fn verified(bytes: &[u8], claimed: Option<&str>) -> S3Result<Option<String>> {
     let Some(claimed) = claimed else { return Ok(None) };
     let mut hasher = ChecksumHasher { sha256: Some(Sha256::new()), ..ChecksumHasher::default() };
@@ -24,7 +24,7 @@ mod tests {
 
     #[test]
     fn a_body_with_a_wrong_checksum_is_rejected() {
-        // printf abc | openssl dgst -sha256 -binary | base64
+        // Output of `printf abc | openssl dgst -sha256 -binary | base64`.
         let of_abc = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
         assert_eq!(verified(b"abc", Some(of_abc)).unwrap().as_deref(), Some(of_abc));
         assert!(verified(b"abd", Some(of_abc)).is_err());

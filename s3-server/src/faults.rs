@@ -16,7 +16,7 @@ use s3s::service::S3Service;
 
 use crate::objects::Objects;
 
-/// Longer than any client's timeout.
+/// Time that is longer than any client's timeout.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
 /// A fault and the requests it applies to.
@@ -24,12 +24,13 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 pub struct Fault {
     /// Method, such as `GET` or `PUT`.
     pub method: &'static str,
-    /// Part of path and query that a request must contain; empty for all requests.
+    /// Text that the path and query of a request must contain; empty for all requests.
     pub path: &'static str,
-    /// Number of matching requests to skip first, and number of requests to apply the fault to.
+    /// Number of matching requests to skip first (`skip`), and number of requests that the fault
+    /// affects (`times`).
     pub skip: usize,
     pub times: usize,
-    /// The fault applies to one in this many of them.
+    /// After the skipped requests, the fault affects one of every `every` matching requests.
     pub every: usize,
     pub harm: Harm,
 }
@@ -37,19 +38,19 @@ pub struct Fault {
 /// Effect of a fault on a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Harm {
-    /// The request has no effect and gets this status, with an error code of S3.
+    /// The request has no effect. The response has this status and this error code of S3.
     Refuse(u16, &'static str),
-    /// The request takes effect, but gets this status.
+    /// The request takes effect, but the response has this status and this error code of S3.
     DoAndAnswer(u16, &'static str),
-    /// The connection is closed in the middle of the body.
+    /// The connection is closed in the middle of the response's body.
     Cut,
-    /// The body stops in the middle, but the connection stays open.
+    /// The response's body stops in the middle, but the connection stays open.
     Stall,
-    /// There is never a response.
+    /// The server never responds.
     Silence,
-    /// The body arrives in small pieces, with this pause between two.
+    /// The response's body is sent in small pieces, with this pause between them.
     Drip(Duration),
-    /// The body is shorter than requested.
+    /// The response's body is shorter than requested.
     Short,
     /// A bit in the middle of the response's body is flipped.
     Flip,
@@ -65,32 +66,32 @@ pub struct Request {
     pub method: String,
     /// Path with its query.
     pub path: String,
-    /// Headers of S3 about the payer, the encryption and the checksum of the body.
+    /// Headers of the request about the payer, the encryption and the checksum of the body.
     pub headers: BTreeMap<String, String>,
     /// Status of the response; 0 if there was none.
     pub status: u16,
 }
 
 impl Fault {
-    /// Creates a fault for every request of the method that has `path` in its path and query.
+    /// Creates a fault for every request with this method whose path and query contain `path`.
     #[must_use]
     pub fn new(method: &'static str, path: &'static str, harm: Harm) -> Self {
         Self { method, path, skip: 0, times: usize::MAX, every: 1, harm }
     }
 
-    /// Limits the fault to this many requests.
+    /// Limits the fault to `times` requests.
     #[must_use]
     pub fn times(self, times: usize) -> Self {
         Self { times, ..self }
     }
 
-    /// Applies the fault to one in this many requests.
+    /// Limits the fault to one of every `every` matching requests.
     #[must_use]
     pub fn one_in(self, every: usize) -> Self {
         Self { every, ..self }
     }
 
-    /// Applies the fault only after this many requests.
+    /// Makes the fault skip the first `skip` matching requests.
     #[must_use]
     pub fn after(self, skip: usize) -> Self {
         Self { skip, ..self }
@@ -102,10 +103,10 @@ pub(crate) struct Plan(Mutex<Planned>);
 
 #[derive(Debug, Default)]
 struct Planned {
-    /// Faults with the number of requests that have matched.
+    /// Planned faults, each with the number of requests that matched it so far.
     faults: Vec<(Fault, usize)>,
     latency: Duration,
-    /// Delay of the server's clock.
+    /// Time by which the server's clock is late.
     clock_back: Duration,
     requests: Vec<Request>,
 }
@@ -181,7 +182,8 @@ pub(crate) async fn answer(
         _ => None,
     };
     if let Some((status, code)) = refusal {
-        // Read the body first, because clients read the response only after sending it.
+        // Read the request's body first, because clients read the response only after sending the
+        // body.
         let _ = request.into_body().collect().await;
         note(status);
         return Ok(refuse(status, code));
@@ -209,7 +211,8 @@ pub(crate) async fn answer(
     Ok(dated(answer, plan.planned().clock_back))
 }
 
-/// Adds the time of a late clock to the response. Without it, the HTTP server adds the right time.
+/// Adds the time of a late clock to the response. If the clock is right, the HTTP server adds the
+/// time.
 fn dated(mut answer: Response<Body>, clock_back: Duration) -> Response<Body> {
     if !clock_back.is_zero() {
         let mut text = Vec::new();

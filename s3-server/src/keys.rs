@@ -13,18 +13,18 @@ use s3s::{S3Request, S3Result, s3_error};
 use crate::objects::Objects;
 use crate::policy::Policy;
 
-/// All keys; clones share them.
+/// All access keys; clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     known: Arc<Mutex<HashMap<String, Key>>>,
-    /// Used to distinguish missing objects from forbidden ones.
+    /// Objects of the server, needed to distinguish missing objects from forbidden ones.
     objects: Objects,
 }
 
 #[derive(Debug)]
 struct Key {
     secret: String,
-    /// `None`: everything is allowed.
+    /// Policy of the key; `None`: everything is allowed.
     policy: Option<Policy>,
     is_expired: bool,
 }
@@ -93,7 +93,7 @@ impl S3Access for Keys {
             "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => "s3:PutObject",
             "DeleteObject" => "s3:DeleteObject",
             "AbortMultipartUpload" => "s3:AbortMultipartUpload",
-            // Each of its keys is checked in `delete_objects`.
+            // `delete_objects` checks each key of the request.
             "DeleteObjects" => return Ok(()),
             other => return Err(s3_error!(AccessDenied, "{other} is not supported")),
         };
@@ -105,7 +105,7 @@ impl S3Access for Keys {
         };
         self.check(access_key, action, &format!("{bucket_arn}/{key}"), None)?;
         if action == "s3:GetObject" && !self.objects.has(bucket, key) {
-            // Only a key that may list the bucket gets a 404 for a missing object.
+            // Only an access key that may list the bucket gets status 404 for a missing object.
             self.check(access_key, "s3:ListBucket", &bucket_arn, None)?;
         }
         Ok(())

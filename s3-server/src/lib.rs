@@ -4,7 +4,7 @@
 //!   client ─► socket ─► faults (planned faults, log of requests) ─► s3s (protocol, signatures) ─► objects
 //! ```
 //!
-//! Its only faults are those that a test plans.
+//! The server has no faults except those that a test plans.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub const ACCESS_KEY: &str = "AKIATEST";
 /// Secret of [`ACCESS_KEY`].
 pub const SECRET_KEY: &str = "test-secret";
 
-/// A server on its own thread; it stops when dropped.
+/// A server on a separate thread. Dropping this value stops the server.
 pub struct Server {
     address: SocketAddr,
     objects: Objects,
@@ -81,7 +81,7 @@ impl Server {
         Self { address, objects, keys, plan, stop: Some(stop) }
     }
 
-    /// Returns the URL for `endpoint` or `AWS_ENDPOINT_URL_S3`.
+    /// Returns the server's URL, as a value for `endpoint` or `AWS_ENDPOINT_URL_S3`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
@@ -98,13 +98,13 @@ impl Server {
         self.objects.set_class(bucket, key, storage_class);
     }
 
-    /// Moves an object to an archive, as a lifecycle rule does. It must be restored before it can
-    /// be read.
+    /// Moves an object to an archive, as a lifecycle rule does. The object must then be restored
+    /// before it can be read.
     pub fn archive(&self, bucket: &str, key: &str) {
         self.objects.set_class(bucket, key, "GLACIER");
     }
 
-    /// Makes the bucket keep every version of its objects from now on.
+    /// Enables versioning of the bucket.
     pub fn keep_versions(&self, bucket: &str) {
         self.objects.keep_versions(bucket);
     }
@@ -118,7 +118,7 @@ impl Server {
         self.keys.add(access_key, secret, policy.map(Policy::parse));
     }
 
-    /// Makes an access key expired.
+    /// Marks an access key as expired.
     pub fn expire_key(&self, access_key: &str) {
         self.keys.expire(access_key);
     }
@@ -128,7 +128,7 @@ impl Server {
         self.objects.delete(bucket, key);
     }
 
-    /// Makes all objects and uploads older by `by`.
+    /// Sets the times of all objects and uploads back by `by`.
     pub fn age(&self, by: Duration) {
         self.objects.age(by);
     }
@@ -138,7 +138,7 @@ impl Server {
         self.plan.set_clock_back(by);
     }
 
-    /// Returns the keys that start with `prefix`, in order.
+    /// Returns the keys of the bucket that start with `prefix`, in order.
     #[must_use]
     pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
         self.objects.keys(bucket, prefix)
@@ -150,7 +150,7 @@ impl Server {
         self.objects.unfinished_uploads()
     }
 
-    /// Starts to apply a fault to requests.
+    /// Applies a fault to the following requests.
     pub fn plan(&self, fault: Fault) {
         self.plan.add(fault);
     }

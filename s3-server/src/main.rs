@@ -1,4 +1,4 @@
-//! The server as a process, for manual tests. Buckets are in memory and lost when it ends.
+//! The server as a process, for manual tests. Buckets are in memory and lost when the process ends.
 
 use std::io::Write;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn main() {
     let buckets: Vec<&str> = cli.buckets.iter().map(String::as_str).collect();
     let server = Server::start(&buckets);
     server.set_latency(cli.latency);
-    // Printed for `eval` in a shell, which configures clients to use this server.
+    // Print variables that configure clients to use this server. A shell can set them with `eval`.
     let _ = writeln!(
         std::io::stdout(),
         "export AWS_ENDPOINT_URL_S3={} AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY} AWS_REGION=us-east-1",

@@ -1,5 +1,5 @@
-//! Buckets in memory. One lock guards all of them, so that checking a condition and acting on it
-//! are atomic.
+//! Buckets in memory. One lock guards all buckets, so that checking a condition and changing an
+//! object are atomic.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ use crate::checksums;
 /// Maximum number of keys on one page of a listing.
 const PAGE: usize = 1_000;
 
-/// All buckets; clones share them.
+/// All buckets. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Objects(Arc<Mutex<State>>);
 
@@ -32,7 +32,7 @@ pub(crate) struct Objects(Arc<Mutex<State>>);
 struct State {
     buckets: HashMap<String, BTreeMap<String, Stored>>,
     uploads: BTreeMap<String, Upload>,
-    /// Buckets that keep versions, with all but the newest version of each key, oldest first.
+    /// Buckets with versioning. For each key, all versions except the current one, oldest first.
     kept: HashMap<String, BTreeMap<String, Vec<Stored>>>,
     /// Counter for ETags and upload ids.
     counter: u64,
@@ -46,7 +46,7 @@ struct Stored {
     class: Option<String>,
     /// `Content-Encoding` of the object.
     encoding: Option<String>,
-    /// Version id; `null` in a bucket without versions, as in S3.
+    /// Version id; the text `null` in a bucket without versioning, as in S3.
     version: String,
 }
 
@@ -126,7 +126,7 @@ impl State {
         self.counter
     }
 
-    /// Stores the object, replacing any other, and returns its ETag.
+    /// Stores an object, replacing an existing one, and returns the ETag of the new object.
     fn insert(&mut self, bucket: &str, key: String, bytes: Bytes, encoding: Option<String>) -> String {
         let number = self.next();
         let etag = format!("{number:032x}");
@@ -137,7 +137,7 @@ impl State {
         etag
     }
 
-    /// Removes the object; a bucket with versions keeps them.
+    /// Removes an object. A bucket with versioning keeps it as an old version.
     fn remove(&mut self, bucket: &str, key: &str) {
         let Some(stored) = self.buckets.get_mut(bucket).and_then(|objects| objects.remove(key)) else { return };
         if let Some(kept) = self.kept.get_mut(bucket) {
@@ -149,7 +149,7 @@ impl State {
         self.buckets.get_mut(bucket).ok_or_else(|| s3_error!(NoSuchBucket))
     }
 
-    /// Stores the object if the conditions are met, and returns its ETag.
+    /// Stores an object if the conditions are met, and returns its ETag.
     fn put_if(
         &mut self,
         bucket: &str,
@@ -184,7 +184,7 @@ fn length(bytes: &Bytes) -> Option<i64> {
     i64::try_from(bytes.len()).ok()
 }
 
-/// URL-encodes text, which clients request for keys that XML cannot represent.
+/// URL-encodes text. Clients request this encoding for keys that XML cannot represent.
 fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {

@@ -2,8 +2,8 @@
 //! so that no condition is ignored.
 //!
 //! A request is allowed if a statement allows it and none denies it (IAM, "Policy evaluation
-//! logic"). Actions and resources of requests follow the "Service Authorization Reference" of
-//! Amazon S3.
+//! logic"). The actions and resources of requests are defined by the "Service Authorization
+//! Reference" of Amazon S3.
 
 use serde_json::Value;
 
@@ -16,9 +16,9 @@ struct Statement {
     is_allowed: bool,
     actions: Vec<String>,
     resources: Vec<String>,
-    /// Prefixes of listings; `None`: any.
+    /// Prefixes of listings to which the statement applies; `None`: any prefix.
     prefixes: Option<Vec<String>>,
-    /// Whether a request without a prefix matches too.
+    /// Whether a listing without a prefix matches too.
     is_if_exists: bool,
 }
 
@@ -26,7 +26,7 @@ impl Policy {
     /// Parses a policy in JSON.
     ///
     /// # Panics
-    /// If it is invalid or contains anything unsupported.
+    /// If the policy is invalid or contains anything unsupported.
     #[expect(clippy::panic, reason = "a test fails by panicking")]
     pub(crate) fn parse(document: &str) -> Self {
         let document: Value = match serde_json::from_str(document) {
@@ -39,8 +39,8 @@ impl Policy {
         }
     }
 
-    /// Returns whether `action` (such as `s3:GetObject`) on `resource` (an ARN) is allowed.
-    /// `prefix` is the prefix of a listing.
+    /// Whether `action` (such as `s3:GetObject`) on `resource` (an ARN) is allowed. `prefix` is the
+    /// prefix of a listing.
     pub(crate) fn allows(&self, action: &str, resource: &str, prefix: Option<&str>) -> bool {
         let matching: Vec<_> = self.0.iter().filter(|statement| statement.matches(action, resource, prefix)).collect();
         !matching.is_empty() && matching.iter().all(|statement| statement.is_allowed)
@@ -87,13 +87,13 @@ impl Statement {
     }
 }
 
-/// Returns a single text, or the texts of a list.
+/// Returns the texts of `value`, which is one text or a list of texts.
 fn texts(value: &Value) -> Vec<String> {
     let values = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     values.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Returns whether `text` matches `pattern`. A `*` in it matches any text.
+/// Whether `text` matches `pattern`. A `*` in the pattern matches any text.
 fn is_like(pattern: &str, text: &str) -> bool {
     let Some((before, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(text) = text.strip_prefix(before) else { return false };

@@ -2,8 +2,8 @@
 //! Also converts the locations of storages to messages.
 //!
 //! The coordinator's engine encodes plans, and workers decode them. The messages are in
-//! `proto/lakewright/v1/plan.proto`. Coordinator and worker have the same version, so no
-//! compatibility is needed.
+//! `proto/lakewright/v1/plan.proto`. Coordinator and worker have the same program version, so
+//! encodings of other versions need not be supported.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub fn encode_plan(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
 /// Decodes a plan.
 ///
 /// # Errors
-/// The bytes are not a plan of this version.
+/// The bytes are not a plan that this version of the program can decode.
 pub fn decode_plan(bytes: &[u8], context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
     let node = protobuf::PhysicalPlanNode::decode(bytes).context(unreadable)?;
     // DataFusion 55 panics on the nodes of features that are off, such as a scan of Avro files.
@@ -99,8 +99,8 @@ impl PhysicalExtensionCodec for PlanCodec {
         context: &TaskContext,
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // A node that needs an input must not panic in `inputs[0]`: the bytes may come from a
-        // stranger.
+        // A node that needs an input must not panic in `inputs[0]`: the bytes may come from an
+        // untrusted process.
         let input = || {
             inputs
                 .first()
@@ -191,14 +191,15 @@ fn encode_exchange_read(read: &ExchangeReadExec) -> Result<v1::ExchangeRead> {
 
 fn decode_exchange_read(read: v1::ExchangeRead, context: &TaskContext) -> Result<ExchangeReadExec> {
     let chunk = |chunk: v1::ExchangeChunk| {
-        // Checked, because a wrapped end would make an empty or reversed range.
+        // Check for overflow, because an end that wraps around would make the range empty or
+        // reversed.
         let end = chunk.offset.checked_add(chunk.bytes);
         let end = end.ok_or_else(|| DataFusionError::Internal("a chunk ends beyond 2^64".into()))?;
         Ok(Chunk { key: chunk.key, range: chunk.offset..end })
     };
     let partition = |partition: v1::ExchangePartition| partition.chunks.into_iter().map(chunk).collect();
     let partitions = read.partitions.into_iter().map(partition).collect::<Result<_>>()?;
-    // A shape contains none of our nodes. Decoding it without them also rules out shapes nested in
+    // A shape contains only DataFusion's nodes. Decoding only these also rules out shapes nested in
     // shapes.
     let shape = protobuf::PhysicalPlanNode::decode(read.shape.as_slice()).context(unreadable)?;
     let shape = shape.try_into_physical_plan(context, &DefaultPhysicalExtensionCodec {})?;

@@ -28,7 +28,7 @@ pub fn encode_locations(locations: &Locations) -> v1::Storages {
 /// Returns the locations of a message.
 ///
 /// # Errors
-/// Internal, if a part is missing or invalid.
+/// An internal error, if a part of the message is missing or invalid.
 pub fn decode_locations(storages: v1::Storages) -> Result<Locations> {
     let source = |source: v1::SourceLocation| {
         Ok((source.source, decode_location(required(source.location, "the location of a source")?)?))
@@ -112,7 +112,7 @@ fn decode_bucket(bucket: v1::Bucket) -> Result<Bucket> {
     })
 }
 
-/// Returns a duration in nanoseconds, at most 584 years.
+/// Converts a duration to nanoseconds. Durations of more than 584 years become 584 years.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

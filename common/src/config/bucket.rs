@@ -13,7 +13,7 @@ use super::section::Section;
 use super::settings::STORAGE;
 use crate::printable;
 
-/// Resolves the sections; returns them by the bucket's name.
+/// Resolves the sections. Returns the buckets by name.
 pub(super) fn resolve(item: &Item, diagnostics: &mut Diagnostics) -> BTreeMap<String, Bucket> {
     let mut buckets = BTreeMap::new();
     let Value::Table(entries) = &item.value else {
@@ -50,7 +50,7 @@ fn resolve_one(key: &str, item: &Item, diagnostics: &mut Diagnostics) -> Option<
     let bucket = Bucket {
         endpoint: endpoint(&section, diagnostics),
         region: text("region", diagnostics),
-        // Not set differs from `false`: it depends on whether there is an endpoint.
+        // An unset value differs from `false`: its default depends on whether there is an endpoint.
         path_style: section.get("path_style").map(|_| section.boolean("path_style", false, diagnostics)),
         profile: text("profile", diagnostics),
         role: role(&section, diagnostics),
@@ -74,7 +74,7 @@ fn resolve_one(key: &str, item: &Item, diagnostics: &mut Diagnostics) -> Option<
     Some(bucket)
 }
 
-/// Maximum age of a signature that AWS certainly accepts. It allows 15 minutes; the difference is a
+/// Age up to which AWS certainly accepts a signature. AWS allows 15 minutes; the difference is a
 /// reserve for wrong clocks.
 const SIGNATURE_VALID_FOR: Duration = Duration::from_mins(5);
 

@@ -17,8 +17,8 @@ pub(super) fn resolve(item: &Item, folder: &Path, purpose: Purpose, diagnostics:
     let section = Section::open("`[cluster]`: ", item, CLUSTER, diagnostics)?;
     let listen = address(&section, "listen", diagnostics).unwrap_or_else(|| defaults::LISTEN.to_owned());
     let cluster = Cluster {
-        // Workers connect to `advertise`. It only differs from `listen` behind a proxy or with
-        // `0.0.0.0`.
+        // Workers connect to `advertise`. It differs from `listen` only behind a proxy or if
+        // `listen` is `0.0.0.0`.
         advertise: address(&section, "advertise", diagnostics).unwrap_or_else(|| listen.clone()),
         listen,
         min_workers: section.count("min_workers", defaults::MIN_WORKERS, diagnostics),
@@ -62,7 +62,7 @@ fn address(section: &Section<'_>, key: &str, diagnostics: &mut Diagnostics) -> O
     Some(text.to_owned())
 }
 
-/// Whether `text` is `host:port`. With port 0 the system chooses one.
+/// Whether `text` is `host:port`. For port 0, the system chooses a port.
 fn is_address(text: &str) -> bool {
     split_address(text).is_some_and(|(host, port)| {
         // An IPv6 address contains colons, so it needs brackets.
@@ -75,10 +75,10 @@ fn split_address(text: &str) -> Option<(&str, &str)> {
     text.rsplit_once(':')
 }
 
-/// Returns the paths of all three files; reports if only some are set.
+/// Returns the paths of the three certificate files; reports a fault if only some are set.
 fn certificates(section: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> Option<Certificates> {
     let files = ["ca", "cert", "key"].map(|key| section.text(key, diagnostics));
-    // No file set means no TLS. Some set means a mistake.
+    // If none of the three is set, TLS is off. If only some are set, it is a mistake.
     let first = files.iter().flatten().next()?;
     let [Some(ca), Some(cert), Some(key)] = &files else {
         section.report(first.origin, "`ca`, `cert` and `key` go together, and one is missing", diagnostics);
@@ -89,7 +89,7 @@ fn certificates(section: &Section<'_>, folder: &Path, diagnostics: &mut Diagnost
 }
 
 fn check_times(section: &Section<'_>, cluster: &Cluster, diagnostics: &mut Diagnostics) {
-    // Nothing to check with the defaults, which fit each other.
+    // The defaults fit each other, so check only what the file sets.
     let Some(origin) = ["lost_after", "heartbeat"].iter().find_map(|key| section.get(key)).map(|item| &item.origin)
     else {
         return;
@@ -99,8 +99,8 @@ fn check_times(section: &Section<'_>, cluster: &Cluster, diagnostics: &mut Diagn
     }
 }
 
-/// Reports an address that other machines can reach if nothing restricts who may connect. Any
-/// process that connects could take part in runs and use their credentials.
+/// Reports a fault if other machines can reach the address and no setting restricts who may
+/// connect. Any process that connects could take part in runs and use their credentials.
 fn check_exposure(section: &Item, cluster: &Cluster, diagnostics: &mut Diagnostics) {
     if cluster.certificates.is_some() || cluster.is_insecure || cluster.is_loopback() || !is_address(&cluster.listen) {
         return;
@@ -116,7 +116,8 @@ fn check_exposure(section: &Item, cluster: &Cluster, diagnostics: &mut Diagnosti
 }
 
 impl Cluster {
-    /// Whether workers have to prove with the run's secret that they belong to the same user.
+    /// Whether workers must authenticate with the run's secret, which only the coordinator's user
+    /// can read.
     #[must_use]
     pub fn needs_secret(&self) -> bool {
         self.certificates.is_none() && !self.is_insecure && self.is_loopback()
@@ -126,8 +127,8 @@ impl Cluster {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = split_address(&self.listen).map_or("", |(host, _)| host).trim_matches(['[', ']']);
-        // Any other name may resolve to an address that other machines can reach, so it counts as
-        // such.
+        // Any other name may resolve to an address that other machines can reach, so it does not
+        // count as loopback.
         host == "localhost" || host.parse::<IpAddr>().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).is_loopback()
     }
 }

@@ -12,7 +12,7 @@ use super::settings::{CHECK, RANGE};
 use super::sql_file::read_sql;
 
 const RULES: &[&str] = &["not_null", "unique", "references", "accepted_values", "range", "sql"];
-/// Rules about one column, which a separate key `column` names.
+/// Rules whose entry names the checked column under the separate key `column`.
 const RULES_OF_A_COLUMN: &[&str] = &["references", "accepted_values", "range"];
 
 /// Returns the check and its origin. `number` counts the checks of a table from 1.
@@ -26,7 +26,7 @@ pub(super) fn resolve<'a>(
     let section = Section::open(format!("{}check {number}: ", table.at), item, CHECK, diagnostics)?;
     let warn = section.boolean("warn", defaults::WARN, diagnostics);
     let given: Vec<&str> = RULES.iter().copied().filter(|rule| section.get(rule).is_some()).collect();
-    // Exactly one rule: two in one entry would share `warn` and the message.
+    // Require exactly one rule, because two rules in one entry would share `warn` and the message.
     let [rule] = given[..] else {
         let message = if given.is_empty() {
             format!("it has no rule: one of {}", quoted(RULES))
@@ -44,7 +44,7 @@ pub(super) fn resolve<'a>(
     }
     let column = if needs_column { column(&section, "column", diagnostics) } else { None };
     let rule = match rule {
-        // The column of these two rules is the value of the rule itself.
+        // The value of these two rules is the name of the column.
         "not_null" => Rule::NotNull { column: self::column(&section, "not_null", diagnostics)? },
         "unique" => unique(&section, diagnostics)?,
         "references" => references(&section, column, diagnostics)?,
@@ -123,7 +123,8 @@ fn range(section: &Section<'_>, column: Option<String>, diagnostics: &mut Diagno
     let item = section.get("range")?;
     let bounds = Section::open(format!("{}`range`: ", section.at), item, RANGE, diagnostics)?;
     let (min, max) = (bounds.number("min", diagnostics), bounds.number("max", diagnostics));
-    // Look at the entries, because a bound with a wrong type is reported separately.
+    // Check the entries instead of the parsed bounds, because a bound with a wrong type is reported
+    // separately.
     if bounds.get("min").is_none() && bounds.get("max").is_none() {
         bounds.report(&item.origin, "`min`, `max` or both are missing", diagnostics);
     }

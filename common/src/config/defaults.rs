@@ -1,7 +1,7 @@
-//! Defaults of the settings that have a fixed one, as typed values.
+//! Typed values of all defaults that are constants.
 //!
 //! `settings` documents them and the resolved configuration uses them; a test sets each setting to
-//! its documented default and expects the same configuration as without it.
+//! its documented default, which must not change the configuration.
 
 use std::time::Duration;
 

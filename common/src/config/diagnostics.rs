@@ -1,5 +1,5 @@
-//! Collects the faults of a file and its overrides, and reports all of them, in the order of the
-//! file.
+//! Collects the faults of a file and its overrides, and reports all of these faults, in the order
+//! of the file.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 /// Origin of a value or a key. Faults are reported in this order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
-    /// The file as a whole, for missing settings.
+    /// The file as a whole; the origin of faults about missing settings.
     File,
     /// Line number, from 1.
     Line(usize),
@@ -16,7 +16,7 @@ pub(super) enum Origin {
     Environment(String),
 }
 
-/// A fault of a value: a message that follows its key, and a hint.
+/// A fault of a setting's value: a message to print after the setting's key, and a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Diagnostic {
     pub(super) message: String,
@@ -62,7 +62,7 @@ impl Diagnostics {
         self.found.push((origin.clone(), Diagnostic::new(message).hint(hint)));
     }
 
-    /// Joins one error per fault, in the order of the file.
+    /// Returns one error that joins all faults, in the order of the file.
     pub(super) fn into_error(mut self) -> Error {
         // Faults are collected in the order of the checks, so sort them by their place in the file.
         self.found.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -83,7 +83,7 @@ impl Diagnostics {
     }
 }
 
-/// Returns a hint for a name that is none of `known`.
+/// Returns a hint for an unknown name, if it resembles one of `known`.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|near| format!("did you mean `{near}`?"))
 }
@@ -98,7 +98,7 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
         // Transposed letters count as one typo.
         .map(|candidate| (strsim::damerau_levenshtein(&folded(name), &folded(candidate)), candidate))
         .filter(|(typos, candidate)| {
-            // Up to one typo per three letters is the same word, unless every letter differs.
+            // A candidate may have one typo per three letters, unless every letter differs.
             *typos <= (length.max(candidate.chars().count()) / 3).max(1) && *typos < length
         })
         .min_by_key(|(typos, _)| *typos)

@@ -1,9 +1,9 @@
 //! Applies overrides from the environment, such as `LAKEWRIGHT__LIMITS__MAX_RECORD_BYTES=1MiB`.
 //!
-//! A variable's name consists of the keys that lead to the setting, joined by `__`, in any case.
-//! Overrides are put into the tree of the file before it is checked, so that the same rules apply
-//! to them. Unknown keys are put into it too, so that `validate` reports them like those of the
-//! file. Overrides can change sources, tables and fields, but not add any.
+//! A variable's name consists of the keys that lead to the setting, joined by `__`. Case is
+//! ignored. Overrides are put into the tree of the file before it is checked, so that the same
+//! rules apply to them. Unknown keys are put into it too, so that `validate` reports them like
+//! those of the file. Overrides can change sources, tables and fields, but cannot add new ones.
 
 use super::diagnostics::{Diagnostics, Origin, did_you_mean};
 use super::file::{Entry, Item, Value, parse_literal};
@@ -21,7 +21,7 @@ pub(super) fn apply(
     // `LAKEWRIGHT_FAILPOINT` and the like have a single underscore and are not settings.
     let mut overrides: Vec<_> = variables.filter(|(name, _)| below(name, PREFIX).is_some()).collect();
     // Sorted, so that a section comes before its settings and the result does not depend on the
-    // order.
+    // order of the variables.
     overrides.sort();
     for (name, text) in overrides {
         let path = below(&name, PREFIX).unwrap_or_default();
@@ -36,7 +36,8 @@ struct Override<'a> {
 }
 
 impl Override<'_> {
-    /// Follows `path` from a table of `settings`; `at` is the prefix of its messages.
+    /// Puts the value at `path` inside `item`, a table of `settings`; `at` is the prefix of
+    /// messages.
     fn put(&self, item: &mut Item, settings: &[Setting], path: &str, at: &str, diagnostics: &mut Diagnostics) {
         // `validate` reports a file that has something else than a table here.
         let Value::Table(entries) = &mut item.value else { return };
@@ -65,8 +66,8 @@ impl Override<'_> {
         }
     }
 
-    /// Follows `path` from a table with user-defined names; `what` is the thing they name, such as
-    /// `source`.
+    /// Puts the value at `path` inside a table with user-defined names; `what` is the thing they
+    /// name, such as `source`.
     fn put_in_named(
         &self,
         item: &mut Item,
@@ -92,8 +93,8 @@ impl Override<'_> {
             entry.item = self.value(Kind::Section(settings));
             return;
         }
-        // A field that is written as its type becomes a table if an override sets another key of
-        // it.
+        // A field may be written as only its type. If an override sets another key of the field,
+        // the field becomes a table.
         if let Value::Text(_) = entry.item.value {
             let written = std::mem::replace(&mut entry.item.value, Value::Table(Vec::new()));
             let type_item = Item { value: written, origin: entry.item.origin.clone() };
@@ -124,7 +125,7 @@ impl Override<'_> {
     fn value(&self, kind: Kind) -> Item {
         let is_quoted = self.text.starts_with(['"', '\'']);
         match kind {
-            // Not parsed as TOML: `2024` may be the name of a folder.
+            // Do not parse the text as TOML, because `2024` may be the name of a folder.
             Kind::Text | Kind::OneOf(_) | Kind::Duration if !is_quoted => self.text(),
             _ => parse_literal(self.text, self.origin),
         }
@@ -135,8 +136,8 @@ impl Override<'_> {
     }
 }
 
-/// Returns the key to report if no setting matches `path`: its first part, or all of it if a
-/// setting has that name but contains no settings.
+/// Returns the key to report if no setting matches `path`: the first part of `path`, or all of
+/// `path` if the first part is a setting that contains no settings.
 fn unknown_key(settings: &[Setting], path: &str) -> String {
     let path = path.to_lowercase();
     match path.split_once(SEPARATOR) {
@@ -145,7 +146,8 @@ fn unknown_key(settings: &[Setting], path: &str) -> String {
     }
 }
 
-/// Returns the part of `path` after `key` and a separator; empty if `path` is `key`. Ignores case.
+/// If `path` starts with `key` and a separator, returns the text after them; empty if `path` is
+/// `key`. Ignores case.
 fn rest_after<'a>(path: &'a str, key: &str) -> Option<&'a str> {
     let rest = below(path, key)?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(SEPARATOR).filter(|rest| !rest.is_empty()) }

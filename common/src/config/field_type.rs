@@ -16,13 +16,13 @@ use super::resolved::{Field, FieldType, TimestampFormat};
 
 /// Maximum nesting of lists and structs, because reading and writing recurse into them.
 const MAX_DEPTH: usize = 16;
-/// Digits of the widest decimal that Arrow, Parquet and Delta all support.
+/// Maximum number of digits of a decimal that Arrow, Parquet and Delta all support.
 const MAX_PRECISION: u8 = 38;
 
 const NAMES: &[&str] =
     &["string", "long", "double", "boolean", "timestamp", "date", "decimal", "json", "list", "struct"];
 
-/// Names of our types in other systems.
+/// Names that other systems use for our types, each with our name.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("text", "string"),
     ("str", "string"),
@@ -135,13 +135,13 @@ impl<'a> Parser<'a> {
             if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
                 return Err(self.expected("a member's name"));
             }
-            // Delta compares names without their case, at every level.
+            // Delta ignores the case of names, at every level.
             if members.iter().any(|member| same_but_for_case(&member.name, name)) {
                 return Err(Diagnostic::new(format!("has a type with two members `{name}`")));
             }
             self.sign(':')?;
             let field_type = self.field_type(depth + 1)?;
-            // The value of a member is always under its own name.
+            // The JSON key of a member is always its name.
             let from = vec![name.to_owned()];
             members.push(Field { name: name.to_owned(), from, field_type, required: false });
             if self.peek() != Some(',') {

@@ -1,7 +1,8 @@
 //! Parses the file into a tree of values, in the order of the file, each with its line.
 //!
 //! The tree is built from the TOML parser's own tree, because `serde` would stop at the first
-//! fault. It knows no settings yet: `environment` changes it, `validate` checks it.
+//! fault. The keys of the tree are not checked here: `environment` adds overrides to the tree, and
+//! `validate` checks it.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -27,11 +28,11 @@ pub(super) enum Value {
     Table(Vec<Entry>),
 }
 
-/// One key of a table.
+/// One key of a TOML table, with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) key: String,
-    /// Origin of the key. The origin of a table as a value is its head.
+    /// Origin of the key. If the value is a table, the origin of the value is the table's head.
     pub(super) origin: Origin,
     pub(super) item: Item,
 }
@@ -52,7 +53,7 @@ impl Value {
 }
 
 /// Parses `text`; `None` if it is not valid TOML, because further checks would only report
-/// consequences.
+/// consequences of the syntax errors.
 pub(super) fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Item> {
     let lines = Lines::of(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -60,7 +61,7 @@ pub(super) fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Item> {
     let mut last_line = 0;
     for error in &errors {
         let line = error.span().map_or(1, |span| lines.at(span.start));
-        // Further errors in the same line are mostly consequences of the first.
+        // Further errors in a line are mostly consequences of the first error.
         if std::mem::replace(&mut last_line, line) == line {
             continue;
         }
@@ -80,7 +81,8 @@ pub(super) fn parse_literal(text: &str, origin: &Origin) -> Item {
     match DeValue::parse(text) {
         Ok(literal) => {
             let mut item = item_of(&literal, &Lines::of(text));
-            // Its lines are meaningless, so the origin is replaced by the variable.
+            // Line numbers within an override are meaningless, so the origin is the variable
+            // instead.
             replace_origin(&mut item, origin);
             item
         }
@@ -102,7 +104,7 @@ fn replace_origin(item: &mut Item, origin: &Origin) {
     }
 }
 
-/// Reports two tables of one name, or a key that is set twice.
+/// Reports a table or a key that occurs twice.
 fn report_duplicate(lines: &Lines<'_>, line: usize, key: Option<&str>, diagnostics: &mut Diagnostics) {
     let origin = Origin::Line(line);
     let text = lines.text(line);
@@ -112,7 +114,7 @@ fn report_duplicate(lines: &Lines<'_>, line: usize, key: Option<&str>, diagnosti
         diagnostics.report_with_hint(&origin, format!("`{head}` appears twice"), hint);
         return;
     }
-    // Duplicate keys below a duplicate head are only a consequence of it.
+    // Duplicate keys below a duplicate head are only a consequence of the duplicate head.
     let above = (1..line).rev().find_map(|above| head_of(lines.text(above)).map(|head| (above, head)));
     if above.is_some_and(|(above, head)| lines.first_head(head, above).is_some()) {
         return;

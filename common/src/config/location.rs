@@ -57,7 +57,7 @@ pub(super) fn resolve(text: &str, folder: &Path) -> Result<Url, Diagnostic> {
     }
 }
 
-/// Returns the hint for a secret in the file.
+/// Returns the hint for a user who wrote a secret into `lake.toml`.
 pub(super) fn secrets_hint() -> String {
     "secrets belong in the environment (`AWS_SECRET_ACCESS_KEY`) or in an AWS profile, never in this file".to_owned()
 }

@@ -1,13 +1,14 @@
-//! Memory available to this process: the machine's, or less if a control group limits it.
+//! Memory available to this process: all memory of the machine, or less if a control group limits
+//! it.
 
 use std::fs;
 use std::path::Path;
 
-/// Assumed if the memory cannot be determined, as outside Linux.
+/// Memory to assume if it cannot be determined, for example outside Linux.
 const ASSUMED_BYTES: u64 = 4 << 30;
 
-/// Returns the bytes of memory of the machine, or of the tightest control group around this
-/// process.
+/// Returns the memory of the machine in bytes, or the limit of the tightest control group around
+/// this process if it is lower.
 #[must_use]
 pub fn available_bytes() -> u64 {
     available_below(Path::new("/")).unwrap_or(ASSUMED_BYTES)
@@ -26,13 +27,13 @@ fn machine_bytes(root: &Path) -> Option<u64> {
 }
 
 /// Returns the limits of this process's control group and of every group around it, in version 2
-/// (`0::/path`) and version 1 (`4:memory:/path`). In a container the path may be the host's; then
-/// only the root is found, which is the container's own group.
+/// (`0::/path`) and version 1 (`4:memory:/path`). In a container the path may refer to the host's
+/// hierarchy. Then only the root exists, which is the container's own group.
 fn group_bytes(root: &Path) -> Vec<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut limits = Vec::new();
     for group in groups.lines() {
-        // The first part is the number of the hierarchy.
+        // The first part of a line is the number of the control group's hierarchy.
         let mut parts = group.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
         let (base, file) = match controllers {
@@ -55,7 +56,7 @@ fn group_bytes(root: &Path) -> Vec<u64> {
 mod tests {
     use super::*;
 
-    /// Name, files (path and text) and the expected bytes.
+    /// Name of the case, files (path and text), expected number of bytes.
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<u64>);
 
     #[test]

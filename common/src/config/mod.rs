@@ -8,9 +8,9 @@
 //!               with its line  tree              added to `diagnostics`
 //! ```
 //!
-//! One value followed through: line 14 of the file contains `ts = "timestmp"`. `file` keeps it as a
-//! text of line 14; `LAKEWRIGHT__SOURCES__EVENTS__FIELDS__TS=timestamp(ms)` would replace it by a
-//! text of that variable; `validate` passes it to `field_type`, which does not know it, and
+//! Example: line 14 of the file contains `ts = "timestmp"`. `file` keeps it as a text of line 14;
+//! `LAKEWRIGHT__SOURCES__EVENTS__FIELDS__TS=timestamp(ms)` would replace it by a text of that
+//! variable; `validate` passes the text to `field_type`, which does not know such a type, and
 //! `diagnostics` reports
 //!
 //! ```text
@@ -46,7 +46,7 @@ mod cluster;
 mod bucket;
 /// `[prices]`: prices of requests.
 mod prices;
-/// Purpose of loading.
+/// Purpose for which a configuration is loaded.
 mod purpose;
 /// Checks the tree: `[lake]`, `[limits]`, and rules between its parts.
 mod validate;
@@ -74,15 +74,15 @@ pub use purpose::Purpose;
 /// result.
 ///
 /// # Errors
-/// Configuration: the file cannot be read, or all faults of the file and the overrides, joined: one
-/// error each.
+/// A configuration error, if the file cannot be read or is not valid. It joins one error for each
+/// fault of the file and the overrides.
 pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (String, String)>) -> Result<Config> {
     let text = std::fs::read_to_string(file).context(|| {
         Error::configuration(format!("cannot read the configuration `{}`", file.display()))
             .hint("`--config FILE` names another file")
     })?;
     let mut diagnostics = Diagnostics::new(file);
-    // Text that is not TOML has no tree to check, so its faults are all that can be reported.
+    // Text that is not TOML has no tree to check, so only its syntax errors can be reported.
     let Some(mut document) = file::parse(&text, &mut diagnostics) else {
         return Err(diagnostics.into_error());
     };

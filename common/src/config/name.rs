@@ -1,30 +1,30 @@
-//! Names that are valid as unquoted SQL, folder, Hive partition and part of an environment
-//! variable.
+//! Names that are valid as unquoted SQL identifiers, names of folders and of Hive partition
+//! columns, and parts of names of environment variables.
 
 use super::diagnostics::{Diagnostics, Origin};
 
 /// Whether `name` is an ASCII letter followed by ASCII letters, digits and `_`. A leading `_` would
-/// make it hidden in a lake.
+/// hide a folder of a lake.
 pub(super) fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Whether the names differ at most in case, and so are the same in SQL, Delta and some file
-/// systems.
+/// Whether two names are equal except for case. SQL, Delta and some file systems treat such names
+/// as equal.
 pub(super) fn same_but_for_case(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
 /// Reports invalid names, and names that differ only in case. `at` is the prefix of messages, such
-/// as "source `events`: "; `what` says what has the names, such as "field".
+/// as "source `events`: "; `what` is the kind of thing they name, such as "field".
 pub(super) fn check_names<'a>(
     at: &str,
     what: &str,
     names: impl Iterator<Item = (&'a str, &'a Origin)>,
     diagnostics: &mut Diagnostics,
 ) {
-    // A list, because there are few names and messages need their order.
+    // A list instead of a map, because there are few names and messages need their order.
     let mut seen: Vec<&str> = Vec::new();
     for (name, origin) in names {
         if !is_name(name) {

@@ -1,10 +1,11 @@
-//! Purpose for which a configuration is loaded, because some rules only hold for runs.
+//! Purpose for which a configuration is loaded, because some rules apply only to runs.
 
 /// Purpose for which a configuration is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A run, or the check whether a run is possible.
+    /// A run, or a check whether a run is possible.
     Run,
-    /// Reading the lake. No worker connects, so the rules for connections are not checked.
+    /// A command that only reads the lake. No worker connects, so the rules for connections are not
+    /// checked.
     Look,
 }

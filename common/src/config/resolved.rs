@@ -14,19 +14,20 @@ use url::Url;
 
 use super::defaults;
 
-/// A whole `lake.toml`.
+/// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Path of the file. Relative paths in it start from its folder.
+    /// Path of `lake.toml`. Relative paths in the file start from its folder.
     pub file: PathBuf,
     /// Root of the lake, `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
     pub lake: Url,
-    /// In the order of the file.
+    /// In the order of `lake.toml`.
     pub sources: Vec<Source>,
-    /// In the order of the file.
+    /// In the order of `lake.toml`.
     pub tables: Vec<Table>,
     pub limits: Limits,
-    /// `None`: plans run in the coordinator's own process.
+    /// Settings of the cluster that runs the plans; `None`: the coordinator's own process runs
+    /// them.
     pub cluster: Option<Cluster>,
     /// Settings by bucket name. Other buckets use the defaults.
     pub buckets: BTreeMap<String, Bucket>,
@@ -47,7 +48,7 @@ impl Config {
 pub struct Location {
     /// `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
     pub url: Url,
-    /// Unused for a folder.
+    /// Settings of the bucket; unused for a folder.
     pub bucket: Bucket,
 }
 
@@ -58,8 +59,8 @@ impl Location {
         Self { url, bucket: Bucket::default() }
     }
 
-    /// Returns the URL for messages and other tools. In a prefix of a bucket, percent-encoding is
-    /// decoded, so that it has the characters of the keys; a folder's URL stays encoded.
+    /// Returns the URL for messages and other tools. For a prefix of a bucket, percent-encoding is
+    /// decoded, so that the prefix is written as in the keys; a folder's URL stays encoded.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         match self.url.scheme() {
@@ -73,10 +74,10 @@ impl Location {
 /// also the only place for secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    /// `http://` or `https://`, without a `/` at its end.
+    /// URL of the endpoint: `http://` or `https://`, without a `/` at its end.
     pub endpoint: Option<String>,
     pub region: Option<String>,
-    /// `None`: path style if there is an endpoint.
+    /// Whether requests use path style; `None`: only if there is an endpoint.
     pub path_style: Option<bool>,
     pub profile: Option<String>,
     /// ARN of a role to assume.
@@ -87,15 +88,15 @@ pub struct Bucket {
     /// Encryption of written objects; `None`: the bucket's own default.
     pub encryption: Option<Encryption>,
     pub connect_timeout: Duration,
-    /// Time limit of one attempt, including its body.
+    /// Time limit of one attempt of a request, including the transfer of the body.
     pub timeout: Duration,
     /// Maximum number of attempts of one request.
     pub attempts: usize,
-    /// Time since the first attempt of a request after which it is not retried.
+    /// Time after the first attempt of a request from which on the request is not retried.
     pub retry_timeout: Duration,
     /// Whether uploads carry a SHA-256, which the server verifies and keeps.
     pub checksums: bool,
-    /// Maximum number of requests for bytes in flight per process; fewer while the server reports
+    /// Maximum number of concurrent requests for bytes per process; fewer while the server reports
     /// overload.
     pub concurrent_requests: usize,
 }
@@ -124,22 +125,23 @@ impl Default for Bucket {
 /// Server-side encryption of objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encryption {
-    /// SSE-S3
+    /// SSE-S3.
     S3,
-    /// SSE-KMS; without a key, the account's own.
+    /// SSE-KMS; without a `key`, S3 uses the account's own key.
     Kms { key: Option<String> },
 }
 
-/// A named prefix of JSON objects with a declared schema.
+/// A named folder or prefix of objects that contain JSON records of a declared schema.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     pub name: String,
-    /// Always ends with `/`.
+    /// Location of the source; always ends with `/`.
     pub url: Url,
     pub format: RecordFormat,
-    /// In the order of the file, which is the column order of the staging table.
+    /// In the order of `lake.toml`, which is the column order of the staging table.
     pub fields: Vec<Field>,
-    /// Share (0.0–1.0) of rejected records, and of bytes without records, above which a run fails.
+    /// Maximum share (0.0–1.0) of rejected records, and also of bytes that could not be separated
+    /// into records. A run above it fails.
     pub max_quarantine_share: f64,
     pub on_change: OnChange,
     pub on_damaged: OnDamaged,
@@ -159,7 +161,8 @@ pub enum RecordFormat {
 pub enum JsonFormat {
     /// One JSON object per line.
     Lines,
-    /// One object, several objects, an array of objects, or an array under a key of the top object.
+    /// One JSON object, several, an array of JSON objects, or such an array under a key of a JSON
+    /// object.
     Document { records: Option<String> },
 }
 
@@ -209,19 +212,20 @@ pub enum FieldType {
     Boolean,
     Timestamp(TimestampFormat),
     Date,
-    /// Precision 1–38, scale 0–precision.
+    /// A decimal with a precision from 1 to 38 and a scale from 0 to the precision.
     Decimal {
         precision: u8,
         scale: i8,
     },
-    /// The JSON text of the value.
+    /// Any JSON value, stored as its text.
     Json,
     List(Box<FieldType>),
     /// Members; `from` is the member's own key, `required` is always false.
     Struct(Vec<Field>),
 }
 
-/// Format of timestamps in the input. They are always stored as microseconds since the epoch, UTC.
+/// Format of timestamps in the input. Timestamps are always stored as microseconds since the epoch,
+/// UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestampFormat {
     EpochMilliseconds,
@@ -236,7 +240,7 @@ pub struct Table {
     /// Path of the model, for messages.
     pub sql_file: PathBuf,
     pub sql: String,
-    /// Columns that are checked to be not null and unique before every commit; may be empty.
+    /// Columns of the key, which must be not null and, together, unique; may be empty.
     pub key: Vec<String>,
     pub partition_by: Vec<String>,
     pub checks: Vec<Check>,
@@ -246,7 +250,7 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     pub rule: Rule,
-    /// Whether a failure is only a warning.
+    /// Whether a violation is only a warning, so that the table is committed anyway.
     pub warn: bool,
 }
 
@@ -258,18 +262,18 @@ pub enum Rule {
     Unique {
         columns: Vec<String>,
     },
-    /// Every non-null value exists in `to_column` of `to_table`.
+    /// Every non-null value of the column exists in `to_column` of `to_table`.
     References {
         column: String,
         to_table: String,
         to_column: String,
     },
-    /// Every non-null value, as text, is one of `values`.
+    /// Every non-null value of the column, as text, is one of `values`.
     AcceptedValues {
         column: String,
         values: Vec<String>,
     },
-    /// Every non-null value is within the bounds, both inclusive.
+    /// Every non-null value of the column is within the bounds, both inclusive.
     Range {
         column: String,
         min: Option<f64>,
@@ -285,11 +289,11 @@ pub enum Rule {
 /// Prices of S3, in dollars.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {
-    /// Per thousand GET and HEAD requests.
+    /// Price per thousand GET and HEAD requests.
     pub get: f64,
-    /// Per thousand PUT, POST and LIST requests.
+    /// Price per thousand PUT, POST and LIST requests.
     pub put: f64,
-    /// Per gigabyte (10^9 bytes) read; free within a region.
+    /// Price per gigabyte (10^9 bytes) read; reads within a region are free.
     pub transfer: f64,
 }
 
@@ -304,23 +308,24 @@ impl Default for Prices {
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Resident memory that the process aims to stay below. Sorts and most aggregations spill to
-    /// disk beyond their share of it; not all joins can.
+    /// disk if they need more than their share; not all joins can spill.
     pub memory_bytes: u64,
     /// Maximum size of a record; a longer one is quarantined.
     pub max_record_bytes: u64,
     /// Folder that queries spill to; `None`: the system's temporary folder.
     pub scratch: Option<PathBuf>,
-    /// Number of partitions that run at once.
+    /// Maximum number of partitions that a process runs at once.
     pub threads: usize,
-    /// Bytes of input per scan task.
+    /// Approximate number of bytes of input per scan task.
     pub split_bytes: u64,
-    /// Number of small objects that one scan task reads at once.
+    /// Maximum number of small objects that one scan task reads at once.
     pub concurrent_reads: usize,
     /// Size at which a Parquet file is finished and the next one is started.
     pub target_file_bytes: u64,
     /// Maximum number of Parquet files that one task has open at once.
     pub max_open_files: usize,
-    /// Decompressed bytes per compressed byte above which (after 64 MiB) an object is rejected.
+    /// Maximum ratio of decompressed to compressed bytes. An object above it is rejected, if it has
+    /// more than 64 MiB decompressed.
     pub max_decompression_ratio: u64,
 }
 
@@ -331,9 +336,10 @@ pub struct Cluster {
     /// Address that workers connect to.
     pub advertise: String,
     pub min_workers: usize,
-    /// Time that a run waits for `min_workers`, and later continues without any worker.
+    /// Time that a run waits for `min_workers` at its start, and for any worker after it has lost
+    /// all of them.
     pub worker_timeout: Duration,
-    /// Location of the rows between stages; `None`: inside the lake.
+    /// Location of the rows that move between stages; `None`: inside the lake.
     pub spool: Option<Url>,
     /// Time between two heartbeats of a worker.
     pub heartbeat: Duration,
@@ -341,11 +347,11 @@ pub struct Cluster {
     pub lost_after: Duration,
     /// Number of failed or lost attempts of one task after which the run fails.
     pub attempts: usize,
-    /// `None`: slow tasks get no speculative attempt.
+    /// Conditions for speculative attempts; `None`: slow tasks get none.
     pub speculation: Option<Speculation>,
-    /// `None`: no TLS.
+    /// Certificates for TLS; `None`: no TLS.
     pub certificates: Option<Certificates>,
-    /// Whether any process that can connect is accepted, without TLS.
+    /// Whether the coordinator accepts every process that can connect, without TLS.
     pub is_insecure: bool,
 }
 
@@ -354,11 +360,12 @@ pub struct Cluster {
 pub struct Speculation {
     /// Share (0.0–1.0) of the stage's tasks that must be done.
     pub done_share: f64,
-    /// Minimum ratio of the attempt's time to that of the median task.
+    /// Minimum ratio of the running time of the attempt to that of the stage's median task.
     pub slowness: f64,
 }
 
-/// Paths of PEM files. Both sides present a certificate signed by this authority.
+/// Paths of PEM files. Coordinator and workers each present a certificate that the authority `ca`
+/// has signed.
 #[derive(Debug, Clone)]
 pub struct Certificates {
     pub ca: PathBuf,

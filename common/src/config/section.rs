@@ -1,4 +1,4 @@
-//! Reads one table of the tree key by key. Each getter reports a wrong value and returns the
+//! Reads one TOML table of the tree key by key. Each getter reports a wrong value and returns the
 //! default instead.
 
 use std::path::Path;
@@ -16,10 +16,10 @@ use super::settings::{Kind, Setting, TABLES_OF_THE_FILE};
 /// Parts of a key that indicate a secret value.
 const SECRET_WORDS: &[&str] = &["secret", "password", "passwd", "token", "access_key", "credential"];
 
-/// A table of the file, with the settings that it may contain.
+/// A TOML table of the file, with the settings that it may contain.
 #[derive(Debug)]
 pub(super) struct Section<'a> {
-    /// Prefix of its messages, such as "`[limits]`: ".
+    /// Prefix of messages about the table, such as "`[limits]`: ".
     pub(super) at: String,
     /// Origin of the table's head; used for missing settings.
     pub(super) origin: &'a Origin,
@@ -44,7 +44,7 @@ impl<'a> Section<'a> {
     ) -> Option<Self> {
         let at = at.into();
         let Value::Table(entries) = &item.value else {
-            // Without the colon that introduces messages.
+            // A message about the whole table has no colon after the prefix.
             let whole = at.trim_end_matches(": ");
             diagnostics.report(&item.origin, format!("{whole} must be a table, not {}", item.value.describe()));
             return None;
@@ -80,7 +80,7 @@ impl<'a> Section<'a> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.item)
     }
 
-    /// Returns a setting; if it is missing, reports that with an example.
+    /// Returns a setting. If the setting is missing, reports a fault with an example.
     pub(super) fn require(&self, key: &str, example: &str, diagnostics: &mut Diagnostics) -> Option<&'a Item> {
         let item = self.get(key);
         if item.is_none() {
@@ -103,7 +103,8 @@ impl<'a> Section<'a> {
         text
     }
 
-    /// Returns a path or URL as URL, and its origin. Relative paths start from `folder`.
+    /// Converts a path or URL to a URL. Returns it and its origin. Relative paths start from
+    /// `folder`.
     pub(super) fn location(
         &self,
         key: &str,
@@ -163,7 +164,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns one of the words that the setting allows.
+    /// Returns the value of a setting that allows only certain words; reports any other word.
     pub(super) fn word(&self, key: &str, diagnostics: &mut Diagnostics) -> Option<&'a str> {
         let Text { text, origin } = self.text(key, diagnostics)?;
         // Kinds other than `OneOf` allow any word.
@@ -311,7 +312,7 @@ fn as_number(item: &Item) -> Option<f64> {
 /// Returns a hint for a key that belongs in another table.
 fn belongs_to(key: &str, here: &[Setting]) -> Option<String> {
     let (head, _) = TABLES_OF_THE_FILE.iter().find(|(head, there)| {
-        // `here` is one of these tables, and is recognized by its address.
+        // Skip the table `here`, which is recognized by its address.
         head.starts_with('[') && !std::ptr::eq(*there, here) && there.iter().any(|setting| setting.key == key)
     })?;
     Some(format!("`{key}` belongs in `{head}`"))

@@ -1,14 +1,14 @@
 //! Every setting of `lake.toml`, with its type and its default.
 //!
-//! This list is used for unknown keys and their hints and for the environment's overrides. A test
-//! compares `docs/configuration.md` with it.
+//! The list is used to report unknown keys with hints, and to find the settings that environment
+//! variables override. A test compares `docs/configuration.md` with it.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::defaults;
 
-/// One key of one table of the file.
+/// One key of a TOML table in the file.
 #[derive(Debug)]
 pub struct Setting {
     pub key: &'static str,
@@ -52,26 +52,26 @@ impl fmt::Display for DefaultValue {
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Text,
-    /// One text, or a list of them.
+    /// One text, or a list of texts.
     Texts,
     /// Texts, numbers or booleans in a list.
     Values,
     OneOf(&'static [&'static str]),
     Boolean,
-    /// At least 1.
+    /// An integer of at least 1.
     Count,
-    /// Bytes, or a text with a unit; at least 1.
+    /// A number of bytes, or a text with a unit; at least one byte.
     Size,
-    /// A text with a unit.
+    /// A time as a text with a unit.
     Duration,
-    /// 0.0–1.0
+    /// A number from 0.0 to 1.0.
     Share,
     Number,
     /// A table with these keys.
     Section(&'static [Setting]),
-    /// A table of tables with these keys, under user-defined names.
+    /// A table with user-defined names as keys; each value is a table with these keys.
     Named(&'static [Setting]),
-    /// A table of field types, or of tables with these keys, under the columns' names.
+    /// A table with one entry per column: the type of the field, or a table with these keys.
     Fields(&'static [Setting]),
     /// A list of tables with these keys.
     Listed(&'static [Setting]),
@@ -98,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// Returns the settings of the table that is the value of this setting.
+    /// Returns the settings inside a value of this type; empty if the value is not a table.
     #[must_use]
     pub fn below(self) -> &'static [Setting] {
         match self {
@@ -115,7 +115,7 @@ const fn setting(key: &'static str, kind: Kind, default: DefaultValue) -> Settin
 const REQUIRED: DefaultValue = DefaultValue::Required;
 const NONE: DefaultValue = DefaultValue::Described("none");
 
-/// Top level of the file.
+/// Settings at the top level of the file.
 pub const ROOT: &[Setting] = &[
     setting("lake", Kind::Section(LAKE), REQUIRED),
     setting("sources", Kind::Named(SOURCE), NONE),
@@ -126,17 +126,17 @@ pub const ROOT: &[Setting] = &[
     setting("prices", Kind::Section(PRICES), DefaultValue::Described("as below")),
 ];
 
-/// `[prices]`, in dollars.
+/// Settings of `[prices]`, in dollars.
 pub const PRICES: &[Setting] = &[
     setting("get", Kind::Number, DefaultValue::Number(defaults::GET_PRICE)),
     setting("put", Kind::Number, DefaultValue::Number(defaults::PUT_PRICE)),
     setting("transfer", Kind::Number, DefaultValue::Number(defaults::TRANSFER_PRICE)),
 ];
 
-/// `[lake]`
+/// Settings of `[lake]`.
 pub const LAKE: &[Setting] = &[setting("url", Kind::Text, REQUIRED)];
 
-/// `[sources.<name>]`
+/// Settings of `[sources.<name>]`.
 pub const SOURCE: &[Setting] = &[
     setting("url", Kind::Text, REQUIRED),
     setting("format", Kind::OneOf(&["ndjson", "json"]), DefaultValue::Text(defaults::FORMAT)),
@@ -149,14 +149,14 @@ pub const SOURCE: &[Setting] = &[
     setting("fields", Kind::Fields(FIELD), REQUIRED),
 ];
 
-/// A field of `[sources.<name>.fields]` that is written as a table.
+/// Settings of a field of `[sources.<name>.fields]` that is written as a table.
 pub const FIELD: &[Setting] = &[
     setting("type", Kind::Text, REQUIRED),
     setting("from", Kind::Texts, DefaultValue::Described("the field's name")),
     setting("required", Kind::Boolean, DefaultValue::Boolean(defaults::REQUIRED)),
 ];
 
-/// `[tables.<name>]`
+/// Settings of `[tables.<name>]`.
 pub const TABLE: &[Setting] = &[
     setting("sql", Kind::Text, DefaultValue::Described("\"models/<name>.sql\"")),
     setting("key", Kind::Texts, NONE),
@@ -164,7 +164,7 @@ pub const TABLE: &[Setting] = &[
     setting("checks", Kind::Listed(CHECK), NONE),
 ];
 
-/// One of a table's `checks`: exactly one rule and the keys that the rule needs.
+/// Settings of one of a table's `checks`: exactly one rule and the keys that the rule needs.
 pub const CHECK: &[Setting] = &[
     setting("not_null", Kind::Text, NONE),
     setting("unique", Kind::Texts, NONE),
@@ -176,10 +176,10 @@ pub const CHECK: &[Setting] = &[
     setting("warn", Kind::Boolean, DefaultValue::Boolean(defaults::WARN)),
 ];
 
-/// Bounds of a `range`.
+/// Settings of the value of `range`.
 pub const RANGE: &[Setting] = &[setting("min", Kind::Number, NONE), setting("max", Kind::Number, NONE)];
 
-/// `[limits]`
+/// Settings of `[limits]`.
 pub const LIMITS: &[Setting] = &[
     setting("memory", Kind::Size, DefaultValue::Described("half of the machine's or cgroup's")),
     setting("max_record_bytes", Kind::Size, DefaultValue::Size(defaults::MAX_RECORD_BYTES)),
@@ -192,7 +192,7 @@ pub const LIMITS: &[Setting] = &[
     setting("max_decompression_ratio", Kind::Count, DefaultValue::Count(defaults::MAX_DECOMPRESSION_RATIO)),
 ];
 
-/// `[cluster]`
+/// Settings of `[cluster]`.
 pub const CLUSTER: &[Setting] = &[
     setting("listen", Kind::Text, DefaultValue::Text(defaults::LISTEN)),
     setting("min_workers", Kind::Count, DefaultValue::Count(defaults::MIN_WORKERS)),
@@ -211,7 +211,7 @@ pub const CLUSTER: &[Setting] = &[
     setting("insecure", Kind::Boolean, DefaultValue::Boolean(defaults::INSECURE)),
 ];
 
-/// `[storage."s3://bucket"]`
+/// Settings of `[storage."s3://bucket"]`.
 pub const STORAGE: &[Setting] = &[
     setting("endpoint", Kind::Text, DefaultValue::Described("`AWS_ENDPOINT_URL_S3`, or AWS")),
     setting("region", Kind::Text, DefaultValue::Described("the bucket's own")),

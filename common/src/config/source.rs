@@ -18,7 +18,7 @@ pub(super) fn resolve<'a>(
     diagnostics: &mut Diagnostics,
 ) -> Option<(Source, &'a Origin)> {
     let section = Section::open(format!("source `{name}`: "), item, SOURCE, diagnostics)?;
-    // Only reported here: the rest of the section is checked even without a URL.
+    // Report a missing URL here, but check the rest of the section anyway.
     section.require("url", &format!("url = \"data/{name}\""), diagnostics);
     let url = section.location("url", folder, diagnostics);
     let format = format(&section, diagnostics);
@@ -38,7 +38,7 @@ pub(super) fn resolve<'a>(
         _ => OnArchived::Error,
     };
     let follow_links = section.boolean("follow_links", defaults::FOLLOW_LINKS, diagnostics);
-    // Only now, after everything else of the section was checked.
+    // Return for a missing URL only now, after everything else in the section was checked.
     let (url, origin) = url?;
     let name = name.to_owned();
     Some((
@@ -57,7 +57,7 @@ fn format(section: &Section<'_>, diagnostics: &mut Diagnostics) -> RecordFormat 
             section.report(origin, "`records` is empty", diagnostics);
         }
     }
-    // A wrong format was reported, and any format lets the checks continue.
+    // A wrong format was already reported. Continue the checks with any format.
     RecordFormat::Json(if is_json {
         JsonFormat::Document { records: records.map(|key| key.text.to_owned()) }
     } else {
@@ -132,10 +132,11 @@ fn path(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Ve
     keys
 }
 
-/// Reports two fields that read the same value, or a value inside the other's.
+/// Reports two fields that read the same value, and a field that reads a value inside the value of
+/// another field.
 fn check_paths(section: &Section<'_>, fields: &[(Field, &Origin)], diagnostics: &mut Diagnostics) {
     for (index, (field, origin)) in fields.iter().enumerate() {
-        // Only earlier fields, so that each pair is reported once.
+        // Compare only with earlier fields, so that each pair is reported once.
         for (earlier, _) in fields.iter().take(index).filter(|(earlier, _)| !earlier.from.is_empty()) {
             let (one, other) = (&earlier.name, &field.name);
             let (outer, inner) =

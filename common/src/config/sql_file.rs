@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::diagnostics::{Diagnostics, did_you_mean};
 use super::section::{Section, Text};
 
-/// Returns the path of the SQL file `written` and its text.
+/// Returns the path and the text of an SQL file. `written` is the path as it is written in
+/// `lake.toml`.
 pub(super) fn read_sql(
     section: &Section<'_>,
     written: Text<'_>,
@@ -30,7 +31,7 @@ pub(super) fn read_sql(
     None
 }
 
-/// Returns a hint with a file of a similar name in the same folder.
+/// Returns a hint that names a file with a similar name in the folder of `missing`.
 fn near_file(missing: &Path) -> Option<String> {
     let mut names: Vec<String> = std::fs::read_dir(missing.parent()?)
         .ok()?

@@ -1,7 +1,7 @@
 //! `[tables.<name>]`: the model's SQL, and the key, partition columns and checks of the table that
 //! it builds.
 //!
-//! Planning checks later whether the model returns the columns named here.
+//! Planning checks later whether the model returns the columns that the section names.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub(super) fn resolve<'a>(
     let default = format!("models/{name}.sql");
     let sql = match section.text("sql", diagnostics) {
         Some(written) => read_sql(&section, written, folder, diagnostics),
-        // Written with a wrong type, which was reported. The default file must not hide that.
+        // The setting has a wrong type, which was reported. Do not read the default file instead.
         None if section.get("sql").is_some() => None,
         None => read_sql(&section, Text { text: &default, origin: section.origin }, folder, diagnostics),
     };
@@ -41,7 +41,8 @@ pub(super) fn resolve<'a>(
         checks.push(check);
         origins.push(origin);
     }
-    // A table without its SQL is kept to check its references; the fault prevents its use.
+    // A table without SQL is kept, so that checks can still refer to it. The reported fault
+    // prevents its use.
     let (sql_file, sql) = sql.unwrap_or_default();
     Some((Table { name: name.to_owned(), sql_file, sql, key, partition_by, checks }, origins))
 }

@@ -19,16 +19,17 @@ use super::settings::{LAKE, LIMITS, ROOT};
 use super::{bucket, cluster, defaults, prices, source, table};
 use crate::error::{Error, Result};
 
-/// Maximum of `threads`; partitions beyond the cores of any machine only cost memory.
+/// Maximum value of `threads`. More partitions than any machine has cores would only cost memory.
 const MAX_THREADS: usize = 1024;
 
-/// Names of SQL schemas, which no table may have.
+/// Names of SQL schemas; no table may have one of these names.
 const RESERVED_TABLES: &[&str] = &["system", "staging", "information_schema"];
 
 /// Checks and resolves `document`. Its relative paths start from `folder`, which is absolute.
 ///
 /// # Errors
-/// Configuration: the faults that `found` already has, and those found here.
+/// A configuration error that joins all faults: those in `found` and those that this function
+/// finds.
 pub(super) fn check(
     document: &Item,
     file: &Path,
@@ -52,7 +53,7 @@ pub(super) fn check(
         Some(lake) if found.is_empty() => {
             let urls = sources.iter().map(|source| &source.url).chain([&lake]);
             let spool = cluster.as_ref().and_then(|cluster| cluster.spool.as_ref());
-            // Only a warning, because an unused section does no harm.
+            // An unused section is only a warning, because it does no harm.
             warn_of_unused(&buckets, urls.chain(spool));
             Ok(Config { file: file.to_path_buf(), lake, sources, tables, limits, cluster, buckets, prices })
         }
@@ -61,7 +62,8 @@ pub(super) fn check(
     }
 }
 
-/// Warns of sections for buckets that no URL names, which are probably misspelled.
+/// Warns of sections for buckets that no URL names. The name in such a section is probably
+/// misspelled.
 fn warn_of_unused<'a>(buckets: &BTreeMap<String, Bucket>, used: impl Iterator<Item = &'a Url>) {
     let used: Vec<&str> = used.filter(|url| url.scheme() == "s3").filter_map(Url::host_str).collect();
     for bucket in buckets.keys().filter(|bucket| !used.contains(&bucket.as_str())) {
@@ -91,8 +93,8 @@ fn sources(root: &Section<'_>, lake: Option<&Url>, folder: &Path, diagnostics: &
     sources
 }
 
-/// Reports a lake inside a source, which would be read as its input, and a source inside the lake,
-/// which a cleanup of the lake could delete.
+/// Reports a lake inside a source, because the source would read the lake's files as input. Reports
+/// a source inside the lake, because a cleanup of the lake could delete the source.
 fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, diagnostics: &mut Diagnostics) {
     let Some(lake) = lake else { return };
     let name = &source.name;
@@ -106,7 +108,8 @@ fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, diagnostics
     }
 }
 
-/// Reports a spool inside a source or the lake. Its objects would be mistaken for theirs.
+/// Reports a spool inside a source or the lake. The spool's objects would be mistaken for objects
+/// of the source or the lake.
 fn check_spool(
     root: &Section<'_>,
     cluster: Option<&Cluster>,
@@ -135,7 +138,7 @@ fn tables(root: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> V
         let Some((table, check_origins)) = table::resolve(name, item, folder, diagnostics) else { continue };
         for (check, origin) in table.checks.iter().zip(check_origins) {
             let Rule::References { to_table, .. } = &check.rule else { continue };
-            // Against all entries, because the table may come later in the file.
+            // Search all entries, because the table may come later in the file.
             if !entries.iter().any(|entry| entry.key == *to_table) {
                 let hint = did_you_mean(to_table, entries.iter().map(|entry| entry.key.as_str()));
                 diagnostics.report_with_hint(

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! Parquet addresses pages by offset and finds the footer from the end of the file, so other
-//! readers ignore the bytes between the two. The trailer contains the digests of the footer and of
-//! the table itself, so every byte of the file is covered. Parquet's own page checksums are not
-//! sufficient: the `parquet` crate cannot write them, and they do not cover page headers, page
-//! indexes and the footer. Its statistics decide which rows a query skips.
+//! readers ignore the bytes between pages and footer. The trailer contains the digests of the
+//! footer and of the table itself, so every byte of the file is covered. Parquet's own page
+//! checksums are not sufficient: the `parquet` crate cannot write them, and they do not cover page
+//! headers, page indexes and the footer. Its statistics decide which rows a query skips.
 //!
 //! A file without a table was written by an older version or by another program, and is read
 //! without verification. A file with `METADATA_KEY` in its footer must have a table.
@@ -23,20 +23,20 @@ use twox_hash::XxHash64;
 
 use super::{SEED, xxh64};
 
-/// Bytes of a block. A read is widened to whole blocks, so small blocks suit small reads. Each
-/// block costs 8 bytes of digest.
+/// Size of a block in bytes. A read is widened to whole blocks, so small blocks suit small reads.
+/// Each block costs 8 bytes of digest.
 pub const BLOCK_BYTES: u64 = 64 * 1024;
 /// Key of Parquet's key-value metadata in files that have a table.
 pub const METADATA_KEY: &str = "lakewright.block_digests";
-/// Human-readable value of that key.
+/// Human-readable value of [`METADATA_KEY`].
 pub const METADATA_VALUE: &str = "xxh64 of each 64 KiB, before the footer";
 
 /// Marks the end of a table, with the version of its layout.
 const MAGIC: &[u8; 8] = b"LWBLOCK1";
-/// Length of the trailer: body bytes, block bytes, digest of the footer, digest of the table up to
-/// here, [`MAGIC`].
+/// Length of the trailer in bytes. Its fields are: number of body bytes, number of bytes per block,
+/// digest of the footer, digest of the table up to this field, [`MAGIC`].
 const TRAILER_BYTES: usize = 40;
-/// Bytes after the footer: its length and "PAR1".
+/// Number of bytes after the footer: its length and "PAR1".
 const PARQUET_END_BYTES: usize = 8;
 const PARQUET_MAGIC: &[u8; 4] = b"PAR1";
 
@@ -75,8 +75,8 @@ impl BlockHasher {
         self.current = XxHash64::with_seed(SEED);
     }
 
-    /// Returns the table for all bytes before it and for `footer`, which must directly follow the
-    /// table.
+    /// Returns the table for all bytes that were added and for `footer`. In the file, the table
+    /// must follow these bytes, and `footer` must follow the table.
     #[must_use]
     pub fn finish(mut self, footer: &[u8]) -> Vec<u8> {
         // The last block may be shorter than the others.
@@ -106,8 +106,8 @@ pub fn with_table(file: &[u8]) -> Option<Vec<u8>> {
     Some([body, &blocks.finish(footer), footer].concat())
 }
 
-/// Returns the offset of the footer of a Parquet file of `file_bytes`, found in the `end` of the
-/// file.
+/// Returns the offset of the footer of a Parquet file of `file_bytes` bytes. `end` is the last part
+/// of the file.
 #[must_use]
 pub fn footer_start(end: &[u8], file_bytes: u64) -> Option<u64> {
     let (rest, magic) = end.split_last_chunk::<4>()?;
@@ -122,7 +122,7 @@ pub struct BlockDigests {
     digests: Vec<u64>,
     block_bytes: u64,
     body_bytes: u64,
-    /// Digest of everything after the body, table and footer, which is verified as one more block.
+    /// Digest of everything after the body (table and footer), which is verified as one more block.
     end: u64,
     file_bytes: u64,
 }
@@ -133,7 +133,7 @@ pub enum Found {
     Digests(BlockDigests),
     /// No digests: another version or another program wrote the file.
     Nothing,
-    /// This many bytes of the end of the file are needed.
+    /// The table starts earlier: this many bytes of the end of the file are needed.
     Needs(u64),
     /// The file has changed since it was written.
     Damaged(&'static str),
@@ -171,12 +171,12 @@ pub fn read(end: &[u8], file_bytes: u64) -> Found {
     }
 }
 
-/// Returns body bytes and block bytes; `None` if there is no trailer.
+/// Returns the number of body bytes and of bytes per block; `None` if there is no trailer.
 fn read_trailer(end: &[u8]) -> Option<(u64, u64)> {
     // The magic number is the last field of the trailer.
     let is_marked = end.get(TRAILER_BYTES - MAGIC.len()..TRAILER_BYTES)? == MAGIC;
     // Fields by position: 0 is the body's length, 1 the block size, 2 the digest of the footer, 3
-    // that of the table.
+    // the digest of the table.
     let block_bytes = number(end, 1)?;
     (is_marked && block_bytes > 0).then_some((number(end, 0)?, block_bytes))
 }
@@ -231,7 +231,7 @@ impl BlockDigests {
     /// Compares whole blocks with their digests. The first block starts at `start`.
     ///
     /// # Errors
-    /// Byte range of the first block that differs.
+    /// The byte range of the first block that differs.
     pub fn verify(&self, start: u64, bytes: &[u8]) -> Result<(), Range<u64>> {
         let mut at = start;
         let mut rest = bytes;

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! We use XXH64 because Parquet already depends on it, it runs at memory speed, and `xxhsum`
-//! computes it too. It detects faults of disks and networks, but not an attacker, who would change
-//! the digest as well.
+//! computes it too. A digest detects faults of disks and networks, but not an attacker, who would
+//! change the digest as well.
 
 use std::fmt;
 use std::hash::Hasher as _;
@@ -20,7 +20,7 @@ pub mod blocks;
 
 /// Name of the algorithm, which precedes the value in a digest.
 const ALGORITHM: &str = "xxh64";
-/// Seed, the same as `xxhsum` uses.
+/// Seed of the hash, as in `xxhsum`.
 const SEED: u64 = 0;
 
 /// Digest of an object's bytes: `xxh64:` and 16 hexadecimal digits.
@@ -29,7 +29,7 @@ const SEED: u64 = 0;
 pub struct Digest(String);
 
 impl Digest {
-    /// Parses a digest of the algorithm of this version; `None` for any other text.
+    /// Parses an `xxh64:` digest; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (algorithm, value) = text.split_once(':')?;
@@ -37,7 +37,7 @@ impl Digest {
         (algorithm == ALGORITHM && is_value).then(|| Self(text.to_owned()))
     }
 
-    /// Whether this version can compute digests of this algorithm.
+    /// Whether this version of the program knows the algorithm of the digest.
     #[must_use]
     pub fn is_supported(&self) -> bool {
         self.0.split_once(':').is_some_and(|(algorithm, _)| algorithm == ALGORITHM)
@@ -97,7 +97,7 @@ fn xxh64(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Values of `xxhsum` 0.8.
+    /// The expected values come from `xxhsum` 0.8.
     #[test]
     fn digests_equal_those_of_xxhsum() {
         assert_eq!(of(b"").to_string(), "xxh64:ef46db3751d8e999");

@@ -20,13 +20,13 @@ const DISK_FULL: &str = "the disk is full: free some space; `coordinator vacuum 
 /// Maximum number of names that one message lists.
 const MAX_LISTED: usize = 10;
 
-/// Returns a hint for a cause of a type that this folder does not know.
+/// Function that returns a hint for an error whose type is defined in a module above this one.
 pub type HintOf = fn(&(dyn std::error::Error + 'static)) -> Option<&'static str>;
 
 /// Hints for the errors of S3, which are defined in `storage`, a module above this one.
 static STORAGE_HINTS: OnceLock<HintOf> = OnceLock::new();
 
-/// Registers the function that [`Error::storage`] asks for hints. Only the first call has an
+/// Registers the function from which [`Error::storage`] gets hints. Only the first call has an
 /// effect.
 pub fn register_storage_hints(hint_of: HintOf) {
     STORAGE_HINTS.get_or_init(|| hint_of);
@@ -43,7 +43,7 @@ pub enum Kind {
     Storage,
     /// Run again: another run committed first.
     Conflict,
-    /// Start workers, or look at why they died.
+    /// Start workers, or find out why they ended.
     Workers,
     /// Report a bug.
     Internal,
@@ -58,7 +58,7 @@ pub struct Error {
     /// Hint: what the user can do about the failure.
     pub hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// Failures found together with this one; each is reported separately.
+    /// Failures that were found together with this error; each is reported separately.
     further: Vec<Error>,
 }
 
@@ -78,14 +78,16 @@ impl Error {
         Self::new(Kind::Configuration, message)
     }
 
-    /// Reports that `operation` (a verb, such as `read`) failed on `object` (a URL or key).
+    /// Returns the storage error that `operation` (a verb, such as `read`) failed on `object` (a
+    /// URL or key).
     pub fn storage(
         operation: &str,
         object: impl fmt::Display,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let source = source.into();
-        // The specific hints of S3 first: the same error may also contain one of the system.
+        // Prefer the specific hints of S3, because an error of S3 may also contain an error of the
+        // system.
         let hint = STORAGE_HINTS.get().and_then(|hint_of| hint_of(&*source)).or_else(|| os_hint(&*source));
         let object = object.to_string();
         let message = format!("cannot {operation} `{}`", printable::line(&object));
@@ -96,7 +98,8 @@ impl Error {
         }
     }
 
-    /// Reports a failed system call. Its kind is storage, because it is a fault of the machine too.
+    /// Returns the error for a failed system call. Its kind is storage, because the machine is at
+    /// fault.
     pub fn of_system(message: impl Into<String>, source: std::io::Error) -> Self {
         let hint = os_hint(&source);
         let error = Self::new(Kind::Storage, message).caused_by(source);
@@ -136,7 +139,7 @@ impl Error {
     }
 
     /// Joins failures that were found together, such as all faults of a configuration. `None` if
-    /// there are none. The kind of the first decides the exit code.
+    /// there are none. The kind of the first failure decides the exit code.
     pub fn join(failures: impl IntoIterator<Item = Self>) -> Option<Self> {
         let mut failures = failures.into_iter();
         let mut first = failures.next()?;
@@ -148,7 +151,7 @@ impl Error {
         Some(first)
     }
 
-    /// Returns this failure and those that were found together with it, in order.
+    /// Returns this failure and all failures that were found together with it, in order.
     pub fn each(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).chain(&self.further)
     }
@@ -174,7 +177,7 @@ impl Error {
     pub fn from_engine(error: DataFusionError, otherwise: impl FnOnce(DataFusionError) -> Self) -> Self {
         match unwrap_engine(error) {
             Ok(ours) => ours,
-            // The Parquet reader wraps errors of a store in its own.
+            // The Parquet reader wraps errors of a store in errors of its own.
             Err(theirs) => find_ours(&theirs).unwrap_or_else(|| otherwise(theirs)),
         }
     }
@@ -211,7 +214,7 @@ pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32>
 }
 
 impl From<Error> for DataFusionError {
-    /// Wraps an error for a plan, so that `?` does it.
+    /// Wraps an error for a plan, so that `?` converts it.
     fn from(error: Error) -> Self {
         Self::External(Box::new(error))
     }
@@ -234,15 +237,15 @@ fn unwrap_engine(error: DataFusionError) -> std::result::Result<Error, DataFusio
         },
         DataFusionError::Shared(shared) => match std::sync::Arc::try_unwrap(shared) {
             Ok(inner) => unwrap_engine(inner),
-            // Other partitions share it: copy kind, message and hint.
+            // Several partitions share the error, so copy its kind, message and hint.
             Err(shared) => find_ours(&*shared).ok_or(DataFusionError::Shared(shared)),
         },
         other => Err(other),
     }
 }
 
-/// Returns a copy of the first project error among `error` and its causes; its own causes become
-/// text.
+/// Returns a copy of the first project error among `error` and its causes; the causes of the copied
+/// error become text.
 fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -264,7 +267,7 @@ pub fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T, IntoIter: Exac
     format!("{}{more}", named.join(", "))
 }
 
-/// Displays a failure without those that were found together with it.
+/// Displays a failure without the failures that were found together with it.
 struct Alone<'a>(&'a Error);
 
 impl fmt::Display for Alone<'_> {
@@ -273,13 +276,13 @@ impl fmt::Display for Alone<'_> {
         f.write_str(&error.message)?;
         let mut cause = error.source.as_deref().map(|e| e as &dyn std::error::Error);
         while let Some(next) = cause {
-            // Text of servers and values may contain line feeds and is escaped. A query's errors
-            // are not: the engine shows their place in several lines.
+            // Text of servers and values may contain line feeds and is escaped. Errors of queries
+            // are not escaped, because the engine shows the place of an error in several lines.
             match error.kind {
                 Kind::Configuration => write!(f, ": {next}")?,
                 _ => write!(f, ": {}", printable::line(&next.to_string()))?,
             }
-            // Most errors already print their own cause; do not repeat it.
+            // Do not repeat a cause that the text of the error already contains.
             cause = next.source().filter(|below| !next.to_string().contains(&below.to_string()));
         }
         Ok(())
@@ -295,7 +298,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Adds what was attempted to a failure from below, which becomes the cause.
+/// Adds what was attempted to a failure. The failure becomes the cause.
 pub trait Context<T> {
     /// Replaces the failure by `error`.
     ///
@@ -303,10 +306,11 @@ pub trait Context<T> {
     /// `error`, if there was a failure.
     fn context(self, error: impl FnOnce() -> Error) -> Result<T>;
 
-    /// Reports that `operation` (a verb, such as `read`) failed on `object` (a URL or key).
+    /// Returns the storage error that `operation` (a verb, such as `read`) failed on `object` (a
+    /// URL or key).
     ///
     /// # Errors
-    /// Storage, if there was a failure.
+    /// A storage error that names `object`, if there was a failure.
     fn storage_context<D: fmt::Display>(self, operation: &str, object: impl FnOnce() -> D) -> Result<T>;
 }
 
@@ -326,7 +330,7 @@ pub trait EngineContext<T> {
     /// `otherwise` makes of it.
     ///
     /// # Errors
-    /// That error, if there was a failure.
+    /// The replacement, if there was a failure.
     fn engine_context(self, otherwise: impl FnOnce(DataFusionError) -> Error) -> Result<T>;
 }
 

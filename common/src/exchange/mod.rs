@@ -11,10 +11,10 @@
 //! The object consists of consecutive chunks, the report contains the length of each, and a task of
 //! the next stage reads the ranges of its own partition.
 //!
-//! One value followed through: task 1 of stage 1 holds 100 rows for partition 0 and 60 for
-//! partition 1, and writes `_lake/spool/<run>/exchange-<uuid>.arrows` with chunks of 4,000 and
-//! 2,500 bytes. Its report has `chunk_bytes: [[4000, 2500]]`; the read node of task 1 of stage 2
-//! gets the chunk at 4000, 2,500 bytes long.
+//! Example: task 1 of stage 1 buffers 100 rows for partition 0 and 60 for partition 1, and writes
+//! `_lake/spool/<run>/exchange-<uuid>.arrows` with chunks of 4,000 and 2,500 bytes. Its report has
+//! `chunk_bytes: [[4000, 2500]]`; the read node of task 1 of stage 2 reads the chunk of 2,500 bytes
+//! at offset 4,000.
 
 /// Buffers rows per partition and writes the object.
 mod writer;

@@ -35,7 +35,7 @@ const CHUNKS_AHEAD: usize = 2;
 /// Reads chunks of spool objects. Each partition is a list of chunks.
 #[derive(Debug, Clone)]
 pub struct ExchangeReadExec {
-    /// Plan without rows that has the schema, and the hash keys or the order, of the rows.
+    /// Plan without rows. Its schema, and its hash keys or order, are those of the rows to read.
     shape: Arc<dyn ExecutionPlan>,
     partitions: Vec<Arc<[Chunk]>>,
     properties: Arc<PlanProperties>,
@@ -54,8 +54,8 @@ impl ExchangeReadExec {
         Ok(Self::from_shape(Arc::new(shape), partitions))
     }
 
-    /// Creates a node for rows without known partitioning. Each partition is in `order`, if there
-    /// is one.
+    /// Creates a node for rows without known partitioning. Each partition is sorted by `order`, if
+    /// that is given.
     #[must_use]
     pub fn plain(schema: SchemaRef, order: Option<LexOrdering>, partitions: Vec<Vec<Chunk>>) -> Self {
         // A sort without rows carries the order: DataFusion encodes a sort, but no bare ordering.
@@ -71,8 +71,8 @@ impl ExchangeReadExec {
     #[must_use]
     pub fn from_shape(shape: Arc<dyn ExecutionPlan>, partitions: Vec<Vec<Chunk>>) -> Self {
         let partitioning = match &shape.properties().partitioning {
-            // The number of partitions is that of the chunk lists: a task's plan has one of the
-            // stage's many.
+            // Use the number of chunk lists, because the plan of one task has only one of the
+            // stage's partitions.
             Partitioning::Hash(keys, _) => Partitioning::Hash(keys.clone(), partitions.len()),
             _ => Partitioning::UnknownPartitioning(partitions.len()),
         };
@@ -151,7 +151,7 @@ impl ExecutionPlan for ExchangeReadExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        // Deprecated, and still required of every node in DataFusion 55.
+        // The method is deprecated, but DataFusion 55 still requires it of every node.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 

@@ -33,21 +33,21 @@ use crate::write::ingest_node::report_properties;
 #[derive(Debug, Clone)]
 pub struct ExchangeWriteExec {
     input: Arc<dyn ExecutionPlan>,
-    /// Prefix of every object's key.
+    /// Start of the key of each object that the node writes.
     prefix: String,
     properties: Arc<PlanProperties>,
 }
 
 impl ExchangeWriteExec {
-    /// Creates the node. Keys of its objects start with `prefix`.
+    /// Creates the node. The keys of the objects that it writes start with `prefix`.
     #[must_use]
     pub fn new(input: Arc<dyn ExecutionPlan>, prefix: String) -> Self {
         let properties = Arc::new(report_properties(rows_of(&input)));
         Self { input, prefix, properties }
     }
 
-    /// Returns the input. A hash repartition as input is not executed: its keys decide the
-    /// partition of each row.
+    /// Returns the input. If the input is a hash repartition, it does not run: this node assigns
+    /// rows to partitions by its keys.
     #[must_use]
     pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input
@@ -65,11 +65,10 @@ impl ExchangeWriteExec {
     }
 }
 
-/// Returns the node that produces the rows.
+/// Returns the node that produces the rows: the input of a hash repartition, or else `input`.
 fn rows_of(input: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
     match input.downcast_ref::<RepartitionExec>() {
-        // A hash repartition is not executed: this node assigns the rows itself (module
-        // documentation).
+        // The hash repartition itself does not run (see the module documentation).
         Some(repartition) if keys_of(input).is_some() => repartition.input(),
         _ => input,
     }
@@ -118,12 +117,12 @@ impl ExecutionPlan for ExchangeWriteExec {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // Recompute the properties, because the new child may have other partitions.
+        // Recompute the properties, because the new child may be partitioned differently.
         Ok(Arc::new(Self::new(children.swap_remove(0), self.prefix.clone())))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        // Deprecated, and still required of every node in DataFusion 55.
+        // The method is deprecated, but DataFusion 55 still requires it of every node.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
@@ -149,7 +148,7 @@ impl ExecutionPlan for ExchangeWriteExec {
             TaskScope::of(context.session_config()).exchange_buffer_bytes,
         );
         let reservation = MemoryConsumer::new("ExchangeWriter").register(context.memory_pool());
-        // Rows are only read when the stream is polled. It yields exactly one batch.
+        // Rows are only read when the stream is polled. The stream yields exactly one batch.
         let report = async move {
             while let Some(batch) = stream.next().await {
                 let batch = batch?;
@@ -161,7 +160,7 @@ impl ExecutionPlan for ExchangeWriteExec {
                     None => writer.add(0, batch),
                 }
                 writer.flush_if_full().await?;
-                // Not `try_resize`: this memory is bounded, and only finishing frees it.
+                // Do not use `try_resize`: this memory is bounded, and only finishing frees it.
                 reservation.resize(writer.memory_bytes());
             }
             failpoint::reach(FailPoint::ExchangeBeforeFinish);

@@ -17,7 +17,7 @@ use crate::process::failpoint::{self, FailPoint};
 use crate::report::spool_object::SpoolObject;
 use crate::session::BATCH_ROWS;
 
-/// Bytes that an upload buffers before it sends a part.
+/// Number of bytes that an upload buffers before it sends a part.
 const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 
 /// Writer of the object of one attempt.
@@ -25,7 +25,7 @@ pub(super) struct SpoolWriter {
     store: Arc<dyn ObjectStore>,
     key: Path,
     schema: SchemaRef,
-    /// Bytes of buffered rows at which all of them are written.
+    /// Number of bytes of buffered rows at which all of these rows are written.
     buffer_bytes: usize,
     /// Buffered rows per partition.
     buffered: Vec<Vec<RecordBatch>>,
@@ -61,14 +61,14 @@ impl SpoolWriter {
         // An empty batch would only add a chunk header.
         if batch.num_rows() > 0 {
             self.rows[partition] += batch.num_rows() as u64;
-            // Slices of one array each count its whole size, so this may count too much and flush
-            // early.
+            // Each slice of an array counts the size of the whole array. So this may be an
+            // overestimate, and rows may be flushed early.
             self.buffered_bytes += batch.get_array_memory_size();
             self.buffered[partition].push(batch);
         }
     }
 
-    /// Returns the bytes of buffered rows.
+    /// Returns the number of bytes of buffered rows.
     pub(super) fn memory_bytes(&self) -> usize {
         self.buffered_bytes
     }
@@ -88,7 +88,7 @@ impl SpoolWriter {
                 upload.shutdown().await.storage_context("write", || &self.key)?;
                 self.key.to_string()
             }
-            // No rows, no object: an empty key says so in the report.
+            // Without rows there is no object. The report then has an empty key.
             None => String::new(),
         };
         Ok(SpoolObject { key, rows: self.rows, chunk_bytes: self.chunk_bytes })

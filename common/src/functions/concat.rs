@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
-/// Replaces the session's function.
+/// Replaces the session's `concat`.
 pub(super) fn register(session: &SessionContext) -> Result<()> {
     let original = session.udf("concat")?;
     session.register_udf(ScalarUDF::new_from_impl(Concat { original }));
@@ -30,13 +30,12 @@ struct Concat {
     original: Arc<ScalarUDF>,
 }
 
-/// Returns whether every value of a type fits in an `Int64`.
+/// Whether every value of a type fits in an `Int64`.
 fn fits_long(data_type: &DataType) -> bool {
     data_type.is_signed_integer() || matches!(data_type, DataType::UInt8 | DataType::UInt16 | DataType::UInt32)
 }
 
-/// Returns whether DataFusion would cast all arguments of these types to `Utf8`, and one of them is
-/// an integer.
+/// Whether one of the arguments is an integer and DataFusion would cast all arguments to `Utf8`.
 fn is_ours(types: &[DataType], coerced: &[DataType]) -> bool {
     types.iter().any(fits_long) && coerced.iter().all(|data_type| data_type == &DataType::Utf8)
 }
@@ -64,7 +63,7 @@ impl ScalarUDFImpl for Concat {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        // `coerce_types` made every integer an `Int64`, so only our calls have one.
+        // `coerce_types` made every integer an `Int64`, so only calls with integers have this type.
         if types.contains(&DataType::Int64) {
             return Ok(DataType::Utf8);
         }
@@ -72,7 +71,7 @@ impl ScalarUDFImpl for Concat {
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        // DataFusion's rule expects that every literal is a text.
+        // DataFusion's simplification works only if every literal is a text.
         for arg in &args {
             if info.get_data_type(arg)? == DataType::Int64 {
                 return Ok(ExprSimplifyResult::Original(args));
@@ -104,7 +103,7 @@ impl ScalarUDFImpl for Concat {
 
 /// One argument of the call.
 enum PartOf {
-    /// The same text for each row.
+    /// A text that is the same in each row.
     Constant(String),
     Texts(ArrayRef),
     Integers(ArrayRef),
@@ -123,9 +122,9 @@ impl PartOf {
         })
     }
 
-    /// Returns the bytes that the argument contributes, approximately.
+    /// Returns the approximate number of bytes that the argument contributes to the result.
     fn bytes(&self, rows: usize) -> usize {
-        // Only a capacity, so the digits of integers are estimated.
+        // The number is only used as a capacity, so estimate the digits of integers.
         match self {
             Self::Constant(text) => rows * text.len(),
             Self::Texts(texts) => {
@@ -140,7 +139,7 @@ impl PartOf {
 /// Concatenates the parts of each row.
 ///
 /// # Errors
-/// Execution, if the result has more than 2 GiB.
+/// An execution error, if the result has more than 2 GiB.
 fn concat(parts: &[PartOf], rows: usize) -> Result<StringArray> {
     let bytes: usize = parts.iter().map(|part| part.bytes(rows)).sum();
     let mut texts = StringBuilder::with_capacity(rows, bytes);
@@ -162,7 +161,7 @@ fn concat(parts: &[PartOf], rows: usize) -> Result<StringArray> {
             }
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
         }
-        // The empty text ends the value of the row.
+        // The text of the row was written above; this call only ends the row.
         texts.append_value("");
     }
     Ok(texts.finish())

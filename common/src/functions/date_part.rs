@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
-/// Replaces the session's function.
+/// Replaces the session's `date_part`.
 pub(super) fn register(session: &SessionContext) -> Result<()> {
     let original = session.udf("date_part")?;
     session.register_udf(ScalarUDF::new_from_impl(UtcDatePart { original }));
@@ -36,7 +36,7 @@ struct UtcDatePart {
 
 impl ScalarUDFImpl for UtcDatePart {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        // Scalars are left to DataFusion: one value takes no time.
+        // DataFusion handles scalars, because speed does not matter for one value.
         if let [ColumnarValue::Scalar(part), ColumnarValue::Array(moments)] = &args.args[..]
             && let Some(part) = part.try_as_str().flatten().and_then(Part::parse)
             && let Some(values) = part.of_all(moments)
@@ -85,9 +85,9 @@ enum Part {
     Week,
     Day,
     DayOfYear,
-    /// 0 is Sunday.
+    /// Day of the week; 0 is Sunday.
     DayOfWeek,
-    /// 1 is Monday.
+    /// Day of the week; 1 is Monday.
     IsoDayOfWeek,
     Hour,
     Minute,
@@ -100,8 +100,8 @@ const LAST_DAY: i64 = 2_932_896;
 const DAY_SECONDS: i64 = 86_400;
 
 impl Part {
-    /// Parses the names that DataFusion's function accepts: Arrow's interval units with their
-    /// synonyms, and names that are not interval units.
+    /// Parses the names of parts that DataFusion's function accepts: Arrow's interval units with
+    /// their synonyms, and parts such as `doy` that are not interval units.
     fn parse(name: &str) -> Option<Self> {
         Some(match IntervalUnit::from_str(name) {
             Ok(IntervalUnit::Year) => Self::Year,
@@ -148,7 +148,7 @@ impl Part {
             (FIRST_DAY..=LAST_DAY).contains(&day)
         };
         let values = moments.values();
-        // The value of a null is arbitrary, so it must not decide.
+        // The value under a null is arbitrary, so only check the other values.
         let all_in_range = match moments.nulls() {
             None => values.iter().all(in_range),
             Some(nulls) => nulls.valid_indices().all(|row| in_range(&values[row])),

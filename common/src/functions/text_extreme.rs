@@ -1,8 +1,8 @@
 //! `max` and `min` of texts, with the values of all groups in one buffer.
 //!
 //! DataFusion 55 keeps one `Vec<u8>` per group, and fills a hash map for each batch and column. A
-//! query with several `max` of texts over many small groups spends most of its time there. Name,
-//! types and state are the same here, so plans do not change.
+//! query with several `max` of texts over many small groups spends most of its time there. Names,
+//! types and intermediate states are those of DataFusion's functions, so plans do not change.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use datafusion::prelude::SessionContext;
 
 use super::text_groups::TextGroups;
 
-/// Replaces the session's functions.
+/// Replaces the session's `max` and `min`.
 pub(super) fn register(session: &SessionContext) -> Result<()> {
     for (name, kind) in [("max", Kind::Max), ("min", Kind::Min)] {
         let original = session.udaf(name)?;
@@ -38,7 +38,7 @@ enum Kind {
     Min,
 }
 
-/// The function: DataFusion's own, except for groups of `Utf8`.
+/// `max` or `min`: DataFusion's own function, except for `Utf8` values in groups.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TextExtreme {
     kind: Kind,
@@ -94,7 +94,7 @@ impl AggregateUDFImpl for TextExtreme {
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
-        // Without an order, the reverse is the function itself.
+        // The result does not depend on the order of the rows.
         ReversedUDAF::Identical
     }
 
@@ -159,7 +159,7 @@ impl GroupsAccumulator for TextAccumulator {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total_groups: usize) -> Result<()> {
-        // A state is a text too, so merging it is the same as adding it.
+        // An intermediate state is a text too, so it is merged like a value.
         self.update_batch(states, groups, None, total_groups)
     }
 
@@ -174,7 +174,7 @@ impl GroupsAccumulator for TextAccumulator {
     }
 }
 
-/// Returns `values` with null for each row that the filter does not select.
+/// Returns `values` with a null in each row that the filter does not select.
 fn filtered(values: &ArrayRef, filter: Option<&BooleanArray>) -> Result<ArrayRef> {
     let Some(filter) = filter else { return Ok(Arc::clone(values)) };
     // Arrow panics here without a null.

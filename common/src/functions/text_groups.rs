@@ -5,7 +5,7 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result};
 
-/// Length of a group without a value. No text of an `i32` offset array is this long.
+/// Marks a group without a value in `lengths`. No text of an `i32` offset array is this long.
 const NO_VALUE: u32 = u32::MAX;
 
 /// Texts by group number. New texts are appended, and the buffer is compacted once half of its
@@ -17,12 +17,12 @@ pub(super) struct TextGroups {
     starts: Vec<usize>,
     /// Length of each group's text in bytes, or [`NO_VALUE`].
     lengths: Vec<u32>,
-    /// Bytes of `bytes` that are part of a text. The remainder is unused.
+    /// Number of bytes in `bytes` that are part of a text. The others are unused.
     used: usize,
-    /// Last group that got its first text.
+    /// Group that was the last to receive its first text.
     last_in_order: Option<usize>,
-    /// Whether all texts were appended in the order of the groups and none was replaced. `bytes` are
-    /// then those of the resulting array.
+    /// Whether all texts were appended in the order of the groups and none was replaced. The
+    /// resulting array then has the same `bytes`.
     is_in_order: bool,
 }
 
@@ -102,7 +102,7 @@ impl TextGroups {
     /// numbers.
     ///
     /// # Errors
-    /// Execution, if the texts have more bytes than an array of `i32` offsets can address.
+    /// An execution error, if the texts have more bytes than an array of `i32` offsets can address.
     pub(super) fn take_first(&mut self, groups: usize) -> Result<StringArray> {
         if groups >= self.lengths.len() {
             return std::mem::take(self).into_array();
@@ -111,7 +111,7 @@ impl TextGroups {
         let starts: Vec<usize> = self.starts.drain(..groups).collect();
         let array = gather(&self.bytes, &starts, &lengths)?;
         self.used -= array.value_data().len();
-        // The group numbers change, so order can no longer be followed.
+        // The group numbers change, so the order is no longer known.
         self.is_in_order = false;
         self.compact_if_half_unused();
         Ok(array)
@@ -120,13 +120,13 @@ impl TextGroups {
     fn into_array(self) -> Result<StringArray> {
         if self.is_in_order {
             let (offsets, nulls) = shape(&self.lengths)?;
-            // The bytes are those of the array already, so they need no copy.
+            // The array has exactly these bytes, so they need no copy.
             return array(offsets, self.bytes, nulls);
         }
         gather(&self.bytes, &self.starts, &self.lengths)
     }
 
-    /// Returns the allocated bytes.
+    /// Returns the number of allocated bytes.
     pub(super) fn size(&self) -> usize {
         self.bytes.capacity() + self.starts.capacity() * size_of::<usize>() + self.lengths.capacity() * size_of::<u32>()
     }

@@ -15,9 +15,9 @@ static WAS_FROZEN: AtomicBool = AtomicBool::new(false);
 /// Part of the program that reaches a fail point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReachedBy {
-    /// Every run that commits, in the coordinator.
+    /// The coordinator, in every run that commits.
     Run,
-    /// A commit that is due for a checkpoint: every 50 versions.
+    /// The coordinator, in a commit that writes a checkpoint (every 50 versions).
     Checkpoint,
     /// A worker, in every run that has several tasks and an exchange.
     Worker,
@@ -34,10 +34,11 @@ macro_rules! fail_points {
         }
 
         impl FailPoint {
-            /// All points: first those of a run in their order, then those of workers.
+            /// All points: first the points of a run in the order in which they are reached, then
+            /// the points of workers.
             pub const ALL: &[Self] = &[$(Self::$point,)+];
 
-            /// Returns the name, as the environment variable has it.
+            /// Returns the name that the environment variable uses.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {

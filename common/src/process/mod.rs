@@ -1,4 +1,4 @@
-//! Setup that every process does once, and its notifications to the system.
+//! Setup that every process does once, and notifications to the service manager.
 
 /// Logs on standard error, as text or JSON.
 pub mod telemetry;
@@ -12,7 +12,7 @@ pub mod scratch;
 pub mod descriptors;
 /// Configures how soon the allocator returns memory to the system.
 pub mod allocator;
-/// Certificates for the coordinator's port.
+/// TLS settings for the coordinator's port.
 pub mod tls;
 /// The secret of a run, for workers on the same machine.
 pub mod secret;

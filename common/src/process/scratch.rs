@@ -1,5 +1,5 @@
-//! The folder that queries spill to. Each process has its own and deletes it when it ends; after a
-//! `kill -9` the next process deletes it.
+//! The folder that queries spill to. Each process has its own folder and deletes it at its end.
+//! After a `kill -9` the next process deletes the folder.
 //!
 //! Other users may write into the parent folder (`/tmp`), so its contents are not trusted: names,
 //! links, pipes and owners are checked before anything is opened or deleted.
@@ -16,13 +16,13 @@ use tempfile::TempDir;
 use crate::error::{Error, Result};
 
 const PREFIX: &str = "lakewright-scratch-";
-/// File locked by the process that owns the folder. The system releases the lock however the
-/// process ends.
+/// Name of a file that is locked by the process that owns the folder. The system releases the lock
+/// when the process ends in any way.
 const LOCK: &str = "lock";
 /// Name of the lock file until it is locked.
 const NEW_LOCK: &str = "lock.new";
-/// A folder without a lock file is abandoned if it is older than this; a process creates and locks
-/// one in far less time.
+/// A folder without a lock file is abandoned if it is older than this; a process needs far less
+/// time to create a folder and its lock file.
 const MAX_SETUP_TIME: Duration = Duration::from_secs(60);
 
 /// Parent of the folder that this process created last, for messages.
@@ -58,7 +58,8 @@ impl Scratch {
         // unlocked lock file.
         let new_lock = folder.path().join(NEW_LOCK);
         let lock = File::create_new(&new_lock)?;
-        // On a file system without locks no process can lock it, so none deletes the folder either.
+        // On a file system without locks no process can lock the file, and so no process deletes
+        // the folder.
         let _ = lock.try_lock();
         fs::rename(new_lock, folder.path().join(LOCK))?;
         let owner = fs::symlink_metadata(folder.path())?.uid();
@@ -70,7 +71,8 @@ impl Scratch {
         self.folder.path()
     }
 
-    /// Removes the folder early, for a process that ends while queries still hold it.
+    /// Removes the folder before this value is dropped, because the process ends while queries
+    /// still own clones of it.
     pub(crate) fn remove(&self) {
         let _ = fs::remove_dir_all(self.path());
     }
@@ -87,7 +89,7 @@ fn sweep(parent: &Path, owner: u32) {
         let is_abandoned = is_ours
             && match open_lock(&entry.path().join(LOCK)) {
                 Ok(lock) => lock.try_lock().is_ok(),
-                // Partly removed, or just being created.
+                // Another process is removing or creating the folder.
                 Err(_) => is_older_than(&folder, MAX_SETUP_TIME),
             };
         if is_abandoned {

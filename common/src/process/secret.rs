@@ -28,9 +28,9 @@ use uuid::Uuid;
 
 use crate::error::{Context, Error, Result};
 
-/// First bytes that each side sends.
+/// The bytes that each side sends first.
 pub const MAGIC: [u8; 8] = *b"LWSECRT1";
-/// Length of the secret, a nonce and a proof.
+/// Length of the secret, of a nonce and of a proof, in bytes each.
 const BYTES: usize = 32;
 
 /// A run's secret.
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A secret in its file, which is removed when this is dropped.
+/// A secret and its file. Dropping this value removes the file.
 #[derive(Debug)]
 pub struct SecretFile {
     path: PathBuf,
@@ -54,7 +54,7 @@ impl SecretFile {
     /// Creates the secret of a coordinator that listens on `address`.
     ///
     /// # Errors
-    /// Configuration, if the file cannot be written where no other user can read it.
+    /// A configuration error, if the file cannot be written where no other user can read it.
     pub fn create(address: SocketAddr) -> Result<Self> {
         let path = path_of(address);
         let written = random().map(Secret).and_then(|secret| write(&path, &secret).map(|()| secret));
@@ -87,7 +87,7 @@ pub fn path_of(address: SocketAddr) -> PathBuf {
     folder().join(format!("{}-{}", address.ip(), address.port()))
 }
 
-/// Returns the folder for secrets, one per user, which coordinator and workers find without a
+/// Returns the user's folder for secrets. Coordinator and workers compute the same path without a
 /// setting.
 fn folder() -> PathBuf {
     std::env::temp_dir().join(format!("lakewright-{}", user()))
@@ -188,7 +188,7 @@ impl Secret {
         self.verify("coordinator", &theirs, &nonce, &proof)
     }
 
-    /// Starts the proof of one side. `a` is the coordinator's nonce, `b` the worker's.
+    /// Starts the proof of `side`. `a` is the coordinator's nonce, `b` is the worker's.
     fn proof(&self, side: &str, a: &[u8], b: &[u8]) -> io::Result<Hmac<Sha256>> {
         let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(io::Error::other)?;
         [side.as_bytes(), a, b].into_iter().for_each(|part| hmac.update(part));
@@ -209,7 +209,7 @@ fn refused(reason: &str) -> io::Error {
 mod tests {
     use super::*;
 
-    /// Connects both sides, each with its own secret, and returns their results.
+    /// Connects a coordinator and a worker, each with the given secret, and returns their results.
     async fn meet(coordinator: &Secret, worker: &Secret) -> (io::Result<()>, io::Result<()>) {
         let (mut a, mut b) = tokio::io::duplex(1024);
         let accept = async move {

@@ -4,16 +4,16 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 
-/// Raises the limit of open files as far as the system allows, and checks that the clock is usable
-/// for file names.
+/// Raises the limit on open files as far as the system allows, and checks the clock, because file
+/// names contain the time.
 ///
 /// # Errors
-/// Configuration, if the clock is before 1970.
+/// A configuration error, if the clock is before 1970.
 pub fn prepare() -> Result<()> {
     check_clock(SystemTime::now())?;
     // The soft limit is often far below the hard one (256 on macOS): enough for a shell, but not
-    // for tasks that read many objects at once. If it cannot be raised, the error names it once it
-    // is reached.
+    // for tasks that read many objects at once. If the limit cannot be raised, the error names it
+    // once it is reached.
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => tracing::debug!(limit, "open files"),
         Err(error) => tracing::debug!(%error, "cannot raise the limit of open files"),
@@ -22,7 +22,7 @@ pub fn prepare() -> Result<()> {
 }
 
 /// Checks that the clock is after 1970, because names of runs and files contain the time since
-/// then.
+/// 1970.
 fn check_clock(now: SystemTime) -> Result<()> {
     match now.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(_) => Ok(()),
@@ -49,7 +49,7 @@ mod tests {
         check_clock(SystemTime::UNIX_EPOCH).unwrap();
         prepare().unwrap();
         let (soft, hard) = rlimit::Resource::NOFILE.get().unwrap();
-        // macOS has a lower maximum of its own.
+        // On macOS the maximum may be lower than the hard limit.
         assert!(soft == hard || cfg!(target_os = "macos"), "{soft} of {hard}");
     }
 }

@@ -1,4 +1,4 @@
-//! Logging of all programs. It goes to stderr, because stdout carries data.
+//! Logging of all programs. Logs go to stderr, because stdout carries data.
 //!
 //! Messages and fields may quote records, keys and other processes, so all output is escaped by
 //! `printable`.
@@ -32,16 +32,16 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 /// Starts logging for this process; `RUST_LOG` overrides the level.
 pub fn start(format: LogFormat, quiet: bool) {
     let _ = FORMAT.set(format);
-    // The Delta kernel logs the errors that it returns, with backtraces; we report them.
-    // Tonic logs a connection that it rejected for its certificate at level debug, and reports it
-    // nowhere else.
+    // The Delta kernel logs the errors that it returns, with backtraces; we report these errors
+    // ourselves. Tonic logs a connection that it rejected for its certificate at level debug, and
+    // reports it nowhere else.
     let default = if quiet {
         "error,buoyant_kernel=off"
     } else {
         "warn,buoyant_kernel=off,coordinator=info,worker=info,lakewright_common=info,tonic::transport::server::io_stream=debug,ballista_core=off,ballista_executor=off,ballista_scheduler=off"
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    // A second setup in one process (a test) is harmless: the first is kept.
+    // A second setup in one process (a test) has no effect.
     let _ = match format {
         LogFormat::Text => text_log(filter, io::stderr, io::stderr().is_terminal()).try_init(),
         LogFormat::Json => json_log(filter, io::stderr).try_init(),
@@ -78,8 +78,8 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std
     }
 }
 
-/// Writes JSON lines. JSON's own escapes cover only the ASCII control characters, so the others are
-/// escaped here.
+/// Writes JSON lines. JSON's own escapes cover only the ASCII control characters, so other control
+/// characters are escaped here.
 struct JsonLog<W>(W);
 
 impl<W: Write> Write for JsonLog<W> {
@@ -97,7 +97,7 @@ impl<W: Write> Write for JsonLog<W> {
     }
 }
 
-/// Prints the summary of a command; a log line if the log is JSON.
+/// Prints the summary of a command, as a log line if the log is JSON.
 pub fn conclude(text: &str) {
     match FORMAT.get() {
         Some(LogFormat::Json) => tracing::info!("{text}"),
@@ -105,7 +105,7 @@ pub fn conclude(text: &str) {
     }
 }
 
-/// Reports why the process fails: each failure with its hint, as lines or as objects of JSON.
+/// Reports why the process fails: each failure with its hint, as lines of text or as JSON objects.
 pub fn report(error: &Error) {
     if FORMAT.get() == Some(&LogFormat::Json) {
         for failure in error.each() {
@@ -117,7 +117,7 @@ pub fn report(error: &Error) {
     let failures: Vec<_> = error.each().collect();
     for (number, failure) in failures.iter().enumerate() {
         let _ = writeln!(stderr, "error: {}", shown(&failure.text()));
-        // A hint that several failures in a row share is printed once, below the last of them.
+        // If consecutive failures have the same hint, it is printed once, below the last of them.
         let is_repeated = failures.get(number + 1).is_some_and(|next| next.hint == failure.hint);
         if let Some(hint) = failure.hint.as_deref().filter(|_| !is_repeated) {
             let _ = writeln!(stderr, "hint: {}", shown(hint));

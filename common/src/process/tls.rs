@@ -7,10 +7,10 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 use crate::config::resolved::Certificates;
 use crate::error::{Context, Error, Result};
 
-/// Returns the coordinator's settings: a client must present a certificate signed by the authority.
+/// Returns the coordinator's settings: a worker must present a certificate signed by the authority.
 ///
 /// # Errors
-/// Configuration, if a file cannot be read.
+/// A configuration error, if a file cannot be read.
 pub fn server(certificates: &Certificates) -> Result<ServerTlsConfig> {
     choose_cryptography();
     Ok(ServerTlsConfig::new()
@@ -22,7 +22,7 @@ pub fn server(certificates: &Certificates) -> Result<ServerTlsConfig> {
 /// authority.
 ///
 /// # Errors
-/// Configuration, if a file cannot be read.
+/// A configuration error, if a file cannot be read.
 pub fn client(certificates: &Certificates, host: &str) -> Result<ClientTlsConfig> {
     choose_cryptography();
     Ok(ClientTlsConfig::new()
@@ -31,10 +31,10 @@ pub fn client(certificates: &Certificates, host: &str) -> Result<ClientTlsConfig
         .domain_name(host))
 }
 
-/// Selects the cryptography, because two implementations are linked and rustls needs a choice
-/// before the first connection.
+/// Selects a cryptography provider for rustls. Two are linked, so rustls requires a choice before
+/// the first connection.
 fn choose_cryptography() {
-    // Fails if a provider was installed before; that one is kept.
+    // Ignore the error, which means that a provider was already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 

@@ -12,11 +12,11 @@ pub type Fetched = Bytes;
 /// Reason why no more bytes follow.
 #[derive(Debug)]
 pub enum Fault {
-    /// The run fails.
+    /// Storage failed, and so does the run.
     Storage(Error),
     /// The rest of the object cannot be decompressed, or none of it is JSON.
     Broken { reason: Reason, detail: String },
 }
 
-/// Text of one split, in order. A fault is the last item.
+/// Chunks of the text of one split, in order. If there is a fault, it is the last item.
 pub(in crate::read) type Chunks = BoxStream<'static, Result<Fetched, Fault>>;

@@ -2,23 +2,23 @@
 //! format.
 //!
 //! Names are unreliable: uploads keep `.json` after they were compressed, and `.gz` after a proxy
-//! decompressed them. So the bytes decide. The extension and, on S3, the `Content-Encoding` are
-//! only used for bytes without a signature. JSON text starts with a printable character or white
-//! space, so no signature below is the start of a record.
+//! decompressed them. So the content is recognized by its bytes. The extension and, on S3, the
+//! `Content-Encoding` are only used for bytes without a signature. JSON text starts with a
+//! printable character or white space, so no signature below is the start of a record.
 
 use std::fmt;
 
 use crate::storage::object::Compression;
 
-/// Number of bytes from the start of an object that recognition uses.
+/// Number of bytes at the start of an object that are used to recognize its content.
 pub const HEAD_BYTES: usize = 1024;
 
-/// Kind of the content.
+/// Kind of an object's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     Text(Encoding),
     Compressed(Compression),
-    /// Bytes that cannot be read.
+    /// Content that this program cannot read.
     Foreign(Foreign),
 }
 
@@ -30,12 +30,12 @@ pub enum Encoding {
     Utf32 { is_big_endian: bool },
 }
 
-/// Content without text that this program can read.
+/// Content that this program cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
     /// A file of this format, such as "a Parquet file".
     Format(&'static str),
-    /// Compressed by a method that is not supported, such as "lz4".
+    /// Text that is compressed by an unsupported method, such as "lz4".
     Compression(&'static str),
     /// Neither text nor a known format.
     Unknown,
@@ -58,8 +58,7 @@ impl fmt::Display for Foreign {
 }
 
 impl Content {
-    /// Returns whether the bytes are read without conversion, so that a range of them can be read
-    /// alone.
+    /// Whether the bytes are read without conversion, so that a range of them can be read alone.
     #[must_use]
     pub fn is_plain(self) -> bool {
         self == Self::Text(Encoding::Utf8)
@@ -114,12 +113,13 @@ const UNSIGNED: &[(&str, &str)] =
 /// Offset of the signature in a POSIX tar header.
 const TAR_SIGNATURE_AT: usize = 257;
 /// Maximum share of control characters in the head, in percent. In compressed or encrypted bytes,
-/// it is about ten.
+/// the share is about 10.
 const MOST_CONTROLS_PERCENT: usize = 3;
-/// Maximum share of invalid UTF-8 in the head, in percent. In compressed or encrypted bytes, it is
-/// almost 50.
+/// Maximum share of invalid UTF-8 in the head, in percent. In compressed or encrypted bytes, the
+/// share is almost 50.
 const MOST_INVALID_PERCENT: usize = 30;
-/// Number of bytes of either kind that is too small to prove anything.
+/// Up to this number of control characters or of bytes of invalid UTF-8, the head is accepted as
+/// text.
 const FEW_ODD_BYTES: usize = 4;
 
 /// Returns the content of an object called `name` with the first bytes `head`: [`HEAD_BYTES`] of
@@ -127,11 +127,11 @@ const FEW_ODD_BYTES: usize = 4;
 #[must_use]
 pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     let extension = extension(name);
-    // Before the extension: names are unreliable.
+    // Signatures come before the extension, because names are unreliable.
     if let Some(content) = signature(head).or_else(|| cut_signature(head, &extension)) {
         return content;
     }
-    // More zeros may be a damaged start of text.
+    // A longer range of zeros may be the damaged start of text.
     if !head.is_empty() && head.len() < HEAD_BYTES && head.iter().all(|byte| *byte == 0) {
         return Content::Foreign(Foreign::ZEROS);
     }
@@ -187,8 +187,8 @@ fn signature(head: &[u8]) -> Option<Content> {
     if head.starts_with(b"ORC") && head.get(3).is_some_and(|byte| is_odd_control(*byte) || *byte >= 0x80) {
         return Some(Content::Foreign(Foreign::Format("an ORC file")));
     }
-    // A frame that decoders skip, of zstd (as `pzstd` writes it) or of lz4. The frame after it
-    // decides.
+    // Skippable frame of zstd (as `pzstd` writes it) or of lz4. The frame after it shows which of
+    // the two.
     if let [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, rest @ ..] = head {
         let frame = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
         let next = rest.get(frame..).and_then(signature);
@@ -198,16 +198,17 @@ fn signature(head: &[u8]) -> Option<Content> {
         let Some(behind) = head.strip_prefix(signature) else { return false };
         // A short word may be the start of a line of text.
         let is_word = signature.len() < 6 && signature.iter().all(u8::is_ascii_alphanumeric);
-        // In binary formats, a byte that no text has follows soon.
+        // In binary formats, a byte that text never contains follows soon.
         !is_word || behind.iter().take(8).any(|byte| byte.is_ascii_control() || !byte.is_ascii())
     };
     SIGNATURES.iter().find(|(signature, _)| is_there(signature)).map(|(_, content)| *content)
 }
 
-/// Returns the compression of the extension if the object ends inside the signature.
+/// Returns the compression that the extension names, if the object ends inside that compression's
+/// signature.
 fn cut_signature(head: &[u8], extension: &str) -> Option<Content> {
     let named = Content::Compressed(Compression::named(extension));
-    // The level is the fourth byte, and may be the last one.
+    // The fourth byte is the level. The object may end after it.
     let is_cut = match named {
         Content::Compressed(Compression::Bzip2) => {
             b"BZh".starts_with(head) || (head.len() == 4 && head.starts_with(b"BZh"))
@@ -230,12 +231,11 @@ fn wide_text(head: &[u8]) -> Option<Encoding> {
     }
 }
 
-/// Returns whether the head may be lines of text, some of them damaged or in another single-byte
-/// encoding.
+/// Whether the head may be lines of text, some of them damaged or in another single-byte encoding.
 fn is_text(head: &[u8]) -> bool {
-    // A block of zeros before text is damage that a crash causes.
+    // A crash may leave a block of zeros before text.
     if let [0, ..] = head {
-        // Look behind the zeros, which are not text themselves.
+        // Check the bytes after the zeros.
         let text = head.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &head[at..]);
         return text.is_empty() || (begins_like_json(text) && is_text(text));
     }
@@ -249,15 +249,16 @@ fn is_text(head: &[u8]) -> bool {
     let (many_controls, many_invalid) =
         (is_above(controls, MOST_CONTROLS_PERCENT), is_above(invalid, MOST_INVALID_PERCENT));
     // Text in another encoding has no control characters. Compressed or encrypted bytes have both.
-    // JSON that starts correctly gets the benefit of the doubt, if only one of the two is above its
+    // Bytes that start like JSON are accepted as text if only one of the two shares is above its
     // limit.
     if begins_like_json(head) { !(many_controls && many_invalid) } else { !(many_controls || many_invalid) }
 }
 
-/// Returns whether `byte` is a control character that neither text nor logs contain. Zero is
-/// handled separately.
+/// Whether `byte` is a control character that neither text nor logs contain. Zero is handled
+/// separately.
 fn is_odd_control(byte: u8) -> bool {
-    // Colored logs contain escape, JSON text sequences the record separator.
+    // Colored logs contain the escape character (0x1B), and JSON text sequences contain the record
+    // separator (0x1E).
     byte != 0 && byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x0C | 0x1B | 0x1E)
 }
 
@@ -272,7 +273,7 @@ fn is_hadoop_snappy(head: &[u8]) -> bool {
     *a == 0 && raw_snappy_length(chunk, chunk.len() == compressed).is_some_and(|length| length <= block)
 }
 
-/// Returns whether a JSON text can start with these bytes.
+/// Whether a JSON text can start with these bytes.
 fn begins_like_json(head: &[u8]) -> bool {
     head.first()
         .is_none_or(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' ' | b'{' | b'[' | b'"' | b'-' | b'0'..=b'9'))
@@ -303,7 +304,7 @@ fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
                 1 => (u64::from((tag >> 2) & 7) + 4, u64::from(tag >> 5) << 8 | number),
                 _ => (u64::from(tag >> 2) + 1, number),
             };
-            // The copy refers to bytes before the start.
+            // The copy refers to bytes before the start of the output, so this is not snappy.
             if offset == 0 || offset > produced {
                 return None;
             }
@@ -313,7 +314,8 @@ fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
             return None;
         }
     }
-    // The head of a longer stream ends somewhere, so only a whole stream must add up.
+    // The head of a longer stream may end inside an element, so check the lengths only for a whole
+    // stream.
     let is_right = if is_whole { at == head.len() && produced == u64::from(length) } else { at > 1 };
     (is_right && produced > 0).then_some(length)
 }

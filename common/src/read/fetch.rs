@@ -1,11 +1,11 @@
 //! ② Reads the text of one split, decompressed and in UTF-8, in order, as a stream of chunks.
 //!
-//! Every read asks for the object as it was listed (`If-Match`), so that two versions are never
-//! mixed. A small object takes one request. A large one is read in ranges, and the next range is
-//! requested while the last one is processed. There are two kinds of faults: a failure of storage
-//! fails the run, and a damaged compressed stream costs the rest of its object.
-//! `decompress::layers` recognizes and decompresses the bytes of a whole object. A part of an
-//! object is always plain text, because only plain text is cut into parts.
+//! Every read requests the version of the object that was listed (`If-Match`), so that two versions
+//! are never mixed. A small object takes one request. A large one is read in ranges, and the next
+//! range is requested while the current one is processed. There are two kinds of faults: a failure
+//! of storage fails the run, and a damaged compressed stream makes the rest of its object
+//! unreadable. `decompress::layers` recognizes and decompresses the bytes of a whole object. A part
+//! of an object is always plain text, because only plain text is cut into parts.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,14 +29,14 @@ use crate::storage::Storage;
 use crate::storage::object::SourceObject;
 use crate::storage::s3::get::{ARCHIVED, GetFailure};
 
-/// Maximum bytes of one request, and of a chunk.
+/// Maximum number of bytes of a request, and of a chunk.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
 /// Number of concurrent requests, including the one for the bytes that are needed next.
 const READS_UNDER_WAY: usize = 2;
-/// Bytes of the first request past the end of a split, for the rest of its last record. Each
-/// further one is twice as long.
+/// Number of bytes of the first request past the end of a split, for the rest of its last record.
+/// Each further request is twice as long.
 const FIRST_OVERRUN_BYTES: u64 = 64 * 1024;
-/// Number of attempts if the response to a request is too short.
+/// Maximum number of attempts of a request whose responses are too short.
 const SHORT_ANSWERS: usize = 3;
 
 /// Number of stored bytes that were read for a split. Clones share the counter.
@@ -44,7 +44,8 @@ const SHORT_ANSWERS: usize = 3;
 pub struct StoredBytes(Arc<AtomicU64>);
 
 impl StoredBytes {
-    /// Returns the number. When the stream has ended without a fault, it is the size of the split.
+    /// Returns the number of bytes. When the stream has ended without a fault, it is the size of
+    /// the split.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -60,9 +61,9 @@ impl StoredBytes {
 }
 
 /// Reads the bytes that [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of
-/// an object, this includes the byte before it and, on demand, the bytes after it: stop polling
-/// when the framer is done. A fault is the last item. Dropping the stream cancels requests in
-/// progress. `read` counts the bytes that storage returns.
+/// an object, this includes the byte before the part and, if polled further, the bytes after it:
+/// stop polling when the framer is done. A fault is the last item. Dropping the stream cancels
+/// requests in progress. `read` counts the bytes that storage returns.
 #[must_use]
 pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
@@ -74,9 +75,10 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredByt
     if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
 }
 
-/// Does the same as [`fetch`], and waits for the response to the first request. The response is
-/// only decompressed when the stream is polled, so that waiting small objects need no more memory
-/// than their stored size. `whole` are the bytes of the object if they were read already.
+/// Like [`fetch`], but also waits for the response to the first request. The response is only
+/// decompressed when the stream is polled, so that small objects that were read ahead need no more
+/// memory than their stored size. `whole` contains the bytes of the object if they were read
+/// already.
 pub async fn fetch_ahead(
     storage: &Storage,
     split: &Split,
@@ -102,7 +104,7 @@ pub async fn fetch_ahead(
 /// Recognizes the content of an object by its first bytes, with one request.
 ///
 /// # Errors
-/// Storage fails; data, if the object is not the one that was listed.
+/// A storage error, or a data error if the object is not the version that was listed.
 pub async fn content_of(storage: &Storage, object: &SourceObject) -> Result<Content, Error> {
     let requests = Requests::new(storage, object);
     let head = match object.bytes.min(HEAD_BYTES as u64) {
@@ -112,15 +114,16 @@ pub async fn content_of(storage: &Storage, object: &SourceObject) -> Result<Cont
     Ok(requests.recognize(&head))
 }
 
-/// Returns the number of requests that [`fetch`] makes for a split if none is repeated, including
-/// one past its end.
+/// Returns the number of requests that [`fetch`] makes for a split without retries, including one
+/// past the end of the split.
 #[must_use]
 pub fn requests_for(split: &Split) -> u64 {
     let (range, bytes) = (&split.range, split.object.bytes);
     if split.is_whole() && bytes <= READ_BYTES {
         return u64::from(bytes > 0);
     }
-    // From the byte before the range, which shows whether a line starts at the range.
+    // Reads start one byte before the range, because this byte shows whether a line starts at the
+    // range.
     let inside = steps(range.start.saturating_sub(1), range.end, READ_BYTES).count() as u64;
     inside + u64::from(range.end < bytes)
 }
@@ -130,7 +133,7 @@ pub fn requests_for(split: &Split) -> u64 {
 struct Requests {
     storage: Storage,
     object: Arc<SourceObject>,
-    /// Version that was listed; set once the current version has turned out to be another one.
+    /// S3 version that was listed; set once the current version is known to be a different one.
     version: Arc<OnceLock<String>>,
     /// `Content-Encoding` of the first response.
     encoding: Arc<OnceLock<String>>,
@@ -155,11 +158,11 @@ impl Requests {
         recognize(head, &self.object.key, self.encoding.get().map(String::as_str))
     }
 
-    /// Returns the bytes from one byte before `range` up to the end of the object. Only bytes in
-    /// `range` are read ahead.
+    /// Returns the bytes from one byte before `range` up to the end of the object. Bytes after
+    /// `range` are not read ahead.
     fn read(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
         let start = range.start.saturating_sub(1);
-        // Most objects are small: one request and no task.
+        // Most objects are small and need one request and no task.
         if start == 0 && range.end == self.object.bytes && range.end <= READ_BYTES {
             return async move { self.get(range).await }.into_stream().boxed();
         }
@@ -169,7 +172,7 @@ impl Requests {
         let ahead = stream::iter(inside)
             .map(move |range| {
                 let source = source.clone();
-                // A separate task continues while the chunk before it is processed.
+                // A separate task reads the range while the chunk before it is processed.
                 SpawnedTask::spawn(async move { source.get(range).await })
             })
             .map(|task| async move {
@@ -183,13 +186,14 @@ impl Requests {
         ahead.chain(on_demand).boxed()
     }
 
-    /// Returns a range of the object as it was listed: of the current version, or of the listed one
-    /// if the bucket still has it.
+    /// Returns a range of the listed version of the object: of the current object if it is that
+    /// version, or else of the old version if the bucket still has it.
     async fn get(&self, range: Range<u64>) -> Result<Bytes, Error> {
         let failure = match self.version.get() {
             Some(version) => return self.get_by_name(range, Some(version)).await.map_err(|e| self.error(e)),
             None => match self.get_current(range.clone()).await {
-                // The current version is not the listed one. The bucket may still have that.
+                // The current version is not the listed one. The bucket may still have the listed
+                // one.
                 Err(failure @ (GetFailure::Changed | GetFailure::Missing)) => failure,
                 read => return read.map_err(|e| self.error(e)),
             },
@@ -213,7 +217,7 @@ impl Requests {
         let key = &self.object.key;
         let path = match Path::parse(key) {
             Ok(path) if path.as_ref() == key => path,
-            // `object_store` would normalize this key to another one.
+            // `object_store` would change this key by normalizing it.
             _ => return self.get_by_name(range, None).await,
         };
         if let Some(bytes) = self.storage.read_listed_file(&self.object, range.clone()).await {
@@ -227,7 +231,7 @@ impl Requests {
         let mut tries = 1;
         loop {
             let result = self.storage.store.get_opts(&path, options.clone()).await.map_err(|e| self.failure(e))?;
-            // Folders have no ETag, so compare size and time there.
+            // Files have no ETag, so compare size and time.
             let is_listed_one = result.meta.size == self.object.bytes
                 && (self.object.etag.is_some() || result.meta.last_modified.timestamp_micros() == self.object.modified);
             if !is_listed_one {
@@ -238,15 +242,16 @@ impl Requests {
             }
             let bytes = result.bytes().await.map_err(|e| self.failure(e))?;
             match self.whole(bytes, &range) {
-                // A connection may be closed early without an error, so the length shows it.
+                // A connection may be closed early without an error. Only the length of the
+                // response shows it.
                 Err(_) if tries < SHORT_ANSWERS => tries += 1,
                 answer => return answer,
             }
         }
     }
 
-    /// Does the same as [`Self::get_current`], for a given version, or for an object whose key the
-    /// object store cannot represent.
+    /// Like [`Self::get_current`], but for a given version, or for an object whose key
+    /// `object_store` cannot represent.
     async fn get_by_name(&self, range: Range<u64>, version: Option<&String>) -> Result<Bytes, GetFailure> {
         let key = &self.object.key;
         let Some(s3) = &self.storage.s3 else {
@@ -264,7 +269,7 @@ impl Requests {
         self.storage.s3.as_ref()?.version_of(&self.object.key, self.object.etag.as_deref()?).await
     }
 
-    /// Returns the bytes if they are as many as were requested.
+    /// Returns `bytes` if their number is the requested one.
     fn whole(&self, bytes: Bytes, range: &Range<u64>) -> Result<Bytes, GetFailure> {
         let (came, asked) = (bytes.len() as u64, range.end - range.start);
         if came == asked {
@@ -278,7 +283,7 @@ impl Requests {
         match error {
             object_store::Error::Precondition { .. } => GetFailure::Changed,
             object_store::Error::NotFound { .. } => GetFailure::Missing,
-            // Only the text of the error has the code.
+            // Only the text of the error contains the code.
             error if error.to_string().contains(ARCHIVED) => GetFailure::Archived,
             error => GetFailure::Other(Error::storage("read", self.name(), error)),
         }
@@ -305,8 +310,8 @@ impl Requests {
     }
 }
 
-/// Divides `start..end` into ranges. The first one has `first` bytes, and each further one is twice
-/// as long, up to [`READ_BYTES`].
+/// Divides `start..end` into ranges. The first range has `first` bytes, and each further range is
+/// twice as long, up to [`READ_BYTES`].
 fn steps(start: u64, end: u64, first: u64) -> impl Iterator<Item = Range<u64>> {
     let mut at = start;
     let mut bytes = first.min(READ_BYTES);

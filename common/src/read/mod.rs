@@ -2,7 +2,7 @@
 //!
 //! Input: the objects that were listed for a source, and the declared fields from `lake.toml`.
 //! Output: for each object, typed rows for the staging table, rejected records for the quarantine,
-//! and a tally of both. No byte of an object is lost without a trace.
+//! and a tally of both. Every byte of an object is accounted for.
 //!
 //! ```text
 //!  lake.toml            ① object     as listed: key, size, ETag
@@ -23,7 +23,7 @@
 //!  ④ scan node: batches of rows, of rejected records, and of tallies: per object, records = staged + quarantined
 //! ```
 //!
-//! One record followed through: `{"page":"NextSong","ts":1542837416796,"userId":"15"}` is line 1 of
+//! Example: `{"page":"NextSong","ts":1542837416796,"userId":"15"}` is line 1 of
 //! `2018/11/2018-11-21-events.json`. It is in the split `0..291400` of that object, which is
 //! fetched with one read. Framing finds its line feed at offset 52. Decoding turns `"15"` into the
 //! long 15 and `ts` into the time 2018-11-21T21:56:56.796Z. The result is one row of the staging
@@ -42,7 +42,7 @@ pub mod fetch;
 pub mod content;
 /// ② Decompresses and decodes stored bytes to UTF-8 text, layer by layer.
 pub mod decompress;
-/// ②–④ The formats of records, each of them one folder.
+/// ②–④ The formats of records. Each format is one folder.
 pub mod record_format;
 /// ② Cuts text into records: lines, documents, arrays.
 pub mod framing;

@@ -1,7 +1,7 @@
 //! Builds the rows of rejected records: object, position, reason and text.
 //!
-//! The reader fills them next to the decoded columns, the ingest node writes them, and queries read
-//! them as `system.quarantine`.
+//! The reader collects the rows next to the decoded columns, the ingest node writes them, and
+//! queries read them as `system.quarantine`.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use arrow::datatypes::{DataType, Field, Fields};
 
 use crate::read::rejection::Reason;
 
-/// Bytes of a rejected record's text that are kept. The column `text_bytes` is the number of bytes
-/// that were in memory: all, unless the record is too long or framing was lost. The length of the
-/// record in the object is `byte_end - byte_offset`.
+/// Maximum number of bytes of a rejected record's text that are kept. The column `text_bytes` is
+/// the number of bytes that were in memory: all, unless the record is too long or framing was lost.
+/// The length of the record in the object is `byte_end - byte_offset`.
 pub const KEPT_TEXT_BYTES: usize = 64 * 1024;
 
 /// Returns the columns of a quarantine file.
@@ -40,11 +40,11 @@ pub fn fields() -> Fields {
 pub struct RejectedRecord<'a> {
     pub source: &'a str,
     pub object: &'a str,
-    /// Start of the split that contains it; 0 unless the object was cut into splits.
+    /// Start of the split that contains the record; 0 unless the object was cut into splits.
     pub split_start: u64,
     /// Byte offset of the record in the decompressed object.
     pub byte_offset: u64,
-    /// Offset after its last byte.
+    /// Offset after the last byte of the record.
     pub byte_end: u64,
     /// Line number from 1, counted from the start of the split.
     pub line: u64,
@@ -52,7 +52,7 @@ pub struct RejectedRecord<'a> {
     /// Declared field that caused the rejection, if one did.
     pub field: Option<&'a str>,
     pub detail: &'a str,
-    /// Text of the record, at least its start.
+    /// Text of the record, or only its start.
     pub text: &'a [u8],
 }
 
@@ -91,7 +91,7 @@ impl RejectedRows {
         self.text_bytes.append_value(signed(record.text.len() as u64));
         self.split_start.append_value(signed(record.split_start));
         self.rows += 1;
-        // 64 bytes for the numbers and the short texts.
+        // The 64 bytes are for the numbers and the short texts.
         self.bytes += kept.len() + record.detail.len() + record.object.len() + 64;
     }
 
@@ -100,7 +100,7 @@ impl RejectedRows {
         self.rows
     }
 
-    /// Returns the number of bytes in memory, to decide when to send.
+    /// Returns the number of bytes in memory. The caller uses it to decide when to send the rows.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -127,8 +127,8 @@ impl RejectedRows {
     }
 }
 
-/// Converts an offset to a signed long, as Parquet, Delta and SQL count. No object reaches 2^63
-/// bytes.
+/// Converts an offset to a signed long, the type of integers in Parquet, Delta and SQL. No object
+/// reaches 2^63 bytes.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,5 @@
-//! ④ Reads the splits of one partition: fetches them, passes the chunks to the reader of their format,
-//! and sends the rows.
+//! ④ Reads the splits of one partition: fetches their chunks, passes these to the reader of the
+//! source's format, and sends the rows.
 //!
 //! Small objects are fetched concurrently, because each costs a round trip. Large objects are
 //! fetched one at a time, because each fills memory. Records are decoded one after another as they
@@ -26,13 +26,13 @@ use crate::read::tally::ObjectTally;
 use crate::session::progress::ReadProgress;
 use crate::storage::Storage;
 
-/// Objects up to this size are fetched concurrently.
+/// Maximum size of an object that is fetched concurrently with others.
 const SMALL_OBJECT_BYTES: u64 = 64 * 1024;
-/// Number of small files that one blocking task reads.
+/// Maximum number of small files that one blocking task reads, as a group.
 const FILES_AT_ONCE: usize = 64;
-/// Number of such groups that are read ahead.
+/// Number of groups of small files that are read ahead.
 const GROUPS_AHEAD: usize = 2;
-/// Number of reports that are sent together.
+/// Maximum number of reports that are sent together.
 const REPORTS_AT_ONCE: usize = 1024;
 
 /// Context of one partition of a scan.
@@ -53,7 +53,8 @@ pub struct ReadContext {
 /// receiver is dropped.
 ///
 /// # Errors
-/// Storage fails, or an object changed after it was listed. A bad record is not an error.
+/// Reading from storage fails, or an object changed after it was listed. A bad record is not an
+/// error.
 pub async fn read_splits(
     context: &ReadContext,
     splits: &[Split],
@@ -80,7 +81,7 @@ pub async fn read_splits(
             let chunks = fetch_ahead(&context.storage, &split, &context.limits, whole, &stored).await;
             (split, chunks, stored)
         })
-        // In order, so that results do not depend on which request is faster.
+        // Keep the order of the splits, so that results do not depend on the speed of requests.
         .buffered(context.limits.concurrent_reads);
     while let Some((split, chunks, stored)) = fetched.next().await {
         if partition.read_split(&split, chunks, &stored).await? == Listener::Gone {
@@ -90,7 +91,7 @@ pub async fn read_splits(
             break;
         }
     }
-    // Ends the requests that are in progress, before large objects need the memory.
+    // Cancel the requests that are in progress, because large objects need the memory.
     drop(fetched);
     for split in large {
         if partition.has_enough() {
@@ -105,12 +106,12 @@ pub async fn read_splits(
     partition.finish().await
 }
 
-/// Reads the files of small splits together. Returns each split with the bytes of its object, or with
-/// `None` if they have to be requested.
+/// Reads the files of small splits together. Returns each split with the bytes of its object, or
+/// with `None` if the bytes have to be requested.
 async fn read_ahead(storage: &Storage, splits: Vec<Split>) -> Vec<(Split, Option<Bytes>)> {
     let objects = splits.iter().map(|split| split.object.clone()).collect();
     let files = storage.read_listed_files(objects).await;
-    // A part of an object needs other bytes than the whole.
+    // Use the bytes only for whole objects. A part of an object needs different bytes.
     let usable = |(split, bytes): (Split, Option<Bytes>)| {
         let bytes = bytes.filter(|_| split.is_whole());
         (split, bytes)
@@ -118,7 +119,7 @@ async fn read_ahead(storage: &Storage, splits: Vec<Split>) -> Vec<(Split, Option
     splits.into_iter().zip(files).map(usable).collect()
 }
 
-/// State of the receiver of the rows.
+/// Whether the receiver of the rows still exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     Here,
@@ -131,7 +132,7 @@ struct PartitionReader<'a> {
     rejected: RejectedRows,
     reports: Vec<ReadReport>,
     batches: &'a Sender<datafusion::error::Result<RecordBatch>>,
-    /// Number of records of all splits that were read.
+    /// Number of records that were read, over all splits.
     records_read: u64,
 }
 
@@ -188,7 +189,7 @@ impl PartitionReader<'_> {
         tally.lines = self.records.lines();
         tally.templated = self.records.templated_records() - templated_before;
         tally.count_bytes(split, stored.count(), decompressed);
-        // An object in several parts counts with its last part.
+        // Count an object that was cut into parts when its last part ends.
         self.context.progress.add(u64::from(split.range.end == split.object.bytes), 0, 0);
         self.reports.push(ReadReport::Object(tally));
         if self.reports.len() >= REPORTS_AT_ONCE { self.send_reports().await } else { Ok(Listener::Here) }
@@ -225,7 +226,7 @@ impl PartitionReader<'_> {
 
     async fn finish(mut self) -> Result<()> {
         self.reports.push(ReadReport::UnknownFields(self.records.unknown_fields()));
-        // Rows before reports: a report says that the rows were sent.
+        // Send rows before reports, because a report means that the rows were sent.
         if self.send_rows().await? == Listener::Here {
             self.send_reports().await?;
         }

@@ -1,10 +1,11 @@
 //! ②–④ Formats of records: the only place in this folder that knows which formats exist.
 //!
-//! A format is a folder, such as `read::json`, and a variant of [`RecordFormat`] and [`RecordReader`].
-//! To add one: declare its settings in `config`, write a reader in a folder beside `json`, and add an
-//! arm to each `match` here. The reader of a format receives the decompressed chunks of one split after
-//! another, and reports the outcome of each record to a [`RecordSink`]. The enum is matched once per
-//! chunk or block, so that the loop over records is compiled for each format.
+//! A format is a folder, such as `read::json`, and a variant of [`RecordFormat`] and
+//! [`RecordReader`]. To add one: declare its settings in `config`, write a reader in a folder
+//! beside `json`, and add an arm to each `match` here. The reader of a format receives the
+//! decompressed chunks of each split in turn, and reports the outcome of each record to a
+//! [`RecordSink`]. The enum is matched once per chunk or block, so that the loop over records is
+//! compiled for each format.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ use crate::read::rejection::Reason;
 use crate::read::split::Split;
 
 impl RecordFormat {
-    /// Returns whether an object of plain text may be cut into splits at any byte.
+    /// Whether an object of plain text may be cut into splits at any byte.
     #[must_use]
     pub fn can_be_cut(&self) -> bool {
         match self {
@@ -29,7 +30,7 @@ impl RecordFormat {
     }
 }
 
-/// Reads the records of a partition: split after split, into the columns of one batch after another.
+/// Reads the records of a partition, split by split, into columns, batch by batch.
 ///
 /// For each split, call [`Self::start_split`]. After each chunk, call [`Self::read_block`] until it
 /// returns [`BlockEnd::NeedsChunk`]. After the last chunk, call [`Self::finish_split`] or
@@ -71,24 +72,24 @@ impl RecordReader {
         }
     }
 
-    /// Ends the split early: the next bytes cannot be read. The unfinished record and the unread rest
-    /// are rejected.
+    /// Ends the split early: the next bytes cannot be read. The unfinished record and the unread
+    /// rest are rejected.
     pub fn break_off(&mut self, reason: Reason, detail: String) {
         match self {
             Self::Json(reader) => reader.break_off(reason, detail),
         }
     }
 
-    /// Decodes the complete records of the chunks so far into the columns, until none is left or the
-    /// batch is full. Each record is either a row or rejected, and `sink` counts both.
+    /// Decodes the complete records of the chunks so far into the columns, until none is left or
+    /// the batch is full. Each record is either a row or rejected, and `sink` counts both.
     pub fn read_block(&mut self, sink: &mut RecordSink<'_>) -> BlockEnd {
         match self {
             Self::Json(reader) => reader.read_block(sink),
         }
     }
 
-    /// Returns whether the split needs no more chunks: the next record belongs to the next split, or
-    /// there is none.
+    /// Whether the split needs no more chunks: the next record belongs to the next split, or there
+    /// is no next record.
     #[must_use]
     pub fn is_done(&self) -> bool {
         match self {
@@ -112,19 +113,19 @@ impl RecordReader {
         }
     }
 
-    /// Returns the rows since the last call, as the columns of the staging table; `None` if there are
-    /// none.
+    /// Returns the rows since the last call, as the columns of the staging table; `None` if there
+    /// are no rows.
     ///
     /// # Errors
-    /// None in practice: the columns are as long as each other and of the declared types.
+    /// Never fails in practice, because all columns have the same length and the declared types.
     pub fn take_rows(&mut self) -> Result<Option<StructArray>, ArrowError> {
         match self {
             Self::Json(reader) => reader.take_rows(),
         }
     }
 
-    /// Returns the undeclared fields, as dotted names if they are inside another, each with the number
-    /// of accepted records that contained it so far.
+    /// Returns the undeclared fields, with dotted names for fields inside other fields. The value
+    /// is the number of accepted records so far that contained the field.
     #[must_use]
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         match self {

@@ -1,7 +1,9 @@
-//! ④ Receives the outcome of each record that a format reads: counts it, and keeps the rejected ones.
+//! ④ Receives the outcome of each record that a format reads: counts it, and keeps the rejected
+//! ones.
 //!
-//! Every record is in exactly one place (`records = staged + quarantined`), because a format has only
-//! two functions to report it with, and each counts both sides.
+//! Every record is in exactly one place (`records = staged + quarantined`), because a format can
+//! only report a record with `accept` or `reject`, and each of them updates both sides of the
+//! equation.
 
 use crate::read::quarantine::{RejectedRecord, RejectedRows};
 use crate::read::rejection::{Extent, Reason, Rejection};
@@ -9,15 +11,15 @@ use crate::read::split::Split;
 use crate::read::tally::{Damage, ObjectTally};
 use crate::session::BATCH_ROWS;
 
-/// A batch is sent when it contains this many bytes, even if it has few rows.
+/// Number of bytes at which a batch is sent, even if it has few rows.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reason why a reader stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockEnd {
-    /// All complete records are read.
+    /// All complete records of the chunks were read.
     NeedsChunk,
-    /// [`RecordSink::must_stop`]: the rows must be sent, or the sample is complete.
+    /// The rows must be sent, or the sample is complete ([`RecordSink::must_stop`]).
     Stopped,
 }
 
@@ -26,15 +28,15 @@ pub enum BlockEnd {
 pub struct Place<'a> {
     /// Offset of the first byte in the decompressed object.
     pub offset: u64,
-    /// Length in the object; `text` may be less.
+    /// Length in the object; `text` may be shorter.
     pub bytes: u64,
     /// Line number from 1, counted from the start of the split.
     pub line: u64,
-    /// Text of the record, at least its start.
+    /// Text of the record, or only its start.
     pub text: &'a [u8],
 }
 
-/// Outcome of the records of one split.
+/// Collects the outcomes of the records of one split.
 #[derive(Debug)]
 pub struct RecordSink<'a> {
     /// Name of the source.
@@ -53,8 +55,8 @@ impl RecordSink<'_> {
         self.tally.staged += 1;
     }
 
-    /// Counts a record that is rejected, or a range of bytes in which there may be several, and puts it
-    /// into the quarantine.
+    /// Counts a rejected record, or a rejected range of bytes that may contain several records, and
+    /// puts it into the quarantine.
     pub fn reject(&mut self, place: &Place<'_>, extent: Extent, rejection: Rejection) {
         let Rejection { reason, field, detail } = rejection;
         self.tally.records += 1;
@@ -62,7 +64,7 @@ impl RecordSink<'_> {
         if extent != Extent::Record {
             self.tally.unframed_bytes += place.bytes;
         }
-        // Such an object has no text, so its entry covers the bytes as stored.
+        // An object of an unsupported format has no text, so its entry covers the stored bytes.
         let is_unread = reason == Reason::UnsupportedFormat && place.offset + place.bytes == 0;
         let bytes = if is_unread { self.split.object.bytes } else { place.bytes };
         self.rejected.push(&RejectedRecord {
@@ -82,13 +84,14 @@ impl RecordSink<'_> {
         }
     }
 
-    /// Returns whether to stop after this record, if `rows` rows of `bytes` bytes are in the columns.
+    /// Whether to stop after this record, if the columns contain `rows` rows of `bytes` bytes in
+    /// total.
     #[must_use]
     pub fn must_stop(&self, rows: usize, bytes: usize) -> bool {
         is_full(rows, bytes) || is_full(self.rejected.rows(), self.rejected.bytes()) || self.has_enough()
     }
 
-    /// Returns whether the sample is complete.
+    /// Whether the sample is complete.
     #[must_use]
     pub fn has_enough(&self) -> bool {
         self.tally.records >= self.max_records

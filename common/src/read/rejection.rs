@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Not JSON, or more than one value.
+    /// Text that is not JSON, or that contains more than one value.
     Malformed,
     /// Bytes that are not UTF-8.
     NotUtf8,
-    /// JSON, but not an object.
+    /// A JSON value that is not an object.
     NotAnObject,
     /// A value that cannot be converted to the declared type of its field.
     WrongType,
-    /// A number or time that the declared type cannot hold.
+    /// A number or time that does not fit the declared type.
     OutOfRange,
     /// A required field that is missing or null.
     MissingField,
-    /// Longer than `max_record_bytes`.
+    /// A record that is longer than `max_record_bytes`.
     TooLong,
     /// A compressed object that ends early.
     TruncatedCompression,
@@ -69,8 +69,8 @@ impl fmt::Display for Reason {
 pub enum Extent {
     /// One record, whose start and end are known.
     Record,
-    /// Any number of records: framing was lost at the start of the range and is certain again at its
-    /// end.
+    /// Any number of records: framing was lost at the start of the range and is certain again at
+    /// its end.
     Gap,
     /// Any number of records, up to the end of the bytes that could be read: the object is damaged.
     Rest,
@@ -80,7 +80,8 @@ pub enum Extent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     pub reason: Reason,
-    /// Column that caused the rejection, followed by dots and the members inside of it.
+    /// Column that caused the rejection, such as `user`, or a member inside it, such as
+    /// `user.name`.
     pub field: Option<String>,
     /// Sentence that names the cause, such as "`39.5` is not a long".
     pub detail: String,
@@ -114,7 +115,7 @@ impl fmt::Display for Rejection {
 mod tests {
     use super::*;
 
-    /// Returns the codes of all reasons, as the error for an unknown one lists them.
+    /// Returns the codes of all reasons, taken from the error message for an unknown code.
     fn codes() -> Vec<String> {
         let error = serde_json::from_str::<Reason>("\"?\"").unwrap_err().to_string();
         let (_, expected) = error.split_once("expected one of ").unwrap();

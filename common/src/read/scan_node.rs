@@ -27,10 +27,10 @@ use crate::read::split::Split;
 use crate::session::Storages;
 use crate::session::progress::ReadProgress;
 
-/// Number of batches that may wait between the reader and the node above it.
+/// Maximum number of batches in the channel between the reader and the node above it.
 const BATCHES_AHEAD: usize = 2;
 
-/// Reads JSON objects of a source; its rows are those of [`scan_schema`].
+/// Reads objects of a source. The rows have the schema [`scan_schema`].
 #[derive(Debug, Clone)]
 pub struct JsonScanExec {
     source: Arc<Source>,
@@ -59,7 +59,7 @@ impl JsonScanExec {
         Self { source, partitions, limits, max_records: None, schema, properties, metrics }
     }
 
-    /// Returns the scan of a sample. Each of its partitions stops after this many records.
+    /// Returns a scan that reads only a sample: each partition stops after `max_records` records.
     #[must_use]
     pub fn sampling(self, max_records: u64) -> Self {
         Self { max_records: Some(max_records), ..self }
@@ -71,7 +71,7 @@ impl JsonScanExec {
         &self.source
     }
 
-    /// Returns the limits of reads.
+    /// Returns the configured limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -138,7 +138,7 @@ impl ExecutionPlan for JsonScanExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        // Deprecated, but DataFusion 55 still requires it of every node.
+        // The method is deprecated, but DataFusion 55 still requires it of every node.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 

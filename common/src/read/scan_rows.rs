@@ -1,8 +1,8 @@
 //! ④ Rows of a scan: typed records, rejected records and reports, in one stream.
 //!
 //! A plan node has one output. The whole result of a task must pass through it, so that a second
-//! attempt of the task repeats all of it. Every batch contains one of the three kinds in its column
-//! and nulls in the other two.
+//! attempt of the task repeats all of it. There is one column per kind. Every batch contains rows
+//! of one kind and has nulls in the columns of the other two kinds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::read::tally::ObjectTally;
 /// Report of a scan about the objects that it read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReadReport {
-    /// Tally of one split that was read.
+    /// Counts of one split that was read.
     Object(ObjectTally),
-    /// Undeclared fields, each with the number of accepted records that contain it; once per
-    /// partition.
+    /// Undeclared fields, each with the number of accepted records that contain it. There is one
+    /// such report per partition.
     UnknownFields(BTreeMap<String, u64>),
 }
 
-/// One batch of a scan, of one of the three kinds.
+/// The rows of one batch of a scan, which are all of the same kind.
 #[derive(Debug, Clone)]
 pub enum ScanRows {
     Records(StructArray),
@@ -54,7 +54,7 @@ pub fn report_rows(reports: impl IntoIterator<Item = impl Into<v1::TaskReport>>)
 /// Decodes the reports of a scan.
 ///
 /// # Errors
-/// Internal, if a row is not such a report.
+/// An internal error, if a row is not a report of a scan.
 pub fn read_report_rows(rows: &BinaryArray) -> Result<Vec<ReadReport>> {
     let read = |message| v1::TaskReport::decode(message).context(|| Error::internal("cannot read a scan's report"));
     rows.iter().flatten().map(|message| read(message)?.try_into()).collect()

@@ -8,7 +8,8 @@ use crate::storage::object::SourceObject;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Split {
     pub object: SourceObject,
-    /// Bytes of the object as stored. The split contains the records that start in this range.
+    /// Range in the stored bytes of the object. The split contains the records that start in this
+    /// range.
     pub range: Range<u64>,
 }
 
@@ -20,7 +21,7 @@ impl Split {
         Self { object, range }
     }
 
-    /// Returns whether the split is the whole object.
+    /// Whether the split is the whole object.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.range == (0..self.object.bytes)

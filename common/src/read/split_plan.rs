@@ -1,10 +1,10 @@
 //! ② Divides the work of a scan into partitions: bundles small objects and cuts large ones by byte
 //! range.
 //!
-//! Only newline-delimited text can be cut, because the end of a record can be found from anywhere
-//! in it. A record belongs to the range that contains its start (`framing::lines`), so a cut may be
-//! anywhere. A range in the middle of an object does not show whether the object is compressed, so
-//! the first bytes of each large object are read before it is cut.
+//! Only newline-delimited text can be cut, because a reader can find the next record from any byte
+//! of the text. A record belongs to the range that contains its start (`framing::lines`), so a cut
+//! may be anywhere. A range in the middle of an object does not show whether the object is
+//! compressed, so the first bytes of each large object are read before it is cut.
 
 use std::collections::HashMap;
 
@@ -21,12 +21,13 @@ use crate::storage::object::{Compression, SourceObject};
 /// Cost of opening an object, as the number of bytes that could be read in the same time. For tiny
 /// objects, requests are most of the cost.
 const OPEN_COST_BYTES: u64 = 16 * 1024;
-/// Number of splits for each concurrent task, so that a task that ends early finds another split.
+/// Number of splits per concurrent task, so that a worker that finishes early finds another split.
 const SPLITS_PER_TASK: u64 = 3;
-/// Minimum size of a split. A smaller one is not worth its scheduling, and results in a small file.
+/// Minimum size of a split. A smaller split would not be worth the cost of scheduling it, and would
+/// result in a small file.
 const LEAST_SPLIT_BYTES: u64 = 8 * 1024 * 1024;
-/// Estimated number of bytes that one compressed byte expands to, so that splits cost about the
-/// same. Logs are compressed about tenfold.
+/// Estimated number of decompressed bytes per compressed byte, used to estimate the cost of a
+/// split. Logs are compressed about tenfold.
 const INFLATION: u64 = 8;
 
 /// Contents of large objects, by key.
@@ -36,14 +37,14 @@ pub type Contents = HashMap<String, Content>;
 /// object that changed after it was listed; the scan reports it.
 ///
 /// # Errors
-/// Storage fails.
+/// A storage error that names the object.
 pub async fn contents_of_large(
     storage: &Storage,
     objects: &[SourceObject],
     format: &RecordFormat,
     limits: &Limits,
 ) -> Result<Contents> {
-    // No smaller object is ever cut, so its content need not be known.
+    // Objects up to this size are never cut, so their content need not be known.
     let never_cut = if format.can_be_cut() { LEAST_SPLIT_BYTES.min(limits.split_bytes) } else { u64::MAX };
     let large: Vec<SourceObject> = objects.iter().filter(|object| object.bytes > never_cut).cloned().collect();
     let looks =
@@ -54,7 +55,7 @@ pub async fn contents_of_large(
 async fn look(storage: Storage, object: SourceObject) -> Result<Option<(String, Content)>> {
     match content_of(&storage, &object).await {
         Ok(content) => Ok(Some((object.key, content))),
-        // The scan reads the object again and reports the change.
+        // Ignore the change here, because the scan reads the object again and reports it.
         Err(error) if error.kind == Kind::Data => Ok(None),
         Err(error) => Err(error),
     }
@@ -62,8 +63,8 @@ async fn look(storage: Storage, object: SourceObject) -> Result<Option<(String, 
 
 /// Returns the partitions of a scan over `objects`, each of about `split_bytes` of work. Every byte
 /// of every object is in exactly one split. An empty object has a split too, for the ledger. The
-/// same objects give the same partitions in any order. Only objects are cut that are plain text
-/// according to `contents`.
+/// order of `objects` does not affect the partitions. Only objects that are plain text according to
+/// `contents` are cut.
 #[must_use]
 pub fn plan_splits(
     mut objects: Vec<SourceObject>,
@@ -78,7 +79,7 @@ pub fn plan_splits(
     let mut bundle_cost: u64 = 0;
     for split in objects.into_iter().flat_map(|object| cut(object, contents, format, split_bytes)) {
         let cost = cost(&split, contents);
-        // A split that exceeds the size on its own still gets a bundle.
+        // A split that exceeds `split_bytes` on its own still gets a bundle.
         if !bundle.is_empty() && bundle_cost.saturating_add(cost) > split_bytes {
             partitions.push(std::mem::take(&mut bundle));
             bundle_cost = 0;
@@ -92,21 +93,22 @@ pub fn plan_splits(
     partitions
 }
 
-/// Returns the split size for `objects` and `tasks` concurrent tasks: `most`, or less if tasks
-/// would otherwise be idle.
+/// Returns the split size for `objects` and `tasks` concurrent tasks: at most `most`, and less if
+/// tasks would otherwise be idle.
 #[must_use]
 pub fn split_bytes_for(objects: &[SourceObject], contents: &Contents, tasks: usize, most: u64) -> u64 {
     let costs = objects.iter().map(|object| cost(&Split::whole(object.clone()), contents));
     let cost: u64 = costs.fold(0, u64::saturating_add);
-    // `most` last: it is a limit of the user, and the other one is only a preference.
+    // Apply `most` last: it is a limit that the user set, and the minimum is only a preference.
     (cost / (tasks as u64 * SPLITS_PER_TASK).max(1)).max(LEAST_SPLIT_BYTES).min(most)
 }
 
-/// Cuts one object into parts of equal size, as few as possible so that none exceeds `split_bytes`.
+/// Cuts one object into as few parts of equal size as possible, so that no part exceeds
+/// `split_bytes`.
 fn cut(object: SourceObject, contents: &Contents, format: &RecordFormat, split_bytes: u64) -> Vec<Split> {
     let is_cuttable = format.can_be_cut() && contents.get(&object.key).is_some_and(|content| content.is_plain());
     let parts = if is_cuttable { object.bytes.div_ceil(split_bytes.max(1)).max(1) } else { 1 };
-    // Rounded up, so the last part may be smaller or empty.
+    // The size is rounded up, so the last part may be smaller or empty.
     let part_bytes = object.bytes.div_ceil(parts).max(1);
     if parts == 1 {
         return vec![Split::whole(object)];
@@ -123,7 +125,7 @@ fn cost(split: &Split, contents: &Contents) -> u64 {
     let compression = match contents.get(&split.object.key) {
         Some(Content::Compressed(compression)) => *compression,
         Some(_) => Compression::None,
-        // Not looked at, because it is small. Its name must do.
+        // The content is unknown, because the object is small. Use its name instead.
         None => split.object.compression(),
     };
     let work = if compression == Compression::None { bytes } else { bytes.saturating_mul(INFLATION) };

@@ -1,5 +1,5 @@
 //! Counts the records and bytes that a scan read of one split of one object. The coordinator adds
-//! up the splits of an object and fails the run if a sum is wrong.
+//! up the counts of an object's splits and fails the run if they are inconsistent.
 
 use serde::Serialize;
 
@@ -11,8 +11,8 @@ use crate::storage::object::SourceObject;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectTally {
     pub object: SourceObject,
-    /// Offset in the object at which the split starts. It identifies the split, together with the
-    /// object.
+    /// Offset in the object at which the split starts. The object and this offset identify the
+    /// split.
     pub split_start: u64,
     /// Number of records that start in the split.
     pub records: u64,
@@ -20,18 +20,18 @@ pub struct ObjectTally {
     pub staged: u64,
     /// Number of these records that became rows of the quarantine.
     pub quarantined: u64,
-    /// Number of staged records that a template stored, without a parser. It depends on the records
-    /// that the same task read before.
+    /// Number of staged records that a template stored, without a parser. The number depends on the
+    /// records that the same task read before.
     pub templated: u64,
     /// Number of line feeds in the split.
     pub lines: u64,
-    /// Number of bytes of the split, as stored, that were read: all of them, unless the object is
-    /// damaged or this is a sample.
+    /// Number of stored bytes of the split that were read: all of them, unless the object is
+    /// damaged or the scan reads only a sample.
     pub stored_bytes: u64,
-    /// Number of bytes of the split, decompressed, that were read.
+    /// Number of decompressed bytes of the split that were read.
     pub bytes: u64,
-    /// Number of these bytes that could not be separated into records. Rejected records of any
-    /// length do not count.
+    /// Number of decompressed bytes that could not be separated into records. Rejected records do
+    /// not count, no matter how long they are.
     pub unframed_bytes: u64,
     /// Set if the object could not be read as records up to its end.
     pub damage: Option<Damage>,
@@ -66,13 +66,14 @@ impl ObjectTally {
         }
     }
 
-    /// Counts the bytes that were read for the split: `stored` and `decompressed`. A read of a part
-    /// starts one byte before the part and ends after it, with the last record. Only the bytes of
-    /// the part itself count, so that the parts add up to the object.
+    /// Counts the bytes that were read for the split: `stored` bytes, which are `decompressed`
+    /// bytes after decompression. A read of a part starts one byte before the part and ends after
+    /// it, with the last record. Only the bytes of the part itself count, so that the parts add up
+    /// to the object.
     pub fn count_bytes(&mut self, split: &Split, stored: u64, decompressed: u64) {
         let own = |read: u64| {
             let before = u64::from(split.range.start > 0);
-            // The byte before the range, which belongs to the part before.
+            // The byte before the range belongs to the previous part.
             read.saturating_sub(before).min(split.range.end - split.range.start)
         };
         self.stored_bytes = own(stored);

@@ -15,7 +15,7 @@ use crate::storage::object::SourceObject;
 /// Returns a part of a message that must exist.
 ///
 /// # Errors
-/// Internal, if it is missing. `what` names the part.
+/// An internal error, if the part is missing. `what` is its name in the message.
 pub(crate) fn required<T>(part: Option<T>, what: &str) -> Result<T> {
     part.ok_or_else(|| Error::internal(format!("{what} is missing")))
 }
@@ -147,8 +147,8 @@ impl From<Reason> for v1::Reason {
 impl TryFrom<v1::Reason> for Reason {
     type Error = Error;
 
-    /// Converts a reason. A number that this version does not know has become
-    /// [`v1::Reason::Unspecified`], which is an error.
+    /// Converts a reason. An unknown number was decoded as [`v1::Reason::Unspecified`], which is an
+    /// error.
     fn try_from(reason: v1::Reason) -> Result<Self> {
         match reason {
             v1::Reason::Unspecified => Err(Error::internal("the reason of a damage is unknown")),

@@ -1,11 +1,11 @@
-//! Reports of the write nodes: for each complete file, everything that a manifest and a Delta log
-//! contain about it.
+//! Reports of the write nodes. For each complete file, a report contains everything that manifests
+//! and Delta logs contain about the file.
 //!
 //! The write node (⑦) returns reports as rows of its plan, and they go into the manifest unchanged.
 //! A file is reported once it is complete on storage; a file without a report is unreferenced and
 //! removed later, by age.
 
-/// An object of an exchange, and its ranges by partition.
+/// A spool object, and the byte ranges of each partition in it.
 pub mod spool_object;
 /// Converts reports to messages and back.
 pub mod wire;
@@ -28,7 +28,8 @@ pub struct WrittenFile {
     /// Exact key of the object, relative to the root of the lake; folders are already
     /// percent-encoded.
     pub path: String,
-    /// Value per partition column, in the Delta log's form but not percent-encoded; `None` is null.
+    /// Value of each partition column, in the Delta log's form but not percent-encoded; `None` is
+    /// null.
     pub partition_values: BTreeMap<String, Option<String>>,
     pub rows: u64,
     /// Size of the object on storage.
@@ -36,7 +37,7 @@ pub struct WrittenFile {
     /// Digest of the object on storage; `None` if an older version wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Statistics of each column that has any; never of a partition column.
+    /// Statistics of each column for which there are any; never of a partition column.
     pub statistics: Vec<ColumnStatistics>,
 }
 
@@ -46,10 +47,10 @@ pub struct ColumnStatistics {
     pub column: String,
     pub null_count: u64,
     /// Minimum in Delta's JSON form: a number, a string, `YYYY-MM-DD`, or ISO 8601 with
-    /// microseconds and `Z`. A long string is truncated. `None` if there is no value, or readers
-    /// would disagree on their order.
+    /// microseconds and `Z`. A long string is truncated. `None` if there is no value, or if readers
+    /// would disagree on the order of values.
     pub min: Option<serde_json::Value>,
-    /// Maximum in the same form; a truncated string is rounded up.
+    /// Maximum in the form of `min`; a truncated string is rounded up.
     pub max: Option<serde_json::Value>,
 }
 
@@ -63,20 +64,21 @@ pub enum TaskReport {
     Quarantined(WrittenFile),
     /// A file of a table.
     Table(WrittenFile),
-    /// Rows for the next stage.
+    /// An object with rows for the next stage.
     Spooled(SpoolObject),
 }
 
-/// Returns the schema of a plan that returns [`TaskReport`]s as rows: one column of encoded messages.
+/// Returns the schema of a plan that returns [`TaskReport`]s as rows: one column of encoded
+/// messages.
 #[must_use]
 pub fn report_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("report", DataType::Binary, true)]))
 }
 
-/// Returns reports that are encoded as a column (`report_rows`) as a batch of [`report_schema`].
+/// Returns a batch of [`report_schema`] with a column of encoded reports (`report_rows`).
 ///
 /// # Errors
-/// None in practice: the column has the type of the schema.
+/// Never fails in practice, because the column has the type of the schema.
 pub fn report_batch(reports: BinaryArray) -> Result<RecordBatch> {
     RecordBatch::try_new(report_schema(), vec![Arc::new(reports)]).context(|| Error::internal("cannot write a report"))
 }
@@ -84,7 +86,7 @@ pub fn report_batch(reports: BinaryArray) -> Result<RecordBatch> {
 /// Returns the reports in the rows of a plan as messages, without decoding them.
 ///
 /// # Errors
-/// Internal, if the batches do not have [`report_schema`].
+/// An internal error, if the batches do not have the schema [`report_schema`].
 pub fn report_messages(batches: &[RecordBatch]) -> Result<Vec<&[u8]>> {
     let mut messages = Vec::new();
     for batch in batches {

@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-/// Rows that one attempt wrote for the next stage.
+/// Description of the object with the rows that one attempt wrote for the next stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolObject {
-    /// Key relative to the spool's root; empty if there were no rows, and so no object.
+    /// Key relative to the spool's root; empty if there were no rows, so that no object exists.
     pub key: String,
-    /// Rows per partition of the next stage.
+    /// Number of rows per partition of the next stage.
     pub rows: Vec<u64>,
-    /// Bytes of each chunk in the order of the object: per flush, one length per partition; 0 if it
-    /// has no chunk.
+    /// Length of each chunk in bytes, in the order of the object: for each flush, one length per
+    /// partition; 0 if the partition has no chunk.
     pub chunk_bytes: Vec<Vec<u64>>,
 }
 

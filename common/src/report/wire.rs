@@ -1,8 +1,8 @@
 //! Converts reports to the messages that workers send, and back. `read::wire` converts the reports
 //! of a scan.
 //!
-//! A message may come from a malicious worker. Its parts are checked here. The coordinator's
-//! cluster engine checks whether the task can have done what it reports.
+//! A message may come from a malicious worker. This file checks that messages are complete and
+//! valid. The coordinator's cluster engine checks whether their content is plausible for the task.
 
 use std::collections::BTreeMap;
 
@@ -30,9 +30,10 @@ pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
 /// Decodes one report.
 ///
 /// # Errors
-/// Internal, if the bytes are more than [`MAX_REPORT_BYTES`], are no report, or lack a part.
+/// An internal error, if the message has more than [`MAX_REPORT_BYTES`], is not a report, or lacks
+/// a part.
 pub fn decode_report(message: &[u8]) -> Result<TaskReport> {
-    // Before decoding, which may need much more memory than the bytes.
+    // Check this before decoding, which may need much more memory than the message.
     if message.len() > MAX_REPORT_BYTES {
         let bytes = message.len();
         return Err(Error::internal(format!("a report has {bytes} bytes; up to {MAX_REPORT_BYTES} are allowed")));
@@ -63,7 +64,7 @@ impl TryFrom<v1::TaskReport> for TaskReport {
             Some(Report::Quarantined(file)) => Ok(Self::Quarantined(file.try_into()?)),
             Some(Report::Table(file)) => Ok(Self::Table(file.try_into()?)),
             Some(Report::Spooled(object)) => Ok(Self::Spooled(object.into())),
-            // The other kinds are those of a scan, or of a newer version, which is refused there.
+            // The other kinds are reports of a scan. An unknown kind is rejected there.
             report => Ok(Self::Read(v1::TaskReport { report }.try_into()?)),
         }
     }
@@ -91,7 +92,7 @@ impl TryFrom<v1::WrittenFile> for WrittenFile {
         let columns = file.partition_values.len();
         let value = |part: v1::PartitionValue| (part.column, part.value);
         let partition_values: BTreeMap<_, _> = file.partition_values.into_iter().map(value).collect();
-        // A map would silently keep only one of the two values.
+        // If a column occurs twice, the map has kept only one of its values.
         if partition_values.len() < columns {
             return Err(Error::internal("a file has two values of one partition column"));
         }
@@ -128,7 +129,7 @@ impl TryFrom<v1::ColumnStatistics> for ColumnStatistics {
     }
 }
 
-/// Returns the message of a bound, or `None` if the JSON value cannot be a bound.
+/// Converts a bound to its message; `None` if the JSON value cannot be a bound.
 fn bound(value: Value) -> Option<v1::Bound> {
     let value = match value {
         Value::String(text) => Bound::Text(text),
@@ -143,7 +144,7 @@ fn bound(value: Value) -> Option<v1::Bound> {
     Some(v1::Bound { value: Some(value) })
 }
 
-/// Returns the JSON of a bound.
+/// Converts the message of a bound to JSON.
 fn json(bound: v1::Bound) -> Result<Value> {
     match required(bound.value, "the value of a bound")? {
         Bound::Text(text) => Ok(Value::String(text)),

@@ -1,8 +1,8 @@
-//! Builds query sessions, so that every process plans and executes in the same way.
+//! Builds query sessions, so that every process plans and runs queries in the same way.
 //!
 //! Object stores are registered under names of the project (`lakewright://lake/`,
-//! `lakewright://spool/`), so that every path in a plan is a key relative to that root, independent
-//! of the kind of storage. Scans find their storage by the source's name.
+//! `lakewright://spool/`), so that every path in a plan is a key relative to the root of the lake
+//! or the spool, for any kind of storage. Scans find their storage by the source's name.
 
 /// Classifies failures of running plans.
 pub mod plan_failure;
@@ -32,41 +32,41 @@ use crate::sql;
 use crate::storage::s3::requests::RequestCounts;
 use crate::storage::{self, Storage};
 
-/// Rows per batch, in all plans.
+/// Maximum number of rows per batch, in all plans.
 pub const BATCH_ROWS: usize = 8192;
 
-/// Share of the memory limit for operators that account for their memory. The rest is for
-/// unaccounted memory: hash tables while they grow, rows between a table and its spill, records
-/// being read, Parquet pages.
+/// Share of the memory limit for operators that account for their memory. The rest of the limit is
+/// for memory that they do not account for: growing hash tables, rows on their way from a hash
+/// table to a spill file, records being read, Parquet pages.
 const POOL_SHARE: f64 = 0.3;
-/// Share of the memory limit for Parquet files being written, over all tasks.
+/// Share of the memory limit for unfinished Parquet files of all tasks.
 const TABLE_BUFFER_SHARE: f64 = 0.15;
-/// Share of the memory limit for buffered rows of exchanges, over all tasks.
+/// Share of the memory limit for buffered rows of exchanges of all tasks.
 const EXCHANGE_BUFFER_SHARE: f64 = 0.1;
-/// Maximum buffer of an exchange; more memory does not make it faster.
+/// Maximum size of an exchange's buffer. A larger buffer does not make the exchange faster.
 const MAX_EXCHANGE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
-/// Rows of up to this many bytes are sorted as one batch, because more could overflow the offsets
-/// of a text column. A larger sort merges sorted batches and needs additional memory for a copy of
-/// their keys.
+/// Maximum number of bytes of rows that are sorted as one batch, because more could overflow the
+/// offsets of a text column. A larger sort merges sorted batches and needs additional memory for a
+/// copy of their keys.
 const SORT_AS_ONE_BYTES: usize = 1 << 30;
-/// Share of a large sort's memory that is kept free for the copy of the keys.
+/// Share of a large sort's memory that is reserved for the copy of the keys.
 const SORT_KEYS_SHARE: f64 = 1.0 / 6.0;
 
-/// Number of the largest consumers that an out-of-memory message names.
+/// Number of memory consumers, largest first, that an out-of-memory message names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 /// Storages of a plan.
 #[derive(Debug, Clone)]
 pub struct Storages {
     pub lake: Storage,
-    /// Storage of the rows between stages; the lake if there is no exchange.
+    /// Storage of the rows that move between stages; the lake if there is no exchange.
     pub spool: Storage,
     /// Names and storages of the sources, in the order of the configuration.
     pub sources: Vec<(String, Storage)>,
 }
 
-/// Locations of a plan's storages. A worker uses them to open the storages.
+/// Locations of a plan's storages, which a worker uses to open them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locations {
     pub lake: Location,
@@ -85,12 +85,13 @@ impl Storages {
         }
     }
 
-    /// Returns the counts of requests to their buckets. Access to folders is not counted.
+    /// Returns the counts of requests to the buckets of these storages. Access to folders is not
+    /// counted.
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         let storages = [&self.lake, &self.spool].into_iter().chain(self.sources.iter().map(|(_, storage)| storage));
         let mut buckets: Vec<_> = storages.filter_map(|storage| storage.s3.as_ref()).collect();
-        // The spool is the lake unless `spool` is set; count it once.
+        // Unless `spool` is set, the spool is in the lake's bucket. Count that bucket once.
         buckets.dedup_by(|a, b| Arc::ptr_eq(a, b));
         let mut counts = RequestCounts::default();
         for bucket in buckets {
@@ -110,7 +111,7 @@ impl Locations {
     /// Opens all storages.
     ///
     /// # Errors
-    /// Storage or configuration, naming the URL.
+    /// A storage or configuration error that names the URL.
     pub async fn open(&self) -> Result<Storages> {
         let lake = storage::open(&self.lake).await?;
         let spool = if self.spool == self.lake { lake.clone() } else { storage::open(&self.spool).await? };
@@ -126,21 +127,21 @@ impl Locations {
 #[derive(Debug)]
 pub struct Resources {
     runtime: RuntimeEnv,
-    /// Shared with the sessions, because their queries may outlive this value.
+    /// Scratch folder, shared with the sessions because their queries may outlive this value.
     scratch: Arc<Scratch>,
-    /// Bytes that one of the process's tasks may sort in memory.
+    /// Maximum number of bytes that one of the process's tasks sorts in memory.
     sort_bytes: usize,
 }
 
-/// Properties of a task that the nodes of its plan need.
+/// Properties of a task that the nodes of its plan use.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskScope {
-    /// Number of the task of the plan's first partition.
+    /// Task number of the plan's first partition.
     pub first_task: usize,
-    /// Bytes of unfinished Parquet files that the task may hold before it writes a row group of the
-    /// largest.
+    /// Maximum number of buffered bytes of unfinished Parquet files. At this limit, the task writes
+    /// a row group of the largest file.
     pub table_buffer_bytes: usize,
-    /// Bytes of rows for the next stage that the task may hold.
+    /// Maximum number of bytes of rows for the next stage that the task buffers.
     pub exchange_buffer_bytes: usize,
 }
 
@@ -150,7 +151,7 @@ pub fn lake_store_url() -> ObjectStoreUrl {
     store_url("lake")
 }
 
-/// Returns the name of the session's lake for messages; a key follows it.
+/// Returns the name of the session's lake, to which messages append a key.
 #[must_use]
 pub fn lake_name(config: &SessionConfig) -> String {
     let storages = config.get_extension::<Storages>();
@@ -169,11 +170,11 @@ fn store_url(host: &str) -> ObjectStoreUrl {
 }
 
 impl Resources {
-    /// Creates the memory pool for `memory_bytes` and `tasks` at once, and a scratch folder below
-    /// `scratch` or the system's temporary folder.
+    /// Creates the memory pool for `memory_bytes` and `tasks` concurrent tasks, and a scratch
+    /// folder below `scratch` or the system's temporary folder.
     ///
     /// # Errors
-    /// Storage, if the scratch folder cannot be used.
+    /// A storage error, if the scratch folder cannot be used.
     pub fn new(memory_bytes: u64, tasks: usize, scratch: Option<&Path>) -> Result<Self> {
         let scratch = Scratch::create(scratch.unwrap_or(&std::env::temp_dir()))?;
         let disk =
@@ -188,12 +189,12 @@ impl Resources {
         Ok(Self { runtime, scratch: Arc::new(scratch), sort_bytes: pool_bytes / tasks.max(1) })
     }
 
-    /// Removes the scratch folder, for a process that ends while queries still hold it.
+    /// Removes the scratch folder of a process that ends while queries still use the folder.
     pub fn remove_scratch(&self) {
         self.scratch.remove();
     }
 
-    /// Returns a runtime with the same memory and disk, and with these storages.
+    /// Returns a runtime with these resources and with `storages`.
     fn over(&self, storages: &Storages) -> Result<Arc<RuntimeEnv>> {
         let registry = DefaultObjectStoreRegistry::new();
         // DataFusion's default entry would allow a plan to read any file of this machine.
@@ -223,7 +224,8 @@ impl TaskScope {
     /// Returns the scope of a session that [`build`] made.
     #[must_use]
     pub fn of(config: &SessionConfig) -> Self {
-        // Only a session that was made elsewhere (a test) has no scope: assume one task and 1 GiB.
+        // Only a session that [`build`] did not make (in a test) has no scope. Assume one task and
+        // 1 GiB.
         config.get_extension::<Self>().map_or_else(|| Self::new(0, 1 << 30, 1), |scope| *scope)
     }
 }
@@ -233,10 +235,10 @@ fn share(memory_bytes: u64, share: f64) -> usize {
     (memory_bytes as f64 * share) as usize
 }
 
-/// Builds a session over `storages` that plans for `partitions` at once.
+/// Builds a session with `storages` that plans for `partitions` concurrent partitions.
 ///
 /// # Errors
-/// None in practice.
+/// Never fails in practice.
 pub fn build(
     resources: &Resources,
     storages: &Storages,
@@ -264,8 +266,8 @@ pub fn build(
     Ok(session)
 }
 
-/// Returns the options that affect plans and results. Only the partitions and the sort memory
-/// depend on the machine.
+/// Returns the options that affect plans and results. Only the number of partitions and the sort
+/// memory depend on the machine.
 fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(partitions)
@@ -281,8 +283,7 @@ fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
     options.execution.parquet.schema_force_view_types = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
-    // A spill file is written and read once, soon after: cheap compression is worth the smaller
-    // write.
+    // Use a cheap compression, because a spill file is read only once, soon after it is written.
     options.execution.spill_compression = datafusion::config::SpillCompression::Lz4Frame;
     options.execution.sort_in_place_threshold_bytes = SORT_AS_ONE_BYTES;
     if sort_bytes > SORT_AS_ONE_BYTES {

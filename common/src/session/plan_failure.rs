@@ -1,6 +1,6 @@
-//! Classifies failures of the query engine during execution by what the user can do about them.
+//! Classifies failures of running queries by what the user can do about them.
 //!
-//! The engine wraps the same failure differently on each path, and converts some to text. The
+//! The engine wraps a failure differently on each path, and converts some failures to text. The
 //! innermost known cause decides: memory, the operating system, a store, a damaged file. All other
 //! failures are faults of the data.
 
@@ -17,9 +17,10 @@ use crate::printable;
 use crate::process::scratch;
 use crate::storage::verified::{DAMAGED, STORE_NAME};
 
-/// Start of the engine's message if it cannot read a file's metadata; the cause follows as text.
+/// Start of the engine's message if it cannot read a file's metadata. The rest of the message is
+/// the cause.
 const METADATA_OF: &str = "Failed to fetch metadata for file ";
-/// Start of Arrow's message if its Parquet reader failed and only the text is left.
+/// Start of Arrow's message if its Parquet reader failed and the error was converted to text.
 const PARQUET_READER: &str = "Parquet argument error: ";
 const MORE_MEMORY: &str = "raise `[limits] memory` (of a worker: --memory), or run fewer tasks at once (`[limits] threads`, --vcores); sorts \
                            and most aggregations spill to disk, but not every join and aggregation can";
@@ -29,7 +30,7 @@ const MORE_SCRATCH: &str = "queries spill there: free space on that disk, set an
 /// Whether Parquet's reader has panicked. Some damage makes it panic instead of fail.
 static READER_PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// Installs a hook that records panics for [`panic_error`] and reports them as before.
+/// Installs a panic hook that records panics for [`panic_error`] and then calls the previous hook.
 pub fn watch_panics() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -40,7 +41,7 @@ pub fn watch_panics() {
     }));
 }
 
-/// Whether a source file belongs to the `parquet` crate, but not to its writer.
+/// Whether a Rust source file belongs to the `parquet` crate, but not to its writer.
 fn is_in_reader(file: &str) -> bool {
     file.contains("/parquet-") && !file.contains("writer")
 }
@@ -57,17 +58,17 @@ pub fn panic_error(panic: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
 
 /// Cause of a failed task or query.
 enum Cause {
-    /// A damaged file of the lake; its key, if it is known.
+    /// A damaged file of the lake, with its key if that is known.
     Damage(Option<String>),
-    /// Message of a store's error.
+    /// An error of a store, with its message.
     Store(String),
-    /// The folder that queries spill to.
+    /// A failure of the folder that queries spill to.
     Scratch,
-    /// Values in the rows.
+    /// A fault of values in the rows.
     Rows,
 }
 
-/// Classifies a failure. The caller must have looked for a project error inside `error` before.
+/// Classifies a failure. The caller must have handled a project error inside `error` already.
 #[must_use]
 pub fn stage_error(error: DataFusionError) -> Error {
     match error.find_root() {
@@ -90,7 +91,7 @@ pub fn stage_error(error: DataFusionError) -> Error {
             Error::storage_failure(text).hint(hint)
         }
         Cause::Scratch => scratch_error(error),
-        // The text may quote values.
+        // The message may quote values.
         Cause::Rows => {
             let text = printable::line(&error.to_string()).into_owned();
             Error::data("a query failed on its data").caused_by(text)
@@ -143,7 +144,7 @@ fn cause(error: &DataFusionError) -> Cause {
         }
         next = cause.source();
     }
-    // Such as a text column that is not UTF-8.
+    // A text column that is not UTF-8, for example.
     if is_reading { Cause::Damage(None) } else { Cause::Rows }
 }
 
@@ -156,8 +157,8 @@ fn parquet_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a ParquetE
     }
 }
 
-/// Classifies a failure to read a file's metadata: an error of our store has a message, anything
-/// else is damage.
+/// Classifies a failure to read a file's metadata: the text is either an error of our store or
+/// means damage.
 fn of_metadata(text: &str) -> Option<Cause> {
     let (_, rest) = text.split_once(METADATA_OF)?;
     if let Some((_, ours)) = rest.split_once(&format!("Generic {STORE_NAME} error: ")) {

@@ -1,8 +1,9 @@
-//! Counters of what has been read, for progress displays. Every scan adds to them.
+//! Counters of objects, bytes and records that were read, for progress displays. Every scan adds to
+//! them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters of one run, which its scans share through the session. They only increase.
+/// Counters of one run. All scans of the run share them through the session. They only increase.
 #[derive(Debug, Default)]
 pub struct ReadProgress {
     objects: AtomicU64,
@@ -13,10 +14,10 @@ pub struct ReadProgress {
 /// Values of the counters at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadCounts {
-    /// Objects (or parts of objects) read to their end.
+    /// Number of objects that were read to their end.
     pub objects: u64,
     pub records: u64,
-    /// Decompressed bytes.
+    /// Number of decompressed bytes.
     pub bytes: u64,
 }
 

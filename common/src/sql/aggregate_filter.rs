@@ -1,10 +1,11 @@
 //! Keeps certain filters above an aggregate.
 //!
 //! DataFusion 55 pushes a condition below an aggregate if all of its columns are grouping columns.
-//! That is also true for a condition without columns, such as `'x' = 'y'` (from a constant column).
-//! But an aggregate without `GROUP BY`, and a grouping set `()`, return a row even for no input
-//! rows, so the pushed condition can no longer remove it. A condition with `random()`, pushed down,
-//! would choose rows instead of groups. So this rule hides such conditions from DataFusion's rule.
+//! This includes conditions without columns, such as `'x' = 'y'` (from a constant column). But an
+//! aggregate without `GROUP BY`, and a grouping set `()`, return a row even for no input rows, so
+//! the pushed condition can no longer remove it. A condition with `random()` would choose rows
+//! instead of groups if it were pushed down. So this rule hides both kinds of conditions from
+//! DataFusion's rule.
 
 use std::sync::Arc;
 
@@ -17,10 +18,10 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
-// The name of DataFusion's rule, which this file wraps.
+// Name of the rule of DataFusion that this file wraps.
 const RULE: &str = "push_down_filter";
 
-/// Returns DataFusion's logical rules. The rule that pushes filters is wrapped.
+/// Returns DataFusion's logical rules, with the rule that pushes filters wrapped.
 pub(crate) fn logical_rules() -> Vec<Rule> {
     let guarded = |rule: Rule| match rule.name() {
         RULE => Arc::new(AboveAggregate(rule)) as Rule,
@@ -47,8 +48,8 @@ impl OptimizerRule for AboveAggregate {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Filter(filter) = plan else { return self.0.rewrite(plan, config) };
-        // Merge first. Otherwise DataFusion's rule would merge the filters itself, and push all of
-        // them.
+        // Merge stacked filters first. Otherwise DataFusion's rule would merge them and push the
+        // hidden conditions too.
         let Filter { predicate, input, .. } = merged(filter);
         let LogicalPlan::Aggregate(aggregate) = input.as_ref() else {
             return self.0.rewrite(LogicalPlan::Filter(Filter::new(predicate, input)), config);
@@ -56,7 +57,7 @@ impl OptimizerRule for AboveAggregate {
         let (above, pushed): (Vec<Expr>, Vec<Expr>) =
             split_conjunction_owned(predicate).into_iter().partition(|condition| must_stay(condition, aggregate));
         let below = match conjunction(pushed) {
-            // The rest is pushed by DataFusion's rule, as if the hidden conditions did not exist.
+            // DataFusion's rule pushes the other conditions, as if the hidden ones did not exist.
             Some(predicate) => self.0.rewrite(LogicalPlan::Filter(Filter::new(predicate, input)), config)?,
             None => Transformed::no(Arc::unwrap_or_clone(input)),
         };

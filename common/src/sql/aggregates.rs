@@ -1,10 +1,11 @@
 //! Exact `sum` and `avg`: they return the right result or fail.
 //!
-//! DataFusion adds integers in 64 bits and decimals in their own width, which wraps around on
-//! overflow, and it truncates the average of decimals. Here, its accumulators work in a wider type
-//! that cannot overflow. So neither the order of the rows nor their distribution over tasks decides
-//! whether a sum fits. Only the final result is converted to the declared type: rounded half away
-//! from zero, or an error. Types that need none of this use DataFusion's functions unchanged.
+//! DataFusion adds integers in 64 bits and decimals in the width of their type, so sums wrap around
+//! on overflow. It also truncates the average of decimals. Here, its accumulators work in a wider
+//! type that cannot overflow. So neither the order of the rows nor their distribution over tasks
+//! decides whether a sum fits. Only the final result is converted to the declared type. It is
+//! rounded half away from zero, and an overflow is an error. Types that need none of this use
+//! DataFusion's functions unchanged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,10 +24,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
-/// Maximum precision of decimals that need no wider type: no possible number of rows overflows 128
-/// bits.
+/// Maximum precision of decimals that need no wider type, because no possible number of rows
+/// overflows 128 bits.
 const MAX_NARROW_PRECISION: u8 = 20;
-/// Type of integer sums. 2^64 values of 64 bits fit into 128 bits.
+/// Type of integer sums. The sum of 2^64 values of 64 bits fits into 128 bits.
 const WIDE_INTEGER: DataType = DataType::Decimal128(38, 0);
 
 /// Replaces `sum` and `avg` of the session.
@@ -50,7 +51,7 @@ struct Exact {
     original: Arc<AggregateUDF>,
 }
 
-/// Types that the original function works with.
+/// Wide types with which DataFusion's function is called.
 #[derive(Debug, Clone)]
 struct Wide {
     input: FieldRef,
@@ -58,21 +59,22 @@ struct Wide {
 }
 
 impl Exact {
-    /// Returns the wide types, or `None` for a type that is left to the original.
+    /// Returns the wide types, or `None` if DataFusion's function handles the type correctly.
     fn wide(&self, input: &DataType) -> Option<Wide> {
         let field = |data_type| Arc::new(Field::new("wide", data_type, true));
         let (input, result) = match (self.kind, input) {
-            // Durations are counted as integers; the result is converted back.
+            // Durations are added as integers; the sum is converted back.
             (Kind::Sum, DataType::Int64 | DataType::UInt64 | DataType::Duration(_)) => (WIDE_INTEGER, WIDE_INTEGER),
             (Kind::Sum, DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale)) => {
                 (DataType::Decimal128(38, *scale), DataType::Decimal128(38, *scale))
             }
-            // The maximum number of digits in 256 bits, so the sum fits for any number of rows.
+            // Use the maximum number of digits in 256 bits, so that the sum fits for any number of
+            // rows.
             (Kind::Sum, DataType::Decimal128(precision, scale)) if *precision > MAX_NARROW_PRECISION => {
                 (DataType::Decimal256(76, *scale), DataType::Decimal256(76, *scale))
             }
             (Kind::Average, DataType::Decimal128(precision, scale)) => {
-                // One digit more than the result has, to round by it.
+                // One more digit than in the result, to round by it.
                 let result_scale = average_scale(*precision, *scale) + 1;
                 if *precision > MAX_NARROW_PRECISION || result_scale > 37 {
                     (DataType::Decimal256(76, *scale), DataType::Decimal256(76, result_scale))
@@ -80,13 +82,13 @@ impl Exact {
                     (input.clone(), DataType::Decimal128(38, result_scale))
                 }
             }
-            // Doubles, for example, which do not wrap around.
+            // Other types, such as doubles, do not wrap around.
             _ => return None,
         };
         Some(Wide { input: field(input), result: field(result) })
     }
 
-    /// Calls the original function as if its input had the wide type.
+    /// Calls DataFusion's function as if the input had the wide type.
     fn widened<T>(
         &self,
         args: &AccumulatorArgs<'_>,
@@ -102,7 +104,7 @@ impl Exact {
             name: args.name,
             is_distinct: args.is_distinct,
             exprs: args.exprs,
-            // The expressions keep their own type. Only the declared type of the input changes, and
+            // The expressions keep their type. Only the declared type of the input changes, and
             // `Shape::widen` converts the values.
             expr_fields: std::slice::from_ref(&wide.input),
         })
@@ -117,11 +119,11 @@ impl Exact {
     }
 }
 
-/// Returns the number of decimal places of an average: four more than the input has, if the digits
-/// before the point leave room.
+/// Returns the number of decimal places of an average: four more than in the input, or fewer if the
+/// digits before the point need the space.
 fn average_scale(precision: u8, scale: i8) -> i8 {
     let whole = i16::from(precision) - i16::from(scale);
-    // 38 is the maximum precision of 128 bits. The clamp never removes places that the input has.
+    // 38 is the maximum precision in 128 bits. An average never has fewer places than the input.
     let room = (38 - whole).clamp(i16::from(scale).min(38), 38);
     i8::try_from((i16::from(scale) + 4).min(room)).unwrap_or(scale)
 }
@@ -158,8 +160,8 @@ impl AggregateUDFImpl for Exact {
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let Some(wide) = self.wide(args.input_fields[0].data_type()) else { return self.original.state_fields(args) };
-        // States are in the wide type, because partial results of tasks are merged before the
-        // result is narrowed.
+        // Intermediate states have the wide type, because partial results of tasks are merged
+        // before the result is narrowed.
         self.original.state_fields(StateFieldsArgs {
             name: args.name,
             input_fields: std::slice::from_ref(&wide.input),
@@ -170,7 +172,7 @@ impl AggregateUDFImpl for Exact {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        // The original decides by facts that the wider type does not change.
+        // DataFusion's decision does not depend on the type of the input.
         self.original.groups_accumulator_supported(args)
     }
 
@@ -187,7 +189,7 @@ impl AggregateUDFImpl for Exact {
             return self.original.create_sliding_accumulator(args);
         };
         let shape = self.shape(&args, &wide);
-        // DataFusion implements this case for 64 bits only.
+        // DataFusion implements distinct sums over a moving window only for 64 bits.
         let inner: Box<dyn Accumulator> = if self.kind == Kind::Sum && args.is_distinct && shape.input == WIDE_INTEGER {
             Box::new(SlidingDistinct::default())
         } else {
@@ -215,7 +217,7 @@ impl AggregateUDFImpl for Exact {
     }
 }
 
-/// Types of the values that are added and of the result.
+/// Type in which values are added, and type of the result.
 #[derive(Debug)]
 struct Shape {
     name: String,
@@ -259,7 +261,7 @@ fn convert(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     // `safe: false` makes a value that does not fit an error instead of null.
     let options = CastOptions { safe: false, ..CastOptions::default() };
     match (from, to) {
-        // Arrow casts durations only from and to their counts.
+        // Arrow casts durations only to integers and from integers.
         (DataType::Duration(_), _) | (_, DataType::Duration(_)) => {
             let counts = cast_with_options(values, &DataType::Int64, &options)?;
             Ok(cast_with_options(&counts, to, &options)?)
@@ -341,7 +343,7 @@ impl GroupsAccumulator for ExactGroups {
     }
 }
 
-/// `sum(DISTINCT …)` of integers over a moving window. DataFusion implements it for 64 bits only.
+/// `sum(DISTINCT …)` of integers over a moving window. DataFusion implements it only for 64 bits.
 #[derive(Debug, Default)]
 struct SlidingDistinct {
     copies: HashMap<i128, usize>,
@@ -350,7 +352,7 @@ struct SlidingDistinct {
 
 impl Accumulator for SlidingDistinct {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        // Each distinct value counts once, so only its first copy changes the sum.
+        // Each distinct value is added once, so only its first copy changes the sum.
         for value in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
             let copies = self.copies.entry(value).or_default();
             if *copies == 0 {
@@ -388,7 +390,7 @@ impl Accumulator for SlidingDistinct {
         size_of_val(self) + self.copies.capacity() * size_of::<(i128, usize)>()
     }
 
-    // A window evaluates all of its rows in one place, so there is nothing to merge.
+    // One task evaluates all rows of a window, so states are never merged.
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         Err(DataFusionError::NotImplemented("a window's sum has no partial state".into()))
     }
@@ -432,8 +434,8 @@ mod tests {
     }
 
     proptest! {
-        /// Over any tasks, in any order: the exact sum of each group, or an error if one does not
-        /// fit.
+        /// For any distribution over tasks and any order, the result is the exact sum of each
+        /// group, or an error if a sum does not fit.
         #[test]
         fn a_sum_does_not_depend_on_how_rows_are_spread(
             tasks in vec(vec((option::of(number()), 0..GROUPS), 0..8), 1..4)
@@ -442,7 +444,7 @@ mod tests {
             let mut expected = [None::<i128>; GROUPS];
             for rows in &tasks {
                 let mut part = accumulator();
-                // A group is known to an accumulator once it has a row.
+                // An accumulator knows a group only once it has received a row of it.
                 let first = (0..GROUPS).map(|group| (None, group));
                 let (values, groups): (Vec<_>, Vec<_>) = first.chain(rows.iter().copied()).unzip();
                 let values: ArrayRef = Arc::new(Int64Array::from(values));

@@ -1,11 +1,11 @@
 //! Checked `+ - * /`: they report an overflow, and round decimals.
 //!
 //! DataFusion's operators on integers wrap around, and its quotients of decimals are truncated. Its
-//! physical operator has a checked form, but no option selects it, and an encoded plan does not
-//! keep it. So the analyzed plan calls a function instead: `a + b - c` becomes
+//! physical operator can check for overflow, but no option enables this, and an encoded plan does
+//! not keep the setting. So the analyzed plan calls a function instead: `a + b - c` becomes
 //! `checked_arithmetic('+-', a, b, c)`. A chain of operators becomes one call, so that a long chain
-//! is not a deep expression. Only operands that can go wrong are rewritten, that is, integers and
-//! decimals. Arrow already checks all other types.
+//! is not a deep expression. Only operators on integers and decimals are rewritten. Arrow already
+//! checks all other types.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use super::rewrite::rewrite_expressions;
 
 const NAME: &str = "checked_arithmetic";
 
-/// Returns the function that the rule calls.
+/// Returns the function `checked_arithmetic`.
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(CheckedArithmetic { signature: Signature::variadic_any(Volatility::Immutable) })
 }
@@ -43,7 +43,7 @@ impl AnalyzerRule for ArithmeticRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let function = Arc::new(function());
         rewrite_expressions(plan, |expr, schema| {
-            // From the top down, so that a chain is seen as a whole before its parts.
+            // Go from the top down, to find whole chains before their parts.
             expr.transform_down(|expr| match expr {
                 Expr::BinaryExpr(binary) if symbol(binary.op).is_some() => chain(binary, schema, &function),
                 // The negation of a literal cannot overflow: a literal has no sign, so it is not
@@ -90,7 +90,7 @@ fn chain(binary: BinaryExpr, schema: &DFSchema, function: &Arc<ScalarUDF>) -> Re
         match symbol(op).filter(|_| can_go_wrong(&left_type, op, &right_type)) {
             Some(symbol) => {
                 is_rewritten = true;
-                // The first checked operator of a call brings its left operand with it.
+                // For the first operator of a call, add its left operand too.
                 if symbols.is_empty() {
                     operands.push(std::mem::take(&mut left));
                 }
@@ -98,14 +98,15 @@ fn chain(binary: BinaryExpr, schema: &DFSchema, function: &Arc<ScalarUDF>) -> Re
                 operands.push(right);
             }
             None => {
-                // An operator that Arrow checks ends the call, which becomes its left operand.
+                // An operator that Arrow checks ends the call. The call becomes the left operand of
+                // that operator.
                 if !symbols.is_empty() {
                     left = call(function, std::mem::take(&mut symbols), std::mem::take(&mut operands));
                 }
                 left = Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)));
             }
         }
-        // The type of a prefix is needed for the next operator, so follow it operator by operator.
+        // Compute the type of the chain up to this operator, because the next operator needs it.
         left_type = BinaryTypeCoercer::new(&left_type, &op, &right_type).get_result_type()?;
     }
     let expr = if symbols.is_empty() { left } else { call(function, symbols, operands) };
@@ -174,11 +175,12 @@ impl ScalarUDFImpl for CheckedArithmetic {
             return plan_err!("{NAME} takes one operand more than operators");
         }
         let mut result = first.data_type().clone();
-        // The same steps as in `chain`, so that the call has the type that the operators had.
+        // Compute the type as `chain` does, so that the call has the type of the replaced
+        // operators.
         for (symbol, operand) in symbols.chars().zip(rest) {
             result = BinaryTypeCoercer::new(&result, &operator(symbol)?, operand.data_type()).get_result_type()?;
         }
-        // The first argument holds the operators.
+        // Skip the first argument, which contains the operators.
         let is_nullable = args.arg_fields.iter().skip(1).any(|field| field.is_nullable());
         Ok(Arc::new(Field::new(NAME, result, is_nullable)))
     }
@@ -208,8 +210,9 @@ fn compute(left: &dyn Datum, op: Operator, right: &dyn Datum) -> Result<ArrayRef
     Ok(result)
 }
 
-/// Checks that decimals fit their precision, because Arrow only checks that they fit their bits.
-/// Only the maximum precision can be exceeded, because a smaller one grows with each operator.
+/// Checks that decimals do not have too many digits, because Arrow only checks that they fit the
+/// bits of their type. Only a type with the maximum precision needs this: a smaller precision grows
+/// with each operator.
 fn check_digits(values: &ArrayRef) -> Result<(), ArrowError> {
     match values.data_type() {
         DataType::Decimal128(precision, _) if *precision == Decimal128Type::MAX_PRECISION => {

@@ -7,9 +7,9 @@ use arrow::compute::kernels::numeric::div;
 use arrow::datatypes::{DataType, Decimal128Type, i256};
 use arrow::error::ArrowError;
 
-/// Returns `left / right` with the type that Arrow gives the quotient. Decimals that do not have
-/// 128 bits are truncated, as in Arrow: neither declared fields nor casts in SQL produce them,
-/// unless a cast asks for more than 38 digits.
+/// Returns `left / right` with the type that Arrow chooses for the quotient. Quotients of decimals
+/// of 256 bits are truncated, as in Arrow: such decimals only come from a cast in SQL to more than
+/// 38 digits.
 pub(super) fn divide(left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
     let ((lefts, is_left_one), (rights, is_right_one)) = (left.get(), right.get());
     let (DataType::Decimal128(_, left_scale), DataType::Decimal128(_, right_scale)) =
@@ -61,7 +61,7 @@ fn quotient(left: i128, right: i128, shift: i32) -> Result<i128, ArrowError> {
     } else {
         (left, right.checked_mul(factor).ok_or_else(overflow)?)
     };
-    // The same rounding as `rounded`, in 256 bits.
+    // Round as `rounded` does, but in 256 bits.
     let (whole, rest) = (left.wrapping_div(right), left.wrapping_rem(right));
     let is_up = rest.wrapping_abs() >= right.wrapping_abs().wrapping_sub(rest.wrapping_abs());
     let step = if (left < i256::ZERO) == (right < i256::ZERO) { i256::ONE } else { i256::MINUS_ONE };
@@ -71,7 +71,7 @@ fn quotient(left: i128, right: i128, shift: i32) -> Result<i128, ArrowError> {
 
 fn rounded(left: i128, right: i128) -> i128 {
     let (whole, rest) = (left / right, left % right);
-    // Compared without doubling `rest`, which could overflow.
+    // Compare without doubling `rest`, because that could overflow.
     let is_up = rest.unsigned_abs() >= right.unsigned_abs() - rest.unsigned_abs();
     let step = if (left < 0) == (right < 0) { 1 } else { -1 };
     if is_up { whole + step } else { whole }

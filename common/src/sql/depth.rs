@@ -1,19 +1,19 @@
-//! Limits how deep a query may be, before it is parsed.
+//! Limits the depth of a query, before it is parsed.
 //!
-//! The parser, the planner and the execution recurse once for each operator of a chain, each join
+//! Parsing, planning and running a query each recurse once for each operator of a chain, each join
 //! and each nested query, and a stack overflow kills the process. Threads that plan have stacks of
-//! [`PLANNER_STACK_BYTES`]. Queries that could need more are refused here by counting tokens.
-//! Counting needs no stack, and may count too much but never too little.
+//! [`PLANNER_STACK_BYTES`]. Queries that could need more stack are refused here by counting tokens.
+//! Counting needs no recursion. It may overestimate the depth, but never underestimates it.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result};
 
-/// Stack size of a thread that plans or runs queries. It is only reserved; a thread uses as much as
-/// its queries need.
+/// Stack size of a thread that plans or runs queries. The memory is only reserved; a thread uses as
+/// much as its queries need.
 pub const PLANNER_STACK_BYTES: usize = 64 << 20;
-/// Maximum number of operators in one expression, including those of the expressions around it.
+/// Maximum number of operators in one expression, including operators of the enclosing expressions.
 const MAX_OPERATORS: usize = 2_500;
 /// Maximum nesting of parentheses, `CASE`, signs, `NOT` and the like.
 const MAX_NESTING: usize = 200;
@@ -27,18 +27,18 @@ const MAX_JOINS: usize = 200;
 const MAX_SELECTS: usize = 1_000;
 /// Maximum nesting of types in a text, such as the second argument of `arrow_cast`.
 const MAX_TYPES: usize = 50;
-/// Recursion limit of the parser. It is beyond the other limits, because the parser's own message
-/// names neither the limit nor the cause.
+/// Recursion limit of the parser. It is higher than the other limits, because the parser's own
+/// message names neither the limit nor the cause.
 pub(crate) const PARSER_RECURSION_LIMIT: usize = 2 * MAX_OPERATORS;
 
 /// State of one level of parentheses.
 #[derive(Debug, Default)]
 struct Level {
-    /// Operators of the current expression.
+    /// Number of operators in the current expression.
     operators: usize,
-    /// Signs, `NOT` and the like that have no operand yet, and empty brackets after a type.
+    /// Number of operators since the last operand, or of empty brackets after a type.
     waiting: usize,
-    /// Types that are still open: `ARRAY<STRUCT<…`.
+    /// Number of types whose `<` is not closed, as in `ARRAY<STRUCT<…`.
     types: usize,
     /// Whether a comma separates tables to be joined.
     is_in_from: bool,
@@ -48,7 +48,7 @@ struct Level {
     is_subquery: bool,
 }
 
-/// Counts of all open levels.
+/// Open levels, and counts for the whole query.
 #[derive(Debug, Default)]
 struct Depth {
     levels: Vec<Level>,
@@ -64,7 +64,8 @@ struct Depth {
 pub(super) fn check(tokens: &[Token]) -> Result<()> {
     let mut depth = Depth { levels: vec![Level::default()], ..Depth::default() };
     let mut previous = None;
-    // Only these functions parse types from a text, so other texts are not searched.
+    // Only functions whose names start with `arrow_` parse types in a text, so search texts only in
+    // queries with such a name.
     let names_types = tokens
         .iter()
         .any(|token| matches!(token, Token::Word(word) if word.value.to_lowercase().starts_with("arrow_")));
@@ -102,17 +103,17 @@ impl Depth {
             Token::LParen | Token::LBracket => self.open(previous),
             Token::RParen | Token::RBracket => {
                 self.close();
-                // `INT[][]` nests a type once per pair, although no level stays open.
+                // `INT[][]` nests a type once per pair of brackets, although no level stays open.
                 let is_empty = matches!((previous, token), (Some(Token::LBracket), Token::RBracket));
                 self.level().waiting = if is_empty { self.level().waiting + 1 } else { 0 };
             }
             Token::Comma | Token::SemiColon => {
-                // In `FROM`, a comma is a cross join.
+                // A comma in `FROM` is a cross join.
                 self.joins += usize::from(self.level().is_in_from);
                 self.end_expression();
             }
             Token::Word(word) => self.read_keyword(word.keyword, previous),
-            // An operand has arrived, so the signs before it no longer wait.
+            // An operand ends the sequence of operators before it.
             Token::Number(..) | Token::SingleQuotedString(_) => self.level().waiting = 0,
             Token::Period => {}
             // `<` opens a type only after a type's name. Otherwise it is a comparison.
@@ -126,7 +127,7 @@ impl Depth {
 
     fn read_keyword(&mut self, keyword: Keyword, previous: Option<&Token>) {
         match keyword {
-            // A `CASE` nests like a parenthesis that `END` closes.
+            // `CASE` opens a level like a parenthesis, and `END` closes it.
             Keyword::CASE => {
                 self.open(previous);
             }
@@ -142,7 +143,8 @@ impl Depth {
                 self.selects += 1;
                 let level = self.level();
                 level.is_in_from = false;
-                // A `SELECT` in an expression is a subquery; one after `FROM` or `AS` is not.
+                // A `SELECT` in an expression is a subquery; a `SELECT` after `FROM` or `AS` is
+                // not.
                 level.is_subquery |= level.is_in_expression;
                 self.end_expression();
             }
@@ -190,7 +192,7 @@ impl Depth {
         self.level().operators += 1;
         let is_in_expression = match previous {
             None | Some(Token::SemiColon) => false,
-            // A named query, or one of several that a set operator combines.
+            // After these keywords, the parentheses contain a query or a table, not an expression.
             Some(Token::Word(word)) => !matches!(
                 word.keyword,
                 Keyword::AS
@@ -219,13 +221,13 @@ impl Depth {
         if self.levels.len() > 1
             && let Some(level) = self.levels.pop()
         {
-            // The expression around continues without the operators of the closed level.
+            // The enclosing expression continues without the operators of the closed level.
             self.operators -= level.operators;
         }
     }
 
     fn end_expression(&mut self) {
-        // A new expression follows, at the same level.
+        // A new expression starts at the current level.
         self.operators -= self.level().operators;
         let level = self.level();
         level.operators = 0;
@@ -234,7 +236,7 @@ impl Depth {
     }
 
     fn check(&self) -> Result<()> {
-        // Pending signs recurse like parentheses, so both count.
+        // Operators without their operand recurse like parentheses, so count both.
         let nesting = self.levels.iter().map(|level| level.waiting + level.types).sum::<usize>() + self.levels.len();
         if nesting > MAX_NESTING {
             return Err(too_deep("it has", MAX_NESTING, "parentheses, `CASE`, signs or `NOT` within each other")
@@ -259,7 +261,7 @@ impl Depth {
     }
 }
 
-/// Whether the previous token is a type that elements in `<…>` may follow.
+/// Whether `token` is a type that may be followed by its element types in `<…>`.
 fn is_type(token: Option<&Token>) -> bool {
     let Some(Token::Word(word)) = token else { return false };
     matches!(word.keyword, Keyword::ARRAY | Keyword::STRUCT | Keyword::MAP)
@@ -296,7 +298,7 @@ mod tests {
             (format!("SELECT a FROM t {}", list("JOIN u ON t.a = u.a", " ", 200)), true),
             (format!("SELECT a FROM t {}", list("JOIN u ON t.a = u.a", " ", 201)), false),
             (format!("SELECT a FROM {} WHERE a = 1", list("t", ", ", 202)), false),
-            // Operators before their operand.
+            // Operators without an operand between them.
             (format!("SELECT {}a FROM t", "- ".repeat(199)), true),
             (format!("SELECT {}a FROM t", "- ".repeat(200)), false),
             (format!("SELECT {}a FROM t", "NOT ".repeat(200)), false),
@@ -306,13 +308,13 @@ mod tests {
             (format!("SELECT {}", list("- a", ", ", 1_000)), true),
             (format!("SELECT {}", list("- a", " + ", 1_000)), true),
             (format!("SELECT a FROM t WHERE {}", list("NOT a", " AND ", 1_000)), true),
-            // Types.
+            // Nested types.
             (format!("SELECT CAST(a AS {}INT{})", "ARRAY<".repeat(200), ">".repeat(200)), false),
             (format!("SELECT CAST(a AS {}INT{})", "ARRAY<".repeat(20), ">".repeat(20)), true),
             (format!("SELECT CAST(a AS INT{})", "[]".repeat(200)), false),
             (format!("SELECT arrow_cast(a, '{}Int8{}')", "List(".repeat(60), ")".repeat(60)), false),
             (format!("SELECT arrow_cast(a, '{}Int8{}')", "List(".repeat(40), ")".repeat(40)), true),
-            // Subqueries.
+            // Nested subqueries.
             (format!("{}SELECT 1{}", "SELECT a FROM t WHERE a IN (".repeat(16), ")".repeat(16)), true),
             (format!("{}SELECT 1{}", "SELECT a FROM t WHERE a IN (".repeat(17), ")".repeat(17)), false),
             (format!("{}SELECT 1{}", "SELECT a, (".repeat(17), ")".repeat(17)), false),

@@ -4,8 +4,8 @@
 //! sides of a join have a column `id`, `WHERE a.id IS NULL` can end up at the scan of the other
 //! side, and rows are lost without an error (apache/datafusion#25244, fixed after 55 by #25259). So
 //! DataFusion's rule only runs on the largest parts of a plan in which no node has two columns of
-//! the same name, and a filter above such a node stays where it is. Filters of the logical plan,
-//! which distinguishes the sides, were pushed through joins before.
+//! the same name, and a filter above such a node stays where it is. Earlier rules have already
+//! pushed filters through joins in the logical plan, which distinguishes the sides.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// Common prefix of the names of DataFusion's two rules, one before and one after the plan has its
-/// final shape.
+/// Common prefix of the names of DataFusion's two rules: one runs before the plan has its final
+/// shape, and one after.
 const RULES: &str = "FilterPushdown";
 
-/// Returns DataFusion's physical rules. Those that push filters are wrapped.
+/// Returns DataFusion's physical rules, with the rules that push filters wrapped.
 pub(crate) fn physical_rules() -> Vec<Rule> {
     let guarded = |rule: Rule| match rule.name().starts_with(RULES) {
         true => Arc::new(UniqueNames(rule)) as Rule,
@@ -37,7 +37,7 @@ struct UniqueNames(Rule);
 
 impl PhysicalOptimizerRule for UniqueNames {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        // Marked for the whole plan first: whether a node is unique depends on everything below it.
+        // Mark the whole plan first, because a mark depends on everything below the node.
         let mut unique = HashSet::new();
         mark(&plan, &mut unique);
         self.optimize_below(plan, &unique, config)
@@ -59,7 +59,7 @@ impl UniqueNames {
         unique: &HashSet<*const ()>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // The whole subtree is unique, so the rule cannot confuse columns in it.
+        // All column names in the subtree are unique, so the rule cannot confuse columns.
         if unique.contains(&address(&plan)) {
             return self.0.optimize(plan, config);
         }
@@ -69,11 +69,11 @@ impl UniqueNames {
     }
 }
 
-/// Adds the nodes with unique column names, in themselves and in all nodes below, to `unique`.
-/// Returns whether `plan` is one.
+/// Adds each node to `unique` in whose subtree no node has two columns of the same name. Returns
+/// whether `plan` was added.
 fn mark(plan: &Arc<dyn ExecutionPlan>, unique: &mut HashSet<*const ()>) -> bool {
     let mut is_unique = true;
-    // Not `all`, which would stop early and leave children unmarked.
+    // Do not use `all`, which would stop early and leave children unmarked.
     for child in plan.children() {
         is_unique &= mark(child, unique);
     }

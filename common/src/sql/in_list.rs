@@ -1,9 +1,9 @@
 //! Rewrites `x IN (…)` over a list that names columns.
 //!
-//! DataFusion 55 treats a list as constant if it can be evaluated without rows. That is also true
-//! for a `CASE` over columns that has a constant branch, and then it compares with that branch
-//! only. So only constants stay in a list. Each other element becomes a comparison of its own,
-//! which is what `IN` means.
+//! DataFusion 55 treats a list as constant if it can be evaluated without rows. This includes a
+//! `CASE` over columns with a constant branch, and DataFusion then compares only with that branch.
+//! So this rule leaves only constants in a list. Each other element becomes a separate comparison,
+//! which has the same meaning.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
@@ -34,7 +34,7 @@ impl AnalyzerRule for InListRule {
 }
 
 fn names_column(expr: &Expr) -> bool {
-    // A column of an outer query varies too.
+    // A column of an outer query is not constant either.
     expr.any_column_refs() || expr.contains_outer()
 }
 
@@ -47,7 +47,7 @@ fn compared(in_list: InList) -> Expr {
     match comparisons.chain(constants).reduce(or) {
         Some(any) if negated => Expr::Not(Box::new(any)),
         Some(any) => any,
-        // Unreachable: a list that is rewritten has an element.
+        // Unreachable, because a list that is rewritten has an element.
         None => Expr::InList(InList::new(expr, vec![], negated)),
     }
 }

@@ -1,9 +1,9 @@
 //! Resolves local times that occur twice or never in a time zone.
 //!
 //! Arrow cannot convert such a time to a timestamp, and fails the query because of one row. Here,
-//! as in Spark, the earlier timestamp counts if clocks are set back. If clocks are set forward, the
-//! time moves forward by the gap: 01:30 in London is 02:30 on the last Sunday of March. A cast to a
-//! named zone is rewritten into a call of a function that casts like Arrow, and then looks at the
+//! as in Spark, a time that occurs twice becomes the earlier timestamp. A time that never occurs
+//! moves forward by the gap: on the last Sunday of March, 01:30 in London becomes 02:30. A cast to
+//! a named zone is rewritten into a call of a function that casts like Arrow, and then resolves the
 //! rows for which that failed.
 
 use std::sync::Arc;
@@ -27,11 +27,11 @@ use datafusion::optimizer::AnalyzerRule;
 use super::rewrite::rewrite_expressions;
 
 const NAME: &str = "moment_in_zone";
-/// Longer than any change of the clocks of a zone: some zones have skipped a day.
+/// A time that is longer than any gap in a zone's local time: some zones have skipped a day.
 const BEFORE_GAP: TimeDelta = TimeDelta::hours(25);
 
-/// Returns the function that the rule calls. Its arguments are the value, a null of the target
-/// type, and whether null replaces a failure.
+/// Returns the function that [`LocalTimeRule`] calls. Its arguments are the value, a null of the
+/// target type, and whether to return null on failure.
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(MomentInZone { signature: Signature::any(3, Volatility::Immutable) })
 }
@@ -79,7 +79,7 @@ fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType
     if !has_clock_changes(&target) {
         return Ok(None);
     }
-    // A value that already has a zone is a moment, and needs no resolution.
+    // A value that already has a zone is an unambiguous timestamp.
     let is_local = matches!(
         value.get_type(schema)?,
         DataType::Timestamp(_, None)
@@ -120,7 +120,7 @@ impl ScalarUDFImpl for MomentInZone {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let [_, target, _] = args.arg_fields else { return plan_err!("{NAME} takes a value, a type and a boolean") };
-        // Nullable in any case: `try_cast` may fail for a value that is not null.
+        // The result is always nullable, because `try_cast` may fail for a value that is not null.
         Ok(Arc::new(Field::new(NAME, target.data_type().clone(), true)))
     }
 
@@ -141,11 +141,11 @@ impl ScalarUDFImpl for MomentInZone {
 
 fn moments(values: &ArrayRef, target: &DataType, is_try: bool) -> Result<ArrayRef> {
     let DataType::Timestamp(unit, Some(zone)) = target else { return internal_err!("{NAME} takes a type with a zone") };
-    // `safe: true` gives null instead of an error, so that only the failed rows are looked at
-    // again.
+    // `safe: true` gives null instead of an error, so that only the failed rows need to be
+    // resolved.
     let lenient = CastOptions { safe: true, ..CastOptions::default() };
     let cast = cast_with_options(values, target, &lenient)?;
-    // More nulls than before mean that rows failed.
+    // If there are more nulls than before, rows failed.
     let failed = cast.logical_null_count().saturating_sub(values.logical_null_count());
     if failed == 0 {
         return Ok(cast);
@@ -159,7 +159,7 @@ fn moments(values: &ArrayRef, target: &DataType, is_try: bool) -> Result<ArrayRe
             if cast.is_valid(row) || values.is_null(row) {
                 return Ok(cast.is_valid(row).then(|| cast.value(row)));
             }
-            // The row failed, so resolve its local time. It is null if the text is no time at all.
+            // The row failed, so resolve its local time. It is null if the text is not a time.
             let moment = local.is_valid(row).then(|| moment(local.value(row), *unit, &zone)).flatten();
             if moment.is_none() && !is_try {
                 let value = ScalarValue::try_from_array(values, row)?;
@@ -168,7 +168,7 @@ fn moments(values: &ArrayRef, target: &DataType, is_try: bool) -> Result<ArrayRe
             Ok(moment)
         })
         .collect::<Result<Int64Array>>()?;
-    // The counts get the type of the target without a conversion.
+    // Only change the type of the counts, without converting them.
     Ok(make_array(moments.to_data().into_builder().data_type(target.clone()).build()?))
 }
 
@@ -181,7 +181,7 @@ fn counts(moments: &ArrayRef) -> Result<Int64Array> {
 /// Returns the timestamp of a local time. Both are counted in `unit` since 1970.
 pub(super) fn moment(local: i64, unit: TimeUnit, zone: &Tz) -> Option<i64> {
     let in_second = per_second(unit);
-    // `div_euclid` rounds down, which is right for times before 1970 too.
+    // `div_euclid` rounds down, which is also correct for times before 1970.
     let seconds = chrono::DateTime::from_timestamp(local.div_euclid(in_second), 0)?.naive_utc();
     local.checked_sub(i64::from(offset(seconds, zone)?).checked_mul(in_second)?)
 }
@@ -200,7 +200,7 @@ fn offset(local: NaiveDateTime, zone: &Tz) -> Option<i32> {
     let offset = match zone.offset_from_local_datetime(&local) {
         // The first of two offsets gives the earlier timestamp.
         MappedLocalTime::Single(offset) | MappedLocalTime::Ambiguous(offset, _) => offset,
-        // In a gap, the offset from before the gap counts.
+        // In a gap, use the offset from before the gap.
         MappedLocalTime::None => zone.offset_from_local_datetime(&local.checked_sub_signed(BEFORE_GAP)?).latest()?,
     };
     Some(offset.fix().local_minus_utc())
@@ -214,10 +214,10 @@ mod tests {
     fn a_local_time_is_a_moment_in_every_zone_and_hour() {
         for (zone, local, expected) in [
             ("Europe/London", "2024-07-01 12:00:00", "2024-07-01T11:00:00Z"),
-            // Twice: the earlier.
+            // A time that occurs twice becomes the earlier timestamp.
             ("Europe/London", "2024-10-27 01:30:00", "2024-10-27T00:30:00Z"),
             ("America/New_York", "2024-11-03 01:59:59", "2024-11-03T05:59:59Z"),
-            // Not at all: on by the gap.
+            // A time that never occurs moves forward by the gap.
             ("Europe/London", "2024-03-31 01:30:00", "2024-03-31T01:30:00Z"),
             ("America/Sao_Paulo", "2018-11-04 00:00:00", "2018-11-04T03:00:00Z"),
             ("Australia/Lord_Howe", "2024-10-06 02:15:00", "2024-10-05T15:45:00Z"),

@@ -1,5 +1,5 @@
-//! SQL rules of every session, where DataFusion's answer differs from that of PostgreSQL, Spark and
-//! DuckDB.
+//! SQL rules of every session. They change queries for which DataFusion's results differ from those
+//! of PostgreSQL, Spark and DuckDB.
 //!
 //! ```text
 //! SQL ─ depth, refused ─► syntax tree ─ refused_syntax ─► plan
@@ -10,9 +10,9 @@
 //! ```
 //!
 //! Each rule has its own file. A rule either replaces a function under its own name, or rewrites
-//! the analyzed plan into calls of functions that are registered here. Both reach workers: an
-//! encoded plan names its functions, and every process registers the same ones in `session::build`.
-//! `docs/sql.md` lists the effects that users can see.
+//! the analyzed plan into calls of functions that are registered here. Both also work on workers:
+//! an encoded plan contains the names of its functions, and every process registers the same
+//! functions in `session::build`. `docs/sql.md` lists the effects that users can see.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ mod to_timestamp;
 mod local_time;
 /// Intervals added in a zone with clock changes.
 mod zoned_interval;
-/// Values of subqueries that may be null, or that have a value without rows.
+/// Values of subqueries that may be null, or that are not null even without input rows.
 mod subquery_value;
 /// Keeps certain filters above an aggregate.
 mod aggregate_filter;
@@ -52,19 +52,19 @@ mod storable;
 mod depth;
 /// The error of a refused query.
 mod refusal;
-/// Refuses keyword pairs and numbers that give wrong answers.
+/// Refuses keyword pairs and numbers that give wrong results.
 mod refused;
 /// Refuses clauses that DataFusion ignores.
 mod refused_syntax;
 /// Refuses common table expressions with random values that are used twice.
 mod refused_cte;
-/// Refuses plans that give wrong answers.
+/// Refuses plans that give wrong results.
 mod refused_plan;
-/// Refuses subqueries that give wrong answers.
+/// Refuses subqueries that give wrong results.
 mod refused_subquery;
-/// Refuses grouping sets that give wrong answers.
+/// Refuses grouping sets that give wrong results.
 mod refused_grouping;
-/// Refuses expressions that give wrong answers.
+/// Refuses expressions that give wrong results.
 mod refused_value;
 
 pub(crate) use aggregate_filter::logical_rules;
@@ -76,14 +76,14 @@ pub use storable::{function as storable_moment, holds_moments};
 /// Checks the text of a query before it is parsed.
 ///
 /// # Errors
-/// A configuration error for a query that is too deep, or that has syntax which DataFusion answers
-/// wrongly.
+/// A configuration error for a query that is too deep, or that has syntax for which DataFusion
+/// returns wrong results.
 pub fn check_text(sql: &str) -> crate::error::Result<()> {
     // The parser reports a text that has no valid tokens.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };
     depth::check(&tokens)?;
     refused::check(&tokens)?;
-    // DataFusion parses in the same way later, and reports what is wrong.
+    // Ignore parse errors. DataFusion parses the text again later and reports them.
     let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(PARSER_RECURSION_LIMIT).with_tokens(tokens);
     let Ok(statements) = parser.parse_statements() else { return Ok(()) };
     refused_syntax::check(&statements)
@@ -97,7 +97,8 @@ pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     to_timestamp::register(session)?;
     aggregates::register(session)?;
     session.register_udf(arithmetic::function());
-    // Rules run in this order. Refusals come first, because they judge the plan as it was written.
+    // Rules run in this order. Refusals come first, because they check the plan before it is
+    // rewritten.
     session.add_analyzer_rule(Arc::new(refused_plan::RefusedPlanRule));
     session.add_analyzer_rule(Arc::new(not_in::NotInRule));
     session.register_udf(subquery_value::function());

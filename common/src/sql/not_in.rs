@@ -1,16 +1,16 @@
 //! `IN` and `NOT IN` over a subquery, with SQL's three-valued logic.
 //!
 //! `x NOT IN (SELECT y …)` is true only if `x = y` is false for every `y`; a null on either side
-//! makes it unknown. DataFusion 55 follows this for an uncorrelated subquery that is a condition by
-//! itself. In a correlated one it ignores nulls (apache/datafusion#25347), and below `OR`, `CASE`
-//! and the like it treats unknown as false. So
+//! makes the comparison unknown. DataFusion 55 does this correctly for an uncorrelated subquery if
+//! the `NOT IN` is a condition by itself. In a correlated subquery it ignores nulls
+//! (apache/datafusion#25347), and below `OR`, `CASE` and the like it treats unknown as false. So
 //! - a condition `x NOT IN (SELECT y …)` becomes `NOT EXISTS (SELECT … WHERE (x = y) IS NOT
 //!   FALSE)`, an anti-join,
 //! - a subquery for which unknown and false make a difference becomes `x = ANY (…)`, which
 //!   DataFusion handles correctly.
 //!
-//! DataFusion joins both by column names, so a `y` with the same name as `x` would be compared with
-//! itself. Therefore the column of the subquery gets a unique name.
+//! DataFusion joins both queries by column names, so a `y` with the same name as `x` would be
+//! compared with itself. Therefore the column of the subquery gets a unique name.
 
 use std::sync::Arc;
 
@@ -29,13 +29,13 @@ use super::rewrite::rewrite_where;
 /// Name of the subquery column that values are compared with.
 const COMPARED: &str = "__compared";
 
-/// Rewrites the subqueries that DataFusion would answer wrongly.
+/// Rewrites the subqueries for which DataFusion would return wrong results.
 #[derive(Debug)]
 pub(super) struct NotInRule;
 
 impl AnalyzerRule for NotInRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        // Most queries have none, and a rewrite would copy their plan.
+        // Most queries have no such subquery, and a rewrite would copy their plan.
         if !has_in_subquery(&plan)? {
             return Ok(plan);
         }
@@ -46,7 +46,7 @@ impl AnalyzerRule for NotInRule {
             }
             other => Ok(Transformed::no(other)),
         })?;
-        // Filters are done. Everywhere else, unknown and false make a difference.
+        // Filters were rewritten above. In all other nodes, unknown and false make a difference.
         let is_no_filter = |plan: &LogicalPlan| !matches!(plan, LogicalPlan::Filter(_));
         rewrite_where(rewritten.data, is_no_filter, |expr, _| in_any_value(expr))
     }
@@ -59,7 +59,7 @@ impl AnalyzerRule for NotInRule {
 fn has_in_subquery(plan: &LogicalPlan) -> Result<bool> {
     let mut is_found = false;
     plan.apply_with_subqueries(|plan| {
-        // Every expression at any depth, because a wrong one may be an argument.
+        // Search expressions at any depth, because the subquery may be in an argument.
         plan.apply_expressions(|expr| {
             is_found |= expr.exists(|expr| Ok(matches!(expr, Expr::InSubquery(_) | Expr::SetComparison(_))))?;
             Ok(if is_found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -71,13 +71,13 @@ fn has_in_subquery(plan: &LogicalPlan) -> Result<bool> {
 /// Position of a condition among the conditions of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// The row is dropped unless the condition is true.
+    /// A condition by itself, or one of several joined by `AND`.
     Alone,
-    /// Below an `OR`. Unknown still counts as false.
+    /// A condition below an `OR`. Like false, unknown does not make the whole condition true.
     Nested,
 }
 
-/// Rewrites a condition for which only true counts: unknown drops the row, and so does false.
+/// Rewrites a condition of a filter, which drops the row if the condition is unknown or false.
 fn condition(expr: Expr, schema: &DFSchema, place: Place) -> Result<Expr> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
@@ -100,7 +100,7 @@ fn condition(expr: Expr, schema: &DFSchema, place: Place) -> Result<Expr> {
             other => Ok(Expr::Not(Box::new(any_value(other)?))),
         },
         Expr::InSubquery(in_subquery) if in_subquery.negated => {
-            // DataFusion is right only for an uncorrelated subquery that is a condition by itself.
+            // DataFusion is correct only for an uncorrelated subquery in a condition by itself.
             let is_right = place == Place::Alone && in_subquery.subquery.outer_ref_columns.is_empty();
             if is_right { Ok(Expr::InSubquery(in_subquery)) } else { not_exists(in_subquery, schema) }
         }
@@ -118,7 +118,7 @@ fn not_exists(in_subquery: InSubquery, schema: &DFSchema) -> Result<Expr> {
         return plan_err!("a subquery of NOT IN returns no column");
     };
     let value = Expr::Column(Column::from((qualifier, field)));
-    // Without nulls, a plain `=` gives the same answer, and DataFusion can join by it.
+    // Without nulls, a plain `=` gives the same result, and DataFusion can use it as a join key.
     let is_nullable = field.is_nullable() || expr.nullable(schema)?;
     let equal = of_outer_query(*expr, schema)?.eq(value);
     let matching = if is_nullable { Expr::IsNotFalse(Box::new(equal)) } else { equal };
@@ -142,7 +142,7 @@ fn with_own_name(subquery: Subquery) -> Result<Subquery> {
     Ok(subquery.with_plan(Arc::new(plan)))
 }
 
-/// Returns an expression of the outer query as its subquery refers to it.
+/// Converts an expression of the outer query to the form in which its subquery refers to it.
 fn of_outer_query(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let outer = expr.transform_up(|expr| match expr {
         Expr::Column(column) => {
@@ -154,7 +154,7 @@ fn of_outer_query(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     Ok(outer.data)
 }
 
-/// Turns every `IN` over a subquery into a comparison that is unknown in the right cases.
+/// Turns every `IN` over a subquery into a comparison that is unknown if SQL requires it.
 fn any_value(expr: Expr) -> Result<Expr> {
     Ok(in_any_value(expr)?.data)
 }

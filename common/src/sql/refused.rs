@@ -1,19 +1,20 @@
-//! Refuses syntax that DataFusion accepts and answers wrongly, before it is planned.
+//! Refuses syntax that DataFusion accepts but for which it returns wrong results. The syntax is
+//! checked before the query is planned.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result};
 
-/// Pairs of keywords, each with what to write instead.
+/// Refused pairs of keywords, each with a hint what to write instead.
 const REFUSED: &[(Keyword, Keyword, &str)] = &[
     (Keyword::EXCEPT, Keyword::ALL, COPIES),
     (Keyword::INTERSECT, Keyword::ALL, COPIES),
     (Keyword::SIMILAR, Keyword::TO, "use `~` for a regular expression, or `LIKE`"),
 ];
 
-/// Hint for the `ALL` variants: DataFusion removes or keeps all copies of a row, instead of as many
-/// as the other side has.
+/// Hint for the `ALL` variants: DataFusion removes or keeps all copies of a row, regardless of the
+/// number of copies on the other side.
 const COPIES: &str = "leave out `ALL` for rows without copies, or number the copies by `row_number() OVER (PARTITION BY …)` \
                       on both sides first";
 

@@ -1,8 +1,8 @@
 //! Finds common table expressions with random values that a query uses more than once.
 //!
 //! DataFusion 55 plans a common table expression again for each use of its name. If it calls
-//! `random()` or `uuid()`, each use gets other values, whereas PostgreSQL, Spark and DuckDB compute
-//! them once.
+//! `random()` or `uuid()`, each use gets different values, whereas PostgreSQL, Spark and DuckDB
+//! compute the values once.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -33,8 +33,8 @@ pub(super) fn volatile_and_repeated(with: &With, query: &Query) -> Option<String
         let mut used = Used { relations: vec![], has_volatile_function: false };
         // The visitor never breaks, so `else` is unreachable.
         let ControlFlow::Continue(()) = table.query.visit(&mut used) else { continue };
-        // An expression that reads a volatile one is volatile too. Each is defined before its first
-        // use.
+        // A table expression that reads a volatile one is volatile too. Each is defined before its
+        // first use.
         let is_volatile = used.has_volatile_function || used.relations.iter().any(|name| volatile.contains(name));
         if is_volatile {
             volatile.insert(name);
@@ -47,7 +47,7 @@ pub(super) fn volatile_and_repeated(with: &With, query: &Query) -> Option<String
     let ControlFlow::Continue(()) = query.visit(&mut used) else { return None };
     let uses = |name: &String| used.relations.iter().filter(|relation| *relation == name).count();
     with.cte_tables.iter().map(|table| table.alias.name.value.to_lowercase()).find(|name| {
-        // A recursive expression refers to itself, which is not a second use.
+        // A recursive table expression refers to itself, which is not a second use.
         volatile.contains(name) && uses(name) > 1 && !with.recursive
     })
 }
@@ -62,8 +62,8 @@ impl Visitor for Used {
     type Break = ();
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
-        // SQL names are not case-sensitive unless quoted. Treating quoted ones the same can only
-        // refuse too much.
+        // SQL names are not case-sensitive unless quoted. Ignoring the case of quoted names can
+        // only refuse too much.
         self.relations.push(relation.to_string().to_lowercase());
         ControlFlow::Continue(())
     }

@@ -1,8 +1,8 @@
 //! Refuses grouping sets over columns that a condition makes constant.
 //!
 //! DataFusion 55 assumes that a column which is constant below an aggregate is constant above it
-//! too. But it is null in the rows of a grouping set that does not contain the column, so sorts and
-//! windows over it are skipped wrongly.
+//! too. But the column is null in the rows of a grouping set that does not contain it, so
+//! DataFusion wrongly skips sorts and windows over it.
 
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
@@ -28,10 +28,10 @@ pub(super) fn check(aggregate: &Aggregate) -> Result<()> {
     Ok(())
 }
 
-/// Returns the keys that some of the sets do not contain.
+/// Returns the grouping keys that are missing in at least one of the sets.
 fn keys_left_out(set: &GroupingSet) -> Vec<&Expr> {
     match set {
-        // Each of these has a set without any given key: the empty one, at least.
+        // `ROLLUP` and `CUBE` always include the empty set, which contains no key.
         GroupingSet::Rollup(keys) | GroupingSet::Cube(keys) => keys.iter().collect(),
         GroupingSet::GroupingSets(sets) => {
             sets.iter().flatten().filter(|key| sets.iter().any(|set| !set.contains(key))).collect()
@@ -39,7 +39,7 @@ fn keys_left_out(set: &GroupingSet) -> Vec<&Expr> {
     }
 }
 
-/// Returns whether `expr` over the rows of `plan` is known to have one value.
+/// Whether `expr` is known to have the same value in all rows of `plan`.
 fn is_constant(expr: &Expr, plan: &LogicalPlan) -> bool {
     let columns = expr.column_refs();
     // An expression over constant columns only is constant. Literals have no columns at all.
@@ -49,7 +49,7 @@ fn is_constant(expr: &Expr, plan: &LogicalPlan) -> bool {
 fn is_constant_column(column: &Column, plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Filter(filter) => {
-            // `AND` is split: one conjunct that fixes the column is enough.
+            // One conjunct that makes the column constant is enough.
             let mut conditions = split_conjunction(&filter.predicate).into_iter();
             conditions.any(|condition| holds_constant(condition, column, &filter.input))
                 || is_constant_column(column, &filter.input)
@@ -80,7 +80,7 @@ fn is_constant_column(column: &Column, plan: &LogicalPlan) -> bool {
             let differ = literals.windows(2).any(|pair| pair[0] != pair[1]);
             !differ && union.inputs.iter().all(|input| is_constant_column(&of(input), input))
         }),
-        // These pass column values through unchanged.
+        // These nodes do not change the values of columns.
         LogicalPlan::Sort(_) | LogicalPlan::Limit(_) | LogicalPlan::Distinct(_) | LogicalPlan::Window(_) => {
             plan.inputs().into_iter().any(|input| is_constant_column(column, input))
         }
@@ -108,13 +108,13 @@ fn plan_of<'a>(expr: &Expr, left: &'a LogicalPlan, right: &'a LogicalPlan) -> &'
     if is_left { left } else { right }
 }
 
-/// Returns whether `condition` is `column = x` for an `x` that has one value.
+/// Whether `condition` is `column = x` for a constant `x`.
 fn holds_constant(condition: &Expr, column: &Column, input: &LogicalPlan) -> bool {
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::IsNotDistinctFrom, right }) => {
             is_column(left, column) && is_constant(right, input) || is_column(right, column) && is_constant(left, input)
         }
-        // Each of these is true for one value of the column only.
+        // Each of these conditions is true for only one value of the column.
         Expr::IsNull(value) | Expr::IsTrue(value) | Expr::IsFalse(value) => is_column(value, column),
         Expr::InList(list) => list.list.len() == 1 && !list.negated && is_column(&list.expr, column),
         Expr::Column(condition) => condition == column,
@@ -123,7 +123,7 @@ fn holds_constant(condition: &Expr, column: &Column, input: &LogicalPlan) -> boo
     }
 }
 
-/// Returns whether `expr` is the column, possibly cast for the comparison.
+/// Whether `expr` is the column, possibly cast for the comparison.
 fn is_column(expr: &Expr, column: &Column) -> bool {
     match expr {
         Expr::Column(other) => other == column,

@@ -1,6 +1,7 @@
-//! Refuses plans that DataFusion 55 answers wrongly, and says what to write instead.
+//! Refuses plans for which DataFusion 55 returns wrong results. The errors say what to write
+//! instead.
 //!
-//! Each is known from a bug report, or was found by comparing answers with DuckDB.
+//! Each case is known from a bug report, or was found by comparing results with DuckDB.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -15,13 +16,13 @@ use datafusion::optimizer::AnalyzerRule;
 use super::refusal::refuse;
 use super::{refused_grouping, refused_subquery, refused_value};
 
-/// Refuses such a plan with a configuration error.
+/// Refuses a plan with a configuration error if its result would be wrong.
 #[derive(Debug)]
 pub(super) struct RefusedPlanRule;
 
 impl AnalyzerRule for RefusedPlanRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        // Only the address identifies the root: a nested node may be equal to it.
+        // Recognize the root by its address, because a nested node may be equal to it.
         let root: *const LogicalPlan = &raw const plan;
         plan.apply_with_subqueries(|plan| {
             match plan {
@@ -39,7 +40,7 @@ impl AnalyzerRule for RefusedPlanRule {
                 _ => {}
             }
             let schema = merge_schema(&plan.inputs());
-            // Every expression at any depth, because a wrong one may be an argument.
+            // Check expressions at any depth, because a refused one may be an argument.
             plan.apply_expressions(|expr| {
                 expr.apply(|expr| {
                     check_expression(expr, &schema)?;
@@ -55,8 +56,8 @@ impl AnalyzerRule for RefusedPlanRule {
     }
 }
 
-/// Refuses outer joins with `USING`: the common column would be that of the left side, which is
-/// null in rows that only exist on the right.
+/// Refuses outer joins with `USING`: DataFusion takes the common column from the left side, where
+/// it is null for rows that exist only on the right.
 fn check_join(join: &Join) -> Result<()> {
     let has_rows_of_right_alone = matches!(join.join_type, JoinType::Right | JoinType::Full);
     if join.join_constraint == JoinConstraint::Using && has_rows_of_right_alone {
@@ -74,7 +75,7 @@ fn check_filter(filter: &Filter) -> Result<()> {
     if !filter.predicate.is_volatile() {
         return Ok(());
     }
-    // Follow the path that DataFusion would push the condition down.
+    // Follow the path along which DataFusion would push the condition down.
     let mut plan = filter.input.as_ref();
     loop {
         plan = match plan {
@@ -93,7 +94,7 @@ fn check_filter(filter: &Filter) -> Result<()> {
 }
 
 /// Refuses `OFFSET` without `LIMIT` in a subquery: DataFusion may remove the sort below it
-/// (apache/datafusion#23534). The sort of a whole query stays.
+/// (apache/datafusion#23534). It does not remove the sort of a whole query.
 fn check_limit(limit: &Limit) -> Result<()> {
     if limit.skip.is_none() || limit.fetch.is_some() {
         return Ok(());
@@ -138,7 +139,8 @@ fn check_expression(expr: &Expr, schema: &DFSchema) -> Result<()> {
     }
 }
 
-/// Refuses looking ahead over nulls, which stops too early (apache/datafusion#25471).
+/// Refuses window functions that look ahead and ignore nulls: DataFusion stops looking too early
+/// (apache/datafusion#25471).
 fn check_window(window: &WindowFunction) -> Result<()> {
     let ignores_nulls = window.params.null_treatment == Some(NullTreatment::IgnoreNulls);
     let looks_ahead = match window.fun.name() {
@@ -157,8 +159,8 @@ fn check_window(window: &WindowFunction) -> Result<()> {
     Ok(())
 }
 
-/// Refuses parts of a difference of timestamps: DataFusion returns the whole difference in that
-/// unit, in 32 bits (apache/datafusion#14738).
+/// Refuses `date_part` of a difference of timestamps: DataFusion returns the whole difference in
+/// the unit of the part, in 32 bits (apache/datafusion#14738).
 fn check_date_part(function: &ScalarFunction, schema: &DFSchema) -> Result<()> {
     let [Expr::Literal(part, _), value] = function.args.as_slice() else { return Ok(()) };
     let part = part.try_as_str().flatten().unwrap_or_default().to_lowercase();

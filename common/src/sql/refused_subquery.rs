@@ -1,4 +1,4 @@
-//! Refuses subqueries that DataFusion 55 answers wrongly after turning them into joins.
+//! Refuses subqueries for which DataFusion 55 returns wrong results after turning them into joins.
 
 use std::collections::HashSet;
 
@@ -12,14 +12,14 @@ use datafusion::logical_expr::{Aggregate, Expr, Limit, LogicalPlan};
 
 use super::refusal::refuse;
 
-/// Hint for an aggregate that its subquery filters or aggregates again.
+/// Hint for an aggregate whose result is filtered or aggregated again inside the subquery.
 const ALONE: &str = "let the subquery return the aggregate alone, and compare or compute outside of it, such as \
                      `CASE WHEN (SELECT count(*) …) > 0 THEN … END`";
 /// Hint for `LIMIT`.
 const NUMBERED: &str = "number the rows by `row_number() OVER (PARTITION BY … ORDER BY …)` in a subquery of `FROM`, and \
                         compare the number";
 
-/// Refuses a subquery in an expression.
+/// Refuses an expression if it contains a subquery that gives a wrong result.
 pub(super) fn check(expr: &Expr) -> Result<()> {
     match expr {
         Expr::Exists(Exists { subquery, .. }) => {
@@ -41,7 +41,7 @@ pub(super) fn check(expr: &Expr) -> Result<()> {
     }
 }
 
-/// Refuses a lateral subquery.
+/// Refuses a lateral subquery if it gives a wrong result.
 pub(super) fn check_lateral(subquery: &Subquery) -> Result<()> {
     check_value(subquery)?;
     check_names(subquery, None)
@@ -51,15 +51,15 @@ fn is_correlated(subquery: &Subquery) -> bool {
     !subquery.outer_ref_columns.is_empty()
 }
 
-/// Refuses conditions over an aggregate without `GROUP BY`. It returns a row even for no input
-/// rows, which DataFusion drops (apache/datafusion#24960).
+/// Refuses conditions over an aggregate without `GROUP BY`. Such an aggregate returns a row even
+/// for no input rows, but DataFusion drops this row (apache/datafusion#24960).
 fn check_condition(subquery: &Subquery) -> Result<()> {
-    // An uncorrelated subquery is computed on its own and is right.
+    // An uncorrelated subquery is computed on its own and gives the right result.
     if !is_correlated(subquery) {
         return Ok(());
     }
     let mut plan = subquery.subquery.as_ref();
-    // Look for the aggregate below nodes that keep its row.
+    // Search for the aggregate below nodes that keep its row.
     loop {
         plan = match plan {
             LogicalPlan::Aggregate(Aggregate { group_expr, .. }) if group_expr.is_empty() => break,
@@ -88,7 +88,7 @@ fn check_value(subquery: &Subquery) -> Result<()> {
     let rest = loop {
         plan = match plan {
             LogicalPlan::Aggregate(Aggregate { group_expr, input, .. }) if group_expr.is_empty() => {
-                // The aggregate at the top is handled. Any other below it is not.
+                // DataFusion handles the aggregate at the top, but no aggregate below it.
                 break input.as_ref();
             }
             LogicalPlan::Projection(node) => &node.input,
@@ -106,7 +106,8 @@ fn check_value(subquery: &Subquery) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a part of `plan` aggregates without `GROUP BY` over columns of the outer query.
+/// Whether `plan` contains an aggregate without `GROUP BY` that depends on columns of the outer
+/// query.
 fn has_correlated_aggregate(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|plan| match plan {
         LogicalPlan::Aggregate(Aggregate { group_expr, input, .. }) => {
@@ -116,17 +117,17 @@ fn has_correlated_aggregate(plan: &LogicalPlan) -> Result<bool> {
     })
 }
 
-/// Aspect of a subquery's rows that an expression uses.
+/// Use of a subquery's rows by an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rows {
-    /// Whether the subquery has a row, as for `EXISTS`.
+    /// The expression only tests whether the subquery has a row, as `EXISTS` does.
     Exist,
-    /// The values of the rows.
+    /// The expression uses the values of the rows.
     Compared,
 }
 
-/// Refuses `LIMIT` and `OFFSET` in a correlated subquery, because DataFusion removes them. Only a
-/// `LIMIT` of `EXISTS` has no effect on the answer.
+/// Refuses `LIMIT` and `OFFSET` in a correlated subquery, because DataFusion removes them. Only for
+/// `EXISTS`, a `LIMIT` has no effect on the result.
 fn check_limit(subquery: &Subquery, rows: Rows) -> Result<()> {
     if !is_correlated(subquery) {
         return Ok(());
@@ -141,7 +142,7 @@ fn check_limit(subquery: &Subquery, rows: Rows) -> Result<()> {
             other => break other,
         };
     };
-    // A limit over rows that do not depend on the outer query is applied as written.
+    // DataFusion applies a limit correctly if the rows below it do not depend on the outer query.
     let is_limited = rest.exists(|plan| match plan {
         LogicalPlan::Limit(limit) => Ok(!limit.input.all_out_ref_exprs().is_empty()),
         _ => Ok(false),

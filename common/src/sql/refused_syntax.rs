@@ -2,7 +2,7 @@
 //!
 //! sqlparser reads the syntax of many databases, and DataFusion's planner drops the parts of the
 //! syntax tree that it does not know (`..` in its patterns). Dropping `TABLESAMPLE` or `WITH
-//! ROLLUP` gives a wrong answer without an error, so all such clauses are refused here. The list
+//! ROLLUP` gives a wrong result without an error, so all such clauses are refused here. The list
 //! follows the fields of `Query`, `Select`, `TableFactor`, `WindowSpec` and `Function`, in the
 //! order of sqlparser's `ast` module.
 
@@ -28,7 +28,7 @@ const WINDOW: &str = "write the whole window out: `OVER (PARTITION BY … ORDER 
 /// Hint for a clause that has no counterpart.
 const LEAVE_OUT: &str = "leave the clause out; it would have no effect";
 
-/// Names of functions that return one value per row.
+/// Names of functions that are neither aggregate nor window functions.
 static SCALAR_FUNCTIONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let functions = all_default_functions().into_iter().chain(all_default_nested_functions());
     functions
@@ -148,7 +148,7 @@ impl Visitor for RefusedSyntax {
         match expr {
             Expr::Function(call) => function(call),
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
-                // Over a subquery, both are supported.
+                // `ANY` and `ALL` over a subquery are supported.
                 let is_list = !matches!(right.as_ref(), Expr::Subquery(_));
                 refuse_if(is_list, "`ANY` or `ALL` over a list", "use `array_has(list, x)`, or `x IN (a, b)`")
             }
@@ -179,7 +179,7 @@ fn ordinality(has_ordinality: bool) -> Flow {
 
 fn aliased(alias: Option<&TableAlias>) -> Flow {
     let Some(alias) = alias else { return ControlFlow::Continue(()) };
-    // ClickHouse's `FROM t FINAL` is read as an alias.
+    // The parser reads `FINAL` in ClickHouse's `FROM t FINAL` as an alias.
     let is_final =
         !alias.explicit && alias.name.quote_style.is_none() && alias.name.value.eq_ignore_ascii_case("final");
     refuse_if(is_final, "`FINAL` after a table", "leave it out; an alias of this name is written `AS final`")?;
@@ -218,8 +218,8 @@ fn function(call: &Function) -> Flow {
         refuse_if(window.window_name.is_some(), "a window that is based on another one", WINDOW)?;
     }
     let name = call.name.to_string().to_lowercase();
-    // An aggregate or window function may have these clauses. An unknown one is reported by the
-    // planner.
+    // An aggregate or window function may have these clauses. The planner reports an unknown
+    // function.
     if !SCALAR_FUNCTIONS.contains(&name) {
         return ControlFlow::Continue(());
     }

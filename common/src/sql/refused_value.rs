@@ -13,7 +13,7 @@ use crate::error::Error;
 /// Hint for a comparison of intervals.
 const MOMENTS: &str = "compare moments: `a > b + INTERVAL '1 day'` instead of `a - b > INTERVAL '1 day'`";
 
-/// Refuses an expression that would have a wrong value.
+/// Refuses an expression for which DataFusion would compute a wrong value.
 pub(super) fn check(expr: &Expr, schema: &DFSchema) -> Result<()> {
     match expr {
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
@@ -36,7 +36,7 @@ pub(super) fn check(expr: &Expr, schema: &DFSchema) -> Result<()> {
     }
 }
 
-/// Refuses a key of `ORDER BY`.
+/// Refuses a key of `ORDER BY` that would be sorted wrongly.
 pub(super) fn check_ordered(key: &Expr, schema: &DFSchema) -> Result<()> {
     check_compared(key, schema)
 }
@@ -55,7 +55,7 @@ fn is_comparison(op: Operator) -> bool {
     )
 }
 
-/// Refuses comparing intervals: months, days and nanoseconds are compared one after the other, so
+/// Refuses comparing intervals. DataFusion compares months first, then days, then nanoseconds, so
 /// one month would be more than 40 days.
 fn check_compared(value: &Expr, schema: &DFSchema) -> Result<()> {
     match value.get_type(schema) {
@@ -70,9 +70,9 @@ fn check_cast(value: &Expr, target: &DataType, schema: &DFSchema) -> Result<()> 
     let is_text = matches!(source, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match target {
         DataType::Interval(_) if is_text => match text(value) {
-            // A unit is a word, so letters mean that there is one.
+            // A text with letters contains a unit, because units are words.
             Some(text) if text.contains(|c: char| c.is_ascii_alphabetic()) => Ok(()),
-            // DataFusion would count a number without a unit as months.
+            // DataFusion would interpret a number without a unit as months.
             _ => refuse("a cast of a text without units to `INTERVAL`", "write the unit: `INTERVAL '6 seconds'`"),
         },
         DataType::Time32(_) | DataType::Time64(_) if is_text => match text(value) {
@@ -100,7 +100,7 @@ fn text(value: &Expr) -> Option<&str> {
     }
 }
 
-/// Returns whether a text is `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction`, without leap seconds.
+/// Whether a text is `hh:mm`, `hh:mm:ss` or `hh:mm:ss.fraction`, without leap seconds.
 fn is_time_of_day(text: &str) -> bool {
     let parts: Vec<&str> = text.trim().split(':').collect();
     let is_below = |part: &str, limit: u32| part.len() <= 2 && part.parse::<u32>().is_ok_and(|value| value < limit);
@@ -134,7 +134,8 @@ fn check_call(function: &ScalarFunction, expr: &Expr, schema: &DFSchema) -> Resu
     }
 }
 
-/// Refuses a time zone that does not exist. Otherwise only printing a value would report it.
+/// Refuses a time zone that does not exist. Otherwise the error would occur only when a value is
+/// printed.
 fn check_zone(target: &DataType) -> Result<()> {
     match target {
         DataType::Timestamp(_, Some(zone)) if zone.parse::<Tz>().is_err() => {

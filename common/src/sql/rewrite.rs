@@ -7,8 +7,8 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-/// Rewrites each expression of `plan` and of its subqueries. `rewrite` receives the columns that
-/// the expression can refer to. The columns of the plan keep their names.
+/// Rewrites each expression of `plan` and of its subqueries. `rewrite` also receives the schema of
+/// the columns that the expression can refer to. The columns of the plan keep their names.
 pub(super) fn rewrite_expressions(
     plan: LogicalPlan,
     rewrite: impl FnMut(Expr, &DFSchema) -> Result<Transformed<Expr>>,
@@ -16,7 +16,7 @@ pub(super) fn rewrite_expressions(
     rewrite_where(plan, |_| true, rewrite)
 }
 
-/// Rewrites as [`rewrite_expressions`] does, but only the nodes that `is_meant` chooses.
+/// Like [`rewrite_expressions`], but rewrites only the nodes for which `is_meant` returns true.
 pub(super) fn rewrite_where(
     plan: LogicalPlan,
     is_meant: impl Fn(&LogicalPlan) -> bool,
@@ -29,8 +29,8 @@ pub(super) fn rewrite_where(
         let schema = merge_schema(&plan.inputs());
         let names = NamePreserver::new(&plan);
         let plan = plan.map_expressions(|expr| {
-            // A rewritten expression would name its column differently, and references from above
-            // would break.
+            // A rewritten expression would change the name of its column, and break references from
+            // nodes above.
             let name = names.save(&expr);
             let rewritten = rewrite(expr, &schema)?;
             Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })

@@ -1,9 +1,9 @@
-//! Checks that tables can store the timestamps of a model.
+//! Checks that a table can store the timestamps that its model returns.
 //!
-//! Arrow counts timestamps in 64 bits, which reach far beyond the year 9999, the last one that
+//! Arrow counts timestamps in 64 bits, which reach far beyond the year 9999, the last year that
 //! Delta, Spark and most readers support. Printing such a timestamp fails. So before a table is
-//! written, the timestamps of its model pass a function that reports a value outside of the years 1
-//! to 9999, with its column.
+//! written, the timestamps of its model pass a function that fails for a value outside of the years
+//! 1 to 9999 and names the column.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(StorableMoment { signature: Signature::any(2, Volatility::Immutable) })
 }
 
-/// Returns whether values of a type are or contain timestamps or dates.
+/// Whether values of a type are or contain timestamps or dates.
 #[must_use]
 pub fn holds_moments(data_type: &DataType) -> bool {
     match data_type {
@@ -92,13 +92,13 @@ fn is_storable(values: &ArrayRef) -> Result<bool> {
     match values.data_type() {
         DataType::Timestamp(unit, _) => {
             let in_day = per_second(*unit).saturating_mul(SECONDS_OF_DAY);
-            // Nanoseconds in 64 bits end in the year 2262, which is storable.
+            // Nanoseconds in 64 bits reach only the year 2262, so every value is storable.
             if *unit == TimeUnit::Nanosecond {
                 return Ok(true);
             }
             let counts = cast(values, &DataType::Int64)?;
             let mut counts = counts.as_primitive::<Int64Type>().iter().flatten();
-            // `div_euclid` rounds down, so times before 1970 belong to the right day.
+            // `div_euclid` rounds down, which also gives the right day before 1970.
             Ok(counts.all(|count| is_day_storable(count.div_euclid(in_day))))
         }
         DataType::Date32 => {
@@ -109,7 +109,7 @@ fn is_storable(values: &ArrayRef) -> Result<bool> {
             let mut milliseconds = milliseconds.as_primitive::<Int64Type>().iter().flatten();
             Ok(milliseconds.all(|count| is_day_storable(count.div_euclid(SECONDS_OF_DAY * 1_000))))
         }
-        // Only elements of rows in this slice, because rows outside of it are not written.
+        // Check only elements of rows in this slice, because rows outside of it are not written.
         DataType::List(item) if holds_moments(item.data_type()) => is_storable(&flatten(values.as_list::<i32>())?),
         DataType::LargeList(item) if holds_moments(item.data_type()) => is_storable(&flatten(values.as_list::<i64>())?),
         DataType::FixedSizeList(item, _) if holds_moments(item.data_type()) => {
@@ -134,7 +134,8 @@ fn is_storable(values: &ArrayRef) -> Result<bool> {
 fn flatten<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> Result<ArrayRef> {
     let (first, last) = (lists.value_offsets().first(), lists.value_offsets().last());
     let (Some(first), Some(last)) = (first, last) else { return internal_err!("a list has no offsets") };
-    // Offsets are absolute, so the slice starts at the first one.
+    // The offsets of a slice do not start at 0, so take the values between the first and the last
+    // offset.
     Ok(lists.values().slice(first.as_usize(), last.as_usize() - first.as_usize()))
 }
 

@@ -1,11 +1,12 @@
-//! Values of subqueries that may be null, or that have a value without rows.
+//! Values of subqueries that may be null, or that are not null even without input rows.
 //!
 //! DataFusion 55 assumes that `(SELECT 1 WHERE false)` is never null because its column is not
 //! nullable, and simplifies `coalesce` and `IS NULL` accordingly. When it turns a correlated
 //! subquery with an aggregate into a join, it replaces the missing row of the join only in
 //! expressions that still refer to the aggregate after simplification: a constant, or `count(*) IS
-//! NULL`, becomes null. So this rule passes both through a function of two arguments that returns
-//! the first. Its result is nullable, and the ignored second argument refers to the aggregate.
+//! NULL`, becomes null. So this rule passes the values of both kinds of subqueries through a
+//! function of two arguments that returns the first. The result of the function is nullable, and
+//! its ignored second argument refers to the aggregate.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use super::rewrite::rewrite_expressions;
 
 const NAME: &str = "subquery_value";
 
-/// Returns the function that the rule calls.
+/// Returns the function that [`SubqueryValueRule`] calls.
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(SubqueryValue { signature: Signature::any(2, Volatility::Immutable) })
 }
@@ -39,7 +40,7 @@ impl AnalyzerRule for SubqueryValueRule {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let function = function();
         let plan = plan.transform_up_with_subqueries(|plan| match plan {
-            // A lateral subquery.
+            // This is a lateral subquery.
             LogicalPlan::Subquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
                 Ok(Transformed::yes(LogicalPlan::Subquery(with_aggregates_named(subquery, &function)?)))
             }
@@ -52,7 +53,7 @@ impl AnalyzerRule for SubqueryValueRule {
                     let subquery = if is_correlated { with_aggregates_named(subquery, &function)? } else { subquery };
                     let plan = subquery.subquery.as_ref();
                     let is_nullable = plan.schema().fields().first().is_none_or(|field| field.is_nullable());
-                    // The declared nullability is right, so no call is needed.
+                    // The declared nullability is correct, so no call is needed.
                     if is_nullable || has_one_row(plan) {
                         return Ok(Transformed::yes(Expr::ScalarSubquery(subquery)));
                     }
@@ -68,7 +69,7 @@ impl AnalyzerRule for SubqueryValueRule {
     }
 }
 
-/// Returns whether a subquery always has exactly one row.
+/// Whether a subquery always has exactly one row.
 fn has_one_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
@@ -87,8 +88,8 @@ fn with_aggregates_named(subquery: Subquery, function: &ScalarUDF) -> Result<Sub
     })
 }
 
-/// If `plan` is a projection of an aggregate without `GROUP BY`, returns it with changed
-/// expressions: each one refers to the aggregate.
+/// If `plan` is a projection of an aggregate without `GROUP BY`, changes its expressions so that
+/// each one refers to the aggregate. Returns the changed plan.
 fn named(plan: &LogicalPlan, function: &ScalarUDF) -> Result<Option<LogicalPlan>> {
     match plan {
         LogicalPlan::SubqueryAlias(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
@@ -116,7 +117,7 @@ fn named(plan: &LogicalPlan, function: &ScalarUDF) -> Result<Option<LogicalPlan>
     }
 }
 
-/// Returns whether the rows of `plan` are those of an aggregate without `GROUP BY`.
+/// Whether the rows of `plan` are the rows of an aggregate without `GROUP BY`.
 fn aggregates_all(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),

@@ -1,9 +1,10 @@
 //! Corrects `to_timestamp` and its variants for columns.
 //!
-//! DataFusion 55 declares a result in the time zone of the session, but returns one without a zone
-//! if it parses a text column (apache/datafusion#24632), so the query fails while it runs. The
-//! values are right, so only the type is corrected. A double of more seconds than nanoseconds can
-//! hold silently becomes the last timestamp of 2262; here it is an error.
+//! DataFusion 55 declares that the result has the time zone of the session, but returns timestamps
+//! without a zone if it parses a text column (apache/datafusion#24632), so the query fails while it
+//! runs. The values are right, so only the type is corrected. A double with too many seconds for a
+//! timestamp in nanoseconds silently becomes the maximum timestamp, in the year 2262. Here, it is
+//! an error.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use datafusion::prelude::SessionContext;
 
 const NAMES: [&str; 5] =
     ["to_timestamp", "to_timestamp_seconds", "to_timestamp_millis", "to_timestamp_micros", "to_timestamp_nanos"];
-/// Limit of seconds before and after 1970 that nanoseconds in 64 bits can hold.
+/// Maximum number of seconds before and after 1970 that fits in nanoseconds of 64 bits.
 const MAX_SECONDS: f64 = 9_223_372_036.0;
 
 /// Replaces `to_timestamp` and its variants in the session.
@@ -50,7 +51,8 @@ impl ScalarUDFImpl for ToTimestamp {
     }
 
     fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
-        // The wrapper must survive a change of the session's time zone.
+        // Wrap the new function too, because a change of the session's time zone replaces the
+        // function.
         let original = Arc::new(self.original.inner().with_updated_config(config)?);
         Some(ScalarUDF::new_from_impl(Self { original }))
     }
@@ -64,13 +66,13 @@ impl ScalarUDFImpl for ToTimestamp {
         let declared = args.return_type().clone();
         match self.original.invoke_with_args(args)? {
             ColumnarValue::Array(moments) => Ok(ColumnarValue::Array(in_zone(moments, declared)?)),
-            // A constant gets the declared type already.
+            // A constant already has the declared type.
             scalar @ ColumnarValue::Scalar(_) => Ok(scalar),
         }
     }
 }
 
-/// Returns the same timestamps with the declared type.
+/// Returns `moments` with the declared type.
 fn in_zone(moments: ArrayRef, declared: DataType) -> Result<ArrayRef> {
     match (moments.data_type(), &declared) {
         (DataType::Timestamp(unit, None), DataType::Timestamp(wanted, Some(_))) if unit == wanted => {
@@ -82,7 +84,7 @@ fn in_zone(moments: ArrayRef, declared: DataType) -> Result<ArrayRef> {
 
 fn check_seconds(seconds: &ColumnarValue) -> Result<()> {
     let data_type = seconds.data_type();
-    // Only doubles and decimals become the last timestamp instead of an error.
+    // Only for doubles and decimals, DataFusion returns the maximum timestamp instead of an error.
     if !data_type.is_floating() && !data_type.is_decimal() {
         return Ok(());
     }

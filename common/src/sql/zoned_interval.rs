@@ -1,7 +1,7 @@
-//! `timestamp ± interval` in a zone with clock changes.
+//! Adds intervals to timestamps in a zone with clock changes, and subtracts them.
 //!
 //! Months and days are added to the local time. Arrow fails the query if the resulting local time
-//! occurs twice or never. Here, it is resolved as in `sql::local_time`.
+//! occurs twice or never. Here, such a time is resolved as in `sql::local_time`.
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ use super::rewrite::rewrite_expressions;
 
 const NAME: &str = "moment_and_interval";
 
-/// Returns the function that the rule calls. Its arguments are the timestamp, the interval, and
-/// whether to subtract.
+/// Returns the function that [`ZonedIntervalRule`] calls. Its arguments are the timestamp, the
+/// interval, and whether to subtract.
 pub(super) fn function() -> ScalarUDF {
     ScalarUDF::new_from_impl(MomentAndInterval { signature: Signature::any(3, Volatility::Immutable) })
 }
@@ -56,7 +56,8 @@ impl AnalyzerRule for ZonedIntervalRule {
                 if has_clock_changes(&left_type) && is_interval(&right_type) {
                     return Ok(Transformed::yes(function.call(vec![*left, *right, is_negative])));
                 }
-                // `interval - timestamp` has no meaning, so only `+` may be swapped.
+                // The interval may be the left operand only for `+`, because `interval - timestamp`
+                // has no meaning.
                 if is_interval(&left_type) && has_clock_changes(&right_type) && op == Operator::Plus {
                     return Ok(Transformed::yes(function.call(vec![*right, *left, is_negative])));
                 }
@@ -101,7 +102,7 @@ impl ScalarUDFImpl for MomentAndInterval {
         };
         apply(moments, intervals, |moments, intervals| {
             let sum = if *is_negative { sub(moments, intervals) } else { add(moments, intervals) };
-            // A single row that Arrow cannot resolve fails the whole batch.
+            // If Arrow cannot resolve one row, it fails the whole batch. Then compute row by row.
             sum.or_else(|_| row_by_row(moments, intervals, *is_negative))
         })
     }
@@ -132,8 +133,8 @@ fn row_by_row(moments: &dyn Datum, intervals: &dyn Datum, is_negative: bool) -> 
     Ok(make_array(sums.to_data().into_builder().data_type(moments.data_type().clone()).build()?))
 }
 
-/// Shifts the local time of `count` by months and days, and then the resulting timestamp by
-/// nanoseconds.
+/// Adds an interval to the timestamp `count` (in `unit` since 1970): months and days to its local
+/// time in `zone`, then nanoseconds to the resulting timestamp.
 fn shifted(count: i64, unit: TimeUnit, zone: &Tz, by: IntervalMonthDayNano, is_negative: bool) -> Option<i64> {
     let in_second = per_second(unit);
     let utc = chrono::DateTime::from_timestamp(count.div_euclid(in_second), 0)?.naive_utc();
@@ -143,7 +144,7 @@ fn shifted(count: i64, unit: TimeUnit, zone: &Tz, by: IntervalMonthDayNano, is_n
     } else {
         (by.months, by.days, by.nanoseconds)
     };
-    // Months first: a day later may be in another month.
+    // Add months first, because adding days may lead to another month.
     let moved = by_days(by_months(local, months)?, days)?.and_utc().timestamp().checked_mul(in_second)?;
     // The fraction of a second is not part of the calendar arithmetic, so add it back.
     let moved = moved.checked_add(count.rem_euclid(in_second))?;

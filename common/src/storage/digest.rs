@@ -11,14 +11,14 @@ use super::local::on_blocking_thread;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Context, Error, Result};
 
-/// Bytes that are read from a file at once.
+/// Number of bytes that are read from a file at a time.
 const BUFFER_BYTES: usize = 1 << 20;
 
 impl Storage {
     /// Reads a whole object and returns its size and digest; `None` if the object does not exist.
     ///
     /// # Errors
-    /// Storage, naming the object.
+    /// A storage error that names the object.
     pub async fn digest_of(&self, key: &Path) -> Result<Option<(u64, Digest)>> {
         let object = match self.store.get(key).await {
             Ok(object) => object,
@@ -45,7 +45,7 @@ impl Storage {
 fn read_file(file: &mut impl Read) -> std::io::Result<Hasher> {
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; BUFFER_BYTES];
-    // One read may return less than the buffer holds, so read until the end.
+    // A read may fill only a part of the buffer, so read until the end of the file.
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(hasher),

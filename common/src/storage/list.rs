@@ -1,5 +1,5 @@
-//! ① Lists every object under a storage's root, with everything that a later read is checked
-//! against.
+//! ① Lists every object under a storage's root, with the properties against which later reads are
+//! checked.
 //!
 //! Segments that start with `.` or `_` are hidden: files with such names and the contents of such
 //! folders are not data. Everything else is either listed or reported by name; nothing is skipped
@@ -22,10 +22,10 @@ use super::local::on_blocking_thread;
 use crate::error::{Context, Error, Result, listed};
 use crate::storage::object::SourceObject;
 
-/// Folder that identifies a lake.
+/// Folder whose existence identifies a lake.
 const LAKE_FOLDER: &str = "_lake/manifest";
 
-/// Objects under a root.
+/// Objects below a root.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// Readable objects, ordered by key.
@@ -42,12 +42,12 @@ impl Listing {
     }
 }
 
-/// Lists the objects under the root that are not hidden. With `follow_links`, also those outside
-/// that links lead to.
+/// Lists the objects under the root that are not hidden. With `follow_links`, also lists files
+/// outside of the root to which links lead.
 ///
 /// # Errors
-/// Storage, if it cannot be read, the folder does not exist or a link is broken; data, for names
-/// that no key can represent, links that lead out, and a lake among the folders.
+/// A storage error, if the storage cannot be read, the folder does not exist or a link is broken. A
+/// data error, if a name cannot be a key, a link leads out of the folder, or a folder is a lake.
 pub async fn list_objects(storage: &Storage, follow_links: bool) -> Result<Listing> {
     let readable = |objects| Listing { objects, archived: Vec::new() };
     let mut listing = match (&storage.s3, storage.local_root()?) {
@@ -93,7 +93,7 @@ fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>>
             },
         };
         let (path, is_folder) = (entry.path(), entry.file_type().is_dir());
-        // The root itself may be a link: its owner has chosen it.
+        // The root itself may be a link, because it is named in the configuration.
         if entry.path_is_symlink() && entry.depth() > 0 && !follow_links && leads_out(path, &inside)? {
             refused.links.push(path.to_path_buf());
             if is_folder {
@@ -110,7 +110,7 @@ fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>>
         }
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
-            // Deleted since its folder was listed.
+            // The file was deleted after its folder was listed.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
             Err(e) => return Err(unreadable(path, e)),
         };
@@ -135,7 +135,7 @@ struct Refused {
     lakes: Vec<PathBuf>,
     /// Pipes, sockets and devices.
     irregular: Vec<PathBuf>,
-    /// Files with a name that no key can hold, with the rule that the name breaks.
+    /// Files whose names cannot be keys, each with the rule that the name breaks.
     names: Vec<(PathBuf, NameRule)>,
 }
 
@@ -156,7 +156,8 @@ const NAME_RULES: [(NameRule, &str); 4] = [
 ];
 
 impl Refused {
-    /// Returns one error for each kind of path that is refused.
+    /// Returns an error that joins one failure for each kind of refused path; `None` if there is no
+    /// refused path.
     fn error(self, root: &FilePath) -> Option<Error> {
         let root = root.display();
         let refused = |what: &str, paths: Vec<PathBuf>, hint: &str| {
@@ -195,11 +196,11 @@ fn leads_out(link: &FilePath, inside: &FilePath) -> Result<bool> {
     }
 }
 
-/// Returns the error that ends the walk; `None` if the file was only deleted meanwhile, or is
+/// Returns the error that ends the walk; `None` if the file was deleted during the walk, or is
 /// hidden.
 fn walk_failure(root: &FilePath, error: walkdir::Error) -> Option<Error> {
     let path = error.path().unwrap_or(root).to_path_buf();
-    // Unreadable hidden files are reported before they are filtered. Editors, for example, use
+    // The walk reports unreadable hidden files before it filters them. Editors, for example, use
     // broken links as locks.
     if path != root && path.file_name().is_some_and(is_hidden_path) {
         return None;
@@ -248,24 +249,24 @@ fn key_of(root: &FilePath, path: &FilePath) -> std::result::Result<String, NameR
     if is_valid { Ok(key) } else { Err(NameRule::Other) }
 }
 
-/// Returns whether the local object store would take a file for an unfinished write of its own: it
-/// writes to `name#digits` and refuses to read such names.
+/// Whether the local object store would mistake a file for one of its unfinished writes: it writes
+/// to `name#digits` and refuses to read such names.
 fn looks_like_unfinished_write(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
     name.split_once('#')
         .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Returns a file as an object.
+/// Returns the object for a file with this key and metadata.
 pub(super) fn source_object(key: String, metadata: &Metadata) -> SourceObject {
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     SourceObject { key, bytes: metadata.len(), etag: Some(etag(metadata, modified)), modified: micros(modified) }
 }
 
-/// Returns the ETag that the local object store computes for this file and checks reads against. A
-/// test compares both.
+/// Returns the ETag of a file, which must equal the ETag that the local object store computes and
+/// checks reads against. A test compares the two.
 fn etag(metadata: &Metadata, modified: SystemTime) -> String {
-    // The same three numbers as in `object_store`: inode, time and size.
+    // As in `object_store`, an ETag consists of inode, time and size.
     let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     format!("{:x}-{since:x}-{:x}", inode(metadata), metadata.len())
 }

@@ -1,4 +1,4 @@
-//! A folder as a storage: durable conditional puts, and syncing of files to disk.
+//! A folder as storage: durable conditional puts, and syncing of files to disk.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -25,7 +25,7 @@ pub(super) fn open_if_exists(url: &Url) -> Result<Option<LocalFileSystem>> {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(not_a_folder(url)),
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        // The path ends with `/`, so the system reports a file like this.
+        // The path ends with `/`, so the system reports this error if it is a file.
         Err(e) if e.kind() == ErrorKind::NotADirectory => return Err(not_a_folder(url)),
         Err(e) => return Err(Error::storage("open", url, e)),
     }
@@ -41,7 +41,7 @@ pub(super) async fn create(url: &Url) -> Result<()> {
     let folder = folder_of(url)?;
     let create = move || {
         fs::create_dir_all(&folder)?;
-        // We do not know which of the parents are new; syncing the others costs little.
+        // Sync all parents: we do not know which of them are new, and syncing costs little.
         folder.ancestors().try_for_each(sync_folder)
     };
     on_blocking_thread(create).await?.storage_context("create", || url)
@@ -62,7 +62,8 @@ pub(super) async fn put_if_absent(root: PathBuf, key: &Path, bytes: Bytes) -> Re
 pub(super) async fn sync_files(root: &FilePath, keys: &[Path]) -> Result<()> {
     let files: Vec<PathBuf> = keys.iter().map(|key| local_path(root, key)).collect();
     let folders: BTreeSet<PathBuf> = files.iter().flat_map(|file| folders_up_to(root, file)).collect();
-    // Contents first: a durable name with lost contents would be a damaged file.
+    // Sync contents first: a file whose name is durable but whose contents are lost would be
+    // damaged.
     sync_all(files, |file| File::open(file)?.sync_all()).await?;
     sync_all(folders, sync_folder).await
 }
@@ -85,14 +86,14 @@ fn put_file_if_absent(root: &FilePath, file: &FilePath, bytes: &[u8]) -> io::Res
         return Err(ErrorKind::InvalidFilename.into());
     };
     fs::create_dir_all(folder)?;
-    // The local object store treats `name#digits` as an unfinished write and does not list it, if
-    // it is left behind.
+    // If the temporary file is left behind, the local object store does not list it, because it
+    // treats `name#digits` as an unfinished write.
     let mut temporary_name = name.to_os_string();
     temporary_name.push(format!("#{}", Uuid::now_v7().as_u128()));
     let temporary = folder.join(temporary_name);
-    // Synced before it is linked, so that the final name never has incomplete contents.
+    // Sync the file before linking it, so that the final name never has incomplete contents.
     let linked = write_synced(&temporary, bytes).and_then(|()| fs::hard_link(&temporary, file));
-    // Removed even if linking failed.
+    // Remove the temporary file even if linking failed.
     let removed = fs::remove_file(&temporary);
     let outcome = match linked {
         Ok(()) => PutOutcome::Created,
@@ -116,7 +117,8 @@ fn write_synced(file: &FilePath, bytes: &[u8]) -> io::Result<()> {
 /// Syncs a folder, so that the names in it survive a power cut.
 fn sync_folder(folder: &FilePath) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // The folder is above the lake and not readable, or the file system does not sync folders.
+        // The folder is a parent of the lake that is not readable, or the file system cannot sync
+        // folders.
         Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
         result => result,
     }
@@ -132,8 +134,8 @@ async fn sync_all(
     stream::iter(syncs).buffer_unordered(CONCURRENT_SYNCS).try_collect().await
 }
 
-/// Runs file operations on a thread of their own, because a slow disk must not block the threads
-/// that run tasks.
+/// Runs file operations on a separate thread, because a slow disk must not block the threads that
+/// run tasks.
 pub(super) async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.context(|| Error::internal("a file operation was cancelled"))
 }

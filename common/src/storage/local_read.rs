@@ -1,9 +1,9 @@
-//! Reads of files that were listed: without a copy, and many small files at once.
+//! Reads listed files: large ranges without a copy, and many small files at once.
 //!
 //! `object_store` starts one blocking task per file, and fills a new buffer with zeros before each
-//! read. Here, large ranges are read into buffers that are used again, and small files are read by
-//! one blocking task into one buffer. A file that is not exactly as it was listed is not read here:
-//! the caller then reads it through the object store, which names the fault.
+//! read. Here, large ranges are read into reused buffers, and small files are read by one blocking
+//! task into one buffer. A file that has changed since it was listed is not read here. The caller
+//! then reads it through the object store, which reports the fault.
 
 use std::fs::{File, OpenOptions};
 use std::ops::Range;
@@ -16,9 +16,10 @@ use super::list::source_object;
 use super::local::on_blocking_thread;
 use super::object::SourceObject;
 
-/// Reads of at least this size use a pooled buffer.
+/// Minimum size of a read that uses a pooled buffer.
 const POOLED_BYTES: usize = 256 * 1024;
-/// Maximum number of unused buffers. Each has the size of the largest read that used it.
+/// Maximum number of unused buffers in the pool. Each has the size of the largest read that used
+/// it.
 const MAX_UNUSED_BUFFERS: usize = 8;
 
 /// Reads files below a folder.
@@ -39,8 +40,8 @@ impl LocalReader {
         on_blocking_thread(move || reader.read_now(&object, range)).await.ok()?
     }
 
-    /// Returns each whole file, or `None` for one that could not be read exactly as listed. All of
-    /// them share one buffer.
+    /// Returns the contents of each file, or `None` for a file that could not be read exactly as
+    /// listed. All contents share one buffer.
     pub(super) async fn read_whole(&self, objects: Vec<SourceObject>) -> Vec<Option<Bytes>> {
         let (root, count) = (self.root.clone(), objects.len());
         let read = on_blocking_thread(move || read_whole_now(&root, &objects)).await;
@@ -56,7 +57,7 @@ impl LocalReader {
             return Some(buffer.into());
         }
         let mut buffer = self.unused.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        // Only a buffer that grows is filled with zeros.
+        // Only the added part of a buffer is filled with zeros.
         if buffer.len() < length {
             buffer.resize(length, 0);
         }
@@ -104,15 +105,16 @@ fn read_whole_now(root: &FilePath, objects: &[SourceObject]) -> Vec<Option<Bytes
     ranges.into_iter().map(|range| Some(buffer.slice(range?))).collect()
 }
 
-/// Opens a file if it is the one that was listed, by size, time and inode.
+/// Opens a file if its size, time and inode are as listed.
 fn open_listed(root: &FilePath, object: &SourceObject) -> Option<File> {
     let mut options = OpenOptions::new();
     options.read(true);
-    // Opening a pipe that took the file's place would wait for a writer.
+    // If a pipe has replaced the file, opening it would otherwise wait for a writer.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
     let file = options.open(root.join(&object.key)).ok()?;
-    // The metadata of the open file, so that another file of the same name changes nothing.
+    // Use the metadata of the open file, because another file may get the same name in the
+    // meantime.
     let metadata = file.metadata().ok()?;
     (metadata.is_file() && source_object(object.key.clone(), &metadata) == *object).then_some(file)
 }
@@ -166,7 +168,7 @@ mod tests {
         write("shorter", "tex");
         let times = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
         File::options().write(true).open(root.join("changed")).unwrap().set_times(times).unwrap();
-        // Keep the old inode in use.
+        // Keep the old file, so that its inode is not reused.
         fs::rename(root.join("replaced"), root.join("old")).unwrap();
         write("replaced", "text");
         for key in ["gone", "a folder", "a pipe"] {
@@ -202,7 +204,7 @@ mod tests {
             for (start, length) in ranges {
                 let range = start..(start + length).min(bytes.len());
                 let read = wait(reader.read(&object, range.start as u64..range.end as u64)).unwrap();
-                // Some buffers return to the pool at once, and some at the end.
+                // Return some buffers to the pool at once, and the others at the end.
                 if start % 2 == 0 {
                     held.push((range, read));
                 } else {

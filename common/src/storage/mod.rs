@@ -1,9 +1,9 @@
 //! Opens a location as an object store. Only this folder accesses file systems or S3 directly.
 //!
 //! Every key is relative to the root of its storage. Reads and writes of bytes go through the
-//! `ObjectStore`. This folder adds what an object store does not provide: listings with everything
-//! that a later read is checked against, a durable conditional put (only one of many concurrent
-//! puts succeeds), and syncing files to disk before something refers to them.
+//! `ObjectStore`. This folder adds what an object store does not provide: listings with the
+//! properties against which later reads are checked, a durable conditional put (only one of many
+//! concurrent puts succeeds), and syncing files to disk before something refers to them.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -30,27 +30,27 @@ use verified::VerifiedStore;
 pub mod object;
 /// Lists the objects under a storage's root.
 pub mod list;
-/// Folders.
+/// Folders as storage.
 mod local;
-/// Reads of files that were listed.
+/// Reads listed files.
 mod local_read;
-/// Buckets.
+/// Prefixes of buckets as storage.
 pub mod s3;
-/// Reads that detect a changed bit.
+/// Verifies reads of Parquet files.
 pub mod verified;
-/// Digest of a whole object.
+/// Computes the digest of a whole object.
 mod digest;
-/// Result of a put that must not replace anything.
+/// Result of a conditional put.
 mod put_outcome;
 
 pub use put_outcome::PutOutcome;
 
-/// A root and the objects below it.
+/// A folder or a prefix of a bucket, with the objects below it.
 #[derive(Debug, Clone)]
 pub struct Storage {
     /// Object store with keys relative to `root`.
     pub store: Arc<dyn ObjectStore>,
-    /// The same store with verified reads of Parquet files, for query sessions.
+    /// `store` with verified reads of Parquet files, for query sessions.
     pub verified: Arc<dyn ObjectStore>,
     /// URL of the root; always ends with `/`.
     pub root: Url,
@@ -64,8 +64,8 @@ pub struct Storage {
 /// Opens a folder or a prefix of a bucket. A prefix always exists if its bucket does.
 ///
 /// # Errors
-/// Storage, if the folder or bucket does not exist; configuration, if the kind of storage is not
-/// supported.
+/// A storage error, if the folder or bucket does not exist. A configuration error, if the kind of
+/// storage is not supported.
 pub async fn open(location: &Location) -> Result<Storage> {
     open_if_exists(location).await?.ok_or_else(|| {
         Error::storage("open", &location.url, io::Error::new(ErrorKind::NotFound, "the folder does not exist"))
@@ -76,7 +76,7 @@ pub async fn open(location: &Location) -> Result<Storage> {
 /// Like [`open`], but returns `None` if the folder does not exist.
 ///
 /// # Errors
-/// The same as [`open`].
+/// The errors of [`open`].
 pub async fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
     match location.url.scheme() {
         "file" => {
@@ -95,7 +95,7 @@ pub async fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
 /// Like [`open`], but creates a missing folder and its parents.
 ///
 /// # Errors
-/// The same as [`open`], and storage if the folder cannot be created.
+/// The errors of [`open`], and a storage error if the folder cannot be created.
 pub async fn open_or_create(location: &Location) -> Result<Storage> {
     if let Some(storage) = open_if_exists(location).await? {
         return Ok(storage);
@@ -105,21 +105,21 @@ pub async fn open_or_create(location: &Location) -> Result<Storage> {
 }
 
 impl Storage {
-    /// Wraps `store`. Its keys are relative to the location.
+    /// Wraps `store`, whose keys must be relative to the location.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, location: Location) -> Self {
         let verified = Arc::new(VerifiedStore::new(Arc::clone(&store), location.name().into_owned()));
         Self { store, verified, root: location.url.clone(), location, s3: None, files: None }
     }
 
-    /// Returns the location and the settings with which it was opened.
+    /// Returns the location of the storage, with the settings with which it was opened.
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// Returns the name of an object for messages, on one line: a path, or a URL in the form of
-    /// other tools.
+    /// Returns the name of an object for messages, on one line: a path, or a URL as other tools
+    /// write it.
     #[must_use]
     pub fn name_of(&self, key: &str) -> String {
         let name = match self.local_root() {
@@ -129,14 +129,14 @@ impl Storage {
         printable::line(&name).into_owned()
     }
 
-    /// Returns a range of an object from a file that is exactly as listed; `None` if the storage is
-    /// a bucket or the file is not. Then, `store` returns the bytes or names the fault.
+    /// Returns a range of an object that is a file and has not changed since it was listed. For any
+    /// other object returns `None`; `store` then returns the bytes or reports the fault.
     pub async fn read_listed_file(&self, object: &SourceObject, range: Range<u64>) -> Option<Bytes> {
         self.files.as_ref()?.read(object, range).await
     }
 
-    /// Returns each whole object as [`Self::read_listed_file`] does, by one blocking task. Meant for
-    /// small objects, because all of them share one buffer.
+    /// Like [`Self::read_listed_file`], but returns the contents of several whole objects, read by
+    /// one blocking task. Use it for small objects, because all contents share one buffer.
     pub async fn read_listed_files(&self, objects: Vec<SourceObject>) -> Vec<Option<Bytes>> {
         match &self.files {
             Some(files) => files.read_whole(objects).await,
@@ -144,11 +144,11 @@ impl Storage {
         }
     }
 
-    /// Writes an object that must not exist yet: one of many concurrent puts of a key succeeds. The
-    /// object appears completely or not at all, and survives a power cut.
+    /// Writes an object that must not exist yet. Of many concurrent puts of a key, only one
+    /// succeeds. The object appears completely or not at all, and survives a power cut.
     ///
     /// # Errors
-    /// Storage; the object may or may not have been written then.
+    /// A storage error. The object may or may not have been written then.
     pub async fn put_if_absent(&self, key: &Path, bytes: Bytes) -> Result<PutOutcome> {
         if let Some(s3) = &self.s3 {
             return s3.put_if_absent(key, bytes).await;
@@ -164,12 +164,12 @@ impl Storage {
         }
     }
 
-    /// Syncs objects and the folders that lead to them to disk, so that nothing refers to an object
-    /// that a power cut loses. Does nothing for storage that responds only once an object is
-    /// durable.
+    /// Syncs objects and their parent folders to disk. Call this before anything refers to the
+    /// objects, because a power cut could lose them. Does nothing for buckets, which respond only
+    /// once an object is durable.
     ///
     /// # Errors
-    /// Storage, naming the object.
+    /// A storage error that names the object.
     pub async fn sync_files(&self, keys: &[Path]) -> Result<()> {
         match self.local_root()? {
             Some(root) => local::sync_files(&root, keys).await,
@@ -177,13 +177,14 @@ impl Storage {
         }
     }
 
-    /// Returns the time by the storage's own clock, which also dates objects. For a bucket it comes
-    /// from the last response; otherwise an object is written below `folder`, queried and deleted.
+    /// Returns the time by the storage's own clock, which also dates objects. For a bucket, the
+    /// time comes from the last response. Otherwise an object is written below `folder`, queried
+    /// and deleted.
     ///
     /// # Errors
-    /// Storage, if that object cannot be written or queried.
+    /// A storage error, if the object cannot be written or queried.
     pub async fn clock(&self, folder: &str) -> Result<DateTime<Utc>> {
-        // A bucket has sent its time with its last response, so it costs no request.
+        // The last response of a bucket contained its time, so this needs no request.
         if let Some(time) = self.s3.as_ref().and_then(|s3| s3.server_time()) {
             return Ok(time);
         }

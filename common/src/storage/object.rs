@@ -1,15 +1,15 @@
-//! ① One object of a source as it was listed. Every read is checked against it.
+//! ① One object of a source as it was listed. Reads are checked against its properties.
 
 use serde::{Deserialize, Serialize};
 
-/// A file under a source's prefix. Every read requests exactly this version of it.
+/// An object of a source. Reads request exactly the version that was listed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceObject {
     /// Key relative to the source's root, segments separated by `/`.
     pub key: String,
-    /// Size as stored, which is the compressed size of a compressed object.
+    /// Number of stored bytes, which are compressed bytes for a compressed object.
     pub bytes: u64,
-    /// `None` if the storage has no ETags.
+    /// ETag; `None` if the storage has no ETags.
     pub etag: Option<String>,
     /// Time of the last change, in microseconds since the epoch, UTC.
     pub modified: i64,
@@ -23,11 +23,11 @@ pub enum Compression {
     Zstd,
     Bzip2,
     Xz,
-    /// Framed, by Snappy's own specification.
+    /// Snappy in its own framing format.
     Snappy,
-    /// In Hadoop's blocks, as written by Spark and Amazon Data Firehose.
+    /// Snappy in Hadoop's blocks, as written by Spark and Amazon Data Firehose.
     HadoopSnappy,
-    /// An archive. Its files are read one after another.
+    /// A zip archive. Its files are read one after another.
     Zip,
 }
 

@@ -1,6 +1,6 @@
-//! Result of a put that must not replace anything.
+//! Result of a conditional put, which never replaces an object.
 
-/// Result of a put that must not replace anything.
+/// Result of a conditional put, which never replaces an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum PutOutcome {

@@ -1,5 +1,4 @@
-//! A store that verifies reads of a lake's Parquet files, for query sessions. It wraps another
-//! store.
+//! Wraps a store and verifies reads of a lake's Parquet files, for query sessions.
 //!
 //! The first read of a file fetches its end, which contains the digests of its blocks
 //! (`digest::blocks`). Each read is widened to whole blocks, which are compared with their digests.
@@ -24,21 +23,21 @@ use object_store::{
 use crate::digest::blocks::{self, BlockDigests, Found};
 use crate::error::Error;
 
-/// Bytes of a file's end that the first read fetches: those that a Parquet reader requests first
-/// (64 KiB), in whole blocks.
+/// Number of bytes at the end of a file that the first read fetches: the 64 KiB that a Parquet
+/// reader requests first, widened to whole blocks.
 const END_BYTES: u64 = 64 * 1024 + blocks::BLOCK_BYTES;
 /// Maximum number of digests in memory, 8 bytes each. If it is exceeded, the cache is cleared.
 const MAX_CACHED_DIGESTS: usize = 2 * 1024 * 1024;
-/// Name of this store in errors that are text: `Generic lake error: `.
+/// Name of this store in the texts of errors, such as `Generic lake error: `.
 pub(crate) const STORE_NAME: &str = "lake";
 /// Hint for a damaged file.
 pub const DAMAGED: &str = "`coordinator check --deep` lists every damaged file and how to restore it";
 
-/// A store that verifies reads of Parquet files.
+/// Store that verifies reads of Parquet files.
 #[derive(Debug)]
 pub(super) struct VerifiedStore {
     inner: Arc<dyn ObjectStore>,
-    /// Prepended to keys in messages.
+    /// URL or path to prepend to keys in messages.
     root: String,
     cache: Mutex<Cache>,
 }
@@ -55,8 +54,8 @@ struct KnownFile {
     digests: Option<BlockDigests>,
 }
 
-/// End of a file, from byte `start` on; empty if the file was cached, so that its end was not
-/// fetched.
+/// Bytes of a file from `start` to its end. Empty if the digests were cached, because then the end
+/// is not fetched.
 #[derive(Default)]
 struct End {
     start: u64,
@@ -85,7 +84,7 @@ impl VerifiedStore {
         as_store_error(Error::storage_failure(message).hint(DAMAGED))
     }
 
-    /// Returns a file's metadata and digests, and its end if that had to be fetched.
+    /// Returns the metadata and the digests of a file, and its end if that had to be fetched.
     async fn file(&self, path: &Path) -> Result<(Arc<KnownFile>, End)> {
         if let Some(file) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).files.get(path) {
             return Ok((Arc::clone(file), End::default()));
@@ -100,15 +99,15 @@ impl VerifiedStore {
             let digests = match blocks::read(&bytes, meta.size) {
                 Found::Digests(digests) => Some(digests),
                 Found::Nothing => None,
-                // Two parts may be missing in the end, trailer and table; each causes one more
-                // read.
+                // The fetched end may lack the trailer and then the start of the table. Each needs
+                // one more read.
                 Found::Needs(more) if more > want && want < meta.size => {
                     want = more;
                     continue;
                 }
                 Found::Needs(_) | Found::Damaged(_) if !is_second_attempt => {
-                    // The network may have changed it: report damage only if a second read finds it
-                    // too.
+                    // The network may have changed the bytes: report damage only if a second read
+                    // finds it too.
                     is_second_attempt = true;
                     continue;
                 }
@@ -124,7 +123,8 @@ impl VerifiedStore {
     fn insert(&self, path: &Path, file: &Arc<KnownFile>) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let digests = 1 + file.digests.as_ref().map_or(0, BlockDigests::count);
-        // Clearing is simple, and a query reads the few files that it needs again.
+        // Clearing the whole cache is simple, and a query only needs to fetch the digests of a few
+        // files again.
         if cache.digests + digests > MAX_CACHED_DIGESTS {
             *cache = Cache::default();
         }
@@ -149,7 +149,7 @@ impl VerifiedStore {
             let bytes = self.inner.get_ranges(path, ranges).await.map_err(|e| self.read_error(path, e))?;
             return Ok((file, bytes));
         };
-        // Merged, so that a block that two ranges need is read and compared once.
+        // Merge the ranges, so that a block that two ranges need is read and compared once.
         let wide = merged(ranges.iter().map(|range| digests.widen(range)).collect());
         let missing: Vec<_> = wide.iter().filter(|range| end.slice(range).is_none()).cloned().collect();
         let mut fetched = match missing.as_slice() {
@@ -159,7 +159,8 @@ impl VerifiedStore {
         .into_iter();
         let mut verified = Vec::with_capacity(wide.len());
         for range in wide {
-            // In the same order as `missing`, so the next fetched part is the one of this range.
+            // Parts are fetched in the order of `missing`, so the next fetched part belongs to this
+            // range.
             let bytes = end.slice(&range).or_else(|| fetched.next()).unwrap_or_default();
             let bytes = match verify(digests, &range, &bytes) {
                 Ok(()) => bytes,
@@ -184,12 +185,12 @@ fn verify(digests: &BlockDigests, range: &Range<u64>, bytes: &Bytes) -> std::res
         .map_err(|bad| format!("bytes {} to {} do not have the digest that was written with them", bad.start, bad.end))
 }
 
-/// Wraps a project error in a store's error; `Error::from_engine` finds it again.
+/// Wraps a project error in an error of a store; `Error::from_engine` extracts it again.
 fn as_store_error(error: Error) -> object_store::Error {
     object_store::Error::Generic { store: STORE_NAME, source: Box::new(error) }
 }
 
-/// Sorts the ranges and merges those that touch or overlap.
+/// Sorts the ranges and merges ranges that touch or overlap.
 fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.sort_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
@@ -216,7 +217,7 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
     bytes.slice(at(range.start)..at(range.end).max(at(range.start)))
 }
 
-/// Whether a read is unconditional and of a part of a Parquet file.
+/// Whether a read is unconditional and reads a range of a Parquet file.
 fn is_verifiable(path: &Path, options: &GetOptions) -> bool {
     let has_conditions = options.if_match.is_some()
         || options.if_none_match.is_some()

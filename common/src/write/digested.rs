@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use crate::digest::blocks::{BlockHasher, METADATA_KEY, METADATA_VALUE, footer_start};
 use crate::digest::{Digest, Hasher};
 
-/// Returns the entry of Parquet's key-value metadata that marks a file with digests.
+/// Returns the entry of Parquet's key-value metadata that marks a file as having digests.
 #[must_use]
 pub fn key_value_metadata() -> Vec<KeyValue> {
     vec![KeyValue::new(METADATA_KEY.to_owned(), METADATA_VALUE.to_owned())]
@@ -28,11 +28,11 @@ pub(super) struct DigestedUpload {
     file: Hasher,
     blocks: BlockHasher,
     is_ending: EndMark,
-    /// Bytes after the last page: page indexes and the footer.
+    /// Buffered bytes after the last page: page indexes and the footer.
     end: Vec<u8>,
 }
 
-/// Flag that marks the end of the pages for the upload.
+/// Flag with which the writer tells the upload that the last page was written.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EndMark(Arc<AtomicBool>);
 
@@ -43,19 +43,19 @@ impl EndMark {
 }
 
 impl DigestedUpload {
-    /// Creates the upload. The writer sets `is_ending` after the last row group, so that only the
-    /// rest is buffered.
+    /// Creates the upload. The writer must set `is_ending` after the last row group, so that only
+    /// the bytes after it are buffered.
     pub(super) fn new(upload: BufWriter, is_ending: EndMark) -> Self {
         Self { upload, file: Hasher::default(), blocks: BlockHasher::default(), is_ending, end: vec![] }
     }
 
-    /// Returns size and digest of the complete file as stored.
+    /// Returns the size and the digest of the complete file on storage.
     pub(super) fn finished(&self) -> (u64, Digest) {
         (self.file.bytes(), self.file.finish())
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<()> {
-        // Everything that is stored goes through here, in order, so that the digest is that of the
+        // All bytes of the object pass through here in order, so this computes the digest of the
         // object.
         self.file.update(&bytes);
         self.upload.put(bytes).await.map_err(external)
@@ -74,8 +74,8 @@ impl DigestedUpload {
         let start = start.ok_or_else(|| ParquetError::General("the writer wrote no footer".to_owned()))?;
         self.send_body(end.slice(..start)).await?;
         let footer = end.slice(start..);
-        // The table of digests follows the last block and precedes the footer. Readers that do not
-        // know it never look there.
+        // The table of digests follows the last block and precedes the footer. Other readers ignore
+        // these bytes.
         let table = std::mem::take(&mut self.blocks).finish(&footer);
         self.send(table.into()).await?;
         self.send(footer).await?;
@@ -86,7 +86,7 @@ impl DigestedUpload {
 
 impl AsyncFileWriter for DigestedUpload {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
-        // Where the footer starts is only known once all of it is written, so the end is buffered.
+        // The start of the footer is only known once all of it was written, so buffer the end.
         if self.is_ending.0.load(Ordering::Relaxed) {
             self.end.extend_from_slice(&bytes);
             return std::future::ready(Ok(())).boxed();

@@ -17,21 +17,21 @@ use crate::write::digested::{DigestedUpload, EndMark};
 use crate::write::properties::{FilePurpose, properties};
 use crate::write::statistics::StatisticsCollector;
 
-/// Bytes that a store's upload buffers before it sends a part.
+/// Number of bytes that an upload buffers before it sends a part.
 pub const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 
 /// Settings of a task's writers.
 #[derive(Debug, Clone)]
 pub struct FileSettings {
     pub store: Arc<dyn ObjectStore>,
-    /// Name of the store, prepended to keys in messages.
+    /// URL or path of the store, which messages prepend to keys.
     pub root: String,
-    /// Run that writes; the first part of every file's name.
+    /// Id of the run, which is the first part of every file's name.
     pub run: Uuid,
-    /// Task that writes; the second part of every file's name.
+    /// Number of the task, which is the second part of every file's name.
     pub task: usize,
     pub target_file_bytes: u64,
-    /// Reports of a table's files contain statistics.
+    /// Purpose of the files. Reports of a table's files contain statistics.
     pub purpose: FilePurpose,
 }
 
@@ -47,7 +47,7 @@ pub struct FileWriter {
 
 struct OpenFile {
     path: Path,
-    /// Whole path or URL, for messages.
+    /// Path or URL of the file for messages.
     name: String,
     writer: AsyncArrowWriter<DigestedUpload>,
     end: EndMark,
@@ -71,7 +71,7 @@ impl FileWriter {
     /// Writes a batch; starts and closes files as needed.
     ///
     /// # Errors
-    /// Storage, naming the file.
+    /// A storage error that names the file.
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
@@ -82,7 +82,7 @@ impl FileWriter {
         let Some(open) = &mut self.open else { return Ok(()) };
         open.statistics.add(batch);
         written(open.writer.write(batch).await, &open.name)?;
-        // Rows that are not written yet count with their estimated size.
+        // Include the estimated size of rows that are not written yet.
         if (open.writer.bytes_written() + open.writer.in_progress_size()) as u64 >= self.settings.target_file_bytes {
             self.close_open().await?;
         }
@@ -95,7 +95,7 @@ impl FileWriter {
         &self.schema
     }
 
-    /// Returns the bytes in memory of the file being written.
+    /// Returns the number of bytes of the unfinished file that are in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.writer.memory_size())
@@ -104,7 +104,7 @@ impl FileWriter {
     /// Writes the rows in memory as a row group.
     ///
     /// # Errors
-    /// Storage, naming the file.
+    /// A storage error that names the file.
     pub async fn flush(&mut self) -> Result<()> {
         match &mut self.open {
             Some(open) => written(open.writer.flush().await, &open.name),
@@ -115,13 +115,13 @@ impl FileWriter {
     /// Closes the last file and returns all files that were written.
     ///
     /// # Errors
-    /// Storage, naming the file.
+    /// A storage error that names the file.
     pub async fn finish(mut self) -> Result<Vec<WrittenFile>> {
         self.close_open().await?;
         Ok(self.files)
     }
 
-    /// Starts a file. `first` has the first rows of it.
+    /// Starts a file. `first` contains its first rows.
     fn start_file(&self, first: &RecordBatch) -> Result<OpenFile> {
         // Version 7 UUIDs are ordered by time, so a listing shows the files of a task in order.
         let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.task, Uuid::now_v7());
@@ -143,16 +143,16 @@ impl FileWriter {
         written(open.writer.flush().await, &open.name)?;
         open.end.set();
         let metadata = written(open.writer.finish().await, &open.name)?;
-        // The size as stored, so that a manifest can be checked against a listing.
+        // The size on storage, so that a manifest can be compared with a listing.
         let (bytes, digest) = open.writer.into_inner().finished();
-        // Only Delta logs contain statistics, and staging files have no Delta log.
+        // Statistics are only needed for Delta logs, and internal files are in no Delta log.
         let statistics = match self.settings.purpose {
             FilePurpose::Table => open.statistics.finish(&metadata)?,
             FilePurpose::Internal => Vec::new(),
         };
         self.files.push(WrittenFile {
             path: open.path.to_string(),
-            // The table writer adds them, because only it knows the partition.
+            // The table writer sets them, because only it knows the partition.
             partition_values: std::collections::BTreeMap::new(),
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default(),
             bytes,
@@ -163,7 +163,7 @@ impl FileWriter {
     }
 }
 
-/// Names the file in a failure of its writer.
+/// Adds the name of the file to a failure of its writer.
 fn written<T>(outcome: parquet::errors::Result<T>, name: &str) -> Result<T> {
     outcome.storage_context("write", || name).map_err(with_hint)
 }
@@ -175,11 +175,12 @@ fn with_hint(error: Error) -> Error {
     error.hint("check that there is free space and that this process may write there; docs/s3.md lists the actions it needs on S3")
 }
 
-/// Deletes files that a task wrote and will not report, and ignores failures.
+/// Deletes files that a task wrote but will not report. Ignores failures.
 pub async fn discard(store: &dyn ObjectStore, files: &[WrittenFile]) {
     for file in files {
         if let Ok(path) = Path::parse(&file.path) {
-            // A file that remains is in no manifest; a cleanup removes it later, by age.
+            // If the file remains, no manifest contains it, and a later cleanup deletes it by its
+            // age.
             let _ = store.delete(&path).await;
         }
     }

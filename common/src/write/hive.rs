@@ -1,8 +1,8 @@
 //! Partition values as text and as folder names.
 //!
 //! Folders are named `column=value`, with every byte outside RFC 3986's unreserved set
-//! percent-encoded. Readers that take partition values from the path, such as Polars, decode
-//! exactly that; less encoding is wrong for some reader.
+//! percent-encoded. Readers that parse partition values from the path, such as Polars, decode
+//! exactly this encoding. Encoding fewer bytes would break some readers.
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::{Context, Error, Result};
 
-/// Hive's name for the value null in folder names.
+/// Hive's representation of null in folder names.
 pub const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Bytes to encode: all except the unreserved characters of RFC 3986, section 2.3.
@@ -25,9 +25,9 @@ const SHOWN_CHARACTERS: usize = 40;
 /// Returns the name of one level of folders, `column=value`.
 ///
 /// # Errors
-/// Data, if the value is too long for a folder's name.
+/// A data error, if the value is too long for a folder's name.
 pub fn folder(column: &str, value: Option<&str>) -> Result<String> {
-    // Column names may contain any character too, so encode both sides of the `=`.
+    // Names of columns may contain any character, so encode both sides of the `=`.
     let encoded = utf8_percent_encode(column, RESERVED);
     let folder = match value {
         Some(value) => format!("{encoded}={}", utf8_percent_encode(value, RESERVED)),
@@ -45,9 +45,9 @@ pub fn folder(column: &str, value: Option<&str>) -> Result<String> {
     Ok(folder)
 }
 
-/// Whether a table can be partitioned by a column of this type. Timestamps are excluded: readers
-/// disagree on their text (the Delta protocol allows two forms), and a folder per microsecond is
-/// useless.
+/// Whether a table can be partitioned by a column of this type. Timestamps are excluded, because
+/// readers disagree on their text (the Delta protocol allows two forms), and because a folder per
+/// microsecond is useless.
 #[must_use]
 pub fn is_partition_type(data_type: &DataType) -> bool {
     data_type.is_integer() || matches!(data_type, DataType::Utf8 | DataType::Date32 | DataType::Boolean)
@@ -55,10 +55,10 @@ pub fn is_partition_type(data_type: &DataType) -> bool {
 
 /// Returns the value of row `row` in the form of the Delta log (protocol, "Partition Value
 /// Serialization"); `None` for null. An empty text is null too, because most readers cannot
-/// distinguish the two.
+/// distinguish an empty text from null.
 ///
 /// # Errors
-/// Internal, for a type that [`is_partition_type`] excludes.
+/// An internal error, for a type that [`is_partition_type`] excludes.
 pub fn value_text(column: &dyn Array, row: usize) -> Result<Option<String>> {
     if column.is_null(row) {
         return Ok(None);

@@ -1,8 +1,8 @@
 //! The node that writes the records of a scan: accepted ones to staging, rejected ones to the
 //! quarantine.
 //!
-//! Its input is a `JsonScanExec`. Each partition writes its own files and returns one report per
-//! file and one per object.
+//! Its input is a `JsonScanExec`. Each partition writes its own files, and returns one report per
+//! file and one per split that was read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct IngestFolders {
     pub quarantine: String,
 }
 
-/// Writes the rows of its input, a scan, and returns [`TaskReport`]s.
+/// Writes the rows of its input, which is a scan, and returns [`TaskReport`]s.
 #[derive(Debug, Clone)]
 pub struct IngestExec {
     input: Arc<dyn ExecutionPlan>,
@@ -85,7 +85,7 @@ impl IngestExec {
     }
 }
 
-/// Returns the properties of a node that returns reports for each partition of `input`.
+/// Returns the plan properties of a node that has the partitions of `input` and returns reports.
 pub(crate) fn report_properties(input: &Arc<dyn ExecutionPlan>) -> PlanProperties {
     PlanProperties::new(
         EquivalenceProperties::new(report_schema()),
@@ -139,7 +139,7 @@ impl ExecutionPlan for IngestExec {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        // Deprecated, and still required of every node in DataFusion 55.
+        // The method is deprecated, but DataFusion 55 still requires it of every node.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
@@ -153,8 +153,8 @@ impl ExecutionPlan for IngestExec {
             store: context.runtime_env().object_store(lake_store_url())?,
             root: lake_name(context.session_config()),
             run: self.run,
-            // A task of a cluster runs partition 0 of its own plan, so its number in the stage is
-            // added.
+            // On a cluster, a task runs partition 0 of its own plan, so add the task's number in
+            // the stage.
             task: TaskScope::of(context.session_config()).first_task + partition,
             target_file_bytes: self.target_file_bytes,
             purpose: FilePurpose::Internal,
@@ -177,11 +177,11 @@ async fn ingest(
     let mut reports = BinaryBuilder::new();
     while let Some(batch) = input.next().await {
         let batch = batch.engine_context(|e| Error::internal("the scan failed").caused_by(e))?;
-        // A batch holds rows of one kind: records, rejected records, or reports.
+        // A batch contains rows of one kind: records, rejected records, or reports.
         match ScanRows::from_batch(&batch)? {
             Some(ScanRows::Records(rows)) => staging.write(&with_schema(rows, &staging)?).await?,
             Some(ScanRows::Rejected(rows)) => quarantine.write(&with_schema(rows, &quarantine)?).await?,
-            // The rows are already the messages of the task.
+            // Each row is already an encoded report.
             Some(ScanRows::Reports(rows)) => rows.iter().flatten().for_each(|report| reports.append_value(report)),
             None => {}
         }
@@ -195,7 +195,7 @@ async fn ingest(
     report_batch(reports.finish())
 }
 
-/// Converts the rows to the file's schema, which adds column ids to the scan's.
+/// Converts the rows to the schema of the file, which is the scan's schema with column ids.
 fn with_schema(rows: arrow::array::StructArray, writer: &FileWriter) -> Result<RecordBatch> {
     // Only the schema changes; the arrays are shared.
     RecordBatch::try_new(Arc::clone(writer.schema()), rows.into_parts().1)

@@ -10,9 +10,9 @@
 //! new UUID, so that two attempts of one task never conflict. A file is visible to readers only
 //! once a manifest contains it.
 //!
-//! One value followed through: the row `(start_time: 2018-11-21T21:56:47.796Z, …, year: 2018,
-//! month: 11)` of `songplays` goes to `songplays/year=2018/month=11/<run>-0-<uuid>.parquet`; `year`
-//! and `month` are in the path and the log, not in the file.
+//! Example: the row `(start_time: 2018-11-21T21:56:47.796Z, …, year: 2018, month: 11)` of
+//! `songplays` goes to `songplays/year=2018/month=11/<run>-0-<uuid>.parquet`; `year` and `month`
+//! are in the path and in the Delta log, but not in the file.
 
 /// Partition values as folder names.
 pub mod hive;

@@ -13,7 +13,8 @@ use crate::write::hive;
 /// A combination of partition values as an opaque, comparable key.
 pub type PartitionKey = OwnedRow;
 
-/// Splits batches by the columns at `by`, which the results do not contain.
+/// Splits batches by the columns with the indices `by`. The resulting batches do not contain these
+/// columns.
 #[derive(Debug)]
 pub struct Partitioner {
     by: Vec<usize>,
@@ -21,14 +22,14 @@ pub struct Partitioner {
     converter: RowConverter,
 }
 
-/// Rows of one partition value within a batch.
+/// The rows of a batch that have the same partition values.
 #[derive(Debug)]
 pub struct PartitionRows {
-    /// `None` for a table without partition columns.
+    /// Partition values as a key; `None` for a table without partition columns.
     pub key: Option<PartitionKey>,
-    /// Values of the partition columns as text, in their order; `None` for null.
+    /// Values of the partition columns as text, in the order of the columns; `None` for null.
     pub values: Vec<Option<String>>,
-    /// Rows without the partition columns.
+    /// The rows, without the partition columns.
     pub rows: RecordBatch,
 }
 
@@ -41,13 +42,13 @@ impl PartitionRows {
 }
 
 impl Partitioner {
-    /// Creates a partitioner for the columns at `by`.
+    /// Creates a partitioner for the columns with the indices `by`.
     ///
     /// # Errors
-    /// Internal, if the columns cannot be compared.
+    /// An internal error, if the columns cannot be compared.
     pub fn new(schema: &arrow::datatypes::Schema, by: Vec<usize>) -> Result<Self> {
         let fields = by.iter().map(|&i| SortField::new(schema.field(i).data_type().clone())).collect();
-        // Comparable bytes per row are cheaper than comparing columns value by value.
+        // Encoding each row as comparable bytes is cheaper than comparing columns value by value.
         let converter =
             RowConverter::new(fields).context(|| Error::internal("cannot compare the partition columns"))?;
         let kept = (0..schema.fields().len()).filter(|i| !by.contains(i)).collect();
@@ -57,7 +58,7 @@ impl Partitioner {
     /// Splits the batch by partition value, in order of first appearance. Rows keep their order.
     ///
     /// # Errors
-    /// Internal, if the engine fails.
+    /// An internal error, if the engine fails.
     pub fn cut(&self, batch: &RecordBatch) -> Result<Vec<PartitionRows>> {
         let failed = || Error::internal("cannot split a batch by partition");
         if batch.num_rows() == 0 {
@@ -84,7 +85,7 @@ impl Partitioner {
         indices
             .into_iter()
             .map(|rows_of_group| {
-                // Any row of the group has the values of the group.
+                // All rows of a group have the same values, so use the first.
                 let at = rows_of_group[0] as usize;
                 let key = Some(keys.row(at).owned());
                 let values = values_at(&columns, at)?;
@@ -96,10 +97,10 @@ impl Partitioner {
 }
 
 impl Partitioner {
-    /// Returns the rows of `batch` that have one of `keys` as partition value, with all columns.
+    /// Returns the rows of `batch` whose partition values are one of `keys`, with all columns.
     ///
     /// # Errors
-    /// Internal, if the engine fails.
+    /// An internal error, if the engine fails.
     pub fn only(&self, batch: &RecordBatch, keys: &[PartitionKey]) -> Result<RecordBatch> {
         let failed = || Error::internal("cannot split a batch by partition");
         let columns: Vec<ArrayRef> = self.by.iter().map(|&i| Arc::clone(batch.column(i))).collect();

@@ -11,14 +11,14 @@ use parquet::schema::types::ColumnPath;
 
 use crate::write::digested::key_value_metadata;
 
-/// Maximum rows of a row group, which readers read as a unit.
+/// Maximum number of rows of a row group, which readers read as a unit.
 const ROW_GROUP_ROWS: usize = 1024 * 1024;
-/// Maximum encoded bytes of a row group, which a writer buffers before it uploads them.
+/// Maximum number of encoded bytes of a row group, which a writer buffers before it uploads them.
 pub const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
-/// Number of first values of a column that decide whether it gets a dictionary.
+/// Number of values at the start of a column that decide whether it gets a dictionary.
 const PROBED_VALUES: usize = 4096;
-/// Minimum number of values that can decide.
+/// Minimum number of values that can decide against a dictionary.
 const MIN_PROBED_VALUES: usize = 1024;
 
 /// Purpose of a file.
@@ -32,10 +32,10 @@ pub enum FilePurpose {
 
 /// Returns the writer properties of a file that starts with the rows of `first`.
 ///
-/// A column gets a dictionary unless nearly all of its first values differ. Then a dictionary would
-/// only cost time, because the writer drops it in the end. Integers of internal files are
-/// delta-encoded, which is smaller and faster than a dictionary. Files of tables do not use that
-/// encoding, because some older readers do not support it.
+/// A column gets a dictionary unless nearly all of its first values differ. In that case a
+/// dictionary would only cost time, because the writer would drop it in the end. Integers of
+/// internal files are delta-encoded, which is smaller and faster than a dictionary. Files of tables
+/// do not use that encoding, because some older readers do not support it.
 pub fn properties(purpose: FilePurpose, first: &RecordBatch) -> WriterProperties {
     let statistics = match purpose {
         // With page statistics, readers can skip pages of a table. Internal files save the space.
@@ -62,8 +62,7 @@ pub fn properties(purpose: FilePurpose, first: &RecordBatch) -> WriterProperties
     properties.build()
 }
 
-/// Returns whether Parquet stores a type as INT32 or INT64, with the same values as the Arrow
-/// array.
+/// Whether Parquet stores a type as INT32 or INT64, with the same values as the Arrow array.
 fn is_integer(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -71,12 +70,12 @@ fn is_integer(data_type: &DataType) -> bool {
     )
 }
 
-/// Returns whether more than nine tenths of the first values are distinct.
+/// Whether more than nine tenths of the first values are distinct.
 fn is_nearly_unique(column: &ArrayRef) -> bool {
     let probed = column.slice(0, column.len().min(PROBED_VALUES));
     let values = probed.len() - probed.null_count();
-    // A writer chooses dictionaries of nested columns by the names of their leaves, which differ
-    // from those of the fields.
+    // For nested columns, dictionaries are set by the names of their leaves, which differ from the
+    // names of the fields.
     if values < MIN_PROBED_VALUES || column.data_type().is_nested() {
         return false;
     }
@@ -127,7 +126,7 @@ mod tests {
         RecordBatch::try_from_iter(columns).unwrap()
     }
 
-    /// Writes the batch, and returns the rows that were read back, and by column whether it has a
+    /// Writes a batch and reads it back. Returns the rows, and for each column whether it has a
     /// dictionary and whether it is delta-encoded.
     fn written(purpose: FilePurpose) -> (RecordBatch, Vec<(bool, bool)>) {
         let batch = batch();

@@ -1,9 +1,10 @@
 //! Column statistics in the form of the Delta log: null count, minimum and maximum of each
 //! top-level column.
 //!
-//! Bounds come from the Parquet footer, which the writer computes anyway. We omit bounds that would
-//! mislead: those of columns with NaN, which readers order differently, and of nested columns. The
-//! Parquet writer truncates long strings and rounds the maximum up, so both remain valid bounds.
+//! Minimum and maximum come from the Parquet footer, which the writer computes anyway. We omit
+//! bounds that could mislead readers: bounds of columns with NaN, which readers order differently,
+//! and of nested columns. The Parquet writer truncates long strings and rounds a truncated maximum
+//! up, so both bounds remain valid.
 
 use std::cmp::Ordering;
 
@@ -21,7 +22,7 @@ use crate::report::ColumnStatistics;
 /// Format of timestamps in statistics, by the Delta protocol.
 const TIMESTAMP_FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
 
-/// Collects facts that the footer does not contain, while a file is written.
+/// Collects the statistics that the footer does not contain, while a file is written.
 #[derive(Debug)]
 pub struct StatisticsCollector {
     schema: SchemaRef,
@@ -47,7 +48,7 @@ impl StatisticsCollector {
     /// Returns the statistics of the finished file.
     ///
     /// # Errors
-    /// Internal, if the footer does not fit the schema.
+    /// An internal error, if the footer does not fit the schema.
     pub fn finish(&self, metadata: &ParquetMetaData) -> Result<Vec<ColumnStatistics>> {
         let failed = || Error::internal("cannot read the statistics of a file just written");
         let parquet_schema = metadata.file_metadata().schema_descr();
@@ -61,7 +62,7 @@ impl StatisticsCollector {
             let converter = StatisticsConverter::try_new(field.name(), &self.schema, parquet_schema).context(failed)?;
             let groups = metadata.row_groups();
             let nulls = converter.row_group_null_counts(groups.iter()).context(failed)?;
-            // Readers order NaN differently, so no bounds are right for all of them.
+            // Readers order NaN differently, so no bounds are correct for all readers.
             let (min, max) = if has_nan {
                 (None, None)
             } else {
@@ -80,8 +81,8 @@ impl StatisticsCollector {
     }
 }
 
-/// Returns the outermost bound over all row groups: the `wanted` one of two compared bounds. `None`
-/// if a row group with values has no bound.
+/// Returns the minimum or maximum of the bounds of all row groups. `wanted` is `Less` for the
+/// minimum and `Greater` for the maximum. Returns `None` if a row group with values has no bound.
 fn bound(
     bounds: &ArrayRef,
     nulls: &arrow::array::UInt64Array,
@@ -89,7 +90,7 @@ fn bound(
     wanted: Ordering,
 ) -> Result<Option<Value>> {
     let unknown = groups.iter().enumerate().any(|(i, group)| {
-        // A row group that is all null has no bound and needs none.
+        // A row group that contains only nulls has no bound and needs no bound.
         let values = u64::try_from(group.num_rows()).unwrap_or_default().saturating_sub(nulls.value(i));
         bounds.is_null(i) && values > 0
     });
@@ -119,7 +120,7 @@ fn delta_value(value: &ScalarValue) -> Option<Value> {
         }
         DataType::Utf8 | DataType::Date32 => Some(Value::String(text(&array)?)),
         DataType::Decimal128(..) | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
-            // Parsed from text, so that a decimal keeps all of its digits.
+            // Parse the number from text, so that a decimal keeps all of its digits.
             serde_json::from_str(&text(&array)?).ok()
         }
         DataType::Float32 | DataType::Float64 => {

@@ -1,10 +1,10 @@
 //! The node that writes a table. Each partition of its input writes its own files.
 //!
 //! DataFusion's own sink requires a single input partition, which would send the whole table
-//! through one task. This node writes each partition where it runs and returns one report per file.
-//! Rows go to one open file per partition value. If there are more values than files may be open,
-//! the rows of the other values are sorted by value first, so that they need only one more open
-//! file and no value gets more files than its size requires.
+//! through one task. This node writes each partition in its own task and returns one report per
+//! file. Rows go to one open file per partition value. If there are more values than
+//! `max_open_files`, the rows of the remaining values are first sorted by value. They then need
+//! only one more open file, and no value gets more files than its size requires.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,14 +37,14 @@ pub struct TableWriteExec {
 }
 
 impl TableWriteExec {
-    /// Creates the node. The input must have the columns of `layout.schema`, in order.
+    /// Creates the node. The input must have the columns of `layout.schema`, in the same order.
     #[must_use]
     pub fn new(input: Arc<dyn ExecutionPlan>, layout: Arc<TableLayout>, run: Uuid) -> Self {
         let properties = Arc::new(report_properties(&input));
         Self { input, layout, run, properties }
     }
 
-    /// Returns folder, schema and partition columns of the files.
+    /// Returns the folder, the schema and the partition columns of the files.
     #[must_use]
     pub fn layout(&self) -> &TableLayout {
         &self.layout
@@ -103,7 +103,7 @@ impl ExecutionPlan for TableWriteExec {
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        // Deprecated, and still required of every node in DataFusion 55.
+        // The method is deprecated, but DataFusion 55 still requires it of every node.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 

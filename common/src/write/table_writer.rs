@@ -26,9 +26,9 @@ use crate::write::file::{FileSettings, FileWriter};
 use crate::write::hive;
 use crate::write::partition::{PartitionKey, PartitionRows, Partitioner};
 
-/// Maximum number of files closed at once.
+/// Maximum number of files that are closed at once.
 const CLOSED_AT_ONCE: usize = 16;
-/// Batches that may be queued for the sort of the overflow.
+/// Maximum number of batches in the channel to the sort of the overflow.
 const OVERFLOW_AHEAD: usize = 2;
 
 /// Folder, schema and sizes of a table's files.
@@ -46,7 +46,7 @@ pub struct TableLayout {
 /// Writes all rows of `input` and returns the files in no particular order.
 ///
 /// # Errors
-/// The failure of the input, or storage.
+/// The error of the input, or a storage error.
 pub async fn write_table(
     mut input: SendableRecordBatchStream,
     layout: &TableLayout,
@@ -60,8 +60,7 @@ pub async fn write_table(
     let mut folders = OpenFolders::new(layout, &by, settings.clone(), buffer_bytes, reservation);
     let mut overflow: Option<Overflow> = None;
     while let Some(batch) = input.next().await {
-        // Every batch gets the declared schema first, so that all files of a table have the same
-        // one.
+        // Every batch gets the declared schema, so that all files of a table have the same schema.
         let batch = with_schema(&batch.engine_context(stage_error)?, &layout.schema)?;
         if by.is_empty() {
             folders.write(PartitionRows::whole(batch)).await?;
@@ -72,18 +71,18 @@ pub async fn write_table(
             if folders.has_room_for(&part.key) {
                 folders.write(part).await?;
             } else {
-                // Rows of these values are selected from the whole batch below, which keeps their
-                // order.
+                // The rows of these values are selected from the whole batch below, because that
+                // keeps the order of the rows.
                 overflowing.extend(part.key);
             }
         }
         if !overflowing.is_empty() {
-            // Started only if needed, because most tables have few partition values.
+            // Start the overflow only if needed, because most tables have few partition values.
             let overflow = overflow.get_or_insert_with(|| Overflow::start(layout, &by, settings.clone(), context));
             overflow.send(partitioner.only(&batch, &overflowing)?).await;
         }
     }
-    // Close the open files first, which frees their memory for the sort of the overflow.
+    // Close the open files before the overflow is finished, because its sort needs their memory.
     let mut files = folders.finish().await?;
     if let Some(overflow) = overflow {
         files.extend(overflow.finish().await?);
@@ -91,7 +90,7 @@ pub async fn write_table(
     Ok(files)
 }
 
-/// Converts the batch to the table's schema, which adds column ids to the query's.
+/// Converts the batch to the schema of the table, which is the schema of the query with column ids.
 fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec())
         .context(|| Error::internal("a model's rows do not fit its table"))
@@ -104,15 +103,16 @@ fn partition_indices(layout: &TableLayout) -> Result<Vec<usize>> {
     layout.partition_by.iter().map(index).collect()
 }
 
-/// One open file per partition value.
+/// Folders of partition values, with one open file each.
 struct OpenFolders<'a> {
     layout: &'a TableLayout,
     file_schema: SchemaRef,
     settings: FileSettings,
-    /// Bytes of unfinished files above which row groups of the largest are written.
+    /// Maximum number of bytes of unfinished files in memory. Above it, row groups of the largest
+    /// files are written.
     buffer_bytes: usize,
     reservation: MemoryReservation,
-    /// Open folders by partition value, rarely more than a few dozen.
+    /// Open folders by partition value. There are rarely more than a few dozen.
     open: HashMap<Option<PartitionKey>, Folder>,
 }
 
@@ -148,8 +148,8 @@ impl<'a> OpenFolders<'a> {
     }
 
     fn has_room_for(&self, key: &Option<PartitionKey>) -> bool {
-        // A folder that is already open never overflows, so that a value is only in one of the two
-        // places.
+        // Rows of a value whose folder is open are never sent to the overflow, so that only one
+        // writer writes the folder.
         self.open.len() < self.layout.max_open_files || self.open.contains_key(key)
     }
 
@@ -168,13 +168,13 @@ impl<'a> OpenFolders<'a> {
         self.stay_within_memory().await
     }
 
-    /// Writes row groups, of the largest file first, while the unfinished files exceed their
-    /// memory.
+    /// Writes row groups, starting with the largest file, until the unfinished files use at most
+    /// `buffer_bytes`.
     async fn stay_within_memory(&mut self) -> Result<()> {
         let mut held: usize = self.open.values().map(|folder| folder.writer.memory_bytes()).sum();
         while held > self.buffer_bytes {
             let Some(largest) = self.open.values_mut().max_by_key(|folder| folder.writer.memory_bytes()) else { break };
-            // `held` is only estimated after a flush, so stop if flushing frees nothing.
+            // `held` is an estimate, so stop if flushing frees no memory.
             let before = largest.writer.memory_bytes();
             largest.writer.flush().await?;
             let freed = before.saturating_sub(largest.writer.memory_bytes());
@@ -183,8 +183,8 @@ impl<'a> OpenFolders<'a> {
             }
             held = held.saturating_sub(freed);
         }
-        // Not `try_resize`: the pool must account for this memory in any case, and operators that
-        // can spill free some.
+        // Do not use `try_resize`, because the pool must account for this memory in any case.
+        // Operators that can spill then free memory.
         self.reservation.resize(held);
         Ok(())
     }
@@ -197,7 +197,7 @@ impl<'a> OpenFolders<'a> {
             // All files of a folder share its partition values.
             Ok(files.map(|file| WrittenFile { partition_values: values.clone(), ..file }).collect::<Vec<_>>())
         });
-        // Concurrently, because closing a file mostly waits for storage.
+        // Close files concurrently, because closing a file mostly waits for storage.
         let closed: Vec<Vec<_>> = stream::iter(closings).buffer_unordered(CLOSED_AT_ONCE).try_collect().await?;
         Ok(closed.into_iter().flatten().collect())
     }
@@ -213,8 +213,8 @@ fn folder_key(layout: &TableLayout, values: &[Option<String>]) -> Result<String>
     Ok(key)
 }
 
-/// Rows of partition values for which no further file may be opened. A separate task sorts them by
-/// value, spilling if needed, and writes one folder after another.
+/// Rows of partition values for which no further file may be opened. A separate task sorts the rows
+/// by value, spilling if needed, and writes the folders one after another.
 struct Overflow {
     rows: mpsc::Sender<RecordBatch>,
     writing: tokio::task::JoinHandle<Result<Vec<WrittenFile>>>,
@@ -224,7 +224,7 @@ impl Overflow {
     fn start(layout: &TableLayout, by: &[usize], settings: FileSettings, context: &Arc<TaskContext>) -> Self {
         let (rows, received) = mpsc::channel(OVERFLOW_AHEAD);
         let (layout, by, context) = (layout.clone(), by.to_vec(), Arc::clone(context));
-        // Spawned, because the sort reads while this task still splits batches.
+        // Spawn a task, because the sort reads rows while the current task still splits batches.
         let writing = tokio::spawn(async move { write_sorted(received, &layout, &by, settings, &context).await });
         Self { rows, writing }
     }
@@ -250,7 +250,7 @@ async fn write_sorted(
 ) -> Result<Vec<WrittenFile>> {
     let received = Received { schema: Arc::clone(&layout.schema), rows: std::sync::Mutex::new(Some(rows)) };
     let input =
-        // One partition, because each task sorts only its own overflow.
+        // The input has one partition, because each task sorts only its own overflow.
         StreamingTableExec::try_new(Arc::clone(&layout.schema), vec![Arc::new(received)], None, None, false, None)
             .engine_context(stage_error)?;
     let columns = by.iter().map(|&i| {
@@ -275,7 +275,7 @@ async fn write_sorted(
                 Some(current) => current,
                 none => {
                     let Some(key) = key else { continue };
-                    // One folder at a time, so it needs the buffer of one.
+                    // Only one folder is open at a time, so the buffer of one file suffices.
                     let reservation = MemoryConsumer::new("TableWriter").register(context.memory_pool());
                     let folders = OpenFolders::new(layout, by, settings.clone(), buffer_bytes, reservation);
                     none.insert((key, folders))
@@ -290,7 +290,7 @@ async fn write_sorted(
     Ok(files)
 }
 
-/// Input of a plan that reads batches from a channel; it can be executed once.
+/// Input of a plan that reads batches from a channel; it can be read only once.
 #[derive(Debug)]
 struct Received {
     schema: SchemaRef,

@@ -284,7 +284,7 @@ fn a_lake_in_a_folder_with_a_percent_sign_works_run_by_run() {
     assert!(tables.contains("\"delta_version\":2"), "{tables}");
 }
 
-/// Returns whether a text is without control characters that a terminal would execute.
+/// Whether `text` has no characters that control a terminal.
 fn is_safe(text: &str) -> bool {
     !text.contains(|c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202A}'..='\u{202E}'))
 }

@@ -1,4 +1,4 @@
-//! Artists: a name, an id and perhaps a place, and how song files disagree about them.
+//! Artists: a name, an id and sometimes a place. Song files may disagree about them.
 
 use crate::random::{Random, Subject};
 use crate::words::words;
@@ -17,7 +17,7 @@ const TOWNS: &[(&str, i64, i64)] = &[
     ("Zagreb Croatia", 4_580_726, 1_596_757),
 ];
 
-/// Patterns of artists' names. A few words replace each `{}`.
+/// Patterns of artists' names. Each `{}` is replaced by a few words.
 const BANDS: &[&str] = &["{}", "The {}", "{} & Friends", "{} / Brothers", "DJ {}", "Los {}", "Die {}", "{} Orchestra"];
 
 /// An artist as one song file describes it.
@@ -25,17 +25,19 @@ const BANDS: &[&str] = &["{}", "The {}", "{} & Friends", "{} / Brothers", "DJ {}
 pub(crate) struct Artist {
     pub(crate) artist_id: String,
     pub(crate) name: String,
-    /// Empty if unknown.
+    /// Place as text; empty if unknown.
     pub(crate) location: String,
-    /// Latitude and longitude in degrees.
+    /// Latitude and longitude in degrees; `None` if unknown.
     pub(crate) coordinates: Option<(f64, f64)>,
 }
 
 impl Artist {
-    /// Returns the artist with this number, as its first song describes it. Number 0 is Elena.
+    /// Returns the artist with this number, as described by the artist's first song. Number 0 is
+    /// Elena.
     pub(crate) fn at(seed: u64, number: u64) -> Self {
         let mut random = Random::keyed(seed, Subject::Artist, number);
-        // Multiplying by an odd number keeps the numbers below 2²⁸ apart.
+        // Multiplying by an odd number modulo 2²⁸ gives different ids for different numbers below
+        // 2²⁸.
         let artist_id = format!("AR{}1187{:07X}", random.letters(5), number.wrapping_mul(0x9E3_779B) & 0xFFF_FFFF);
         if number == 0 {
             let location = "Dubai UAE".to_owned();
@@ -43,7 +45,7 @@ impl Artist {
         }
         let name = random.pick(BANDS).replace("{}", &words(&mut random));
         let (town, latitude, longitude) = random.pick(TOWNS);
-        // Among real songs 44 in 100 have coordinates, and a few more only a text.
+        // Of 100 real songs, 44 have coordinates, and a few others have only a text.
         let (location, coordinates) = match random.below(100) {
             0..44 => (town, Some((degrees(latitude), degrees(longitude)))),
             44..66 => (town, None),
@@ -52,7 +54,7 @@ impl Artist {
         Self { artist_id, name, location: location.to_owned(), coordinates }
     }
 
-    /// Returns the same artist as described by a song file that disagrees with the first one.
+    /// Returns the artist as described by a song file that disagrees with the artist's first song.
     pub(crate) fn described_differently(mut self, random: &mut Random) -> Self {
         match random.below(3) {
             0 if !self.location.is_empty() => {

@@ -1,7 +1,7 @@
 //! Distributes the lines of the log over days, and sets the time at which each is due.
 //!
-//! The log starts on 2018-11-01 and has one file per day. A weekend day gets little more than half
-//! the lines of a weekday.
+//! The log starts on 2018-11-01 and has one file per day. A day of a weekend has slightly more than
+//! half as many lines as a weekday.
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 
@@ -11,7 +11,7 @@ const DAY_SECONDS: i64 = 86_400;
 const WEEKDAY_WEIGHT: u64 = 20;
 const WEEKEND_WEIGHT: u64 = 11;
 
-/// Days of a log.
+/// Days and number of lines of a log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Calendar {
     days: u64,
@@ -19,11 +19,11 @@ pub(crate) struct Calendar {
     last_line: i64,
 }
 
-/// One day, and so one file, of a log.
+/// One day of a log, which is one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Day {
     pub(crate) date: NaiveDate,
-    /// Midnight in seconds since the epoch.
+    /// Start of the day, in seconds since the epoch.
     pub(crate) start: i64,
     pub(crate) lines: u64,
 }
@@ -37,12 +37,12 @@ impl Calendar {
         calendar
     }
 
-    /// Returns the first second of the log, since the epoch.
+    /// Returns the start of the log, in seconds since the epoch.
     pub(crate) fn start(&self) -> i64 {
         FIRST_DAY * DAY_SECONDS
     }
 
-    /// Returns the second after the end of the log, since the epoch.
+    /// Returns the end of the log (exclusive), in seconds since the epoch.
     pub(crate) fn end(&self) -> i64 {
         (FIRST_DAY + self.days as i64) * DAY_SECONDS
     }
@@ -74,7 +74,7 @@ impl Day {
     }
 }
 
-/// Returns the total weight of the first `days` days.
+/// Returns the sum of the weights of the first `days` days.
 fn weight_before(days: u64) -> u64 {
     let first = NaiveDate::default() + Days::new(FIRST_DAY as u64);
     let week: u64 = (0..7).map(|day| weight(first + Days::new(day))).sum();

@@ -26,9 +26,10 @@ const OTHER: &[(Request, u64)] = &[
 const OUTSIDE: &[(Request, u64)] =
     &[(("Home", "GET", 200), 60), (("Login", "PUT", 307), 32), (("About", "GET", 200), 5), (("Help", "GET", 200), 3)];
 const PLAY: Request = ("NextSong", "PUT", 200);
-/// Share of plays among the requests of a listener.
+/// Share of plays among the events of a listener.
 const PLAY_SHARE: f64 = 0.88;
-/// Share of plays of a known song with another duration among the plays that match no song file.
+/// Among the plays that match no song file: share of plays of a known song with a different
+/// duration.
 const OTHER_DURATION_SHARE: f64 = 0.05;
 
 /// Record of one line, with its fields in the order of the file.
@@ -52,7 +53,7 @@ pub(crate) struct Event {
     status: u16,
     ts: i64,
     user_agent: Option<&'static str>,
-    /// A text; empty if no user is logged in.
+    /// User id as text; empty if no user is logged in.
     user_id: String,
 }
 
@@ -93,7 +94,7 @@ impl Event {
             session_id: session.session_id,
             song: title,
             status,
-            // Every event of the real log ends in the same milliseconds.
+            // In the real log, every timestamp ends with the same milliseconds.
             ts: at * 1000 + 796,
             user_agent: user.map(|user| user.user_agent),
             user_id: user.map_or_else(String::new, |user| user.user_id.to_string()),
@@ -104,20 +105,20 @@ impl Event {
         self.length.is_some()
     }
 
-    /// Returns the seconds until the next event of the same session.
+    /// Returns the number of seconds until the next event of this event's session.
     pub(crate) fn pause(&self, random: &mut Random) -> i64 {
         self.length.map_or_else(|| 1 + random.below(60) as i64, |length| length as i64)
     }
 }
 
-/// Returns the song of a play, which may be missing in the catalogue.
+/// Returns the song of a play. The song may have no song file.
 fn played_song(options: &Options, random: &mut Random) -> Song {
     if !random.chance(options.unmatched_plays) {
         return Song::at(options, random.below(options.songs));
     }
     if random.chance(OTHER_DURATION_SHARE) {
         let mut song = Song::at(options, random.below(options.songs));
-        // One and a half seconds more, computed in whole hundred-thousandths to avoid digits from
+        // Add one and a half seconds. Compute in whole hundred-thousandths, to avoid digits from
         // rounding errors.
         song.duration = ((song.duration * 100_000.0).round() + 150_000.0) / 100_000.0;
         return song;

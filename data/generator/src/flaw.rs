@@ -2,20 +2,20 @@
 
 use crate::random::Random;
 
-/// Makes a line of the log unreadable; it remains one line.
+/// Makes a line of the log unreadable. The result is still one line.
 pub(crate) fn spoil(mut line: Vec<u8>, random: &mut Random) -> Vec<u8> {
     match random.below(4) {
-        // Cut anywhere: without its closing brace the object is incomplete.
+        // Cut the line anywhere. Without its closing brace, the JSON object is incomplete.
         0 => {
             let keep = 1 + random.below(line.len() as u64 - 1);
             line.truncate(keep as usize);
         }
-        // Latin-1 where UTF-8 should be, inside the first text.
+        // Put a byte of Latin-1, which is not UTF-8, into the first text.
         1 => {
             let quote = line.iter().position(|byte| *byte == b'"').unwrap_or(0);
             line.insert(quote + 1, 0xE9);
         }
-        // Valid JSON of the wrong type.
+        // Valid JSON, but with a value of the wrong type.
         2 => {
             let text = String::from_utf8_lossy(&line).replacen("\"ts\":", "\"ts\":\"about \",\"was\":", 1);
             line = text.into_bytes();

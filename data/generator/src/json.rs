@@ -1,5 +1,5 @@
-//! JSON formats of the two kinds of files: both use only ASCII, song files have spaces, the log
-//! escapes slashes.
+//! JSON formats of the two kinds of files. Both use only ASCII. Song files have spaces between
+//! tokens; the log escapes slashes.
 
 use std::io::{self, Write};
 
@@ -42,7 +42,8 @@ impl Formatter for Spelling {
             match characters.next() {
                 Some('/') => writer.write_all(b"\\/")?,
                 Some(character) => {
-                    // Outside the basic plane this is a surrogate pair (RFC 8259, section 7).
+                    // A character outside of the basic plane becomes a surrogate pair (RFC 8259,
+                    // section 7).
                     for unit in character.encode_utf16(&mut [0; 2]) {
                         write!(writer, "\\u{unit:04x}")?;
                     }

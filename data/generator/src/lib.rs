@@ -7,11 +7,11 @@
 //!                 └─► user ──► session ─► event ─► flaw ─► log_data/YYYY/MM/YYYY-MM-DD-events.json
 //! ```
 //!
-//! Songs, artists and users are functions of the seed and their number, so none of them is kept in
+//! Songs, artists and users are computed from the seed and their number, so they are not kept in
 //! memory. The log is written in order of time, and memory contains only the active sessions. Two
 //! things are guaranteed: the same options give the same bytes on every machine, and the last event
 //! of the log is always Lily, who has just upgraded, playing `Setanta matins` by Elena. The
-//! README's example questions depend on the second.
+//! README's example questions depend on this last event.
 
 /// Random numbers.
 mod random;
@@ -43,7 +43,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Amount and properties of the data; every share is between 0.0 and 1.0.
+/// Amount and properties of the data. Every share is between 0.0 and 1.0.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Song files
@@ -91,19 +91,19 @@ fn share(text: &str) -> Result<f64, String> {
 /// Summary of the written data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Song files; one object each.
+    /// Number of song files; each contains one JSON object.
     pub songs: u64,
-    /// Lines in all log files, including unreadable ones.
+    /// Number of lines in all log files, including unreadable lines.
     pub events: u64,
-    /// Log files.
+    /// Number of log files.
     pub files: u64,
-    /// Lines that repeat an earlier one.
+    /// Number of lines that repeat an earlier line.
     pub duplicate_events: u64,
-    /// Unreadable lines.
+    /// Number of unreadable lines.
     pub malformed_lines: u64,
-    /// Distinct plays in well-formed lines.
+    /// Number of distinct plays in readable lines.
     pub plays: u64,
-    /// Bytes of all files together.
+    /// Total size of all files in bytes.
     pub bytes: u64,
 }
 
@@ -117,7 +117,7 @@ impl fmt::Display for Written {
     }
 }
 
-/// Reason why the data was not written, or not completely.
+/// Reason why the data was not written completely.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("folder `{}` is not empty", folder.display())]

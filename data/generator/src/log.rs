@@ -1,8 +1,8 @@
 //! The log: which session writes the next line.
 //!
-//! Each line is due at a certain time. A session with an event due by then writes it; if there is
-//! none, a new session starts. So lines are ordered by time, their number is exact, and memory
-//! contains only the active sessions, never more than there are users.
+//! Each line is due at a certain time. If a session has an event that is due by then, it writes the
+//! line; otherwise a new session starts. So lines are ordered by time, and their number is exact.
+//! Memory contains only the active sessions, which are never more than the users.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -16,14 +16,15 @@ use crate::song::Song;
 use crate::user::User;
 use crate::{Options, Written, flaw};
 
-/// Share of sessions that never log in.
+/// Share of sessions in which no user logs in.
 const LOGGED_OUT_SHARE: f64 = 0.16;
-/// Probability that the session of a listener continues after an event: nine events on average.
+/// Probability that the session of a listener continues after an event. It gives nine events on
+/// average.
 const SESSION_CONTINUES: f64 = 8.0 / 9.0;
 /// Probability that a session without a logged-in user continues after an event.
 const LOGGED_OUT_CONTINUES: f64 = 0.25;
 const MAX_ITEMS: u64 = 128;
-/// Maximum distance of a repeated line, in lines.
+/// Maximum distance between a line and its repetition, in lines.
 const REMEMBERED_LINES: usize = 64;
 
 /// State of the log while it is written.
@@ -31,7 +32,7 @@ pub(crate) struct Log<'a> {
     options: &'a Options,
     calendar: Calendar,
     random: Random,
-    /// Active sessions, by the second at which the next event is due and the session's id.
+    /// Active sessions. The key is the second at which the next event is due, and the session's id.
     sessions: BTreeMap<(i64, u64), Session>,
     next_session_id: u64,
     lines_left: u64,
@@ -53,8 +54,8 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Starts a day; must be called before its first line. From then on, lines of the day before
-    /// may be repeated.
+    /// Starts a day; must be called before the first line of the day. Lines of the previous day may
+    /// then be repeated.
     pub(crate) fn begin_day(&mut self) {
         if !self.today.is_empty() {
             self.yesterday = std::mem::take(&mut self.today);
@@ -66,12 +67,12 @@ impl<'a> Log<'a> {
         self.sessions.len()
     }
 
-    /// Returns the text of the line with this number in `day`, without a line end.
+    /// Returns the text of the line with this number in `day`, without a line feed.
     pub(crate) fn next_line(&mut self, day: &Day, line: u64, written: &mut Written) -> io::Result<Vec<u8>> {
         let now = day.due(line);
         self.lines_left -= 1;
         written.events += 1;
-        // The last line must be the README's event, for any shares.
+        // The last line must be the event of the README, for any options.
         let is_last = self.lines_left == 0;
         let malformed = !is_last && self.random.chance(self.options.malformed_lines);
         if !is_last
@@ -98,11 +99,13 @@ impl<'a> Log<'a> {
     fn next_event(&mut self, day: &Day, now: i64) -> Event {
         let everybody_listens = self.sessions.len() as u64 >= self.options.users;
         let (at, session) = match self.sessions.first_key_value() {
-            // It was due before midnight, but that day had no lines left, so it was delayed.
+            // The event was due before midnight, but the previous day had no lines left, so delay
+            // it.
             Some((&(due, _), _)) if due <= now => {
                 (due.max(day.start), self.sessions.pop_first().map(|(_, session)| session))
             }
-            // No session is due: the next one skips the rest of its song.
+            // No event is due and all users are listening: the next session skips the rest of its
+            // song.
             Some(_) if everybody_listens => (now, self.sessions.pop_first().map(|(_, session)| session)),
             _ => (now, None),
         };
@@ -118,7 +121,7 @@ impl<'a> Log<'a> {
     }
 
     fn new_session(&mut self) -> Session {
-        // A few users listen a lot: the second number is drawn below the first.
+        // A few users listen a lot, because the second number is drawn below the first.
         let number = self.random.below(self.options.users);
         let number = self.random.below(number + 1);
         let logged_in = !self.random.chance(LOGGED_OUT_SHARE);
@@ -137,7 +140,7 @@ impl<'a> Log<'a> {
         Event::play(&session, now, Song::at(self.options, 0))
     }
 
-    /// Returns a line of today or, half of the time, of yesterday.
+    /// Returns a line of the current day or, in half of the cases, of the previous day.
     fn repeated(&mut self) -> Option<Vec<u8>> {
         let from_yesterday = self.random.chance(0.5);
         let lines = match (from_yesterday, self.today.is_empty(), self.yesterday.is_empty()) {

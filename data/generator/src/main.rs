@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match generate(&arguments.options, &arguments.out) {
         Ok(written) => {
-            // The data is complete; a closed stdout is not a failure.
+            // The data is complete, so a closed stdout is not a failure.
             let _ = writeln!(std::io::stdout(), "wrote {written} to `{}`", arguments.out.display());
             ExitCode::SUCCESS
         }

@@ -1,5 +1,5 @@
-//! Writes files and folders: one object per song file, one line per event, and no line end after
-//! the last.
+//! Writes files and folders: one JSON object per song file, one line per event, and no line feed
+//! after the last event.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -57,7 +57,7 @@ pub(crate) fn write_log(options: &Options, folder: &Path, written: &mut Written)
     Ok(())
 }
 
-/// Writes the file of one day and returns its bytes.
+/// Writes the file of one day and returns its size in bytes.
 fn write_day(log: &mut Log<'_>, day: &Day, path: &Path, written: &mut Written) -> io::Result<u64> {
     let mut file = BufWriter::with_capacity(BUFFER_BYTES, File::create_new(path)?);
     let mut bytes = 0;

@@ -1,11 +1,12 @@
-//! The only source of random numbers. It is our own and must not change, because the committed
-//! sample is compared byte for byte.
+//! The only source of random numbers. Its algorithm must not change, because the committed sample
+//! is compared byte for byte.
 //!
 //! The `rand` crates may change the results of their distributions between versions, and logarithms
-//! and powers differ between machines; this module uses only integers. The algorithm is SplitMix64
-//! (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+//! and powers differ between machines. So this module implements its own algorithm with integers
+//! only. It is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+//! 2014).
 
-/// Step between states: 2⁶⁴ divided by the golden ratio.
+/// Difference between successive states: 2⁶⁴ divided by the golden ratio.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Purpose of a sequence of random numbers. Different purposes have different sequences.
@@ -21,7 +22,8 @@ pub(crate) enum Subject {
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Returns the sequence for item `number` of a purpose. It depends only on the arguments.
+    /// Returns the sequence for item `number` of a purpose. The sequence depends only on the
+    /// arguments.
     pub(crate) fn keyed(seed: u64, subject: Subject, number: u64) -> Self {
         Self(mix(mix(mix(seed).wrapping_add(subject as u64)).wrapping_add(number)))
     }
@@ -31,7 +33,7 @@ impl Random {
         mix(self.0)
     }
 
-    /// Returns a number from 0 to `end`, exclusive; 0 if `end` is 0.
+    /// Returns a number from 0 to `end - 1`; 0 if `end` is 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         // Take the high half of the product; its bias is at most `end` in 2⁶⁴.
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64

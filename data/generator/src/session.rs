@@ -2,12 +2,12 @@
 
 use crate::user::User;
 
-/// One visit of one user.
+/// One visit of a listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Session {
     pub(crate) session_id: u64,
     pub(crate) user: User,
     pub(crate) logged_in: bool,
-    /// Number of the next event, from 0.
+    /// Number of the session's next event, from 0.
     pub(crate) item: u64,
 }

@@ -1,4 +1,4 @@
-//! Song files: record and path.
+//! Record and path of song files.
 
 use serde::Serialize;
 
@@ -7,10 +7,11 @@ use crate::artist::Artist;
 use crate::random::{Random, Subject};
 use crate::words::words;
 
-/// Number of songs in one folder. Folders have three levels of one letter and are filled in order.
+/// Maximum number of songs in one folder. Folders have three levels, named by one letter each, and
+/// are filled in order.
 const SONGS_PER_FOLDER: u64 = 50;
 
-/// Suffixes of titles.
+/// Endings of titles.
 const EDITIONS: &[&str] = &["(Live)", "(Album Version)", "[Remix]", "\"Demo\"", "A/B", "No. 9"];
 
 /// Record of one song file, with its fields in the order of the file.
@@ -24,15 +25,15 @@ pub(crate) struct Song {
     pub(crate) artist_name: String,
     pub(crate) song_id: String,
     pub(crate) title: String,
-    /// In seconds.
+    /// Duration in seconds.
     pub(crate) duration: f64,
-    /// 0 if unknown.
+    /// Year of the song; 0 if unknown.
     year: u32,
 }
 
 impl Song {
-    /// Returns the record of the song file with this number. Numbers from `options.songs` on are
-    /// songs without a file.
+    /// Returns the record of the song file with this number. Songs with numbers from
+    /// `options.songs` on have no file.
     pub(crate) fn at(options: &Options, number: u64) -> Self {
         let mut random = Random::keyed(options.seed, Subject::Song, number);
         let repeats = number > 0 && number < options.songs && random.chance(options.duplicate_songs);
@@ -77,7 +78,7 @@ pub(crate) fn path(seed: u64, number: u64) -> String {
     format!("{a}/{b}/{c}/TR{a}{b}{c}{rest}128F{:07X}.json", number.wrapping_mul(0x5BD_1E95) & 0xFFF_FFFF)
 }
 
-/// Returns a title: a few words and, one time in five, an edition.
+/// Returns a title: a few words and, in one of five cases, an edition.
 fn title(random: &mut Random) -> String {
     let words = words(random);
     if random.chance(0.2) { format!("{words} {}", random.pick(EDITIONS)) } else { words }
@@ -89,12 +90,12 @@ fn duration(random: &mut Random) -> f64 {
 }
 
 fn song_id(number: u64, random: &mut Random) -> String {
-    // Multiplying by an odd number keeps the numbers below 2³² apart.
+    // Multiplying by an odd number modulo 2³² gives different ids for different numbers below 2³².
     format!("SO{}12A{:08X}", random.letters(5), number.wrapping_mul(0x9E37_79B1) & 0xFFFF_FFFF)
 }
 
-/// Returns the artist of a song. Elena recorded only song 0; of the others, two in three are the
-/// first of their artist.
+/// Returns the artist of a song. Elena recorded only song 0; two in three of the other songs are
+/// the first song of their artist.
 fn artist_of(options: &Options, number: u64, random: &mut Random) -> Artist {
     let is_first = number % 3 != 2;
     if is_first || number < 3 {
@@ -107,9 +108,9 @@ fn artist_of(options: &Options, number: u64, random: &mut Random) -> Artist {
     if conflicting { artist.described_differently(random) } else { artist }
 }
 
-/// Whether the later songs of an artist describe it differently from its first.
+/// Whether the later songs of an artist describe the artist differently from the first song.
 pub(crate) fn is_conflicting(options: &Options, artist_number: u64) -> bool {
-    // Uses its own sequence, so that it does not depend on how many numbers the artist's
-    // description draws.
+    // Use a separate sequence, so that the result does not depend on the number of draws for the
+    // artist's description.
     Random::keyed(options.seed ^ u64::MAX, Subject::Artist, artist_number).chance(options.conflicting_artists)
 }

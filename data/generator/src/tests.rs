@@ -1,5 +1,5 @@
-//! Tests of the generator's guarantees: the same bytes for a seed, the shape of the real data, the
-//! requested shares, and that its command writes the sample in the repository.
+//! Tests of the generator's guarantees: equal seeds give equal bytes, the data resembles the real
+//! data, shares are as requested, and the documented command writes the sample in the repository.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -14,7 +14,7 @@ use crate::user::User;
 /// Options of the command in `data/README.md`.
 const SAMPLE: Options = Options { songs: 120, events: 2500, users: 30, files: 10, seed: 2018, ..PLAIN };
 
-/// Default shares of the command line, and a small amount of data.
+/// Options with the default shares of the command line and a small amount of data.
 const PLAIN: Options = Options {
     songs: 1000,
     events: 20_000,
@@ -29,7 +29,7 @@ const PLAIN: Options = Options {
     duplicate_events: 0.005,
 };
 
-/// Returns every file below `folder` by its relative path.
+/// Returns the contents of every file below `folder`, by relative path.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -63,7 +63,7 @@ impl Generated {
         files.map(|(_, text)| serde_json::from_slice(text).unwrap()).collect()
     }
 
-    /// Returns the lines of all log files in order, each with its file.
+    /// Returns the lines of all log files in order, each with the path of its file.
     fn lines(&self) -> Vec<(&str, &[u8])> {
         let files = self.files.iter().filter(|(path, _)| path.starts_with("log_data/"));
         let lines =
@@ -251,7 +251,7 @@ fn the_share_of_level_changes_is_met() {
     for share in [0.0, 0.3, 1.0] {
         let options = Options { level_changes: share, ..PLAIN };
         let calendar = Calendar::new(30, 1000);
-        // Without Lily, because her level always changes.
+        // Leave out Lily, because her level always changes.
         let changing = (1..5000).filter(|number| User::at(&options, &calendar, *number).changes_level()).count();
         assert_share(changing, 4999, share);
     }
@@ -291,7 +291,7 @@ fn the_shares_of_malformed_lines_and_duplicate_events_are_met() {
     let mut first_file = HashMap::new();
     let lines = all.lines().into_iter().filter(|(_, line)| is_event(line));
     let late = lines.filter(|(file, line)| *first_file.entry(*line).or_insert(*file) != *file).count();
-    // Half of the duplicates in all files but the first.
+    // In all files except the first, half of the duplicates are late.
     assert_share(late, all.written.duplicate_events as usize, 0.5 * 6.0 / 7.0);
 }
 

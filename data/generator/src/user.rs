@@ -4,8 +4,8 @@ use crate::Options;
 use crate::calendar::Calendar;
 use crate::random::{Random, Subject};
 
-/// First names. Lily must not be among them, because the README's question uses only her first
-/// name.
+/// First names. `Lily` must not be among them, because a question in the README identifies her by
+/// her first name only.
 const FIRST_NAMES: &[&str] = &[
     "Walter", "Kaylee", "Jayden", "Jacob", "Chloe", "Ryan", "Tegan", "Aleena", "Mohammad", "Kate", "Layla", "Theodore",
     "Connar", "Sylvie", "Zoë", "Avery", "Isaac", "Noé", "Wyatt", "Rylan", "Samuel", "Harper", "Joseph", "Celeste",
@@ -51,7 +51,7 @@ const PLACES: &[&str] = &[
     "Red Bluff, CA",
     "Eugene, OR",
 ];
-/// Some clients put quotes around their own name.
+/// User agents. Some clients put quotes around their name.
 const AGENTS: &[&str] = &[
     "\"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_9_4) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/36.0.1985.143 Safari/537.36\"",
     "\"Mozilla/5.0 (Windows NT 6.1; WOW64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/36.0.1985.125 Safari/537.36\"",
@@ -64,14 +64,14 @@ const AGENTS: &[&str] = &[
 /// A listener.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct User {
-    /// From 2 upwards.
+    /// Id of the user, which is at least 2.
     pub(crate) user_id: u64,
     pub(crate) first_name: &'static str,
     pub(crate) last_name: &'static str,
     pub(crate) gender: &'static str,
     pub(crate) location: &'static str,
     pub(crate) user_agent: &'static str,
-    /// Milliseconds since the epoch.
+    /// Time of registration in milliseconds since the epoch.
     pub(crate) registration: f64,
     starts_paid: bool,
     /// Times of level changes, in seconds since the epoch; `i64::MAX` for a change that never

@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 
-/// Words of titles and names. They include umlauts and quotes, which readers must handle.
+/// Words of titles and names. Some contain umlauts and quotes, which readers must handle.
 const WORDS: &[&str] = &[
     "Amber", "Avenue", "Über", "Blue", "Café", "Carousel", "Daylight", "Distant", "Dream", "Echo", "Ember", "Evening",
     "Fire", "Forever", "Garden", "Ghost", "Gold", "Harbour", "Heart", "Hollow", "Home", "I'm", "Indigo", "Island",
@@ -11,7 +11,7 @@ const WORDS: &[&str] = &[
     "Tomorrow", "Velvet", "Waltz", "Wild", "Winter",
 ];
 
-/// Returns one to three words.
+/// Returns a text of one to three words.
 pub(crate) fn words(random: &mut Random) -> String {
     let words: Vec<_> = (0..=random.below(3)).map(|_| random.pick(WORDS)).collect();
     words.join(" ")

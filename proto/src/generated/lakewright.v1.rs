@@ -6,7 +6,7 @@ pub struct Storages {
     pub lake: ::core::option::Option<Location>,
     #[prost(message, optional, tag = "2")]
     pub spool: ::core::option::Option<Location>,
-    /// In the order of the configuration.
+    /// Locations of the sources, in the order of the configuration.
     #[prost(message, repeated, tag = "3")]
     pub sources: ::prost::alloc::vec::Vec<SourceLocation>,
 }
@@ -42,10 +42,10 @@ pub struct Bucket {
     pub requester_pays: bool,
     #[prost(bool, tag = "7")]
     pub anonymous: bool,
-    /// Missing for the bucket's own default.
+    /// Encryption of written objects; missing for the bucket's own default.
     #[prost(message, optional, tag = "8")]
     pub encryption: ::core::option::Option<Encryption>,
-    /// Durations in nanoseconds.
+    /// The next three durations are in nanoseconds.
     #[prost(uint64, tag = "9")]
     pub connect_timeout_ns: u64,
     #[prost(uint64, tag = "10")]
@@ -62,14 +62,14 @@ pub struct Bucket {
 /// Server-side encryption of objects.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Encryption {
-    /// SSE-KMS if true, otherwise SSE-S3.
+    /// Whether the encryption is SSE-KMS; otherwise it is SSE-S3.
     #[prost(bool, tag = "1")]
     pub is_kms: bool,
-    /// Key of SSE-KMS; missing for the account's own.
+    /// Key of SSE-KMS; missing for the account's own key.
     #[prost(string, optional, tag = "2")]
     pub kms_key: ::core::option::Option<::prost::alloc::string::String>,
 }
-/// A named prefix of JSON objects with a declared schema.
+/// A named folder or prefix of objects that contain JSON records of a declared schema.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Source {
     #[prost(string, tag = "1")]
@@ -108,10 +108,10 @@ pub mod record_format {
 /// Layout of JSON records in an object.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JsonFormat {
-    /// One record per line if true, otherwise documents.
+    /// Whether each line is a record; otherwise the objects are JSON documents.
     #[prost(bool, tag = "1")]
     pub is_lines: bool,
-    /// Key of the top object whose array has the records of a document.
+    /// Key in the top-level JSON object of a document. Its value is the array of records.
     #[prost(string, optional, tag = "2")]
     pub records: ::core::option::Option<::prost::alloc::string::String>,
 }
@@ -280,9 +280,9 @@ pub enum SimpleType {
     Double = 3,
     Boolean = 4,
     Date = 5,
-    /// JSON text of the value.
+    /// Any value, stored as its JSON text.
     Json = 6,
-    /// Timestamps, by their form in the input.
+    /// Timestamps, by their format in the input.
     EpochMilliseconds = 7,
     EpochSeconds = 8,
     Rfc3339 = 9,
@@ -325,16 +325,16 @@ impl SimpleType {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterRequest {
-    /// Version of the worker, which must be that of the coordinator.
+    /// Program version of the worker, which must equal that of the coordinator.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
-    /// Name for logs, at most 255 bytes. Two processes may have the same name, one after the other.
+    /// Name of the worker for logs, at most 255 bytes. A worker that restarts keeps its name.
     #[prost(string, tag = "2")]
     pub worker: ::prost::alloc::string::String,
-    /// UUID of the process.
+    /// UUID of the worker's process.
     #[prost(string, tag = "3")]
     pub process: ::prost::alloc::string::String,
-    /// Number of tasks that the worker runs at once, 1 to 1024.
+    /// Maximum number of tasks that the worker runs at once, 1 to 1024.
     #[prost(uint32, tag = "4")]
     pub vcores: u32,
 }
@@ -345,7 +345,7 @@ pub struct RegisterResponse {
     /// UUID of the run. The worker runs only tasks of this run.
     #[prost(string, tag = "2")]
     pub run: ::prost::alloc::string::String,
-    /// Plans name storages by `lake`, `spool` or the name of a source.
+    /// Locations of the storages. Plans refer to them as `lake`, `spool` or the name of a source.
     #[prost(message, optional, tag = "3")]
     pub storages: ::core::option::Option<Storages>,
     /// Folders of the lake that plans of the run may read, and folders that they may write.
@@ -359,7 +359,7 @@ pub struct RegisterResponse {
     #[prost(message, repeated, tag = "7")]
     pub probes: ::prost::alloc::vec::Vec<Probe>,
 }
-/// Objects of a storage. A worker must see one of them to join the run.
+/// Objects of a storage. A worker must be able to read one of them to join the run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Probe {
     /// Name of the storage: `lake`, `spool` or `source:<name>`.
@@ -372,7 +372,7 @@ pub struct Probe {
 pub struct JoinRequest {
     #[prost(string, tag = "1")]
     pub process: ::prost::alloc::string::String,
-    /// One finding per probe, in the same order.
+    /// One finding per probe, in the order of the probes.
     #[prost(message, repeated, tag = "2")]
     pub findings: ::prost::alloc::vec::Vec<Finding>,
 }
@@ -387,8 +387,8 @@ pub struct Finding {
     /// First bytes of the object, at most 64.
     #[prost(bytes = "vec", tag = "3")]
     pub content: ::prost::alloc::vec::Vec<u8>,
-    /// Why no object could be read: the storage or the objects do not exist, or access was denied.
-    /// Empty otherwise.
+    /// Reason why no object could be read: the storage or the objects do not exist, or access was
+    /// denied. Empty otherwise.
     #[prost(string, tag = "4")]
     pub error: ::prost::alloc::string::String,
     /// Whether reading failed for another reason, which says nothing about the storage.
@@ -397,7 +397,7 @@ pub struct Finding {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JoinResponse {
-    /// Why the worker is excluded from the run; empty if it has joined.
+    /// Reasons why the worker is excluded from the run; empty if it has joined.
     #[prost(string, repeated, tag = "1")]
     pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -437,7 +437,7 @@ pub struct HeartbeatRequest {
     pub process: ::prost::alloc::string::String,
     #[prost(uint32, tag = "2")]
     pub free_vcores: u32,
-    /// Whether the worker takes no new tasks, and exits once its running tasks are done.
+    /// Whether the worker accepts no new tasks, and exits once its running tasks are done.
     #[prost(bool, tag = "3")]
     pub is_draining: bool,
     #[prost(message, repeated, tag = "4")]
@@ -448,10 +448,11 @@ pub struct HeartbeatRequest {
 /// Requests that the process has sent to buckets for one run so far.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Requests {
-    /// UUID of the run; empty if the process has joined none.
+    /// UUID of the run; empty if the process has not joined a run.
     #[prost(string, tag = "1")]
     pub run: ::prost::alloc::string::String,
-    /// Number of requests by class and status, such as `GET 206`. `GET -` got no response.
+    /// Number of requests by class and status, such as `GET 206`. `GET -` counts requests without a
+    /// response.
     #[prost(map = "string, uint64", tag = "2")]
     pub counts: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
     #[prost(uint64, tag = "3")]
@@ -465,20 +466,21 @@ pub struct AttemptProgress {
     pub task: ::core::option::Option<TaskId>,
     #[prost(string, tag = "2")]
     pub attempt: ::prost::alloc::string::String,
-    /// Amount of JSON that this attempt has read so far.
+    /// Numbers of objects, records and decompressed bytes that the scans of this attempt have read so
+    /// far.
     #[prost(uint64, tag = "3")]
     pub objects: u64,
     #[prost(uint64, tag = "4")]
     pub records: u64,
     #[prost(uint64, tag = "5")]
     pub bytes: u64,
-    /// Rows that the leaves of the plan have read so far, from any input.
+    /// Number of rows that the leaves of the plan have read so far, from any input.
     #[prost(uint64, tag = "6")]
     pub rows: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HeartbeatResponse {
-    /// Attempts of the request that must stop.
+    /// UUIDs of attempts in the request that must stop.
     #[prost(string, repeated, tag = "1")]
     pub cancel: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -506,8 +508,8 @@ pub mod report_request {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Success {
-    /// Rows of the task's plan, each an encoded `TaskReport`. They are bytes because the worker passes
-    /// them on undecoded, and the coordinator stops at the first invalid one.
+    /// Rows of the task's plan, each an encoded `TaskReport`. They are bytes because the worker
+    /// forwards them without decoding, and the coordinator stops at the first invalid report.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub reports: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
@@ -518,13 +520,14 @@ pub struct Failure {
     /// Message of the error, including its causes.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
-    /// Hint what the user can do; may be empty.
+    /// Hint: what the user can do; may be empty.
     #[prost(string, tag = "3")]
     pub hint: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportResponse {
-    /// False if another attempt was first or the run has ended. No file of this attempt is used then.
+    /// Whether the result of this attempt is used. False if another attempt was first or the run has
+    /// ended; then no file of this attempt is used.
     #[prost(bool, tag = "1")]
     pub is_accepted: bool,
 }
@@ -533,8 +536,8 @@ pub struct ReportResponse {
 pub enum Decision {
     Unspecified = 0,
     Continue = 1,
-    /// The task is done, another worker should run it, or the run has ended: the attempt stops without
-    /// a report.
+    /// The attempt must stop without a report, because the task is done, another worker should run it,
+    /// or the run has ended.
     Cancel = 2,
 }
 impl Decision {
@@ -607,8 +610,8 @@ pub mod coordinator_client {
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
     /// Every call except Register names the process of the worker in the metadata `lakewright-process`.
-    /// NOT_FOUND means that the process has not registered with this coordinator, or has not joined; the
-    /// worker then registers again.
+    /// NOT_FOUND means that the process has not registered with this coordinator, or has not joined. The
+    /// worker must then register again.
     #[derive(Debug, Clone)]
     pub struct CoordinatorClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -679,8 +682,8 @@ pub mod coordinator_client {
             self
         }
         /// The first call of a worker. Returns a description of the run, and the objects that the worker
-        /// must see to join it. FAILED_PRECONDITION means that worker and coordinator have different
-        /// versions.
+        /// must be able to read to join the run. FAILED_PRECONDITION means that worker and coordinator
+        /// have different versions.
         pub async fn register(
             &mut self,
             request: impl tonic::IntoRequest<super::RegisterRequest>,
@@ -705,8 +708,8 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "Register"));
             self.inner.unary(req, path, codec).await
         }
-        /// The second call, with what the worker found. Only workers that see everything join the run and
-        /// get tasks.
+        /// The second call, with the worker's findings. Only workers that can read all storages join the
+        /// run and get tasks.
         pub async fn join(
             &mut self,
             request: impl tonic::IntoRequest<super::JoinRequest>,
@@ -728,7 +731,7 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "Join"));
             self.inner.unary(req, path, codec).await
         }
-        /// Stays open. Each message says that there may be work to poll for.
+        /// The response stream stays open. Each message means that there may be tasks to poll for.
         pub async fn watch_work(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchWorkRequest>,
@@ -753,7 +756,7 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "WatchWork"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Called before an attempt does anything, to ask whether its task is still wanted.
+        /// Called before an attempt does anything, to ask whether its task is still needed.
         pub async fn start(
             &mut self,
             request: impl tonic::IntoRequest<super::StartRequest>,
@@ -800,8 +803,8 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "Heartbeat"));
             self.inner.unary(req, path, codec).await
         }
-        /// Reports the end of an attempt. Sent again until it is answered; the first success of a task
-        /// counts.
+        /// Reports the end of an attempt. The worker repeats the call until it gets a response. Only the
+        /// first success of a task counts.
         pub async fn report(
             &mut self,
             request: impl tonic::IntoRequest<super::ReportRequest>,
@@ -839,8 +842,8 @@ pub mod coordinator_server {
     #[async_trait]
     pub trait Coordinator: std::marker::Send + std::marker::Sync + 'static {
         /// The first call of a worker. Returns a description of the run, and the objects that the worker
-        /// must see to join it. FAILED_PRECONDITION means that worker and coordinator have different
-        /// versions.
+        /// must be able to read to join the run. FAILED_PRECONDITION means that worker and coordinator
+        /// have different versions.
         async fn register(
             &self,
             request: tonic::Request<super::RegisterRequest>,
@@ -848,8 +851,8 @@ pub mod coordinator_server {
             tonic::Response<super::RegisterResponse>,
             tonic::Status,
         >;
-        /// The second call, with what the worker found. Only workers that see everything join the run and
-        /// get tasks.
+        /// The second call, with the worker's findings. Only workers that can read all storages join the
+        /// run and get tasks.
         async fn join(
             &self,
             request: tonic::Request<super::JoinRequest>,
@@ -860,12 +863,12 @@ pub mod coordinator_server {
             >
             + std::marker::Send
             + 'static;
-        /// Stays open. Each message says that there may be work to poll for.
+        /// The response stream stays open. Each message means that there may be tasks to poll for.
         async fn watch_work(
             &self,
             request: tonic::Request<super::WatchWorkRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchWorkStream>, tonic::Status>;
-        /// Called before an attempt does anything, to ask whether its task is still wanted.
+        /// Called before an attempt does anything, to ask whether its task is still needed.
         async fn start(
             &self,
             request: tonic::Request<super::StartRequest>,
@@ -878,16 +881,16 @@ pub mod coordinator_server {
             tonic::Response<super::HeartbeatResponse>,
             tonic::Status,
         >;
-        /// Reports the end of an attempt. Sent again until it is answered; the first success of a task
-        /// counts.
+        /// Reports the end of an attempt. The worker repeats the call until it gets a response. Only the
+        /// first success of a task counts.
         async fn report(
             &self,
             request: tonic::Request<super::ReportRequest>,
         ) -> std::result::Result<tonic::Response<super::ReportResponse>, tonic::Status>;
     }
     /// Every call except Register names the process of the worker in the metadata `lakewright-process`.
-    /// NOT_FOUND means that the process has not registered with this coordinator, or has not joined; the
-    /// worker then registers again.
+    /// NOT_FOUND means that the process has not registered with this coordinator, or has not joined. The
+    /// worker must then register again.
     #[derive(Debug)]
     pub struct CoordinatorServer<T> {
         inner: Arc<T>,
@@ -1280,10 +1283,10 @@ pub struct TaskReport {
 pub mod task_report {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Report {
-        /// One split that was read.
+        /// Counts of one split that was read.
         #[prost(message, tag = "1")]
         Tally(super::ObjectTally),
-        /// Once per partition of a scan.
+        /// Undeclared fields of the records; one report per partition of a scan.
         #[prost(message, tag = "2")]
         UnknownFields(super::UnknownFields),
         /// A file of a staging table.
@@ -1295,7 +1298,7 @@ pub mod task_report {
         /// A file of a table.
         #[prost(message, tag = "5")]
         Table(super::WrittenFile),
-        /// Rows for the next stage.
+        /// An object with rows for the next stage.
         #[prost(message, tag = "6")]
         Spooled(super::SpoolObject),
     }
@@ -1314,18 +1317,18 @@ pub struct ObjectTally {
     pub staged: u64,
     #[prost(uint64, tag = "5")]
     pub quarantined: u64,
-    /// Number of line feeds.
+    /// Number of line feeds in the split.
     #[prost(uint64, tag = "6")]
     pub lines: u64,
-    /// Bytes that were read: as stored, and decompressed.
+    /// Number of bytes that were read, before and after decompression.
     #[prost(uint64, tag = "7")]
     pub stored_bytes: u64,
     #[prost(uint64, tag = "8")]
     pub bytes: u64,
-    /// Number of decompressed bytes in which records could not be separated.
+    /// Number of decompressed bytes that could not be separated into records.
     #[prost(uint64, tag = "9")]
     pub unframed_bytes: u64,
-    /// Missing if the split was read to its end.
+    /// Set if the object could not be read as records up to its end.
     #[prost(message, optional, tag = "10")]
     pub damage: ::core::option::Option<Damage>,
     /// Number of staged records that were stored without a parser.
@@ -1342,11 +1345,11 @@ pub struct SourceObject {
     pub bytes: u64,
     #[prost(string, optional, tag = "3")]
     pub etag: ::core::option::Option<::prost::alloc::string::String>,
-    /// Microseconds since the epoch, UTC.
+    /// Time of the last change in microseconds since the epoch, UTC.
     #[prost(int64, tag = "4")]
     pub modified: i64,
 }
-/// Place from which an object could not be read, and the reason.
+/// Position from which an object could not be read, and the reason.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Damage {
     /// Offset in the decompressed object.
@@ -1360,7 +1363,7 @@ pub struct Damage {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UnknownFields {
-    /// Number of accepted records that contain an undeclared field, by field.
+    /// For each undeclared field, the number of accepted records that contain it.
     #[prost(map = "string, uint64", tag = "1")]
     pub records: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
 }
@@ -1376,7 +1379,7 @@ pub struct WrittenFile {
     pub rows: u64,
     #[prost(uint64, tag = "4")]
     pub bytes: u64,
-    /// Such as `xxh64:ef46db3751d8e999`.
+    /// Digest of the file, such as `xxh64:ef46db3751d8e999`.
     #[prost(string, optional, tag = "5")]
     pub digest: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "6")]
@@ -1386,7 +1389,7 @@ pub struct WrittenFile {
 pub struct PartitionValue {
     #[prost(string, tag = "1")]
     pub column: ::prost::alloc::string::String,
-    /// Missing for null.
+    /// Value as text; missing for null.
     #[prost(string, optional, tag = "2")]
     pub value: ::core::option::Option<::prost::alloc::string::String>,
 }
@@ -1397,7 +1400,7 @@ pub struct ColumnStatistics {
     pub column: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub null_count: u64,
-    /// Missing if there is no value, or readers would disagree on their order.
+    /// Minimum; missing if there is no value, or if readers would disagree on the order of values.
     #[prost(message, optional, tag = "3")]
     pub min: ::core::option::Option<Bound>,
     #[prost(message, optional, tag = "4")]
@@ -1417,7 +1420,7 @@ pub mod bound {
         Text(::prost::alloc::string::String),
         #[prost(sint64, tag = "2")]
         Whole(i64),
-        /// A whole number beyond the range of `whole`.
+        /// A whole number above the range of `whole`.
         #[prost(uint64, tag = "3")]
         Large(u64),
         #[prost(double, tag = "4")]
@@ -1427,10 +1430,10 @@ pub mod bound {
 /// Rows that one attempt wrote for the next stage.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SpoolObject {
-    /// Key relative to the spool's root; empty if there were no rows, and so no object.
+    /// Key relative to the spool's root; empty if there were no rows, so that no object exists.
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
-    /// Rows per partition of the next stage.
+    /// Number of rows per partition of the next stage.
     #[prost(uint64, repeated, tag = "2")]
     pub rows: ::prost::alloc::vec::Vec<u64>,
     /// Chunks in the order of the object.
@@ -1440,7 +1443,7 @@ pub struct SpoolObject {
 /// Chunks that were written at once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Flush {
-    /// Length of the chunk of each partition; 0 if it has none.
+    /// Length of the chunk of each partition in bytes; 0 if the partition has no chunk.
     #[prost(uint64, repeated, tag = "1")]
     pub chunk_bytes: ::prost::alloc::vec::Vec<u64>,
 }
@@ -1507,7 +1510,7 @@ impl Reason {
 /// Everything that a worker needs to run one task.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskSpec {
-    /// Version of the coordinator.
+    /// Program version of the coordinator.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
@@ -1539,7 +1542,7 @@ pub mod plan_node {
         FirstRow(super::FirstRow),
     }
 }
-/// Reads JSON objects. A leaf.
+/// Leaf node that reads objects with JSON records.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JsonScan {
     #[prost(message, optional, tag = "1")]
@@ -1557,7 +1560,7 @@ pub struct ScanPartition {
     #[prost(message, repeated, tag = "1")]
     pub splits: ::prost::alloc::vec::Vec<Split>,
 }
-/// A part of an object: the records that start in this range of its stored bytes.
+/// Part of an object: the records that start in this range of its stored bytes.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Split {
     #[prost(message, optional, tag = "1")]
@@ -1584,7 +1587,7 @@ pub struct FirstRow {
 /// Stages the records of a scan, which is its child.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ingest {
-    /// Schema as a `datafusion_common.Schema`.
+    /// Schema of the files as a `datafusion_common.Schema`.
     #[prost(bytes = "vec", tag = "1")]
     pub staging_schema: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "2")]
@@ -1601,7 +1604,7 @@ pub struct Ingest {
 pub struct TableWrite {
     #[prost(string, tag = "1")]
     pub folder: ::prost::alloc::string::String,
-    /// Schema as a `datafusion_common.Schema`.
+    /// Schema of the files as a `datafusion_common.Schema`.
     #[prost(bytes = "vec", tag = "2")]
     pub schema: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, repeated, tag = "3")]
@@ -1614,18 +1617,18 @@ pub struct TableWrite {
     pub run: ::prost::alloc::string::String,
 }
 /// Writes the rows of its child to spool objects. If the child is a hash repartition, the node
-/// writes the rows by partition in its place.
+/// assigns the rows to partitions itself and does not run the child.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExchangeWrite {
-    /// Prefix of the keys of spool objects.
+    /// Start of the keys of the spool objects.
     #[prost(string, tag = "1")]
     pub prefix: ::prost::alloc::string::String,
 }
-/// Reads spool objects. A leaf.
+/// Leaf node that reads spool objects.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExchangeRead {
     /// Plan without rows (`datafusion.PhysicalPlanNode`) that has the schema, the partitioning and the
-    /// order of the rows. It contains their expressions.
+    /// order of the rows that are read.
     #[prost(bytes = "vec", tag = "1")]
     pub shape: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, repeated, tag = "2")]

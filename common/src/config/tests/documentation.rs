@@ -21,7 +21,7 @@ fn the_documentation_lists_every_setting_with_its_type_and_default() {
     }
 }
 
-/// Typed defaults are documented, and must be those that the resolved configuration has.
+/// The documented default of each setting is the default of the resolved configuration.
 #[test]
 fn setting_a_key_to_its_documented_default_changes_nothing() {
     let project = Project::new(

@@ -1,4 +1,4 @@
-//! Faults of each part of a file, as they are printed.
+//! Messages for faults in each part of `lake.toml`.
 
 use super::*;
 
@@ -243,7 +243,7 @@ fn faults_of_fields() {
             "a = { type = 'long', from = 'user.id' }\nuser = 'json'",
             &["source `s`: field `a` reads `user.id`, which is inside `user` of field `user` (lake.toml, line 7)"],
         ),
-        // One after the other in the text, but not one inside the other.
+        // The text `user.id` starts `user.id2`, but neither value is inside the other.
         ("a = { type = 'long', from = 'user.id' }\nb = { type = 'long', from = 'user.id2' }\nuser_id = 'long'", &[]),
     ]);
 }

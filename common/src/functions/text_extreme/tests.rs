@@ -14,7 +14,7 @@ const GROUPS: usize = 6;
 /// A call of an accumulator.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Rows of a text and a group, and whether the filter selects each, if there is one.
+    /// Rows of a text and a group. If there is a filter, also whether it selects each row.
     Update(Vec<(Option<String>, usize)>, Option<Vec<Option<bool>>>),
     /// The state of another accumulator with these rows.
     Merge(Vec<(Option<String>, usize)>),
@@ -88,7 +88,7 @@ proptest! {
                     ours.merge_batch(&values, &groups, GROUPS).unwrap();
                 }
                 Step::EmitFirst(groups) => {
-                    // Both know all groups, as after any other call.
+                    // After these calls, both accumulators have all groups.
                     let (none, no_groups) = unzip(&[]);
                     theirs.update_batch(&none, &no_groups, None, GROUPS).unwrap();
                     ours.update_batch(&none, &no_groups, None, GROUPS).unwrap();

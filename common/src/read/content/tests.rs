@@ -68,7 +68,7 @@ fn encodings() -> [Encoding; 4] {
         .unwrap()
 }
 
-/// Returns records like those in logs.
+/// Returns records that look like records of logs.
 fn records() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         any::<i64>().prop_map(|n| n.to_string()),
@@ -151,7 +151,8 @@ fn what_is_no_json_is_called_by_its_name() {
             assert_eq!(recognize(bytes, name, None), Content::Foreign(expected), "{bytes:?}");
         }
     }
-    // Bytes without a pattern, as encryption produces them, after a start like that of JSON.
+    // Bytes without a pattern, as encryption produces them, after bytes that look like the start of
+    // JSON.
     let random = (0..1000_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 7).to_le_bytes());
     let random: Vec<u8> = b"[123".iter().copied().chain(random).collect();
     assert_eq!(recognize(head(&random), "a.json", None), Content::Foreign(Foreign::Unknown));

@@ -13,11 +13,11 @@ use crate::read::rejection::Reason;
 use crate::storage::Storage;
 use crate::storage::object::SourceObject;
 
-/// Bytes of a decompressed chunk.
+/// Maximum number of bytes of a decompressed chunk.
 const DECOMPRESSED_CHUNK_BYTES: usize = 1024 * 1024;
-/// Estimated ratio of text to its compressed form. Logs reach ten.
+/// Estimated ratio of decompressed to compressed bytes. Logs reach a ratio of ten.
 const LIKELY_RATIO: u64 = 16;
-/// Maximum decompressed size of an object that is not suspicious at any ratio.
+/// Decompressed size up to which an object is accepted at any ratio.
 pub(in crate::read) const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
 
 /// An object that is read as a whole.
@@ -26,7 +26,7 @@ pub(in crate::read) struct Stored {
     pub(in crate::read) object: Arc<SourceObject>,
     /// `Content-Encoding` of the first response.
     pub(in crate::read) encoding: Arc<OnceLock<String>>,
-    /// Decompressed bytes per stored byte above which the object is rejected.
+    /// Maximum ratio of decompressed to stored bytes. Above it the object is rejected.
     pub(in crate::read) max_ratio: u64,
 }
 
@@ -48,11 +48,11 @@ pub(super) struct Decompression {
     input: Bytes,
     decompressor: Decompressor,
     object: Arc<SourceObject>,
-    /// Number of decompressed bytes that were read.
+    /// Number of bytes that were decompressed.
     bytes: u64,
     max_ratio: u64,
     is_ended: bool,
-    /// Fault to return after the bytes before it.
+    /// Fault to return once all bytes before it were returned.
     fault: Option<Fault>,
 }
 
@@ -70,7 +70,7 @@ impl Decompression {
         }
     }
 
-    /// Returns the decompressed bytes, up to the end or a fault.
+    /// Returns the decompressed chunks, up to the end or a fault.
     pub(super) fn text(self) -> Chunks {
         stream::unfold(self, |mut decompression| async move {
             let chunk = decompression.next().await?;
@@ -81,7 +81,7 @@ impl Decompression {
 
     async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
         if self.is_ended {
-            // Faults come last, after all the bytes before them.
+            // Return a fault last, after all bytes before it.
             return self.fault.take().map(Err);
         }
         let mut chunk = BytesMut::zeroed(self.chunk_bytes());
@@ -92,7 +92,8 @@ impl Decompression {
             filled += step.produced;
             self.bytes += step.produced as u64;
             if let Err(e) = step.result {
-                // The stream is intact, but cannot be read. The other kinds are damage.
+                // The stream is intact, but its format is not supported. Errors of other kinds mean
+                // damage.
                 if e.kind() == std::io::ErrorKind::Unsupported {
                     self.end_with(Reason::UnsupportedFormat, e.to_string());
                     break;
@@ -121,7 +122,7 @@ impl Decompression {
     }
 
     async fn read_more(&mut self) {
-        // There is input that the decompressor neither consumes nor rejects.
+        // The decompressor neither consumes nor rejects the input.
         if !self.input.is_empty() {
             self.end_with(
                 Reason::CorruptCompression,
@@ -151,7 +152,7 @@ impl Decompression {
         self.fault = Some(Fault::Broken { reason, detail });
     }
 
-    /// Returns the size of the next chunk. A small object does not need a whole one.
+    /// Returns the size of the next chunk. A small object needs less than a full chunk.
     fn chunk_bytes(&self) -> usize {
         let likely = self.object.bytes.saturating_mul(LIKELY_RATIO);
         usize::try_from(likely).map_or(DECOMPRESSED_CHUNK_BYTES, |likely| likely.min(DECOMPRESSED_CHUNK_BYTES))

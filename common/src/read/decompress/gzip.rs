@@ -4,8 +4,8 @@
 //! Fixed ─► [Extra] ─► [name] ─► [comment] ─► [HeaderChecksum] ─► Body ─► Trailer ─► Fixed or Padding
 //! ```
 //!
-//! The frame is parsed here because the checksum of the library that inflates is slow, and because
-//! this distinguishes a member that ends early from one that is damaged.
+//! Header and trailer are parsed here because the inflate library computes the checksum slowly, and
+//! because this distinguishes a member that ends early from one that is damaged.
 
 use std::io;
 
@@ -16,12 +16,12 @@ use crate::read::decompress::step::{Progress, Step};
 
 const MAGIC: [u8; 2] = [0x1F, 0x8B];
 const DEFLATE: u8 = 8;
-/// Magic, method, flags, time, extra flags, system.
+/// Length of the fixed part of the header: magic, method, flags, time, extra flags, system.
 const FIXED_BYTES: u8 = 10;
 const HEADER_CHECKSUM_BYTES: u8 = 2;
 const CHECKSUM_AND_LENGTH_BYTES: usize = 8;
 
-/// Flags of section 2.3.1.
+/// Bits of the flags in the header (RFC 1952, section 2.3.1).
 const HAS_HEADER_CHECKSUM: u8 = 1 << 1;
 const HAS_EXTRA: u8 = 1 << 2;
 const HAS_NAME: u8 = 1 << 3;
@@ -33,28 +33,29 @@ pub(in crate::read) struct Gzip {
     part: Part,
     /// Whether at least one member was read to its end.
     has_member: bool,
-    /// Flags of the current header. The flags of parts that were passed are cleared.
+    /// Flags of the current header. A flag is cleared once its part was read.
     flags: u8,
     inflate: Decompress,
     checksum: Hasher,
-    /// Length of the member's text modulo 2^32, as in the trailer.
+    /// Length of the member's decompressed bytes modulo 2^32, as in the trailer.
     length: u32,
 }
 
-/// The part of a member that comes next.
+/// The part of a member that is read next.
 enum Part {
-    /// The fixed part of the header; the number of its next byte.
+    /// The fixed part of the header, with the number of its bytes that were read.
     Fixed(u8),
-    /// The low byte of the extra field's length, once it was read.
+    /// The length of the extra field, with its low byte once that was read.
     ExtraLength(Option<u8>),
-    /// The extra field; the number of its bytes that remain.
+    /// The extra field, with the number of its bytes that remain.
     Extra(u16),
     /// A file name or a comment, which ends with a zero byte.
     Text,
-    /// The checksum of the header; the number of its bytes that remain.
+    /// The checksum of the header, with the number of its bytes that remain.
     HeaderChecksum(u8),
     Body,
-    /// Checksum and length of the text; the bytes of them that were read.
+    /// Checksum and length of the decompressed bytes, with the bytes of this trailer that were
+    /// read.
     Trailer(Vec<u8>),
     /// Zeros after the last member, which tapes and block devices add and gzip(1) ignores.
     Padding,
@@ -76,7 +77,7 @@ impl Default for Gzip {
 impl Gzip {
     pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let mut consumed = 0;
-        // A member never starts with a zero, so it is padding.
+        // A member never starts with a zero byte, so the byte is padding.
         if self.has_member && matches!(self.part, Part::Fixed(0)) && input.first() == Some(&0) {
             self.part = Part::Padding;
         }
@@ -86,7 +87,7 @@ impl Gzip {
             let result = if is_padding { Ok(Progress::EndOfMember) } else { Err(damaged("there is no gzip header")) };
             return Step { consumed, produced: 0, result };
         }
-        // The header and the trailer are short, so pass them byte by byte.
+        // The header and the trailer are short, so read them byte by byte.
         while !matches!(self.part, Part::Body) {
             let Some(byte) = input.get(consumed) else { break };
             consumed += 1;
@@ -105,7 +106,7 @@ impl Gzip {
     fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> (usize, usize, io::Result<Progress>) {
         let (consumed, produced) = (self.inflate.total_in(), self.inflate.total_out());
         let status = self.inflate.decompress(input, output, FlushDecompress::None);
-        // Both are at most the lengths of the slices.
+        // Both counts are at most the lengths of the slices.
         let consumed = usize::try_from(self.inflate.total_in() - consumed).unwrap_or(usize::MAX);
         let produced = usize::try_from(self.inflate.total_out() - produced).unwrap_or(usize::MAX);
         // The bytes before an error are valid, so they count in any case.
@@ -119,7 +120,7 @@ impl Gzip {
         (consumed, produced, status.map(|_| Progress::Inside).map_err(Into::into))
     }
 
-    /// Passes one byte of the header or the trailer.
+    /// Reads one byte of the header or the trailer.
     fn pass(&mut self, byte: u8) -> io::Result<Progress> {
         match &mut self.part {
             Part::Fixed(at) => {
@@ -180,7 +181,7 @@ impl Gzip {
             (HAS_HEADER_CHECKSUM, Part::HeaderChecksum(HEADER_CHECKSUM_BYTES)),
         ] {
             if self.flags & flag != 0 {
-                // Cleared, so that the next call finds the part after this one.
+                // Clear the flag, so that the next call finds the part after this one.
                 self.flags &= !flag;
                 self.part = part;
                 return;
@@ -195,7 +196,7 @@ impl Gzip {
         };
         let checksum = std::mem::take(&mut self.checksum).finalize();
         let length = std::mem::take(&mut self.length);
-        // `false`: deflate without the zlib header, because we parse the frame.
+        // `false` means deflate without a zlib header.
         self.inflate.reset(false);
         self.has_member = true;
         if trailer[..4] != checksum.to_le_bytes() {

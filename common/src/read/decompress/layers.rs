@@ -22,11 +22,9 @@ use crate::read::decompress::decompression::{Decompression, Stored};
 use crate::read::decompress::text_encoding::TextDecoder;
 use crate::read::rejection::Reason;
 
-/// Maximum number of zero bytes at the start of an object that are read to see whether text
-/// follows.
+/// Maximum number of zero bytes to read at the start of an object in search of text after them.
 const MOST_ZERO_BYTES: usize = 8 * 1024 * 1024;
-/// Maximum number of compressions around one text. Compressing a compressed file again results in
-/// two.
+/// Maximum number of nested compressions. A compressed file that was compressed again has two.
 const MOST_COMPRESSIONS: usize = 2;
 
 /// Returns the text of the whole object `stored`.
@@ -34,7 +32,7 @@ pub(in crate::read) fn text_of(chunks: Chunks, stored: Stored) -> Chunks {
     stream::once(peel(chunks, Arc::new(stored), 0)).flatten().boxed()
 }
 
-/// Removes the outermost layer, and the ones below it.
+/// Removes the outermost layer, and then the layers below it.
 fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static, Chunks> {
     async move {
         let (head, is_only_zeros, chunks) = head(chunks).await;
@@ -66,8 +64,8 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
     .boxed()
 }
 
-/// Returns the first [`HEAD_BYTES`] (or all bytes before the end or a fault), whether all bytes of
-/// the object are zero, and all chunks, including these bytes.
+/// Returns the first [`HEAD_BYTES`] bytes (or all bytes before the end or a fault), whether all
+/// bytes of the object are zero, and all chunks, including the bytes that were read.
 async fn head(chunks: Chunks) -> (Vec<u8>, bool, Chunks) {
     let mut chunks = chunks.fuse();
     let mut head = Vec::new();
@@ -86,7 +84,7 @@ async fn head(chunks: Chunks) -> (Vec<u8>, bool, Chunks) {
             zero_bytes += bytes.len();
         }
         seen.push(chunk);
-        // A fault ends the stream, so recognition must do with the bytes before it.
+        // A fault ends the stream, so the content must be recognized by the bytes before it.
         if is_fault {
             break;
         }
@@ -100,7 +98,7 @@ fn replay(seen: Vec<Result<Bytes, Fault>>, rest: impl Stream<Item = Result<Bytes
 
 fn decoded(chunks: Chunks, encoding: Encoding) -> Chunks {
     let mut decoder = TextDecoder::new(encoding);
-    // A last item without a chunk lets the decoder finish.
+    // An item without a chunk marks the end, so that the decoder can finish.
     let ended = stream::once(std::future::ready(None));
     let chunks: BoxStream<'static, _> = chunks.map(Some).chain(ended).boxed();
     chunks
@@ -117,7 +115,8 @@ fn failed(fault: Fault) -> Chunks {
     stream::once(std::future::ready(Err(fault))).boxed()
 }
 
-/// Returns the fault of an object if it, or its compressed content, cannot be read.
+/// Returns the fault of an object that cannot be read, or whose decompressed content cannot be
+/// read.
 fn unsupported(what: &str, depth: usize) -> Fault {
     let subject = if depth > 0 { "what is compressed in it" } else { "it" };
     Fault::Broken { reason: Reason::UnsupportedFormat, detail: format!("{subject} {what}") }

@@ -5,10 +5,10 @@
 //!                      └─ error: all bytes before it were returned
 //! ```
 //!
-//! The libraries' readers of whole streams drop the last bytes when a stream ends early, or do not
-//! notice that it does. Here all decompressed bytes are returned before the error, and only the end
-//! of a member is a valid end. Concatenated files, as `cat` and log shippers write them, are one
-//! text.
+//! The libraries' readers of whole streams drop the last bytes of a stream that ends early, or do
+//! not detect the early end. Here all decompressed bytes are returned before the error, and only
+//! the end of a member is a valid end. Concatenated files, as `cat` and log shippers write them,
+//! are read as one text.
 
 /// Removes layer after layer, from stored bytes to UTF-8 text.
 pub mod layers;
@@ -42,7 +42,7 @@ use crate::storage::object::Compression;
 /// Decompressor of one compressed text, which has one or several members.
 pub(in crate::read) struct Decompressor {
     codec: Codec,
-    /// Whether the last member has ended and the next one has not started.
+    /// Whether a member has ended and the next member has not started.
     is_between_members: bool,
 }
 
@@ -57,7 +57,7 @@ enum Codec {
 
 impl Decompressor {
     /// # Errors
-    /// Not enough memory.
+    /// There is not enough memory.
     pub(in crate::read) fn new(compression: Compression) -> io::Result<Option<Self>> {
         let codec = match compression {
             Compression::None => return Ok(None),
@@ -72,8 +72,8 @@ impl Decompressor {
         Ok(Some(Self { codec, is_between_members: true }))
     }
 
-    /// Consumes input and produces output until one of them is used up. If it does neither, it
-    /// needs more input.
+    /// Decompresses until `input` is consumed or `output` is full. A step that neither consumes nor
+    /// produces bytes needs more input.
     pub(in crate::read) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let step = match &mut self.codec {
             Codec::Gzip(gzip) => gzip.step(input, output),
@@ -85,14 +85,14 @@ impl Decompressor {
         };
         match &step.result {
             Ok(Progress::EndOfMember) => self.is_between_members = true,
-            // A member starts with its first byte.
+            // A consumed byte starts a member.
             _ if step.consumed > 0 => self.is_between_members = false,
             _ => {}
         }
         step
     }
 
-    /// Returns whether the input may end here.
+    /// Whether the input may end here.
     pub(in crate::read) fn is_complete(&self) -> bool {
         match &self.codec {
             Codec::Snappy(snappy) => snappy.is_complete(),
@@ -113,12 +113,12 @@ fn step_zstd(zstd: &mut Zstd<'static>, input: &[u8], output: &mut [u8]) -> Step 
 fn step_bzip2(bzip2: &mut Bzip2, input: &[u8], output: &mut [u8]) -> Step {
     let (consumed, produced) = (bzip2.total_in(), bzip2.total_out());
     let status = bzip2.decompress(input, output);
-    // Both are at most the lengths of the slices.
+    // Both counts are at most the lengths of the slices.
     let consumed = usize::try_from(bzip2.total_in() - consumed).unwrap_or(usize::MAX);
     let produced = usize::try_from(bzip2.total_out() - produced).unwrap_or(usize::MAX);
     let result = match status {
         Ok(Bzip2Status::StreamEnd) => {
-            // The library's decoder handles one stream only.
+            // The library's decoder handles only one stream, so create one per stream.
             *bzip2 = Bzip2::new(false);
             Ok(Progress::EndOfMember)
         }
@@ -193,7 +193,7 @@ mod tests {
         let plain = gzip(b"text", GzBuilder::new());
         let full = GzBuilder::new().filename("a.json").comment("by hand").extra(vec![1, 2, 3]).mtime(7);
         let empty_extra = GzBuilder::new().extra(vec![]);
-        // `flate2` writes no header checksum.
+        // `flate2` writes no header checksum, so add one.
         let mut summed = plain.clone();
         summed[3] = 1 << 1;
         summed.splice(10..10, [0xAB, 0xCD]);
@@ -223,7 +223,7 @@ mod tests {
         assert!(run(Compression::Gzip, &[0; 20], 5, 9).1.is_err(), "zeros alone are no gzip");
     }
 
-    /// `xz -t` accepts the same.
+    /// `xz -t` has the same rule.
     #[test]
     fn a_multiple_of_four_zeros_after_an_xz_stream_is_padding_and_nothing_else_is() {
         let stream = xz(b"text");
@@ -263,7 +263,8 @@ mod tests {
                 let (found, result) = run(compression, &member.repeat(members), at_once, room);
                 prop_assert_eq!(found, text.repeat(members));
                 prop_assert!(result.unwrap());
-                // Cut anywhere, it is not complete, and what came is right.
+                // A member that is cut anywhere is incomplete, and the output before the cut is
+                // correct.
                 let cut = at_once.min(member.len() - 1);
                 let (found, result) = run(compression, &member[..cut], 7, room);
                 prop_assert!(text.starts_with(&found));

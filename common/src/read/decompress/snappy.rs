@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Neither has an end marker, so an object that was cut between two chunks looks complete. Chunks
-//! are small (64 KiB in snappy's own framing, 256 KiB as Hadoop writes them), so each one is
-//! collected and decompressed at once.
+//! are small (64 KiB in snappy's own framing, 256 KiB by Hadoop's default), so a whole chunk is
+//! collected before it is decompressed.
 
 use std::io::{self, Read};
 
@@ -18,17 +18,17 @@ use crate::read::decompress::step::{Progress, Step};
 
 /// First chunk of a stream in snappy's own framing.
 const STREAM_IDENTIFIER: &[u8] = b"\xFF\x06\0\0sNaPpY";
-/// Maximum bytes of a data chunk in snappy's own framing: a checksum, and 64 KiB that did not
-/// shrink.
+/// Maximum number of bytes of a data chunk in snappy's own framing: a checksum, and 64 KiB of data
+/// that could not be compressed.
 const MAX_FRAME_BYTES: usize = 4 + 76_490;
-/// Maximum decompressed bytes of a Hadoop block; the default is 256 KiB.
+/// Maximum number of decompressed bytes of a block; Hadoop's default is 256 KiB.
 const MAX_BLOCK_BYTES: usize = 64 * 1024 * 1024;
 
 /// State of a stream of chunks.
 pub(in crate::read) struct Snappy {
     framing: Framing,
     part: Part,
-    /// Bytes of the current part that were read.
+    /// Bytes of the current part that were read so far.
     gathered: Vec<u8>,
     decompressed: Vec<u8>,
     /// Number of bytes of `decompressed` that were returned.
@@ -37,7 +37,7 @@ pub(in crate::read) struct Snappy {
 
 enum Framing {
     Own,
-    /// Hadoop's framing; this many decompressed bytes of the current block remain.
+    /// Hadoop's framing. `block_rest` decompressed bytes of the current block remain.
     Hadoop {
         block_rest: usize,
     },
@@ -46,7 +46,7 @@ enum Framing {
 /// Next part of the stream, with its length in bytes.
 enum Part {
     Header,
-    /// A chunk with this header.
+    /// A chunk, with its header and length.
     Chunk([u8; 4], usize),
     Skipped(usize),
 }
@@ -64,7 +64,7 @@ impl Snappy {
         Self { framing, part: Part::Header, gathered: Vec::new(), decompressed: Vec::new(), given: 0 }
     }
 
-    /// Returns whether the input may end here.
+    /// Whether the input may end here.
     pub(in crate::read) fn is_complete(&self) -> bool {
         let is_between = matches!(self.part, Part::Header) && self.gathered.is_empty();
         is_between && matches!(self.framing, Framing::Own | Framing::Hadoop { block_rest: 0 })
@@ -78,7 +78,7 @@ impl Snappy {
             output[produced..produced + bytes].copy_from_slice(&waiting[..bytes]);
             self.given += bytes;
             produced += bytes;
-            // Everything decompressed must be returned before the next chunk replaces it.
+            // Return all decompressed bytes before the next chunk replaces them.
             if self.given < self.decompressed.len() || consumed == input.len() {
                 return Step { consumed, produced, result: Ok(Progress::Inside) };
             }
@@ -95,7 +95,7 @@ impl Snappy {
             Part::Header => 4,
             Part::Chunk(_, bytes) => bytes,
             Part::Skipped(bytes) => {
-                // Skip without collecting: such chunks may have 16 MiB.
+                // Skip the chunk without collecting it, because it may have 16 MiB.
                 let taken = bytes.min(input.len());
                 self.part = if taken == bytes { Part::Header } else { Part::Skipped(bytes - taken) };
                 return Ok(taken);
@@ -145,7 +145,7 @@ impl Snappy {
             }
         };
         self.part = Part::Chunk(header, bytes);
-        // A chunk without bytes ends at once, because no input would end it.
+        // An empty chunk ends at once, because no further input belongs to it.
         if bytes == 0 {
             self.end_chunk(header, &[])?;
         }
@@ -233,7 +233,7 @@ mod tests {
                 prop_assert!(result.unwrap());
                 let (found, result) = run(new(), &bytes[..at.index(bytes.len().max(1)).min(bytes.len())], at_once, room);
                 prop_assert!(text.starts_with(&found));
-                // A cut between two chunks looks like the end.
+                // A stream that is cut between two chunks looks complete.
                 prop_assert!(result.is_ok());
             }
             if !own.is_empty() {

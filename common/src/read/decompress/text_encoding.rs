@@ -1,9 +1,9 @@
 //! ② Decodes text in UTF-16 or UTF-32 to UTF-8, in chunks of any size.
 //!
-//! Every offset and line after this step counts the decoded text, without its byte order mark. A
+//! After this step, offsets and lines refer to the decoded text, without its byte order mark. A
 //! unit that is not a character (half of a surrogate pair, a number that is too high, a character
-//! that is cut by the end of the object) becomes a byte that is not UTF-8, so that the record
-//! around it is rejected instead of changed.
+//! that is cut by the end of the object) becomes a byte that is not UTF-8, so that its record is
+//! rejected instead of changed.
 
 use crate::read::content::Encoding;
 
@@ -15,9 +15,9 @@ const BYTE_ORDER_MARK: char = '\u{FEFF}';
 #[derive(Debug)]
 pub(in crate::read) struct TextDecoder {
     encoding: Encoding,
-    /// Start of a unit that the end of a chunk has cut.
+    /// First bytes of a unit that continues in the next chunk.
     cut: Vec<u8>,
-    /// First half of a surrogate pair.
+    /// First half of a surrogate pair whose second half has not arrived.
     half: Option<u16>,
     is_at_start: bool,
 }
@@ -29,7 +29,7 @@ impl TextDecoder {
 
     /// Returns the text of the next chunk.
     pub(in crate::read) fn decode(&mut self, chunk: &[u8]) -> Vec<u8> {
-        // UTF-16 of ASCII text shrinks to half. More is added as needed.
+        // ASCII text in UTF-16 shrinks to half. For other text the vector grows.
         let mut text = Vec::with_capacity(chunk.len() / 2 + 4);
         let (bytes, is_big_endian) = match self.encoding {
             Encoding::Utf8 => return chunk.to_vec(),
@@ -38,7 +38,7 @@ impl TextDecoder {
         };
         let mut rest = chunk;
         if !self.cut.is_empty() {
-            // Complete the unit that the last chunk has cut.
+            // Complete the unit that started in the last chunk.
             let missing = (bytes - self.cut.len()).min(rest.len());
             self.cut.extend_from_slice(&rest[..missing]);
             rest = &rest[missing..];
@@ -74,14 +74,15 @@ impl TextDecoder {
             (Some(first), Ok(second @ 0xDC00..=0xDFFF)) => {
                 0x1_0000 + (u32::from(first - 0xD800) << 10) + u32::from(second - 0xDC00)
             }
-            // Two first halves: the one before has no second half, and this one may have.
+            // Two first halves in a row: the previous one has no second half, and this one may
+            // still get one.
             (Some(_), Ok(first @ 0xD800..=0xDBFF)) => {
                 text.push(INVALID);
                 self.half = Some(first);
                 return;
             }
             (Some(_), _) => {
-                // The half before has no second half, but this unit is a character of its own.
+                // The previous half has no second half, but this unit is a complete character.
                 text.push(INVALID);
                 unit
             }
@@ -89,7 +90,7 @@ impl TextDecoder {
         };
         let is_first = std::mem::take(&mut self.is_at_start);
         match char::from_u32(unit) {
-            // Only a mark at the very start is one. Anywhere else it is a character.
+            // At the start of the text this is a byte order mark. Anywhere else it is a character.
             Some(BYTE_ORDER_MARK) if is_first => {}
             Some(character) => text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             None => text.push(INVALID),
@@ -97,7 +98,7 @@ impl TextDecoder {
     }
 }
 
-/// Returns the number in up to four bytes.
+/// Returns the number that up to four bytes encode.
 fn unit(bytes: &[u8], is_big_endian: bool) -> u32 {
     let add = |number: u32, byte: &u8| number << 8 | u32::from(*byte);
     if is_big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }

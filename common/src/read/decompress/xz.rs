@@ -7,23 +7,24 @@ use liblzma::stream::{Action, Status, Stream};
 
 use crate::read::decompress::step::{Progress, Step};
 
-/// Maximum memory that a stream may require; the highest level of `xz` needs 65 MiB.
+/// Maximum number of bytes of memory that a stream may require; the highest level of `xz` needs 65
+/// MiB.
 const MEMORY_BYTES: u64 = 128 * 1024 * 1024;
 /// Padding is a multiple of this many zero bytes.
 const PADDING_UNIT_BYTES: usize = 4;
 
-/// One stream after another.
+/// State of a sequence of streams.
 pub(in crate::read) struct Xz {
     stream: Stream,
     /// Whether a stream has ended and the next one has not started, so that zero bytes are padding.
     may_be_padding: bool,
-    /// Zero bytes of padding that were read, modulo [`PADDING_UNIT_BYTES`].
+    /// Number of zero bytes of padding that were read, modulo [`PADDING_UNIT_BYTES`].
     padding: usize,
 }
 
 impl Xz {
     /// # Errors
-    /// Not enough memory.
+    /// There is not enough memory.
     pub(in crate::read) fn new() -> io::Result<Self> {
         Ok(Self { stream: new_stream()?, may_be_padding: false, padding: 0 })
     }
@@ -44,7 +45,7 @@ impl Xz {
         self.may_be_padding = false;
         let (consumed, produced) = (self.stream.total_in(), self.stream.total_out());
         let status = self.stream.process(&input[skipped..], output, Action::Run);
-        // Both are at most the lengths of the slices.
+        // Both counts are at most the lengths of the slices.
         let consumed = usize::try_from(self.stream.total_in() - consumed).unwrap_or(usize::MAX);
         let produced = usize::try_from(self.stream.total_out() - produced).unwrap_or(usize::MAX);
         let result = match status {
@@ -52,7 +53,7 @@ impl Xz {
                 (self.stream, self.may_be_padding) = (stream, true);
                 Progress::EndOfMember
             }),
-            // This includes a need for more input or more room.
+            // This includes a request for more input or for more room in `output`.
             Ok(_) => Ok(Progress::Inside),
             Err(e) => Err(e.into()),
         };

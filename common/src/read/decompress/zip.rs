@@ -5,9 +5,10 @@
 //! ```
 //!
 //! An archive names its files twice: in a header before each one, and in the directory at its end.
-//! A stream reads the headers first. The directory must agree with them, otherwise the archive is
-//! damaged. Names that start with `.` or `_` are not data, as in a folder, so the files that macOS
-//! adds are skipped. A file that does not end with a line feed gets one.
+//! Because the archive is read in one pass, the headers are read first. The directory must agree
+//! with them, otherwise the archive is damaged. Names that start with `.` or `_` are not data, as
+//! in a folder, so the files that macOS adds are skipped. A file that does not end with a line feed
+//! gets one.
 
 use std::collections::HashMap;
 use std::io;
@@ -29,10 +30,10 @@ const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 const IS_ENCRYPTED: u16 = 1;
 const HAS_DESCRIPTOR: u16 = 1 << 3;
-/// Value of a length that is stored in the extra field instead.
+/// Marks a length that is stored in the extra field instead.
 const WIDE: u32 = u32::MAX;
 const WIDE_EXTRA: u16 = 1;
-/// Maximum bytes of the record that ends a 64-bit directory.
+/// Maximum number of bytes of the record that ends a 64-bit directory.
 const MOST_WIDE_END_BYTES: u64 = 64 * 1024;
 /// Number of bytes of a skipped file that are read at a time.
 const SKIPPED_BYTES: usize = 16 * 1024;
@@ -40,7 +41,7 @@ const SKIPPED_BYTES: usize = 16 * 1024;
 /// State of an archive.
 pub(in crate::read) struct Zip {
     part: Part,
-    /// Bytes of the current record of the archive that were read.
+    /// Bytes of the archive's current record that were read so far.
     gathered: Vec<u8>,
     /// Number of bytes of the archive that were consumed.
     offset: u64,
@@ -52,9 +53,9 @@ enum Part {
     /// A header, an entry of the directory, or another record; its signature decides.
     Record,
     Body(Box<File>),
-    /// The checksum and lengths after a file, if its header does not have them.
+    /// The checksum and lengths after a file, if its header does not contain them.
     Descriptor(Box<File>),
-    /// The end of a file, with a line feed to add if it has none.
+    /// The end of a file, where a line feed is added if the file does not end with one.
     EndOfFile {
         line_feed: bool,
     },
@@ -78,12 +79,13 @@ struct File {
     /// Checksum in the header; zero if a descriptor has it.
     checksum: u32,
     length: u64,
-    /// `None` if the file is stored without compression; `stored_rest` bytes of it remain then.
+    /// Decompressor of the file. `None` if the file is not compressed; then `stored_rest` of its
+    /// bytes remain.
     inflate: Option<Decompress>,
     stored_rest: u64,
     found: Hasher,
     found_length: u64,
-    /// Start of the file, as much as recognition needs.
+    /// First bytes of the file, by which its content is recognized.
     head: Vec<u8>,
     ends_with_line_feed: bool,
 }
@@ -95,7 +97,7 @@ impl Default for Zip {
 }
 
 impl Zip {
-    /// Returns whether the input may end here.
+    /// Whether the input may end here.
     pub(in crate::read) fn is_complete(&self) -> bool {
         matches!(self.part, Part::Done)
     }
@@ -104,7 +106,7 @@ impl Zip {
         let (mut consumed, mut produced) = (0, 0);
         let result = loop {
             match self.advance(&input[consumed..], &mut output[produced..]) {
-                // No progress: more input or more room is needed.
+                // Without progress, more input or more room in `output` is needed.
                 Ok((0, 0, false)) => break Ok(Progress::Inside),
                 Ok((taken, given, _)) => {
                     consumed += taken;
@@ -117,8 +119,8 @@ impl Zip {
         Step { consumed, produced, result }
     }
 
-    /// Does one move. Returns the number of bytes consumed and produced, and whether the state
-    /// changed.
+    /// Advances to the next change of state at most. Returns the number of bytes consumed and
+    /// produced, and whether the state changed.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         match &mut self.part {
             Part::Done if input.is_empty() => Ok((0, 0, false)),
@@ -152,13 +154,13 @@ impl Zip {
         }
     }
 
-    /// Returns the number of bytes that the current record still needs, as far as it is known;
-    /// `None` if the record is complete.
+    /// Returns how many more bytes of the current record are known to be needed; `None` if the
+    /// record is complete.
     fn missing(&self) -> io::Result<Option<usize>> {
         let has = self.gathered.len();
         let lacks = |length: usize| Ok((has < length).then(|| length - has));
-        // Without wide lengths: two lengths of 4 bytes. The checksum adds 4 and the signature
-        // another 4.
+        // The two lengths have 4 bytes each, or 8 in a 64-bit archive. The checksum has 4 bytes and
+        // the signature another 4.
         if let Part::Descriptor(file) = &self.part {
             let lengths = if file.is_wide { 16 } else { 8 };
             if has < 4 {
@@ -180,7 +182,7 @@ impl Zip {
             WIDE_END => (wide_end_bytes(&self.gathered)?, &[]),
             _ => return Err(damaged("the archive has a record of an unknown kind")),
         };
-        // The lengths of the variable parts are in the fixed part.
+        // The fixed part contains the lengths of the variable parts.
         if has < fixed {
             return lacks(fixed);
         }
@@ -224,7 +226,8 @@ impl Zip {
             return Err(damaged(&format!("the checksum or length of its file `{}` is wrong", file.name)));
         }
         self.files.insert(file.begins, Entry { name: file.name.clone(), checksum, length });
-        // Otherwise the last line of this file and the first one of the next would be one record.
+        // Without the line feed, the last line of this file and the first line of the next one
+        // would be one record.
         let line_feed = !file.is_skipped && file.found_length > 0 && !file.ends_with_line_feed;
         self.part = Part::EndOfFile { line_feed };
         Ok(())
@@ -292,13 +295,14 @@ impl File {
     /// file has ended.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         let mut unwanted = [0; SKIPPED_BYTES];
-        // Skipped files are decompressed too, because only that shows where they end.
+        // Skipped files are decompressed too, because the end of a file is only known after
+        // decompression.
         let room: &mut [u8] = if self.is_skipped { &mut unwanted } else { &mut *output };
         let (consumed, produced, has_ended) = match &mut self.inflate {
             Some(inflate) => {
                 let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
                 let status = inflate.decompress(input, room, FlushDecompress::None)?;
-                // Both are at most the lengths of the slices.
+                // Both counts are at most the lengths of the slices.
                 let consumed = usize::try_from(inflate.total_in() - before_in).unwrap_or(usize::MAX);
                 let produced = usize::try_from(inflate.total_out() - before_out).unwrap_or(usize::MAX);
                 (consumed, produced, status == Status::StreamEnd)
@@ -330,7 +334,8 @@ impl File {
 }
 
 impl File {
-    /// Checks that the file starts like text in UTF-8. Inside an archive nothing else is decoded.
+    /// Checks that the file starts like text in UTF-8. Other encodings are not supported inside an
+    /// archive.
     fn check_content(&self) -> io::Result<()> {
         let content = match recognize(&self.head, "", None) {
             Content::Text(Encoding::Utf8) => return Ok(()),
@@ -349,7 +354,7 @@ fn name_of(bytes: &[u8]) -> String {
 }
 
 /// Returns each of `lengths`, or its value in the extra field if it needs more than 32 bits.
-/// Returns fewer if the extra field lacks one.
+/// Returns fewer values if the extra field lacks one.
 fn wide_lengths(extra: &[u8], lengths: &[u32]) -> Vec<u64> {
     let mut wide = wide_extra(extra).unwrap_or_default();
     let mut values = Vec::new();

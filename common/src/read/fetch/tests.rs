@@ -232,7 +232,8 @@ async fn compressed_files_put_one_after_another_are_read_to_the_last() {
     }
 }
 
-/// Cut anywhere, an object has one fault at its end, and all bytes before the cut arrive.
+/// An object that is cut anywhere has one fault at its end, and all bytes before the cut are
+/// returned.
 #[tokio::test]
 async fn a_truncated_gzip_keeps_what_came_before() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
@@ -277,7 +278,7 @@ async fn a_corrupt_stream_is_told_from_a_truncated_one() {
             let (bytes, fault) = read_whole(Arc::clone(&store), object).await;
             assert!(text.starts_with(&bytes), "{key}");
             let Some(Fault::Broken { reason, detail }) = fault else {
-                // A frame of zstd needs no checksum.
+                // Only zstd may lack a checksum.
                 assert_eq!(key, "a.json.zst");
                 continue;
             };
@@ -330,7 +331,8 @@ async fn an_object_that_changed_or_vanished_since_it_was_listed_is_an_error_that
     }
 }
 
-/// An object is replaced after half of it was read. The new half is never mixed with the old one.
+/// An object is replaced after half of it was read. Bytes of the new object are never mixed with
+/// bytes of the old one.
 #[tokio::test]
 async fn an_object_that_changes_while_it_is_read_is_an_error() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());

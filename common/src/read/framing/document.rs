@@ -1,7 +1,7 @@
-//! ② Frames JSON documents as a stream: one object, several, an array of records, or an array under
-//! a key.
+//! ② Frames JSON documents as a stream: one JSON object, several JSON objects, an array of records,
+//! or an array of records under a key.
 //!
-//! Each byte between records is checked. If a comma is missing or too many, a bracket does not
+//! Each byte between records is checked. If there is a missing or extra comma, a bracket does not
 //! match, or any other byte is in the wrong place, framing is lost. The records before it are kept.
 //! The bytes up to the next certain start of a record (`framing::resync`) are one broken range. If
 //! there is no such start, the range is the rest of the object, and the object is damaged.
@@ -13,11 +13,11 @@
 //!
 //! ```text
 //! {"page":1,"items":[{"id":1},{"id":2}],"next":{"count":3}}      and then { or the end
-//! └── held until ──┘ └record┘ └record┘ └── held until the next page starts ──┘
+//! └── kept until ──┘ └record┘ └record┘ └── kept until the next page starts ──┘
 //!     the array starts
 //! ```
 
-/// Recovers where a document is broken.
+/// Recovers framing where a document is broken.
 mod recovery;
 
 use bytes::Bytes;
@@ -33,11 +33,11 @@ use crate::read::quarantine::KEPT_TEXT_BYTES;
 use crate::read::rejection::{Extent, Reason};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// Bytes that are kept of text that is not a record: as many as the quarantine keeps.
+/// Maximum number of bytes that are kept of a broken range, as in the quarantine.
 const KEPT_BYTES: u64 = KEPT_TEXT_BYTES as u64;
 /// Maximum length of an unfinished record that contains a place where another record certainly
 /// starts. JSON has no such place inside a value, so such a record is broken in any case. A shorter
-/// one may still end with its own bracket, which loses less.
+/// record may still end with its own bracket; waiting for it loses fewer records.
 const PATIENCE_BYTES: u64 = KEPT_BYTES;
 const MISMATCH: &str = "the brackets do not match";
 const NOT_JSON: &str = "a member of the object around the records is not JSON";
@@ -48,7 +48,7 @@ const LINE_FEED_IN_STRING: &str = "a string contains a line feed";
 pub struct DocumentFramer {
     window: Window,
     max_record_bytes: u64,
-    /// [`PATIENCE_BYTES`], or fewer in a test.
+    /// Value of [`PATIENCE_BYTES`], or fewer bytes in a test.
     pub(in crate::read) patience_bytes: u64,
     /// State of the object around the array of records; `None` if records are not under a key.
     wrapper: Option<Wrapper>,
@@ -57,12 +57,12 @@ pub struct DocumentFramer {
     value: ValueScan,
     /// Scans the value of a member that is skipped.
     member: MemberScan,
-    /// Looks for the next record in bytes that may turn out broken: in a long record, in one with a
-    /// line feed inside a string, and in all bytes after framing was lost.
+    /// Searches for the start of the next record in bytes that may be broken: in a long record, in
+    /// a record with a line feed inside a string, and in all bytes after framing was lost.
     starts: RecordStarts,
-    /// Whether `starts` has seen all bytes of the current record.
+    /// Whether `starts` has searched all bytes of the current record that were read.
     is_followed: bool,
-    /// Line feeds before the offset `counted_to`.
+    /// Number of line feeds before the offset `counted_to`.
     line_feeds: u64,
     counted_to: u64,
     /// Line number of the start of the current record or range.
@@ -72,23 +72,23 @@ pub struct DocumentFramer {
     fault: Option<(Reason, String)>,
 }
 
-/// The token that is expected next, or the reason why none is.
+/// The token that is expected next, or the reason why no token is expected.
 #[derive(Debug)]
 enum State {
-    /// A value outside of all brackets, or the end.
+    /// A value outside of all brackets, or the end of the object.
     Top,
     /// Inside a byte order mark, with the number of its bytes that were read. Concatenated files
     /// have marks in the middle of an object.
     Mark(usize),
     /// The rest of a value.
     Value(Role),
-    /// The first item of the array of records, or its end.
+    /// The first item of the array of records, or the end of the array.
     FirstItem,
     /// An item after a comma.
     Item,
     /// A comma after an item, or the end of the array.
     AfterItem,
-    /// The first member of the object around the array, or its end.
+    /// The first member of the object around the array, or the end of the object.
     FirstMember,
     /// A member after a comma.
     Member,
@@ -98,7 +98,7 @@ enum State {
     AfterMember,
     /// The next certain start of a record, because framing was lost.
     Lost(Reason, String),
-    /// Nothing: all bytes were read, and the current range up to the end is broken.
+    /// No token: all bytes were read, and the current range up to the end is broken.
     Damaged(Reason, String),
     Done,
 }
@@ -117,7 +117,8 @@ enum Role {
 }
 
 impl DocumentFramer {
-    /// Returns a framer. `records` is the key of the array of records, if it is in an object.
+    /// Returns a framer. `records` is the key of the array of records, if the array is inside a
+    /// JSON object.
     pub(in crate::read) fn new(records: Option<&str>, max_record_bytes: u64) -> Self {
         Self {
             window: Window::new(0),
@@ -182,7 +183,7 @@ impl DocumentFramer {
         }
     }
 
-    /// Skips white space. Returns the next byte, which is still to be passed.
+    /// Skips white space. Returns the next byte without moving past it.
     fn next_byte(&mut self) -> Option<u8> {
         let rest = self.window.rest();
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
@@ -196,7 +197,7 @@ impl DocumentFramer {
         byte
     }
 
-    /// Passes one byte between values, by the grammar of everything around records.
+    /// Moves past one byte outside of records, and checks that the grammar allows it there.
     fn step(&mut self, byte: u8) -> Option<Found> {
         match (&self.state, byte) {
             (State::Top, 0xEF) => {
@@ -205,7 +206,8 @@ impl DocumentFramer {
             }
             (State::Mark(seen), _) => self.step_in_mark(*seen, byte),
             (State::Top, b'{') if self.wrapper.is_some() => {
-                // Start the range before passing the brace: the bytes of the page are held.
+                // Start the range at the brace, because the bytes of the page are kept until its
+                // array starts.
                 self.start();
                 self.pass(State::FirstMember);
                 self.wrapper.as_mut().into_iter().for_each(Wrapper::start);
@@ -214,8 +216,8 @@ impl DocumentFramer {
             (State::Top, b'[') if self.wrapper.is_none() => self.pass(State::FirstItem),
             (State::Top, _) => {
                 // These bytes only follow a value inside of brackets. Here they prove that a
-                // bracket of the page before was wrong, so the bytes after its array may have been
-                // records.
+                // bracket of the previous page was wrong, so the bytes after the array of that page
+                // may have been records.
                 if !matches!(byte, b',' | b':' | b']' | b'}') {
                     self.window.release();
                 }
@@ -230,7 +232,7 @@ impl DocumentFramer {
             }
             (State::FirstItem | State::AfterItem, b']') => {
                 self.pass(if self.wrapper.is_some() { State::AfterMember } else { State::Top });
-                // Hold the bytes after the array until the next page starts.
+                // Keep the bytes after the array until the next page starts.
                 if self.wrapper.is_some() {
                     self.start();
                 }
@@ -265,10 +267,11 @@ impl DocumentFramer {
         }
     }
 
-    /// Ends the object around the array. If it has no array, it is one broken record.
+    /// Ends the object around the array. If the object has no array, the object is one broken
+    /// record.
     fn end_wrapper(&mut self) -> Option<Found> {
         self.pass(State::Top);
-        // `?` returns if the object has an array and no flaw.
+        // `?` returns `None` if the object is intact.
         let flaw = self.wrapper.as_mut().and_then(Wrapper::end)?;
         Some(self.take_broken(Extent::Record, Reason::BrokenDocument, flaw))
     }
@@ -302,8 +305,8 @@ impl DocumentFramer {
     fn scan_value(&mut self, role: Role) -> Option<Found> {
         let mut piece = self.window.rest();
         if role.is_record() && !self.is_followed {
-            // The first `patience_bytes` of a record are followed at once when they were read.
-            // Up to this limit, all of the record is in the window and can be searched at once.
+            // Search for another record only once `patience_bytes` of the current one were read. Up
+            // to this limit, all of the record is in the window and can be searched in one pass.
             let most = self.patience_bytes - self.window.current_bytes();
             piece = &piece[..piece.len().min(usize::try_from(most).unwrap_or(usize::MAX))];
         }
@@ -320,7 +323,7 @@ impl DocumentFramer {
         if self.is_followed
             && let Some(index) = self.starts.find(piece)
         {
-            // A later record starts here for certain, so the current one is given up.
+            // Another record certainly starts here, so give up the current one.
             return Some(self.give_up_at(self.window.offset() + index as u64));
         }
         if let (Role::Key, Some(wrapper)) = (role, &mut self.wrapper) {
@@ -357,14 +360,14 @@ impl DocumentFramer {
             let detail = format!("{LINE_FEED_IN_STRING}, so it may contain other records");
             return Some(self.take_broken(Extent::Gap, Reason::Malformed, detail));
         }
-        // A record that is too long is still one record, so framing continues behind it.
-        // Take the line without its line feed, which is passed separately.
+        // A record that is too long is still one record, so framing continues after it. Take the
+        // line without its line feed. The line feed is skipped separately.
         let taken = self.window.take(self.max_record_bytes);
         let fault = (taken.bytes > self.max_record_bytes).then(|| too_long(taken.bytes, self.max_record_bytes));
         Some(Found { offset: taken.offset, bytes: taken.bytes, line: self.current_line, text: taken.text, fault })
     }
 
-    /// Copies the current record or range, because the chunk is about to be replaced.
+    /// Copies the current record or range out of the chunk, because the next chunk replaces it.
     fn carry_over(&mut self) {
         let is_record = matches!(self.state, State::Value(role) if role.is_record());
         // The text of a broken range is only needed for the quarantine.
@@ -379,7 +382,7 @@ impl DocumentFramer {
                 None
             }
             State::Value(role) if role.is_record() => {
-                // Longer records were followed from `patience_bytes` on.
+                // Longer records were already searched from `patience_bytes` on.
                 let start = if self.is_followed { None } else { self.follow(None) };
                 if let Some(offset) = start {
                     return Some(self.give_up_at(offset));
@@ -390,7 +393,7 @@ impl DocumentFramer {
             _ => Some((Reason::BrokenDocument, "the input ends inside the document".to_owned())),
         };
         let is_lost_before = matches!(self.state, State::Lost(..));
-        // A fault of the input explains more than the state of the document after it.
+        // Report a fault of the input rather than the unfinished document that it causes.
         self.state = match (self.fault.take(), lost) {
             (None, None) => State::Done,
             (None, Some((reason, detail))) => State::Damaged(reason, detail),
@@ -404,8 +407,8 @@ impl DocumentFramer {
 
     /// Returns the current range up to the end of the object as broken.
     fn take_rest(&mut self) -> Option<Found> {
-        // At the end between records, the broken range is empty but still needs a position.
-        // Bytes held for a page are part of the broken range.
+        // At the end between records, the broken range is empty but still needs a position. Kept
+        // bytes of a page are part of the broken range.
         if !self.window.has_current() {
             self.start();
         }
@@ -444,7 +447,7 @@ impl Role {
     }
 }
 
-/// Returns a byte as a sentence names it.
+/// Returns the name of a byte for messages.
 fn name(byte: u8) -> String {
     if byte.is_ascii_graphic() { format!("`{}`", char::from(byte)) } else { format!("the byte 0x{byte:02X}") }
 }

@@ -1,9 +1,9 @@
-//! ② A record as framing finds it, or bytes that are not one.
+//! ② Result of framing: a record, or a range of bytes that is not a record.
 
 use crate::read::framing::window::{Text, Window};
 use crate::read::rejection::{Extent, Reason};
 
-/// One record, or a range of bytes that is not one.
+/// One record, or a range of bytes that is not a record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Framed<'a> {
     Record {
@@ -14,22 +14,23 @@ pub enum Framed<'a> {
         /// Bytes of the record, not yet known to be JSON or UTF-8.
         text: &'a [u8],
     },
-    /// Bytes that are not a record.
+    /// Range of bytes that is not a record.
     Broken {
         offset: u64,
-        /// Length in the object; `text` may be less.
+        /// Length in the object; `text` may be shorter.
         bytes: u64,
         line: u64,
         extent: Extent,
         reason: Reason,
         /// One sentence that names the cause.
         detail: String,
-        /// At least the first 64 KiB of the range, as far as they were read.
+        /// Start of the range: at least its first 64 KiB, or all of it if it is shorter.
         text: &'a [u8],
     },
 }
 
-/// A [`Framed`] with a range of the window instead of text, so that it does not borrow the window.
+/// Like [`Framed`], but with a range of the window instead of text, so that it does not borrow the
+/// window.
 #[derive(Debug)]
 pub(in crate::read) struct Found {
     pub(in crate::read) offset: u64,
@@ -50,7 +51,7 @@ impl Found {
     }
 }
 
-/// Returns the fault of a record of `bytes` bytes if only `max_record_bytes` are allowed.
+/// Returns the fault of a record of `bytes` bytes, which are more than `max_record_bytes`.
 pub(in crate::read) fn too_long(bytes: u64, max_record_bytes: u64) -> (Extent, Reason, String) {
     (
         Extent::Record,

@@ -1,11 +1,11 @@
 //! ② Frames newline-delimited JSON: one record per line, in any byte range of an object.
 //!
 //! A split owns the lines that start in its range. A split that starts inside an object is read
-//! from the byte before its range, because a line only starts after a line feed. It skips to the
-//! first such place, and reads past its end to finish its last line. This works because a string of
-//! JSON contains no raw line feed. A byte order mark at the start of a line (of the object, or of a
-//! file that was appended to it), CRLF, blank lines and a last line without a line feed are
-//! accepted.
+//! from the byte before its range, because a line only starts after a line feed. The framer skips
+//! to the first byte after a line feed, and reads past the end of the split to finish its last
+//! line. This works because a JSON string contains no raw line feed. A byte order mark at the start
+//! of a line (of the object, or of a file that was appended to it), CRLF, blank lines and a last
+//! line without a line feed are accepted.
 
 use bytes::Bytes;
 use memchr::memchr;
@@ -21,17 +21,18 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub struct LineFramer {
     window: Window,
     max_record_bytes: u64,
-    /// Lines that start here or later belong to the next split; `None` if all lines belong to this
-    /// one.
+    /// Offset from which on lines belong to the next split; `None` if all lines belong to this
+    /// split.
     owned_end: Option<u64>,
-    /// Whether the first line started before the split and is still to be skipped.
+    /// Whether the bytes up to the next line feed belong to a line of the previous split and must
+    /// be skipped.
     is_skipping: bool,
-    /// Number of complete lines.
+    /// Number of complete lines so far.
     lines: u64,
     end: End,
 }
 
-/// State of the end of the input.
+/// Whether the end of the input was reached.
 #[derive(Debug)]
 enum End {
     /// There may be more bytes.
@@ -45,10 +46,10 @@ enum End {
 
 impl LineFramer {
     /// Returns a framer for the lines that start in `start..owned_end`. The first byte pushed must
-    /// be the one before `start`, or the first one of the object.
+    /// be the one before `start`, or the first byte of the object.
     pub(in crate::read) fn new(start: u64, owned_end: Option<u64>, max_record_bytes: u64) -> Self {
         Self {
-            // One byte earlier, to see whether the range starts after a line feed.
+            // Start one byte earlier, to see whether the range starts after a line feed.
             window: Window::new(start.saturating_sub(1)),
             max_record_bytes,
             owned_end,
@@ -88,10 +89,10 @@ impl LineFramer {
         if self.is_skipping {
             self.skip_first_line();
         }
-        // Lines that are blank are counted and not returned.
+        // Blank lines are counted but not returned.
         while !self.is_done() && !self.is_skipping {
-            // At the end between records, the broken range is empty but still needs a position.
-            // Bytes held for a page are part of the broken range.
+            // Start a line even if no bytes follow: a broken range at the end of the input needs a
+            // position.
             if !self.window.has_current() {
                 if self.is_at_owned_end() {
                     self.end = End::Done;
@@ -101,7 +102,7 @@ impl LineFramer {
             }
             let Some(length) = memchr(b'\n', self.window.rest()) else { return self.at_end_of_chunk() };
             self.window.advance(length);
-            // Take the line without its line feed, which is passed separately.
+            // Take the line without its line feed. The line feed is skipped separately.
             let taken = self.window.take(self.max_record_bytes);
             self.window.advance(1);
             let found = self.line(taken);
@@ -124,10 +125,10 @@ impl LineFramer {
             }
             None => {
                 self.window.advance(self.window.rest().len());
-                // One byte fewer would be enough, but the last byte of the split must count as
-                // read.
+                // The framer could stop one byte earlier, but the last byte of the split must count
+                // as read.
                 let is_past = self.is_at_owned_end();
-                // The line belongs to an earlier split, even if it ends beyond this one.
+                // The line belongs to an earlier split, even if it ends after this split.
                 if is_past || !matches!(self.end, End::Open) {
                     self.end = End::Done;
                 }
@@ -149,7 +150,7 @@ impl LineFramer {
                 let (offset, bytes) = (taken.offset, taken.bytes);
                 Some(Found { offset, bytes, line: self.lines, text: taken.text, fault })
             }
-            // A last line may lack its line feed.
+            // The last line may lack a line feed.
             _ if taken.bytes > 0 => self.line(taken),
             _ => None,
         }

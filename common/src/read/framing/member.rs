@@ -1,8 +1,8 @@
-//! ② Finds the end of a skipped member's value, and checks that it is JSON up to there.
+//! ② Finds the end of a skipped member's value, and checks that the value is JSON.
 //!
-//! No decoder looks at the members around an array of records, so they are checked here: brackets,
+//! No decoder reads the members around an array of records, so they are checked here: brackets,
 //! commas, colons and quotes must be where JSON has them. Otherwise one missing quote would hide
-//! the following pages, because the text between their strings would be skipped as if it were a
+//! the following pages, because the text between strings would be skipped as if it were inside a
 //! string. Numbers and words are not checked, and neither are the escapes in strings.
 
 use crate::read::framing::string::{StringScan, StringScanned};
@@ -25,9 +25,9 @@ pub(in crate::read) struct MemberScan {
 enum Expected {
     #[default]
     Value,
-    /// The first item of an array, or its end.
+    /// The first item of an array, or the end of the array.
     FirstItem,
-    /// The first key of an object, or its end.
+    /// The first key of an object, or the end of the object.
     FirstKey,
     Key,
     Colon,
@@ -42,7 +42,7 @@ enum Expected {
 }
 
 impl MemberScan {
-    /// Starts a value at `offset`. Its first byte is still to be scanned.
+    /// Starts a value at `offset`. Its first byte must be the first byte passed to [`Self::scan`].
     pub(in crate::read) fn start(&mut self, offset: u64) {
         self.expected = Expected::Value;
         self.open.depth = 0;
@@ -82,7 +82,7 @@ impl MemberScan {
                     at += usize::from(next != Expected::Bare);
                 }
             }
-            // Outside of all brackets, the value is complete, and a comma would follow it.
+            // Outside of all brackets, only a comma could follow, so the value is complete.
             if self.open.depth == 0 && self.expected == Expected::Comma {
                 return Scanned::End(at);
             }
@@ -91,8 +91,8 @@ impl MemberScan {
         Scanned::More
     }
 
-    /// Passes one byte outside of strings, numbers and words. Returns what is expected after it, or
-    /// `None` if JSON cannot have the byte there.
+    /// Scans one byte outside of strings, numbers and words. Returns the token that is expected
+    /// after it, or `None` if JSON cannot have the byte there.
     fn pass(&mut self, expected: Expected, byte: u8, offset: u64) -> Option<Expected> {
         match (expected, byte) {
             (Expected::Value | Expected::FirstItem, b'{') => self.open.push(true).then_some(Expected::FirstKey),
@@ -100,7 +100,8 @@ impl MemberScan {
             (Expected::Value | Expected::FirstItem | Expected::FirstKey | Expected::Key, b'"') => {
                 self.string.start();
                 self.quote = offset;
-                // The same string token is a key or a value. This decides what must follow it.
+                // A string is either a key or a value. This determines the token that must follow
+                // it.
                 Some(Expected::String { is_key: matches!(expected, Expected::FirstKey | Expected::Key) })
             }
             (Expected::Value | Expected::FirstItem, _) if is_bare(byte) => Some(Expected::Bare),

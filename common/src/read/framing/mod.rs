@@ -23,9 +23,9 @@ mod member;
 mod string;
 /// Finds where records certainly start again after framing was lost.
 mod resync;
-/// The bytes that a framer holds in memory.
+/// The bytes that a framer keeps in memory.
 mod window;
-/// A record, or a range of bytes that is not one.
+/// A record, or a range of bytes that is not a record.
 mod framed;
 
 use bytes::Bytes;
@@ -51,7 +51,7 @@ pub enum Framer {
 
 impl Framer {
     /// Returns a framer for the bytes that [`crate::read::fetch::fetch`] reads of `split`. A record
-    /// of more than `max_record_bytes` is broken.
+    /// of more than `max_record_bytes` is returned as broken.
     #[must_use]
     pub fn for_split(split: &Split, format: &JsonFormat, max_record_bytes: u64) -> Self {
         match format {
@@ -73,7 +73,7 @@ impl Framer {
         }
     }
 
-    /// Returns the next complete record, or `None` if more chunks are needed.
+    /// Returns the next complete record or broken range, or `None` if more chunks are needed.
     #[expect(clippy::should_implement_trait, reason = "the record is borrowed from the framer")]
     pub fn next(&mut self) -> Option<Framed<'_>> {
         match self {
@@ -99,8 +99,8 @@ impl Framer {
         }
     }
 
-    /// Returns whether no more chunks are needed: the next record belongs to the next split, or
-    /// there is none.
+    /// Whether no more chunks are needed: the next record belongs to the next split, or there is no
+    /// next record.
     #[must_use]
     pub fn is_done(&self) -> bool {
         match self {
@@ -109,8 +109,9 @@ impl Framer {
         }
     }
 
-    /// Returns the number of lines that start in the split, as far as it was read. The sum over the
-    /// earlier splits of an object turns a line number of the split into one of the object.
+    /// Returns the number of lines that start in the split, as far as it was read. Adding the
+    /// numbers of all earlier splits of the object to a line number in this split gives the line
+    /// number in the object.
     #[must_use]
     pub fn lines(&self) -> u64 {
         match self {

@@ -2,13 +2,14 @@
 
 use memchr::{memchr2, memchr3};
 
-/// Number of bytes that are compared one by one, before a SIMD search is worth its start-up cost.
+/// Number of bytes that are compared one by one before a SIMD search starts, because the search has
+/// a start-up cost.
 const SHORT_STRING_BYTES: usize = 16;
 
-/// Scan of a string that has started. Keeps its state between chunks.
+/// Scan of one string, which may continue in the next chunk.
 #[derive(Debug, Default)]
 pub(in crate::read) struct StringScan {
-    /// Whether the last byte was a backslash, so that the next one has no meaning.
+    /// Whether the last byte was a backslash, so that the next byte is escaped.
     is_escaped: bool,
     /// Whether the string contains a line feed, so it is not JSON. Further line feeds are not
     /// reported.
@@ -20,25 +21,25 @@ pub(in crate::read) struct StringScan {
 pub(in crate::read) enum StringScanned {
     /// The string continues after these bytes.
     More,
-    /// The string ends before the byte at this index.
+    /// The string has ended. This is the index of the byte after its closing quote.
     End(usize),
     /// The byte at this index is the string's first raw line feed. No string of JSON contains one,
-    /// so a quote before it is missing, or should not exist.
+    /// so there is a missing or extra quote before it.
     LineFeed(usize),
 }
 
 impl StringScan {
-    /// Starts after an opening quote.
+    /// Starts a new string. Its opening quote was already read.
     pub(in crate::read) fn start(&mut self) {
         *self = Self::default();
     }
 
-    /// Scans the next bytes of the string. After [`StringScanned::LineFeed`] it may be called with
-    /// the bytes after the line feed, as if the string could contain one.
+    /// Scans the next bytes of the string. After [`StringScanned::LineFeed`], the scan may continue
+    /// with the bytes after the line feed.
     pub(in crate::read) fn scan(&mut self, bytes: &[u8]) -> StringScanned {
         let mut at = 0;
         loop {
-            // A line feed counts even after a backslash, so an escaped one is left to the search.
+            // A line feed is reported even after a backslash, so do not skip it here.
             if self.is_escaped
                 && let Some(byte) = bytes.get(at)
             {
@@ -63,7 +64,7 @@ impl StringScan {
     /// feed of the string.
     fn find_stop(&self, bytes: &[u8]) -> Option<usize> {
         let (near, far) = bytes.split_at(bytes.len().min(SHORT_STRING_BYTES));
-        // The same condition as in the search below, which is faster for long strings.
+        // The SIMD search below has the same condition, and is faster for long strings.
         let is_stop = |byte: &u8| matches!(byte, b'"' | b'\\') || (*byte == b'\n' && !self.is_torn);
         let far_stop = || if self.is_torn { memchr2(b'"', b'\\', far) } else { memchr3(b'"', b'\\', b'\n', far) };
         near.iter().position(is_stop).or_else(|| far_stop().map(|stop| near.len() + stop))

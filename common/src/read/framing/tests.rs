@@ -41,7 +41,7 @@ fn whole(bytes: &[u8]) -> Split {
     Split::whole(SourceObject { key: "a.json".into(), bytes: bytes.len() as u64, etag: None, modified: 0 })
 }
 
-/// Runs a framer as the reader does, with chunks of the given sizes, repeated.
+/// Runs a framer as the reader does, with chunks of the given sizes, in turn.
 fn run(framer: &mut Framer, bytes: &[u8], chunk_sizes: &[usize]) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut at = 0;
@@ -63,7 +63,7 @@ fn run(framer: &mut Framer, bytes: &[u8], chunk_sizes: &[usize]) -> Vec<Seen> {
     all
 }
 
-/// Returns the records of a whole object. Every chunk size up to 5 must give the same.
+/// Returns the records of a whole object. Fails if a chunk size up to 5 gives different records.
 fn frame(format: &JsonFormat, max_record_bytes: u64, bytes: &[u8]) -> Vec<Seen> {
     let with = |size: usize| run(&mut Framer::for_split(&whole(bytes), format, max_record_bytes), bytes, &[size]);
     let at_once = with(usize::MAX >> 1);
@@ -85,8 +85,8 @@ fn items(text: &str) -> Vec<Seen> {
     frame(&JsonFormat::Document { records: Some("items".into()) }, MIB, text.as_bytes())
 }
 
-/// Returns the lines that start in each part of the object. Lines are numbered as the coordinator
-/// does.
+/// Returns the lines that start in each part of the object. Line numbers are those in the whole
+/// object, computed as the coordinator does.
 fn frame_in_parts(bytes: &[u8], cuts: &[u64], max_record_bytes: u64, chunk_sizes: &[usize]) -> Vec<Seen> {
     let object = whole(bytes).object;
     let mut all = Vec::new();
@@ -380,8 +380,8 @@ fn an_item_that_is_too_long_is_broken_and_the_next_is_not() {
     }
 }
 
-/// The rest of a document can be gigabytes. Only its start is kept, its length is counted, and the
-/// framer looks for the next record.
+/// The rest of a document can be gigabytes. The framer keeps only its start, counts its length, and
+/// searches for the next record.
 #[test]
 fn a_lost_document_is_followed_to_its_end_and_its_beginning_is_kept() {
     let junk = "x".repeat(200_000);
@@ -468,7 +468,7 @@ fn a_quote_that_is_lost_in_a_record_of_several_lines_costs_that_record() {
     assert_eq!(all[7], broken(7 * pretty(0, "\"").len() as u64, 36, Reason::BrokenDocument, &pretty(7, "")));
 }
 
-/// Some programs do not escape line feeds: only the record itself is lost.
+/// Some programs do not escape line feeds. Then only the record itself is lost.
 #[test]
 fn a_record_with_a_line_feed_in_a_string_is_one_malformed_record_if_it_ends() {
     let torn = "{\"a\":\"x\ny\"}";

@@ -1,17 +1,17 @@
-//! ② Finds the end of a record: counts brackets outside strings, and parses nothing else.
+//! ② Finds the end of a record by its brackets outside of strings, without parsing anything else.
 //!
-//! The scan looks at each byte once and keeps its state between chunks. The decoder later decides
+//! The scan reads each byte once and keeps its state between chunks. The decoder later decides
 //! whether the value is valid. The scan only has to ignore brackets inside strings, and to notice
-//! brackets that do not match and strings with a line feed, because the start of the next record is
-//! unknown from there on.
+//! brackets that do not match and strings with a line feed, because after such a fault the start of
+//! the next record is unknown.
 
 use crate::read::framing::string::{StringScan, StringScanned};
 
-/// Maximum number of open brackets of one value; each takes a bit. Records are shorter than that
-/// unless limits were raised.
+/// Maximum number of open brackets of one value; each takes a bit. By default, records are too
+/// short to exceed it.
 const MAX_DEPTH: usize = 1 << 24;
 
-/// Scan of a value that has started. It is reused for the next value.
+/// Scan of one value. It is reused for the next value.
 #[derive(Debug, Default)]
 pub(in crate::read) struct ValueScan {
     kind: Kind,
@@ -22,7 +22,7 @@ pub(in crate::read) struct ValueScan {
     offset: u64,
     /// Offset of the opening quote of the last string.
     quote: u64,
-    /// Whether a string of the value contains a line feed. Only the first one is reported.
+    /// Whether a string of the value contains a line feed. Only the first line feed is reported.
     is_torn: bool,
 }
 
@@ -40,7 +40,7 @@ enum Kind {
 pub(in crate::read) enum Scanned {
     /// The value continues after these bytes.
     More,
-    /// The value ends before the byte at this index.
+    /// The value has ended. This is the index of the first byte after it.
     End(usize),
     /// The byte at this index is a line feed inside the string that starts at the offset `quote`.
     /// Scanning may continue after it; the value is not JSON.
@@ -69,8 +69,8 @@ const CLASSES: [Class; 256] = {
 };
 
 impl ValueScan {
-    /// Starts a value at `offset`. Its first byte, `first`, is still to be scanned. Returns false
-    /// if no value starts with this byte.
+    /// Starts a value at `offset`. Its first byte is `first`, which must also be passed to
+    /// [`Self::scan`]. Returns false if no value starts with this byte.
     pub(in crate::read) fn start(&mut self, first: u8, offset: u64) -> bool {
         self.kind = match first {
             b'{' | b'[' => Kind::Container,
@@ -85,7 +85,7 @@ impl ValueScan {
         true
     }
 
-    /// Returns whether a string of the value contains a line feed.
+    /// Whether a string of the value contains a line feed.
     pub(in crate::read) fn is_torn(&self) -> bool {
         self.is_torn
     }
@@ -99,7 +99,7 @@ impl ValueScan {
         self.offset += match scanned {
             Scanned::More => bytes.len() as u64,
             Scanned::Torn { line_feed, .. } => line_feed as u64 + 1,
-            // The value is over.
+            // The value has ended already.
             Scanned::End(_) | Scanned::Lost(_) => 0,
         };
         scanned
@@ -148,14 +148,13 @@ impl ValueScan {
     }
 }
 
-/// Returns whether `byte` can be part of a number, of `true`, `false` and `null`, or of common
-/// invalid values such as `NaN`.
+/// Whether `byte` can be part of a number, of `true`, `false` and `null`, or of common invalid
+/// values such as `NaN`.
 pub(in crate::read) fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')
 }
 
-/// The open brackets, with one bit each: 1 for a brace. A recursive scan would need a stack as deep
-/// as the value.
+/// The open brackets, with one bit each: 1 for a brace. A recursive scan could overflow the stack.
 #[derive(Debug, Default)]
 pub(in crate::read) struct OpenBrackets {
     bits: Vec<u64>,
@@ -178,8 +177,8 @@ impl OpenBrackets {
         true
     }
 
-    /// Closes the innermost bracket. Returns false if that bracket has the other shape, or if none
-    /// is open.
+    /// Closes the innermost bracket. Returns false if it has the other shape (brace or square
+    /// bracket), or if no bracket is open.
     pub(in crate::read) fn pop(&mut self, is_brace: bool) -> bool {
         let is_right = self.depth > 0 && self.is_in_object() == is_brace;
         // Saturating, because a bracket that was never opened may be closed.
@@ -187,7 +186,7 @@ impl OpenBrackets {
         is_right
     }
 
-    /// Returns whether the innermost open bracket is a brace.
+    /// Whether the innermost open bracket is a brace.
     pub(in crate::read) fn is_in_object(&self) -> bool {
         let innermost = self.depth.saturating_sub(1);
         self.bits.get(innermost / 64).is_some_and(|bits| (bits >> (innermost % 64)) & 1 == 1)

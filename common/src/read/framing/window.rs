@@ -1,4 +1,4 @@
-//! ② The bytes that a framer holds: the current chunk, and the start of a record from earlier
+//! ② The bytes that a framer keeps: the current chunk, and the start of a record from earlier
 //! chunks.
 //!
 //! A record inside one chunk is borrowed from it. Only a record that crosses chunks is copied.
@@ -15,10 +15,10 @@ use bytes::Bytes;
 
 use crate::read::quarantine::KEPT_TEXT_BYTES;
 
-/// Capacity that the buffer for crossing records keeps between two of them.
+/// Maximum capacity that the buffer for records across chunks keeps while it is unused.
 const IDLE_CARRY_BYTES: usize = 1024 * 1024;
 
-/// The current chunk, and the current record or range in it.
+/// The current chunk, and the current record or broken range.
 #[derive(Debug, Default)]
 pub(in crate::read) struct Window {
     chunk: Bytes,
@@ -26,7 +26,7 @@ pub(in crate::read) struct Window {
     chunk_offset: u64,
     /// Index of the next byte of the chunk to scan.
     at: usize,
-    /// Index in the chunk where the current record, or the rest of it, starts; `None` if no record
+    /// Index in the chunk of the first byte that belongs to the current record; `None` if no record
     /// has started.
     start: Option<usize>,
     /// Bytes of the current record from earlier chunks: all of them, or the first
@@ -43,12 +43,12 @@ pub(in crate::read) struct Text {
     range: Range<usize>,
 }
 
-/// A record taken out of the window.
+/// A record that was removed from the window.
 #[derive(Debug)]
 pub(in crate::read) struct Taken {
-    /// Offset of its first byte.
+    /// Offset of the first byte of the record.
     pub(in crate::read) offset: u64,
-    /// Length of the record. The text is shorter if this exceeds the limit.
+    /// Length of the record. If it exceeds the limit, the text is only the start.
     pub(in crate::read) bytes: u64,
     pub(in crate::read) text: Text,
 }
@@ -83,7 +83,7 @@ impl Window {
         self.chunk_offset + self.at as u64
     }
 
-    /// Returns the scanned bytes of the chunk from `offset` on.
+    /// Returns the scanned bytes of the chunk that start at `offset`.
     pub(in crate::read) fn since(&self, offset: u64) -> &[u8] {
         let from = usize::try_from(offset.saturating_sub(self.chunk_offset)).unwrap_or(usize::MAX);
         &self.chunk[from.min(self.at)..self.at]
@@ -105,7 +105,7 @@ impl Window {
         self.start.is_some()
     }
 
-    /// Drops the current record, because its bytes are not a record.
+    /// Drops the current record without returning it.
     pub(in crate::read) fn release(&mut self) {
         self.start = None;
     }
@@ -129,7 +129,7 @@ impl Window {
     }
 
     /// Returns the part of the current record that has arrived: its bytes from earlier chunks, then
-    /// those from this one. The first [`KEPT_TEXT_BYTES`] are complete.
+    /// its bytes from the current chunk. At least the first [`KEPT_TEXT_BYTES`] are included.
     pub(in crate::read) fn current_text(&self) -> (&[u8], &[u8]) {
         self.start.map_or((&[], &[]), |start| (self.carry.as_slice(), &self.chunk[start..self.at]))
     }
@@ -160,7 +160,7 @@ impl Window {
         let offset = self.chunk_offset + start as u64 - self.carried;
         let bytes = self.carried + (self.at - start) as u64;
         let text = if self.carried == 0 {
-            // A record that is too long is only shown, so its start is enough.
+            // A record that is too long is only put into the quarantine, so its start is enough.
             let kept = if bytes > most { self.at.min(start + KEPT_TEXT_BYTES) } else { self.at };
             Text { is_carried: false, range: start..kept }
         } else {
@@ -176,7 +176,7 @@ impl Window {
         if self.carried <= most {
             self.carry.extend_from_slice(piece);
         } else {
-            // It has become too long, so only its start is kept from here on.
+            // The record has become too long, so keep only its start.
             self.carry.truncate(KEPT_TEXT_BYTES);
             let kept = piece.len().min(KEPT_TEXT_BYTES - self.carry.len());
             self.carry.extend_from_slice(&piece[..kept]);
@@ -190,7 +190,7 @@ impl Window {
 }
 
 impl Text {
-    /// Removes bytes at the start and at the end.
+    /// Returns the record without `front` bytes at its start and `back` bytes at its end.
     pub(in crate::read) fn trimmed(self, front: usize, back: usize) -> Self {
         Self { range: self.range.start + front..self.range.end - back, ..self }
     }

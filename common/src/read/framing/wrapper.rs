@@ -1,18 +1,19 @@
 //! ② State of the object around an array of records: its current member, and whether the array was
 //! found.
 
-/// Length of the longest form of one byte of a key: `\u0041`.
+/// Number of bytes of the longest escape of one byte of a key, such as `\u0041`.
 const ESCAPED_BYTE_LENGTH: usize = 6;
 
 /// The object around the array of records.
 #[derive(Debug)]
 pub(in crate::read) struct Wrapper {
-    /// Key of the array.
+    /// Key of the array of records.
     key: String,
-    /// Key of the current member as written, up to the length that `key` can have.
+    /// Key of the current member as it is written in the object, cut at the maximum length of an
+    /// escaped `key`.
     member: Vec<u8>,
     has_records: bool,
-    /// Fault of the object, such as a repeated key; `None` if none was found yet.
+    /// Fault of the object, such as a repeated key; `None` if no fault was found yet.
     flaw: Option<String>,
 }
 
@@ -36,16 +37,16 @@ impl Wrapper {
 
     /// Adds bytes to the current key, up to a length at which it can no longer equal `key`.
     pub(in crate::read) fn add_to_member(&mut self, bytes: &[u8]) {
-        // The two quotes of the key, and one byte that shows that it is longer.
+        // Add the two quotes of the key, and one byte to detect longer keys.
         let most = self.key.len() * ESCAPED_BYTE_LENGTH + 3;
         let room = most - self.member.len().min(most);
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Returns whether the value of the current member, which starts with `first`, is the array of
-    /// records. A second array and a value of another kind are flaws of the object.
+    /// Whether the value of the current member, which starts with `first`, is the array of records.
+    /// A second array and a value of another kind are flaws of the object.
     pub(in crate::read) fn start_value(&mut self, first: u8) -> bool {
-        // The key may contain escapes.
+        // Parse the member's key, because it may contain escapes.
         if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == self.key) {
             return false;
         }

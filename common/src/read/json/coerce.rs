@@ -1,17 +1,19 @@
 //! ③ Converts a JSON value to a declared type, by the rules of `docs/types.md`, one function per
 //! type.
 //!
-//! Pure functions from a scalar to a value, null, or a fault. Lists and structs have no rules of
-//! their own; their items and members do. A test compares the table on that page with this file.
+//! The functions are pure: they convert a scalar to a value, to null, or to a fault. Lists and
+//! structs have no rules of their own; their items and members have. A test compares the table in
+//! `docs/types.md` with this file.
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
-/// First long that shares its double with a neighbour, so that `N.0` does not identify one long.
+/// Smallest positive long whose double is also the double of another long, so that `N.0` does not
+/// identify one long.
 const FIRST_AMBIGUOUS_DOUBLE: f64 = 9_007_199_254_740_992.0;
 /// Days from 0001-01-01 (day 1 of the proleptic Gregorian calendar) to 1970-01-01.
 const EPOCH_DAY: i32 = 719_163;
-/// Microseconds since the epoch of the years 1 to 9999: SQL's and Python's calendars have no
-/// others.
+/// The years 1 to 9999 in microseconds since the epoch. The calendars of SQL and Python have no
+/// other years.
 const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 /// Number of decimal places of a microsecond.
 const MICROSECOND_PLACES: i64 = 6;
@@ -26,7 +28,7 @@ pub(in crate::read) enum Scalar<'a> {
     /// A number above the greatest long.
     Unsigned(u64),
     Double(f64),
-    /// The text of a number, for columns that ask for it.
+    /// The text of a number, for columns that need numbers as written.
     Number(&'a str),
     /// A string with its escapes resolved.
     Text(&'a str),
@@ -37,16 +39,17 @@ pub(in crate::read) enum Scalar<'a> {
 pub(in crate::read) enum Fault {
     WrongType,
     OutOfRange,
-    /// The column contains as many bytes or items as Arrow can count.
+    /// The column would have more bytes or items than Arrow can count.
     TooLong,
-    /// The number must be passed again as [`Scalar::Number`].
+    /// The column needs the number as written: call the function again with [`Scalar::Number`].
     AskAsWritten,
 }
 
 /// A value, or null.
 pub(in crate::read) type Coerced<T> = Result<Option<T>, Fault>;
 
-/// Converts a number to its own text, with all digits that a double would lose.
+/// Converts a scalar to text. A number keeps its text with all digits, some of which a double would
+/// lose.
 pub(in crate::read) fn string(value: Scalar<'_>) -> Result<&str, Fault> {
     match value {
         Scalar::Text(text) | Scalar::Number(text) => Ok(text),
@@ -118,7 +121,7 @@ pub(in crate::read) fn boolean(value: Scalar<'_>) -> Coerced<bool> {
     }
 }
 
-/// Returns microseconds since the epoch.
+/// Converts milliseconds to microseconds since the epoch.
 pub(in crate::read) fn epoch_milliseconds(value: Scalar<'_>) -> Coerced<i64> {
     match long(value)? {
         Some(milliseconds) => {
@@ -128,14 +131,15 @@ pub(in crate::read) fn epoch_milliseconds(value: Scalar<'_>) -> Coerced<i64> {
     }
 }
 
-/// Returns microseconds since the epoch; further digits are dropped. Computes in decimal, because a
-/// double of seconds of today is only exact to a quarter of a microsecond.
+/// Converts seconds to microseconds since the epoch; further digits are dropped. Computes in
+/// decimal, because a double with the current time in seconds is only exact to a quarter of a
+/// microsecond.
 pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
     match value {
         Scalar::Text("") => Ok(None),
         Scalar::Text(text) | Scalar::Number(text) => {
             let number = Number::parse(text).ok_or(Fault::WrongType)?;
-            // 19 digits of microseconds are more than the calendar needs.
+            // A timestamp of the calendar has at most 18 digits of microseconds, so 19 are enough.
             let scaled = number.scaled(MICROSECOND_PLACES, LONG_DIGITS).ok_or(Fault::OutOfRange)?;
             let micros = i64::try_from(scaled.value).ok().filter(|micros| CALENDAR.contains(micros));
             micros.map(Some).ok_or(Fault::OutOfRange)
@@ -145,7 +149,7 @@ pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
     }
 }
 
-/// Returns microseconds since the epoch; further digits are dropped.
+/// Converts RFC 3339 text to microseconds since the epoch; further digits are dropped.
 pub(in crate::read) fn rfc3339(value: Scalar<'_>) -> Coerced<i64> {
     match value {
         Scalar::Text("") => Ok(None),
@@ -162,7 +166,7 @@ pub(in crate::read) fn rfc3339(value: Scalar<'_>) -> Coerced<i64> {
     }
 }
 
-/// Returns days since the epoch.
+/// Converts a date to days since the epoch.
 pub(in crate::read) fn date(value: Scalar<'_>) -> Coerced<i32> {
     let Scalar::Text(text) = value else { return Err(Fault::WrongType) };
     if text.is_empty() {
@@ -188,7 +192,7 @@ fn parse_date(text: &[u8]) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(year, digits(&[*m1, *m2])?, digits(&[*d1, *d2])?)
 }
 
-/// Returns the decimal times 10^`scale`, or a fault if digits would be lost.
+/// Returns the value of a decimal times 10^`scale`, or a fault if digits would be lost.
 pub(in crate::read) fn decimal(value: Scalar<'_>, precision: u8, scale: i8) -> Coerced<i128> {
     match value {
         Scalar::Text("") => Ok(None),
@@ -202,18 +206,18 @@ pub(in crate::read) fn decimal(value: Scalar<'_>, precision: u8, scale: i8) -> C
     }
 }
 
-/// Parts of a number, by the grammar of RFC 8259, section 6.
+/// Parts of a number's text, by the grammar of RFC 8259, section 6.
 #[derive(Debug, Clone, Copy)]
 struct Number<'a> {
     negative: bool,
     integer: &'a [u8],
-    /// All digits, without the point.
+    /// Digits after the decimal point, without the point.
     fraction: &'a [u8],
-    /// Clamped to ±10^9. No text has enough digits to compensate for more.
+    /// Exponent, clamped to ±10^9. No text has enough digits to compensate for a larger one.
     exponent: Option<i64>,
 }
 
-/// A number times a power of ten, without the digits below one.
+/// A number times a power of ten, without the digits after the decimal point.
 struct Scaled {
     value: i128,
     /// Whether every digit that was dropped is a zero.
@@ -254,14 +258,14 @@ impl<'a> Number<'a> {
     /// most 38) digits.
     fn scaled(&self, places: i64, digits: i64) -> Option<Scaled> {
         let integer_digits = i64::try_from(self.integer.len()).ok()?;
-        // Power of ten of the first digit in the result.
+        // Power of ten of the current digit in the result, starting with the first digit.
         let mut power = integer_digits - 1 + self.exponent.unwrap_or(0) + places;
         let mut scaled = Scaled { value: 0, exact: true };
         for digit in self.integer.iter().chain(self.fraction).map(|digit| i128::from(digit - b'0')) {
             if power < 0 {
                 scaled.exact &= digit == 0;
             } else {
-                // Leading zeros may exceed the limit, other digits may not.
+                // Leading zeros may be above the limit, other digits may not.
                 if digit != 0 && power >= digits {
                     return None;
                 }
@@ -269,7 +273,7 @@ impl<'a> Number<'a> {
             }
             power -= 1;
         }
-        // Places between the last digit and one. A value of zero has any number of them.
+        // Zeros to append after the last digit. For a value of zero, their number does not matter.
         if scaled.value != 0 && power >= 0 {
             scaled.value *= 10i128.pow(u32::try_from(power + 1).ok()?);
         }

@@ -1,9 +1,9 @@
 //! ③ Column buffers that can remove the values of a record again.
 //!
 //! A record may be rejected after some of its values were stored, and the last of two equal keys
-//! wins. Both need a buffer that can remove its last values, which Arrow's builders cannot. Every
-//! column contains one value for each row. A batch of columns becomes Arrow arrays without another
-//! copy.
+//! wins. Both cases need a buffer that can remove its last values. Arrow's builders cannot do that.
+//! Every column contains one value for each row. A batch of columns becomes Arrow arrays without
+//! another copy.
 
 use std::sync::Arc;
 
@@ -23,18 +23,18 @@ use crate::read::schema::{arrow_fields, data_type};
 /// A column, a member of a struct, or the items of a list.
 #[derive(Debug)]
 pub(in crate::read) struct Column {
-    /// Name with the names of the columns around it, separated by dots, as a rejection shows it.
+    /// Name for rejections: the names of the enclosing columns and its own, separated by dots.
     pub(in crate::read) name: String,
     pub(in crate::read) field_type: FieldType,
-    /// Whether the column needs numbers as they are written: always, or since a string column
-    /// received one.
+    /// Whether the column needs numbers as written. Some types always do; a string column does once
+    /// it has received a number.
     pub(in crate::read) is_as_written: bool,
-    /// For each row, whether its value is not null.
+    /// Validity: for each row, whether its value is not null.
     pub(in crate::read) valid: NullBufferBuilder,
     pub(in crate::read) values: Values,
 }
 
-/// Values of a column. A null is stored as zero or as nothing.
+/// Values of a column. A null is stored as a zero, or as an empty text or list.
 #[derive(Debug)]
 pub(in crate::read) enum Values {
     Text {
@@ -93,7 +93,7 @@ impl Column {
         self.valid.truncate(rows);
         match &mut self.values {
             Values::Text { ends, bytes } => {
-                // The bytes end where the last value that remains ends.
+                // Cut the bytes where the last remaining value ends.
                 ends.truncate(rows);
                 bytes.truncate(last_end(ends));
             }
@@ -180,7 +180,7 @@ impl Column {
         let nulls = self.valid.finish().filter(|nulls| nulls.null_count() > 0);
         let array: ArrayRef = match &mut self.values {
             Values::Text { ends, bytes } => {
-                // The next batch will need about as much memory.
+                // The next batch will need about the same capacity.
                 let room = Vec::with_capacity(bytes.len());
                 let bytes = Buffer::from_vec(std::mem::replace(bytes, room));
                 Arc::new(StringArray::try_new(offsets(ends), bytes, nulls)?)
@@ -220,8 +220,8 @@ impl Column {
     }
 }
 
-/// Returns a column for each of `fields`. Their names start with the name of the column around
-/// them.
+/// Returns a column for each of `fields`. Names of columns start with `around`, the name of the
+/// enclosing column.
 pub(in crate::read) fn columns(fields: &[Field], around: Option<&str>) -> Vec<Column> {
     let name = |field: &Field| around.map_or_else(|| field.name.clone(), |around| format!("{around}.{}", field.name));
     fields.iter().map(|field| Column::new(&name(field), &field.field_type)).collect()
@@ -245,7 +245,7 @@ fn push_text(ends: &mut Vec<i32>, bytes: &mut Vec<u8>, text: &str) -> Result<(),
     Ok(())
 }
 
-/// Returns the end of the values before the next one.
+/// Returns the offset at which the last value ends.
 fn last_end(ends: &[i32]) -> usize {
     ends.last().and_then(|end| usize::try_from(*end).ok()).unwrap_or(0)
 }
@@ -255,7 +255,7 @@ fn taken<T: arrow::datatypes::ArrowNativeType>(values: &mut Vec<T>) -> ScalarBuf
     ScalarBuffer::from(std::mem::replace(values, room))
 }
 
-/// Returns Arrow's offsets: a zero, then the ends.
+/// Returns Arrow's offsets: a zero, then `ends`.
 fn offsets(ends: &mut Vec<i32>) -> OffsetBuffer<i32> {
     let mut offsets = Vec::with_capacity(ends.len() + 1);
     offsets.push(0);

@@ -1,9 +1,10 @@
 //! ③ Decodes the text of one record into the columns, or returns the reason to reject it.
 //!
 //! `serde_json` parses the record and passes each value to the column of its key (`json::visitor`),
-//! without building a tree. Text that it refuses is malformed. `json::coerce` decides which values
-//! a type refuses. A record is stored completely or not at all, independent of the records before
-//! it. `json::template` stores records of a known shape faster, with the same result.
+//! without building a tree. A record that `serde_json` cannot parse is malformed. `json::coerce`
+//! decides which values fit a type. A record is stored completely or not at all. The result does
+//! not depend on earlier records. `json::template` stores records of a known shape faster, with the
+//! same result.
 
 use std::collections::BTreeMap;
 
@@ -32,12 +33,13 @@ pub struct Decoder {
     rows: usize,
     bytes: usize,
     record: Record,
-    /// `None` if every record is decoded by the exact path, which only tests do.
+    /// Templates of records; `None` if every record is decoded by the exact path, which only tests
+    /// use.
     templates: Option<Templates>,
 }
 
 impl Decoder {
-    /// Returns a decoder into the columns of `fields`.
+    /// Returns a decoder for records with the declared `fields`.
     #[must_use]
     pub fn new(fields: &[Field]) -> Self {
         let required = fields.iter().enumerate().filter(|(_, field)| field.required).map(|(i, _)| i).collect();
@@ -62,9 +64,9 @@ impl Decoder {
     /// Decodes one record into the columns.
     ///
     /// # Errors
-    /// The reason why the record is rejected. The columns are unchanged then.
+    /// The reason why the record is rejected. The columns are then unchanged.
     pub fn decode(&mut self, text: &[u8]) -> Result<(), Rejection> {
-        // Check once for the whole record: serde_json skips undeclared values without looking at
+        // Check once for the whole record: serde_json skips undeclared values without checking
         // their bytes.
         let valid = simdutf8::basic::from_utf8(text).map_err(|_| Rejection::new(Reason::NotUtf8, not_utf8(text)))?;
         let templates = self.templates.as_mut();
@@ -73,8 +75,8 @@ impl Decoder {
             return Ok(());
         }
         let mut outcome = self.read(valid);
-        // The loop ends: each time, at least one more string column has switched to numbers as
-        // written.
+        // The loop ends, because in each iteration at least one more string column has switched to
+        // numbers as written.
         while self.record.is_to_be_read_again {
             self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
             outcome = self.read(valid);
@@ -100,7 +102,7 @@ impl Decoder {
         self.record.count_seen();
     }
 
-    /// Returns the number of records so far that were stored by a template, without a parser.
+    /// Returns the number of records that were stored by a template so far, without a parser.
     #[must_use]
     pub fn templated_records(&self) -> u64 {
         self.templates.as_ref().map_or(0, Templates::records)
@@ -112,7 +114,8 @@ impl Decoder {
         self.rows
     }
 
-    /// Returns the number of bytes of JSON text in the columns, about the memory that they use.
+    /// Returns the number of bytes of the JSON texts whose values are in the columns. It
+    /// approximates the memory that the columns use.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -121,7 +124,7 @@ impl Decoder {
     /// Returns the records since the last call, as the columns of the staging table.
     ///
     /// # Errors
-    /// None in practice: the columns are as long as each other and of the declared types.
+    /// Never fails in practice, because all columns have the same length and the declared types.
     pub fn finish(&mut self) -> Result<StructArray, ArrowError> {
         self.bytes = 0;
         let rows = std::mem::take(&mut self.rows);
@@ -129,8 +132,8 @@ impl Decoder {
         StructArray::try_new_with_length(self.fields.clone(), arrays, None, rows)
     }
 
-    /// Returns the undeclared fields, as dotted names if they are inside another, each with the
-    /// number of accepted records that contained it.
+    /// Returns the undeclared fields, with dotted names for fields inside other fields. The value
+    /// is the number of accepted records that contained the field.
     #[must_use]
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         self.record.unknown_fields()
@@ -138,7 +141,7 @@ impl Decoder {
 
     fn read(&mut self, text: &str) -> Result<(), Rejection> {
         self.record.begin();
-        // serde_json would report a value of another kind as malformed.
+        // For a value that is not an object, serde_json would report malformed JSON.
         if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
             return Err(no_object(text));
         }
@@ -152,14 +155,14 @@ impl Decoder {
         };
         if let Err(error) = json.deserialize_map(object).and_then(|()| json.end()) {
             let mut rejection = malformed(&error);
-            // A number is the fault of its field. Broken syntax may have started anywhere before
-            // the place where the parser notices it, so no field is named.
+            // Name the field only if its number is out of range. Broken syntax may have started
+            // anywhere before the place where the parser detects it.
             if rejection.reason == Reason::OutOfRange {
                 rejection.field = self.record.path.first().map(|&i| self.columns[i].name.clone());
             }
             return Err(rejection);
         }
-        // A key that did not occur is null. Each column then has a value for the row.
+        // A key that did not occur is null. Afterwards each column has a value for the row.
         self.columns.iter_mut().filter(|column| column.len() == self.rows).for_each(Column::push_null);
         if let Some(fault) = self.record.first_fault() {
             return Err(fault.rejection.clone());

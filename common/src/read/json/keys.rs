@@ -1,19 +1,20 @@
 //! ③ Finds the column of a key, if a field declares it.
 //!
-//! Records of one source usually have the same keys in the same order. So each key remembers which
-//! one followed it, and looking up a key usually is one comparison with the expected one.
+//! Records of one source usually have the same keys in the same order. So each key remembers the
+//! key that followed it. Looking up a key usually takes one comparison, with the expected key.
 //! Undeclared keys are remembered too.
 
 use std::collections::HashMap;
 
 use crate::config::resolved::Field;
 
-/// Keys of one object: of a record, of a struct, or of an object that is part of a dotted path.
+/// Keys of one kind of JSON object: the record, a struct, or an object that is part of a dotted
+/// path.
 #[derive(Debug)]
 pub(in crate::read) struct Keys {
     entries: Vec<Entry>,
     by_name: HashMap<Box<str>, usize>,
-    /// The first key of the last object.
+    /// Index of the first key of the last object.
     first: usize,
 }
 
@@ -21,7 +22,7 @@ pub(in crate::read) struct Keys {
 struct Entry {
     name: Box<str>,
     target: Target,
-    /// The key that followed this one the last time.
+    /// Index of the key that followed this key in the last object.
     next: usize,
 }
 
@@ -32,22 +33,22 @@ pub(in crate::read) enum Target {
     Column(usize),
     /// An object that is part of a dotted path.
     Path(Box<Path>),
-    /// An undeclared field, with its number in the list of their names.
+    /// An undeclared field, with its index in the list of undeclared fields.
     Unknown(usize),
 }
 
-/// An object that only contains columns.
+/// A JSON object that is not a column itself, but contains the values of columns.
 #[derive(Debug)]
 pub(in crate::read) struct Path {
     /// Key of the object.
     pub(in crate::read) name: Box<str>,
     pub(in crate::read) keys: Keys,
-    /// Indices of all columns inside of it.
+    /// Indices of all columns whose values are inside the object.
     pub(in crate::read) columns: Vec<usize>,
 }
 
 impl Keys {
-    /// Returns the keys of `fields`, each by its `from`.
+    /// Returns the keys of `fields`, according to `from` of each field.
     pub(in crate::read) fn new(fields: &[Field]) -> Self {
         let paths: Vec<(usize, &[String])> =
             fields.iter().enumerate().map(|(i, field)| (i, field.from.as_slice())).collect();
@@ -58,7 +59,8 @@ impl Keys {
         let mut keys = Self { entries: Vec::new(), by_name: HashMap::new(), first: 0 };
         for (column, path) in paths {
             let Some((name, rest)) = path.split_first() else { continue };
-            // An earlier path has the same first segment, and its target covers this one.
+            // An earlier field's path has the same first segment, and its target includes this
+            // field.
             if keys.by_name.contains_key(name.as_str()) {
                 continue;
             }

@@ -21,9 +21,9 @@
 //! Before all of this, `template` tries to store the record without a parser, because it looks like
 //! the records before it.
 //!
-//! One value followed through: at the key `ts`, `keys` finds column 1, declared as
-//! `timestamp_millis`. The visitor receives the number 1542837416796 and passes it to `coerce`,
-//! which returns 1542837416796000 microseconds since the epoch. `columns` appends it to column 1.
+//! Example: at the key `ts`, `keys` finds column 1, declared as `timestamp(ms)`. The visitor
+//! receives the number 1542837416796 and passes it to `coerce`, which returns 1542837416796000
+//! microseconds since the epoch. `columns` appends it to column 1.
 
 /// Frames and decodes the records of a split.
 pub mod reader;

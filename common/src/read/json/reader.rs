@@ -1,6 +1,6 @@
-//! ③ Frames and decodes the JSON records of one split after another.
+//! ③ Frames and decodes JSON records, split by split.
 //!
-//! This is the reader of JSON behind `read::record_format`. `framing` cuts the text into records, and
+//! `read::record_format` uses this reader for JSON. `framing` cuts the text into records, and
 //! `decoder` decodes each into the columns.
 
 use std::collections::BTreeMap;
@@ -22,15 +22,15 @@ use crate::read::split::Split;
 pub struct JsonReader {
     format: JsonFormat,
     max_record_bytes: u64,
-    /// Records of the current split.
+    /// Framer of the current split.
     framer: Framer,
-    /// Rows of this split and earlier ones.
+    /// Decoder with the rows of the current split and of earlier ones.
     decoder: Decoder,
 }
 
 impl JsonReader {
-    /// Returns a reader into the columns of `fields`. A record of more than `max_record_bytes` is
-    /// rejected.
+    /// Returns a reader for records with the declared `fields`. A record of more than
+    /// `max_record_bytes` is rejected.
     #[must_use]
     pub fn new(format: JsonFormat, fields: &[Field], max_record_bytes: u64) -> Self {
         let no_split = Framer::Lines(LineFramer::new(0, None, max_record_bytes));

@@ -4,24 +4,25 @@ use std::collections::BTreeMap;
 
 use crate::read::rejection::{Reason, Rejection};
 
-/// Number of undeclared fields that are counted by name. The rest are counted together as
-/// [`OTHER_FIELDS`].
+/// Maximum number of undeclared fields that are counted by name. Further fields are counted
+/// together as [`OTHER_FIELDS`].
 const COUNTED_FIELDS: usize = 1000;
-/// Length in bytes of the longest name that is counted. Names are kept as long as the decoder.
+/// Maximum length in bytes of a name that is counted. The decoder keeps all counted names.
 const MAX_NAME_BYTES: usize = 256;
 const OTHER_FIELDS: &str = "…";
 
 /// State of the current record, and the undeclared fields of all records.
 #[derive(Debug)]
 pub(in crate::read) struct Record {
-    /// Values that a type refused, unless a later value under the same key has replaced them.
+    /// Faults of values that do not fit their type, except values that were replaced by a later one
+    /// under the same key.
     faults: Vec<FieldFault>,
-    /// Indices of the columns around the current value, the outermost first.
+    /// Indices of the columns that contain the current value, the outermost first.
     pub(in crate::read) path: Vec<usize>,
-    /// Numbers of the undeclared fields in this record.
+    /// Undeclared fields in this record, as indices into `unknown`.
     pub(in crate::read) seen: Vec<usize>,
-    /// Names of undeclared fields, each with the number of accepted records that contain it.
-    /// [`OTHER_FIELDS`] is the first one.
+    /// Names of undeclared fields, each with the number of accepted records that contain it. The
+    /// first entry is [`OTHER_FIELDS`].
     unknown: Vec<(String, u64)>,
     /// Whether a string column received a number. The record is parsed again, because the column
     /// needs the text of the number.
@@ -63,10 +64,10 @@ impl Record {
         }
     }
 
-    /// Returns the number of an undeclared field that was not seen before; `None` if it is counted
-    /// among the others.
+    /// Adds an undeclared field that was not seen before. Returns its index; `None` if it is
+    /// counted as [`OTHER_FIELDS`].
     pub(in crate::read) fn unknown_field(&mut self, around: &str, name: &str) -> Option<usize> {
-        // The first entry is that of the other fields.
+        // The first entry is [`OTHER_FIELDS`] and is not counted.
         if self.unknown.len() > COUNTED_FIELDS || around.len() + name.len() > MAX_NAME_BYTES {
             self.seen.push(0);
             return None;
@@ -86,8 +87,8 @@ impl Record {
     }
 
     /// Removes the faults of a value at the current path, because a later value under the same key
-    /// replaces it. The faults before the object that contains both are kept: they may belong to
-    /// another item of a list, at the same path.
+    /// replaces it. Keeps the first `before` faults, which were recorded before the object that
+    /// contains both values: they may belong to another item of a list, with the same path.
     pub(in crate::read) fn forgive(&mut self, before: usize) {
         let (path, mut index) = (&self.path, 0);
         self.faults.retain(|fault| {

@@ -1,9 +1,9 @@
 //! ③ Receives each key and value of a record from `serde_json`.
 //!
-//! Every visitor stores exactly one value in each of its columns, a null if there is a fault, and
-//! removes a value that a later one under the same key replaces. Only text that is not JSON is an
-//! error here. A fault of a value is recorded in the `Record`, because a later value under the same
-//! key may still correct it. Undeclared fields are skipped without recursion.
+//! Every visitor stores exactly one value in each of its columns: a null if there is a fault, and
+//! the last value if a key occurs several times. Visitors return an error only for text that is not
+//! JSON. The fault of a value is recorded in the `Record` instead, because a later value under the
+//! same key may replace it. Undeclared fields are skipped without recursion.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::read::json::keys::{Keys, Path, Target};
 use crate::read::json::record::Record;
 use crate::read::rejection::Reason;
 
-/// Number of characters of a value that a rejection shows.
+/// Maximum number of characters of a value that a rejection shows.
 const SHOWN_CHARACTERS: usize = 60;
 
 /// Reads the members of an object into columns. The object is a record, a struct, or part of a
@@ -26,7 +26,7 @@ const SHOWN_CHARACTERS: usize = 60;
 pub(in crate::read) struct ObjectVisitor<'a> {
     pub(in crate::read) keys: &'a mut Keys,
     pub(in crate::read) columns: &'a mut [Column],
-    /// Number of the row in these columns.
+    /// Index of the record's row in the columns.
     pub(in crate::read) row: usize,
     /// Prefix of the names of undeclared fields: empty, or the names of the objects around them.
     pub(in crate::read) around: &'a str,
@@ -42,7 +42,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self { keys, columns, row, around, record } = self;
-        // Faults from before this object belong to other values.
+        // Faults that were recorded before this object belong to other values.
         let faults_before = record.faults();
         let mut before = None;
         while let Some(index) =
@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
                             record.path.push(*i);
                             let column = &mut columns[*i];
                             if column.len() > row {
-                                // A duplicate key: the last one wins.
+                                // The key occurs twice. The last value wins.
                                 column.truncate(row);
                                 record.forgive(faults_before);
                             }
@@ -87,7 +87,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     }
 }
 
-/// Reads a key. Returns its entry, or `None` if there are too many undeclared keys to count it.
+/// Reads a key. Returns its index, or `None` if there are already too many undeclared keys.
 struct KeySeed<'a> {
     keys: &'a mut Keys,
     before: Option<usize>,
@@ -142,7 +142,7 @@ impl PathSeed<'_> {
     fn no_object(self, found: &str) {
         let first = self.path.columns.first().copied().unwrap_or_default();
         let column = &mut self.columns[first];
-        // A later object under this key sees the null and removes the fault.
+        // If another object follows under the same key, it replaces the null and removes the fault.
         column.push_null();
         self.record.path.push(first);
         self.record.fault(
@@ -240,7 +240,8 @@ impl ValueSeed<'_> {
         }
     }
 
-    /// Fails if a string contains invalid escapes, as the other path through the parser does.
+    /// Stores the value that the JSON `text` represents. Fails if a string contains invalid
+    /// escapes, as parsing it would.
     fn store_as_written(self, text: &str) -> Result<(), serde_json::Error> {
         if text == "null" {
             self.column.push_null();
@@ -329,7 +330,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             return Ok(());
         };
         while items.next_element_seed(ValueSeed { column: item, record: &mut *record })?.is_some() {}
-        // Each item has stored exactly one value, so the list ends at the number of items.
+        // Each item has stored exactly one value in the items' column, so its length is the end of
+        // the list.
         if let Err(fault) = column.push_nested() {
             Self { column, record }.refuse(fault, || "an array".to_owned());
         }
@@ -355,8 +357,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 }
 
-/// Returns whether `serde_json` found a number that does not fit a double, such as 1e400. Only the
-/// message of its error shows this.
+/// Whether `serde_json` found a number that does not fit a double, such as 1e400. Only the message
+/// of its error shows this.
 pub(in crate::read) fn is_out_of_range(error: &impl fmt::Display) -> bool {
     error.to_string().starts_with("number out of range")
 }

@@ -28,14 +28,14 @@ mod damage;
 struct Outcome {
     /// Byte ranges of accepted records.
     accepted: Vec<Range<usize>>,
-    /// Byte ranges and reasons of rejected records and ranges.
+    /// Byte ranges of rejected records and broken ranges, with the reasons.
     rejected: Vec<(Range<usize>, String)>,
     /// Decompressed bytes that were read.
     text: Vec<u8>,
     tally: ObjectTally,
 }
 
-/// An object of one test, with the extension that its key has.
+/// An object of one test, and the extension of its key.
 #[derive(Debug, Clone)]
 struct Stored {
     extension: &'static str,
@@ -188,8 +188,8 @@ fn compress(extension: &'static str, text: &[u8]) -> Stored {
     Stored { extension, bytes }
 }
 
-/// Returns the bytes that the libraries' readers of whole streams return, one byte at a time, up to
-/// an error; and whether they reached the end.
+/// Reads byte by byte with the libraries' readers of whole streams. Returns the bytes up to the end
+/// or an error, and whether the end was reached.
 fn decompressed(stored: &Stored) -> (Vec<u8>, bool) {
     let bytes = stored.bytes.as_slice();
     let mut reader: Box<dyn Read + '_> = match stored.extension {
@@ -230,7 +230,7 @@ async fn a_damaged_object_is_told_from_one_with_a_bad_record() {
     let json = JsonFormat::Document { records: None };
     type Damaged<'a> = Option<(u64, &'a str)>;
     let cases: [(&JsonFormat, &str, Damaged<'_>, u64); 9] = [
-        // Each line is one record, including the last one.
+        // In lines, an unfinished last record is a complete line, so no byte is unframed.
         (&JsonFormat::Lines, "{\"id\":1}\n{\"id\":", None, 0),
         (&json, "{\"id\":1}\n{\"id\":", Some((9, "the input ends inside a record")), 6),
         (&json, "[{\"id\":1},{\"id\":2}", Some((18, "the input ends inside the document")), 0),

@@ -1,5 +1,5 @@
-//! Tests that the partitions of a scan are independent: executed in any order and any number of
-//! times, they return each record once.
+//! Tests that the partitions of a scan are independent: run in any order and any number of times,
+//! each partition returns its own records.
 
 use std::sync::Arc;
 
@@ -37,7 +37,8 @@ fn limits() -> Limits {
     }
 }
 
-/// One large object and many small ones, with the ids 0.. in that order.
+/// Creates one large object and many small ones. Their records have the ids 0, 1, 2 and so on, in
+/// that order.
 fn source_in(folder: &TempDir) -> Source {
     let line = |id: i64| format!("{{\"id\": {id}, \"padding\": \"{}\"}}\n", "x".repeat(100));
     let large: String = (0..RECORDS_IN_LARGE).map(line).collect();

@@ -1,5 +1,4 @@
-//! Tests that any report survives the way to the coordinator, and that invalid messages are
-//! rejected.
+//! Tests that encoding and decoding preserves any report, and that invalid messages are rejected.
 
 use proptest::prelude::*;
 

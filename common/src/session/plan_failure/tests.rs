@@ -1,4 +1,4 @@
-//! Tests of the engine's failures, and of the errors that users get for them.
+//! Tests of the errors that users get for failures of the engine.
 
 use std::io;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ fn metadata(text: &str) -> DataFusionError {
     parquet(ParquetError::General(format!("Failed to fetch metadata for file songs/a.parquet: {text}")))
 }
 
-/// The error that our store returns when it reads a damaged file.
+/// Returns the error of our store for a damaged file.
 fn ours() -> StoreError {
     let error = Error::storage_failure("`file:///lake/songs/a.parquet` is damaged: bytes 0 to 65536").hint(DAMAGED);
     StoreError::Generic { store: STORE_NAME, source: Box::new(error) }
 }
 
-/// A failure as the engine reports it, the kind that it must have, and what message and hint must
-/// contain.
+/// Name of the case, failure as the engine reports it, expected kind, and texts that message and
+/// hint must contain.
 type Case = (&'static str, DataFusionError, Kind, &'static [&'static str]);
 
 fn damaged_files() -> Vec<Case> {
@@ -141,7 +141,8 @@ fn every_failure_of_the_engine_has_the_kind_of_its_cause_and_names_it() {
     }
 }
 
-/// The error as operators pass it on, and shared with other partitions.
+/// Returns the error in the forms in which operators pass it on, including one that partitions
+/// share.
 fn wrapped(error: DataFusionError) -> Vec<DataFusionError> {
     let shared = Arc::new(error);
     let again = Arc::clone(&shared);

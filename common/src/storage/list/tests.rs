@@ -59,8 +59,8 @@ async fn all_files_are_listed_in_order_but_hidden_ones() {
     assert_eq!(keys, visible);
 }
 
-/// The store reads every listed object under its key, for any name: size, ETag and time
-/// agree.
+/// For any file name, the store reads the listed object under its key, with the listed size, ETag
+/// and time.
 #[tokio::test]
 async fn odd_names_are_read_under_their_own_keys() {
     let names = [

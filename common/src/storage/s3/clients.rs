@@ -1,5 +1,5 @@
-//! Builds the two clients of a bucket from AWS's own variables and files; the bucket's section
-//! overrides them.
+//! Builds the two clients of a bucket from AWS's own variables and files. The settings of the
+//! bucket in `lake.toml` override these.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::config::resolved::{Bucket, Encryption, Location};
 use crate::error::{Error, Result};
 use crate::printable;
 
-/// Region if none is configured, as in AWS's own tools.
+/// Region to use if no region is configured, as in AWS's own tools.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";
 
 /// Loads AWS's variables and files; `settings` override them.
@@ -33,7 +33,7 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|connector, _| {
         let mut builder = Connector::builder();
         builder.set_connector_settings(connector.cloned());
-        // Same variables as for the client for bytes: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
+        // `object_store` reads the same variables: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
         builder.proxy_config(ProxyConfig::from_env()).tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
     });
     let retries = RetryConfig::standard().with_max_attempts(u32::try_from(settings.attempts).unwrap_or(u32::MAX));
@@ -41,7 +41,7 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.timeout)
         .operation_attempt_timeout(settings.timeout)
-        // Attempts are also limited by `retry_timeout`, whichever comes first.
+        // Retries end at the limit of attempts or at `retry_timeout`, whichever comes first.
         .operation_timeout(settings.retry_timeout)
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -52,8 +52,8 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(profile) = &settings.profile {
-        // The SDK would prefer keys in the environment, but a profile that is set for a bucket has
-        // to win.
+        // The SDK would prefer keys in the environment, but a profile that is set for the bucket
+        // takes precedence.
         let of_profile = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
         loader = loader.profile_name(profile).credentials_provider(of_profile);
     }
@@ -70,7 +70,7 @@ pub async fn sdk_config(settings: &Bucket) -> SdkConfig {
     let credentials = credentials(settings, &shared).await;
     let region = shared.region().cloned().unwrap_or_else(|| Region::new(DEFAULT_REGION));
     let mut config = shared.into_builder().region(region);
-    // The credentials of the role, not those that assume it.
+    // Use the credentials of the role, not the credentials with which it is assumed.
     config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
     config.build()
 }
@@ -90,8 +90,8 @@ pub(super) async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option
     Some(Credentials::new(provider))
 }
 
-/// Returns the endpoint that the SDK would use: AWS_ENDPOINT_URL_S3, the `services` section of the
-/// profile, or the endpoint for all services.
+/// Returns the endpoint that the SDK would use, which is the first of these that is set:
+/// AWS_ENDPOINT_URL_S3, the `services` section of the profile, or the endpoint for all services.
 pub(super) fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> {
     let of_service = || {
         let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
@@ -101,8 +101,8 @@ pub(super) fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> 
     endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)).map(|url| url.trim_end_matches('/').to_owned())
 }
 
-/// Checks the endpoint. A virtual-hosted bucket needs a host name: its name cannot precede an IP
-/// address.
+/// Checks the endpoint. Virtual-hosted style needs an endpoint with a host name, because the
+/// bucket's name cannot precede an IP address.
 pub(super) fn check_style(settings: &Bucket, endpoint: Option<&str>, location: &Location) -> Result<()> {
     let Some(endpoint) = endpoint else { return Ok(()) };
     let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/");
@@ -136,8 +136,8 @@ pub(super) fn client(
         .region(Region::new(region.to_owned()))
         .interceptor(requests)
         .force_path_style(is_path_style(settings, endpoint))
-        // Newer SDKs add a checksum after the body, which other servers than AWS may not support;
-        // `put` sends one before it.
+        // Newer SDKs send a checksum after the body, which servers other than AWS may not support.
+        // `put` sends a checksum before the body.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     config.set_endpoint_url(endpoint.map(str::to_owned));

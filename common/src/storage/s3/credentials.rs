@@ -1,5 +1,5 @@
-//! Source of credentials for both clients: requested once and kept until shortly before they
-//! expire.
+//! Provides credentials for both clients. They are requested once and kept until shortly before
+//! they expire.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,10 +12,10 @@ use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
 use tokio::sync::Mutex;
 
-/// Renew credentials this long before they expire, so that a request and its retries do not outlive
-/// them.
+/// Time before the expiry of credentials at which they are renewed, so that they do not expire
+/// during a request and its retries.
 const MARGIN: Duration = Duration::from_mins(5);
-/// Time between two attempts to renew credentials that are still valid.
+/// Minimum time between two attempts to renew credentials that are still valid.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// A provider's credentials, kept while they are valid; clones share them.
@@ -25,7 +25,8 @@ pub(super) struct Credentials(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     provider: SharedCredentialsProvider,
-    // Locked during a request to the provider, so that concurrent callers cause one request.
+    // Cached credentials. Locked during a request to the provider, so that concurrent callers cause
+    // only one request.
     held: Mutex<Option<Held>>,
 }
 
@@ -44,7 +45,7 @@ impl Credentials {
     async fn get<T>(&self, take: impl FnOnce(&Held) -> T) -> Result<T, CredentialsError> {
         let mut slot = self.0.held.lock().await;
         let now = SystemTime::now();
-        // Taken out, so that a failed renewal below can return the old ones.
+        // Take the credentials out, so that a failed renewal below can return them.
         let held = match slot.take() {
             Some(held) if held.renew_at.is_none_or(|at| now < at) => held,
             before => match self.0.provider.provide_credentials().await {
@@ -72,8 +73,8 @@ impl Held {
             secret_key: credentials.secret_access_key().to_owned(),
             token: credentials.session_token().map(str::to_owned),
         });
-        // Credentials that live shorter than the margin are renewed periodically, not at every
-        // request.
+        // Credentials that are valid for less than the margin are renewed periodically, not at
+        // every request.
         let renew_at = credentials.expiry().map(|expiry| match expiry.checked_sub(MARGIN) {
             Some(at) if at > now => at,
             _ => (now + RENEW_EVERY).min(expiry),
@@ -114,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// A provider of two numbered keys that are valid for a given time; then it fails.
+    /// A provider that returns two numbered keys, valid for a given time, and then fails.
     #[derive(Debug)]
     struct Numbered {
         asked: Arc<AtomicU64>,

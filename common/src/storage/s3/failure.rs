@@ -11,7 +11,7 @@ use crate::error::Error;
 /// Hint for status 401 or 403.
 const NOT_ALLOWED: &str = "the credentials do not allow it, or there are none and the bucket is not public, or its \
                            requester pays (`requester_pays`): docs/s3.md lists the actions that are needed";
-/// Hint if S3 does not accept the credentials or the signature.
+/// Hint if S3 rejects the credentials or the signature.
 const NOT_KNOWN: &str = "the credentials are wrong or have expired, or this machine's clock is: look at AWS_PROFILE, \
                          AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN";
 /// Error codes for which [`NOT_KNOWN`] is the hint.
@@ -30,7 +30,7 @@ pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|answer| answer.status().as_u16())
 }
 
-/// Reports that `operation` (a verb, such as `list`) failed on `object` (a URL).
+/// Returns the error that `operation` (a verb, such as `list`) failed on `object` (a URL).
 pub(super) fn failure<E>(operation: &str, object: impl Display, error: &SdkError<E, HttpResponse>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -54,14 +54,15 @@ where
     }
 }
 
-/// Returns the error and its causes, each once. The SDK's own texts omit causes.
+/// Returns the text of the error and of its causes, without repetitions. The SDK's own texts omit
+/// causes.
 fn causes(error: &dyn std::error::Error) -> String {
     // "dispatch failure" is the SDK's name for "no answer" and means nothing to a user.
     let mut texts = vec![error.to_string().replace("dispatch failure", "no answer")];
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        // Do not repeat a cause that the text before already contains.
+        // Do not repeat a cause that an earlier text already contains.
         if texts.iter().all(|before| !before.contains(&text)) {
             texts.push(text);
         }
@@ -70,8 +71,7 @@ fn causes(error: &dyn std::error::Error) -> String {
     texts.join(": ")
 }
 
-/// Returns a hint for an error of the client for bytes; `None` if `error` is not from
-/// `object_store`.
+/// Returns a hint for an error of `object_store`; `None` for other errors.
 pub(super) fn bytes_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let error = error.downcast_ref::<object_store::Error>()?;
     let text = error.to_string();
@@ -106,8 +106,8 @@ mod tests {
 
     use super::*;
 
-    /// After a bucket was opened, each error of reading or writing bytes has a hint that fits its
-    /// reason.
+    /// Once a bucket has been opened, each error of reading or writing bytes has a hint that fits
+    /// its reason.
     #[test]
     fn errors_of_the_client_for_bytes_get_the_hint_for_their_reason() {
         crate::error::register_storage_hints(bytes_hint);

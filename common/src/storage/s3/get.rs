@@ -11,7 +11,7 @@ use super::S3;
 use super::failure::{failure, status};
 use crate::error::Error;
 
-/// Pause after the first body that was cut off; it doubles with each further one.
+/// Pause after the first body that was cut off. The pause doubles with each further such body.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// S3's error code for an object that must be restored before it can be read.
@@ -20,7 +20,7 @@ pub const ARCHIVED: &str = "InvalidObjectState";
 /// Reason why an object could not be read.
 #[derive(Debug)]
 pub enum GetFailure {
-    /// The object is not the listed one any more.
+    /// The object is no longer the listed version.
     Changed,
     Missing,
     /// The object must be restored before it can be read.
@@ -33,7 +33,7 @@ impl S3 {
     /// The object must still have the listed ETag.
     ///
     /// # Errors
-    /// The reasons of [`GetFailure`].
+    /// The reason why the object could not be read.
     pub async fn get(
         &self,
         key: &str,

@@ -1,5 +1,5 @@
-//! Lists the keys below a prefix. A small prefix fits one page; a large one is listed by folder,
-//! many at once.
+//! Lists the keys below a prefix. A small prefix fits one page. A large prefix is listed by folder,
+//! with many folders at once.
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
@@ -12,21 +12,22 @@ use crate::error::Result;
 use crate::storage::list::{Listing, is_hidden};
 use crate::storage::object::SourceObject;
 
-/// Prefixes listed at once. With this many folders, descending further gains nothing.
+/// Maximum number of folders that are listed at once. With so many folders, descending further
+/// gains nothing.
 const CONCURRENT_LISTINGS: usize = 16;
-/// Levels of folders to descend at most, to find [`CONCURRENT_LISTINGS`] folders.
+/// Maximum number of levels to descend in search of [`CONCURRENT_LISTINGS`] folders.
 const MAX_DEPTH: usize = 4;
 
 impl S3 {
     /// Returns the objects below the prefix that are not hidden, in no particular order.
     ///
     /// # Errors
-    /// Storage, naming the prefix.
+    /// A storage error that names the prefix.
     pub async fn list(&self) -> Result<Listing> {
         let mut found = Listing::default();
         let first = self.page(&self.prefix, None, None).await?;
         if first.is_truncated() == Some(true) {
-            // The first page is listed again: folders need a delimiter.
+            // List the first page again, because only a request with a delimiter returns folders.
             let prefixes = self.folders(&mut found).await?;
             let listings = prefixes.into_iter().map(|prefix| self.list_all(prefix));
             let listings = stream::iter(listings).buffer_unordered(CONCURRENT_LISTINGS);
@@ -44,12 +45,12 @@ impl S3 {
         Ok(found)
     }
 
-    /// Descends until there are enough folders to list at once. Adds the objects met on the way to
-    /// `found`.
+    /// Descends until there are enough folders to list at once. Adds the objects of the levels that
+    /// it lists to `found`.
     async fn folders(&self, found: &mut Listing) -> Result<Vec<String>> {
         let mut folders = vec![self.prefix.clone()];
         for _ in 0..MAX_DEPTH {
-            // Without folders, everything was listed on the way.
+            // If no folders remain, all objects were listed on the way.
             if folders.len() >= CONCURRENT_LISTINGS || folders.is_empty() {
                 break;
             }
@@ -137,7 +138,7 @@ fn decoded(mut page: ListObjectsV2Output) -> ListObjectsV2Output {
     page
 }
 
-/// Decodes text in the encoding of HTML forms: a plus is a space.
+/// Decodes text in the encoding of HTML forms, where a plus is a space.
 fn decode(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
@@ -150,7 +151,7 @@ fn is_archived(object: &Object) -> bool {
 }
 
 fn source_object(key: String, object: &Object) -> SourceObject {
-    // From nanoseconds to microseconds.
+    // Convert nanoseconds to microseconds.
     let modified = object.last_modified().map_or(0, |time| i64::try_from(time.as_nanos() / 1_000).unwrap_or_default());
     SourceObject {
         key,

@@ -1,4 +1,4 @@
-//! A prefix of a bucket as a storage: two clients that share one set of credentials.
+//! A prefix of a bucket as storage: two clients that share one set of credentials.
 //!
 //! ```text
 //!   aws-config ─► credentials ─┬─► object_store: bytes (objects, Parquet, Delta, spool)
@@ -28,9 +28,9 @@ use clients::DEFAULT_REGION;
 pub use clients::sdk_config;
 use requests::{RequestCounts, Requests};
 
-/// The two clients.
+/// Builds the two clients.
 mod clients;
-/// Source of credentials for both clients.
+/// Provides credentials for both clients.
 mod credentials;
 /// Errors of failed requests.
 mod failure;
@@ -40,7 +40,7 @@ mod list;
 pub mod get;
 /// Finds the listed version of an object that has been replaced since.
 mod versions;
-/// Puts an object if there is none; one of many concurrent puts succeeds.
+/// Conditional puts.
 mod put;
 /// Lists and aborts unfinished multipart uploads.
 pub mod uploads;
@@ -49,7 +49,7 @@ pub mod requests;
 /// Limits concurrent requests.
 mod throttle;
 
-/// Warn if a bucket has not responded after this long.
+/// Time after which a bucket that has not responded causes a warning.
 const WARN_AFTER: Duration = Duration::from_secs(5);
 
 /// A prefix of a bucket, for all requests that do not read or write bytes through `object_store`.
@@ -57,7 +57,7 @@ const WARN_AFTER: Duration = Duration::from_secs(5);
 pub struct S3 {
     client: Client,
     bucket: String,
-    /// Prepended to every key; empty, or ends with `/`.
+    /// Prefix to prepend to every key; empty, or ends with `/`.
     prefix: String,
     settings: Bucket,
     requests: Requests,
@@ -70,14 +70,14 @@ impl S3 {
         self.requests.read()
     }
 
-    /// Returns the time by the server's clock, from its last response; `None` if no response had a
-    /// `Date`.
+    /// Returns the current time by the server's clock, computed from its last response; `None` if
+    /// no response had a `Date` header.
     #[must_use]
     pub fn server_time(&self) -> Option<DateTime<Utc>> {
         self.requests.server_time()
     }
 
-    /// Returns who pays; every request must state it.
+    /// Returns the value for the header that states who pays; every request needs it.
     fn payer(&self) -> Option<RequestPayer> {
         self.settings.requester_pays.then_some(RequestPayer::Requester)
     }
@@ -87,8 +87,8 @@ impl S3 {
     }
 }
 
-/// Opens a prefix, and returns its two clients. One request checks that the bucket exists and may be used, and returns its
-/// region.
+/// Opens a prefix, and returns its two clients. One request checks that the bucket exists and may
+/// be used, and returns its region.
 pub(super) async fn open(location: &Location) -> Result<(Arc<dyn ObjectStore>, S3)> {
     register_storage_hints(failure::bytes_hint);
     let settings = &location.bucket;
@@ -114,7 +114,7 @@ pub(super) async fn open(location: &Location) -> Result<(Arc<dyn ObjectStore>, S
         clients::bytes_store(settings, &bucket, credentials.clone(), endpoint.as_deref(), &region, requests.clone())
             .storage_context("open", || &location.url)?;
     let folder =
-        // `object_store` normalizes prefixes, and another prefix would be another folder.
+        // Reject a prefix that `object_store` would normalize to a different one.
         Path::parse(prefix.trim_end_matches('/')).ok().filter(|path| format!("{path}/") == prefix || prefix.is_empty());
     let Some(folder) = folder else {
         return Err(Error::configuration(format!("`{}` is a prefix that cannot be used", location.url))
@@ -157,8 +157,8 @@ async fn region_of(client: &Client, bucket: &str, prefix: &str, location: &Locat
             let region = region.map(str::to_owned);
             let mut failure = match failure::status(&error) {
                 Some(301) if region.is_some() => return Ok(region),
-                // The response to a HEAD has no body, so a listing asks for the reason. It may also
-                // succeed: the credentials may allow nothing but this prefix.
+                // The response to a HEAD has no body with the reason, so send a listing instead.
+                // The listing may succeed, if the credentials allow access only to this prefix.
                 Some(400 | 401 | 403) => {
                     let payer = pays.then_some(RequestPayer::Requester);
                     let list = client.list_objects_v2().bucket(bucket).prefix(prefix).max_keys(1);

@@ -1,4 +1,4 @@
-//! Conditional puts: one of many concurrent puts of a key succeeds.
+//! Conditional puts: of many concurrent puts of a key, only one succeeds.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::config::resolved::Encryption;
 use crate::error::Result;
 use crate::storage::put_outcome::PutOutcome;
 
-/// Pause after the first conflict; it doubles with each further one.
+/// Pause after the first conflict. The pause doubles with each further conflict.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 impl S3 {
@@ -25,12 +25,12 @@ impl S3 {
     /// callers must check whether the object is theirs.
     ///
     /// # Errors
-    /// Storage; the object may or may not have been written then.
+    /// A storage error. The object may or may not have been written then.
     pub async fn put_if_absent(&self, key: &Path, bytes: Bytes) -> Result<PutOutcome> {
         let mut pause = FIRST_PAUSE;
         let mut tries = 1;
-        // Sent as a header: given only the algorithm, the SDK would send the checksum after a
-        // chunked body, which some servers do not support.
+        // Send the checksum as a header. With only the algorithm set, the SDK would send the
+        // checksum after a chunked body, which some servers do not support.
         let checksum = self.settings.checksums.then(|| BASE64_STANDARD.encode(Sha256::digest(&bytes)));
         loop {
             let (encryption, kms_key) = match &self.settings.encryption {
@@ -53,7 +53,7 @@ impl S3 {
                 Ok(_) => return Ok(PutOutcome::Created),
                 Err(error) => match status(&error) {
                     Some(412) => return Ok(PutOutcome::Exists),
-                    // Another put of the key was in progress, and either may have succeeded.
+                    // Another put of the key was in progress. Either of the two may have succeeded.
                     Some(409) if tries < self.settings.attempts => {}
                     _ => return Err(failure("write", self.url_of(key.as_ref()), &error)),
                 },

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::throttle::Throttle;
 
-/// Class of a request, as S3 bills it: a listing is a GET that costs as much as a PUT.
+/// Class of a request by its price: a listing is a GET request, but S3 bills it like a PUT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestClass {
     Delete,
@@ -34,7 +34,7 @@ pub enum RequestClass {
 impl RequestClass {
     const ALL: [Self; 6] = [Self::Delete, Self::Get, Self::Head, Self::List, Self::Post, Self::Put];
 
-    /// Name in manifests, messages and the worker protocol.
+    /// Returns the name of the class in manifests, messages and the worker protocol.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl RequestClass {
         }
     }
 
-    /// Classifies a request of `object_store`, which makes no others than these.
+    /// Classifies a request of `object_store`. It makes no other kinds of requests.
     fn of_http(method: &str, query: &str) -> Self {
         match method {
             "GET" if query.contains("list-type=2") => Self::List,
@@ -77,7 +77,8 @@ impl fmt::Display for RequestClass {
     }
 }
 
-/// Class of a request and the HTTP status of its response; `None` if there was no response.
+/// Class of a request, and the HTTP status of its response; the status is `None` if there was no
+/// response.
 ///
 /// Written as `GET 206` or `LIST 200`, without a response as `GET -`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -88,8 +89,8 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// Whether the request was refused or not answered. That an object does not exist, or exists
-    /// already, is an answer.
+    /// Whether the request was refused or got no response. The responses that an object does not
+    /// exist, or exists already, are not failures.
     fn is_failed(self) -> bool {
         !matches!(self.status, Some(200..=299 | 404 | 412))
     }
@@ -133,7 +134,7 @@ impl From<Answered> for String {
     }
 }
 
-/// Requests to S3 and the bytes that they transferred.
+/// Counts of requests to S3, and of the bytes that they transferred.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestCounts {
     pub requests: BTreeMap<Answered, u64>,
@@ -167,28 +168,28 @@ impl RequestCounts {
         classes
     }
 
-    /// Returns the number of requests of any of `classes`.
+    /// Returns the total number of requests of the given classes.
     #[must_use]
     pub fn of(&self, classes: &[RequestClass]) -> u64 {
         let counted = self.requests.iter().filter(|(answered, _)| classes.contains(&answered.class));
         counted.map(|(_, count)| count).sum()
     }
 
-    /// Returns the number of requests that were refused or not answered.
+    /// Returns the number of requests that were refused or got no response.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.requests.iter().filter(|(answered, _)| answered.is_failed()).map(|(_, count)| count).sum()
     }
 }
 
-/// Counter of one bucket's clients; clones share it.
+/// Counter of the requests of one bucket's clients; clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Requests(Arc<Mutex<Seen>>);
 
 #[derive(Debug, Default)]
 struct Seen {
     counts: RequestCounts,
-    /// Server's time in its last response to the SDK, and when that response arrived.
+    /// Time in the server's last response to the SDK, and moment at which that response arrived.
     clock: Option<(DateTime<Utc>, Instant)>,
 }
 
@@ -201,7 +202,7 @@ impl Requests {
         self.seen().counts.clone()
     }
 
-    /// Returns the time by the server's clock; `None` if no response had a `Date`.
+    /// Returns the current time by the server's clock; `None` if no response had a `Date` header.
     pub(super) fn server_time(&self) -> Option<DateTime<Utc>> {
         self.seen().clock.map(|(time, seen)| time + seen.elapsed())
     }
@@ -237,7 +238,7 @@ impl Intercept for Requests {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // The request itself is no longer available here.
+        // The request itself is no longer available here, so get its class from the operation.
         let class = RequestClass::of_operation(config.load::<Metadata>().map(Metadata::name));
         let answer = context.response();
         let read = answer.map_or(0, |answer| length(answer.headers().get("content-length")));
@@ -245,7 +246,7 @@ impl Intercept for Requests {
         if let Some(time) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
             self.seen().clock = Some((time.to_utc(), Instant::now()));
         }
-        // The response to a HEAD has the length of a body that is not sent.
+        // The `Content-Length` of the response to a HEAD counts a body that is not sent.
         let read = if class == RequestClass::Head { 0 } else { read };
         self.add(class, answer.map(|answer| answer.status().as_u16()), read, 0);
         Ok(())
@@ -256,7 +257,7 @@ fn length(header: Option<&str>) -> u64 {
     header.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-/// Makes the HTTP client of `object_store`, with requests counted and throttled.
+/// Creates the HTTP client of `object_store`, which counts and throttles requests.
 #[derive(Debug)]
 pub(super) struct BytesConnector {
     pub(super) requests: Requests,
@@ -287,13 +288,13 @@ impl HttpService for BytesClient {
         // Wait for a permit before sending, and count only requests that were sent.
         let permit = self.throttle.acquire().await;
         let answer = self.inner.execute(request).await;
-        // Only the response's head is awaited, so a permit does not cover the transfer of the body.
+        // The head of the response has arrived. A permit does not cover the transfer of the body.
         drop(permit);
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
         let header = answer.as_ref().ok().and_then(|answer| answer.headers().get("content-length"));
         let read = length(header.and_then(|header| header.to_str().ok()));
         self.throttle.adjust(matches!(status, Some(429 | 503)), Instant::now());
-        // The response to a HEAD has the length of a body that is not sent.
+        // The `Content-Length` of the response to a HEAD counts a body that is not sent.
         let read = if class == RequestClass::Head { 0 } else { read };
         self.requests.add(class, status, read, written);
         answer

@@ -1,15 +1,16 @@
-//! Limits concurrent requests: fewer after the server reports overload, more again after successes.
+//! Limits concurrent requests. The limit decreases when the server reports overload, and increases
+//! again after successes.
 //!
-//! S3 answers 503 (`SlowDown`) while it spreads a busy prefix over more machines; retries alone
-//! would keep the load as high. The limit follows additive increase, multiplicative decrease, as in
-//! TCP.
+//! S3 answers 503 (`SlowDown`) while it spreads a busy prefix over more machines; with retries
+//! alone, the load would stay as high. The limit follows additive increase, multiplicative
+//! decrease, as in TCP.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// Factor that an overload response multiplies the limit with.
+/// Factor by which the limit is multiplied after an overload response.
 const DECREASE: f64 = 0.7;
 /// Overload responses within this time of a decrease count as one burst and do not lower the limit
 /// again.
@@ -17,7 +18,7 @@ const BURST: Duration = Duration::from_millis(100);
 /// Lower bound of the limit.
 const MIN_LIMIT: f64 = 4.0;
 
-/// Limit of one bucket's client for bytes; clones share it.
+/// Limit on concurrent requests of one bucket's `object_store` client; clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Throttle(Arc<Shared>);
 
@@ -30,7 +31,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     max: f64,
-    /// Requests that may be in flight now.
+    /// Current maximum number of requests in flight.
     limit: f64,
     in_flight: usize,
     decreased_at: Option<Instant>,
@@ -41,7 +42,7 @@ struct State {
 pub(super) struct Permit(Throttle);
 
 impl Throttle {
-    /// Allows up to `max` requests at once.
+    /// Creates a limit that starts at its maximum, `max` requests.
     pub(super) fn new(max: usize) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a number of requests is small")]
         let max = (max as f64).max(MIN_LIMIT);
@@ -56,7 +57,7 @@ impl Throttle {
     /// Waits until another request is allowed.
     pub(super) async fn acquire(&self) -> Permit {
         loop {
-            // Subscribe before trying, so that no release between the two is missed.
+            // Subscribe before trying to get a permit, so that a release in between is not missed.
             let released = self.0.released.notified();
             if self.state().try_start() {
                 return Permit(self.clone());
@@ -81,7 +82,8 @@ impl State {
 
     fn adjust(&mut self, is_overloaded: bool, now: Instant) {
         if !is_overloaded {
-            // One more for each round (as many requests as the limit) that succeeded.
+            // Increase the limit by one for each round of successes. A round is as many requests as
+            // the limit.
             self.limit = (self.limit + 1.0 / self.limit).min(self.max);
         } else if self.decreased_at.is_none_or(|at| now.saturating_duration_since(at) >= BURST) {
             self.limit = (self.limit * DECREASE).max(MIN_LIMIT);

@@ -7,7 +7,7 @@ use crate::error::Result;
 /// An unfinished multipart upload.
 #[derive(Debug, Clone)]
 pub struct Upload {
-    /// Relative to the prefix.
+    /// Key relative to the prefix.
     pub key: String,
     id: String,
 }
@@ -17,7 +17,7 @@ impl S3 {
     /// epoch.
     ///
     /// # Errors
-    /// Storage, naming the prefix.
+    /// A storage error that names the prefix.
     pub async fn unfinished_uploads(&self, before: i64) -> Result<Vec<Upload>> {
         let mut uploads = Vec::new();
         let (mut key_marker, mut id_marker) = (None, None);
@@ -46,7 +46,7 @@ impl S3 {
     /// Aborts an upload. An upload that no longer exists is no error.
     ///
     /// # Errors
-    /// Storage, naming the object.
+    /// A storage error that names the object.
     pub async fn abort(&self, upload: &Upload) -> Result<()> {
         let key = format!("{}{}", self.prefix, upload.key);
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload.id);

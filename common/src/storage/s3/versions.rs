@@ -1,15 +1,16 @@
 //! Finds the listed version of an object that has been replaced or deleted since, if the bucket
 //! keeps versions.
 //!
-//! Listings do not contain versions, and a listing of versions contains all that ever existed. So
-//! we look for a version only if a read finds another object than the listed one, or none.
+//! Listings of objects do not contain versions, and listings of versions contain all versions that
+//! are kept. So we search for a version only if a read finds that the object has changed or no
+//! longer exists.
 
 use super::S3;
 use super::failure::failure;
 
 impl S3 {
-    /// Returns the version of `key` with this ETag; `None` if there is none or listing versions is
-    /// not allowed.
+    /// Returns the version of `key` with this ETag; `None` if there is no such version, or if
+    /// listing versions is not allowed.
     pub async fn version_of(&self, key: &str, etag: &str) -> Option<String> {
         let key = format!("{}{key}", self.prefix);
         let (mut key_marker, mut version_marker) = (None, None);
@@ -27,11 +28,12 @@ impl S3 {
             let is_it = |version: &&aws_sdk_s3::types::ObjectVersion| {
                 version.key() == Some(&key) && version.e_tag() == Some(etag)
             };
-            // Any version with this content will do, because reads compare only the ETag.
+            // Any version with this ETag will do, because reads compare only the ETag.
             if let Some(version) = page.versions().iter().find(is_it) {
                 return version.version_id().map(str::to_owned);
             }
-            // The key itself sorts before all keys that start with it.
+            // The versions of `key` come before those of longer keys that start with `key`, so stop
+            // after them.
             let is_past = page.next_key_marker().is_none_or(|marker| marker != key);
             if page.is_truncated() != Some(true) || is_past {
                 return None;

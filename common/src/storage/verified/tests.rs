@@ -104,7 +104,7 @@ async fn what_has_no_digests_is_read_as_it_is() {
     assert_eq!(store.get_range(&note, 0..2).await.unwrap(), "{}");
 }
 
-/// The digests are between the pages and the footer, which other readers of Parquet ignore.
+/// Other readers ignore the digests, which are between the pages and the footer.
 #[test]
 fn a_file_with_digests_is_a_parquet_file_like_any_other() {
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(parquet())).unwrap().build().unwrap();

@@ -50,7 +50,8 @@ fn archive(files: &[(&str, &[u8])], how: How) -> Vec<u8> {
         } else {
             vec![]
         };
-        // A stored file without its length could not be read in one pass.
+        // The header of an uncompressed file must contain its length, or the archive could not be
+        // read in one pass.
         let is_known = !how.has_descriptor || !how.is_deflated;
         let lengths = match (how.is_wide, is_known) {
             (true, _) => [WIDE, WIDE],
@@ -136,7 +137,8 @@ proptest! {
         prop_assert!(result.unwrap(), "{:?}", how);
         prop_assert_eq!(String::from_utf8(found).unwrap(), expected.clone());
 
-        // Cut anywhere, the archive is incomplete. Changed anywhere, no other text is accepted.
+        // An archive that is cut anywhere is incomplete. One that is changed anywhere never yields
+        // a different text.
         let cut = at.index(bytes.len());
         let (found, result) = run(&bytes[..cut], at_once, room);
         prop_assert!(expected.as_bytes().starts_with(&found));

@@ -1,5 +1,5 @@
-//! Fuzz test of objects with any bytes and any name: data that another reader of the compression
-//! can read is read, and data that no reader can read to its end is reported.
+//! Fuzz test of objects with any bytes and any name: an object that a reference reader can read is
+//! read, and an object that the reference reader cannot read to its end is reported.
 
 use std::io::Read;
 
@@ -7,11 +7,12 @@ use lakewright_fuzz::Target;
 
 use super::*;
 
-/// Names, chosen by the first byte of an input; the bytes behind it are the object.
+/// Names of the object. The first byte of an input chooses one, and the bytes after it are the
+/// object.
 const KEYS: [&str; 6] = ["a.json.gz", "a.json.zst", "a.json.bz2", "a.json", "a.zip", "a.json.snappy"];
 
-/// Returns the text that a reader of whole streams finds; `None` for bytes that do not start like a
-/// compressed stream.
+/// Returns the text that the libraries' readers of whole streams return; `None` for bytes that do
+/// not start like a compressed stream.
 fn reference(bytes: &[u8]) -> Option<std::io::Result<Vec<u8>>> {
     let mut reader: Box<dyn Read + '_> = match bytes {
         [0x1F, 0x8B, ..] => return Some(gzip_members(bytes)),

@@ -1,5 +1,5 @@
-//! ② Recovers where a document is broken: decides which bytes are given up and where records
-//! continue.
+//! ② Recovers framing where a document is broken: decides which bytes are given up and where
+//! records continue.
 
 use memchr::memchr_iter;
 
@@ -9,9 +9,9 @@ use crate::read::framing::resync::RecordStarts;
 use crate::read::rejection::{Extent, Reason};
 
 impl DocumentFramer {
-    /// Starts to look for the next record, because a string of the current one contains a line
-    /// feed. The record is not JSON, but may still end in its own bracket if a program wrote it
-    /// that does not escape line feeds.
+    /// Starts to search for the next record, because a string of the current record contains a line
+    /// feed. The record is not JSON, but may still end with its own bracket, if it was written by a
+    /// program that does not escape line feeds.
     ///
     /// `quote` is the offset of the string's opening quote. No string of intact text contains a
     /// line feed, so in the intact text the line ends outside of strings, and a start after it is
@@ -25,11 +25,11 @@ impl DocumentFramer {
         self.follow(Some(quote + 1)).map(|offset| self.give_up_at(offset))
     }
 
-    /// Looks for starts in the current record or range, from its first byte. All of it must still
-    /// be in the window. Returns the offset of the first certain start inside of it.
+    /// Searches the current record or range for starts, from its first byte. All of it must still
+    /// be in the window. Returns the offset of the first certain start.
     pub(super) fn follow(&mut self, certain_from: Option<u64>) -> Option<u64> {
         let current = self.window.current_offset()?;
-        // Searched as two pieces, because the carried bytes and the chunk are separate.
+        // Search two pieces, because the carried bytes and the chunk are separate.
         let (carried, rest) = self.window.current_text();
         self.is_followed = true;
         self.starts = RecordStarts::from(current, certain_from);
@@ -42,8 +42,8 @@ impl DocumentFramer {
         self.resume_at(offset, Reason::BrokenDocument, "the record does not end before the next one starts".to_owned())
     }
 
-    /// Loses framing inside the current value. A start is certain if the byte before it is at
-    /// `certain_from` or later.
+    /// Notes that framing was lost inside the current value. A start is certain if the byte before
+    /// it is at `certain_from` or later.
     pub(super) fn lose_inside(&mut self, certain_from: u64, detail: &str) -> Option<Found> {
         if self.is_followed {
             self.starts.lost_before(certain_from);
@@ -53,7 +53,7 @@ impl DocumentFramer {
                 return Some(self.resume_at(offset, Reason::BrokenDocument, detail.to_owned()));
             }
         } else {
-            // The window does not keep all of a long member, so the search starts here.
+            // The window does not keep all of a long member, so search only from the next byte on.
             let offset = self.window.offset();
             self.starts = RecordStarts::from(offset, Some(offset));
         }
@@ -61,24 +61,24 @@ impl DocumentFramer {
         None
     }
 
-    /// Loses framing at the next byte, which cannot be in this place. If a value outside of all
-    /// brackets could start here, the bytes before it are intact.
+    /// Notes that framing was lost at the next byte, which cannot be in this place. If a value
+    /// outside of all brackets could start here, the bytes before it are intact.
     pub(super) fn lose(&mut self, detail: String) {
         let offset = self.window.offset();
         let is_between_values = matches!(self.state, State::Top | State::Mark(_));
-        // Inside brackets, the byte itself may be the fault, so only a start behind it is certain.
+        // Inside brackets, the byte itself may be the fault, so only a start after it is certain.
         let certain_from = if is_between_values { offset } else { offset + 1 };
         self.starts = RecordStarts::from(offset, Some(certain_from));
-        // Bytes held for a page are part of the broken range.
-        // At the end between records, the broken range is empty but still needs a position.
-        // Bytes held for a page are part of the broken range.
+        // Kept bytes of a page are part of the broken range. At the end between records, the broken
+        // range is empty but still needs a position. Kept bytes of a page are part of the broken
+        // range.
         if !self.window.has_current() {
             self.start();
         }
         self.state = State::Lost(Reason::BrokenDocument, detail);
     }
 
-    /// Looks for the next record in the rest of the chunk.
+    /// Searches the rest of the chunk for the next record.
     pub(super) fn look_for_start(&mut self) -> Option<Found> {
         let rest = self.window.rest();
         let found = self.starts.find(rest);
@@ -94,8 +94,8 @@ impl DocumentFramer {
         self.window.rewind(offset);
         let broken = self.take_broken(Extent::Gap, reason, detail);
         if broken.bytes <= KEPT_BYTES {
-            // The text is complete, so its line feeds can be counted again. Those after `offset`
-            // may have been counted already, with the chunk they were in.
+            // The text is complete, so its line feeds can be counted again. The line feeds after
+            // `offset` may have been counted already with their chunk.
             let text = self.window.text(&broken.text);
             self.line_feeds = self.current_line - 1 + memchr_iter(b'\n', text).count() as u64;
             self.counted_to = offset;

@@ -1,8 +1,8 @@
-//! Tests each edit of one byte, and each cut, of objects in all layouts: no record of the object
-//! disappears without a report.
+//! Tests each edit of one byte, and each cut, of objects in all layouts: every missing record is
+//! reported.
 //!
-//! Each byte that belonged to a record of the undamaged object must be in an accepted record or in
-//! a range that was reported as broken, and each record before the edit must be accepted.
+//! Each byte of a record of the undamaged object must be in an accepted record or in a range that
+//! was reported as broken. Each record before the edit must be accepted.
 
 use std::ops::Range;
 
@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::*;
 
-/// Bytes that replace each byte, or are inserted before it: all that have a meaning for framing,
-/// and some that have none.
+/// Bytes that replace each byte, or are inserted before it: all bytes with a meaning for framing,
+/// and some without.
 const BYTES: &[u8] = b"{}[]\",:\\\n\r \t0ax-.\0\xC3\xEF\xFF";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +20,19 @@ enum Layout {
     Lines,
     /// One record after another, each on its own line.
     Stream,
-    /// Records of several lines.
+    /// One record after another, each on several lines.
     PrettyStream,
     /// One record after another, without anything between them.
     Glued,
     Array,
     PrettyArray,
-    /// The array in one object, with members before and after it.
+    /// One JSON object with an array of records, and with members before and after the array.
     Page,
-    /// Objects with an array, one on each line.
+    /// JSON objects with an array of records, one on each line.
     Pages,
-    /// Objects with an array, of several lines.
+    /// JSON objects with an array of records, each on several lines.
     PrettyPages,
-    /// Objects with an array, without anything between them.
+    /// JSON objects with an array of records, without anything between them.
     GluedPages,
 }
 
@@ -54,11 +54,11 @@ const LAYOUTS: [Layout; 10] = [
 struct Intact {
     layout: Layout,
     text: String,
-    /// Byte ranges of its records.
+    /// Byte ranges of the records of the object.
     records: Vec<Range<usize>>,
 }
 
-/// One byte of the object that changed, or its end.
+/// Change of one byte of the object, or a cut.
 #[derive(Debug, Clone, Copy)]
 enum Edit {
     Cut,
@@ -148,13 +148,13 @@ impl Layout {
     }
 }
 
-/// Byte ranges of the results of a framer.
+/// Byte ranges that a framer returned, by kind of result.
 #[derive(Debug, Default)]
 struct Outcome {
     accepted: Vec<Range<usize>>,
-    /// Framed as one record, but not a JSON object.
+    /// Ranges that were framed as one record but are not a JSON object.
     rejected: Vec<Range<usize>>,
-    /// Reported as broken by the framer.
+    /// Ranges that the framer reported as broken.
     broken: Vec<Range<usize>>,
 }
 

@@ -1,4 +1,4 @@
-//! ③ Text that every record of a shape contains at the same place.
+//! ③ Text that every record of a shape contains before the same value.
 
 use crate::read::json::template::scan::{self, PADDING};
 
@@ -6,9 +6,9 @@ use crate::read::json::template::scan::{self, PADDING};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Literal {
     text: Box<[u8]>,
-    /// The text in four words, and zeros after it; not used if it is longer.
+    /// The text in four words, followed by zeros; not used if the text is longer.
     words: [u64; 4],
-    /// The bits of `words` that belong to the text.
+    /// Mask of the bits of `words` that belong to the text.
     mask: [u64; 4],
 }
 
@@ -22,11 +22,12 @@ impl Literal {
         Self { text: text.into(), words: words(&padded), mask: words(&mask) }
     }
 
-    /// Returns the offset after this literal, if it is at `at`.
+    /// Returns the offset after this literal, if the text contains it at `at`.
     pub(super) fn skip(&self, text: &[u8], at: usize) -> Option<usize> {
         let end = at + self.text.len();
         let found = if self.text.len() <= PADDING {
-            // All 32 bytes at once, because a comparison of as many bytes as there are would be a call.
+            // Compare all 32 bytes at once, because comparing a variable number of bytes would call
+            // a function.
             let found = words(scan::block(text, at)?);
             let differences = (0..4).fold(0, |bits, i| bits | ((found[i] ^ self.words[i]) & self.mask[i]));
             differences == 0

@@ -1,8 +1,10 @@
-//! ③ Reads records whose shape is known without a parser: the fast path in front of the exact path.
+//! ③ Reads records of a known shape without a parser. This fast path is tried before the exact
+//! path.
 //!
 //! Most records of a source have the same keys in the same order, and the same bytes between their
-//! values. A template of these bytes is learned from each record that the exact path accepts. A record
-//! that matches one only has to be compared with it, and its values are appended to the columns.
+//! values. A template of these bytes is learned from each record that the exact path accepts. A
+//! record that matches a template needs no parser: it is compared with the template, and its values
+//! are appended to the columns.
 //!
 //! ```text
 //! record ─► shapes, the last one first ─► literal, value, literal, value … tail ─► stored
@@ -15,18 +17,19 @@
 //! 1. `scan` reads strings and digits, many bytes at a time.
 //! 2. `literal` compares the bytes before a value.
 //! 3. `value` reads a value into its column.
-//! 4. `shape` goes through a record, and learns the shape of one.
-//! 5. `pace` pauses all of this while records match too rarely.
+//! 4. `shape` learns the shape of a record, and reads records by it.
+//! 5. `pace` pauses the fast path while records match too rarely.
 //!
-//! One record followed through: `{"page":"Home","ts":1541893856796}` was decoded by the exact path,
-//! and its shape is `{"page":`, a string, `,"ts":`, a timestamp, `}`. The next record is
-//! `{"page":"NextSong","ts":1541893857796}`. Its first 8 bytes are the first literal, then the string
-//! is copied up to its quote, and so on. In `{"page":"NextSong","ts":"soon"}`, the value of `ts` is a
-//! surprise: `NextSong` is removed again, and the exact path rejects the record.
+//! Example: `{"page":"Home","ts":1541893856796}` was decoded by the exact path, and its shape is
+//! `{"page":`, a string, `,"ts":`, a timestamp, `}`. The next record is
+//! `{"page":"NextSong","ts":1541893857796}`. Its first 8 bytes are the first literal, then the
+//! string is copied up to its quote, and so on. In `{"page":"NextSong","ts":"soon"}`, the value of
+//! `ts` is unusual (a *surprise*): `NextSong` is removed again, and the exact path rejects the
+//! record.
 //!
-//! **The exact path alone decides.** This path never rejects a record. It stores only values for which
-//! the exact path would have stored the same, and returns false for everything else. The tests compare
-//! both paths on any input.
+//! **The exact path alone decides.** The fast path never rejects a record. It stores only what the
+//! exact path would store, and returns false for everything else. The tests compare both paths on
+//! any input.
 
 /// Reads strings and numbers, many bytes at a time.
 mod scan;
@@ -47,21 +50,21 @@ use crate::read::json::template::scan::PADDING;
 use crate::read::json::template::shape::{Outcome, Progress, Shape};
 use crate::read::json::template::value::Text;
 
-/// Number of shapes that are remembered.
+/// Maximum number of shapes that are remembered.
 const MAX_SHAPES: usize = 8;
-/// Longer records are left to the exact path, because this path copies a record.
+/// Maximum size of a record for the fast path, which copies each record.
 const MAX_RECORD_BYTES: usize = 256 * 1024;
 
 /// Shapes of the records of one source.
 #[derive(Debug)]
 pub(in crate::read) struct Templates {
-    /// The shape of the last record first.
+    /// Known shapes, the shape of the last record first.
     shapes: Vec<Shape>,
-    /// Bytes of the current record, and zeros after them.
+    /// Bytes of the current record, followed by zeros.
     padded: Vec<u8>,
     /// Whether the current record has a shape that is worth learning.
     is_new_shape: bool,
-    /// Number of literals with a path so far, over all shapes.
+    /// Highest number that [`Shape::number_paths`] has assigned.
     last_path: u64,
     pace: Pace,
     records: u64,
@@ -79,14 +82,14 @@ impl Templates {
         }
     }
 
-    /// Returns the number of records that were stored by this path so far.
+    /// Returns the number of records that the fast path has stored so far.
     pub(in crate::read) fn records(&self) -> u64 {
         self.records
     }
 
-    /// Stores a record as row number `row` of the columns, if it has a known shape and ordinary values.
-    /// Returns false and leaves the columns unchanged otherwise. Then the exact path must decode the
-    /// record, and if it accepts the record, [`Self::learn`] must be called.
+    /// Stores a record as row number `row` of the columns, if it has a known shape and ordinary
+    /// values. Otherwise returns false and leaves the columns unchanged. The caller must then
+    /// decode the record by the exact path, and call [`Self::learn`] if that path accepts it.
     pub(in crate::read) fn read(
         &mut self,
         json: &str,
@@ -104,13 +107,14 @@ impl Templates {
         let text = Text { json, padded: &self.padded };
         record.begin();
         let mut progress = Progress::default();
-        // The shape that `progress` belongs to.
+        // Index of the shape that `progress` belongs to.
         let mut leader = 0;
         let mut outcome = Outcome::OtherShape;
         for number in 0..self.shapes.len() {
             let shape = &self.shapes[number];
-            // Another shape continues after the values that it has in common with the leader. If they
-            // differ earlier, the record cannot have that shape, because it has the leader's literals.
+            // Another shape continues after the values that it has in common with the leader. If
+            // they differ earlier, the record cannot have that shape, because it has the leader's
+            // literals.
             if !shape.starts_like(&self.shapes[leader], progress.slots) {
                 continue;
             }
@@ -132,26 +136,27 @@ impl Templates {
         match self.pace.count(is_stored) {
             Decision::Wait => {}
             Decision::Continue => self.shapes.iter_mut().for_each(|shape| shape.uses /= 2),
-            // The records after the pause may have other shapes, which should not have to replace these.
+            // The records after the pause may have other shapes, so forget the current ones.
             Decision::Pause => self.shapes.clear(),
         }
         is_stored
     }
 
-    /// Learns the shape of the record of the last call of [`Self::read`].
+    /// Learns the shape of the record that was last passed to [`Self::read`].
     pub(in crate::read) fn learn(&mut self, json: &str, keys: &Keys, columns: &[Column], required: &[usize]) {
         if !std::mem::take(&mut self.is_new_shape) {
             return;
         }
         let Some(mut shape) = Shape::of(Text { json, padded: &self.padded }, keys, columns, required) else { return };
-        // A value may look like the next literal, such as the exponent of a number.
+        // The shape may be known although it did not match, for example because of an exponent
+        // after a number.
         if self.shapes.iter().any(|known| known.is_same(&shape)) {
             return;
         }
         shape.number_paths(&self.shapes, &mut self.last_path);
         if self.shapes.len() == MAX_SHAPES {
-            // The newer of two shapes that are used equally little, so that one rare shape after
-            // another takes the same place.
+            // Replace the newest of the least used shapes, so that rare shapes only replace each
+            // other.
             let least = (0..MAX_SHAPES).min_by_key(|&i| self.shapes[i].uses);
             least.map(|least| self.shapes.remove(least));
         }

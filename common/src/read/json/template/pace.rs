@@ -1,6 +1,6 @@
-//! ③ Pauses templates while records match too rarely, so that hopeless data cost little.
+//! ③ Pauses templates while records match too rarely, so that trying them costs little.
 
-/// Number of records after which to decide.
+/// Number of tried records after which to decide whether to pause.
 const WINDOW: u32 = 256;
 /// Number of records of the first pause. Each further pause is twice as long.
 const FIRST_PAUSE: u32 = 1024;
@@ -9,7 +9,7 @@ const LONGEST_PAUSE: u32 = 16 * 1024;
 /// Decision after a window of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// The window has not ended.
+    /// The decision is not due yet.
     Wait,
     Continue,
     Pause,
@@ -20,7 +20,7 @@ pub(super) enum Decision {
 pub(super) struct Pace {
     /// Number of records that were tried since the last decision.
     tried: u32,
-    /// Number of these that were stored.
+    /// Number of tried records that were stored.
     stored: u32,
     /// Number of records until the pause ends.
     paused: u32,
@@ -34,7 +34,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Returns whether to try the next record.
+    /// Whether to try the next record.
     pub(super) fn is_running(&mut self) -> bool {
         let is_running = self.paused == 0;
         self.paused = self.paused.saturating_sub(1);
@@ -48,7 +48,7 @@ impl Pace {
         if self.tried < WINDOW {
             return Decision::Wait;
         }
-        // Below a half, the failed attempts cost about as much as the others save.
+        // If fewer than half match, failed attempts cost about as much time as the others save.
         let is_worth_it = self.stored * 2 >= self.tried;
         (self.tried, self.stored) = (0, 0);
         if is_worth_it {

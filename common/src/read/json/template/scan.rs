@@ -1,18 +1,18 @@
 //! ③ Reads tokens of JSON eight or sixteen bytes at a time, in ordinary 64-bit registers.
 //!
-//! All functions read a text that is followed by [`PADDING`] zero bytes, so that a block may start at
-//! any byte of the text. A zero byte is valid nowhere in JSON, so no token continues into the padding.
-//! `None` means that this file does not read the token, not that the token is wrong.
+//! All functions read a text that is followed by [`PADDING`] zero bytes, so that a block may start
+//! at any byte of the text. A zero byte is valid nowhere in JSON, so no token continues into the
+//! padding. `None` means that the function cannot read the token, not that the token is invalid.
 
-/// Number of zero bytes after a text.
+/// Number of zero bytes that must follow a text.
 pub(super) const PADDING: usize = 32;
 
-/// Eight bytes 0x01. The product with a byte is that byte eight times.
+/// Eight bytes 0x01. Multiplied by a byte, it gives eight copies of that byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of every byte.
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 const POWERS_OF_TEN: [u64; 9] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
-/// Greatest number of digits that [`digits`] reads. Every such number fits a long.
+/// Maximum number of digits that [`digits`] reads. Every number of so few digits fits a long.
 pub(super) const MAX_DIGITS: usize = 18;
 
 /// Returns the `N` bytes from `at`.
@@ -20,14 +20,14 @@ pub(super) fn block<const N: usize>(text: &[u8], at: usize) -> Option<&[u8; N]> 
     text.get(at..)?.first_chunk()
 }
 
-/// Returns the offset after `word`, if it is at `at`.
+/// Returns the offset after `word`, if the text contains `word` at `at`.
 pub(super) fn word<const N: usize>(text: &[u8], at: usize, word: &[u8; N]) -> Option<usize> {
     (block(text, at)? == word).then_some(at + N)
 }
 
 /// Appends the contents of the string whose first byte after the quote is at `at`, with escapes
-/// resolved. Returns the offset after the closing quote. May append a part of the string before it
-/// returns `None`.
+/// resolved. Returns the offset after the closing quote. If it returns `None`, a part of the string
+/// may have been appended.
 pub(super) fn unescape(text: &[u8], mut at: usize, into: &mut Vec<u8>) -> Option<usize> {
     loop {
         let block: &[u8; 16] = block(text, at)?;
@@ -85,8 +85,8 @@ fn hex(text: &[u8], at: usize) -> Option<u32> {
     digits.iter().try_fold(0, |code, digit| Some(code * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// Returns the offset after the string whose first byte after the quote is at `at`. Accepts unpaired
-/// surrogates, as `serde_json` does in values that it skips.
+/// Returns the offset after the string whose first byte after the quote is at `at`. Accepts
+/// unpaired surrogates, as `serde_json` does in values that it skips.
 pub(super) fn skip_string(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let end = plain_end(text, at)?;
@@ -122,17 +122,18 @@ fn plain_bytes(block: &[u8; 16]) -> usize {
     if low != 0 { first_byte(low) } else { 8 + first_byte(special_bytes(word_of(high))) }
 }
 
-/// Sets the highest bit of the first byte that is a quote, a backslash or a control character. Bits of
-/// later bytes may be wrong, because a subtraction borrows from the next byte.
+/// Sets the highest bit of the first byte that is a quote, a backslash or a control character. Bits
+/// of later bytes may be wrong, because a subtraction borrows from the next byte.
 fn special_bytes(word: u64) -> u64 {
     let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
     let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
     let control = word.wrapping_sub(ONES * 0x20);
-    // None of the three flips the highest bit of a byte, so `!word` removes bytes from 0x80.
+    // Bytes of 0x80 and more are not special, so `!word` clears their bits.
     (quote | backslash | control) & !word & HIGH_BITS
 }
 
-/// Returns the number of bytes before the first one with its highest bit set; 8 if there is none.
+/// Returns the number of bytes before the first byte whose highest bit is set; 8 if there is no
+/// such byte.
 fn first_byte(bits: u64) -> usize {
     bits.trailing_zeros() as usize / 8
 }
@@ -141,8 +142,8 @@ fn word_of(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Returns the number that the digits from `at` represent, and the number of digits; `None` if there
-/// are more than [`MAX_DIGITS`].
+/// Returns the number that the digits from `at` represent, and the number of digits; `None` if
+/// there are more than [`MAX_DIGITS`].
 pub(super) fn digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
     let (mut value, mut count) = up_to_eight_digits(text, at)?;
     while count > 0 && count.is_multiple_of(8) {
@@ -162,8 +163,8 @@ pub(super) fn digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
 fn up_to_eight_digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
     // The first digit is the lowest byte.
     let digits = u64::from_le_bytes(*block(text, at)?) ^ (ONES * b'0' as u64);
-    // Adding 6 to a digit leaves its upper four bits zero. A carry only changes bytes after one that is
-    // no digit.
+    // Adding 6 to a digit leaves its upper four bits zero. A carry only changes bytes after a byte
+    // that is no digit.
     let no_digits = (digits | digits.wrapping_add(ONES * 6)) & 0xF0F0_F0F0_F0F0_F0F0;
     let count = no_digits.trailing_zeros() as usize / 8;
     if count == 0 {
@@ -171,7 +172,8 @@ fn up_to_eight_digits(text: &[u8], at: usize) -> Option<(u64, usize)> {
     }
     // Remove the bytes after the digits, and put zeros before them.
     let digits = digits << (64 - 8 * count);
-    // Join neighbours: eight digits, four numbers of two, two of four, one of eight.
+    // Join neighbours: eight digits become four numbers of two digits, then two numbers of four
+    // digits, then one number of eight digits.
     let pairs = (digits * 10) + (digits >> 8);
     let upper = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
     let lower = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);

@@ -13,9 +13,9 @@ use crate::read::json::template::literal::Literal;
 use crate::read::json::template::scan;
 use crate::read::json::template::value::{self, Kind, Text};
 
-/// Records with more values have no shape.
+/// Maximum number of values of a record. Records with more values have no shape.
 const MAX_SLOTS: usize = 1000;
-/// Records with more bytes between their values have no shape.
+/// Maximum number of bytes of a record outside of its values. Records with more have no shape.
 const MAX_LITERAL_BYTES: usize = 32 * 1024;
 
 /// Shape of records that the exact path has accepted.
@@ -27,24 +27,25 @@ pub(super) struct Shape {
     absent: Vec<usize>,
     /// Columns of the records that must not be null.
     required: Vec<usize>,
-    /// Numbers of the undeclared fields of the records.
+    /// Undeclared fields of the records, as indices into the decoder's list of undeclared fields.
     undeclared: Vec<usize>,
-    /// Number of records of this shape, the recent ones more than others.
+    /// Number of records of this shape. Older records count less than recent ones.
     pub(super) uses: u32,
 }
 
 #[derive(Debug)]
 struct Slot {
-    /// Text between the value before and this one.
+    /// Text between the previous value and the value of this slot.
     literal: Literal,
-    /// Equal for two slots if and only if all literals up to here are equal, and so the keys.
+    /// Number of the literals up to and including this one. It is equal for two slots if and only
+    /// if these literals, and so the keys, are equal.
     path: u64,
     kind: Kind,
     /// Index of the column; not used for an undeclared field.
     column: usize,
 }
 
-/// Number of slots of a record that were read, and the offset after the last one.
+/// Progress in a record: the number of slots that were read, and the offset after the last of them.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Progress {
     pub(super) slots: usize,
@@ -62,8 +63,8 @@ pub(super) enum Outcome {
 }
 
 impl Shape {
-    /// Returns the shape of a record that the exact path has just accepted. Returns `None` if a key is
-    /// escaped or occurs twice, or if the record is very large.
+    /// Returns the shape of a record that the exact path has just accepted. Returns `None` if a key
+    /// is escaped or occurs twice, or if the record is very large.
     pub(super) fn of(text: Text<'_>, keys: &Keys, columns: &[Column], required: &[usize]) -> Option<Self> {
         let mut reader =
             ShapeReader { text, columns, at: 0, start: 0, literal_bytes: 0, slots: Vec::new(), undeclared: Vec::new() };
@@ -79,15 +80,15 @@ impl Shape {
         Some(Self { slots, tail, absent, required, undeclared, uses: 1 })
     }
 
-    /// Returns whether `other` has the same text between the same values.
+    /// Whether both shapes have the same literals.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.slots.len() == other.slots.len()
             && self.tail == other.tail
             && self.slots.iter().zip(&other.slots).all(|(a, b)| a.literal == b.literal)
     }
 
-    /// Numbers the paths of this shape: as in `others` where they are equal, and from `next_path`
-    /// where they are new.
+    /// Sets the number `path` of each slot: to the number of equal literals in `others`, or else to
+    /// a new number from `next_path`.
     pub(super) fn number_paths(&mut self, others: &[Self], next_path: &mut u64) {
         let mut before = None;
         for (i, slot) in self.slots.iter_mut().enumerate() {
@@ -104,14 +105,14 @@ impl Shape {
         }
     }
 
-    /// Returns whether the first `slots` slots of both shapes are the same.
+    /// Whether the first `slots` slots of both shapes are equal.
     pub(super) fn starts_like(&self, other: &Self, slots: usize) -> bool {
         let Some(last) = slots.checked_sub(1) else { return true };
         matches!((self.slots.get(last), other.slots.get(last)), (Some(a), Some(b)) if a.path == b.path)
     }
 
-    /// Reads a record into the columns, from where `progress` is. Unless the record is stored, the
-    /// columns contain what was read of it.
+    /// Reads a record into the columns, starting at `progress`. If the record is not stored, the
+    /// values read so far remain in the columns.
     pub(super) fn read(
         &self,
         text: Text<'_>,
@@ -145,8 +146,8 @@ impl Shape {
         Outcome::Stored
     }
 
-    /// Removes everything from `row` on from the columns that the first slots, up to and with number
-    /// `last`, have written.
+    /// Removes the values from `row` on from the columns of the slots up to and including number
+    /// `last`.
     pub(super) fn roll_back(&self, columns: &mut [Column], row: usize, last: usize) {
         for slot in self.slots.iter().take(last + 1).filter(|slot| slot.kind != Kind::Undeclared) {
             columns[slot.column].truncate(row);
@@ -157,7 +158,7 @@ impl Shape {
     }
 }
 
-/// Reads the shape of a record. The text is valid JSON, and its keys are known.
+/// Finds the shape of a record. The text must be valid JSON, and its keys must be known.
 struct ShapeReader<'a> {
     text: Text<'a>,
     columns: &'a [Column],
@@ -191,7 +192,7 @@ impl<'a> ShapeReader<'a> {
             match keys.get(name) {
                 Some(Target::Column(i)) => self.add_slot(Kind::of(&self.columns.get(*i)?.field_type), *i)?,
                 Some(Target::Path(path)) if self.peek() == Some(b'{') => self.read_object(&path.keys)?,
-                // An accepted record has nothing else there.
+                // The value of an accepted record is an object or null here.
                 Some(Target::Path(_)) => b"null".iter().try_for_each(|byte| self.expect(*byte))?,
                 Some(Target::Unknown(field)) => self.add_undeclared(*field)?,
                 None => self.add_undeclared(0)?,

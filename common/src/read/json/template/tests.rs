@@ -1,7 +1,8 @@
-//! Templates against the exact path: the same rows, rejections and counts for any records.
+//! Compares templates with the exact path: rows, rejections and counts must be equal for any
+//! records.
 
 mod fuzz;
-/// Generates records that are mostly alike.
+/// Generates records that mostly have the same shape.
 mod generate;
 
 use arrow::array::AsArray;
@@ -19,8 +20,8 @@ fn field(name: &str, field_type: &str) -> Field {
     Field { name: name.into(), from: vec![name.into()], field_type, required: false }
 }
 
-/// Decodes records with and without templates, in batches of `batch` records. Fails if there is any
-/// difference. Returns how many records templates have stored.
+/// Decodes records with and without templates, in batches of `batch` records. Fails if the results
+/// differ. Returns the number of records that templates have stored.
 fn compare<T: AsRef<[u8]>>(fields: &[Field], records: &[T], batch: usize) -> u64 {
     let (mut fast, mut exact) = (Decoder::new(fields), Decoder::exact(fields));
     for batch in records.chunks(batch) {
@@ -69,7 +70,8 @@ proptest! {
     }
 }
 
-/// Values that a template stores, by declared type. The first one teaches the shape.
+/// Each list contains values of a declared type that a template stores. The record of the first
+/// value is used to learn the shape.
 #[test]
 fn ordinary_values_of_every_type_are_stored_by_templates() {
     let table: &[(&str, &[&str])] = &[
@@ -93,7 +95,7 @@ fn ordinary_values_of_every_type_are_stored_by_templates() {
     }
 }
 
-/// In a field of every type, and in one that is not declared.
+/// Tries each edge value in a field of every type, and in an undeclared field.
 #[test]
 fn edge_values_are_the_same_with_and_without_templates() {
     let quoted = NUMBERS.iter().map(|number| format!("\"{number}\""));
@@ -113,7 +115,7 @@ fn edge_values_are_the_same_with_and_without_templates() {
     }
 }
 
-/// A string column keeps numbers as they are written from the first one on.
+/// Once a string column has received a number, it keeps numbers as written.
 #[test]
 fn numbers_in_a_string_column_are_stored_by_templates_after_the_first() {
     let records = [r#"{"s":"a"}"#, r#"{"s":1.50}"#, r#"{"s":1e400}"#, r#"{"s":-0}"#, r#"{"s":"b\n"}"#];
@@ -156,7 +158,7 @@ fn a_record_that_misses_a_required_value_is_rejected_after_any_number_of_good_on
     assert_eq!(compare(&[n, field("s", "string")], &records, 100), 1);
 }
 
-/// Records whose optional fields are absent in all combinations of `bits`.
+/// Returns a record with one optional field for each bit that is set in `bits`.
 fn sparse(bits: usize) -> String {
     let members: Vec<String> = (0..8).filter(|i| bits >> i & 1 == 1).map(|i| format!(r#""f{i}":{bits}"#)).collect();
     format!("{{{}}}", members.join(","))
@@ -168,7 +170,7 @@ fn eight_longs() -> Vec<Field> {
 
 #[test]
 fn rare_shapes_do_not_displace_common_ones() {
-    // Six common shapes in turn, and one of 200 others in every ten records.
+    // Six common shapes in turn. Every tenth record has one of 200 rare shapes.
     let records: Vec<String> =
         (0..20_000).map(|i| sparse(if i % 10 == 0 { 50 + i / 10 % 200 } else { 1 + i % 6 })).collect();
     let stored = compare(&eight_longs(), &records, 5000);

@@ -1,14 +1,14 @@
 //! ③ Reads one value of a record into its column, if it is written in one of the common ways.
 //!
 //! Each function returns the offset after the value. `None` is a surprise: the value is wrong or
-//! unusual, and may have left a part of itself in the column. The exact path decides about it.
+//! unusual, and a part of it may be in the column. The exact path then reads the record.
 //!
 //! | declared type | values that are read here |
 //! |---|---|
 //! | any | null |
 //! | string | strings; booleans; numbers, once the column keeps them as written |
 //! | long, timestamp(ms) | up to 18 digits, also as `39.0`, also in quotes; an empty string |
-//! | double | every number that a double holds, also in quotes; an empty string |
+//! | double | every number that fits a double, also in quotes; an empty string |
 //! | boolean | `true`, `false`; an empty string |
 //! | date, decimal, other timestamps | strings without escapes and, if the type allows them, numbers |
 //! | json, undeclared | every value |
@@ -24,9 +24,9 @@ use crate::read::json::record::Record;
 use crate::read::json::template::scan;
 use crate::read::json::visitor::ValueSeed;
 
-/// First whole number that shares its double with a neighbour.
+/// Smallest whole number whose double is also the double of another whole number.
 const FIRST_AMBIGUOUS_DOUBLE: u64 = 1 << 53;
-/// Powers of ten that a double holds exactly, as many as [`scan::MAX_DIGITS`] digits need.
+/// Powers of ten that a double represents exactly, as many as [`scan::MAX_DIGITS`] digits need.
 const EXACT_POWERS_OF_TEN: [f64; scan::MAX_DIGITS + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
 const LONG_POWERS_OF_TEN: [u64; scan::MAX_DIGITS + 1] = {
@@ -43,7 +43,7 @@ const LONG_POWERS_OF_TEN: [u64; scan::MAX_DIGITS + 1] = {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'a> {
     pub(super) json: &'a str,
-    /// The same bytes, and [`scan::PADDING`] zero bytes after them.
+    /// The bytes of `json`, followed by [`scan::PADDING`] zero bytes.
     pub(super) padded: &'a [u8],
 }
 
@@ -172,7 +172,7 @@ fn quoted<T>(
 fn whole_number(text: &[u8], at: usize) -> Option<(i64, usize)> {
     let is_negative = text.get(at)? == &b'-';
     let (magnitude, mut end) = integer(text, at + usize::from(is_negative))?;
-    // `39.0` is a double for the exact path, which only identifies one long below 2^53.
+    // The exact path reads `39.0` as a double, which identifies one long only below 2^53.
     if let Some(after) = scan::word(text, end, b".0") {
         if magnitude >= FIRST_AMBIGUOUS_DOUBLE {
             return None;
@@ -184,7 +184,7 @@ fn whole_number(text: &[u8], at: usize) -> Option<(i64, usize)> {
     if is_negative { (value != 0).then_some((-value, end)) } else { Some((value, end)) }
 }
 
-/// Reads digits without a zero before them.
+/// Reads digits without leading zeros.
 fn integer(text: &[u8], at: usize) -> Option<(u64, usize)> {
     let (value, count) = scan::digits(text, at)?;
     (count == 1 || (count > 1 && text.get(at)? != &b'0')).then_some((value, at + count))
@@ -199,8 +199,8 @@ fn double(text: Text<'_>, at: usize) -> Option<(f64, usize)> {
     value.is_finite().then_some((value, end))
 }
 
-/// Reads a number without an exponent, whose digits are a whole number below 2^53. A division of two
-/// doubles that are exact gives the double nearest to the number.
+/// Reads a number without an exponent, whose digits form a whole number below 2^53. Dividing two
+/// exact doubles gives the double that is nearest to the number.
 fn short_double(text: &[u8], at: usize) -> Option<(f64, usize)> {
     let is_negative = text.get(at)? == &b'-';
     let start = at + usize::from(is_negative);
@@ -223,7 +223,7 @@ fn short_double(text: &[u8], at: usize) -> Option<(f64, usize)> {
     Some((if is_negative { -value } else { value }, end))
 }
 
-/// Reads a value of a type without a fast way of its own.
+/// Reads a value of a type that has no fast function in this file.
 fn coerced(column: &mut Column, text: Text<'_>, at: usize, first: u8) -> Option<usize> {
     let (value, end) = match first {
         b'"' => {
@@ -232,7 +232,8 @@ fn coerced(column: &mut Column, text: Text<'_>, at: usize, first: u8) -> Option<
         }
         b't' => (Scalar::Boolean(true), scan::word(text.padded, at, b"true")?),
         b'f' => (Scalar::Boolean(false), scan::word(text.padded, at, b"false")?),
-        // The exact path passes numbers to other columns as longs or doubles.
+        // Other columns receive numbers as longs or doubles from the exact path, so only handle
+        // these columns.
         _ if column.is_as_written => {
             let end = scan::skip_number(text.padded, at)?;
             (Scalar::Number(text.json.get(at..end)?), end)
@@ -250,7 +251,7 @@ fn nested(column: &mut Column, record: &mut Record, text: Text<'_>, at: usize) -
     (record.faults() == 0 && !record.is_to_be_read_again).then(|| at + offset(json))
 }
 
-/// Returns the number of bytes that a parser has read.
+/// Returns the number of bytes that the parser has read.
 fn offset(json: serde_json::Deserializer<serde_json::de::StrRead<'_>>) -> usize {
     json.into_iter::<IgnoredAny>().byte_offset()
 }

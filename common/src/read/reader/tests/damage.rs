@@ -13,14 +13,15 @@ use crate::read::rejection::Reason;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Lines,
-    /// One after another, each from the beginning of a line.
+    /// One record after another, each at the start of a line.
     Stream,
-    /// The same without line feeds between them.
+    /// One record after another, without line feeds between them.
     Glued,
     Array,
-    /// Pages with the array under `items`, one after another.
+    /// Pages one after another, each with an array of records under `items`.
     Pages,
-    /// Pages with members before and after the array, each on one line if records are.
+    /// Like `Pages`, but with members before and after the array, and each page on one line if its
+    /// records are.
     Feed,
 }
 
@@ -32,9 +33,9 @@ enum Style {
     Compact,
     /// Each member or item on its own line, indented by this many spaces per level.
     Indented(usize),
-    /// The comma at the start of the next line, in the first column, as many programs write SQL.
+    /// Each comma at the start of the next line, without indentation, as in some styles of SQL.
     LeadingCommas,
-    /// Braces on lines of their own, in the first column.
+    /// Braces on lines of their own, without indentation.
     OwnLines,
 }
 
@@ -54,7 +55,7 @@ enum Damage {
 struct Object {
     shape: Shape,
     text: String,
-    /// Byte ranges of its records.
+    /// Byte ranges of the records of the object.
     records: Vec<Range<usize>>,
 }
 
@@ -183,8 +184,8 @@ fn apply(bytes: &mut Vec<u8>, damage: Damage, at: &prop::sample::Index) -> (usiz
     (at, moved)
 }
 
-/// Returns the range of the value that starts in `text` at `from` or after white space; `None` if
-/// none does.
+/// Returns the range of the value that starts in `text` at `from`, ignoring white space; `None` if
+/// there is no value.
 fn value_at(text: &[u8], from: usize) -> Option<Range<usize>> {
     let start = from + text.get(from..)?.iter().position(|byte| !byte.is_ascii_whitespace())?;
     let mut values = serde_json::Deserializer::from_slice(&text[start..]).into_iter::<&RawValue>();
@@ -196,8 +197,8 @@ fn is_object(text: &[u8]) -> bool {
     matches!(serde_json::from_slice(text), Ok(Value::Object(_)))
 }
 
-/// Reads records without a framer. Returns those before the first byte that is not JSON. For lines,
-/// returns every line that is JSON.
+/// Reads records without a framer. Returns the records before the first byte that is not JSON. For
+/// lines, returns every line that is JSON.
 fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
     let mark_at = |start: usize| if text[start..].starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
     let mark = mark_at(0);
@@ -228,7 +229,8 @@ fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
     records
 }
 
-/// Adds the items of an array to `records`. Returns its end, or `None`.
+/// Adds the items of an array to `records`. Returns the end of the array, or `None` if the array is
+/// not complete.
 fn reference_array(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) -> Option<usize> {
     let next = |at: usize| Some(at + text.get(at..)?.iter().position(|byte| !byte.is_ascii_whitespace())?);
     let mut at = next(from).filter(|at| text[*at] == b'[')? + 1;
@@ -238,7 +240,7 @@ fn reference_array(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) ->
     loop {
         let item = value_at(text, at)?;
         at = next(item.end).unwrap_or(item.end);
-        // More digits continue a number, so the end of the input does not end a bare item.
+        // A number at the end of the input may be cut off, so it is not a complete item.
         records.push(item);
         match text.get(at)? {
             b',' => at += 1,
@@ -292,7 +294,7 @@ fn unaccounted(outcome: &Outcome) -> Vec<u8> {
 
 fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Result<(), TestCaseError> {
     let Outcome { accepted, rejected, text, tally } = outcome;
-    // An object that is not recognized has no text. Its one entry covers the stored bytes.
+    // An object that is not recognized has no text. Its one rejection covers the stored bytes.
     let is_unsupported = tally.damage.as_ref().is_some_and(|damage| damage.reason == Reason::UnsupportedFormat);
     if is_unsupported && text.is_empty() {
         prop_assert!(accepted.is_empty());
@@ -304,7 +306,7 @@ fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Re
     let (reference_text, is_whole) = decompressed(stored);
     prop_assert!(text.starts_with(&reference_text) || reference_text.starts_with(text));
     let found = reference(&reference_text, object.shape);
-    // Only the bytes after a line show that it has ended.
+    // A line is known to be complete only if bytes follow it.
     let is_ended = |end: usize| is_whole || object.shape != Shape::Lines || end < reference_text.len();
     for record in found.iter().filter(|record| record.end <= text.len() && is_ended(record.end)) {
         prop_assert!(accepted.contains(record), "lost: {:?}", String::from_utf8_lossy(&text[record.clone()]));
@@ -333,8 +335,8 @@ fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Re
     Ok(())
 }
 
-/// Checks that no byte of a record of the intact object is missing, except brackets and commas: it
-/// is in an accepted record, or in a rejected range.
+/// Checks that each byte of a record of the intact object, except brackets and commas, is in an
+/// accepted record or in a rejected range.
 fn check_no_record_vanished(
     object: &Object,
     outcome: &Outcome,
@@ -358,8 +360,8 @@ fn check_no_record_vanished(
     Ok(())
 }
 
-/// Checks that the records that are accepted after framing was lost are records of the intact
-/// object, at their positions.
+/// Checks that each record that is accepted after framing was lost is a record of the intact
+/// object, at the same position.
 fn check_nothing_is_made_up(
     object: &Object,
     outcome: &Outcome,

@@ -1,5 +1,5 @@
-//! Property tests: for any record, the decoder and a slow decoder over a tree both accept it with
-//! the same values, or both reject it.
+//! Property tests: for any record, the decoder and a slow decoder that reads a tree both accept it
+//! with the same values, or both reject it.
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -14,8 +14,8 @@ use crate::config::resolved::FieldType;
 
 mod fuzz;
 
-/// A JSON value before it is written: numbers have their text, and keys are in order and can be
-/// repeated.
+/// A JSON value to write as text. Numbers are kept as text. Members keep their order, and keys may
+/// be repeated.
 #[derive(Debug, Clone)]
 enum Tree {
     Null,
@@ -140,7 +140,7 @@ fn expected_row(fields: &[Field], record: &Tree) -> Result<Value, ()> {
     Ok(Value::Object(row))
 }
 
-/// A value of a column as JSON.
+/// Returns a value of a column as JSON.
 fn value(column: &dyn Array, row: usize) -> Value {
     if column.is_null(row) {
         return Value::Null;

@@ -1,4 +1,5 @@
-//! Any lines as records: decoded after records of known shapes, with and without templates.
+//! Fuzz test of any lines as records, decoded after records of known shapes, with and without
+//! templates.
 
 use lakewright_fuzz::Target;
 
@@ -61,7 +62,7 @@ fn any_bytes_are_decoded_the_same_with_and_without_templates() {
     Target { name: "templates", words, seeds }.run(|input| {
         let mut records: Vec<&[u8]> = RECORDS.iter().map(|record| record.as_bytes()).collect();
         let lines: Vec<&[u8]> = input.split(|byte| *byte == b'\n').collect();
-        // A line has a known shape the second time, if it is accepted.
+        // Decode each line twice: if it is accepted, its shape is known the second time.
         records.extend(lines.iter().chain(&lines));
         let stored = compare(&fields, &records, 16);
         format!("{} lines {} stored", "x".repeat(lines.len().min(8)), "x".repeat(stored.min(16) as usize))

@@ -1,4 +1,4 @@
-//! Records from a series of choices: a schema, some shapes, and values that mostly fit.
+//! Generates records from a series of choices: a schema, some shapes, and values that mostly fit.
 
 use super::field;
 use crate::config::resolved::Field;
@@ -95,7 +95,7 @@ pub(super) const STRINGS: [&str; 30] = [
 pub(super) const OTHERS: [&str; 10] =
     ["true", "false", "null", "[]", "{}", "nul", "[1,2", r#"{"a":[1,{"b":"}"}]}"#, r#"{"a":1,"a":"x"}"#, "[{]"];
 
-/// A series of choices. All after the end are the first possibility.
+/// A series of choices. After its end, every choice is the first possibility.
 pub(super) struct Choices<'a> {
     rest: &'a [u8],
 }
@@ -147,8 +147,8 @@ pub(super) fn fields(choices: &mut Choices<'_>) -> Vec<Field> {
         .collect()
 }
 
-/// Up to 40 records of a few shapes: mostly with fitting values, some with edge values, other keys in
-/// another order, or one or two wrong bytes.
+/// Up to 40 records of a few shapes: mostly with fitting values, some with edge values, other keys
+/// in another order, or one or two wrong bytes.
 pub(super) fn records(choices: &mut Choices<'_>, fields: &[Field]) -> Vec<Vec<u8>> {
     let shapes: Vec<(Style, Vec<usize>)> = (0..=choices.below(3))
         .map(|_| {

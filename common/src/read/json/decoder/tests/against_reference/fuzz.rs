@@ -17,7 +17,7 @@ const MAX_RECORD_BYTES: u64 = 400;
 /// Maximum number of brackets in a record for the slow decoder, because it is recursive.
 const MAX_BRACKETS: usize = 100;
 
-/// A record, or a broken range: its offset, its line, and for a record its text.
+/// Offset and line of a record or broken range, and the text of a record.
 type Seen = (u64, u64, Option<Vec<u8>>);
 
 fn frame(format: &JsonFormat, bytes: &[u8], chunk: usize) -> Vec<Seen> {
@@ -44,7 +44,7 @@ fn frame(format: &JsonFormat, bytes: &[u8], chunk: usize) -> Vec<Seen> {
     all
 }
 
-/// Returns the number of lines of a text.
+/// Returns the records that a simple reader finds in lines.
 fn lines(bytes: &[u8]) -> Vec<Seen> {
     let mut all = Vec::new();
     let mut offset = 0;
@@ -62,7 +62,7 @@ fn lines(bytes: &[u8]) -> Vec<Seen> {
     all
 }
 
-/// Returns the members of an object in order, including repeated keys.
+/// Members of an object in order, including repeated keys.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -112,7 +112,7 @@ fn tree(raw: &RawValue) -> Option<Tree> {
 
 #[test]
 fn any_bytes_are_framed_and_decoded_as_by_a_slow_reader() {
-    // Without the field that keeps the original text of a value, because a tree does not have it.
+    // Leave out fields of type `json`, because a tree does not keep the original text.
     let fields: Vec<_> = fields().into_iter().filter(|field| field.field_type != FieldType::Json).collect();
     let records = r#"{"s":"é\n","n":39,"d":-1.5e3,"b":true,"l":[1,null,"2"],"ls":["a",1.50],"user":{"name":"x","x":{"age":7}}}
 {"o":{"n":1,"s":null,"l":[{"n":2,"s":"\u00e9"}]},"other":[{"deep":[[]]}]}
