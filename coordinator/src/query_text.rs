@@ -1,6 +1,6 @@
 //! SQL that this program writes itself, around the names and values of users.
 //!
-//! Every name goes through [`identifier`] and every value through [`literal`], because a name may
+//! Every name goes through `identifier` and every value through `literal`, because a name may
 //! be a keyword, and may contain upper case, dots and quotes. No other file builds SQL.
 
 use arrow::datatypes::Fields;

@@ -1,7 +1,7 @@
 //! Drops rows that cannot be the first of their group, before the rows are exchanged and sorted.
 //!
 //! `row_number() OVER (PARTITION BY user ORDER BY ts DESC) … WHERE place = 1` keeps one row per
-//! user. DataFusion exchanges and sorts all rows to find it. [`node::FirstRowExec`] runs before the
+//! user. DataFusion exchanges and sorts all rows to find it. `node::FirstRowExec` runs before the
 //! exchange and keeps only the rows whose first order key is the best of their group so far.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! Adds [`FirstRowExec`] below the exchange of `row_number() … = 1`.
+//! Adds `FirstRowExec` below the exchange of `row_number() … = 1`.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl PhysicalOptimizerRule for FirstRowRule {
 /// something else.
 fn with_first_row(node: &Plan) -> Result<Option<Plan>> {
     let Some(filter) = node.downcast_ref::<FilterExec>() else { return Ok(None) };
-    let first = split_conjunction(filter.predicate()).into_iter().find_map(|condition| column_of_first(condition));
+    let first = split_conjunction(filter.predicate()).into_iter().find_map(column_of_first);
     let Some(column) = first else { return Ok(None) };
     let Some(input) = below_filter(filter.input(), column)? else { return Ok(None) };
     replace_children_if_necessary(Arc::clone(node), vec![input]).map(Some)
@@ -76,7 +76,7 @@ fn below_filter(node: &Plan, column: usize) -> Result<Option<Plan>> {
         // The window appends its columns to those of its input. Another function would need all
         // rows.
         let is_row_number = column == window.input().schema().fields().len() && window.window_expr().len() == 1;
-        match window.window_expr().first().filter(|_| is_row_number).and_then(|window| keys_of(window)) {
+        match window.window_expr().first().filter(|_| is_row_number).and_then(keys_of) {
             Some(keys) => below_window(window.input(), keys)?,
             None => None,
         }

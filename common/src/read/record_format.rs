@@ -1,10 +1,10 @@
 //! ②–④ Formats of records: the only place in this folder that knows which formats exist.
 //!
-//! A format is a folder, such as `read::json`, and a variant of [`RecordFormat`] and
-//! [`RecordReader`]. To add one: declare its settings in `config`, write a reader in a folder
+//! A format is a folder, such as `read::json`, and a variant of `RecordFormat` and
+//! `RecordReader`. To add one: declare its settings in `config`, write a reader in a folder
 //! beside `json`, and add an arm to each `match` here. The reader of a format receives the
 //! decompressed chunks of each split in turn, and reports the outcome of each record to a
-//! [`RecordSink`]. The enum is matched once per chunk or block, so that the loop over records is
+//! `RecordSink`. The enum is matched once per chunk or block, so that the loop over records is
 //! compiled for each format.
 
 use std::collections::BTreeMap;

@@ -22,7 +22,7 @@ use crate::report::{ColumnStatistics, TaskReport, WrittenFile, report_messages};
 /// Decodes the reports that a plan returned.
 ///
 /// # Errors
-/// Internal, if the batches do not have [`report_schema`].
+/// An internal error, if the batches do not have the schema [`crate::report::report_schema`].
 pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
     report_messages(batches)?.into_iter().map(decode_report).collect()
 }

@@ -22,7 +22,10 @@ fn evaluate(session: &SessionContext, expression: &str, batch: &RecordBatch) -> 
     })
 }
 
-fn batch(rows: &[(Option<i64>, Option<i32>, Option<u64>, Option<String>)]) -> RecordBatch {
+/// Values of the columns `l`, `i`, `u` and `s`.
+type Row = (Option<i64>, Option<i32>, Option<u64>, Option<String>);
+
+fn batch(rows: &[Row]) -> RecordBatch {
     let columns: [(&str, ArrayRef); 4] = [
         ("l", Arc::new(rows.iter().map(|row| row.0).collect::<Int64Array>())),
         ("i", Arc::new(rows.iter().map(|row| row.1).collect::<Int32Array>())),

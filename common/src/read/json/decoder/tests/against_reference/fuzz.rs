@@ -54,7 +54,8 @@ fn lines(bytes: &[u8]) -> Vec<Seen> {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         if line.len() as u64 > MAX_RECORD_BYTES {
             all.push((offset, number, None));
-        } else if !text.iter().all(u8::is_ascii_whitespace) {
+        } else if !text.iter().all(|byte| b" \t\r".contains(byte)) {
+            // A form feed is white space in ASCII, but not in JSON.
             all.push((offset + mark as u64, number, Some(text.to_vec())));
         }
         offset += line.len() as u64 + 1;
