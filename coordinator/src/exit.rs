@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 /// Exit code of an interrupted program, as shells report it: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
-/// Time that the command has to clean up after a signal.
+/// Time that the command has to clean up after a signal, and that its threads have to end.
 const CLEAN_UP: Duration = Duration::from_secs(1);
 /// Exit code of a terminated program: 128 + SIGTERM.
 const TERMINATED: u8 = 143;
@@ -39,8 +39,10 @@ pub(crate) fn run(command: impl Future<Output = Result<()>> + Send + 'static) ->
         Err(error) => return cannot_start(error),
     };
     let code = waiting.block_on(first_of(workers.spawn(command)));
-    // Tasks that still run after a signal hold nothing that must be kept.
-    workers.shutdown_background();
+    // Wait for the threads instead of detaching them. Detaching a thread that is just ending can
+    // crash in glibc, which reads the thread's memory after it was freed. Tasks that still run after
+    // a signal hold nothing that must be kept.
+    workers.shutdown_timeout(CLEAN_UP);
     code
 }
 

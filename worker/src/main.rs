@@ -28,10 +28,14 @@ mod task;
 mod running_tasks;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use lakewright_common::error::{Error, Kind};
 use lakewright_common::process::telemetry;
+
+/// Time that the threads have to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -48,8 +52,10 @@ fn main() -> ExitCode {
         Err(error) => return exit(&Error::of_system("cannot start", error)),
     };
     let outcome = runtime.block_on(agent::run(cli));
-    // After a second signal tasks may still be running. They hold nothing that must be kept.
-    runtime.shutdown_background();
+    // Wait for the threads instead of detaching them: detaching a thread that is just ending can
+    // crash in glibc. After a second signal tasks may still be running. They hold nothing that must
+    // be kept.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     match outcome {
         Ok(code) => code,
         Err(error) => exit(&error),
