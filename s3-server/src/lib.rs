@@ -75,7 +75,8 @@ impl Server {
                     _ = stopped => {}
                 }
             });
-            runtime.shutdown_background();
+            // Detaching threads that are just ending can crash in glibc.
+            runtime.shutdown_timeout(Duration::from_secs(1));
         });
         let address = address.recv().expect("the server's thread runs");
         Self { address, objects, keys, plan, stop: Some(stop) }

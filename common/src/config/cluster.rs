@@ -17,8 +17,7 @@ pub(super) fn resolve(item: &Item, folder: &Path, purpose: Purpose, diagnostics:
     let section = Section::open("`[cluster]`: ", item, CLUSTER, diagnostics)?;
     let listen = address(&section, "listen", diagnostics).unwrap_or_else(|| defaults::LISTEN.to_owned());
     let cluster = Cluster {
-        // Workers connect to `advertise`. It differs from `listen` only behind a proxy or if
-        // `listen` is `0.0.0.0`.
+        // Only messages name it, as the address for `worker --coordinator`.
         advertise: address(&section, "advertise", diagnostics).unwrap_or_else(|| listen.clone()),
         listen,
         min_workers: section.count("min_workers", defaults::MIN_WORKERS, diagnostics),

@@ -10,8 +10,8 @@ pub(super) fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Whether two names are equal except for case. SQL, Delta and some file systems treat such names
-/// as equal.
+/// Whether two names are equal except for case. SQL, Delta and some file systems do not
+/// distinguish such names.
 pub(super) fn same_but_for_case(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }

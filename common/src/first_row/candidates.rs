@@ -34,6 +34,8 @@ pub(super) struct Candidates {
     group_of_row: Vec<usize>,
     /// Number of rows that were added since the start, or since the last [`Self::take`].
     added: usize,
+    /// Whether [`Self::is_useless`] has decided since then.
+    is_probed: bool,
 }
 
 struct Best {
@@ -67,6 +69,7 @@ impl Candidates {
             rows: vec![],
             group_of_row: vec![],
             added: 0,
+            is_probed: false,
         })
     }
 
@@ -107,9 +110,11 @@ impl Candidates {
 
     /// Whether most rows are kept, so that dropping the others is not worth the work.
     pub(super) fn is_useless(&mut self) -> Result<bool> {
-        if self.added < PROBED_ROWS {
+        // Once is enough: a compaction after every batch would copy all candidates each time.
+        if self.is_probed || self.added < PROBED_ROWS {
             return Ok(false);
         }
+        self.is_probed = true;
         self.compact()?;
         Ok(self.rows.len() * 2 > self.added)
     }
@@ -120,7 +125,7 @@ impl Candidates {
         self.compact()?;
         self.rows.clear();
         self.best.clear();
-        (self.best_bytes, self.added) = (0, 0);
+        (self.best_bytes, self.added, self.is_probed) = (0, 0, false);
         self.groups = group_values(&self.keys, &self.schema)?;
         Ok(self.batches.pop())
     }

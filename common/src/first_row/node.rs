@@ -113,7 +113,7 @@ impl ExecutionPlan for FirstRowExec {
         let batches = stream::try_unfold(state, |mut state| async move {
             state.next().await.map(|next| next.map(|batch| (batch, state)))
         });
-        // What was kept may be many batches in one.
+        // Split the kept rows, which can be one batch larger than the session allows.
         let pieces = batches.map_ok(move |batch| stream::iter(pieces(&batch, batch_rows)).map(Ok)).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, pieces)))
     }

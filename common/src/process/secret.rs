@@ -11,8 +11,8 @@
 //!   coordinator ─► worker   HMAC(secret, "coordinator", a, b)
 //! ```
 //!
-//! So another user cannot call a coordinator. Nor can another user give tasks to a worker by
-//! listening on the port between two runs. The connection itself is not encrypted, but only the
+//! Therefore, another user can neither call a coordinator nor give tasks to a worker by listening on
+//! the port between two runs. The connection itself is not encrypted, but only the
 //! machine's administrator can read or change it.
 
 use std::fs::{self, DirBuilder, OpenOptions};
