@@ -14,20 +14,20 @@
 
 /// The error type, with one kind for each action that the user must take.
 pub mod error;
-/// Escapes text from data and peers for terminals and logs.
+/// Escapes text from data and other processes for terminals and logs.
 pub mod printable;
 /// `lake.toml`, validated and resolved.
 pub mod config;
 /// Setup of every process: logs, notifications to the service manager, TLS, system limits, fail
 /// points.
 pub mod process;
-/// Digests of objects and of their blocks.
+/// Digests of files and of their blocks, which make a changed bit visible.
 pub mod digest;
 /// Opens object stores. Only this module accesses file systems and S3.
 pub mod storage;
 /// Faster implementations of DataFusion's functions.
 mod functions;
-/// SQL rules and functions with results that differ from DataFusion's.
+/// SQL rules, and functions whose results differ from DataFusion's.
 pub mod sql;
 /// Drops rows that cannot be the first of their group.
 pub mod first_row;
@@ -35,7 +35,7 @@ pub mod first_row;
 pub mod session;
 /// ①–④ From an object to batches of typed rows and rejected records.
 pub mod read;
-/// Reports of the files and objects that a task wrote.
+/// Reports of the files and spool objects that a task wrote.
 pub mod report;
 /// ⑦ From batches to Parquet files.
 pub mod write;

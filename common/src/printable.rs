@@ -1,14 +1,14 @@
-//! Escapes text from data, keys, peers and URLs for a terminal or a log.
+//! Escapes text from data, object keys, other processes and URLs for a terminal or a log.
 //!
-//! A record may contain escape sequences of a terminal, an object's key a line feed that forges a
-//! log line, and a URL a secret in its query. All code that prints such text uses this module;
-//! files contain the text unchanged.
+//! A record may contain escape sequences of a terminal. The key of an object may contain a line
+//! feed, which forges a log line. A URL may contain a secret in its query. All code that prints
+//! such text uses this module; files contain the text unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Escapes text to one line: every character that controls a terminal, moves the cursor or changes
-/// the writing direction becomes `\n`, `\t`, `\r` or `\u{1b}`.
+/// Escapes text to one line. Every character that controls a terminal, moves the cursor or changes
+/// the writing direction becomes an escape, such as `\n` or `\u{1b}`.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, |c| matches!(c, '\n' | '\t' | '\r') || acts_on_terminal(c))
@@ -20,7 +20,8 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| c == '\r' || acts_on_terminal(c))
 }
 
-/// Escapes JSON: like [`lines`], but with JSON's own escapes.
+/// Escapes a JSON document with JSON's own escapes, such as `\u001b`. Keeps the line feeds, tabs
+/// and carriage returns between its values.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
     if !text.contains(acts_on_terminal) {
@@ -38,7 +39,8 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Removes user information and query of each HTTP URL in the text, because both may be secrets.
+/// Removes user information, query and fragment from each HTTP URL in the text, because they may
+/// contain secrets.
 #[must_use]
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
     if !text.contains("http://") && !text.contains("https://") {
@@ -93,8 +95,9 @@ fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Whether `c` is a control character other than line feed and tab, changes the writing direction,
-/// or is a separator that some programs treat as a line feed.
+/// Whether `c` could affect a terminal. Such characters are control characters other than line feed
+/// and tab, characters that change the writing direction, and separators that some programs treat
+/// as line feeds.
 fn acts_on_terminal(c: char) -> bool {
     match c {
         '\n' | '\t' => false,

@@ -90,8 +90,8 @@ pub(crate) enum Command {
     },
     /// Run a read-only SQL query over the tables of one version of the lake
     Query {
-        /// The query: tables by name, system tables as system.ledger, system.quarantine,
-        /// system.history
+        /// The SQL query. It reads tables by their names, and the system tables as system.ledger,
+        /// system.quarantine and system.history
         sql: String,
         /// Query this version of the lake; default: the newest
         #[arg(long, value_name = "N")]
@@ -101,7 +101,7 @@ pub(crate) enum Command {
     },
     /// List the tables with their rows, files, bytes and Delta versions
     Tables {
-        /// Compute a checksum of each table's rows too; it does not depend on their order
+        /// Also print a checksum of each table's rows, which does not depend on their order
         #[arg(long)]
         checksum: bool,
         /// List the tables of this version of the lake; default: the newest
@@ -110,7 +110,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: FormatArguments,
     },
-    /// List the commits with their counts
+    /// List the commits with their numbers of objects and records
     History {
         #[command(flatten)]
         format: FormatArguments,
@@ -137,16 +137,16 @@ pub(crate) enum Command {
     },
     /// Bring the Delta logs of the tables up to the newest version of the lake
     ///
-    /// A run does this after its commit. If it fails, the next run or query does it, or this
-    /// command.
+    /// A run does this after its commit. If the run cannot publish, the next run or query does it,
+    /// or this command.
     Publish {
         /// Publish only this table; may be given several times
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
-        /// Make the logs equal to the newest version, even if other programs committed to them, if
-        /// an entry is damaged, or if they belong to manifests that are lost or replaced. This adds
-        /// one commit, which removes and adds files, corrects their descriptions, and restores
-        /// columns and properties
+        /// Make the Delta logs equal to the newest version of the lake, even if other programs
+        /// committed to the logs, if a log entry is damaged, or if the logs belong to manifests
+        /// that are lost or replaced. This adds at most one commit to each log. The commit removes
+        /// and adds files, corrects their descriptions, and restores columns and properties
         #[arg(long)]
         overwrite: bool,
         #[command(flatten)]
@@ -155,8 +155,8 @@ pub(crate) enum Command {
     /// List or delete files and unfinished uploads that no version within the retention period
     /// needs
     Vacuum {
-        /// Keep every version readable that was the newest at some time within this duration; at
-        /// least 24h
+        /// Keep the files of every version that was the newest at any time during the last
+        /// DURATION; at least 24h
         #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
         retention: Duration,
         /// Delete the files instead of listing them
@@ -185,7 +185,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write it like `7d` or `36h`"))
 }
 
-/// Parses a database name that Athena accepts without quotes.
+/// Parses the name of a database. Refuses a name that Athena accepts only in quotes.
 fn database(text: &str) -> Result<String, String> {
     // Athena requires quotes around other names, and Glue stores names in lower case.
     let is_name = (1..=255).contains(&text.len())

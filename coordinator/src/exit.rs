@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 
 /// Exit code of an interrupted program, as shells report it: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
-/// Time that the command has to clean up after a signal, and that its threads have to end.
+/// Maximum time that the command has to clean up after a signal. Afterwards its threads have at
+/// most the same time to end.
 const CLEAN_UP: Duration = Duration::from_secs(1);
 /// Exit code of a terminated program: 128 + SIGTERM.
 const TERMINATED: u8 = 143;
@@ -40,16 +41,16 @@ pub(crate) fn run(command: impl Future<Output = Result<()>> + Send + 'static) ->
     };
     let code = waiting.block_on(first_of(workers.spawn(command)));
     // Wait for the threads instead of detaching them. Detaching a thread that is just ending can
-    // crash in glibc, which reads the thread's memory after it was freed. Tasks that still run after
-    // a signal hold nothing that must be kept.
+    // crash in glibc, which reads the thread's memory after it was freed. Tasks that still run
+    // after a signal hold nothing that must be kept.
     workers.shutdown_timeout(CLEAN_UP);
     code
 }
 
 /// Waits for the command or the first signal, whichever comes first. Returns the exit code.
 ///
-/// A signal stops the command where it is. This is safe at every step: either no manifest names
-/// the files that the run wrote, or the manifest is committed.
+/// A signal stops the command where it is. For a run, this is safe at every step: either no
+/// manifest names the files that the run wrote, or the manifest is committed.
 async fn first_of(mut command: JoinHandle<Result<()>>) -> ExitCode {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -64,7 +65,8 @@ async fn first_of(mut command: JoinHandle<Result<()>>) -> ExitCode {
         _ = interrupt.recv() => stopped("interrupted", INTERRUPTED),
         _ = terminate.recv() => stopped("terminated", TERMINATED),
     };
-    // An aborted command deletes its temporary folders, unless it computes without a pause.
+    // An aborted command stops at its next `await` and deletes its temporary folders. If it
+    // computes without an `await`, stop waiting for it.
     command.abort();
     let _ = tokio::time::timeout(CLEAN_UP, command).await;
     stopped

@@ -17,19 +17,19 @@ mod run;
 mod model;
 /// Runs plans, in this process or on workers.
 mod engine;
-/// Names that queries see.
+/// Registers tables under the names that queries use.
 mod session_tables;
 /// SQL that this program writes itself.
 mod query_text;
 /// ⑧⑨ Manifest, ledger, Delta logs.
 mod lake;
-/// Tables in the catalog of AWS.
+/// Tables in the AWS Glue Data Catalog.
 mod glue;
 /// Progress of a run, and its display on standard error.
 mod progress;
 /// Price of requests to S3.
 mod price;
-/// Rows as text, on standard output.
+/// Formats rows as text, such as CSV or JSON.
 mod output;
 /// CPU time and memory of this process.
 mod process;

@@ -16,7 +16,7 @@ use lakewright_common::printable;
 pub(crate) enum Format {
     /// A table with borders, for people.
     Table,
-    /// RFC 4180, with a header.
+    /// CSV according to RFC 4180, with a header line.
     Csv,
     /// One JSON array of objects.
     Json,
@@ -145,7 +145,8 @@ fn columns_as_text(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     batch.columns().iter().map(column).collect()
 }
 
-/// Returns the batch as text: each name and value is one line that is safe to print on a terminal.
+/// Returns the batch with names and values as text. Each is one line that is safe to print on a
+/// terminal.
 fn as_shown(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();
     let fields = schema.fields().iter().map(|field| Field::new(printable::line(field.name()), DataType::Utf8, false));

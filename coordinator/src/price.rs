@@ -1,4 +1,4 @@
-//! Price of requests to S3, with the arithmetic shown.
+//! Price of requests to S3. The text form shows how the price is computed.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::output::bytes;
 
-/// Numbers of requests by the classes that S3 bills, and number of bytes read.
+/// Number of requests in each class that S3 bills, and number of bytes read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct BilledRequests {
     /// Number of GET and HEAD requests.
@@ -24,18 +24,20 @@ pub(crate) struct AssumedFiles {
     pub(crate) table: String,
     /// Number of files that the estimate assumes.
     pub(crate) files: u64,
-    /// Numbers of requests that each further file adds to the run.
+    /// Number of GET and HEAD requests that each file beyond `files` adds to the run.
     pub(crate) gets_per_file: u64,
+    /// Number of PUT requests that each file beyond `files` adds to the run.
     pub(crate) puts_per_file: u64,
 }
 
-/// Requests that a run is expected to make, and what the estimate assumes.
+/// Requests that a run is expected to make, and the assumptions of the estimate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct RequestEstimate {
     pub(crate) requests: BilledRequests,
-    /// Whether workers add requests for exchanges, which the estimate does not contain.
+    /// Whether workers will also make requests for exchanges, which `requests` does not count.
     pub(crate) excludes_exchanges: bool,
-    /// New partitioned tables. Their number of files is unknown before their first build.
+    /// New partitioned tables. The number of files of each is an assumption, because it is unknown
+    /// before the first build.
     pub(crate) assumed: Vec<AssumedFiles>,
 }
 
@@ -80,15 +82,16 @@ impl Cost {
         }
     }
 
-    /// Returns a table with a line for each class of requests, and a line for each assumption.
+    /// Returns the cost as lines of text: one for each class of requests, then one for each
+    /// assumption.
     pub(crate) fn text(&self) -> String {
         let (expected, made, prices) = (self.expected.requests, self.made, &self.prices);
         let made_head = if made.is_some() { "made" } else { "" };
         let mut text = format!("{:<22} {:>12} {made_head:>12} dollars\n", "S3 requests", "expected");
         let mut line = |name: &str, take: fn(BilledRequests) -> u64, price: f64| {
             let shown = made.map(|made| take(made).to_string()).unwrap_or_default();
-            // The price of the requests that were made, or before the run, of those that are
-            // expected.
+            // Price of the requests that the run made. Before the run, price of the expected
+            // requests.
             let dollars = thousands(take(made.unwrap_or(expected))) * price;
             let _ = writeln!(text, "{name:<22} {:>12} {shown:>12} x {price} / 1000 = {dollars:.6}", take(expected));
         };

@@ -19,8 +19,8 @@ pub(crate) struct Usage {
 
 /// Starts counting CPU time.
 ///
-/// A program keeps the CPU time of its process across `exec`, and `cargo run` replaces itself by
-/// the program that it starts. Without this call, a run would report the CPU time of Cargo too.
+/// `cargo run` starts this program with `exec`, in the same process, and the system keeps counting
+/// the CPU time of that process. Without this call, a run would report the CPU time of Cargo too.
 pub(crate) fn start() {
     if let Some(cpu) = cpu_time() {
         let _ = CPU_AT_START.set(cpu);

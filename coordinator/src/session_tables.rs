@@ -11,10 +11,10 @@ use lakewright_common::report::WrittenFile;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::manifest::{DataFile, TableState};
 
-/// SQL schema for names without a schema.
+/// SQL schema of the lake's tables. It is DataFusion's default, so a query need not name it.
 pub(crate) const TABLES_SCHEMA: &str = "public";
 
-/// Makes `provider` visible as `schema.name`, in place of a table that had this name before.
+/// Makes `provider` visible as the table `schema.name`. Replaces a table that had this name before.
 ///
 /// # Errors
 /// An internal error if the session has no catalog or refuses the table.
@@ -49,7 +49,7 @@ pub(crate) fn register_table(session: &SessionContext, table: &TableState) -> Re
     register(session, TABLES_SCHEMA, &table.name, Arc::new(provider))
 }
 
-/// Returns the files as the writer reported them.
+/// Returns the files as tasks reported them, without the version in which each was added.
 pub(crate) fn written(files: &[DataFile]) -> Vec<WrittenFile> {
     files.iter().map(|file| file.written.clone()).collect()
 }

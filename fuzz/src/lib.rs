@@ -1,5 +1,5 @@
-//! Fuzzing on stable Rust, without a second, instrumented build. A test passes a function (the
-//! target), which is called with inputs that are mutated from a corpus (`fuzz/corpus/<target>/`).
+//! Fuzzing on stable Rust, without a second, instrumented build. A test passes a function, the
+//! target. It is called with inputs that are mutated from a corpus (`fuzz/corpus/<target>/`).
 //!
 //! ```text
 //! corpus ──► replayed, each file once ──► pool ──► mutated (`mutate`) ──► the target ──► a new outcome: into the pool
@@ -12,11 +12,11 @@
 //! is added to the pool. This replaces coverage feedback: each new error message leads to inputs
 //! that get further into the code.
 //!
-//! A plain `cargo test` replays the corpus and tries a short, fixed series of inputs.
-//! `FUZZ_SECONDS=20` continues for that long from a seed that it prints, and checks the limits of
-//! `Bounds`. It writes each input to a file before trying it, so that the next start finds an input
-//! that aborted the process. `FUZZ_SEED` sets the seed; `FUZZ_KEEP=1` adds inputs with new outcomes
-//! to the corpus.
+//! A plain `cargo test` replays the corpus and tries a short, fixed series of inputs. With
+//! `FUZZ_SECONDS=20`, it replays the corpus and then tries inputs for 20 seconds, from a new seed
+//! that it prints, and also checks the memory limit. Each input is then written to a file before it
+//! is tried, so that the next start finds an input that aborted the process. `FUZZ_SEED` sets the
+//! seed; `FUZZ_KEEP=1` adds inputs with new outcomes to the corpus.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -37,16 +37,16 @@ const INPUTS: u64 = 300;
 const MAX_BYTES: usize = 16 * 1024;
 /// Maximum size of an input that is added to the corpus because of its outcome.
 const MAX_KEPT_BYTES: usize = 2048;
-/// Maximum number of inputs in the pool, in addition to the corpus.
+/// Number of inputs in the pool, including the corpus, from which on no input is added.
 const MAX_POOL: usize = 4096;
-/// Maximum number of characters of an outcome that are compared.
+/// Number of characters at the start of an outcome that are compared with other outcomes.
 const MAX_OUTCOME: usize = 160;
 
 /// Limits on one input.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), memory: 512 * 1024 * 1024 };
 
-/// Limits on one input. The time limit detects hangs: it is far above the time that any input
-/// needs.
+/// Limits for trying one input. The time limit detects hangs: it is far above the time that any
+/// input needs.
 struct Bounds {
     time: Duration,
     /// Maximum peak of the whole process's resident memory, in bytes. Checked only with
@@ -54,8 +54,8 @@ struct Bounds {
     memory: u64,
 }
 
-/// Name of a target, which is also its folder in the corpus, and words that inputs are likely to
-/// contain.
+/// A target: its name, which is also the name of its folder in the corpus, and words that inputs
+/// are likely to contain.
 pub struct Target<'a> {
     pub name: &'a str,
     pub words: &'a [&'a str],
@@ -75,7 +75,8 @@ impl Target<'_> {
         self.run_from(seed, seconds, INPUTS, target);
     }
 
-    /// Tries inputs made from one seed: for `seconds` if that is given, otherwise `inputs` of them.
+    /// Tries inputs that are made from one seed: for `seconds` seconds if that is given, otherwise
+    /// `inputs` inputs.
     fn run_from(&self, seed: u64, seconds: Option<u64>, inputs: u64, target: impl FnMut(&[u8]) -> String) {
         let mut session = Session {
             name: self.name,
@@ -155,7 +156,7 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
         self.outcomes.insert(hash(shape.as_bytes()))
     }
 
-    /// Adds an input to the corpus. Returns a message with the reason `why`.
+    /// Adds an input that failed to the corpus. Returns a message that contains `why`, the reason.
     fn fail(&self, input: &[u8], why: &str) -> String {
         let file = self.folder().join(format!("crash-{:016x}", hash(input)));
         let _ = std::fs::create_dir_all(self.folder());
@@ -174,7 +175,8 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
         }
     }
 
-    /// Adds inputs that aborted earlier processes to the corpus, so that they run again.
+    /// Finds inputs that aborted an earlier process, and adds them to the corpus, so that they are
+    /// tried again.
     fn adopt_aborted(&self) {
         let folder = fast_folder();
         let prefix = folder.join(format!("lakewright-fuzz-{}-", self.name));
@@ -214,8 +216,8 @@ impl<F: FnMut(&[u8]) -> String> Session<'_, F> {
     }
 }
 
-/// Returns the folder that contains the corpora of all targets. Cargo runs each test in the folder
-/// of the test's package.
+/// Returns the folder that contains the corpora of all targets. The path is relative to the folder
+/// of the test's package, because Cargo runs each test there.
 fn corpora() -> PathBuf {
     PathBuf::from("../fuzz/corpus")
 }
@@ -224,8 +226,8 @@ fn running_file(name: &str, process: u32) -> PathBuf {
     fast_folder().join(format!("lakewright-fuzz-{name}-{process}"))
 }
 
-/// Returns a folder for the current input: on Linux one in memory, because every input is written
-/// to it.
+/// Returns a folder for the file with the current input. On Linux it is in memory, because every
+/// input is written to this file.
 fn fast_folder() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
@@ -260,8 +262,8 @@ fn report(text: &str) {
 mod tests {
     use super::*;
 
-    /// The target fails only for very few inputs. They are found only via three successive new
-    /// outcomes.
+    /// The target fails for very few inputs. To find one, fuzzing must first find three new
+    /// outcomes, one after the other.
     #[test]
     fn outcomes_lead_to_an_input_that_chance_would_not_find() {
         let target = Target { name: "selftest", words: &["lake", "wright"], seeds: vec![b"{}".to_vec()] };

@@ -1,4 +1,4 @@
-//! Mutates an input by a few small changes of kinds that parsers often handle wrongly.
+//! Makes a few small changes to an input. They are of kinds that parsers often handle wrongly.
 
 /// Maximum number of changes to one input. Most inputs get one or two.
 const MOST_CHANGES: u64 = 6;
@@ -22,7 +22,7 @@ const NUMBERS: &[&str] = &[
     "\u{661}",
 ];
 
-/// Creates inputs from a pool. Equal seeds give equal inputs.
+/// Creates inputs by changing inputs of a pool. Equal seeds give equal inputs.
 pub(crate) struct Mutator<'a> {
     state: u64,
     words: &'a [&'a str],
@@ -107,7 +107,7 @@ impl<'a> Mutator<'a> {
         }
     }
 
-    /// Replaces the next number after `at`.
+    /// Replaces the first number at or after the byte offset `at`.
     fn replace_number(&mut self, input: &mut Vec<u8>, at: usize) {
         let is_digit = |byte: &u8| byte.is_ascii_digit();
         let Some(start) = input[at..].iter().position(is_digit).map(|offset| at + offset) else { return };

@@ -1,10 +1,12 @@
-//! Verifies checksums that clients send with a body. Responses contain them, as in S3.
+//! Verifies checksums that clients send with a body. Responses contain the verified checksums, as
+//! in S3.
 
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Sha256};
 use s3s::{S3Result, s3_error};
 
-/// Returns the SHA-256 of `bytes` in base64, if the client sent one.
+/// Verifies the SHA-256 that the client sent with `bytes`, and returns it in base64; `None` if the
+/// client sent none.
 ///
 /// # Errors
 /// `BadDigest`, if the client sent a different checksum.

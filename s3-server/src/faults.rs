@@ -22,13 +22,13 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 /// A fault and the requests it applies to.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Method, such as `GET` or `PUT`.
+    /// Method of the affected requests, such as `GET` or `PUT`.
     pub method: &'static str,
-    /// Text that the path and query of a request must contain; empty for all requests.
+    /// Substring of the path (with query) of the affected requests; empty for all requests.
     pub path: &'static str,
-    /// Number of matching requests to skip first (`skip`), and number of requests that the fault
-    /// affects (`times`).
+    /// Number of matching requests that the fault leaves alone before it affects any.
     pub skip: usize,
+    /// Maximum number of requests that the fault affects.
     pub times: usize,
     /// After the skipped requests, the fault affects one of every `every` matching requests.
     pub every: usize,
@@ -66,14 +66,16 @@ pub struct Request {
     pub method: String,
     /// Path with its query.
     pub path: String,
-    /// Headers of the request about the payer, the encryption and the checksum of the body.
+    /// Headers for the paying requester, server-side encryption and checksums of the body. Other
+    /// headers are omitted.
     pub headers: BTreeMap<String, String>,
     /// Status of the response; 0 if there was none.
     pub status: u16,
 }
 
 impl Fault {
-    /// Creates a fault for every request with this method whose path and query contain `path`.
+    /// Creates a fault for every request that has this method and contains `path` in its path or
+    /// query.
     #[must_use]
     pub fn new(method: &'static str, path: &'static str, harm: Harm) -> Self {
         Self { method, path, skip: 0, times: usize::MAX, every: 1, harm }
@@ -106,7 +108,7 @@ struct Planned {
     /// Planned faults, each with the number of requests that matched it so far.
     faults: Vec<(Fault, usize)>,
     latency: Duration,
-    /// Time by which the server's clock is late.
+    /// Time by which the server's clock is behind.
     clock_back: Duration,
     requests: Vec<Request>,
 }
@@ -211,8 +213,8 @@ pub(crate) async fn answer(
     Ok(dated(answer, plan.planned().clock_back))
 }
 
-/// Adds the time of a late clock to the response. If the clock is right, the HTTP server adds the
-/// time.
+/// Adds a `Date` header with the current time minus `clock_back` to the response. Adds none if
+/// `clock_back` is zero, because the HTTP server then adds the header.
 fn dated(mut answer: Response<Body>, clock_back: Duration) -> Response<Body> {
     if !clock_back.is_zero() {
         let mut text = Vec::new();

@@ -13,7 +13,7 @@ use s3s::{S3Request, S3Result, s3_error};
 use crate::objects::Objects;
 use crate::policy::Policy;
 
-/// All access keys; clones share them.
+/// All access keys. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     known: Arc<Mutex<HashMap<String, Key>>>,
@@ -24,7 +24,7 @@ pub(crate) struct Keys {
 #[derive(Debug)]
 struct Key {
     secret: String,
-    /// Policy of the key; `None`: everything is allowed.
+    /// Policy of the key; `None` allows everything.
     policy: Option<Policy>,
     is_expired: bool,
 }

@@ -4,7 +4,7 @@
 //!   client ─► socket ─► faults (planned faults, log of requests) ─► s3s (protocol, signatures) ─► objects
 //! ```
 //!
-//! The server has no faults except those that a test plans.
+//! The server injects only the faults that a test plans.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -75,7 +75,8 @@ impl Server {
                     _ = stopped => {}
                 }
             });
-            // Detaching threads that are just ending can crash in glibc.
+            // Wait for the threads, because detaching a thread that is just ending can crash in
+            // glibc.
             runtime.shutdown_timeout(Duration::from_secs(1));
         });
         let address = address.recv().expect("the server's thread runs");
@@ -110,8 +111,8 @@ impl Server {
         self.objects.keep_versions(bucket);
     }
 
-    /// Adds an access key. With a policy (an IAM document), only the requests that it allows
-    /// succeed.
+    /// Adds an access key. If `policy` (an IAM document) is given, only requests that the policy
+    /// allows succeed.
     ///
     /// # Panics
     /// If the policy is invalid or contains anything that this server does not support.
@@ -129,12 +130,12 @@ impl Server {
         self.objects.delete(bucket, key);
     }
 
-    /// Sets the times of all objects and uploads back by `by`.
+    /// Makes all objects and uploads older by `by`.
     pub fn age(&self, by: Duration) {
         self.objects.age(by);
     }
 
-    /// Sets back the clock of the server's responses by `by`.
+    /// Sets the `Date` of all further responses back by `by`.
     pub fn set_clock_back(&self, by: Duration) {
         self.plan.set_clock_back(by);
     }
@@ -151,7 +152,7 @@ impl Server {
         self.objects.unfinished_uploads()
     }
 
-    /// Applies a fault to the following requests.
+    /// Plans a fault, which applies to later requests that match it.
     pub fn plan(&self, fault: Fault) {
         self.plan.add(fault);
     }
@@ -166,7 +167,7 @@ impl Server {
         self.plan.set_latency(latency);
     }
 
-    /// Returns the requests since the last call.
+    /// Returns the requests that the server received since the last call of this method.
     #[must_use]
     pub fn take_requests(&self) -> Vec<Request> {
         self.plan.take_requests()
@@ -194,7 +195,7 @@ async fn serve(listener: TcpListener, objects: Objects, keys: Keys, plan: Arc<Pl
             async move { faults::answer(&plan, &service, &objects, request).await }
         });
         tokio::spawn(async move {
-            // A connection that a planned fault cuts ends with an error.
+            // Ignore the error of a connection that a planned fault has cut.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
         });
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use lakewright_s3_server::{ACCESS_KEY, SECRET_KEY, Server};
 
-/// Serves S3 on a port of the loopback interface; its objects are lost when it ends.
+/// Serves S3 on a port of the loopback interface. All objects are lost when the process ends.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {

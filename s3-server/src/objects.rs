@@ -32,9 +32,9 @@ pub(crate) struct Objects(Arc<Mutex<State>>);
 struct State {
     buckets: HashMap<String, BTreeMap<String, Stored>>,
     uploads: BTreeMap<String, Upload>,
-    /// Buckets with versioning. For each key, all versions except the current one, oldest first.
+    /// Older versions by bucket and key, oldest first. Contains only buckets with versioning.
     kept: HashMap<String, BTreeMap<String, Vec<Stored>>>,
-    /// Counter for ETags and upload ids.
+    /// Counter for ETags, version ids and upload ids.
     counter: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The part of AWS IAM's policy documents that buckets need. Parsing rejects anything unsupported,
-//! so that no condition is ignored.
+//! Parses and evaluates the subset of AWS IAM policies that access to buckets needs. Parsing
+//! rejects anything unsupported, so that no condition is silently ignored.
 //!
 //! A request is allowed if a statement allows it and none denies it (IAM, "Policy evaluation
 //! logic"). The actions and resources of requests are defined by the "Service Authorization
@@ -16,9 +16,10 @@ struct Statement {
     is_allowed: bool,
     actions: Vec<String>,
     resources: Vec<String>,
-    /// Prefixes of listings to which the statement applies; `None`: any prefix.
+    /// Patterns for the prefix of a listing (`s3:prefix`), one of which must match; `None` if the
+    /// statement has no such condition.
     prefixes: Option<Vec<String>>,
-    /// Whether a listing without a prefix matches too.
+    /// Whether the statement also applies to requests without a prefix (`StringLikeIfExists`).
     is_if_exists: bool,
 }
 

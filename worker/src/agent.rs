@@ -21,7 +21,7 @@ use crate::registration::register;
 use crate::running_tasks::RunningAttempts;
 use crate::task::WorkerContext;
 
-/// Maximum duration of the last heartbeat.
+/// Time limit for the last heartbeat, which a worker sends before it exits.
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs tasks until a signal arrives or the coordinator rejects this worker. Returns the exit code.
@@ -35,7 +35,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let (vcores, memory_bytes) = (cli.vcores(), cli.memory_bytes());
     let process = Uuid::now_v7();
     let link = link::link(&cli, process)?;
-    // Whether this process is draining. Heartbeats and retries read this flag.
+    // Whether this process is draining: it finishes its running tasks and takes no new ones.
+    // Heartbeats and retries read this flag.
     let (draining, is_draining) = watch::channel(false);
     let worker = Arc::new(WorkerContext {
         process,
@@ -83,7 +84,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
     let code = tokio::select! {
         rejected = &mut heartbeats => return Err(rejected),
         ended = &mut polling => return Err(stopped_polling(ended)),
-        // Keep the permits, so that the poll loop has none to offer.
+        // Hold all permits, so that the poll loop takes no new task.
         drained = tokio::time::timeout(cli.grace, free.acquire_many(all)) => match drained {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => {
@@ -91,13 +92,14 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
                 ExitCode::FAILURE
             }
         },
-        // A second signal: leave at once.
+        // Exit at once on a second signal.
         () = signals.next() => ExitCode::FAILURE,
     };
     // All permits are held, or the tasks are abandoned, so no task is taken from here on.
     polling.abort();
     waking.abort();
-    // Report that this worker leaves, so that the coordinator need not wait until it is lost.
+    // Report that this worker exits. Otherwise the coordinator would wait until it considers the
+    // worker lost.
     let last_heartbeat = HeartbeatRequest {
         process: identity.process.clone(),
         free_vcores: 0,
@@ -105,15 +107,15 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode> {
         attempts: vec![],
         requests: worker.requests(),
     };
-    // A failure does not matter: the coordinator will notice the silence.
+    // A failure does not matter: the coordinator will notice that heartbeats stop.
     let _ = tokio::time::timeout(LAST_HEARTBEAT_TIMEOUT, worker.client.clone().heartbeat(last_heartbeat)).await;
-    // Queries of abandoned tasks may still hold the folder.
+    // Queries of abandoned tasks may still use the scratch folder, so remove it explicitly.
     worker.resources.remove_scratch();
     Ok(code)
 }
 
-/// Returns the error of a worker after its poll loop has ended. Such a worker must not continue to
-/// send heartbeats, because it would look free.
+/// Returns the error with which a worker exits after its poll loop has ended. The worker must not
+/// continue to send heartbeats, because the coordinator would consider its vcores free.
 fn stopped_polling(ended: std::result::Result<(), JoinError>) -> Error {
     let error = Error::internal("the poll loop stopped, so this worker exits; its tasks will run elsewhere");
     match ended {
@@ -122,7 +124,7 @@ fn stopped_polling(ended: std::result::Result<(), JoinError>) -> Error {
     }
 }
 
-/// Sends heartbeats forever. Returns why the coordinator rejects this worker.
+/// Sends heartbeats until the coordinator rejects this worker, and returns the reason.
 async fn heartbeat(
     worker: &WorkerContext,
     identity: &RegisterRequest,
@@ -153,7 +155,8 @@ async fn heartbeat(
                 }
             }
             Err(status) if status.code() == Code::NotFound => {
-                // A coordinator that does not know this process: a new run, or a restart.
+                // The coordinator does not know this process, because it runs a new run or has
+                // restarted.
                 match register(&worker.client, identity, coordinator, &worker.joined_run).await {
                     Ok(new_interval) => interval = new_interval,
                     Err(rejected) => return rejected,

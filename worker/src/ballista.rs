@@ -1,8 +1,8 @@
-//! Runs Ballista's poll loop and receives its tasks. Only this file of the worker names Ballista.
+//! Runs Ballista's poll loop and receives its tasks. Only this file of the worker uses Ballista.
 //!
-//! The plan of a Ballista task is an in-memory table with one row. Its bytes are a `TaskSpec`. For
-//! Ballista, every task succeeds; the real outcome of each task is reported to the coordinator
-//! directly.
+//! The plan of a Ballista task is an in-memory table with one row, which contains an encoded
+//! `TaskSpec`. For Ballista, every task succeeds; the real outcome of each task is reported to the
+//! coordinator directly.
 
 use std::fmt;
 use std::sync::Arc;
@@ -77,7 +77,8 @@ pub(crate) async fn poll(
     }
 }
 
-/// Describes this worker to Ballista. Workers are never called, so the address is a placeholder.
+/// Describes this worker to Ballista. No process connects to a worker, so the address is a
+/// placeholder.
 fn registration(process: Uuid, vcores: usize) -> ExecutorRegistration {
     let vcores = Resource::Vcores(u32::try_from(vcores).unwrap_or(u32::MAX));
     ExecutorRegistration {
@@ -113,7 +114,8 @@ impl ExecutionEngine for Engine {
     }
 }
 
-/// Returns the bytes of the `TaskSpec` in the one row below the root.
+/// Returns the encoded `TaskSpec` of a Ballista task. It is in the only row of the in-memory table
+/// below the root of the plan.
 fn spec_bytes(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
     let children = plan.children();
     let row = children

@@ -21,8 +21,8 @@ Exit codes:
 
 The coordinator sends the storage settings; credentials are those of this machine.";
 
-/// Run tasks of a Lakewright coordinator. Before, during and between runs, the worker retries until
-/// a coordinator responds.
+/// Run tasks of a Lakewright coordinator. If no coordinator responds, the worker retries. So it can
+/// be started before the first run, and it keeps running between runs.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -104,7 +104,8 @@ impl Cli {
         Some(Certificates { ca: ca.clone(), cert: cert.clone(), key: key.clone() })
     }
 
-    /// Rejects options with which any process at the address of the coordinator could send tasks.
+    /// Rejects options that would let any process at the coordinator's address send tasks to this
+    /// worker.
     ///
     /// # Errors
     /// A configuration error if the coordinator is on another machine and neither TLS nor
@@ -124,7 +125,7 @@ impl Cli {
 
     /// Returns the host of the coordinator, as its certificate names it.
     pub(crate) fn host(&self) -> &str {
-        // IPv6 addresses have brackets, but certificates do not.
+        // An IPv6 address has brackets here, but not in a certificate.
         self.coordinator.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']'])
     }
 }

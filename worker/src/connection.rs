@@ -1,5 +1,5 @@
-//! Connects without TLS: to a coordinator on this machine that proves that it knows the run's
-//! secret, or, with `--insecure`, to any coordinator.
+//! Connects without TLS. The coordinator must be on this machine and prove that it knows the run's
+//! secret. With `--insecure`, it may also be on another machine, or not use a secret.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ const PEEK_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
     pub(crate) coordinator: String,
-    /// Whether the coordinator may omit the proof.
+    /// Whether to accept a coordinator on another machine, or one without a secret.
     pub(crate) is_insecure: bool,
 }
 
@@ -43,7 +43,8 @@ impl Service<Uri> for Connector {
 }
 
 impl Connector {
-    /// Tries the addresses of the coordinator in order. Returns the last failure.
+    /// Tries the addresses of the coordinator's host until a connection succeeds. If all addresses
+    /// fail, returns the last error.
     async fn connect(&self) -> io::Result<TcpStream> {
         let mut failure = io::Error::new(ErrorKind::NotFound, "the coordinator's host has no address");
         // A host may have IPv4 and IPv6 addresses, and the coordinator may listen on only one of
@@ -60,7 +61,8 @@ impl Connector {
     async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        // The secret is a file of the user, so it only proves anything on the same machine.
+        // The secret is in a file on this machine, so a coordinator on another machine cannot know
+        // it.
         if !address.ip().is_loopback() {
             return if self.is_insecure { Ok(stream) } else { Err(denied(&format!("{address} is not this machine"))) };
         }
@@ -82,7 +84,8 @@ impl Connector {
     }
 }
 
-/// Returns whether the first bytes from the coordinator ask for the secret. The bytes stay unread.
+/// Returns whether the first bytes from the coordinator ask for the secret. The bytes stay in the
+/// stream.
 async fn asks_for_secret(stream: &TcpStream) -> io::Result<bool> {
     let mut start = [0; MAGIC.len()];
     let look = async {

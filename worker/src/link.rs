@@ -17,12 +17,14 @@ use uuid::Uuid;
 use crate::cli::Cli;
 use crate::connection::Connector;
 
-/// Time limit of a call. No call with this limit waits for work.
+/// Time limit of every call except `WatchWork`, whose response stream stays open.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Interval and timeout of HTTP/2 pings; a connection without an answer is dead.
+/// Interval of HTTP/2 pings, and time limit for the response to a ping. Without a response, the
+/// connection is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// First and longest pause between two attempts to reach the coordinator.
+/// First pause between two attempts to reach the coordinator. Each further pause is twice as long,
+/// up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -66,7 +68,7 @@ fn channel(cli: &Cli) -> Result<Channel> {
     match certificates {
         Some(certificates) => {
             endpoint = endpoint.tls_config(tls::client(&certificates, cli.host())?).map_err(unusable)?;
-            // Lazily, so that a worker can start before its coordinator.
+            // Connect lazily, so that a worker can start before its coordinator.
             Ok(endpoint.connect_lazy())
         }
         None => {

@@ -24,7 +24,7 @@ mod rules;
 mod ballista;
 /// Runs one attempt of a task, from its start to its report.
 mod task;
-/// Keeps the running attempts.
+/// Keeps the running attempts: their progress, and a way to cancel them.
 mod running_tasks;
 
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ use clap::Parser;
 use lakewright_common::error::{Error, Kind};
 use lakewright_common::process::telemetry;
 
-/// Time that the threads have to end.
+/// Time that threads have to end before the process exits.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {

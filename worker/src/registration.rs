@@ -25,12 +25,12 @@ use tokio::sync::watch;
 use crate::link::{self, Client, Pause, request};
 use crate::rules::Rules;
 
-/// Pause before the next registration, if the worker was excluded.
+/// Pause before a worker that was excluded from a run registers again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Time that one storage has to respond to a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time that a task of a new run waits until this worker has joined, because the response to its
-/// join may arrive later than the task.
+/// Maximum time that a task waits until this worker has joined the task's run. The first task of a
+/// run may arrive before the response to `Join`.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The run that this worker has joined.
@@ -40,10 +40,10 @@ pub(crate) struct JoinedRun {
     pub(crate) rules: Rules,
 }
 
-/// Result of a probe of a storage, with its error as text.
+/// Result of opening a storage, with the error as text.
 type Probed<T> = std::result::Result<T, String>;
 
-/// Sender of the run that this worker has joined; its value is `None` before the first run.
+/// Watch channel with the run that this worker joined last; `None` before the first run.
 pub(crate) type JoinedRunSender = watch::Sender<Option<Arc<JoinedRun>>>;
 
 /// Registers and joins; retries until a coordinator accepts this worker. Returns the interval
@@ -93,8 +93,8 @@ pub(crate) async fn register(
     }
 }
 
-/// Opens the storages of a run and runs the probes. Returns the run, or `None` if a storage cannot
-/// be opened, and the findings.
+/// Opens the storages of a run and runs the probes. Returns the run and the findings of the probes.
+/// If a storage cannot be opened, returns `None` instead of the run.
 ///
 /// # Errors
 /// An internal error if the storages cannot be decoded.
@@ -143,8 +143,9 @@ async fn open(location: &Location) -> Probed<Storage> {
     }
 }
 
-/// Returns a finding about the first object of a probe that can be read. A probe without objects
-/// only checks that the storage can be opened.
+/// Tries to read the objects of a probe in order. Returns a finding with the start of the first
+/// readable object or, if none is readable, with the reason. A probe without objects only checks
+/// that the storage can be opened.
 async fn run_probe(storage: &Storage, probe: &Probe) -> Finding {
     let mut finding = Finding::default();
     for (number, key) in (0..).zip(&probe.keys) {
@@ -161,7 +162,8 @@ async fn run_probe(storage: &Storage, probe: &Probe) -> Finding {
 /// Returns the length and the first bytes of an object.
 ///
 /// # Errors
-/// `Some` text if the object does not exist or may not be read; `None` for any other failure.
+/// A message if the object does not exist or access is denied; `None` for any other failure, which
+/// proves nothing about the storage.
 async fn read_start(storage: &Storage, key: &str) -> std::result::Result<(u64, Vec<u8>), Option<String>> {
     let path = Path::parse(key).map_err(|_| None)?;
     let failed = |e| match e {

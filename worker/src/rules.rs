@@ -1,8 +1,8 @@
 //! Restricts plans to the storages of the run that this worker has joined.
 //!
-//! Nodes must be on a list, files must be in the folders that the coordinator named at
-//! registration, and any other location is rejected with an error that names it. So a plan that was
-//! made to read or write elsewhere does nothing, no matter who sent it.
+//! Every node of a plan must be of a known kind, and every file must be in a folder that the
+//! coordinator named at registration. Anything else is rejected with an error that names it. So a
+//! plan that was made to read or write elsewhere does nothing, no matter who sent it.
 
 use std::sync::Arc;
 
@@ -56,8 +56,9 @@ const NODES: &[&str] = &[
 pub(crate) struct Rules {
     pub(crate) run: String,
     pub(crate) sources: Vec<String>,
-    /// Folders of the lake.
+    /// Folders of the lake from which plans may read files.
     pub(crate) readable: Vec<String>,
+    /// Folders of the lake into which plans may write files.
     pub(crate) writable: Vec<String>,
     pub(crate) spool_prefix: String,
 }
@@ -66,7 +67,8 @@ impl Rules {
     /// Checks a plan and all nodes in it.
     ///
     /// # Errors
-    /// A configuration error that names the node or the location that is not part of the run.
+    /// A configuration error that names the first node, location or run that the rules do not
+    /// allow.
     pub(crate) fn check(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
         self.check_node(plan)?;
         plan.children().into_iter().try_for_each(|child| self.check(child))
@@ -74,7 +76,7 @@ impl Rules {
 
     fn check_node(&self, node: &Arc<dyn ExecutionPlan>) -> Result<()> {
         if let Some(scan) = node.downcast_ref::<JsonScanExec>() {
-            // Leaves return here, because they have no children to check.
+            // A scan has no children. It finds its storage by the name of its source.
             return allow(self.sources.contains(&scan.source().name), "the source", &scan.source().name);
         }
         if let Some(ingest) = node.downcast_ref::<IngestExec>() {
@@ -92,7 +94,8 @@ impl Rules {
         if let Some(read) = node.downcast_ref::<ExchangeReadExec>() {
             let keys = read.partitions().iter().flat_map(|chunks| chunks.iter()).map(|chunk| &chunk.key);
             keys.into_iter().try_for_each(|key| allow(self.is_spooled(key), "the spool object", key))?;
-            // The shape has no rows, but its expressions are executed.
+            // The shape is never executed, but it comes from the coordinator too, so check its
+            // nodes.
             return self.check(read.shape());
         }
         if let Some(leaf) = node.downcast_ref::<DataSourceExec>() {
@@ -103,14 +106,14 @@ impl Rules {
 
     fn check_source(&self, leaf: &DataSourceExec) -> Result<()> {
         if leaf.data_source().downcast_ref::<MemorySourceConfig>().is_some() {
-            // Rows in memory are part of the plan itself.
+            // Rows in memory are part of the plan itself, so no storage is read.
             return Ok(());
         }
         let Some(files) = leaf.data_source().downcast_ref::<FileScanConfig>() else {
             return reject("a data source", "of an unknown kind");
         };
         allow(files.file_source.file_type() == "parquet", "files of type", files.file_source.file_type())?;
-        // Only the lake: the session has no other store for files.
+        // Parquet files are only in the lake.
         allow(files.object_store_url == lake_store_url(), "the storage", files.object_store_url.as_str())?;
         let mut paths = files.file_groups.iter().flat_map(|group| group.iter()).map(|file| &file.object_meta.location);
         paths.try_for_each(|path| allow(self.is_readable(path.as_ref()), "the file", path.as_ref()))

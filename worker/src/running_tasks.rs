@@ -11,7 +11,7 @@ use lakewright_proto::v1::{AttemptProgress, TaskId};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// The running attempts.
+/// Running attempts of this process, by their ids.
 #[derive(Debug, Default)]
 pub(crate) struct RunningAttempts(Mutex<HashMap<Uuid, Entry>>);
 
@@ -21,7 +21,7 @@ struct Entry {
     cancel: watch::Sender<bool>,
 }
 
-/// An attempt and its progress.
+/// One execution of a task, with its progress.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) id: Uuid,
@@ -33,7 +33,7 @@ pub(crate) struct Attempt {
     is_started: AtomicBool,
 }
 
-/// A running attempt; removed from the running attempts when dropped.
+/// Handle of a running attempt. Dropping it removes the attempt from [`RunningAttempts`].
 #[derive(Debug)]
 pub(crate) struct AttemptGuard<'a> {
     attempts: &'a RunningAttempts,
@@ -46,7 +46,7 @@ impl RunningAttempts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an attempt.
+    /// Adds an attempt of `task`. Dropping the returned guard removes the attempt.
     pub(crate) fn start(&self, id: Uuid, task: TaskId) -> AttemptGuard<'_> {
         let attempt =
             Attempt { id, task, read: Arc::default(), plan: OnceLock::new(), is_started: AtomicBool::new(false) };
@@ -61,9 +61,9 @@ impl RunningAttempts {
         self.entries().len()
     }
 
-    /// Returns the progress of each attempt that the coordinator has allowed to start. A heartbeat
-    /// may overtake the request that starts an attempt, and the coordinator would cancel an unknown
-    /// attempt.
+    /// Returns the progress of each attempt that the coordinator has allowed to start. Omits all
+    /// others, because a heartbeat may overtake the `Start` request of an attempt, and the
+    /// coordinator cancels attempts that it does not know.
     pub(crate) fn progress(&self) -> Vec<AttemptProgress> {
         let entries = self.entries();
         let started = entries.values().filter(|entry| entry.attempt.is_started.load(Ordering::Relaxed));
@@ -79,7 +79,8 @@ impl RunningAttempts {
 }
 
 impl AttemptGuard<'_> {
-    /// Includes the attempt in heartbeats from now on, because the coordinator knows it.
+    /// Marks the attempt as started. The coordinator now knows the attempt, so all further
+    /// heartbeats include it.
     pub(crate) fn mark_started(&self) {
         self.attempt.is_started.store(true, Ordering::Relaxed);
     }
@@ -98,7 +99,7 @@ impl Drop for AttemptGuard<'_> {
 }
 
 impl Attempt {
-    /// Returns the progress as a message.
+    /// Returns the progress as a message of the worker protocol.
     pub(crate) fn progress(&self) -> AttemptProgress {
         let read = self.read.counts();
         AttemptProgress {
@@ -113,7 +114,7 @@ impl Attempt {
     }
 }
 
-/// Sums the rows that the leaves of a plan have returned.
+/// Sums the rows that the leaf nodes of a plan have returned.
 fn rows_read(plan: &dyn ExecutionPlan) -> u64 {
     let children = plan.children();
     if children.is_empty() {

@@ -1,4 +1,4 @@
-//! Encodes task plans as bytes: DataFusion's own encoding, extended by the nodes of this project.
+//! Encodes task plans as bytes, in DataFusion's own encoding with additional nodes of this project.
 //! Also converts the locations of storages to messages.
 //!
 //! The coordinator's engine encodes plans, and workers decode them. The messages are in
@@ -36,11 +36,11 @@ use crate::write::ingest_node::{IngestExec, IngestFolders};
 use crate::write::table_node::TableWriteExec;
 use crate::write::table_writer::TableLayout;
 
-/// Fields of messages.
+/// Converts and checks fields of messages.
 mod fields;
-/// Source, limits and splits of a scan.
+/// Converts a scan to its message and back: the source, the limits and the splits.
 mod scan;
-/// Locations of storages.
+/// Converts the locations of storages to their messages and back.
 pub mod storages;
 
 /// Encodes a plan.
@@ -199,8 +199,8 @@ fn decode_exchange_read(read: v1::ExchangeRead, context: &TaskContext) -> Result
     };
     let partition = |partition: v1::ExchangePartition| partition.chunks.into_iter().map(chunk).collect();
     let partitions = read.partitions.into_iter().map(partition).collect::<Result<_>>()?;
-    // A shape contains only DataFusion's nodes. Decoding only these also rules out shapes nested in
-    // shapes.
+    // The shape of an `ExchangeReadExec` is a plan of DataFusion's own nodes. Decoding only such
+    // nodes also rules out a shape nested in a shape.
     let shape = protobuf::PhysicalPlanNode::decode(read.shape.as_slice()).context(unreadable)?;
     let shape = shape.try_into_physical_plan(context, &DefaultPhysicalExtensionCodec {})?;
     Ok(ExchangeReadExec::from_shape(shape, partitions))

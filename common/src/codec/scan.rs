@@ -240,7 +240,8 @@ mod tests {
     use super::*;
     use crate::storage::object::SourceObject;
 
-    /// A source with a field of each type. Each enum setting has a variant other than the first.
+    /// Returns a source with a field of each type. Every setting that is an enum has a value that
+    /// is not the first variant of the enum.
     fn source() -> Source {
         let types = [
             FieldType::String,

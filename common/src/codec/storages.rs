@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::read::wire::required;
 use crate::session::Locations;
 
-/// Returns the message that a worker needs to open the storages.
+/// Converts the locations of storages to a message. A worker opens the storages from this message.
 #[must_use]
 pub fn encode_locations(locations: &Locations) -> v1::Storages {
     let Locations { lake, spool, sources } = locations;
@@ -25,7 +25,7 @@ pub fn encode_locations(locations: &Locations) -> v1::Storages {
     }
 }
 
-/// Returns the locations of a message.
+/// Converts a message to the locations of storages.
 ///
 /// # Errors
 /// An internal error, if a part of the message is missing or invalid.

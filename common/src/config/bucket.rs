@@ -13,7 +13,7 @@ use super::section::Section;
 use super::settings::STORAGE;
 use crate::printable;
 
-/// Resolves the sections. Returns the buckets by name.
+/// Resolves the `[storage.*]` sections. Returns the settings of each bucket by its name.
 pub(super) fn resolve(item: &Item, diagnostics: &mut Diagnostics) -> BTreeMap<String, Bucket> {
     let mut buckets = BTreeMap::new();
     let Value::Table(entries) = &item.value else {
@@ -74,8 +74,8 @@ fn resolve_one(key: &str, item: &Item, diagnostics: &mut Diagnostics) -> Option<
     Some(bucket)
 }
 
-/// Age up to which AWS certainly accepts a signature. AWS allows 15 minutes; the difference is a
-/// reserve for wrong clocks.
+/// Maximum age of a signature, and so of a request with its retries. AWS accepts 15 minutes; the
+/// rest is a margin for wrong clocks.
 const SIGNATURE_VALID_FOR: Duration = Duration::from_mins(5);
 
 fn endpoint(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
@@ -107,7 +107,7 @@ fn encryption(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<En
     let kms_key = section.text("kms_key", diagnostics);
     match section.word("encryption", diagnostics) {
         Some("aws:kms") => Some(Encryption::Kms { key: kms_key.map(|key| key.text.to_owned()) }),
-        // This also fails if `encryption` is missing or has another value, because the key would
+        // Report `kms_key` if `encryption` is missing or has another value, because the key would
         // have no effect.
         word => {
             if let Some(key) = kms_key {

@@ -12,12 +12,12 @@ use super::resolved::{Certificates, Cluster, Speculation};
 use super::section::{Section, Text};
 use super::settings::CLUSTER;
 
-/// Resolves the section. Relative paths start from `folder`.
+/// Resolves `[cluster]`. Relative paths start from `folder`.
 pub(super) fn resolve(item: &Item, folder: &Path, purpose: Purpose, diagnostics: &mut Diagnostics) -> Option<Cluster> {
     let section = Section::open("`[cluster]`: ", item, CLUSTER, diagnostics)?;
     let listen = address(&section, "listen", diagnostics).unwrap_or_else(|| defaults::LISTEN.to_owned());
     let cluster = Cluster {
-        // Only messages name it, as the address for `worker --coordinator`.
+        // Used only in messages, as the address for `worker --coordinator`.
         advertise: address(&section, "advertise", diagnostics).unwrap_or_else(|| listen.clone()),
         listen,
         min_workers: section.count("min_workers", defaults::MIN_WORKERS, diagnostics),
@@ -61,7 +61,7 @@ fn address(section: &Section<'_>, key: &str, diagnostics: &mut Diagnostics) -> O
     Some(text.to_owned())
 }
 
-/// Whether `text` is `host:port`. For port 0, the system chooses a port.
+/// Whether `text` is `host:port`. Port 0 is valid, because the system then chooses a port.
 fn is_address(text: &str) -> bool {
     split_address(text).is_some_and(|(host, port)| {
         // An IPv6 address contains colons, so it needs brackets.
@@ -74,7 +74,8 @@ fn split_address(text: &str) -> Option<(&str, &str)> {
     text.rsplit_once(':')
 }
 
-/// Returns the paths of the three certificate files; reports a fault if only some are set.
+/// Returns the paths of the three files for TLS (`ca`, `cert`, `key`); `None` if none is set.
+/// Reports a fault if only some are set.
 fn certificates(section: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> Option<Certificates> {
     let files = ["ca", "cert", "key"].map(|key| section.text(key, diagnostics));
     // If none of the three is set, TLS is off. If only some are set, it is a mistake.
@@ -115,14 +116,14 @@ fn check_exposure(section: &Item, cluster: &Cluster, diagnostics: &mut Diagnosti
 }
 
 impl Cluster {
-    /// Whether workers must authenticate with the run's secret, which only the coordinator's user
-    /// can read.
+    /// Whether workers must authenticate with the run's secret. Only the operating-system user
+    /// that runs the coordinator can read this secret.
     #[must_use]
     pub fn needs_secret(&self) -> bool {
         self.certificates.is_none() && !self.is_insecure && self.is_loopback()
     }
 
-    /// Whether only this machine can connect.
+    /// Whether the address is local, so that only processes on this machine can connect.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = split_address(&self.listen).map_or("", |(host, _)| host).trim_matches(['[', ']']);

@@ -12,10 +12,10 @@ use super::settings::{CHECK, RANGE};
 use super::sql_file::read_sql;
 
 const RULES: &[&str] = &["not_null", "unique", "references", "accepted_values", "range", "sql"];
-/// Rules whose entry names the checked column under the separate key `column`.
+/// Rules that need the separate key `column`, which names the checked column.
 const RULES_OF_A_COLUMN: &[&str] = &["references", "accepted_values", "range"];
 
-/// Returns the check and its origin. `number` counts the checks of a table from 1.
+/// Returns the check and its origin. `number` is its position in the table's `checks`, from 1.
 pub(super) fn resolve<'a>(
     table: &Section<'_>,
     number: usize,
@@ -44,7 +44,7 @@ pub(super) fn resolve<'a>(
     }
     let column = if needs_column { column(&section, "column", diagnostics) } else { None };
     let rule = match rule {
-        // The value of these two rules is the name of the column.
+        // The value of `not_null` is its column, and the value of `unique` is one or more columns.
         "not_null" => Rule::NotNull { column: self::column(&section, "not_null", diagnostics)? },
         "unique" => unique(&section, diagnostics)?,
         "references" => references(&section, column, diagnostics)?,

@@ -1,11 +1,12 @@
-//! Collects the faults of a file and its overrides, and reports all of these faults, in the order
-//! of the file.
+//! Collects the faults of `lake.toml` and of the environment variables that override it. Reports
+//! all of them together, in the order of the file.
 
 use std::path::Path;
 
 use crate::error::Error;
 
-/// Origin of a value or a key. Faults are reported in this order.
+/// Origin of a value or a key. Faults are reported in the order of their origins: first the file,
+/// then lines, then variables.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
     /// The file as a whole; the origin of faults about missing settings.
@@ -16,7 +17,8 @@ pub(super) enum Origin {
     Environment(String),
 }
 
-/// A fault of a setting's value: a message to print after the setting's key, and a hint.
+/// A fault and a hint. Functions that parse one value do not know the setting's key: they return a
+/// message such as `is empty`, and the caller puts the key before the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Diagnostic {
     pub(super) message: String,
@@ -33,7 +35,7 @@ impl Diagnostic {
     }
 }
 
-/// All faults of one file and its overrides.
+/// All faults of one `lake.toml` and of the environment variables that override it.
 #[derive(Debug)]
 pub(super) struct Diagnostics {
     file: String,
@@ -83,13 +85,13 @@ impl Diagnostics {
     }
 }
 
-/// Returns a hint for an unknown name, if it resembles one of `known`.
+/// Returns a hint if the unknown `name` resembles one of the `known` names.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|near| format!("did you mean `{near}`?"))
 }
 
-/// Returns the name in `known` that `name` probably means: equal except for case and dashes, or
-/// with a few typos.
+/// Returns the name in `known` that `name` probably means. The two may differ in case, in dashes
+/// and by a few typos.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let folded = |text: &str| text.to_lowercase().replace('-', "_");

@@ -36,7 +36,8 @@ struct Override<'a> {
 }
 
 impl Override<'_> {
-    /// Puts the value at `path` inside `item`, a table of `settings`; `at` is the prefix of
+    /// Puts the variable's value into `item`, a TOML table that may contain `settings`. `path`
+    /// lists the keys from `item` to the value, such as `LIMITS__MEMORY`. `at` is the prefix of
     /// messages.
     fn put(&self, item: &mut Item, settings: &[Setting], path: &str, at: &str, diagnostics: &mut Diagnostics) {
         // `validate` reports a file that has something else than a table here.
@@ -66,8 +67,9 @@ impl Override<'_> {
         }
     }
 
-    /// Puts the value at `path` inside a table with user-defined names; `what` is the thing they
-    /// name, such as `source`.
+    /// Puts the variable's value into `item`, a TOML table with user-defined names as keys. `path`
+    /// lists the keys from `item` to the value, such as `EVENTS__URL`. `what` says what the
+    /// user-defined names refer to, such as `source`.
     fn put_in_named(
         &self,
         item: &mut Item,
@@ -136,8 +138,8 @@ impl Override<'_> {
     }
 }
 
-/// Returns the key to report if no setting matches `path`: the first part of `path`, or all of
-/// `path` if the first part is a setting that contains no settings.
+/// Returns the key to report if no setting matches `path`. This is the first key of `path`. But if
+/// that key is a setting that contains no other settings, it is all of `path`.
 fn unknown_key(settings: &[Setting], path: &str) -> String {
     let path = path.to_lowercase();
     match path.split_once(SEPARATOR) {
@@ -153,7 +155,8 @@ fn rest_after<'a>(path: &'a str, key: &str) -> Option<&'a str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(SEPARATOR).filter(|rest| !rest.is_empty()) }
 }
 
-/// Returns `text` without `prefix`, ignoring case.
+/// Returns the part of `text` after `prefix`; `None` if `text` does not start with `prefix`. Case
+/// is ignored.
 fn below<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)

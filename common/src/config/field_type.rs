@@ -14,7 +14,8 @@ use super::diagnostics::{Diagnostic, did_you_mean};
 use super::name::same_but_for_case;
 use super::resolved::{Field, FieldType, TimestampFormat};
 
-/// Maximum nesting of lists and structs, because reading and writing recurse into them.
+/// Maximum nesting of lists and structs. It is limited because reading and writing recurse into
+/// them.
 const MAX_DEPTH: usize = 16;
 /// Maximum number of digits of a decimal that Arrow, Parquet and Delta all support.
 const MAX_PRECISION: u8 = 38;
@@ -178,7 +179,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Returns the fault that `what` is missing at the current position.
+    /// Returns a fault that says: `what` is expected at the current position.
     fn expected(&self, what: &str) -> Diagnostic {
         let found = if self.rest.is_empty() { "at its end".to_owned() } else { format!("before `{}`", self.rest) };
         Diagnostic::new(format!("has type `{}`, where {what} is expected {found}", self.text))

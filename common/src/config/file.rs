@@ -1,4 +1,4 @@
-//! Parses the file into a tree of values, in the order of the file, each with its line.
+//! Parses `lake.toml` into a tree of values, in the order of the file, each with its line.
 //!
 //! The tree is built from the TOML parser's own tree, because `serde` would stop at the first
 //! fault. The keys of the tree are not checked here: `environment` adds overrides to the tree, and
@@ -32,13 +32,15 @@ pub(super) enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) key: String,
-    /// Origin of the key. If the value is a table, the origin of the value is the table's head.
+    /// Origin of the key. The origin of `item` may be another line: for a table, it is the line of
+    /// the header.
     pub(super) origin: Origin,
     pub(super) item: Item,
 }
 
 impl Value {
-    /// Returns the name of the type with its article, for `must be text, not …`.
+    /// Returns the name of the value's type with an article, for messages such as `must be text,
+    /// not a list`.
     pub(super) fn describe(&self) -> &'static str {
         match self {
             Self::Text(_) => "a text",
@@ -52,8 +54,8 @@ impl Value {
     }
 }
 
-/// Parses `text`; `None` if it is not valid TOML, because further checks would only report
-/// consequences of the syntax errors.
+/// Parses `text`. If it is not valid TOML, reports the syntax errors and returns `None`, because
+/// further checks would only report consequences of these errors.
 pub(super) fn parse(text: &str, diagnostics: &mut Diagnostics) -> Option<Item> {
     let lines = Lines::of(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -114,7 +116,7 @@ fn report_duplicate(lines: &Lines<'_>, line: usize, key: Option<&str>, diagnosti
         diagnostics.report_with_hint(&origin, format!("`{head}` appears twice"), hint);
         return;
     }
-    // Duplicate keys below a duplicate head are only a consequence of the duplicate head.
+    // Duplicate keys below a duplicate header are only a consequence of the duplicate header.
     let above = (1..line).rev().find_map(|above| head_of(lines.text(above)).map(|head| (above, head)));
     if above.is_some_and(|(above, head)| lines.first_head(head, above).is_some()) {
         return;
@@ -124,7 +126,7 @@ fn report_duplicate(lines: &Lines<'_>, line: usize, key: Option<&str>, diagnosti
     diagnostics.report(&origin, format!("{place}`{key}` is set twice"));
 }
 
-/// Returns the head, such as `[tables.songs]`, of a line that starts a table.
+/// Returns the header, such as `[tables.songs]`, of a line that starts a table.
 fn head_of(line: &str) -> Option<&str> {
     let line = line.trim_start();
     // `[[…]]` starts an element of a list, which may occur many times.
@@ -179,7 +181,7 @@ impl<'a> Lines<'a> {
         self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
     }
 
-    /// Returns the first line before `line` that starts the table `head`.
+    /// Returns the first line before `line` that has the header `head`.
     fn first_head(&self, head: &str, line: usize) -> Option<usize> {
         (1..line).find(|earlier| head_of(self.text(*earlier)) == Some(head))
     }

@@ -1,7 +1,7 @@
-//! Resolves paths and URLs of users to one form of URL: `file:///…/` or `s3://bucket/…/`.
+//! Resolves the paths and URLs of `lake.toml` to one form of URL: `file:///…/` or `s3://bucket/…/`.
 //!
-//! The file system is not accessed, because a lake may not exist yet: `..` is resolved by name and
-//! symbolic links are not followed.
+//! The file system is not accessed, because a lake may not exist yet. So `..` only removes the part
+//! of the path before it, and symbolic links are not followed.
 
 use std::path::Path;
 

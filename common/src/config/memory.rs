@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-/// Memory to assume if it cannot be determined, for example outside Linux.
+/// Memory in bytes to assume if it cannot be determined, for example outside Linux.
 const ASSUMED_BYTES: u64 = 4 << 30;
 
 /// Returns the memory of the machine in bytes, or the limit of the tightest control group around
@@ -19,16 +19,17 @@ fn available_below(root: &Path) -> Option<u64> {
     machine_bytes(root).into_iter().chain(group_bytes(root)).min()
 }
 
-/// Parses `MemTotal: 16315552 kB`.
+/// Returns the memory of the machine, which is in `/proc/meminfo` as `MemTotal: 16315552 kB`.
 fn machine_bytes(root: &Path) -> Option<u64> {
     let facts = fs::read_to_string(root.join("proc/meminfo")).ok()?;
     let total = facts.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     Some(total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// Returns the limits of this process's control group and of every group around it, in version 2
-/// (`0::/path`) and version 1 (`4:memory:/path`). In a container the path may refer to the host's
-/// hierarchy. Then only the root exists, which is the container's own group.
+/// Returns the memory limits of this process's control group and of all groups that contain it. The
+/// path of the group is in `/proc/self/cgroup`, as `0::/path` in version 2 of control groups and as
+/// `4:memory:/path` in version 1. In a container, the path may be one of the host. Then only the
+/// root exists, which is the container's own group.
 fn group_bytes(root: &Path) -> Vec<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut limits = Vec::new();

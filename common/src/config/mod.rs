@@ -36,19 +36,19 @@ mod file;
 mod environment;
 /// Collects faults and reports them together.
 mod diagnostics;
-/// Reads one table of the tree key by key.
+/// Reads one TOML table of the file key by key.
 mod section;
 /// Names that are valid in the lake, SQL and file systems.
 mod name;
-/// `[cluster]`.
+/// `[cluster]`: address for workers, time limits, TLS.
 mod cluster;
 /// `[storage.*]`: access to buckets.
 mod bucket;
-/// `[prices]`: prices of requests.
+/// `[prices]`: prices of requests to S3.
 mod prices;
 /// Purpose for which a configuration is loaded.
 mod purpose;
-/// Checks the tree: `[lake]`, `[limits]`, and rules between its parts.
+/// Checks the whole file; resolves `[lake]` and `[limits]`.
 mod validate;
 /// `[sources.*]`: location, format and fields.
 mod source;
@@ -56,7 +56,7 @@ mod source;
 mod field_type;
 /// `[tables.*]`: SQL, key, partition columns, checks.
 mod table;
-/// Checks of a table.
+/// Resolves the data checks of a table.
 mod data_check;
 /// Reads the SQL files beside `lake.toml`.
 mod sql_file;
@@ -90,14 +90,14 @@ pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (St
     validate::check(&document, file, &folder_of(file)?, purpose, diagnostics)
 }
 
-/// Returns the absolute folder that relative paths start from.
+/// Returns the absolute path of the folder of `file`, from which relative paths start.
 fn folder_of(file: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(file)
         .context(|| Error::configuration(format!("cannot find the folder of `{}`", file.display())))?;
     Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_path_buf))
 }
 
-/// Parses a declared type, for tests of other folders.
+/// Parses a declared type, for tests of other modules.
 #[cfg(test)]
 pub(crate) fn field_type(text: &str) -> Option<resolved::FieldType> {
     field_type::parse(text).ok()

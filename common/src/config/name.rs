@@ -1,23 +1,23 @@
-//! Names that are valid as unquoted SQL identifiers, names of folders and of Hive partition
-//! columns, and parts of names of environment variables.
+//! Names that are valid in each of these places: as unquoted SQL identifiers, as folders, as Hive
+//! partition columns, and in the names of environment variables.
 
 use super::diagnostics::{Diagnostics, Origin};
 
-/// Whether `name` is an ASCII letter followed by ASCII letters, digits and `_`. A leading `_` would
-/// hide a folder of a lake.
+/// Whether `name` is an ASCII letter followed by ASCII letters, digits and `_`. A leading `_` is
+/// not allowed, because readers such as Spark ignore folders with such names.
 pub(super) fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Whether two names are equal except for case. SQL, Delta and some file systems do not
+/// Whether two names are equal if case is ignored. SQL, Delta and some file systems do not
 /// distinguish such names.
 pub(super) fn same_but_for_case(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// Reports invalid names, and names that differ only in case. `at` is the prefix of messages, such
-/// as "source `events`: "; `what` is the kind of thing they name, such as "field".
+/// Reports invalid names, equal names, and names that differ only in case. `at` is the prefix of
+/// messages, such as "source `events`: ". `what` says what the names refer to, such as "field".
 pub(super) fn check_names<'a>(
     at: &str,
     what: &str,

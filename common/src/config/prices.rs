@@ -6,7 +6,7 @@ use super::resolved::Prices;
 use super::section::Section;
 use super::settings::PRICES;
 
-/// Resolves the section; without one, returns the prices of S3 Standard in `us-east-1`.
+/// Resolves `[prices]`; without this section, returns the prices of S3 Standard in `us-east-1`.
 pub(super) fn resolve(item: Option<&Item>, diagnostics: &mut Diagnostics) -> Prices {
     let defaults = Prices::default();
     let Some(section) = item.and_then(|item| Section::open("`[prices]`: ", item, PRICES, diagnostics)) else {

@@ -1,4 +1,4 @@
-//! Purpose for which a configuration is loaded, because some rules apply only to runs.
+//! Purpose for which a configuration is loaded. It matters because some rules apply only to runs.
 
 /// Purpose for which a configuration is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

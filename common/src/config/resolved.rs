@@ -1,8 +1,8 @@
 //! The configuration as the rest of the program sees it: URLs parsed, SQL read, types and limits
 //! checked.
 //!
-//! No other folder sees the text of `lake.toml`. `codec` converts the parts that a worker needs to
-//! messages.
+//! No other folder sees the text of `lake.toml`. Workers need some parts of the configuration.
+//! `codec` converts these parts into messages.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,15 +21,15 @@ pub struct Config {
     pub file: PathBuf,
     /// Root of the lake, `file:///…/` or `s3://bucket/prefix/`; always ends with `/`.
     pub lake: Url,
-    /// In the order of `lake.toml`.
+    /// Sources, in the order of `lake.toml`.
     pub sources: Vec<Source>,
-    /// In the order of `lake.toml`.
+    /// Tables, in the order of `lake.toml`.
     pub tables: Vec<Table>,
     pub limits: Limits,
     /// Settings of the cluster that runs the plans; `None`: the coordinator's own process runs
     /// them.
     pub cluster: Option<Cluster>,
-    /// Settings by bucket name. Other buckets use the defaults.
+    /// Settings of buckets, by bucket name. Buckets that are missing here use the defaults.
     pub buckets: BTreeMap<String, Bucket>,
     pub prices: Prices,
 }
@@ -53,7 +53,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// Returns a location with the default settings.
+    /// Returns a location with the default settings of a bucket.
     #[must_use]
     pub fn of(url: Url) -> Self {
         Self { url, bucket: Bucket::default() }
@@ -70,14 +70,15 @@ impl Location {
     }
 }
 
-/// Access to a bucket. Settings that are `None` come from AWS's own variables and files, which are
-/// also the only place for secrets.
+/// Access to a bucket. `endpoint`, `region`, `profile` and `role` come from AWS's own variables and
+/// files if they are `None`. Secrets can only be set there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
     /// URL of the endpoint: `http://` or `https://`, without a `/` at its end.
     pub endpoint: Option<String>,
     pub region: Option<String>,
-    /// Whether requests use path style; `None`: only if there is an endpoint.
+    /// Whether the bucket's name is in the path of a request (`https://host/bucket/key`) instead of
+    /// the host. `None` means true if there is an endpoint, and false otherwise.
     pub path_style: Option<bool>,
     pub profile: Option<String>,
     /// ARN of a role to assume.
@@ -92,11 +93,11 @@ pub struct Bucket {
     pub timeout: Duration,
     /// Maximum number of attempts of one request.
     pub attempts: usize,
-    /// Time after the first attempt of a request from which on the request is not retried.
+    /// Time since the first attempt of a request after which the request is not retried.
     pub retry_timeout: Duration,
     /// Whether uploads carry a SHA-256, which the server verifies and keeps.
     pub checksums: bool,
-    /// Maximum number of concurrent requests for bytes per process; fewer while the server reports
+    /// Maximum number of concurrent reads and writes of a process; lowered while the server reports
     /// overload.
     pub concurrent_requests: usize,
 }
@@ -127,7 +128,7 @@ impl Default for Bucket {
 pub enum Encryption {
     /// SSE-S3.
     S3,
-    /// SSE-KMS; without a `key`, S3 uses the account's own key.
+    /// SSE-KMS; without a `key`, S3 uses the account's AWS managed key (`aws/s3`).
     Kms { key: Option<String> },
 }
 
@@ -138,10 +139,11 @@ pub struct Source {
     /// Location of the source; always ends with `/`.
     pub url: Url,
     pub format: RecordFormat,
-    /// In the order of `lake.toml`, which is the column order of the staging table.
+    /// Declared fields, in the order of `lake.toml`, which is the column order of the staging
+    /// table.
     pub fields: Vec<Field>,
-    /// Maximum share (0.0–1.0) of rejected records, and also of bytes that could not be separated
-    /// into records. A run above it fails.
+    /// Maximum share (0.0–1.0) of rejected records. It is also the maximum share of bytes that
+    /// could not be separated into records. A run that exceeds it fails.
     pub max_quarantine_share: f64,
     pub on_change: OnChange,
     pub on_damaged: OnDamaged,
@@ -161,8 +163,8 @@ pub enum RecordFormat {
 pub enum JsonFormat {
     /// One JSON object per line.
     Lines,
-    /// One JSON object, several, an array of JSON objects, or such an array under a key of a JSON
-    /// object.
+    /// One JSON object, several JSON objects, or an array of JSON objects. With `records`, the
+    /// array is the value of this key in a JSON object.
     Document { records: Option<String> },
 }
 
@@ -199,7 +201,7 @@ pub struct Field {
     /// Keys that lead to the value inside the record; one key for a field at the top level.
     pub from: Vec<String>,
     pub field_type: FieldType,
-    /// Whether a record without the field, or with a null, is rejected.
+    /// Whether records are rejected if the field is missing or null.
     pub required: bool,
 }
 
@@ -220,7 +222,8 @@ pub enum FieldType {
     /// Any JSON value, stored as its text.
     Json,
     List(Box<FieldType>),
-    /// Members; `from` is the member's own key, `required` is always false.
+    /// A struct with these members. The `from` of a member is its own key, and `required` is always
+    /// false.
     Struct(Vec<Field>),
 }
 
@@ -240,7 +243,8 @@ pub struct Table {
     /// Path of the model, for messages.
     pub sql_file: PathBuf,
     pub sql: String,
-    /// Columns of the key, which must be not null and, together, unique; may be empty.
+    /// Columns of the key; empty if the table has none. They must not be null, and together they
+    /// must be unique.
     pub key: Vec<String>,
     pub partition_by: Vec<String>,
     pub checks: Vec<Check>,
@@ -324,8 +328,8 @@ pub struct Limits {
     pub target_file_bytes: u64,
     /// Maximum number of Parquet files that one task has open at once.
     pub max_open_files: usize,
-    /// Maximum ratio of decompressed to compressed bytes. An object above it is rejected, if it has
-    /// more than 64 MiB decompressed.
+    /// Maximum ratio of decompressed to compressed bytes. An object that exceeds it counts as
+    /// damaged, if it has more than 64 MiB when decompressed.
     pub max_decompression_ratio: u64,
 }
 
@@ -351,16 +355,17 @@ pub struct Cluster {
     pub speculation: Option<Speculation>,
     /// Certificates for TLS; `None`: no TLS.
     pub certificates: Option<Certificates>,
-    /// Whether the coordinator accepts every process that can connect, without TLS.
+    /// Whether every process that can connect is accepted, without TLS or the secret of the run.
     pub is_insecure: bool,
 }
 
 /// Conditions under which a slow task gets a speculative attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Speculation {
-    /// Share (0.0–1.0) of the stage's tasks that must be done.
+    /// Share (0.0–1.0) of the stage's tasks that must be done before a task gets a speculative
+    /// attempt.
     pub done_share: f64,
-    /// Minimum ratio of the running time of the attempt to that of the stage's median task.
+    /// Minimum ratio of the attempt's running time to the running time of the stage's median task.
     pub slowness: f64,
 }
 

@@ -1,14 +1,14 @@
 //! Every setting of `lake.toml`, with its type and its default.
 //!
 //! The list is used to report unknown keys with hints, and to find the settings that environment
-//! variables override. A test compares `docs/configuration.md` with it.
+//! variables override. A test compares the list with `docs/configuration.md`.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::defaults;
 
-/// One key of a TOML table in the file.
+/// A setting: one key of a TOML table of `lake.toml`.
 #[derive(Debug)]
 pub struct Setting {
     pub key: &'static str,
@@ -54,15 +54,15 @@ pub enum Kind {
     Text,
     /// One text, or a list of texts.
     Texts,
-    /// Texts, numbers or booleans in a list.
+    /// A list of texts, numbers, booleans or dates.
     Values,
     OneOf(&'static [&'static str]),
     Boolean,
     /// An integer of at least 1.
     Count,
-    /// A number of bytes, or a text with a unit; at least one byte.
+    /// A number of bytes, or a text with a unit, such as "16MiB"; at least one byte.
     Size,
-    /// A time as a text with a unit.
+    /// A duration as a text with a unit, such as "5m".
     Duration,
     /// A number from 0.0 to 1.0.
     Share,
@@ -230,7 +230,8 @@ pub const STORAGE: &[Setting] = &[
     setting("concurrent_requests", Kind::Count, DefaultValue::Count(defaults::CONCURRENT_REQUESTS)),
 ];
 
-/// All tables of the file with their settings, under the heads that a user writes.
+/// All TOML tables that `lake.toml` may contain. Each has a text, which is the header or the key
+/// that a user writes, and the settings of the table.
 pub const TABLES_OF_THE_FILE: &[(&str, &[Setting])] = &[
     ("[lake]", LAKE),
     ("[sources.<name>]", SOURCE),

@@ -38,7 +38,7 @@ pub(super) fn resolve<'a>(
         _ => OnArchived::Error,
     };
     let follow_links = section.boolean("follow_links", defaults::FOLLOW_LINKS, diagnostics);
-    // Return for a missing URL only now, after everything else in the section was checked.
+    // If the URL is missing, return only now, after everything else in the section was checked.
     let (url, origin) = url?;
     let name = name.to_owned();
     Some((
@@ -116,7 +116,8 @@ fn field<'a>(source: &Section<'_>, entry: &'a Entry, diagnostics: &mut Diagnosti
     }
 }
 
-/// Parses `"user.name"`, or `["user", "name"]` for keys that contain a dot.
+/// Returns the keys in a `from`: `"user.name"`, or `["user", "name"]`, which also allows keys with
+/// dots.
 fn path(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Vec<String> {
     let written = section.texts("from", diagnostics);
     let keys: Vec<String> = match &item.value {

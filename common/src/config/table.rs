@@ -1,7 +1,8 @@
 //! `[tables.<name>]`: the model's SQL, and the key, partition columns and checks of the table that
 //! it builds.
 //!
-//! Planning checks later whether the model returns the columns that the section names.
+//! The section names columns. Whether the model returns them is only checked when the model is
+//! planned.
 
 use std::path::Path;
 
@@ -13,8 +14,8 @@ use super::section::{Section, Text};
 use super::settings::TABLE;
 use super::sql_file::read_sql;
 
-/// Returns the table and the origin of each of its checks; `None` if `item` is not a table. Wrong
-/// parts are reported and left out.
+/// Returns the table and the origin of each of its checks; `None` if `item` is not a TOML table.
+/// Wrong parts are reported and left out.
 pub(super) fn resolve<'a>(
     name: &str,
     item: &'a Item,

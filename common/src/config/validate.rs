@@ -1,7 +1,7 @@
-//! Checks and resolves every part of the tree, even if an earlier part is wrong.
+//! Checks and resolves every part of `lake.toml`, even if an earlier part is wrong.
 //!
-//! This file contains the short parts, `[lake]` and `[limits]`, and the checks between parts: a
-//! reference to a table, and sources, lake and spool that overlap.
+//! This file contains the short parts, `[lake]` and `[limits]`. It also contains the checks that
+//! concern several parts: references to other tables, and overlaps of sources, lake and spool.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,8 @@ use super::settings::{LAKE, LIMITS, ROOT};
 use super::{bucket, cluster, defaults, prices, source, table};
 use crate::error::{Error, Result};
 
-/// Maximum value of `threads`. More partitions than any machine has cores would only cost memory.
+/// Maximum value of `threads`. Hardly any machine has more cores, and further partitions would only
+/// cost memory.
 const MAX_THREADS: usize = 1024;
 
 /// Names of SQL schemas; no table may have one of these names.
@@ -153,7 +154,7 @@ fn tables(root: &Section<'_>, folder: &Path, diagnostics: &mut Diagnostics) -> V
     tables
 }
 
-/// Returns the tables under `key` and checks their names.
+/// Returns the TOML tables under `key`, such as `sources`, and checks their names.
 fn named<'a>(root: &Section<'a>, key: &str, what: &str, diagnostics: &mut Diagnostics) -> &'a [Entry] {
     match root.get(key) {
         Some(Item { value: Value::Table(entries), .. }) => {
@@ -201,7 +202,7 @@ fn threads(section: &Section<'_>, default: usize, diagnostics: &mut Diagnostics)
     threads
 }
 
-/// Returns the limits of a file that sets none.
+/// Returns the limits for a `lake.toml` that sets none.
 fn default_limits() -> Limits {
     Limits {
         memory_bytes: available_bytes() / 2,

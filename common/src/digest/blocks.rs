@@ -10,10 +10,11 @@
 //! readers ignore the bytes between pages and footer. The trailer contains the digests of the
 //! footer and of the table itself, so every byte of the file is covered. Parquet's own page
 //! checksums are not sufficient: the `parquet` crate cannot write them, and they do not cover page
-//! headers, page indexes and the footer. Its statistics decide which rows a query skips.
+//! headers, page indexes and the footer. The last two contain the statistics by which a query skips
+//! rows.
 //!
-//! A file without a table was written by an older version or by another program, and is read
-//! without verification. A file with `METADATA_KEY` in its footer must have a table.
+//! A file without a digest table was written by an older version or by another program, and is read
+//! without verification. A file with `METADATA_KEY` in its footer must have a digest table.
 
 use std::hash::Hasher as _;
 use std::ops::Range;
@@ -26,12 +27,12 @@ use super::{SEED, xxh64};
 /// Size of a block in bytes. A read is widened to whole blocks, so small blocks suit small reads.
 /// Each block costs 8 bytes of digest.
 pub const BLOCK_BYTES: u64 = 64 * 1024;
-/// Key of Parquet's key-value metadata in files that have a table.
+/// Key in the Parquet metadata of every file that has a digest table.
 pub const METADATA_KEY: &str = "lakewright.block_digests";
 /// Human-readable value of [`METADATA_KEY`].
 pub const METADATA_VALUE: &str = "xxh64 of each 64 KiB, before the footer";
 
-/// Marks the end of a table, with the version of its layout.
+/// Last bytes of a digest table: a marker with the version of the layout.
 const MAGIC: &[u8; 8] = b"LWBLOCK1";
 /// Length of the trailer in bytes. Its fields are: number of body bytes, number of bytes per block,
 /// digest of the footer, digest of the table up to this field, [`MAGIC`].
@@ -40,7 +41,7 @@ const TRAILER_BYTES: usize = 40;
 const PARQUET_END_BYTES: usize = 8;
 const PARQUET_MAGIC: &[u8; 4] = b"PAR1";
 
-/// Computes the digests of a body from consecutive pieces.
+/// Computes the digest of each block of a file's body, which is passed in consecutive pieces.
 #[derive(Debug)]
 pub struct BlockHasher {
     done: Vec<u64>,
@@ -75,8 +76,8 @@ impl BlockHasher {
         self.current = XxHash64::with_seed(SEED);
     }
 
-    /// Returns the table for all bytes that were added and for `footer`. In the file, the table
-    /// must follow these bytes, and `footer` must follow the table.
+    /// Returns the digest table for the bytes that were added and for `footer`. In the file, the
+    /// table must follow these bytes, and `footer` must follow the table.
     #[must_use]
     pub fn finish(mut self, footer: &[u8]) -> Vec<u8> {
         // The last block may be shorter than the others.
@@ -95,7 +96,7 @@ impl BlockHasher {
     }
 }
 
-/// Returns a Parquet file with a table inserted before its footer; `None` if `file` is not a
+/// Returns a Parquet file with a digest table inserted before its footer; `None` if `file` is not a
 /// Parquet file.
 #[must_use]
 pub fn with_table(file: &[u8]) -> Option<Vec<u8>> {
@@ -107,7 +108,7 @@ pub fn with_table(file: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Returns the offset of the footer of a Parquet file of `file_bytes` bytes. `end` is the last part
-/// of the file.
+/// of the file. Returns `None` if `end` is not the end of a Parquet file.
 #[must_use]
 pub fn footer_start(end: &[u8], file_bytes: u64) -> Option<u64> {
     let (rest, magic) = end.split_last_chunk::<4>()?;
@@ -133,13 +134,15 @@ pub enum Found {
     Digests(BlockDigests),
     /// No digests: another version or another program wrote the file.
     Nothing,
-    /// The table starts earlier: this many bytes of the end of the file are needed.
+    /// The digest table starts before the bytes that were passed. The caller must read this many
+    /// bytes from the end of the file and try again.
     Needs(u64),
-    /// The file has changed since it was written.
+    /// The file has changed since it was written. The text says what is wrong, such as "the digests
+    /// of its blocks are damaged".
     Damaged(&'static str),
 }
 
-/// Reads the table from `end`, the last bytes of a file of `file_bytes`.
+/// Reads the digest table from `end`, the last bytes of a file of `file_bytes` bytes.
 #[must_use]
 pub fn read(end: &[u8], file_bytes: u64) -> Found {
     let Some(footer) = footer_start(end, file_bytes) else {
@@ -181,7 +184,8 @@ fn read_trailer(end: &[u8]) -> Option<(u64, u64)> {
     (is_marked && block_bytes > 0).then_some((number(end, 0)?, block_bytes))
 }
 
-/// Reads and verifies the table. `end` is the file from the first digest on.
+/// Reads and verifies the digest table. `end` contains the file from the first digest to the end;
+/// `trailer` is the offset of the trailer in `end`.
 fn read_table(end: &[u8], trailer: usize, body_bytes: u64, block_bytes: u64, file_bytes: u64) -> Found {
     let footer = &end[trailer + TRAILER_BYTES..];
     let numbers = trailer / 8;
@@ -282,7 +286,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// The blocks around any range verify, and do not verify once any bit in them is changed.
+        /// The blocks around any range pass verification, and fail it once any bit in them is
+        /// changed.
         #[test]
         fn every_read_that_touches_a_block_detects_a_changed_bit_in_it(
             body in 0_usize..300_000, footer in 0_usize..200, from in any::<prop::sample::Index>(),

@@ -23,7 +23,7 @@ const ALGORITHM: &str = "xxh64";
 /// Seed of the hash, as in `xxhsum`.
 const SEED: u64 = 0;
 
-/// Digest of an object's bytes: `xxh64:` and 16 hexadecimal digits.
+/// Digest of a file's bytes: `xxh64:` and 16 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(String);
@@ -50,7 +50,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Computes the digest of an object from consecutive pieces.
+/// Computes the digest of a file from consecutive pieces.
 #[derive(Debug)]
 pub struct Hasher {
     state: XxHash64,

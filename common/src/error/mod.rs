@@ -20,10 +20,11 @@ const DISK_FULL: &str = "the disk is full: free some space; `coordinator vacuum 
 /// Maximum number of names that one message lists.
 const MAX_LISTED: usize = 10;
 
-/// Function that returns a hint for an error whose type is defined in a module above this one.
+/// Function that returns a hint for an error, or `None` if it does not know the error's type.
 pub type HintOf = fn(&(dyn std::error::Error + 'static)) -> Option<&'static str>;
 
-/// Hints for the errors of S3, which are defined in `storage`, a module above this one.
+/// Function that returns hints for errors of S3. `storage` registers it, because this module cannot
+/// import the types of these errors.
 static STORAGE_HINTS: OnceLock<HintOf> = OnceLock::new();
 
 /// Registers the function from which [`Error::storage`] gets hints. Only the first call has an
@@ -78,8 +79,8 @@ impl Error {
         Self::new(Kind::Configuration, message)
     }
 
-    /// Returns the storage error that `operation` (a verb, such as `read`) failed on `object` (a
-    /// URL or key).
+    /// Returns a storage error, such as "cannot read `s3://bucket/key`". `operation` is a verb,
+    /// such as `read`, and `object` is a URL or a key.
     pub fn storage(
         operation: &str,
         object: impl fmt::Display,
@@ -98,8 +99,8 @@ impl Error {
         }
     }
 
-    /// Returns the error for a failed system call. Its kind is storage, because the machine is at
-    /// fault.
+    /// Returns the error for a failed system call. The kind of the error is storage, because the
+    /// machine is at fault.
     pub fn of_system(message: impl Into<String>, source: std::io::Error) -> Self {
         let hint = os_hint(&source);
         let error = Self::new(Kind::Storage, message).caused_by(source);
@@ -161,18 +162,18 @@ impl Error {
         Alone(self).to_string()
     }
 
-    /// Returns a copy with the causes as part of the message.
+    /// Returns a copy whose message includes the causes, because a cause cannot be cloned.
     fn flattened(&self) -> Self {
         let further = self.further.iter().map(Self::flattened).collect();
         Self { kind: self.kind, message: self.text(), hint: self.hint.clone(), source: None, further }
     }
 
-    /// Wraps this error for a plan; [`Error::from_engine`] unwraps it.
+    /// Wraps this error in an error of the query engine; [`Error::from_engine`] unwraps it.
     pub fn into_engine(self) -> DataFusionError {
         self.into()
     }
 
-    /// Returns the project's own error inside an engine error, or else converts it with
+    /// Returns the project's own error inside `error`. If there is none, converts `error` with
     /// `otherwise`.
     pub fn from_engine(error: DataFusionError, otherwise: impl FnOnce(DataFusionError) -> Self) -> Self {
         match unwrap_engine(error) {
@@ -192,8 +193,8 @@ pub(crate) fn os_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'sta
     }
 }
 
-/// Returns the OS error code (`errno`) of `error` or one of its causes, even if only its text is
-/// left.
+/// Returns the OS error code (`errno`) of `error` or one of its causes. Also finds the code in a
+/// text such as `No space left on device (os error 28)`.
 pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
     let mut next = Some(error);
     while let Some(cause) = next {
@@ -214,13 +215,14 @@ pub(crate) fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32>
 }
 
 impl From<Error> for DataFusionError {
-    /// Wraps an error for a plan, so that `?` converts it.
+    /// Wraps an error in an error of the query engine, so that `?` converts it.
     fn from(error: Error) -> Self {
         Self::External(Box::new(error))
     }
 }
 
-/// Removes the contexts that the engine wraps around an external error.
+/// Removes the contexts that the engine wraps around a project error. Returns the engine's error as
+/// `Err` if it does not contain a project error.
 fn unwrap_engine(error: DataFusionError) -> std::result::Result<Error, DataFusionError> {
     match error {
         DataFusionError::External(inner) => match inner.downcast::<Error>() {
@@ -257,7 +259,7 @@ fn find_ours(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
     None
 }
 
-/// Lists the first ten names and the number of the others: "`a`, `b` and 3 more".
+/// Lists the first ten names and counts the rest: "`a`, `b` and 3 more".
 pub fn listed<T: fmt::Display>(names: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>) -> String {
     let names = names.into_iter();
     let more = names.len().saturating_sub(MAX_LISTED);
@@ -298,16 +300,16 @@ impl fmt::Display for Error {
     }
 }
 
-/// Adds what was attempted to a failure. The failure becomes the cause.
+/// Replaces a failure by an error that says what was attempted. The failure becomes its cause.
 pub trait Context<T> {
-    /// Replaces the failure by `error`.
+    /// Replaces the failure by `error`, with the failure as its cause.
     ///
     /// # Errors
     /// `error`, if there was a failure.
     fn context(self, error: impl FnOnce() -> Error) -> Result<T>;
 
-    /// Returns the storage error that `operation` (a verb, such as `read`) failed on `object` (a
-    /// URL or key).
+    /// Replaces the failure by a storage error, such as "cannot read `s3://bucket/key`", with the
+    /// failure as its cause. `operation` is a verb, such as `read`, and `object` is a URL or a key.
     ///
     /// # Errors
     /// A storage error that names `object`, if there was a failure.
@@ -326,8 +328,8 @@ impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Context<T> for std::r
 
 /// Converts a failure of the query engine.
 pub trait EngineContext<T> {
-    /// Replaces the failure by the project's own error inside it, or else by the error that
-    /// `otherwise` makes of it.
+    /// Replaces the failure by the project's own error inside it. If there is none, `otherwise`
+    /// converts the failure.
     ///
     /// # Errors
     /// The replacement, if there was a failure.

@@ -1,4 +1,4 @@
-//! Leaf of a task plan that reads rows of another stage.
+//! Plan node that reads rows of another stage. It is a leaf of a task plan.
 
 use std::fmt;
 use std::io::Cursor;
@@ -29,13 +29,14 @@ use crate::error::{Context, Error};
 use crate::report::spool_object::Chunk;
 use crate::session::spool_store_url;
 
-/// Number of chunks fetched ahead of the one being decoded.
+/// Maximum number of chunks to fetch at once, ahead of decoding.
 const CHUNKS_AHEAD: usize = 2;
 
 /// Reads chunks of spool objects. Each partition is a list of chunks.
 #[derive(Debug, Clone)]
 pub struct ExchangeReadExec {
-    /// Plan without rows. Its schema, and its hash keys or order, are those of the rows to read.
+    /// Plan without rows. It has the same schema as the rows to read, and the same hash keys or
+    /// sort order.
     shape: Arc<dyn ExecutionPlan>,
     partitions: Vec<Arc<[Chunk]>>,
     properties: Arc<PlanProperties>,
@@ -43,8 +44,8 @@ pub struct ExchangeReadExec {
 }
 
 impl ExchangeReadExec {
-    /// Creates a node for rows of `schema` that are hash-partitioned by `keys`, with a list of
-    /// chunks per partition.
+    /// Creates a node for rows of `schema` that are hash-partitioned by `keys`. `partitions`
+    /// contains the list of chunks of each partition.
     ///
     /// # Errors
     /// The keys do not fit the schema.
@@ -58,7 +59,8 @@ impl ExchangeReadExec {
     /// that is given.
     #[must_use]
     pub fn plain(schema: SchemaRef, order: Option<LexOrdering>, partitions: Vec<Vec<Chunk>>) -> Self {
-        // A sort without rows carries the order: DataFusion encodes a sort, but no bare ordering.
+        // A sort without rows carries the order, because DataFusion can encode a sort but not an
+        // ordering alone.
         let rows: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(schema));
         let shape = match order {
             Some(order) => Arc::new(SortExec::new(order, rows)),
@@ -67,7 +69,7 @@ impl ExchangeReadExec {
         Self::from_shape(shape, partitions)
     }
 
-    /// Creates a node from a decoded [`Self::shape`].
+    /// Creates a node. `shape` is a plan without rows, as returned by [`Self::shape`].
     #[must_use]
     pub fn from_shape(shape: Arc<dyn ExecutionPlan>, partitions: Vec<Vec<Chunk>>) -> Self {
         let partitioning = match &shape.properties().partitioning {
@@ -101,7 +103,7 @@ impl ExchangeReadExec {
         &self.partitions
     }
 
-    /// Returns a node for the rows of one partition.
+    /// Returns a node that reads only the rows of the given partition.
     #[must_use]
     pub fn only(&self, partition: usize) -> Self {
         // A partition that does not exist has no rows.

@@ -1,4 +1,4 @@
-//! Rows that may be the first of their group, among the rows of one partition so far.
+//! Collects the rows of one partition that may still be the first of their group.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
 use super::keys::Keys;
 
-/// Number of batches after which rows that were beaten are removed from memory.
+/// Number of buffered batches that triggers a compaction, which removes the rows that can no longer
+/// be first.
 const BATCHES_BEFORE_COMPACTION: usize = 64;
 /// Number of rows after which to decide whether dropping rows is worth it.
 const PROBED_ROWS: usize = 64 * 1024;
@@ -25,16 +26,19 @@ pub(super) struct Candidates {
     groups: Box<dyn GroupValues>,
     /// Converts values of the order key to bytes that sort in the declared order.
     converter: RowConverter,
-    /// Best order key of each group, as these bytes, and how often it was improved.
+    /// Best order key so far of each group, as bytes of `converter`, with the number of times that
+    /// it was improved.
     best: Vec<Best>,
     best_bytes: usize,
     batches: Vec<RecordBatch>,
     rows: Vec<Candidate>,
-    /// Group of each row of the current batch; kept to reuse its memory.
+    /// Group of each row of the batch that is being added. The vector is kept so that its memory is
+    /// reused for the next batch.
     group_of_row: Vec<usize>,
     /// Number of rows that were added since the start, or since the last [`Self::take`].
     added: usize,
-    /// Whether [`Self::is_useless`] has decided since then.
+    /// Whether [`Self::is_useless`] has already made its decision, since the start or since the
+    /// last [`Self::take`].
     is_probed: bool,
 }
 
@@ -47,7 +51,8 @@ struct Candidate {
     group: usize,
     batch: usize,
     row: usize,
-    /// Improvements of the group's best key up to this row. A later improvement beats the row.
+    /// Number of times that the group's best key had been improved when this row was added. If the
+    /// key was improved again later, this row cannot be first.
     improvements: u32,
 }
 
@@ -73,7 +78,8 @@ impl Candidates {
         })
     }
 
-    /// Adds the rows of a batch that no row so far beats.
+    /// Adds those rows of a batch that may be first. The order key of such a row is at least as
+    /// good as the best key of its group so far.
     pub(super) fn add(&mut self, batch: RecordBatch) -> Result<()> {
         let partition: Vec<ArrayRef> = self.keys.partition.iter().map(|i| Arc::clone(batch.column(*i))).collect();
         self.groups.intern(&partition, &mut self.group_of_row)?;
@@ -95,7 +101,8 @@ impl Candidates {
                     best.key.extend_from_slice(key);
                     best.improvements = best.improvements.wrapping_add(1);
                 }
-                // The next order key decides, which is not known here.
+                // Keep both rows, because only a further order key decides, which is not known
+                // here.
                 Ordering::Equal => {}
             }
             let improvements = best.improvements;
@@ -108,7 +115,9 @@ impl Candidates {
         if self.batches.len() >= BATCHES_BEFORE_COMPACTION { self.compact() } else { Ok(()) }
     }
 
-    /// Whether most rows are kept, so that dropping the others is not worth the work.
+    /// Returns true if dropping rows is not worth the work, because more than half of the rows are
+    /// kept. Decides only once, at the first call after `PROBED_ROWS` rows. Every other call
+    /// returns false.
     pub(super) fn is_useless(&mut self) -> Result<bool> {
         // Once is enough: a compaction after every batch would copy all candidates each time.
         if self.is_probed || self.added < PROBED_ROWS {
@@ -119,8 +128,8 @@ impl Candidates {
         Ok(self.rows.len() * 2 > self.added)
     }
 
-    /// Removes all rows and returns those that no other row beats, in their original order. Later
-    /// rows are only compared with each other.
+    /// Removes all rows. Returns the rows that may still be first, in their original order. Rows
+    /// that are added later are only compared with each other.
     pub(super) fn take(&mut self) -> Result<Option<RecordBatch>> {
         self.compact()?;
         self.rows.clear();
@@ -130,7 +139,7 @@ impl Candidates {
         Ok(self.batches.pop())
     }
 
-    /// Copies the remaining rows to one batch.
+    /// Removes the rows that can no longer be first, and copies the others to one batch.
     fn compact(&mut self) -> Result<()> {
         self.rows.retain(|row| row.improvements == self.best[row.group].improvements);
         if self.rows.is_empty() {
@@ -147,7 +156,7 @@ impl Candidates {
         Ok(())
     }
 
-    /// Returns the allocated bytes.
+    /// Returns the number of allocated bytes.
     pub(super) fn size(&self) -> usize {
         self.batches.iter().map(RecordBatch::get_array_memory_size).sum::<usize>()
             + self.groups.size()

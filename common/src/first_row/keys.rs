@@ -13,9 +13,9 @@ pub struct Keys {
     pub options: SortOptions,
 }
 
-/// Whether groups and order of the keys are the same here as in DataFusion's window. Floating-point
-/// numbers are excluded, because 0.0 and -0.0 are one group in some of its operators and two in
-/// others, and so are nested types.
+/// Whether these keys give the same groups and the same order in `FirstRowExec` as in a window of
+/// DataFusion. Floating-point columns are excluded, because 0.0 and -0.0 are one group in some
+/// operators of DataFusion and two groups in others. Nested columns are excluded too.
 #[must_use]
 pub fn can_group(keys: &Keys, schema: &Schema) -> bool {
     let is_simple = |i: &usize| {

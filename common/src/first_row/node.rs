@@ -18,8 +18,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::candidates::Candidates;
 use super::keys::{Keys, can_group};
 
-/// Returns the rows of its input without those that certainly are not the first of their group, by
-/// the order key, among the rows of their partition. Keeps the order of the rows.
+/// Drops rows that cannot be the first of their group, because another row of the same partition
+/// and group has a better order key. Keeps the order of the other rows.
 #[derive(Debug, Clone)]
 pub struct FirstRowExec {
     input: Arc<dyn ExecutionPlan>,
@@ -31,7 +31,8 @@ impl FirstRowExec {
     /// Creates the node.
     ///
     /// # Errors
-    /// Plan, if a key is not a column of the input or has a type that [`can_group`] excludes.
+    /// A plan error, if a key is not a column of the input or has a type that [`can_group`]
+    /// excludes.
     pub fn try_new(input: Arc<dyn ExecutionPlan>, keys: Keys) -> Result<Self> {
         let schema = input.schema();
         let is_column = |i: &usize| *i < schema.fields().len();
@@ -97,7 +98,7 @@ impl ExecutionPlan for FirstRowExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        // Deprecated, and still required of every node in DataFusion 55.
+        // The method is deprecated, but DataFusion 55 still requires it of every node.
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
@@ -113,7 +114,7 @@ impl ExecutionPlan for FirstRowExec {
         let batches = stream::try_unfold(state, |mut state| async move {
             state.next().await.map(|next| next.map(|batch| (batch, state)))
         });
-        // Split the kept rows, which can be one batch larger than the session allows.
+        // Split the kept rows, which can be one batch with more rows than the session allows.
         let pieces = batches.map_ok(move |batch| stream::iter(pieces(&batch, batch_rows)).map(Ok)).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, pieces)))
     }
@@ -121,7 +122,8 @@ impl ExecutionPlan for FirstRowExec {
 
 struct State {
     input: SendableRecordBatchStream,
-    /// `None` once all further rows are passed on.
+    /// Rows that are held back. `None` once the node passes on all further rows without looking at
+    /// them.
     candidates: Option<Candidates>,
     reservation: MemoryReservation,
 }
@@ -139,7 +141,8 @@ impl State {
             };
             candidates.add(batch)?;
             let is_useless = candidates.is_useless()?;
-            // Without memory, the rows so far are passed on, and the next ones start anew.
+            // If memory is short, pass on the rows so far, and compare later rows only with each
+            // other.
             if is_useless || self.reservation.try_resize(candidates.size()).is_err() {
                 let rows = candidates.take()?;
                 if is_useless {

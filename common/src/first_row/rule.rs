@@ -1,4 +1,4 @@
-//! Adds `FirstRowExec` below the exchange of `row_number() … = 1`.
+//! Adds `FirstRowExec` below the exchange of a query that filters on `row_number() = 1`.
 
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ use super::node::FirstRowExec;
 
 type Plan = Arc<dyn ExecutionPlan>;
 
-/// The rule. It must run after the rules that add exchanges and sorts.
+/// Optimizer rule that adds [`FirstRowExec`] to plans. It must run after the rules that add
+/// exchanges and sorts.
 #[derive(Debug)]
 pub(crate) struct FirstRowRule;
 
@@ -47,8 +48,8 @@ impl PhysicalOptimizerRule for FirstRowRule {
     }
 }
 
-/// Returns the plan below a filter on `row_number() = 1` with the node added, or `None` if `node` is
-/// something else.
+/// Returns a filter on `row_number() = 1` with a [`FirstRowExec`] added below it. Returns `None` if
+/// `node` is not such a filter.
 fn with_first_row(node: &Plan) -> Result<Option<Plan>> {
     let Some(filter) = node.downcast_ref::<FilterExec>() else { return Ok(None) };
     let first = split_conjunction(filter.predicate()).into_iter().find_map(column_of_first);
@@ -57,8 +58,8 @@ fn with_first_row(node: &Plan) -> Result<Option<Plan>> {
     replace_children_if_necessary(Arc::clone(node), vec![input]).map(Some)
 }
 
-/// Returns the column of a condition that only holds for its value 1 or less: `c = 1`, `c <= 1`,
-/// `c < 2`.
+/// Returns the index of the column `c` in a condition that only the first row meets: `c = 1`, `c <=
+/// 1` or `c < 2`. Returns `None` for any other condition.
 fn column_of_first(condition: &Arc<dyn PhysicalExpr>) -> Option<usize> {
     let condition = condition.downcast_ref::<BinaryExpr>()?;
     let column = condition.left().downcast_ref::<Column>()?;
@@ -67,14 +68,15 @@ fn column_of_first(condition: &Arc<dyn PhysicalExpr>) -> Option<usize> {
     is_first.then_some(column.index())
 }
 
-/// Goes down from a filter on `column` to the window that computes it.
+/// Follows `column` from the input of a filter down to the window that computes it. Returns `node`
+/// with a [`FirstRowExec`] added below this window, or `None` if there is no such window.
 fn below_filter(node: &Plan, column: usize) -> Result<Option<Plan>> {
     let changed = if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
         let Some(column) = projection.expr()[column].expr.downcast_ref::<Column>() else { return Ok(None) };
         below_filter(projection.input(), column.index())?
     } else if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
-        // The window appends its columns to those of its input. Another function would need all
-        // rows.
+        // The window appends its columns to those of its input. A second function in the window
+        // would need all rows.
         let is_row_number = column == window.input().schema().fields().len() && window.window_expr().len() == 1;
         match window.window_expr().first().filter(|_| is_row_number).and_then(keys_of) {
             Some(keys) => below_window(window.input(), keys)?,
@@ -86,7 +88,7 @@ fn below_filter(node: &Plan, column: usize) -> Result<Option<Plan>> {
     changed.map(|changed| replace_children_if_necessary(Arc::clone(node), vec![changed])).transpose()
 }
 
-/// Returns the keys of `row_number`, if they are columns.
+/// Returns the keys of a `row_number` window, if they are columns; `None` for any other window.
 fn keys_of(window: &Arc<dyn WindowExpr>) -> Option<Keys> {
     let window = window.as_any().downcast_ref::<StandardWindowExpr>()?;
     let function = window.get_standard_func_expr().as_any().downcast_ref::<WindowUDFExpr>()?;
@@ -102,7 +104,8 @@ fn keys_of(window: &Arc<dyn WindowExpr>) -> Option<Keys> {
     })
 }
 
-/// Adds the node below the exchange under the window's sort.
+/// Adds a [`FirstRowExec`] below the exchange that feeds a window's sort. Returns `None` if `node`
+/// is not a sort above a hash exchange, or if the rows cannot be grouped by `keys`.
 fn below_window(node: &Plan, keys: Keys) -> Result<Option<Plan>> {
     let Some(sort) = node.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none()) else { return Ok(None) };
     let Some(exchange) = sort.input().downcast_ref::<RepartitionExec>() else { return Ok(None) };

@@ -35,7 +35,9 @@ fn fits_long(data_type: &DataType) -> bool {
     data_type.is_signed_integer() || matches!(data_type, DataType::UInt8 | DataType::UInt16 | DataType::UInt32)
 }
 
-/// Whether one of the arguments is an integer and DataFusion would cast all arguments to `Utf8`.
+/// Whether this function handles a call itself, instead of DataFusion's function. It does so if at
+/// least one argument is an integer that fits in an `Int64`, and DataFusion would cast all
+/// arguments to `Utf8`.
 fn is_ours(types: &[DataType], coerced: &[DataType]) -> bool {
     types.iter().any(fits_long) && coerced.iter().all(|data_type| data_type == &DataType::Utf8)
 }

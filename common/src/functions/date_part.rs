@@ -1,8 +1,9 @@
 //! `date_part` of UTC timestamps by integer arithmetic.
 //!
 //! Arrow converts each value to a `chrono` date in its zone, once per row and part. Here, parts are
-//! computed from the day number, for timestamps in UTC or without a zone in the years 1 to 9999.
-//! All other calls use DataFusion's own function: other zones, years and types, and scalars.
+//! computed from the day number. This is done for timestamps of the years 1 to 9999 that are in UTC
+//! or have no zone. All other calls use DataFusion's own function: other zones, years and types,
+//! and scalars.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl ScalarUDFImpl for UtcDatePart {
     }
 }
 
-/// A part that this module can compute.
+/// A part of a timestamp that this module can compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Year,
@@ -94,14 +95,15 @@ enum Part {
     Second,
 }
 
-/// Day numbers of 0001-01-01 and 9999-12-31, counted from 1970-01-01.
+/// Number of days from 1970-01-01 to 0001-01-01.
 const FIRST_DAY: i64 = -719_162;
+/// Number of days from 1970-01-01 to 9999-12-31.
 const LAST_DAY: i64 = 2_932_896;
 const DAY_SECONDS: i64 = 86_400;
 
 impl Part {
-    /// Parses the names of parts that DataFusion's function accepts: Arrow's interval units with
-    /// their synonyms, and parts such as `doy` that are not interval units.
+    /// Parses the name of a part. The names are those of DataFusion's function: Arrow's interval
+    /// units with their synonyms, and parts such as `doy` that are not interval units.
     fn parse(name: &str) -> Option<Self> {
         Some(match IntervalUnit::from_str(name) {
             Ok(IntervalUnit::Year) => Self::Year,
@@ -123,8 +125,8 @@ impl Part {
         })
     }
 
-    /// Returns the part of each timestamp. Returns `None` if the array does not have UTC
-    /// timestamps, or if one of them is not in the years 1 to 9999.
+    /// Returns this part of each timestamp. Returns `None` if the values are not timestamps, if
+    /// they have a zone other than UTC, or if one of them is not in the years 1 to 9999.
     fn of_all(self, moments: &ArrayRef) -> Option<Int32Array> {
         let DataType::Timestamp(unit, zone) = moments.data_type() else { return None };
         if !zone.as_deref().is_none_or(|zone| matches!(zone, "UTC" | "+00:00" | "Z")) {
@@ -160,8 +162,8 @@ impl Part {
         Some(Int32Array::new(parts, moments.nulls().cloned()))
     }
 
-    /// Returns the part of a timestamp, given in seconds since 1970, in the years 1 to 9999. Other
-    /// timestamps occur only under nulls, and their result is arbitrary.
+    /// Returns this part of a timestamp, given in seconds since 1970. The result is arbitrary for
+    /// timestamps outside of the years 1 to 9999, which occur only in rows that are null.
     #[expect(clippy::cast_possible_truncation, reason = "every part of a moment in range fits, and others are nulls")]
     fn of(self, seconds: i64) -> i32 {
         let day = seconds.div_euclid(DAY_SECONDS);

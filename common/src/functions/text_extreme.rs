@@ -163,8 +163,8 @@ impl GroupsAccumulator for TextAccumulator {
         self.update_batch(states, groups, None, total_groups)
     }
 
-    /// Returns the texts unchanged: a single text is both the maximum and the minimum. Without this
-    /// method, DataFusion could not skip a partial aggregation that does not reduce the rows.
+    /// Returns the texts unchanged, because a single text is its own maximum and minimum. Without
+    /// this method, DataFusion could not skip a partial aggregation that does not reduce the rows.
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         Ok(vec![filtered(&values[0], filter)?])
     }
@@ -177,7 +177,7 @@ impl GroupsAccumulator for TextAccumulator {
 /// Returns `values` with a null in each row that the filter does not select.
 fn filtered(values: &ArrayRef, filter: Option<&BooleanArray>) -> Result<ArrayRef> {
     let Some(filter) = filter else { return Ok(Arc::clone(values)) };
-    // Arrow panics here without a null.
+    // `prep_null_mask_filter` panics if the filter has no null.
     let selected = if filter.null_count() > 0 { prep_null_mask_filter(filter) } else { filter.clone() };
     Ok(nullif(values, &not(&selected)?)?)
 }

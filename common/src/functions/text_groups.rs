@@ -1,28 +1,28 @@
-//! One text per group, with the bytes of all groups in one buffer.
+//! One text per group of a `GROUP BY`, with the bytes of all texts in one buffer.
 
 use arrow::array::StringArray;
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result};
 
-/// Marks a group without a value in `lengths`. No text of an `i32` offset array is this long.
+/// Length that marks a group without a text. No text of an array with `i32` offsets is this long.
 const NO_VALUE: u32 = u32::MAX;
 
-/// Texts by group number. New texts are appended, and the buffer is compacted once half of its
-/// bytes are unused.
+/// Texts by group number. A new text is appended, unless it fits in the place of the group's old
+/// text. The buffer is compacted once half of its bytes are unused.
 #[derive(Debug)]
 pub(super) struct TextGroups {
     bytes: Vec<u8>,
-    /// Position of each group's text in `bytes`.
+    /// Offset of each group's text in `bytes`.
     starts: Vec<usize>,
     /// Length of each group's text in bytes, or [`NO_VALUE`].
     lengths: Vec<u32>,
-    /// Number of bytes in `bytes` that are part of a text. The others are unused.
+    /// Number of bytes in `bytes` that are part of a text. The remaining bytes are unused.
     used: usize,
-    /// Group that was the last to receive its first text.
+    /// Group that most recently received its first text; `None` if no group has received one.
     last_in_order: Option<usize>,
-    /// Whether all texts were appended in the order of the groups and none was replaced. The
-    /// resulting array then has the same `bytes`.
+    /// Whether all texts were appended in the order of the groups and none was replaced. `bytes`
+    /// can then become an array without a copy.
     is_in_order: bool,
 }
 
@@ -33,7 +33,7 @@ impl Default for TextGroups {
 }
 
 impl TextGroups {
-    /// Adds groups without a value until there are `groups`.
+    /// Adds groups without a text until there are `groups` groups.
     pub(super) fn resize(&mut self, groups: usize) {
         self.starts.resize(groups, 0);
         self.lengths.resize(groups, NO_VALUE);
@@ -72,8 +72,8 @@ impl TextGroups {
 
     fn append(&mut self, group: usize, text: &[u8]) {
         if self.bytes.capacity() - self.bytes.len() < text.len() {
-            // Growth by a quarter instead of a factor of two: under a small memory limit, an unused
-            // half of the buffer would make the query spill earlier.
+            // Grow by a quarter instead of doubling: under a small memory limit, an unused half of
+            // the buffer would make the query spill earlier.
             self.bytes.reserve_exact(text.len().max(self.bytes.len() / 4).max(1024));
         }
         self.starts[group] = self.bytes.len();
@@ -89,7 +89,7 @@ impl TextGroups {
         let mut bytes = Vec::with_capacity(self.used);
         for (start, length) in self.starts.iter_mut().zip(&self.lengths) {
             if *length != NO_VALUE {
-                // Texts keep the order of the groups, not of their bytes.
+                // Copy the texts in the order of the groups.
                 let text = &self.bytes[*start..*start + *length as usize];
                 *start = bytes.len();
                 bytes.extend_from_slice(text);
@@ -98,8 +98,8 @@ impl TextGroups {
         self.bytes = bytes;
     }
 
-    /// Removes the first `groups` groups and returns their texts. The other groups get lower
-    /// numbers.
+    /// Removes the first `groups` groups and returns their texts. Renumbers the remaining groups
+    /// from 0.
     ///
     /// # Errors
     /// An execution error, if the texts have more bytes than an array of `i32` offsets can address.
@@ -142,7 +142,8 @@ fn gather(bytes: &[u8], starts: &[usize], lengths: &[u32]) -> Result<StringArray
     array(offsets, values, nulls)
 }
 
-/// Returns the offsets and the validity of texts with these lengths.
+/// Returns the offsets and the validity of texts with these lengths. The length `NO_VALUE` means
+/// null.
 fn shape(lengths: &[u32]) -> Result<(Vec<i32>, Option<NullBuffer>)> {
     let mut end = 0_i32;
     let mut offsets = Vec::with_capacity(lengths.len() + 1);

@@ -1,17 +1,19 @@
-//! Configures how soon the system's allocator returns memory.
+//! Configures how soon the allocator returns freed memory to the system.
 //!
-//! Hash tables, sorts and Parquet pages are blocks of megabytes that live for seconds. As such
-//! blocks are freed, glibc raises the size from which a block gets its own mapping, up to 32 MiB;
-//! free blocks below that size may then stay with the process.
+//! Hash tables, sorts and Parquet pages use blocks of megabytes that live for seconds. glibc
+//! returns a block to the system at once only if the block has its own mapping. At first, all large
+//! blocks have one. But when such a block is freed, glibc raises the minimum size for a mapping, up
+//! to 32 MiB. Smaller blocks that are freed later may then stay with the process.
 
-/// Memory limit in bytes below which large blocks are returned at once, which costs page faults.
+/// Memory limit in bytes. With a lower limit, freed large blocks are returned to the system at
+/// once. This saves memory, but costs page faults.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const SMALL_LIMIT: u64 = 1 << 30;
-/// Minimum size in bytes of a large block.
+/// Minimum size of a large block in bytes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE_BLOCK: i32 = 1 << 20;
 
-/// Adapts the allocator to the memory limit of this process; figures are in ARCHITECTURE.md,
+/// Adapts the allocator to the memory limit of this process. Measurements are in ARCHITECTURE.md,
 /// "Memory".
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn stay_within(memory_bytes: u64) {

@@ -1,10 +1,10 @@
 //! Named points at which a test can kill or freeze the process with a real signal, or make a task
 //! panic.
 //!
-//! With `LAKEWRIGHT_FAILPOINT=<name>` the process sends itself SIGKILL when it reaches the point of
-//! that name; nothing is flushed or unwound, as in a crash. `LAKEWRIGHT_FAILPOINT=<name>:STOP`
-//! freezes it there, once, until SIGCONT; `<name>:PANIC` panics, every time. Without the variable a
-//! point costs one comparison.
+//! With `LAKEWRIGHT_FAILPOINT=<name>`, the process sends itself SIGKILL when it reaches the point
+//! of that name; nothing is flushed or unwound, as in a crash. With `<name>:STOP`, the process
+//! freezes until SIGCONT when it reaches the point for the first time. With `<name>:PANIC`, it
+//! panics every time. Without the variable, a point costs one comparison.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +26,8 @@ pub enum ReachedBy {
 /// Builds the enum, its names and the list of all points from one table.
 macro_rules! fail_points {
     ($($point:ident, $name:literal, $reached_by:ident, $moment:literal;)+) => {
-        /// A point at which a test can kill, freeze or panic the process. Each is documented by the
-        /// moment at which it is reached.
+        /// A point at which a test can kill or freeze the process, or make it panic. The comment on
+        /// each point describes the moment at which it is reached.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum FailPoint {
             $(#[doc = $moment] $point,)+
@@ -90,7 +90,7 @@ pub fn names(reached_by: ReachedBy) -> impl Iterator<Item = &'static str> {
     points.map(|point| point.name())
 }
 
-/// Kills, freezes or panics the process here if the environment variable says so.
+/// Kills or freezes the process here, or panics, if the environment variable names this point.
 pub fn reach(point: FailPoint) {
     let Some(armed) = ARMED.as_deref() else { return };
     let name = point.name();

@@ -1,8 +1,9 @@
 //! The folder that queries spill to. Each process has its own folder and deletes it at its end.
 //! After a `kill -9` the next process deletes the folder.
 //!
-//! Other users may write into the parent folder (`/tmp`), so its contents are not trusted: names,
-//! links, pipes and owners are checked before anything is opened or deleted.
+//! Other users may write into the parent folder (`/tmp`), so its contents are not trusted: before a
+//! folder is deleted, its name and owner are checked. No link is followed, and no pipe can block
+//! this process.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -16,13 +17,13 @@ use tempfile::TempDir;
 use crate::error::{Error, Result};
 
 const PREFIX: &str = "lakewright-scratch-";
-/// Name of a file that is locked by the process that owns the folder. The system releases the lock
-/// when the process ends in any way.
+/// Name of the lock file in a scratch folder. The process that owns the folder holds the lock. The
+/// system releases the lock when the process ends in any way.
 const LOCK: &str = "lock";
 /// Name of the lock file until it is locked.
 const NEW_LOCK: &str = "lock.new";
-/// A folder without a lock file is abandoned if it is older than this; a process needs far less
-/// time to create a folder and its lock file.
+/// Maximum age of a folder without a lock file. An older one counts as abandoned, because a process
+/// needs far less time to create a folder and its lock file.
 const MAX_SETUP_TIME: Duration = Duration::from_secs(60);
 
 /// Parent of the folder that this process created last, for messages.
@@ -41,7 +42,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Creates a folder below `parent` and deletes the folders of processes that no longer exist.
+    /// Creates a folder below `parent`, and deletes the folders that earlier processes left behind.
     pub(crate) fn create(parent: &Path) -> Result<Self> {
         Self::create_in(parent).map_err(|e| {
             Error::storage("create a folder in", parent.display(), e)
@@ -71,14 +72,14 @@ impl Scratch {
         self.folder.path()
     }
 
-    /// Removes the folder before this value is dropped, because the process ends while queries
-    /// still own clones of it.
+    /// Removes the folder before this value is dropped. A process that ends while queries still
+    /// share this value must call this.
     pub(crate) fn remove(&self) {
         let _ = fs::remove_dir_all(self.path());
     }
 }
 
-/// Deletes this user's folders of processes that no longer exist.
+/// Deletes the scratch folders that earlier processes of this user left behind.
 fn sweep(parent: &Path, owner: u32) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
@@ -150,8 +151,8 @@ mod tests {
         assert_eq!(fs::metadata(scratch.path()).unwrap().mode() & 0o777, 0o700);
     }
 
-    /// Other users may put pipes, sockets and links next to scratch folders. None is opened for
-    /// reading, followed or deleted.
+    /// Other users may put pipes, sockets and links next to scratch folders. None of them blocks
+    /// this process, is followed or is deleted.
     #[test]
     fn pipes_sockets_and_links_of_other_users_are_left_alone() {
         let parent = tempfile::tempdir().unwrap();

@@ -11,9 +11,9 @@
 //!   coordinator ─► worker   HMAC(secret, "coordinator", a, b)
 //! ```
 //!
-//! Therefore, another user can neither call a coordinator nor give tasks to a worker by listening on
-//! the port between two runs. The connection itself is not encrypted, but only the
-//! machine's administrator can read or change it.
+//! Therefore, another user cannot call a coordinator. Nor can another user listen on the port
+//! between two runs and give tasks to a worker. The connection itself is not encrypted, but only
+//! the machine's administrator can read or change it.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -30,7 +30,7 @@ use crate::error::{Context, Error, Result};
 
 /// The bytes that each side sends first.
 pub const MAGIC: [u8; 8] = *b"LWSECRT1";
-/// Length of the secret, of a nonce and of a proof, in bytes each.
+/// Length in bytes of a secret. A nonce and a proof have the same length.
 const BYTES: usize = 32;
 
 /// A run's secret.
@@ -51,10 +51,11 @@ pub struct SecretFile {
 }
 
 impl SecretFile {
-    /// Creates the secret of a coordinator that listens on `address`.
+    /// Creates the secret of a coordinator that listens on `address`, and writes it to a file.
     ///
     /// # Errors
-    /// A configuration error, if the file cannot be written where no other user can read it.
+    /// A configuration error, if the file cannot be written, or if other users have access to its
+    /// folder.
     pub fn create(address: SocketAddr) -> Result<Self> {
         let path = path_of(address);
         let written = random().map(Secret).and_then(|secret| write(&path, &secret).map(|()| secret));
@@ -81,7 +82,7 @@ impl Drop for SecretFile {
     }
 }
 
-/// Returns the path of the secret of the coordinator that listens on `address`.
+/// Returns the path of the file with the secret of the coordinator that listens on `address`.
 #[must_use]
 pub fn path_of(address: SocketAddr) -> PathBuf {
     folder().join(format!("{}-{}", address.ip(), address.port()))
@@ -135,7 +136,8 @@ impl Secret {
     /// Reads the secret of the coordinator that listens on `address`.
     ///
     /// # Errors
-    /// The file does not exist, or other users have access to it.
+    /// The file does not exist or does not contain a secret, or other users have access to its
+    /// folder.
     pub fn find(address: SocketAddr) -> io::Result<Self> {
         let path = path_of(address);
         let named = |e: io::Error| io::Error::new(e.kind(), format!("`{}`: {e}", path.display()));
@@ -188,7 +190,8 @@ impl Secret {
         self.verify("coordinator", &theirs, &nonce, &proof)
     }
 
-    /// Starts the proof of `side`. `a` is the coordinator's nonce, `b` is the worker's.
+    /// Returns the HMAC with which `side` proves that it knows the secret. The HMAC is not yet
+    /// finalized. `a` is the coordinator's nonce, and `b` is the worker's.
     fn proof(&self, side: &str, a: &[u8], b: &[u8]) -> io::Result<Hmac<Sha256>> {
         let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(io::Error::other)?;
         [side.as_bytes(), a, b].into_iter().for_each(|part| hmac.update(part));

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 pub fn prepare() -> Result<()> {
     check_clock(SystemTime::now())?;
     // The soft limit is often far below the hard one (256 on macOS): enough for a shell, but not
-    // for tasks that read many objects at once. If the limit cannot be raised, the error names it
-    // once it is reached.
+    // for tasks that read many objects at once. If the limit cannot be raised, opening a file
+    // beyond it fails with an error that names the limit.
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => tracing::debug!(limit, "open files"),
         Err(error) => tracing::debug!(%error, "cannot raise the limit of open files"),

@@ -1,7 +1,7 @@
 //! Logging of all programs. Logs go to stderr, because stdout carries data.
 //!
-//! Messages and fields may quote records, keys and other processes, so all output is escaped by
-//! `printable`.
+//! Messages and fields may contain text from records, keys and other processes, so all output is
+//! escaped by `printable`.
 
 use std::fmt::Debug;
 use std::io::{self, IsTerminal, Write};
@@ -67,7 +67,7 @@ fn json_log<W: Write>(filter: EnvFilter, writer: impl Fn() -> W + Send + Sync + 
     builder.with_writer(move || JsonLog(writer())).json().flatten_event(true).finish()
 }
 
-/// Writes a field of a text line, escaped to one line.
+/// Writes a field of a log line in text format, escaped so that the log line stays one line.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     let text = format!("{value:?}");
     let text = printable::without_secrets(&text);
@@ -125,7 +125,8 @@ pub fn report(error: &Error) {
     }
 }
 
-/// Escapes a message, which may be a table of several lines.
+/// Removes secrets from a message and escapes it. Keeps line feeds, because the message may be a
+/// table of several lines.
 fn shown(text: &str) -> String {
     printable::lines(&printable::without_secrets(text)).into_owned()
 }

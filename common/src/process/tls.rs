@@ -7,7 +7,8 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 use crate::config::resolved::Certificates;
 use crate::error::{Context, Error, Result};
 
-/// Returns the coordinator's settings: a worker must present a certificate signed by the authority.
+/// Returns the coordinator's settings. A worker must present a certificate from the configured
+/// certificate authority.
 ///
 /// # Errors
 /// A configuration error, if a file cannot be read.
@@ -18,8 +19,8 @@ pub fn server(certificates: &Certificates) -> Result<ServerTlsConfig> {
         .client_ca_root(Certificate::from_pem(read(&certificates.ca)?)))
 }
 
-/// Returns a worker's settings: the coordinator must present a certificate for `host` signed by the
-/// authority.
+/// Returns a worker's settings. The coordinator must present a certificate for `host` from the
+/// configured certificate authority.
 ///
 /// # Errors
 /// A configuration error, if a file cannot be read.
@@ -31,8 +32,8 @@ pub fn client(certificates: &Certificates, host: &str) -> Result<ClientTlsConfig
         .domain_name(host))
 }
 
-/// Selects a cryptography provider for rustls. Two are linked, so rustls requires a choice before
-/// the first connection.
+/// Selects a cryptography provider for rustls. Two providers are linked into the program, so rustls
+/// requires a choice before the first connection.
 fn choose_cryptography() {
     // Ignore the error, which means that a provider was already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -1,4 +1,4 @@
-//! ② Chunks of an object's text, and the faults that end them.
+//! ② Chunks of an object's bytes, and the faults that end the stream of chunks.
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -6,17 +6,18 @@ use futures::stream::BoxStream;
 use crate::error::Error;
 use crate::read::rejection::Reason;
 
-/// A chunk of decompressed bytes.
+/// A chunk of the bytes of an object, as stored or decompressed.
 pub type Fetched = Bytes;
 
 /// Reason why no more bytes follow.
 #[derive(Debug)]
 pub enum Fault {
-    /// Storage failed, and so does the run.
+    /// A failure of storage, which fails the run.
     Storage(Error),
-    /// The rest of the object cannot be decompressed, or none of it is JSON.
+    /// The rest of the object cannot be decompressed, or the object is not JSON text.
     Broken { reason: Reason, detail: String },
 }
 
-/// Chunks of the text of one split, in order. If there is a fault, it is the last item.
+/// Chunks of the bytes of one split, as stored or decompressed, in order. If there is a fault, it
+/// is the last item.
 pub(in crate::read) type Chunks = BoxStream<'static, Result<Fetched, Fault>>;

@@ -34,7 +34,7 @@
 pub mod split;
 /// ② Plans which parts of objects each partition reads.
 pub mod split_plan;
-/// ② Chunks of text, and the faults that end them.
+/// ② Chunks of bytes, and the faults that end a stream of chunks.
 pub mod chunks;
 /// ② Reads the bytes of a split.
 pub mod fetch;

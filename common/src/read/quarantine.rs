@@ -10,9 +10,11 @@ use arrow::datatypes::{DataType, Field, Fields};
 
 use crate::read::rejection::Reason;
 
-/// Maximum number of bytes of a rejected record's text that are kept. The column `text_bytes` is
-/// the number of bytes that were in memory: all, unless the record is too long or framing was lost.
-/// The length of the record in the object is `byte_end - byte_offset`.
+/// Maximum number of bytes that the quarantine stores of a rejected record's text.
+///
+/// The length of the record in the object is `byte_end - byte_offset`. The column `text_bytes` is
+/// smaller if the record is too long or framing was lost, because it counts only the bytes of the
+/// record that were in memory.
 pub const KEPT_TEXT_BYTES: usize = 64 * 1024;
 
 /// Returns the columns of a quarantine file.
@@ -40,7 +42,7 @@ pub fn fields() -> Fields {
 pub struct RejectedRecord<'a> {
     pub source: &'a str,
     pub object: &'a str,
-    /// Start of the split that contains the record; 0 unless the object was cut into splits.
+    /// Offset of the split that contains the record; 0 unless the object was cut into splits.
     pub split_start: u64,
     /// Byte offset of the record in the decompressed object.
     pub byte_offset: u64,
@@ -56,7 +58,7 @@ pub struct RejectedRecord<'a> {
     pub text: &'a [u8],
 }
 
-/// Rejected records that are not sent yet.
+/// Builds rows from rejected records, and keeps the rows until they are sent.
 #[derive(Debug, Default)]
 pub struct RejectedRows {
     source: StringBuilder,
@@ -100,7 +102,8 @@ impl RejectedRows {
         self.rows
     }
 
-    /// Returns the number of bytes in memory. The caller uses it to decide when to send the rows.
+    /// Returns the approximate size of the rows in memory. The caller uses it to decide when to
+    /// send them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -127,8 +130,8 @@ impl RejectedRows {
     }
 }
 
-/// Converts an offset to a signed long, the type of integers in Parquet, Delta and SQL. No object
-/// reaches 2^63 bytes.
+/// Converts an offset, length or line number to a signed long, the type of integers in Parquet,
+/// Delta and SQL. No object reaches 2^63 bytes.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -35,14 +35,14 @@ const GROUPS_AHEAD: usize = 2;
 /// Maximum number of reports that are sent together.
 const REPORTS_AT_ONCE: usize = 1024;
 
-/// Context of one partition of a scan.
+/// Properties of a scan that the reader of a partition needs.
 #[derive(Debug)]
 pub struct ReadContext {
     pub source: Arc<Source>,
     pub storage: Storage,
     pub limits: Arc<Limits>,
-    /// Number of records after which to stop, also in the middle of an object; `None` except for
-    /// samples.
+    /// Number of records after which to stop, even in the middle of an object; `None` unless the
+    /// scan reads a sample.
     pub max_records: Option<u64>,
     /// Schema of the rows of the scan.
     pub schema: SchemaRef,

@@ -105,7 +105,8 @@ impl RecordReader {
         }
     }
 
-    /// Returns the number of accepted records that were stored without a parser.
+    /// Returns the number of accepted records, over all splits so far, that were stored without a
+    /// parser because an earlier record had the same shape (`read::json::template`).
     #[must_use]
     pub fn templated_records(&self) -> u64 {
         match self {
@@ -113,8 +114,8 @@ impl RecordReader {
         }
     }
 
-    /// Returns the rows since the last call, as the columns of the staging table; `None` if there
-    /// are no rows.
+    /// Returns the rows that were decoded since the last call, as the columns of the staging table;
+    /// `None` if there are no rows.
     ///
     /// # Errors
     /// Never fails in practice, because all columns have the same length and the declared types.
@@ -124,7 +125,7 @@ impl RecordReader {
         }
     }
 
-    /// Returns the undeclared fields, with dotted names for fields inside other fields. The value
+    /// Returns the undeclared fields, with dotted names for fields inside other fields. Each value
     /// is the number of accepted records so far that contained the field.
     #[must_use]
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {

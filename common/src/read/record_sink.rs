@@ -1,9 +1,9 @@
 //! ④ Receives the outcome of each record that a format reads: counts it, and keeps the rejected
 //! ones.
 //!
-//! Every record is in exactly one place (`records = staged + quarantined`), because a format can
-//! only report a record with `accept` or `reject`, and each of them updates both sides of the
-//! equation.
+//! Every record is either staged or quarantined (`records = staged + quarantined`). A format can
+//! only report a record by calling `accept` or `reject`, and each of them updates both sides of
+//! this equation.
 
 use crate::read::quarantine::{RejectedRecord, RejectedRows};
 use crate::read::rejection::{Extent, Reason, Rejection};
@@ -14,29 +14,29 @@ use crate::session::BATCH_ROWS;
 /// Number of bytes at which a batch is sent, even if it has few rows.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
-/// Reason why a reader stopped.
+/// Reason why `RecordReader::read_block` returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockEnd {
-    /// All complete records of the chunks were read.
+    /// All complete records of the chunks so far were read.
     NeedsChunk,
     /// The rows must be sent, or the sample is complete ([`RecordSink::must_stop`]).
     Stopped,
 }
 
-/// Position of a record, or of bytes in which records could not be separated.
+/// Position and text of a record, or of a range of bytes that could not be separated into records.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// Offset of the first byte in the decompressed object.
+    /// Offset of the record's first byte in the decompressed object.
     pub offset: u64,
-    /// Length in the object; `text` may be shorter.
+    /// Length of the record or range in the decompressed object; `text` may be shorter.
     pub bytes: u64,
     /// Line number from 1, counted from the start of the split.
     pub line: u64,
-    /// Text of the record, or only its start.
+    /// Text of the record or range, or only its start.
     pub text: &'a [u8],
 }
 
-/// Collects the outcomes of the records of one split.
+/// Collects the outcome of each record of one split: accepted or rejected.
 #[derive(Debug)]
 pub struct RecordSink<'a> {
     /// Name of the source.
@@ -64,7 +64,8 @@ impl RecordSink<'_> {
         if extent != Extent::Record {
             self.tally.unframed_bytes += place.bytes;
         }
-        // An object of an unsupported format has no text, so its entry covers the stored bytes.
+        // An object of an unsupported format has no text, so its row in the quarantine covers the
+        // stored bytes.
         let is_unread = reason == Reason::UnsupportedFormat && place.offset + place.bytes == 0;
         let bytes = if is_unread { self.split.object.bytes } else { place.bytes };
         self.rejected.push(&RejectedRecord {
@@ -84,14 +85,14 @@ impl RecordSink<'_> {
         }
     }
 
-    /// Whether to stop after this record, if the columns contain `rows` rows of `bytes` bytes in
-    /// total.
+    /// Whether the reader must stop after the current record, because a batch is full or the sample
+    /// is complete. The columns of accepted records contain `rows` rows of `bytes` bytes in total.
     #[must_use]
     pub fn must_stop(&self, rows: usize, bytes: usize) -> bool {
         is_full(rows, bytes) || is_full(self.rejected.rows(), self.rejected.bytes()) || self.has_enough()
     }
 
-    /// Whether the sample is complete.
+    /// Whether the sample is complete: `max_records` records of the split were read.
     #[must_use]
     pub fn has_enough(&self) -> bool {
         self.tally.records >= self.max_records

@@ -28,17 +28,18 @@ pub enum Reason {
     TruncatedCompression,
     /// A compressed object that cannot be decompressed.
     CorruptCompression,
-    /// An object, or a file in its archive, that is not JSON text, or is compressed or encrypted in
-    /// a way that is not supported.
+    /// An object, or a file in a zip archive, that is not JSON text, or is compressed or encrypted
+    /// in a way that is not supported.
     UnsupportedFormat,
     /// A compressed object that grows beyond `max_decompression_ratio`.
     CompressionBomb,
-    /// A document with brackets, separators or quotes that do not show where its records are.
+    /// A document in which some records cannot be found, because brackets, separators or quotes are
+    /// wrong.
     BrokenDocument,
 }
 
 impl Reason {
-    /// Returns the code, as stored.
+    /// Returns the code that the quarantine contains, such as `wrong_type`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,7 +89,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// Returns a rejection of a whole record.
+    /// Returns a rejection that no single field caused.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, field: None, detail: detail.into() }
@@ -115,7 +116,7 @@ impl fmt::Display for Rejection {
 mod tests {
     use super::*;
 
-    /// Returns the codes of all reasons, taken from the error message for an unknown code.
+    /// Returns the codes of all reasons. Serde lists them in its error message for an unknown code.
     fn codes() -> Vec<String> {
         let error = serde_json::from_str::<Reason>("\"?\"").unwrap_err().to_string();
         let (_, expected) = error.split_once("expected one of ").unwrap();

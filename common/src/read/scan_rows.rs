@@ -1,8 +1,9 @@
 //! ④ Rows of a scan: typed records, rejected records and reports, in one stream.
 //!
-//! A plan node has one output. The whole result of a task must pass through it, so that a second
-//! attempt of the task repeats all of it. There is one column per kind. Every batch contains rows
-//! of one kind and has nulls in the columns of the other two kinds.
+//! A plan node has only one output stream. The whole result of a task goes through this stream, so
+//! that a second attempt of the task repeats the whole result. The stream has one column per kind
+//! of row. Every batch contains rows of one kind and has nulls in the columns of the other two
+//! kinds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef,
 
 use crate::config::resolved::{Field, FieldType};
 
-/// Returns the columns of `fields`, in the order of `fields`.
+/// Returns a schema with one column per field, in the order of `fields`.
 #[must_use]
 pub fn arrow_schema(fields: &[Field]) -> SchemaRef {
     Arc::new(Schema::new(arrow_fields(fields)))

@@ -14,7 +14,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// Returns the split that is the whole of an object.
+    /// Returns a split that is a whole object.
     #[must_use]
     pub fn whole(object: SourceObject) -> Self {
         let range = 0..object.bytes;

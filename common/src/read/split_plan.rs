@@ -30,7 +30,7 @@ const LEAST_SPLIT_BYTES: u64 = 8 * 1024 * 1024;
 /// split. Logs are compressed about tenfold.
 const INFLATION: u64 = 8;
 
-/// Contents of large objects, by key.
+/// Kind of content of each large object, by key.
 pub type Contents = HashMap<String, Content>;
 
 /// Reads the first bytes of each of `objects` that may be cut, with one request each. Ignores an
@@ -61,10 +61,10 @@ async fn look(storage: Storage, object: SourceObject) -> Result<Option<(String, 
     }
 }
 
-/// Returns the partitions of a scan over `objects`, each of about `split_bytes` of work. Every byte
-/// of every object is in exactly one split. An empty object has a split too, for the ledger. The
-/// order of `objects` does not affect the partitions. Only objects that are plain text according to
-/// `contents` are cut.
+/// Returns the partitions of a scan over `objects`: for each partition, splits that together cost
+/// about as much as reading `split_bytes` bytes. Every byte of every object is in exactly one
+/// split. An empty object has a split too, for the ledger. The order of `objects` does not affect
+/// the partitions. Only objects that are plain text according to `contents` are cut.
 #[must_use]
 pub fn plan_splits(
     mut objects: Vec<SourceObject>,

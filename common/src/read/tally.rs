@@ -1,5 +1,5 @@
-//! Counts the records and bytes that a scan read of one split of one object. The coordinator adds
-//! up the counts of an object's splits and fails the run if they are inconsistent.
+//! Counts the records and bytes that a scan has read from one split of an object. The coordinator
+//! adds up the counts of an object's splits and fails the run if they are inconsistent.
 
 use serde::Serialize;
 
@@ -16,14 +16,16 @@ pub struct ObjectTally {
     pub split_start: u64,
     /// Number of records that start in the split.
     pub records: u64,
-    /// Number of these records that became rows of the staging table.
+    /// Number of records of the split that became rows of the staging table.
     pub staged: u64,
-    /// Number of these records that became rows of the quarantine.
+    /// Number of records of the split that became rows of the quarantine.
     pub quarantined: u64,
-    /// Number of staged records that a template stored, without a parser. The number depends on the
-    /// records that the same task read before.
+    /// Number of staged records that were stored without a parser, because an earlier record had
+    /// the same shape (`read::json::template`). The number depends on the records that the same
+    /// task read before.
     pub templated: u64,
-    /// Number of line feeds in the split.
+    /// Number of lines of the split. The line number of a record in the object is its line number
+    /// in the split plus the numbers of lines of all earlier splits.
     pub lines: u64,
     /// Number of stored bytes of the split that were read: all of them, unless the object is
     /// damaged or the scan reads only a sample.
@@ -40,7 +42,7 @@ pub struct ObjectTally {
 /// Start of the part of an object that could not be read, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {
-    /// Offset in the decompressed object.
+    /// Offset in the decompressed object at which the unreadable part starts.
     pub byte_offset: u64,
     pub reason: Reason,
     /// One sentence that names the cause.
@@ -48,7 +50,7 @@ pub struct Damage {
 }
 
 impl ObjectTally {
-    /// Returns the tally of a split before it is read.
+    /// Returns the empty tally of a split that was not read yet.
     #[must_use]
     pub fn of(split: &Split) -> Self {
         Self {
@@ -66,10 +68,10 @@ impl ObjectTally {
         }
     }
 
-    /// Counts the bytes that were read for the split: `stored` bytes, which are `decompressed`
-    /// bytes after decompression. A read of a part starts one byte before the part and ends after
-    /// it, with the last record. Only the bytes of the part itself count, so that the parts add up
-    /// to the object.
+    /// Sets the numbers of bytes of the split that were read. `stored` and `decompressed` are the
+    /// numbers of bytes that were read for it, before and after decompression. If the split is a
+    /// part of an object, they include one byte before the part, and bytes after it for the last
+    /// record. These bytes are not counted, so that the parts add up to the object.
     pub fn count_bytes(&mut self, split: &Split, stored: u64, decompressed: u64) {
         let own = |read: u64| {
             let before = u64::from(split.range.start > 0);

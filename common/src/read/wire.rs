@@ -12,10 +12,10 @@ use crate::read::scan_rows::ReadReport;
 use crate::read::tally::{Damage, ObjectTally};
 use crate::storage::object::SourceObject;
 
-/// Returns a part of a message that must exist.
+/// Returns a required part of a message. `what` names the part in the error.
 ///
 /// # Errors
-/// An internal error, if the part is missing. `what` is its name in the message.
+/// An internal error, if the part is missing.
 pub(crate) fn required<T>(part: Option<T>, what: &str) -> Result<T> {
     part.ok_or_else(|| Error::internal(format!("{what} is missing")))
 }

@@ -1,9 +1,9 @@
 //! Reports of the write nodes. For each complete file, a report contains everything that manifests
 //! and Delta logs contain about the file.
 //!
-//! The write node (⑦) returns reports as rows of its plan, and they go into the manifest unchanged.
-//! A file is reported once it is complete on storage; a file without a report is unreferenced and
-//! removed later, by age.
+//! The write nodes (⑦) return reports as rows of their plans, and the reports go into the manifest
+//! unchanged. A file is reported only after it is complete on storage. A file without a report is
+//! in no manifest, and `vacuum` removes it once it is old enough.
 
 /// A spool object, and the byte ranges of each partition in it.
 pub mod spool_object;
@@ -25,7 +25,7 @@ use crate::report::spool_object::SpoolObject;
 /// One complete Parquet file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WrittenFile {
-    /// Exact key of the object, relative to the root of the lake; folders are already
+    /// Exact key of the object, relative to the root of the lake. Names of folders in it are
     /// percent-encoded.
     pub path: String,
     /// Value of each partition column, in the Delta log's form but not percent-encoded; `None` is
@@ -34,10 +34,11 @@ pub struct WrittenFile {
     pub rows: u64,
     /// Size of the object on storage.
     pub bytes: u64,
-    /// Digest of the object on storage; `None` if an older version wrote it.
+    /// Digest of the object on storage; `None` if an older version of this program wrote the
+    /// object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Statistics of each column for which there are any; never of a partition column.
+    /// Statistics by column. Partition columns and columns without statistics are left out.
     pub statistics: Vec<ColumnStatistics>,
 }
 
@@ -47,14 +48,14 @@ pub struct ColumnStatistics {
     pub column: String,
     pub null_count: u64,
     /// Minimum in Delta's JSON form: a number, a string, `YYYY-MM-DD`, or ISO 8601 with
-    /// microseconds and `Z`. A long string is truncated. `None` if there is no value, or if readers
-    /// would disagree on the order of values.
+    /// microseconds and `Z`. A long string is truncated. `None` if the column contains only nulls,
+    /// or if readers would disagree on the order of its values.
     pub min: Option<serde_json::Value>,
     /// Maximum in the form of `min`; a truncated string is rounded up.
     pub max: Option<serde_json::Value>,
 }
 
-/// Result of a task: one row of its plan's output.
+/// One report of a task, which is one row of the output of its plan.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskReport {
     Read(ReadReport),
@@ -75,7 +76,7 @@ pub fn report_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![Field::new("report", DataType::Binary, true)]))
 }
 
-/// Returns a batch of [`report_schema`] with a column of encoded reports (`report_rows`).
+/// Returns a batch with the schema [`report_schema`] from a column of encoded reports.
 ///
 /// # Errors
 /// Never fails in practice, because the column has the type of the schema.
@@ -83,7 +84,7 @@ pub fn report_batch(reports: BinaryArray) -> Result<RecordBatch> {
     RecordBatch::try_new(report_schema(), vec![Arc::new(reports)]).context(|| Error::internal("cannot write a report"))
 }
 
-/// Returns the reports in the rows of a plan as messages, without decoding them.
+/// Returns the reports in the output rows of a plan. The reports remain encoded messages.
 ///
 /// # Errors
 /// An internal error, if the batches do not have the schema [`report_schema`].

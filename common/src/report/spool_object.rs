@@ -2,22 +2,24 @@
 
 use std::ops::Range;
 
-/// Description of the object with the rows that one attempt wrote for the next stage.
+/// Description of the spool object with the rows that one attempt wrote for the next stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolObject {
-    /// Key relative to the spool's root; empty if there were no rows, so that no object exists.
+    /// Key of the object, relative to the spool's root. Empty if there were no rows, because then
+    /// no object exists.
     pub key: String,
     /// Number of rows per partition of the next stage.
     pub rows: Vec<u64>,
-    /// Length of each chunk in bytes, in the order of the object: for each flush, one length per
-    /// partition; 0 if the partition has no chunk.
+    /// Length of each chunk in bytes, as `chunk_bytes[flush][partition]`. The object contains the
+    /// chunks in this order. A flush writes one chunk per partition; the length is 0 if the
+    /// partition has no chunk.
     pub chunk_bytes: Vec<Vec<u64>>,
 }
 
 /// A range of a spool object that is one Arrow IPC stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// Key relative to the spool's root.
+    /// Key of the spool object, relative to the spool's root.
     pub key: String,
     pub range: Range<u64>,
 }

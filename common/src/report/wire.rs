@@ -22,7 +22,8 @@ use crate::report::{ColumnStatistics, TaskReport, WrittenFile, report_messages};
 /// Decodes the reports that a plan returned.
 ///
 /// # Errors
-/// An internal error, if the batches do not have the schema [`crate::report::report_schema`].
+/// An internal error, if the batches do not have the schema [`crate::report::report_schema`], or if
+/// a report cannot be decoded.
 pub fn read_reports(batches: &[RecordBatch]) -> Result<Vec<TaskReport>> {
     report_messages(batches)?.into_iter().map(decode_report).collect()
 }
@@ -129,7 +130,8 @@ impl TryFrom<v1::ColumnStatistics> for ColumnStatistics {
     }
 }
 
-/// Converts a bound to its message; `None` if the JSON value cannot be a bound.
+/// Converts the minimum or maximum of a column to a message. Returns `None` for JSON that is
+/// neither a string nor a number.
 fn bound(value: Value) -> Option<v1::Bound> {
     let value = match value {
         Value::String(text) => Bound::Text(text),
@@ -144,7 +146,7 @@ fn bound(value: Value) -> Option<v1::Bound> {
     Some(v1::Bound { value: Some(value) })
 }
 
-/// Converts the message of a bound to JSON.
+/// Converts the message of a minimum or maximum to JSON.
 fn json(bound: v1::Bound) -> Result<Value> {
     match required(bound.value, "the value of a bound")? {
         Bound::Text(text) => Ok(Value::String(text)),

@@ -1,8 +1,8 @@
 //! Classifies failures of running queries by what the user can do about them.
 //!
-//! The engine wraps a failure differently on each path, and converts some failures to text. The
-//! innermost known cause decides: memory, the operating system, a store, a damaged file. All other
-//! failures are faults of the data.
+//! DataFusion wraps a failure differently on each code path, and converts some failures to text.
+//! The innermost known cause decides: memory, the operating system, a store, a damaged file. All
+//! other failures are faults of the data.
 
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,20 +17,22 @@ use crate::printable;
 use crate::process::scratch;
 use crate::storage::verified::{DAMAGED, STORE_NAME};
 
-/// Start of the engine's message if it cannot read a file's metadata. The rest of the message is
-/// the cause.
+/// Start of DataFusion's message if it cannot read the metadata of a file. The rest of the message
+/// is the key of the file and the cause.
 const METADATA_OF: &str = "Failed to fetch metadata for file ";
-/// Start of Arrow's message if its Parquet reader failed and the error was converted to text.
+/// Start of Arrow's message for an error of the Parquet reader that was converted to text.
 const PARQUET_READER: &str = "Parquet argument error: ";
 const MORE_MEMORY: &str = "raise `[limits] memory` (of a worker: --memory), or run fewer tasks at once (`[limits] threads`, --vcores); sorts \
                            and most aggregations spill to disk, but not every join and aggregation can";
 const MORE_SCRATCH: &str = "queries spill there: free space on that disk, set another folder (`[limits] scratch`, of a worker: --scratch), or \
                             raise `[limits] memory` (--memory)";
 
-/// Whether Parquet's reader has panicked. Some damage makes it panic instead of fail.
+/// Whether Parquet's reader has panicked. On some damaged files, it panics instead of returning an
+/// error.
 static READER_PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// Installs a panic hook that records panics for [`panic_error`] and then calls the previous hook.
+/// Installs a panic hook that records whether Parquet's reader panicked, for [`panic_error`], and
+/// then calls the previous hook.
 pub fn watch_panics() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -41,7 +43,7 @@ pub fn watch_panics() {
     }));
 }
 
-/// Whether a Rust source file belongs to the `parquet` crate, but not to its writer.
+/// Whether a Rust source file is part of the `parquet` crate, but not of its writer.
 fn is_in_reader(file: &str) -> bool {
     file.contains("/parquet-") && !file.contains("writer")
 }
@@ -64,11 +66,12 @@ enum Cause {
     Store(String),
     /// A failure of the folder that queries spill to.
     Scratch,
-    /// A fault of values in the rows.
+    /// A fault of values in the rows, such as a text that cannot be cast to a number.
     Rows,
 }
 
-/// Classifies a failure. The caller must have handled a project error inside `error` already.
+/// Classifies a failure of a running plan. If an [`Error`] of this crate may be inside `error`, the
+/// caller must extract it first, as `engine_context` does.
 #[must_use]
 pub fn stage_error(error: DataFusionError) -> Error {
     match error.find_root() {
@@ -91,7 +94,7 @@ pub fn stage_error(error: DataFusionError) -> Error {
             Error::storage_failure(text).hint(hint)
         }
         Cause::Scratch => scratch_error(error),
-        // The message may quote values.
+        // The message may contain values of rows, so escape it.
         Cause::Rows => {
             let text = printable::line(&error.to_string()).into_owned();
             Error::data("a query failed on its data").caused_by(text)
@@ -113,8 +116,8 @@ fn is_disk_full(error: &(dyn StdError + 'static)) -> bool {
 
 fn cause(error: &DataFusionError) -> Cause {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    // An error of the Parquet reader may wrap the fault of a file, of a store, or of a computation
-    // on its rows.
+    // Whether an error of the Parquet reader was found. It may wrap a damaged file, an error of a
+    // store, or a failed computation on rows.
     let mut is_reading = false;
     while let Some(cause) = next {
         if let Some(store) = cause.downcast_ref::<StoreError>() {
@@ -144,12 +147,13 @@ fn cause(error: &DataFusionError) -> Cause {
         }
         next = cause.source();
     }
-    // A text column that is not UTF-8, for example.
+    // A Parquet error without another cause means a damaged file, for example a text column that is
+    // not UTF-8.
     if is_reading { Cause::Damage(None) } else { Cause::Rows }
 }
 
-/// Returns the Parquet error that `error` is or directly wraps. The engine boxes it, so a plain
-/// downcast fails.
+/// Returns `error` itself if it is a Parquet error, or else the Parquet error directly inside it.
+/// DataFusion boxes the Parquet error, so a plain downcast fails.
 fn parquet_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a ParquetError> {
     match error.downcast_ref::<DataFusionError>() {
         Some(DataFusionError::ParquetError(parquet)) => Some(parquet),
@@ -157,8 +161,9 @@ fn parquet_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a ParquetE
     }
 }
 
-/// Classifies a failure to read a file's metadata: the text is either an error of our store or
-/// means damage.
+/// Classifies the text of an error that occurred while the metadata of a file was read. Such a text
+/// contains either an error of our store, or the reason why the file is damaged. Returns `None` for
+/// any other text.
 fn of_metadata(text: &str) -> Option<Cause> {
     let (_, rest) = text.split_once(METADATA_OF)?;
     if let Some((_, ours)) = rest.split_once(&format!("Generic {STORE_NAME} error: ")) {

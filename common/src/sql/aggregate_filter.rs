@@ -21,7 +21,7 @@ type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 // Name of the rule of DataFusion that this file wraps.
 const RULE: &str = "push_down_filter";
 
-/// Returns DataFusion's logical rules, with the rule that pushes filters wrapped.
+/// Returns DataFusion's logical rules. The rule that pushes filters down is wrapped by ours.
 pub(crate) fn logical_rules() -> Vec<Rule> {
     let guarded = |rule: Rule| match rule.name() {
         RULE => Arc::new(AboveAggregate(rule)) as Rule,

@@ -24,10 +24,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
-/// Maximum precision of decimals that need no wider type, because no possible number of rows
-/// overflows 128 bits.
+/// Maximum precision of decimals that need no wider type, because the sum of up to 10^18 rows fits
+/// 128 bits.
 const MAX_NARROW_PRECISION: u8 = 20;
-/// Type of integer sums. The sum of 2^64 values of 64 bits fits into 128 bits.
+/// Type of integer sums. The sum of 2^62 values of 64 bits fits in its 38 digits.
 const WIDE_INTEGER: DataType = DataType::Decimal128(38, 0);
 
 /// Replaces `sum` and `avg` of the session.
@@ -51,7 +51,7 @@ struct Exact {
     original: Arc<AggregateUDF>,
 }
 
-/// Wide types with which DataFusion's function is called.
+/// Wider types of the input and the result, with which DataFusion's function is called.
 #[derive(Debug, Clone)]
 struct Wide {
     input: FieldRef,
@@ -434,8 +434,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any distribution over tasks and any order, the result is the exact sum of each
-        /// group, or an error if a sum does not fit.
+        /// For any order of the rows and any distribution over tasks, the result is the exact sum
+        /// of each group, or an error if a sum does not fit.
         #[test]
         fn a_sum_does_not_depend_on_how_rows_are_spread(
             tasks in vec(vec((option::of(number()), 0..GROUPS), 0..8), 1..4)

@@ -67,8 +67,9 @@ impl AnalyzerRule for ArithmeticRule {
     }
 }
 
-/// Rewrites a left-deep chain of operators with as few calls as possible. The type of each operand
-/// is computed once, because computing the types of the nested operators would take quadratic time.
+/// Rewrites a left-deep chain of operators, such as `a + b - c`, with as few calls as possible. The
+/// type of each operand is computed once, because computing the types of the nested operators would
+/// take quadratic time.
 fn chain(binary: BinaryExpr, schema: &DFSchema, function: &Arc<ScalarUDF>) -> Result<Transformed<Expr>> {
     // Unroll the chain iteratively: recursion would overflow the stack for a long one.
     let mut operators = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! Parsing, planning and running a query each recurse once for each operator of a chain, each join
 //! and each nested query, and a stack overflow kills the process. Threads that plan have stacks of
-//! [`PLANNER_STACK_BYTES`]. Queries that could need more stack are refused here by counting tokens.
+//! `PLANNER_STACK_BYTES`. Queries that could need more stack are refused here by counting tokens.
 //! Counting needs no recursion. It may overestimate the depth, but never underestimates it.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -36,11 +36,12 @@ pub(crate) const PARSER_RECURSION_LIMIT: usize = 2 * MAX_OPERATORS;
 struct Level {
     /// Number of operators in the current expression.
     operators: usize,
-    /// Number of operators since the last operand, or of empty brackets after a type.
+    /// Number of operators since the last operand (2 after `- NOT`), or of empty brackets after a
+    /// type (2 after `INT[][]`).
     waiting: usize,
     /// Number of types whose `<` is not closed, as in `ARRAY<STRUCT<…`.
     types: usize,
-    /// Whether a comma separates tables to be joined.
+    /// Whether the level is in a `FROM` clause, where a comma is a join.
     is_in_from: bool,
     /// Whether the level is part of an expression, so that a query in it is a subquery.
     is_in_expression: bool,
@@ -48,7 +49,8 @@ struct Level {
     is_subquery: bool,
 }
 
-/// Open levels, and counts for the whole query.
+/// Open levels with the sum of their operators, and counts of joins and `SELECT`s in the whole
+/// query.
 #[derive(Debug, Default)]
 struct Depth {
     levels: Vec<Level>,
@@ -64,8 +66,8 @@ struct Depth {
 pub(super) fn check(tokens: &[Token]) -> Result<()> {
     let mut depth = Depth { levels: vec![Level::default()], ..Depth::default() };
     let mut previous = None;
-    // Only functions whose names start with `arrow_` parse types in a text, so search texts only in
-    // queries with such a name.
+    // Only functions whose names start with `arrow_` parse types in a text, so search texts for
+    // types only in queries that contain such a name.
     let names_types = tokens
         .iter()
         .any(|token| matches!(token, Token::Word(word) if word.value.to_lowercase().starts_with("arrow_")));
@@ -210,13 +212,14 @@ impl Depth {
         self.levels.push(Level { is_in_expression, ..Level::default() });
     }
 
-    /// Whether the current level is not part of an expression. Parentheses in it contain a query or
-    /// a join.
+    /// Whether the current level is a pair of parentheses outside of expressions.
+    /// Parentheses directly inside it contain a query or a join.
     fn is_query_in_parentheses(&self) -> bool {
         self.levels.len() > 1 && self.levels.last().is_some_and(|level| !level.is_in_expression)
     }
 
-    /// Closes a level. The parser reports a parenthesis that was never opened.
+    /// Closes a level, except the first one: the parser reports a parenthesis that was never
+    /// opened.
     fn close(&mut self) {
         if self.levels.len() > 1
             && let Some(level) = self.levels.pop()

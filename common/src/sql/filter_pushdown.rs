@@ -4,8 +4,8 @@
 //! sides of a join have a column `id`, `WHERE a.id IS NULL` can end up at the scan of the other
 //! side, and rows are lost without an error (apache/datafusion#25244, fixed after 55 by #25259). So
 //! DataFusion's rule only runs on the largest parts of a plan in which no node has two columns of
-//! the same name, and a filter above such a node stays where it is. Earlier rules have already
-//! pushed filters through joins in the logical plan, which distinguishes the sides.
+//! the same name. A filter above a node with two such columns stays where it is. Earlier rules have
+//! already pushed filters through joins in the logical plan, which distinguishes the sides.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// Common prefix of the names of DataFusion's two rules: one runs before the plan has its final
-/// shape, and one after.
+/// Common prefix of the names of DataFusion's two rules that push filters: one runs before the plan
+/// has its final shape, and one after.
 const RULES: &str = "FilterPushdown";
 
-/// Returns DataFusion's physical rules, with the rules that push filters wrapped.
+/// Returns DataFusion's physical rules. Each rule that pushes filters down is wrapped by ours.
 pub(crate) fn physical_rules() -> Vec<Rule> {
     let guarded = |rule: Rule| match rule.name().starts_with(RULES) {
         true => Arc::new(UniqueNames(rule)) as Rule,
@@ -69,8 +69,8 @@ impl UniqueNames {
     }
 }
 
-/// Adds each node to `unique` in whose subtree no node has two columns of the same name. Returns
-/// whether `plan` was added.
+/// Adds to `unique` each node that, like all nodes below it, has no two columns of the same name.
+/// Returns whether `plan` was added.
 fn mark(plan: &Arc<dyn ExecutionPlan>, unique: &mut HashSet<*const ()>) -> bool {
     let mut is_unique = true;
     // Do not use `all`, which would stop early and leave children unmarked.

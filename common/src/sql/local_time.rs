@@ -3,8 +3,8 @@
 //! Arrow cannot convert such a time to a timestamp, and fails the query because of one row. Here,
 //! as in Spark, a time that occurs twice becomes the earlier timestamp. A time that never occurs
 //! moves forward by the gap: on the last Sunday of March, 01:30 in London becomes 02:30. A cast to
-//! a named zone is rewritten into a call of a function that casts like Arrow, and then resolves the
-//! rows for which that failed.
+//! a named zone is rewritten into a call of a function. The function first casts like Arrow, and
+//! then resolves the rows for which this cast failed.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::rewrite::rewrite_expressions;
 
 const NAME: &str = "moment_in_zone";
-/// A time that is longer than any gap in a zone's local time: some zones have skipped a day.
+/// A duration that is longer than any gap in a zone's local time: some zones have skipped a day.
 const BEFORE_GAP: TimeDelta = TimeDelta::hours(25);
 
 /// Returns the function that [`LocalTimeRule`] calls. Its arguments are the value, a null of the
@@ -61,8 +61,8 @@ impl AnalyzerRule for LocalTimeRule {
     }
 }
 
-/// Returns the value and the target of a cast from a local time to a zone with clock changes, and
-/// whether it is a `try_cast`.
+/// Returns the value and the target type of a cast from a local time to a zone with clock changes,
+/// and whether the cast is a `try_cast`.
 fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType, bool)>> {
     let (value, target, is_try) = match expr {
         Expr::Cast(Cast { expr, field }) => (expr.as_ref(), field.data_type().clone(), false),
@@ -92,7 +92,7 @@ fn cast_to_zone(expr: &Expr, schema: &DFSchema) -> Result<Option<(Expr, DataType
     Ok(is_local.then(|| (value.clone(), target, is_try)))
 }
 
-/// Whether a type has a named time zone.
+/// Whether a type is a timestamp in a named time zone other than UTC, such as `Europe/London`.
 pub(super) fn has_clock_changes(data_type: &DataType) -> bool {
     match data_type {
         DataType::Timestamp(_, Some(zone)) => !zone.starts_with(['+', '-']) && &**zone != "UTC",
@@ -145,7 +145,7 @@ fn moments(values: &ArrayRef, target: &DataType, is_try: bool) -> Result<ArrayRe
     // resolved.
     let lenient = CastOptions { safe: true, ..CastOptions::default() };
     let cast = cast_with_options(values, target, &lenient)?;
-    // If there are more nulls than before, rows failed.
+    // Rows failed if the result has more nulls than the input.
     let failed = cast.logical_null_count().saturating_sub(values.logical_null_count());
     if failed == 0 {
         return Ok(cast);

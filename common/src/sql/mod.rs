@@ -1,5 +1,5 @@
-//! SQL rules of every session. They change queries for which DataFusion's results differ from those
-//! of PostgreSQL, Spark and DuckDB.
+//! SQL rules of every session. They change or refuse queries for which DataFusion's results differ
+//! from those of PostgreSQL, Spark and DuckDB.
 //!
 //! ```text
 //! SQL ─ depth, refused ─► syntax tree ─ refused_syntax ─► plan
@@ -28,25 +28,25 @@ mod rewrite;
 mod arithmetic;
 /// Exact `sum` and `avg`: they return the right result or fail.
 mod aggregates;
-/// Quotients of decimals.
+/// Divides decimals with rounding.
 mod decimal;
-/// `NOT IN` over a subquery that may return null.
+/// Corrects `NOT IN` over a subquery that may return null.
 mod not_in;
-/// `IN` over a list that names columns.
+/// Corrects `IN` over a list that names columns.
 mod in_list;
-/// `to_timestamp` and its variants over columns.
+/// Corrects `to_timestamp` and its variants for columns.
 mod to_timestamp;
-/// Local times that occur twice or never in a time zone.
+/// Resolves local times that occur twice or never in a time zone.
 mod local_time;
-/// Intervals added in a zone with clock changes.
+/// Adds intervals to timestamps in a zone with clock changes.
 mod zoned_interval;
-/// Values of subqueries that may be null, or that are not null even without input rows.
+/// Corrects the value of a subquery that returns no row, or that aggregates no rows.
 mod subquery_value;
 /// Keeps certain filters above an aggregate.
 mod aggregate_filter;
 /// Stops filters from being pushed past columns that share a name.
 mod filter_pushdown;
-/// Timestamps that tables can store.
+/// Checks that tables can store the timestamps of their models.
 mod storable;
 /// Limits the depth of a query.
 mod depth;
@@ -92,7 +92,7 @@ pub fn check_text(sql: &str) -> crate::error::Result<()> {
 /// Registers the functions and the rules of this folder.
 ///
 /// # Errors
-/// The session lacks DataFusion's own functions.
+/// An error, if the session does not have DataFusion's own functions.
 pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     to_timestamp::register(session)?;
     aggregates::register(session)?;

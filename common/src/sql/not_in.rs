@@ -6,8 +6,8 @@
 //! (apache/datafusion#25347), and below `OR`, `CASE` and the like it treats unknown as false. So
 //! - a condition `x NOT IN (SELECT y …)` becomes `NOT EXISTS (SELECT … WHERE (x = y) IS NOT
 //!   FALSE)`, an anti-join,
-//! - a subquery for which unknown and false make a difference becomes `x = ANY (…)`, which
-//!   DataFusion handles correctly.
+//! - a subquery for which the difference between unknown and false matters becomes `x = ANY (…)`,
+//!   which DataFusion handles correctly.
 //!
 //! DataFusion joins both queries by column names, so a `y` with the same name as `x` would be
 //! compared with itself. Therefore the column of the subquery gets a unique name.
@@ -46,7 +46,8 @@ impl AnalyzerRule for NotInRule {
             }
             other => Ok(Transformed::no(other)),
         })?;
-        // Filters were rewritten above. In all other nodes, unknown and false make a difference.
+        // Filters were rewritten above. In all other nodes, the difference between unknown and
+        // false matters.
         let is_no_filter = |plan: &LogicalPlan| !matches!(plan, LogicalPlan::Filter(_));
         rewrite_where(rewritten.data, is_no_filter, |expr, _| in_any_value(expr))
     }
@@ -73,7 +74,8 @@ fn has_in_subquery(plan: &LogicalPlan) -> Result<bool> {
 enum Place {
     /// A condition by itself, or one of several joined by `AND`.
     Alone,
-    /// A condition below an `OR`. Like false, unknown does not make the whole condition true.
+    /// A condition below an `OR`. Unknown has the same effect as false, because neither makes the
+    /// `OR` true.
     Nested,
 }
 
@@ -142,7 +144,8 @@ fn with_own_name(subquery: Subquery) -> Result<Subquery> {
     Ok(subquery.with_plan(Arc::new(plan)))
 }
 
-/// Converts an expression of the outer query to the form in which its subquery refers to it.
+/// Converts an expression of the outer query for use inside the subquery: its columns become outer
+/// references.
 fn of_outer_query(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let outer = expr.transform_up(|expr| match expr {
         Expr::Column(column) => {
@@ -154,7 +157,8 @@ fn of_outer_query(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     Ok(outer.data)
 }
 
-/// Turns every `IN` over a subquery into a comparison that is unknown if SQL requires it.
+/// Turns every `IN` over a subquery into `= ANY` or `<> ALL`, which are unknown when SQL requires
+/// it.
 fn any_value(expr: Expr) -> Result<Expr> {
     Ok(in_any_value(expr)?.data)
 }

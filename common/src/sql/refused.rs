@@ -6,15 +6,15 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result};
 
-/// Refused pairs of keywords, each with a hint what to write instead.
+/// Refused pairs of keywords, each with a hint that says what to write instead.
 const REFUSED: &[(Keyword, Keyword, &str)] = &[
     (Keyword::EXCEPT, Keyword::ALL, COPIES),
     (Keyword::INTERSECT, Keyword::ALL, COPIES),
     (Keyword::SIMILAR, Keyword::TO, "use `~` for a regular expression, or `LIKE`"),
 ];
 
-/// Hint for the `ALL` variants: DataFusion removes or keeps all copies of a row, regardless of the
-/// number of copies on the other side.
+/// Hint for `EXCEPT ALL` and `INTERSECT ALL`. DataFusion removes or keeps all copies of a row,
+/// regardless of the number of copies on the other side.
 const COPIES: &str = "leave out `ALL` for rows without copies, or number the copies by `row_number() OVER (PARTITION BY …)` \
                       on both sides first";
 
@@ -48,8 +48,8 @@ pub(super) fn check(tokens: &[Token]) -> Result<()> {
     Ok(())
 }
 
-/// Returns a number and the word that follows it without a space. DataFusion would read the word as
-/// a column alias: `1_000` is 1, `0b101` is 0.
+/// Returns the first number that is followed by a word without a space, and that word. DataFusion
+/// would read the word as a column alias, so `1_000` would be 1, and `0b101` would be 0.
 fn word_after_number(tokens: &[Token]) -> Option<(&str, &str)> {
     tokens.windows(2).find_map(|pair| match pair {
         [Token::Number(number, _), Token::Word(word)] if word.quote_style.is_none() => {
@@ -59,7 +59,8 @@ fn word_after_number(tokens: &[Token]) -> Option<(&str, &str)> {
     })
 }
 
-/// Returns an integer that does not fit 64 bits. DataFusion would read it as a double.
+/// Returns the digits of `token` if it is an integer that does not fit in 64 bits. DataFusion would
+/// read it as a double.
 fn too_large_for_a_double(token: &Token) -> Option<&str> {
     match token {
         Token::Number(number, _) if number.bytes().all(|byte| byte.is_ascii_digit()) => {

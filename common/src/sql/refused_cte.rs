@@ -1,8 +1,8 @@
-//! Finds common table expressions with random values that a query uses more than once.
+//! Finds common table expressions that have random values and are used more than once in a query.
 //!
-//! DataFusion 55 plans a common table expression again for each use of its name. If it calls
-//! `random()` or `uuid()`, each use gets different values, whereas PostgreSQL, Spark and DuckDB
-//! compute the values once.
+//! DataFusion 55 plans a common table expression again for each use of its name. If the expression
+//! calls `random()` or `uuid()`, each use gets different values, whereas PostgreSQL, Spark and
+//! DuckDB compute the values once.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -33,8 +33,8 @@ pub(super) fn volatile_and_repeated(with: &With, query: &Query) -> Option<String
         let mut used = Used { relations: vec![], has_volatile_function: false };
         // The visitor never breaks, so `else` is unreachable.
         let ControlFlow::Continue(()) = table.query.visit(&mut used) else { continue };
-        // A table expression that reads a volatile one is volatile too. Each is defined before its
-        // first use.
+        // A common table expression that reads a volatile one is volatile too. One pass is enough,
+        // because each one is defined before its first use.
         let is_volatile = used.has_volatile_function || used.relations.iter().any(|name| volatile.contains(name));
         if is_volatile {
             volatile.insert(name);

@@ -42,7 +42,8 @@ fn keys_left_out(set: &GroupingSet) -> Vec<&Expr> {
 /// Whether `expr` is known to have the same value in all rows of `plan`.
 fn is_constant(expr: &Expr, plan: &LogicalPlan) -> bool {
     let columns = expr.column_refs();
-    // An expression over constant columns only is constant. Literals have no columns at all.
+    // An expression is constant if all of its columns are constant. A literal has no columns, so it
+    // is constant.
     !expr.is_volatile() && columns.into_iter().all(|column| is_constant_column(column, plan))
 }
 
@@ -108,7 +109,7 @@ fn plan_of<'a>(expr: &Expr, left: &'a LogicalPlan, right: &'a LogicalPlan) -> &'
     if is_left { left } else { right }
 }
 
-/// Whether `condition` is `column = x` for a constant `x`.
+/// Whether `condition` allows only one value of `column`, as `column = x` does for a constant `x`.
 fn holds_constant(condition: &Expr, column: &Column, input: &LogicalPlan) -> bool {
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::IsNotDistinctFrom, right }) => {

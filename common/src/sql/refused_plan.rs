@@ -69,8 +69,8 @@ fn check_join(join: &Join) -> Result<()> {
     Ok(())
 }
 
-/// Refuses random conditions over groups or an aggregate: DataFusion would choose rows before they
-/// are aggregated.
+/// Refuses a filter on the result of a `GROUP BY` or an aggregate if its condition calls a random
+/// function. DataFusion would apply the condition to the rows before they are aggregated.
 fn check_filter(filter: &Filter) -> Result<()> {
     if !filter.predicate.is_volatile() {
         return Ok(());
@@ -115,7 +115,7 @@ fn check_limit(limit: &Limit) -> Result<()> {
     }
 }
 
-/// Refuses subqueries in `VALUES`, which DataFusion evaluates before any subquery.
+/// Refuses subqueries in `VALUES`, because DataFusion evaluates `VALUES` before any subquery.
 fn check_values(rows: &[Vec<Expr>]) -> Result<()> {
     for expr in rows.iter().flatten() {
         if expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_))))? {

@@ -15,7 +15,7 @@ use super::refusal::refuse;
 /// Hint for an aggregate whose result is filtered or aggregated again inside the subquery.
 const ALONE: &str = "let the subquery return the aggregate alone, and compare or compute outside of it, such as \
                      `CASE WHEN (SELECT count(*) …) > 0 THEN … END`";
-/// Hint for `LIMIT`.
+/// Hint for `LIMIT` in a correlated subquery.
 const NUMBERED: &str = "number the rows by `row_number() OVER (PARTITION BY … ORDER BY …)` in a subquery of `FROM`, and \
                         compare the number";
 
@@ -78,8 +78,9 @@ fn check_condition(subquery: &Subquery) -> Result<()> {
     )
 }
 
-/// Refuses values computed from an aggregate. DataFusion adds the row for no input rows only if the
-/// aggregate has nothing but a select list above it.
+/// Refuses a subquery that filters, joins or aggregates the result of an aggregate without `GROUP
+/// BY`. Such an aggregate returns a row even for no input rows, but DataFusion adds this row only
+/// if nothing but a select list is above the aggregate.
 fn check_value(subquery: &Subquery) -> Result<()> {
     if !is_correlated(subquery) {
         return Ok(());
@@ -117,7 +118,7 @@ fn has_correlated_aggregate(plan: &LogicalPlan) -> Result<bool> {
     })
 }
 
-/// Use of a subquery's rows by an expression.
+/// The way in which an expression uses the rows of a subquery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rows {
     /// The expression only tests whether the subquery has a row, as `EXISTS` does.
@@ -126,8 +127,8 @@ enum Rows {
     Compared,
 }
 
-/// Refuses `LIMIT` and `OFFSET` in a correlated subquery, because DataFusion removes them. Only for
-/// `EXISTS`, a `LIMIT` has no effect on the result.
+/// Refuses `LIMIT` and `OFFSET` in a correlated subquery, because DataFusion removes them. A
+/// `LIMIT` in `EXISTS` is allowed, because it has no effect on the result.
 fn check_limit(subquery: &Subquery, rows: Rows) -> Result<()> {
     if !is_correlated(subquery) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Refuses clauses that DataFusion parses and ignores, before the query is planned.
+//! Refuses clauses that DataFusion parses but ignores. The check runs before the query is planned.
 //!
 //! sqlparser reads the syntax of many databases, and DataFusion's planner drops the parts of the
 //! syntax tree that it does not know (`..` in its patterns). Dropping `TABLESAMPLE` or `WITH
@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 const GROUPING: &str = "write `GROUP BY ROLLUP(a, b)`, `CUBE(a, b)` or `GROUPING SETS ((a, b), (a), ())`";
 /// Hint for a window that extends another one.
 const WINDOW: &str = "write the whole window out: `OVER (PARTITION BY … ORDER BY …)`";
-/// Hint for a clause that has no counterpart.
+/// Hint for a clause that has no equivalent in DataFusion.
 const LEAVE_OUT: &str = "leave the clause out; it would have no effect";
 
 /// Names of functions that are neither aggregate nor window functions.
@@ -101,8 +101,8 @@ impl Visitor for RefusedSyntax {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Flow {
         match factor {
-            // No `..` here, so that a new field of sqlparser does not compile until it is
-            // considered.
+            // No `..` here, so that this does not compile with a new field of sqlparser until the
+            // field is considered.
             TableFactor::Table {
                 name: _,
                 alias,

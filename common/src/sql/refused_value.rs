@@ -1,4 +1,4 @@
-//! Refuses casts, comparisons and patterns that DataFusion 55 computes wrongly.
+//! Refuses casts, comparisons and `to_char` patterns for which DataFusion 55 returns wrong values.
 
 use arrow::array::timezone::Tz;
 use arrow::datatypes::DataType;

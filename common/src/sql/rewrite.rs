@@ -16,7 +16,8 @@ pub(super) fn rewrite_expressions(
     rewrite_where(plan, |_| true, rewrite)
 }
 
-/// Like [`rewrite_expressions`], but rewrites only the nodes for which `is_meant` returns true.
+/// Like [`rewrite_expressions`], but rewrites only the expressions of plan nodes for which
+/// `is_meant` returns true.
 pub(super) fn rewrite_where(
     plan: LogicalPlan,
     is_meant: impl Fn(&LogicalPlan) -> bool,

@@ -2,8 +2,8 @@
 //!
 //! Arrow counts timestamps in 64 bits, which reach far beyond the year 9999, the last year that
 //! Delta, Spark and most readers support. Printing such a timestamp fails. So before a table is
-//! written, the timestamps of its model pass a function that fails for a value outside of the years
-//! 1 to 9999 and names the column.
+//! written, the timestamps of its model pass through a function that fails for a value outside of
+//! the years 1 to 9999. The error names the column.
 
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
-//! Values of subqueries that may be null, or that are not null even without input rows.
+//! Corrects the value of a subquery that returns no row, or that aggregates no rows.
 //!
 //! DataFusion 55 assumes that `(SELECT 1 WHERE false)` is never null because its column is not
 //! nullable, and simplifies `coalesce` and `IS NULL` accordingly. When it turns a correlated
-//! subquery with an aggregate into a join, it replaces the missing row of the join only in
-//! expressions that still refer to the aggregate after simplification: a constant, or `count(*) IS
-//! NULL`, becomes null. So this rule passes the values of both kinds of subqueries through a
-//! function of two arguments that returns the first. The result of the function is nullable, and
-//! its ignored second argument refers to the aggregate.
+//! subquery with an aggregate into a join, it fills in the values of the missing row only for
+//! expressions that still refer to the aggregate after simplification. A constant, or `count(*) IS
+//! NULL`, no longer refers to it, and becomes null. So this rule passes the values of both kinds of
+//! subqueries through a function of two arguments that returns the first. The result of the
+//! function is nullable, and its ignored second argument refers to the aggregate.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Corrects `to_timestamp` and its variants for columns.
 //!
-//! DataFusion 55 declares that the result has the time zone of the session, but returns timestamps
-//! without a zone if it parses a text column (apache/datafusion#24632), so the query fails while it
-//! runs. The values are right, so only the type is corrected. A double with too many seconds for a
+//! DataFusion 55 declares that the result has the time zone of the session. But for a text column,
+//! it returns timestamps without a zone (apache/datafusion#24632), so the query fails at runtime.
+//! The values are right, so only the type is corrected. A double with too many seconds for a
 //! timestamp in nanoseconds silently becomes the maximum timestamp, in the year 2262. Here, it is
 //! an error.
 
@@ -20,7 +20,8 @@ use datafusion::prelude::SessionContext;
 
 const NAMES: [&str; 5] =
     ["to_timestamp", "to_timestamp_seconds", "to_timestamp_millis", "to_timestamp_micros", "to_timestamp_nanos"];
-/// Maximum number of seconds before and after 1970 that fits in nanoseconds of 64 bits.
+/// Maximum number of seconds before or after 1970 that fits in 64 bits when converted to
+/// nanoseconds.
 const MAX_SECONDS: f64 = 9_223_372_036.0;
 
 /// Replaces `to_timestamp` and its variants in the session.
@@ -72,7 +73,7 @@ impl ScalarUDFImpl for ToTimestamp {
     }
 }
 
-/// Returns `moments` with the declared type.
+/// Returns `moments` with the time zone of the declared type. The values stay the same.
 fn in_zone(moments: ArrayRef, declared: DataType) -> Result<ArrayRef> {
     match (moments.data_type(), &declared) {
         (DataType::Timestamp(unit, None), DataType::Timestamp(wanted, Some(_))) if unit == wanted => {

@@ -133,8 +133,9 @@ fn row_by_row(moments: &dyn Datum, intervals: &dyn Datum, is_negative: bool) -> 
     Ok(make_array(sums.to_data().into_builder().data_type(moments.data_type().clone()).build()?))
 }
 
-/// Adds an interval to the timestamp `count` (in `unit` since 1970): months and days to its local
-/// time in `zone`, then nanoseconds to the resulting timestamp.
+/// Adds an interval to the timestamp `count` (in `unit` since 1970), or subtracts it if
+/// `is_negative`. Months and days change the local time in `zone`; nanoseconds are then added to
+/// the resulting timestamp.
 fn shifted(count: i64, unit: TimeUnit, zone: &Tz, by: IntervalMonthDayNano, is_negative: bool) -> Option<i64> {
     let in_second = per_second(unit);
     let utc = chrono::DateTime::from_timestamp(count.div_euclid(in_second), 0)?.naive_utc();

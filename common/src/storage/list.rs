@@ -1,11 +1,11 @@
-//! ① Lists every object under a storage's root, with the properties against which later reads are
-//! checked.
+//! ① Lists the objects under a storage's root, with the properties (size, ETag, time) that later
+//! reads verify.
 //!
-//! Segments that start with `.` or `_` are hidden: files with such names and the contents of such
-//! folders are not data. Everything else is either listed or reported by name; nothing is skipped
-//! silently. A user who may write into a folder could put a link there to any file that this
-//! process can read. So links that lead out of the folder are rejected unless the source has
-//! `follow_links`.
+//! Files and folders with names that start with `.` or `_` are hidden: these files, and the
+//! contents of these folders, are not data. Everything else is either listed or reported by name;
+//! nothing is skipped silently. A user who may write into a folder could put a link there to any
+//! file that this process can read. So links that lead out of the folder are rejected unless the
+//! source has `follow_links`.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -22,10 +22,10 @@ use super::local::on_blocking_thread;
 use crate::error::{Context, Error, Result, listed};
 use crate::storage::object::SourceObject;
 
-/// Folder whose existence identifies a lake.
+/// Subfolder that identifies its parent folder as a lake.
 const LAKE_FOLDER: &str = "_lake/manifest";
 
-/// Objects below a root.
+/// Objects below the root of a storage.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// Readable objects, ordered by key.
@@ -75,8 +75,8 @@ async fn list_store(storage: &Storage) -> Result<Vec<SourceObject>> {
     objects.try_collect().await.storage_context("list", || &storage.root)
 }
 
-/// Walks a folder, because the local object store's own listing omits broken links and names it
-/// cannot represent.
+/// Lists the files of a folder by walking it. The local object store's own listing is not used,
+/// because it omits broken links, and files with names that it cannot represent.
 fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>> {
     let mut objects = Vec::new();
     let mut refused = Refused::default();
@@ -187,7 +187,8 @@ impl Refused {
     }
 }
 
-/// Whether a link leads out of `inside`, which is a path without links.
+/// Whether the target of a link is outside of the folder `inside`. The path of this folder must not
+/// contain links.
 fn leads_out(link: &FilePath, inside: &FilePath) -> Result<bool> {
     match fs::canonicalize(link) {
         Ok(target) => Ok(!target.starts_with(inside)),
@@ -196,18 +197,18 @@ fn leads_out(link: &FilePath, inside: &FilePath) -> Result<bool> {
     }
 }
 
-/// Returns the error that ends the walk; `None` if the file was deleted during the walk, or is
-/// hidden.
+/// Converts an error of the walk. Returns `None` if the file is hidden or was deleted during the
+/// walk; the walk then continues.
 fn walk_failure(root: &FilePath, error: walkdir::Error) -> Option<Error> {
     let path = error.path().unwrap_or(root).to_path_buf();
-    // The walk reports unreadable hidden files before it filters them. Editors, for example, use
-    // broken links as locks.
+    // `walkdir` reports errors of hidden files before the filter excludes these files. For example,
+    // some editors use hidden broken links as locks.
     if path != root && path.file_name().is_some_and(is_hidden_path) {
         return None;
     }
     let is_missing = error.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound);
     if is_missing && path != root {
-        // If the link itself still exists, it is broken.
+        // If the path still exists, it is a broken link. Otherwise, the file was deleted.
         fs::symlink_metadata(&path).ok()?;
         let error = std::io::Error::new(std::io::ErrorKind::NotFound, "it is a broken link");
         return Some(Error::storage("list", path.display(), error).hint("remove the link, or restore its target"));
@@ -249,8 +250,8 @@ fn key_of(root: &FilePath, path: &FilePath) -> std::result::Result<String, NameR
     if is_valid { Ok(key) } else { Err(NameRule::Other) }
 }
 
-/// Whether the local object store would mistake a file for one of its unfinished writes: it writes
-/// to `name#digits` and refuses to read such names.
+/// Whether the local object store would mistake a file for an unfinished write. The store first
+/// writes to `name#digits`, and refuses to read such names.
 fn looks_like_unfinished_write(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or(key);
     name.split_once('#')
@@ -263,8 +264,8 @@ pub(super) fn source_object(key: String, metadata: &Metadata) -> SourceObject {
     SourceObject { key, bytes: metadata.len(), etag: Some(etag(metadata, modified)), modified: micros(modified) }
 }
 
-/// Returns the ETag of a file, which must equal the ETag that the local object store computes and
-/// checks reads against. A test compares the two.
+/// Returns the ETag of a file. It must equal the ETag that the local object store computes, because
+/// reads send it to the store as a condition. A test compares the two.
 fn etag(metadata: &Metadata, modified: SystemTime) -> String {
     // As in `object_store`, an ETag consists of inode, time and size.
     let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
@@ -286,7 +287,8 @@ fn micros(time: SystemTime) -> i64 {
 }
 
 pub(super) fn is_hidden(segment: &str) -> bool {
-    // A key of a bucket may contain the segments `.` and `..`, which have no special meaning there.
+    // The key of an object in a bucket may contain the segments `.` and `..`, which have no special
+    // meaning in S3.
     segment.starts_with(['.', '_']) && !matches!(segment, "." | "..")
 }
 

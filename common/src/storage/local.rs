@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::put_outcome::PutOutcome;
 use crate::error::{Context, Error, Result};
 
-/// Maximum number of files or folders synced at once.
+/// Maximum number of files or folders to sync at once.
 const CONCURRENT_SYNCS: usize = 16;
 
 /// Opens a folder; `None` if it does not exist.
@@ -25,7 +25,7 @@ pub(super) fn open_if_exists(url: &Url) -> Result<Option<LocalFileSystem>> {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(not_a_folder(url)),
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        // The path ends with `/`, so the system reports this error if it is a file.
+        // The path ends with `/`, so the system reports this error if the path is a file.
         Err(e) if e.kind() == ErrorKind::NotADirectory => return Err(not_a_folder(url)),
         Err(e) => return Err(Error::storage("open", url, e)),
     }
@@ -68,8 +68,8 @@ pub(super) async fn sync_files(root: &FilePath, keys: &[Path]) -> Result<()> {
     sync_all(folders, sync_folder).await
 }
 
-/// Returns the path of a key, as in the local object store: each segment is the unchanged name of a
-/// file or folder.
+/// Returns the path of the file for a key. Like the local object store, uses each segment of the
+/// key unchanged as the name of a folder or file.
 fn local_path(root: &FilePath, key: &Path) -> PathBuf {
     root.join(key.as_ref())
 }
@@ -117,8 +117,8 @@ fn write_synced(file: &FilePath, bytes: &[u8]) -> io::Result<()> {
 /// Syncs a folder, so that the names in it survive a power cut.
 fn sync_folder(folder: &FilePath) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // The folder is a parent of the lake that is not readable, or the file system cannot sync
-        // folders.
+        // Ignore this error: the folder is an unreadable parent of the lake, or the file system
+        // cannot sync folders.
         Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
         result => result,
     }

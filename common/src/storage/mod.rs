@@ -1,9 +1,11 @@
-//! Opens a location as an object store. Only this folder accesses file systems or S3 directly.
+//! Opens a folder or a prefix of a bucket as an object store. Only this module reads and writes the
+//! files and buckets of lakes and sources directly.
 //!
 //! Every key is relative to the root of its storage. Reads and writes of bytes go through the
-//! `ObjectStore`. This folder adds what an object store does not provide: listings with the
-//! properties against which later reads are checked, a durable conditional put (only one of many
-//! concurrent puts succeeds), and syncing files to disk before something refers to them.
+//! `ObjectStore`. This module adds three things that an object store does not provide. A listing
+//! contains the properties of each object (size, ETag, time) that later reads verify. A conditional
+//! put is durable, and only one of many concurrent puts of a key succeeds. Files are synced to disk
+//! before anything refers to them.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -26,17 +28,17 @@ use object::SourceObject;
 use s3::S3;
 use verified::VerifiedStore;
 
-/// An object of a source, as listed.
+/// An object of a source as it was listed.
 pub mod object;
 /// Lists the objects under a storage's root.
 pub mod list;
 /// Folders as storage.
 mod local;
-/// Reads listed files.
+/// Reads files of a folder that have not changed since they were listed.
 mod local_read;
 /// Prefixes of buckets as storage.
 pub mod s3;
-/// Verifies reads of Parquet files.
+/// Verifies reads of Parquet files against digests of their blocks.
 pub mod verified;
 /// Computes the digest of a whole object.
 mod digest;
@@ -50,7 +52,8 @@ pub use put_outcome::PutOutcome;
 pub struct Storage {
     /// Object store with keys relative to `root`.
     pub store: Arc<dyn ObjectStore>,
-    /// `store` with verified reads of Parquet files, for query sessions.
+    /// Like `store`, but verifies what it reads from Parquet files. Query sessions use it for the
+    /// lake.
     pub verified: Arc<dyn ObjectStore>,
     /// URL of the root; always ends with `/`.
     pub root: Url,
@@ -64,8 +67,8 @@ pub struct Storage {
 /// Opens a folder or a prefix of a bucket. A prefix always exists if its bucket does.
 ///
 /// # Errors
-/// A storage error, if the folder or bucket does not exist. A configuration error, if the kind of
-/// storage is not supported.
+/// A storage error, if the folder or bucket does not exist. A configuration error, if the scheme of
+/// the URL is not supported.
 pub async fn open(location: &Location) -> Result<Storage> {
     open_if_exists(location).await?.ok_or_else(|| {
         Error::storage("open", &location.url, io::Error::new(ErrorKind::NotFound, "the folder does not exist"))
@@ -76,7 +79,7 @@ pub async fn open(location: &Location) -> Result<Storage> {
 /// Like [`open`], but returns `None` if the folder does not exist.
 ///
 /// # Errors
-/// The errors of [`open`].
+/// The other errors of [`open`].
 pub async fn open_if_exists(location: &Location) -> Result<Option<Storage>> {
     match location.url.scheme() {
         "file" => {
@@ -105,7 +108,7 @@ pub async fn open_or_create(location: &Location) -> Result<Storage> {
 }
 
 impl Storage {
-    /// Wraps `store`, whose keys must be relative to the location.
+    /// Creates a storage from an object store. The keys of `store` must be relative to `location`.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, location: Location) -> Self {
         let verified = Arc::new(VerifiedStore::new(Arc::clone(&store), location.name().into_owned()));
@@ -118,8 +121,8 @@ impl Storage {
         &self.location
     }
 
-    /// Returns the name of an object for messages, on one line: a path, or a URL as other tools
-    /// write it.
+    /// Returns the name of an object for messages, on one line: a path, or an `s3://` URL without
+    /// percent-encoding.
     #[must_use]
     pub fn name_of(&self, key: &str) -> String {
         let name = match self.local_root() {
@@ -129,8 +132,8 @@ impl Storage {
         printable::line(&name).into_owned()
     }
 
-    /// Returns a range of an object that is a file and has not changed since it was listed. For any
-    /// other object returns `None`; `store` then returns the bytes or reports the fault.
+    /// Reads a byte range of a file that has not changed since it was listed. In all other cases
+    /// returns `None`; the caller then reads through `store`, which returns the bytes or an error.
     pub async fn read_listed_file(&self, object: &SourceObject, range: Range<u64>) -> Option<Bytes> {
         self.files.as_ref()?.read(object, range).await
     }
@@ -165,8 +168,8 @@ impl Storage {
     }
 
     /// Syncs objects and their parent folders to disk. Call this before anything refers to the
-    /// objects, because a power cut could lose them. Does nothing for buckets, which respond only
-    /// once an object is durable.
+    /// objects, because otherwise a power cut could lose them. Does nothing for buckets, which
+    /// respond only once an object is durable.
     ///
     /// # Errors
     /// A storage error that names the object.
@@ -177,9 +180,9 @@ impl Storage {
         }
     }
 
-    /// Returns the time by the storage's own clock, which also dates objects. For a bucket, the
-    /// time comes from the last response. Otherwise an object is written below `folder`, queried
-    /// and deleted.
+    /// Returns the current time by the clock that sets the modification times of objects. For a
+    /// bucket, uses the time in the last response. Otherwise writes an empty object below `folder`,
+    /// reads its modification time and deletes it.
     ///
     /// # Errors
     /// A storage error, if the object cannot be written or queried.
@@ -196,7 +199,8 @@ impl Storage {
         Ok(object.storage_context("read", || self.url_of(&probe))?.last_modified)
     }
 
-    /// Removes a folder with its contents if the storage is a folder. Buckets have no folders.
+    /// Removes a subfolder with its contents, if the storage is a folder. Does nothing for buckets,
+    /// which have no folders.
     pub fn remove_folder(&self, folder: &str) {
         if let Ok(Some(root)) = self.local_root() {
             let _ = fs::remove_dir_all(root.join(folder));

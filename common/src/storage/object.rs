@@ -1,11 +1,12 @@
-//! ① One object of a source as it was listed. Reads are checked against its properties.
+//! ① One object of a source as it was listed. Later reads verify that the object still has the same
+//! properties.
 
 use serde::{Deserialize, Serialize};
 
 /// An object of a source. Reads request exactly the version that was listed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SourceObject {
-    /// Key relative to the source's root, segments separated by `/`.
+    /// Key relative to the source's root, with `/` between segments.
     pub key: String,
     /// Number of stored bytes, which are compressed bytes for a compressed object.
     pub bytes: u64,
@@ -32,7 +33,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// Returns the compression that a file extension or a `Content-Encoding` names.
+    /// Returns the compression for a file extension, or for a value of `Content-Encoding`.
     #[must_use]
     pub fn named(word: &str) -> Self {
         match word.to_ascii_lowercase().as_str() {
@@ -48,8 +49,8 @@ impl Compression {
 }
 
 impl SourceObject {
-    /// Returns the compression that the key's extension names. `read::content` checks whether the
-    /// bytes agree.
+    /// Returns the compression that the extension of the key suggests. `read::content` checks
+    /// whether the bytes of the object agree.
     #[must_use]
     pub fn compression(&self) -> Compression {
         let name = self.key.rsplit('/').next().unwrap_or_default();

@@ -6,6 +6,6 @@
 pub enum PutOutcome {
     /// The object was created, and survives a power cut.
     Created,
-    /// An object existed already and was not changed.
+    /// An object with this key existed already and was not changed.
     Exists,
 }

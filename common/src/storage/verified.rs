@@ -23,21 +23,22 @@ use object_store::{
 use crate::digest::blocks::{self, BlockDigests, Found};
 use crate::error::Error;
 
-/// Number of bytes at the end of a file that the first read fetches: the 64 KiB that a Parquet
-/// reader requests first, widened to whole blocks.
+/// Number of bytes that the first read of a file fetches from its end. These are the 64 KiB that a
+/// Parquet reader requests first, widened to whole blocks.
 const END_BYTES: u64 = 64 * 1024 + blocks::BLOCK_BYTES;
-/// Maximum number of digests in memory, 8 bytes each. If it is exceeded, the cache is cleared.
+/// Maximum number of cached digests of blocks, 8 bytes each. The cache is cleared before it would
+/// exceed this number.
 const MAX_CACHED_DIGESTS: usize = 2 * 1024 * 1024;
-/// Name of this store in the texts of errors, such as `Generic lake error: `.
+/// Name of the verified store in the texts of its errors, such as `Generic lake error: `.
 pub(crate) const STORE_NAME: &str = "lake";
-/// Hint for a damaged file.
+/// Hint of an error about a damaged file.
 pub const DAMAGED: &str = "`coordinator check --deep` lists every damaged file and how to restore it";
 
 /// Store that verifies reads of Parquet files.
 #[derive(Debug)]
 pub(super) struct VerifiedStore {
     inner: Arc<dyn ObjectStore>,
-    /// URL or path to prepend to keys in messages.
+    /// URL of the store's root, to prepend to keys in messages.
     root: String,
     cache: Mutex<Cache>,
 }
@@ -84,7 +85,8 @@ impl VerifiedStore {
         as_store_error(Error::storage_failure(message).hint(DAMAGED))
     }
 
-    /// Returns the metadata and the digests of a file, and its end if that had to be fetched.
+    /// Returns the metadata and the digests of a file. If the end of the file had to be fetched for
+    /// them, returns the end too.
     async fn file(&self, path: &Path) -> Result<(Arc<KnownFile>, End)> {
         if let Some(file) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).files.get(path) {
             return Ok((Arc::clone(file), End::default()));
@@ -99,8 +101,9 @@ impl VerifiedStore {
             let digests = match blocks::read(&bytes, meta.size) {
                 Found::Digests(digests) => Some(digests),
                 Found::Nothing => None,
-                // The fetched end may lack the trailer and then the start of the table. Each needs
-                // one more read.
+                // The fetched end may not yet contain the whole table of digests. Fetch a longer
+                // end: at most once to reach the trailer of the table, and once to reach the start
+                // of the table.
                 Found::Needs(more) if more > want && want < meta.size => {
                     want = more;
                     continue;
@@ -175,7 +178,8 @@ impl VerifiedStore {
     }
 }
 
-/// Compares whole blocks with their digests.
+/// Compares whole blocks with their digests. Returns the reason if they differ or if bytes are
+/// missing.
 fn verify(digests: &BlockDigests, range: &Range<u64>, bytes: &Bytes) -> std::result::Result<(), String> {
     if bytes.len() as u64 != range.end - range.start {
         return Err(format!("bytes {} to {} are missing", range.start, range.end));
@@ -185,7 +189,8 @@ fn verify(digests: &BlockDigests, range: &Range<u64>, bytes: &Bytes) -> std::res
         .map_err(|bad| format!("bytes {} to {} do not have the digest that was written with them", bad.start, bad.end))
 }
 
-/// Wraps a project error in an error of a store; `Error::from_engine` extracts it again.
+/// Wraps an error of this crate in an error of `object_store`. `Error::from_engine` extracts it
+/// again.
 fn as_store_error(error: Error) -> object_store::Error {
     object_store::Error::Generic { store: STORE_NAME, source: Box::new(error) }
 }
@@ -203,8 +208,8 @@ fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     merged
 }
 
-/// Returns the bytes of `range`, which is inside one of the `verified` ranges. Small parts are
-/// copied, so that they do not keep a large buffer in memory.
+/// Returns the bytes of `range`, which is inside one of the `verified` ranges. A small result is a
+/// copy, so that it does not keep a large buffer in memory.
 fn part(verified: &[(Range<u64>, Bytes)], range: &Range<u64>) -> Bytes {
     let after = verified.partition_point(|(wide, _)| wide.start <= range.start);
     let Some((wide, bytes)) = after.checked_sub(1).and_then(|at| verified.get(at)) else { return Bytes::new() };
@@ -217,7 +222,7 @@ fn slice(bytes: &Bytes, range: Range<u64>) -> Bytes {
     bytes.slice(at(range.start)..at(range.end).max(at(range.start)))
 }
 
-/// Whether a read is unconditional and reads a range of a Parquet file.
+/// Whether a read can be verified: it reads a range of a Parquet file and has no conditions.
 fn is_verifiable(path: &Path, options: &GetOptions) -> bool {
     let has_conditions = options.if_match.is_some()
         || options.if_none_match.is_some()

@@ -1,5 +1,5 @@
-//! Uploads a Parquet file, computes its digest and inserts the digests of its blocks before its
-//! footer.
+//! Uploads a Parquet file. Computes the digest of the file, and inserts the digests of its blocks
+//! before the footer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,8 @@ use tokio::io::AsyncWriteExt;
 use crate::digest::blocks::{BlockHasher, METADATA_KEY, METADATA_VALUE, footer_start};
 use crate::digest::{Digest, Hasher};
 
-/// Returns the entry of Parquet's key-value metadata that marks a file as having digests.
+/// Returns the key-value metadata of a Parquet file that contains digests of its blocks. Readers
+/// recognize such a file by this metadata.
 #[must_use]
 pub fn key_value_metadata() -> Vec<KeyValue> {
     vec![KeyValue::new(METADATA_KEY.to_owned(), METADATA_VALUE.to_owned())]
@@ -32,7 +33,7 @@ pub(super) struct DigestedUpload {
     end: Vec<u8>,
 }
 
-/// Flag with which the writer tells the upload that the last page was written.
+/// Flag that the writer sets once the last page is written.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EndMark(Arc<AtomicBool>);
 
@@ -44,7 +45,7 @@ impl EndMark {
 
 impl DigestedUpload {
     /// Creates the upload. The writer must set `is_ending` after the last row group, so that only
-    /// the bytes after it are buffered.
+    /// the page indexes and the footer are buffered.
     pub(super) fn new(upload: BufWriter, is_ending: EndMark) -> Self {
         Self { upload, file: Hasher::default(), blocks: BlockHasher::default(), is_ending, end: vec![] }
     }
@@ -68,8 +69,8 @@ impl DigestedUpload {
 
     async fn send_end(&mut self) -> Result<()> {
         let end = Bytes::from(std::mem::take(&mut self.end));
-        // The end contains page indexes, which belong to the blocks, and the footer, which does
-        // not.
+        // The end contains the page indexes and the footer. The page indexes belong to the blocks
+        // with digests; the footer does not.
         let start = footer_start(&end, end.len() as u64).and_then(|start| usize::try_from(start).ok());
         let start = start.ok_or_else(|| ParquetError::General("the writer wrote no footer".to_owned()))?;
         self.send_body(end.slice(..start)).await?;

@@ -20,18 +20,18 @@ use crate::write::statistics::StatisticsCollector;
 /// Number of bytes that an upload buffers before it sends a part.
 pub const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 
-/// Settings of a task's writers.
+/// Settings of the file writers of one task.
 #[derive(Debug, Clone)]
 pub struct FileSettings {
     pub store: Arc<dyn ObjectStore>,
-    /// URL or path of the store, which messages prepend to keys.
+    /// URL of the store's root, to prepend to keys in messages.
     pub root: String,
     /// Id of the run, which is the first part of every file's name.
     pub run: Uuid,
     /// Number of the task, which is the second part of every file's name.
     pub task: usize,
     pub target_file_bytes: u64,
-    /// Purpose of the files. Reports of a table's files contain statistics.
+    /// Purpose of the files. Only reports about files of a table contain column statistics.
     pub purpose: FilePurpose,
 }
 
@@ -47,7 +47,7 @@ pub struct FileWriter {
 
 struct OpenFile {
     path: Path,
-    /// Path or URL of the file for messages.
+    /// URL of the file, for messages.
     name: String,
     writer: AsyncArrowWriter<DigestedUpload>,
     end: EndMark,
@@ -61,8 +61,8 @@ impl std::fmt::Debug for OpenFile {
 }
 
 impl FileWriter {
-    /// Creates a writer into `folder`, a key prefix relative to the lake's root without a trailing
-    /// slash.
+    /// Creates a writer into `folder`. This is a key prefix, relative to the lake's root and
+    /// without a trailing slash.
     #[must_use]
     pub fn new(settings: FileSettings, folder: String, schema: SchemaRef) -> Self {
         Self { settings, folder, schema, open: None, files: Vec::new() }
@@ -121,7 +121,7 @@ impl FileWriter {
         Ok(self.files)
     }
 
-    /// Starts a file. `first` contains its first rows.
+    /// Starts a file. `first` contains the first rows of the file.
     fn start_file(&self, first: &RecordBatch) -> Result<OpenFile> {
         // Version 7 UUIDs are ordered by time, so a listing shows the files of a task in order.
         let name = format!("{}-{}-{}.parquet", self.settings.run, self.settings.task, Uuid::now_v7());
@@ -143,7 +143,7 @@ impl FileWriter {
         written(open.writer.flush().await, &open.name)?;
         open.end.set();
         let metadata = written(open.writer.finish().await, &open.name)?;
-        // The size on storage, so that a manifest can be compared with a listing.
+        // Report the size on storage, so that a manifest can be compared with a listing.
         let (bytes, digest) = open.writer.into_inner().finished();
         // Statistics are only needed for Delta logs, and internal files are in no Delta log.
         let statistics = match self.settings.purpose {
@@ -152,7 +152,7 @@ impl FileWriter {
         };
         self.files.push(WrittenFile {
             path: open.path.to_string(),
-            // The table writer sets them, because only it knows the partition.
+            // The table writer sets these values, because only it knows the partition.
             partition_values: std::collections::BTreeMap::new(),
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default(),
             bytes,
@@ -163,7 +163,7 @@ impl FileWriter {
     }
 }
 
-/// Adds the name of the file to a failure of its writer.
+/// Adds the name of the file to an error of the Parquet writer.
 fn written<T>(outcome: parquet::errors::Result<T>, name: &str) -> Result<T> {
     outcome.storage_context("write", || name).map_err(with_hint)
 }
@@ -179,8 +179,7 @@ fn with_hint(error: Error) -> Error {
 pub async fn discard(store: &dyn ObjectStore, files: &[WrittenFile]) {
     for file in files {
         if let Ok(path) = Path::parse(&file.path) {
-            // If the file remains, no manifest contains it, and a later cleanup deletes it by its
-            // age.
+            // If the file remains, no manifest names it, so a later `vacuum` deletes it.
             let _ = store.delete(&path).await;
         }
     }

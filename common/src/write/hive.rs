@@ -19,10 +19,10 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// Maximum length of a folder's name on common file systems, in bytes.
 const MAX_FOLDER_BYTES: usize = 255;
-/// Maximum number of characters of a value in a message.
+/// Maximum number of characters of a partition value that an error message quotes.
 const SHOWN_CHARACTERS: usize = 40;
 
-/// Returns the name of one level of folders, `column=value`.
+/// Returns the folder name for one partition column and its value, such as `year=2018`.
 ///
 /// # Errors
 /// A data error, if the value is too long for a folder's name.

@@ -55,7 +55,8 @@ impl Partitioner {
         Ok(Self { by, kept, converter })
     }
 
-    /// Splits the batch by partition value, in order of first appearance. Rows keep their order.
+    /// Splits the batch into one part per combination of partition values. The parts are ordered by
+    /// their first rows, and the rows of a part keep their order.
     ///
     /// # Errors
     /// An internal error, if the engine fails.
@@ -97,7 +98,8 @@ impl Partitioner {
 }
 
 impl Partitioner {
-    /// Returns the rows of `batch` whose partition values are one of `keys`, with all columns.
+    /// Returns the rows of `batch` that belong to one of the partitions `keys`. Keeps the partition
+    /// columns.
     ///
     /// # Errors
     /// An internal error, if the engine fails.

@@ -13,12 +13,14 @@ use crate::write::digested::key_value_metadata;
 
 /// Maximum number of rows of a row group, which readers read as a unit.
 const ROW_GROUP_ROWS: usize = 1024 * 1024;
-/// Maximum number of encoded bytes of a row group, which a writer buffers before it uploads them.
+/// Maximum number of encoded bytes of a row group. A writer buffers a whole row group before it
+/// uploads it.
 pub const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
 
-/// Number of values at the start of a column that decide whether it gets a dictionary.
+/// Number of values that are examined at the start of a column, to decide whether the column gets a
+/// dictionary.
 const PROBED_VALUES: usize = 4096;
-/// Minimum number of values that can decide against a dictionary.
+/// Minimum number of non-null probed values. A column with fewer always gets a dictionary.
 const MIN_PROBED_VALUES: usize = 1024;
 
 /// Purpose of a file.
@@ -26,7 +28,7 @@ const MIN_PROBED_VALUES: usize = 1024;
 pub enum FilePurpose {
     /// A data file of a table, for any reader of Parquet.
     Table,
-    /// A file that only this program reads: staging, quarantine, and lists of files.
+    /// A file that only this program reads: a staging or quarantine file.
     Internal,
 }
 
@@ -38,7 +40,8 @@ pub enum FilePurpose {
 /// do not use that encoding, because some older readers do not support it.
 pub fn properties(purpose: FilePurpose, first: &RecordBatch) -> WriterProperties {
     let statistics = match purpose {
-        // With page statistics, readers can skip pages of a table. Internal files save the space.
+        // With page statistics, readers can skip pages of a table. Internal files omit them to save
+        // space.
         FilePurpose::Table => EnabledStatistics::Page,
         FilePurpose::Internal => EnabledStatistics::Chunk,
     };
@@ -74,15 +77,15 @@ fn is_integer(data_type: &DataType) -> bool {
 fn is_nearly_unique(column: &ArrayRef) -> bool {
     let probed = column.slice(0, column.len().min(PROBED_VALUES));
     let values = probed.len() - probed.null_count();
-    // For nested columns, dictionaries are set by the names of their leaves, which differ from the
-    // names of the fields.
+    // For a nested column, the dictionary would have to be set for the path of each leaf, not for
+    // the name of the field.
     if values < MIN_PROBED_VALUES || column.data_type().is_nested() {
         return false;
     }
     let rows = RowConverter::new(vec![SortField::new(column.data_type().clone())])
         .and_then(|converter| converter.convert_columns(&[probed]));
-    // All nulls count as one value. A type that cannot be converted to rows keeps its dictionary;
-    // no table has such a type.
+    // All nulls count as one distinct value. A type that cannot be converted to rows keeps its
+    // dictionary; no table has such a type.
     rows.is_ok_and(|rows| rows.iter().collect::<HashSet<_>>().len() * 10 > values * 9)
 }
 

@@ -22,7 +22,8 @@ use crate::report::ColumnStatistics;
 /// Format of timestamps in statistics, by the Delta protocol.
 const TIMESTAMP_FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
 
-/// Collects the statistics that the footer does not contain, while a file is written.
+/// Records which columns of a file contain NaN, while the file is written. The Parquet footer does
+/// not contain this information.
 #[derive(Debug)]
 pub struct StatisticsCollector {
     schema: SchemaRef,
@@ -108,7 +109,8 @@ fn bound(
     Ok(outermost.as_ref().and_then(delta_value))
 }
 
-/// Converts a bound to the JSON form of the Delta protocol ("Per-file Statistics").
+/// Converts a minimum or maximum to the JSON form of the Delta protocol ("Per-file Statistics").
+/// Returns `None` if the value has no such form.
 fn delta_value(value: &ScalarValue) -> Option<Value> {
     let array = value.to_array().ok()?;
     match value.data_type() {

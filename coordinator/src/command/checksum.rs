@@ -1,9 +1,9 @@
-//! Checksum of a table, independent of the order of its rows, of files and of partitions.
+//! Checksum of a table. It does not depend on the order of rows, files or partitions.
 //!
 //! The checksum is the sum of one hash per row, modulo 2^64, as 16 hex digits. A row's hash is the
-//! first 8 bytes of the MD5 digest of its values as text, so it is the same on every machine. The
-//! length of each value precedes it, and null has its own mark, also within lists, structs and
-//! maps, so no two different rows have the same text.
+//! first 8 bytes of the MD5 digest of its values as text, so it is the same on every machine. No
+//! two different rows have the same text, because each value follows its own length, and null has a
+//! mark of its own. This is so within lists, structs and maps too.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -46,8 +46,8 @@ pub(super) async fn table_checksum(view: &View, table: &TableState) -> Result<St
     Ok(format!("{sum:016x}"))
 }
 
-/// SQL function that converts a value of any type to text. A cast does not support structs, and
-/// gives some different lists the same text.
+/// SQL function that converts a value of any type to text. An SQL cast cannot be used for this,
+/// because it does not support structs and converts some different lists to the same text.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TextOf {
     signature: Signature,
@@ -110,7 +110,8 @@ fn list_texts<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> EngineResult<S
     let items = texts(lists.values())?;
     let lists_array: ArrayRef = Arc::new(lists.clone());
     Ok(rows(&lists_array, |row, text| {
-        // The offsets of a sliced array do not start at 0, and `items` is the whole child array.
+        // Use the offsets unchanged. In a sliced array they do not start at 0, but `items` has the
+        // texts of the whole child array.
         let offsets = lists.value_offsets();
         for item in offsets[row].as_usize()..offsets[row + 1].as_usize() {
             push(text, &items, item);
@@ -118,7 +119,8 @@ fn list_texts<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> EngineResult<S
     }))
 }
 
-/// Builds one text per row that is not null.
+/// Returns the texts of all rows of `values`. `append` writes the text of the row with a given
+/// index. The text of a null row is null.
 fn rows(values: &ArrayRef, mut append: impl FnMut(usize, &mut String)) -> StringArray {
     (0..values.len())
         .map(|row| {

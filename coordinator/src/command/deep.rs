@@ -1,5 +1,5 @@
-//! `check --deep`: reads everything that one version of the lake names, and reports what is damaged
-//! and what restores it.
+//! `check --deep`: reads every file that one version of the lake names, and reports which files are
+//! damaged and how to restore them.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(super) async fn check_deep(config: &Config, version: Option<u64>, format: Fo
             telemetry::conclude(summary.trim_end());
         }
     }
-    // Print the faults before the error, which only counts them.
+    // The faults are printed above, because the error only counts them.
     if verified.faults.is_empty() {
         return Ok(());
     }

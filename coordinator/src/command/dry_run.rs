@@ -19,14 +19,14 @@ use report::{CheckReport, ModelReport, SourceReport};
 
 /// The report as data and as text.
 mod report;
-/// Records of a source that a run would reject.
+/// Decodes some records of each source, and collects those that a run would reject.
 mod sample;
 
 /// Prints what a run would do. With `sample`, also decodes about that many records of each source.
 ///
 /// # Errors
-/// Any error that a run would fail with before it writes. Rejected records of a sample are reported
-/// and are no error.
+/// Any error that a run would fail with before it writes. Rejected records of a sample are not an
+/// error; they are part of the report.
 pub(super) async fn check(config: &Config, sample: Option<u64>, is_json: bool) -> Result<()> {
     let opened = open::open_or_empty(config).await?;
     let session = open::session(config, &opened, config.limits.threads, Arc::default())?;
@@ -63,7 +63,8 @@ pub(super) async fn check(config: &Config, sample: Option<u64>, is_json: bool) -
     if is_json { print_json(&report) } else { print(report.text().as_bytes()) }
 }
 
-/// Returns the expected requests to S3 of a run that has something to do.
+/// Returns the expected requests to S3, with their price. `None` if a run has nothing to do, or if
+/// nothing is on S3.
 fn expected_cost(
     config: &Config,
     opened: &Storages,

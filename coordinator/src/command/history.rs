@@ -1,4 +1,4 @@
-//! `history`: lists the commits of the lake with their counts.
+//! `history`: lists the commits of the lake with their numbers of objects and records.
 
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;

@@ -1,4 +1,4 @@
-//! The commands, one file each. They return values or rows, and print them through `print`.
+//! The commands, one file each. They print their results with the functions of `print`.
 
 use std::time::Duration;
 
@@ -17,23 +17,23 @@ use glue::Catalog;
 mod run;
 /// Prints the summary of a run as text.
 mod summary_text;
-/// Validates and lists what a run would ingest.
+/// `check`: validates the configuration and models, and lists what a run would ingest.
 mod dry_run;
 /// `check --deep`: verifies the files of one version.
 mod deep;
 /// `query`: a read-only query over one version.
 mod query;
-/// Rows, files and bytes of the tables.
+/// `tables`: lists the tables with their rows, files and bytes.
 mod tables;
 /// A checksum of a table that does not depend on the order of its rows.
 mod checksum;
-/// The commits of the lake.
+/// `history`: lists the commits of the lake.
 mod history;
-/// Rejected records.
+/// `quarantine`: counts or lists rejected records.
 mod quarantine;
-/// `catalog`: the tables for the catalog of AWS.
+/// `catalog`: prints the tables' definitions, or puts them into the AWS Glue Data Catalog.
 mod glue;
-/// Deletes files that no version needs.
+/// `vacuum`: lists or deletes files that no kept version needs.
 mod vacuum;
 /// Brings the Delta logs up to the newest version, or overwrites them.
 mod publish;
@@ -42,11 +42,11 @@ mod system;
 /// Prints results on standard output.
 mod print;
 
-/// Runs the command of the command line.
+/// Runs the command that the user chose on the command line.
 ///
 /// # Errors
-/// The error of the command. If storage failed, its hint describes the damage to the newest
-/// version.
+/// The error of the command. A storage error gets a hint that describes the damage, if any, to the
+/// newest version of the lake.
 pub(crate) async fn execute(cli: Cli) -> Result<()> {
     let command = cli.command.unwrap_or(Command::Run { rebuild: vec![], json: false });
     let is_run = matches!(command, Command::Run { .. } | Command::Check { deep: false, .. });
@@ -68,7 +68,7 @@ async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format:
             run::run(config, &rebuild, run::Reporting { is_quiet, is_json, log_format }).await
         }
         Command::Check { deep: true, version, format, .. } => {
-            // `deep` was handled by the arm above.
+            // `..` omits only `sample`, which clap refuses together with `--deep`.
             deep::check_deep(config, version, format.format(), is_quiet).await
         }
         Command::Check { sample, format, .. } => match format.format() {
@@ -110,12 +110,12 @@ async fn with_damage(config: &Config, error: Error) -> Error {
         intact::describe_damage(&lake).await
     };
     match tokio::time::timeout(SEARCH_TIMEOUT, search).await {
-        // A failure of the search itself adds nothing. The first error is the one to fix.
         Ok(Ok(Some(damage))) => {
             let hint = error.hint.as_ref().map_or_else(|| damage.clone(), |hint| format!("{hint}\nhint: {damage}"));
             error.hint(hint)
         }
-        // No damage, or the storage did not respond in time.
+        // No damage was found, or the search failed or took too long. The first error is the one to
+        // fix.
         _ => error,
     }
 }

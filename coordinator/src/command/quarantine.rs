@@ -8,7 +8,8 @@ use super::query::query;
 use crate::output::Format;
 use crate::query_text::{rejected_counts, rejected_records};
 
-/// Prints the counts, or up to `records` records.
+/// Prints the number of rejected records by source, reason and field. With `records`, lists at most
+/// that many rejected records instead.
 ///
 /// # Errors
 /// A storage error. A configuration error for a lake without a commit or a source that is not

@@ -43,8 +43,8 @@ pub(super) fn no_such_version(version: u64, newest: u64) -> Error {
         .hint(format!("the newest is {newest}; `coordinator history` lists them"))
 }
 
-/// Returns the error for a lake without a version. If a configured table has a Delta log, the
-/// lake's `_lake` folder was lost, and the error is the one that `run` reports.
+/// Returns the error for a lake without a version. If a configured table has a Delta log
+/// nevertheless, the lake's `_lake` folder was lost. The error is then the same as that of `run`.
 pub(super) async fn nothing_committed(config: &Config, lake: &Storage) -> Error {
     let tables: Vec<&str> = config.tables.iter().map(|table| table.name.as_str()).collect();
     match publish::verify(lake, None, &tables).await {
@@ -62,7 +62,8 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Opens the newest version, or `version`, which may be readable even if the newest is damaged.
+    /// Opens `version`, or the newest version if it is `None`. An older version can be opened even
+    /// if the newest is damaged.
     ///
     /// # Errors
     /// A configuration error if the version does not exist. A storage error if its manifest cannot
@@ -76,8 +77,7 @@ impl View {
         let latest = manifest_store::get(&lake, newest).await;
         let manifest = match latest {
             Ok(Some(latest)) => {
-                // The logs are always brought up to the newest version, whichever version is
-                // queried.
+                // Bring the Delta logs up to the newest version, whichever version is queried.
                 catch_up(&lake, &latest).await;
                 if version == newest { Some(latest) } else { manifest_store::get(&lake, version).await? }
             }
@@ -116,7 +116,8 @@ impl View {
                 self.manifest.tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join("`, `")
             ))
         };
-        // Refuse queries that DataFusion would plan but should not run, before it sees the text.
+        // Refuse text that is nested too deeply to parse, or for which DataFusion would return
+        // wrong results.
         check_text(sql)?;
         let frame = self.session.sql_with_options(sql, read_only()).await.engine_context(planning)?;
         frame.execute_stream().await.engine_context(planning)
@@ -138,8 +139,8 @@ impl View {
     }
 }
 
-/// Writes the Delta log entries that are missing because a run crashed after its commit. A user who
-/// may only read can still query, so a failure is only logged.
+/// Writes the Delta log entries that are missing because a run crashed after its commit. Only logs
+/// a failure, so that a user without write permission can still query.
 async fn catch_up(lake: &Storage, newest: &Manifest) {
     let failures = match publish::catch_up(lake, newest).await {
         Ok(failures) => failures,

@@ -9,7 +9,7 @@ use super::summary_text::text;
 use crate::progress::Progress;
 use crate::run::summary::Outcome;
 
-/// How a run reports its result.
+/// Options for the output of a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reporting {
     /// Whether to print nothing but errors on standard error.
@@ -44,7 +44,7 @@ pub(super) async fn run(config: &Config, rebuild: &[String], reporting: Reportin
     summary.unpublished.take().map_or(Ok(()), Err)
 }
 
-/// Prints a warning: as a line of text, or as its own record if the log is JSON.
+/// Prints a warning as a line of text, or as a log record if the log is JSON.
 fn warn(warning: &str, log_format: LogFormat) {
     match log_format {
         // A reader of the log expects JSON in every line.

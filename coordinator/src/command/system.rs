@@ -39,7 +39,7 @@ pub(super) fn register(session: &SessionContext, lake: &Storage, manifest: &Mani
         digest: file.digest.clone(),
         statistics: vec![],
     });
-    // The manifest holds the file lists, so registering the two tables needs no request.
+    // The manifest holds the file lists, so registering `ledger` and `quarantine` needs no request.
     let ledger = ParquetTable::new(ledger::schema(), &[], ledger_files.collect());
     let quarantine_files = sources.flat_map(|source| session_tables::written(&source.quarantine)).collect();
     let quarantine = ParquetTable::new(Arc::new(Schema::new(quarantine::fields())), &[], quarantine_files);
@@ -73,8 +73,8 @@ fn history_schema() -> SchemaRef {
     ]))
 }
 
-/// Table with one row per commit, up to a given version. Its manifests are read only when a query
-/// needs them.
+/// The table `system.history`: one row per commit, up to the version of `newest`. Older manifests
+/// are read only when a query scans the table.
 #[derive(Debug)]
 struct HistoryTable {
     lake: Storage,
@@ -149,7 +149,8 @@ fn changed_tables(manifest: &Manifest) -> String {
     changed.map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Converts a value to a signed long of SQL. Values above the maximum become the maximum.
+/// Converts a value to the type of a `BIGINT` column. A value above the maximum of the type becomes
+/// the maximum.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -20,7 +20,7 @@ use crate::output::Format;
 pub(super) async fn tables(config: &Config, checksum: bool, version: Option<u64>, format: Format) -> Result<()> {
     let view = View::open(config, version).await?;
     let states = &view.manifest.tables;
-    // `None` if the log of the table has not reached this version.
+    // A table whose Delta log has not reached this version of the lake is not in `versions`.
     let versions = publish::versions_at(&view.lake, &view.manifest).await?;
     let delta = states.iter().map(|table| versions.get(&table.name).copied());
     let mut columns: Vec<(&str, ArrayRef)> = vec![

@@ -27,8 +27,8 @@ const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::hours(1);
 /// Maximum number of concurrent deletions.
 const CONCURRENT_DELETES: usize = 16;
 
-/// Lists files and unfinished uploads that are older than `retention` and not needed. With
-/// `delete`, deletes them.
+/// Lists files that are older than `retention` and that no kept version needs. Also lists
+/// unfinished uploads that are older. With `delete`, deletes all of these.
 ///
 /// # Errors
 /// A configuration error for a retention that is too short. A storage error.
@@ -66,7 +66,7 @@ pub(super) async fn vacuum(config: &Config, retention: Duration, delete: bool, f
     }
 }
 
-/// Returns a list of the files and uploads for people, with their sum in the last line.
+/// Returns a text with one line per file or upload, and the totals in the last line.
 fn text(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> String {
     let mut text = String::new();
     for file in files {
@@ -83,7 +83,8 @@ fn text(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> String {
     text
 }
 
-/// Returns the files and uploads as rows. An unfinished upload has neither time nor size.
+/// Returns the names and values of columns with one row per file or upload. The time and size of an
+/// unfinished upload are null.
 fn columns(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> Vec<(&'static str, ArrayRef)> {
     let rows = files.len() + uploads.len();
     let kinds = files.iter().map(|_| "file").chain(uploads.iter().map(|_| "unfinished upload"));
@@ -100,20 +101,21 @@ fn columns(files: &[ObjectMeta], uploads: &[Upload], is_deleted: bool) -> Vec<(&
     ]
 }
 
-/// Returns the time of the storage's clock, which decides how old objects are. Fails if it differs
-/// from this machine's clock by more than [`MAX_CLOCK_DIFFERENCE`].
+/// Returns the current time of the storage's clock, because that clock stamps the objects. Fails if
+/// this machine's clock differs by more than [`MAX_CLOCK_DIFFERENCE`]. If the storage's clock
+/// cannot be read and nothing will be deleted, returns this machine's time.
 ///
 /// # Errors
-/// A configuration error that names both times. A storage error if the storage's time cannot be
-/// read before a deletion.
+/// A configuration error that names both times. With `delete`, a storage error if the storage's
+/// clock cannot be read.
 async fn common_time(lake: &Storage, delete: bool) -> Result<DateTime<Utc>> {
     let theirs = match lake.clock(LakePath::Lake.key().as_ref()).await {
         Ok(theirs) => theirs,
         Err(error) if delete => {
             return Err(error.hint("nothing was deleted: `vacuum` compares its clock with the storage's first"));
         }
-        // Listing must work for a user who may not write, and reading a folder's clock writes an
-        // object.
+        // Without `--delete`, use this machine's clock instead. Reading the clock of a folder
+        // writes an object, and a user who may not write must still be able to list.
         Err(error) => {
             tracing::debug!(%error, "cannot read the storage's clock");
             return Ok(Utc::now());

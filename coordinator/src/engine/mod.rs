@@ -1,9 +1,10 @@
 //! Runs plans: the only module that knows where tasks run.
 //!
-//! Without `[cluster]`, every plan runs in this process (`embedded`); with it, plans run on workers
-//! (`cluster`). The plans, their nodes and the SQL are the same in both cases, because a cluster
-//! only cuts a plan into stages at its exchanges. The rows of a run's plans are `TaskReport`s, and
-//! the engine returns all of them.
+//! If `lake.toml` has no section `[cluster]`, every plan runs in this process (`embedded`);
+//! otherwise plans run on workers (`cluster`). The plans, their nodes and the SQL are the same in
+//! both cases, because a cluster only cuts a plan into stages at its exchanges. A plan that writes
+//! files returns rows that describe them (`TaskReport`), and the engine returns all of these
+//! reports.
 
 use std::sync::Arc;
 
@@ -29,8 +30,8 @@ pub(crate) mod parquet_table;
 
 pub(crate) use cluster::{Exchanged, TaskCounts, TasksView};
 
-/// Minimum number of rows of a query that runs on workers. A smaller query runs in the coordinator,
-/// because scheduling a stage would take longer.
+/// Number of input rows above which a query runs on workers. A smaller query runs in the
+/// coordinator, because scheduling a stage would take longer.
 const ROWS_WORTH_A_STAGE: u64 = 200_000;
 
 /// The place where the plans of one run are executed.
@@ -65,7 +66,7 @@ impl Engine {
         matches!(self, Self::Cluster(_))
     }
 
-    /// Returns a view of the progress of tasks, or `None` without workers.
+    /// Returns a view of the progress of tasks on workers, or `None` if plans run in this process.
     pub(crate) fn tasks(&self) -> Option<TasksView> {
         match self {
             Self::Embedded { .. } => None,
@@ -73,7 +74,7 @@ impl Engine {
         }
     }
 
-    /// Returns the requests that workers have sent to buckets.
+    /// Returns the counts of requests that workers have sent to buckets.
     pub(crate) fn requests(&self) -> RequestCounts {
         match self {
             Self::Embedded { .. } => RequestCounts::default(),
@@ -81,7 +82,8 @@ impl Engine {
         }
     }
 
-    /// Accepts workers that can read the lake, the spool and the given objects of each source.
+    /// Lets workers join the run from now on if they can read the lake, the spool and the sources.
+    /// `sources` contains the name of each source and the objects that the run reads from it.
     ///
     /// # Errors
     /// A storage error if a probe cannot be written.
@@ -142,7 +144,8 @@ impl Engine {
     }
 
     /// Returns the rows of a query in no particular order. `rows_read` is the approximate number of
-    /// rows that the query reads; a small query runs in the coordinator.
+    /// rows that the query reads. If it is small, the query runs in the coordinator, even if there
+    /// are workers.
     ///
     /// # Errors
     /// The errors of [`Self::run_stage`].
@@ -165,8 +168,8 @@ impl Engine {
         }
     }
 
-    /// Ends the run and deletes its spool objects. Returns the totals of its exchanges, or `None`
-    /// without workers.
+    /// Deletes the spool objects of the run. Returns the totals of the run's exchanges, or `None`
+    /// if plans run in this process.
     pub(crate) async fn finish(&self) -> Option<Exchanged> {
         match self {
             Self::Embedded { .. } => None,

@@ -26,7 +26,7 @@ use lakewright_common::session::lake_store_url;
 /// footer of most files with one request instead of two.
 const FOOTER_BYTES: usize = 64 * 1024;
 
-/// Files below the lake's root that make up one table.
+/// A table that consists of Parquet files below the lake's root.
 #[derive(Debug)]
 pub(crate) struct ParquetTable {
     /// Schema of the table, including partition columns, in the declared order.
@@ -48,15 +48,16 @@ impl ParquetTable {
                 file_fields.push(Arc::clone(field));
             }
         }
-        // Partition columns in the order of the folders, not of the schema.
+        // Partition columns have the order of the folders (`year=2018/month=11`), not of the
+        // schema.
         for name in partition_by {
             partition_fields.extend(schema.fields().find(name).map(|(_, field)| Arc::clone(field)));
         }
         Self { schema, file_fields, partition_fields, files }
     }
 
-    /// Maps projected columns of the table to columns of the scan, which has the partition columns
-    /// last.
+    /// Converts the column indices of a projection from the order of the table to that of the scan.
+    /// In the scan, the partition columns come last.
     fn scan_indices(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
         let position: HashMap<&str, usize> = self
             .file_fields
@@ -76,7 +77,7 @@ impl ParquetTable {
             .iter()
             .map(|field| partition_value(field, file.partition_values.get(field.name()).and_then(Option::as_deref)))
             .collect::<Result<Vec<_>>>()?;
-        // Not `PartitionedFile::new`: it would percent-encode the key again.
+        // Set the location afterwards, because `new` would percent-encode the key a second time.
         let mut partitioned = PartitionedFile::new(String::new(), file.bytes);
         partitioned.object_meta.location =
             object_store::path::Path::parse(&file.path).context(|| Error::internal("a file has an invalid key"))?;
@@ -123,7 +124,7 @@ impl TableProvider for ParquetTable {
         }
         let rows = self.files.iter().map(|file| file.rows).sum::<u64>();
         let bytes = self.files.iter().map(|file| file.bytes).sum::<u64>();
-        // Exact, because a file never changes once a manifest names it.
+        // The number of rows is exact, because a file never changes once a manifest names it.
         let statistics = Statistics {
             num_rows: Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)),
             total_byte_size: Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX)),

@@ -1,6 +1,6 @@
 //! Lists of the files of a table: one text file per partition with the URLs of its Parquet files,
 //! as Delta's `GENERATE symlink_format_manifest` writes them (Delta's guide, "Generate a manifest
-//! file"). They show the table as it was when they were last written.
+//! file"). The lists show the table as it was when they were last written.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ const CONCURRENT_PUTS: usize = 16;
 /// Files of one partition, or all files of a table without partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct List {
-    /// Partition values in the catalog's form, in the order of the table's `partition_by`.
+    /// Partition values as Hive writes them, in the order of the table's `partition_by`.
     pub(super) values: Vec<String>,
     /// Folder below [`FOLDER`], with a `/` at the end; empty for a table without partitions.
     pub(super) folder: String,
@@ -30,7 +30,8 @@ pub(crate) struct List {
     files: Vec<String>,
 }
 
-/// Builds one list per partition. A table without partitions has one list, even if it is empty.
+/// Builds one list per partition. A table without partitions has one list, even if the table has no
+/// files.
 pub(crate) fn lists(table: &TableState) -> Vec<List> {
     let mut lists = BTreeMap::new();
     if table.partition_by.is_empty() {
@@ -58,15 +59,15 @@ pub(crate) fn lists(table: &TableState) -> Vec<List> {
 }
 
 /// Writes the lists of a table, replacing existing ones. Also empties the lists of partitions that
-/// the table no longer has, because a reader that lists subfolders would find them. They are not
-/// deleted, because the coordinator may lack the permission to delete.
+/// the table no longer has, because a reader that lists subfolders would find these lists. Does not
+/// delete them, because the coordinator may lack the permission to delete.
 ///
 /// # Errors
 /// A storage error that names the object.
 pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) -> Result<()> {
     let text = |list: &List| list.files.iter().map(|key| lake.name_of(key) + "\n").collect::<String>();
-    // Start with empty texts for all existing lists. The lists of current partitions replace
-    // theirs.
+    // Start with an empty text for the key of each existing list. The lists of current partitions
+    // then replace the texts of the same keys.
     let mut texts = stale(lake, table).await?;
     texts.extend(lists.iter().map(|list| (format!("{}/{FOLDER}/{}manifest", table.name, list.folder), text(list))));
     let puts = stream::iter(texts).map(|(key, text)| async move {
@@ -76,7 +77,8 @@ pub(crate) async fn write(lake: &Storage, table: &TableState, lists: &[List]) ->
     puts.buffer_unordered(CONCURRENT_PUTS).try_for_each(|_| async { Ok(()) }).await
 }
 
-/// Finds existing lists that are not empty, and returns an empty text for each of their keys.
+/// Returns the keys of all existing lists that are not empty. Each is mapped to an empty text, its
+/// new content.
 async fn stale(lake: &Storage, table: &TableState) -> Result<BTreeMap<String, String>> {
     let folder = parse_key(&format!("{}/{FOLDER}", table.name))?;
     let there = lake.store.list(Some(&folder)).try_filter_map(|object| async move {

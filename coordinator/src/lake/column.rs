@@ -1,9 +1,9 @@
 //! The columns of a table or a source in a manifest: a stable id, a name and a type.
 //!
 //! Types are stored in Delta's JSON form. They are converted to Arrow for queries and written to
-//! the Delta log for other engines. An id identifies a column in Parquet files (`field_id`) at any
-//! position, and is never reused for another column of the table. So a future reader that finds
-//! columns by id (Iceberg) sees the same values as readers that find them by name.
+//! the Delta log for other engines. In Parquet files, the id (`field_id`) identifies a column even
+//! if its position changes. An id is never reused for another column of the table. So a future
+//! reader that finds columns by id (Iceberg) sees the same values as one that finds them by name.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -35,13 +35,13 @@ pub(crate) struct Columns {
     pub(crate) dropped: Vec<Column>,
 }
 
-/// Assigns ids to the columns of `schema`. A column that exists in `previous` under the same name,
-/// or was dropped from it, keeps its id; a new one gets the next id.
+/// Assigns ids to the columns of `schema`. A column keeps the id that a column of the same name has
+/// in `previous`, even if that column was dropped. A new name gets the next id.
 ///
 /// # Errors
 /// A configuration error if Delta's lowest protocol cannot represent the schema: a type without a
-/// counterpart, a timestamp without a zone, a name with one of ` ,;{}()`, a tab, a line feed or
-/// `=`, or two names that differ only in case.
+/// counterpart, a timestamp without a zone, an empty name, a name with a space, a tab, a line feed
+/// or one of `,;{}()=`, or two names that differ only in case.
 pub(crate) fn assign_column_ids(previous: Option<&Columns>, schema: &Schema) -> Result<Columns> {
     let known: HashMap<&str, u32> =
         previous.iter().flat_map(|columns| columns.ever()).map(|column| (column.name.as_str(), column.id)).collect();
@@ -94,8 +94,8 @@ fn delta_type(column: &str, arrow_type: &ArrowType) -> Result<DataType> {
     })
 }
 
-/// Refuses types that the conversion to Delta accepts, but that change values or need more than
-/// Delta's lowest protocol.
+/// Refuses types that can be converted to Delta types, but only with changed values or with a
+/// higher protocol than Delta's lowest.
 fn check_type(column: &str, arrow_type: &ArrowType) -> Result<()> {
     let hint = match arrow_type {
         ArrowType::Timestamp(_, None) => "cast it to `TIMESTAMP WITH TIME ZONE`: Delta's lowest protocol has no other",
@@ -129,7 +129,7 @@ impl Column {
     }
 }
 
-/// Returns the name of a type in Hive's catalogs, such as AWS Glue.
+/// Returns the name of a type in catalogs that use Hive's types, such as AWS Glue.
 pub(crate) fn hive_type(data_type: &DataType) -> String {
     match data_type {
         DataType::Primitive(PrimitiveType::Long) => "bigint".to_owned(),

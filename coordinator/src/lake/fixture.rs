@@ -29,11 +29,11 @@ use uuid::Uuid;
 use super::column::assign_column_ids;
 use super::manifest::{DataFile, FORMAT, Manifest, TableState, parse_key};
 
-/// Id of every lake of these fixtures.
+/// Id of the lake in every manifest of these fixtures.
 pub(crate) const LAKE_ID: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
 
-/// Creates a lake in a folder that is deleted with the `TempDir`. The folder's name needs encoding
-/// in a URL.
+/// Creates a lake in a folder that is deleted with the `TempDir`. The folder's name contains
+/// spaces, which are percent-encoded in the lake's URL.
 pub(crate) fn lake() -> (TempDir, Storage) {
     lake_below("my lake ")
 }
@@ -51,8 +51,8 @@ pub(crate) fn lake_on(store: Arc<dyn ObjectStore>) -> Storage {
     Storage::new(store, Location::of(Url::parse("memory:///").unwrap()))
 }
 
-/// Creates the manifest of `version` with these tables, each with the paths of its files below the
-/// table's folder. All files are new.
+/// Creates the manifest of `version`. Each item of `tables` is the name of a table and the paths of
+/// its files below the table's folder. All files are new in this version.
 pub(crate) fn manifest(version: u64, tables: &[(&str, &[&str])]) -> Manifest {
     Manifest {
         format: FORMAT,
@@ -70,7 +70,8 @@ pub(crate) fn manifest(version: u64, tables: &[(&str, &[&str])]) -> Manifest {
     }
 }
 
-/// Creates the manifest after `previous`, which replaces these tables and keeps all others.
+/// Creates the manifest after `previous`. It replaces or adds `tables`, and keeps all other tables
+/// of `previous`.
 pub(crate) fn next(previous: &Manifest, tables: &[(&str, &[&str])]) -> Manifest {
     let mut next = manifest(previous.version + 1, &[]);
     next.tables = previous.tables.clone();
@@ -97,7 +98,7 @@ fn table(version: u64, name: &str, files: &[&str]) -> TableState {
     }
 }
 
-/// Creates a file's entry in a manifest, with the partition value of its directory.
+/// Creates a file's entry in a manifest. Takes the partition value from the directory in `path`.
 fn file(version: u64, table: &str, path: &str) -> DataFile {
     let directory = path.split_once('/').and_then(|(directory, _)| directory.strip_prefix("year="));
     let value = directory.map(|value| value.replace("%3D", "=").replace("%20", " ").replace("%25", "%"));
@@ -123,14 +124,14 @@ pub(crate) async fn write_files(lake: &Storage, manifest: &Manifest) {
     }
 }
 
-/// In-memory store whose first puts take effect but return an error, as if the connection was lost
-/// before the response.
+/// In-memory store whose puts fail a given number of times: some have no effect, others take effect
+/// but return an error, as if the connection was lost before the response.
 #[derive(Debug)]
 pub(crate) struct ForgetfulStore {
     inner: InMemory,
-    /// Number of further puts that take effect and return an error.
+    /// Remaining number of puts that take effect but return an error.
     pub(crate) lost_answers: AtomicU32,
-    /// Number of further puts that fail without effect.
+    /// Remaining number of puts that fail without effect.
     pub(crate) refused_puts: AtomicU32,
 }
 

@@ -1,14 +1,14 @@
 //! Finds files in a lake that no kept version needs: files of older versions, and of runs that
 //! died.
 //!
-//! Considers only files that a run writes under names that no other program uses: data of tables,
-//! staging, quarantine, ledger, spool. Never considers manifests, Delta logs, consistent documents,
-//! or files of other programs.
+//! Considers only files with names that no other program uses. Runs give such names to the files of
+//! tables, staging, quarantine, ledger and spool. Never considers manifests, Delta logs, consistent
+//! documents, or files of other programs.
 //!
 //! A file that a run in progress writes is younger than that run, and a file younger than the
 //! retention is kept. So a run that takes less time than the retention loses nothing. A file that a
 //! kept manifest names is kept at any age. A run can only commit on top of the newest manifest, so
-//! a deleted file is never named again.
+//! no later manifest names a deleted file again.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ use super::{LakePath, manifest_store, url_of};
 
 /// Number of characters of a UUID with hyphens.
 const UUID: usize = 36;
-/// Folders below `_lake` that contain files of runs.
+/// Folders below `_lake` in which runs write files, except the spool.
 const FOLDERS_OF_RUNS: &[&str] = &["staging", "quarantine", "ledger"];
 
 /// Returns the files that were last modified before `since` and that no kept version names. The
@@ -39,15 +39,16 @@ pub(crate) async fn find(lake: &Storage, since: DateTime<Utc>) -> Result<Vec<Obj
     let is_garbage = |object: &ObjectMeta| {
         object.last_modified < since && is_of_a_run(&object.location) && !named.contains(object.location.as_ref())
     };
-    // An object must be old, written by a run, and not needed by any kept version. Anything else
-    // stays.
+    // Only an object that is old, was written by a run, and is not named by any kept version is
+    // garbage. Anything else stays.
     let objects = lake.store.list(None).try_filter(|object| std::future::ready(is_garbage(object)));
     let mut garbage: Vec<_> = objects.try_collect().await.storage_context("list", || &lake.root)?;
     garbage.sort_by(|a, b| a.location.cmp(&b.location));
     Ok(garbage)
 }
 
-/// Returns the keys that the kept versions name, or `None` if the lake has no commit; nothing may
+/// Returns the keys of all files that kept versions name. The version that was the newest at
+/// `since` and all later versions are kept. Returns `None` if the lake has no commit; nothing may
 /// be deleted then.
 async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<HashSet<String>>> {
     let written = manifest_store::list(lake).await?;
@@ -55,8 +56,8 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
     let mut named = HashSet::new();
     for version in (1..=newest).rev() {
         let manifest = manifest_store::get(lake, version).await?.ok_or_else(|| missing(lake, version))?;
-        // Use the later of two times: the coordinator's clock in the manifest may have been slow,
-        // and in a copy of a lake the objects have the time of the copy.
+        // Both times may be wrong: the coordinator's clock may have been slow, and the objects of a
+        // copied lake have the time of the copy. Use the later one, because it keeps more versions.
         let is_last = written.get(&version).copied().max(Some(manifest.committed_at)) < Some(since);
         // Versions are visited newest first, so the first one that was committed before `since` was
         // the newest at that time. It is kept, and all older ones are not.
@@ -68,7 +69,7 @@ async fn named_since(lake: &Storage, since: DateTime<Utc>) -> Result<Option<Hash
     Ok(Some(named))
 }
 
-/// Builds the error for a missing manifest. Its hint says until when the manifest is needed.
+/// Builds the error for a missing manifest. The hint says until when the manifest is needed.
 fn missing(lake: &Storage, version: u64) -> Error {
     let key = url_of(lake, &LakePath::Manifest(version).key());
     Error::storage_failure(format!("manifest {version} is missing: `{key}`")).hint(format!(
@@ -92,7 +93,7 @@ fn is_of_a_run(key: &Path) -> bool {
         [lake, spool, run, file] if lake == "_lake" && spool == "spool" => return is_of_an_exchange(run, file),
         [lake, folder, _, ..] if lake == "_lake" => FOLDERS_OF_RUNS.contains(&folder.as_str()),
         [table, rest @ ..] => {
-            // The table's own files, in folders of partitions or directly below it, and never its
+            // Files of a table, directly in its folder or in folders of partitions, but not in its
             // Delta log.
             !table.starts_with('_') && !rest.is_empty() && rest.iter().all(|part| part != "_delta_log")
         }
@@ -116,8 +117,9 @@ fn is_name_of_a_run(name: &str) -> bool {
     is_uuid(uuid) && is_head
 }
 
-/// Returns whether a file is an exchange, which one stage of a cluster run writes for a later
-/// stage, or a probe object. A run that dies leaves such files.
+/// Returns whether a file of the spool is an exchange (rows that a stage of a cluster run writes
+/// for a later stage) or a probe object (which workers read to prove that they see the lake's
+/// storage). A run that dies leaves such files.
 fn is_of_an_exchange(run: &str, file: &str) -> bool {
     let name = file.strip_prefix("exchange-").and_then(|name| name.strip_suffix(".arrows"));
     // Workers read a probe object to prove that they see the lake's storage.

@@ -1,8 +1,8 @@
-//! Finds the newest version of a lake whose files are all complete, for the error message of a
-//! command that found an object missing or truncated.
+//! Finds the newest version without missing or truncated files. A command that found an object
+//! missing or truncated names this version in its error message.
 //!
-//! Compares existence and size only, using one listing of the lake. A file with changed bytes is
-//! not noticed here, so the message names `check --deep`, which reads them.
+//! Compares existence and size only, using one listing of the lake. A file of the right size with
+//! changed bytes is not noticed here, so the message names `check --deep`, which reads every file.
 
 use std::collections::HashMap;
 
@@ -13,9 +13,9 @@ use lakewright_common::storage::Storage;
 use super::manifest::Manifest;
 use super::{LakePath, manifest_store, url_of};
 
-/// Describes the damage of the newest version in a sentence, and names the newest older version
-/// that has all its files. Returns `None` if no file of the newest version is missing or has
-/// another size.
+/// Describes the damage of the newest version in a sentence, and names the last version before it
+/// that has all its files. Returns `None` if the newest version has all its files, or if there is
+/// no version.
 ///
 /// # Errors
 /// A storage error if the lake cannot be listed.
@@ -46,8 +46,8 @@ pub(crate) async fn describe_damage(lake: &Storage) -> Result<Option<String>> {
     Ok(Some(format!("{damage}; no older version has all its files")))
 }
 
-/// Returns the files of one version that are missing or have another size; `None` if its manifest
-/// cannot be read.
+/// Returns the files of one version that are missing or do not have the size in its manifest;
+/// `None` if the manifest cannot be read.
 async fn damaged(lake: &Storage, version: u64, sizes: &HashMap<String, u64>) -> Option<Vec<String>> {
     let manifest = manifest_store::get(lake, version).await.ok().flatten()?;
     // A missing file has no size, so it differs from any expected size.

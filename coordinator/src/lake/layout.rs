@@ -1,12 +1,13 @@
-//! The layout of a lake: the key of every object except table data. The tasks that write table data
-//! choose its keys and report them.
+//! The layout of a lake: the keys of its objects and folders, except the Parquet files of tables,
+//! staging and quarantine. The tasks that write these files choose their keys and report them.
 
 use lakewright_common::storage::Storage;
 use object_store::path::Path;
 use uuid::Uuid;
 
-/// Path below the root of a lake. Table data has no variant: the task that writes a file reports
-/// its key, which is below [`LakePath::Table`].
+/// Path below the root of a lake. For tables, staging and quarantine, there are variants for the
+/// folders but not for the Parquet files: the task that writes such a file chooses its key and
+/// reports the key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LakePath<'a> {
     /// `_lake/`
@@ -66,10 +67,10 @@ impl LakePath<'_> {
     }
 }
 
-/// Returns the version in a manifest's key; `None` for any other object in that folder.
+/// Returns the version in a manifest's key; `None` if the file name is not that of a manifest.
 pub(crate) fn version_of(key: &Path) -> Option<u64> {
     let digits = key.filename()?.strip_suffix(".json")?;
-    // Require 20 digits, because other lengths would be other keys of the same version.
+    // Require 20 digits, because `7.json` would be a second key of version 7.
     let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()
 }

@@ -1,11 +1,11 @@
 //! The ledger: the objects of a source that were ingested, each with the commit that ingested it
 //! and its record counts.
 //!
-//! A commit writes one ledger file (Parquet) per source in addition to its manifest, which names it
-//! together with the older ledger files. The next run reads all of these into one lookup and
-//! ingests only objects that are not in it. The number of entries is not limited: many files are
-//! merged into one, and no entry is dropped. Columns are named like those of Snowflake's
-//! `COPY_HISTORY` where it has a counterpart.
+//! A commit writes one ledger file (Parquet) for each source with new objects. The manifest of the
+//! commit names this file and all older ledger files. The next run reads all ledger files of a
+//! source into one lookup and ingests only objects that are not in the lookup. The number of
+//! entries is not limited: many files are merged into one, and no entry is dropped. Columns have
+//! the names that Snowflake uses in `COPY_HISTORY`, where a counterpart exists.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -32,12 +32,12 @@ use uuid::Uuid;
 use super::manifest::{LedgerFile, SourceState, parse_key};
 use super::{LakePath, url_of};
 
-/// Maximum number of ledger files of one source. A commit that would exceed it merges them into
-/// one.
+/// Maximum number of ledger files of one source. A commit that would exceed this number merges all
+/// ledger files of the source into one.
 pub(crate) const MAX_FILES: usize = 64;
 /// Maximum number of ledger files that are read at the same time.
 const CONCURRENT_READS: usize = 8;
-/// Number of entries per batch that is encoded or decoded.
+/// Maximum number of entries that are encoded or decoded as one batch.
 const BATCH_ROWS: usize = 64 * 1024;
 
 /// One object that was ingested; `records = staged + quarantined`.
@@ -47,7 +47,7 @@ pub(crate) struct LedgerEntry {
     pub(crate) records: u64,
     pub(crate) staged: u64,
     pub(crate) quarantined: u64,
-    /// Version of the lake whose commit ingested the object.
+    /// Version of the lake in which the object was ingested.
     pub(crate) version: u64,
     pub(crate) run: Uuid,
 }
@@ -71,11 +71,11 @@ pub(crate) fn schema() -> SchemaRef {
     ]))
 }
 
-/// Sums the tallies of all splits into one entry per object, sorted by key.
+/// Sums the tallies (the counts of one split each) into one entry per object, sorted by key.
 ///
 /// # Errors
-/// An internal error if an object's records are not all staged or quarantined, or if its splits saw
-/// different versions of the object.
+/// An internal error if an object's staged and quarantined records do not add up to its records, or
+/// if the object's splits saw different versions of the object.
 pub(crate) fn entries(
     tallies: impl IntoIterator<Item = ObjectTally>,
     version: u64,
@@ -111,7 +111,7 @@ pub(crate) fn entries(
     Ok(objects.into_values().collect())
 }
 
-/// Writes the entries of one commit and one source.
+/// Writes one ledger file with the entries of one commit and one source.
 pub(crate) async fn write(
     lake: &Storage,
     source: &str,
@@ -171,7 +171,8 @@ pub(crate) async fn read(lake: &Storage, source: &SourceState) -> Result<HashMap
     Ok(lookup)
 }
 
-/// Encoder of one ledger file in memory. An entry takes tens of bytes.
+/// Encoder of one ledger file. The file is kept in memory, because an entry takes only tens of
+/// bytes.
 struct Encoder {
     writer: ArrowWriter<Vec<u8>>,
     objects: u64,

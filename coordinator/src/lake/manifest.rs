@@ -1,12 +1,12 @@
 //! The manifest: one JSON document per commit, the complete state of the lake at that commit.
 //!
-//! A run builds a manifest from the previous one, and `store` puts it on storage. Queries read it,
-//! and Delta logs are rolled forward from it. The objects that a commit ingested are listed in the
-//! ledger, in Parquet files of their own.
+//! A run builds a manifest from the previous one, and `manifest_store` puts it on storage. Queries
+//! read manifests, and Delta logs are rolled forward from them. The objects that a commit ingested
+//! are listed in the ledger, in Parquet files of their own.
 //!
-//! The entries of unchanged tables and files are copied from the previous manifest. A table keeps
-//! its `changed_in`, the version in which it last changed, and a file its `added_in`, the version
-//! that added it. So one manifest shows what its commit changed, without a comparison with the
+//! The entries of unchanged tables and files are copied from the previous manifest, with
+//! `changed_in` (the version in which the table last changed) and `added_in` (the version that
+//! added the file). So one manifest shows what its commit changed, without a comparison with the
 //! previous manifest.
 
 use std::collections::BTreeMap;
@@ -42,19 +42,19 @@ pub(crate) struct Manifest {
     /// manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lake_id: Option<Uuid>,
-    /// Time of the coordinator's clock just before it put the manifest.
+    /// Time by the coordinator's clock, shortly before the manifest was put.
     pub(crate) committed_at: DateTime<Utc>,
     /// Program that wrote the manifest, with its version: `lakewright 0.1.0`.
     pub(crate) engine: String,
     /// Time from the start of the run to the commit.
     pub(crate) elapsed_milliseconds: u64,
     pub(crate) sources: BTreeMap<String, SourceState>,
-    /// Tables in the order of `lake.toml`. The Delta logs are rolled forward in this order,
-    /// dimensions before facts.
+    /// Tables in the order in which a run builds them, dimensions before facts. The Delta logs are
+    /// rolled forward in the same order.
     pub(crate) tables: Vec<TableState>,
     /// Counts of this commit only, by source.
     pub(crate) counts: BTreeMap<String, SourceCounts>,
-    /// Requests to buckets that the run made before this commit.
+    /// Numbers of requests that the run sent to buckets before this commit.
     #[serde(default, skip_serializing_if = "RequestCounts::is_empty")]
     pub(crate) requests: RequestCounts,
 }
@@ -62,7 +62,7 @@ pub(crate) struct Manifest {
 /// Everything that was ever ingested from one source.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SourceState {
-    /// Fingerprint of the declared schema.
+    /// Digest that changes with the declared fields of the source.
     pub(crate) fingerprint: String,
     pub(crate) columns: Columns,
     pub(crate) staging: Vec<DataFile>,
@@ -78,10 +78,12 @@ pub(crate) struct TableState {
     pub(crate) columns: Columns,
     pub(crate) partition_by: Vec<String>,
     pub(crate) key: Vec<String>,
-    /// Fingerprint of everything that decides the table's content, except the rows of its input.
+    /// Digest that changes with the query, the key, the partition columns, the data checks, and
+    /// what the query reads: the declared fields of sources, and the fingerprints of tables. If the
+    /// digest changes, the next run builds the table again.
     pub(crate) fingerprint: String,
-    /// Version of the manifest in which the table's state last changed. It is also the version of
-    /// the table's `txn` in its Delta log.
+    /// Version of the last manifest that changed the table's state. The Delta log repeats this
+    /// number as the version of a `txn` action.
     pub(crate) changed_in: u64,
     pub(crate) files: Vec<DataFile>,
 }
@@ -112,11 +114,12 @@ pub(crate) struct LedgerFile {
     pub(crate) added_in: u64,
 }
 
-/// Counts of a scan of a source; `records = staged + quarantined`.
+/// Counts of one source, for one commit or for all commits together; `records = staged +
+/// quarantined`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SourceCounts {
     pub(crate) objects: u64,
-    /// Size of the objects on storage, compressed if they are stored compressed.
+    /// Total size of the objects on storage. For a compressed object, this is the compressed size.
     pub(crate) bytes: u64,
     pub(crate) records: u64,
     pub(crate) staged: u64,
@@ -134,18 +137,18 @@ impl Manifest {
         self.tables.iter().find(|table| table.name == name)
     }
 
-    /// Encodes the manifest as the object's content, which ends with its digest.
+    /// Encodes the manifest as a JSON document that ends with its own digest.
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self)
             .map(seal::seal)
             .context(|| Error::internal(format!("manifest {} makes no JSON", self.version)))
     }
 
-    /// Decodes `bytes`, which must be the manifest of that `version`.
+    /// Decodes `bytes`, which must be the manifest of `version`.
     ///
     /// # Errors
-    /// A configuration error if a newer program version wrote the manifest. A storage error if it
-    /// is damaged, or if `bytes` are another manifest.
+    /// A configuration error if a newer program version wrote the manifest. A storage error if the
+    /// manifest is damaged or has another version.
     pub(crate) fn decode(version: u64, bytes: &[u8]) -> Result<Self> {
         let damaged = || {
             Error::storage_failure(format!("manifest {version} (`{}`) is damaged", LakePath::Manifest(version).key()))
@@ -154,7 +157,8 @@ impl Manifest {
         // Verify the digest first, because a changed bit may leave valid JSON with a wrong number
         // in it.
         seal::verify(bytes).context(damaged)?;
-        // Check format and version first, because other members may differ in another format.
+        // Check format and version before decoding the other members, because these may differ in
+        // another format.
         let head: Head = serde_json::from_slice(bytes).context(damaged)?;
         if head.format > FORMAT {
             return Err(Error::configuration(format!(
@@ -199,7 +203,8 @@ struct Head {
     engine: String,
 }
 
-/// Returns the run that committed the manifest in `bytes`, of any format.
+/// Returns the run that committed the manifest in `bytes`. The manifest may have a newer format
+/// than this program can decode.
 pub(crate) fn run_of(bytes: &[u8]) -> std::result::Result<Uuid, Box<dyn std::error::Error + Send + Sync>> {
     #[derive(Deserialize)]
     struct Run {
@@ -210,7 +215,7 @@ pub(crate) fn run_of(bytes: &[u8]) -> std::result::Result<Uuid, Box<dyn std::err
     Ok(serde_json::from_slice::<Run>(bytes)?.run)
 }
 
-/// Parses an object's exact key. `Path::from` would percent-encode an encoded key once more.
+/// Parses a key that is already percent-encoded. `Path::from` would encode it a second time.
 pub(crate) fn parse_key(key: &str) -> Result<Path> {
     Path::parse(key).context(|| Error::internal(format!("`{key}` is not a valid key")))
 }
@@ -226,7 +231,8 @@ impl TableState {
 }
 
 impl DataFile {
-    /// Creates the entry of a written file in the manifest of `version`, the first to name it.
+    /// Creates the manifest entry of a written file. `version` is that of the first manifest that
+    /// names the file.
     pub(crate) fn new(written: WrittenFile, version: u64) -> Self {
         Self { written, added_in: version }
     }
@@ -279,8 +285,8 @@ mod tests {
         assert!(error.hint.unwrap().contains("lakewright 9.0.0"));
     }
 
-    /// Flips each bit, including those of the seal. A manifest without a seal, as older program
-    /// versions wrote it, is accepted.
+    /// Flips each bit, including those of the seal (the digest at the end). A manifest without a
+    /// seal is accepted, because older program versions wrote none.
     #[test]
     fn a_changed_bit_in_a_manifest_is_noticed() {
         let manifest = fixture::manifest(3, &[("songs", &["year=2000/x"])]);

@@ -22,13 +22,15 @@ use uuid::Uuid;
 use super::manifest::{self, Manifest};
 use super::{LakePath, url_of, version_of};
 
-/// Maximum number of puts of one manifest, each followed by a read. After the last one, the outcome
-/// is reported as unknown.
+/// Maximum number of puts of one manifest. If the response to a put is unclear, the manifest is
+/// read back. If it does not exist, the next put follows, and after the last put the outcome is
+/// reported as unknown.
 const MAX_PUTS: u32 = 6;
-/// Maximum number of attempts to read a manifest back after a put, because a failed read leaves the
-/// outcome open too.
+/// Maximum number of attempts to read a manifest back after a put. A failed read is repeated,
+/// because it leaves the outcome of the put open.
 const MAX_READS: u32 = 5;
-/// Pause after the first failure. Each further pause is twice as long. Shorter in tests.
+/// Pause after the first failed attempt to put or read a manifest. Each further pause is twice as
+/// long. Shorter in tests.
 const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
 /// Outcome of a commit.
@@ -41,8 +43,7 @@ pub(crate) enum Commit {
     Conflict { by: Uuid },
 }
 
-/// Lists the versions of all manifests, each with the time at which it was written according to
-/// storage.
+/// Lists the versions of all manifests, each with the modification time of the manifest on storage.
 pub(crate) async fn list(lake: &Storage) -> Result<BTreeMap<u64, DateTime<Utc>>> {
     let folder = LakePath::Manifests.key();
     let mut keys = lake.store.list(Some(&folder));
@@ -83,10 +84,10 @@ pub(crate) async fn commit(lake: &Storage, manifest: &Manifest) -> Result<Commit
     put(lake, manifest).await
 }
 
-/// Waits until every object that `manifest` is the first to name is durable.
+/// Makes the new objects of `manifest` durable: those that no earlier manifest names.
 ///
 /// # Errors
-/// A storage error. Nothing is visible then.
+/// A storage error. Nothing of the run is visible then.
 pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
     failpoint::reach(FailPoint::CommitBeforeSync);
     lake.sync_files(&manifest.new_keys()?).await?;
@@ -97,8 +98,8 @@ pub(crate) async fn prepare(lake: &Storage, manifest: &Manifest) -> Result<()> {
 /// Makes `manifest` the next version of the lake.
 ///
 /// # Errors
-/// A storage error if the outcome is unknown. The commit may be valid then, the next run will see
-/// it, and no file of this run may be deleted.
+/// A storage error if the outcome is unknown. The commit may be valid then, so no file of this run
+/// may be deleted. The next run reads the manifest if it exists.
 pub(crate) async fn put(lake: &Storage, manifest: &Manifest) -> Result<Commit> {
     let key = LakePath::Manifest(manifest.version).key();
     let bytes = Bytes::from(manifest.encode()?);
@@ -138,7 +139,8 @@ async fn put_until_known(lake: &Storage, key: &Path, bytes: &Bytes, run: Uuid) -
     Err(error.hint(hint))
 }
 
-/// Reads the run of the manifest at `key`, or returns `None` if there is no manifest.
+/// Reads the manifest at `key`, and returns the run that committed it. Returns `None` if there is
+/// no manifest.
 async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
     let mut pause = FIRST_PAUSE;
     let mut reads = 1;
@@ -146,7 +148,7 @@ async fn read_back(lake: &Storage, key: &Path) -> Result<Option<Uuid>> {
         match read(lake, key).await {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => {
-                // Only the run matters here, so a manifest of a later format is enough.
+                // Only the run matters here, so the manifest may have a newer format.
                 return manifest::run_of(&bytes)
                     .map(Some)
                     .context(|| Error::storage_failure(format!("`{}` exists and is damaged", url_of(lake, key))));
@@ -197,8 +199,8 @@ mod tests {
         assert_eq!(get(&lake, 3).await.unwrap(), None);
     }
 
-    /// Sixteen runs put the same version at once: one is committed, and the others learn by which
-    /// run.
+    /// Sixteen runs put the same version at once: one succeeds, and every other run gets a conflict
+    /// that names the winner.
     #[tokio::test(flavor = "multi_thread")]
     async fn one_of_many_runs_commits_a_number() {
         let (_folder, lake) = fixture::lake();
@@ -240,8 +242,8 @@ mod tests {
         assert_eq!(outcome, Commit::Conflict { by: other.run });
     }
 
-    /// S3 may also respond with 409, which the store reports as an error, while the object does not
-    /// exist.
+    /// Puts fail without effect. This also happens if S3 responds with 409: the store reports an
+    /// error, and the object does not exist.
     #[tokio::test]
     async fn a_put_that_did_not_arrive_is_tried_again_and_given_up_in_the_end() {
         let store = ForgetfulStore::new(0, 3);

@@ -4,13 +4,13 @@
 //! ```text
 //! <lake>/
 //!   songplays/                                  a table …
-//!     year=2018/month=11/<run>-0-<uuid>.parquet   … its files, of this manifest and of older ones
+//!     year=2018/month=11/<run>-0-<uuid>.parquet   … its files, which manifest 7 or older ones name
 //!     _delta_log/00000000000000000003.json        … and its Delta log, rolled forward from the manifests
 //!   _lake/
 //!     manifest/00000000000000000007.json        ⑧ the commit: created only if absent
 //!     staging/events/<file>.parquet               the typed copy of a source
 //!     quarantine/events/<file>.parquet            rejected records
-//!     ledger/events/00000000000000000007-<run>.parquet   objects that commit 7 ingested
+//!     ledger/events/00000000000000000007-<run>.parquet   objects that version 7 ingested
 //!     consistent/7.json                         ⑨ Delta version of each table at manifest 7
 //!     consistent/latest                           the newest of these documents
 //! ```
@@ -18,7 +18,8 @@
 //! A commit has these steps: write the ledger, sync every new file, put the manifest, put version
 //! N+1 of each Delta log (dimensions first), put the consistent document. The process may be killed
 //! at any step. Nothing is visible before the manifest is put, and everything is visible
-//! afterwards. The next run or query repeats the later steps if they are missing.
+//! afterwards. If the process is killed between the manifest and the last step, the next run or
+//! query completes the remaining steps.
 //!
 //! One value followed through: run `0193…` writes `songs/year=2000/0193…-0-….parquet`; manifest 7
 //! names it with `added_in: 7`; version 3 of `songs/_delta_log` adds it and says `txn lakewright
@@ -36,7 +37,7 @@ pub(crate) mod manifest;
 pub(crate) mod manifest_store;
 /// The objects that each commit ingested.
 pub(crate) mod ledger;
-/// ⑨ Delta logs and the versions that belong together, for other engines.
+/// ⑨ Delta logs for other engines, and the Delta version of each table at one manifest.
 pub(crate) mod publish;
 /// The newest version that has all its files, for an error message.
 pub(crate) mod intact;

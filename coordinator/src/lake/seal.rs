@@ -1,8 +1,9 @@
 //! JSON documents that end with their own digest, so that every reader notices a changed bit.
 //!
 //! `{"format":1,…}` becomes `{"format":1,…,"digest":"sha256:<64 hexadecimal digits>"}`: still one
-//! JSON document. The digest is of all bytes before the comma. It detects damage, not an attacker,
-//! who would write the digest as well.
+//! JSON document. This last member is the seal. Its digest covers all bytes before the comma in
+//! front of `"digest"`. The digest detects damage, but not an attacker, who would write a new
+//! digest as well.
 
 use std::fmt::Write as _;
 
@@ -11,7 +12,8 @@ use sha2::{Digest, Sha256};
 const MEMBER: &[u8] = b",\"digest\":\"sha256:";
 const HEX_DIGITS: usize = 64;
 const END: &[u8] = b"\"}";
-/// Parts of a seal. A single changed bit in the seal leaves at least one of them intact.
+/// Two parts of every seal. A single changed bit in a seal leaves at least one of them intact, so a
+/// document with a damaged seal is not mistaken for one without a seal.
 const TRACES: [&[u8]; 2] = [b",\"digest\":\"", b"\"sha256:"];
 
 /// Adds the digest as the last member of `document`, a JSON object with at least one member.

@@ -1,8 +1,8 @@
-//! Verifies that everything that one version needs is unchanged: compares each file with the digest
-//! in its manifest, and each entry of a Delta log with the digest that was published with it.
+//! Verifies all objects of one version: compares each file with its digest in the version's
+//! manifest, and each entry of a Delta log with its digest in a consistent document.
 //!
-//! Reads every byte once, in bounded memory. An unreadable file is a fault like any other, so that
-//! one bad sector does not hide the next.
+//! Reads every byte once, in bounded memory. Reports an unreadable file like any other fault and
+//! continues, so that one bad sector does not hide the next.
 
 use futures::{StreamExt, stream};
 use lakewright_common::digest::Digest;
@@ -30,7 +30,7 @@ pub(crate) struct Verified {
     pub(crate) faults: Vec<Fault>,
 }
 
-/// An object that is not as it was written.
+/// An object that is missing, unreadable, or different from what was written.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) key: String,
@@ -57,8 +57,8 @@ enum Part<'a> {
     DeltaEntry { table: &'a str },
 }
 
-/// Verifies all files that `manifest` names, the Delta logs of its tables, and the documents that
-/// name their versions.
+/// Verifies all files that `manifest` names, the Delta logs of its tables, and the consistent
+/// documents, which name Delta versions.
 ///
 /// # Errors
 /// A storage error that concerns more than a single file.
@@ -86,7 +86,8 @@ pub(crate) async fn verify(lake: &Storage, manifest: &Manifest) -> Result<Verifi
     Ok(verified)
 }
 
-/// Reads an object. Returns `expected` with the object's size, and with its fault if it has one.
+/// Reads an object and compares it with `expected`. Returns three values: `expected` itself, the
+/// number of bytes that were read, and a description of the fault, if there is one.
 async fn look<'a>(lake: &Storage, expected: Expected<'a>) -> (Expected<'a>, u64, Option<String>) {
     let (bytes, digest) = match lake.digest_of(&expected.key).await {
         Ok(Some(found)) => found,
@@ -137,7 +138,7 @@ fn of_file<'a>(file: &'a DataFile, part: Part<'a>) -> Result<Expected<'a>> {
 
 fn entry(entry: &PublishedEntry) -> Expected<'_> {
     let part = Part::DeltaEntry { table: &entry.table };
-    // Documents name no size, only a digest.
+    // Consistent documents contain the digest of an entry, but not its size.
     Expected { key: entry.key.clone(), bytes: None, digest: Some(&entry.digest), part }
 }
 
@@ -147,7 +148,7 @@ fn document_fault(document: DamagedDocument) -> Fault {
     Fault { key: document.key, what: format!("is damaged: {}", document.what), restore: restore.to_owned() }
 }
 
-/// Describes what restores an object, and what is lost if it cannot be restored.
+/// Describes how to restore an object, and what is lost if it cannot be restored.
 async fn restore(lake: &Storage, part: Part<'_>) -> String {
     match part {
         Part::Table { name, rows } => {

@@ -1,7 +1,8 @@
 //! ⑥ The models: what each of them reads, the building order, and when one must be built again.
 //!
-//! A model is one SQL query in a file. It reads staging tables as `staging.<source>`, and other
-//! models by their name. Both are found by parsing the query, so they are not declared elsewhere.
+//! A model is one SQL query in a file. It reads staging tables as `staging.<source>`, and tables of
+//! other models by their names. The program finds these references by parsing the query, so they
+//! are not declared elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +30,9 @@ pub(crate) struct Model<'a> {
     pub(crate) table: &'a Table,
     pub(crate) sources: BTreeSet<String>,
     pub(crate) tables: BTreeSet<String>,
-    /// Digest that changes with the query, the table's key, partition columns or checks, or the
-    /// declared fields of the sources below it.
+    /// Digest that shows whether the model changed. It covers the query, the key, the partition
+    /// columns, the checks, the declared fields of the sources that the query reads, and the
+    /// fingerprints of the tables that it reads.
     pub(crate) fingerprint: String,
     /// Whether the user requested with `--rebuild` that the table be built again, even if nothing
     /// changed.
@@ -38,9 +40,10 @@ pub(crate) struct Model<'a> {
 }
 
 impl Model<'_> {
-    /// Returns whether the table must be built again. This is so if the user requested it, if a
-    /// source in `fresh` or a table in `built` that it reads has new rows, or if its fingerprint
-    /// has changed.
+    /// Returns whether the table must be built again. This is so if the user requested it, if the
+    /// table was never built, if its fingerprint has changed, or if the model reads a source in
+    /// `fresh` or a table in `built`. `fresh` contains the sources with new rows, and `built` the
+    /// tables that this run has built.
     pub(crate) fn is_stale(
         &self,
         previous: Option<&TableState>,
@@ -54,7 +57,7 @@ impl Model<'_> {
     }
 }
 
-/// Options that allow a model or a query to read, and nothing else.
+/// Options under which a model or a query may only read.
 pub(crate) fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
@@ -80,8 +83,8 @@ pub(crate) fn ask_for(models: &mut [Model<'_>], names: &[String]) -> Result<()> 
     Ok(())
 }
 
-/// Returns all models of `config` in building order: each after the models that it reads, and
-/// dimensions, which checks refer to, before facts.
+/// Returns all models of `config` in building order: each after the models that it reads, and where
+/// possible after those that its checks refer to.
 ///
 /// # Errors
 /// A configuration error with all faults at once: SQL that does not parse or does more than read,
@@ -159,7 +162,7 @@ fn parse_model(session: &SessionContext, table: &Table) -> Result<Statement> {
     }
 }
 
-/// Adds the table and its file to the message of a fault.
+/// Adds the table's name and the path of its SQL file to the message of a fault.
 fn at(table: &Table, mut fault: Error) -> Error {
     fault.message = format!("table `{}`: {}: {}", table.name, table.sql_file.display(), fault.message);
     fault
@@ -183,8 +186,8 @@ fn unknown_table(table: &Table, config: &Config, reference: &TableReference, hin
     unknown(table, &format!("no table is named `{reference}`"), hint)
 }
 
-/// Returns `Ok` for a name in `known`. Otherwise returns a hint with the most similar name, or
-/// `None` if no name is similar.
+/// Returns `Ok` if `name` is in `known`. Otherwise returns `Err` with a hint that contains the most
+/// similar name, or with `None` if no name is similar.
 fn known_name<'a>(known: impl Iterator<Item = &'a str> + Clone, name: &str) -> std::result::Result<(), Option<String>> {
     if known.clone().any(|candidate| candidate == name) {
         return Ok(());

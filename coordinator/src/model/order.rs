@@ -23,8 +23,8 @@ pub(super) fn order(models: Vec<Model<'_>>) -> Result<Vec<Model<'_>>> {
         let next = waiting
             .iter()
             .position(|model| is_buildable(&model) && refers_to_built(model))
-            // Checks may refer to each other in a cycle. Their order only helps readers, so any of
-            // these models can be next.
+            // Checks may refer to each other's tables in a cycle, which no order satisfies. This
+            // order only helps readers of the tables, so take any model that can be built.
             .or_else(|| waiting.iter().position(|model| is_buildable(&model)));
         match next {
             Some(i) => ordered.push(waiting.remove(i)),

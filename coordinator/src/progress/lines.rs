@@ -8,10 +8,10 @@ use tokio::task::JoinHandle;
 use super::model::{StepProgress, StepSnapshot};
 use super::text;
 
-/// Time between two lines of one step.
+/// Interval at which the counts of a step are logged.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Task that logs a step's counts until this value is dropped.
+/// Tokio task that logs a step's counts until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Lines {
     logging: JoinHandle<()>,
@@ -29,7 +29,7 @@ impl Drop for Lines {
     }
 }
 
-/// Logs that a step has started. This is logged for every kind of display.
+/// Logs that a step has started. This line is logged with every kind of display.
 pub(super) fn started(step: &StepSnapshot) {
     let name = step.name.as_str();
     match &step.objects {

@@ -41,7 +41,7 @@ enum Display {
     Quiet,
 }
 
-/// Display of one step, until it is dropped.
+/// Display of one running step. Dropping this value ends the display.
 #[derive(Debug)]
 enum Shown {
     Bar(#[expect(dead_code, reason = "clears the bar when it is dropped")] Bar),
@@ -64,8 +64,8 @@ pub(crate) struct Step {
 }
 
 impl Progress {
-    /// Starts the progress of a run. Steps are shown on standard error: as bars on a terminal,
-    /// otherwise as lines of the log.
+    /// Starts to track the progress of a run. Unless `is_quiet`, steps are shown on standard error:
+    /// as bars on a terminal, otherwise as lines of the log.
     pub(crate) fn start(is_quiet: bool) -> Self {
         let display = match (is_quiet, std::io::stderr().is_terminal()) {
             (true, _) => Display::Quiet,
@@ -75,13 +75,13 @@ impl Progress {
         Self { run: RunProgress::default(), display }
     }
 
-    /// Starts a step that reads no objects. `tasks` are those of the workers, or `None` without
-    /// workers.
+    /// Starts a step that reads no objects. `tasks` is a view of the tasks on workers, or `None` if
+    /// the step uses no workers.
     pub(crate) fn step(&self, name: &str, tasks: Option<TasksView>) -> Step {
         self.show(self.run.start(name, None, tasks))
     }
 
-    /// Starts a step that reads `objects` objects of `bytes` bytes in total, as stored.
+    /// Starts a step that reads `objects` objects. Their stored size is `bytes` bytes in total.
     pub(crate) fn reading(
         &self,
         name: &str,
@@ -101,7 +101,7 @@ impl Progress {
         outcome.inspect_err(|error: &Error| self.run.fail(error))
     }
 
-    /// Returns all steps that have started.
+    /// Returns the current state of all steps that have started, and the errors of the run.
     pub(crate) fn snapshot(&self) -> RunSnapshot {
         self.run.snapshot()
     }

@@ -1,7 +1,8 @@
 //! Progress of a run as plain data, which any display can read at any time.
 //!
-//! A run starts one step after the other. Each step counts objects, tasks, or both, relative to the
-//! counters at its start. [`RunProgress::snapshot`] returns all steps, those that ended included.
+//! A run starts one step after the other. A step can count objects, tasks, or both. The counters
+//! cover the whole run, so a step subtracts their values at its start. `RunProgress::snapshot`
+//! returns all steps, including those that have ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use crate::engine::{TaskCounts, TasksView};
 
-/// The steps of one run and its errors.
+/// Steps and errors of one run.
 #[derive(Debug, Default)]
 pub(crate) struct RunProgress {
     steps: Mutex<Vec<Arc<StepProgress>>>,
@@ -30,7 +31,7 @@ pub(crate) struct StepProgress {
     end: Mutex<Option<End>>,
 }
 
-/// State and counters of a step at its end, which later steps do not change.
+/// State and counters of a step at its end. Later steps do not change them.
 #[derive(Debug, Clone)]
 struct End {
     state: StepState,
@@ -39,17 +40,17 @@ struct End {
     tasks: Option<TasksDone>,
 }
 
-/// Objects that a step reads.
+/// Measures how far a step has read its objects.
 #[derive(Debug)]
 pub(crate) struct ObjectMeter {
-    /// Number of objects to read, and their total size as stored.
+    /// Number of objects to read. `bytes` is their total size as stored.
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
     reads: Arc<ReadProgress>,
     before: ReadCounts,
 }
 
-/// Tasks that a step runs on workers.
+/// Measures the progress of a step's tasks on workers.
 #[derive(Debug)]
 pub(crate) struct TaskMeter {
     tasks: TasksView,
@@ -85,7 +86,7 @@ pub(crate) struct StepSnapshot {
     pub(crate) tasks: Option<TasksDone>,
 }
 
-/// Objects that a step has read, and those that it will read.
+/// Progress of a step that reads objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct ObjectsRead {
     pub(crate) total: u64,
@@ -98,7 +99,7 @@ pub(crate) struct ObjectsRead {
     pub(crate) read_bytes: u64,
 }
 
-/// Tasks of the stages that are running, and the workers that run them.
+/// Progress of a step that runs tasks on workers. Counts only the tasks of stages that are running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct TasksDone {
     pub(crate) stages: usize,
@@ -118,7 +119,8 @@ impl RunProgress {
         objects: Option<ObjectMeter>,
         tasks: Option<TasksView>,
     ) -> Arc<StepProgress> {
-        // Read the counters before the step starts: they count over the whole run.
+        // Remember the counter of rows, because it covers the whole run and the step shows only its
+        // own rows.
         let tasks = tasks.map(|tasks| TaskMeter { rows_before: tasks.counts().rows, tasks });
         let (name, started, end) = (name.to_owned(), Instant::now(), Mutex::default());
         let step = Arc::new(StepProgress { name, started, objects, tasks, end });
@@ -168,8 +170,8 @@ impl StepProgress {
 }
 
 impl ObjectMeter {
-    /// Creates a meter for `objects` objects of `bytes` bytes, as stored, which reads the counters
-    /// in `reads`.
+    /// Creates a meter for `objects` objects, which have `bytes` stored bytes in total. The meter
+    /// reads the counters in `reads`.
     pub(crate) fn new(objects: u64, bytes: u64, reads: &Arc<ReadProgress>) -> Self {
         Self { objects, bytes, reads: Arc::clone(reads), before: reads.counts() }
     }
@@ -178,7 +180,7 @@ impl ObjectMeter {
         let now = self.reads.counts();
         ObjectsRead {
             total: self.objects,
-            // An object that is read in several splits counts once for each.
+            // The counter includes what workers report, so do not let it exceed the total.
             done: (now.objects - self.before.objects).min(self.objects),
             records: now.records - self.before.records,
             total_bytes: self.bytes,

@@ -50,8 +50,8 @@ async fn redraw(bar: ProgressBar, step: Arc<StepProgress>) {
     }
 }
 
-/// Returns the number that is done and the total, of objects if the step reads objects, otherwise
-/// of tasks.
+/// Returns the number of objects that are done and the total number of objects. If the step reads
+/// no objects, returns these numbers for tasks.
 fn position(step: &StepSnapshot) -> (u64, u64) {
     let objects = step.objects.map(|objects| (objects.done, objects.total));
     let tasks = step.tasks.map(|tasks| (tasks.done as u64, tasks.total as u64));

@@ -1,8 +1,8 @@
-//! ⑥⑦ Runs each model's query and writes its rows into the files of its table.
+//! ⑥⑦ Runs each model's query and writes the result into the files of the model's table.
 //!
 //! A table is rebuilt if its model changed or if anything that it reads has new rows. Otherwise it
-//! keeps its files. A query sees exactly the staging files of this commit and the tables before its
-//! own in building order.
+//! keeps its files. A query sees all staging files, those of this run and of earlier runs. It also
+//! sees the tables that come earlier in building order.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::lake::manifest::{DataFile, TableState};
 use crate::model::{self, Model};
 use crate::session_tables;
 
-/// The tables of this commit.
+/// The tables of the version that this run commits.
 pub(crate) struct Tables {
     /// States of the tables in building order: dimensions before facts.
     pub(crate) states: Vec<TableState>,
@@ -42,7 +42,7 @@ pub(crate) struct Tables {
     pub(crate) built: BTreeSet<String>,
 }
 
-/// Builds the tables that are stale and keeps the others.
+/// Builds the tables that are stale and keeps the files of the other tables.
 ///
 /// # Errors
 /// A configuration error for a model that does not fit its data. A data error for rows that the
@@ -53,7 +53,8 @@ pub(super) async fn build(
     staged: &[StagedSource<'_>],
 ) -> Result<Tables> {
     register_staging(context, staged)?;
-    // A source is fresh if it has new rows, and not if it has only rejected records.
+    // A source is fresh if this run staged rows of it. Rejected records do not count, because
+    // models cannot read them.
     let fresh: BTreeSet<&str> =
         staged.iter().filter(|source| source.counts.staged > 0).map(|source| source.source.name.as_str()).collect();
     let mut tables = Tables { states: vec![], built: BTreeSet::new() };
@@ -78,7 +79,7 @@ pub(super) async fn build(
     Ok(tables)
 }
 
-/// Registers the staging tables: files of earlier commits and of this run.
+/// Registers the staging table of each source, with the files of earlier commits and of this run.
 fn register_staging(context: &RunContext<'_>, staged: &[StagedSource<'_>]) -> Result<()> {
     for source in staged {
         let before = context.base.as_ref().and_then(|base| base.sources.get(&source.source.name));
@@ -132,7 +133,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     })
 }
 
-/// Adds the table and its file to the message of a failure.
+/// Adds the table's name and the path of its SQL file to the message of an error.
 pub(super) fn named(table: &Table, mut error: Error) -> Error {
     error.message = at(table) + &error.message;
     error
@@ -161,8 +162,9 @@ async fn plan_text(state: &SessionState, sql: &str) -> Result<Arc<dyn ExecutionP
     state.create_physical_plan(&logical).await.engine_context(unplanned)
 }
 
-/// Returns an error for each column that `lake.toml` names and that does not fit the query's
-/// columns.
+/// Returns one error for each fault in the settings `key` and `partition_by` of a table: a column
+/// that the query does not return, a partition column of an unsuitable type, or no column besides
+/// the partition columns.
 pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<Error> {
     let mut faults = Vec::new();
     let mut fault = |message: String, hint: String| faults.push(Error::configuration(at(table) + &message).hint(hint));
@@ -179,7 +181,8 @@ pub(super) fn column_faults(table: &Table, schema: &SchemaRef) -> Vec<Error> {
         }
     }
     for field in table.partition_by.iter().filter_map(|column| schema.field_with_name(column).ok()) {
-        // The stored type counts: an unsigned number, for example, is stored as a signed one.
+        // Test the stored type, not the type in the query. For example, a `UInt32` is stored as an
+        // `Int64`.
         if !hive::is_partition_type(&stored_type(field.data_type())) {
             fault(
                 format!("cannot be partitioned by `{}`, a `{}`", field.name(), field.data_type()),
@@ -214,8 +217,9 @@ pub(super) fn stored_schema(schema: &SchemaRef) -> arrow::datatypes::Schema {
     arrow::datatypes::Schema::new(fields)
 }
 
-/// Returns the stored type for a type of a query. The stored type exists in Delta's lowest
-/// protocol, so every reader knows it.
+/// Returns the type in which tables store a query's values of type `data_type`. Every reader knows
+/// the stored type, because it is a type of Delta's lowest protocol. A type without a counterpart
+/// in Delta is returned unchanged, and `assign_column_ids` refuses it.
 fn stored_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
@@ -225,15 +229,15 @@ fn stored_type(data_type: &DataType) -> DataType {
         DataType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
-        // Delta has no unsigned types, so each is stored in the next larger signed type. A `UInt64`
-        // beyond the maximum fails in the cast.
+        // Delta has no unsigned types, so each is stored in a larger signed type. No signed type is
+        // larger than `UInt64`, so the cast fails for a value above the maximum of `Int64`.
         DataType::UInt32 | DataType::UInt64 => DataType::Int64,
         other => other.clone(),
     }
 }
 
-/// Plans the write: casts the query's rows to the stored types, gathers them in fewer tasks if the
-/// table is small, and writes them.
+/// Returns the plan that casts the query's rows to the stored types, gathers them in fewer tasks if
+/// the table is small, and writes them.
 fn write_plan(
     context: &RunContext<'_>,
     table: &Table,
@@ -278,7 +282,7 @@ fn write_plan(
     Ok(Arc::new(TableWriteExec::new(gathered, Arc::new(layout), context.run)))
 }
 
-/// Wraps a column so that it fails for a timestamp or date that tables cannot hold.
+/// Wraps a column in a function that fails for a timestamp or date that tables cannot hold.
 fn checked(column: Arc<dyn PhysicalExpr>, field: &Field) -> Arc<dyn PhysicalExpr> {
     let function = Arc::new(storable_moment());
     let name: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(field.name().as_str().into()));
@@ -293,8 +297,9 @@ fn checked(column: Arc<dyn PhysicalExpr>, field: &Field) -> Arc<dyn PhysicalExpr
     ))
 }
 
-/// Returns whether the rows of a table are gathered before they are written. This is so only for a
-/// table that fits in one file. In a larger table, each task has enough rows for its own files.
+/// Returns whether the rows of a table are gathered in fewer tasks before they are written. This is
+/// so if the table's input would fit in one file, because the table then probably fits too. For a
+/// larger table, each task has enough rows for files of its own.
 pub(super) fn is_gathered(input_bytes: u64, limits: &Limits) -> bool {
     input_bytes <= limits.target_file_bytes
 }
@@ -321,8 +326,8 @@ fn gather(
     Ok(Arc::new(RepartitionExec::try_new(rows, Partitioning::Hash(keys, partitions))?))
 }
 
-/// Returns whether a model reads a source. A model that reads other tables is assumed to read every
-/// source.
+/// Returns whether a model may read a source, directly or through other tables. A model that reads
+/// any other table is assumed to read every source.
 pub(super) fn reads_source(model: &Model<'_>, source: &str) -> bool {
     model.sources.contains(source) || !model.tables.is_empty()
 }

@@ -1,9 +1,9 @@
 //! Deletes the files of a failed run, which no manifest names.
 //!
-//! Files of the run are found by its id in their names, even if their stage failed before they were
-//! reported. Nothing is deleted if the manifest may have been written. If the process may not
-//! delete, or if storage fails, the files stay until `vacuum` deletes them. The run still ends with
-//! the error that made it fail.
+//! The names of these files contain the id of the run. So a file is found even if its stage failed
+//! before it reported the file. Nothing is deleted if the manifest may have been written. If the
+//! process has no permission to delete, or if storage fails, the files stay until `vacuum` deletes
+//! them. The run still ends with the error that made it fail.
 
 use std::time::Duration;
 
@@ -46,9 +46,9 @@ pub(super) async fn delete_files(context: &RunContext<'_>) {
     }
 }
 
-/// Deletes the run's files in `folder`, or deletes `folder` if it is the key of a file of the run.
-/// Returns `false` if a request failed; the caller should then stop, because further requests would
-/// fail too.
+/// Deletes the files of the run in `folder`. If `folder` is itself the key of a file of the run,
+/// deletes that file. Returns `false` if a request failed; the caller should then stop, because
+/// further requests would fail too.
 async fn delete_below(lake: &Storage, folder: &Path, run: &str) -> bool {
     let is_of_the_run = |key: &Path| key.filename().is_some_and(|name| name.contains(run));
     let found = if is_of_the_run(folder) {

@@ -25,9 +25,10 @@ const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
 /// Commits the run. Returns the manifest and the result of publishing it.
 ///
 /// # Errors
-/// A conflict error if another run committed first. A storage error. A workers error if files that
-/// workers reported do not exist. A failure to publish is part of the result, because the commit is
-/// complete. The next run or query then publishes it.
+/// A conflict error if another run committed first. A storage error. A workers error if the length
+/// of a file differs from the length that a worker reported. A failure to publish is not an error
+/// but part of the result, because the commit is complete. The next run or query then publishes the
+/// version.
 pub(super) async fn commit(
     context: &RunContext<'_>,
     staged: &[StagedSource<'_>],
@@ -48,8 +49,8 @@ pub(super) async fn commit(
         version: context.version,
         parent: context.base.as_ref().map(|base| base.version),
         run: context.run,
-        // The first commit creates the id. So does the next commit to an older lake, which has no
-        // id.
+        // The first commit creates the id. A lake that a program version without lake ids created
+        // has none, so its next commit creates one.
         lake_id: Some(context.base.as_ref().and_then(|base| base.lake_id).unwrap_or_else(Uuid::now_v7)),
         committed_at: chrono::Utc::now(),
         engine: ENGINE.to_owned(),
@@ -104,7 +105,7 @@ async fn next_state(
     Ok(state)
 }
 
-/// Returns whole milliseconds, at most `u64::MAX`.
+/// Returns the whole milliseconds of a duration, at most `u64::MAX`.
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,8 +13,8 @@ use crate::engine::Engine;
 use crate::lake::manifest::Manifest;
 use crate::progress::Progress;
 
-/// One run after its sources were listed: what it reads, what it may commit, and the engine that
-/// runs its plans.
+/// State of one run after its sources were listed, such as the version that it will commit and the
+/// engine that runs its plans.
 pub(crate) struct RunContext<'a> {
     pub(crate) config: &'a Config,
     pub(crate) opened: &'a Storages,
@@ -24,7 +24,7 @@ pub(crate) struct RunContext<'a> {
     pub(crate) progress: &'a Progress,
     /// Id of the run, which is part of the name of every file that it writes.
     pub(crate) run: Uuid,
-    /// Version of the manifest that this run commits.
+    /// Version of the lake that this run will commit.
     pub(crate) version: u64,
     /// Newest manifest when the run started; `None` for a lake without a version.
     pub(crate) base: Option<Manifest>,
@@ -50,7 +50,7 @@ impl<'a> RunContext<'a> {
         Self { config, opened, session, engine, progress, run, version, base, written, may_be_committed }
     }
 
-    /// Records that the run writes files of a table from now on.
+    /// Adds a table to the tables that the run has started to write.
     pub(super) fn start_writing(&self, table: &str) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(table.to_owned());
     }

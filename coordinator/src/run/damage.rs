@@ -1,8 +1,8 @@
 //! Damaged objects, which cannot be read to their end. Depending on `on_damaged` of the source, the
 //! run fails, skips them, or keeps the part that can be read.
 //!
-//! A scan finds the damage only while it stages the object, and it writes records of many objects
-//! into the same files. To skip an object, the run deletes the files of its task, and stages the
+//! A scan finds damage only while it stages the object, and one file contains records of many
+//! objects. To skip an object, the run deletes the files of the task that read it, and stages the
 //! task's other splits again.
 
 use std::collections::{HashMap, HashSet};
@@ -41,7 +41,7 @@ impl DamagedObject {
         &self.key
     }
 
-    /// Returns whether the object is complete but has no JSON.
+    /// Returns whether the object is in an unsupported format, such as lz4, rather than broken.
     fn is_unsupported(&self) -> bool {
         self.damage.reason == Reason::UnsupportedFormat
     }
@@ -57,7 +57,7 @@ impl fmt::Display for DamagedObject {
     }
 }
 
-/// Returns the damaged objects among the reports of a task.
+/// Returns the damaged objects that the reports of a task name.
 pub(crate) fn damaged<'a>(storage: &Storage, reports: impl IntoIterator<Item = &'a TaskReport>) -> Vec<DamagedObject> {
     let reports = reports.into_iter().filter_map(|report| match report {
         TaskReport::Read(report) => damage_of(storage, report),
@@ -73,9 +73,10 @@ pub(crate) fn damage_of(storage: &Storage, report: &ReadReport) -> Option<Damage
     Some(DamagedObject { key: tally.object.key.clone(), name: storage.name_of(&tally.object.key), damage })
 }
 
-/// Returns the error of a run that may neither skip the `damaged` objects nor keep parts of them.
+/// Returns the error of a run that fails because of the `damaged` objects. It may neither skip them
+/// nor keep parts of them.
 pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
-    // Objects in an unsupported format are not broken, only misplaced, so the hint differs.
+    // Objects in an unsupported format are not broken, only misplaced, so they get another hint.
     if damaged.iter().all(DamagedObject::is_unsupported) {
         let message = match damaged {
             [one] => format!("source `{}`: 1 object cannot be read: {one}", source.name),
@@ -98,8 +99,8 @@ pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
     ))
 }
 
-/// Returns a line for each damaged object. After [`NAMED`] lines, one more says how many others
-/// there are.
+/// Returns one line for each of up to [`NAMED`] damaged objects. If there are more, adds a line
+/// with the number of the rest.
 pub(super) fn lines(damaged: &[DamagedObject]) -> String {
     let mut lines: Vec<String> = damaged.iter().take(NAMED).map(|object| format!("  {object}")).collect();
     if damaged.len() > NAMED {
@@ -142,7 +143,8 @@ pub(super) fn files(reports: &[TaskReport]) -> Vec<WrittenFile> {
     files.collect()
 }
 
-/// Returns the splits that a task read, without those of damaged objects.
+/// Returns the splits of a task that do not belong to a damaged object. `planned` has all splits
+/// with their byte ranges.
 pub(super) fn intact_splits(reports: &[TaskReport], damaged: &[DamagedObject], planned: &[Vec<Split>]) -> Vec<Split> {
     let damaged: HashSet<&str> = damaged.iter().map(|object| object.key.as_str()).collect();
     // A report names only the start of its split. The plan has the whole range.
@@ -153,7 +155,7 @@ pub(super) fn intact_splits(reports: &[TaskReport], damaged: &[DamagedObject], p
         _ => None,
     });
     tallies
-        // All splits of a damaged object are dropped, including its intact ones.
+        // Drop all splits of a damaged object, including intact ones.
         .filter(|tally| !damaged.contains(tally.object.key.as_str()))
         .filter_map(|tally| by_start.get(&(tally.object.key.as_str(), tally.split_start)).copied().cloned())
         .collect()

@@ -1,7 +1,7 @@
-//! Verifies keys and checks of the new tables, before any of them is visible.
+//! Verifies the keys and data checks of the new tables before the tables become visible.
 //!
-//! A check is a query over the files that were just written. Each row that it returns is a failure.
-//! All checks run before the run fails, so that one report names everything that is wrong.
+//! A check is a query over the files that were just written. Each row that the query returns is a
+//! failure. All checks run before the run fails, so that one report names everything that is wrong.
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -21,18 +21,19 @@ use crate::model::{Model, read_only};
 use crate::output::{self, Format};
 use crate::query_text::{duplicates, rows_with_null, violations};
 
-/// Number of rows below which a check reads at least [`FILES_AT_ONCE`] files at the same time.
+/// If a table has fewer rows than this, its checks read at least [`FILES_AT_ONCE`] files at the
+/// same time.
 const FEW_ROWS: u64 = 100_000;
 const FILES_AT_ONCE: usize = 16;
 /// Maximum number of failing rows that are shown for one check.
 const SHOWN_ROWS: usize = 10;
 
-/// Hint of the error of each failed check.
+/// Hint in the error message of each failed check.
 const CORRECT_IT: &str = "nothing was committed; correct the input or the model (one of `checks` only warns with \
                           `warn = true`, a key does not)";
 
-/// Runs each check that may have another result than in the last run. Returns the failures of
-/// checks that only warn.
+/// Runs each check whose result may have changed since the last run. Returns the failures of checks
+/// that only warn.
 ///
 /// # Errors
 /// A data error with the first failing rows of each failed check. A configuration error for a check
@@ -48,7 +49,7 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
         let state = tables.states.iter().find(|state| state.name == table.name);
         let rows = state.map_or(0, TableState::rows);
         if is_built(&table.name) && !table.key.is_empty() {
-            // File statistics often show without reading a row that the key has no null.
+            // File statistics often prove that the key has no null. Then no row is read.
             if !state.is_some_and(|state| is_known_to_have_no_null_in_its_key(state, table)) {
                 let nulls = rows_with_null(&table.name, &table.key);
                 failures.extend(run_check(context, table, rows, &nulls, "key", "is null").await?);
@@ -57,8 +58,7 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
             failures.extend(run_check(context, table, rows, &duplicates, "key", "is not unique").await?);
         }
         for check in &table.checks {
-            // Any build may change the result of a check that is a query of the user, because it
-            // may read every table.
+            // A check with the user's own SQL may read any table, so it always runs.
             let concerns_build = is_built(&table.name)
                 || matches!(&check.rule, Rule::References { to_table, .. } if is_built(to_table))
                 || matches!(&check.rule, Rule::Sql { .. });
@@ -68,13 +68,14 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
             let (what, verdict) = describe(&check.rule);
             let query = violations(&table.name, &check.rule);
             let failure = run_check(context, table, rows, &query, &what, &verdict).await?;
-            // A failure of the check's query itself always fails the run.
+            // This is the result of a query that ran. A query that cannot run fails the run, even
+            // if the check only warns.
             if check.warn { warnings.extend(failure) } else { failures.extend(failure) }
         }
     }
     match Error::join(failures.into_iter().map(|failure| Error::data(failure).hint(CORRECT_IT))) {
         Some(failure) => {
-            // A failed run has no summary, which would contain the warnings.
+            // Log the warnings here, because a failed run prints no summary with them.
             for warning in warnings.iter().filter_map(|warning| warning.lines().next()) {
                 tracing::warn!("{warning}");
             }
@@ -87,8 +88,8 @@ pub(super) async fn check(context: &RunContext<'_>, models: &[Model<'_>], tables
     }
 }
 
-/// Returns whether the statistics of the table's files show that no key column is null. The
-/// statistics count the nulls of all rows.
+/// Returns whether the statistics of the table's files prove that no key column has a null. The
+/// statistic `null_count` covers all rows of a file.
 fn is_known_to_have_no_null_in_its_key(state: &TableState, table: &Table) -> bool {
     let has_none = |file: &WrittenFile, column: &String| match file.partition_values.get(column) {
         // A partition value is the same in all rows of a file.
@@ -153,7 +154,8 @@ async fn run_check(
     )))
 }
 
-/// Returns what a check is about and what is wrong if it fails, such as `level` and `is null`.
+/// Returns two parts of the message of a failed check: the column or file, such as `level`, and
+/// what is wrong with it, such as `is null`.
 pub(super) fn describe(rule: &Rule) -> (String, String) {
     let (what, verdict) = match rule {
         Rule::NotNull { column } => (column, "is null".to_owned()),

@@ -18,11 +18,13 @@ use crate::model::Model;
 use crate::open;
 use crate::output::objects;
 
-/// New objects of all sources, and whether anything else gives a run work to do.
+/// New objects of all sources, and whether there is other work for the run.
 pub(crate) struct Discovered<'a> {
     pub(crate) sources: Vec<NewObjects<'a>>,
-    /// Whether a table must be built even without new objects, because its model or the fields of a
-    /// source changed, because `lake.toml` no longer has a table, or because `--rebuild` names it.
+    /// Whether there is work even without new objects. This is so if the model, key, partition
+    /// columns or checks of a table changed, if the fields of a source changed, if a table was
+    /// added to `lake.toml` or removed from it, or if `--rebuild` names a table. Always `false`
+    /// before the first commit.
     pub(crate) has_changed_models: bool,
     pub(crate) skipped: SkippedObjects,
 }
@@ -31,7 +33,8 @@ pub(crate) struct Discovered<'a> {
 pub(crate) struct NewObjects<'a> {
     pub(crate) source: &'a Source,
     pub(crate) objects: Vec<SourceObject>,
-    /// Content types of the large objects, which decide whether they can be split.
+    /// Content types of the large objects. An object can be split only if its content type allows
+    /// it.
     pub(crate) contents: Contents,
     /// Number of all objects of the source, including those that were ingested before.
     pub(crate) listed: u64,
@@ -60,8 +63,9 @@ impl Discovered<'_> {
 /// Lists every source and finds the objects that the ledger does not contain.
 ///
 /// # Errors
-/// A storage error. A data error for objects that changed after they were ingested or that are
-/// archived, unless `on_change` or `on_archived` of the source allows the run to skip them.
+/// A storage error. A data error for objects that changed after they were ingested, unless
+/// `on_change` allows the run to skip them. A data error for archived objects, unless `on_archived`
+/// does.
 pub(crate) async fn new_objects<'a>(
     config: &'a Config,
     opened: &Storages,
@@ -121,8 +125,8 @@ pub(crate) async fn new_objects<'a>(
     Ok(Discovered { sources, has_changed_models, skipped })
 }
 
-/// Lists a source again. Returns those of its new objects that did not change since they were
-/// listed, and the URLs of the others.
+/// Lists a source again. Returns the objects of `new` that have not changed since the first
+/// listing, and the URLs of those that have changed or disappeared.
 ///
 /// # Errors
 /// A storage error.
@@ -154,9 +158,10 @@ fn archived_error(source: &Source, archived: &[String]) -> Error {
     ))
 }
 
-/// Returns whether an object is the one that the ledger contains. For a folder, size and
-/// modification time decide. An ETag there contains the inode, which differs after a restore from a
-/// backup although the data is the same.
+/// Returns whether an object is unchanged since it was ingested. `entry` is its entry in the
+/// ledger. On S3, the ETag decides. In a folder, size and modification time decide, because the
+/// ETag of a file contains its inode, which a restore from a backup changes even if the data is the
+/// same.
 fn is_same(source: &Source, entry: &LedgerEntry, object: &SourceObject) -> bool {
     match (&entry.object.etag, &object.etag) {
         (Some(before), Some(now)) if source.url.scheme() != "file" => before == now,

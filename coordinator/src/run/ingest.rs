@@ -2,8 +2,8 @@
 //! object.
 //!
 //! Each source is one stage. Its tasks scan objects and write files. A task returns one report for
-//! each file that it wrote, and one for each split that it read. The run continues only if the sums
-//! of both agree.
+//! each file that it wrote, and one for each split that it read. The run continues only if the
+//! files have as many rows as the splits have records.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(super) async fn ingest<'a>(
         let name = format!("ingest {}", new.source.name);
         let objects = new.objects.len() as u64;
         let start = || context.progress.reading(&name, objects, bytes, reads, context.engine.tasks());
-        // A source without new objects appears in no step.
+        // Show no progress step for a source without new objects.
         let step = (objects > 0).then(start);
         staged.push(stage_unchanged(context, new).await?);
         step.into_iter().for_each(Step::end);
@@ -71,13 +71,14 @@ async fn stage_unchanged<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> 
             Ok(staged) => return Ok(StagedSource { changing, ..staged }),
             Err(error) => error,
         };
-        // A changed object causes only errors of this kind.
+        // A changed object causes a data error. Any other error has another cause.
         if error.kind != Kind::Data || new.source.on_change == OnChange::Error {
             return Err(error);
         }
-        // Read the unchanged objects again. No manifest will name the files of this attempt.
+        // Read the unchanged objects again. No manifest will name the files of the failed attempt.
         let (same, changed) = unchanged_objects(context.opened, rest.as_ref().unwrap_or(new)).await?;
-        // The error has another cause, so another attempt would fail as well.
+        // No object changed, so the error has another cause, and another attempt would fail as
+        // well.
         if changed.is_empty() {
             return Err(error);
         }
@@ -100,13 +101,13 @@ async fn stage_source<'a>(context: &RunContext<'a>, new: &NewObjects<'a>) -> Res
     let tasks = context.session.copied_config().target_partitions();
     let mut tallies = Vec::new();
     let mut pending = new.splits(&context.config.limits, tasks);
-    // There is more than one round only with `on_damaged = "skip"`, for tasks that read a damaged
-    // object.
+    // There is usually one round. With `on_damaged = "skip"`, a task that read a damaged object is
+    // repeated in the next round without that object.
     while !pending.is_empty() {
         let tasks = scan(context, &staged, &pending).await?;
         pending = add_tasks(context, &mut staged, tasks, &pending, &mut tallies).await?;
     }
-    // Only now are the line counts of all splits known.
+    // Number the lines only now, because the line counts of all splits are needed.
     staged.quarantine = lines::number_lines(context, &staged.quarantine, &tallies).await?;
     staged.entries = entries(context, &staged, &new.objects, tallies)?;
     staged.count();
@@ -133,11 +134,11 @@ async fn scan(
     context.engine.run_tasks(&context.session, &name, Arc::new(plan)).await
 }
 
-/// Adds the files and tallies that tasks reported to `staged` and `tallies`.
+/// Takes the reports of tasks: adds their files to `staged`, and their tallies to `tallies`.
 ///
-/// If a task read a damaged object that must be skipped, no report of the task is added. Its files
-/// contain records of that object, so they are deleted. Returns the splits of the task's other
-/// objects, which must be staged again.
+/// If a task read a damaged object that must be skipped, adds none of the task's reports. Deletes
+/// the task's files, because they contain records of that object. Returns the splits of such tasks
+/// that belong to other objects; they must be staged again.
 ///
 /// # Errors
 /// A data error for damaged objects of a source with `on_damaged = "error"`.
@@ -154,7 +155,7 @@ async fn add_tasks(
     if !damaged.is_empty() && source.on_damaged == OnDamaged::Error {
         return Err(damage::refusal(source, &damaged));
     }
-    // Report the damage once, also if the task is repeated.
+    // Log each damaged object once. A repeated task does not read it again.
     damage::log(source, &damaged);
     staged.damaged.extend(damaged);
     let mut again = Vec::new();
@@ -177,10 +178,11 @@ async fn add_tasks(
 /// Returns the columns of the staging table.
 ///
 /// # Errors
-/// A configuration error for a field that was staged with another type before.
+/// A configuration error for a field that an earlier run staged with another type.
 fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Columns> {
     let columns = assign_column_ids(previous, &arrow_schema(&source.fields))?;
-    // Files of versions before a field was dropped still have its old type.
+    // Compare with dropped columns too, because files from before a field was dropped still have
+    // its old type.
     let changed = previous.into_iter().flat_map(Columns::ever).find_map(|before| {
         let now = columns.list.iter().find(|column| column.name == before.name)?;
         (now.data_type != before.data_type).then_some((before, now))
@@ -195,8 +197,8 @@ fn staging_columns(source: &Source, previous: Option<&Columns>) -> Result<Column
     }
 }
 
-/// Returns one ledger entry per object, with the sums over its splits. Skipped objects have no
-/// entry.
+/// Returns one ledger entry per object, with the sums of the counts of its splits. A skipped object
+/// has no entry.
 ///
 /// # Errors
 /// An internal error for an object that no task has reported.

@@ -1,5 +1,5 @@
-//! Limits for rejected data. A source with too many rejected records, or with too many bytes
-//! without records, fails the run.
+//! Limits for rejected data. A source with too many rejected records, or with too many bytes in
+//! which no record was found, fails the run.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ const SHOWN_RECORDS: usize = 10;
 /// Maximum number of characters that are shown of each rejected record.
 const SHOWN_CHARACTERS: i64 = 60;
 
-/// Fails if the share of rejected records of a source, or the share of its bytes without records,
-/// is larger than its `max_quarantine_share`.
+/// Fails if one of two shares is larger than the `max_quarantine_share` of the source: the share of
+/// its records that were rejected, or the share of its bytes in which no record was found.
 ///
 /// # Errors
 /// A data error with the first rejected records. A storage error if the quarantine files cannot be
@@ -46,7 +46,8 @@ pub(super) async fn check_quarantine_share(context: &RunContext<'_>, staged: &St
     )))
 }
 
-/// Returns a description of each share above the limit, or `None` if both are within it.
+/// Returns a description of each share above the limit, or `None` if both shares are within the
+/// limit.
 fn excess(staged: &StagedSource<'_>) -> Option<String> {
     let counts = &staged.counts;
     let records = share(counts.quarantined, counts.records);

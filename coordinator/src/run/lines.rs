@@ -1,9 +1,9 @@
 //! Corrects line numbers of records that were read from the middle of an object.
 //!
-//! A split that starts inside an object cannot know how many lines precede it. The reports of the
-//! object's other splits contain their numbers of lines. If a record of such a split was rejected,
-//! the quarantine files are written again, with line numbers that count from the start of the
-//! object.
+//! The scan of a split that starts inside an object does not know how many lines precede the split.
+//! The reports of the object's other splits contain their line counts. If a split that starts
+//! inside an object has a rejected record, the quarantine files are written again, with line
+//! numbers that count from the start of the object.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,11 +21,13 @@ use lakewright_common::write::properties::FilePurpose;
 use super::context::RunContext;
 use crate::engine::parquet_table::ParquetTable;
 
-/// Number of lines before each split, by the object's key and the byte at which the split starts.
+/// Number of lines before each split. The key is the key of the object and the byte offset at which
+/// the split starts.
 type LinesBefore = HashMap<(String, u64), u64>;
 
-/// Returns quarantine files with line numbers that count from the start of each object. Writes new
-/// files in place of `files`, unless no record in them is from the middle of an object.
+/// Returns quarantine files with line numbers that count from the start of each object. If a split
+/// that starts inside an object has rejected records, writes new files in place of `files`.
+/// Otherwise returns `files` unchanged.
 ///
 /// # Errors
 /// A storage error.
@@ -72,8 +74,8 @@ fn lines_before(tallies: &[ObjectTally]) -> LinesBefore {
         by_object.entry(&tally.object.key).or_default().insert(tally.split_start, tally.lines);
     }
     let mut before = HashMap::new();
-    // Splits of an object in the order of their bytes, so each one starts after the lines of those
-    // before.
+    // The splits of an object are sorted by their start, so `lines` is the sum over all splits
+    // before the current one.
     for (key, splits) in by_object {
         let mut lines = 0;
         for (start, in_split) in splits {

@@ -36,15 +36,15 @@ use summary::RunSummary;
 mod context;
 /// ①② Lists the sources and finds new objects.
 pub(crate) mod discover;
-/// Damaged objects.
+/// Objects that cannot be read to their end.
 pub(crate) mod damage;
 /// Objects that a run skips.
 pub(crate) mod skipped;
 /// Result of staging one source.
 mod staged;
-/// Checks models, keys and checks before a run does any work.
+/// Validates the configured models, keys and data checks before a run does any work.
 pub(crate) mod validate;
-/// Finds expressions that fail on every row.
+/// Finds expressions of a model that would fail on every row.
 mod probe;
 /// ③④⑤ Turns new objects into staging and quarantine files.
 mod ingest;
@@ -54,11 +54,11 @@ pub(crate) mod limits;
 mod lines;
 /// ⑥⑦ Writes the result of each model's query into the files of its table.
 mod build;
-/// Verifies keys and checks of the tables, before any of them is visible.
+/// Verifies the keys and data checks of the new tables before the tables become visible.
 mod data_checks;
-/// Verifies that the files which workers reported exist.
+/// Verifies the existence and length of the files that workers reported.
 mod written;
-/// ⑧⑨ One manifest, then the Delta logs.
+/// ⑧⑨ Writes one manifest, then the Delta logs.
 mod commit;
 /// Deletes the files of a failed run.
 mod clean_up;
@@ -67,8 +67,7 @@ pub(crate) mod estimate;
 /// The result of a run as data.
 pub(crate) mod summary;
 
-/// Runs the whole pipeline once. Builds the tables in `rebuild` even if nothing that they read has
-/// changed.
+/// Runs the whole pipeline once. Builds the tables in `rebuild` even if nothing changed.
 ///
 /// # Errors
 /// The error of the step that failed. Nothing of the run is visible then.
@@ -77,7 +76,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let opened = open::open_or_create(config).await?;
     let reads = Arc::new(ReadProgress::default());
     let run = Uuid::now_v7();
-    // Listen before anything else, so that workers can connect while the sources are listed.
+    // Start to listen for workers first, so that they can connect while the sources are listed.
     let engine = Engine::start(config, &opened, run, &reads).await?;
     systemd::ready();
     let session = open::session(config, &opened, config.limits.threads, Arc::clone(&reads))?;
@@ -86,11 +85,12 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     // Validation registers empty tables under the names of real ones, so it gets its own session.
     let empty = open::session(config, &opened, config.limits.threads, Arc::default())?;
     validate::validate(&empty, config, &models).await?;
-    // Read the base after validation, so that a wrong model fails before any manifest is read.
+    // Read the newest manifest after validation, so that a wrong model fails before any manifest is
+    // read.
     let base = manifest_store::latest(&opened.lake).await?;
     // Publish first what an earlier run committed before it crashed, so that Delta readers see that
-    // commit. The run also stops here, before it does any work, if a log belongs to another history
-    // or if another program changed it.
+    // commit. The run also stops here, before it does any work, if a Delta log belongs to manifests
+    // that are lost or replaced, or if another program changed it.
     let tables: Vec<&str> = models.iter().map(|model| model.table.name.as_str()).collect();
     publish::prepare(&opened.lake, base.as_ref(), &tables, rebuild).await?;
     failpoint::reach(FailPoint::RunBeforeDiscover);
@@ -115,7 +115,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
     let outcome = run_steps(&context, &models, &mut discovered, &reads, started).await;
     // Finish the engine after a failure too, because workers must be released.
     let exchanged = context.engine.finish().await;
-    // Once the manifest may exist, it may name the files.
+    // Keep the files if the manifest may exist, because it would name them.
     if outcome.is_err() && !context.may_be_committed() {
         clean_up::delete_files(&context).await;
     }
@@ -138,7 +138,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
 struct Committed {
     manifest: Manifest,
     published: Published,
-    /// Messages of those failed checks that only warn.
+    /// Messages of failed checks that have `warn = true`.
     warnings: Vec<String>,
 }
 
@@ -154,7 +154,7 @@ async fn run_steps(
     failpoint::reach(FailPoint::RunBeforeIngest);
     let staged = ingest::ingest(context, discovered, reads).await?;
     discovered.skipped.add(&staged);
-    // Without new records and changed models, the new version would equal the old one.
+    // If no object was ingested and no model changed, the new version would equal the old one.
     if !discovered.has_changed_models && staged.iter().all(|source| source.entries.is_empty()) {
         return Ok(None);
     }

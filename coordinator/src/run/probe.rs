@@ -19,7 +19,8 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 
-/// Returns the first expression of `plan` that cannot be evaluated, with the reason.
+/// Returns a message about the first expression of `plan` that cannot be evaluated, or `None` if
+/// all can be.
 pub(super) fn failing_expression(plan: &Arc<dyn ExecutionPlan>) -> Option<String> {
     let mut found = None;
     let walked = plan.apply(|node| {
@@ -36,7 +37,8 @@ pub(super) fn failing_expression(plan: &Arc<dyn ExecutionPlan>) -> Option<String
     walked.ok().and(found)
 }
 
-/// Returns whether the expressions of a node refer to the columns of its only input.
+/// Returns whether a node is of a tested kind: with a single input, and with expressions over the
+/// columns of that input.
 fn reads_its_input(node: &Arc<dyn ExecutionPlan>) -> bool {
     // Later phases of an aggregation read intermediate states instead of the columns.
     let is_first_aggregate = node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| {
@@ -65,8 +67,8 @@ fn waits_for_subquery(expr: &Arc<dyn PhysicalExpr>) -> bool {
     expr.exists(|part| Ok(part.is::<ScalarSubqueryExpr>())).unwrap_or(true)
 }
 
-/// Returns whether the expression has a part that is not evaluated for every row. Some models rely
-/// on this to fail for certain rows only.
+/// Returns whether a part of the expression is evaluated only for some rows, such as a branch of
+/// `CASE`. A model may contain such a part to fail on purpose for certain rows.
 fn is_conditional(expr: &Arc<dyn PhysicalExpr>) -> bool {
     let exists = expr.exists(|part| {
         let is_logical = part.downcast_ref::<BinaryExpr>().is_some_and(|binary| binary.op().is_logic_operator());

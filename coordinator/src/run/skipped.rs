@@ -24,7 +24,7 @@ pub(crate) struct SkippedObjects {
 }
 
 impl SkippedObjects {
-    /// Adds the objects that were skipped while sources were staged.
+    /// Adds the objects that were skipped or ingested in part while the sources were staged.
     pub(super) fn add(&mut self, staged: &[StagedSource<'_>]) {
         for source in staged {
             self.changing.extend(source.changing.iter().cloned());
@@ -36,12 +36,12 @@ impl SkippedObjects {
         }
     }
 
-    /// Returns whether the next run will try to read some of the skipped objects again.
+    /// Returns whether there are skipped objects that the next run will try to read again.
     pub(crate) fn has_objects_for_the_next_run(&self) -> bool {
         !self.changing.is_empty() || !self.damaged.is_empty()
     }
 
-    /// Returns one warning for each reason why objects were skipped.
+    /// Returns one warning for each reason why objects were skipped or ingested in part.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.changed > 0 {

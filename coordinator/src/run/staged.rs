@@ -11,7 +11,7 @@ use crate::lake::column::Columns;
 use crate::lake::ledger::LedgerEntry;
 use crate::lake::manifest::SourceCounts;
 
-/// Files, ledger entries and counts of one source that a run staged.
+/// Result of staging one source in a run: the files, the ledger entries and the counts.
 pub(crate) struct StagedSource<'a> {
     pub(crate) source: &'a Source,
     pub(crate) columns: Columns,
@@ -46,10 +46,12 @@ impl<'a> StagedSource<'a> {
         }
     }
 
-    /// Adds the files in a task's reports to this result, and the tallies to `tallies`.
+    /// Adds the files and counts that a task reported. Appends the tallies, which are the counts of
+    /// each split, to `tallies`.
     ///
     /// # Errors
-    /// An internal error for a report of another kind of task.
+    /// An internal error for a report of a kind that a scan never returns, such as the file of a
+    /// table.
     pub(super) fn add_reports(&mut self, reports: Vec<TaskReport>, tallies: &mut Vec<ObjectTally>) -> Result<()> {
         for report in reports {
             match report {
@@ -86,8 +88,8 @@ impl<'a> StagedSource<'a> {
         }
     }
 
-    /// Verifies that the files have as many rows as the reports of the splits say.
-    /// `ledger::entries` has verified the same for each object.
+    /// Verifies that the files have as many rows as the ledger entries count. `ledger::entries` has
+    /// already verified for each object that every record was staged or quarantined.
     ///
     /// # Errors
     /// An internal error if the numbers differ.

@@ -28,7 +28,7 @@ pub(crate) struct RunSummary {
     /// Warnings. The first line of each says what happened, and further lines give details.
     pub(crate) warnings: Vec<String>,
     pub(crate) skipped: SkippedObjects,
-    /// Totals of the exchanges; `None` if all tasks ran in this process.
+    /// Totals of the exchanges between workers; `None` if all tasks ran in this process.
     pub(crate) exchange: Option<ExchangeSummary>,
     /// Requests to S3 by this process and its workers.
     pub(crate) requests: RequestCounts,
@@ -37,7 +37,8 @@ pub(crate) struct RunSummary {
     pub(crate) cost: Option<Cost>,
     pub(crate) steps: Vec<StepSnapshot>,
     pub(crate) elapsed_seconds: f64,
-    /// Usage of this process, without its workers; `None` if the system does not report it.
+    /// CPU time and memory of this process, without its workers; `None` if the system does not
+    /// report them.
     pub(crate) usage: Option<Usage>,
     /// Error of a run that committed its version but could not publish all of it; `None` if
     /// everything is published.
@@ -50,11 +51,13 @@ pub(crate) struct RunSummary {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     Committed,
-    /// Every object was ingested by an earlier run, and no model, key or check changed.
+    /// No object was left to ingest, except objects in an archive, and no model, key or check
+    /// changed.
     NothingNew,
-    /// There were new objects, but the run skipped all of them.
+    /// There were new objects, but the run skipped all of them, because they were damaged or
+    /// changed while they were read.
     AllSkipped,
-    /// No source has an object, and the lake has no version.
+    /// No source has an object that can be read, and the lake has no version.
     NoData,
 }
 
@@ -67,7 +70,8 @@ pub(crate) struct TableSummary {
     pub(crate) rows: u64,
     /// Whether this run built the table. Otherwise its files come from an earlier version.
     pub(crate) is_rebuilt: bool,
-    /// Delta version that shows this version of the table; `None` if the Delta log is behind.
+    /// Delta version that corresponds to this version of the lake; `None` if the Delta log could
+    /// not be updated.
     pub(crate) delta_version: Option<u64>,
 }
 
@@ -152,8 +156,8 @@ impl RunSummary {
     }
 }
 
-/// Returns the warning about a failure to publish. The error, with cause and hint, follows the
-/// summary.
+/// Returns the warning about a failure to publish. It refers to the error, which is printed after
+/// the summary with its cause and hint.
 fn not_published(version: u64, failure: &Failure) -> String {
     match &failure.table {
         Some(table) => format!(

@@ -1,6 +1,6 @@
-//! Validates everything before a run does any work: that every model can be planned over the
-//! declared fields, and that its key, partition columns and checks fit the columns of its query.
-//! All faults are reported together.
+//! Validates everything before a run does any work: every model must be plannable over the declared
+//! fields, and its key, partition columns and checks must fit the columns of its query. All faults
+//! are reported together.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::model::{self, Model};
 use crate::query_text::violations;
 use crate::session_tables;
 
-/// Plans all models and checks over empty tables, which it registers in `session`.
+/// Plans all models and checks over empty tables. Registers these tables in `session`.
 ///
 /// # Errors
-/// A configuration error with all faults together.
+/// A configuration error that lists all faults.
 pub(crate) async fn validate(session: &SessionContext, config: &Config, models: &[Model<'_>]) -> Result<()> {
     let mut faults = Vec::new();
     let mut broken: BTreeSet<&str> = BTreeSet::new();
@@ -32,12 +32,13 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
         session_tables::register(session, model::STAGING_SCHEMA, &source.name, table)?;
     }
     for model in models {
-        // A model that reads a broken one would only report a missing table, so it is not planned.
+        // Do not plan a model that reads a table of a broken model. Its only fault would be that
+        // this table is missing.
         let is_above_broken = model.tables.iter().any(|table| broken.contains(table.as_str()));
         let stored = if is_above_broken { None } else { stored_schema(session, model.table, &mut faults).await };
         match stored {
             Some(schema) => {
-                // The models after this one plan over an empty table with these columns.
+                // Later models are planned over an empty table with these columns.
                 let table = Arc::new(EmptyTable::new(Arc::new(schema)));
                 session_tables::register(session, session_tables::TABLES_SCHEMA, &model.table.name, table)?;
             }
@@ -46,7 +47,8 @@ pub(crate) async fn validate(session: &SessionContext, config: &Config, models: 
     }
     for model in models.iter().filter(|model| !broken.contains(model.table.name.as_str())) {
         for check in &model.table.checks {
-            // The fault of that table is reported already.
+            // Skip a check that refers to a broken table, because the fault of that table is
+            // already reported.
             let refers_to_broken =
                 matches!(&check.rule, Rule::References { to_table, .. } if broken.contains(to_table.as_str()));
             if !refers_to_broken {
@@ -91,7 +93,8 @@ async fn check_fault(session: &SessionContext, table: &Table, check: &Check) -> 
     if let Rule::Range { column, .. } = &check.rule {
         let schema = session.table(TableReference::bare(table.name.as_str())).await.ok()?.schema().as_arrow().clone();
         match schema.field_with_name(column).map(|field| field.data_type().clone()) {
-            // DataFusion would compare the column with the bound after casting one of them.
+            // Without this check, DataFusion would cast the column or the bound, and compare both
+            // as text, for example.
             Ok(data_type) if !data_type.is_numeric() && data_type != DataType::Null => {
                 return fault(format!("a range is one of numbers, and the column is a `{data_type}`"));
             }

@@ -1,4 +1,4 @@
-//! Verifies that the files which workers reported exist, with the lengths that they reported.
+//! Verifies the files that workers reported: each must exist and have the reported length.
 //!
 //! A worker reports the name and the length of each file, and the manifest and the Delta logs
 //! repeat both. The manifest must not name a file that no reader can find, even if a worker was
@@ -19,8 +19,8 @@ const CONCURRENT_REQUESTS: usize = 16;
 /// Paths and lengths in bytes, as workers reported them.
 pub(super) type Reported = Vec<(String, u64)>;
 
-/// Returns the files that a run wrote: those of its sources, and those that are new in the
-/// manifest's tables.
+/// Returns the files that a run wrote: staging and quarantine files, and table files that are new
+/// in the manifest.
 pub(super) fn reported(staged: &[StagedSource<'_>], manifest: &Manifest) -> Reported {
     let staged = staged.iter().flat_map(|source| source.staging.iter().chain(&source.quarantine));
     let tables = manifest.tables.iter().flat_map(|table| &table.files);

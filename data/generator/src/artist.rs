@@ -1,9 +1,11 @@
-//! Artists: a name, an id and sometimes a place. Song files may disagree about them.
+//! Artists: a name, an id and sometimes a place. Song files may disagree about the name or the
+//! place of an artist.
 
 use crate::random::{Random, Subject};
 use crate::words::words;
 
-/// Places of artists: a text, and latitude and longitude in hundred-thousandths of a degree.
+/// Places of artists: name, latitude and longitude. The coordinates are in hundred-thousandths of a
+/// degree.
 const TOWNS: &[(&str, i64, i64)] = &[
     ("California - LA", 3_405_349, -11_824_532),
     ("Nashville, TN.", 3_616_778, -8_677_836),
@@ -20,7 +22,7 @@ const TOWNS: &[(&str, i64, i64)] = &[
 /// Patterns of artists' names. Each `{}` is replaced by a few words.
 const BANDS: &[&str] = &["{}", "The {}", "{} & Friends", "{} / Brothers", "DJ {}", "Los {}", "Die {}", "{} Orchestra"];
 
-/// An artist as one song file describes it.
+/// An artist, as described in one song file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Artist {
     pub(crate) artist_id: String,
@@ -45,7 +47,7 @@ impl Artist {
         }
         let name = random.pick(BANDS).replace("{}", &words(&mut random));
         let (town, latitude, longitude) = random.pick(TOWNS);
-        // Of 100 real songs, 44 have coordinates, and a few others have only a text.
+        // Of 100 real songs, 44 have coordinates, and some others have only the name of a place.
         let (location, coordinates) = match random.below(100) {
             0..44 => (town, Some((degrees(latitude), degrees(longitude)))),
             44..66 => (town, None),
@@ -54,7 +56,8 @@ impl Artist {
         Self { artist_id, name, location: location.to_owned(), coordinates }
     }
 
-    /// Returns the artist as described by a song file that disagrees with the artist's first song.
+    /// Changes the artist's name or place, as in a song file that disagrees with the artist's first
+    /// song.
     pub(crate) fn described_differently(mut self, random: &mut Random) -> Self {
         match random.below(3) {
             0 if !self.location.is_empty() => {

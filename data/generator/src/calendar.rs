@@ -1,7 +1,7 @@
-//! Distributes the lines of the log over days, and sets the time at which each is due.
+//! Distributes the lines of the log over days, and sets the time at which each line is due.
 //!
-//! The log starts on 2018-11-01 and has one file per day. A day of a weekend has slightly more than
-//! half as many lines as a weekday.
+//! The log starts on 2018-11-01 and has one file per day. A Saturday or Sunday has slightly more
+//! than half as many lines as a weekday.
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 
@@ -11,7 +11,7 @@ const DAY_SECONDS: i64 = 86_400;
 const WEEKDAY_WEIGHT: u64 = 20;
 const WEEKEND_WEIGHT: u64 = 11;
 
-/// Days and number of lines of a log.
+/// Distribution of the lines of a log over its days.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Calendar {
     days: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Calendar {
     last_line: i64,
 }
 
-/// One day of a log, which is one file.
+/// One day of a log. Each day has its own log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Day {
     pub(crate) date: NaiveDate,
@@ -29,7 +29,7 @@ pub(crate) struct Day {
 }
 
 impl Calendar {
-    /// Creates the calendar of a log of `lines` lines over `days` days.
+    /// Creates the calendar of a log with `days` days and a total of `lines` lines.
     pub(crate) fn new(days: u64, lines: u64) -> Self {
         let mut calendar = Self { days, lines, last_line: 0 };
         let last = calendar.days().filter(|day| day.lines > 0).last();
@@ -67,14 +67,15 @@ impl Calendar {
 }
 
 impl Day {
-    /// Returns the time at which the line with this number in this day is due, in seconds since the
-    /// epoch.
+    /// Returns the time at which a line of this day is due, in seconds since the epoch. The lines
+    /// of a day are numbered from 0.
     pub(crate) fn due(&self, line: u64) -> i64 {
         self.start + (u128::from(line) * DAY_SECONDS as u128 / u128::from(self.lines.max(1))) as i64
     }
 }
 
-/// Returns the sum of the weights of the first `days` days.
+/// Returns the sum of the weights of the first `days` days. The number of lines of a day is
+/// proportional to its weight.
 fn weight_before(days: u64) -> u64 {
     let first = NaiveDate::default() + Days::new(FIRST_DAY as u64);
     let week: u64 = (0..7).map(|day| weight(first + Days::new(day))).sum();

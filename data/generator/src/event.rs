@@ -1,4 +1,4 @@
-//! Events: one line of the log, and the action of a listener that it records.
+//! Events. Each event is one line of the log and records one action of a listener.
 
 use serde::Serialize;
 
@@ -10,7 +10,8 @@ use crate::song::Song;
 /// Page, HTTP method and status of a request.
 type Request = (&'static str, &'static str, u16);
 
-/// Actions of a listener other than playing songs, with their weights.
+/// Actions of a logged-in listener, except playing songs. Each action has a weight, its relative
+/// frequency.
 const OTHER: &[(Request, u64)] = &[
     (("Home", "GET", 200), 60),
     (("Logout", "PUT", 307), 9),
@@ -22,17 +23,17 @@ const OTHER: &[(Request, u64)] = &[
     (("Save Settings", "PUT", 307), 1),
     (("Error", "GET", 404), 1),
 ];
-/// Actions of a visitor who has not logged in, with their weights.
+/// Actions of a visitor who has not logged in. Each action has a weight, its relative frequency.
 const OUTSIDE: &[(Request, u64)] =
     &[(("Home", "GET", 200), 60), (("Login", "PUT", 307), 32), (("About", "GET", 200), 5), (("Help", "GET", 200), 3)];
 const PLAY: Request = ("NextSong", "PUT", 200);
-/// Share of plays among the events of a listener.
+/// Share of plays among the events of a logged-in listener.
 const PLAY_SHARE: f64 = 0.88;
-/// Among the plays that match no song file: share of plays of a known song with a different
-/// duration.
+/// Share of plays of a known song with a changed duration. It is relative to all plays that match
+/// no song file.
 const OTHER_DURATION_SHARE: f64 = 0.05;
 
-/// Record of one line, with its fields in the order of the file.
+/// Record in one line of the log. The fields are written in this order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Event {
@@ -69,7 +70,8 @@ impl Event {
         }
     }
 
-    /// Returns a play of `song`.
+    /// Returns the event in which the listener of `session` plays `song`. `at` is in seconds since
+    /// the epoch.
     pub(crate) fn play(session: &Session, at: i64, song: Song) -> Self {
         Self::new(session, at, PLAY, Some(song))
     }
@@ -105,13 +107,14 @@ impl Event {
         self.length.is_some()
     }
 
-    /// Returns the number of seconds until the next event of this event's session.
+    /// Returns the number of seconds from this event to the next event of the same session.
     pub(crate) fn pause(&self, random: &mut Random) -> i64 {
         self.length.map_or_else(|| 1 + random.below(60) as i64, |length| length as i64)
     }
 }
 
-/// Returns the song of a play. The song may have no song file.
+/// Returns a random song to play. The song may have no song file, or have another duration than in
+/// its file.
 fn played_song(options: &Options, random: &mut Random) -> Song {
     if !random.chance(options.unmatched_plays) {
         return Song::at(options, random.below(options.songs));

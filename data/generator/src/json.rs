@@ -1,4 +1,4 @@
-//! JSON formats of the two kinds of files. Both use only ASCII. Song files have spaces between
+//! JSON formats of song files and log files. Both use only ASCII. Song files have spaces between
 //! tokens; the log escapes slashes.
 
 use std::io::{self, Write};
@@ -9,9 +9,9 @@ use serde_json::ser::{Formatter, Serializer};
 /// JSON format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spelling {
-    /// `{"title": "AC/DC", "year": 0}`
+    /// Format of song files, such as `{"title": "AC/DC", "year": 0}`.
     Song,
-    /// `{"song":"AC\/DC","length":null}`
+    /// Format of log files, such as `{"song":"AC\/DC","length":null}`.
     Log,
 }
 

@@ -8,16 +8,18 @@
 //! ```
 //!
 //! Songs, artists and users are computed from the seed and their number, so they are not kept in
-//! memory. The log is written in order of time, and memory contains only the active sessions. Two
-//! things are guaranteed: the same options give the same bytes on every machine, and the last event
-//! of the log is always Lily, who has just upgraded, playing `Setanta matins` by Elena. The
-//! README's example questions depend on this last event.
+//! memory. The log is written in order of time, so memory contains only the active sessions and a
+//! few recent lines.
+//!
+//! Two things are guaranteed. The same options give the same bytes on every machine. In the last
+//! event of the log, Lily, who has just upgraded, plays `Setanta matins` by Elena. The README's
+//! example questions depend on this event.
 
-/// Random numbers.
+/// Generates reproducible random numbers.
 mod random;
-/// JSON formats of the two kinds of files.
+/// JSON formats of song files and log files.
 mod json;
-/// Words of titles and names.
+/// Words for titles and names.
 mod words;
 /// Artists, and how song files disagree about them.
 mod artist;
@@ -31,11 +33,11 @@ mod event;
 mod calendar;
 /// One visit of a listener.
 mod session;
-/// The order of lines.
+/// Decides which session writes each line of the log.
 mod log;
 /// Unreadable lines.
 mod flaw;
-/// Files and folders.
+/// Writes files and folders.
 mod output;
 #[cfg(test)]
 mod tests;
@@ -46,37 +48,39 @@ use std::path::{Path, PathBuf};
 /// Amount and properties of the data. Every share is between 0.0 and 1.0.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Song files
+    /// Number of song files
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1 << 28))]
     pub songs: u64,
-    /// Lines in all log files together
+    /// Number of lines in all log files together
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub events: u64,
     /// Number of listeners; the first, with the id 2, is called Lily
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     pub users: u64,
-    /// Log files, one per day
+    /// Number of log files, one per day
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub files: u64,
-    /// The same seed gives the same bytes
+    /// Seed of the random numbers; the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
-    /// Song files that repeat an earlier song, half of them under another song_id
+    /// Share of song files that repeat an earlier song, half of them under another song_id
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
     pub duplicate_songs: f64,
-    /// Artists whose later songs spell the name or give the place differently
+    /// Share of artists whose name or place differs between their song files
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = share)]
     pub conflicting_artists: f64,
-    /// Users who upgrade or downgrade at least once
+    /// Share of users who upgrade or downgrade at least once
     #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = share)]
     pub level_changes: f64,
-    /// Plays of a song that has no song file, or has one with another duration
+    /// Share of plays that match no song file: the song has no file, or its file gives another
+    /// duration
     #[arg(long, value_name = "SHARE", default_value_t = 0.8, value_parser = share)]
     pub unmatched_plays: f64,
-    /// Lines that are cut off, not UTF-8, not JSON or have a time of the wrong type
+    /// Share of unreadable lines: cut off, not UTF-8, not JSON, or with a time of the wrong type
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub malformed_lines: f64,
-    /// Lines that repeat an earlier one byte for byte, half of them from the file before
+    /// Share of lines that are exact copies of an earlier line; half of these come from the
+    /// previous file
     #[arg(long, value_name = "SHARE", default_value_t = 0.005, value_parser = share)]
     pub duplicate_events: f64,
 }
@@ -136,7 +140,8 @@ impl Error {
     }
 }
 
-/// Writes the data that `options` describe into `folder`, which must be empty or not exist yet.
+/// Generates data according to `options` and writes it to `folder`, which must be empty or not
+/// exist yet.
 pub fn generate(options: &Options, folder: &Path) -> Result<Written, Error> {
     output::claim(folder)?;
     let mut written = Written::default();

@@ -1,8 +1,11 @@
-//! The log: which session writes the next line.
+//! The log: decides which session writes the next line.
 //!
-//! Each line is due at a certain time. If a session has an event that is due by then, it writes the
-//! line; otherwise a new session starts. So lines are ordered by time, and their number is exact.
-//! Memory contains only the active sessions, which are never more than the users.
+//! Each line is due at a certain time. If a session has an event that is due by then, this session
+//! writes the line. Otherwise a new session starts and writes it. There are never more active
+//! sessions than users: at this limit, the session with the next event writes the line early. So
+//! lines are ordered by time, and their number is exact.
+//!
+//! Memory contains only the active sessions and a few recent lines.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -18,13 +21,14 @@ use crate::{Options, Written, flaw};
 
 /// Share of sessions in which no user logs in.
 const LOGGED_OUT_SHARE: f64 = 0.16;
-/// Probability that the session of a listener continues after an event. It gives nine events on
-/// average.
+/// Probability that the session of a logged-in listener continues after an event. At this value, a
+/// session has nine events on average.
 const SESSION_CONTINUES: f64 = 8.0 / 9.0;
 /// Probability that a session without a logged-in user continues after an event.
 const LOGGED_OUT_CONTINUES: f64 = 0.25;
 const MAX_ITEMS: u64 = 128;
-/// Maximum distance between a line and its repetition, in lines.
+/// Maximum number of recent lines of a day that are kept in memory. Later lines of the same day or
+/// the next may repeat them.
 const REMEMBERED_LINES: usize = 64;
 
 /// State of the log while it is written.
@@ -32,7 +36,8 @@ pub(crate) struct Log<'a> {
     options: &'a Options,
     calendar: Calendar,
     random: Random,
-    /// Active sessions. The key is the second at which the next event is due, and the session's id.
+    /// Active sessions. The key is the time at which the session's next event is due, in seconds
+    /// since the epoch, and the session's id.
     sessions: BTreeMap<(i64, u64), Session>,
     next_session_id: u64,
     lines_left: u64,
@@ -72,7 +77,7 @@ impl<'a> Log<'a> {
         let now = day.due(line);
         self.lines_left -= 1;
         written.events += 1;
-        // The last line must be the event of the README, for any options.
+        // With any options, the last line must be the event that the README's questions ask for.
         let is_last = self.lines_left == 0;
         let malformed = !is_last && self.random.chance(self.options.malformed_lines);
         if !is_last
@@ -95,7 +100,9 @@ impl<'a> Log<'a> {
         Ok(text)
     }
 
-    /// Returns the next event of the session that is due, or the first event of a new session.
+    /// Returns the next event of an active session if this event is due, otherwise the first event
+    /// of a new session. If there are as many active sessions as users, starts no session, but
+    /// takes the next event early.
     fn next_event(&mut self, day: &Day, now: i64) -> Event {
         let everybody_listens = self.sessions.len() as u64 >= self.options.users;
         let (at, session) = match self.sessions.first_key_value() {
@@ -121,7 +128,8 @@ impl<'a> Log<'a> {
     }
 
     fn new_session(&mut self) -> Session {
-        // A few users listen a lot, because the second number is drawn below the first.
+        // Draw a second number up to the first, so that users with low numbers listen more than
+        // others.
         let number = self.random.below(self.options.users);
         let number = self.random.below(number + 1);
         let logged_in = !self.random.chance(LOGGED_OUT_SHARE);
@@ -140,7 +148,8 @@ impl<'a> Log<'a> {
         Event::play(&session, now, Song::at(self.options, 0))
     }
 
-    /// Returns a line of the current day or, in half of the cases, of the previous day.
+    /// Returns a recent line of the current day or, in half of the cases, of the previous day. If
+    /// the chosen day has no lines, uses the other day; `None` if both have none.
     fn repeated(&mut self) -> Option<Vec<u8>> {
         let from_yesterday = self.random.chance(0.5);
         let lines = match (from_yesterday, self.today.is_empty(), self.yesterday.is_empty()) {

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use lakewright_datagen::{Error, Options, generate};
 
-/// Writes song files and listening logs in the shape of a music-streaming service, the same bytes
-/// for the same arguments.
+/// Writes song files and listening logs like those of a music-streaming service. The same arguments
+/// always give the same bytes.
 ///
 /// Under DIR it creates song_data/A/B/C/TR….json (one object per file) and
 /// log_data/YYYY/MM/YYYY-MM-DD-events.json (one object per line, one file per day from 2018-11-01).

@@ -13,7 +13,7 @@ use crate::{Error, Options, Written};
 
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// Creates `folder`, or checks that it is empty.
+/// Creates `folder`. If the folder exists, checks that it is empty.
 pub(crate) fn claim(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(failed("create", folder))?;
     let mut entries = fs::read_dir(folder).map_err(failed("list", folder))?;

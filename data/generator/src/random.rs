@@ -1,5 +1,5 @@
-//! The only source of random numbers. Its algorithm must not change, because the committed sample
-//! is compared byte for byte.
+//! The generator's only source of random numbers. The algorithm must not change, because a test
+//! compares the generator's output with the committed sample data, byte for byte.
 //!
 //! The `rand` crates may change the results of their distributions between versions, and logarithms
 //! and powers differ between machines. So this module implements its own algorithm with integers
@@ -22,8 +22,8 @@ pub(crate) enum Subject {
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Returns the sequence for item `number` of a purpose. The sequence depends only on the
-    /// arguments.
+    /// Returns the sequence for one item of a purpose, such as artist 7. The sequence depends only
+    /// on the arguments.
     pub(crate) fn keyed(seed: u64, subject: Subject, number: u64) -> Self {
         Self(mix(mix(mix(seed).wrapping_add(subject as u64)).wrapping_add(number)))
     }
@@ -33,7 +33,7 @@ impl Random {
         mix(self.0)
     }
 
-    /// Returns a number from 0 to `end - 1`; 0 if `end` is 0.
+    /// Returns a random number from 0 to `end - 1`; 0 if `end` is 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         // Take the high half of the product; its bias is at most `end` in 2⁶⁴.
         ((u128::from(self.next()) * u128::from(end)) >> 64) as u64

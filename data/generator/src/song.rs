@@ -11,10 +11,10 @@ use crate::words::words;
 /// are filled in order.
 const SONGS_PER_FOLDER: u64 = 50;
 
-/// Endings of titles.
+/// Suffixes that some titles have.
 const EDITIONS: &[&str] = &["(Live)", "(Album Version)", "[Remix]", "\"Demo\"", "A/B", "No. 9"];
 
-/// Record of one song file, with its fields in the order of the file.
+/// Record in one song file. The fields are written in this order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Song {
     num_songs: u32,
@@ -32,8 +32,8 @@ pub(crate) struct Song {
 }
 
 impl Song {
-    /// Returns the record of the song file with this number. Songs with numbers from
-    /// `options.songs` on have no file.
+    /// Returns the song with this number. Only songs with numbers below `options.songs` have a song
+    /// file.
     pub(crate) fn at(options: &Options, number: u64) -> Self {
         let mut random = Random::keyed(options.seed, Subject::Song, number);
         let repeats = number > 0 && number < options.songs && random.chance(options.duplicate_songs);
@@ -68,8 +68,8 @@ impl Song {
     }
 }
 
-/// Returns the path of the song file with this number below `song_data/`, such as
-/// `A/A/B/TRAABXQ128F0C3A51D.json`.
+/// Returns the path of the song file with this number, such as `A/A/B/TRAABXQ128F0C3A51D.json`. The
+/// path is relative to `song_data/`.
 pub(crate) fn path(seed: u64, number: u64) -> String {
     let folder = number / SONGS_PER_FOLDER;
     let letter = |place: u64| char::from(b'A' + (folder / 26_u64.pow(place as u32) % 26) as u8);
@@ -78,7 +78,7 @@ pub(crate) fn path(seed: u64, number: u64) -> String {
     format!("{a}/{b}/{c}/TR{a}{b}{c}{rest}128F{:07X}.json", number.wrapping_mul(0x5BD_1E95) & 0xFFF_FFFF)
 }
 
-/// Returns a title: a few words and, in one of five cases, an edition.
+/// Returns a title: a few words and, in one of five cases, a suffix such as `(Live)`.
 fn title(random: &mut Random) -> String {
     let words = words(random);
     if random.chance(0.2) { format!("{words} {}", random.pick(EDITIONS)) } else { words }
@@ -94,8 +94,8 @@ fn song_id(number: u64, random: &mut Random) -> String {
     format!("SO{}12A{:08X}", random.letters(5), number.wrapping_mul(0x9E37_79B1) & 0xFFFF_FFFF)
 }
 
-/// Returns the artist of a song. Elena recorded only song 0; two in three of the other songs are
-/// the first song of their artist.
+/// Returns the artist of a song. Elena recorded only song 0. Two thirds of the other songs are
+/// their artist's first song.
 fn artist_of(options: &Options, number: u64, random: &mut Random) -> Artist {
     let is_first = number % 3 != 2;
     if is_first || number < 3 {

@@ -51,7 +51,7 @@ const PLACES: &[&str] = &[
     "Red Bluff, CA",
     "Eugene, OR",
 ];
-/// User agents. Some clients put quotes around their name.
+/// User agents. Some are in quotes, as some clients send them.
 const AGENTS: &[&str] = &[
     "\"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_9_4) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/36.0.1985.143 Safari/537.36\"",
     "\"Mozilla/5.0 (Windows NT 6.1; WOW64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/36.0.1985.125 Safari/537.36\"",
@@ -111,7 +111,7 @@ impl User {
         Self { first_name: "Lily", last_name: "Koch", gender: "F", starts_paid: false, turns, ..user }
     }
 
-    /// Returns the level at a time in seconds since the epoch.
+    /// Returns the user's level, `free` or `paid`, at time `at` in seconds since the epoch.
     pub(crate) fn level(&self, at: i64) -> &'static str {
         let turned = self.turns.iter().filter(|turn| at >= **turn).count() % 2 == 1;
         if self.starts_paid != turned { "paid" } else { "free" }

@@ -1,8 +1,9 @@
-//! Words of titles and names.
+//! Words for titles and names.
 
 use crate::random::Random;
 
-/// Words of titles and names. Some contain umlauts and quotes, which readers must handle.
+/// Words for titles and names. Some contain accented letters or an apostrophe, because a program
+/// that reads the data must handle both.
 const WORDS: &[&str] = &[
     "Amber", "Avenue", "Über", "Blue", "Café", "Carousel", "Daylight", "Distant", "Dream", "Echo", "Ember", "Evening",
     "Fire", "Forever", "Garden", "Ghost", "Gold", "Harbour", "Heart", "Hollow", "Home", "I'm", "Indigo", "Island",

@@ -25,7 +25,8 @@ pub struct Location {
     #[prost(message, optional, tag = "2")]
     pub bucket: ::core::option::Option<Bucket>,
 }
-/// Access to a bucket. Missing settings come from AWS's own variables and files on the worker.
+/// Access to a bucket. Missing settings come from AWS's own environment variables and
+/// configuration files on the worker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Bucket {
     #[prost(string, optional, tag = "1")]
@@ -45,11 +46,14 @@ pub struct Bucket {
     /// Encryption of written objects; missing for the bucket's own default.
     #[prost(message, optional, tag = "8")]
     pub encryption: ::core::option::Option<Encryption>,
-    /// The next three durations are in nanoseconds.
+    /// Time limit to connect, in nanoseconds.
     #[prost(uint64, tag = "9")]
     pub connect_timeout_ns: u64,
+    /// Time limit of one attempt of a request, in nanoseconds.
     #[prost(uint64, tag = "10")]
     pub timeout_ns: u64,
+    /// Time since the first attempt of a request after which the request is not retried, in
+    /// nanoseconds.
     #[prost(uint64, tag = "11")]
     pub retry_timeout_ns: u64,
     #[prost(uint64, tag = "12")]
@@ -120,7 +124,7 @@ pub struct JsonFormat {
 pub struct Field {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Keys that lead to the value inside the record.
+    /// Keys that lead to the value inside the record, outermost first.
     #[prost(string, repeated, tag = "2")]
     pub from: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "3")]
@@ -160,8 +164,8 @@ pub struct StructType {
     #[prost(message, repeated, tag = "1")]
     pub members: ::prost::alloc::vec::Vec<Field>,
 }
-/// Limits on the resources of a process. The scratch folder is missing, because each process has its
-/// own.
+/// Limits on the resources of a process. They do not contain the scratch folder, because
+/// each process has its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Limits {
     #[prost(uint64, tag = "1")]
@@ -282,9 +286,11 @@ pub enum SimpleType {
     Date = 5,
     /// Any value, stored as its JSON text.
     Json = 6,
-    /// Timestamps, by their format in the input.
+    /// Timestamp, in the input a number of milliseconds since the epoch.
     EpochMilliseconds = 7,
+    /// Timestamp, in the input a number of seconds since the epoch.
     EpochSeconds = 8,
+    /// Timestamp, in the input a text as defined by RFC 3339.
     Rfc3339 = 9,
 }
 impl SimpleType {
@@ -325,7 +331,7 @@ impl SimpleType {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RegisterRequest {
-    /// Program version of the worker, which must equal that of the coordinator.
+    /// Program version of the worker, which must equal the version of the coordinator.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
     /// Name of the worker for logs, at most 255 bytes. A worker that restarts keeps its name.
@@ -348,9 +354,10 @@ pub struct RegisterResponse {
     /// Locations of the storages. Plans refer to them as `lake`, `spool` or the name of a source.
     #[prost(message, optional, tag = "3")]
     pub storages: ::core::option::Option<Storages>,
-    /// Folders of the lake that plans of the run may read, and folders that they may write.
+    /// Folders of the lake from which plans of the run may read files.
     #[prost(string, repeated, tag = "4")]
     pub readable_folders: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Folders of the lake into which plans of the run may write files.
     #[prost(string, repeated, tag = "5")]
     pub writable_folders: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Prefix of the keys of all spool objects of the run.
@@ -391,7 +398,8 @@ pub struct Finding {
     /// denied. Empty otherwise.
     #[prost(string, tag = "4")]
     pub error: ::prost::alloc::string::String,
-    /// Whether reading failed for another reason, which says nothing about the storage.
+    /// Whether a read failed for another reason, such as a timeout, which proves nothing about
+    /// the storage.
     #[prost(bool, tag = "5")]
     pub is_unclear: bool,
 }
@@ -466,15 +474,16 @@ pub struct AttemptProgress {
     pub task: ::core::option::Option<TaskId>,
     #[prost(string, tag = "2")]
     pub attempt: ::prost::alloc::string::String,
-    /// Numbers of objects, records and decompressed bytes that the scans of this attempt have read so
-    /// far.
+    /// Number of objects that the scans of this attempt have read to their end so far.
     #[prost(uint64, tag = "3")]
     pub objects: u64,
+    /// Number of records that the scans of this attempt have read so far.
     #[prost(uint64, tag = "4")]
     pub records: u64,
+    /// Number of decompressed bytes that the scans of this attempt have read so far.
     #[prost(uint64, tag = "5")]
     pub bytes: u64,
-    /// Number of rows that the leaves of the plan have read so far, from any input.
+    /// Number of rows that the leaf nodes of the plan have read so far, from any input.
     #[prost(uint64, tag = "6")]
     pub rows: u64,
 }
@@ -562,7 +571,8 @@ impl Decision {
         }
     }
 }
-/// Kinds of failures, by what the user must do, as in the exit codes of the coordinator.
+/// Kinds of failures, by what the user must do about them. Each corresponds to an exit code
+/// of the coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum FailureKind {
@@ -609,9 +619,10 @@ pub mod coordinator_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Every call except Register names the process of the worker in the metadata `lakewright-process`.
-    /// NOT_FOUND means that the process has not registered with this coordinator, or has not joined. The
-    /// worker must then register again.
+    /// Calls from a worker to its coordinator. Every call except Register names the worker's
+    /// process in the metadata `lakewright-process`. NOT_FOUND means that the process has not
+    /// registered with this coordinator, or has not joined its run. The worker must then
+    /// register again.
     #[derive(Debug, Clone)]
     pub struct CoordinatorClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -681,9 +692,9 @@ pub mod coordinator_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The first call of a worker. Returns a description of the run, and the objects that the worker
-        /// must be able to read to join the run. FAILED_PRECONDITION means that worker and coordinator
-        /// have different versions.
+        /// The first call of a worker. Returns a description of the run, and the objects that the
+        /// worker must be able to read to join the run. FAILED_PRECONDITION means that the worker
+        /// has another version than the coordinator, or an invalid name or number of vcores.
         pub async fn register(
             &mut self,
             request: impl tonic::IntoRequest<super::RegisterRequest>,
@@ -708,8 +719,8 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "Register"));
             self.inner.unary(req, path, codec).await
         }
-        /// The second call, with the worker's findings. Only workers that can read all storages join the
-        /// run and get tasks.
+        /// The second call of a worker. Reports which objects it could read. Only workers that can
+        /// read all storages join the run and get tasks.
         pub async fn join(
             &mut self,
             request: impl tonic::IntoRequest<super::JoinRequest>,
@@ -731,7 +742,8 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "Join"));
             self.inner.unary(req, path, codec).await
         }
-        /// The response stream stays open. Each message means that there may be tasks to poll for.
+        /// Opens a stream of messages that stays open. Each message means that there may be tasks
+        /// to poll for.
         pub async fn watch_work(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchWorkRequest>,
@@ -756,7 +768,8 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "WatchWork"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Called before an attempt does anything, to ask whether its task is still needed.
+        /// Asks whether the task of an attempt is still needed. Called before the attempt does
+        /// anything.
         pub async fn start(
             &mut self,
             request: impl tonic::IntoRequest<super::StartRequest>,
@@ -778,7 +791,8 @@ pub mod coordinator_client {
                 .insert(GrpcMethod::new("lakewright.v1.Coordinator", "Start"));
             self.inner.unary(req, path, codec).await
         }
-        /// Called at every heartbeat interval, also by idle workers.
+        /// Reports that the worker is alive, and the progress of its attempts. Called at every
+        /// heartbeat interval, also by idle workers.
         pub async fn heartbeat(
             &mut self,
             request: impl tonic::IntoRequest<super::HeartbeatRequest>,
@@ -841,9 +855,9 @@ pub mod coordinator_server {
     /// Generated trait containing gRPC methods that should be implemented for use with CoordinatorServer.
     #[async_trait]
     pub trait Coordinator: std::marker::Send + std::marker::Sync + 'static {
-        /// The first call of a worker. Returns a description of the run, and the objects that the worker
-        /// must be able to read to join the run. FAILED_PRECONDITION means that worker and coordinator
-        /// have different versions.
+        /// The first call of a worker. Returns a description of the run, and the objects that the
+        /// worker must be able to read to join the run. FAILED_PRECONDITION means that the worker
+        /// has another version than the coordinator, or an invalid name or number of vcores.
         async fn register(
             &self,
             request: tonic::Request<super::RegisterRequest>,
@@ -851,8 +865,8 @@ pub mod coordinator_server {
             tonic::Response<super::RegisterResponse>,
             tonic::Status,
         >;
-        /// The second call, with the worker's findings. Only workers that can read all storages join the
-        /// run and get tasks.
+        /// The second call of a worker. Reports which objects it could read. Only workers that can
+        /// read all storages join the run and get tasks.
         async fn join(
             &self,
             request: tonic::Request<super::JoinRequest>,
@@ -863,17 +877,20 @@ pub mod coordinator_server {
             >
             + std::marker::Send
             + 'static;
-        /// The response stream stays open. Each message means that there may be tasks to poll for.
+        /// Opens a stream of messages that stays open. Each message means that there may be tasks
+        /// to poll for.
         async fn watch_work(
             &self,
             request: tonic::Request<super::WatchWorkRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchWorkStream>, tonic::Status>;
-        /// Called before an attempt does anything, to ask whether its task is still needed.
+        /// Asks whether the task of an attempt is still needed. Called before the attempt does
+        /// anything.
         async fn start(
             &self,
             request: tonic::Request<super::StartRequest>,
         ) -> std::result::Result<tonic::Response<super::StartResponse>, tonic::Status>;
-        /// Called at every heartbeat interval, also by idle workers.
+        /// Reports that the worker is alive, and the progress of its attempts. Called at every
+        /// heartbeat interval, also by idle workers.
         async fn heartbeat(
             &self,
             request: tonic::Request<super::HeartbeatRequest>,
@@ -888,9 +905,10 @@ pub mod coordinator_server {
             request: tonic::Request<super::ReportRequest>,
         ) -> std::result::Result<tonic::Response<super::ReportResponse>, tonic::Status>;
     }
-    /// Every call except Register names the process of the worker in the metadata `lakewright-process`.
-    /// NOT_FOUND means that the process has not registered with this coordinator, or has not joined. The
-    /// worker must then register again.
+    /// Calls from a worker to its coordinator. Every call except Register names the worker's
+    /// process in the metadata `lakewright-process`. NOT_FOUND means that the process has not
+    /// registered with this coordinator, or has not joined its run. The worker must then
+    /// register again.
     #[derive(Debug)]
     pub struct CoordinatorServer<T> {
         inner: Arc<T>,
@@ -1320,9 +1338,10 @@ pub struct ObjectTally {
     /// Number of line feeds in the split.
     #[prost(uint64, tag = "6")]
     pub lines: u64,
-    /// Number of bytes that were read, before and after decompression.
+    /// Number of bytes that were read, before decompression.
     #[prost(uint64, tag = "7")]
     pub stored_bytes: u64,
+    /// Number of bytes that were read, after decompression.
     #[prost(uint64, tag = "8")]
     pub bytes: u64,
     /// Number of decompressed bytes that could not be separated into records.
@@ -1331,7 +1350,8 @@ pub struct ObjectTally {
     /// Set if the object could not be read as records up to its end.
     #[prost(message, optional, tag = "10")]
     pub damage: ::core::option::Option<Damage>,
-    /// Number of staged records that were stored without a parser.
+    /// Number of staged records that matched a template of earlier records, so that no JSON
+    /// parser was needed.
     #[prost(uint64, tag = "11")]
     pub templated: u64,
 }
@@ -1436,11 +1456,11 @@ pub struct SpoolObject {
     /// Number of rows per partition of the next stage.
     #[prost(uint64, repeated, tag = "2")]
     pub rows: ::prost::alloc::vec::Vec<u64>,
-    /// Chunks in the order of the object.
+    /// Flushes, in the order in which the object contains their chunks.
     #[prost(message, repeated, tag = "3")]
     pub flushes: ::prost::alloc::vec::Vec<Flush>,
 }
-/// Chunks that were written at once.
+/// Chunks that were written when the buffered rows were flushed: at most one per partition.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Flush {
     /// Length of the chunk of each partition in bytes; 0 if the partition has no chunk.
@@ -1551,7 +1571,8 @@ pub struct JsonScan {
     pub limits: ::core::option::Option<Limits>,
     #[prost(message, repeated, tag = "3")]
     pub partitions: ::prost::alloc::vec::Vec<ScanPartition>,
-    /// Number of records after which each partition stops, if this is a sample.
+    /// Number of records after which each partition of a sample stops; missing for a complete
+    /// scan.
     #[prost(uint64, optional, tag = "4")]
     pub max_records: ::core::option::Option<u64>,
 }
@@ -1570,7 +1591,7 @@ pub struct Split {
     #[prost(uint64, tag = "3")]
     pub end: u64,
 }
-/// Drops rows that cannot be the first of their group.
+/// Drops rows of its child that cannot be the first of their group.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FirstRow {
     /// Indexes of the columns that identify a group.
@@ -1584,7 +1605,8 @@ pub struct FirstRow {
     #[prost(bool, tag = "4")]
     pub nulls_first: bool,
 }
-/// Stages the records of a scan, which is its child.
+/// Writes the records of its child, which is a scan, to the staging table and the
+/// quarantine.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ingest {
     /// Schema of the files as a `datafusion_common.Schema`.
@@ -1627,8 +1649,8 @@ pub struct ExchangeWrite {
 /// Leaf node that reads spool objects.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExchangeRead {
-    /// Plan without rows (`datafusion.PhysicalPlanNode`) that has the schema, the partitioning and the
-    /// order of the rows that are read.
+    /// Plan as a `datafusion.PhysicalPlanNode`. It is never executed, and describes the rows
+    /// that are read: it has their schema, partitioning and order.
     #[prost(bytes = "vec", tag = "1")]
     pub shape: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, repeated, tag = "2")]

@@ -28,12 +28,12 @@ const HAS_NAME: u8 = 1 << 3;
 const HAS_COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
 
-/// State of a sequence of members.
+/// Decompresses a sequence of gzip members.
 pub(in crate::read) struct Gzip {
     part: Part,
     /// Whether at least one member was read to its end.
     has_member: bool,
-    /// Flags of the current header. A flag is cleared once its part was read.
+    /// Flags of the current header. A flag is cleared when its part of the header starts.
     flags: u8,
     inflate: Decompress,
     checksum: Hasher,
@@ -45,7 +45,7 @@ pub(in crate::read) struct Gzip {
 enum Part {
     /// The fixed part of the header, with the number of its bytes that were read.
     Fixed(u8),
-    /// The length of the extra field, with its low byte once that was read.
+    /// The two bytes of the length of the extra field, with the low byte once it was read.
     ExtraLength(Option<u8>),
     /// The extra field, with the number of its bytes that remain.
     Extra(u16),
@@ -54,10 +54,10 @@ enum Part {
     /// The checksum of the header, with the number of its bytes that remain.
     HeaderChecksum(u8),
     Body,
-    /// Checksum and length of the decompressed bytes, with the bytes of this trailer that were
-    /// read.
+    /// The trailer, which contains the checksum and the length of the decompressed bytes. The
+    /// vector contains the bytes of the trailer that were read.
     Trailer(Vec<u8>),
-    /// Zeros after the last member, which tapes and block devices add and gzip(1) ignores.
+    /// Zeros after the last member. Tapes and block devices add them, and gzip(1) ignores them.
     Padding,
 }
 

@@ -2,8 +2,8 @@
 
 use std::io;
 
-/// Result of one step. The numbers of consumed and produced bytes are also valid if the step
-/// failed.
+/// Result of one step of a decompressor. The numbers of consumed and produced bytes are also valid
+/// if the step failed.
 #[derive(Debug)]
 pub(in crate::read) struct Step {
     pub(in crate::read) consumed: usize,

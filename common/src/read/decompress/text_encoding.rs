@@ -15,7 +15,7 @@ const BYTE_ORDER_MARK: char = '\u{FEFF}';
 #[derive(Debug)]
 pub(in crate::read) struct TextDecoder {
     encoding: Encoding,
-    /// First bytes of a unit that continues in the next chunk.
+    /// First bytes of a code unit (2 or 4 bytes) that continues in the next chunk.
     cut: Vec<u8>,
     /// First half of a surrogate pair whose second half has not arrived.
     half: Option<u16>,
@@ -27,7 +27,8 @@ impl TextDecoder {
         Self { encoding, cut: Vec::new(), half: None, is_at_start: true }
     }
 
-    /// Returns the text of the next chunk.
+    /// Returns the text of the next chunk in UTF-8. A character that continues in the following
+    /// chunk is returned with that chunk.
     pub(in crate::read) fn decode(&mut self, chunk: &[u8]) -> Vec<u8> {
         // ASCII text in UTF-16 shrinks to half. For other text the vector grows.
         let mut text = Vec::with_capacity(chunk.len() / 2 + 4);
@@ -57,7 +58,7 @@ impl TextDecoder {
         text
     }
 
-    /// Ends the text. Returns an invalid byte if it ends inside a character.
+    /// Ends the text. Returns an invalid byte if the text ends inside a character.
     pub(in crate::read) fn finish(&mut self) -> Vec<u8> {
         let is_cut = self.half.take().is_some() | !self.cut.is_empty();
         self.cut.clear();
@@ -98,7 +99,7 @@ impl TextDecoder {
     }
 }
 
-/// Returns the number that up to four bytes encode.
+/// Returns the number that `bytes`, a code unit of 2 or 4 bytes, encode.
 fn unit(bytes: &[u8], is_big_endian: bool) -> u32 {
     let add = |number: u32, byte: &u8| number << 8 | u32::from(*byte);
     if is_big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }

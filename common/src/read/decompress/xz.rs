@@ -13,7 +13,7 @@ const MEMORY_BYTES: u64 = 128 * 1024 * 1024;
 /// Padding is a multiple of this many zero bytes.
 const PADDING_UNIT_BYTES: usize = 4;
 
-/// State of a sequence of streams.
+/// Decompresses a sequence of xz streams.
 pub(in crate::read) struct Xz {
     stream: Stream,
     /// Whether a stream has ended and the next one has not started, so that zero bytes are padding.
@@ -23,6 +23,8 @@ pub(in crate::read) struct Xz {
 }
 
 impl Xz {
+    /// Returns a decompressor that has read no bytes yet.
+    ///
     /// # Errors
     /// There is not enough memory.
     pub(in crate::read) fn new() -> io::Result<Self> {
@@ -37,7 +39,7 @@ impl Xz {
             let progress = if is_complete { Progress::EndOfMember } else { Progress::Inside };
             return Step { consumed: skipped, produced: 0, result: Ok(progress) };
         }
-        // Something follows the padding, so it must be another stream.
+        // Bytes follow the padding, so they must be another stream.
         if self.padding != 0 {
             let error = io::Error::new(io::ErrorKind::InvalidData, "its padding is not a multiple of four bytes");
             return Step { consumed: skipped, produced: 0, result: Err(error) };

@@ -6,9 +6,9 @@
 //!
 //! An archive names its files twice: in a header before each one, and in the directory at its end.
 //! Because the archive is read in one pass, the headers are read first. The directory must agree
-//! with them, otherwise the archive is damaged. Names that start with `.` or `_` are not data, as
-//! in a folder, so the files that macOS adds are skipped. A file that does not end with a line feed
-//! gets one.
+//! with them, otherwise the archive is damaged. Files and folders whose names start with `.` or
+//! `_`, such as those that macOS adds, are skipped, as in the folder of a source. A line feed is
+//! added to a file that does not end with one, so that its last record ends there.
 
 use std::collections::HashMap;
 use std::io;
@@ -30,15 +30,15 @@ const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
 const IS_ENCRYPTED: u16 = 1;
 const HAS_DESCRIPTOR: u16 = 1 << 3;
-/// Marks a length that is stored in the extra field instead.
+/// Value of a 32-bit length that means: the extra field has the length, in 64 bits.
 const WIDE: u32 = u32::MAX;
 const WIDE_EXTRA: u16 = 1;
 /// Maximum number of bytes of the record that ends a 64-bit directory.
 const MOST_WIDE_END_BYTES: u64 = 64 * 1024;
-/// Number of bytes of a skipped file that are read at a time.
+/// Size of the buffer for the decompressed bytes of a skipped file.
 const SKIPPED_BYTES: usize = 16 * 1024;
 
-/// State of an archive.
+/// Reads one archive.
 pub(in crate::read) struct Zip {
     part: Part,
     /// Bytes of the archive's current record that were read so far.
@@ -50,7 +50,8 @@ pub(in crate::read) struct Zip {
 }
 
 enum Part {
-    /// A header, an entry of the directory, or another record; its signature decides.
+    /// The header of a file, an entry of the directory, or another record of the archive. The first
+    /// four bytes show which.
     Record,
     Body(Box<File>),
     /// The checksum and lengths after a file, if its header does not contain them.
@@ -76,11 +77,11 @@ struct File {
     is_skipped: bool,
     has_descriptor: bool,
     is_wide: bool,
-    /// Checksum in the header; zero if a descriptor has it.
+    /// Checksum from the header; zero if the checksum is in a descriptor after the file instead.
     checksum: u32,
     length: u64,
-    /// Decompressor of the file. `None` if the file is not compressed; then `stored_rest` of its
-    /// bytes remain.
+    /// Decompressor of the file. `None` if the file is stored without compression. In that case,
+    /// `stored_rest` is the number of bytes of the file that remain.
     inflate: Option<Decompress>,
     stored_rest: u64,
     found: Hasher,
@@ -97,7 +98,7 @@ impl Default for Zip {
 }
 
 impl Zip {
-    /// Whether the input may end here.
+    /// Whether the archive was read to its end.
     pub(in crate::read) fn is_complete(&self) -> bool {
         matches!(self.part, Part::Done)
     }
@@ -119,8 +120,8 @@ impl Zip {
         Step { consumed, produced, result }
     }
 
-    /// Advances to the next change of state at most. Returns the number of bytes consumed and
-    /// produced, and whether the state changed.
+    /// Reads at most to the end of the current part of the archive. Returns the numbers of bytes
+    /// consumed and produced, and whether the part has ended.
     fn advance(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<(usize, usize, bool)> {
         match &mut self.part {
             Part::Done if input.is_empty() => Ok((0, 0, false)),
@@ -154,8 +155,8 @@ impl Zip {
         }
     }
 
-    /// Returns how many more bytes of the current record are known to be needed; `None` if the
-    /// record is complete.
+    /// Returns the number of bytes that the current record still lacks; `None` if the record is
+    /// complete. The number may grow, because the first bytes of a record contain its length.
     fn missing(&self) -> io::Result<Option<usize>> {
         let has = self.gathered.len();
         let lacks = |length: usize| Ok((has < length).then(|| length - has));
@@ -353,8 +354,8 @@ fn name_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Returns each of `lengths`, or its value in the extra field if it needs more than 32 bits.
-/// Returns fewer values if the extra field lacks one.
+/// Returns `lengths` as 64-bit numbers. A length that needs more than 32 bits is [`WIDE`], and its
+/// value is in the extra field. If a value is missing there, the result has fewer numbers.
 fn wide_lengths(extra: &[u8], lengths: &[u32]) -> Vec<u64> {
     let mut wide = wide_extra(extra).unwrap_or_default();
     let mut values = Vec::new();
@@ -382,7 +383,8 @@ fn wide_extra(extra: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Returns the length of the record that ends a 64-bit directory, from its first bytes.
+/// Returns the length of the record that ends a 64-bit directory. `record` must contain at least
+/// the first 12 bytes of it.
 fn wide_end_bytes(record: &[u8]) -> io::Result<usize> {
     let bytes = u64_at(record, 4).checked_add(12).filter(|bytes| *bytes <= MOST_WIDE_END_BYTES);
     bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| damaged("the end of its directory has no end"))
@@ -404,7 +406,7 @@ fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Returns the error for an archive that seems intact but cannot be read.
+/// Returns the error for an archive that seems intact, but has a format that is not supported.
 fn unsupported(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what)
 }

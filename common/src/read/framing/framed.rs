@@ -14,23 +14,24 @@ pub enum Framed<'a> {
         /// Bytes of the record, not yet known to be JSON or UTF-8.
         text: &'a [u8],
     },
-    /// Range of bytes that is not a record.
+    /// A range of bytes that cannot be separated into records, or one record that is broken or too
+    /// long.
     Broken {
         offset: u64,
-        /// Length in the object; `text` may be shorter.
+        /// Length of the range in the decompressed object; `text` may be shorter.
         bytes: u64,
         line: u64,
         extent: Extent,
         reason: Reason,
         /// One sentence that names the cause.
         detail: String,
-        /// Start of the range: at least its first 64 KiB, or all of it if it is shorter.
+        /// Bytes of the range: at least the first 64 KiB, or the whole range if it is shorter.
         text: &'a [u8],
     },
 }
 
-/// Like [`Framed`], but with a range of the window instead of text, so that it does not borrow the
-/// window.
+/// Like [`Framed`], but with the place of the text in the framer's [`Window`] instead of the text,
+/// so that it borrows nothing.
 #[derive(Debug)]
 pub(in crate::read) struct Found {
     pub(in crate::read) offset: u64,
@@ -51,7 +52,8 @@ impl Found {
     }
 }
 
-/// Returns the fault of a record of `bytes` bytes, which are more than `max_record_bytes`.
+/// Returns the fault (extent, reason and detail) of a record that has `bytes` bytes, and so exceeds
+/// `max_record_bytes`.
 pub(in crate::read) fn too_long(bytes: u64, max_record_bytes: u64) -> (Extent, Reason, String) {
     (
         Extent::Record,

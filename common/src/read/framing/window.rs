@@ -15,7 +15,8 @@ use bytes::Bytes;
 
 use crate::read::quarantine::KEPT_TEXT_BYTES;
 
-/// Maximum capacity that the buffer for records across chunks keeps while it is unused.
+/// Maximum capacity of the buffer `carry` that is kept for the next record. A larger buffer is
+/// freed.
 const IDLE_CARRY_BYTES: usize = 1024 * 1024;
 
 /// The current chunk, and the current record or broken range.
@@ -30,7 +31,7 @@ pub(in crate::read) struct Window {
     /// has started.
     start: Option<usize>,
     /// Bytes of the current record from earlier chunks: all of them, or the first
-    /// [`KEPT_TEXT_BYTES`] if it is too long.
+    /// [`KEPT_TEXT_BYTES`] if the record is too long.
     carry: Vec<u8>,
     /// Number of bytes of the current record that were in earlier chunks.
     carried: u64,
@@ -83,7 +84,7 @@ impl Window {
         self.chunk_offset + self.at as u64
     }
 
-    /// Returns the scanned bytes of the chunk that start at `offset`.
+    /// Returns the bytes of the chunk from `offset` up to the next byte to scan.
     pub(in crate::read) fn since(&self, offset: u64) -> &[u8] {
         let from = usize::try_from(offset.saturating_sub(self.chunk_offset)).unwrap_or(usize::MAX);
         &self.chunk[from.min(self.at)..self.at]
@@ -128,14 +129,16 @@ impl Window {
         self.start.map(|start| self.chunk_offset + start as u64 - self.carried)
     }
 
-    /// Returns the part of the current record that has arrived: its bytes from earlier chunks, then
-    /// its bytes from the current chunk. At least the first [`KEPT_TEXT_BYTES`] are included.
+    /// Returns the part of the current record that has arrived: its bytes from earlier chunks, and
+    /// its bytes from the current chunk. If the record is too long, only its first
+    /// [`KEPT_TEXT_BYTES`] are kept from earlier chunks.
     pub(in crate::read) fn current_text(&self) -> (&[u8], &[u8]) {
         self.start.map_or((&[], &[]), |start| (self.carry.as_slice(), &self.chunk[start..self.at]))
     }
 
-    /// Ends the current record at `offset`: bytes after it are scanned again. Either `offset` is in
-    /// the chunk, or at most [`KEPT_TEXT_BYTES`] of the record were read.
+    /// Moves back to `offset`, where the current record ends, so that the byte at `offset` is
+    /// scanned next. `offset` must be in the chunk, unless at most [`KEPT_TEXT_BYTES`] of the
+    /// record were read.
     pub(in crate::read) fn rewind(&mut self, offset: u64) {
         let Some(start) = self.start else { return };
         let ahead = offset.checked_sub(self.chunk_offset + start as u64);

@@ -9,8 +9,8 @@ const ESCAPED_BYTE_LENGTH: usize = 6;
 pub(in crate::read) struct Wrapper {
     /// Key of the array of records.
     key: String,
-    /// Key of the current member as it is written in the object, cut at the maximum length of an
-    /// escaped `key`.
+    /// Key of the current member as it is written, with its quotes and escapes. If it is too long
+    /// to equal `key`, only its start is kept.
     member: Vec<u8>,
     has_records: bool,
     /// Fault of the object, such as a repeated key; `None` if no fault was found yet.
@@ -43,8 +43,9 @@ impl Wrapper {
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Whether the value of the current member, which starts with `first`, is the array of records.
-    /// A second array and a value of another kind are flaws of the object.
+    /// Starts the value of the current member, whose first byte is `first`. Returns true if the
+    /// value is the array of records. Records a flaw of the object if the key of the array occurs
+    /// twice, or if its value is not an array.
     pub(in crate::read) fn start_value(&mut self, first: u8) -> bool {
         // Parse the member's key, because it may contain escapes.
         if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == self.key) {

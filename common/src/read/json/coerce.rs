@@ -7,15 +7,15 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 
-/// Smallest positive long whose double is also the double of another long, so that `N.0` does not
-/// identify one long.
+/// 2^53, the smallest positive long that shares its double with another long. From here on, a
+/// number that is written as `N.0` does not identify a single long.
 const FIRST_AMBIGUOUS_DOUBLE: f64 = 9_007_199_254_740_992.0;
-/// Days from 0001-01-01 (day 1 of the proleptic Gregorian calendar) to 1970-01-01.
+/// Number of the day 1970-01-01, if 0001-01-01 is day 1 (as in chrono's `num_days_from_ce`).
 const EPOCH_DAY: i32 = 719_163;
 /// The years 1 to 9999 in microseconds since the epoch. The calendars of SQL and Python have no
 /// other years.
 const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
-/// Number of decimal places of a microsecond.
+/// Number of decimal places of a time in seconds with microseconds, such as `1.000001`.
 const MICROSECOND_PLACES: i64 = 6;
 /// Number of digits of the greatest long.
 const LONG_DIGITS: i64 = 19;
@@ -39,13 +39,13 @@ pub(in crate::read) enum Scalar<'a> {
 pub(in crate::read) enum Fault {
     WrongType,
     OutOfRange,
-    /// The column would have more bytes or items than Arrow can count.
+    /// The column would have more bytes or items than Arrow's 32-bit offsets can address.
     TooLong,
     /// The column needs the number as written: call the function again with [`Scalar::Number`].
     AskAsWritten,
 }
 
-/// A value, or null.
+/// A converted value; `None` is null.
 pub(in crate::read) type Coerced<T> = Result<Option<T>, Fault>;
 
 /// Converts a scalar to text. A number keeps its text with all digits, some of which a double would
@@ -131,9 +131,9 @@ pub(in crate::read) fn epoch_milliseconds(value: Scalar<'_>) -> Coerced<i64> {
     }
 }
 
-/// Converts seconds to microseconds since the epoch; further digits are dropped. Computes in
-/// decimal, because a double with the current time in seconds is only exact to a quarter of a
-/// microsecond.
+/// Converts seconds to microseconds since the epoch. Digits after the microseconds are dropped.
+/// Computes in decimal, because a double with the current time in seconds is only exact to a
+/// quarter of a microsecond.
 pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
     match value {
         Scalar::Text("") => Ok(None),
@@ -149,7 +149,8 @@ pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
     }
 }
 
-/// Converts RFC 3339 text to microseconds since the epoch; further digits are dropped.
+/// Converts RFC 3339 text to microseconds since the epoch. Digits after the microseconds are
+/// dropped.
 pub(in crate::read) fn rfc3339(value: Scalar<'_>) -> Coerced<i64> {
     match value {
         Scalar::Text("") => Ok(None),
@@ -192,7 +193,8 @@ fn parse_date(text: &[u8]) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(year, digits(&[*m1, *m2])?, digits(&[*d1, *d2])?)
 }
 
-/// Returns the value of a decimal times 10^`scale`, or a fault if digits would be lost.
+/// Converts a number to a decimal, and returns it multiplied by 10^`scale`, as Arrow stores it.
+/// Returns a fault if digits would be lost, or if there are more than `precision` digits.
 pub(in crate::read) fn decimal(value: Scalar<'_>, precision: u8, scale: i8) -> Coerced<i128> {
     match value {
         Scalar::Text("") => Ok(None),
@@ -265,7 +267,7 @@ impl<'a> Number<'a> {
             if power < 0 {
                 scaled.exact &= digit == 0;
             } else {
-                // Leading zeros may be above the limit, other digits may not.
+                // A digit beyond the limit must be a leading zero.
                 if digit != 0 && power >= digits {
                     return None;
                 }
@@ -273,7 +275,8 @@ impl<'a> Number<'a> {
             }
             power -= 1;
         }
-        // Zeros to append after the last digit. For a value of zero, their number does not matter.
+        // Append zeros after the last digit. A value of zero needs none, and its exponent may be
+        // too large for `pow`.
         if scaled.value != 0 && power >= 0 {
             scaled.value *= 10i128.pow(u32::try_from(power + 1).ok()?);
         }

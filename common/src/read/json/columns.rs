@@ -23,11 +23,11 @@ use crate::read::schema::{arrow_fields, data_type};
 /// A column, a member of a struct, or the items of a list.
 #[derive(Debug)]
 pub(in crate::read) struct Column {
-    /// Name for rejections: the names of the enclosing columns and its own, separated by dots.
+    /// Dotted name for rejections: the names of the enclosing columns, then the column's own name.
     pub(in crate::read) name: String,
     pub(in crate::read) field_type: FieldType,
-    /// Whether the column needs numbers as written. Some types always do; a string column does once
-    /// it has received a number.
+    /// Whether the column needs numbers as they are written, such as `1.50`. Some types always do;
+    /// a string column does once it has received a number.
     pub(in crate::read) is_as_written: bool,
     /// Validity: for each row, whether its value is not null.
     pub(in crate::read) valid: NullBufferBuilder,
@@ -220,8 +220,8 @@ impl Column {
     }
 }
 
-/// Returns a column for each of `fields`. Names of columns start with `around`, the name of the
-/// enclosing column.
+/// Returns a column for each of `fields`. The names of the columns start with `around`, the name of
+/// the enclosing column.
 pub(in crate::read) fn columns(fields: &[Field], around: Option<&str>) -> Vec<Column> {
     let name = |field: &Field| around.map_or_else(|| field.name.clone(), |around| format!("{around}.{}", field.name));
     fields.iter().map(|field| Column::new(&name(field), &field.field_type)).collect()

@@ -33,8 +33,8 @@ pub struct Decoder {
     rows: usize,
     bytes: usize,
     record: Record,
-    /// Templates of records; `None` if every record is decoded by the exact path, which only tests
-    /// use.
+    /// Templates, which store records of a known shape without a parser. `None` in tests that parse
+    /// every record.
     templates: Option<Templates>,
 }
 
@@ -55,7 +55,7 @@ impl Decoder {
         }
     }
 
-    /// Returns a decoder that decodes every record by the exact path.
+    /// Returns a decoder that parses every record, without templates (the *exact path*).
     #[cfg(test)]
     pub(in crate::read) fn exact(fields: &[Field]) -> Self {
         Self { templates: None, ..Self::new(fields) }
@@ -76,7 +76,7 @@ impl Decoder {
         }
         let mut outcome = self.read(valid);
         // The loop ends, because in each iteration at least one more string column has switched to
-        // numbers as written.
+        // storing numbers as they are written.
         while self.record.is_to_be_read_again {
             self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
             outcome = self.read(valid);
@@ -121,7 +121,8 @@ impl Decoder {
         self.bytes
     }
 
-    /// Returns the records since the last call, as the columns of the staging table.
+    /// Returns the records that were decoded since the last call, as the columns of the staging
+    /// table.
     ///
     /// # Errors
     /// Never fails in practice, because all columns have the same length and the declared types.
@@ -132,8 +133,8 @@ impl Decoder {
         StructArray::try_new_with_length(self.fields.clone(), arrays, None, rows)
     }
 
-    /// Returns the undeclared fields, with dotted names for fields inside other fields. The value
-    /// is the number of accepted records that contained the field.
+    /// Returns the undeclared fields, each with the number of accepted records that contained it. A
+    /// field inside another field has a dotted name.
     #[must_use]
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         self.record.unknown_fields()

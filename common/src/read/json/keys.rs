@@ -1,4 +1,4 @@
-//! ③ Finds the column of a key, if a field declares it.
+//! ③ Finds the column of a JSON key, if a declared field has the key.
 //!
 //! Records of one source usually have the same keys in the same order. So each key remembers the
 //! key that followed it. Looking up a key usually takes one comparison, with the expected key.
@@ -14,7 +14,7 @@ use crate::config::resolved::Field;
 pub(in crate::read) struct Keys {
     entries: Vec<Entry>,
     by_name: HashMap<Box<str>, usize>,
-    /// Index of the first key of the last object.
+    /// Index of the first key of the object that was read last.
     first: usize,
 }
 
@@ -22,11 +22,11 @@ pub(in crate::read) struct Keys {
 struct Entry {
     name: Box<str>,
     target: Target,
-    /// Index of the key that followed this key in the last object.
+    /// Index of the key that followed this key when it was last read.
     next: usize,
 }
 
-/// Target of a value.
+/// Destination of the value of a key.
 #[derive(Debug)]
 pub(in crate::read) enum Target {
     /// Index of a column among the columns of the record or the members of the struct.
@@ -48,7 +48,7 @@ pub(in crate::read) struct Path {
 }
 
 impl Keys {
-    /// Returns the keys of `fields`, according to `from` of each field.
+    /// Returns the keys that occur in the paths (the setting `from`) of `fields`.
     pub(in crate::read) fn new(fields: &[Field]) -> Self {
         let paths: Vec<(usize, &[String])> =
             fields.iter().enumerate().map(|(i, field)| (i, field.from.as_slice())).collect();
@@ -82,8 +82,8 @@ impl Keys {
         keys
     }
 
-    /// Returns the index of the entry of `name`, which follows the entry `before` (`None` if it is
-    /// the first key of the object).
+    /// Returns the index of the key `name`, if it is known. `before` is the index of the key before
+    /// it in the object; `None` for the first key.
     pub(in crate::read) fn find(&mut self, name: &str, before: Option<usize>) -> Option<usize> {
         let expected = before.map_or(self.first, |before| self.entries[before].next);
         if self.entries.get(expected).is_some_and(|entry| *entry.name == *name) {
@@ -99,7 +99,7 @@ impl Keys {
         self.by_name.get(name).map(|&index| &self.entries[index].target)
     }
 
-    /// Adds a key that was not seen before.
+    /// Adds a key that was not seen before. Returns its index.
     pub(in crate::read) fn learn(&mut self, name: &str, target: Target) -> usize {
         let index = self.entries.len();
         self.entries.push(Entry { name: name.into(), target, next: index + 1 });

@@ -18,8 +18,8 @@
 //! 4. `coerce` converts the value to the declared type of the column.
 //! 5. `columns` stores the value. If the record is rejected, its values are removed again.
 //!
-//! Before all of this, `template` tries to store the record without a parser, because it looks like
-//! the records before it.
+//! Before all of this, `template` tries to store the record without a parser. This succeeds if the
+//! record looks like an earlier one.
 //!
 //! Example: at the key `ts`, `keys` finds column 1, declared as `timestamp(ms)`. The visitor
 //! receives the number 1542837416796 and passes it to `coerce`, which returns 1542837416796000
@@ -29,7 +29,7 @@
 pub mod reader;
 /// Parses a record into the columns.
 pub mod decoder;
-/// Stores records of a known shape, ahead of the parser.
+/// Stores records of a known shape without the parser.
 mod template;
 /// Faults and undeclared fields of the current record.
 mod record;

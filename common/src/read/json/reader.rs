@@ -24,7 +24,7 @@ pub struct JsonReader {
     max_record_bytes: u64,
     /// Framer of the current split.
     framer: Framer,
-    /// Decoder with the rows of the current split and of earlier ones.
+    /// Decoder with the rows of the current batch, which may come from several splits.
     decoder: Decoder,
 }
 

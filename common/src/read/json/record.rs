@@ -1,4 +1,4 @@
-//! ③ What is known about the current record besides its values: faults and undeclared fields.
+//! ③ Faults and undeclared fields of the current record.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use crate::read::rejection::{Reason, Rejection};
 /// Maximum number of undeclared fields that are counted by name. Further fields are counted
 /// together as [`OTHER_FIELDS`].
 const COUNTED_FIELDS: usize = 1000;
-/// Maximum length in bytes of a name that is counted. The decoder keeps all counted names.
+/// Maximum length in bytes of the name of a field that is counted by name. The length is limited
+/// because the decoder keeps all these names in memory.
 const MAX_NAME_BYTES: usize = 256;
 const OTHER_FIELDS: &str = "…";
 
@@ -24,12 +25,12 @@ pub(in crate::read) struct Record {
     /// Names of undeclared fields, each with the number of accepted records that contain it. The
     /// first entry is [`OTHER_FIELDS`].
     unknown: Vec<(String, u64)>,
-    /// Whether a string column received a number. The record is parsed again, because the column
-    /// needs the text of the number.
+    /// Whether to parse the record again, because a string column received a number and needs the
+    /// text of the number.
     pub(in crate::read) is_to_be_read_again: bool,
 }
 
-/// A value that a type refused.
+/// Fault of a value that does not fit its declared type.
 #[derive(Debug)]
 pub(in crate::read) struct FieldFault {
     path: Vec<usize>,
@@ -88,7 +89,8 @@ impl Record {
 
     /// Removes the faults of a value at the current path, because a later value under the same key
     /// replaces it. Keeps the first `before` faults, which were recorded before the object that
-    /// contains both values: they may belong to another item of a list, with the same path.
+    /// contains both values. All items of a list have the same path, so these faults may belong to
+    /// an earlier item.
     pub(in crate::read) fn forgive(&mut self, before: usize) {
         let (path, mut index) = (&self.path, 0);
         self.faults.retain(|fault| {

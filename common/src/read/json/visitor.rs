@@ -28,7 +28,8 @@ pub(in crate::read) struct ObjectVisitor<'a> {
     pub(in crate::read) columns: &'a mut [Column],
     /// Index of the record's row in the columns.
     pub(in crate::read) row: usize,
-    /// Prefix of the names of undeclared fields: empty, or the names of the objects around them.
+    /// Dotted name of this object, such as `user.address`, which prefixes the names of undeclared
+    /// fields; empty for the record.
     pub(in crate::read) around: &'a str,
     pub(in crate::read) record: &'a mut Record,
 }
@@ -87,7 +88,8 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     }
 }
 
-/// Reads a key. Returns its index, or `None` if there are already too many undeclared keys.
+/// Reads a key. Returns its index in `keys`; `None` if the key is undeclared and is not remembered,
+/// because there are too many such keys or its name is too long.
 struct KeySeed<'a> {
     keys: &'a mut Keys,
     before: Option<usize>,
@@ -121,7 +123,7 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 }
 
-/// Reads an object that is part of a dotted path.
+/// Reads an object that is part of a dotted path, such as `user` in `from = "user.name"`.
 struct PathSeed<'a> {
     path: &'a mut Path,
     columns: &'a mut [Column],
@@ -264,7 +266,8 @@ impl ValueSeed<'_> {
         Ok(())
     }
 
-    /// Stores a null and records the fault.
+    /// Stores a null and records the fault. For `AskAsWritten`, requests that the record be read
+    /// again instead.
     fn refuse(self, fault: Fault, found: impl FnOnce() -> String) {
         let Self { column, record } = self;
         column.push_null();
@@ -391,7 +394,7 @@ fn shown(value: Scalar<'_>) -> String {
     }
 }
 
-/// Returns the start of a text, quoted.
+/// Returns the start of a text in backticks, for a message.
 pub(in crate::read) fn shown_text(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         None => format!("`{text}`"),

@@ -1,5 +1,5 @@
-//! Builds the two clients of a bucket from AWS's own variables and files. The settings of the
-//! bucket in `lake.toml` override these.
+//! Builds the two clients of a bucket from AWS's environment variables and configuration files. The
+//! settings of the bucket in `lake.toml` override these.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::printable;
 /// Region to use if no region is configured, as in AWS's own tools.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";
 
-/// Loads AWS's variables and files; `settings` override them.
+/// Loads AWS's environment variables and configuration files. `settings` override them.
 pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|connector, _| {
         let mut builder = Connector::builder();
@@ -52,8 +52,8 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(profile) = &settings.profile {
-        // The SDK would prefer keys in the environment, but a profile that is set for the bucket
-        // takes precedence.
+        // The SDK would prefer access keys in environment variables, but a profile that is
+        // configured for the bucket takes precedence.
         let of_profile = ProfileFileCredentialsProvider::builder().profile_name(profile).build();
         loader = loader.profile_name(profile).credentials_provider(of_profile);
     }
@@ -63,14 +63,15 @@ pub(super) async fn shared_config(settings: &Bucket) -> SdkConfig {
     loader.load().await
 }
 
-/// Returns the configuration for another AWS service, with the account, role and region of the
-/// bucket.
+/// Returns the SDK configuration for an AWS service other than S3. It has the account, role and
+/// region that are configured for the bucket.
 pub async fn sdk_config(settings: &Bucket) -> SdkConfig {
     let shared = shared_config(settings).await;
     let credentials = credentials(settings, &shared).await;
     let region = shared.region().cloned().unwrap_or_else(|| Region::new(DEFAULT_REGION));
     let mut config = shared.into_builder().region(region);
-    // Use the credentials of the role, not the credentials with which it is assumed.
+    // If a role is configured, use its credentials, not the credentials that were used to assume
+    // the role.
     config.set_credentials_provider(credentials.map(SharedCredentialsProvider::new));
     config.build()
 }
@@ -90,8 +91,8 @@ pub(super) async fn credentials(settings: &Bucket, shared: &SdkConfig) -> Option
     Some(Credentials::new(provider))
 }
 
-/// Returns the endpoint that the SDK would use, which is the first of these that is set:
-/// AWS_ENDPOINT_URL_S3, the `services` section of the profile, or the endpoint for all services.
+/// Returns the first of these endpoints that is set: the bucket's setting, AWS_ENDPOINT_URL_S3, the
+/// `services` section of the profile, or AWS's endpoint for all services.
 pub(super) fn endpoint(settings: &Bucket, shared: &SdkConfig) -> Option<String> {
     let of_service = || {
         let key = ServiceConfigKey::builder().service_id("s3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
@@ -137,7 +138,7 @@ pub(super) fn client(
         .interceptor(requests)
         .force_path_style(is_path_style(settings, endpoint))
         // Newer SDKs send a checksum after the body, which servers other than AWS may not support.
-        // `put` sends a checksum before the body.
+        // `put.rs` sends a checksum in a header instead.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     config.set_endpoint_url(endpoint.map(str::to_owned));
@@ -182,7 +183,8 @@ pub(super) fn bytes_store(
         None => builder.with_skip_signature(true),
     };
     if let Some(endpoint) = endpoint {
-        // `object_store` does not prepend the bucket to the host of an endpoint.
+        // `object_store` does not prepend the bucket to the host of a configured endpoint, so do it
+        // here.
         builder = match endpoint.split_once("://") {
             Some((scheme, host)) if !is_path_style => builder.with_endpoint(format!("{scheme}://{bucket}.{host}")),
             _ => builder.with_endpoint(endpoint),

@@ -1,5 +1,5 @@
-//! Provides credentials for both clients. They are requested once and kept until shortly before
-//! they expire.
+//! Provides credentials for both clients of a bucket. Credentials are requested once and kept until
+//! shortly before they expire.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,13 +12,13 @@ use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
 use tokio::sync::Mutex;
 
-/// Time before the expiry of credentials at which they are renewed, so that they do not expire
-/// during a request and its retries.
+/// Credentials are renewed this long before they expire, so that they do not expire during a
+/// request and its retries.
 const MARGIN: Duration = Duration::from_mins(5);
 /// Minimum time between two attempts to renew credentials that are still valid.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
-/// A provider's credentials, kept while they are valid; clones share them.
+/// Cache of a provider's credentials. Clones share the cache.
 #[derive(Debug, Clone)]
 pub(super) struct Credentials(Arc<Shared>);
 

@@ -30,7 +30,8 @@ pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|answer| answer.status().as_u16())
 }
 
-/// Returns the error that `operation` (a verb, such as `list`) failed on `object` (a URL).
+/// Returns the error for a failed request. `operation` is a verb, such as `list`; `object` is a
+/// URL.
 pub(super) fn failure<E>(operation: &str, object: impl Display, error: &SdkError<E, HttpResponse>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -106,8 +107,8 @@ mod tests {
 
     use super::*;
 
-    /// Once a bucket has been opened, each error of reading or writing bytes has a hint that fits
-    /// its reason.
+    /// Opening a bucket registers hints for errors of reading and writing bytes. Each error then
+    /// has the hint that fits its reason, if there is one.
     #[test]
     fn errors_of_the_client_for_bytes_get_the_hint_for_their_reason() {
         crate::error::register_storage_hints(bytes_hint);

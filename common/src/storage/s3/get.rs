@@ -1,5 +1,5 @@
 //! Reads through the SDK: keys that `object_store` cannot represent (`a//b`, `..`, control
-//! characters), and versions of objects.
+//! characters), and older versions of objects.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use super::S3;
 use super::failure::{failure, status};
 use crate::error::Error;
 
-/// Pause after the first body that was cut off. The pause doubles with each further such body.
+/// Pause before the first retry after a response body was cut off. The pause doubles with each
+/// further retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// S3's error code for an object that must be restored before it can be read.
@@ -29,8 +30,8 @@ pub enum GetFailure {
 }
 
 impl S3 {
-    /// Returns a byte range of the object, or of one of its versions, and its `Content-Encoding`.
-    /// The object must still have the listed ETag.
+    /// Reads a byte range of an object, or of the given version of it. Returns the bytes and the
+    /// object's `Content-Encoding`. If `etag` is given, the object must still have this ETag.
     ///
     /// # Errors
     /// The reason why the object could not be read.

@@ -1,5 +1,5 @@
-//! Lists the keys below a prefix. A small prefix fits one page. A large prefix is listed by folder,
-//! with many folders at once.
+//! Lists the keys below a prefix. For a small prefix, one page contains all keys. A large prefix is
+//! listed folder by folder, with many folders at once.
 
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::storage::list::{Listing, is_hidden};
 use crate::storage::object::SourceObject;
 
-/// Maximum number of folders that are listed at once. With so many folders, descending further
-/// gains nothing.
+/// Maximum number of folders to list at once. The search for folders stops once it has found this
+/// many.
 const CONCURRENT_LISTINGS: usize = 16;
 /// Maximum number of levels to descend in search of [`CONCURRENT_LISTINGS`] folders.
 const MAX_DEPTH: usize = 4;
@@ -45,8 +45,8 @@ impl S3 {
         Ok(found)
     }
 
-    /// Descends until there are enough folders to list at once. Adds the objects of the levels that
-    /// it lists to `found`.
+    /// Searches level by level until there are enough folders to list at once, and returns these
+    /// folders. Adds the objects of the levels above them to `found`.
     async fn folders(&self, found: &mut Listing) -> Result<Vec<String>> {
         let mut folders = vec![self.prefix.clone()];
         for _ in 0..MAX_DEPTH {
@@ -117,7 +117,7 @@ impl S3 {
         for object in page.contents.unwrap_or_default() {
             let Some(key) = object.key().filter(|key| self.is_visible(key)) else { continue };
             let key = key[self.prefix.len()..].to_owned();
-            // Consoles create such an object for an empty folder.
+            // S3 consoles represent a folder by an empty object whose key ends with `/`.
             if (key.is_empty() || key.ends_with('/')) && object.size() == Some(0) {
                 continue;
             }

@@ -5,9 +5,9 @@
 //!                              └─► aws-sdk-s3: keys and control (listings, the bucket's region, conditional puts)
 //! ```
 //!
-//! `object_store` resumes in the middle of a body that was cut off, and needs a third of the CPU
-//! for a small object. The SDK supports every key that S3 can hold, storage classes and conditional
-//! responses.
+//! `object_store` resumes in the middle of a body that was cut off, and needs a third of the SDK's
+//! CPU time for a small object. The SDK supports every key that S3 can hold, storage classes and
+//! conditional responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ mod credentials;
 mod failure;
 /// Lists the keys below a prefix.
 mod list;
-/// Reads objects with unusual keys, and versions of objects.
+/// Reads objects with unusual keys, and older versions of objects.
 pub mod get;
 /// Finds the listed version of an object that has been replaced since.
 mod versions;
@@ -49,10 +49,10 @@ pub mod requests;
 /// Limits concurrent requests.
 mod throttle;
 
-/// Time after which a bucket that has not responded causes a warning.
+/// Time to wait for a response of a bucket before a warning is logged.
 const WARN_AFTER: Duration = Duration::from_secs(5);
 
-/// A prefix of a bucket, for all requests that do not read or write bytes through `object_store`.
+/// Client for a prefix of a bucket, for all requests that do not go through `object_store`.
 #[derive(Debug)]
 pub struct S3 {
     client: Client,
@@ -64,7 +64,7 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Returns the counts of all requests, including those of `object_store`.
+    /// Returns the counts of all requests, including the requests of `object_store`.
     #[must_use]
     pub fn requests(&self) -> RequestCounts {
         self.requests.read()
@@ -77,7 +77,8 @@ impl S3 {
         self.requests.server_time()
     }
 
-    /// Returns the value for the header that states who pays; every request needs it.
+    /// Returns the value of the header `x-amz-request-payer`, which every request must send; `None`
+    /// if the owner of the bucket pays.
     fn payer(&self) -> Option<RequestPayer> {
         self.settings.requester_pays.then_some(RequestPayer::Requester)
     }
@@ -104,8 +105,8 @@ pub(super) async fn open(location: &Location) -> Result<(Arc<dyn ObjectStore>, S
         clients::client(settings, &shared, credentials.as_ref(), endpoint.as_deref(), region, requests.clone())
     };
     let first = client(&region);
-    // The bucket's own region may differ from the configured one, and requests elsewhere are
-    // redirected or refused.
+    // The bucket's own region may differ from the configured one. S3 redirects or refuses requests
+    // to another region.
     let (client, region) = match region_of(&first, &bucket, &prefix, location).await? {
         Some(own) if own != region => (client(&own), own),
         _ => (first, region),

@@ -16,7 +16,7 @@ use crate::config::resolved::Encryption;
 use crate::error::Result;
 use crate::storage::put_outcome::PutOutcome;
 
-/// Pause after the first conflict. The pause doubles with each further conflict.
+/// Pause after the first conflict (status 409). The pause doubles with each further conflict.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 impl S3 {

@@ -47,7 +47,7 @@ impl RequestClass {
         }
     }
 
-    /// Classifies a request of `object_store`. It makes no other kinds of requests.
+    /// Classifies an HTTP request of `object_store` by its method and query.
     fn of_http(method: &str, query: &str) -> Self {
         match method {
             "GET" if query.contains("list-type=2") => Self::List,
@@ -89,8 +89,8 @@ pub struct Answered {
 }
 
 impl Answered {
-    /// Whether the request was refused or got no response. The responses that an object does not
-    /// exist, or exists already, are not failures.
+    /// Whether the request was refused or got no response. Status 404 (the object does not exist)
+    /// and status 412 (it exists already, or has changed) are not failures.
     fn is_failed(self) -> bool {
         !matches!(self.status, Some(200..=299 | 404 | 412))
     }
@@ -182,14 +182,15 @@ impl RequestCounts {
     }
 }
 
-/// Counter of the requests of one bucket's clients; clones share it.
+/// Counts the requests of both clients of one bucket. Clones share the counts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Requests(Arc<Mutex<Seen>>);
 
 #[derive(Debug, Default)]
 struct Seen {
     counts: RequestCounts,
-    /// Time in the server's last response to the SDK, and moment at which that response arrived.
+    /// `Date` of the server's last response to the SDK, and the moment at which the response
+    /// arrived.
     clock: Option<(DateTime<Utc>, Instant)>,
 }
 
@@ -321,8 +322,8 @@ mod tests {
         assert_eq!(requests.server_time(), None);
     }
 
-    /// Listings of versions and uploads are billed as listings; ending an upload is free, like a
-    /// deletion.
+    /// S3 bills listings of versions and of uploads like listings of objects. Aborting an upload is
+    /// free, like a deletion.
     #[test]
     fn operations_of_the_sdk_have_the_class_of_the_bill() {
         let cases = [

@@ -1,9 +1,9 @@
 //! Limits concurrent requests. The limit decreases when the server reports overload, and increases
 //! again after successes.
 //!
-//! S3 answers 503 (`SlowDown`) while it spreads a busy prefix over more machines; with retries
-//! alone, the load would stay as high. The limit follows additive increase, multiplicative
-//! decrease, as in TCP.
+//! S3 answers 503 (`SlowDown`) while it spreads a busy prefix over more machines; retries alone
+//! would not lower the load. The limit follows additive increase, multiplicative decrease, as in
+//! TCP.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use tokio::sync::Notify;
 
 /// Factor by which the limit is multiplied after an overload response.
 const DECREASE: f64 = 0.7;
-/// Overload responses within this time of a decrease count as one burst and do not lower the limit
-/// again.
+/// Time after a decrease during which further overload responses do not lower the limit again,
+/// because they count as the same burst.
 const BURST: Duration = Duration::from_millis(100);
 /// Lower bound of the limit.
 const MIN_LIMIT: f64 = 4.0;
 
-/// Limit on concurrent requests of one bucket's `object_store` client; clones share it.
+/// Limit on concurrent requests of one bucket's `object_store` client. Clones share the limit.
 #[derive(Debug, Clone)]
 pub(super) struct Throttle(Arc<Shared>);
 
@@ -37,7 +37,7 @@ struct State {
     decreased_at: Option<Instant>,
 }
 
-/// Permission for one request in flight; dropping it allows another.
+/// Permission for one request in flight. Dropping it allows another request to start.
 #[derive(Debug)]
 pub(super) struct Permit(Throttle);
 
@@ -66,7 +66,8 @@ impl Throttle {
         }
     }
 
-    /// Adjusts the limit after a response, which may report overload.
+    /// Adjusts the limit after a response that arrived at `now`: decreases it if the response
+    /// reported overload, and increases it otherwise.
     pub(super) fn adjust(&self, is_overloaded: bool, now: Instant) {
         self.state().adjust(is_overloaded, now);
     }

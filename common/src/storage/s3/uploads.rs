@@ -13,8 +13,8 @@ pub struct Upload {
 }
 
 impl S3 {
-    /// Returns the uploads below the prefix that were started before `before`, in seconds since the
-    /// epoch.
+    /// Returns the unfinished uploads below the prefix that were started before the time `before`.
+    /// The time is in seconds since the epoch.
     ///
     /// # Errors
     /// A storage error that names the prefix.

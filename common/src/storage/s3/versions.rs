@@ -1,16 +1,16 @@
 //! Finds the listed version of an object that has been replaced or deleted since, if the bucket
 //! keeps versions.
 //!
-//! Listings of objects do not contain versions, and listings of versions contain all versions that
-//! are kept. So we search for a version only if a read finds that the object has changed or no
-//! longer exists.
+//! A listing of objects does not contain version ids, and a listing of versions can be very long,
+//! because it contains every version of every object. So we search for a version only if a read
+//! finds that the object has changed or no longer exists.
 
 use super::S3;
 use super::failure::failure;
 
 impl S3 {
-    /// Returns the version of `key` with this ETag; `None` if there is no such version, or if
-    /// listing versions is not allowed.
+    /// Returns the id of a version of `key` that has this ETag; `None` if there is no such version,
+    /// or if listing versions is not allowed.
     pub async fn version_of(&self, key: &str, etag: &str) -> Option<String> {
         let key = format!("{}{key}", self.prefix);
         let (mut key_marker, mut version_marker) = (None, None);

@@ -12,17 +12,19 @@ use crate::price::Cost;
 use crate::run::discover::NewObjects;
 use crate::run::skipped::SkippedObjects;
 
-/// Actions that a run would take if it started now. The report exists only if a run could start.
+/// Report of a dry run: the objects and models that a run would process if it started now. If a run
+/// could not start, `check` fails without a report.
 #[derive(Debug, Serialize)]
 pub(super) struct CheckReport {
-    /// Path of the configuration.
+    /// Path of the configuration file.
     pub(super) config: String,
     /// URL of the lake.
     pub(super) lake: String,
     /// Newest version of the lake; `None` before the first commit.
     pub(super) version: Option<u64>,
     pub(super) sources: Vec<SourceReport>,
-    /// Warnings about skipped objects, one sentence each.
+    /// Warnings about skipped objects. The first line of each says what happened, and further lines
+    /// give details.
     pub(super) warnings: Vec<String>,
     pub(super) skipped: SkippedObjects,
     /// Models in building order.
@@ -53,7 +55,8 @@ pub(super) struct SourceReport {
 #[derive(Debug, Serialize)]
 pub(super) struct ModelReport {
     table: String,
-    /// Names of what the model reads: first staging tables as `staging.<source>`, then tables.
+    /// Names of the tables that the model reads: first staging tables as `staging.<source>`, then
+    /// tables of other models.
     reads: Vec<String>,
 }
 

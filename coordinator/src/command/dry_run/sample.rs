@@ -1,4 +1,4 @@
-//! Decodes a sample of a source's new objects and collects the records that do not fit.
+//! Decodes a sample of a source's new objects, and collects the records that a run would reject.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,7 +29,7 @@ const SHOWN_RECORDS: u64 = 10;
 /// Maximum number of concurrent reads. A sample needs few bytes, so it must not read far ahead.
 const CONCURRENT_READS: usize = 8;
 
-/// Result of decoding some records of a source, with those that a run would reject.
+/// Result of decoding some records of a source, including the records that a run would reject.
 #[derive(Debug, Serialize)]
 pub(super) struct Sample {
     source: String,
@@ -38,14 +38,15 @@ pub(super) struct Sample {
     rejected: u64,
     /// First rejected records, at most [`SHOWN_RECORDS`].
     rejected_records: Vec<RejectedRecord>,
-    /// Rejected records as a share of all records, from 0 to 1.
+    /// Share of the sampled records that are rejected, from 0 to 1.
     rejected_share: f64,
-    /// Maximum share of rejected records. A run fails if the share of all its records is larger.
+    /// Setting `max_quarantine_share` of the source. A run fails if a larger share of its records
+    /// is rejected.
     max_quarantine_share: f64,
     damaged: Vec<DamagedObject>,
     #[serde(skip)]
     on_damaged: OnDamaged,
-    /// Number of values under each undeclared key.
+    /// Undeclared fields, each with the number of accepted records that contain it.
     unknown_fields: BTreeMap<String, u64>,
 }
 
@@ -55,7 +56,7 @@ struct RejectedRecord {
     object: String,
     byte_offset: i64,
     reason: String,
-    /// Field that does not fit; `None` if the whole record does not.
+    /// Name of the field that caused the rejection; `None` if the record was rejected as a whole.
     field: Option<String>,
     detail: String,
 }
@@ -166,7 +167,8 @@ impl Sample {
 }
 
 impl RejectedRecord {
-    /// Reads a rejected record from one row of the quarantine's columns.
+    /// Reads the rejected record in one row of a batch. The batch has the columns of the
+    /// quarantine.
     fn at(batch: &StructArray, row: usize) -> Self {
         let text = |name: &str| {
             let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;

@@ -1,10 +1,10 @@
-//! Checks that the reports of a task account for its input, and that its files have names that the
-//! task may use.
+//! Checks that the reports of a task account for the task's input, and that the task was allowed to
+//! use the names of its files.
 //!
 //! A compromised worker can report anything. Everything that can be checked without reading the
 //! worker's files is checked here, before a report counts:
 //!
-//! - each split is reported exactly once and was read to its end;
+//! - each split is reported exactly once, and bytes of it were read;
 //! - the files have as many rows as the splits have records;
 //! - every file is where the task may write.
 //!
@@ -29,9 +29,10 @@ use uuid::Uuid;
 
 /// Length of a UUID as text.
 const UUID_BYTES: usize = 36;
-/// Number of decompressed bytes that an object may have beyond the maximum compression ratio.
+/// Constant part of the maximum number of decompressed bytes of a split. The other part is its
+/// stored bytes times the maximum decompression ratio.
 const FREE_BYTES: u64 = 64 * 1024 * 1024;
-/// Exclusive upper bound of the rows or bytes of a file, so that sums cannot overflow.
+/// Exclusive upper bound of each reported number of rows or bytes. It keeps sums from overflowing.
 const MAX_COUNT: u64 = 1 << 50;
 
 /// Input and output that the reports of one task must account for.
@@ -66,8 +67,8 @@ pub(super) struct Names {
 type Checked<T = ()> = Result<T, String>;
 
 impl Account {
-    /// Derives the account of a task from its plan. `task` is `None` for a single task that runs
-    /// the whole plan.
+    /// Derives the account of a task from its plan. `task` is `None` if the plan was not cut, so
+    /// that one task runs all of it.
     pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, task: Option<usize>) -> Self {
         if let Some(ingest) = plan.downcast_ref::<IngestExec>() {
             let names = |folder: &str| Names::new(folder, ingest.run(), task);
@@ -203,8 +204,8 @@ fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
     Ok(())
 }
 
-/// Checks that a spool object has a key below the prefix of the run, and chunks for the partitions
-/// of its stage only.
+/// Checks that the key of a spool object starts with the prefix of the run, and that the object has
+/// counts of rows and bytes for exactly `partitions` partitions.
 fn check_spooled(object: &SpoolObject, prefix: &str, partitions: usize) -> Checked {
     // Keys have the form `<prefix>-<uuid>.arrows`.
     let uuid = object.key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".arrows"));
@@ -226,7 +227,8 @@ impl Names {
         Self { folder: folder.to_owned(), start }
     }
 
-    /// Checks that a file is in the folder of its partition values and has a name of the task.
+    /// Checks that a file has a name that the task may use, and is in the folder that belongs to
+    /// its partition values, such as `songplays/year=2018/month=11`.
     fn check(&self, file: &WrittenFile, partition_by: &[String]) -> Checked {
         let mut folder = self.folder.clone();
         // Surplus partition values would not show in the folder's name, so compare their number.
@@ -254,7 +256,8 @@ impl Names {
         let rest = name.strip_prefix(&self.start).and_then(|rest| rest.strip_suffix(".parquet"));
         rest.is_some_and(|rest| {
             rest.split_at_checked(rest.len().saturating_sub(UUID_BYTES)).is_some_and(|(task, uuid)| {
-                // The prefix contains the task number, except for a task that runs the whole plan.
+                // `start` already contains the task number, except for a task that runs the whole
+                // plan.
                 let number = task.strip_suffix('-').unwrap_or(task);
                 number.bytes().all(|byte| byte.is_ascii_digit()) && is_uuid(uuid)
             })

@@ -1,10 +1,10 @@
-//! Embeds Ballista's scheduler as a queue of tasks that workers poll. Only this file and
-//! `ballista/` name Ballista.
+//! Embeds Ballista's scheduler as a queue of tasks that workers poll. In the coordinator, only this
+//! file and the folder `ballista/` use Ballista's crates.
 //!
-//! Ballista 55 is correct for jobs of one stage in pull mode. With several stages, the death of a
-//! worker makes it hang or repeat rows. So a job here has one stage, and the only content of its
-//! tasks is "run these bytes". The tracker decides whether a task is done or runs again; the status
-//! of the job is ignored.
+//! Ballista 55 is correct for jobs of one stage in pull mode. With several stages, Ballista hangs
+//! or repeats rows if a worker dies. So a job here has one stage, and the only content of its tasks
+//! is "run these bytes". The tracker (`task_attempts`) decides whether a task is done or runs
+//! again; Ballista's status of the job is ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +36,8 @@ pub(super) use poll::Queue;
 const WORKER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time that Ballista keeps the state of a finished job.
 const FINISHED_JOBS: Duration = Duration::from_secs(60);
-/// A timeout that no run reaches, because the cluster state decides when a run without workers
-/// fails.
+/// Timeout that no run reaches. It disables Ballista's own timeout for jobs without workers,
+/// because `ClusterState` decides when a run without workers fails.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
@@ -49,15 +49,16 @@ pub(super) struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts the scheduler. `work` changes whenever there may be something to poll for.
+    /// Starts the scheduler. The scheduler changes the value of `work` whenever there may be a task
+    /// to poll for.
     pub(super) async fn start(work: watch::Sender<u64>) -> Result<Self> {
         let message_bytes = u32::try_from(MAX_MESSAGE_BYTES).unwrap_or(u32::MAX);
         let config = SchedulerConfig {
             scheduling_policy: TaskSchedulingPolicy::PullStaged,
             executor_timeout_seconds: WORKER_TIMEOUT.as_secs(),
             no_executors_grace_period_seconds: FOREVER.as_secs(),
-            // 0 disables the deletion of job data on workers. Ballista cannot call them, because
-            // they have no port.
+            // 0 disables the deletion of job data on workers. Ballista cannot call workers, because
+            // they listen on no port.
             finished_job_data_clean_up_interval_seconds: 0,
             finished_job_state_clean_up_interval_seconds: FINISHED_JOBS.as_secs(),
             grpc_server_max_decoding_message_size: message_bytes,
@@ -74,8 +75,8 @@ impl Scheduler {
         let session = SessionConfig::new_with_ballista()
             // A stage has no exchange, so there is nothing to plan again while it runs.
             .set_bool("ballista.planner.adaptive.enabled", false)
-            // Each partition is one of our tasks, and a worker starts and reports each task on its
-            // own.
+            // Each partition is one of our tasks, and a worker starts and reports each task
+            // separately.
             .set_usize("ballista.scheduler.max_partitions_per_task", 1);
         Ok(Self { server, context: Arc::new(SessionContext::new_with_config(session)) })
     }
@@ -85,7 +86,8 @@ impl Scheduler {
         Queue(self.server.clone())
     }
 
-    /// Queues tasks, each given as its index and the bytes of its `TaskSpec`.
+    /// Queues tasks as one job. Each task is given as its index in the stage and the bytes of its
+    /// `TaskSpec`.
     pub(super) async fn submit(&self, name: &str, specs: &[(usize, Bytes)]) -> Result<JobId> {
         let failed = |e: &dyn std::fmt::Display| Error::internal(format!("cannot queue a stage: {e}"));
         // Each task is one partition with one row. The worker reads the bytes from that row

@@ -33,7 +33,8 @@ use super::state::ClusterState;
 /// The only method of Ballista's scheduler that workers call.
 const POLL_WORK: &str = "/ballista.protobuf.SchedulerGrpc/PollWork";
 
-/// Serves one connection. Clones share all state.
+/// The gRPC service behind the port. It checks each request and passes it on. Each connection gets
+/// a clone, and all clones share their state.
 #[derive(Clone)]
 pub(super) struct Gate {
     state: Arc<ClusterState>,
@@ -47,9 +48,9 @@ pub(super) struct Gate {
 /// Destination of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
-    /// A call of a worker that has not joined yet.
+    /// `Register` or `Join`, which workers call before they have joined.
     Register,
-    /// A call with small messages of a joined worker.
+    /// A call with small messages (`WatchWork`, `Start` or `Heartbeat`) of a joined worker.
     Call,
     Report,
     Poll,
@@ -81,7 +82,8 @@ impl Gate {
         Self { state, queue, calls, reports }
     }
 
-    /// Returns the joined process that a request names, with its vcores.
+    /// Returns the id and the vcores of the joined worker that sent a request, according to the
+    /// request's header.
     fn joined(&self, request: &Request<Body>) -> Result<(Uuid, u32), Status> {
         let named = request.headers().get(PROCESS_HEADER).and_then(|value| value.to_str().ok());
         let process = named.and_then(|text| Uuid::parse_str(text).ok());

@@ -5,10 +5,10 @@
 //!               │ full: the oldest is dropped      │ full: new connections are refused
 //! ```
 //!
-//! A connection is pending until the TLS handshake (or the handshake of the run's secret) and the
-//! HTTP/2 preface are complete. Peers that do not authenticate only displace pending connections,
-//! so they cannot keep a worker from joining. Once a connection is established, HTTP/2 pings detect
-//! a dead peer.
+//! A connection is pending until the TLS handshake, or the handshake with the run's secret, is
+//! complete. Without either, it is pending until the peer has sent the HTTP/2 preface. Peers that
+//! do not authenticate only displace pending connections, never the established connections of
+//! workers. Once a connection is established, HTTP/2 pings detect a dead peer.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -32,19 +32,21 @@ use tonic::transport::server::Connected;
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of open connections, if the limit of open files allows as many.
 const MAX_CONNECTIONS: usize = 512;
-/// Connections may use the limit of open files divided by this number.
+/// Share of the process's limit of open files that connections may use, as a divisor: 4 means a
+/// quarter.
 const SHARE_OF_FILES: u64 = 4;
 /// Pause after the system failed to accept a connection, usually because of the limit of open
 /// files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-/// Number of events per log line, for events that unauthenticated peers can cause.
+/// Number of events of one kind, such as refused connections, per log line. Only the first of every
+/// 240 events is logged, because unauthenticated peers can cause any number of them.
 const FAILURES_PER_LINE: u64 = 240;
-/// Maximum number of accepted connections that wait for the server.
+/// Maximum number of accepted connections that wait until the gRPC server takes them.
 const BACKLOG: usize = 16;
 /// Length of the HTTP/2 connection preface.
 const PREFACE_BYTES: usize = 24;
 
-/// Maximum numbers of connections.
+/// Limits on the number of connections.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     /// Maximum number of open connections, including pending ones.
@@ -53,8 +55,8 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Derives the bounds from the limit of open files. The rest of the process needs most of the
-    /// files.
+    /// Derives the bounds from the process's limit of open files. Connections get only a share of
+    /// that limit, because the rest of the process opens files too.
     fn of_process() -> Self {
         let files = descriptors::limit() / SHARE_OF_FILES;
         let open = usize::try_from(files).unwrap_or(MAX_CONNECTIONS).clamp(8, MAX_CONNECTIONS);
@@ -62,7 +64,7 @@ impl Bounds {
     }
 }
 
-/// Connections of the port.
+/// All open connections of the port, pending and established.
 #[derive(Debug)]
 struct Connections {
     bounds: Bounds,
@@ -82,7 +84,8 @@ impl Connections {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Admits a connection as pending. Returns `None` if established connections use all places.
+    /// Admits a new connection as pending. Returns `None` if the maximum number of connections is
+    /// open and none of them is pending.
     fn admit(self: &Arc<Self>) -> Option<(Ticket, oneshot::Receiver<()>)> {
         let mut state = self.state();
         // The oldest pending connection makes room for a new one. Established connections are never
@@ -129,10 +132,11 @@ impl Drop for Ticket {
 pub(super) struct Connection {
     stream: TcpStream,
     ticket: Ticket,
-    /// Whether the handshake is complete. Set when tonic calls `connect_info`, which it does after
-    /// TLS.
+    /// Whether the handshake is complete. Set when tonic calls `connect_info`. With TLS, tonic
+    /// calls it after the TLS handshake. With a secret, tonic receives the connection only after
+    /// the handshake with the secret.
     is_handshake_done: AtomicBool,
-    /// State of a pending connection; `None` once the connection is established.
+    /// Set while the connection is pending; `None` once it is established.
     pending: Option<Pending>,
 }
 
@@ -153,8 +157,9 @@ impl Connection {
     /// handshake and the preface are complete.
     fn poll_pending(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let Some(pending) = &mut self.pending else { return Ok(()) };
-        // Without a handshake, these bytes are the preface. With TLS or a secret, the handshake
-        // alone has more bytes, and its completion is what counts.
+        // Without TLS and secret, the first 24 bytes are the preface, which only an HTTP/2 client
+        // sends. A handshake has more than 24 bytes, so with TLS or a secret only its completion
+        // matters.
         if pending.read >= PREFACE_BYTES && self.is_handshake_done.load(Ordering::Relaxed) {
             self.ticket.established();
             self.pending = None;
@@ -182,7 +187,8 @@ impl Connected for Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // The handshake always waits for bytes of the peer, so it is enough to check in reads.
+        // A pending connection always waits for bytes of the peer, so it is enough to check it in
+        // reads.
         if let Err(error) = this.poll_pending(context) {
             return Poll::Ready(Err(error));
         }
@@ -209,8 +215,8 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Accepts connections until the stream is dropped. With a secret, only peers that know it are
-/// served.
+/// Accepts connections until the returned stream is dropped. With a secret, the stream contains
+/// only connections of peers that know it.
 pub(super) fn incoming(
     listener: TcpListener,
     secret: Option<Secret>,
@@ -269,7 +275,7 @@ async fn accept(listener: TcpListener, secret: Option<Secret>, bounds: Bounds, r
     }
 }
 
-/// Serves the connection once the peer has proved that it knows the secret.
+/// Passes the connection to the server once the peer has proved that it knows the secret.
 async fn authenticate(
     mut connection: Connection,
     secret: Secret,
@@ -287,7 +293,8 @@ async fn authenticate(
     }
 }
 
-/// Counter of an event that strangers can cause, which is logged only occasionally.
+/// Counter of one kind of event that unauthenticated peers can cause. Only one in
+/// `FAILURES_PER_LINE` events is logged.
 #[derive(Debug, Default)]
 struct SampledLog(AtomicU64);
 

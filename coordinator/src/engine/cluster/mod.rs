@@ -65,7 +65,7 @@ mod account;
 mod task_attempts;
 /// Decides which attempts are slow.
 mod speculation;
-/// Stores the spool objects of exchanges.
+/// Deletes the spool objects of exchanges, and writes probe objects.
 mod spool;
 
 pub(super) use registration::{Expected, Folders};
@@ -82,21 +82,23 @@ use stage_planner::Stage;
 use state::ClusterState;
 use task_attempts::Policy;
 
-/// Minimum time after which a queued task is offered again, if a free worker did not take it.
+/// Minimum time that a queued task waits before it is offered again because no free worker took it.
 const OFFER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Minimum time that an attempt must run before it gets a speculative attempt. For shorter tasks, a
 /// speculative attempt costs more than it saves.
 const SPECULATE_AFTER: Duration = Duration::from_millis(300);
-/// Maximum number of partitions of a plan, because the size of a plan grows with their square.
+/// Maximum number of partitions of a plan. It is bounded because an exchange from n tasks to n
+/// partitions has about n² byte ranges, and the plan of the next stage names each of them.
 const MAX_PARTITIONS: usize = 2048;
 
-/// A coordinator's cluster: the workers of one run, and everything to run plans on them.
+/// A coordinator's cluster: the workers of one run, and everything that is needed to run plans on
+/// them.
 pub(crate) struct Cluster {
     run: Uuid,
     settings: Settings,
     state: Arc<ClusterState>,
     scheduler: Scheduler,
-    /// Sets the objects that workers must see, once the sources are listed.
+    /// Sends the list of storages that workers must see, once the sources are listed.
     expected: ExpectedSender,
     spool: Spool,
     spooled: SpoolTotals,
@@ -107,15 +109,15 @@ pub(crate) struct Cluster {
 #[derive(Debug, Clone)]
 pub(crate) struct TasksView(Arc<ClusterState>);
 
-/// Totals of the exchanges of a run.
+/// Totals of a run's exchanges. An exchange writes its rows to spool objects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchanged {
     /// Number of workers at the end of the run.
     pub(crate) workers: usize,
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
-    /// Planned number of requests: one write per object, and one read per range of an object.
-    /// Repeated attempts send more requests.
+    /// Planned number of requests: one write per object, and one read per range of an object. If
+    /// attempts are repeated, more requests are sent.
     pub(crate) requests: u64,
 }
 
@@ -152,18 +154,19 @@ impl Cluster {
         })
     }
 
-    /// Lets workers join that see the lake, the spool and `sources`.
+    /// Lets workers join from now on if they see the lake, the spool and `sources`.
     ///
     /// # Errors
     /// A storage error if a probe cannot be written.
     pub(super) async fn admit(&self, sources: impl IntoIterator<Item = Expected>) -> Result<()> {
         let written = self.spool.write_probes().await?.into_iter().map(Expected::written);
-        // Wakes the `Register` calls that have waited for the list.
+        // Wakes the `Register` calls that wait for this value.
         self.expected.send_replace(Some(written.chain(sources).collect()));
         Ok(())
     }
 
-    /// Waits for the workers that a run needs, and returns a session that plans for their vcores.
+    /// Waits for the workers that a run needs. Returns a copy of `session` that plans one partition
+    /// per vcore of these workers.
     ///
     /// # Errors
     /// A workers error if not enough workers join in time.
@@ -192,7 +195,7 @@ impl Cluster {
     }
 
     /// Cuts `plan` into stages. A plan that cannot be cut becomes a single task. Returns `None` if
-    /// even the single task cannot be sent to a worker; then the coordinator runs the plan.
+    /// the stages or the single task cannot be sent to workers; then the coordinator runs the plan.
     pub(super) fn stages(&self, session: &SessionContext, name: &str, plan: &Arc<dyn ExecutionPlan>) -> Option<Stage> {
         let context = session.task_ctx();
         // In order of preference: stages, one task on one worker, and the coordinator itself.
@@ -221,13 +224,14 @@ impl Cluster {
     /// Runs a stage and all stages below it, and returns the reports of the top stage.
     ///
     /// # Errors
-    /// The first error of a task whose attempts all failed. A workers error if there are no
-    /// workers.
+    /// The error of a task that failed and cannot be retried. A workers error if there are no
+    /// workers, or if a task is lost or ignored too often.
     pub(super) async fn run_stages(&self, name: &str, stage: Stage) -> Result<Vec<TaskReport>> {
         Ok(self.run_tasks(name, stage).await?.into_iter().flatten().collect())
     }
 
-    /// Runs a stage and all stages below it, and returns the reports of the top stage by task.
+    /// Runs a stage and all stages below it, and returns the reports of the top stage, grouped by
+    /// task.
     ///
     /// # Errors
     /// The errors of [`Self::run_stages`].
@@ -235,12 +239,13 @@ impl Cluster {
         stage_runner::run(self, name, stage).await
     }
 
-    /// Returns a plan that spools the rows of `plan`.
+    /// Returns a plan that runs `plan` and writes its rows to the spool.
     pub(super) fn spooled(&self, plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         Arc::new(ExchangeWriteExec::new(Arc::clone(plan), self.spool.prefix().to_owned()))
     }
 
-    /// Runs `plan` on workers as stages that spool its rows, and reads the rows back.
+    /// Runs a query on workers, reads its rows from the spool and returns them. `plan` is the
+    /// query, and `stage` is the top stage of `spooled(plan)`.
     ///
     /// # Errors
     /// The errors of [`Self::run_stages`]. A storage error if a spool object cannot be read.
@@ -272,7 +277,7 @@ impl Cluster {
         TasksView(Arc::clone(&self.state))
     }
 
-    /// Returns the requests that workers have sent to buckets.
+    /// Returns the counts of requests that workers have sent to buckets.
     pub(super) fn requests(&self) -> RequestCounts {
         self.state.requests()
     }
@@ -280,8 +285,7 @@ impl Cluster {
     /// Deletes the spool objects of the run and returns the totals of its exchanges.
     pub(super) async fn finish(&self) -> Exchanged {
         self.spool.clear().await;
-        // The first element of the capacity is the number of workers, the second that of their
-        // vcores.
+        // `capacity` returns the number of workers and the number of their vcores.
         self.spooled.exchanged(self.state.capacity().0)
     }
 }
@@ -292,7 +296,7 @@ impl TasksView {
     }
 }
 
-/// Converts settings to the rules of the tracker.
+/// Converts settings to the rules for retries and speculative attempts.
 fn policy(settings: &Settings) -> Policy {
     Policy {
         lost_after: settings.lost_after,

@@ -13,11 +13,11 @@ use datafusion::prelude::SessionContext;
 
 use super::stage_planner::emits_no_unmatched_left_rows;
 
-/// Name of the DataFusion rule that chooses how joins run. Repartitions are inserted only after
-/// this rule.
+/// Name of the DataFusion rule that chooses the mode of each join, such as collected or
+/// partitioned. `PartitionedJoins` runs right after it, before DataFusion inserts repartitions.
 const AFTER: &str = "join_selection";
 
-/// Returns a copy of the session that plans for `partitions` tasks at once on workers.
+/// Returns a copy of the session for planning on a cluster that runs `partitions` tasks at once.
 pub(super) fn adapt(session: &SessionContext, partitions: usize) -> SessionContext {
     let mut config = session.copied_config().with_target_partitions(partitions.max(1));
     let options = config.options_mut();
@@ -33,11 +33,11 @@ pub(super) fn adapt(session: &SessionContext, partitions: usize) -> SessionConte
     // only.
     options.optimizer.prefer_existing_union = true;
     let state = session.state();
-    // Run our rule between the choice of the join mode and the rule that inserts repartitions for
-    // it.
+    // Run our rule after the rule that chooses the mode of each join, and before the rule that
+    // inserts the repartitions for that mode.
     let mut rules = state.physical_optimizers().to_vec();
-    // If DataFusion renamed the first of these rules, joins would stay collected and run as one
-    // task: slow, but right.
+    // If DataFusion renamed `join_selection`, our rule would run first and find no join to change.
+    // Such joins would then run as one task: slow, but correct.
     let position = rules.iter().position(|rule| rule.name() == AFTER).map_or(0, |i| i + 1);
     rules.insert(position, Arc::new(PartitionedJoins));
     let state =
@@ -45,11 +45,12 @@ pub(super) fn adapt(session: &SessionContext, partitions: usize) -> SessionConte
     SessionContext::new_with_state(state)
 }
 
-/// Turns collected joins that emit unmatched left rows into partitioned joins.
+/// Makes a join partitioned if it collects its left side and depends on which left rows have a
+/// match.
 ///
-/// Such a join must see all right rows before it knows which left rows are unmatched. With a
-/// collected left side, that requires a single task. Partitioned by the join keys, each task sees
-/// all right rows that its left rows can match.
+/// Such a join must see all right rows before it knows which left rows have no match. If the left
+/// side is collected, only a single task can do that. If both sides are partitioned by the join
+/// keys, each task sees all right rows that can match its left rows.
 #[derive(Debug)]
 struct PartitionedJoins;
 

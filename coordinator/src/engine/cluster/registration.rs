@@ -2,9 +2,10 @@
 //!
 //! A worker that cannot see the lake, the spool or a source would fail every task that reads it,
 //! and each failure would look like missing data. So the coordinator answers the first call of a
-//! worker (register) with probes: objects to read in each storage. The second call (join) returns
-//! the findings, which are compared with what the coordinator sees. A worker with a missing storage
-//! is excluded, and the others do the run.
+//! worker (register) with probes: objects to read in each storage. In the second call (join), the
+//! worker sends what it found, and the coordinator compares these findings with what it sees
+//! itself. A worker that does not see one of the storages is excluded, and the other workers
+//! execute the run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +25,13 @@ use uuid::Uuid;
 use super::spool::WrittenProbe;
 use crate::lake::LakePath;
 
-/// Maximum number of objects of a source that a probe lists. A worker must see at least one of
-/// them, because the others may be deleted in the meantime.
+/// Maximum number of objects of a source that a probe lists. A worker that sees one of them may
+/// join, because the others may be deleted in the meantime.
 const OBJECTS_OF_A_SOURCE: usize = 3;
 
-/// Objects that workers must see, or `None` until the sources are listed.
+/// Storages that workers must see; `None` until the sources are listed.
 type ExpectedObjects = Option<Arc<[Expected]>>;
-/// Sender that sets the objects that workers must see.
+/// Sender of the list of storages that workers must see.
 pub(super) type ExpectedSender = watch::Sender<ExpectedObjects>;
 
 /// Describes one run to workers.
@@ -42,7 +43,7 @@ pub(super) struct Registration {
     /// Folders of the lake that plans read and write.
     folders: Folders,
     spool_prefix: String,
-    /// Objects that workers must see; `None` until the sources are listed.
+    /// Storages that workers must see; `None` until the sources are listed.
     expected: watch::Receiver<ExpectedObjects>,
 }
 
@@ -85,19 +86,22 @@ struct Object {
 }
 
 impl Expected {
-    /// Builds the requirement that workers see a probe object, which was written into a storage.
+    /// Requires workers to see `probe`, an object that the coordinator has written.
     pub(super) fn written(probe: WrittenProbe) -> Self {
         let object = Object { key: probe.key, bytes: probe.content.len() as u64, content: Some(probe.content) };
         Self { name: probe.name.to_owned(), storage: probe.storage, objects: vec![object] }
     }
 
-    /// Builds the requirement that workers see one of a few `objects`, picked from those that the
-    /// run reads from a source. If `objects` is empty, the source's storage only has to exist.
+    /// Requires workers to see a source. `objects` are the objects that the run reads from the
+    /// source. A few of them are picked, and a worker must see at least one of these. If `objects`
+    /// is empty, the source's folder or bucket only has to exist. Returns `None` if the run has no
+    /// source of this name.
     pub(in crate::engine) fn listed(storages: &Storages, source: &str, objects: &[SourceObject]) -> Option<Self> {
         let storage = storages.source(source)?.clone();
         // Pick objects spread over the whole listing.
         let step = (objects.len() / OBJECTS_OF_A_SOURCE).max(1);
-        // Keys that `object_store` would normalize are read by another client, so skip them here.
+        // Skip keys that `object_store` would normalize, such as `a//b`: probes are read with
+        // `object_store`, which cannot read such a key.
         let is_plain = |object: &&SourceObject| Path::parse(&object.key).is_ok_and(|path| path.as_ref() == object.key);
         let picked = objects.iter().step_by(step).filter(is_plain).take(OBJECTS_OF_A_SOURCE);
         let object = |object: &SourceObject| Object { key: object.key.clone(), bytes: object.bytes, content: None };
@@ -108,8 +112,9 @@ impl Expected {
         Probe { storage: self.name.clone(), keys: self.objects.iter().map(|object| object.key.clone()).collect() }
     }
 
-    /// Returns why the worker that sent this finding does not see the storage. Returns `None` if it
-    /// sees the storage, or if the finding is inconclusive.
+    /// Returns why the worker that sent this finding does not see the storage, as a clause such as
+    /// "cannot read the lake at `/lake/`". Returns `None` if the worker sees the storage, or if the
+    /// finding is inconclusive.
     async fn missing(&self, finding: &Finding) -> Option<String> {
         let place = self.storage.name_of("");
         let source = self.name.strip_prefix("source:");
@@ -119,7 +124,8 @@ impl Expected {
         };
         let is_error = !finding.error.is_empty();
         if !is_error && (self.objects.is_empty() || (finding.is_unclear && source.is_some())) {
-            // The task that reads the source reports any other failure.
+            // The worker opened the storage, and nothing shows that it is another one. If reading
+            // the source fails later, the task that reads it reports that.
             return None;
         }
         // The worker sends the index of the object that it found, which may be out of range.
@@ -142,8 +148,8 @@ impl Expected {
         })
     }
 
-    /// Returns whether at least one of the objects still exists with the listed size for the
-    /// coordinator.
+    /// Returns whether the coordinator itself still sees at least one of the objects with its
+    /// listed size.
     async fn is_unchanged(&self) -> bool {
         for object in &self.objects {
             let Ok(key) = Path::parse(&object.key) else { continue };
@@ -156,7 +162,7 @@ impl Expected {
 }
 
 impl Registration {
-    /// Creates the registration, and the sender that sets the objects that workers must see.
+    /// Creates the registration, and the sender of the list of storages that workers must see.
     pub(super) fn new(
         run: Uuid,
         heartbeat_interval: Duration,
@@ -190,8 +196,9 @@ impl Registration {
         })
     }
 
-    /// Returns the storages that the worker with these findings does not see, as clauses that
-    /// follow its name. Empty if it sees all of them.
+    /// Returns why the worker that sent these findings may not join: one clause per reason, such as
+    /// "cannot read the lake at `/lake/`", to be printed after the worker's name. Empty if the
+    /// worker may join.
     pub(super) async fn missing(&self, findings: &[Finding]) -> Vec<String> {
         let Some(expected) = self.expected.borrow().clone() else {
             return vec!["joined before the sources were listed".to_owned()];

@@ -1,5 +1,5 @@
 //! Starts the server that workers connect to: binds the port, protects it with TLS or with the
-//! run's secret, and serves the gate.
+//! run's secret, and passes each call to the gate (`gate`).
 
 use lakewright_common::config::resolved::Cluster as Settings;
 use lakewright_common::error::{Context, Error, Result};
@@ -17,10 +17,10 @@ const MAX_STREAMS: u32 = 256;
 
 /// A running server. It stops when dropped.
 pub(super) struct Server {
-    /// Address that workers connect to, for messages.
+    /// Address that workers connect to. Only messages use it.
     pub(super) worker_address: String,
     task: JoinHandle<()>,
-    /// The run's secret, whose file is deleted when the run ends.
+    /// File with the run's secret, if there is one. It is deleted when this value is dropped.
     _secret: Option<SecretFile>,
 }
 
@@ -56,8 +56,8 @@ impl Server {
                 tracing::error!(%error, "the server for workers stopped");
             }
         });
-        // Without `advertise`, workers connect to the bound address, because the port in `listen`
-        // may be 0.
+        // Without `advertise`, show the address that was bound, because the port in `listen` may be
+        // 0 (any free port).
         let worker_address =
             if settings.advertise == settings.listen { address.clone() } else { settings.advertise.clone() };
         tracing::info!(address, "listening; start workers with `worker --coordinator {worker_address}`");

@@ -32,9 +32,11 @@ use super::registration::Registration;
 use super::state::{AmountRead, AttemptUpdate, ClusterState};
 use super::task_attempts;
 
-/// Time that a `Register` call waits for the sources to be listed. The worker then calls again.
+/// Maximum time that a `Register` call waits for the sources to be listed. If it is exceeded, the
+/// worker calls again.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum number of distinct pairs of request class and status that a worker may report.
+/// Maximum number of distinct pairs of request class and status, such as `GET 206`, that a worker
+/// may report.
 const MAX_REQUEST_KINDS: usize = 64;
 /// Maximum length of a peer's text in a log line or an error, in bytes.
 const SHOWN_BYTES: usize = 100;
@@ -45,7 +47,7 @@ const MESSAGE_BYTES: usize = 16 * 1024;
 pub(super) struct Service {
     pub(super) state: Arc<ClusterState>,
     pub(super) registration: Registration,
-    /// Changes whenever there may be work to poll for.
+    /// Counter that changes whenever there may be tasks to poll for.
     pub(super) work: watch::Receiver<u64>,
 }
 
@@ -172,17 +174,18 @@ impl Coordinator for Service {
 }
 
 impl Service {
-    /// Returns the numbers of stage and task, or `None` for a task of another run.
+    /// Returns the number of the stage and the number of the task within it. Returns `None` for a
+    /// task of another run.
     fn task(&self, task: Option<&TaskId>) -> Result<Option<(u32, usize)>, Status> {
         let task = task.ok_or_else(|| Status::invalid_argument("the request names no task"))?;
         Ok((parse(&task.run)? == self.registration.run()).then_some((task.stage, task.task as usize)))
     }
 
-    /// Records requests to buckets, unless they were counted for another run.
+    /// Records a worker's counts of requests to buckets. Ignores counts that belong to another run.
     fn count_requests(&self, process: Uuid, requests: Option<Requests>) {
         let run = self.registration.run().to_string();
         let Some(requests) = requests.filter(|requests| requests.run == run) else { return };
-        // A text that is not a class and a status is not counted.
+        // Ignore a key that is not a class and a status, such as `GET 206`.
         let counts = requests.counts.into_iter().filter_map(|(text, count)| Some((text.parse().ok()?, count)));
         let counts = RequestCounts {
             requests: counts.take(MAX_REQUEST_KINDS).collect(),
@@ -202,7 +205,8 @@ impl Service {
     }
 }
 
-/// Returns the process that a message names, which must be the calling process.
+/// Returns the process id in a message, which `named` reads. Fails if another process sent the
+/// message.
 fn own_process<T>(request: &Request<T>, named: impl FnOnce(&T) -> &str) -> Result<Uuid, Status> {
     let process = named(request.get_ref());
     let caller = request.metadata().get(PROCESS_HEADER).and_then(|value| value.to_str().ok());
@@ -216,7 +220,7 @@ fn parse(text: &str) -> Result<Uuid, Status> {
     Uuid::parse_str(text).map_err(|_| Status::invalid_argument(format!("`{}` is not a UUID", shown(text))))
 }
 
-/// Returns a peer's text for a log line or an error: without control characters, and shortened.
+/// Makes a peer's text safe for a log line or an error: shortens it and escapes control characters.
 fn shown(text: &str) -> String {
     shortened(&printable::line(text), SHOWN_BYTES)
 }

@@ -1,22 +1,22 @@
-//! Decides which attempts are slow, from the durations of finished tasks and the progress of the
-//! attempt.
+//! Decides whether an attempt is slow, from its progress and from the durations of finished tasks.
 //!
-//! An attempt that has run as long as a median task, but has read only a tenth of its rows, needs
-//! nine times as long again, so a speculative attempt would finish first. This is the rule of the
-//! LATE scheduler (Zaharia et al., "Improving MapReduce Performance in Heterogeneous Environments",
-//! OSDI 2008). If the progress of an attempt is unknown, the time that it has run decides, as in
-//! Spark.
+//! An attempt that has run as long as the median task, but has read only a tenth of the median
+//! task's rows, needs nine times as long again. So a speculative attempt would finish first. This
+//! is the rule of the LATE scheduler (Zaharia et al., "Improving MapReduce Performance in
+//! Heterogeneous Environments", OSDI 2008). If the progress of an attempt is unknown, the time that
+//! it has run decides, as in Spark.
 
 use std::time::{Duration, Instant};
 
 /// Conditions under which a slow attempt gets a speculative attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Speculation {
-    /// Fraction of a stage's tasks that must be done before an attempt can be slow.
+    /// Fraction of a stage's tasks that must be done before an attempt can count as slow.
     pub(super) done_share: f64,
-    /// Multiple of the finished tasks' median duration that a slow attempt has run, or still needs.
+    /// Multiple of the median duration of finished tasks. An attempt counts as slow if it has
+    /// already run this long, or still needs this long.
     pub(super) slowness: f64,
-    /// Minimum time that a slow attempt has run.
+    /// Time that an attempt must have run before it can count as slow.
     pub(super) at_least: Duration,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Finished {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     duration: Duration,
-    /// Number of rows that the leaves of the plan read.
+    /// Median number of rows that the leaves of a task's plan read.
     rows: u64,
 }
 
@@ -50,7 +50,7 @@ impl Finished {
         self.rows.push(rows);
     }
 
-    /// Returns the medians, or `None` until enough of `tasks` are done.
+    /// Returns the medians, or `None` until enough of the stage's `tasks` tasks are done.
     pub(super) fn pace(&self, tasks: usize, speculation: &Speculation) -> Option<Pace> {
         #[expect(
             clippy::cast_precision_loss,
@@ -82,7 +82,7 @@ impl Speculation {
 
 impl AttemptTiming {
     /// Estimates the time that the attempt still needed at its last heartbeat, from its average
-    /// speed. Returns `None` without progress.
+    /// speed. Returns `None` if it has read no rows.
     fn remaining(&self, pace: &Pace) -> Option<Duration> {
         let ran = self.heard.saturating_duration_since(self.started);
         if self.rows == 0 || ran.is_zero() {

@@ -1,5 +1,6 @@
-//! Stores the spool objects of the exchanges of a run, and the probes with which workers show that
-//! they see the storages of the run.
+//! The spool of a run: the folder into which workers write the rows of exchanges, as spool objects.
+//! This file names the folder, deletes its objects, and writes probe objects into it. Workers read
+//! these probe objects to show that they see the storages of the run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,14 +20,14 @@ use super::Exchanged;
 
 /// Folder that contains the spools of all runs.
 const ROOT: &str = "_lake/spool";
-/// Age at which the spool of another run is abandoned and may be deleted.
+/// Age above which spool objects of other runs are considered abandoned and are deleted.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// The spool of one run.
+/// The spool of one run: the folder for the rows that its stages exchange.
 #[derive(Debug)]
 pub(super) struct Spool {
     storage: Storage,
-    /// Storage of the lake; `None` if the spool is in it. Only a probe is written to it.
+    /// Storage of the lake, for a probe object; `None` if the spool is in the lake.
     lake: Option<Storage>,
     folder: String,
     prefix: String,
@@ -50,7 +51,7 @@ impl Spool {
         Self { storage: storages.spool.clone(), lake, prefix: format!("{folder}/exchange"), folder }
     }
 
-    /// Returns the prefix of the keys of all spool objects.
+    /// Returns the prefix that the keys of all spool objects of this run have.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -60,7 +61,8 @@ impl Spool {
         self.lake.iter().chain([&self.storage])
     }
 
-    /// Writes a probe object into the lake and the spool.
+    /// Writes a probe object into the lake, and another one into the spool if the spool is not in
+    /// the lake.
     ///
     /// # Errors
     /// A storage error that names the object.
@@ -79,7 +81,8 @@ impl Spool {
         Ok(probes)
     }
 
-    /// Deletes all objects of the run. A later run sweeps what cannot be deleted now.
+    /// Deletes all spool and probe objects of the run. A later run deletes what cannot be deleted
+    /// now.
     pub(super) async fn clear(&self) {
         let folder = Path::from(self.folder.as_str());
         for storage in self.storages() {
@@ -109,14 +112,15 @@ impl Spool {
 }
 
 impl Drop for Spool {
-    /// Removes the run's local folders. A run that a signal ends has no time for requests, so a
-    /// later run sweeps buckets.
+    /// Removes the run's folders on disk. Sends no requests to buckets, because there is no time
+    /// for them if a signal ends the run. A later run deletes the objects in buckets.
     fn drop(&mut self) {
         self.storages().for_each(|storage| storage.remove_folder(&self.folder));
     }
 }
 
-/// Totals of accepted spool objects.
+/// Totals of the spool objects that accepted attempts wrote, and of the planned reads of spool
+/// objects.
 #[derive(Debug, Default)]
 pub(super) struct SpoolTotals {
     objects: AtomicU64,
@@ -134,7 +138,8 @@ impl SpoolTotals {
         }
     }
 
-    /// Adds planned reads of ranges to the totals.
+    /// Adds `reads` planned reads to the totals. Each of them reads one byte range of a spool
+    /// object.
     pub(super) fn add_reads(&self, reads: usize) {
         self.reads.fetch_add(reads as u64, Ordering::Relaxed);
     }

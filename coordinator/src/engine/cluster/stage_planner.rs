@@ -14,8 +14,9 @@
 //!   stage above reads them;
 //! - a round-robin repartition only distributes rows evenly, so it is dropped, and the stage has as
 //!   many tasks as its input has partitions;
-//! - the build side of a collected join is gathered once and read in full by every task, which is
-//!   only right for joins that emit no unmatched build rows; any other such join runs as one task;
+//! - in a join with a collected build side, every task reads the whole build side, and its own
+//!   partition of the other side. This is only correct if the join does not depend on which build
+//!   rows have a match; any other such join runs as one task;
 //! - a merge reads one sorted partition per task of the stage below.
 
 use std::sync::Arc;
@@ -61,8 +62,8 @@ pub(in crate::engine) struct Stage {
     pub(super) plan: Plan,
     /// Inputs of the `ExchangeReadExec` nodes of the plan, from left to right.
     pub(super) inputs: Vec<Input>,
-    /// Whether one task runs all partitions of the plan, including the exchanges that it still
-    /// contains.
+    /// Whether one task runs the whole plan, with all its partitions and exchanges, because the
+    /// plan could not be cut.
     pub(super) is_single_task: bool,
 }
 
@@ -71,10 +72,11 @@ impl Stage {
         Self { plan, inputs, is_single_task: false }
     }
 
-    /// Encodes and decodes the plans of this stage and of the stages below it, because a plan can
-    /// be encoded and still be nested too deeply for the decoder, which follows at most 100 nested
-    /// messages. Plans with a scan of JSON are skipped: they are never deep, and can name a hundred
-    /// thousand objects.
+    /// Checks that workers can decode the plans of this stage and of the stages below it, by
+    /// encoding and decoding each plan. A plan that can be encoded may still be nested too deeply
+    /// for the decoder, which follows at most 100 nested messages. Plans with a scan of JSON are
+    /// not checked: they are never deep, and the check would be slow, because they can name a
+    /// hundred thousand objects.
     ///
     /// # Errors
     /// The reason why a worker could not decode one of the plans.
@@ -87,39 +89,43 @@ impl Stage {
     }
 }
 
-/// Rows that a stage reads from the stage below.
+/// Input of a stage: the stage below it, and how the rows of that stage are assigned to partitions.
 #[derive(Debug)]
 pub(super) struct Input {
     pub(super) stage: Stage,
     pub(super) mode: InputMode,
 }
 
-/// Assignment of the rows of the stage below to the partitions of an exchange read.
+/// Assignment of rows to the partitions of an `ExchangeReadExec`. The rows come from the stage
+/// below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InputMode {
-    /// Partition `i` reads what every task wrote for partition `i`.
+    /// Partition `i` reads the rows that all tasks of the stage below wrote for partition `i`.
     Shuffle,
-    /// Partition `i` reads everything that task `i` wrote.
+    /// Partition `i` reads all rows that task `i` of the stage below wrote.
     Forward,
 }
 
-/// Cuts `plan` into stages. The keys of spool objects start with `prefix`.
+/// Cuts `plan` into stages, and returns the top stage. The keys of spool objects start with
+/// `prefix`.
 ///
 /// # Errors
-/// A "not implemented" error for a node without a rule here.
+/// A "not implemented" error if `plan` contains a node for which this file has no rule.
 pub(super) fn plan_stages(plan: &Plan, prefix: &str) -> Result<Stage> {
     let mut inputs = Vec::new();
     let plan = rewrite(plan, prefix, &mut inputs)?;
     Ok(Stage::new(plan, inputs))
 }
 
-/// Plans all of `plan` as one task, which is right for any plan but uses only one worker.
+/// Creates a stage that runs all of `plan` as one task. This is correct for any plan, but uses only
+/// one worker.
 pub(super) fn single_task(plan: &Plan) -> Stage {
     Stage { plan: Arc::new(CoalescePartitionsExec::new(Arc::clone(plan))), inputs: vec![], is_single_task: true }
 }
 
-/// Rewrites the part of a stage from `node` down: replaces each exchange by a read, and adds the
-/// stage that the read needs to `inputs`. Reads and inputs have the same order, left to right.
+/// Rewrites `node` and everything below it. Replaces each exchange by an `ExchangeReadExec`. The
+/// stage below, which writes the rows for this node, is appended to `inputs`. So `inputs` has the
+/// same order as these nodes, from left to right.
 fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     if let Some(repartition) = node.downcast_ref::<RepartitionExec>() {
         return match repartition.partitioning() {
@@ -174,8 +180,9 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     if !is_supported(node) {
         return not_impl_err!("a node `{}` on a cluster", node.name());
     }
-    // The node treats each partition alone. It is cut only below its children, and a child whose
-    // rows it requires in one partition must have exactly one by now.
+    // The node treats each partition alone, so it stays in this stage, and only the nodes below it
+    // are cut. If it requires all rows of a child in one partition, the rewritten child must have
+    // exactly one partition.
     let mut children = Vec::new();
     for (child, required) in node.children().into_iter().zip(node.input_distribution_requirements().into_per_child()) {
         let child = rewrite(child, prefix, inputs)?;
@@ -187,8 +194,8 @@ fn rewrite(node: &Plan, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     replace_children_if_necessary(Arc::clone(node), children)
 }
 
-/// Returns a plan with all rows of `node` in one partition, using an exchange if they are in
-/// several.
+/// Returns a plan with all rows of `node` in one partition. If they are in several partitions, the
+/// plan uses an exchange, and each task below it sends at most `fetch` rows.
 fn gather(node: &Plan, fetch: Option<usize>, prefix: &str, inputs: &mut Vec<Input>) -> Result<Plan> {
     let stage = plan_stages(node, prefix)?;
     if partitions(&stage.plan) == 1 {
@@ -203,7 +210,7 @@ fn gather(node: &Plan, fetch: Option<usize>, prefix: &str, inputs: &mut Vec<Inpu
     Ok(spool(Stage::new(plan, stage.inputs), prefix, inputs))
 }
 
-/// Adds a stage to `inputs` and returns a read of all its rows in one partition.
+/// Adds a stage to `inputs`. Returns a plan that reads all rows of the stage as one partition.
 fn spool(stage: Stage, prefix: &str, inputs: &mut Vec<Input>) -> Plan {
     let read = ExchangeReadExec::plain(stage.plan.schema(), None, vec![vec![]]);
     let plan: Plan = Arc::new(ExchangeWriteExec::new(stage.plan, prefix.to_owned()));
@@ -211,8 +218,8 @@ fn spool(stage: Stage, prefix: &str, inputs: &mut Vec<Input>) -> Plan {
     Arc::new(read)
 }
 
-/// Returns the sides of a join that collects its left side, and whether each right partition can be
-/// joined on its own. Returns `None` for other nodes.
+/// If `node` is a join that collects its left side, returns its left input, its right input, and
+/// whether each right partition can be joined on its own. Returns `None` for other nodes.
 fn collect_left_join(node: &Plan) -> Option<(&Plan, &Plan, bool)> {
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         return (*join.partition_mode() == PartitionMode::CollectLeft)
@@ -225,9 +232,9 @@ fn collect_left_join(node: &Plan) -> Option<(&Plan, &Plan, bool)> {
     Some((join.left(), join.right(), true))
 }
 
-/// Returns whether joins of this type emit no left rows that have no match on the right. Then each
-/// right partition can be joined on its own. Otherwise, a task that sees one right partition could
-/// not know whether a left row has a match in another one.
+/// Returns whether joins of this type can join each right partition on its own with all left rows.
+/// The other types depend on whether a left row has a match in any right partition. A task that
+/// sees only one right partition cannot know that.
 pub(super) fn emits_no_unmatched_left_rows(join_type: JoinType) -> bool {
     matches!(
         join_type,
@@ -264,7 +271,7 @@ fn plan_join(
     replace_children_if_necessary(Arc::clone(node), vec![left, right])
 }
 
-/// Returns whether a node can be in a stage: it treats each of its partitions alone, or it is a
+/// Returns whether a node can be in a stage: it processes each partition on its own, or it is a
 /// leaf that can be narrowed to the input of a task. Unknown nodes are not allowed, because a node
 /// that combines partitions would silently return wrong rows.
 fn is_supported(node: &Plan) -> bool {
@@ -279,10 +286,11 @@ fn is_supported(node: &Plan) -> bool {
         || node.is::<CooperativeExec>()
         || node.is::<UnnestExec>()
         || node.is::<LocalLimitExec>()
-        // Not row by row, but right for any part of the rows, because it may keep every row.
+        // Not row by row, but correct for any subset of the rows: it only drops rows that a better
+        // row of the same subset makes superfluous.
         || node.is::<FirstRowExec>();
-    // These nodes need equal keys in one partition. DataFusion has put a repartition below them
-    // that ensures it, and the cut keeps its partitions.
+    // Some of these nodes need rows with equal keys in one partition. DataFusion has put a
+    // repartition below such a node, and the exchange that replaces it has the same partitions.
     let is_partition_by_partition = node.is::<AggregateExec>()
         || node.is::<SortExec>()
         || node.is::<PartialSortExec>()

@@ -1,5 +1,5 @@
-//! Runs stages bottom up: first the stages below, then the tasks of this one, until each has an
-//! accepted report.
+//! Runs a stage: first the stages below it, then its own tasks, until every task has an accepted
+//! result.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,13 +27,14 @@ use super::state::StageStatus;
 use super::task_input;
 use super::task_plan::task_plan;
 
-/// Interval at which a stage is advanced if nothing is reported. Silent workers are only noticed
-/// when a stage is advanced.
+/// Interval at which a stage is advanced even if no worker reports anything, because silent workers
+/// are only noticed when a stage is advanced.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Number of bytes reserved in a message for everything except the task.
 const MESSAGE_SLACK: usize = 1024 * 1024;
 
-/// Runs a stage and the stages below it, and returns the accepted reports of the stage by task.
+/// Runs a stage and the stages below it, and returns the accepted reports of the stage, grouped by
+/// task.
 ///
 /// # Errors
 /// The error that failed a stage. A workers error if there are no workers. A configuration error
@@ -60,8 +61,8 @@ pub(super) fn run<'a>(
             .collect::<EngineResult<_>>()
             .engine_context(unplanned)?;
         let inputs = plans.iter().map(task_input::describe).collect();
-        // A single task writes files for all partitions, so its account expects no task number in
-        // names.
+        // A single task writes files for all partitions, so its account accepts any task number in
+        // their names.
         let accounts =
             plans.iter().enumerate().map(|(task, plan)| Account::of(plan, (!is_single_task).then_some(task)));
         let number = cluster.state.start_stage(name, inputs, accounts.collect(), Instant::now());
@@ -99,7 +100,7 @@ pub(super) fn run<'a>(
                 }
             }
         };
-        // Ballista receives no status of tasks, so it would keep the jobs.
+        // Ballista receives no status of tasks, so it would keep the jobs forever.
         for job in jobs {
             cluster.scheduler.cancel(job).await;
         }
@@ -108,7 +109,7 @@ pub(super) fn run<'a>(
     .boxed()
 }
 
-/// A running stage. When dropped, its attempts are cancelled, no matter how the stage ended.
+/// A running stage. Dropping this value ends the stage and cancels the attempts that still run.
 struct StageGuard<'a> {
     cluster: &'a Cluster,
     number: u32,
@@ -120,7 +121,8 @@ impl Drop for StageGuard<'_> {
     }
 }
 
-/// Returns the spool object that each task of a stage wrote.
+/// Returns the spool objects that the tasks of a stage reported, one per task. Adds them to the
+/// totals of the run.
 fn objects(cluster: &Cluster, tasks: Vec<Vec<TaskReport>>) -> Result<Vec<SpoolObject>> {
     let objects = tasks
         .into_iter()
@@ -134,8 +136,9 @@ fn objects(cluster: &Cluster, tasks: Vec<Vec<TaskReport>>) -> Result<Vec<SpoolOb
     Ok(objects)
 }
 
-/// Fills the exchange reads of a plan with the spool objects of the stages below, from left to
-/// right.
+/// Fills the `ExchangeReadExec` nodes of a plan, from left to right. Each node gets byte ranges in
+/// the spool objects of one stage below. `reads` has the spool objects of these stages, in the
+/// order of the nodes.
 fn fill(
     plan: &Arc<dyn ExecutionPlan>,
     reads: &mut impl Iterator<Item = (InputMode, Vec<SpoolObject>)>,
@@ -157,7 +160,7 @@ fn fill(
     replace_children_if_necessary(Arc::clone(plan), children)
 }
 
-/// Counts the ranges of spool objects that a task reads.
+/// Counts the byte ranges of spool objects that the plan of a task reads.
 fn chunks(plan: &Arc<dyn ExecutionPlan>) -> usize {
     let here = plan.downcast_ref::<ExchangeReadExec>();
     let here: usize = here.map_or(0, |read| read.partitions().iter().map(|chunks| chunks.len()).sum());

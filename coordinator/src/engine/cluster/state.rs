@@ -40,7 +40,7 @@ struct Inner {
     next_stage: u32,
     /// Number of rows read by all tasks of the run, according to their attempts.
     rows: u64,
-    /// Requests to buckets by process, as each last reported them.
+    /// Counts of requests to buckets, as each process last reported them.
     requests: BTreeMap<Uuid, RequestCounts>,
 }
 
@@ -48,9 +48,9 @@ struct Inner {
 struct Stage {
     name: String,
     tracker: TaskAttempts<Vec<TaskReport>>,
-    /// Input of each task, for error messages.
+    /// Text that describes the input of each task, for error messages.
     inputs: Vec<String>,
-    /// Account of each task, which its reports must match.
+    /// Expected input and output of each task, which its reports must match.
     accounts: Vec<Account>,
     /// Amount that each task has read: the maximum over its attempts.
     read: Vec<AmountRead>,
@@ -60,7 +60,7 @@ struct Stage {
 /// Amount that an attempt has read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct AmountRead {
-    /// Numbers of objects, records and bytes of JSON.
+    /// Objects, records and decompressed bytes that scans of JSON have read.
     pub(super) read: ReadCounts,
     /// Number of rows that the leaves of the plan read, from any input.
     pub(super) rows: u64,
@@ -92,7 +92,7 @@ pub(super) struct AttemptUpdate {
 pub(super) enum StageStatus {
     /// The stage is running, and these tasks must be queued again.
     Running(Vec<usize>),
-    /// All tasks are done; the reports of each task.
+    /// All tasks are done. Contains the reports of each task.
     Done(Vec<Vec<TaskReport>>),
 }
 
@@ -109,7 +109,7 @@ impl ClusterState {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // No holder of the lock can panic and leave the state inconsistent.
+        // Ignore poisoning: code that panics while it holds the lock leaves the state consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,7 +118,8 @@ impl ClusterState {
         self.lock().workers.register(process, name, vcores, now)
     }
 
-    /// Lets a registered process join, unless `missing` names a storage that it does not see.
+    /// Lets a registered process join if `missing` is empty. Otherwise, `missing` has the reasons
+    /// why the process is excluded, such as a storage that it does not see.
     pub(super) fn join(
         &self,
         process: Uuid,
@@ -141,13 +142,13 @@ impl ClusterState {
         self.lock().workers.polled(process, now);
     }
 
-    /// Returns the number of workers that are alive and do not drain, and their vcores.
+    /// Returns the number of workers that are alive and not draining, and the sum of their vcores.
     pub(super) fn capacity(&self) -> (usize, usize) {
         self.lock().workers.capacity()
     }
 
-    /// Starts a stage with one queued task per element of `inputs`, which describe the input of
-    /// each task. Returns the number of the stage.
+    /// Starts a stage with one queued task per element of `inputs`. Each element describes the
+    /// input of its task in error messages. Returns the number of the stage.
     pub(super) fn start_stage(&self, name: &str, inputs: Vec<String>, accounts: Vec<Account>, now: Instant) -> u32 {
         let mut state = self.lock();
         let number = state.next_stage;
@@ -164,7 +165,8 @@ impl ClusterState {
         number
     }
 
-    /// Ends a stage, done or not. Its attempts are cancelled by the responses to their next calls.
+    /// Ends a stage, even if it is not done. An attempt that still runs is cancelled by the
+    /// response to its next call.
     pub(super) fn end_stage(&self, number: u32) {
         self.lock().stages.remove(&number);
     }
@@ -180,7 +182,7 @@ impl ClusterState {
             .map_or(Decision::Cancel, |stage| stage.tracker.start(task, attempt, process, &candidates, now))
     }
 
-    /// Records a heartbeat. Returns those of its attempts that must stop.
+    /// Records a heartbeat of a worker. Returns which of the worker's attempts must stop.
     ///
     /// # Errors
     /// An error if the worker has not joined.
@@ -199,7 +201,8 @@ impl ClusterState {
         for attempt in attempts {
             let decision = match stages.get_mut(&attempt.stage) {
                 Some(stage) => {
-                    // Counts even if the attempt fails later: this is progress, not a result.
+                    // Count the rows even if the attempt fails later: they are progress, not a
+                    // result.
                     *rows = rows.saturating_add(stage.count_read(attempt, &self.reads));
                     stage.tracker.heartbeat(attempt.task, attempt.attempt, attempt.amount.rows, now)
                 }
@@ -212,7 +215,8 @@ impl ClusterState {
         Ok(cancelled)
     }
 
-    /// Records the end of an attempt. Returns whether its result becomes that of the task.
+    /// Records the end of an attempt. Returns whether its reports were accepted as the result of
+    /// the task.
     pub(super) fn report(
         &self,
         attempt: &AttemptUpdate,
@@ -284,8 +288,9 @@ impl ClusterState {
         Ok(StageStatus::Running(retries.into_iter().map(|retry| retry.task).collect()))
     }
 
-    /// Returns a workers error. If workers were excluded, the error names them with the reasons,
-    /// and its hint is about them and replaces `hint`.
+    /// Returns a workers error with `message` and `hint`. If workers were excluded from the run,
+    /// the message also names them and the reasons. In this case, the hint says how to make the
+    /// storages visible to them, and `hint` is not used.
     pub(super) fn without_workers(&self, message: String, hint: &str) -> Error {
         let excluded = self.lock().workers.excluded();
         if excluded.is_empty() {
@@ -297,13 +302,13 @@ impl ClusterState {
         )
     }
 
-    /// Records the total number of requests that a worker has sent to buckets. A worker's total
-    /// never decreases.
+    /// Records how many requests a worker has sent to buckets in this run so far. These counts
+    /// replace those of the worker's previous call.
     pub(super) fn count_requests(&self, process: Uuid, requests: RequestCounts) {
         self.lock().requests.insert(process, requests);
     }
 
-    /// Returns the requests that all workers have sent to buckets.
+    /// Returns the counts of requests to buckets, summed over all workers.
     pub(super) fn requests(&self) -> RequestCounts {
         let mut all = RequestCounts::default();
         self.lock().requests.values().for_each(|requests| all.add(requests));
@@ -312,7 +317,7 @@ impl ClusterState {
 
     /// Returns the progress of the running stages.
     pub(super) fn counts(&self) -> TaskCounts {
-        // Must come before `lock`, because it takes the same lock.
+        // Call `capacity` before `lock`, because it takes the same lock.
         let (workers, _) = self.capacity();
         let state = self.lock();
         let mut counts = TaskCounts { workers, rows: state.rows, ..TaskCounts::default() };
@@ -328,8 +333,8 @@ impl ClusterState {
 }
 
 impl Stage {
-    /// Adds what the attempt has read beyond the previous maximum of its task. Returns the
-    /// additional rows.
+    /// Updates the maximum that any attempt of the task has read. Adds the increase to `reads`, and
+    /// returns the increase in rows.
     fn count_read(&mut self, attempt: &AttemptUpdate, reads: &ReadProgress) -> u64 {
         let Some(seen) = self.read.get_mut(attempt.task) else { return 0 };
         // Only what exceeds the maximum of all attempts counts, because attempts of a task read the
@@ -351,7 +356,8 @@ impl Stage {
         seen.rows - before.rows
     }
 
-    /// Returns the reports of a task if its account confirms them.
+    /// Returns `reports` if they match the account of the task: what the task's plan reads and
+    /// writes.
     ///
     /// # Errors
     /// A workers error that says what the task cannot have done.
@@ -365,7 +371,7 @@ impl Stage {
         }
     }
 
-    /// Describes a task, the worker that ran it, and its input.
+    /// Describes a task for an error message: its number, the worker that ran it, and its input.
     fn at(&self, task: usize, worker: &str) -> String {
         match self.inputs.get(task) {
             Some(input) if !input.is_empty() => format!("task {task} on worker `{worker}`, which reads {input}"),

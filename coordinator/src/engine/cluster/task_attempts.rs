@@ -11,10 +11,10 @@
 //!     └───────────────────────────────────────────┘
 //! ```
 //!
-//! A process in which a task failed does not get it again while another candidate could take it:
-//! the tracker cancels the start (a deferral) and offers the task again after a growing pause. If
-//! other candidates are free and still do not take the task, the process gets it after all, so that
-//! no task is offered forever.
+//! A process in which a task failed does not get the task again while another worker could take it:
+//! the tracker cancels the start (a deferral) and queues the task again after a growing pause. If
+//! other workers are free and still do not take the task, the process gets it after all, so that no
+//! task is queued forever.
 
 use std::time::{Duration, Instant};
 
@@ -46,8 +46,8 @@ pub(super) struct TaskAttempts<R> {
 
 #[derive(Debug)]
 struct Task<R> {
-    /// Number of times that the task was queued, without deferred offers. Always at least the
-    /// number of attempts; greater while the task is in the queue.
+    /// Number of times that the task was queued, not counting offers that were deferred. Always at
+    /// least the number of attempts; greater while the task is in the queue.
     submissions: u32,
     /// Time at which the task was last queued.
     submitted: Instant,
@@ -56,20 +56,22 @@ struct Task<R> {
     /// Id and result of the first successful attempt; `None` again once the stage has taken the
     /// result.
     accepted: Option<(Uuid, R)>,
-    /// Whether a speculative attempt was queued.
+    /// Whether a speculative attempt was queued. If so, no second one is queued. `try_defer` can
+    /// reset this, because a deferral takes the speculative attempt out of the queue.
     is_speculated: bool,
     /// Error of the first failed attempt.
     cause: Option<Error>,
 }
 
-/// Offers of a task that were deferred since its last attempt started.
+/// Deferrals of a task since its last attempt started. A deferral cancels the start of the task in
+/// one process, in favor of other workers.
 #[derive(Debug, Clone, Copy)]
 struct Deferrals {
-    /// Number of all deferrals.
+    /// Number of deferrals.
     total: u32,
-    /// Number of deferrals while another candidate was free to take the task.
+    /// Number of those deferrals at which another candidate had a free vcore.
     while_others_free: u32,
-    /// The task is not queued again before this time.
+    /// Time before which the task is not queued again.
     until: Instant,
 }
 
@@ -129,18 +131,20 @@ pub(super) struct Retry {
 pub(super) enum StageFailure {
     /// A task failed; this is the error of its first failed attempt.
     Failed(Error),
-    /// All allowed attempts of the task were lost, the last of them in this process.
+    /// All allowed attempts of the task were lost. `last` is the process of the last attempt.
     Lost { task: usize, last: Uuid, times: u32 },
-    /// No worker took the task, although it was queued this many times.
+    /// No worker took the task, although it was queued `times` times.
     Ignored { task: usize, times: u32 },
 }
 
-/// Maximum number of offers of a task that free workers may ignore before the stage fails.
+/// Maximum number of times that free workers may ignore an offered task. After that, the stage
+/// fails.
 const MAX_IGNORED: u32 = 10;
-/// Maximum number of deferrals in favor of a free candidate. After that, the process that took the
-/// task gets it.
+/// Maximum number of deferrals in favor of a free candidate. After that, a process that takes the
+/// task from the queue may run it.
 const MAX_DEFERRALS: u32 = 8;
-/// Pause after the first deferral. It doubles up to the offer timeout.
+/// Pause after the first deferral. Each further deferral doubles the pause, up to the offer
+/// timeout.
 const FIRST_DEFERRAL: Duration = Duration::from_millis(250);
 
 impl<R> TaskAttempts<R> {
@@ -158,11 +162,12 @@ impl<R> TaskAttempts<R> {
         Self { policy, tasks: (0..tasks).map(|_| task()).collect(), finished: Finished::default(), is_over: false }
     }
 
-    /// Decides whether an attempt may run, after a worker took `task` from the queue. A repeated
-    /// request for the same attempt gets the same answer.
+    /// Decides whether the worker that took `task` from the queue may run it as attempt `id`. Once
+    /// the answer is `Continue`, a repeated request gets the same answer until the task is done.
     ///
-    /// Returns `Cancel` if the task is done. Also returns `Cancel` if the task failed in this
-    /// process, or runs slowly in it, and one of `candidates` could take it instead.
+    /// Returns `Cancel` if the task is done. Usually also returns `Cancel` if an attempt of the
+    /// task has failed in `process` or still runs there, and one of `candidates` could take the
+    /// task instead (see `Task::try_defer`).
     pub(super) fn start(
         &mut self,
         task: usize,
@@ -191,8 +196,8 @@ impl<R> TaskAttempts<R> {
             timing: AttemptTiming { started: now, heard: now, rows: 0 },
             state: AttemptState::Running,
         });
-        // An offer that was considered lost was taken after all, so it counts as a submission
-        // again.
+        // The worker may have taken an offer that no longer counts as a submission. Each attempt
+        // must count as one, so raise the number if it is too low.
         task.submissions = task.submissions.max(count(task.attempts.len()));
         Decision::Continue
     }
@@ -203,7 +208,8 @@ impl<R> TaskAttempts<R> {
         Some(attempt.process)
     }
 
-    /// Records a heartbeat of an attempt that has read `rows` rows.
+    /// Records a heartbeat of an attempt that has read `rows` rows. Returns whether the attempt may
+    /// continue.
     pub(super) fn heartbeat(&mut self, task: usize, id: Uuid, rows: u64, now: Instant) -> Decision {
         // The task is done or the stage is over, so the result of the attempt could not count.
         let Some(task) = self.tasks.get_mut(task).filter(|task| !self.is_over && task.accepted.is_none()) else {
@@ -212,7 +218,7 @@ impl<R> TaskAttempts<R> {
         match task.attempts.iter_mut().find(|attempt| attempt.id == id) {
             Some(attempt) if attempt.state != AttemptState::Failed => {
                 attempt.timing = AttemptTiming { heard: now, rows, ..attempt.timing };
-                // The attempt counted as lost, but was only paused. The attempt that replaced it
+                // An attempt that counted as lost was only paused. The attempt that replaced it
                 // becomes its speculative attempt.
                 attempt.state = AttemptState::Running;
                 Decision::Continue
@@ -221,8 +227,9 @@ impl<R> TaskAttempts<R> {
         }
     }
 
-    /// Records the success of an attempt that read `rows`. Returns whether its result counts as
-    /// that of the task, also if the same success is reported again.
+    /// Records the success of an attempt that read `rows` rows. Returns whether `result` was
+    /// accepted as the result of the task. If the same attempt reports its success again, the
+    /// answer is the same.
     pub(super) fn succeed(&mut self, task: usize, id: Uuid, result: R, rows: u64, now: Instant) -> bool {
         let is_over = self.is_over;
         let Some(task) = self.tasks.get_mut(task) else { return false };
@@ -230,7 +237,7 @@ impl<R> TaskAttempts<R> {
             // The response to the first report may have been lost; a repeated report must get the
             // same response.
             Some((winner, _)) => *winner == id,
-            // The results were taken, or the stage failed.
+            // The stage has already taken the results of its tasks.
             None if is_over => false,
             None => {
                 // An attempt that was never started cannot succeed.
@@ -260,8 +267,9 @@ impl<R> TaskAttempts<R> {
         if state.has_no_attempts_left(max_attempts) { state.cause.take() } else { None }
     }
 
-    /// Marks silent attempts as lost and returns the tasks to queue again. `idle_since` is the
-    /// start of the current period in which at least one worker was always free.
+    /// Marks silent attempts as lost. Returns the tasks that must be queued again. `idle_since` is
+    /// the time since which at least one worker has been free without interruption; `None` if none
+    /// is free.
     ///
     /// # Errors
     /// A failure of the stage if a task has no attempts left, or if no worker takes it.
@@ -327,10 +335,10 @@ impl Deferrals {
 }
 
 impl<R> Task<R> {
-    /// Defers the offer of a task that `process` took, if the task was tried in this process before
-    /// and another candidate could take it. Returns whether it was deferred.  Deferrals in favor of
-    /// a busy candidate are unlimited, because that candidate will be free. Deferrals in favor of a
-    /// free candidate are limited, because that candidate may never take the task.
+    /// Defers the task that `process` took from the queue, if the task was tried in this process
+    /// before and another candidate could take it. Returns whether it was deferred. Deferrals in
+    /// favor of a busy candidate are unlimited, because that candidate will become free. Deferrals
+    /// in favor of a free candidate are limited, because that candidate may never take the task.
     fn try_defer(&mut self, process: Uuid, candidates: &[Candidate], offer_timeout: Duration, now: Instant) -> bool {
         // Peekable, because `any` below must still see the first candidate.
         let mut others = candidates.iter().filter(|candidate| !self.was_tried_in(candidate.process)).peekable();
@@ -349,16 +357,17 @@ impl<R> Task<R> {
         self.deferrals.total += 1;
         self.deferrals.while_others_free += u32::from(is_other_free);
         self.deferrals.until = now + pause;
-        // The offer is consumed, so allow another one. The exception is a task whose deferrals are
-        // exhausted and that already runs in this process: a second attempt there would not help.
+        // The deferral uses up the offer of a speculative attempt, so allow another one. The
+        // exception is a task whose deferrals are exhausted and that already runs in this process:
+        // a second attempt there would not help.
         self.is_speculated = is_exhausted && has_running_attempt;
         // The offer has left the queue, so it no longer counts as a submission.
         self.submissions = self.submissions.saturating_sub(1).max(count(self.attempts.len()));
         true
     }
 
-    /// Returns whether an attempt of the task ran in the process and was not lost. Another attempt
-    /// there is of little use.
+    /// Returns whether an attempt of the task is running or has failed in the process, so that
+    /// another attempt there is of little use. Lost attempts do not count.
     fn was_tried_in(&self, process: Uuid) -> bool {
         self.attempts.iter().any(|attempt| attempt.process == process && attempt.state != AttemptState::Lost)
     }
@@ -377,7 +386,7 @@ impl<R> Task<R> {
         self.attempts.iter().find(|attempt| attempt.state == AttemptState::Running)
     }
 
-    /// Returns why the task must be queued again now, or `None` if it must not.
+    /// Returns the reason for queuing the task again now, or `None` if there is none.
     fn retry_reason(
         &self,
         policy: &Policy,

@@ -9,11 +9,11 @@ use lakewright_common::exchange::read_node::ExchangeReadExec;
 use lakewright_common::printable;
 use lakewright_common::read::scan_node::JsonScanExec;
 
-/// Maximum number of objects that are named; the rest are counted.
+/// Maximum number of objects that an error names. The others are only counted.
 const NAMED_OBJECTS: usize = 3;
 
-/// Returns the objects that the leaves of a plan read, such as "`a`, `b`, `c` and 2 more". Empty if
-/// there are none.
+/// Returns a text that names the objects that a plan reads, such as "`a`, `b`, `c` and 2 more". The
+/// text is empty if there are none.
 pub(super) fn describe(plan: &Arc<dyn ExecutionPlan>) -> String {
     let mut keys = Vec::new();
     collect_keys(plan, &mut keys);

@@ -1,5 +1,5 @@
-//! Narrows the plan of a stage to one of its tasks: a plan with one partition that contains no
-//! input of other tasks.
+//! Narrows the plan of a stage to one of its tasks. The resulting plan has one partition, and names
+//! only the input of this task.
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ pub(super) fn task_plan(plan: &Plan, task: usize) -> Result<Plan> {
     Ok(narrowed)
 }
 
-/// Narrows a node and everything below it. Most nodes treat each partition alone, so they keep
-/// their form and get narrowed children. The cases below map partitions in another way.
+/// Narrows a node and everything below it. Most nodes process each partition on its own, so only
+/// their children are narrowed. Leaves, unions, merges, exchanges and some joins need other rules.
 fn narrow(plan: &Plan, task: usize) -> Result<Plan> {
     // These leaves know their partitions, so they narrow themselves.
     if let Some(read) = plan.downcast_ref::<ExchangeReadExec>() {
@@ -92,25 +92,26 @@ fn narrow(plan: &Plan, task: usize) -> Result<Plan> {
     replace_children_if_necessary(Arc::clone(plan), children)
 }
 
-/// Narrows a scan of files or of rows in memory.
+/// Narrows a scan of files, or of rows in memory, to the partition of one task.
 fn data_source(source: &DataSourceExec, task: usize) -> Result<Plan> {
     if let Some(files) = source.data_source().downcast_ref::<FileScanConfig>() {
-        // The scan has one group per partition. A missing group would have no rows.
+        // The scan has one group per partition. A group that does not exist has no rows.
         let group = files.file_groups.get(task).cloned().unwrap_or_default();
         let narrowed = FileScanConfigBuilder::from(files.clone()).with_file_groups(vec![group]).build();
         return Ok(DataSourceExec::from_data_source(narrowed));
     }
     if let Some(rows) = source.data_source().downcast_ref::<MemorySourceConfig>() {
         let partition = rows.partitions().get(task).cloned().unwrap_or_default();
-        // `try_new` applies the projection, so it needs the schema from before it.
+        // `try_new` applies the projection itself, so pass the schema that includes the columns
+        // that it drops.
         let narrowed = MemorySourceConfig::try_new(&[partition], rows.original_schema(), rows.projection().clone())?;
         return Ok(DataSourceExec::from_data_source(narrowed));
     }
     internal_err!("a data source that cannot be split")
 }
 
-/// Returns the child that provides partition `task` of a union, narrowed to it. The partitions of a
-/// union are those of its children, one child after another.
+/// Finds the child that provides partition `task` of a union, and returns it narrowed to this
+/// partition. The partitions of a union are those of its children, one child after another.
 fn union_child(union: &UnionExec, task: usize) -> Result<Plan> {
     let mut before = 0;
     for child in union.inputs() {

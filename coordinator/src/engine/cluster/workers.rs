@@ -10,11 +10,12 @@ use super::task_attempts::Candidate;
 /// Maximum number of joined workers that are alive. Also the maximum number of processes that have
 /// registered but not joined.
 const MAX_WORKERS: usize = 1024;
-/// Time without a poll after which a worker cannot take tasks. A busy worker polls every 5 s.
+/// Time without a poll after which a worker counts as unable to take tasks. A busy worker polls
+/// every 5 s.
 const POLL_SILENCE: Duration = Duration::from_secs(15);
-/// Time after which a worker cannot take tasks because all its vcores are taken but it runs no
-/// attempt. An ordinary worker is in this state only between taking a task and starting its
-/// attempt.
+/// Time for which a worker may report that it has no free vcore and yet no running attempt. After
+/// that, it counts as stuck, and thus as unable to take tasks. A healthy worker reports this only
+/// briefly, between taking a task and starting its attempt.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// All processes that have called the coordinator of a run.
@@ -23,7 +24,7 @@ pub(super) struct Workers {
     joined: BTreeMap<Uuid, Worker>,
     /// Processes that have registered but not joined.
     registered: BTreeMap<Uuid, Registered>,
-    /// Start of the current period in which at least one worker was always free; `None` if none is
+    /// Time since which at least one worker has been free without interruption; `None` if none is
     /// free.
     idle_since: Option<Instant>,
     /// Last time at which some worker was alive and able to work.
@@ -36,7 +37,8 @@ struct Registered {
     name: String,
     vcores: u32,
     heard: Instant,
-    /// Storages that the process does not see, as clauses that follow its name.
+    /// Reasons why the process may not join, such as "cannot read the lake at `/lake/`". They are
+    /// printed after its name. Empty before its first `join`.
     missing: Vec<String>,
 }
 
@@ -48,7 +50,8 @@ struct Worker {
     free_vcores: u32,
     /// Number of running attempts, as reported by the last heartbeat.
     attempts: usize,
-    /// Start of the current series of heartbeats that had neither a free vcore nor an attempt.
+    /// Time since which every heartbeat has reported no free vcore and no running attempt; `None`
+    /// if the last one reported either.
     stuck_since: Option<Instant>,
     is_draining: bool,
     /// Time of the last heartbeat.
@@ -59,7 +62,7 @@ struct Worker {
     is_polling: bool,
 }
 
-/// Error for a call of a process that has not registered or joined.
+/// Error for a call from a process that has not registered, or has not joined.
 #[derive(Debug)]
 pub(super) struct UnknownWorker;
 
@@ -86,7 +89,8 @@ impl Workers {
         true
     }
 
-    /// Lets a registered process join, unless `missing` names a storage that it does not see.
+    /// Lets a registered process join if `missing` is empty. Otherwise, `missing` has the reasons
+    /// why the process is excluded, such as a storage that it does not see.
     ///
     /// # Errors
     /// An error if the process has not registered.
@@ -135,7 +139,7 @@ impl Workers {
         excluded.map(|worker| format!("worker `{}` {}", worker.name, worker.missing.join(" and "))).collect()
     }
 
-    /// Returns the number of workers that are alive and do not drain, and their vcores.
+    /// Returns the number of workers that are alive and not draining, and the sum of their vcores.
     pub(super) fn capacity(&self) -> (usize, usize) {
         let alive = self.joined.values().filter(|worker| worker.is_alive && !worker.is_draining);
         alive.fold((0, 0), |(workers, vcores), worker| (workers + 1, vcores + worker.vcores as usize))
@@ -185,7 +189,8 @@ impl Workers {
     }
 
     /// Updates which workers are alive. Returns how long no worker has been able to work, and the
-    /// start of the current period in which at least one worker was always free.
+    /// time since which at least one worker has been free without interruption (`None` if none is
+    /// free).
     pub(super) fn count(&mut self, lost_after: Duration, now: Instant) -> (Duration, Option<Instant>) {
         let mut is_idle = false;
         for worker in self.joined.values_mut() {
@@ -223,7 +228,8 @@ impl Worker {
         now.saturating_duration_since(self.polled) < POLL_SILENCE
     }
 
-    /// Returns whether the worker could take a task: it polls, and it is free or will be free.
+    /// Returns whether the worker could take a task: it is alive, polls, is not draining, and has a
+    /// free vcore or will have one.
     fn is_able(&self, now: Instant) -> bool {
         let is_stuck = self.stuck_since.is_some_and(|since| now.saturating_duration_since(since) >= STUCK_AFTER);
         self.is_alive && !self.is_draining && self.is_polling(now) && !is_stuck

@@ -8,7 +8,7 @@
 //! A document also has the digest of each log entry that it names. The digest is computed once,
 //! when the entry is first published, and copied into later documents. Computing it again would
 //! approve an entry that was damaged in the meantime. Before entries of a log are written again,
-//! `withdraw` removes their versions from the documents.
+//! `withdraw` corrects the documents that name these entries.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::lake::manifest::Manifest;
 use crate::lake::{LakePath, manifest_store, seal, url_of};
 
-/// Delta versions that belong together.
+/// A consistent document: the Delta version of each table at one manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Consistent {
     pub(crate) manifest: u64,
@@ -36,14 +36,15 @@ pub(crate) struct Consistent {
     pub(crate) tables: BTreeMap<String, TableVersion>,
 }
 
-/// Delta version of one table.
+/// Delta version of one table at one manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TableVersion {
     /// The table's folder, relative to the lake's root.
     pub(crate) path: String,
     /// Version of the table's Delta log.
     pub(crate) version: u64,
-    /// Digest of the log entry of that version. `None` if an older program version published it.
+    /// Digest of the log entry of that version. `None` if no digest was published, for example by
+    /// an older program version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<Digest>,
 }
@@ -56,8 +57,8 @@ pub(crate) enum Stored {
 }
 
 impl TableVersion {
-    /// Returns whether `found`, the digest of an entry on storage, is the published one. An entry
-    /// without a published digest, or with one of an unknown algorithm, passes.
+    /// Returns whether `found`, the digest of a log entry on storage, equals the published digest.
+    /// Also `true` if there is no published digest, or if this program does not know its algorithm.
     pub(crate) fn allows(&self, found: &Digest) -> bool {
         self.digest.as_ref().is_none_or(|digest| !digest.is_supported() || digest == found)
     }
@@ -77,9 +78,9 @@ impl Consistent {
     }
 }
 
-/// Publishes `versions`, the Delta versions that the roll-forward to `manifest` returned. Does
-/// nothing if one of the manifest's tables is not among them: either its log failed, or another
-/// process is ahead and publishes a newer document.
+/// Publishes `versions`, the Delta versions of the tables after the roll-forward to `manifest`.
+/// Does nothing if a table of the manifest has no version there: either its log could not be rolled
+/// forward, or another process is ahead and publishes a newer document.
 pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTreeMap<String, u64>) -> Result<()> {
     if manifest.tables.iter().any(|table| !versions.contains_key(&table.name)) {
         return Ok(());
@@ -93,7 +94,8 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     let mut tables = BTreeMap::new();
     for (name, version) in versions {
         let before = published.as_ref().and_then(|published| published.tables.get(name));
-        // Reuse the published digest: see the module documentation.
+        // Reuse the published digest. Computing it again would approve an entry that was damaged
+        // since.
         let known = before.filter(|before| before.version == *version).and_then(|before| before.digest.clone());
         let digest = match known {
             Some(digest) => Some(digest),
@@ -103,8 +105,8 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
         tables.insert(name.clone(), TableVersion { path, version: *version, digest });
     }
     let document = Consistent { manifest: manifest.version, run: Some(manifest.run), tables };
-    // Every query calls this, because a crash may have left the publication incomplete. Usually
-    // there is nothing to do.
+    // The same versions are already published, for example because `coordinator publish` was run
+    // twice.
     if published.as_ref() == Some(&document) {
         return Ok(());
     }
@@ -112,8 +114,8 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     failpoint::reach(FailPoint::ConsistentBeforePut);
     let key = LakePath::Consistent(manifest.version).key();
     let outcome = lake.put_if_absent(&key, text.clone()).await?;
-    // The existing document may belong to a manifest that was deleted, or be incomplete. Replace it
-    // only if it differs.
+    // The existing document may belong to a manifest that was deleted, or name fewer tables.
+    // Replace it only if it differs.
     if outcome == PutOutcome::Exists && read(lake, &key).await?.is_none_or(|there| there != document) {
         put(lake, &key, text.clone()).await?;
     }
@@ -125,12 +127,12 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest, versions: &BTre
     Ok(())
 }
 
-/// Removes from every document the Delta versions of a table for which `is_void` returns `true`.
-/// Their log entries are damaged or will be written again.
+/// Corrects every document that names a void Delta version of a table. A version is void if its log
+/// entry is damaged or will be written again; `is_void` decides this.
 ///
-/// `version_of` takes the version of a manifest and returns the table's new Delta version at that
-/// manifest, which replaces the removed one. If it returns `None`, the document no longer names the
-/// table. New Delta versions have no digest until [`complete_digests`] computes it.
+/// `version_of` takes a version of the lake and returns the table's new Delta version. If it
+/// returns `Some`, the document names the new version, without a digest until [`complete_digests`]
+/// computes one. If it returns `None`, the table is removed from the document.
 ///
 /// # Errors
 /// A storage error.
@@ -156,7 +158,7 @@ pub(crate) async fn withdraw(
     Ok(())
 }
 
-/// Completes the documents that name a log entry of a table without its digest: computes the digest
+/// Finds the documents that name a log entry of a table without its digest, computes the digest,
 /// and adds it to the document.
 ///
 /// # Errors
@@ -172,8 +174,8 @@ pub(crate) async fn complete_digests(lake: &Storage, table: &str) -> Result<()> 
     Ok(())
 }
 
-/// Returns the published versions of a table whose log entries are missing or do not have the
-/// published digest.
+/// Compares a table's log entries with the digests that were published with them. Returns the
+/// versions of the entries that are missing or have another digest.
 ///
 /// # Errors
 /// A storage error.
@@ -181,7 +183,7 @@ pub(crate) async fn damaged_versions(lake: &Storage, table: &str) -> Result<Vec<
     let mut seen = BTreeMap::new();
     for (_, document) in all(lake).await? {
         let Some(at) = document.tables.get(table).filter(|at| at.digest.is_some()) else { continue };
-        // Most documents name the same entry, so read each only once.
+        // Many documents name the same log entry, so read each entry only once.
         seen.entry((at.version, at.digest.as_ref().map(ToString::to_string))).or_insert_with(|| at.clone());
     }
     let mut damaged = Vec::new();
@@ -195,7 +197,7 @@ pub(crate) async fn damaged_versions(lake: &Storage, table: &str) -> Result<Vec<
 }
 
 /// Returns whether `published` belongs to a manifest that is newer than `manifest` and still
-/// exists. It may have been deleted after it was published.
+/// exists. A newer manifest may have been deleted after it was published.
 async fn is_newer(lake: &Storage, published: &Consistent, manifest: &Manifest) -> Result<bool> {
     if published.manifest <= manifest.version {
         return Ok(false);
@@ -209,8 +211,8 @@ pub(crate) async fn latest(lake: &Storage) -> Result<Option<Consistent>> {
     read(lake, &LakePath::ConsistentLatest.key()).await
 }
 
-/// Reads the document of one manifest. Returns `None` if it was never published because another
-/// commit overtook it.
+/// Reads the document of one manifest. Returns `None` if that manifest was never published, for
+/// example because a newer one was published first.
 pub(crate) async fn at(lake: &Storage, manifest: &Manifest) -> Result<Option<Consistent>> {
     let published = read(lake, &LakePath::Consistent(manifest.version).key()).await?;
     Ok(published.filter(|published| published.is_of(manifest)))
@@ -255,8 +257,8 @@ pub(crate) async fn stored(lake: &Storage, key: &Path) -> Result<Stored> {
     Ok(serde_json::from_slice(&bytes).map_or_else(|e| Stored::Damaged(e.to_string()), Stored::Whole))
 }
 
-/// Computes the digest of one entry of a table's log. Publishing works without it, but then `check
-/// --deep` cannot verify the entry.
+/// Computes the digest of one entry of a table's log. Returns `None` if the entry cannot be read.
+/// It is published without a digest then, and `check --deep` cannot verify it.
 async fn entry_digest(lake: &Storage, table: &str, version: u64) -> Option<Digest> {
     let key = LakePath::DeltaCommit { table, version }.key();
     lake.digest_of(&key).await.ok().flatten().map(|(_, digest)| digest)

@@ -22,7 +22,7 @@ pub(crate) struct Documents {
     /// Number of undamaged documents.
     pub(crate) whole: u64,
     pub(crate) damaged: Vec<DamagedDocument>,
-    /// Entries of Delta logs, without duplicates.
+    /// Delta log entries that the documents name, without duplicates.
     pub(crate) entries: Vec<PublishedEntry>,
 }
 
@@ -65,12 +65,12 @@ pub(crate) async fn documents(lake: &Storage, manifest: &Manifest) -> Result<Doc
     Ok(documents)
 }
 
-/// Collects the log entries of the tables in `manifest`, without duplicates, because several
-/// documents may name the same entry.
+/// Collects the log entries that `documents` name for the tables in `manifest`. Returns each entry
+/// only once, although several documents may name it.
 fn entries(manifest: &Manifest, documents: &[Consistent]) -> Vec<PublishedEntry> {
     let mut seen = BTreeSet::new();
     let mut entries = Vec::new();
-    // Start with the newest document: if an entry was published again, its last digest counts.
+    // Start with the newest document: if an entry was published again, the newest digest counts.
     for document in documents.iter().rev() {
         for (table, at) in &document.tables {
             let is_table = manifest.table(table).is_some();

@@ -13,10 +13,11 @@ impl DocumentFramer {
     /// feed. The record is not JSON, but may still end with its own bracket, if it was written by a
     /// program that does not escape line feeds.
     ///
-    /// `quote` is the offset of the string's opening quote. No string of intact text contains a
-    /// line feed, so in the intact text the line ends outside of strings, and a start after it is
-    /// certain. The exception is a quote that is the last byte before the start: it may itself be
-    /// the byte that is wrong, such as a comma that changed.
+    /// `quote` is the offset of the string's opening quote. A JSON string contains no line feed, so
+    /// this line feed was outside of strings before the text was damaged. So a start
+    /// (`framing::resync`) after the line feed is certain, if the last byte before the start is
+    /// after `quote`. If that last byte is the quote itself, the start is not certain: the quote
+    /// may be the damaged byte, such as a comma that became a quote.
     pub(super) fn doubt(&mut self, quote: u64) -> Option<Found> {
         if self.is_followed {
             self.starts.lost_before(quote + 1);
@@ -25,8 +26,9 @@ impl DocumentFramer {
         self.follow(Some(quote + 1)).map(|offset| self.give_up_at(offset))
     }
 
-    /// Searches the current record or range for starts, from its first byte. All of it must still
-    /// be in the window. Returns the offset of the first certain start.
+    /// Searches the current record or range from its first byte, and returns the offset of the
+    /// first certain start. All bytes of the record or range must still be in the window.
+    /// `certain_from` is the same as for [`RecordStarts::from`].
     pub(super) fn follow(&mut self, certain_from: Option<u64>) -> Option<u64> {
         let current = self.window.current_offset()?;
         // Search two pieces, because the carried bytes and the chunk are separate.
@@ -42,8 +44,8 @@ impl DocumentFramer {
         self.resume_at(offset, Reason::BrokenDocument, "the record does not end before the next one starts".to_owned())
     }
 
-    /// Notes that framing was lost inside the current value. A start is certain if the byte before
-    /// it is at `certain_from` or later.
+    /// Notes that framing was lost inside the current value. From now on, a start is certain if the
+    /// last byte before it, ignoring white space, is at `certain_from` or later.
     pub(super) fn lose_inside(&mut self, certain_from: u64, detail: &str) -> Option<Found> {
         if self.is_followed {
             self.starts.lost_before(certain_from);
@@ -61,17 +63,16 @@ impl DocumentFramer {
         None
     }
 
-    /// Notes that framing was lost at the next byte, which cannot be in this place. If a value
-    /// outside of all brackets could start here, the bytes before it are intact.
+    /// Notes that framing was lost at the next byte, which the grammar does not allow here.
     pub(super) fn lose(&mut self, detail: String) {
         let offset = self.window.offset();
         let is_between_values = matches!(self.state, State::Top | State::Mark(_));
-        // Inside brackets, the byte itself may be the fault, so only a start after it is certain.
+        // Between values outside of all brackets, a start directly after the byte is certain.
+        // Inside brackets it is not, because the byte may be a damaged comma.
         let certain_from = if is_between_values { offset } else { offset + 1 };
         self.starts = RecordStarts::from(offset, Some(certain_from));
-        // Kept bytes of a page are part of the broken range. At the end between records, the broken
-        // range is empty but still needs a position. Kept bytes of a page are part of the broken
-        // range.
+        // If bytes of a page were kept, the broken range starts with them. Otherwise it starts
+        // here.
         if !self.window.has_current() {
             self.start();
         }
@@ -94,8 +95,9 @@ impl DocumentFramer {
         self.window.rewind(offset);
         let broken = self.take_broken(Extent::Gap, reason, detail);
         if broken.bytes <= KEPT_BYTES {
-            // The text is complete, so its line feeds can be counted again. The line feeds after
-            // `offset` may have been counted already with their chunk.
+            // The line feeds after `offset` may be counted already, because all those of a chunk
+            // are counted at once. The text of the range is complete, so count from the start of
+            // the range again.
             let text = self.window.text(&broken.text);
             self.line_feeds = self.current_line - 1 + memchr_iter(b'\n', text).count() as u64;
             self.counted_to = offset;

@@ -1,4 +1,4 @@
-//! ③ Text that every record of a shape contains before the same value.
+//! ③ Text between two values, which is the same in all records of a shape.
 
 use crate::read::json::template::scan::{self, PADDING};
 
@@ -6,7 +6,7 @@ use crate::read::json::template::scan::{self, PADDING};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Literal {
     text: Box<[u8]>,
-    /// The text in four words, followed by zeros; not used if the text is longer.
+    /// The text as four words, filled up with zeros. Not used if the text has more than 32 bytes.
     words: [u64; 4],
     /// Mask of the bits of `words` that belong to the text.
     mask: [u64; 4],

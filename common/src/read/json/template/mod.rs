@@ -1,10 +1,10 @@
-//! ③ Reads records of a known shape without a parser. This fast path is tried before the exact
-//! path.
+//! ③ Reads records of a known shape without a parser. This *fast path* is tried before the *exact
+//! path*, which parses the record.
 //!
 //! Most records of a source have the same keys in the same order, and the same bytes between their
-//! values. A template of these bytes is learned from each record that the exact path accepts. A
-//! record that matches a template needs no parser: it is compared with the template, and its values
-//! are appended to the columns.
+//! values. A template of these bytes is learned from a record of a new shape, if the exact path
+//! accepts it. A record that matches a template needs no parser: it is compared with the template,
+//! and its values are appended to the columns.
 //!
 //! ```text
 //! record ─► shapes, the last one first ─► literal, value, literal, value … tail ─► stored
@@ -39,7 +39,7 @@ mod literal;
 mod value;
 /// The literals and values of a record in their order.
 mod shape;
-/// Pauses templates while they do not pay.
+/// Pauses templates while too few records match.
 mod pace;
 
 use crate::read::json::columns::Column;
@@ -62,9 +62,9 @@ pub(in crate::read) struct Templates {
     shapes: Vec<Shape>,
     /// Bytes of the current record, followed by zeros.
     padded: Vec<u8>,
-    /// Whether the current record has a shape that is worth learning.
+    /// Whether the current record matched no known shape, so that its shape is worth learning.
     is_new_shape: bool,
-    /// Highest number that [`Shape::number_paths`] has assigned.
+    /// Highest identifier that [`Shape::number_paths`] has assigned.
     last_path: u64,
     pace: Pace,
     records: u64,
@@ -112,9 +112,8 @@ impl Templates {
         let mut outcome = Outcome::OtherShape;
         for number in 0..self.shapes.len() {
             let shape = &self.shapes[number];
-            // Another shape continues after the values that it has in common with the leader. If
-            // they differ earlier, the record cannot have that shape, because it has the leader's
-            // literals.
+            // The record has the leader's literals up to `progress`. Skip a shape whose literals
+            // before `progress` differ from the leader's; any other shape continues at `progress`.
             if !shape.starts_like(&self.shapes[leader], progress.slots) {
                 continue;
             }
@@ -148,8 +147,8 @@ impl Templates {
             return;
         }
         let Some(mut shape) = Shape::of(Text { json, padded: &self.padded }, keys, columns, required) else { return };
-        // The shape may be known although it did not match, for example because of an exponent
-        // after a number.
+        // The record may have a known shape that did not match. For example, the fast path reads
+        // only `1` of the long `1e5` and then does not find the next literal.
         if self.shapes.iter().any(|known| known.is_same(&shape)) {
             return;
         }

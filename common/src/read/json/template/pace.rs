@@ -1,4 +1,4 @@
-//! ③ Pauses templates while records match too rarely, so that trying them costs little.
+//! ③ Pauses templates while records match too rarely, so that failed attempts cost little.
 
 /// Number of tried records after which to decide whether to pause.
 const WINDOW: u32 = 256;
@@ -20,7 +20,7 @@ pub(super) enum Decision {
 pub(super) struct Pace {
     /// Number of records that were tried since the last decision.
     tried: u32,
-    /// Number of tried records that were stored.
+    /// Number of records that were tried and stored since the last decision.
     stored: u32,
     /// Number of records until the pause ends.
     paused: u32,
@@ -34,7 +34,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Whether to try the next record.
+    /// Whether to try templates for the next record. During a pause, counts the record.
     pub(super) fn is_running(&mut self) -> bool {
         let is_running = self.paused == 0;
         self.paused = self.paused.saturating_sub(1);
@@ -48,7 +48,8 @@ impl Pace {
         if self.tried < WINDOW {
             return Decision::Wait;
         }
-        // If fewer than half match, failed attempts cost about as much time as the others save.
+        // If only half of the records match, the failed attempts cost about as much time as the
+        // successful ones save.
         let is_worth_it = self.stored * 2 >= self.tried;
         (self.tried, self.stored) = (0, 0);
         if is_worth_it {

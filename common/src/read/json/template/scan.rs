@@ -1,6 +1,6 @@
 //! ③ Reads tokens of JSON eight or sixteen bytes at a time, in ordinary 64-bit registers.
 //!
-//! All functions read a text that is followed by [`PADDING`] zero bytes, so that a block may start
+//! All functions read a text that is followed by `PADDING` zero bytes, so that a block may start
 //! at any byte of the text. A zero byte is valid nowhere in JSON, so no token continues into the
 //! padding. `None` means that the function cannot read the token, not that the token is invalid.
 
@@ -12,10 +12,10 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of every byte.
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 const POWERS_OF_TEN: [u64; 9] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
-/// Maximum number of digits that [`digits`] reads. Every number of so few digits fits a long.
+/// Maximum number of digits that [`digits`] reads. Every number with this many digits fits a long.
 pub(super) const MAX_DIGITS: usize = 18;
 
-/// Returns the `N` bytes from `at`.
+/// Returns the `N` bytes that start at offset `at`.
 pub(super) fn block<const N: usize>(text: &[u8], at: usize) -> Option<&[u8; N]> {
     text.get(at..)?.first_chunk()
 }
@@ -25,9 +25,9 @@ pub(super) fn word<const N: usize>(text: &[u8], at: usize, word: &[u8; N]) -> Op
     (block(text, at)? == word).then_some(at + N)
 }
 
-/// Appends the contents of the string whose first byte after the quote is at `at`, with escapes
-/// resolved. Returns the offset after the closing quote. If it returns `None`, a part of the string
-/// may have been appended.
+/// Appends the contents of a string to `into`, with escapes resolved. `at` is the offset after the
+/// opening quote. Returns the offset after the closing quote. If the result is `None`, a part of
+/// the string may have been appended.
 pub(super) fn unescape(text: &[u8], mut at: usize, into: &mut Vec<u8>) -> Option<usize> {
     loop {
         let block: &[u8; 16] = block(text, at)?;
@@ -48,7 +48,8 @@ pub(super) fn unescape(text: &[u8], mut at: usize, into: &mut Vec<u8>) -> Option
     }
 }
 
-/// Appends the character of the escape whose backslash is before `at`. Returns the offset after it.
+/// Appends the character that an escape represents to `into`. `at` is the offset after the
+/// backslash. Returns the offset after the escape.
 fn escape(text: &[u8], at: usize, into: &mut Vec<u8>) -> Option<usize> {
     let byte = match text.get(at)? {
         byte @ (b'"' | b'\\' | b'/') => *byte,
@@ -85,8 +86,8 @@ fn hex(text: &[u8], at: usize) -> Option<u32> {
     digits.iter().try_fold(0, |code, digit| Some(code * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// Returns the offset after the string whose first byte after the quote is at `at`. Accepts
-/// unpaired surrogates, as `serde_json` does in values that it skips.
+/// Returns the offset after the closing quote of a string. `at` is the offset after the opening
+/// quote. Accepts unpaired surrogates, as `serde_json` does in values that it skips.
 pub(super) fn skip_string(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let end = plain_end(text, at)?;
@@ -122,8 +123,9 @@ fn plain_bytes(block: &[u8; 16]) -> usize {
     if low != 0 { first_byte(low) } else { 8 + first_byte(special_bytes(word_of(high))) }
 }
 
-/// Sets the highest bit of the first byte that is a quote, a backslash or a control character. Bits
-/// of later bytes may be wrong, because a subtraction borrows from the next byte.
+/// Finds the first quote, backslash or control character of `word`. In the result, the byte at its
+/// position is the first byte whose highest bit is set. The highest bits of later bytes may be
+/// wrong, because a subtraction borrows from the next byte.
 fn special_bytes(word: u64) -> u64 {
     let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
     let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);

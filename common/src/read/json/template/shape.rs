@@ -23,9 +23,9 @@ const MAX_LITERAL_BYTES: usize = 32 * 1024;
 pub(super) struct Shape {
     slots: Vec<Slot>,
     tail: Literal,
-    /// Columns that the records do not contain.
+    /// Indices of the columns for which the records have no key.
     absent: Vec<usize>,
-    /// Columns of the records that must not be null.
+    /// Indices of the columns that must not be null.
     required: Vec<usize>,
     /// Undeclared fields of the records, as indices into the decoder's list of undeclared fields.
     undeclared: Vec<usize>,
@@ -37,8 +37,9 @@ pub(super) struct Shape {
 struct Slot {
     /// Text between the previous value and the value of this slot.
     literal: Literal,
-    /// Number of the literals up to and including this one. It is equal for two slots if and only
-    /// if these literals, and so the keys, are equal.
+    /// Identifier of the sequence of literals from the start of the record up to this literal. Two
+    /// slots have the same identifier if and only if their sequences are equal. Then all keys up to
+    /// these slots are equal too.
     path: u64,
     kind: Kind,
     /// Index of the column; not used for an undeclared field.
@@ -87,8 +88,8 @@ impl Shape {
             && self.slots.iter().zip(&other.slots).all(|(a, b)| a.literal == b.literal)
     }
 
-    /// Sets the number `path` of each slot: to the number of equal literals in `others`, or else to
-    /// a new number from `next_path`.
+    /// Sets `path` of each slot. If one of `others` starts with the same literals, the slot gets
+    /// the identifier from there. Otherwise it gets a new one, by incrementing `next_path`.
     pub(super) fn number_paths(&mut self, others: &[Self], next_path: &mut u64) {
         let mut before = None;
         for (i, slot) in self.slots.iter_mut().enumerate() {
@@ -146,8 +147,7 @@ impl Shape {
         Outcome::Stored
     }
 
-    /// Removes the values from `row` on from the columns of the slots up to and including number
-    /// `last`.
+    /// Truncates the columns of slot 0 up to and including slot `last` to `row` values each.
     pub(super) fn roll_back(&self, columns: &mut [Column], row: usize, last: usize) {
         for slot in self.slots.iter().take(last + 1).filter(|slot| slot.kind != Kind::Undeclared) {
             columns[slot.column].truncate(row);
@@ -158,7 +158,8 @@ impl Shape {
     }
 }
 
-/// Finds the shape of a record. The text must be valid JSON, and its keys must be known.
+/// Finds the shape of a record. The exact path must have accepted the record, so its text is valid
+/// JSON.
 struct ShapeReader<'a> {
     text: Text<'a>,
     columns: &'a [Column],

@@ -1,7 +1,8 @@
 //! ③ Reads one value of a record into its column, if it is written in one of the common ways.
 //!
 //! Each function returns the offset after the value. `None` is a surprise: the value is wrong or
-//! unusual, and a part of it may be in the column. The exact path then reads the record.
+//! unusual, and a part of it may be in the column. The exact path (the parser) then reads the
+//! record.
 //!
 //! | declared type | values that are read here |
 //! |---|---|
@@ -12,7 +13,7 @@
 //! | boolean | `true`, `false`; an empty string |
 //! | date, decimal, other timestamps | strings without escapes and, if the type allows them, numbers |
 //! | json, undeclared | every value |
-//! | list, struct | what the exact path stores without a fault: it reads the value itself |
+//! | list, struct | every value without a fault, read by the code of the exact path |
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
@@ -24,7 +25,7 @@ use crate::read::json::record::Record;
 use crate::read::json::template::scan;
 use crate::read::json::visitor::ValueSeed;
 
-/// Smallest whole number whose double is also the double of another whole number.
+/// 2^53, the smallest whole number that shares its double with another whole number.
 const FIRST_AMBIGUOUS_DOUBLE: u64 = 1 << 53;
 /// Powers of ten that a double represents exactly, as many as [`scan::MAX_DIGITS`] digits need.
 const EXACT_POWERS_OF_TEN: [f64; scan::MAX_DIGITS + 1] =
@@ -47,7 +48,7 @@ pub(super) struct Text<'a> {
     pub(super) padded: &'a [u8],
 }
 
-/// Way to read the values of a field, by its declared type.
+/// Way to read a value, chosen by the declared type of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     String,
@@ -81,7 +82,7 @@ impl Kind {
     }
 }
 
-/// Reads the value at `at` into `column`.
+/// Reads the value that starts at offset `at` into `column`.
 pub(super) fn read(kind: Kind, column: &mut Column, record: &mut Record, text: Text<'_>, at: usize) -> Option<usize> {
     let padded = text.padded;
     let first = *padded.get(at)?;
@@ -137,7 +138,7 @@ pub(super) fn read(kind: Kind, column: &mut Column, record: &mut Record, text: T
     }
 }
 
-/// Returns the offset after any value.
+/// Returns the offset after the value at offset `at`, which may have any type.
 pub(super) fn skip(text: Text<'_>, at: usize) -> Option<usize> {
     match text.padded.get(at)? {
         b'"' => scan::skip_string(text.padded, at + 1),
@@ -153,7 +154,8 @@ pub(super) fn skip(text: Text<'_>, at: usize) -> Option<usize> {
     }
 }
 
-/// Reads a number that may be in quotes. An empty string is null.
+/// Reads a number that may be in quotes. Returns the number and the offset after the value. An
+/// empty string is read as null (`None` instead of the number).
 fn quoted<T>(
     text: &[u8],
     at: usize,
@@ -180,11 +182,11 @@ fn whole_number(text: &[u8], at: usize) -> Option<(i64, usize)> {
         end = after;
     }
     let value = i64::try_from(magnitude).ok()?;
-    // JSON's `-0` is a double.
+    // The exact path reads `-0` as a double.
     if is_negative { (value != 0).then_some((-value, end)) } else { Some((value, end)) }
 }
 
-/// Reads digits without leading zeros.
+/// Reads digits without leading zeros. Returns their value and the offset after them.
 fn integer(text: &[u8], at: usize) -> Option<(u64, usize)> {
     let (value, count) = scan::digits(text, at)?;
     (count == 1 || (count > 1 && text.get(at)? != &b'0')).then_some((value, at + count))
@@ -199,8 +201,9 @@ fn double(text: Text<'_>, at: usize) -> Option<(f64, usize)> {
     value.is_finite().then_some((value, end))
 }
 
-/// Reads a number without an exponent, whose digits form a whole number below 2^53. Dividing two
-/// exact doubles gives the double that is nearest to the number.
+/// Reads a number without an exponent, if its digits without the point are a whole number below
+/// 2^53. Returns the number and the offset after it. The digits are divided by a power of ten. Both
+/// are exact doubles, so the quotient is the double that is nearest to the number.
 fn short_double(text: &[u8], at: usize) -> Option<(f64, usize)> {
     let is_negative = text.get(at)? == &b'-';
     let start = at + usize::from(is_negative);
@@ -232,8 +235,8 @@ fn coerced(column: &mut Column, text: Text<'_>, at: usize, first: u8) -> Option<
         }
         b't' => (Scalar::Boolean(true), scan::word(text.padded, at, b"true")?),
         b'f' => (Scalar::Boolean(false), scan::word(text.padded, at, b"false")?),
-        // Other columns receive numbers as longs or doubles from the exact path, so only handle
-        // these columns.
+        // Handle only columns that need numbers as written. The exact path passes other columns a
+        // long or a double.
         _ if column.is_as_written => {
             let end = scan::skip_number(text.padded, at)?;
             (Scalar::Number(text.json.get(at..end)?), end)
@@ -244,7 +247,8 @@ fn coerced(column: &mut Column, text: Text<'_>, at: usize, first: u8) -> Option<
     Some(end)
 }
 
-/// Reads a list or a struct the way the exact path does. A fault is a surprise.
+/// Reads a list or a struct with the parser, as the exact path does. Returns `None` if there is a
+/// fault.
 fn nested(column: &mut Column, record: &mut Record, text: Text<'_>, at: usize) -> Option<usize> {
     let mut json = serde_json::Deserializer::from_str(text.json.get(at..)?);
     ValueSeed { column, record: &mut *record }.deserialize(&mut json).ok()?;

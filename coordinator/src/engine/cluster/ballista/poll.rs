@@ -60,7 +60,8 @@ impl UnaryService<PollWorkParams> for Poll {
     }
 }
 
-/// Rebuilds a request for a joined worker.
+/// Rebuilds a poll from what the worker registered with: `process` and `vcores`. Of `params`, only
+/// the number of free vcores is used, limited to `vcores`.
 fn rebuilt(params: PollWorkParams, process: Uuid, vcores: u32) -> PollWorkParams {
     PollWorkParams {
         // Ballista hands out this many tasks at once, so it must not exceed what the worker can

@@ -26,8 +26,9 @@ pub(super) const APPLICATION: &str = "lakewright";
 /// Key of the lake's id in a table's configuration and in a `commitInfo` action.
 pub(super) const LAKE_ID: &str = "lakewright.lake_id";
 
-/// Keys of a `commitInfo` action: the manifest's version, and the run that committed it.
+/// Key of the manifest's version in a `commitInfo` action.
 pub(super) const MANIFEST_KEY: &str = "lakewright.manifest";
+/// Key of the run that committed the manifest, in a `commitInfo` action.
 pub(super) const RUN_KEY: &str = "lakewright.run";
 
 /// The change that one manifest made to one table.
@@ -38,14 +39,14 @@ pub(super) struct Change {
     pub(super) committed_at: DateTime<Utc>,
     pub(super) engine: String,
     pub(super) lake_id: Option<Uuid>,
-    /// State of the table in the log before the change; `None` for a new table.
+    /// State of the table in the log before the change; `None` for the first change in a log.
     pub(super) before: Option<TableState>,
     pub(super) after: TableState,
 }
 
 impl Change {
-    /// Creates the change that `manifest` made to a table, with the state `after` it. The caller
-    /// sets the state before the change.
+    /// Creates the change that `manifest` made to a table. `after` is the state after the change;
+    /// the caller sets the state before it.
     pub(super) fn new(manifest: &Manifest, after: TableState) -> Self {
         Self {
             version: manifest.version,
@@ -78,8 +79,8 @@ pub(super) fn encode_all(actions: &[Action]) -> Result<Bytes> {
     Ok(lines.into())
 }
 
-/// Builds the actions of a change, in the order of the protocol's examples: commit, protocol,
-/// table, transaction, files.
+/// Builds the actions of a change, in the order of the protocol's examples: `commitInfo`,
+/// `protocol`, `metaData`, `txn`, `remove`, `add`.
 pub(super) fn actions(change: &Change, existing: Option<&Metadata>) -> Result<Vec<Action>> {
     let after = &change.after;
     let old_files = change.before.iter().flat_map(|state| &state.files);
@@ -112,7 +113,8 @@ pub(super) fn transaction(change: &Change) -> Result<Transaction> {
     Ok(Transaction::new_with_last_update(APPLICATION, signed(change.version)?, updated))
 }
 
-/// Returns the id of the lake that a log belongs to, or `None` if its configuration has no id.
+/// Returns the id of the lake that a log belongs to, or `None` if the table's configuration has no
+/// lake id.
 pub(super) fn lake_id_of(metadata: &Metadata) -> Option<Uuid> {
     metadata.configuration().get(LAKE_ID).and_then(|id| Uuid::try_parse(id).ok())
 }
@@ -153,15 +155,15 @@ fn lowest_protocol() -> Result<Protocol> {
 
 /// Builds the `metaData` action, with the table's name and schema. An existing table keeps its id.
 ///
-/// Never sets `delta.setTransactionRetentionDuration`: after that time, readers of the log would
-/// ignore the `txn` that names its manifest.
+/// Never sets the property `delta.setTransactionRetentionDuration`. With it, readers would ignore
+/// an old `txn` action, which names the manifest that the log has reached.
 pub(super) fn metadata(change: &Change, existing: Option<&Metadata>) -> Result<Metadata> {
     let configuration = existing.map(|metadata| metadata.configuration().clone()).unwrap_or_default();
     metadata_with(change, existing, configuration.into_iter().collect())
 }
 
-/// Builds the `metaData` action like [`metadata`], but with the given configuration and the lake's
-/// id.
+/// Builds the `metaData` action like [`metadata`], but with the table properties in `configuration`
+/// instead of those in the log. Both functions add the lake's id.
 pub(super) fn metadata_with(
     change: &Change,
     existing: Option<&Metadata>,
@@ -202,8 +204,8 @@ pub(super) fn add(change: &Change, file: &DataFile) -> Result<Add> {
     })
 }
 
-/// Returns whether `add`, a live file of a log, describes `file` as the manifest does: size,
-/// partition values and statistics.
+/// Returns whether `add`, the action of a live file in a log, has the same size, partition values
+/// and statistics as `file`, the file's entry in the manifest.
 pub(super) fn is_add_of(add: &Add, file: &DataFile) -> Result<bool> {
     let statistics_of = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
     let theirs = add.stats.as_deref().map_or(Value::Null, statistics_of);
@@ -212,9 +214,9 @@ pub(super) fn is_add_of(add: &Add, file: &DataFile) -> Result<bool> {
         && is_same_statistic(&theirs, &statistics_of(&statistics(file))))
 }
 
-/// Compares statistics. The library may have decoded and encoded them again, so a timestamp may
-/// have another number of decimals, a number may have another notation, and a member without a
-/// value may be missing.
+/// Returns whether two statistics are equal apart from their notation. The library may have decoded
+/// and encoded `theirs` again. This can change the number of decimals of a timestamp or the
+/// notation of a number, and can leave out a member without a value.
 fn is_same_statistic(theirs: &Value, ours: &Value) -> bool {
     match (theirs, ours) {
         (Value::Object(theirs), Value::Object(ours)) => {

@@ -31,11 +31,11 @@ pub(super) async fn require_files(lake: &Storage, state: &TableState) -> Result<
     )))
 }
 
-/// Returns those of `changes` that follow the last change with missing files. The new log starts
-/// with them.
+/// Drops all changes up to the last one with missing files. Returns the remaining changes, which
+/// the new log will consist of.
 ///
 /// # Errors
-/// A storage error that names the missing files of the newest change.
+/// A storage error if files of `table`, the newest state, are missing. It names these files.
 pub(super) async fn changes_with_files(
     lake: &Storage,
     table: &TableState,

@@ -1,5 +1,5 @@
-//! Reads the manifests that Delta logs are rolled forward from and compared with, and the published
-//! versions. Reads each of them only once for all tables.
+//! Caches manifests and the published Delta versions, so that each is read only once for all
+//! tables. Delta logs are rolled forward from these manifests and compared with them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::lake::manifest::{Manifest, TableState};
 use crate::lake::publish::consistent::{self, Consistent, TableVersion};
 use crate::lake::{LakePath, manifest_store, url_of};
 
-/// Manifests by version, up to the newest one that was known when the history was created.
+/// Cache of manifests by version, and of the newest published Delta versions.
 pub(in crate::lake::publish) struct History<'a> {
     pub(super) lake: &'a Storage,
     newest: Option<Arc<Manifest>>,
@@ -33,8 +33,7 @@ impl<'a> History<'a> {
         self.newest.as_ref()
     }
 
-    /// Returns the Delta version of a table that was published last, or `None` if it was never
-    /// published.
+    /// Returns the newest published Delta version of a table, or `None` if none was published.
     pub(super) async fn published(&mut self, table: &str) -> Result<Option<TableVersion>> {
         if self.published.is_none() {
             self.published = Some(consistent::latest(self.lake).await?);
@@ -42,7 +41,7 @@ impl<'a> History<'a> {
         Ok(self.published.iter().flatten().find_map(|published| published.tables.get(table).cloned()))
     }
 
-    /// Makes the next [`History::published`] read the document again.
+    /// Makes the next [`History::published`] read the published versions again.
     pub(super) fn forget_published(&mut self) {
         self.published = None;
     }
@@ -61,11 +60,11 @@ impl<'a> History<'a> {
         Ok(manifest)
     }
 
-    /// Returns the table's changes after `rolled`, the manifest that its log has reached (0 if
-    /// there is no log), oldest first.
+    /// Returns the changes of a table that are missing from its log, oldest first. `rolled` is the
+    /// manifest that the log has reached, or 0 if there is no log.
     ///
-    /// Walks back from the newest manifest along `changed_in`. So it reads two manifests per
-    /// missing change, the one that made it and its parent, and no others.
+    /// Walks back from the newest manifest along `changed_in`. For each missing change it reads
+    /// only the manifest that made the change and the parent of that manifest.
     pub(super) async fn changes(&mut self, table: &TableState, rolled: u64) -> Result<Vec<Change>> {
         let mut newest_first: Vec<Change> = Vec::new();
         let mut state = Some(table.clone());
@@ -73,7 +72,8 @@ impl<'a> History<'a> {
             let version = after.changed_in;
             let manifest = self.get(version).await?.ok_or_else(|| self.lost(&table.name, version))?;
             newest_first.push(Change::new(&manifest, after));
-            // If there is no parent, or it was deleted, the history of the table starts here.
+            // If there is no parent, or the parent was deleted, the history of the table starts
+            // here.
             state = match manifest.parent {
                 Some(parent) => self.get(parent).await?.and_then(|manifest| manifest.table(&table.name).cloned()),
                 None => None,

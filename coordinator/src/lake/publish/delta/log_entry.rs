@@ -3,8 +3,8 @@
 //! An entry of this program names its manifest and run in `commitInfo`, and repeats the manifest's
 //! version in a `txn` action. Every other entry belongs to another program: an `OPTIMIZE` of Spark,
 //! a `DELETE` of deltalake, a new `CHECK` constraint. Such an entry may leave the table unchanged
-//! (an empty commit, the two entries that Spark's `VACUUM` writes, a `RESTORE` of the state before
-//! it). `are_harmless` checks this.
+//! (an empty commit, the two entries that Spark's `VACUUM` writes, a `RESTORE` to the same state).
+//! `are_harmless` checks this.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,9 +18,10 @@ use uuid::Uuid;
 use super::actions::{APPLICATION, LAKE_ID, MANIFEST_KEY, RUN_KEY};
 use crate::lake::manifest::TableState;
 
-/// Maximum number of characters that a message shows of a text from the log.
+/// Number of characters to which a text from the log is shortened in messages.
 const SHOWN: usize = 80;
-/// Table properties of Delta that do not restrict a writer. Any other property counts as a change.
+/// Table properties of Delta that do not restrict a writer. Any other property whose name starts
+/// with `delta.` counts as a change of the table.
 const HARMLESS_PROPERTIES: &[&str] = &[
     "delta.checkpointInterval",
     "delta.dataSkippingNumIndexedCols",
@@ -37,7 +38,8 @@ pub(super) struct Entry {
     pub(super) version: u64,
     /// Manifest and run of an entry of this program; `None` for a commit of another program.
     pub(super) own: Option<Own>,
-    /// Program and version that made the commit, such as `Apache-Spark/3.5.3 Delta-Lake/3.2.1`.
+    /// Program that made the commit, with its version, such as
+    /// `Apache-Spark/3.5.3 Delta-Lake/3.2.1`.
     program: Option<String>,
     user: Option<String>,
     /// Operation, such as `DELETE`.
@@ -46,12 +48,12 @@ pub(super) struct Entry {
     files: Vec<FileChange>,
     metadata: Option<Metadata>,
     protocol: Option<Protocol>,
-    /// Whether the entry has an action that this program does not know, or has this program's `txn`
-    /// in another program's commit.
+    /// Whether the entry has an action that this program does not know, or has a `txn` action of
+    /// this program although another program made the commit.
     has_unknown: bool,
 }
 
-/// Origin of an entry of this program.
+/// Manifest and run that are named in a log entry which Lakewright wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Own {
     pub(super) manifest: u64,
@@ -62,6 +64,7 @@ pub(super) struct Own {
 struct FileChange {
     /// Key of the file, relative to the table's folder.
     path: String,
+    /// `true` if the entry adds the file, `false` if it removes the file.
     is_live: bool,
     has_deletion_vector: bool,
 }
@@ -124,15 +127,15 @@ impl Entry {
     }
 }
 
-/// Returns whether a table still equals `state` after the given commits of other programs, oldest
-/// first: the same live files without deletion vectors, the same columns, no property that
-/// restricts a writer, the lowest protocol.
+/// Returns whether a table still equals `state` after `commits` of other programs, oldest first. To
+/// be equal, the table must have the same live files without deletion vectors, the same columns, no
+/// property that restricts a writer, and the lowest protocol.
 pub(super) fn are_harmless(commits: &[Entry], state: &TableState) -> bool {
     let folder = format!("{}/", state.name);
     let ours: HashSet<&str> =
         state.files.iter().filter_map(|file| file.written.path.strip_prefix(folder.as_str())).collect();
     let last: HashMap<&str, &FileChange> =
-        // The last change of each file counts, because `collect` keeps the last of equal keys.
+        // Only the last change of each file counts. `collect` keeps the last of equal keys.
         commits.iter().flat_map(|commit| &commit.files).map(|change| (change.path.as_str(), change)).collect();
     let same_files = last
         .iter()
@@ -143,8 +146,8 @@ pub(super) fn are_harmless(commits: &[Entry], state: &TableState) -> bool {
         && commits.iter().all(|commit| !commit.has_unknown && commit.protocol.as_ref().is_none_or(is_lowest))
 }
 
-/// Returns whether a log's metadata describes the table as `state` does, without a property that
-/// restricts a writer.
+/// Returns whether a log's metadata has the same columns and partition columns as `state`, and no
+/// property that restricts a writer.
 pub(super) fn is_metadata_of(metadata: &Metadata, state: &TableState) -> bool {
     let has_same_columns = match (metadata.parse_schema(), state.columns.delta_schema()) {
         (Ok(theirs), Ok(ours)) => theirs == ours,
@@ -197,8 +200,8 @@ fn typed<T: DeserializeOwned>(action: Value) -> Result<T> {
     serde_json::from_value(action).context(|| Error::storage_failure("the entry is damaged"))
 }
 
-/// Returns a text of another program for a message: shortened, without control characters and
-/// backticks.
+/// Prepares a text of another program for a message: shortens it, removes control characters and
+/// backticks, and puts it in backticks.
 fn shown(text: &str) -> String {
     let plain = text.chars().filter(|c| !c.is_control() && *c != '`').take(SHOWN);
     format!("`{}`", plain.collect::<String>())
@@ -218,8 +221,8 @@ mod tests {
         Entry::parse(version, text.as_bytes()).unwrap()
     }
 
-    /// Entries that deltalake and Spark write, each with whether it leaves the table as in the
-    /// manifest.
+    /// Checks commits of deltalake and Spark: some leave the table as the manifest describes it,
+    /// and others do not.
     #[test]
     fn commits_that_change_the_table_are_distinguished_from_those_that_do_not() {
         let removed = r#"{"remove":{"path":"b","dataChange":true,"deletionTimestamp":1}}"#;

@@ -4,17 +4,18 @@
 //! ```text
 //!   Delta log     0   1   2   3   4        manifests   1   2   3   4   5
 //!                 │   │   │   └─┬─┘                    │   │       │
-//!                 1   2   4     └─ another program's   └───┴───────┘  same numbers, same runs?
-//!                 └───┴───┴─ entries of ours: number and run of their manifest
+//!                 1   2   4     └─ another program's   └───┴───────┘  same versions, same runs?
+//!                 └───┴───┴─ our entries: version and run of a manifest
 //! ```
 //!
-//! Our newest entry must name the run that committed its manifest, no entry may belong to a
-//! manifest that does not exist, and the lake's id in the table's configuration must equal that of
-//! the manifests. Later commits of other programs are read one by one: those that do not change the
-//! table are skipped, and any other stops the run. Delta's protocol requires that a writer has read
-//! the log up to the version before its own, and this is where we read it. The newest entries must
-//! also have the digests that were published with them, because a changed bit may leave an entry
-//! readable and wrong. Entries before our newest one were checked when that one was put.
+//! Our newest entry must name an existing manifest and the run that committed that manifest. (The
+//! manifest may be missing if a newer one exists and the log has the id of this lake.) The lake's
+//! id in the table's configuration must equal that of the manifests. Later commits of other
+//! programs are read one by one. If they leave the table unchanged, they are skipped; otherwise the
+//! run stops. Delta's protocol requires that a writer has read the log up to the version before its
+//! own, and this is where we read it. The newest entries must also have the digests that were
+//! published with them, because a changed bit may leave an entry readable and wrong. Entries before
+//! our newest one were checked when that one was put.
 
 use lakewright_common::digest::{self, Digest};
 use lakewright_common::error::{Error, Result};
@@ -31,12 +32,13 @@ use crate::lake::{LakePath, url_of};
 
 /// Maximum number of commits of other programs that are read while searching for our newest entry.
 const MAX_READ: usize = 200;
-/// Hint if logs and manifests are from different times.
+/// Hint of the errors that are reported if logs and manifests are from different times.
 const RESTORE: &str = "restore `_lake` as it was when the tables were last written, or make the Delta logs equal to the newest manifest \
                        with `coordinator publish --overwrite`";
 
-/// Reads the position of a log, and checks that the log belongs to this lake and still has the
-/// content of our newest entry. Returns `None` if there is no log.
+/// Reads the position of a log. Checks that the log belongs to this lake, that its newest entries
+/// are undamaged, and that no other program has changed the table after our newest entry. Returns
+/// `None` if there is no log.
 ///
 /// # Errors
 /// A configuration error that names the table and the difference between its log and the manifests.
@@ -71,17 +73,17 @@ pub(in crate::lake::publish) async fn standing(history: &mut History<'_>, table:
     Ok(Some(position))
 }
 
-/// The newest entries of a log, back to our newest one.
+/// The newest entries of a log, back to the newest one that this program wrote.
 pub(super) struct Tail {
-    /// Our newest entry.
+    /// Manifest and run that our newest entry names.
     pub(super) own: Own,
-    /// Commits of other programs after it, oldest first.
+    /// Commits of other programs after our newest entry, oldest first.
     pub(super) foreign: Vec<Entry>,
     /// Digests of our newest entry and of the later ones, by Delta version.
     digests: Vec<(u64, Digest)>,
 }
 
-/// Reads back from the entry `newest` to our newest entry.
+/// Reads the entries of a log from Delta version `newest` back to our newest entry.
 pub(super) async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Result<Tail> {
     let (mut foreign, mut digests) = (Vec::new(), Vec::new());
     for version in (0..=newest).rev() {
@@ -103,10 +105,11 @@ pub(super) async fn read_tail(lake: &Storage, table: &str, newest: u64) -> Resul
     Err(unread(lake, table, 0, &foreign))
 }
 
-/// Verifies the published digest, if the published version is among a log's newest entries.
+/// Checks that the entry of the published Delta version still has the published digest, if
+/// `digests` contains that version.
 async fn verify_digests(history: &mut History<'_>, table: &str, digests: &[(u64, Digest)]) -> Result<()> {
-    // The published version is not among them if another process is ahead, or the log is an older
-    // copy.
+    // `digests` does not contain the published version if another process is ahead, or if the log
+    // is an older copy.
     let Some(published) = history.published(table).await? else { return Ok(()) };
     let Some((version, found)) = digests.iter().find(|(version, _)| *version == published.version) else {
         return Ok(());
@@ -124,7 +127,7 @@ async fn verify_digests(history: &mut History<'_>, table: &str, digests: &[(u64,
 }
 
 /// Compares the manifest version, run and lake id of the log with the manifests. Returns the
-/// table's state in the manifest that the log has reached, if that manifest is known.
+/// table's state in the manifest that the log has reached, or `None` if this state is unknown.
 async fn verify_origin(
     history: &mut History<'_>,
     newest: &Manifest,
@@ -142,7 +145,7 @@ async fn verify_origin(
         Some(manifest) if manifest.run != own.run => Err(other_run(table, own, manifest.run, position)),
         Some(manifest) => Ok(manifest.table(table).cloned()),
         None if own.manifest > newest.version => Err(ahead(table, own, newest, position)),
-        // The manifest was deleted, so its run cannot be compared, but the id of the lake can.
+        // The manifest was deleted, so its run cannot be compared. An equal lake id is enough.
         None if is_same_lake => Ok(newest.table(table).filter(|state| state.changed_in <= own.manifest).cloned()),
         None => Err(Error::configuration(format!(
             "table `{table}`: its Delta log is at version {} of the lake, whose manifest `{}` is missing",
@@ -195,7 +198,8 @@ fn other_lake(table: &str, newest: &Manifest, theirs: Option<Uuid>, ours: Option
     .hint(RESTORE)
 }
 
-/// Builds the error for commits of other programs. `repair` is the hint that undoes them.
+/// Builds the error for commits of other programs. `repair` is the part of the hint that says how
+/// to undo them.
 pub(super) fn changed_by_others(table: &str, manifest: u64, foreign: &[Entry], repair: &str) -> Error {
     let commits = foreign.iter().map(Entry::description).collect::<Vec<_>>();
     Error::configuration(format!("table `{table}`: another program committed to its Delta log: {}", some_of(&commits)))

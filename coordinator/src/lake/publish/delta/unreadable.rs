@@ -13,12 +13,12 @@ use super::standing::{Tail, changed_by_others, read_tail};
 use super::table_log::{self, Listing};
 use crate::lake::{LakePath, url_of};
 
-/// Returns the hint for a log that can be read.
+/// Returns the hint that says how to repair a log that can be read.
 pub(super) fn overwrite_hint(table: &str) -> String {
     format!("`coordinator publish --table {table} --overwrite` makes the log equal to the newest version of the lake")
 }
 
-/// Returns the hint for a log that must be moved away and written again.
+/// Returns the hint that says how to move a log away and write it again.
 pub(super) fn write_anew_hint(lake: &Storage, table: &str) -> String {
     format!(
         "move `{}` away and run `coordinator publish`, which writes the log anew, with the lowest protocol and the lake's \
@@ -27,7 +27,8 @@ pub(super) fn write_anew_hint(lake: &Storage, table: &str) -> String {
     )
 }
 
-/// Returns how to repair a damaged entry of a table's log if there is no copy of the entry.
+/// Returns a hint on how to repair a table's Delta log if one of its entries is damaged and there
+/// is no copy of this entry.
 pub(in crate::lake::publish) async fn repair(lake: &Storage, table: &str) -> String {
     match table_log::position(lake, table).await {
         Ok(Some(_)) => overwrite_hint(table),
@@ -80,7 +81,8 @@ fn restore_hint(lake: &Storage, table: &str) -> String {
     format!("restore it from a copy of the lake, or {}", write_anew_hint(lake, table))
 }
 
-/// Reads the entries since the newest checkpoint until one cannot be parsed, and returns its error.
+/// Reads the entries since the newest checkpoint. Returns the error of the first one that cannot be
+/// parsed.
 async fn first_damaged(lake: &Storage, table: &str, all: &Listing) -> Option<Error> {
     let first = all.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
     for version in all.entries.iter().copied().filter(|version| *version >= first) {
