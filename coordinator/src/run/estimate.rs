@@ -5,9 +5,9 @@
 //! commit they are assumptions, and the estimate names each partitioned table for which it assumes
 //! a number of files.
 //!
-//! On a cluster, the estimate includes the requests with which workers show that they see the
-//! storages, and those that verify their files. It does not include exchanges between stages,
-//! because their number depends on the workers that join.
+//! On a cluster, the estimate includes the requests by which workers prove that they can read the
+//! storages, and the requests that verify the files of workers. It does not include the requests of
+//! exchanges between stages, because their number depends on the workers that join.
 
 use std::collections::BTreeSet;
 
@@ -30,8 +30,8 @@ const ASSUMED_PARTITION_VALUES: u64 = 12;
 /// Assumed number of JSON bytes per staged byte, before the first commit.
 const ASSUMED_RATIO: u64 = 8;
 
-/// Returns the expected total of a run's requests, including those that it has already made to
-/// discover the new objects. Returns `None` if nothing is on S3.
+/// Returns the expected total of a run's requests. This includes the requests that were already
+/// made to discover the new objects. Returns `None` if nothing is on S3.
 pub(crate) fn estimate(
     config: &Config,
     opened: &Storages,
@@ -68,7 +68,7 @@ fn is_on_s3(new: &NewObjects<'_>) -> bool {
     new.source.url.scheme() == "s3"
 }
 
-/// Plans the scan tasks as for a run in one process.
+/// Plans the scan tasks of a source as for a run in one process. Returns the splits of each task.
 fn splits(new: &NewObjects<'_>, limits: &Limits) -> Vec<Vec<Split>> {
     new.splits(limits, limits.threads)
 }
@@ -114,14 +114,15 @@ impl<'a> Sources<'a> {
         Self(discovered.sources.iter().map(staging).collect())
     }
 
-    /// Returns the staged bytes that a model reads, computed in the same way as in the build step.
+    /// Returns the expected size in bytes of the staging files that a model reads. The build step
+    /// computes the size in the same way.
     fn input_bytes(&self, model: &Model<'_>) -> u64 {
         let read = self.0.iter().filter(|staging| build::reads_source(model, staging.source));
         read.map(|staging| staging.earlier.bytes + staging.new.bytes).sum()
     }
 }
 
-/// A run with a lake on S3.
+/// Input for the estimate of a run whose lake is on S3.
 struct Run<'a> {
     config: &'a Config,
     base: Option<&'a Manifest>,
@@ -141,7 +142,7 @@ impl Run<'_> {
         for StagingFiles { source, has_new_objects, earlier, new } in &self.sources.0 {
             // Each model reads the staging files of its sources once.
             let readers = self.built_models().filter(|model| model.sources.contains(*source)).count();
-            // The ledger of a source gets one object.
+            // A source with new objects adds one file to its ledger.
             estimate.requests.puts += new.writes + u64::from(*has_new_objects);
             estimate.requests.gets += (earlier.scan() + new.scan()) * readers as u64 + self.verified(*new);
         }
@@ -181,7 +182,8 @@ impl Run<'_> {
         values * tasks
     }
 
-    /// Returns the number of requests that verify files which workers wrote.
+    /// Returns the number of requests that verify `files`: one per file if workers write them,
+    /// otherwise 0.
     fn verified(&self, files: Files) -> u64 {
         if self.config.cluster.is_some() { files.count } else { 0 }
     }
@@ -191,20 +193,20 @@ impl Run<'_> {
         let (models, built) = (self.models.len() as u64, self.built.len() as u64);
         let requests = &mut estimate.requests;
         let publish = publish::requests(self.base);
-        for ((gets, puts), times) in [(publish.each_table, models), (publish.built_table, built), (publish.once, 1)] {
-            requests.gets += gets * times;
-            requests.puts += puts * times;
+        for (each, times) in [(publish.each_table, models), (publish.built_table, built), (publish.once, 1)] {
+            requests.gets += each.gets * times;
+            requests.puts += each.puts_and_lists * times;
         }
         // The put of the manifest.
         requests.puts += 1;
     }
 }
 
-/// Adds the requests with which workers show that they see the storages of the run.
+/// Adds the requests by which workers prove that they can read the storages of the run.
 ///
-/// The coordinator writes a probe into the lake, and another into the spool if it is a different
-/// storage, and lists both at the end. Each worker opens every storage, and reads the length and
-/// the content of one object in it.
+/// The coordinator writes a probe object into the lake, and another into the spool if that is a
+/// different storage. At the end it lists both storages to delete the objects of the run. Each
+/// worker opens every storage, and reads the length and the content of one object in it.
 fn add_registration(estimate: &mut RequestEstimate, config: &Config, discovered: &Discovered<'_>) {
     let Some(cluster) = &config.cluster else { return };
     let own_spool = cluster.spool.iter().filter(|spool| **spool != config.lake);
@@ -218,7 +220,7 @@ fn add_registration(estimate: &mut RequestEstimate, config: &Config, discovered:
     estimate.requests.gets += per_worker * cluster.min_workers as u64;
 }
 
-/// Numbers of queries of keys and checks that read a table before it is committed.
+/// Numbers of queries that read a table before it is committed, to check keys and data.
 #[derive(Debug, PartialEq, Eq)]
 struct Passes {
     /// Number of queries that read rows.
@@ -243,7 +245,7 @@ struct Files {
     count: u64,
     bytes: u64,
     writes: u64,
-    /// Number of requests for row groups, without those for footers.
+    /// Number of requests that read row groups. Requests that read footers are not counted.
     reads: u64,
 }
 

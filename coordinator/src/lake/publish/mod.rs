@@ -1,5 +1,5 @@
-//! ⑨ Brings the formats of other engines up to date with the manifests: one Delta log per table,
-//! and the versions of the logs that belong together.
+//! ⑨ Publishes the manifests for other engines: one Delta log per table, and documents that name
+//! the Delta versions that belong together.
 //!
 //! ```text
 //!                  ┌─► delta/       one log for each table, rolled forward ─┐
@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The manifests decide what is committed; everything here is derived from them. If a process dies
-//! before it has published, the next run or query publishes. This file is the seam: other modules
-//! use only its functions, and never those of a format.
+//! before it has published, the next run or query publishes. Other modules use only the functions
+//! of this file, and never those of a single format.
 
 use std::collections::BTreeMap;
 
@@ -29,8 +29,8 @@ mod documents;
 pub(crate) use delta::overwrite::{Correction, Overwritten, overwrite};
 pub(crate) use documents::{DamagedDocument, PublishedEntry, documents};
 
+use delta::checkpoint::CHECKPOINT_INTERVAL;
 use delta::history::History;
-use delta::table_log::CHECKPOINT_INTERVAL;
 
 /// Maximum number of Delta logs that are read at the same time.
 const CONCURRENT_LOOKS: usize = 16;
@@ -38,13 +38,13 @@ const CONCURRENT_LOOKS: usize = 16;
 /// Result of publishing one manifest.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    /// Delta version of each table at the manifest. A table has no entry if its log failed, or if
-    /// another process has already brought it beyond the manifest.
+    /// Delta version of each table at the manifest. A table is missing here if its log could not be
+    /// rolled forward, or if another process has already rolled the log beyond the manifest.
     pub(crate) versions: BTreeMap<String, u64>,
     pub(crate) failures: Vec<Failure>,
 }
 
-/// A log that was not rolled forward, or versions that were not published.
+/// Failure to roll a Delta log forward, or to publish the consistent document.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// `None` if the failure concerns the consistent document.
@@ -52,8 +52,8 @@ pub(crate) struct Failure {
     pub(crate) error: Error,
 }
 
-/// Rolls the Delta log of every table in `manifest` forward, and publishes the versions that belong
-/// together. A table that fails does not stop the others.
+/// Rolls the Delta log of every table in `manifest` forward, and publishes the Delta versions that
+/// belong together. If the log of one table fails, the others continue.
 pub(crate) async fn publish(lake: &Storage, manifest: &Manifest) -> Published {
     let mut published = delta::roll_forward(lake, manifest).await;
     if let Err(error) = consistent::publish(lake, manifest, &published.versions).await {
@@ -62,12 +62,12 @@ pub(crate) async fn publish(lake: &Storage, manifest: &Manifest) -> Published {
     published
 }
 
-/// Completes the publication of `latest`, which may have been committed by a process that died. If
-/// nothing is left to do, this costs one small read, and a listing and a small read per table.
-/// Returns the failures.
+/// Completes the publication of `latest`: the process that committed it may have died before it had
+/// published everything. If nothing is left to do, this costs one small read, and a listing and a
+/// small read per table. Returns the failures.
 ///
 /// # Errors
-/// A storage error if the published versions cannot be read.
+/// A storage error if the published versions or the Delta logs cannot be read.
 pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<Failure>> {
     if unverified(lake, latest).await?.is_empty() {
         return Ok(vec![]);
@@ -75,14 +75,15 @@ pub(crate) async fn catch_up(lake: &Storage, latest: &Manifest) -> Result<Vec<Fa
     Ok(publish(lake, latest).await.failures)
 }
 
-/// Checks that a run may write to `tables`, before it starts any work: their logs belong to the
-/// lake at `base`, are up to date, and have no commits of other programs. A table that is not in
-/// `base` is only checked: it is new, or it was removed from `lake.toml` and is added again. A
-/// table in `rebuilt` may lack its log and its files, because the run writes all of them.
+/// Prepares the Delta logs of `tables` before a run starts any work: rolls the logs forward to
+/// `base`, and checks that they belong to this lake and that no other program changed the tables.
+/// If a table is not in `base`, its log is only checked. Such a table is new, or was removed from
+/// `lake.toml` and is now added again. A table in `rebuilt` may lack its log and its files, because
+/// the run writes all of them.
 ///
 /// # Errors
-/// A configuration error that names each table whose log belongs to another history or was changed
-/// by another program. A storage error, also for each log that cannot be read.
+/// A configuration error that names each table with a log that does not match the manifests or was
+/// changed by another program. A storage error, also for each log that cannot be read.
 pub(crate) async fn prepare(
     lake: &Storage,
     base: Option<&Manifest>,
@@ -95,7 +96,8 @@ pub(crate) async fn prepare(
             let table = table.as_deref();
             let is_written = table.is_none_or(|table| tables.contains(&table));
             let is_rebuilt = table.is_some_and(|table| rebuilt.iter().any(|rebuilt| rebuilt == table));
-            // A table that is no longer in `lake.toml` is not written.
+            // Only warn if the run does not write the table, because it is no longer in
+            // `lake.toml`, or if the run writes the table again and its log is gone.
             if !is_written || (is_rebuilt && error.kind == Kind::Storage && !delta::has_log(lake, table).await?) {
                 tracing::warn!(table, %error, "the Delta log is not rolled forward");
             } else {
@@ -137,40 +139,48 @@ pub(crate) async fn versions_at(lake: &Storage, manifest: &Manifest) -> Result<B
     Ok(tables.into_iter().map(|(table, at)| (table, at.version)).collect())
 }
 
-/// Returns how to repair a damaged entry of a table's log if there is no copy of the entry.
+/// Returns a hint on how to repair a table's Delta log if one of its entries is damaged and there
+/// is no copy of this entry.
 pub(crate) async fn repair(lake: &Storage, table: &str) -> String {
     delta::unreadable::repair(lake, table).await
 }
 
-/// Numbers of requests that publishing one commit takes, for an estimate. Each pair is the number
-/// of GETs, and the number of PUTs and LISTs together.
+/// Estimated numbers of requests for publishing one commit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PublishRequests {
     /// Requests for each table, whether or not the run builds it.
-    pub(crate) each_table: (u64, u64),
+    pub(crate) each_table: Requests,
     /// Additional requests for each table that the run builds.
-    pub(crate) built_table: (u64, u64),
+    pub(crate) built_table: Requests,
     /// Requests that do not depend on the number of tables.
-    pub(crate) once: (u64, u64),
+    pub(crate) once: Requests,
 }
 
-/// Estimates the requests that publish the commit after `base`.
+/// Numbers of requests in the two price classes of S3.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Requests {
+    pub(crate) gets: u64,
+    pub(crate) puts_and_lists: u64,
+}
+
+/// Estimates the requests for publishing the commit that follows `base`.
 pub(crate) fn requests(base: Option<&Manifest>) -> PublishRequests {
-    // Finding the position of a log takes a listing and reads each entry since the last checkpoint
-    // twice. The newest entry is read once more to find its manifest, which is read as well.
+    // Finding the position of a log takes two listings, and reads each entry since the last
+    // checkpoint twice. Then the newest entry and the manifest that it names are read.
     let entries = base.map_or(0, |base| 2 + 2 * (base.version % CHECKPOINT_INTERVAL).max(1));
     PublishRequests {
-        // The log of a new table is listed twice, before the run and after its commit.
-        each_table: (entries, if base.is_some() { 2 } else { 3 }),
+        // A missing log takes one more listing, which checks whether later entries exist. This
+        // happens before the run and after its commit.
+        each_table: Requests { gets: entries, puts_and_lists: if base.is_some() { 2 } else { 3 } },
         // The new entry is put, and read again for its digest.
-        built_table: (1, 1),
+        built_table: Requests { gets: 1, puts_and_lists: 1 },
         // The published versions are read twice, and put under the manifest's key and under
         // `latest`.
-        once: (2 + u64::from(base.is_some()), 2),
+        once: Requests { gets: 2 + u64::from(base.is_some()), puts_and_lists: 2 },
     }
 }
 
-/// Reads the position of each log, and returns the failures.
+/// Checks the Delta log of each table, and returns the errors.
 async fn look<'a>(lake: &Storage, base: Option<&Manifest>, tables: impl Iterator<Item = &'a str>) -> Vec<Error> {
     let mut history = History::new(lake, base);
     let mut failures = Vec::new();
@@ -180,8 +190,8 @@ async fn look<'a>(lake: &Storage, base: Option<&Manifest>, tables: impl Iterator
     failures
 }
 
-/// Returns the tables of `latest` whose log is not known to be up to date: their versions were not
-/// published, a newer entry exists, or the log is damaged.
+/// Returns the tables of `latest` with a log that is not known to be up to date. Such a log has no
+/// version that was published for `latest`, or has a newer entry, or is damaged.
 async fn unverified(lake: &Storage, latest: &Manifest) -> Result<Vec<String>> {
     let published = consistent::latest(lake).await?.filter(|published| published.is_of(latest));
     let at = |table: &TableState| published.as_ref().and_then(|published| published.tables.get(&table.name).cloned());

@@ -1,5 +1,5 @@
-//! ⑨ Rolls the Delta log of every table forward to a manifest, no matter how many manifests it is
-//! behind.
+//! ⑨ Rolls the Delta log of every table forward to a manifest, no matter how many manifests the log
+//! is behind.
 //!
 //! ```text
 //! the log says txn 5                       manifests that changed the table: 5, 8, 9
@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The manifests decide what was committed, and the order of commits. A log repeats this for Delta
-//! readers. A run rolls forward what it committed, and if its process dies before that, the next
-//! run or query does it. Any number of processes may do it at the same time: a `txn` action in
+//! readers. A run rolls the logs forward after its commit. If its process dies before that, the
+//! next run or query does it. Any number of processes may do it at the same time: a `txn` action in
 //! every entry names the manifest that the log has reached, an entry is put only if absent, and a
 //! late process finds nothing to do.
 
@@ -29,15 +29,19 @@ use crate::lake::manifest::{Manifest, TableState};
 
 /// The change from one state of a table to the next, as the actions of one Delta commit.
 mod actions;
-/// One table's Delta log on storage: its position, its entries, one more entry, a checkpoint.
-pub(super) mod table_log;
+/// Opens a table's log with the Delta library.
+mod log_store;
+/// Writes checkpoints, so that readers need not read a log from its start.
+pub(super) mod checkpoint;
+/// One table's Delta log on storage: reads its position and entries, and puts an entry.
+mod table_log;
 /// One commit of a Delta log, of this program or another, and what it changes.
 mod log_entry;
 /// The manifests that logs are rolled forward from and compared with.
 pub(super) mod history;
 /// Checks that a log belongs to this lake and that no other program changed its table.
 mod standing;
-/// Why a log cannot be read, and what repairs it.
+/// Explains why a log cannot be read, and how to repair it.
 pub(super) mod unreadable;
 /// The files that a manifest names, compared with those in the table's folder.
 mod files;
@@ -48,17 +52,19 @@ use actions::Change;
 use history::History;
 use log_entry::{Entry, lake_id_in};
 use standing::standing;
-use table_log::{CHECKPOINT_INTERVAL, LogPosition};
+use table_log::LogPosition;
 
 /// Maximum number of attempts to roll one log forward. Another attempt is needed if another process
 /// wrote to the log, or if a put failed.
 const MAX_ATTEMPTS: u32 = 20;
-/// Maximum number of attempts to roll one log forward after the log of another table failed.
+/// Maximum number of attempts to roll one log forward, once the log of another table has failed.
+/// Lower than [`MAX_ATTEMPTS`], because all attempts may fail for the same reason.
 const ATTEMPTS_AFTER_FAILURE: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Returns whether a log is readable, `at` is its last version, and the entry of that version is
-/// the published one and belongs to the lake with this id.
+/// Returns whether three things are true of a log: no entry is missing, `at` is its last version,
+/// and the entry of that version is the published one and belongs to the lake `lake_id`. If the
+/// entry is long, only the lake is compared.
 pub(super) async fn is_last_and_ours(
     lake: &Storage,
     table: &str,
@@ -69,15 +75,16 @@ pub(super) async fn is_last_and_ours(
     if listing.entries.last() != Some(&at.version) || listing.first_gap().is_some() {
         return Ok(false);
     }
-    // An entry that was not read completely cannot be parsed or compared with a digest.
+    // Only the start of a long entry is read. It cannot be parsed or compared with a digest, so
+    // only its lake id is compared.
     let (bytes, is_whole) = table_log::read_head(lake, table, at.version).await?;
     let is_ours = !is_whole
         || (at.allows(&digest::of(&bytes)) && Entry::parse(at.version, &bytes).is_ok_and(|entry| entry.own.is_some()));
     Ok(is_ours && lake_id_in(&bytes) == lake_id)
 }
 
-/// Checks that a log can be rolled forward. A missing log can only be written again if the files of
-/// the table exist.
+/// Checks that a log can be rolled forward. If the log is missing, it can be written again only if
+/// the files of the table exist.
 pub(super) async fn verify_log(history: &mut History<'_>, table: &str) -> Result<()> {
     let position = standing(history, table).await?;
     let newest = history.newest().cloned();
@@ -95,10 +102,10 @@ pub(super) async fn has_log(lake: &Storage, table: Option<&str>) -> Result<bool>
     }
 }
 
-/// Rolls the log of every table in `latest` forward, in their order.
+/// Rolls the log of every table forward to `latest`, in the order of the manifest.
 ///
-/// If one table fails, its log is not changed, and the other tables continue. The commit is valid
-/// in any case, and the next call continues where this one failed.
+/// If one table fails, its log stays behind, and the other tables continue. The commit is valid in
+/// any case, and the next call rolls the log further.
 pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published {
     let mut history = History::new(lake, Some(latest));
     let mut published = Published::default();
@@ -114,8 +121,8 @@ pub(super) async fn roll_forward(lake: &Storage, latest: &Manifest) -> Published
                 if may_be_storage && !is_readable(lake, latest).await {
                     break;
                 }
-                // Storage that accepts no writes would fail all attempts at each of the other
-                // tables too.
+                // If storage accepts no writes, all attempts for the other tables would fail as
+                // well, so make fewer.
                 if may_be_storage {
                     attempts = ATTEMPTS_AFTER_FAILURE;
                 }
@@ -131,8 +138,8 @@ async fn is_readable(lake: &Storage, latest: &Manifest) -> bool {
     matches!(lake.store.head(&key).await, Ok(_) | Err(object_store::Error::NotFound { .. }))
 }
 
-/// Rolls one log forward to `table`'s state in `latest`. Returns the log's version for that state,
-/// or `None` if another process has already rolled it beyond `latest`.
+/// Rolls one log forward to `table`'s state in `latest`. Returns the Delta version with that state,
+/// or `None` if another process has already rolled the log beyond `latest`.
 async fn roll_table(
     history: &mut History<'_>,
     latest: &Manifest,
@@ -150,7 +157,7 @@ async fn roll_table(
         let rolled = position.as_ref().and_then(|position| position.manifest).unwrap_or(0);
         let mut version = None;
         if rolled >= table.changed_in {
-            // If the log is beyond `latest`, its version is not that of `latest`.
+            // If the log is beyond `latest`, its newest version does not belong to `latest`.
             version = position.filter(|_| rolled <= latest.version).map(|position| position.version);
             if version.is_none() {
                 return Ok(None);
@@ -181,11 +188,12 @@ async fn roll_table(
     }))
 }
 
-/// Prepares the log for putting `changes` from version `next` on. Other entries with these versions
-/// may have existed before: the log was moved away, deleted, or replaced by an older copy.
+/// Prepares the log for new entries: `changes` will be put as version `next` and the versions after
+/// it. If the log was moved away, deleted, or replaced by an older copy, other entries may have had
+/// these versions before.
 ///
 /// The new log must not name files that no longer exist, so changes with missing files are left
-/// out. The published versions are withdrawn before the log gets other entries under the same
+/// out. Published Delta versions are withdrawn before the log gets other entries under the same
 /// numbers. Returns the changes to put, and whether versions were withdrawn.
 async fn prepare_log(
     history: &mut History<'_>,
@@ -195,13 +203,13 @@ async fn prepare_log(
 ) -> Result<(Vec<Change>, bool)> {
     let published = history.published(&table.name).await?.map(|at| at.version);
     let is_anew = published.is_some_and(|version| version >= next);
-    // A first entry adds all files. If several changes are missing, files of the older ones may
-    // have been deleted.
+    // Version 0 adds all files of the oldest change. If the log existed before or several changes
+    // are missing, files of older changes may have been deleted.
     if next == 0 && (is_anew || changes.len() > 1) {
         changes = files::changes_with_files(history.lake, table, changes).await?;
     }
     if is_anew {
-        // A manifest's log entry is that of the table's last change up to the manifest.
+        // The Delta version of a manifest is that of the table's last change up to this manifest.
         let version_of = |manifest: u64| {
             let changes_until = changes.iter().take_while(|change| change.version <= manifest).count() as u64;
             changes_until.checked_sub(1).map(|last| next + last)
@@ -224,7 +232,8 @@ async fn put_changes(
     let metadata = position.map(|position| position.metadata);
     for change in changes {
         let next = version.map_or(0, |version| version + 1);
-        // Version 0 of a new log chooses the table's id, which the next attempt reads from the log.
+        // Later entries need the random table id in version 0, which the next attempt reads from
+        // the log.
         if next > 0 && metadata.is_none() {
             return Ok(None);
         }
@@ -234,22 +243,9 @@ async fn put_changes(
             PutOutcome::Exists => return Ok(None),
         }
         failpoint::reach(FailPoint::DeltaAfterLog);
-        checkpoint_if_due(lake, table, next).await;
+        checkpoint::write_if_due(lake, table, next).await;
     }
     Ok(version)
-}
-
-/// Writes a checkpoint every [`CHECKPOINT_INTERVAL`] versions. A failure is only logged, because a
-/// log without a checkpoint is correct and only slower to read.
-async fn checkpoint_if_due(lake: &Storage, table: &str, version: u64) {
-    if version == 0 || !version.is_multiple_of(CHECKPOINT_INTERVAL) {
-        return;
-    }
-    failpoint::reach(FailPoint::DeltaBeforeCheckpoint);
-    if let Err(e) = table_log::write_checkpoint(lake, table, version).await {
-        tracing::warn!(table, version, error = %e, "cannot write a checkpoint of the Delta log");
-    }
-    failpoint::reach(FailPoint::DeltaAfterCheckpoint);
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Makes a Delta log equal to the newest manifest again, regardless of its content. This is the
-//! repair after another program changed a table, after an entry was damaged, and after manifests
-//! and logs of different times were combined.
+//! Makes a Delta log equal to the newest manifest again, regardless of what the log contains. This
+//! is the repair after another program changed a table, after an entry was damaged, and after
+//! manifests and logs of different times were combined.
 //!
-//! This takes one more entry, put like any other. It removes the live files that the manifest does
-//! not name, adds the files of the manifest that are not live, and restores columns, partition
+//! The repair is one more entry of the log. This entry removes the live files that the manifest
+//! does not name, adds the files of the manifest that are not live, and restores columns, partition
 //! columns and configuration. A live file whose size, partition values or statistics differ from
 //! the manifest is added again: by Delta's protocol the last `add` of a file counts, and an entry
 //! must not remove and add the same file. The protocol cannot be lowered, because Delta has no way
@@ -24,7 +24,7 @@ use super::log_entry::{is_harmless_property, is_lowest, is_metadata_of, is_writa
 use super::standing::{not_ours, standing};
 use super::table_log::{self, LogPosition};
 use super::unreadable::{explained, write_anew_hint};
-use super::{MAX_ATTEMPTS, checkpoint_if_due, roll_table};
+use super::{MAX_ATTEMPTS, checkpoint, roll_table};
 use crate::lake::manifest::Manifest;
 use crate::lake::manifest_store;
 use crate::lake::publish::consistent;
@@ -35,10 +35,10 @@ pub(crate) struct Overwritten {
     /// Delta version at which the log equals the manifest.
     pub(crate) version: u64,
     /// Changes that the correcting entry made. `None` if the log was already equal to the manifest,
-    /// or only behind it.
+    /// or if there was no log and a complete one was written.
     pub(crate) correction: Option<Correction>,
-    /// Reader and writer version of the log's protocol if it is higher than the lowest one, because
-    /// it cannot be lowered.
+    /// Reader and writer version of the log's protocol, if another program raised it. The protocol
+    /// stays raised, because Delta has no way to lower it. `None` for the lowest protocol.
     pub(crate) protocol: Option<(i32, i32)>,
     /// Number of older log entries that are damaged or missing. Their versions are no longer
     /// published.
@@ -55,15 +55,17 @@ pub(crate) struct Correction {
     pub(crate) is_metadata_restored: bool,
 }
 
-/// Makes the log of table `name` equal to the newest manifest, and returns that manifest too.
+/// Makes the log of table `name` equal to the newest manifest. Returns that manifest and the
+/// result.
 ///
 /// # Errors
 /// A configuration error for a table that the manifest does not have, a log that another program
-/// created, or a protocol that cannot be written. A storage error that names files of the manifest
-/// that are missing.
+/// created, or a protocol that cannot be written. A storage error that names the missing files of
+/// the manifest.
 pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, Overwritten)> {
     for _ in 0..MAX_ATTEMPTS {
-        // Read the log before the manifest: see the module documentation.
+        // Read the log before the manifest, so that the log contains nothing newer than the
+        // manifest.
         let position = match table_log::position(lake, name).await {
             Ok(position) => position,
             Err(error) => return Err(unreadable(lake, name, explained(lake, name, error).await)),
@@ -86,8 +88,8 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
         let live = table_log::live_files(lake, name, position.version).await?;
         // Use the current time, because the manifest may be old.
         let change = Change { committed_at: Utc::now(), ..Change::new(&manifest, state) };
-        // If an entry was changed after it was written, we do not know which of its files are
-        // described wrongly.
+        // If an entry was changed after it was written, we do not know which files it describes
+        // wrongly, so the repair describes all files again.
         let (entry, correction) = entry(&change, &position, live, !damaged.is_empty())?;
         let is_equal = correction == Correction::default();
         // A log with the same files may still have reached only an older manifest.
@@ -97,14 +99,15 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
             (position.version, None)
         } else {
             let version = position.version + 1;
-            // This version may have been published before, if the log is an older copy of itself.
+            // This version may have been published before, if the log was replaced by an older
+            // copy.
             let is_void = |at: &consistent::TableVersion| at.version >= version;
             consistent::withdraw(lake, name, is_void, |_| None).await?;
             let entry = actions::encode_all(&entry)?;
             if table_log::put_version(lake, name, version, entry).await? == PutOutcome::Exists {
                 continue;
             }
-            checkpoint_if_due(lake, name, version).await;
+            checkpoint::write_if_due(lake, name, version).await;
             (version, Some(correction))
         };
         // Withdraw the damaged versions only now: after a failed correction, the next attempt must
@@ -116,8 +119,9 @@ pub(crate) async fn overwrite(lake: &Storage, name: &str) -> Result<(Manifest, O
     Err(Error::internal(format!("the Delta log of table `{name}` moves faster than it can be read")))
 }
 
-/// Builds the entry that makes a log with the live files `live` equal to the manifest. If
-/// `is_suspect`, every file is described again.
+/// Builds the entry that makes a log equal to the manifest. `live` are the log's live files. If
+/// `is_suspect`, the log may describe files wrongly, so the entry also adds the live files of the
+/// manifest again.
 fn entry(
     change: &Change,
     position: &LogPosition,
@@ -139,8 +143,8 @@ fn entry(
             None => removed.push(tombstone(change, file)),
         }
     }
-    // The remaining files are not live. Sort them, so that the entry does not depend on the order
-    // of the map.
+    // The files that remain in `wanted` are not live. Sort them, so that the entry does not depend
+    // on the order of the map.
     let mut added: Vec<_> = wanted.into_values().collect();
     added.sort_by(|a, b| a.written.path.cmp(&b.written.path));
     let is_metadata_restored =
@@ -212,7 +216,7 @@ fn refuse_foreign(lake: &Storage, name: &str, position: &LogPosition) -> Result<
     .hint(write_anew_hint(lake, name)))
 }
 
-/// Adds a hint to an error for an unreadable log, unless it has one.
+/// Adds a hint to the error for an unreadable log, unless the error already has one.
 fn unreadable(lake: &Storage, name: &str, error: Error) -> Error {
     if error.hint.is_some() { error } else { error.hint(write_anew_hint(lake, name)) }
 }

@@ -1,35 +1,28 @@
-//! One table's Delta log on storage: reads its position and entries, puts an entry, writes a
-//! checkpoint.
+//! One table's Delta log on storage: reads its position and entries, and puts an entry.
 //!
-//! A table's state is read by the Delta kernel with a lazy snapshot, which takes milliseconds with
-//! a checkpoint, for any number of files. Writes do not use the kernel: an entry is the bytes of
-//! version N+1, put if absent. The manifests decide the order of commits. The library's own commit
-//! loop would decide it again, more slowly and with two bugs (it accepts an older `txn` after a
-//! newer one, and commits a second create as version 1).
-
-use std::sync::Arc;
+//! The Delta kernel reads a table's state with a lazy snapshot. If the log has a checkpoint, this
+//! takes milliseconds for any number of files. Entries are written without the kernel: the bytes
+//! are put as version N+1, if that version is absent. The manifests decide the order of commits.
+//! The library's own commit loop would decide it again, more slowly and with two bugs (it accepts
+//! an older `txn` after a newer one, and commits a second create as version 1).
 
 use bytes::Bytes;
 use delta_kernel::snapshot::Snapshot;
 use deltalake_core::kernel::{Add, Metadata, Protocol, Snapshot as Files};
-use deltalake_core::logstore::{LogStore, LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::logstore::LogStore;
 use futures::{StreamExt, TryStreamExt};
 use lakewright_common::error::{Context, Error, Result};
 use lakewright_common::storage::{PutOutcome, Storage};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
-use object_store::{Error as StoreError, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
-use url::Url;
+use object_store::{Error as StoreError, GetOptions, GetRange, ObjectStoreExt};
 
 use super::actions::APPLICATION;
+use super::checkpoint::CHECKPOINT_INTERVAL;
+use super::log_store::{failure, log_store};
 use crate::lake::manifest::parse_key;
 use crate::lake::{LakePath, url_of};
 
-/// Number of versions from one checkpoint to the next.
-pub(in crate::lake::publish) const CHECKPOINT_INTERVAL: u64 = 50;
-
-/// Maximum number of bytes that are read of an entry to find its manifest. Most entries are
+/// Maximum number of bytes that [`read_head`] reads from the start of an entry. Most entries are
 /// shorter.
 const HEAD_BYTES: u64 = 64 * 1024;
 
@@ -74,12 +67,12 @@ pub(super) async fn position(lake: &Storage, table: &str) -> Result<Option<LogPo
             protocol: snapshot.table_configuration().protocol().clone(),
         })
     };
-    // The kernel blocks on storage, so it must not run on a thread of the runtime.
+    // The kernel blocks on storage, so it must not run on a thread of the async runtime.
     let position = tokio::task::spawn_blocking(read).await.map_err(failure("read", lake, table))?;
     position.map(Some).map_err(failure("read", lake, table))
 }
 
-/// The files of a log from some version on.
+/// Entries and checkpoints of a log, from some version on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     /// Versions of the entries, ascending.
@@ -102,7 +95,8 @@ impl Listing {
 /// Reads none of them.
 pub(super) async fn list_from(lake: &Storage, table: &str, version: u64) -> Result<Listing> {
     let folder = LakePath::DeltaLog(table).key();
-    // Names sort like their numbers, and a name without its extension sorts before the full name.
+    // The listing starts after `before_first`. Names sort like their versions, and a name without
+    // `.json` sorts just before the full name.
     let first = LakePath::DeltaCommit { table, version }.key();
     let before_first = parse_key(first.as_ref().trim_end_matches(".json"))?;
     let mut objects = lake.store.list_with_offset(Some(&folder), &before_first);
@@ -153,8 +147,8 @@ pub(super) async fn read_entry(lake: &Storage, table: &str, version: u64) -> Res
     }
 }
 
-/// Reads the first bytes of an entry, which name its manifest if it is ours. Also returns whether
-/// they are the whole entry.
+/// Reads the first bytes of a log entry. In an entry of this program, they name the lake, the
+/// manifest and the run. Also returns whether these bytes are the whole entry.
 pub(super) async fn read_head(lake: &Storage, table: &str, version: u64) -> Result<(Bytes, bool)> {
     let key = LakePath::DeltaCommit { table, version }.key();
     let url = || url_of(lake, &key);
@@ -166,7 +160,7 @@ pub(super) async fn read_head(lake: &Storage, table: &str, version: u64) -> Resu
     Ok((bytes, is_whole))
 }
 
-/// Reads the files that are live at `version`, as described by the log.
+/// Returns the `add` action of every file that is live at `version`.
 pub(super) async fn live_files(lake: &Storage, table: &str, version: u64) -> Result<Vec<Add>> {
     let failed = failure("read", lake, table);
     let log = log_store(lake, table);
@@ -179,72 +173,6 @@ pub(super) async fn live_files(lake: &Storage, table: &str, version: u64) -> Res
 /// Puts `entry` as version `version` of the log, unless that version exists.
 pub(super) async fn put_version(lake: &Storage, table: &str, version: u64, entry: Bytes) -> Result<PutOutcome> {
     lake.put_if_absent(&LakePath::DeltaCommit { table, version }.key(), entry).await
-}
-
-/// Writes a checkpoint of one version: the table's state in one Parquet file, so that readers need
-/// not read the entries before it.
-pub(super) async fn write_checkpoint(lake: &Storage, table: &str, version: u64) -> Result<()> {
-    let log = log_store(lake, table);
-    let (engine, root) = (log.engine(None), log.root_url().clone());
-    let write = move || -> delta_kernel::DeltaResult<()> {
-        let snapshot = Snapshot::builder_for(root).at_version(version).build(engine.as_ref())?;
-        snapshot.checkpoint(engine.as_ref(), None)?;
-        Ok(())
-    };
-    let written = tokio::task::spawn_blocking(write).await.map_err(failure("checkpoint", lake, table))?;
-    written.map_err(failure("checkpoint", lake, table))?;
-    // A half-written checkpoint would hide the entries that it replaces.
-    lake.sync_files(&[LakePath::DeltaCheckpoint { table, version }.key(), LakePath::DeltaLastCheckpoint(table).key()])
-        .await
-}
-
-fn failure<E: std::error::Error + Send + Sync + 'static>(
-    operation: &'static str,
-    lake: &Storage,
-    table: &str,
-) -> impl Fn(E) -> Error + use<E> {
-    let log = url_of(lake, &LakePath::DeltaLog(table).key());
-    move |e| {
-        let text = e.to_string();
-        // With RUST_BACKTRACE, the text of a kernel error ends with its backtrace, one line per
-        // frame.
-        match text.split_once("\n   0: ") {
-            Some((text, _)) => Error::storage(operation, &log, text),
-            None => Error::storage(operation, &log, e),
-        }
-    }
-}
-
-/// Opens a table's folder for the Delta library.
-pub(super) fn log_store(lake: &Storage, table: &str) -> LogStoreRef {
-    let folder = LakePath::Table(table).key();
-    let below_table = Arc::new(PrefixStore::new(Arc::clone(&lake.store), folder.clone()));
-    let mut url: Url = lake.root.clone();
-    // The library uses the path of a URL as a key of its store. For a `file` URL it also checks on
-    // disk whether the path exists, so the store must be the whole file system there. Otherwise the
-    // URL of the table starts at the lake's root (`s3://bucket/songs/` for
-    // `s3://bucket/some/lake/songs/`). Its scheme and host tell the library whether listings are
-    // sorted.
-    let root_store: Arc<dyn ObjectStore> = if url.scheme() != "file" {
-        url.set_path(&format!("/{folder}/"));
-        Arc::clone(&lake.store)
-    } else if let Some(outside) = url_of_unsorted(&folder).filter(|_| lake.root.path().contains("%25")) {
-        // The kernel's listing decodes the path of a `file` URL twice (buoyant_kernel_engine 0.28),
-        // so it would look in `a b` for the content of `a%20b`. A URL that starts at the lake does
-        // not contain such a folder.
-        url = outside;
-        Arc::clone(&lake.store)
-    } else {
-        url.set_path(&format!("{}{folder}/", lake.root.path()));
-        Arc::new(LocalFileSystem::new())
-    };
-    default_logstore(below_table, root_store, &url, &StorageConfig::default())
-}
-
-/// Builds the URL of an S3 directory bucket. The library sorts the listings of such buckets itself,
-/// and listings of a folder on disk must be sorted, too.
-fn url_of_unsorted(folder: &Path) -> Option<Url> {
-    Url::parse(&format!("s3://lake--x-s3/{folder}/")).ok()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::*;
-use crate::lake::publish::{catch_up, consistent};
+use crate::lake::publish::{CHECKPOINT_INTERVAL, catch_up, consistent};
 use crate::lake::{LakePath, fixture, manifest_store};
 
 mod fuzz;
@@ -31,7 +31,7 @@ async fn commit(lake: &Storage, manifest: &Manifest) {
 
 /// Returns the files that a reader sees at a version, sorted: key in the lake and partition value.
 async fn files_at(lake: &Storage, table: &str, version: Option<u64>) -> Vec<(String, Option<String>)> {
-    let mut delta = DeltaTable::new(table_log::log_store(lake, table));
+    let mut delta = DeltaTable::new(log_store::log_store(lake, table));
     match version {
         Some(version) => delta.load_version(version).await.unwrap(),
         None => delta.load().await.unwrap(),
