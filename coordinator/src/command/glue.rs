@@ -4,19 +4,16 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray, UInt64Array};
-use aws_sdk_glue::Client;
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
-use lakewright_common::storage::{Storage, s3};
 
 use super::print::{print, print_columns};
 use super::query::View;
 use crate::glue::definition::Definition;
-use crate::glue::{partitions, symlinks, tables};
-use crate::lake::manifest::TableState;
+use crate::glue::{self, AppliedTable};
 use crate::output::Format;
 
-/// Destination of the definitions.
+/// Action of the command `catalog`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Catalog {
     /// Prints statements for Athena. With JSON, prints the input of `aws glue create-table`, one
@@ -24,29 +21,16 @@ pub(super) enum Catalog {
     Print,
     /// Puts Delta tables into the catalog.
     Apply,
-    /// Writes lists of each table's files, and puts tables into the catalog that are read by these
-    /// lists.
+    /// Writes lists of each table's Parquet files to the lake, and puts the tables into the
+    /// catalog. Readers then find the files through the lists.
     ApplySymlinks,
-}
-
-/// A table that was put into the catalog.
-struct AppliedTable {
-    /// `<database>.<table>`
-    name: String,
-    change: &'static str,
-    location: String,
-    /// Number of lists that were written; `None` without `--symlinks`.
-    lists: Option<u64>,
-    /// Changes of the table's partitions in the catalog; `None` for a table without partitions or
-    /// without `--symlinks`.
-    partitions: Option<String>,
 }
 
 /// Prints or applies the definitions of the newest version's tables.
 ///
 /// # Errors
-/// A configuration error for a lake that is not on S3, a table of that name elsewhere, or a format
-/// in which definitions cannot be printed. A storage error.
+/// A configuration error if the lake is not on S3, if the catalog has a table of the same name at
+/// another location, or if definitions cannot be printed in `format`. A storage error.
 pub(super) async fn catalog(config: &Config, database: &str, what: Catalog, format: Format) -> Result<()> {
     if config.lake.scheme() != "s3" {
         return Err(Error::configuration(format!("the lake `{}` is not on S3", config.lake))
@@ -56,30 +40,16 @@ pub(super) async fn catalog(config: &Config, database: &str, what: Catalog, form
     if what == Catalog::Print {
         return print(definitions(&view, database, format)?.as_bytes());
     }
-    let client = Client::new(&s3::sdk_config(&config.location(&config.lake).bucket).await);
-    tables::ensure_database(&client, database).await?;
-    let (mut applied, mut failure) = (Vec::new(), None);
-    for table in &view.manifest.tables {
-        let outcome = match what {
-            Catalog::ApplySymlinks => apply_symlinks(&client, database, &view.lake, table).await,
-            _ => apply(&client, database, &Definition::of_delta(&view.lake.name_of(""), table)).await,
-        };
-        match outcome {
-            Ok(table) => applied.push(table),
-            Err(error) => {
-                // Stop here: the remaining tables would probably fail in the same way.
-                failure = Some(error);
-                break;
-            }
-        }
-    }
+    let bucket = config.location(&config.lake).bucket;
+    let by_lists = what == Catalog::ApplySymlinks;
+    let applied = glue::apply(&bucket, database, &view.lake, &view.manifest.tables, by_lists).await?;
     // Print after a failure too, to show which tables are done.
     if format == Format::Table {
-        print(applied.iter().map(line).collect::<String>().as_bytes())?;
+        print(applied.tables.iter().map(line).collect::<String>().as_bytes())?;
     } else {
-        print_columns(columns(&applied), format)?;
+        print_columns(columns(&applied.tables), format)?;
     }
-    failure.map_or(Ok(()), Err)
+    applied.failure.map_or(Ok(()), Err)
 }
 
 fn definitions(view: &View, database: &str, format: Format) -> Result<String> {
@@ -94,25 +64,6 @@ fn definitions(view: &View, database: &str, format: Format) -> Result<String> {
         Format::Csv | Format::Markdown => Err(Error::configuration("definitions are printed as SQL or JSON only")
             .hint("use `--json`, or leave the format out")),
     }
-}
-
-async fn apply(client: &Client, database: &str, table: &Definition) -> Result<AppliedTable> {
-    let change = tables::apply(client, database, table).await?.as_str();
-    let name = format!("{database}.{}", table.name);
-    Ok(AppliedTable { name, change, location: table.location.clone(), lists: None, partitions: None })
-}
-
-async fn apply_symlinks(client: &Client, database: &str, lake: &Storage, state: &TableState) -> Result<AppliedTable> {
-    let (table, lists) = (Definition::of_symlinks(&lake.name_of(""), state), symlinks::lists(state));
-    // Write the lists first, because the table must not point at a folder without lists.
-    symlinks::write(lake, state, &lists).await?;
-    let mut applied = apply(client, database, &table).await?;
-    applied.lists = Some(lists.len() as u64);
-    // A table without partitions has exactly one list, in its own folder.
-    if !state.partition_by.is_empty() {
-        applied.partitions = Some(partitions::apply(client, database, &table, &lists).await?.to_string());
-    }
-    Ok(applied)
 }
 
 fn line(table: &AppliedTable) -> String {

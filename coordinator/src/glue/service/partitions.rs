@@ -1,5 +1,5 @@
-//! Partitions of a table that is read by lists. A reader sees only the partitions that the catalog
-//! names.
+//! Updates a table's partitions in the Glue Data Catalog, if the table is read through lists of its
+//! files (`symlinks`). A reader sees only the partitions that the catalog names.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,9 +10,10 @@ use aws_sdk_glue::types::{
 };
 use lakewright_common::error::{Context, Error, Result};
 
-use super::definition::Definition;
 use super::failure::failure;
-use super::symlinks::List;
+use super::input;
+use crate::glue::definition::Definition;
+use crate::glue::symlinks::List;
 
 /// Maximum number of partitions in a `BatchCreatePartition` or `BatchUpdatePartition` request.
 const PUT_AT_ONCE: usize = 100;
@@ -21,7 +22,7 @@ const DELETED_AT_ONCE: usize = 25;
 
 /// Numbers of partitions that were changed in the catalog.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
+pub(super) struct Changes {
     created: usize,
     updated: usize,
     deleted: usize,
@@ -38,25 +39,25 @@ impl fmt::Display for Changes {
 ///
 /// # Errors
 /// A storage error that names the table.
-pub(crate) async fn apply(client: &Client, database: &str, definition: &Definition, lists: &[List]) -> Result<Changes> {
+pub(super) async fn apply(client: &Client, database: &str, definition: &Definition, lists: &[List]) -> Result<Changes> {
     // Treat every partition in the catalog as deleted until a list with its values is found.
     let mut gone = there(client, database, definition).await?;
     let (mut missing, mut stale) = (vec![], vec![]);
     for list in lists {
-        let storage = definition.storage(&format!("{}{}", definition.location, list.folder))?;
+        let storage = input::storage(definition, &format!("{}{}", definition.location, list.folder))?;
         let found = gone.remove(&list.values);
         let is_same = |found: &Partition| {
             let found = found.storage_descriptor();
             found.map(StorageDescriptor::columns) == Some(storage.columns())
                 && found.and_then(StorageDescriptor::location) == storage.location()
         };
-        let input = || {
+        let changed = || {
             let values = Some(list.values.clone());
             PartitionInput::builder().set_values(values).storage_descriptor(storage.clone()).build()
         };
         match found {
-            None => missing.push(input()),
-            Some(found) if !is_same(&found) => stale.push(input()),
+            None => missing.push(changed()),
+            Some(found) if !is_same(&found) => stale.push(changed()),
             Some(_) => {}
         }
     }
@@ -126,7 +127,8 @@ async fn delete(client: &Client, database: &str, definition: &Definition, gone: 
     Ok(())
 }
 
-/// Returns an error if the service refused any partition. Such a response has status 200, too.
+/// Returns an error if the service refused any partition. The status of the response is 200 even
+/// then.
 fn all_done<'a>(
     database: &str,
     definition: &Definition,

@@ -1,23 +1,25 @@
-//! The database and its tables in the catalog: created if they are missing, updated if they differ.
+//! Creates the database and its tables in the catalog if they do not exist. Updates a table that
+//! differs from its definition.
 
 use aws_sdk_glue::Client;
 use aws_sdk_glue::types::{DatabaseInput, StorageDescriptor, Table, TableInput};
 use lakewright_common::error::{Context, Error, Result};
 
-use super::definition::Definition;
 use super::failure::{failure, is};
+use super::input::table_input;
 use super::partitions;
+use crate::glue::definition::Definition;
 
 /// Change that [`apply`] made to a table's definition in the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(super) enum Change {
     Created,
     Updated,
     Unchanged,
 }
 
 impl Change {
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Updated => "updated",
@@ -30,7 +32,7 @@ impl Change {
 ///
 /// # Errors
 /// A storage error that names the database.
-pub(crate) async fn ensure_database(client: &Client, database: &str) -> Result<()> {
+pub(super) async fn ensure_database(client: &Client, database: &str) -> Result<()> {
     let name = format!("database `{database}` of the Glue catalog");
     match client.get_database().name(database).send().await {
         Ok(_) => return Ok(()),
@@ -47,19 +49,19 @@ pub(crate) async fn ensure_database(client: &Client, database: &str) -> Result<(
     }
 }
 
-/// Creates the table's definition, or updates it if it differs.
+/// Creates the table in the catalog, or updates it if it differs from `definition`.
 ///
 /// # Errors
-/// A configuration error if the catalog has a table of that name at another location. A storage
+/// A configuration error if the catalog has a table of the same name at another location. A storage
 /// error that names the table.
-pub(crate) async fn apply(client: &Client, database: &str, definition: &Definition) -> Result<Change> {
+pub(super) async fn apply(client: &Client, database: &str, definition: &Definition) -> Result<Change> {
     let name = format!("table `{database}.{}` of the Glue catalog", definition.name);
     let there = match client.get_table().database_name(database).name(&definition.name).send().await {
         Ok(found) => found.table,
         Err(error) if is(&error, "EntityNotFoundException") => None,
         Err(error) => return Err(failure("look for", &name, &error)),
     };
-    let input = definition.input()?;
+    let input = table_input(definition)?;
     let Some(there) = there else {
         let create = client.create_table().database_name(database).table_input(input).send().await;
         create.map_err(|error| failure("create", &name, &error))?;
@@ -84,8 +86,8 @@ pub(crate) async fn apply(client: &Client, database: &str, definition: &Definiti
     Ok(Change::Updated)
 }
 
-/// Returns whether the existing table has everything that `input` has. Other programs may have
-/// added more.
+/// Returns whether `there`, the table in the catalog, has the columns, format, partition keys and
+/// parameters of `input`. It may have further parameters, which other programs added.
 fn is_as(there: &Table, input: &TableInput) -> bool {
     let set = |key| there.parameters().and_then(|parameters| parameters.get(key));
     let (found, wanted) = (there.storage_descriptor(), input.storage_descriptor());

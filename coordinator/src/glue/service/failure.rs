@@ -9,7 +9,7 @@ pub(super) fn is<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, cod
     error.code() == Some(code)
 }
 
-/// Builds the error for a failed `operation` (a verb) on `what` (a database or table).
+/// Builds the error for a failed `operation` (a verb) on `what` (such as a table).
 pub(super) fn failure<E: ProvideErrorMetadata>(
     operation: &str,
     what: &str,
