@@ -1,5 +1,5 @@
-//! `publish`: brings the Delta logs up to the newest version. With `--overwrite`, makes them equal
-//! to it, no matter which entries they have.
+//! `publish`: brings the Delta logs up to the newest version. With `--overwrite`, makes the logs
+//! equal to that version, even if other programs changed them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,9 +27,9 @@ struct PublishedTable {
     overwritten: Option<Overwritten>,
 }
 
-/// Brings the logs of `tables`, or of all tables if it is empty, up to the newest version of the
-/// lake. With `is_overwrite`, also overwrites logs that another program changed, and logs that
-/// belong to another history.
+/// Brings the Delta logs of `tables` up to the newest version of the lake. If `tables` is empty,
+/// does this for all tables. With `is_overwrite`, also overwrites logs that another program
+/// changed, and logs that belong to manifests that are lost or replaced.
 ///
 /// # Errors
 /// A configuration error that names each table that cannot be published. A storage error.
@@ -60,8 +60,9 @@ pub(super) async fn publish(config: &Config, tables: &[String], is_overwrite: bo
     Error::join(failures).map_or(Ok(()), Err)
 }
 
-/// Makes each named log equal to the newest version. Then publishes the Delta versions that belong
-/// together.
+/// Makes the Delta log of each table in `tables` equal to the newest version of the lake. Then
+/// writes the consistent document, which names the Delta versions of all tables. Returns the tables
+/// that were published, and the failures.
 async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<PublishedTable>, Vec<Error>)> {
     let (mut published, mut failures) = (Vec::new(), Vec::new());
     for table in tables {
@@ -79,14 +80,18 @@ async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<Publish
     // Another run may have committed in the meantime, so read the newest manifest again.
     if let Some(manifest) = manifest_store::latest(lake).await? {
         let others = publish::publish(lake, &manifest).await.failures;
-        // A named table failed above already, with its own error.
-        let is_other = |table: Option<&String>| table.is_none_or(|table| !tables.contains(table));
-        if let Some(failure) = others.into_iter().find(|failure| is_other(failure.table.as_ref())) {
+        for failure in others {
             match failure.table {
-                Some(table) => {
-                    tracing::warn!(table, error = %failure.error, "the Delta log of another table is not published")
+                // The error of an overwrite that failed was added above.
+                Some(table) if tables.contains(&table) => {
+                    if published.iter().any(|published| published.name == table) {
+                        failures.push(failure.error);
+                    }
                 }
-                // Besides the named tables, only the list of all Delta versions may fail this
+                Some(table) => {
+                    tracing::warn!(table, error = %failure.error, "the Delta log of another table is not published");
+                }
+                // A failure without a table concerns the consistent document, and fails this
                 // command.
                 None => failures.push(failure.error),
             }
@@ -95,7 +100,8 @@ async fn overwrite_all(lake: &Storage, tables: &[String]) -> Result<(Vec<Publish
     Ok((published, failures))
 }
 
-/// Brings every log up to date. Returns the failures of the named tables.
+/// Brings the Delta logs of all tables up to the newest version of the lake. For `tables`, returns
+/// the tables that were published, and the failures of the rest.
 async fn roll_all(lake: &Storage, tables: &[String]) -> Result<(Vec<PublishedTable>, Vec<Error>)> {
     let Some(manifest) = manifest_store::latest(lake).await? else { return Ok((vec![], vec![])) };
     let rolled = publish::publish(lake, &manifest).await;
@@ -105,7 +111,7 @@ async fn roll_all(lake: &Storage, tables: &[String]) -> Result<(Vec<PublishedTab
         let delta_version = *versions.get(table)?;
         Some(PublishedTable { name: table.clone(), version: manifest.version, delta_version, overwritten: None })
     });
-    // A failure without a table concerns the list of all Delta versions, and thus every table.
+    // A failure without a table concerns the consistent document, and thus every table.
     let is_named = |table: Option<&String>| table.is_none_or(|table| tables.contains(table));
     let failures = rolled.failures.into_iter().filter(|failure| is_named(failure.table.as_ref()));
     Ok((published.collect(), failures.map(|failure| failure.error).collect()))
