@@ -10,7 +10,7 @@ use crate::lake::manifest::SourceCounts;
 use crate::output::bytes;
 use crate::run::summary::{ExchangeSummary, Outcome, RunSummary, TableSummary};
 
-/// Maximum number of unknown fields that are named for one source.
+/// Maximum number of undeclared fields that are named for one source.
 const NAMED_FIELDS: usize = 20;
 
 const NO_DATA: &str = "nothing to ingest: no source has an object, and the lake has no version yet";
@@ -80,7 +80,8 @@ fn add_usage(text: &mut String, summary: &RunSummary) {
     if let Some(ExchangeSummary { workers, objects, bytes: exchanged, requests }) = &summary.exchange {
         let _ = write!(
             text,
-            "\n{workers} workers, {objects} objects of {} between their stages, {requests} requests for them",
+            "\n{workers} {}, {objects} objects of {} between their stages, {requests} requests for them",
+            if *workers == 1 { "worker" } else { "workers" },
             bytes(*exchanged)
         );
     }
@@ -96,7 +97,8 @@ fn add_usage(text: &mut String, summary: &RunSummary) {
     }
 }
 
-/// `130 GET, 4 LIST, 52 PUT (3 failed), 1.2 MB read, 300 kB written`
+/// Formats the numbers of requests, for example as `130 GET, 4 LIST, 52 PUT (3 failed), 1.2 MB
+/// read, 300 kB written`.
 fn requests(requests: &RequestCounts) -> String {
     let classes: Vec<String> = requests.by_class().iter().map(|(class, count)| format!("{count} {class}")).collect();
     let failed = match requests.failed() {
@@ -111,7 +113,7 @@ fn requests(requests: &RequestCounts) -> String {
     )
 }
 
-/// Returns the most frequent unknown fields with their counts.
+/// Returns the names of the most frequent undeclared fields, each with its number of records.
 fn named_fields(fields: &BTreeMap<String, u64>) -> String {
     let mut named: Vec<(&String, &u64)> = fields.iter().collect();
     // Fields with equal counts are ordered by name, so that the output is the same each time.
