@@ -1,5 +1,5 @@
-//! Reads one TOML table of the tree key by key. Each getter reports a wrong value and returns the
-//! default instead.
+//! Reads one TOML table of `lake.toml` key by key. Each getter reports a wrong value and returns
+//! the default instead.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use super::name::check_names;
 use super::settings::{Kind, Setting, TABLES_OF_THE_FILE};
 
 /// Parts of a key that indicate a secret value.
-const SECRET_WORDS: &[&str] = &["secret", "password", "passwd", "token", "access_key", "credential"];
+const SECRET_WORDS: &[&str] = &["secret", "password", "passwd", "token", "access_key", "accesskey", "credential"];
 
 /// A TOML table of the file, with the settings that it may contain.
 #[derive(Debug)]
 pub(super) struct Section<'a> {
     /// Prefix of messages about the table, such as "`[limits]`: ".
     pub(super) at: String,
-    /// Origin of the table's head; used for missing settings.
+    /// Origin of the table's header, such as line 14. Faults about missing settings name it.
     pub(super) origin: &'a Origin,
     entries: &'a [Entry],
     settings: &'static [Setting],
 }
 
-/// A text and its origin.
+/// A text value and its origin (the line or environment variable that sets it).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Text<'a> {
     pub(super) text: &'a str,
@@ -35,7 +35,7 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Opens a table. Reports an `item` that is not a table, and every unknown key.
+    /// Opens a TOML table. Reports an `item` that is not a table, and every unknown key.
     pub(super) fn open(
         at: impl Into<String>,
         item: &'a Item,
@@ -103,8 +103,8 @@ impl<'a> Section<'a> {
         text
     }
 
-    /// Converts a path or URL to a URL. Returns it and its origin. Relative paths start from
-    /// `folder`.
+    /// Returns the URL of a setting that contains a path or a URL, and the origin of the setting.
+    /// Relative paths start from `folder`.
     pub(super) fn location(
         &self,
         key: &str,
@@ -145,7 +145,7 @@ impl<'a> Section<'a> {
         texts
     }
 
-    /// Returns a list of columns; reports wrong names and duplicates.
+    /// Returns a list of column names; reports wrong names and duplicates.
     pub(super) fn columns(&self, key: &str, diagnostics: &mut Diagnostics) -> Vec<String> {
         let written = self.texts(key, diagnostics);
         let at = format!("{}`{key}`: ", self.at);
@@ -178,7 +178,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    /// Returns a number of at least 1.
+    /// Returns an integer of at least 1.
     pub(super) fn count(&self, key: &str, default: usize, diagnostics: &mut Diagnostics) -> usize {
         match self.get(key) {
             Some(item @ Item { value: Value::Integer(n), .. }) => {
