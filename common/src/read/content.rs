@@ -3,8 +3,8 @@
 //!
 //! Names are unreliable: uploads keep `.json` after they were compressed, and `.gz` after a proxy
 //! decompressed them. So the content is recognized by its bytes. The extension and, on S3, the
-//! `Content-Encoding` are only used for bytes without a signature. JSON text starts with a
-//! printable character or white space, so no signature below is the start of a record.
+//! `Content-Encoding` are only used for bytes without a signature. None of the signatures below is
+//! the start of JSON text.
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ impl Foreign {
 }
 
 impl fmt::Display for Foreign {
-    /// Writes a predicate for a subject such as "it", for example "is a Parquet file, not JSON".
+    /// Writes the end of a sentence about an object, such as "is a Parquet file, not JSON".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Format(format) => write!(f, "is {format}, not JSON"),
@@ -58,14 +58,15 @@ impl fmt::Display for Foreign {
 }
 
 impl Content {
-    /// Whether the bytes are read without conversion, so that a range of them can be read alone.
+    /// Whether the content is UTF-8 text without compression. Only such an object can be read from
+    /// the middle.
     #[must_use]
     pub fn is_plain(self) -> bool {
         self == Self::Text(Encoding::Utf8)
     }
 }
 
-/// Signatures at the start of an object.
+/// Signatures, each with the content of an object that starts with it.
 const SIGNATURES: &[(&[u8], Content)] = &[
     (b"\x1F\x8B", Content::Compressed(Compression::Gzip)),
     (b"\x28\xB5\x2F\xFD", Content::Compressed(Compression::Zstd)),
@@ -99,31 +100,34 @@ const SIGNATURES: &[(&[u8], Content)] = &[
     (b"Salted__", Content::Foreign(Foreign::Format("encrypted by openssl"))),
     (b"age-encryption.org/", Content::Foreign(Foreign::Format("encrypted by age"))),
     (b"-----BEGIN PGP MESSAGE", Content::Foreign(Foreign::Format("encrypted by PGP"))),
-    // UTF-32 before UTF-16, because its little-endian mark starts with that of UTF-16.
+    // UTF-32 comes before UTF-16, because the byte order mark of little-endian UTF-32 starts with
+    // the one of little-endian UTF-16.
     (b"\xFF\xFE\0\0", Content::Text(Encoding::Utf32 { is_big_endian: false })),
     (b"\0\0\xFE\xFF", Content::Text(Encoding::Utf32 { is_big_endian: true })),
     (b"\xFF\xFE", Content::Text(Encoding::Utf16 { is_big_endian: false })),
     (b"\xFE\xFF", Content::Text(Encoding::Utf16 { is_big_endian: true })),
 ];
 
-/// Extensions and values of `Content-Encoding` for compressions without a signature.
+/// Extensions and values of `Content-Encoding` that name an unsupported compression. They are used
+/// for bytes without a signature. The second text is the name for messages.
 const UNSIGNED: &[(&str, &str)] =
     &[("br", "brotli"), ("deflate", "deflate"), ("zlib", "zlib"), ("lz4", "lz4"), ("lzo", "lzo"), ("snappy", "snappy")];
 
 /// Offset of the signature in a POSIX tar header.
 const TAR_SIGNATURE_AT: usize = 257;
-/// Maximum share of control characters in the head, in percent. In compressed or encrypted bytes,
-/// the share is about 10.
+/// Maximum percentage of control characters in the first bytes of text. About 10 % of compressed or
+/// encrypted bytes are control characters.
 const MOST_CONTROLS_PERCENT: usize = 3;
-/// Maximum share of invalid UTF-8 in the head, in percent. In compressed or encrypted bytes, the
-/// share is almost 50.
+/// Maximum percentage of bytes of invalid UTF-8 in the first bytes of text. Almost 50 % of
+/// compressed or encrypted bytes are invalid UTF-8.
 const MOST_INVALID_PERCENT: usize = 30;
-/// Up to this number of control characters or of bytes of invalid UTF-8, the head is accepted as
-/// text.
+/// Number of control characters, or of bytes of invalid UTF-8, that are always accepted. In a short
+/// object, even one of them can exceed [`MOST_CONTROLS_PERCENT`] or [`MOST_INVALID_PERCENT`].
 const FEW_ODD_BYTES: usize = 4;
 
-/// Returns the content of an object called `name` with the first bytes `head`: [`HEAD_BYTES`] of
-/// them, or all if there are fewer. `encoding` is the stored `Content-Encoding`.
+/// Recognizes the content of the object `name`. `head` is its first [`HEAD_BYTES`] bytes, or all of
+/// its bytes if it is shorter. `encoding` is the `Content-Encoding` that was stored with the
+/// object.
 #[must_use]
 pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     let extension = extension(name);
@@ -131,7 +135,7 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     if let Some(content) = signature(head).or_else(|| cut_signature(head, &extension)) {
         return content;
     }
-    // A longer range of zeros may be the damaged start of text.
+    // If the whole head is full of zeros, text may follow them, so it is accepted as text below.
     if !head.is_empty() && head.len() < HEAD_BYTES && head.iter().all(|byte| *byte == 0) {
         return Content::Foreign(Foreign::ZEROS);
     }
@@ -141,8 +145,8 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     if let Some(encoding) = wide_text(head) {
         return Content::Text(encoding);
     }
-    // Raw snappy has no signature, and some JSON text looks like it. So check it only for objects
-    // with its extension, or that do not start like JSON.
+    // Raw snappy has no signature, and some JSON text looks like it. So check for it only if the
+    // object has the extension of snappy or does not start like JSON.
     let is_raw_snappy = (Compression::named(&extension) == Compression::Snappy || !begins_like_json(head))
         && raw_snappy_length(head, head.len() < HEAD_BYTES).is_some();
     if is_raw_snappy {
@@ -151,8 +155,10 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     if is_text(head) {
         return Content::Text(Encoding::Utf8);
     }
-    // Without a signature, trust the names that say the bytes are compressed. If they are wrong,
-    // the decompressor fails. The last encoding was applied last, so it is the outermost.
+    // The bytes have no signature and are not text, so trust the `Content-Encoding` and the
+    // extension if they name a compression. If they are wrong, the decompressor fails.
+    // `Content-Encoding` lists compressions in the order in which they were applied, so the last
+    // one is the outermost.
     let encodings = encoding.into_iter().flat_map(|encoding| encoding.rsplit(',')).map(str::trim);
     for word in encodings.chain([extension.as_str()]) {
         let compression = Compression::named(word);
@@ -166,17 +172,21 @@ pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     Content::Foreign(Foreign::Unknown)
 }
 
-/// Returns the extension of the last segment of a key in lower case; empty if it has none.
+/// Returns the file extension of a key in lower case, such as `gz` of `a/b.json.GZ`; empty if there
+/// is none.
 fn extension(key: &str) -> String {
     let name = key.rsplit('/').next().unwrap_or_default();
     name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default()
 }
 
 fn signature(head: &[u8]) -> Option<Content> {
-    if head.get(TAR_SIGNATURE_AT..).is_some_and(|rest| rest.starts_with(b"ustar")) {
+    // The byte after the signature tells it from the same letters in a text: POSIX writes a zero
+    // there, and GNU a blank followed by a blank and a zero.
+    let is_tar = |rest: &[u8]| rest.starts_with(b"ustar\0") || rest.starts_with(b"ustar  \0");
+    if head.get(TAR_SIGNATURE_AT..).is_some_and(is_tar) {
         return Some(Content::Foreign(Foreign::Format("a tar archive")));
     }
-    // The end of the object may cut the second half of the signature.
+    // The signature of bzip2 has two halves. The object may end inside the second half.
     if let [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..] = head
         && !rest.is_empty()
         && (b"1AY&SY".starts_with(&rest[..rest.len().min(6)])
@@ -187,8 +197,8 @@ fn signature(head: &[u8]) -> Option<Content> {
     if head.starts_with(b"ORC") && head.get(3).is_some_and(|byte| is_odd_control(*byte) || *byte >= 0x80) {
         return Some(Content::Foreign(Foreign::Format("an ORC file")));
     }
-    // Skippable frame of zstd (as `pzstd` writes it) or of lz4. The frame after it shows which of
-    // the two.
+    // A skippable frame, which both zstd (`pzstd` writes one) and lz4 have. The frame after it
+    // shows which of the two formats this is.
     if let [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, rest @ ..] = head {
         let frame = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
         let next = rest.get(frame..).and_then(signature);
@@ -196,9 +206,10 @@ fn signature(head: &[u8]) -> Option<Content> {
     }
     let is_there = |signature: &[u8]| {
         let Some(behind) = head.strip_prefix(signature) else { return false };
-        // A short word may be the start of a line of text.
+        // A signature that is a short word, such as `PAR1`, may also be the start of a line of
+        // text.
         let is_word = signature.len() < 6 && signature.iter().all(u8::is_ascii_alphanumeric);
-        // In binary formats, a byte that text never contains follows soon.
+        // In a binary format, a control character or a byte that is not ASCII follows soon.
         !is_word || behind.iter().take(8).any(|byte| byte.is_ascii_control() || !byte.is_ascii())
     };
     SIGNATURES.iter().find(|(signature, _)| is_there(signature)).map(|(_, content)| *content)
@@ -208,7 +219,7 @@ fn signature(head: &[u8]) -> Option<Content> {
 /// signature.
 fn cut_signature(head: &[u8], extension: &str) -> Option<Content> {
     let named = Content::Compressed(Compression::named(extension));
-    // The fourth byte is the level. The object may end after it.
+    // The fourth byte of bzip2's signature is the level, a digit. The object may end after it.
     let is_cut = match named {
         Content::Compressed(Compression::Bzip2) => {
             b"BZh".starts_with(head) || (head.len() == 4 && head.starts_with(b"BZh"))
@@ -231,7 +242,8 @@ fn wide_text(head: &[u8]) -> Option<Encoding> {
     }
 }
 
-/// Whether the head may be lines of text, some of them damaged or in another single-byte encoding.
+/// Whether the bytes at the start of an object can be text. Parts of the text may be damaged or in
+/// an encoding such as Latin-1.
 fn is_text(head: &[u8]) -> bool {
     // A crash may leave a block of zeros before text.
     if let [0, ..] = head {
@@ -248,28 +260,30 @@ fn is_text(head: &[u8]) -> bool {
     let is_above = |count: usize, percent: usize| count > FEW_ODD_BYTES && count * 100 > head.len() * percent;
     let (many_controls, many_invalid) =
         (is_above(controls, MOST_CONTROLS_PERCENT), is_above(invalid, MOST_INVALID_PERCENT));
-    // Text in another encoding has no control characters. Compressed or encrypted bytes have both.
-    // Bytes that start like JSON are accepted as text if only one of the two shares is above its
-    // limit.
+    // Text in an encoding such as Latin-1 has many bytes of invalid UTF-8, but few control
+    // characters. Compressed or encrypted bytes have many of both. So bytes that start like JSON
+    // are accepted as text unless they have many of both.
     if begins_like_json(head) { !(many_controls && many_invalid) } else { !(many_controls || many_invalid) }
 }
 
-/// Whether `byte` is a control character that neither text nor logs contain. Zero is handled
-/// separately.
+/// Whether `byte` is a control character that does not occur in text and logs. False for zero,
+/// because a crash may leave zeros in text.
 fn is_odd_control(byte: u8) -> bool {
     // Colored logs contain the escape character (0x1B), and JSON text sequences contain the record
     // separator (0x1E).
     byte != 0 && byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x0C | 0x1B | 0x1E)
 }
 
-/// Recognizes Hadoop's framing of snappy, which has no signature: the length of a block and of its
-/// first chunk, both big-endian, then the chunk, which starts with its decompressed length.
+/// Whether the bytes are snappy in Hadoop's framing. This framing has no signature. It starts with
+/// two big-endian lengths: the decompressed length of the first block, and the compressed length of
+/// the block's first chunk. The chunk follows, and starts with its own decompressed length.
 fn is_hadoop_snappy(head: &[u8]) -> bool {
     let [a, b, c, d, e, f, g, h, chunk @ ..] = head else { return false };
     let (block, compressed) = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
     let compressed = usize::try_from(compressed).unwrap_or(usize::MAX);
     let chunk = &chunk[..chunk.len().min(compressed)];
-    // The first byte is zero for all blocks that programs write. Text does not start with zero.
+    // Programs write blocks of less than 16 MiB, so the first byte of the length is zero. Text does
+    // not start with a zero byte.
     *a == 0 && raw_snappy_length(chunk, chunk.len() == compressed).is_some_and(|length| length <= block)
 }
 
@@ -279,13 +293,15 @@ fn begins_like_json(head: &[u8]) -> bool {
         .is_none_or(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' ' | b'{' | b'[' | b'"' | b'-' | b'0'..=b'9'))
 }
 
-/// Returns the decompressed length if `head` is raw snappy or the start of it; otherwise `None`.
+/// Returns the decompressed length if `head` is raw snappy (snappy without framing), otherwise
+/// `None`. `is_whole` is false if `head` is only the start of the compressed bytes.
 fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
     let (length, mut at) = varint(head)?;
     let mut produced: u64 = 0;
     while let Some(&tag) = head.get(at) {
         let extra = match tag & 3 {
-            // A literal of up to 60 bytes has its length in the tag. Otherwise 1 to 4 bytes follow.
+            // The tag of a literal contains its length, if it has up to 60 bytes. Otherwise the
+            // length follows in 1 to 4 bytes.
             0 => usize::from((tag >> 2).saturating_sub(59)),
             1 => 1,
             2 => 2,

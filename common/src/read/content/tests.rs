@@ -129,16 +129,30 @@ proptest! {
     }
 }
 
+/// A tar archive has its signature in the middle of its first block.
+#[test]
+fn letters_of_a_signature_inside_a_text_are_text() {
+    for word in ["ustar", "ustar ", "ustar  ", "PAR1", "BZh91AY&SY", "%PDF-1.7", "SQLite format 3", "ORC"] {
+        for at in (250..265).chain([9]) {
+            let text = format!("{{\"v\": \"{}{word}\", \"a\": 1}}\n", " ".repeat(at - 7));
+            assert_eq!(recognize(head(text.as_bytes()), "a.json", None), PLAIN, "{word} at {at}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_json_is_called_by_its_name() {
     let mut tar = vec![0; 1024];
     tar[..6].copy_from_slice(b"a.json");
     tar[257..263].copy_from_slice(b"ustar\0");
+    let mut gnu_tar = tar.clone();
+    gnu_tar[257..265].copy_from_slice(b"ustar  \0");
     for (bytes, expected) in [
         (b"PAR1\x15\x04\x15".as_slice(), Foreign::Format("a Parquet file")),
         (b"Obj\x01\x04\x16avro.schema", Foreign::Format("an Avro file")),
         (b"ORC\x11\0\0\x0A\x06", Foreign::Format("an ORC file")),
         (&tar, Foreign::Format("a tar archive")),
+        (&gnu_tar, Foreign::Format("a tar archive")),
         (b"7z\xBC\xAF\x27\x1C\0\x04", Foreign::Format("a 7z archive")),
         (b"%PDF-1.7\n", Foreign::Format("a PDF document")),
         (b"\x04\x22\x4D\x18\x64\x40\xA7", Foreign::Compression("lz4")),
