@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::ops::Range;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::{Component, Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -34,14 +34,15 @@ impl LocalReader {
         Self { root, unused: Arc::default() }
     }
 
-    /// Returns a range of a file, or `None` if it could not be read exactly as listed.
+    /// Returns a range of a file. Returns `None` if the file has changed since it was listed, or
+    /// cannot be read.
     pub(super) async fn read(&self, object: &SourceObject, range: Range<u64>) -> Option<Bytes> {
         let (reader, object) = (self.clone(), object.clone());
         on_blocking_thread(move || reader.read_now(&object, range)).await.ok()?
     }
 
-    /// Returns the contents of each file, or `None` for a file that could not be read exactly as
-    /// listed. All contents share one buffer.
+    /// Returns the contents of each file. Returns `None` for a file that has changed since it was
+    /// listed, or cannot be read. All contents share one buffer.
     pub(super) async fn read_whole(&self, objects: Vec<SourceObject>) -> Vec<Option<Bytes>> {
         let (root, count) = (self.root.clone(), objects.len());
         let read = on_blocking_thread(move || read_whole_now(&root, &objects)).await;
@@ -67,7 +68,7 @@ impl LocalReader {
     }
 }
 
-/// A buffer that returns to its pool when the last `Bytes` of it is dropped.
+/// A buffer that returns to the pool when the last `Bytes` that refers to it is dropped.
 struct Pooled {
     buffer: Vec<u8>,
     length: usize,
@@ -105,11 +106,16 @@ fn read_whole_now(root: &FilePath, objects: &[SourceObject]) -> Vec<Option<Bytes
     ranges.into_iter().map(|range| Some(buffer.slice(range?))).collect()
 }
 
-/// Opens a file if its size, time and inode are as listed.
+/// Opens a file. Returns `None` unless its size, modification time and inode are as listed.
 fn open_listed(root: &FilePath, object: &SourceObject) -> Option<File> {
+    // A worker gets keys from a coordinator, which may not name files outside of the source.
+    let is_below_root = |part| matches!(part, Component::Normal(_));
+    if !FilePath::new(&object.key).components().all(is_below_root) {
+        return None;
+    }
     let mut options = OpenOptions::new();
     options.read(true);
-    // If a pipe has replaced the file, opening it would otherwise wait for a writer.
+    // Without this flag, opening a pipe that has replaced the file would wait for a writer.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
     let file = options.open(root.join(&object.key)).ok()?;
@@ -186,6 +192,23 @@ mod tests {
             assert_eq!(wait(reader.read(object, 1..3)), is_same.then(|| Bytes::from("ex")), "{}", object.key);
         }
         assert_eq!(wait(reader.read(&objects[0], 2..9)), None);
+    }
+
+    #[test]
+    fn a_file_outside_of_the_folder_is_not_read() {
+        let outside = tempfile::tempdir().unwrap();
+        let root = outside.path().join("source");
+        fs::create_dir(&root).unwrap();
+        fs::write(outside.path().join("secret"), "text").unwrap();
+        fs::write(root.join("inside"), "text").unwrap();
+        let absolute = outside.path().join("secret").to_str().unwrap().to_owned();
+        let reader = LocalReader::new(root.clone());
+        for (key, is_read) in [("inside", true), ("../secret", false), ("../source/inside", false), (&absolute, false)]
+        {
+            let object = listed(&root, key);
+            assert_eq!(wait(reader.read_whole(vec![object.clone()]))[0].is_some(), is_read, "{key}");
+            assert_eq!(wait(reader.read(&object, 0..4)).is_some(), is_read, "{key}");
+        }
     }
 
     proptest! {
