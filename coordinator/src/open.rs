@@ -5,8 +5,9 @@ use std::sync::Arc;
 use datafusion::prelude::SessionContext;
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::Result;
+use lakewright_common::session::memory::TaskScope;
 use lakewright_common::session::progress::ReadProgress;
-use lakewright_common::session::{self, Resources, Storages, TaskScope};
+use lakewright_common::session::{self, Resources, Storages};
 use lakewright_common::storage::{self, Storage};
 use object_store::memory::InMemory;
 

@@ -1,4 +1,5 @@
-//! SQL that this program writes itself, around the names and values of users.
+//! Builds the SQL that this program writes itself. This SQL contains names and values that users
+//! chose.
 //!
 //! Every name goes through `identifier` and every value through `literal`, because a name may
 //! be a keyword, and may contain upper case, dots and quotes. No other file builds SQL.
@@ -10,13 +11,14 @@ use lakewright_common::config::resolved::Rule;
 pub(crate) const HISTORY: &str = "SELECT version, committed_at, run_id, elapsed_ms, objects, bytes, records, staged, \
                                   quarantined, tables_changed FROM system.history ORDER BY version";
 
-/// Quotes a name. DataFusion's own helper leaves keywords unquoted, and that of `sqlparser` treats
-/// two quotes in a name as one escaped quote.
+/// Quotes a name as an SQL identifier. The libraries' helpers do not fit: the one of DataFusion
+/// leaves keywords unquoted, and the one of `sqlparser` treats two quotes in a name as one escaped
+/// quote.
 pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Quotes a text value.
+/// Quotes a text as an SQL string literal.
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -27,7 +29,8 @@ pub(crate) fn rows_with_null(table: &str, columns: &[String]) -> String {
     format!("SELECT * FROM {} WHERE {}", identifier(table), nulls.join(" OR "))
 }
 
-/// Returns the query for the values of `columns` that `table` contains more than once.
+/// Returns the query for the combinations of values in `columns` that occur more than once in
+/// `table`.
 pub(crate) fn duplicates(table: &str, columns: &[String]) -> String {
     let columns = columns.iter().map(|column| identifier(column)).collect::<Vec<_>>().join(", ");
     format!("SELECT {columns}, count(*) AS copies FROM {} GROUP BY {columns} HAVING count(*) > 1", identifier(table))
@@ -67,9 +70,9 @@ pub(crate) fn violations(table: &str, rule: &Rule) -> String {
     }
 }
 
-/// Returns the query for one digest per row of `table`, computed from the texts of the row's
-/// values, each after its length. `text_of` is the SQL function that converts nested and binary
-/// values to text.
+/// Returns the query that computes one digest per row of `table`. For each value of the row, the
+/// digest covers the length of the value's text, and then the text. `text_of` is the SQL function
+/// that converts nested and binary values to text.
 pub(crate) fn row_digests(table: &str, columns: &Fields, text_of: &str) -> String {
     let values = columns.iter().map(|field| {
         let name = identifier(field.name());
@@ -86,7 +89,7 @@ pub(crate) fn row_digests(table: &str, columns: &Fields, text_of: &str) -> Strin
     )
 }
 
-/// Returns the query for the number of rejected records by source and reason.
+/// Returns the query that counts rejected records by source, reason and field.
 pub(crate) fn rejected_counts(source: Option<&str>, reason: Option<&str>) -> String {
     format!(
         "SELECT source, reason, field, count(*) AS records, count(DISTINCT object) AS objects \
@@ -122,7 +125,8 @@ mod tests {
     use datafusion::datasource::MemTable;
     use datafusion::prelude::SessionContext;
     use lakewright_common::config::resolved::Location;
-    use lakewright_common::session::{self, Resources, Storages, TaskScope};
+    use lakewright_common::session::memory::TaskScope;
+    use lakewright_common::session::{self, Resources, Storages};
     use lakewright_common::sql::check_text;
     use lakewright_common::storage;
     use url::Url;
@@ -169,14 +173,15 @@ mod tests {
         "a\tb",
     ];
 
-    /// Returns rows with two columns: `name`, with `values`, and `other`.
+    /// Returns rows with two columns. The first is named `name` and contains `values`. The second
+    /// is named `other`.
     fn rows(name: &str, values: &[Option<&str>]) -> RecordBatch {
         let column: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
         let other: ArrayRef = Arc::new(StringArray::from(vec!["x"; values.len()]));
         RecordBatch::try_from_iter_with_nullable([(name, column, true), ("other", other, true)]).unwrap()
     }
 
-    /// Returns the values of the first column, in order.
+    /// Runs `sql`. Returns the values of the first column of its result, sorted.
     async fn first_column(session: &SessionContext, sql: &str) -> Vec<Option<String>> {
         check_text(sql).unwrap();
         let batches = session.sql(sql).await.unwrap().collect().await.unwrap();

@@ -8,8 +8,9 @@ use lakewright_common::codec::decode_plan;
 use lakewright_common::error::{EngineContext, Error, Kind, Result};
 use lakewright_common::process::failpoint::{self, FailPoint};
 use lakewright_common::report::report_messages;
+use lakewright_common::session::memory::TaskScope;
 use lakewright_common::session::plan_failure::{panic_error, stage_error};
-use lakewright_common::session::{self, Resources, TaskScope};
+use lakewright_common::session::{self, Resources};
 use lakewright_proto::v1::report_request::Outcome;
 use lakewright_proto::v1::{Decision, Failure, FailureKind, ReportRequest, Requests, StartRequest, Success, TaskSpec};
 use prost::Message;
@@ -29,9 +30,9 @@ pub(crate) struct WorkerContext {
     pub(crate) resources: Resources,
     pub(crate) memory_bytes: u64,
     pub(crate) vcores: usize,
-    /// Whether this worker is draining.
+    /// Whether this worker is draining: it finishes its running tasks and takes no new ones.
     pub(crate) is_draining: watch::Receiver<bool>,
-    /// The last run that this worker joined; its attempts share clients and connections.
+    /// The run that this worker joined last. All attempts of this run share its storage clients.
     pub(crate) joined_run: JoinedRunSender,
 }
 
@@ -83,7 +84,8 @@ pub(crate) async fn run(worker: &WorkerContext, bytes: &[u8]) {
 }
 
 /// Asks the coordinator whether the attempt may run, and returns the answer. Retries until the
-/// coordinator responds or the attempt is cancelled.
+/// coordinator responds. Returns false if the attempt is cancelled first, or if this worker drains
+/// and gives up.
 async fn start(worker: &WorkerContext, running: &AttemptGuard<'_>) -> bool {
     let message = StartRequest {
         task: Some(running.attempt.task.clone()),
@@ -125,7 +127,7 @@ async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> 
     let context = session.task_ctx();
     let unreadable = |e| Error::internal("cannot decode a plan").caused_by(e);
     let plan = decode_plan(&spec.plan, &context).engine_context(unreadable)?;
-    // After decoding, because only a decoded plan shows what it reads and writes.
+    // Check the rules after decoding, because only a decoded plan shows what it reads and writes.
     run.rules.check(&plan)?;
     // Kept for heartbeats, which report the rows that the plan has read.
     let plan = attempt.plan.get_or_init(|| plan);
@@ -137,12 +139,13 @@ async fn execute(worker: &WorkerContext, spec: &TaskSpec, attempt: &Attempt) -> 
 
 impl WorkerContext {
     /// Returns whether to stop retrying. A draining worker gives up once the backoff reaches its
-    /// maximum; others have the time to wait for a coordinator.
+    /// maximum. Other workers never give up, because they have the time to wait for a coordinator.
     fn gives_up(&self, pause: &Pause) -> bool {
         pause.is_longest() && *self.is_draining.borrow()
     }
 
-    /// Returns the requests to buckets that this worker has sent for the run that it joined last.
+    /// Returns the number of this worker's requests to buckets, and the bytes read and written.
+    /// Counts only the run that the worker joined last; `None` if it has joined no run.
     pub(crate) fn requests(&self) -> Option<Requests> {
         let run = self.joined_run.borrow().clone()?;
         let counted = run.storages.requests();
@@ -155,8 +158,8 @@ impl WorkerContext {
     }
 }
 
-/// Reports the outcome. Retries until the coordinator responds; only the first report of a task
-/// counts, so a repeated one does no harm.
+/// Reports the outcome. Retries until the coordinator responds; a repeated report does no harm,
+/// because only the first success of a task counts.
 async fn report(worker: &WorkerContext, running: &AttemptGuard<'_>, outcome: Outcome) {
     let task = &running.attempt.task;
     let message = ReportRequest {
@@ -200,14 +203,14 @@ async fn report(worker: &WorkerContext, running: &AttemptGuard<'_>, outcome: Out
     }
 }
 
-/// Converts an error to a message.
+/// Converts an error to a message for the coordinator.
 fn failure(error: &Error) -> Failure {
     let kind = match error.kind {
         Kind::Data => FailureKind::Data,
         Kind::Configuration => FailureKind::Configuration,
         Kind::Storage => FailureKind::Storage,
-        // Only the coordinator distinguishes these kinds, so a worker reports all of them as
-        // internal.
+        // Conflicts and failures of workers occur only in the coordinator. In a worker they would
+        // be a bug.
         Kind::Conflict | Kind::Workers | Kind::Internal => FailureKind::Internal,
     };
     Failure { kind: kind.into(), message: error.to_string(), hint: error.hint.clone().unwrap_or_default() }

@@ -1,8 +1,10 @@
-//! Root of a task plan that sends its rows to another stage: spools them and returns one report.
+//! Root node of a task plan. Writes the rows of the task to a spool object for another stage, and
+//! returns one report.
 //!
-//! If its input is a hash repartition, this node does the repartition itself, with the keys and the
-//! input of that node. So the key expressions reach workers in a node that DataFusion can encode.
-//! Otherwise all rows go to one partition.
+//! The input can be a hash repartition, which is never executed. Instead, this node reads the input
+//! of the repartition, and itself assigns the rows to partitions by the repartition's keys. The
+//! repartition is in the plan only because DataFusion can encode it, so that the key expressions
+//! reach workers. With any other input, all rows go to one partition.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,14 +28,15 @@ use crate::error::{Context, Error};
 use crate::process::failpoint::{self, FailPoint};
 use crate::read::scan_rows::report_rows;
 use crate::report::{TaskReport, report_batch, report_schema};
-use crate::session::{TaskScope, spool_store_url};
+use crate::session::memory::TaskScope;
+use crate::session::spool_store_url;
 use crate::write::ingest_node::report_properties;
 
-/// Spools the rows of its input and returns a [`TaskReport`].
+/// Writes the rows of its input to a spool object, and returns one [`TaskReport`].
 #[derive(Debug, Clone)]
 pub struct ExchangeWriteExec {
     input: Arc<dyn ExecutionPlan>,
-    /// Start of the key of each object that the node writes.
+    /// Prefix of the key of each object that the node writes.
     prefix: String,
     properties: Arc<PlanProperties>,
 }
@@ -46,8 +49,8 @@ impl ExchangeWriteExec {
         Self { input, prefix, properties }
     }
 
-    /// Returns the input. If the input is a hash repartition, it does not run: this node assigns
-    /// rows to partitions by its keys.
+    /// Returns the input. A hash repartition in this place is never executed. It only provides the
+    /// keys that this node uses to assign rows to partitions.
     #[must_use]
     pub fn input(&self) -> &Arc<dyn ExecutionPlan> {
         &self.input
@@ -65,7 +68,8 @@ impl ExchangeWriteExec {
     }
 }
 
-/// Returns the node that produces the rows: the input of a hash repartition, or else `input`.
+/// Returns the node that produces the rows. If `input` is a hash repartition, this is the input of
+/// the repartition; otherwise it is `input` itself.
 fn rows_of(input: &Arc<dyn ExecutionPlan>) -> &Arc<dyn ExecutionPlan> {
     match input.downcast_ref::<RepartitionExec>() {
         // The hash repartition itself does not run (see the module documentation).
@@ -160,7 +164,7 @@ impl ExecutionPlan for ExchangeWriteExec {
                     None => writer.add(0, batch),
                 }
                 writer.flush_if_full().await?;
-                // Do not use `try_resize`: this memory is bounded, and only finishing frees it.
+                // Do not use `try_resize`, because `flush_if_full` already bounds this memory.
                 reservation.resize(writer.memory_bytes());
             }
             failpoint::reach(FailPoint::ExchangeBeforeFinish);

@@ -17,15 +17,17 @@ use crate::process::failpoint::{self, FailPoint};
 use crate::report::spool_object::SpoolObject;
 use crate::session::BATCH_ROWS;
 
+/// Maximum number of buffered bytes of rows. A larger buffer does not make the exchange faster.
+const MAX_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 /// Number of bytes that an upload buffers before it sends a part.
 const UPLOAD_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 
-/// Writer of the object of one attempt.
+/// Writes the spool object of one attempt.
 pub(super) struct SpoolWriter {
     store: Arc<dyn ObjectStore>,
     key: Path,
     schema: SchemaRef,
-    /// Number of bytes of buffered rows at which all of these rows are written.
+    /// Number of buffered bytes at which all buffered rows are written.
     buffer_bytes: usize,
     /// Buffered rows per partition.
     buffered: Vec<Vec<RecordBatch>>,
@@ -47,7 +49,7 @@ impl SpoolWriter {
             store,
             key,
             schema,
-            buffer_bytes,
+            buffer_bytes: buffer_bytes.min(MAX_BUFFER_BYTES),
             buffered: vec![vec![]; partitions],
             buffered_bytes: 0,
             upload: None,
@@ -105,7 +107,7 @@ impl SpoolWriter {
             }
             let chunk = encode(&self.schema, &batches)?;
             lengths.push(chunk.len() as u64);
-            // Created at the first chunk, because a task without rows writes no object.
+            // Create the upload at the first chunk, because a task without rows writes no object.
             let upload = self.upload.get_or_insert_with(|| {
                 BufWriter::with_capacity(Arc::clone(&self.store), self.key.clone(), UPLOAD_BUFFER_BYTES)
             });
@@ -118,7 +120,8 @@ impl SpoolWriter {
     }
 }
 
-/// Encodes the batches as one Arrow IPC stream, merged to batches of the usual size.
+/// Encodes the batches as one Arrow IPC stream. Merges small batches into batches of up to
+/// `BATCH_ROWS` rows.
 fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
     let failed = || Error::internal("cannot encode rows for the spool");
     let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).context(failed)?;

@@ -1,13 +1,15 @@
 //! Builds query sessions, so that every process plans and runs queries in the same way.
 //!
-//! Object stores are registered under names of the project (`lakewright://lake/`,
-//! `lakewright://spool/`), so that every path in a plan is a key relative to the root of the lake
-//! or the spool, for any kind of storage. Scans find their storage by the source's name.
+//! Object stores are registered under the URLs `lakewright://lake/` and `lakewright://spool/`. So
+//! every path in a plan is a key relative to the root of the lake or of the spool. This root may be
+//! in a folder or in a bucket. A scan finds the storage of its source by the name of the source.
 
 /// Classifies failures of running plans.
 pub mod plan_failure;
 /// Counters of what has been read.
 pub mod progress;
+/// Divides a process's memory limit among tasks, pools and buffers.
+pub mod memory;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -27,6 +29,7 @@ use crate::error::{Context, Error, Result};
 use crate::first_row::rule::FirstRowRule;
 use crate::functions;
 use crate::process::scratch::Scratch;
+use crate::session::memory::{POOL_SHARE, SORT_AS_ONE_BYTES, SORT_KEYS_SHARE, TaskScope, share};
 use crate::session::progress::ReadProgress;
 use crate::sql;
 use crate::storage::s3::requests::RequestCounts;
@@ -35,28 +38,10 @@ use crate::storage::{self, Storage};
 /// Maximum number of rows per batch, in all plans.
 pub const BATCH_ROWS: usize = 8192;
 
-/// Share of the memory limit for operators that account for their memory. The rest of the limit is
-/// for memory that they do not account for: growing hash tables, rows on their way from a hash
-/// table to a spill file, records being read, Parquet pages.
-const POOL_SHARE: f64 = 0.3;
-/// Share of the memory limit for unfinished Parquet files of all tasks.
-const TABLE_BUFFER_SHARE: f64 = 0.15;
-/// Share of the memory limit for buffered rows of exchanges of all tasks.
-const EXCHANGE_BUFFER_SHARE: f64 = 0.1;
-/// Maximum size of an exchange's buffer. A larger buffer does not make the exchange faster.
-const MAX_EXCHANGE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
-
-/// Maximum number of bytes of rows that are sorted as one batch, because more could overflow the
-/// offsets of a text column. A larger sort merges sorted batches and needs additional memory for a
-/// copy of their keys.
-const SORT_AS_ONE_BYTES: usize = 1 << 30;
-/// Share of a large sort's memory that is reserved for the copy of the keys.
-const SORT_KEYS_SHARE: f64 = 1.0 / 6.0;
-
-/// Number of memory consumers, largest first, that an out-of-memory message names.
+/// Number of memory consumers that an out-of-memory message lists, starting with the largest.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
-/// Storages of a plan.
+/// Opened storages that a plan reads and writes.
 #[derive(Debug, Clone)]
 pub struct Storages {
     pub lake: Storage,
@@ -129,36 +114,24 @@ pub struct Resources {
     runtime: RuntimeEnv,
     /// Scratch folder, shared with the sessions because their queries may outlive this value.
     scratch: Arc<Scratch>,
-    /// Maximum number of bytes that one of the process's tasks sorts in memory.
+    /// Maximum number of bytes that one task sorts in memory.
     sort_bytes: usize,
 }
 
-/// Properties of a task that the nodes of its plan use.
-#[derive(Debug, Clone, Copy)]
-pub struct TaskScope {
-    /// Task number of the plan's first partition.
-    pub first_task: usize,
-    /// Maximum number of buffered bytes of unfinished Parquet files. At this limit, the task writes
-    /// a row group of the largest file.
-    pub table_buffer_bytes: usize,
-    /// Maximum number of bytes of rows for the next stage that the task buffers.
-    pub exchange_buffer_bytes: usize,
-}
-
-/// Returns the URL of the lake in plans.
+/// Returns the URL of the lake within plans, `lakewright://lake/`.
 #[must_use]
 pub fn lake_store_url() -> ObjectStoreUrl {
     store_url("lake")
 }
 
-/// Returns the name of the session's lake, to which messages append a key.
+/// Returns the URL of a session's lake on storage. Messages append the key of an object to it.
 #[must_use]
 pub fn lake_name(config: &SessionConfig) -> String {
     let storages = config.get_extension::<Storages>();
     storages.map_or_else(String::new, |storages| storages.lake.location().name().into_owned())
 }
 
-/// Returns the URL of the spool in plans.
+/// Returns the URL of the spool within plans, `lakewright://spool/`.
 #[must_use]
 pub fn spool_store_url() -> ObjectStoreUrl {
     store_url("spool")
@@ -171,7 +144,7 @@ fn store_url(host: &str) -> ObjectStoreUrl {
 
 impl Resources {
     /// Creates the memory pool for `memory_bytes` and `tasks` concurrent tasks, and a scratch
-    /// folder below `scratch` or the system's temporary folder.
+    /// folder below `scratch`. If `scratch` is `None`, uses the system's temporary folder.
     ///
     /// # Errors
     /// A storage error, if the scratch folder cannot be used.
@@ -189,7 +162,8 @@ impl Resources {
         Ok(Self { runtime, scratch: Arc::new(scratch), sort_bytes: pool_bytes / tasks.max(1) })
     }
 
-    /// Removes the scratch folder of a process that ends while queries still use the folder.
+    /// Removes the scratch folder at once, for a process that exits while queries still use the
+    /// folder.
     pub fn remove_scratch(&self) {
         self.scratch.remove();
     }
@@ -197,7 +171,8 @@ impl Resources {
     /// Returns a runtime with these resources and with `storages`.
     fn over(&self, storages: &Storages) -> Result<Arc<RuntimeEnv>> {
         let registry = DefaultObjectStoreRegistry::new();
-        // DataFusion's default entry would allow a plan to read any file of this machine.
+        // DataFusion registers the local file system by default, which would allow a plan to read
+        // any file of this machine.
         let _ = registry.deregister_store(ObjectStoreUrl::local_filesystem().as_ref());
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
             .with_object_store_registry(Arc::new(registry))
@@ -209,33 +184,8 @@ impl Resources {
     }
 }
 
-impl TaskScope {
-    /// Returns the scope of a task that shares `memory_bytes` with `tasks - 1` others.
-    #[must_use]
-    pub fn new(first_task: usize, memory_bytes: u64, tasks: usize) -> Self {
-        let tasks = tasks.max(1);
-        Self {
-            first_task,
-            table_buffer_bytes: share(memory_bytes, TABLE_BUFFER_SHARE) / tasks,
-            exchange_buffer_bytes: (share(memory_bytes, EXCHANGE_BUFFER_SHARE) / tasks).min(MAX_EXCHANGE_BUFFER_BYTES),
-        }
-    }
-
-    /// Returns the scope of a session that [`build`] made.
-    #[must_use]
-    pub fn of(config: &SessionConfig) -> Self {
-        // Only a session that [`build`] did not make (in a test) has no scope. Assume one task and
-        // 1 GiB.
-        config.get_extension::<Self>().map_or_else(|| Self::new(0, 1 << 30, 1), |scope| *scope)
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a size in bytes")]
-fn share(memory_bytes: u64, share: f64) -> usize {
-    (memory_bytes as f64 * share) as usize
-}
-
-/// Builds a session with `storages` that plans for `partitions` concurrent partitions.
+/// Builds a session that has access to `storages`, and that plans queries for `partitions`
+/// concurrent partitions.
 ///
 /// # Errors
 /// Never fails in practice.
@@ -278,7 +228,8 @@ fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
     if let Ok(limit) = ConfigNonZeroUsize::try_new(sql::PARSER_RECURSION_LIMIT) {
         options.sql_parser.recursion_limit = limit;
     }
-    // Parquet and Delta have one string type; views would be converted back at every write.
+    // Parquet and Delta have one string type. String views (`Utf8View`) would be converted at every
+    // write.
     options.sql_parser.map_string_types_to_utf8view = false;
     options.execution.parquet.schema_force_view_types = false;
     options.execution.parquet.pushdown_filters = true;

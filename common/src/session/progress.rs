@@ -22,10 +22,12 @@ pub struct ReadCounts {
 }
 
 impl ReadProgress {
+    /// Adds to the counters. A counter stays at its maximum instead of overflowing, because a
+    /// worker may report any number.
     pub fn add(&self, objects: u64, records: u64, bytes: u64) {
-        self.objects.fetch_add(objects, Ordering::Relaxed);
-        self.records.fetch_add(records, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        for (counter, more) in [(&self.objects, objects), (&self.records, records), (&self.bytes, bytes)] {
+            counter.update(Ordering::Relaxed, Ordering::Relaxed, |count| count.saturating_add(more));
+        }
     }
 
     pub fn counts(&self) -> ReadCounts {

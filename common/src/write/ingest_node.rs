@@ -1,8 +1,8 @@
 //! The node that writes the records of a scan: accepted ones to staging, rejected ones to the
 //! quarantine.
 //!
-//! Its input is a `JsonScanExec`. Each partition writes its own files, and returns one report per
-//! file and one per split that was read.
+//! Its input is a `JsonScanExec`. Each partition writes its own files, and returns the reports of
+//! the scan (one per split that was read), and then one report per file.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,11 +26,12 @@ use crate::error::{Context, EngineContext, Error, Result};
 use crate::read::quarantine;
 use crate::read::scan_rows::ScanRows;
 use crate::report::{TaskReport, report_batch, report_schema};
-use crate::session::{TaskScope, lake_name, lake_store_url};
+use crate::session::memory::TaskScope;
+use crate::session::{lake_name, lake_store_url};
 use crate::write::file::{FileSettings, FileWriter};
 use crate::write::properties::FilePurpose;
 
-/// Folders of an ingest's files, as key prefixes relative to the lake's root.
+/// Folders to which an ingest writes files, as key prefixes relative to the lake's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IngestFolders {
     pub staging: String,
@@ -49,8 +50,8 @@ pub struct IngestExec {
 }
 
 impl IngestExec {
-    /// Creates the node. `staging_schema` is the schema of the files: the scan's `record` column
-    /// with column ids.
+    /// Creates the node. `staging_schema` is the schema of the staging files: the fields of the
+    /// scan's `record` column, with column ids.
     #[must_use]
     pub fn new(
         input: Arc<dyn ExecutionPlan>,
@@ -85,7 +86,8 @@ impl IngestExec {
     }
 }
 
-/// Returns the plan properties of a node that has the partitions of `input` and returns reports.
+/// Returns the plan properties of a node that returns reports and has as many partitions as
+/// `input`.
 pub(crate) fn report_properties(input: &Arc<dyn ExecutionPlan>) -> PlanProperties {
     PlanProperties::new(
         EquivalenceProperties::new(report_schema()),

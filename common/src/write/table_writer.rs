@@ -20,15 +20,16 @@ use tokio::sync::mpsc;
 
 use crate::error::{Context, EngineContext, Error, Result};
 use crate::report::WrittenFile;
-use crate::session::TaskScope;
+use crate::session::memory::TaskScope;
 use crate::session::plan_failure::stage_error;
 use crate::write::file::{FileSettings, FileWriter};
 use crate::write::hive;
 use crate::write::partition::{PartitionKey, PartitionRows, Partitioner};
 
-/// Maximum number of files that are closed at once.
+/// Maximum number of files to close at once.
 const CLOSED_AT_ONCE: usize = 16;
-/// Maximum number of batches in the channel to the sort of the overflow.
+/// Capacity, in batches, of the channel to the Tokio task that sorts the rows for which no file is
+/// open.
 const OVERFLOW_AHEAD: usize = 2;
 
 /// Folder, schema and sizes of a table's files.
@@ -82,7 +83,8 @@ pub async fn write_table(
             overflow.send(partitioner.only(&batch, &overflowing)?).await;
         }
     }
-    // Close the open files before the overflow is finished, because its sort needs their memory.
+    // Close the open files before the overflow is finished, because the sort of the overflow needs
+    // their memory.
     let mut files = folders.finish().await?;
     if let Some(overflow) = overflow {
         files.extend(overflow.finish().await?);
@@ -103,13 +105,13 @@ fn partition_indices(layout: &TableLayout) -> Result<Vec<usize>> {
     layout.partition_by.iter().map(index).collect()
 }
 
-/// Folders of partition values, with one open file each.
+/// Open folders of a table: one per combination of partition values, with one open file each.
 struct OpenFolders<'a> {
     layout: &'a TableLayout,
     file_schema: SchemaRef,
     settings: FileSettings,
-    /// Maximum number of bytes of unfinished files in memory. Above it, row groups of the largest
-    /// files are written.
+    /// Maximum number of bytes of unfinished files in memory. Above this limit, row groups of the
+    /// largest files are written.
     buffer_bytes: usize,
     reservation: MemoryReservation,
     /// Open folders by partition value. There are rarely more than a few dozen.
@@ -213,8 +215,8 @@ fn folder_key(layout: &TableLayout, values: &[Option<String>]) -> Result<String>
     Ok(key)
 }
 
-/// Rows of partition values for which no further file may be opened. A separate task sorts the rows
-/// by value, spilling if needed, and writes the folders one after another.
+/// Receives the rows of partition values for which no further file may be opened. A separate Tokio
+/// task sorts the rows by value, spilling if needed, and writes the folders one after another.
 struct Overflow {
     rows: mpsc::Sender<RecordBatch>,
     writing: tokio::task::JoinHandle<Result<Vec<WrittenFile>>>,
@@ -290,7 +292,7 @@ async fn write_sorted(
     Ok(files)
 }
 
-/// Input of a plan that reads batches from a channel; it can be read only once.
+/// Plan input that receives its batches from a channel. It can be executed only once.
 #[derive(Debug)]
 struct Received {
     schema: SchemaRef,

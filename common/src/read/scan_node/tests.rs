@@ -16,8 +16,9 @@ use crate::config::resolved::{
 };
 use crate::read::scan_rows::{ReadReport, ScanRows, read_report_rows};
 use crate::read::split_plan::{contents_of_large, plan_splits};
+use crate::session::memory::TaskScope;
 use crate::session::progress::ReadProgress;
-use crate::session::{Resources, Storages, TaskScope};
+use crate::session::{Resources, Storages};
 use crate::{session, storage};
 
 const RECORDS_IN_LARGE: i64 = 2_000;
