@@ -22,19 +22,19 @@ use crate::config::resolved::Limits;
 use crate::error::Error;
 use crate::read::chunks::{Chunks, Fault};
 use crate::read::content::{Content, HEAD_BYTES, recognize};
-use crate::read::decompress::decompression::Stored;
+use crate::read::decompress::chunk_stream::Stored;
 use crate::read::decompress::layers;
 use crate::read::split::Split;
 use crate::storage::Storage;
 use crate::storage::object::SourceObject;
 use crate::storage::s3::get::{ARCHIVED, GetFailure};
 
-/// Maximum number of bytes of a request, and of a chunk.
+/// Maximum number of bytes that one request reads. Each response is one chunk.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
 /// Number of concurrent requests, including the one for the bytes that are needed next.
-const READS_UNDER_WAY: usize = 2;
-/// Number of bytes of the first request past the end of a split, for the rest of its last record.
-/// Each further request is twice as long.
+const CONCURRENT_READS: usize = 2;
+/// Number of bytes of the first request beyond the end of a split. Requests beyond the end read the
+/// rest of the split's last record. Each of them is twice as long as the one before.
 const FIRST_OVERRUN_BYTES: u64 = 64 * 1024;
 /// Maximum number of attempts of a request whose responses are too short.
 const SHORT_ANSWERS: usize = 3;
@@ -44,8 +44,9 @@ const SHORT_ANSWERS: usize = 3;
 pub struct StoredBytes(Arc<AtomicU64>);
 
 impl StoredBytes {
-    /// Returns the number of bytes. When the stream has ended without a fault, it is the size of
-    /// the split.
+    /// Returns the number of bytes that were read so far. If the split is a part of an object, the
+    /// number includes bytes outside of the part: one byte before it, and all bytes that were read
+    /// after it.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -60,10 +61,10 @@ impl StoredBytes {
     }
 }
 
-/// Reads the bytes that [`crate::read::framing::Framer::for_split`] needs of `split`. For a part of
-/// an object, this includes the byte before the part and, if polled further, the bytes after it:
-/// stop polling when the framer is done. A fault is the last item. Dropping the stream cancels
-/// requests in progress. `read` counts the bytes that storage returns.
+/// Reads the text of `split`, as [`crate::read::framing::Framer::for_split`] needs it. For a part
+/// of an object, the text starts at the byte before the part and continues after the part up to the
+/// end of the object, so stop polling when the framer is done. A fault is the last item. Dropping
+/// the stream cancels requests in progress. `read` counts the bytes that storage returns.
 #[must_use]
 pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
@@ -75,10 +76,10 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredByt
     if split.is_whole() { layers::text_of(chunks, stored) } else { chunks }
 }
 
-/// Like [`fetch`], but also waits for the response to the first request. The response is only
-/// decompressed when the stream is polled, so that small objects that were read ahead need no more
-/// memory than their stored size. `whole` contains the bytes of the object if they were read
-/// already.
+/// Like [`fetch`], but also waits for the response to the first request. The response is
+/// decompressed only when the stream is polled. Until then, a small object that was read ahead
+/// needs no more memory than its stored size. `whole` contains the bytes of the object if they were
+/// read already.
 pub async fn fetch_ahead(
     storage: &Storage,
     split: &Split,
@@ -114,8 +115,8 @@ pub async fn content_of(storage: &Storage, object: &SourceObject) -> Result<Cont
     Ok(requests.recognize(&head))
 }
 
-/// Returns the number of requests that [`fetch`] makes for a split without retries, including one
-/// past the end of the split.
+/// Returns the number of requests that [`fetch`] makes for a split if none is retried. If the
+/// object continues after the split, this includes one request for the rest of the last record.
 #[must_use]
 pub fn requests_for(split: &Split) -> u64 {
     let (range, bytes) = (&split.range, split.object.bytes);
@@ -133,9 +134,10 @@ pub fn requests_for(split: &Split) -> u64 {
 struct Requests {
     storage: Storage,
     object: Arc<SourceObject>,
-    /// S3 version that was listed; set once the current version is known to be a different one.
+    /// Id of the S3 version that was listed; set once the current version is known to be a
+    /// different one.
     version: Arc<OnceLock<String>>,
-    /// `Content-Encoding` of the first response.
+    /// `Content-Encoding` of the object, set by the first response that contains one.
     encoding: Arc<OnceLock<String>>,
 }
 
@@ -178,7 +180,7 @@ impl Requests {
             .map(|task| async move {
                 task.join().await.unwrap_or_else(|e| Err(Error::internal("a read was stopped").caused_by(e)))
             })
-            .buffered(READS_UNDER_WAY);
+            .buffered(CONCURRENT_READS);
         let on_demand = stream::iter(past).then(move |range| {
             let source = self.clone();
             async move { source.get(range).await }
@@ -186,8 +188,8 @@ impl Requests {
         ahead.chain(on_demand).boxed()
     }
 
-    /// Returns a range of the listed version of the object: of the current object if it is that
-    /// version, or else of the old version if the bucket still has it.
+    /// Returns a range of the listed version of the object. If the object has changed, reads the
+    /// listed version by its id, provided that the bucket has kept it.
     async fn get(&self, range: Range<u64>) -> Result<Bytes, Error> {
         let failure = match self.version.get() {
             Some(version) => return self.get_by_name(range, Some(version)).await.map_err(|e| self.error(e)),
@@ -231,7 +233,7 @@ impl Requests {
         let mut tries = 1;
         loop {
             let result = self.storage.store.get_opts(&path, options.clone()).await.map_err(|e| self.failure(e))?;
-            // Files have no ETag, so compare size and time.
+            // The store compared the ETag, if the listing had one.
             let is_listed_one = result.meta.size == self.object.bytes
                 && (self.object.etag.is_some() || result.meta.last_modified.timestamp_micros() == self.object.modified);
             if !is_listed_one {
@@ -283,7 +285,7 @@ impl Requests {
         match error {
             object_store::Error::Precondition { .. } => GetFailure::Changed,
             object_store::Error::NotFound { .. } => GetFailure::Missing,
-            // Only the text of the error contains the code.
+            // `object_store` has no variant for this error, so search the text for S3's error code.
             error if error.to_string().contains(ARCHIVED) => GetFailure::Archived,
             error => GetFailure::Other(Error::storage("read", self.name(), error)),
         }

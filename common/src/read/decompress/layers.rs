@@ -17,8 +17,8 @@ use futures::{FutureExt, StreamExt};
 use crate::error::Error;
 use crate::read::chunks::{Chunks, Fault};
 use crate::read::content::{Content, Encoding, Foreign, HEAD_BYTES, recognize};
-use crate::read::decompress::Decompressor;
-use crate::read::decompress::decompression::{Decompression, Stored};
+use crate::read::decompress::chunk_stream::{DecompressedChunks, Stored};
+use crate::read::decompress::decompressor::Decompressor;
 use crate::read::decompress::text_encoding::TextDecoder;
 use crate::read::rejection::Reason;
 
@@ -27,12 +27,13 @@ const MOST_ZERO_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum number of nested compressions. A compressed file that was compressed again has two.
 const MOST_COMPRESSIONS: usize = 2;
 
-/// Returns the text of the whole object `stored`.
+/// Returns the text of the whole object `stored`. `chunks` are its bytes on storage.
 pub(in crate::read) fn text_of(chunks: Chunks, stored: Stored) -> Chunks {
     stream::once(peel(chunks, Arc::new(stored), 0)).flatten().boxed()
 }
 
-/// Removes the outermost layer, and then the layers below it.
+/// Removes the outermost layer (a compression or an encoding), and then the layers below it.
+/// `depth` is the number of compressions that were removed before.
 fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static, Chunks> {
     async move {
         let (head, is_only_zeros, chunks) = head(chunks).await;
@@ -49,8 +50,9 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
             }
             Content::Compressed(compression) => match Decompressor::new(compression) {
                 Ok(Some(decompressor)) => {
-                    // The ratio is checked per layer, against the size on storage.
-                    let text = Decompression::new(chunks, decompressor, &stored).text();
+                    // Each layer compares its own decompressed size with the size of the object on
+                    // storage.
+                    let text = DecompressedChunks::new(chunks, decompressor, &stored).text();
                     peel(text, stored, depth + 1).await
                 }
                 Ok(None) => chunks,
@@ -64,8 +66,8 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
     .boxed()
 }
 
-/// Returns the first [`HEAD_BYTES`] bytes (or all bytes before the end or a fault), whether all
-/// bytes of the object are zero, and all chunks, including the bytes that were read.
+/// Returns the first [`HEAD_BYTES`] bytes (fewer if the object ends or has a fault before), whether
+/// all bytes of the object are zero, and all chunks, including the bytes that were already read.
 async fn head(chunks: Chunks) -> (Vec<u8>, bool, Chunks) {
     let mut chunks = chunks.fuse();
     let mut head = Vec::new();
@@ -115,8 +117,9 @@ fn failed(fault: Fault) -> Chunks {
     stream::once(std::future::ready(Err(fault))).boxed()
 }
 
-/// Returns the fault of an object that cannot be read, or whose decompressed content cannot be
-/// read.
+/// Returns the fault of an object of an unsupported format. `what` is the end of a sentence, such
+/// as "is a PDF document, not JSON". The sentence is about the object or, if `depth` is not 0,
+/// about its decompressed content.
 fn unsupported(what: &str, depth: usize) -> Fault {
     let subject = if depth > 0 { "what is compressed in it" } else { "it" };
     Fault::Broken { reason: Reason::UnsupportedFormat, detail: format!("{subject} {what}") }

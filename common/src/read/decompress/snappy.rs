@@ -18,13 +18,14 @@ use crate::read::decompress::step::{Progress, Step};
 
 /// First chunk of a stream in snappy's own framing.
 const STREAM_IDENTIFIER: &[u8] = b"\xFF\x06\0\0sNaPpY";
-/// Maximum number of bytes of a data chunk in snappy's own framing: a checksum, and 64 KiB of data
-/// that could not be compressed.
+/// Maximum number of bytes of a data chunk in snappy's own framing: a checksum, and 64 KiB of data,
+/// which compression can enlarge to 76,490 bytes.
 const MAX_FRAME_BYTES: usize = 4 + 76_490;
-/// Maximum number of decompressed bytes of a block; Hadoop's default is 256 KiB.
+/// Maximum number of decompressed bytes of a block in Hadoop's framing; Hadoop's default is 256
+/// KiB.
 const MAX_BLOCK_BYTES: usize = 64 * 1024 * 1024;
 
-/// State of a stream of chunks.
+/// Decompresses a stream of snappy chunks.
 pub(in crate::read) struct Snappy {
     framing: Framing,
     part: Part,
@@ -43,10 +44,10 @@ enum Framing {
     },
 }
 
-/// Next part of the stream, with its length in bytes.
+/// The part of the stream that is read next.
 enum Part {
     Header,
-    /// A chunk, with its header and length.
+    /// A chunk, with its header and its length in bytes.
     Chunk([u8; 4], usize),
     Skipped(usize),
 }
@@ -64,7 +65,7 @@ impl Snappy {
         Self { framing, part: Part::Header, gathered: Vec::new(), decompressed: Vec::new(), given: 0 }
     }
 
-    /// Whether the input may end here.
+    /// Whether the input may end here, because no chunk and no block is incomplete.
     pub(in crate::read) fn is_complete(&self) -> bool {
         let is_between = matches!(self.part, Part::Header) && self.gathered.is_empty();
         is_between && matches!(self.framing, Framing::Own | Framing::Hadoop { block_rest: 0 })
@@ -188,7 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::read::decompress::tests::step_through;
+    use crate::read::decompress::decompressor::tests::step_through;
 
     fn framed(text: &[u8]) -> Vec<u8> {
         let mut encoder = snap::write::FrameEncoder::new(Vec::new());

@@ -15,7 +15,7 @@ use url::Url;
 use super::*;
 use crate::config::resolved::{JsonFormat, Location};
 use crate::error::Kind;
-use crate::read::decompress::decompression::UNSUSPICIOUS_BYTES;
+use crate::read::decompress::chunk_stream::UNSUSPICIOUS_BYTES;
 use crate::read::framing::{Framed, Framer};
 use crate::read::rejection::Reason;
 

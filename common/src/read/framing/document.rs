@@ -6,10 +6,11 @@
 //! The bytes up to the next certain start of a record (`framing::resync`) are one broken range. If
 //! there is no such start, the range is the rest of the object, and the object is damaged.
 //!
-//! A record with matching brackets is a record, even if its content is wrong: the decoder rejects
-//! it. The other members of an object around the array (a *page*) are skipped, but must be JSON
-//! (`framing::member`). The bytes of a page before and after its array become part of a broken
-//! range until it is certain that they belong to the page:
+//! A value with matching brackets is a record, even if its content is wrong: the decoder rejects
+//! it. An object around an array of records is a *page*. Its other members are skipped, but must be
+//! JSON (`framing::member`). The bytes of a page before and after its array are kept until it is
+//! certain that they belong to the page. If framing is lost before that, the broken range includes
+//! them:
 //!
 //! ```text
 //! {"page":1,"items":[{"id":1},{"id":2}],"next":{"count":3}}      and then { or the end
@@ -26,7 +27,7 @@ use memchr::memchr_iter;
 use crate::read::framing::framed::{Found, too_long};
 use crate::read::framing::member::MemberScan;
 use crate::read::framing::resync::RecordStarts;
-use crate::read::framing::value::{Scanned, ValueScan};
+use crate::read::framing::value::{Scanned, ValueScan, is_space};
 use crate::read::framing::window::Window;
 use crate::read::framing::wrapper::Wrapper;
 use crate::read::quarantine::KEPT_TEXT_BYTES;
@@ -35,9 +36,10 @@ use crate::read::rejection::{Extent, Reason};
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Maximum number of bytes that are kept of a broken range, as in the quarantine.
 const KEPT_BYTES: u64 = KEPT_TEXT_BYTES as u64;
-/// Maximum length of an unfinished record that contains a place where another record certainly
-/// starts. JSON has no such place inside a value, so such a record is broken in any case. A shorter
-/// record may still end with its own bracket; waiting for it loses fewer records.
+/// Length at which every unfinished record is searched for the certain start of another record
+/// (`framing::resync`). If there is one, the unfinished record is broken and is given up. A shorter
+/// record is not given up yet: if its closing bracket still follows, no other record is lost with
+/// it.
 const PATIENCE_BYTES: u64 = KEPT_BYTES;
 const MISMATCH: &str = "the brackets do not match";
 const NOT_JSON: &str = "a member of the object around the records is not JSON";
@@ -48,7 +50,7 @@ const LINE_FEED_IN_STRING: &str = "a string contains a line feed";
 pub struct DocumentFramer {
     window: Window,
     max_record_bytes: u64,
-    /// Value of [`PATIENCE_BYTES`], or fewer bytes in a test.
+    /// [`PATIENCE_BYTES`]; fewer bytes in tests.
     pub(in crate::read) patience_bytes: u64,
     /// State of the object around the array of records; `None` if records are not under a key.
     wrapper: Option<Wrapper>,
@@ -60,7 +62,7 @@ pub struct DocumentFramer {
     /// Searches for the start of the next record in bytes that may be broken: in a long record, in
     /// a record with a line feed inside a string, and in all bytes after framing was lost.
     starts: RecordStarts,
-    /// Whether `starts` has searched all bytes of the current record that were read.
+    /// Whether `starts` searches the current record, and has searched all of its bytes so far.
     is_followed: bool,
     /// Number of line feeds before the offset `counted_to`.
     line_feeds: u64,
@@ -75,10 +77,10 @@ pub struct DocumentFramer {
 /// The token that is expected next, or the reason why no token is expected.
 #[derive(Debug)]
 enum State {
-    /// A value outside of all brackets, or the end of the object.
+    /// A value outside of all brackets, or the end of the input.
     Top,
-    /// Inside a byte order mark, with the number of its bytes that were read. Concatenated files
-    /// have marks in the middle of an object.
+    /// Inside a byte order mark, with the number of its bytes that were read. If files were
+    /// concatenated, there are marks in the middle of the input.
     Mark(usize),
     /// The rest of a value.
     Value(Role),
@@ -98,7 +100,7 @@ enum State {
     AfterMember,
     /// The next certain start of a record, because framing was lost.
     Lost(Reason, String),
-    /// No token: all bytes were read, and the current range up to the end is broken.
+    /// No token: all bytes were read, and the current range, which ends with the input, is broken.
     Damaged(Reason, String),
     Done,
 }
@@ -139,7 +141,7 @@ impl DocumentFramer {
     }
 
     pub(in crate::read) fn push(&mut self, chunk: &Bytes) {
-        // Count before the old chunk is replaced.
+        // Count the line feeds of the old chunk before it is replaced.
         self.count_lines();
         self.window.push(chunk);
     }
@@ -186,11 +188,10 @@ impl DocumentFramer {
     /// Skips white space. Returns the next byte without moving past it.
     fn next_byte(&mut self) -> Option<u8> {
         let rest = self.window.rest();
-        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
         // A byte order mark contains no white space.
         let skipped = match self.state {
             State::Mark(_) => 0,
-            _ => rest.iter().position(|byte| !is_space(byte)).unwrap_or(rest.len()),
+            _ => rest.iter().position(|byte| !is_space(*byte)).unwrap_or(rest.len()),
         };
         let byte = rest.get(skipped).copied();
         self.window.advance(skipped);
@@ -215,9 +216,10 @@ impl DocumentFramer {
             (State::Top, b'{') => self.start_value(byte, Role::Document),
             (State::Top, b'[') if self.wrapper.is_none() => self.pass(State::FirstItem),
             (State::Top, _) => {
-                // These bytes only follow a value inside of brackets. Here they prove that a
-                // bracket of the previous page was wrong, so the bytes after the array of that page
-                // may have been records.
+                // The bytes `,` `:` `]` `}` only follow a value inside of brackets. Here, they
+                // prove that a bracket of the previous page was wrong. The bytes after the array of
+                // that page may have been records, so keep those bytes as a part of the broken
+                // range.
                 if !matches!(byte, b',' | b':' | b']' | b'}') {
                     self.window.release();
                 }
@@ -267,8 +269,8 @@ impl DocumentFramer {
         }
     }
 
-    /// Ends the object around the array. If the object has no array, the object is one broken
-    /// record.
+    /// Ends the object around the array. If the object has a flaw, such as a missing array of
+    /// records, returns the object as one broken record.
     fn end_wrapper(&mut self) -> Option<Found> {
         self.pass(State::Top);
         // `?` returns `None` if the object is intact.
@@ -301,7 +303,8 @@ impl DocumentFramer {
         self.state = State::Value(role);
     }
 
-    /// Scans the rest of a value. Returns it if it is a record and ends in this chunk.
+    /// Scans the rest of a value in this chunk. If the value is a record and ends in this chunk,
+    /// returns the record. If the record is given up, returns a broken range.
     fn scan_value(&mut self, role: Role) -> Option<Found> {
         let mut piece = self.window.rest();
         if role.is_record() && !self.is_followed {
@@ -316,7 +319,7 @@ impl DocumentFramer {
         };
         piece = match scanned {
             Scanned::More => piece,
-            // Only bytes before the fault were scanned.
+            // Only the bytes before this index were scanned.
             Scanned::End(passed) | Scanned::Lost(passed) => &piece[..passed],
             Scanned::Torn { line_feed, .. } => &piece[..=line_feed],
         };
@@ -360,8 +363,7 @@ impl DocumentFramer {
             let detail = format!("{LINE_FEED_IN_STRING}, so it may contain other records");
             return Some(self.take_broken(Extent::Gap, Reason::Malformed, detail));
         }
-        // A record that is too long is still one record, so framing continues after it. Take the
-        // line without its line feed. The line feed is skipped separately.
+        // A record that is too long is still one record, so framing continues after it.
         let taken = self.window.take(self.max_record_bytes);
         let fault = (taken.bytes > self.max_record_bytes).then(|| too_long(taken.bytes, self.max_record_bytes));
         Some(Found { offset: taken.offset, bytes: taken.bytes, line: self.current_line, text: taken.text, fault })
@@ -405,10 +407,11 @@ impl DocumentFramer {
         None
     }
 
-    /// Returns the current range up to the end of the object as broken.
+    /// Returns the rest of the input, from the start of the current record or range, as one broken
+    /// range.
     fn take_rest(&mut self) -> Option<Found> {
-        // At the end between records, the broken range is empty but still needs a position. Kept
-        // bytes of a page are part of the broken range.
+        // If the input ends between records, the broken range is empty but still needs a position.
+        // If bytes of a page were kept, the range starts with them.
         if !self.window.has_current() {
             self.start();
         }

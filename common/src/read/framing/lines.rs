@@ -3,14 +3,15 @@
 //! A split owns the lines that start in its range. A split that starts inside an object is read
 //! from the byte before its range, because a line only starts after a line feed. The framer skips
 //! to the first byte after a line feed, and reads past the end of the split to finish its last
-//! line. This works because a JSON string contains no raw line feed. A byte order mark at the start
-//! of a line (of the object, or of a file that was appended to it), CRLF, blank lines and a last
-//! line without a line feed are accepted.
+//! line. This works because a JSON string contains no raw line feed. CRLF, blank lines and a last
+//! line without a line feed are accepted. A byte order mark is accepted at the start of every line,
+//! because an object may consist of several concatenated files.
 
 use bytes::Bytes;
 use memchr::memchr;
 
 use crate::read::framing::framed::{Found, too_long};
+use crate::read::framing::value::is_space;
 use crate::read::framing::window::{Taken, Window};
 use crate::read::rejection::{Extent, Reason};
 
@@ -24,8 +25,8 @@ pub struct LineFramer {
     /// Offset from which on lines belong to the next split; `None` if all lines belong to this
     /// split.
     owned_end: Option<u64>,
-    /// Whether the bytes up to the next line feed belong to a line of the previous split and must
-    /// be skipped.
+    /// Whether the bytes up to the next line feed belong to a line of an earlier split and must be
+    /// skipped.
     is_skipping: bool,
     /// Number of complete lines so far.
     lines: u64,
@@ -165,10 +166,10 @@ impl LineFramer {
             return Some(Found { offset, bytes: taken.bytes, line, text: taken.text, fault });
         }
         let text = self.window.text(&taken.text);
-        // Concatenated files may have a mark at the start of any line.
+        // If files were concatenated, any line may start with a byte order mark.
         let front = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let back = usize::from(text[front..].ends_with(b"\r"));
-        if text[front..].iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
+        if text[front..].iter().all(|byte| is_space(*byte)) {
             return None;
         }
         offset += front as u64;

@@ -6,7 +6,7 @@
 //! string. Numbers and words are not checked, and neither are the escapes in strings.
 
 use crate::read::framing::string::{StringScan, StringScanned};
-use crate::read::framing::value::{OpenBrackets, Scanned, is_bare};
+use crate::read::framing::value::{OpenBrackets, Scanned, is_bare, is_space};
 
 /// Scan of a skipped member's value. It is reused for the next member.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(in crate::read) struct MemberScan {
     quote: u64,
 }
 
-/// The next token.
+/// The token that is expected next.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Expected {
     #[default]
@@ -69,7 +69,7 @@ impl MemberScan {
                     at += length;
                     self.expected = Expected::Comma;
                 }
-                _ if matches!(bytes[at], b' ' | b'\n' | b'\r' | b'\t') => {
+                _ if is_space(bytes[at]) => {
                     at += 1;
                     continue;
                 }

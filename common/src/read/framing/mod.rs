@@ -6,8 +6,8 @@
 //!   chunks and, for lines, into splits.
 //! - Memory is bounded by one chunk and one record.
 //! - Bytes that cannot be separated into records are one `Framed::Broken`. Framing never guesses.
-//! - Every byte is in exactly one record or broken range, except separators, white space, byte
-//!   order marks, and members of an object around an array of records that parsed completely.
+//! - Every byte is in exactly one record or broken range. The exceptions are separators, white
+//!   space, byte order marks, and the members around an array of records, if they are intact.
 
 /// Frames records that are lines.
 pub mod lines;
@@ -16,7 +16,7 @@ pub mod document;
 /// State of the object around an array of records.
 mod wrapper;
 /// Finds the end of a record in a document.
-mod value;
+pub(in crate::read) mod value;
 /// Finds the end of a member around an array of records, which must be JSON.
 mod member;
 /// Finds the end of a string.
@@ -50,8 +50,8 @@ pub enum Framer {
 }
 
 impl Framer {
-    /// Returns a framer for the bytes that [`crate::read::fetch::fetch`] reads of `split`. A record
-    /// of more than `max_record_bytes` is returned as broken.
+    /// Returns a framer for the bytes that [`crate::read::fetch::fetch`] returns for `split`. A
+    /// record of more than `max_record_bytes` is returned as broken.
     #[must_use]
     pub fn for_split(split: &Split, format: &JsonFormat, max_record_bytes: u64) -> Self {
         match format {
@@ -109,9 +109,9 @@ impl Framer {
         }
     }
 
-    /// Returns the number of lines that start in the split, as far as it was read. Adding the
-    /// numbers of all earlier splits of the object to a line number in this split gives the line
-    /// number in the object.
+    /// Returns the number of lines that start in the split, as far as it was read. To get the line
+    /// number of a record in the object, add the numbers of lines of all earlier splits to its line
+    /// number in this split.
     #[must_use]
     pub fn lines(&self) -> u64 {
         match self {

@@ -1,7 +1,7 @@
 //! ② Finds where records certainly start again after framing was lost.
 //!
-//! A *start* is a `{` that is the first byte of a line, if the last byte before it, ignoring white
-//! space, is none of `,` `[` `:` `{`. Inside a JSON value a `{` always follows one of these bytes,
+//! A *start* is a `{` that is the first byte of a line and does not follow `,` `[` `:` or `{`,
+//! ignoring white space between them. Inside a JSON value a `{` always follows one of these bytes,
 //! and a string contains no raw line feed. So in intact text, nested and indented in any way, each
 //! start is the first byte of a value outside of all brackets. Only the faulty bytes themselves can
 //! create a false start, for example a comma that became a space. One fault creates at most one
@@ -18,6 +18,8 @@
 //! ```
 
 use memchr::memchr_iter;
+
+use crate::read::framing::value::is_space;
 
 /// Offset and value of the last scanned byte that is not white space.
 type Last = Option<(u64, u8)>;
@@ -49,7 +51,7 @@ impl RecordStarts {
     }
 
     /// Returns the index of the first certain start in `bytes`, which follow the bytes of the last
-    /// call. After a start was found, do not call it again.
+    /// call. Do not call this again after a start was found.
     pub(in crate::read) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         // The first byte of a piece may follow a line feed in the piece before.
         if bytes.first() == Some(&b'{') && self.is_after_line_feed && self.is_certain(self.last) {
@@ -83,8 +85,7 @@ impl RecordStarts {
     }
 
     fn last_of(&self, bytes: &[u8]) -> Last {
-        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        match bytes.iter().rposition(|byte| !is_space(byte)) {
+        match bytes.iter().rposition(|byte| !is_space(*byte)) {
             Some(index) => Some((self.offset + index as u64, bytes[index])),
             None => self.last,
         }
@@ -95,7 +96,8 @@ impl RecordStarts {
 mod tests {
     use super::*;
 
-    /// Returns the first certain start. Fails if it depends on how the text is cut into pieces.
+    /// Returns the index of the first certain start. Fails if the result depends on how the text is
+    /// cut into pieces.
     fn find(text: &str, certain_from: Option<u64>) -> Option<usize> {
         let at_once = RecordStarts::from(0, certain_from).find(text.as_bytes());
         for size in 1..5 {

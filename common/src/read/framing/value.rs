@@ -7,8 +7,8 @@
 
 use crate::read::framing::string::{StringScan, StringScanned};
 
-/// Maximum number of open brackets of one value; each takes a bit. By default, records are too
-/// short to exceed it.
+/// Maximum number of open brackets of one value. Each open bracket takes one bit of memory. With
+/// the default of `max_record_bytes`, no record is long enough to exceed this number.
 const MAX_DEPTH: usize = 1 << 24;
 
 /// Scan of one value. It is reused for the next value.
@@ -148,13 +148,20 @@ impl ValueScan {
     }
 }
 
-/// Whether `byte` can be part of a number, of `true`, `false` and `null`, or of common invalid
-/// values such as `NaN`.
+/// Whether `byte` can be part of a number, a word (`true`, `false`, `null`), or a common invalid
+/// value such as `NaN`.
 pub(in crate::read) fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')
 }
 
-/// The open brackets, with one bit each: 1 for a brace. A recursive scan could overflow the stack.
+/// Whether `byte` is white space between values (RFC 8259, section 2). Unlike
+/// `u8::is_ascii_whitespace`, this excludes the form feed.
+pub(in crate::read) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}
+
+/// The open brackets, from the outermost to the innermost, with one bit each: 1 for `{`, 0 for `[`.
+/// A recursive scan would need no bits, but could overflow the stack.
 #[derive(Debug, Default)]
 pub(in crate::read) struct OpenBrackets {
     bits: Vec<u64>,
@@ -181,7 +188,7 @@ impl OpenBrackets {
     /// bracket), or if no bracket is open.
     pub(in crate::read) fn pop(&mut self, is_brace: bool) -> bool {
         let is_right = self.depth > 0 && self.is_in_object() == is_brace;
-        // Saturating, because a bracket that was never opened may be closed.
+        // Saturating, because the text may close a bracket that it never opened.
         self.depth = self.depth.saturating_sub(1);
         is_right
     }

@@ -194,19 +194,40 @@ fn decompressed(stored: &Stored) -> (Vec<u8>, bool) {
     let bytes = stored.bytes.as_slice();
     let mut reader: Box<dyn Read + '_> = match stored.extension {
         _ if bytes.is_empty() => Box::new(bytes),
-        ".gz" => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        ".gz" => return gunzipped(bytes),
         ".zst" => Box::new(zstd::Decoder::new(bytes).unwrap()),
         ".bz2" => Box::new(bzip2::read::MultiBzDecoder::new(bytes)),
         ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(bytes)),
         _ => Box::new(bytes),
     };
     let mut text = Vec::new();
+    let is_whole = read_until_error(&mut reader, &mut text);
+    (text, is_whole)
+}
+
+/// Decompresses gzip members, and ignores zeros after the last one, as gzip(1) does.
+fn gunzipped(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut text = Vec::new();
+    loop {
+        let mut member = flate2::bufread::GzDecoder::new(bytes);
+        if !read_until_error(&mut member, &mut text) {
+            return (text, false);
+        }
+        bytes = member.into_inner();
+        if bytes.iter().all(|byte| *byte == 0) {
+            return (text, true);
+        }
+    }
+}
+
+/// Returns whether `reader` was read to its end without an error.
+fn read_until_error(reader: &mut dyn Read, text: &mut Vec<u8>) -> bool {
     let mut byte = [0];
     loop {
         match reader.read(&mut byte) {
-            Ok(0) => return (text, true),
+            Ok(0) => return true,
             Ok(_) => text.push(byte[0]),
-            Err(_) => return (text, false),
+            Err(_) => return false,
         }
     }
 }

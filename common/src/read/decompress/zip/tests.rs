@@ -5,7 +5,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::read::decompress::tests::step_through;
+use crate::read::decompress::decompressor::tests::step_through;
 
 /// Options for writing a file into an archive.
 #[derive(Debug, Clone, Copy)]

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::read::framing::value::is_space;
 
 /// Bytes that replace each byte, or are inserted before it: all bytes with a meaning for framing,
 /// and some without.
@@ -212,7 +213,7 @@ fn check(intact: &Intact, edit: Edit, at: usize) {
             assert!(accepted.contains(record), "lost before the damage: {record:?}: {}", case());
         }
         let bytes = record.clone().filter_map(|byte| edit.moved(byte, at));
-        let is_separator = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'[' | b']' | b',');
+        let is_separator = |byte: u8| is_space(byte) || matches!(byte, b'[' | b']' | b',');
         for byte in bytes.filter(|byte| !is_separator(text[*byte])) {
             let is_covered = all.iter().any(|range| range.contains(&byte));
             assert!(is_covered, "byte {byte} of the record {moved:?} is unaccounted for: {}", case());

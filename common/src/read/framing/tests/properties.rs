@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::read::framing::value::is_space;
 
 /// Returns the records that a simple reader finds in newline-delimited text.
 fn expected_lines(bytes: &[u8], max_record_bytes: usize) -> Vec<Seen> {
@@ -18,7 +19,7 @@ fn expected_lines(bytes: &[u8], max_record_bytes: usize) -> Vec<Seen> {
             let mark = if line.starts_with("\u{FEFF}".as_bytes()) { 3 } else { 0 };
             let text = &line[mark..];
             let text = text.strip_suffix(b"\r").unwrap_or(text);
-            if !text.iter().all(u8::is_ascii_whitespace) {
+            if !text.iter().all(|byte| is_space(*byte)) {
                 all.push(record((offset + mark) as u64, number, &String::from_utf8_lossy(text)));
             }
         }

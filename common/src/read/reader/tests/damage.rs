@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::read::framing::value::is_space;
 use crate::read::rejection::Reason;
 
 /// Layout of the records in an object.
@@ -187,7 +188,7 @@ fn apply(bytes: &mut Vec<u8>, damage: Damage, at: &prop::sample::Index) -> (usiz
 /// Returns the range of the value that starts in `text` at `from`, ignoring white space; `None` if
 /// there is no value.
 fn value_at(text: &[u8], from: usize) -> Option<Range<usize>> {
-    let start = from + text.get(from..)?.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    let start = from + text.get(from..)?.iter().position(|byte| !is_space(*byte))?;
     let mut values = serde_json::Deserializer::from_slice(&text[start..]).into_iter::<&RawValue>();
     values.next()?.ok()?;
     Some(start..start + values.byte_offset())
@@ -232,7 +233,7 @@ fn reference(text: &[u8], shape: Shape) -> Vec<Range<usize>> {
 /// Adds the items of an array to `records`. Returns the end of the array, or `None` if the array is
 /// not complete.
 fn reference_array(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) -> Option<usize> {
-    let next = |at: usize| Some(at + text.get(at..)?.iter().position(|byte| !byte.is_ascii_whitespace())?);
+    let next = |at: usize| Some(at + text.get(at..)?.iter().position(|byte| !is_space(*byte))?);
     let mut at = next(from).filter(|at| text[*at] == b'[')? + 1;
     if text[next(at)?] == b']' {
         return Some(next(at)? + 1);
@@ -251,7 +252,7 @@ fn reference_array(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) ->
 }
 
 fn while_pages(text: &[u8], from: usize, records: &mut Vec<Range<usize>>) {
-    let next = |at: usize| Some(at + text.get(at..)?.iter().position(|byte| !byte.is_ascii_whitespace())?);
+    let next = |at: usize| Some(at + text.get(at..)?.iter().position(|byte| !is_space(*byte))?);
     let mut at = from;
     let mut page = |from: usize| {
         let mut at = next(from).filter(|at| text[*at] == b'{')? + 1;
@@ -304,15 +305,19 @@ fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Re
     prop_assert_eq!(tally.bytes, text.len() as u64);
     // Each record that a simple reader finds before the damage is accepted.
     let (reference_text, is_whole) = decompressed(stored);
-    prop_assert!(text.starts_with(&reference_text) || reference_text.starts_with(text));
+    let shown = || {
+        let [text, reference] = [text, &reference_text].map(|text| String::from_utf8_lossy(text).into_owned());
+        format!("{:?} is read as {text:?}, and by the reference as {reference:?}", stored.bytes)
+    };
+    prop_assert!(text.starts_with(&reference_text) || reference_text.starts_with(text), "{}", shown());
     let found = reference(&reference_text, object.shape);
     // A line is known to be complete only if bytes follow it.
     let is_ended = |end: usize| is_whole || object.shape != Shape::Lines || end < reference_text.len();
     for record in found.iter().filter(|record| record.end <= text.len() && is_ended(record.end)) {
-        prop_assert!(accepted.contains(record), "lost: {:?}", String::from_utf8_lossy(&text[record.clone()]));
+        prop_assert!(accepted.contains(record), "lost: {record:?}: {}", shown());
     }
     // All other bytes are rejected, except separators between records.
-    let is_separator = |byte: &u8| byte.is_ascii_whitespace() || b"[],\xEF\xBB\xBF".contains(byte);
+    let is_separator = |byte: &u8| is_space(*byte) || b"[],\xEF\xBB\xBF".contains(byte);
     if !matches!(object.shape, Shape::Pages | Shape::Feed) {
         let left = unaccounted(outcome);
         prop_assert!(left.iter().all(is_separator), "unaccounted: {:?}", String::from_utf8_lossy(&left));
@@ -352,9 +357,16 @@ fn check_no_record_vanished(
     };
     let covered: Vec<&Range<usize>> =
         outcome.accepted.iter().chain(outcome.rejected.iter().map(|(range, _)| range)).collect();
-    let is_separator = |byte: u8| byte.is_ascii_whitespace() || b"[],".contains(&byte);
+    let is_separator = |byte: u8| is_space(byte) || b"[],".contains(&byte);
+    // If the opening quote of a text is damaged, brackets inside the text end the array and its
+    // page.
+    let ends_page = |byte: usize| {
+        let before = outcome.text[..byte].iter().rev().find(|byte| !is_space(**byte));
+        matches!(object.shape, Shape::Pages | Shape::Feed) && outcome.text[byte] == b'}' && before == Some(&b']')
+    };
     for byte in object.records.iter().cloned().flatten().filter_map(moved) {
-        let is_covered = covered.iter().any(|range| range.contains(&byte)) || is_separator(outcome.text[byte]);
+        let is_covered = covered.iter().any(|range| range.contains(&byte));
+        let is_covered = is_covered || is_separator(outcome.text[byte]) || ends_page(byte);
         prop_assert!(is_covered, "byte {} vanished: {:?}", byte, outcome);
     }
     Ok(())

@@ -8,25 +8,26 @@ use futures::stream;
 
 use crate::read::chunks::{Chunks, Fault};
 use crate::read::content::{Content, recognize};
-use crate::read::decompress::Decompressor;
+use crate::read::decompress::decompressor::Decompressor;
 use crate::read::rejection::Reason;
 use crate::storage::Storage;
 use crate::storage::object::SourceObject;
 
 /// Maximum number of bytes of a decompressed chunk.
 const DECOMPRESSED_CHUNK_BYTES: usize = 1024 * 1024;
-/// Estimated ratio of decompressed to compressed bytes. Logs reach a ratio of ten.
+/// Estimated ratio of decompressed to compressed bytes, for the size of buffers. Logs reach a ratio
+/// of ten.
 const LIKELY_RATIO: u64 = 16;
-/// Decompressed size up to which an object is accepted at any ratio.
+/// Decompressed size of an object up to which `max_decompression_ratio` is not checked.
 pub(in crate::read) const UNSUSPICIOUS_BYTES: u64 = 64 * 1024 * 1024;
 
-/// An object that is read as a whole.
+/// Properties of a stored object that are needed to recognize and decompress it.
 pub(in crate::read) struct Stored {
     pub(in crate::read) storage: Storage,
     pub(in crate::read) object: Arc<SourceObject>,
-    /// `Content-Encoding` of the first response.
+    /// `Content-Encoding` of the object, set by the first response that contains one.
     pub(in crate::read) encoding: Arc<OnceLock<String>>,
-    /// Maximum ratio of decompressed to stored bytes. Above it the object is rejected.
+    /// Maximum ratio of decompressed to stored bytes. An object with a higher ratio is rejected.
     pub(in crate::read) max_ratio: u64,
 }
 
@@ -41,14 +42,14 @@ impl Stored {
     }
 }
 
-/// Decompression of one object.
-pub(super) struct Decompression {
+/// Decompresses one layer of an object, chunk by chunk.
+pub(super) struct DecompressedChunks {
     stored: Chunks,
     /// Compressed bytes that are not decompressed yet.
     input: Bytes,
     decompressor: Decompressor,
     object: Arc<SourceObject>,
-    /// Number of bytes that were decompressed.
+    /// Number of decompressed bytes so far.
     bytes: u64,
     max_ratio: u64,
     is_ended: bool,
@@ -56,7 +57,7 @@ pub(super) struct Decompression {
     fault: Option<Fault>,
 }
 
-impl Decompression {
+impl DecompressedChunks {
     pub(super) fn new(chunks: Chunks, decompressor: Decompressor, stored: &Stored) -> Self {
         Self {
             stored: chunks,
@@ -72,9 +73,9 @@ impl Decompression {
 
     /// Returns the decompressed chunks, up to the end or a fault.
     pub(super) fn text(self) -> Chunks {
-        stream::unfold(self, |mut decompression| async move {
-            let chunk = decompression.next().await?;
-            Some((chunk, decompression))
+        stream::unfold(self, |mut chunks| async move {
+            let chunk = chunks.next().await?;
+            Some((chunk, chunks))
         })
         .boxed()
     }
@@ -152,7 +153,8 @@ impl Decompression {
         self.fault = Some(Fault::Broken { reason, detail });
     }
 
-    /// Returns the size of the next chunk. A small object needs less than a full chunk.
+    /// Returns the size of the buffer for the next chunk. A small object needs less than
+    /// [`DECOMPRESSED_CHUNK_BYTES`].
     fn chunk_bytes(&self) -> usize {
         let likely = self.object.bytes.saturating_mul(LIKELY_RATIO);
         usize::try_from(likely).map_or(DECOMPRESSED_CHUNK_BYTES, |likely| likely.min(DECOMPRESSED_CHUNK_BYTES))
