@@ -1,4 +1,4 @@
--- Everybody who appears in the log with an id, as of their latest event: a user who upgraded is `paid`.
+-- Every user with an id in the log, as of their latest event: a user who upgraded is `paid`.
 WITH seen AS (
     SELECT
         user_id, first_name, last_name, gender, level,
