@@ -165,7 +165,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: FormatArguments,
     },
-    /// Count rejected records by source and reason, or list them
+    /// Count rejected records by source, reason and field, or list them
     Quarantine {
         /// Show only records of this source
         #[arg(long, value_name = "NAME")]

@@ -32,7 +32,7 @@ pub(super) fn check(tokens: &[Token]) -> Result<()> {
             _ => Keyword::NoKeyword,
         })
         .collect();
-    if let Some(number) = tokens.iter().find_map(too_large_for_a_double) {
+    if let Some(number) = tokens.iter().find_map(too_large_for_64_bits) {
         return Err(Error::configuration(format!("the number `{number}` is too large for a BIGINT"))
             .hint(format!("write `CAST('{number}' AS DECIMAL(38, 0))`; a double would lose digits")));
     }
@@ -61,7 +61,7 @@ fn word_after_number(tokens: &[Token]) -> Option<(&str, &str)> {
 
 /// Returns the digits of `token` if it is an integer that does not fit in 64 bits. DataFusion would
 /// read it as a double.
-fn too_large_for_a_double(token: &Token) -> Option<&str> {
+fn too_large_for_64_bits(token: &Token) -> Option<&str> {
     match token {
         Token::Number(number, _) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
             number.parse::<u64>().is_err().then_some(number.as_str())

@@ -1,4 +1,4 @@
-//! `quarantine`: counts rejected records by source and reason, or lists them.
+//! `quarantine`: counts rejected records by source, reason and field, or lists them.
 
 use lakewright_common::config::nearest;
 use lakewright_common::config::resolved::Config;

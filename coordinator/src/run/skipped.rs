@@ -36,9 +36,9 @@ impl SkippedObjects {
         }
     }
 
-    /// Returns whether there are skipped objects that the next run will try to read again.
-    pub(crate) fn has_objects_for_the_next_run(&self) -> bool {
-        !self.changing.is_empty() || !self.damaged.is_empty()
+    /// Returns whether new objects were skipped. A later run reads them if it can.
+    pub(crate) fn has_new_objects(&self) -> bool {
+        !self.changing.is_empty() || !self.archived.is_empty() || !self.damaged.is_empty()
     }
 
     /// Returns one warning for each reason why objects were skipped or ingested in part.

@@ -51,11 +51,10 @@ pub(crate) struct RunSummary {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     Committed,
-    /// No object was left to ingest, except objects in an archive, and no model, key or check
-    /// changed.
+    /// There was no new object, and no model, key or check changed.
     NothingNew,
-    /// There were new objects, but the run skipped all of them, because they were damaged or
-    /// changed while they were read.
+    /// There were new objects, but the run skipped all of them, because they were damaged, in an
+    /// archive, or changed while they were read.
     AllSkipped,
     /// No source has an object that can be read, and the lake has no version.
     NoData,
@@ -89,7 +88,7 @@ impl RunSummary {
     pub(super) fn nothing(version: Option<u64>, skipped: SkippedObjects) -> Self {
         let outcome = match version {
             // Check this first, because skipped objects must not be reported as "nothing new".
-            _ if skipped.has_objects_for_the_next_run() => Outcome::AllSkipped,
+            _ if skipped.has_new_objects() => Outcome::AllSkipped,
             Some(_) => Outcome::NothingNew,
             None => Outcome::NoData,
         };

@@ -619,7 +619,7 @@ pub mod coordinator_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Calls from a worker to its coordinator. Every call except Register names the worker's
+    /// Calls from a worker to its coordinator. Every call except Register and Join names the worker's
     /// process in the metadata `lakewright-process`. NOT_FOUND means that the process has not
     /// registered with this coordinator, or has not joined its run. The worker must then
     /// register again.
@@ -905,7 +905,7 @@ pub mod coordinator_server {
             request: tonic::Request<super::ReportRequest>,
         ) -> std::result::Result<tonic::Response<super::ReportResponse>, tonic::Status>;
     }
-    /// Calls from a worker to its coordinator. Every call except Register names the worker's
+    /// Calls from a worker to its coordinator. Every call except Register and Join names the worker's
     /// process in the metadata `lakewright-process`. NOT_FOUND means that the process has not
     /// registered with this coordinator, or has not joined its run. The worker must then
     /// register again.

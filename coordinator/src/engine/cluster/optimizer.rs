@@ -11,7 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::prelude::SessionContext;
 
-use super::stage_planner::emits_no_unmatched_left_rows;
+use super::stage_planner::can_join_right_partitions_alone;
 
 /// Name of the DataFusion rule that chooses the mode of each join, such as collected or
 /// partitioned. `PartitionedJoins` runs right after it, before DataFusion inserts repartitions.
@@ -61,7 +61,7 @@ impl PhysicalOptimizerRule for PartitionedJoins {
             // Null-aware anti joins (`NOT IN`) stay collected, because a null on the right affects
             // every left row, not only the rows of one partition.
             let is_collected = *join.partition_mode() == PartitionMode::CollectLeft;
-            if !is_collected || emits_no_unmatched_left_rows(*join.join_type()) || join.null_aware {
+            if !is_collected || can_join_right_partitions_alone(*join.join_type()) || join.null_aware {
                 return Ok(Transformed::no(node));
             }
             Ok(Transformed::yes(join.builder().with_partition_mode(PartitionMode::Partitioned).build_exec()?))

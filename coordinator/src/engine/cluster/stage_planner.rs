@@ -223,10 +223,10 @@ fn spool(stage: Stage, prefix: &str, inputs: &mut Vec<Input>) -> Plan {
 fn collect_left_join(node: &Plan) -> Option<(&Plan, &Plan, bool)> {
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
         return (*join.partition_mode() == PartitionMode::CollectLeft)
-            .then(|| (join.left(), join.right(), emits_no_unmatched_left_rows(*join.join_type()) && !join.null_aware));
+            .then(|| (join.left(), join.right(), can_join_right_partitions_alone(*join.join_type()) && !join.null_aware));
     }
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
-        return Some((join.left(), join.right(), emits_no_unmatched_left_rows(*join.join_type())));
+        return Some((join.left(), join.right(), can_join_right_partitions_alone(*join.join_type())));
     }
     let join = node.downcast_ref::<CrossJoinExec>()?;
     Some((join.left(), join.right(), true))
@@ -235,7 +235,7 @@ fn collect_left_join(node: &Plan) -> Option<(&Plan, &Plan, bool)> {
 /// Returns whether joins of this type can join each right partition on its own with all left rows.
 /// The other types depend on whether a left row has a match in any right partition. A task that
 /// sees only one right partition cannot know that.
-pub(super) fn emits_no_unmatched_left_rows(join_type: JoinType) -> bool {
+pub(super) fn can_join_right_partitions_alone(join_type: JoinType) -> bool {
     matches!(
         join_type,
         JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
