@@ -286,8 +286,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// The blocks around any range pass verification, and fail it once any bit in them is
-        /// changed.
+        /// The blocks around any range pass verification. If any bit in them is changed, they fail
+        /// it.
         #[test]
         fn every_read_that_touches_a_block_detects_a_changed_bit_in_it(
             body in 0_usize..300_000, footer in 0_usize..200, from in any::<prop::sample::Index>(),

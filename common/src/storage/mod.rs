@@ -60,7 +60,7 @@ pub struct Storage {
     location: Location,
     /// Client for requests other than reads and writes of bytes, if the storage is a bucket.
     pub s3: Option<Arc<S3>>,
-    /// Reader of listed files, if the storage is a folder.
+    /// Reads files that a listing returned. `None` on S3.
     files: Option<LocalReader>,
 }
 

@@ -1,4 +1,5 @@
-//! ② Decompresses one text with any of the supported compressions.
+//! Decompresses one stream of bytes with any of the supported compressions: step ② of reading an
+//! object.
 
 use std::io;
 

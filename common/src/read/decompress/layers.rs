@@ -66,8 +66,9 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
     .boxed()
 }
 
-/// Returns the first [`HEAD_BYTES`] bytes (fewer if the object ends or has a fault before), whether
-/// all bytes of the object are zero, and all chunks, including the bytes that were already read.
+/// Reads the first [`HEAD_BYTES`] bytes, or fewer if the object ends or has a fault before. An
+/// object that starts with zeros is read on up to another byte, or up to [`MOST_ZERO_BYTES`] zeros. Returns the bytes, whether the whole
+/// object consists of zeros, and the chunks of the object from its start.
 async fn head(chunks: Chunks) -> (Vec<u8>, bool, Chunks) {
     let mut chunks = chunks.fuse();
     let mut head = Vec::new();

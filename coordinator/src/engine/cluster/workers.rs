@@ -37,8 +37,8 @@ struct Registered {
     name: String,
     vcores: u32,
     heard: Instant,
-    /// Reasons why the process may not join, such as "cannot read the lake at `/lake/`". They are
-    /// printed after its name. Empty before its first `join`.
+    /// Reasons why the last `join` of the process was refused, such as "cannot read the lake at
+    /// `/lake/`". Messages print them after its name. Empty if no `join` was refused.
     missing: Vec<String>,
 }
 

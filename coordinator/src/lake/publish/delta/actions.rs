@@ -45,8 +45,8 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Creates the change that `manifest` made to a table. `after` is the state after the change;
-    /// the caller sets the state before it.
+    /// Creates the change that `manifest` made to a table. `after` is the state after the change.
+    /// The state before the change is left empty, and the caller fills it in.
     pub(super) fn new(manifest: &Manifest, after: TableState) -> Self {
         Self {
             version: manifest.version,
