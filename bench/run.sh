@@ -4,13 +4,14 @@
 #   bench/run.sh SIZE [ENGINE…]
 #   SIZE    S (the real set), T (tiny), M, L
 #   ENGINE  lakewright, lakewright-512MB (with a memory limit of 512 MB), lakewright-2workers (a coordinator and two
-#           workers with one core each), duckdb, duckdb-text, datafusion-distinct, polars; default: all of them
+#           workers with one core each), duckdb, duckdb-text, datafusion-distinct, polars, daft, chdb, sail, spark;
+#           default: all of them, and peers that cannot be installed here are left out
 # Builds nothing. bench/README.md lists the variables of the environment.
 set -euo pipefail
 
 repository=$(cd "$(dirname "$0")/.." && pwd)
 size=${1:?"name a size: S, T, M or L"}; shift
-engines=("$@"); [ $# -gt 0 ] || engines=(lakewright lakewright-512MB lakewright-2workers duckdb duckdb-text datafusion-distinct polars)
+engines=("$@")
 
 coordinator=${LAKEWRIGHT_BIN:-$repository/target/release/coordinator}
 shared=$(cd "${SHARED_BENCH:-$repository/../shared/bench}" && pwd)
@@ -27,10 +28,23 @@ fi
 mkdir -p "$work/data" "$work/out" "$work/results"
 work=$(cd "$work" && pwd)
 
+# Installs the peers once: those of requirements.txt, then each of the others if it can be installed.
+# Sail has an environment of its own, because it needs another version of PySpark.
 prepare_peers() {
-  [ -x "$python" ] && return
+  [ -e "$work/peers.txt" ] && return
   python3 -m venv "$work/venv"
   "$work/venv/bin/pip" install -q -r "$repository/bench/requirements.txt"
+  local peers=(duckdb duckdb-text datafusion-distinct polars) package
+  for package in $(grep -v '^#' "$repository/bench/requirements-optional.txt"); do
+    "$work/venv/bin/pip" install -q "$package" || continue
+    case $package in
+      pyspark==*) java -version > /dev/null 2>&1 && peers+=(spark) ;;
+      *) peers+=("${package%%==*}") ;;
+    esac
+  done
+  python3 -m venv "$work/venv-sail"
+  "$work/venv-sail/bin/pip" install -q -r "$repository/bench/requirements-sail.txt" && peers+=(sail)
+  printf '%s\n' "${peers[@]}" > "$work/peers.txt"
 }
 
 # Generates the data once. The folder gets its name when it is complete, so that an aborted attempt
@@ -73,8 +87,10 @@ measure() {
     *) script=("${engine}_etl.py") ;;
   esac
   if [ ${#script[@]} -gt 0 ]; then
+    local interpreter=$python
+    [ "$engine" = sail ] && interpreter=$work/venv-sail/bin/python
     "$python" "$shared/measure.py" "${label[@]}" --log "$log" -- \
-      "$python" "$shared/${script[0]}" "$data" "$out" "${script[@]:1}"
+      "$interpreter" "$shared/${script[0]}" "$data" "$out" "${script[@]:1}"
     return
   fi
   local lake=$work/lakes/$engine-$size
@@ -90,6 +106,9 @@ measure() {
 
 prepare_data
 prepare_peers
+if [ ${#engines[@]} -eq 0 ]; then
+  mapfile -t engines < <(printf '%s\n' lakewright lakewright-512MB lakewright-2workers; cat "$work/peers.txt")
+fi
 results=$work/results/lakewright-$size.jsonl
 [ -z "${KEEP:-}" ] && rm -f "$results"
 find "$data" -name '*.json' -exec cat {} + > /dev/null   # Reads everything once, to warm the page cache.
