@@ -222,8 +222,9 @@ fn spool(stage: Stage, prefix: &str, inputs: &mut Vec<Input>) -> Plan {
 /// whether each right partition can be joined on its own. Returns `None` for other nodes.
 fn collect_left_join(node: &Plan) -> Option<(&Plan, &Plan, bool)> {
     if let Some(join) = node.downcast_ref::<HashJoinExec>() {
-        return (*join.partition_mode() == PartitionMode::CollectLeft)
-            .then(|| (join.left(), join.right(), can_join_right_partitions_alone(*join.join_type()) && !join.null_aware));
+        return (*join.partition_mode() == PartitionMode::CollectLeft).then(|| {
+            (join.left(), join.right(), can_join_right_partitions_alone(*join.join_type()) && !join.null_aware)
+        });
     }
     if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
         return Some((join.left(), join.right(), can_join_right_partitions_alone(*join.join_type())));

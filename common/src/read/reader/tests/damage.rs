@@ -322,8 +322,7 @@ fn check(object: &Object, stored: &Stored, outcome: &Outcome) -> std::result::Re
     prop_assert!(text.starts_with(&reference_text) || reference_text.starts_with(text), "{}", shown());
     let found = reference(&reference_text, object.shape);
     // A line is known to be complete only if bytes follow it.
-    let is_ended =
-        |end: usize| is_whole || object.shape != Shape::Lines || end < reference_text.len().min(text.len());
+    let is_ended = |end: usize| is_whole || object.shape != Shape::Lines || end < reference_text.len().min(text.len());
     for record in found.iter().filter(|record| record.end <= text.len() && is_ended(record.end)) {
         prop_assert!(accepted.contains(record), "lost: {record:?}: {}", shown());
     }
