@@ -18,7 +18,7 @@ for engine in dict.fromkeys(run["figures"]["engine"] for run in runs):
     loads, queries = ([run for run in runs if run["figures"]["engine"] == engine and run["figures"]["action"] == action] for action in ("load", "query"))
     failed = [run for run in loads + queries if run["figures"]["rc"] != 0 or run["answer"] is None]
     if failed:
-        print(f"| {engine} | failed: {' '.join(failed[0]['log'])[:150]} |")
+        print(f"| {engine} | failed: {(failed[0]['log'] or ['no output'])[-1].strip()[:150]} |")
         continue
     median = lambda some, key: statistics.median(run["figures"][key] for run in some)
     answer = loads[0]["answer"]

@@ -123,7 +123,8 @@ pub struct BlockDigests {
     digests: Vec<u64>,
     block_bytes: u64,
     body_bytes: u64,
-    /// Digest of everything after the body (table and footer), which is verified as one more block.
+    /// Digest of the bytes after the body, which are the table of digests and the footer. They are
+    /// verified as one more block.
     end: u64,
     file_bytes: u64,
 }

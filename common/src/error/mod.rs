@@ -36,17 +36,18 @@ pub fn register_storage_hints(hint_of: HintOf) {
 /// Kind of a failure, by what the user must do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Look at the input: a key or a check is violated, or too many records were rejected.
+    /// A key or a check is violated, or too many records were rejected. The user must look at the
+    /// input.
     Data,
-    /// Fix `lake.toml`, a model or the command line.
+    /// The user must correct `lake.toml`, a model or the command line.
     Configuration,
-    /// Check the storage: permissions, network, space; then run again.
+    /// The user must check the storage (permissions, network, space) and run again.
     Storage,
-    /// Run again: another run committed first.
+    /// Another run committed first. The user must run again.
     Conflict,
-    /// Start workers, or find out why they ended.
+    /// The user must start workers, or find out why they ended.
     Workers,
-    /// Report a bug.
+    /// A bug, which the user should report.
     Internal,
 }
 

@@ -212,8 +212,8 @@ fn compute(left: &dyn Datum, op: Operator, right: &dyn Datum) -> Result<ArrayRef
 }
 
 /// Checks that decimals do not have too many digits, because Arrow only checks that they fit the
-/// bits of their type. Only a type with the maximum precision needs this: a smaller precision grows
-/// with each operator.
+/// bits of their type. Only a type with the maximum precision needs this. Otherwise, the type of
+/// an operator's result has enough digits for every result.
 fn check_digits(values: &ArrayRef) -> Result<(), ArrowError> {
     match values.data_type() {
         DataType::Decimal128(precision, _) if *precision == Decimal128Type::MAX_PRECISION => {

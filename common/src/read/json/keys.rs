@@ -82,8 +82,9 @@ impl Keys {
         keys
     }
 
-    /// Returns the index of the key `name`, if it is known. `before` is the index of the key before
-    /// it in the object; `None` for the first key.
+    /// Returns the index of the key `name` among the known keys. `before` is the index, among the
+    /// known keys, of the key that precedes it in the record; `None` for the first key. The key that
+    /// followed it in earlier records is tried first.
     pub(in crate::read) fn find(&mut self, name: &str, before: Option<usize>) -> Option<usize> {
         let expected = before.map_or(self.first, |before| self.entries[before].next);
         if self.entries.get(expected).is_some_and(|entry| *entry.name == *name) {

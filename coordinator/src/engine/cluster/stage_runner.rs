@@ -136,9 +136,9 @@ fn objects(cluster: &Cluster, tasks: Vec<Vec<TaskReport>>) -> Result<Vec<SpoolOb
     Ok(objects)
 }
 
-/// Fills the `ExchangeReadExec` nodes of a plan, from left to right. Each node gets byte ranges in
-/// the spool objects of one stage below. `reads` has the spool objects of these stages, in the
-/// order of the nodes.
+/// Fills the `ExchangeReadExec` nodes of a plan, from left to right. Each node reads the output of
+/// one input stage, and gets byte ranges in the spool objects of that stage. `reads` has the spool
+/// objects for each node, in the same order.
 fn fill(
     plan: &Arc<dyn ExecutionPlan>,
     reads: &mut impl Iterator<Item = (InputMode, Vec<SpoolObject>)>,
