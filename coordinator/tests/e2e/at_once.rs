@@ -137,13 +137,13 @@ fn runs_that_start_at_the_same_moment_have_different_ids_and_one_commits() {
         Process::start(command)
     };
     let mut runs: Vec<_> = (0..RUNS).map(|_| start()).collect();
-    runs.iter_mut().for_each(Process::is_frozen);
+    runs.iter_mut().for_each(|run| run.is_frozen_in("commit"));
     // A staging file's name starts with the id of its run.
     let ids: BTreeSet<String> = files_below(&lake.path("lake/_lake/staging/events"))
         .iter()
         .filter_map(|path| Some(path.file_name()?.to_str()?.get(..36)?.to_owned()))
         .collect();
-    assert_eq!(ids.len(), RUNS);
+    assert_eq!(ids.len(), RUNS, "{:?}", files_below(&lake.path("lake")));
     runs.iter().for_each(|run| run.signal("CONT"));
     let ends: Vec<_> = runs.into_iter().map(Process::end).collect();
     let codes: Vec<_> = ends.iter().map(|done| done.code).collect();

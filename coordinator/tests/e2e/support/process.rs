@@ -49,6 +49,20 @@ impl Process {
         }
     }
 
+    /// Waits until a fail point has frozen the run in `step`, one of the steps that it logs. A run
+    /// that is stopped before this step was not stopped by the fail point, and is resumed.
+    pub(crate) fn is_frozen_in(&mut self, step: &str) {
+        let started = format!("step=\"{step}\"");
+        loop {
+            self.is_frozen();
+            if read(&mut self.stderr).contains(&started) {
+                return;
+            }
+            self.signal("CONT");
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
     /// Returns whether the process has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
