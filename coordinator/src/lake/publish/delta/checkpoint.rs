@@ -1,4 +1,4 @@
-//! Writes a checkpoint of a Delta log every [`CHECKPOINT_INTERVAL`] versions.
+//! Writes a checkpoint of a Delta log every `CHECKPOINT_INTERVAL` versions.
 
 use delta_kernel::snapshot::Snapshot;
 use lakewright_common::error::Result;
