@@ -8,7 +8,7 @@ use lakewright_common::error::{Context, Error, Result, listed};
 use lakewright_common::storage::Storage;
 
 use super::actions::Change;
-use super::unreadable::log_url;
+use super::repair_hints::log_url;
 use crate::lake::manifest::TableState;
 use crate::lake::{LakePath, url_of};
 

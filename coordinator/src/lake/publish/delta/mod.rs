@@ -39,6 +39,10 @@ mod table_log;
 mod log_entry;
 /// The manifests that logs are rolled forward from and compared with.
 pub(super) mod history;
+/// The newest entries of a log, back to our newest one.
+mod tail;
+/// Hints that say how to repair a log.
+mod repair_hints;
 /// Checks that a log belongs to this lake and that no other program changed its table.
 mod standing;
 /// Explains why a log cannot be read, and how to repair it.

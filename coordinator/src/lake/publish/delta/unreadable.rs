@@ -1,31 +1,13 @@
 //! Explains why a Delta log cannot be read, and how to repair it.
-//!
-//! A log is repaired in one of two ways. `overwrite_hint`: the log can be read, and one more entry
-//! makes it equal to the newest version of the lake. `write_anew_hint`: the log cannot be read, or
-//! has a protocol that this program cannot write, so it is moved away and written again from the
-//! manifests.
 
 use lakewright_common::error::{Error, Kind};
 use lakewright_common::storage::Storage;
 
 use super::log_entry::Entry;
-use super::standing::{Tail, changed_by_others, read_tail};
+use super::repair_hints::{damaged_entry, overwrite_hint, restore_hint, write_anew_hint};
 use super::table_log::{self, Listing};
+use super::tail::{Tail, changed_by_others, read_tail};
 use crate::lake::{LakePath, url_of};
-
-/// Returns the hint that says how to repair a log that can be read.
-pub(super) fn overwrite_hint(table: &str) -> String {
-    format!("`coordinator publish --table {table} --overwrite` makes the log equal to the newest version of the lake")
-}
-
-/// Returns the hint that says how to move a log away and write it again.
-pub(super) fn write_anew_hint(lake: &Storage, table: &str) -> String {
-    format!(
-        "move `{}` away and run `coordinator publish`, which writes the log anew, with the lowest protocol and the lake's \
-         own versions",
-        log_url(lake, table)
-    )
-}
 
 /// Returns a hint on how to repair a table's Delta log if one of its entries is damaged and there
 /// is no copy of this entry.
@@ -35,11 +17,6 @@ pub(in crate::lake::publish) async fn repair(lake: &Storage, table: &str) -> Str
         Ok(None) => "`coordinator publish` writes the log anew".to_owned(),
         Err(_) => write_anew_hint(lake, table),
     }
-}
-
-/// Returns the URL of a table's log.
-pub(super) fn log_url(lake: &Storage, table: &str) -> String {
-    url_of(lake, &LakePath::DeltaLog(table).key())
 }
 
 /// Explains why a log cannot be read: a missing or damaged entry, or a commit of another program.
@@ -66,19 +43,6 @@ pub(super) async fn explained(lake: &Storage, table: &str, error: Error) -> Erro
             None => error,
         },
     }
-}
-
-/// Returns the error for an entry that cannot be parsed.
-pub(super) fn damaged_entry(lake: &Storage, table: &str, version: u64, error: Error) -> Error {
-    let key = LakePath::DeltaCommit { table, version }.key();
-    let mut error = error.hint(restore_hint(lake, table));
-    error.message =
-        format!("table `{table}`: its Delta log cannot be read: `{}`: {}", url_of(lake, &key), error.message);
-    error
-}
-
-fn restore_hint(lake: &Storage, table: &str) -> String {
-    format!("restore it from a copy of the lake, or {}", write_anew_hint(lake, table))
 }
 
 /// Reads the entries since the newest checkpoint. Returns the error of the first one that cannot be
