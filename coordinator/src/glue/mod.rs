@@ -11,10 +11,11 @@ mod symlinks;
 #[cfg(feature = "glue")]
 mod service;
 
-use lakewright_common::config::resolved::Bucket;
-use lakewright_common::error::{Error, Result};
-use lakewright_common::storage::Storage;
+use lakewright_common::error::Error;
+#[cfg(not(feature = "glue"))]
+use lakewright_common::{config::resolved::Bucket, error::Result, storage::Storage};
 
+#[cfg(not(feature = "glue"))]
 use crate::lake::manifest::TableState;
 
 /// Tables that were put into the catalog. If a table failed, also its error; later tables were not
@@ -39,23 +40,16 @@ pub(crate) struct AppliedTable {
     pub(crate) partitions: Option<String>,
 }
 
-/// Puts tables into `database` of the catalog. With `by_lists`, also writes lists of the tables'
-/// files to the lake. Readers then find the files through these lists.
+#[cfg(feature = "glue")]
+pub(crate) use service::apply;
+
+/// Takes the place of `service::apply` in a build without the client of the service.
 ///
 /// # Errors
-/// A storage error if the database cannot be created. A configuration error if this build has no
-/// client of the service.
-#[cfg_attr(not(feature = "glue"), expect(clippy::unused_async, unused_variables, reason = "see the feature `glue`"))]
-pub(crate) async fn apply(
-    bucket: &Bucket,
-    database: &str,
-    lake: &Storage,
-    tables: &[TableState],
-    by_lists: bool,
-) -> Result<Applied> {
-    #[cfg(feature = "glue")]
-    return service::apply(bucket, database, lake, tables, by_lists).await;
-    #[cfg(not(feature = "glue"))]
+/// Always a configuration error.
+#[cfg(not(feature = "glue"))]
+#[expect(clippy::unused_async, reason = "`service::apply` is asynchronous")]
+pub(crate) async fn apply(_: &Bucket, _: &str, _: &Storage, _: &[TableState], _: bool) -> Result<Applied> {
     Err(Error::configuration("this build of the coordinator has no `catalog --apply`").hint(
         "use a released binary, or build with `--features glue`; `catalog` without `--apply` prints the definitions",
     ))

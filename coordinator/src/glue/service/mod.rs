@@ -23,7 +23,7 @@ use crate::lake::manifest::TableState;
 ///
 /// # Errors
 /// A storage error if the database cannot be created. The failure of a table is part of the result.
-pub(super) async fn apply(
+pub(crate) async fn apply(
     bucket: &Bucket,
     database: &str,
     lake: &Storage,
