@@ -18,7 +18,7 @@ def rows(*arguments):
 
 
 if action == "load":
-    subprocess.run([coordinator, "--config", config], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([coordinator, "--config", config], check=True)
     loaded = rows("query", "SELECT count(*) AS n FROM events")[0]["n"]
     rejected = [[row["object"].rsplit("/", 1)[-1], row["line"], row["reason"]] for row in rows("quarantine", "--records", "1000000")]
     print(json.dumps({"loaded": loaded, "rejected": rejected}))
