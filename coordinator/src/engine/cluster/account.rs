@@ -4,7 +4,7 @@
 //! A compromised worker can report anything. Everything that can be checked without reading the
 //! worker's files is checked here, before a report counts:
 //!
-//! - each split is reported exactly once, and bytes of it were read;
+//! - each split is reported exactly once, and all its bytes were read, unless it is damaged;
 //! - the files have as many rows as the splits have records;
 //! - every file is where the task may write.
 //!
@@ -184,11 +184,12 @@ fn check_tally(tally: &ObjectTally, split: &Split, max_ratio: u64) -> Checked {
         return Err(format!("another version of `{key}`"));
     }
     let stored = split.range.end - split.range.start;
-    // Even a split without a record is read, so some of its bytes must be counted.
-    if stored > 0 && tally.stored_bytes == 0 && tally.damage.is_none() {
-        return Err(format!("none of the {stored} bytes of `{key}` as read"));
-    }
-    if tally.stored_bytes > stored {
+    // Only a damaged split is not read to its end.
+    let is_read = match tally.damage {
+        None => tally.stored_bytes == stored,
+        Some(_) => tally.stored_bytes <= stored,
+    };
+    if !is_read {
         return Err(format!("{} bytes read of {stored} of `{key}`", tally.stored_bytes));
     }
     // The first bytes of an object decide whether it is compressed, regardless of its name, so any

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use lakewright_common::read::rejection::Reason;
+use lakewright_common::read::tally::Damage;
 use lakewright_common::storage::object::SourceObject;
 
 use super::*;
@@ -70,8 +72,19 @@ fn an_honest_report_of_an_ingest_counts_and_a_false_one_does_not() {
     is_refused("`c` that it was not given", [honest(), vec![read(tally("c", 1, 0, 0))]].concat());
     is_refused("another version of `b`", with(3, read(tally("b", 21, 2, 0))));
     // Objects with bytes that were not read.
-    is_refused("none of the 20 bytes of `b`", with(3, read(ObjectTally { stored_bytes: 0, ..tally("b", 20, 0, 0) })));
-    is_refused("21 bytes read of 20", with(3, read(ObjectTally { stored_bytes: 21, ..tally("b", 20, 2, 0) })));
+    for bytes in [0, 1, 10, 19, 21, u64::MAX] {
+        let false_one = ObjectTally { stored_bytes: bytes, ..tally("b", 20, 2, 0) };
+        is_refused(&format!("{bytes} bytes read of 20 of `b`"), with(3, read(false_one)));
+    }
+    // A damaged split may end anywhere, but not after its end.
+    let damaged = |bytes: u64| {
+        let damage = Damage { byte_offset: 9, reason: Reason::Malformed, detail: String::new() };
+        with(3, read(ObjectTally { stored_bytes: bytes, damage: Some(damage), ..tally("b", 20, 2, 0) }))
+    };
+    for bytes in [0, 9, 20] {
+        ingest().check(&damaged(bytes)).unwrap();
+    }
+    is_refused("21 bytes read of 20 of `b`", damaged(21));
     // Impossible counts.
     is_refused("do not add up", with(3, read(ObjectTally { records: 9, ..tally("b", 20, 2, 0) })));
     is_refused("in 20 bytes of `b`", with(3, read(tally("b", 20, 70_000_000, 0))));
