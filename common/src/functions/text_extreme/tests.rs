@@ -27,8 +27,14 @@ fn text() -> impl Strategy<Value = Option<String>> {
     option::weighted(0.8, prop_oneof!["[ab]{0,4}", "[aé\u{1F600}]{0,3}", "[a-z]{20,200}"])
 }
 
+/// Rows in any order, or in the order of their groups.
 fn rows() -> impl Strategy<Value = Vec<(Option<String>, usize)>> {
-    vec((text(), 0..GROUPS), 0..12)
+    (vec((text(), 0..GROUPS), 0..12), any::<bool>()).prop_map(|(mut rows, is_sorted)| {
+        if is_sorted {
+            rows.sort_by_key(|(_, group)| *group);
+        }
+        rows
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
