@@ -26,7 +26,7 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility};
 use datafusion::prelude::{col, lit};
 use lakewright_common::error::{EngineContext, Error, Result};
 use lakewright_common::functions::key_hashes::{hash_set, in_hash_set, key_hash};
@@ -99,7 +99,8 @@ fn is_candidate(aggregate: &Aggregate) -> PlanResult<bool> {
     let input = aggregate.input.schema();
     let has_keys = !aggregate.group_expr.is_empty();
     for key in &aggregate.group_expr {
-        if key.is_volatile() || !is_key_type(&key.get_type(input)?) {
+        let is_set = matches!(key, Expr::GroupingSet(_));
+        if is_set || !is_constant(key) || !is_key_type(&key.get_type(input)?) {
             return Ok(false);
         }
     }
@@ -107,7 +108,7 @@ fn is_candidate(aggregate: &Aggregate) -> PlanResult<bool> {
     for result in &aggregate.aggr_expr {
         let Some(value) = value_of_single_row(result) else { return Ok(false) };
         let data_type = value.get_type(input)?;
-        if value.is_volatile() || data_type != result.get_type(input)? {
+        if !is_constant(value) || data_type != result.get_type(input)? {
             return Ok(false);
         }
         is_wide |= !data_type.is_primitive();
@@ -151,8 +152,7 @@ fn rows(plan: &LogicalPlan) -> PlanResult<Option<u64>> {
             LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => true,
             _ => false,
         };
-        let is_plain = |expr: &Expr| !expr.is_volatile() && !contains_subquery(expr);
-        if !is_repeatable || !node.expressions().iter().all(is_plain) {
+        if !is_repeatable || !node.expressions().iter().all(is_constant) {
             rows = None;
         }
         Ok(if rows.is_none() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -160,11 +160,17 @@ fn rows(plan: &LogicalPlan) -> PlanResult<Option<u64>> {
     Ok(rows)
 }
 
-fn contains_subquery(expr: &Expr) -> bool {
-    let is_subquery = |expr: &Expr| {
-        Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)))
+/// Whether an expression has the same value for the same row in every query. `random()` and `now()`
+/// have not, and a subquery may not.
+fn is_constant(expr: &Expr) -> bool {
+    let changes = |expr: &Expr| {
+        Ok(match expr {
+            Expr::ScalarFunction(function) => function.func.signature().volatility != Volatility::Immutable,
+            Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => true,
+            _ => false,
+        })
     };
-    expr.exists(is_subquery).unwrap_or(true)
+    !expr.is_volatile() && !expr.exists(changes).unwrap_or(true)
 }
 
 /// Returns the hashes of the keys that occur more than once; `None` if there are too many.

@@ -1,8 +1,11 @@
 //! Compares plans in which aggregations are bypassed with the plans of the same queries.
 
+use std::collections::BTreeMap;
+
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
+use lakewright_common::report::WrittenFile;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -126,23 +129,50 @@ async fn only_values_of_a_row_are_results_of_a_single_row() {
     }
 }
 
+/// Registers a table `files` with the columns of `rows` and one file of `rows` rows, which does not
+/// exist.
+async fn register_files(session: &SessionContext, rows: u64) {
+    let schema = session.table("rows").await.unwrap().schema().inner().clone();
+    let (path, partition_values) = ("files/a.parquet".to_owned(), BTreeMap::new());
+    let file = WrittenFile { path, partition_values, rows, bytes: 100, digest: None, statistics: vec![] };
+    session.register_table("files", Arc::new(ParquetTable::new(schema, &[], vec![file]))).unwrap();
+}
+
+#[tokio::test]
+async fn only_wide_aggregations_of_many_rows_by_exact_keys_are_bypassed() {
+    for (rows, sql, expected) in [
+        (MIN_ROWS, "SELECT k, t, max(v) AS text, min(k) FROM files GROUP BY k, t", 1),
+        (MIN_ROWS - 1, "SELECT k, t, max(v) AS text, min(k) FROM files GROUP BY k, t", 0),
+        (MIN_ROWS, "SELECT k, max(v) FROM files GROUP BY k UNION ALL SELECT k, max(v) FROM files GROUP BY k", 1),
+        (MIN_ROWS, "SELECT count(*) FROM (SELECT max(v) FROM files GROUP BY k)", 1),
+        (MIN_ROWS, "SELECT k, max(v) FROM files GROUP BY ROLLUP (k)", 0),
+        (MIN_ROWS, "SELECT k, max(v) FROM files GROUP BY GROUPING SETS ((k), (t))", 0),
+        (MIN_ROWS, "SELECT d, max(v) FROM files GROUP BY d", 0),
+        (MIN_ROWS, "SELECT k, max(d) FROM files GROUP BY k", 0),
+        (MIN_ROWS, "SELECT max(v) FROM files", 0),
+        (MIN_ROWS, "SELECT k, max(v), count(*) FROM files GROUP BY k", 0),
+        (MIN_ROWS, "SELECT k, max(concat(v, random())) FROM files GROUP BY k", 0),
+    ] {
+        let session = session(&[]);
+        register_files(&session, rows).await;
+        let plan = session.state().create_logical_plan(sql).await.unwrap();
+        assert_eq!(candidates(&plan).len(), expected, "{rows} rows: {sql}");
+    }
+}
+
 #[tokio::test]
 async fn what_may_change_between_two_executions_is_read_once() {
     let session = session(&[]);
-    session
-        .register_table(
-            "files",
-            Arc::new(ParquetTable::new(session.table("rows").await.unwrap().schema().inner().clone(), &[], vec![])),
-        )
-        .unwrap();
+    register_files(&session, 7).await;
     for (input, expected) in [
-        ("files", Some(0)),
-        ("(SELECT k, t, upper(v) AS v FROM files WHERE k > 1)", Some(0)),
+        ("files", Some(7)),
+        ("(SELECT k, t, upper(v) AS v FROM files WHERE k > 1)", Some(7)),
         // Not files of the lake.
         ("rows", None),
         ("(SELECT * FROM files LIMIT 10)", None),
         ("(SELECT * FROM files WHERE random() < 0.5)", None),
         ("(SELECT *, random() AS r FROM files)", None),
+        ("(SELECT * FROM files WHERE now() > TIMESTAMP '2026-01-01T00:00:00Z')", None),
         ("(SELECT DISTINCT * FROM files)", None),
         ("(SELECT * FROM files WHERE k IN (SELECT k FROM rows))", None),
         ("(SELECT a.* FROM files AS a JOIN files AS b ON a.k = b.k)", None),
