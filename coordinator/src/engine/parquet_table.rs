@@ -56,11 +56,6 @@ impl ParquetTable {
         Self { schema, file_fields, partition_fields, files }
     }
 
-    /// Returns the number of rows of all files.
-    pub(crate) fn rows(&self) -> u64 {
-        self.files.iter().map(|file| file.rows).sum()
-    }
-
     /// Converts the column indices of a projection from the order of the table to that of the scan.
     /// In the scan, the partition columns come last.
     fn scan_indices(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
@@ -127,7 +122,7 @@ impl TableProvider for ParquetTable {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let rows = self.rows();
+        let rows = self.files.iter().map(|file| file.rows).sum::<u64>();
         let bytes = self.files.iter().map(|file| file.bytes).sum::<u64>();
         // The number of rows is exact, because a file never changes once a manifest names it.
         let statistics = Statistics {

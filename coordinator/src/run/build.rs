@@ -11,7 +11,6 @@ use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -27,7 +26,6 @@ use lakewright_common::write::table_node::TableWriteExec;
 use lakewright_common::write::table_writer::TableLayout;
 
 use super::context::RunContext;
-use super::single_rows;
 use super::staged::StagedSource;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::LakePath;
@@ -95,11 +93,7 @@ fn register_staging(context: &RunContext<'_>, staged: &[StagedSource<'_>]) -> Re
 
 async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[StagedSource<'_>]) -> Result<TableState> {
     let table = model.table;
-    let stage = format!("build {}", table.name);
-    let state = context.session.state();
-    let logical = plan_text(&state, &table.sql).await.map_err(|error| named(table, error))?;
-    let logical = single_rows::bypass_aggregations(context, &stage, logical).await;
-    let query = plan_rows(&state, &logical).await.map_err(|error| named(table, error))?;
+    let query = plan_query(&context.session.state(), table).await?;
     let previous = context.base.as_ref().and_then(|base| base.table(&table.name)).map(|state| &state.columns);
     let schema = query.schema();
     if let Some(failure) = Error::join(column_faults(table, &schema)) {
@@ -108,6 +102,7 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     // Columns keep the ids of the previous version, because some readers find columns by id.
     let columns = assign_column_ids(previous, &stored_schema(&schema)).map_err(|error| named(table, error))?;
     let plan = write_plan(context, table, &columns, query, input_bytes(context, model, staged))?;
+    let stage = format!("build {}", table.name);
     // Record the table before its first file is written, because a failed run deletes files only in
     // the folders of recorded tables.
     context.start_writing(&table.name);
@@ -153,28 +148,18 @@ fn at(table: &Table) -> String {
 /// # Errors
 /// A configuration error if the text is not one query that only reads, or if it cannot be planned.
 pub(super) async fn plan_query(state: &SessionState, table: &Table) -> Result<Arc<dyn ExecutionPlan>> {
-    let planned = async {
-        let logical = plan_text(state, &table.sql).await?;
-        plan_rows(state, &logical).await
-    };
-    planned.await.map_err(|error| named(table, error))
+    plan_text(state, &table.sql).await.map_err(|error| named(table, error))
 }
 
-async fn plan_text(state: &SessionState, sql: &str) -> Result<LogicalPlan> {
+async fn plan_text(state: &SessionState, sql: &str) -> Result<Arc<dyn ExecutionPlan>> {
+    let unplanned =
+        |e: DataFusionError| Error::configuration("the query cannot be planned").caused_by(e.strip_backtrace());
     check_text(sql)?;
     let logical = state.create_logical_plan(sql).await.engine_context(unplanned)?;
     // Check the plan as well, because the text alone does not show every statement that must be
     // refused.
     model::read_only().verify_plan(&logical).engine_context(unplanned)?;
-    Ok(logical)
-}
-
-async fn plan_rows(state: &SessionState, logical: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-    state.create_physical_plan(logical).await.engine_context(unplanned)
-}
-
-fn unplanned(error: DataFusionError) -> Error {
-    Error::configuration("the query cannot be planned").caused_by(error.strip_backtrace())
+    state.create_physical_plan(&logical).await.engine_context(unplanned)
 }
 
 /// Returns one error for each fault in the settings `key` and `partition_by` of a table: a column

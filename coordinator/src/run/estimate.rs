@@ -7,8 +7,7 @@
 //!
 //! On a cluster, the estimate includes the requests by which workers prove that they can read the
 //! storages, and the requests that verify the files of workers. It does not include the requests of
-//! exchanges between stages, because their number depends on the workers that join, and not those of
-//! queries for repeated keys, because they depend on the numbers of rows.
+//! exchanges between stages, because their number depends on the workers that join.
 
 use std::collections::BTreeSet;
 
