@@ -234,8 +234,8 @@ fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
     options.execution.parquet.schema_force_view_types = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
-    // A partial aggregation that does not reduce the rows is skipped. Decide that early, because its
-    // groups are created in vain.
+    // DataFusion stops a partial aggregation that does not reduce the rows, after this number of
+    // rows. Its work until then is in vain, so the number is lower than the default.
     options.execution.skip_partial_aggregation_probe_rows_threshold = 16_384;
     // Use a cheap compression, because a spill file is read only once, soon after it is written.
     options.execution.spill_compression = datafusion::config::SpillCompression::Lz4Frame;

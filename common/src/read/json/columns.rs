@@ -180,7 +180,8 @@ impl Column {
         let nulls = self.valid.finish().filter(|nulls| nulls.null_count() > 0);
         let array: ArrayRef = match &mut self.values {
             Values::Text { ends, bytes } => {
-                // The next batch will need about as many bytes. Too few would be copied once more.
+                // The next batch will need about as many bytes. Reserve an eighth more, because a buffer
+                // that is too small is copied when it grows.
                 let room = Vec::with_capacity(bytes.len() + bytes.len() / 8);
                 let bytes = Buffer::from_vec(std::mem::replace(bytes, room));
                 Arc::new(StringArray::try_new(offsets(ends), bytes, nulls)?)

@@ -41,7 +41,7 @@ mod log_entry;
 pub(super) mod history;
 /// The newest entries of a log, back to our newest one.
 mod tail;
-/// Hints that say how to repair a log.
+/// Hints that say how to repair a log, and the error for a damaged entry.
 mod repair_hints;
 /// Checks that a log belongs to this lake and that no other program changed its table.
 mod standing;

@@ -1,4 +1,4 @@
-//! Hints that say how to repair a Delta log.
+//! Hints that say how to repair a Delta log, and the error for a damaged entry.
 //!
 //! A log is repaired in one of two ways. `overwrite_hint`: the log can be read, and one more entry
 //! makes it equal to the newest version of the lake. `write_anew_hint`: the log cannot be read, or

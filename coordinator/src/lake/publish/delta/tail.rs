@@ -1,4 +1,5 @@
-//! Reads the newest entries of a Delta log, back to the newest one that this program wrote.
+//! Reads the newest entries of a Delta log, back to the newest one that this program wrote, and
+//! builds the errors for the commits of other programs among them.
 
 use lakewright_common::digest::{self, Digest};
 use lakewright_common::error::{Error, Result};
