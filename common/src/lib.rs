@@ -25,8 +25,8 @@ pub mod process;
 pub mod digest;
 /// Opens object stores. Only this module accesses file systems and S3.
 pub mod storage;
-/// Faster implementations of DataFusion's functions.
-mod functions;
+/// Faster implementations of DataFusion's functions, and functions for plans.
+pub mod functions;
 /// SQL rules, and functions whose results differ from DataFusion's.
 pub mod sql;
 /// Drops rows that cannot be the first of their group.

@@ -1,6 +1,7 @@
-//! Faster implementations of DataFusion's functions, with the same names, types and results.
+//! Faster implementations of DataFusion's functions, with the same names, types and results, and
+//! functions that only the coordinator puts into plans.
 //!
-//! Each function wraps DataFusion's own and calls it for every input that it does not handle. The
+//! Each of the former wraps DataFusion's own and calls it for every input that it does not handle. The
 //! functions also work on a cluster, because an encoded plan contains only the names of functions,
 //! and every process registers those of this folder. Functions whose *results* differ from
 //! DataFusion's are in `crate::sql`.
@@ -12,6 +13,8 @@ use datafusion::prelude::SessionContext;
 mod concat;
 /// `date_part` of UTC timestamps by integer arithmetic.
 mod date_part;
+/// Hashes of keys, and sets of hashes that a plan contains as a literal.
+pub mod key_hashes;
 /// `max` and `min` of texts, with the values of all groups in one buffer.
 mod text_extreme;
 /// One text per group, with all texts in one buffer.
@@ -24,5 +27,7 @@ mod text_groups;
 pub(crate) fn register(session: &SessionContext) -> Result<()> {
     text_extreme::register(session)?;
     date_part::register(session)?;
-    concat::register(session)
+    concat::register(session)?;
+    key_hashes::register(session);
+    Ok(())
 }

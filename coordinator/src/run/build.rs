@@ -26,6 +26,7 @@ use lakewright_common::write::table_node::TableWriteExec;
 use lakewright_common::write::table_writer::TableLayout;
 
 use super::context::RunContext;
+use super::single_rows;
 use super::staged::StagedSource;
 use crate::engine::parquet_table::ParquetTable;
 use crate::lake::LakePath;
@@ -93,7 +94,9 @@ fn register_staging(context: &RunContext<'_>, staged: &[StagedSource<'_>]) -> Re
 
 async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[StagedSource<'_>]) -> Result<TableState> {
     let table = model.table;
+    let stage = format!("build {}", table.name);
     let query = plan_query(&context.session.state(), table).await?;
+    let query = single_rows::bypass_aggregations(context, &stage, query).await;
     let previous = context.base.as_ref().and_then(|base| base.table(&table.name)).map(|state| &state.columns);
     let schema = query.schema();
     if let Some(failure) = Error::join(column_faults(table, &schema)) {
@@ -102,7 +105,6 @@ async fn build_table(context: &RunContext<'_>, model: &Model<'_>, staged: &[Stag
     // Columns keep the ids of the previous version, because some readers find columns by id.
     let columns = assign_column_ids(previous, &stored_schema(&schema)).map_err(|error| named(table, error))?;
     let plan = write_plan(context, table, &columns, query, input_bytes(context, model, staged))?;
-    let stage = format!("build {}", table.name);
     // Record the table before its first file is written, because a failed run deletes files only in
     // the folders of recorded tables.
     context.start_writing(&table.name);

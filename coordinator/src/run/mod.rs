@@ -54,6 +54,8 @@ pub(crate) mod limits;
 mod lines;
 /// ⑥⑦ Writes the result of each model's query into the files of its table.
 mod build;
+/// Keeps rows that are the only ones of their group out of aggregations.
+mod single_rows;
 /// Verifies the keys and data checks of the new tables before the tables become visible.
 mod data_checks;
 /// Verifies the existence and length of the files that workers reported.

@@ -37,6 +37,8 @@ mod s3_faults;
 mod sql;
 /// Subqueries, aggregates and filters that differ from those of DataFusion.
 mod sql_subqueries;
+/// Models that group by a key that is nearly unique.
+mod single_rows;
 /// SQL that is refused.
 mod sql_refused;
 /// Deeply nested queries.
