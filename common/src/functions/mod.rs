@@ -1,5 +1,5 @@
 //! Faster implementations of DataFusion's functions, with the same names, types and results, and
-//! functions that only the coordinator puts into plans.
+//! functions that only the coordinator puts into plans. Only `float_extreme` has other results.
 //!
 //! Each of the former wraps DataFusion's own and calls it for every input that it does not handle. The
 //! functions also work on a cluster, because an encoded plan contains only the names of functions,
@@ -13,6 +13,8 @@ use datafusion::prelude::SessionContext;
 mod concat;
 /// `date_part` of UTC timestamps by integer arithmetic.
 mod date_part;
+/// `max` and `min` of floating-point numbers, with infinities.
+mod float_extreme;
 /// Hashes of keys, and sets of hashes that a plan contains as a literal.
 pub mod key_hashes;
 /// `max` and `min` of texts, with the values of all groups in one buffer.

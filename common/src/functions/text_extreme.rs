@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::prelude::SessionContext;
 
+use super::float_extreme;
 use super::text_groups::TextGroups;
 
 /// Replaces the session's `max` and `min`.
@@ -38,7 +39,7 @@ enum Kind {
     Min,
 }
 
-/// `max` or `min`: DataFusion's own function, except for `Utf8` values in groups.
+/// `max` or `min`: DataFusion's own function, except for texts and floating-point numbers in groups.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TextExtreme {
     kind: Kind,
@@ -50,7 +51,11 @@ impl AggregateUDFImpl for TextExtreme {
         if args.return_type() == &DataType::Utf8 {
             return Ok(Box::new(TextAccumulator { kind: self.kind, groups: TextGroups::default() }));
         }
-        self.original.create_groups_accumulator(args)
+        let of_floats = match self.kind {
+            Kind::Max => float_extreme::max(args.return_type()),
+            Kind::Min => float_extreme::min(args.return_type()),
+        };
+        of_floats.map_or_else(|| self.original.create_groups_accumulator(args), Ok)
     }
 
     fn name(&self) -> &str {

@@ -51,18 +51,20 @@ mod repeated;
 /// Returns the same plan if it has no such aggregation, or if the repeated keys cannot be found.
 /// `stage` names the table's step in messages.
 pub(super) async fn bypass_aggregations(context: &RunContext<'_>, stage: &str, plan: Plan) -> Plan {
+    let config = context.session.copied_config();
     let mut bypassed = Arc::clone(&plan);
     for aggregation in Aggregation::all(&plan) {
-        let replaced = match repeated::hashes(context, stage, &aggregation).await {
-            Ok(Some(hashes)) => {
-                let options = context.session.copied_config();
-                let replaced = replace(&bypassed, &aggregation, &hashes, options.options());
-                replaced.engine_context(unplanned).map(|plan| (plan, hashes.len()))
-            }
+        let replaced = |hashes: &[u64]| replace(&bypassed, &aggregation, hashes, config.options());
+        // Any hash shows whether the aggregation can be replaced, before the queries.
+        if !repeated::is_worth_a_query(&aggregation) || replaced(&[0]).is_err() {
+            continue;
+        }
+        let found = match repeated::hashes(context, stage, &aggregation).await {
+            Ok(Some(hashes)) => replaced(&hashes).engine_context(unplanned).map(|plan| (plan, hashes.len())),
             Ok(None) => continue,
             Err(error) => Err(error),
         };
-        match replaced {
+        match found {
             Ok((plan, hashes)) => {
                 tracing::debug!(step = stage, hashes, "aggregates only rows whose key occurs more than once");
                 bypassed = plan;
@@ -81,19 +83,17 @@ pub(super) async fn bypass_aggregations(context: &RunContext<'_>, stage: &str, p
 /// does not have, such as its distribution.
 fn replace(plan: &Plan, aggregation: &Aggregation, hashes: &[u64], options: &ConfigOptions) -> PlanResult<Plan> {
     let bypass = without_single_rows(aggregation, hashes)?;
-    let replaced = replace_node(plan, &aggregation.node, &bypass, options);
-    if replaced.is_err() && aggregation.node.output_partitioning().partition_count() == 1 {
-        // Some nodes need all rows in one partition.
-        let gathered: Plan = Arc::new(CoalescePartitionsExec::new(bypass));
-        return replace_node(plan, &aggregation.node, &gathered, options);
-    }
-    replaced
-}
-
-/// Replaces one node, if all nodes above it can use the output of the other one.
-fn replace_node(plan: &Plan, node: &Plan, by: &Plan, options: &ConfigOptions) -> PlanResult<Plan> {
-    let replaced = Arc::clone(plan).transform_up(|found| {
-        Ok(if Arc::ptr_eq(&found, node) { Transformed::yes(Arc::clone(by)) } else { Transformed::no(found) })
+    let partitions = |plan: &Plan| plan.output_partitioning().partition_count();
+    let bypass = match (partitions(&aggregation.node), partitions(&bypass)) {
+        (1, 2..) => Arc::new(CoalescePartitionsExec::new(bypass)),
+        // The nodes above one partition can be others than those above several. For example, a
+        // filter with a limit is above one.
+        (2.., 1) => return plan_err!("the union has one partition, but the aggregation has several"),
+        _ => bypass,
+    };
+    let replaced = Arc::clone(plan).transform_up(|node| {
+        let is_replaced = Arc::ptr_eq(&node, &aggregation.node);
+        Ok(if is_replaced { Transformed::yes(Arc::clone(&bypass)) } else { Transformed::no(node) })
     });
     SanityCheckPlan::new().optimize(replaced.data()?, options)
 }

@@ -50,6 +50,16 @@ pub(crate) fn values(lake: &Lake, sql: &str) -> Value {
 }
 
 #[test]
+fn extremes_of_groups_of_infinities_are_infinite() {
+    let lake = rows();
+    let groups = "(VALUES (1, '-Infinity'), (1, '-Infinity'), (2, 'Infinity'), (3, 'NaN'), (3, '1')) AS v (g, x)";
+    let sql = format!(
+        "SELECT g, CAST(max(CAST(x AS DOUBLE)) AS VARCHAR) AS h, CAST(min(CAST(x AS DOUBLE)) AS VARCHAR) AS i FROM {groups} GROUP BY g ORDER BY g"
+    );
+    assert_eq!(values(&lake, &sql), json!([[1, "-inf", "-inf"], [2, "inf", "inf"], [3, "NaN", "1.0"]]));
+}
+
+#[test]
 fn every_format_prints_a_moment_with_the_offset_of_its_zone() {
     let lake = rows();
     let sql = "SELECT at AT TIME ZONE 'America/New_York' AS local, at FROM rows WHERE id = 1";

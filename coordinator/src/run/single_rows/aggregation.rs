@@ -30,6 +30,8 @@ pub(super) struct Aggregation {
     pub(super) input: Plan,
     /// Number of rows of the files.
     pub(super) rows: u64,
+    /// Whether conditions select some of these rows.
+    pub(super) has_conditions: bool,
     pub(super) group_by: PhysicalGroupBy,
     pub(super) functions: Vec<Arc<AggregateFunctionExpr>>,
     /// Columns of the input that are grouped by.
@@ -75,10 +77,12 @@ impl Aggregation {
             group_by.expr().iter().map(|(key, _)| exact_key(key, &schema)).collect::<Option<_>>()?;
         let values: Vec<Column> =
             first.aggr_expr().iter().map(|function| value(function, &schema)).collect::<Option<_>>()?;
+        let rows = rows(first.input())?;
         Some(Self {
             node: Arc::clone(node),
             input: Arc::clone(first.input()),
-            rows: rows(first.input())?,
+            rows: rows.of_files,
+            has_conditions: rows.have_conditions,
             group_by: group_by.clone(),
             functions: first.aggr_expr().to_vec(),
             keys,
@@ -86,11 +90,13 @@ impl Aggregation {
         })
     }
 
-    /// Returns whether a column that it takes the values of is not of a fixed length. Only such
-    /// columns make an aggregation so large that a query before it pays off.
+    /// Returns whether it takes values of variable length, and not fewer than it has such keys. Only
+    /// such an aggregation is so large, compared with its keys, that queries before it pay off.
     pub(super) fn is_wide(&self) -> bool {
         let schema = self.input.schema();
-        self.values.iter().any(|value| !schema.field(value.index()).data_type().is_primitive())
+        let is_variable = |column: &&Column| !schema.field(column.index()).data_type().is_primitive();
+        let values = self.values.iter().filter(is_variable).count();
+        values > 0 && values >= self.keys.iter().filter(is_variable).count()
     }
 
     /// Returns the columns of the result for groups of one row.
@@ -146,32 +152,39 @@ fn value(function: &AggregateFunctionExpr, schema: &SchemaRef) -> Option<Column>
     (is_value && is_ordered_by_columns && is_same_type).then(|| column.clone())
 }
 
-/// Returns the number of rows of the files that a plan reads. Returns `None` if the plan is not a
-/// scan of files of which simple conditions select rows, because only such a plan is cheap and
-/// returns the same rows each time.
-fn rows(plan: &Plan) -> Option<u64> {
+/// Rows that an aggregation reads.
+struct Rows {
+    of_files: u64,
+    have_conditions: bool,
+}
+
+/// Returns the rows that a plan reads. Returns `None` if the plan is not a scan of files of which
+/// simple conditions select rows, because only such a plan is cheap and returns the same rows each
+/// time.
+fn rows(plan: &Plan) -> Option<Rows> {
     if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
         return rows_of_files(scan);
     }
-    let (is_simple, input) = if let Some(filter) = plan.downcast_ref::<FilterExec>() {
-        (filter.fetch().is_none() && is_simple(filter.predicate()), filter.input())
-    } else if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-        (projection.expr().iter().all(|column| column.expr.is::<Column>()), projection.input())
-    } else {
-        let exchange = plan.downcast_ref::<RepartitionExec>()?;
-        (matches!(exchange.partitioning(), Partitioning::RoundRobinBatch(_)), exchange.input())
-    };
-    if is_simple { rows(input) } else { None }
+    if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+        let is_simple = filter.fetch().is_none() && is_simple(filter.predicate());
+        return rows(filter.input()).filter(|_| is_simple).map(|rows| Rows { have_conditions: true, ..rows });
+    }
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        let is_simple = projection.expr().iter().all(|column| column.expr.is::<Column>());
+        return rows(projection.input()).filter(|_| is_simple);
+    }
+    let exchange = plan.downcast_ref::<RepartitionExec>()?;
+    rows(exchange.input()).filter(|_| matches!(exchange.partitioning(), Partitioning::RoundRobinBatch(_)))
 }
 
-fn rows_of_files(scan: &DataSourceExec) -> Option<u64> {
+fn rows_of_files(scan: &DataSourceExec) -> Option<Rows> {
     let files = scan.data_source().downcast_ref::<FileScanConfig>()?;
     let source = files.file_source();
     let is_simple = files.limit.is_none()
         && source.filter().iter().all(is_simple)
         && source.projection().is_none_or(|columns| columns.iter().all(|column| column.expr.is::<Column>()));
     let rows = *files.statistics().num_rows.get_value()?;
-    is_simple.then_some(rows as u64)
+    is_simple.then(|| Rows { of_files: rows as u64, have_conditions: source.filter().is_some() })
 }
 
 /// Whether a condition only compares columns with columns or constants. Such a condition has the

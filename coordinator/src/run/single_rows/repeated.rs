@@ -30,6 +30,8 @@ const MIN_ROWS: u64 = 100_000;
 const SAMPLE_ROWS: usize = 32_768;
 /// Maximum share of rows whose key occurs more than once, as a divisor of the number of rows.
 const REPEATED_DIVISOR: u64 = 20;
+/// Minimum share of rows that conditions select, as a divisor of the number of rows.
+const SELECTED_DIVISOR: u64 = 2;
 /// Maximum number of hashes. Every task's plan contains all of them.
 const MAX_HASHES: usize = 32_768;
 
@@ -37,8 +39,13 @@ const MAX_HASHES: usize = 32_768;
 const HASH: &str = "hash";
 const ROWS: &str = "rows";
 
+/// Returns whether an aggregation may take longer than the queries.
+pub(super) fn is_worth_a_query(aggregation: &Aggregation) -> bool {
+    aggregation.rows >= MIN_ROWS && aggregation.is_wide()
+}
+
 /// Returns the hashes of the keys that occur more than once. Returns `None` if there are too many,
-/// or if the aggregation is so small that it would take less time than the query.
+/// or if conditions select so few rows that reading them again takes longer than the aggregation.
 ///
 /// # Errors
 /// An error of the query.
@@ -47,9 +54,6 @@ pub(super) async fn hashes(
     stage: &str,
     aggregation: &Aggregation,
 ) -> Result<Option<Vec<u64>>> {
-    if aggregation.rows < MIN_ROWS || !aggregation.is_wide() {
-        return Ok(None);
-    }
     let sample = sample(aggregation).engine_context(unplanned)?;
     let sample = collect(context, stage, &sample, SAMPLE_ROWS as u64).await?;
     let sample: Vec<u64> = sample.iter().flat_map(|batch| hash_column(batch).to_vec()).collect();
@@ -59,12 +63,24 @@ pub(super) async fn hashes(
         return Ok(None);
     }
 
+    let mut rows = aggregation.rows;
+    if aggregation.has_conditions {
+        let selected = selected(aggregation).engine_context(unplanned)?;
+        let selected = collect(context, stage, &selected, rows).await?;
+        let selected = selected.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values());
+        let selected: u64 = selected.map(|rows| u64::try_from(*rows).unwrap_or(0)).sum();
+        if selected < MIN_ROWS || selected < rows / SELECTED_DIVISOR {
+            return Ok(None);
+        }
+        rows = selected;
+    }
+
     let repeated = repeated(aggregation).engine_context(unplanned)?;
     let repeated = collect(context, stage, &repeated, aggregation.rows).await?;
     let hashes: Vec<u64> = repeated.iter().flat_map(|batch| hash_column(batch).to_vec()).collect();
     let counts = repeated.iter().flat_map(|batch| batch.column(1).as_primitive::<Int64Type>().values());
     let repeated_rows = counts.map(|rows| u64::try_from(*rows).unwrap_or(0)).sum();
-    Ok((hashes.len() <= MAX_HASHES && !is_too_much(repeated_rows, aggregation.rows)).then_some(hashes))
+    Ok((hashes.len() <= MAX_HASHES && !is_too_much(repeated_rows, rows)).then_some(hashes))
 }
 
 fn is_too_much(repeated: u64, rows: u64) -> bool {
@@ -78,6 +94,11 @@ fn hash_column(batch: &RecordBatch) -> &[u64] {
 /// Returns the query for the hashes of the first rows.
 fn sample(aggregation: &Aggregation) -> PlanResult<LogicalPlan> {
     hash_of_each_row(aggregation)?.limit(0, Some(SAMPLE_ROWS))?.build()
+}
+
+/// Returns the query for the number of rows that the conditions of an aggregation's input select.
+fn selected(aggregation: &Aggregation) -> PlanResult<LogicalPlan> {
+    hash_of_each_row(aggregation)?.aggregate(Vec::<Expr>::new(), [count(lit(1_i64))])?.build()
 }
 
 /// Returns the query for the hashes that occur more than once, with their numbers of rows.
