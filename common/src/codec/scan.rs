@@ -5,6 +5,7 @@ use lakewright_proto::v1;
 use lakewright_proto::v1::field_type::Type;
 
 use crate::codec::fields::{number, parse_url};
+use crate::config::object_patterns::ObjectPatterns;
 use crate::config::resolved::{
     Field, FieldType, JsonFormat, Limits, OnArchived, OnChange, OnDamaged, RecordFormat, Source, TimestampFormat,
 };
@@ -54,8 +55,20 @@ fn decode_split(split: v1::Split) -> Result<Split> {
 }
 
 fn encode_source(source: &Source) -> v1::Source {
-    let Source { name, url, format, fields, max_quarantine_share, on_change, on_damaged, on_archived, follow_links } =
-        source;
+    let Source {
+        name,
+        url,
+        // Only the coordinator lists objects.
+        objects: _,
+        allow_empty: _,
+        format,
+        fields,
+        max_quarantine_share,
+        on_change,
+        on_damaged,
+        on_archived,
+        follow_links,
+    } = source;
     let format = match format {
         RecordFormat::Json(JsonFormat::Lines) => v1::JsonFormat { is_lines: true, records: None },
         RecordFormat::Json(JsonFormat::Document { records }) => {
@@ -118,6 +131,8 @@ fn decode_source(source: v1::Source) -> Result<Source> {
     Ok(Source {
         name: source.name,
         url: parse_url(&source.url)?,
+        objects: ObjectPatterns::default(),
+        allow_empty: false,
         format,
         fields: source.fields.into_iter().map(decode_field).collect::<Result<_>>()?,
         max_quarantine_share: source.max_quarantine_share,
@@ -274,6 +289,8 @@ mod tests {
             on_damaged: OnDamaged::Keep,
             on_archived: OnArchived::Skip,
             follow_links: true,
+            objects: ObjectPatterns::default(),
+            allow_empty: false,
         }
     }
 

@@ -13,6 +13,7 @@ pub(super) const FORMAT: &str = "ndjson";
 pub(super) const ON_TROUBLE: &str = "error";
 pub(super) const MAX_QUARANTINE_SHARE: f64 = 0.01;
 pub(super) const FOLLOW_LINKS: bool = false;
+pub(super) const ALLOW_EMPTY: bool = false;
 pub(super) const REQUIRED: bool = false;
 
 // A check of `[tables.<name>]`

@@ -62,6 +62,8 @@ mod data_check;
 mod sql_file;
 /// Resolves paths and URLs.
 mod location;
+/// Patterns that select the objects of a source.
+pub mod object_patterns;
 /// Memory available to the process.
 pub mod memory;
 /// The checked configuration.

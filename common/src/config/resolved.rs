@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::defaults;
+use super::object_patterns::ObjectPatterns;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -138,6 +139,10 @@ pub struct Source {
     pub name: String,
     /// Location of the source; always ends with `/`.
     pub url: Url,
+    /// Patterns of the objects below `url` that belong to the source.
+    pub objects: ObjectPatterns,
+    /// Whether a run may begin while no object belongs to the source.
+    pub allow_empty: bool,
     pub format: RecordFormat,
     /// Declared fields, in the order of `lake.toml`, which is the column order of the staging
     /// table.

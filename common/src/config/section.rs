@@ -111,7 +111,18 @@ impl<'a> Section<'a> {
         folder: &Path,
         diagnostics: &mut Diagnostics,
     ) -> Option<(Url, &'a Origin)> {
-        let Text { text, origin } = self.text(key, diagnostics)?;
+        let text = self.text(key, diagnostics)?;
+        self.resolved(key, text, folder, diagnostics)
+    }
+
+    /// Returns the URL in the text of a setting, and its origin.
+    pub(super) fn resolved(
+        &self,
+        key: &str,
+        Text { text, origin }: Text<'a>,
+        folder: &Path,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<(Url, &'a Origin)> {
         match location::resolve(text, folder) {
             Ok(url) => Some((url, origin)),
             Err(diagnostic) => {

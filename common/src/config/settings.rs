@@ -139,6 +139,9 @@ pub const LAKE: &[Setting] = &[setting("url", Kind::Text, REQUIRED)];
 /// Settings of `[sources.<name>]`.
 pub const SOURCE: &[Setting] = &[
     setting("url", Kind::Text, REQUIRED),
+    setting("include", Kind::Texts, NONE),
+    setting("exclude", Kind::Texts, NONE),
+    setting("allow_empty", Kind::Boolean, DefaultValue::Boolean(defaults::ALLOW_EMPTY)),
     setting("format", Kind::OneOf(&["ndjson", "json"]), DefaultValue::Text(defaults::FORMAT)),
     setting("records", Kind::Text, NONE),
     setting("max_quarantine_share", Kind::Share, DefaultValue::Number(defaults::MAX_QUARANTINE_SHARE)),

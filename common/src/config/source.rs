@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use url::Url;
+
 use super::diagnostics::{Diagnostics, Origin};
 use super::file::{Entry, Item, Value};
 use super::name::check_names;
+use super::object_patterns::{ObjectMatcher, ObjectPatterns, UrlPattern};
 use super::resolved::{Field, JsonFormat, OnArchived, OnChange, OnDamaged, RecordFormat, Source};
 use super::section::{Section, Text};
 use super::settings::{FIELD, SOURCE};
@@ -20,7 +23,10 @@ pub(super) fn resolve<'a>(
     let section = Section::open(format!("source `{name}`: "), item, SOURCE, diagnostics)?;
     // Report a missing URL here, but check the rest of the section anyway.
     section.require("url", &format!("url = \"data/{name}\""), diagnostics);
-    let url = section.location("url", folder, diagnostics);
+    let url = url(&section, folder, diagnostics);
+    let include = patterns("include", &section, diagnostics);
+    let exclude = patterns("exclude", &section, diagnostics);
+    let allow_empty = section.boolean("allow_empty", defaults::ALLOW_EMPTY, diagnostics);
     let format = format(&section, diagnostics);
     let fields = fields(name, &section, diagnostics);
     let max_quarantine_share = section.share("max_quarantine_share", defaults::MAX_QUARANTINE_SHARE, diagnostics);
@@ -39,12 +45,64 @@ pub(super) fn resolve<'a>(
     };
     let follow_links = section.boolean("follow_links", defaults::FOLLOW_LINKS, diagnostics);
     // If the URL is missing, return only now, after everything else in the section was checked.
-    let (url, origin) = url?;
-    let name = name.to_owned();
-    Some((
-        Source { name, url, format, fields, max_quarantine_share, on_change, on_damaged, on_archived, follow_links },
-        origin,
-    ))
+    let (url, end, origin) = url?;
+    let source = Source {
+        name: name.to_owned(),
+        url,
+        objects: ObjectPatterns { url: end, include, exclude },
+        allow_empty,
+        format,
+        fields,
+        max_quarantine_share,
+        on_change,
+        on_damaged,
+        on_archived,
+        follow_links,
+    };
+    Some((source, origin))
+}
+
+/// Returns the root in a `url`, its pattern, and its origin.
+fn url<'a>(
+    section: &Section<'a>,
+    folder: &Path,
+    diagnostics: &mut Diagnostics,
+) -> Option<(Url, Option<UrlPattern>, &'a Origin)> {
+    let Text { text, origin } = section.text("url", diagnostics)?;
+    let (root, end) = UrlPattern::split(text);
+    check_patterns("url", ObjectPatterns { url: end.clone(), ..Default::default() }, section, origin, diagnostics);
+    section.resolved("url", Text { text: root, origin }, folder, diagnostics).map(|(url, origin)| (url, end, origin))
+}
+
+/// Returns the patterns of `include` or `exclude`.
+fn patterns(key: &str, section: &Section<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
+    let written = section.texts(key, diagnostics);
+    if let Some(Item { value: Value::List(items), origin }) = section.get(key)
+        && items.is_empty()
+    {
+        section.report(origin, &format!("`{key}` is empty"), diagnostics);
+    }
+    for Text { text, origin } in &written {
+        if text.is_empty() {
+            section.report(origin, &format!("`{key}` has an empty pattern"), diagnostics);
+        }
+        let patterns = ObjectPatterns { include: vec![(*text).to_owned()], ..Default::default() };
+        check_patterns(key, patterns, section, origin, diagnostics);
+    }
+    written.iter().map(|pattern| pattern.text.to_owned()).collect()
+}
+
+fn check_patterns(
+    key: &str,
+    patterns: ObjectPatterns,
+    section: &Section<'_>,
+    origin: &Origin,
+    diagnostics: &mut Diagnostics,
+) {
+    if let Err(fault) = ObjectMatcher::new(&patterns) {
+        let hint = "`*`, `?`, `[` and `{` are special; write `[*]`, `[?]`, `[[]` and `[{]` for the characters";
+        diagnostics.report_with_hint(origin, format!("{}`{key}` {fault}", section.at), hint.to_owned());
+    }
 }
 
 fn format(section: &Section<'_>, diagnostics: &mut Diagnostics) -> RecordFormat {

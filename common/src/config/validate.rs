@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::diagnostics::{Diagnostics, Origin, did_you_mean};
 use super::file::{Entry, Item, Value};
 use super::memory::available_bytes;
 use super::name::{check_names, same_but_for_case};
+use super::object_patterns::ObjectMatcher;
 use super::purpose::Purpose;
 use super::resolved::{Bucket, Cluster, Config, Limits, Rule, Source, Table};
 use super::section::Section;
@@ -101,12 +103,19 @@ fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, diagnostics
     let name = &source.name;
     if source.url.as_str().starts_with(lake.as_str()) {
         diagnostics.report(origin, format!("source `{name}`: `url` is inside the lake"));
-    } else if let Some(below) = lake.as_str().strip_prefix(source.url.as_str()) {
-        // Hidden folders are not input.
-        if !below.split('/').any(|segment| segment.starts_with(['.', '_'])) {
-            diagnostics.report(origin, format!("source `{name}`: the lake is inside `url` and would be read as input"));
-        }
+    } else if may_read(source, lake) {
+        diagnostics.report(origin, format!("source `{name}`: the lake is inside `url` and would be read as input"));
     }
+}
+
+/// Returns whether objects below `url` may belong to a source.
+fn may_read(source: &Source, url: &Url) -> bool {
+    let Some(below) = url.as_str().strip_prefix(source.url.as_str()) else { return false };
+    let folder = percent_decode_str(below.trim_end_matches('/')).decode_utf8_lossy();
+    // Hidden folders are not input.
+    !folder.split('/').any(|segment| segment.starts_with(['.', '_']))
+        // A fault of the patterns was reported.
+        && ObjectMatcher::new(&source.objects).is_ok_and(|objects| objects.may_select_below(&folder))
 }
 
 /// Reports a spool inside a source or the lake. The spool's objects would be mistaken for objects
@@ -121,8 +130,9 @@ fn check_spool(
     let (Some(item), Some(spool)) = (root.get("cluster"), cluster.and_then(|cluster| cluster.spool.as_ref())) else {
         return;
     };
-    let others = sources.iter().map(|source| (&source.url, "a source")).chain(lake.map(|lake| (lake, "the lake")));
-    for (_, what) in others.filter(|(url, _)| spool.as_str().starts_with(url.as_str())) {
+    let is_in_source = sources.iter().any(|source| source.url == *spool || may_read(source, spool));
+    let is_in_lake = lake.is_some_and(|lake| spool.as_str().starts_with(lake.as_str()));
+    for (_, what) in [(is_in_source, "a source"), (is_in_lake, "the lake")].into_iter().filter(|(is_in, _)| *is_in) {
         diagnostics.report(&item.origin, format!("`[cluster]`: `spool` is inside {what}"));
     }
 }

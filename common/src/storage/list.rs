@@ -10,6 +10,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::TryStreamExt;
@@ -19,6 +20,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::Storage;
 use super::local::on_blocking_thread;
+use crate::config::object_patterns::{ObjectMatcher, ObjectPatterns, UrlPattern};
 use crate::error::{Context, Error, Result, listed};
 use crate::storage::object::SourceObject;
 
@@ -42,19 +44,27 @@ impl Listing {
     }
 }
 
-/// Lists the objects under the root that are not hidden. With `follow_links`, also lists files
-/// outside of the root to which links lead.
+/// Lists the objects under the root that are not hidden and that `patterns` select. With
+/// `follow_links`, also lists files outside of the root to which links lead.
 ///
 /// # Errors
 /// A storage error, if the storage cannot be read, the folder does not exist or a link is broken. A
 /// data error, if a name cannot be a key, a link leads out of the folder, or a folder is a lake.
-pub async fn list_objects(storage: &Storage, follow_links: bool) -> Result<Listing> {
+pub async fn list_objects(storage: &Storage, patterns: &ObjectPatterns, follow_links: bool) -> Result<Listing> {
+    // The configuration was checked.
+    let matcher =
+        Arc::new(ObjectMatcher::new(patterns).map_err(|fault| Error::internal(format!("a pattern {fault}")))?);
     let readable = |objects| Listing { objects, archived: Vec::new() };
     let mut listing = match (&storage.s3, storage.local_root()?) {
-        (Some(s3), _) => s3.list().await?,
-        (None, Some(root)) => readable(on_blocking_thread(move || list_folder(&root, follow_links)).await??),
+        (Some(s3), _) => s3.list(patterns.url.as_ref().map_or("", UrlPattern::prefix)).await?,
+        (None, Some(root)) => {
+            let matcher = Arc::clone(&matcher);
+            readable(on_blocking_thread(move || list_folder(&root, &matcher, follow_links)).await??)
+        }
         (None, None) => readable(list_store(storage).await?),
     };
+    listing.objects.retain(|object| matcher.selects(&object.key));
+    listing.archived.retain(|object| matcher.selects(&object.key));
     // Sorted, because storages list in different orders.
     listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
     listing.archived.sort_by(|a, b| a.key.cmp(&b.key));
@@ -77,16 +87,20 @@ async fn list_store(storage: &Storage) -> Result<Vec<SourceObject>> {
 
 /// Lists the files of a folder by walking it. The local object store's own listing is not used,
 /// because it omits broken links, and files with names that it cannot represent.
-fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>> {
+///
+/// What the patterns exclude is neither visited nor reported.
+fn list_folder(root: &FilePath, matcher: &ObjectMatcher, follow_links: bool) -> Result<Vec<SourceObject>> {
     let mut objects = Vec::new();
     let mut refused = Refused::default();
     let inside = fs::canonicalize(root).storage_context("list", || root.display())?;
-    let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden_path(entry.file_name());
+    let visible =
+        |entry: &DirEntry| entry.depth() == 0 || !is_hidden_path(entry.file_name()) && may_select(root, entry, matcher);
     // Links are followed, because links inside the folder are allowed.
     let mut entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible);
     while let Some(entry) = entries.next() {
         let entry = match entry {
             Ok(entry) => entry,
+            Err(e) if e.path().is_some_and(|path| is_ignored(root, path, matcher)) => continue,
             Err(e) => match walk_failure(root, e) {
                 Some(error) => return Err(error),
                 None => continue,
@@ -124,6 +138,21 @@ fn list_folder(root: &FilePath, follow_links: bool) -> Result<Vec<SourceObject>>
         }
     }
     refused.error(root).map_or(Ok(objects), Err)
+}
+
+/// Returns whether patterns may select a file, or a file below a folder.
+fn may_select(root: &FilePath, entry: &DirEntry, matcher: &ObjectMatcher) -> bool {
+    match key_of(root, entry.path()) {
+        Ok(key) if entry.file_type().is_dir() => matcher.may_select_below(&key),
+        Ok(key) => matcher.selects(&key),
+        // The listing reports the name of a file, and does not report the name of a folder.
+        Err(_) => true,
+    }
+}
+
+/// Returns whether patterns select neither a path nor anything below it.
+fn is_ignored(root: &FilePath, path: &FilePath, matcher: &ObjectMatcher) -> bool {
+    path != root && key_of(root, path).is_ok_and(|key| !matcher.selects(&key) && !matcher.may_select_below(&key))
 }
 
 /// Paths in a folder that must not be read as objects.

@@ -83,7 +83,7 @@ pub(super) fn refusal(source: &Source, damaged: &[DamagedObject]) -> Error {
             _ => format!("source `{}`: {} cannot be read:\n{}", source.name, objects(damaged.len()), lines(damaged)),
         };
         return Error::data(message).hint(format!(
-            "nothing was committed; move it to another prefix or give its name a `.` or `_` in front, or set \
+            "nothing was committed; move it to another prefix, add it to `exclude`, or set \
              `on_damaged = \"skip\"` under `[sources.{}]`; docs/objects.md lists what can be read",
             source.name
         ));

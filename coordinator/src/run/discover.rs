@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use lakewright_common::config::object_patterns::ObjectPatterns;
 use lakewright_common::config::resolved::{Config, Limits, OnArchived, OnChange, Source};
 use lakewright_common::error::{Error, Result, listed};
 use lakewright_common::read::split::Split;
 use lakewright_common::read::split_plan::{Contents, contents_of_large, plan_splits, split_bytes_for};
 use lakewright_common::session::Storages;
+use lakewright_common::storage::Storage;
 use lakewright_common::storage::list::{Listing, list_objects};
 use lakewright_common::storage::object::SourceObject;
 
@@ -77,15 +79,19 @@ pub(crate) async fn new_objects<'a>(
     let mut failures = Vec::new();
     for source in &config.sources {
         let storage = open::source(opened, &source.name);
-        let Listing { objects, archived } = list_objects(storage, source.follow_links).await?;
+        let Listing { objects, archived } = list_objects(storage, &source.objects, source.follow_links).await?;
         let listed = objects.len() as u64;
-        if objects.is_empty() && archived.is_empty() {
-            tracing::warn!(source = source.name, url = %source.url, "no object exists below the source's URL");
-        }
         let ingested = match base.and_then(|base| base.sources.get(&source.name)) {
             Some(state) => ledger::read(&opened.lake, state).await?,
             None => Default::default(),
         };
+        if objects.is_empty() && archived.is_empty() {
+            // A wrong `url` must not commit an empty table. Objects that were ingested may be gone.
+            if ingested.is_empty() && !source.allow_empty {
+                failures.push(empty_error(source, storage));
+            }
+            tracing::warn!(source = source.name, url = %source.url, "no object belongs to the source");
+        }
         // An object that was ingested is not read again, so it may have been archived since.
         let archived = archived.into_iter().filter(|object| !ingested.contains_key(&object.key));
         let archived: Vec<String> = archived.map(|object| storage.name_of(&object.key)).collect();
@@ -135,7 +141,7 @@ pub(super) async fn unchanged_objects<'a>(
     new: &NewObjects<'a>,
 ) -> Result<(NewObjects<'a>, Vec<String>)> {
     let storage = open::source(opened, &new.source.name);
-    let listing = list_objects(storage, new.source.follow_links).await?;
+    let listing = list_objects(storage, &new.source.objects, new.source.follow_links).await?;
     let there: HashMap<String, SourceObject> =
         listing.objects.into_iter().map(|object| (object.key.clone(), object)).collect();
     let (same, changed): (Vec<_>, Vec<_>) =
@@ -143,6 +149,18 @@ pub(super) async fn unchanged_objects<'a>(
     let changed = changed.iter().map(|object| storage.name_of(&object.key)).collect();
     let same = NewObjects { objects: same, contents: new.contents.clone(), ..*new };
     Ok((same, changed))
+}
+
+fn empty_error(source: &Source, storage: &Storage) -> Error {
+    let ObjectPatterns { url, include, exclude } = &source.objects;
+    let mut which = url.as_ref().map_or_else(String::new, |url| format!(" that matches `{}`", url.text()));
+    if !include.is_empty() || !exclude.is_empty() {
+        which += " and that `include` and `exclude` select";
+    }
+    Error::data(format!("source `{}`: no object below `{}`{which}", source.name, storage.name_of(""))).hint(format!(
+        "correct it, or set `allow_empty = true` under `[sources.{}]` if objects come later",
+        source.name
+    ))
 }
 
 fn archived_error(source: &Source, archived: &[String]) -> Error {

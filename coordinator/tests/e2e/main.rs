@@ -33,6 +33,8 @@ mod s3_cost;
 mod s3_access;
 /// Faults of storage.
 mod s3_faults;
+/// Objects of a source that patterns select.
+mod objects;
 /// SQL values that differ from those of DataFusion.
 mod sql;
 /// Subqueries, aggregates and filters that differ from those of DataFusion.

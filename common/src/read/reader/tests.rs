@@ -68,6 +68,8 @@ fn source(format: JsonFormat) -> Source {
         on_damaged: OnDamaged::Keep,
         on_archived: OnArchived::Error,
         follow_links: false,
+        objects: Default::default(),
+        allow_empty: false,
     }
 }
 

@@ -58,6 +58,8 @@ fn source_in(folder: &TempDir) -> Source {
         on_damaged: OnDamaged::Error,
         on_archived: OnArchived::Error,
         follow_links: false,
+        objects: Default::default(),
+        allow_empty: false,
     }
 }
 
@@ -94,7 +96,14 @@ async fn a_partition_alone_twice_or_out_of_order_yields_exactly_its_records() {
     let scope = TaskScope::new(0, limits.memory_bytes, limits.threads);
     let session =
         session::build(&resources, &storages, limits.threads, scope, Arc::new(ReadProgress::default())).unwrap();
-    let objects = storage::list::list_objects(&storages.sources[0].1, false).await.unwrap().objects;
+    let objects = storage::list::list_objects(
+        &storages.sources[0].1,
+        &crate::config::object_patterns::ObjectPatterns::default(),
+        false,
+    )
+    .await
+    .unwrap()
+    .objects;
     let contents = contents_of_large(&storages.sources[0].1, &objects, &source.format, &limits).await.unwrap();
     let splits = plan_splits(objects, &contents, &source.format, limits.split_bytes);
     let scan = JsonScanExec::new(Arc::new(source), splits, Arc::new(limits));

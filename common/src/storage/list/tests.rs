@@ -34,11 +34,17 @@ impl Folder {
     }
 
     async fn keys(&self) -> Vec<String> {
-        list_objects(&self.storage().await, false).await.unwrap().objects.into_iter().map(|object| object.key).collect()
+        list_objects(&self.storage().await, &ObjectPatterns::default(), false)
+            .await
+            .unwrap()
+            .objects
+            .into_iter()
+            .map(|object| object.key)
+            .collect()
     }
 
     async fn error(&self) -> String {
-        list_objects(&self.storage().await, false).await.unwrap_err().to_string()
+        list_objects(&self.storage().await, &ObjectPatterns::default(), false).await.unwrap_err().to_string()
     }
 }
 
@@ -54,8 +60,13 @@ async fn all_files_are_listed_in_order_but_hidden_ones() {
         store.put(&Path::from(file), "x".into()).await.unwrap();
     }
     let storage = Storage::new(Arc::new(store), Location::of(Url::parse("memory:///").unwrap()));
-    let keys: Vec<_> =
-        list_objects(&storage, false).await.unwrap().objects.into_iter().map(|object| object.key).collect();
+    let keys: Vec<_> = list_objects(&storage, &ObjectPatterns::default(), false)
+        .await
+        .unwrap()
+        .objects
+        .into_iter()
+        .map(|object| object.key)
+        .collect();
     assert_eq!(keys, visible);
 }
 
@@ -93,7 +104,7 @@ async fn odd_names_are_read_under_their_own_keys() {
     let visible: Vec<_> = names.into_iter().filter(|name| !name.starts_with('.')).collect();
     let folder = Folder::with(&visible);
     let storage = folder.storage().await;
-    let objects = list_objects(&storage, false).await.unwrap().objects;
+    let objects = list_objects(&storage, &ObjectPatterns::default(), false).await.unwrap().objects;
     let mut expected: Vec<_> = visible.iter().map(ToString::to_string).collect();
     expected.sort();
     assert_eq!(objects.iter().map(|object| object.key.clone()).collect::<Vec<_>>(), expected);
@@ -138,12 +149,12 @@ async fn links_that_lead_out_are_refused_by_name_unless_the_source_follows_them(
     assert_eq!(folder.keys().await, ["a.json", "b/c.json", "same.json", "same/c.json"]);
     link(&elsewhere.0.path().join("x.json"), "linked.json");
     link(elsewhere.0.path(), "linked");
-    let error = list_objects(&folder.storage().await, false).await.unwrap_err();
+    let error = list_objects(&folder.storage().await, &ObjectPatterns::default(), false).await.unwrap_err();
     assert_eq!(error.kind, crate::error::Kind::Data);
     let text = error.to_string();
     assert!(text.contains("linked.json`") && text.contains("linked`") && !text.contains("same"), "{text}");
     assert!(error.hint.unwrap().contains("follow_links = true"));
-    let all = list_objects(&folder.storage().await, true).await.unwrap().objects;
+    let all = list_objects(&folder.storage().await, &ObjectPatterns::default(), true).await.unwrap().objects;
     let all: Vec<_> = all.into_iter().map(|object| object.key).collect();
     let keys = ["a.json", "b/c.json", "linked.json", "linked/x.json", "linked/y/z.json", "same.json", "same/c.json"];
     assert_eq!(all, keys);
@@ -162,7 +173,7 @@ async fn a_lake_in_a_source_is_refused_by_name_however_it_got_there() {
     let lake = Folder::with(&["songs/x.parquet", "_lake/manifest/1.json"]);
     let folder = Folder::with(&["a.json"]);
     symlink(lake.0.path(), folder.0.path().join("linked")).unwrap();
-    let error = list_objects(&folder.storage().await, true).await.unwrap_err().to_string();
+    let error = list_objects(&folder.storage().await, &ObjectPatterns::default(), true).await.unwrap_err().to_string();
     assert!(error.contains("contains a lake") && error.contains("linked`"), "{error}");
     for name in ["inner/songs/x.parquet", "inner/_lake/manifest/1.json"] {
         lake.write(name.as_ref());
@@ -186,7 +197,7 @@ async fn a_pipe_or_a_socket_is_refused_by_name() {
 async fn a_link_in_a_circle_is_an_error_and_no_endless_walk() {
     let folder = Folder::with(&["a/b.json"]);
     symlink("..", folder.0.path().join("a/up")).unwrap();
-    let error = list_objects(&folder.storage().await, false).await.unwrap_err();
+    let error = list_objects(&folder.storage().await, &ObjectPatterns::default(), false).await.unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("remove the link"));
     let error = error.to_string();
     assert!(error.contains("a/up") && error.contains("which contains it"), "{error}");
@@ -197,7 +208,7 @@ async fn a_folder_that_went_away_is_an_error_that_names_it() {
     let folder = Folder::with(&["a/b.json"]);
     let storage = folder.storage().await;
     fs::remove_dir_all(folder.0.path()).unwrap();
-    let error = list_objects(&storage, false).await.unwrap_err().to_string();
+    let error = list_objects(&storage, &ObjectPatterns::default(), false).await.unwrap_err().to_string();
     assert!(error.contains("_hidden above [1] 100%"), "{error}");
 }
 

@@ -19,16 +19,18 @@ const CONCURRENT_LISTINGS: usize = 16;
 const MAX_DEPTH: usize = 4;
 
 impl S3 {
-    /// Returns the objects below the prefix that are not hidden, in no particular order.
+    /// Returns the objects below the prefix that are not hidden and whose keys below the prefix
+    /// start with `start`, in no particular order.
     ///
     /// # Errors
     /// A storage error that names the prefix.
-    pub async fn list(&self) -> Result<Listing> {
+    pub async fn list(&self, start: &str) -> Result<Listing> {
         let mut found = Listing::default();
-        let first = self.page(&self.prefix, None, None).await?;
+        let prefix = format!("{}{start}", self.prefix);
+        let first = self.page(&prefix, None, None).await?;
         if first.is_truncated() == Some(true) {
             // List the first page again, because only a request with a delimiter returns folders.
-            let prefixes = self.folders(&mut found).await?;
+            let prefixes = self.folders(prefix, &mut found).await?;
             let listings = prefixes.into_iter().map(|prefix| self.list_all(prefix));
             let listings = stream::iter(listings).buffer_unordered(CONCURRENT_LISTINGS);
             listings
@@ -47,8 +49,8 @@ impl S3 {
 
     /// Searches level by level until there are enough folders to list at once, and returns these
     /// folders. Adds the objects of the levels above them to `found`.
-    async fn folders(&self, found: &mut Listing) -> Result<Vec<String>> {
-        let mut folders = vec![self.prefix.clone()];
+    async fn folders(&self, prefix: String, found: &mut Listing) -> Result<Vec<String>> {
+        let mut folders = vec![prefix];
         for _ in 0..MAX_DEPTH {
             // If no folders remain, all objects were listed on the way.
             if folders.len() >= CONCURRENT_LISTINGS || folders.is_empty() {

@@ -298,6 +298,8 @@ fn source() -> Source {
         on_damaged: OnDamaged::Error,
         on_archived: OnArchived::Error,
         follow_links: false,
+        objects: Default::default(),
+        allow_empty: false,
     }
 }
 
