@@ -1,15 +1,18 @@
 //! Patterns that select the objects of a source: the end of its `url`, `include` and `exclude`.
 //!
-//! Patterns are those of `globset`: `*` and `?` match within a segment of a key, `**` matches any
-//! segments, `[a-z]` one character, `{a,b}` one of several texts. As in `.gitignore`, a pattern of
-//! `include` or `exclude` without a `/` can match in every folder, a pattern that matches a folder
-//! matches everything below it, and a pattern that ends with `/` matches only folders.
+//! `*` and `?` match within a segment of a key, `**` matches any number of segments, and `[a-z]` matches
+//! one character. As in
+//! `.gitignore`, a pattern of `include` or `exclude` without a `/` can match in every folder, a
+//! pattern that matches a folder matches everything below it, and a pattern that ends with `/`
+//! matches only folders.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use glob::{MatchOptions, Pattern};
 use percent_encoding::percent_decode_str;
 
 /// Characters that make a text a pattern.
-const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
+const SPECIAL: [char; 3] = ['*', '?', '['];
+const OPTIONS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 /// Extensions of names of objects. A `url` without a pattern that ends with such a name is the URL
 /// of one object.
 const EXTENSIONS: [&str; 17] = [
@@ -41,29 +44,27 @@ impl UrlPattern {
     /// is the whole text.
     pub(super) fn split(text: &str) -> (&str, Option<Self>) {
         let path = text.find("://").map_or(0, |scheme| scheme + "://".len());
-        let special = text[path..].find(SPECIAL).map(|at| path + at);
         // The query of a URL is a fault, which is reported with a hint.
-        let is_query = special.is_some_and(|at| path > 0 && text[at..].starts_with('?') && text[at..].contains('='));
-        let (before, is_glob) = match special {
-            Some(at) if !is_query => (&text[..at], true),
-            _ => (text, false),
-        };
+        if path > 0 && has_query(text) {
+            return (text, None);
+        }
+        let special = text[path..].find(SPECIAL).map(|at| path + at);
+        let before = &text[..special.unwrap_or(text.len())];
         let (root, end) = match before[path..].rfind('/') {
             Some(slash) => text.split_at(path + slash + 1),
             // A URL must name a bucket before the pattern.
             None if path > 0 => return (text, None),
             None => (".", text),
         };
-        if is_glob {
-            let glob = if path > 0 { decoded(end) } else { end.to_owned() };
-            return (root, Some(Self::Glob(glob)));
+        let is_encoded = path > 0;
+        if special.is_some() {
+            return (root, Some(Self::Glob(if is_encoded { decoded(end) } else { end.to_owned() })));
         }
-        let extension = end.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-        if is_query || !extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str())) {
+        if !has_extension_of_object(end) {
             return (text, None);
         }
-        let name = if path > 0 { percent_decode_str(end).decode_utf8_lossy().into_owned() } else { end.to_owned() };
-        (root, Some(Self::Name(name)))
+        let decoded = || percent_decode_str(end).decode_utf8_lossy().into_owned();
+        (root, Some(Self::Name(if is_encoded { decoded() } else { end.to_owned() })))
     }
 
     /// Returns the text with which all selected keys start.
@@ -71,9 +72,7 @@ impl UrlPattern {
     pub fn prefix(&self) -> &str {
         match self {
             Self::Name(name) => name,
-            Self::Glob(glob) => {
-                glob.split([SPECIAL.as_slice(), &['\\']].concat().as_slice()).next().unwrap_or_default()
-            }
+            Self::Glob(glob) => glob.split(SPECIAL).next().unwrap_or_default(),
         }
     }
 
@@ -86,7 +85,18 @@ impl UrlPattern {
     }
 }
 
-/// Decodes the `%` of a URL. A decoded character is never a special one.
+/// Whether the last segment of a URL has a query, such as `?versionId=3`.
+fn has_query(url: &str) -> bool {
+    let last = url.rsplit('/').next().unwrap_or_default();
+    last.split_once('?').is_some_and(|(_, query)| query.contains('='))
+}
+
+fn has_extension_of_object(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// Decodes the `%` of a URL. Outside of brackets, a decoded character is never a special one.
 fn decoded(pattern: &str) -> String {
     let mut escaped = pattern.to_owned();
     for special in SPECIAL {
@@ -102,21 +112,19 @@ fn decoded(pattern: &str) -> String {
 pub struct ObjectMatcher {
     url: Option<UrlMatcher>,
     /// `None` includes every object.
-    include: Option<GlobSet>,
-    exclude: Option<GlobSet>,
+    include: Option<Vec<Pattern>>,
+    exclude: Vec<Pattern>,
     /// Folders of which everything is excluded.
-    excluded_folders: Option<GlobSet>,
+    excluded_folders: Vec<Pattern>,
 }
 
 #[derive(Debug)]
 enum UrlMatcher {
-    Name {
-        name: String,
-    },
-    /// Objects, and the folders above them. `None`: they can be in any folder.
+    Name(String),
+    /// A pattern of objects, and patterns of the folders above them.
     Glob {
-        objects: GlobSet,
-        folders: Option<GlobSet>,
+        objects: Pattern,
+        folders: Vec<Pattern>,
     },
 }
 
@@ -128,21 +136,24 @@ impl ObjectMatcher {
     pub fn new(patterns: &ObjectPatterns) -> Result<Self, String> {
         let url = match &patterns.url {
             None => None,
-            Some(UrlPattern::Name(name)) => Some(UrlMatcher::Name { name: name.clone() }),
-            Some(UrlPattern::Glob(pattern)) => {
-                let folders =
-                    folders_above(pattern).map(|above| set(above.into_iter().map(|folder| (pattern, folder))));
-                Some(UrlMatcher::Glob { objects: set([(pattern, pattern.clone())])?, folders: folders.transpose()? })
+            Some(UrlPattern::Name(name)) => Some(UrlMatcher::Name(name.clone())),
+            Some(UrlPattern::Glob(text)) => {
+                if text.ends_with('/') {
+                    return Err(format!("is `{text}`, which is a pattern of folders; end it with `/**`"));
+                }
+                // A `**` at the end matches folders too.
+                let last = text.ends_with("**").then_some(text.as_str());
+                let above = text.match_indices('/').map(|(slash, _)| &text[..slash]).chain(last);
+                let folders = above.map(|folder| compile(text, folder));
+                Some(UrlMatcher::Glob { objects: compile(text, text)?, folders: folders.collect::<Result<_, _>>()? })
             }
         };
-        let include = patterns.include.iter().flat_map(|text| keys(text).map(move |pattern| (text, pattern)));
-        let exclude = patterns.exclude.iter().flat_map(|text| keys(text).map(move |pattern| (text, pattern)));
-        let folders = patterns.exclude.iter().map(|text| (text, anywhere(text)));
+        let folders = patterns.exclude.iter().map(|text| compile(text, &anywhere(text)));
         Ok(Self {
             url,
-            include: (!patterns.include.is_empty()).then(|| set(include)).transpose()?,
-            exclude: (!patterns.exclude.is_empty()).then(|| set(exclude)).transpose()?,
-            excluded_folders: (!patterns.exclude.is_empty()).then(|| set(folders)).transpose()?,
+            include: (!patterns.include.is_empty()).then(|| of_keys(&patterns.include)).transpose()?,
+            exclude: of_keys(&patterns.exclude)?,
+            excluded_folders: folders.collect::<Result<_, _>>()?,
         })
     }
 
@@ -151,12 +162,12 @@ impl ObjectMatcher {
     pub fn selects(&self, key: &str) -> bool {
         let is_of_url = match &self.url {
             None => true,
-            Some(UrlMatcher::Name { name }) => key == name || is_below(key, name),
-            Some(UrlMatcher::Glob { objects, .. }) => objects.is_match(key),
+            Some(UrlMatcher::Name(name)) => key == name || is_below(key, name),
+            Some(UrlMatcher::Glob { objects, .. }) => objects.matches_with(key, OPTIONS),
         };
         is_of_url
-            && self.include.as_ref().is_none_or(|include| include.is_match(key))
-            && self.exclude.as_ref().is_none_or(|exclude| !exclude.is_match(key))
+            && self.include.as_ref().is_none_or(|include| matches_any(include, key))
+            && !matches_any(&self.exclude, key)
     }
 
     /// Returns whether objects below a folder may be selected, by the key of the folder without a
@@ -164,14 +175,12 @@ impl ObjectMatcher {
     #[must_use]
     pub fn may_select_below(&self, folder: &str) -> bool {
         let is_of_url = match &self.url {
-            None | Some(UrlMatcher::Glob { folders: None, .. }) => true,
-            Some(UrlMatcher::Name { name }) => folder == name || is_below(folder, name),
-            Some(UrlMatcher::Glob { folders: Some(folders), .. }) => folders.is_match(folder),
+            None => true,
+            Some(UrlMatcher::Name(name)) => folder == name || is_below(folder, name),
+            Some(UrlMatcher::Glob { folders, .. }) => matches_any(folders, folder),
         };
         let mut above = folder.match_indices('/').map(|(slash, _)| &folder[..slash]).chain([folder]);
-        let is_excluded =
-            self.excluded_folders.as_ref().is_some_and(|folders| above.any(|folder| folders.is_match(folder)));
-        is_of_url && !is_excluded
+        is_of_url && !above.any(|folder| matches_any(&self.excluded_folders, folder))
     }
 }
 
@@ -179,11 +188,21 @@ fn is_below(key: &str, folder: &str) -> bool {
     key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Returns the patterns of whole keys that a pattern of `include` or `exclude` stands for.
-fn keys(text: &str) -> impl Iterator<Item = String> {
-    let whole = anywhere(text);
-    let below = format!("{whole}/**");
-    (!text.ends_with('/')).then_some(whole).into_iter().chain([below])
+fn matches_any(patterns: &[Pattern], key: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches_with(key, OPTIONS))
+}
+
+/// Compiles patterns of `include` or `exclude` to patterns of whole keys.
+fn of_keys(texts: &[String]) -> Result<Vec<Pattern>, String> {
+    let mut patterns = Vec::new();
+    for text in texts {
+        let whole = anywhere(text);
+        if !text.ends_with('/') {
+            patterns.push(compile(text, &whole)?);
+        }
+        patterns.push(compile(text, &format!("{whole}/**"))?);
+    }
+    Ok(patterns)
 }
 
 /// Returns a pattern of `include` or `exclude` as a pattern of keys of objects and folders.
@@ -196,30 +215,9 @@ fn anywhere(text: &str) -> String {
     }
 }
 
-/// Returns patterns of the folders above the objects of a pattern. Returns `None` if a group in
-/// braces contains a `/`, because such a pattern has no fixed number of segments.
-fn folders_above(pattern: &str) -> Option<Vec<String>> {
-    let (mut folders, mut depth) = (Vec::new(), 0_u32);
-    for (at, c) in pattern.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            '/' if depth > 0 => return None,
-            '/' => folders.push(pattern[..at].to_owned()),
-            _ => {}
-        }
-    }
-    Some(folders)
-}
-
-/// Compiles patterns. Each comes with the text of a user that it stands for.
-fn set<'a>(patterns: impl IntoIterator<Item = (&'a String, String)>) -> Result<GlobSet, String> {
-    let mut set = GlobSetBuilder::new();
-    for (text, pattern) in patterns {
-        let glob = GlobBuilder::new(&pattern).literal_separator(true).backslash_escape(true).build();
-        set.add(glob.map_err(|e| format!("is `{text}`, which is not a pattern: {}", e.kind()))?);
-    }
-    set.build().map_err(|e| format!("has patterns that are too large: {}", e.kind()))
+/// Compiles a pattern that stands for the text of a user.
+fn compile(text: &str, pattern: &str) -> Result<Pattern, String> {
+    Pattern::new(pattern).map_err(|e| format!("is `{text}`, which is not a pattern: {}", e.msg))
 }
 
 #[cfg(test)]
@@ -245,7 +243,7 @@ mod tests {
             ("data/out.json/", "data/out.json/", None),
             ("*.json", ".", pattern("*.json")),
             ("data/20*/a.json", "data/", pattern("20*/a.json")),
-            ("data/{a,b}/x", "data/", pattern("{a,b}/x")),
+            ("data/{a}/x", "data/{a}/x", None),
             ("/data/[ab]", "/data/", pattern("[ab]")),
             ("s3://bucket/logs", "s3://bucket/logs", None),
             ("s3://bucket", "s3://bucket", None),
@@ -255,6 +253,8 @@ mod tests {
             ("s3://b/a%5B1%5D/x", "s3://b/a%5B1%5D/x", None),
             ("s3://b/a%20*%2a%5b", "s3://b/", pattern("a *[*][[]")),
             ("s3://b/a.json?versionId=3", "s3://b/a.json?versionId=3", None),
+            ("s3://b/*.json?versionId=3", "s3://b/*.json?versionId=3", None),
+            ("s3://b/year=202?/month=01/*.json", "s3://b/", pattern("year=202?/month=01/*.json")),
             ("s3://b*/a", "s3://b*/a", None),
             ("file:///data/*.json", "file:///data/", pattern("*.json")),
         ] {
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn listings_can_start_with_the_text_before_the_first_special_character() {
-        for (text, prefix) in [("a.json", "a.json"), ("2024-*/x", "2024-"), ("*", ""), ("a/b\\*?", "b")] {
+        for (text, prefix) in [("a.json", "a.json"), ("2024-*/x", "2024-"), ("*", ""), ("a/b[*]?", "b")] {
             let (_, end) = UrlPattern::split(text);
             assert_eq!(end.unwrap().prefix(), prefix, "{text}");
         }
@@ -284,7 +284,9 @@ mod tests {
             ("a.json", &[], &[], &["a.json", "a.json/0"]),
             ("*.json", &[], &[], &["a.json"]),
             ("**/*.json", &[], &[], &["a.json", "x/a.json", "x/y/a.json", "z/c.json"]),
-            ("{x,z}/*", &[], &[], &["x/a.json", "z/c.json"]),
+            ("[xz]/*", &[], &[], &["x/a.json", "z/c.json"]),
+            ("**", &[], &[], &keys),
+            ("[x]/**", &[], &[], &["x/a.json", "x/y/a.json", "x/y/b.json.gz"]),
             ("in", &["*.json"], &[], &["a.json", "a.json/0", "x/a.json", "x/y/a.json", "z/c.json"]),
             ("in", &["/*.json"], &[], &["a.json", "a.json/0"]),
             ("in", &["y", "/z"], &[], &["x/y/a.json", "x/y/b.json.gz", "z/c.json"]),
@@ -316,7 +318,9 @@ mod tests {
             ("*/x.json", &[], "lake/songs", false),
             ("[l]ogs/**/x.json", &[], "logs/a/b", true),
             ("[l]ogs/**/x.json", &[], "lake", false),
-            ("{logs/a,b}/x.json", &[], "lake", true),
+            ("[l]ogs/**", &[], "logs/a/b", true),
+            ("[l]ogs/**", &[], "lake", false),
+            ("**", &[], "lake", true),
             ("in", &["lake/"], "lake", false),
             ("in", &["lake/"], "lake/songs", false),
             ("in", &["lake/*"], "lake", true),
@@ -329,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_not_a_pattern_is_refused() {
-        for text in ["a[", "{a", "a/[z-a]"] {
+        for text in ["a[", "a**", "**a/b"] {
             let fault = ObjectMatcher::new(&ObjectPatterns { include: vec![text.to_owned()], ..Default::default() });
             assert!(fault.unwrap_err().contains("is not a pattern"), "{text}");
         }

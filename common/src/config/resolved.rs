@@ -141,7 +141,7 @@ pub struct Source {
     pub url: Url,
     /// Patterns of the objects below `url` that belong to the source.
     pub objects: ObjectPatterns,
-    /// Whether a run may begin while no object belongs to the source.
+    /// Whether a run may start while no object belongs to the source.
     pub allow_empty: bool,
     pub format: RecordFormat,
     /// Declared fields, in the order of `lake.toml`, which is the column order of the staging

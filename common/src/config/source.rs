@@ -83,7 +83,7 @@ fn patterns(key: &str, section: &Section<'_>, diagnostics: &mut Diagnostics) -> 
         section.report(origin, &format!("`{key}` is empty"), diagnostics);
     }
     for Text { text, origin } in &written {
-        if text.is_empty() {
+        if text.trim_matches('/').is_empty() {
             section.report(origin, &format!("`{key}` has an empty pattern"), diagnostics);
         }
         let patterns = ObjectPatterns { include: vec![(*text).to_owned()], ..Default::default() };
@@ -100,7 +100,8 @@ fn check_patterns(
     diagnostics: &mut Diagnostics,
 ) {
     if let Err(fault) = ObjectMatcher::new(&patterns) {
-        let hint = "`*`, `?`, `[` and `{` are special; write `[*]`, `[?]`, `[[]` and `[{]` for the characters";
+        let hint =
+            "`*`, `?` and `[` are special; write `[*]`, `[?]` and `[[]` for the characters. `**` is a whole segment";
         diagnostics.report_with_hint(origin, format!("{}`{key}` {fault}", section.at), hint.to_owned());
     }
 }

@@ -104,7 +104,9 @@ fn check_apart(source: &Source, origin: &Origin, lake: Option<&Url>, diagnostics
     if source.url.as_str().starts_with(lake.as_str()) {
         diagnostics.report(origin, format!("source `{name}`: `url` is inside the lake"));
     } else if may_read(source, lake) {
-        diagnostics.report(origin, format!("source `{name}`: the lake is inside `url` and would be read as input"));
+        let hint = "keep them apart, or exclude the lake's folder with `exclude`".to_owned();
+        let message = format!("source `{name}`: the lake is inside `url` and would be read as input");
+        diagnostics.report_with_hint(origin, message, hint);
     }
 }
 
@@ -114,7 +116,7 @@ fn may_read(source: &Source, url: &Url) -> bool {
     let folder = percent_decode_str(below.trim_end_matches('/')).decode_utf8_lossy();
     // Hidden folders are not input.
     !folder.split('/').any(|segment| segment.starts_with(['.', '_']))
-        // A fault of the patterns was reported.
+        // Invalid patterns were already reported.
         && ObjectMatcher::new(&source.objects).is_ok_and(|objects| objects.may_select_below(&folder))
 }
 
@@ -130,10 +132,11 @@ fn check_spool(
     let (Some(item), Some(spool)) = (root.get("cluster"), cluster.and_then(|cluster| cluster.spool.as_ref())) else {
         return;
     };
-    let is_in_source = sources.iter().any(|source| source.url == *spool || may_read(source, spool));
-    let is_in_lake = lake.is_some_and(|lake| spool.as_str().starts_with(lake.as_str()));
-    for (_, what) in [(is_in_source, "a source"), (is_in_lake, "the lake")].into_iter().filter(|(is_in, _)| *is_in) {
-        diagnostics.report(&item.origin, format!("`[cluster]`: `spool` is inside {what}"));
+    if sources.iter().any(|source| source.url == *spool || may_read(source, spool)) {
+        diagnostics.report(&item.origin, "`[cluster]`: `spool` is inside a source");
+    }
+    if lake.is_some_and(|lake| spool.as_str().starts_with(lake.as_str())) {
+        diagnostics.report(&item.origin, "`[cluster]`: `spool` is inside the lake");
     }
 }
 

@@ -1,9 +1,9 @@
 //! `max` and `min` of floating-point numbers per group, in their total order.
 //!
 //! DataFusion 55 starts each group with the least finite number, so `max` of a group of `-inf` is
-//! finite and `max` of a group of `NaN` is a number. It also returns either of `0.0` and `-0.0`,
-//! depending on the order of the rows. Without groups it uses the total order of IEEE 754, where `NaN`
-//! is the greatest number, as in PostgreSQL. This file uses the same order with groups.
+//! finite. If a group has `NaN`, or both `0.0` and `-0.0`, its result depends on the order of the
+//! rows. Without groups, DataFusion uses the total order of IEEE 754. This file uses the same order
+//! for groups.
 
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::logical_expr::GroupsAccumulator;

@@ -88,7 +88,8 @@ async fn list_store(storage: &Storage) -> Result<Vec<SourceObject>> {
 /// Lists the files of a folder by walking it. The local object store's own listing is not used,
 /// because it omits broken links, and files with names that it cannot represent.
 ///
-/// What the patterns exclude is neither visited nor reported.
+/// What the patterns exclude is neither visited nor reported. A broken link counts as a folder too,
+/// because its target may be one.
 fn list_folder(root: &FilePath, matcher: &ObjectMatcher, follow_links: bool) -> Result<Vec<SourceObject>> {
     let mut objects = Vec::new();
     let mut refused = Refused::default();
@@ -140,19 +141,21 @@ fn list_folder(root: &FilePath, matcher: &ObjectMatcher, follow_links: bool) -> 
     refused.error(root).map_or(Ok(objects), Err)
 }
 
-/// Returns whether patterns may select a file, or a file below a folder.
+/// Returns whether patterns select a file, or may select a file below a folder.
 fn may_select(root: &FilePath, entry: &DirEntry, matcher: &ObjectMatcher) -> bool {
-    match key_of(root, entry.path()) {
-        Ok(key) if entry.file_type().is_dir() => matcher.may_select_below(&key),
-        Ok(key) => matcher.selects(&key),
-        // The listing reports the name of a file, and does not report the name of a folder.
-        Err(_) => true,
-    }
+    let key = lossy_key(root, entry.path());
+    if entry.file_type().is_dir() { matcher.may_select_below(&key) } else { matcher.selects(&key) }
 }
 
 /// Returns whether patterns select neither a path nor anything below it.
 fn is_ignored(root: &FilePath, path: &FilePath, matcher: &ObjectMatcher) -> bool {
-    path != root && key_of(root, path).is_ok_and(|key| !matcher.selects(&key) && !matcher.may_select_below(&key))
+    let key = lossy_key(root, path);
+    path != root && !matcher.selects(&key) && !matcher.may_select_below(&key)
+}
+
+/// Returns the path below `root` for patterns, even if it cannot be a key.
+fn lossy_key(root: &FilePath, path: &FilePath) -> String {
+    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }
 
 /// Paths in a folder that must not be read as objects.

@@ -67,7 +67,7 @@ impl Discovered<'_> {
 /// # Errors
 /// A storage error. A data error for objects that changed after they were ingested, unless
 /// `on_change` allows the run to skip them. A data error for archived objects, unless `on_archived`
-/// does.
+/// does. A data error for a source without objects, unless `allow_empty` is set.
 pub(crate) async fn new_objects<'a>(
     config: &'a Config,
     opened: &Storages,
@@ -86,11 +86,13 @@ pub(crate) async fn new_objects<'a>(
             None => Default::default(),
         };
         if objects.is_empty() && archived.is_empty() {
-            // A wrong `url` must not commit an empty table. Objects that were ingested may be gone.
+            // A misspelled `url` must not commit an empty table. If objects were ingested before,
+            // they may have been deleted since.
             if ingested.is_empty() && !source.allow_empty {
                 failures.push(empty_error(source, storage));
+            } else {
+                tracing::warn!(source = source.name, url = %source.url, "no object belongs to the source");
             }
-            tracing::warn!(source = source.name, url = %source.url, "no object belongs to the source");
         }
         // An object that was ingested is not read again, so it may have been archived since.
         let archived = archived.into_iter().filter(|object| !ingested.contains_key(&object.key));
@@ -158,7 +160,8 @@ fn empty_error(source: &Source, storage: &Storage) -> Error {
         which += " and that `include` and `exclude` select";
     }
     Error::data(format!("source `{}`: no object below `{}`{which}", source.name, storage.name_of(""))).hint(format!(
-        "correct it, or set `allow_empty = true` under `[sources.{}]` if objects come later",
+        "correct `url`, `include` or `exclude`, or set `allow_empty = true` under `[sources.{}]` if objects come later; \
+         names that start with `.` or `_` are never read",
         source.name
     ))
 }

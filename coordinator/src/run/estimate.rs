@@ -8,8 +8,7 @@
 //! On a cluster, the estimate includes the requests by which workers prove that they can read the
 //! storages, and the requests that verify the files of workers. It does not include the requests of
 //! exchanges between stages, because their number depends on the workers that join.
-//! It also leaves out the queries for repeated keys, which read the key columns of a model's files
-//! and depend on what is in them.
+//! It also leaves out the queries for repeated keys, because their number depends on the data.
 
 use std::collections::BTreeSet;
 

@@ -86,8 +86,8 @@ fn replace(plan: &Plan, aggregation: &Aggregation, hashes: &[u64], options: &Con
     let partitions = |plan: &Plan| plan.output_partitioning().partition_count();
     let bypass = match (partitions(&aggregation.node), partitions(&bypass)) {
         (1, 2..) => Arc::new(CoalescePartitionsExec::new(bypass)),
-        // The nodes above one partition can be others than those above several. For example, a
-        // filter with a limit is above one.
+        // The planner puts other nodes above one partition than above several. For example, a filter
+        // has a limit only above one.
         (2.., 1) => return plan_err!("the union has one partition, but the aggregation has several"),
         _ => bypass,
     };
@@ -100,13 +100,16 @@ fn replace(plan: &Plan, aggregation: &Aggregation, hashes: &[u64], options: &Con
 
 /// Returns the union that replaces an aggregation.
 fn without_single_rows(aggregation: &Aggregation, hashes: &[u64]) -> PlanResult<Plan> {
+    let results = |rows: Plan| ProjectionExec::try_new(aggregation.results_of_single_rows(), rows).map(Arc::new);
+    if hashes.is_empty() {
+        let all = results(Arc::clone(&aggregation.input))?;
+        if all.schema() == aggregation.node.schema() {
+            return Ok(all);
+        }
+    }
     let is_repeated = is_repeated(aggregation, hashes)?;
     let is_single = Arc::new(NotExpr::new(Arc::clone(&is_repeated)));
-    let single = rows(aggregation, is_single)?;
-    let single = Arc::new(ProjectionExec::try_new(aggregation.results_of_single_rows(), single)?);
-    if hashes.is_empty() && single.schema() == aggregation.node.schema() {
-        return Ok(single);
-    }
+    let single = results(rows(aggregation, is_single)?)?;
     // One partition is enough for the few repeated rows, and adds at most one file to the table.
     let repeated: Plan = Arc::new(CoalescePartitionsExec::new(rows(aggregation, is_repeated)?));
     let repeated = Arc::new(AggregateExec::try_new(

@@ -33,7 +33,8 @@ const SELECTIONS: &[(&str, &str, &[i64])] = &[
     ("/*.json", "", &[1]),
     ("/20*/1?/*.json", "", &[3, 4]),
     ("/**/[3-5]*.json", "exclude = '4.*'", &[3, 5]),
-    ("/{1,archive/5}.json", "", &[1, 5]),
+    ("/**/5.json", "", &[5]),
+    ("/20*/**", "exclude = 'MANIFEST'", &[3, 4]),
 ];
 
 fn configure(lake: &Lake, lake_url: &str, url: &str, settings: &str) {
@@ -78,13 +79,14 @@ fn what_is_not_selected_is_not_visited() {
         Lake::of(&[("lake.toml", CONFIG), ("t.sql", "SELECT id FROM staging.s"), ("outside/9.json", "{\"id\": 9}")]);
     lake.write("in/1.json", b"{\"id\": 1}");
     lake.write("in/old/line\nfeed.json", b"{}");
+    lake.write("in/line\nfeed.csv", b"{}");
     symlink(lake.path("outside/9.json"), lake.path("in/out.json")).unwrap();
     symlink(lake.path("outside"), lake.path("in/linked")).unwrap();
     symlink(lake.path("nowhere"), lake.path("in/broken.json")).unwrap();
     let error = lake.fails(&["run"], 3);
     assert!(error.contains("broken.json"), "{error}");
-    assert_selects(&lake, "lake", "in", "exclude = ['out.json', 'linked/', 'broken.*', 'old/']", &[1]);
-    // The lake may lie in a folder of which a pattern selects other files.
+    assert_selects(&lake, "lake", "in", "exclude = ['out.json', 'linked/', 'broken.*', 'old/', '*.csv']", &[1]);
+    // The lake may be in the same folder if the pattern selects only other files.
     assert_selects(&lake, "lake", "in/[0-9].json", "", &[1]);
     lake.write("2.json", b"{\"id\": 2}");
     assert_selects(&lake, "lake", "./2.json", "", &[1, 2]);
@@ -122,7 +124,9 @@ fn wrong_patterns_are_faults_of_the_configuration() {
     let lake = Lake::of(&[("lake.toml", CONFIG), ("t.sql", "SELECT id FROM staging.s")]);
     for (url, settings, named) in [
         ("in/[a.json", "", "`url` is `[a.json`, which is not a pattern"),
-        ("in", "include = '{a'", "`include` is `{a`, which is not a pattern"),
+        ("in/20*/", "", "`url` is `20*/`, which is a pattern of folders"),
+        ("in", "exclude = '/'", "`exclude` has an empty pattern"),
+        ("in", "include = 'a**'", "`include` is `a**`, which is not a pattern"),
         ("in", "exclude = ['a', '']", "`exclude` has an empty pattern"),
         ("in", "include = []", "`include` is empty"),
     ] {

@@ -138,6 +138,7 @@ fn faults_of_sources() {
             &[
                 "source `s`: `url` is inside the lake (lake.toml, line 4)",
                 "error: source `t`: the lake is inside `url` and would be read as input (lake.toml, line 7)",
+                "hint: keep them apart, or exclude the lake's folder with `exclude`",
             ],
         ),
     ]);

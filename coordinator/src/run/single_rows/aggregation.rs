@@ -90,11 +90,14 @@ impl Aggregation {
         })
     }
 
-    /// Returns whether it takes values of variable length, and not fewer than it has such keys. Only
-    /// such an aggregation is so large, compared with its keys, that queries before it pay off.
+    /// Returns whether the aggregation has values of variable length, and at least as many of them as
+    /// keys of variable length. Only then do the queries pay off.
     pub(super) fn is_wide(&self) -> bool {
         let schema = self.input.schema();
-        let is_variable = |column: &&Column| !schema.field(column.index()).data_type().is_primitive();
+        let is_variable = |column: &&Column| {
+            let data_type = schema.field(column.index()).data_type();
+            !data_type.is_primitive() && *data_type != DataType::Boolean
+        };
         let values = self.values.iter().filter(is_variable).count();
         values > 0 && values >= self.keys.iter().filter(is_variable).count()
     }
@@ -146,7 +149,8 @@ fn value(function: &AggregateFunctionExpr, schema: &SchemaRef) -> Option<Column>
     let is_value = matches!(function.fun().name(), "max" | "min" | "first_value" | "last_value");
     let [value] = function.expressions().try_into().ok()?;
     let column = value.downcast_ref::<Column>()?;
-    // An expression of the order could fail for a single row, where the order is not evaluated.
+    // An expression in `ORDER BY` could fail. It is not evaluated for rows that bypass the
+    // aggregation.
     let is_ordered_by_columns = function.order_bys().iter().all(|key| key.expr.is::<Column>());
     let is_same_type = function.field().data_type() == schema.field(column.index()).data_type();
     (is_value && is_ordered_by_columns && is_same_type).then(|| column.clone())
