@@ -126,11 +126,12 @@ impl Override<'_> {
     /// Parses the variable's text as the value of a setting of `kind`.
     fn value(&self, kind: Kind) -> Item {
         let is_quoted = self.text.starts_with(['"', '\'']);
+        let is_list = self.text.starts_with('[') && self.text.ends_with(']');
         match kind {
             // Do not parse the text as TOML, because `2024` may be the name of a folder.
             Kind::Text | Kind::OneOf(_) | Kind::Duration if !is_quoted => self.text(),
             // A pattern may begin with `[`, so text that is not a list is one text.
-            Kind::Texts if !is_quoted && !(self.text.starts_with('[') && self.text.ends_with(']')) => self.text(),
+            Kind::Texts if !(is_quoted || is_list) => self.text(),
             _ => parse_literal(self.text, self.origin),
         }
     }

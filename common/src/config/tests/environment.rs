@@ -18,6 +18,8 @@ fn the_environment_overrides_any_setting() {
             ("lakewright__limits__threads", "7"),
             ("LAKEWRIGHT__LIMITS__MEMORY", "\"2GB\""),
             ("LAKEWRIGHT__SOURCES__EVENTS__MAX_QUARANTINE_SHARE", "0.5"),
+            ("LAKEWRIGHT__SOURCES__EVENTS__INCLUDE", "[a-z]*.json"),
+            ("LAKEWRIGHT__SOURCES__EVENTS__EXCLUDE", "2018"),
             ("LAKEWRIGHT__SOURCES__EVENTS__FIELDS__TS__REQUIRED", "true"),
             ("LAKEWRIGHT__SOURCES__EVENTS__FIELDS__USER_ID", "{ type = 'long', from = ['u'] }"),
             ("LAKEWRIGHT__SOURCES__MY__EVENTS__FIELDS__A", "timestamp(ms)"),
@@ -33,6 +35,10 @@ fn the_environment_overrides_any_setting() {
     assert_eq!((limits.max_record_bytes, limits.threads, limits.memory_bytes), (1 << 20, 7, 2_000_000_000));
     let events = &config.sources[0];
     assert!((events.max_quarantine_share - 0.5).abs() < f64::EPSILON);
+    assert_eq!(
+        (events.objects.include.join(","), events.objects.exclude.join(",")),
+        ("[a-z]*.json".into(), "2018".into())
+    );
     assert!(events.fields[0].required);
     assert_eq!(events.fields[0].field_type, FieldType::Timestamp(TimestampFormat::Rfc3339));
     assert_eq!((&events.fields[1].field_type, events.fields[1].from.join(".")), (&FieldType::Long, "u".to_owned()));
