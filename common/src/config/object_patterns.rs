@@ -1,10 +1,9 @@
 //! Patterns that select the objects of a source: the end of its `url`, `include` and `exclude`.
 //!
-//! `*` and `?` match within a segment of a key, `**` matches any number of segments, and `[a-z]` matches
-//! one character. As in
-//! `.gitignore`, a pattern of `include` or `exclude` without a `/` can match in every folder, a
-//! pattern that matches a folder matches everything below it, and a pattern that ends with `/`
-//! matches only folders.
+//! `*` and `?` match within a segment of a key, `**` matches any number of segments, and `[a-z]`
+//! matches one character. As in `.gitignore`, a pattern of `include` or `exclude` without a `/` can
+//! match in every folder, a pattern that matches a folder matches everything below it, and a pattern
+//! that ends with `/` matches only folders.
 
 use glob::{MatchOptions, Pattern};
 use percent_encoding::percent_decode_str;
@@ -13,8 +12,8 @@ use percent_encoding::percent_decode_str;
 const SPECIAL: [char; 3] = ['*', '?', '['];
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
-/// Extensions of names of objects. A `url` without a pattern that ends with such a name is the URL
-/// of one object.
+/// Extensions that mark the name of an object. A `url` without a pattern that ends with one of them
+/// names one object.
 const EXTENSIONS: [&str; 17] = [
     "json", "jsonl", "ndjson", "geojson", "log", "txt", "gz", "gzip", "zst", "zstd", "bz2", "bzip2", "xz", "snappy",
     "sz", "zip", "lz4",
@@ -76,7 +75,7 @@ impl UrlPattern {
         }
     }
 
-    /// Returns the pattern for messages, as a user would write it.
+    /// Returns the pattern for messages. The `%` of a URL are decoded.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -114,7 +113,7 @@ pub struct ObjectMatcher {
     /// `None` includes every object.
     include: Option<Vec<Pattern>>,
     exclude: Vec<Pattern>,
-    /// Folders of which everything is excluded.
+    /// Patterns of the folders whose whole content is excluded.
     excluded_folders: Vec<Pattern>,
 }
 

@@ -5,7 +5,7 @@
 //! rows. Without groups, DataFusion uses the total order of IEEE 754. This file uses the same order
 //! for groups.
 
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type};
 use datafusion::logical_expr::GroupsAccumulator;
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
@@ -17,48 +17,33 @@ const LAST_32: f32 = f32::from_bits(u32::MAX >> 1);
 
 /// Returns the accumulator of `max`; `None` if the type is not `Float64` or `Float32`.
 pub(super) fn max(data_type: &DataType) -> Option<Box<dyn GroupsAccumulator>> {
-    Some(match data_type {
-        DataType::Float64 => Box::new(
-            PrimitiveGroupsAccumulator::<Float64Type, _>::new(data_type, |greatest: &mut f64, value| {
-                if value.total_cmp(greatest).is_gt() {
-                    *greatest = value;
-                }
-            })
-            .with_starting_value(FIRST_64),
-        ),
-        DataType::Float32 => Box::new(
-            PrimitiveGroupsAccumulator::<Float32Type, _>::new(data_type, |greatest: &mut f32, value| {
-                if value.total_cmp(greatest).is_gt() {
-                    *greatest = value;
-                }
-            })
-            .with_starting_value(FIRST_32),
-        ),
-        _ => return None,
-    })
+    match data_type {
+        DataType::Float64 => Some(extreme::<Float64Type>(FIRST_64, |new, old| new.total_cmp(old).is_gt())),
+        DataType::Float32 => Some(extreme::<Float32Type>(FIRST_32, |new, old| new.total_cmp(old).is_gt())),
+        _ => None,
+    }
 }
 
 /// Returns the accumulator of `min`, like [`max`].
 pub(super) fn min(data_type: &DataType) -> Option<Box<dyn GroupsAccumulator>> {
-    Some(match data_type {
-        DataType::Float64 => Box::new(
-            PrimitiveGroupsAccumulator::<Float64Type, _>::new(data_type, |least: &mut f64, value| {
-                if value.total_cmp(least).is_lt() {
-                    *least = value;
-                }
-            })
-            .with_starting_value(LAST_64),
-        ),
-        DataType::Float32 => Box::new(
-            PrimitiveGroupsAccumulator::<Float32Type, _>::new(data_type, |least: &mut f32, value| {
-                if value.total_cmp(least).is_lt() {
-                    *least = value;
-                }
-            })
-            .with_starting_value(LAST_32),
-        ),
-        _ => return None,
-    })
+    match data_type {
+        DataType::Float64 => Some(extreme::<Float64Type>(LAST_64, |new, old| new.total_cmp(old).is_lt())),
+        DataType::Float32 => Some(extreme::<Float32Type>(LAST_32, |new, old| new.total_cmp(old).is_lt())),
+        _ => None,
+    }
+}
+
+/// Returns an accumulator that keeps the best number of each group, starting with `start`.
+fn extreme<T: ArrowPrimitiveType + Send>(
+    start: T::Native,
+    is_better: impl Fn(&T::Native, &T::Native) -> bool + Send + Sync + 'static,
+) -> Box<dyn GroupsAccumulator> {
+    let update = move |old: &mut T::Native, new: T::Native| {
+        if is_better(&new, old) {
+            *old = new;
+        }
+    };
+    Box::new(PrimitiveGroupsAccumulator::<T, _>::new(&T::DATA_TYPE, update).with_starting_value(start))
 }
 
 #[cfg(test)]

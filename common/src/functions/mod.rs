@@ -1,8 +1,8 @@
 //! Faster implementations of DataFusion's functions, with the same names, types and results, and
 //! functions that only the coordinator puts into plans. Only `float_extreme` has other results.
 //!
-//! Each of the former wraps DataFusion's own and calls it for every input that it does not handle. The
-//! functions also work on a cluster, because an encoded plan contains only the names of functions,
+//! Each replacement wraps DataFusion's function and calls it for every input that it does not handle.
+//! The functions also work on a cluster, because an encoded plan contains only the names of functions,
 //! and every process registers those of this folder. Functions whose *results* differ from
 //! DataFusion's are in `crate::sql`.
 

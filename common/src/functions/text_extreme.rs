@@ -2,7 +2,8 @@
 //!
 //! DataFusion 55 keeps one `Vec<u8>` per group, and fills a hash map for each batch and column. A
 //! query with several `max` of texts over many small groups spends most of its time there. Names,
-//! types and intermediate states are those of DataFusion's functions, so plans do not change.
+//! types and intermediate states are those of DataFusion's functions, so plans do not change. The
+//! functions that this file registers use `float_extreme` for floating-point numbers.
 
 use std::sync::Arc;
 

@@ -88,8 +88,8 @@ async fn list_store(storage: &Storage) -> Result<Vec<SourceObject>> {
 /// Lists the files of a folder by walking it. The local object store's own listing is not used,
 /// because it omits broken links, and files with names that it cannot represent.
 ///
-/// What the patterns exclude is neither visited nor reported. A broken link counts as a folder too,
-/// because its target may be one.
+/// Skips files and folders that the patterns exclude, even if it could not read them. Treats a broken
+/// link as a folder, because its target may have been one.
 fn list_folder(root: &FilePath, matcher: &ObjectMatcher, follow_links: bool) -> Result<Vec<SourceObject>> {
     let mut objects = Vec::new();
     let mut refused = Refused::default();

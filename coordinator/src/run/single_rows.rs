@@ -15,8 +15,9 @@
 //! The result is the same, because rows of one group have equal hashes. Two different keys with the
 //! same hash are aggregated too.
 //!
-//! The physical plan is changed, after all rules of the optimizer. So no rule can move a condition
-//! of the query across the union, or evaluate an expression for other rows than before.
+//! This module changes the physical plan after all optimizer rules have run. Otherwise, a rule could
+//! push a condition of the query through the union, and evaluate it for rows that the aggregation
+//! would have removed.
 
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ pub(super) async fn bypass_aggregations(context: &RunContext<'_>, stage: &str, p
     let mut bypassed = Arc::clone(&plan);
     for aggregation in Aggregation::all(&plan) {
         let replaced = |hashes: &[u64]| replace(&bypassed, &aggregation, hashes, config.options());
-        // Any hash shows whether the aggregation can be replaced, before the queries.
+        // Before the queries, test with an arbitrary hash whether the aggregation can be replaced.
         if !repeated::is_worth_a_query(&aggregation) || replaced(&[0]).is_err() {
             continue;
         }

@@ -162,9 +162,8 @@ struct Rows {
     have_conditions: bool,
 }
 
-/// Returns the rows that a plan reads. Returns `None` if the plan is not a scan of files of which
-/// simple conditions select rows, because only such a plan is cheap and returns the same rows each
-/// time.
+/// Counts the rows of the files that a plan reads. Returns `None` unless the plan only scans files and
+/// selects rows by simple conditions. Only such a plan is cheap, and returns the same rows each time.
 fn rows(plan: &Plan) -> Option<Rows> {
     if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
         return rows_of_files(scan);
