@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches;
 use lakewright_common::error::{Context, Error, Result};
@@ -33,6 +33,7 @@ pub(crate) enum Format {
 /// represent. A data error for a timestamp that cannot be printed.
 pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Format) -> Result<()> {
     batches.iter().try_for_each(check_printable)?;
+    batches.iter().try_for_each(|batch| check_no_json_value(&batch.schema()))?;
     let unformatted = || Error::internal("cannot format the result");
     match format {
         Format::Table => {
@@ -63,6 +64,17 @@ pub(crate) fn write(out: &mut impl Write, batches: &[RecordBatch], format: Forma
             writer.finish().context(unformatted)
         }
         Format::Markdown => write_markdown(out, batches),
+    }
+}
+
+/// Refuses the results of `->`, which are JSON values of any type. Formats of output have no such
+/// type.
+fn check_no_json_value(schema: &Schema) -> Result<()> {
+    let is_json_value = |field: &&FieldRef| matches!(field.data_type(), DataType::Union(..));
+    match schema.fields().iter().find(is_json_value) {
+        Some(field) => Err(Error::configuration(format!("column `{}` is a JSON value of any type", field.name()))
+            .hint("use `->>` for text, `json_get_json` for JSON text, or cast it")),
+        None => Ok(()),
     }
 }
 

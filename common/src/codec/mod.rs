@@ -36,6 +36,8 @@ use crate::write::ingest_node::{IngestExec, IngestFolders};
 use crate::write::table_node::TableWriteExec;
 use crate::write::table_writer::TableLayout;
 
+/// The declared fields of a source as messages.
+mod declared_fields;
 /// Converts and checks fields of messages.
 mod fields;
 /// Converts a scan to its message and back: the source, the limits and the splits.

@@ -2,13 +2,12 @@
 //! partition.
 
 use lakewright_proto::v1;
-use lakewright_proto::v1::field_type::Type;
 
+use crate::codec::declared_fields;
 use crate::codec::fields::{number, parse_url};
 use crate::config::object_patterns::ObjectPatterns;
-use crate::config::resolved::{
-    Field, FieldType, JsonFormat, Limits, OnArchived, OnChange, OnDamaged, RecordFormat, Source, TimestampFormat,
-};
+use crate::config::records_path;
+use crate::config::resolved::{JsonFormat, Limits, OnArchived, OnChange, OnDamaged, RecordFormat, Source};
 use crate::error::{Error, Result};
 use crate::read::scan_node::JsonScanExec;
 use crate::read::split::Split;
@@ -68,6 +67,7 @@ fn encode_source(source: &Source) -> v1::Source {
         on_damaged,
         on_archived,
         follow_links,
+        decoding,
     } = source;
     let format = match format {
         RecordFormat::Json(JsonFormat::Lines) => v1::JsonFormat { is_lines: true, records: None },
@@ -93,12 +93,13 @@ fn encode_source(source: &Source) -> v1::Source {
         name: name.clone(),
         url: url.to_string(),
         format: Some(format),
-        fields: fields.iter().map(encode_field).collect(),
+        fields: fields.iter().map(declared_fields::encode_field).collect(),
         max_quarantine_share: *max_quarantine_share,
         on_change: on_change.into(),
         on_damaged: on_damaged.into(),
         on_archived: on_archived.into(),
         follow_links: *follow_links,
+        decoding: Some(declared_fields::encode_decoding(decoding)),
     }
 }
 
@@ -124,6 +125,10 @@ fn decode_source(source: v1::Source) -> Result<Source> {
     let format = match required(format, "the format of a source")? {
         v1::record_format::Format::Json(v1::JsonFormat { is_lines: true, .. }) => JsonFormat::Lines,
         v1::record_format::Format::Json(v1::JsonFormat { is_lines: false, records }) => {
+            // The framer parses the path without checking it again.
+            if records.as_deref().is_some_and(|path| records_path::parse(path).is_err()) {
+                return Err(unknown("records"));
+            }
             JsonFormat::Document { records }
         }
     };
@@ -134,80 +139,13 @@ fn decode_source(source: v1::Source) -> Result<Source> {
         objects: ObjectPatterns::default(),
         allow_empty: false,
         format,
-        fields: source.fields.into_iter().map(decode_field).collect::<Result<_>>()?,
+        fields: source.fields.into_iter().map(declared_fields::decode_field).collect::<Result<_>>()?,
         max_quarantine_share: source.max_quarantine_share,
         on_change,
         on_damaged,
         on_archived,
         follow_links: source.follow_links,
-    })
-}
-
-fn encode_field(field: &Field) -> v1::Field {
-    let Field { name, from, field_type, required } = field;
-    v1::Field { name: name.clone(), from: from.clone(), r#type: Some(encode_type(field_type)), required: *required }
-}
-
-fn decode_field(field: v1::Field) -> Result<Field> {
-    let field_type = decode_type(required(field.r#type, "the type of a field")?)?;
-    Ok(Field { name: field.name, from: field.from, field_type, required: field.required })
-}
-
-fn encode_type(field_type: &FieldType) -> v1::FieldType {
-    let simple = match field_type {
-        FieldType::String => v1::SimpleType::String,
-        FieldType::Long => v1::SimpleType::Long,
-        FieldType::Double => v1::SimpleType::Double,
-        FieldType::Boolean => v1::SimpleType::Boolean,
-        FieldType::Date => v1::SimpleType::Date,
-        FieldType::Json => v1::SimpleType::Json,
-        FieldType::Timestamp(TimestampFormat::EpochMilliseconds) => v1::SimpleType::EpochMilliseconds,
-        FieldType::Timestamp(TimestampFormat::EpochSeconds) => v1::SimpleType::EpochSeconds,
-        FieldType::Timestamp(TimestampFormat::Rfc3339) => v1::SimpleType::Rfc3339,
-        FieldType::Decimal { precision, scale } => {
-            let decimal = v1::DecimalType { precision: u32::from(*precision), scale: i32::from(*scale) };
-            return v1::FieldType { r#type: Some(Type::Decimal(decimal)) };
-        }
-        FieldType::List(items) => return v1::FieldType { r#type: Some(Type::List(Box::new(encode_type(items)))) },
-        FieldType::Struct(members) => {
-            let members = members.iter().map(encode_field).collect();
-            return v1::FieldType { r#type: Some(Type::Struct(v1::StructType { members })) };
-        }
-    };
-    v1::FieldType { r#type: Some(Type::Simple(simple.into())) }
-}
-
-fn decode_type(field_type: v1::FieldType) -> Result<FieldType> {
-    let unknown = || Error::internal("the type of a field is unknown");
-    let simple = match required(field_type.r#type, "the type of a field")? {
-        // An unknown number becomes `Unspecified`, which is rejected below.
-        Type::Simple(number) => v1::SimpleType::try_from(number).unwrap_or_default(),
-        Type::Decimal(decimal) => {
-            let (precision, scale) = (u8::try_from(decimal.precision), i8::try_from(decimal.scale));
-            return match (precision, scale) {
-                // The decoder and Arrow rely on these limits.
-                (Ok(precision @ 1..=38), Ok(scale)) if (0..=38).contains(&scale) => {
-                    Ok(FieldType::Decimal { precision, scale })
-                }
-                _ => Err(unknown()),
-            };
-        }
-        Type::List(items) => return Ok(FieldType::List(Box::new(decode_type(*items)?))),
-        Type::Struct(members) => {
-            return Ok(FieldType::Struct(members.members.into_iter().map(decode_field).collect::<Result<_>>()?));
-        }
-    };
-    Ok(match simple {
-        v1::SimpleType::Unspecified => return Err(unknown()),
-        v1::SimpleType::String => FieldType::String,
-        v1::SimpleType::Long => FieldType::Long,
-        v1::SimpleType::Double => FieldType::Double,
-        v1::SimpleType::Boolean => FieldType::Boolean,
-        v1::SimpleType::Date => FieldType::Date,
-        v1::SimpleType::Json => FieldType::Json,
-        v1::SimpleType::EpochMilliseconds => FieldType::Timestamp(TimestampFormat::EpochMilliseconds),
-        v1::SimpleType::EpochSeconds => FieldType::Timestamp(TimestampFormat::EpochSeconds),
-        v1::SimpleType::Rfc3339 => FieldType::Timestamp(TimestampFormat::Rfc3339),
+        decoding: declared_fields::decode_decoding(required(source.decoding, "the decoding of a source")?)?,
     })
 }
 
@@ -252,12 +190,28 @@ fn decode_limits(limits: &v1::Limits) -> Result<Limits> {
 
 #[cfg(test)]
 mod tests {
+    use lakewright_proto::v1::field_input::Input;
+    use lakewright_proto::v1::field_type::Type;
+
     use super::*;
+    use crate::config::resolved::{
+        BinaryEncoding, Decoding, Field, FieldInput, FieldType, Metadata, OnInvalid, TimestampFormat, ValueRules,
+    };
+    use crate::config::timestamp_pattern::TimestampPattern;
     use crate::storage::object::SourceObject;
 
-    /// Returns a source with a field of each type. Every setting that is an enum has a value that
-    /// is not the first variant of the enum.
+    /// Returns a source with a field of each type and each input. Every setting has a value that is
+    /// not its default, and every enum one that is not its first variant.
     fn source() -> Source {
+        let formats = [
+            TimestampFormat::EpochSeconds,
+            TimestampFormat::EpochMilliseconds,
+            TimestampFormat::EpochMicroseconds,
+            TimestampFormat::EpochNanoseconds,
+            TimestampFormat::Rfc3339,
+            TimestampFormat::Auto,
+            TimestampFormat::Pattern(TimestampPattern::parse("%s").unwrap()),
+        ];
         let types = [
             FieldType::String,
             FieldType::Long,
@@ -265,20 +219,32 @@ mod tests {
             FieldType::Boolean,
             FieldType::Date,
             FieldType::Json,
-            FieldType::Timestamp(TimestampFormat::EpochMilliseconds),
-            FieldType::Timestamp(TimestampFormat::EpochSeconds),
-            FieldType::Timestamp(TimestampFormat::Rfc3339),
+            FieldType::Timestamp(formats.to_vec()),
             FieldType::Decimal { precision: 38, scale: 38 },
+            FieldType::Binary(BinaryEncoding::Base64),
+            FieldType::Binary(BinaryEncoding::Hex),
             FieldType::List(Box::new(FieldType::List(Box::new(FieldType::Long)))),
+            FieldType::Map(Box::new(FieldType::Map(Box::new(FieldType::Long)))),
         ];
         let field = |(i, field_type)| Field {
             name: format!("f{i}"),
-            from: vec!["a".to_owned(), format!("k{i}")],
+            input: FieldInput::Keys(vec!["a".to_owned(), format!("k{i}")]),
             field_type,
             required: i % 2 == 0,
+            rules: ValueRules {
+                null_values: vec!["N/A".to_owned(), String::new()],
+                on_invalid: OnInvalid::Null,
+                wrap: true,
+                allow_nan: true,
+                zone: Some(chrono_tz::America::New_York),
+            },
         };
         let mut fields: Vec<Field> = types.into_iter().enumerate().map(field).collect();
         fields.push(field((fields.len(), FieldType::Struct(fields.clone()))));
+        fields.push(Field { input: FieldInput::PathPart("year".to_owned()), ..Field::new("year", FieldType::Long) });
+        for (name, metadata) in Metadata::NAMES {
+            fields.push(Field { input: FieldInput::Metadata(*metadata), ..Field::new(name, FieldType::Json) });
+        }
         Source {
             name: "events".to_owned(),
             url: "s3://bucket/a%20b/".parse().unwrap(),
@@ -291,6 +257,12 @@ mod tests {
             follow_links: true,
             objects: ObjectPatterns::default(),
             allow_empty: false,
+            decoding: Decoding {
+                encoding: Some(encoding_rs::SHIFT_JIS),
+                path_pattern: Some("(?<year>.)".to_owned()),
+                replaces_invalid_unicode: true,
+                skips_null_records: true,
+            },
         }
     }
 
@@ -312,7 +284,9 @@ mod tests {
     #[test]
     fn an_invalid_scan_is_rejected_with_the_part_that_is_wrong() {
         let good = || encode_source(&source());
-        let field = |r#type| v1::Field { r#type, ..v1::Field::default() };
+        let keys = || Some(v1::FieldInput { input: Some(Input::Keys(v1::Keys::default())) });
+        let rules = || Some(v1::ValueRules::default());
+        let field = |r#type| v1::Field { r#type, input: keys(), rules: rules(), ..v1::Field::default() };
         let typed = |r#type| field(Some(v1::FieldType { r#type: Some(r#type) }));
         let decimal = |precision, scale| typed(Type::Decimal(v1::DecimalType { precision, scale }));
         let of = |field| v1::Source { fields: vec![field], ..good() };
@@ -325,6 +299,35 @@ mod tests {
             (of(field(None)), "the type of a field is missing"),
             (of(field(Some(v1::FieldType { r#type: None }))), "the type of a field is missing"),
             (of(typed(Type::Simple(99))), "the type of a field is unknown"),
+            (of(typed(Type::Timestamp(v1::TimestampType::default()))), "the type of a field is unknown"),
+            (of(v1::Field { input: None, ..field(None) }), "the input of a field is missing"),
+            (
+                of(v1::Field { input: Some(v1::FieldInput { input: Some(Input::Metadata(99)) }), ..field(None) }),
+                "the input of a field is unknown",
+            ),
+            (of(v1::Field { rules: None, ..typed(Type::Simple(1)) }), "the set of rules of a field is missing"),
+            (
+                of(v1::Field {
+                    rules: Some(v1::ValueRules { zone: Some("Mars".to_owned()), ..v1::ValueRules::default() }),
+                    ..typed(Type::Simple(1))
+                }),
+                "the time zone of a field is unknown",
+            ),
+            (v1::Source { decoding: None, ..good() }, "the decoding of a source is missing"),
+            (
+                v1::Source {
+                    decoding: Some(v1::Decoding { path_pattern: Some("(".to_owned()), ..v1::Decoding::default() }),
+                    ..good()
+                },
+                "the path pattern of a source is invalid",
+            ),
+            (
+                v1::Source {
+                    decoding: Some(v1::Decoding { encoding: Some("utf-9".to_owned()), ..v1::Decoding::default() }),
+                    ..good()
+                },
+                "an encoding is unknown",
+            ),
             (of(decimal(0, 0)), "the type of a field is unknown"),
             (of(decimal(39, 0)), "the type of a field is unknown"),
             (of(decimal(300, 0)), "the type of a field is unknown"),

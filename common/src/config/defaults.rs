@@ -14,7 +14,12 @@ pub(super) const ON_TROUBLE: &str = "error";
 pub(super) const MAX_QUARANTINE_SHARE: f64 = 0.01;
 pub(super) const FOLLOW_LINKS: bool = false;
 pub(super) const ALLOW_EMPTY: bool = false;
+pub(super) const ENCODING: &str = "auto";
+pub(super) const ALLOW_NAN: bool = false;
+/// Default of `invalid_unicode`, `null_records` and `on_invalid`.
+pub(super) const ON_INVALID: &str = "quarantine";
 pub(super) const REQUIRED: bool = false;
+pub(super) const WRAP: bool = false;
 
 // A check of `[tables.<name>]`
 pub(super) const WARN: bool = false;

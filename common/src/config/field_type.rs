@@ -2,17 +2,26 @@
 //!
 //! ```text
 //! type   = string | long | double | boolean | date | json
-//!        | timestamp [ ( ms | s | rfc3339 ) ]
+//!        | timestamp [ ( format { , format } ) ]
 //!        | decimal ( precision , scale )
+//!        | binary ( base64 | hex )
 //!        | list < type >
+//!        | map < string , type >
 //!        | struct < name : type { , name : type } >
+//! format = s | ms | us | ns | rfc3339 | auto | quoted
+//! name   = letters, digits and _ | quoted
+//! quoted = " text " | ' text '
 //! ```
 //!
 //! Spaces are allowed between any two of these words and signs. `timestamp` alone is RFC 3339 text.
+//! In a quoted text, two quotes mean one.
+
+use std::borrow::Cow;
 
 use super::diagnostics::{Diagnostic, did_you_mean};
 use super::name::same_but_for_case;
-use super::resolved::{Field, FieldType, TimestampFormat};
+use super::resolved::{BinaryEncoding, Field, FieldType, TimestampFormat};
+use super::timestamp_pattern::TimestampPattern;
 
 /// Maximum nesting of lists and structs. It is limited because reading and writing recurse into
 /// them.
@@ -21,7 +30,20 @@ const MAX_DEPTH: usize = 16;
 const MAX_PRECISION: u8 = 38;
 
 const NAMES: &[&str] =
-    &["string", "long", "double", "boolean", "timestamp", "date", "decimal", "json", "list", "struct"];
+    &["string", "long", "double", "boolean", "timestamp", "date", "decimal", "binary", "json", "list", "map", "struct"];
+
+/// Formats of timestamps that have a name.
+const TIMESTAMP_FORMATS: &[(&str, TimestampFormat)] = &[
+    ("s", TimestampFormat::EpochSeconds),
+    ("ms", TimestampFormat::EpochMilliseconds),
+    ("us", TimestampFormat::EpochMicroseconds),
+    ("ns", TimestampFormat::EpochNanoseconds),
+    ("rfc3339", TimestampFormat::Rfc3339),
+    ("auto", TimestampFormat::Auto),
+];
+
+/// Hint for a member's name that needs quotes.
+const ODD_NAME: &str = "write other names in quotes, such as `\"x-id\": long`";
 
 /// Names that other systems use for our types, each with our name.
 const OTHER_NAMES: &[(&str, &str)] = &[
@@ -40,7 +62,8 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("numeric", "decimal"),
     ("array", "list"),
     ("object", "struct"),
-    ("map", "json"),
+    ("bytes", "binary"),
+    ("blob", "binary"),
 ];
 
 /// Parses a type.
@@ -78,6 +101,8 @@ impl<'a> Parser<'a> {
             "json" => Ok(FieldType::Json),
             "timestamp" => self.timestamp(),
             "decimal" => self.decimal(),
+            "binary" => self.binary(),
+            "map" => self.map(depth),
             "list" => {
                 self.sign('<')?;
                 let items = self.field_type(depth + 1)?;
@@ -92,23 +117,65 @@ impl<'a> Parser<'a> {
 
     fn timestamp(&mut self) -> Result<FieldType, Diagnostic> {
         if self.peek() != Some('(') {
-            return Ok(FieldType::Timestamp(TimestampFormat::Rfc3339));
+            return Ok(FieldType::Timestamp(vec![TimestampFormat::Rfc3339]));
         }
         self.sign('(')?;
-        let format = match self.word() {
-            "ms" => TimestampFormat::EpochMilliseconds,
-            "s" => TimestampFormat::EpochSeconds,
-            "rfc3339" => TimestampFormat::Rfc3339,
+        let mut formats = Vec::new();
+        loop {
+            formats.push(self.timestamp_format()?);
+            if self.peek() != Some(',') {
+                break;
+            }
+            self.sign(',')?;
+        }
+        self.sign(')')?;
+        Ok(FieldType::Timestamp(formats))
+    }
+
+    fn timestamp_format(&mut self) -> Result<TimestampFormat, Diagnostic> {
+        if let Some(text) = self.quoted()? {
+            let pattern = TimestampPattern::parse(&text).ok_or_else(|| {
+                let message = format!("has type `{}` with the format `{text}`, which determines no time", self.text);
+                let hint = "write a format of `strftime` with a date, such as `\"%d/%b/%Y:%H:%M:%S %z\"`";
+                Diagnostic::new(message).hint(hint.to_owned())
+            })?;
+            return Ok(TimestampFormat::Pattern(pattern));
+        }
+        let name = self.word();
+        let known = TIMESTAMP_FORMATS.iter().find(|(known, _)| *known == name);
+        known.map(|(_, format)| format.clone()).ok_or_else(|| {
+            let names: Vec<_> = TIMESTAMP_FORMATS.iter().map(|(name, _)| *name).collect();
+            Diagnostic::new(format!("has type `{}` with unknown timestamp format `{name}`", self.text))
+                .hint(format!("write {}, or a format of `strftime` in quotes", names.join(", ")))
+        })
+    }
+
+    fn binary(&mut self) -> Result<FieldType, Diagnostic> {
+        let hint = || "write `binary(base64)` or `binary(hex)`".to_owned();
+        self.sign('(').map_err(|diagnostic| diagnostic.hint(hint()))?;
+        let encoding = match self.word() {
+            "base64" => BinaryEncoding::Base64,
+            "hex" => BinaryEncoding::Hex,
             unknown => {
-                return Err(Diagnostic::new(format!(
-                    "has type `{}` with unknown timestamp format `{unknown}`",
-                    self.text
-                ))
-                .hint("write `timestamp(ms)`, `timestamp(s)` or `timestamp(rfc3339)`".to_owned()));
+                let message = format!("has type `{}` with unknown encoding `{unknown}`", self.text);
+                return Err(Diagnostic::new(message).hint(hint()));
             }
         };
         self.sign(')')?;
-        Ok(FieldType::Timestamp(format))
+        Ok(FieldType::Binary(encoding))
+    }
+
+    fn map(&mut self, depth: usize) -> Result<FieldType, Diagnostic> {
+        let hint = || "the keys of a JSON object are strings: write `map<string, …>`".to_owned();
+        self.sign('<').map_err(|diagnostic| diagnostic.hint(hint()))?;
+        if self.word() != "string" {
+            let message = format!("has type `{}`, where the type of the keys is not `string`", self.text);
+            return Err(Diagnostic::new(message).hint(hint()));
+        }
+        self.sign(',').map_err(|diagnostic| diagnostic.hint(hint()))?;
+        let values = self.field_type(depth + 1)?;
+        self.sign('>')?;
+        Ok(FieldType::Map(Box::new(values)))
     }
 
     fn decimal(&mut self) -> Result<FieldType, Diagnostic> {
@@ -132,19 +199,16 @@ impl<'a> Parser<'a> {
         self.sign('<')?;
         let mut members: Vec<Field> = Vec::new();
         loop {
-            let name = self.word();
-            if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
-                return Err(self.expected("a member's name"));
-            }
+            let name = self.member_name()?;
             // Delta ignores the case of names, at every level.
-            if members.iter().any(|member| same_but_for_case(&member.name, name)) {
+            if members.iter().any(|member| same_but_for_case(&member.name, &name)) {
                 return Err(Diagnostic::new(format!("has a type with two members `{name}`")));
             }
-            self.sign(':')?;
-            let field_type = self.field_type(depth + 1)?;
+            let is_odd = self.peek().is_some_and(|next| next.is_ascii_punctuation() && !matches!(next, '>' | ','));
+            self.sign(':')
+                .map_err(|diagnostic| if is_odd { diagnostic.hint(ODD_NAME.to_owned()) } else { diagnostic })?;
             // The JSON key of a member is always its name.
-            let from = vec![name.to_owned()];
-            members.push(Field { name: name.to_owned(), from, field_type, required: false });
+            members.push(Field::new(&name, self.field_type(depth + 1)?));
             if self.peek() != Some(',') {
                 break;
             }
@@ -152,6 +216,43 @@ impl<'a> Parser<'a> {
         }
         self.sign('>')?;
         Ok(FieldType::Struct(members))
+    }
+
+    fn member_name(&mut self) -> Result<Cow<'a, str>, Diagnostic> {
+        if let Some(name) = self.quoted()? {
+            return if name.is_empty() { Err(self.expected("a member's name that is not empty")) } else { Ok(name) };
+        }
+        let before = self.rest;
+        let name = self.word();
+        if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+            return Ok(Cow::Borrowed(name));
+        }
+        self.rest = before;
+        let expected = self.expected("a member's name");
+        // `>` and the end follow if the name is missing. Other names only need quotes.
+        let is_odd = self.peek().is_some_and(|first| !matches!(first, '>' | ',' | ':'));
+        Err(if is_odd { expected.hint(ODD_NAME.to_owned()) } else { expected })
+    }
+
+    /// Reads a text in single or double quotes, if one follows. Two quotes inside it mean one.
+    fn quoted(&mut self) -> Result<Option<Cow<'a, str>>, Diagnostic> {
+        let Some(quote @ ('"' | '\'')) = self.peek() else { return Ok(None) };
+        let inside = &self.rest[1..];
+        let mut end = 0;
+        loop {
+            let Some(length) = inside[end..].find(quote) else {
+                return Err(Diagnostic::new(format!("has type `{}`, where a quote is never closed", self.text)));
+            };
+            end += length;
+            if !inside[end + 1..].starts_with(quote) {
+                break;
+            }
+            end += 2;
+        }
+        self.rest = &inside[end + 1..];
+        let doubled = [quote, quote].iter().collect::<String>();
+        let text = &inside[..end];
+        Ok(Some(if text.contains(&doubled) { text.replace(&doubled, &quote.to_string()).into() } else { text.into() }))
     }
 
     fn peek(&mut self) -> Option<char> {
@@ -203,7 +304,7 @@ mod tests {
     use super::*;
 
     fn field(name: &str, field_type: FieldType) -> Field {
-        Field { name: name.to_owned(), from: vec![name.to_owned()], field_type, required: false }
+        Field::new(name, field_type)
     }
 
     #[test]
@@ -216,13 +317,34 @@ mod tests {
             ("boolean", FieldType::Boolean),
             ("date", FieldType::Date),
             ("json", FieldType::Json),
-            ("timestamp", FieldType::Timestamp(TimestampFormat::Rfc3339)),
-            ("timestamp(rfc3339)", FieldType::Timestamp(TimestampFormat::Rfc3339)),
-            ("timestamp( ms )", FieldType::Timestamp(TimestampFormat::EpochMilliseconds)),
-            ("timestamp(s)", FieldType::Timestamp(TimestampFormat::EpochSeconds)),
+            ("timestamp", FieldType::Timestamp(vec![TimestampFormat::Rfc3339])),
+            ("timestamp(rfc3339)", FieldType::Timestamp(vec![TimestampFormat::Rfc3339])),
+            ("timestamp( ms )", FieldType::Timestamp(vec![TimestampFormat::EpochMilliseconds])),
+            ("timestamp(s)", FieldType::Timestamp(vec![TimestampFormat::EpochSeconds])),
+            (
+                "timestamp(us, ns, auto, '%Y-%m-%d', \"at \"\"%s\"\"\")",
+                FieldType::Timestamp(vec![
+                    TimestampFormat::EpochMicroseconds,
+                    TimestampFormat::EpochNanoseconds,
+                    TimestampFormat::Auto,
+                    TimestampFormat::Pattern(TimestampPattern::parse("%Y-%m-%d").unwrap()),
+                    TimestampFormat::Pattern(TimestampPattern::parse("at \"%s\"").unwrap()),
+                ]),
+            ),
+            ("binary(base64)", FieldType::Binary(BinaryEncoding::Base64)),
+            ("binary( hex )", FieldType::Binary(BinaryEncoding::Hex)),
+            ("map<string, list<long>>", FieldType::Map(Box::new(list(FieldType::Long)))),
+            (
+                "struct<\"$oid\": string, 'Total Rows': long, \"a\"\"b'\": date>",
+                FieldType::Struct(vec![
+                    field("$oid", FieldType::String),
+                    field("Total Rows", FieldType::Long),
+                    field("a\"b'", FieldType::Date),
+                ]),
+            ),
             ("decimal(38,0)", FieldType::Decimal { precision: 38, scale: 0 }),
             ("decimal( 4 , 4 )", FieldType::Decimal { precision: 4, scale: 4 }),
-            ("list<list<timestamp(ms)>>", list(list(FieldType::Timestamp(TimestampFormat::EpochMilliseconds)))),
+            ("list<list<timestamp(ms)>>", list(list(FieldType::Timestamp(vec![TimestampFormat::EpochMilliseconds])))),
             (
                 "struct<b: long, a_1: list<struct<_x:decimal(10,2)>>>",
                 FieldType::Struct(vec![
@@ -269,9 +391,40 @@ mod tests {
                 Some("the precision is 1 to 38, the scale 0 to the precision"),
             ),
             (
-                "timestamp(us)",
-                "has type `timestamp(us)` with unknown timestamp format `us`",
-                Some("write `timestamp(ms)`, `timestamp(s)` or `timestamp(rfc3339)`"),
+                "timestamp(min)",
+                "has type `timestamp(min)` with unknown timestamp format `min`",
+                Some("write s, ms, us, ns, rfc3339, auto, or a format of `strftime` in quotes"),
+            ),
+            (
+                "timestamp('%H:%M')",
+                "has type `timestamp('%H:%M')` with the format `%H:%M`, which determines no time",
+                Some("write a format of `strftime` with a date, such as `\"%d/%b/%Y:%H:%M:%S %z\"`"),
+            ),
+            (
+                "timestamp('%Y-%m-%d %Q')",
+                "has type `timestamp('%Y-%m-%d %Q')` with the format `%Y-%m-%d %Q`, which determines no time",
+                Some("write a format of `strftime` with a date, such as `\"%d/%b/%Y:%H:%M:%S %z\"`"),
+            ),
+            ("timestamp('%s)", "has type `timestamp('%s)`, where a quote is never closed", None),
+            (
+                "binary",
+                "has type `binary`, where `(` is expected at its end",
+                Some("write `binary(base64)` or `binary(hex)`"),
+            ),
+            (
+                "map<long, long>",
+                "has type `map<long, long>`, where the type of the keys is not `string`",
+                Some("the keys of a JSON object are strings: write `map<string, …>`"),
+            ),
+            (
+                "struct<x-id: long>",
+                "has type `struct<x-id: long>`, where `:` is expected before `-id: long>`",
+                Some("write other names in quotes, such as `\"x-id\": long`"),
+            ),
+            (
+                "struct<$id: long>",
+                "has type `struct<$id: long>`, where a member's name is expected before `$id: long>`",
+                Some("write other names in quotes, such as `\"x-id\": long`"),
             ),
         ];
         for (text, message, hint) in cases {

@@ -50,10 +50,14 @@ mod prices;
 mod purpose;
 /// Checks the whole file; resolves `[lake]` and `[limits]`.
 mod validate;
-/// `[sources.*]`: location, format and fields.
+/// `[sources.*]`: location, format and decoding.
 mod source;
+/// `[sources.*.fields]`: input, type and rules of each field.
+mod field;
 /// Grammar of field types.
 mod field_type;
+/// Formats of timestamps.
+pub mod timestamp_pattern;
 /// `[tables.*]`: SQL, key, partition columns, checks.
 mod table;
 /// Resolves the data checks of a table.
@@ -64,6 +68,8 @@ mod sql_file;
 mod location;
 /// Patterns that select the objects of a source.
 pub mod object_patterns;
+/// The path to the records of a JSON document.
+pub mod records_path;
 /// Memory available to the process.
 pub mod memory;
 /// The checked configuration.
@@ -103,6 +109,22 @@ fn folder_of(file: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 pub(crate) fn field_type(text: &str) -> Option<resolved::FieldType> {
     field_type::parse(text).ok()
+}
+
+/// Resolves the source of a TOML text that declares exactly one, for tests of other modules.
+#[cfg(test)]
+pub(crate) fn source(toml: &str) -> Result<resolved::Source> {
+    let mut diagnostics = Diagnostics::new(Path::new("lake.toml"));
+    let document = file::parse(toml, &mut diagnostics);
+    let resolved = document.as_ref().and_then(|root| {
+        let root = section::Section::open("", root, settings::ROOT, &mut diagnostics)?;
+        let file::Value::Table(sources) = &root.get("sources")?.value else { return None };
+        source::resolve(&sources[0].key, &sources[0].item, Path::new("/"), &mut diagnostics)
+    });
+    match resolved {
+        Some((source, _)) if diagnostics.is_empty() => Ok(source),
+        _ => Err(diagnostics.into_error()),
+    }
 }
 
 #[cfg(test)]

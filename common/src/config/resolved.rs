@@ -15,6 +15,11 @@ use url::Url;
 use super::defaults;
 use super::object_patterns::ObjectPatterns;
 
+/// The declared fields of a source.
+mod field;
+
+pub use field::{BinaryEncoding, Field, FieldInput, FieldType, Metadata, OnInvalid, TimestampFormat, ValueRules};
+
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -155,6 +160,21 @@ pub struct Source {
     pub on_archived: OnArchived,
     /// Whether symbolic links may lead out of the source's folder.
     pub follow_links: bool,
+    pub decoding: Decoding,
+}
+
+/// How the text of a source's objects is decoded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decoding {
+    /// Encoding of objects without a byte order mark; `None`: it is recognized.
+    pub encoding: Option<&'static encoding_rs::Encoding>,
+    /// Regular expression for the object's path. Fields can have the values of its named groups.
+    pub path_pattern: Option<String>,
+    /// Whether invalid bytes and unpaired surrogates are replaced by U+FFFD. If false, such records
+    /// are rejected.
+    pub replaces_invalid_unicode: bool,
+    /// Whether records that are `null` are skipped. If false, they are rejected.
+    pub skips_null_records: bool,
 }
 
 /// Format of the records in the objects of a source. `read::record_format` implements it.
@@ -168,8 +188,8 @@ pub enum RecordFormat {
 pub enum JsonFormat {
     /// One JSON object per line.
     Lines,
-    /// One JSON object, several JSON objects, or an array of JSON objects. With `records`, the
-    /// array is the value of this key in a JSON object.
+    /// One JSON object, several JSON objects, or an array of JSON objects. With `records`, JSON
+    /// values in which this path leads to the records (`config::records_path`).
     Document { records: Option<String> },
 }
 
@@ -196,49 +216,6 @@ pub enum OnDamaged {
 pub enum OnArchived {
     Error,
     Skip,
-}
-
-/// One column of a staging table, or one member of a struct.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
-    /// Name of the column.
-    pub name: String,
-    /// Keys that lead to the value inside the record; one key for a field at the top level.
-    pub from: Vec<String>,
-    pub field_type: FieldType,
-    /// Whether records are rejected if the field is missing or null.
-    pub required: bool,
-}
-
-/// Declared type of a field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FieldType {
-    String,
-    Long,
-    Double,
-    Boolean,
-    Timestamp(TimestampFormat),
-    Date,
-    /// A decimal with a precision from 1 to 38 and a scale from 0 to the precision.
-    Decimal {
-        precision: u8,
-        scale: i8,
-    },
-    /// Any JSON value, stored as its text.
-    Json,
-    List(Box<FieldType>),
-    /// A struct with these members. The `from` of a member is its own key, and `required` is always
-    /// false.
-    Struct(Vec<Field>),
-}
-
-/// Format of timestamps in the input. Timestamps are always stored as microseconds since the epoch,
-/// UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimestampFormat {
-    EpochMilliseconds,
-    EpochSeconds,
-    Rfc3339,
 }
 
 /// A table that one model builds.

@@ -149,6 +149,11 @@ pub const SOURCE: &[Setting] = &[
     setting("on_damaged", Kind::OneOf(&["error", "skip", "keep"]), DefaultValue::Text(defaults::ON_TROUBLE)),
     setting("on_archived", Kind::OneOf(&["error", "skip"]), DefaultValue::Text(defaults::ON_TROUBLE)),
     setting("follow_links", Kind::Boolean, DefaultValue::Boolean(defaults::FOLLOW_LINKS)),
+    setting("encoding", Kind::Text, DefaultValue::Text(defaults::ENCODING)),
+    setting("invalid_unicode", Kind::OneOf(&["quarantine", "replace"]), DefaultValue::Text(defaults::ON_INVALID)),
+    setting("null_records", Kind::OneOf(&["quarantine", "skip"]), DefaultValue::Text(defaults::ON_INVALID)),
+    setting("allow_nan", Kind::Boolean, DefaultValue::Boolean(defaults::ALLOW_NAN)),
+    setting("path_pattern", Kind::Text, NONE),
     setting("fields", Kind::Fields(FIELD), REQUIRED),
 ];
 
@@ -156,7 +161,13 @@ pub const SOURCE: &[Setting] = &[
 pub const FIELD: &[Setting] = &[
     setting("type", Kind::Text, REQUIRED),
     setting("from", Kind::Texts, DefaultValue::Described("the field's name")),
+    setting("from_path", Kind::Text, NONE),
+    setting("from_metadata", Kind::Text, NONE),
     setting("required", Kind::Boolean, DefaultValue::Boolean(defaults::REQUIRED)),
+    setting("null_values", Kind::Texts, NONE),
+    setting("on_invalid", Kind::OneOf(&["quarantine", "null"]), DefaultValue::Text(defaults::ON_INVALID)),
+    setting("wrap", Kind::Boolean, DefaultValue::Boolean(defaults::WRAP)),
+    setting("zone", Kind::Text, DefaultValue::Described("UTC")),
 ];
 
 /// Settings of `[tables.<name>]`.

@@ -1,17 +1,17 @@
-//! `[sources.<name>]`: location of the objects, format of the records, fields.
+//! `[sources.<name>]`: location of the objects, format and decoding of the records.
 
 use std::path::Path;
 
+use regex::Regex;
 use url::Url;
 
 use super::diagnostics::{Diagnostics, Origin};
-use super::file::{Entry, Item, Value};
-use super::name::check_names;
+use super::file::{Item, Value};
 use super::object_patterns::{ObjectMatcher, ObjectPatterns, UrlPattern};
-use super::resolved::{Field, JsonFormat, OnArchived, OnChange, OnDamaged, RecordFormat, Source};
+use super::resolved::{Decoding, JsonFormat, OnArchived, OnChange, OnDamaged, RecordFormat, Source};
 use super::section::{Section, Text};
-use super::settings::{FIELD, SOURCE};
-use super::{defaults, field_type};
+use super::settings::SOURCE;
+use super::{defaults, field, records_path};
 
 /// Returns the source and the origin of its URL; `None` if the URL is missing or wrong.
 pub(super) fn resolve<'a>(
@@ -28,7 +28,8 @@ pub(super) fn resolve<'a>(
     let exclude = patterns("exclude", &section, diagnostics);
     let allow_empty = section.boolean("allow_empty", defaults::ALLOW_EMPTY, diagnostics);
     let format = format(&section, diagnostics);
-    let fields = fields(name, &section, diagnostics);
+    let decoding = decoding(&section, diagnostics);
+    let fields = field::resolve(name, &section, &decoding, diagnostics);
     let max_quarantine_share = section.share("max_quarantine_share", defaults::MAX_QUARANTINE_SHARE, diagnostics);
     let on_change = match section.word("on_change", diagnostics) {
         Some("ignore") => OnChange::Ignore,
@@ -58,6 +59,7 @@ pub(super) fn resolve<'a>(
         on_damaged,
         on_archived,
         follow_links,
+        decoding,
     };
     Some((source, origin))
 }
@@ -112,8 +114,10 @@ fn format(section: &Section<'_>, diagnostics: &mut Diagnostics) -> RecordFormat 
     if let Some(Text { text, origin }) = records {
         if !is_json {
             section.report(origin, "`records` needs `format = \"json\"`", diagnostics);
-        } else if text.is_empty() {
-            section.report(origin, "`records` is empty", diagnostics);
+        } else if let Err(fault) = records_path::parse(text) {
+            let hint =
+                "write a path of keys, such as `log.entries` or `pages[].items`; `*` stands for every key".to_owned();
+            diagnostics.report_with_hint(origin, format!("{}`records` {fault}", section.at), hint);
         }
     }
     // A wrong format was already reported. Continue the checks with any format.
@@ -124,96 +128,28 @@ fn format(section: &Section<'_>, diagnostics: &mut Diagnostics) -> RecordFormat 
     })
 }
 
-fn fields(name: &str, section: &Section<'_>, diagnostics: &mut Diagnostics) -> Vec<Field> {
-    let Some(item) = section.get("fields") else {
-        let hint = format!("add `[sources.{name}.fields]` and a line for every column");
-        diagnostics.report_with_hint(section.origin, format!("{}`fields` is missing", section.at), hint);
-        return Vec::new();
-    };
-    let Value::Table(entries) = &item.value else {
-        section.wrong_type("fields", item, diagnostics);
-        return Vec::new();
-    };
-    if entries.is_empty() {
-        section.report(&item.origin, "`fields` is empty", diagnostics);
-    }
-    check_names(&section.at, "field", entries.iter().map(|entry| (entry.key.as_str(), &entry.origin)), diagnostics);
-    let fields: Vec<_> = entries.iter().filter_map(|entry| field(section, entry, diagnostics)).collect();
-    check_paths(section, &fields, diagnostics);
-    fields.into_iter().map(|(field, _)| field).collect()
-}
-
-/// Returns a field and the origin of its `from`, or of its key if it has no `from`.
-fn field<'a>(source: &Section<'_>, entry: &'a Entry, diagnostics: &mut Diagnostics) -> Option<(Field, &'a Origin)> {
-    let name = entry.key.as_str();
-    let at = format!("{}field `{name}`", source.at);
-    let (written, from, required, origin) = match &entry.item.value {
-        Value::Text(text) => (Text { text, origin: &entry.item.origin }, None, false, &entry.origin),
-        Value::Table(_) => {
-            let section = Section::open(format!("{at}: "), &entry.item, FIELD, diagnostics)?;
-            let from = section.get("from").map(|item| path(&section, item, diagnostics));
-            let required = section.boolean("required", defaults::REQUIRED, diagnostics);
-            section.require("type", "type = \"string\"", diagnostics)?;
-            let origin = section.get("from").map_or(&entry.origin, |item| &item.origin);
-            (section.text("type", diagnostics)?, from, required, origin)
-        }
-        other => {
-            let found = other.describe();
-            diagnostics.report(&entry.item.origin, format!("{at} must be a type or a table, not {found}"));
-            return None;
-        }
-    };
-    match field_type::parse(written.text) {
-        Ok(field_type) => {
-            let from = from.unwrap_or_else(|| vec![name.to_owned()]);
-            Some((Field { name: name.to_owned(), from, field_type, required }, origin))
-        }
-        Err(diagnostic) => {
-            diagnostics.report_with_hint(written.origin, format!("{at} {}", diagnostic.message), diagnostic.hint);
-            None
-        }
-    }
-}
-
-/// Returns the keys in a `from`: `"user.name"`, or `["user", "name"]`, which also allows keys with
-/// dots.
-fn path(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Vec<String> {
-    let written = section.texts("from", diagnostics);
-    let keys: Vec<String> = match &item.value {
-        // In a list, each item is one key, even if it contains a dot.
-        Value::List(_) => written.iter().map(|key| key.text.to_owned()).collect(),
-        _ => written.iter().flat_map(|path| path.text.split('.')).map(str::to_owned).collect(),
-    };
-    // Another type was reported by `texts`.
-    let was_read = matches!(item.value, Value::List(_) | Value::Text(_));
-    if was_read && (keys.is_empty() || keys.iter().any(String::is_empty)) {
-        section.report(&item.origin, "`from` has an empty key", diagnostics);
-    }
-    keys
-}
-
-/// Reports two fields that read the same value, and a field that reads a value inside the value of
-/// another field.
-fn check_paths(section: &Section<'_>, fields: &[(Field, &Origin)], diagnostics: &mut Diagnostics) {
-    for (index, (field, origin)) in fields.iter().enumerate() {
-        // Compare only with earlier fields, so that each pair is reported once.
-        for (earlier, _) in fields.iter().take(index).filter(|(earlier, _)| !earlier.from.is_empty()) {
-            let (one, other) = (&earlier.name, &field.name);
-            let (outer, inner) =
-                if earlier.from.len() <= field.from.len() { (earlier, field) } else { (field, earlier) };
-            if outer.from.is_empty() || !inner.from.starts_with(&outer.from) {
-                continue;
+fn decoding(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Decoding {
+    let encoding = section.text("encoding", diagnostics).filter(|encoding| encoding.text != "auto");
+    let path_pattern = section.text("path_pattern", diagnostics);
+    Decoding {
+        encoding: encoding.and_then(|Text { text, origin }| {
+            let known = encoding_rs::Encoding::for_label_no_replacement(text.as_bytes());
+            if known.is_none() {
+                let message = format!("{}`encoding` is `{text}`, which is not a known encoding", section.at);
+                let hint = "write \"auto\" or a label of the WHATWG, such as \"latin1\" or \"shift_jis\"".to_owned();
+                diagnostics.report_with_hint(origin, message, hint);
             }
-            let message = if outer.from == inner.from {
-                format!("fields `{one}` and `{other}` both read `{}`", outer.from.join("."))
-            } else {
-                let (outer_path, inner_path) = (outer.from.join("."), inner.from.join("."));
-                format!(
-                    "field `{}` reads `{inner_path}`, which is inside `{outer_path}` of field `{}`",
-                    inner.name, outer.name
-                )
-            };
-            section.report(origin, &message, diagnostics);
-        }
+            known
+        }),
+        path_pattern: path_pattern.map(|Text { text, origin }| {
+            if let Err(error) = Regex::new(text) {
+                let reason = error.to_string();
+                let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                section.report(origin, &format!("`path_pattern` is not a regular expression: {reason}"), diagnostics);
+            }
+            text.to_owned()
+        }),
+        replaces_invalid_unicode: section.word("invalid_unicode", diagnostics) == Some("replace"),
+        skips_null_records: section.word("null_records", diagnostics) == Some("skip"),
     }
 }

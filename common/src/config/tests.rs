@@ -103,7 +103,7 @@ fn the_smallest_file_gets_every_default() {
     assert_eq!((source.on_damaged, source.on_archived), (OnDamaged::Error, OnArchived::Error));
     assert!(!source.follow_links);
     assert!((source.max_quarantine_share - 0.01).abs() < f64::EPSILON);
-    assert_eq!(source.fields[0].from, ["a"]);
+    assert_eq!(source.fields[0].keys(), ["a"]);
     assert!(config.tables[0].key.is_empty() && config.tables[0].checks.is_empty());
     assert_eq!(config.tables[0].sql, "SELECT 1");
 }
@@ -188,10 +188,10 @@ fn the_configuration_has_every_setting_in_the_order_of_the_file() {
         (&RecordFormat::Json(JsonFormat::Document { records: Some("items".into()) }), OnChange::Ignore)
     );
     assert_eq!((z.on_damaged, z.on_archived, z.follow_links), (OnDamaged::Keep, OnArchived::Skip, true));
-    let fields: Vec<_> = z.fields.iter().map(|f| (f.name.as_str(), f.from.join("/"), f.required)).collect();
+    let fields: Vec<_> = z.fields.iter().map(|f| (f.name.as_str(), f.keys().join("/"), f.required)).collect();
     let expected = [("z", "z", false), ("b", "user/at", true), ("a", "dotted.key/x", false)];
     assert_eq!(fields, expected.map(|(name, from, required)| (name, from.to_owned(), required)));
-    assert_eq!(z.fields[0].field_type, FieldType::Timestamp(TimestampFormat::Rfc3339));
+    assert_eq!(z.fields[0].field_type, FieldType::Timestamp(vec![TimestampFormat::Rfc3339]));
     assert_eq!(z.fields[2].field_type, FieldType::Decimal { precision: 10, scale: 2 });
     assert_eq!(config.sources[1].url.as_str(), "s3://bucket/raw/songs/");
 

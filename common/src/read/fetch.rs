@@ -18,7 +18,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Attribute, GetOptions, GetRange};
 
-use crate::config::resolved::Limits;
+use crate::config::resolved::{Decoding, Limits};
 use crate::error::Error;
 use crate::read::chunks::{Chunks, Fault};
 use crate::read::content::{Content, HEAD_BYTES, recognize};
@@ -66,9 +66,9 @@ impl StoredBytes {
 /// end of the object, so stop polling when the framer is done. A fault is the last item. Dropping
 /// the stream cancels requests in progress. `read` counts the bytes that storage returns.
 #[must_use]
-pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredBytes) -> Chunks {
+pub fn fetch(storage: &Storage, split: &Split, decoding: &Decoding, limits: &Limits, read: &StoredBytes) -> Chunks {
     let requests = Requests::new(storage, &split.object);
-    let stored = requests.stored(limits);
+    let stored = requests.stored(decoding, limits);
     if split.object.bytes == 0 {
         return stream::empty().boxed();
     }
@@ -83,12 +83,13 @@ pub fn fetch(storage: &Storage, split: &Split, limits: &Limits, read: &StoredByt
 pub async fn fetch_ahead(
     storage: &Storage,
     split: &Split,
+    decoding: &Decoding,
     limits: &Limits,
     whole: Option<Bytes>,
     read: &StoredBytes,
 ) -> Chunks {
     let requests = Requests::new(storage, &split.object);
-    let stored = requests.stored(limits);
+    let stored = requests.stored(decoding, limits);
     if split.object.bytes == 0 {
         return stream::empty().boxed();
     }
@@ -147,11 +148,13 @@ impl Requests {
         Self { storage: storage.clone(), object: Arc::new(object.clone()), version, encoding }
     }
 
-    fn stored(&self, limits: &Limits) -> Stored {
+    fn stored(&self, decoding: &Decoding, limits: &Limits) -> Stored {
         Stored {
             storage: self.storage.clone(),
             object: Arc::clone(&self.object),
             encoding: Arc::clone(&self.encoding),
+            // UTF-8 needs no decoder.
+            declared: decoding.encoding.filter(|encoding| *encoding != encoding_rs::UTF_8),
             max_ratio: limits.max_decompression_ratio,
         }
     }

@@ -56,6 +56,8 @@ pub mod rejection;
 pub mod quarantine;
 /// Counts the records and bytes of one split.
 pub mod tally;
+/// Counts the values of a scan by field.
+pub mod field_counts;
 /// ④ Receives the outcome of each record.
 pub mod record_sink;
 /// ④ Rows of a scan: records, rejected records, reports.

@@ -68,6 +68,7 @@ pub async fn read_splits(
         batches,
         records_read: 0,
     };
+    let decoding = &context.source.decoding;
     let (small, large): (Vec<&Split>, Vec<&Split>) =
         splits.iter().partition(|split| split.object.bytes <= SMALL_OBJECT_BYTES);
     let groups: Vec<Vec<Split>> =
@@ -78,7 +79,7 @@ pub async fn read_splits(
         .flat_map(stream::iter)
         .map(|(split, whole)| async move {
             let stored = StoredBytes::default();
-            let chunks = fetch_ahead(&context.storage, &split, &context.limits, whole, &stored).await;
+            let chunks = fetch_ahead(&context.storage, &split, decoding, &context.limits, whole, &stored).await;
             (split, chunks, stored)
         })
         // Keep the order of the splits, so that results do not depend on the speed of requests.
@@ -98,7 +99,7 @@ pub async fn read_splits(
             break;
         }
         let stored = StoredBytes::default();
-        let chunks = fetch(&context.storage, split, &context.limits, &stored);
+        let chunks = fetch(&context.storage, split, decoding, &context.limits, &stored);
         if partition.read_split(split, chunks, &stored).await? == Listener::Gone {
             return Ok(());
         }
@@ -225,9 +226,10 @@ impl PartitionReader<'_> {
     }
 
     async fn finish(mut self) -> Result<()> {
-        self.reports.push(ReadReport::UnknownFields(self.records.unknown_fields()));
-        // Send rows before reports, because a report means that the rows were sent.
+        // Send rows before reports, because a report means that the rows were sent. The counts of
+        // fields are complete only once the last rows were taken.
         if self.send_rows().await? == Listener::Here {
+            self.reports.push(ReadReport::Fields(self.records.field_counts()));
             self.send_reports().await?;
         }
         Ok(())

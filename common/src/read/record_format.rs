@@ -7,27 +7,28 @@
 //! `RecordSink`. The enum is matched once per chunk or block, so that the loop over records is
 //! compiled for each format.
 
-use std::collections::BTreeMap;
-
 use arrow::array::StructArray;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 
-use crate::config::resolved::{JsonFormat, Limits, RecordFormat, Source};
+use crate::config::resolved::{FieldInput, JsonFormat, Limits, Metadata, RecordFormat, Source};
+use crate::read::field_counts::FieldCounts;
 use crate::read::json::reader::JsonReader;
 use crate::read::record_sink::{BlockEnd, RecordSink};
 use crate::read::rejection::Reason;
 use crate::read::split::Split;
 
-impl RecordFormat {
-    /// Whether an object of plain text may be cut into splits at any byte.
-    #[must_use]
-    pub fn can_be_cut(&self) -> bool {
-        match self {
-            Self::Json(JsonFormat::Lines) => true,
-            Self::Json(JsonFormat::Document { .. }) => false,
-        }
-    }
+/// Whether an object of `source` may be cut into splits at any byte, if it is plain text.
+#[must_use]
+pub fn can_be_cut(source: &Source) -> bool {
+    let is_lines = match &source.format {
+        RecordFormat::Json(JsonFormat::Lines) => true,
+        RecordFormat::Json(JsonFormat::Document { .. }) => false,
+    };
+    // A split does not know the number of lines before it.
+    let needs_line = source.fields.iter().any(|field| field.input == FieldInput::Metadata(Metadata::Line));
+    // An object is decoded as a whole, unless it is UTF-8.
+    is_lines && !needs_line && source.decoding.encoding.is_none_or(|encoding| encoding == encoding_rs::UTF_8)
 }
 
 /// Reads the records of a partition, split by split, into columns, batch by batch.
@@ -45,9 +46,7 @@ impl RecordReader {
     #[must_use]
     pub fn new(source: &Source, limits: &Limits) -> Self {
         match &source.format {
-            RecordFormat::Json(format) => {
-                Self::Json(JsonReader::new(format.clone(), &source.fields, limits.max_record_bytes))
-            }
+            RecordFormat::Json(format) => Self::Json(JsonReader::new(source, format, limits.max_record_bytes)),
         }
     }
 
@@ -125,12 +124,31 @@ impl RecordReader {
         }
     }
 
-    /// Returns the undeclared fields, with dotted names for fields inside other fields. Each value
-    /// is the number of accepted records so far that contained the field.
+    /// Returns the counts of values by field, over all splits so far.
     #[must_use]
-    pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
+    pub fn field_counts(&self) -> FieldCounts {
         match self {
-            Self::Json(reader) => reader.unknown_fields(),
+            Self::Json(reader) => reader.field_counts(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_in_utf8_without_a_number_of_the_line_are_cut() {
+        for (settings, fields, expected) in [
+            ("", "a = 'long'", true),
+            ("encoding = 'utf-8'", "a = 'long'", true),
+            ("", "a = { type = 'long', from_metadata = 'offset' }", true),
+            ("", "a = { type = 'long', from_metadata = 'line' }", false),
+            ("encoding = 'latin1'", "a = 'long'", false),
+            ("format = 'json'", "a = 'long'", false),
+        ] {
+            let toml = format!("[sources.s]\nurl = '/s'\n{settings}\nfields = {{ {fields} }}");
+            assert_eq!(can_be_cut(&crate::config::source(&toml).unwrap()), expected, "{settings} {fields}");
         }
     }
 }

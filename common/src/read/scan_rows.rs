@@ -5,7 +5,6 @@
 //! of row. Every batch contains rows of one kind and has nulls in the columns of the other two
 //! kinds.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StructArray, new_null_array};
@@ -14,6 +13,7 @@ use lakewright_proto::v1;
 use prost::Message;
 
 use crate::error::{Context, Error, Result};
+use crate::read::field_counts::FieldCounts;
 use crate::read::quarantine;
 use crate::read::tally::ObjectTally;
 
@@ -22,9 +22,8 @@ use crate::read::tally::ObjectTally;
 pub enum ReadReport {
     /// Counts of one split that was read.
     Object(ObjectTally),
-    /// Undeclared fields, each with the number of accepted records that contain it. There is one
-    /// such report per partition.
-    UnknownFields(BTreeMap<String, u64>),
+    /// Counts of values by field. There is one such report per partition.
+    Fields(FieldCounts),
 }
 
 /// The rows of one batch of a scan, which are all of the same kind.

@@ -29,6 +29,15 @@ pub(super) fn data_type(field_type: &FieldType) -> DataType {
         FieldType::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         FieldType::Date => DataType::Date32,
         FieldType::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale),
+        FieldType::Binary(_) => DataType::Binary,
+        FieldType::Map(value) => {
+            // Delta has these names, and a map without order.
+            let entries = Fields::from(vec![
+                ArrowField::new("key", DataType::Utf8, false),
+                ArrowField::new("value", data_type(value), true),
+            ]);
+            DataType::Map(Arc::new(ArrowField::new("key_value", DataType::Struct(entries), false)), false)
+        }
         FieldType::List(item) => DataType::List(Arc::new(ArrowField::new("element", data_type(item), true))),
         FieldType::Struct(members) => DataType::Struct(arrow_fields(members)),
     }
@@ -40,8 +49,7 @@ mod tests {
 
     #[test]
     fn a_list_of_structs_keeps_the_order_of_its_members_and_may_be_null_at_every_level() {
-        let member =
-            |name: &str, field_type| Field { name: name.into(), from: vec![name.into()], field_type, required: false };
+        let member = Field::new;
         let items = FieldType::List(Box::new(FieldType::Struct(vec![
             member("price", FieldType::Decimal { precision: 10, scale: 2 }),
             member("at", FieldType::Date),

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::config::resolved::{Limits, RecordFormat};
+use crate::config::resolved::Limits;
 use crate::error::{Kind, Result};
 use crate::read::content::Content;
 use crate::read::fetch::content_of;
@@ -33,19 +33,20 @@ const INFLATION: u64 = 8;
 /// Kind of content of each large object, by key.
 pub type Contents = HashMap<String, Content>;
 
-/// Reads the first bytes of each of `objects` that may be cut, with one request each. Ignores an
-/// object that changed after it was listed; the scan reports it.
+/// Reads the first bytes of each of `objects` that may be cut, with one request each. `can_be_cut` is
+/// the result of [`crate::read::record_format::can_be_cut`] for the source. Ignores an object that
+/// changed after it was listed; the scan reports it.
 ///
 /// # Errors
 /// A storage error that names the object.
 pub async fn contents_of_large(
     storage: &Storage,
     objects: &[SourceObject],
-    format: &RecordFormat,
+    can_be_cut: bool,
     limits: &Limits,
 ) -> Result<Contents> {
     // Objects up to this size are never cut, so their content need not be known.
-    let never_cut = if format.can_be_cut() { LEAST_SPLIT_BYTES.min(limits.split_bytes) } else { u64::MAX };
+    let never_cut = if can_be_cut { LEAST_SPLIT_BYTES.min(limits.split_bytes) } else { u64::MAX };
     let large: Vec<SourceObject> = objects.iter().filter(|object| object.bytes > never_cut).cloned().collect();
     let looks =
         stream::iter(large).map(|object| look(storage.clone(), object)).buffer_unordered(limits.concurrent_reads);
@@ -69,7 +70,7 @@ async fn look(storage: Storage, object: SourceObject) -> Result<Option<(String, 
 pub fn plan_splits(
     mut objects: Vec<SourceObject>,
     contents: &Contents,
-    format: &RecordFormat,
+    can_be_cut: bool,
     split_bytes: u64,
 ) -> Vec<Vec<Split>> {
     // Sorted, so that the plan does not depend on the order of the listing.
@@ -77,7 +78,7 @@ pub fn plan_splits(
     let mut partitions = Vec::new();
     let mut bundle: Vec<Split> = Vec::new();
     let mut bundle_cost: u64 = 0;
-    for split in objects.into_iter().flat_map(|object| cut(object, contents, format, split_bytes)) {
+    for split in objects.into_iter().flat_map(|object| cut(object, contents, can_be_cut, split_bytes)) {
         let cost = cost(&split, contents);
         // A split that exceeds `split_bytes` on its own still gets a bundle.
         if !bundle.is_empty() && bundle_cost.saturating_add(cost) > split_bytes {
@@ -105,8 +106,8 @@ pub fn split_bytes_for(objects: &[SourceObject], contents: &Contents, tasks: usi
 
 /// Cuts one object into as few parts of equal size as possible, so that no part exceeds
 /// `split_bytes`.
-fn cut(object: SourceObject, contents: &Contents, format: &RecordFormat, split_bytes: u64) -> Vec<Split> {
-    let is_cuttable = format.can_be_cut() && contents.get(&object.key).is_some_and(|content| content.is_plain());
+fn cut(object: SourceObject, contents: &Contents, can_be_cut: bool, split_bytes: u64) -> Vec<Split> {
+    let is_cuttable = can_be_cut && contents.get(&object.key).is_some_and(|content| content.is_plain());
     let parts = if is_cuttable { object.bytes.div_ceil(split_bytes.max(1)).max(1) } else { 1 };
     // The size is rounded up, so the last part may be smaller or empty.
     let part_bytes = object.bytes.div_ceil(parts).max(1);
@@ -140,7 +141,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::resolved::JsonFormat;
     use crate::read::content::Encoding;
 
     const MIB: u64 = 1 << 20;
@@ -153,7 +153,6 @@ mod tests {
         objects.iter().map(|object| (object.key.clone(), content)).collect()
     }
 
-    const LINES: RecordFormat = RecordFormat::Json(JsonFormat::Lines);
     const PLAIN: Content = Content::Text(Encoding::Utf8);
 
     fn ranges(partitions: &[Vec<Split>]) -> Vec<Vec<(&str, Range<u64>)>> {
@@ -178,12 +177,7 @@ mod tests {
     #[test]
     fn fifteen_thousand_small_objects_are_bundled_into_few_partitions() {
         let objects = (0..15_000).map(|i| object(&format!("{i:05}.json"), 250)).collect();
-        let partitions = plan_splits(
-            objects,
-            &Contents::new(),
-            &RecordFormat::Json(JsonFormat::Document { records: None }),
-            128 * MIB,
-        );
+        let partitions = plan_splits(objects, &Contents::new(), false, 128 * MIB);
         assert_eq!(partitions.len(), 2);
     }
 
@@ -193,28 +187,27 @@ mod tests {
         let gzip = Content::Compressed(Compression::Gzip);
         let wide = Content::Text(Encoding::Utf16 { is_big_endian: false });
         let cases = [
-            ("a.json", Some(PLAIN), LINES, 3),
-            ("a.json.gz", Some(PLAIN), LINES, 3),
-            ("a.json", Some(gzip), LINES, 1),
-            ("a.json", Some(wide), LINES, 1),
-            ("a.json", None, LINES, 1),
-            ("a.json", Some(PLAIN), RecordFormat::Json(JsonFormat::Document { records: None }), 1),
-            ("a.json", Some(PLAIN), RecordFormat::Json(JsonFormat::Document { records: Some("items".into()) }), 1),
+            ("a.json", Some(PLAIN), true, 3),
+            ("a.json.gz", Some(PLAIN), true, 3),
+            ("a.json", Some(gzip), true, 1),
+            ("a.json", Some(wide), true, 1),
+            ("a.json", None, true, 1),
+            ("a.json", Some(PLAIN), false, 1),
         ];
-        for (key, content, format, parts) in cases {
+        for (key, content, can_be_cut, parts) in cases {
             let contents = content.into_iter().map(|content| (key.to_owned(), content)).collect();
-            let partitions = plan_splits(vec![object(key, large)], &contents, &format, 4 * MIB);
-            assert_eq!(partitions.len(), parts, "{key} {content:?} {format:?}");
+            let partitions = plan_splits(vec![object(key, large)], &contents, can_be_cut, 4 * MIB);
+            assert_eq!(partitions.len(), parts, "{key} {content:?} {can_be_cut}");
             assert_eq!(partitions[0][0].is_whole(), parts == 1);
         }
     }
 
     #[test]
     fn an_empty_object_has_a_split() {
-        let partitions = plan_splits(vec![object("b", 0), object("a", 7)], &Contents::new(), &LINES, MIB);
+        let partitions = plan_splits(vec![object("b", 0), object("a", 7)], &Contents::new(), true, MIB);
         assert_eq!(ranges(&partitions), [vec![("a", 0..7), ("b", 0..0)]]);
         assert!(partitions[0][1].is_whole());
-        assert!(plan_splits(vec![], &Contents::new(), &LINES, MIB).is_empty());
+        assert!(plan_splits(vec![], &Contents::new(), true, MIB).is_empty());
     }
 
     proptest! {
@@ -225,10 +218,10 @@ mod tests {
         ) {
             let objects: Vec<_> = sizes.iter().enumerate().map(|(i, size)| object(&format!("{i:02}"), *size)).collect();
             let contents = all(&objects, PLAIN);
-            let partitions = plan_splits(objects.clone(), &contents, &LINES, split_bytes);
+            let partitions = plan_splits(objects.clone(), &contents, true, split_bytes);
             let mut reversed = objects.clone();
             reversed.reverse();
-            prop_assert_eq!(&partitions, &plan_splits(reversed, &contents, &LINES, split_bytes));
+            prop_assert_eq!(&partitions, &plan_splits(reversed, &contents, true, split_bytes));
             prop_assert!(partitions.iter().all(|splits| !splits.is_empty()));
             let splits: Vec<Split> = partitions.into_iter().flatten().collect();
             for object in objects {

@@ -7,6 +7,7 @@ use lakewright_proto::v1;
 use lakewright_proto::v1::task_report::Report;
 
 use crate::error::{Error, Result};
+use crate::read::field_counts::FieldCounts;
 use crate::read::rejection::Reason;
 use crate::read::scan_rows::ReadReport;
 use crate::read::tally::{Damage, ObjectTally};
@@ -24,8 +25,13 @@ impl From<ReadReport> for v1::TaskReport {
     fn from(report: ReadReport) -> Self {
         let report = match report {
             ReadReport::Object(tally) => Report::Tally(tally.into()),
-            ReadReport::UnknownFields(records) => {
-                Report::UnknownFields(v1::UnknownFields { records: records.into_iter().collect() })
+            ReadReport::Fields(FieldCounts { undeclared, nulled, filled, null_records }) => {
+                Report::Fields(v1::FieldCounts {
+                    undeclared: undeclared.into_iter().collect(),
+                    nulled: nulled.into_iter().collect(),
+                    filled: filled.into_iter().collect(),
+                    null_records,
+                })
             }
         };
         Self { report: Some(report) }
@@ -38,7 +44,14 @@ impl TryFrom<v1::TaskReport> for ReadReport {
     fn try_from(report: v1::TaskReport) -> Result<Self> {
         match required(report.report, "the kind of a report")? {
             Report::Tally(tally) => Ok(Self::Object(tally.try_into()?)),
-            Report::UnknownFields(fields) => Ok(Self::UnknownFields(fields.records.into_iter().collect())),
+            Report::Fields(v1::FieldCounts { undeclared, nulled, filled, null_records }) => {
+                Ok(Self::Fields(FieldCounts {
+                    undeclared: undeclared.into_iter().collect(),
+                    nulled: nulled.into_iter().collect(),
+                    filled: filled.into_iter().collect(),
+                    null_records,
+                }))
+            }
             _ => Err(Error::internal("a report is not of a scan")),
         }
     }

@@ -210,7 +210,9 @@ pub fn build(
         .with_physical_optimizer_rules(sql::physical_rules())
         .with_physical_optimizer_rule(Arc::new(FirstRowRule))
         .build();
-    let session = SessionContext::new_with_state(state);
+    let mut session = SessionContext::new_with_state(state);
+    datafusion_functions_json::register_all(&mut session)
+        .context(|| Error::internal("cannot register the SQL functions"))?;
     functions::register(&session).context(|| Error::internal("cannot register the SQL functions"))?;
     sql::extend(&session).context(|| Error::internal("cannot register the SQL functions"))?;
     Ok(session)

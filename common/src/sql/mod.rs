@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! SQL ─ depth, refused ─► syntax tree ─ refused_syntax ─► plan
-//! plan ─ type coercion ─ refused_plan ─ not_in ─ subquery_value ─ in_list ─ arithmetic ─ local_time ─► optimizer
+//! plan ─ type coercion ─ refused_plan ─ not_in ─ subquery_value ─ in_list ─ map_member ─ arithmetic ─ local_time ─► optimizer
 //! optimizer ─ aggregate_filter ─► physical plan ─ filter_pushdown ─► bytes
 //!
 //! functions: to_timestamp, sum, avg
@@ -24,6 +24,8 @@ use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 /// Rewrites expressions of a plan.
 mod rewrite;
+/// Reads maps inside other values.
+mod map_member;
 /// Checked `+ - * /`: they report an overflow, and round decimals.
 mod arithmetic;
 /// Exact `sum` and `avg`: they return the right result or fail.
@@ -105,6 +107,7 @@ pub(crate) fn extend(session: &SessionContext) -> Result<()> {
     session.add_analyzer_rule(Arc::new(subquery_value::SubqueryValueRule));
     session.register_udf(storable::function());
     session.add_analyzer_rule(Arc::new(in_list::InListRule));
+    session.add_analyzer_rule(Arc::new(map_member::MapMemberRule));
     session.add_analyzer_rule(Arc::new(arithmetic::ArithmeticRule));
     session.register_udf(local_time::function());
     session.add_analyzer_rule(Arc::new(local_time::LocalTimeRule));

@@ -8,7 +8,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, GenericListArray, OffsetSizeTrait, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, GenericListArray, ListArray, OffsetSizeTrait, StringArray};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::util::display::FormatOptions;
@@ -81,7 +81,13 @@ fn texts(values: &ArrayRef) -> EngineResult<StringArray> {
         }
         DataType::List(_) => list_texts(values.as_list::<i32>()),
         DataType::LargeList(_) => list_texts(values.as_list::<i64>()),
-        DataType::Map(entries, _) => texts(&cast(values, &DataType::List(Arc::clone(entries)))?),
+        DataType::Map(entries, _) => {
+            // A map is stored as a list of its entries. The list has the same length.
+            let map = values.as_map();
+            let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
+            let entries = ListArray::try_new(Arc::clone(entries), offsets, Arc::new(map.entries().clone()), nulls)?;
+            list_texts(&entries)
+        }
         DataType::FixedSizeList(item, _) | DataType::ListView(item) => {
             texts(&cast(values, &DataType::List(Arc::clone(item)))?)
         }

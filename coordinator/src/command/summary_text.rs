@@ -51,6 +51,12 @@ fn add_sources(text: &mut String, summary: &RunSummary) {
         if !counts.unknown_fields.is_empty() {
             let _ = writeln!(text, "  unknown fields: {}", named_fields(&counts.unknown_fields));
         }
+        if !counts.nulled_values.is_empty() {
+            let _ = writeln!(text, "  invalid values that became null: {}", named_fields(&counts.nulled_values));
+        }
+        if counts.null_records > 0 {
+            let _ = writeln!(text, "  skipped records that were null: {}", counts.null_records);
+        }
     }
 }
 
@@ -113,7 +119,7 @@ fn requests(requests: &RequestCounts) -> String {
     )
 }
 
-/// Returns the names of the most frequent undeclared fields, each with its number of records.
+/// Returns the names of the most frequent fields, each with its count.
 fn named_fields(fields: &BTreeMap<String, u64>) -> String {
     let mut named: Vec<(&String, &u64)> = fields.iter().collect();
     // Fields with equal counts are ordered by name, so that the output is the same each time.

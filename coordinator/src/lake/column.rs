@@ -110,6 +110,11 @@ fn check_type(column: &str, arrow_type: &ArrowType) -> Result<()> {
         ArrowType::List(item) | ArrowType::LargeList(item) | ArrowType::FixedSizeList(item, _) => {
             return check_type(column, item.data_type());
         }
+        ArrowType::Map(entries, _) => return check_type(column, entries.data_type()),
+        ArrowType::Union(..) => {
+            "this is a JSON value of any type: use `->>` for text, `json_get_json` for JSON text, or cast it"
+        }
+        ArrowType::Time32(_) | ArrowType::Time64(_) => "cast it to `VARCHAR`: Delta has no time of day",
         _ => return Ok(()),
     };
     Err(Error::configuration(format!("column `{column}` has type `{arrow_type}`, which a Delta table cannot hold"))

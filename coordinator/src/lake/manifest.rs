@@ -9,7 +9,7 @@
 //! added the file). So one manifest shows what its commit changed, without a comparison with the
 //! previous manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use lakewright_common::digest::Digest;
@@ -130,6 +130,27 @@ pub(crate) struct SourceCounts {
     pub(crate) templated: u64,
     /// Number of values of each undeclared field.
     pub(crate) unknown_fields: BTreeMap<String, u64>,
+    /// Number of invalid values of each declared field that became null.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) nulled_values: BTreeMap<String, u64>,
+    /// Number of records that were null and skipped.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) null_records: u64,
+    /// Declared fields that are null in all staged records.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) empty_fields: BTreeSet<String>,
+}
+
+/// Adds to the count of a field. A malicious worker may have reported any count.
+fn add_count(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
+    let total = counts.entry(name.to_owned()).or_default();
+    *total = total.saturating_add(count);
+}
+
+/// Whether a count is zero, so that it is not stored.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Manifest {
@@ -241,6 +262,11 @@ impl DataFile {
 impl SourceCounts {
     /// Adds the counts of a later commit.
     pub(crate) fn add(&mut self, other: &Self) {
+        match (self.staged, other.staged) {
+            (_, 0) => {}
+            (0, _) => self.empty_fields.clone_from(&other.empty_fields),
+            _ => self.empty_fields.retain(|field| other.empty_fields.contains(field)),
+        }
         self.objects += other.objects;
         self.bytes += other.bytes;
         self.records += other.records;
@@ -248,8 +274,12 @@ impl SourceCounts {
         self.quarantined += other.quarantined;
         self.templated += other.templated;
         for (name, count) in &other.unknown_fields {
-            *self.unknown_fields.entry(name.clone()).or_default() += count;
+            add_count(&mut self.unknown_fields, name, *count);
         }
+        for (name, count) in &other.nulled_values {
+            add_count(&mut self.nulled_values, name, *count);
+        }
+        self.null_records = self.null_records.saturating_add(other.null_records);
     }
 }
 
@@ -257,6 +287,25 @@ impl SourceCounts {
 mod tests {
     use super::super::fixture;
     use super::*;
+
+    #[test]
+    fn a_field_is_empty_if_it_is_empty_in_every_commit_with_records() {
+        let counts = |staged, empty: &[&str]| SourceCounts {
+            staged,
+            empty_fields: empty.iter().map(|name| (*name).to_owned()).collect(),
+            ..SourceCounts::default()
+        };
+        let mut total = SourceCounts::default();
+        for (commit, expected) in [
+            (counts(0, &["a", "b", "c"]), &[][..]),
+            (counts(5, &["a", "b"]), &["a", "b"]),
+            (counts(0, &[]), &["a", "b"]),
+            (counts(1, &["b", "c"]), &["b"]),
+        ] {
+            total.add(&commit);
+            assert_eq!(total.empty_fields.iter().collect::<Vec<_>>(), expected);
+        }
+    }
 
     #[test]
     fn a_manifest_comes_back_from_its_bytes() {

@@ -222,10 +222,11 @@ fn fingerprint(config: &Config, model: &Model<'_>, of_tables: &BTreeMap<String, 
     hex(&hash.finalize())
 }
 
-/// Returns a digest that changes with the declared fields of a source.
+/// Returns a digest that changes with the declared fields of a source, and with how its text is
+/// decoded.
 pub(crate) fn source_fingerprint(source: &lakewright_common::config::resolved::Source) -> String {
-    // `Debug` contains the names, types and `from` keys of the fields in their order.
-    hex(&Sha256::digest(format!("{:?}", source.fields)))
+    // `Debug` contains everything about the fields in their order.
+    hex(&Sha256::digest(format!("{:?} {:?}", source.fields, source.decoding)))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use lakewright_common::config::object_patterns::ObjectPatterns;
 use lakewright_common::config::resolved::{Config, Limits, OnArchived, OnChange, Source};
 use lakewright_common::error::{Error, Result, listed};
+use lakewright_common::read::record_format::can_be_cut;
 use lakewright_common::read::split::Split;
 use lakewright_common::read::split_plan::{Contents, contents_of_large, plan_splits, split_bytes_for};
 use lakewright_common::session::Storages;
@@ -52,7 +53,7 @@ impl NewObjects<'_> {
 
     /// Plans scan tasks of about `split_bytes` each. Returns the splits of each task.
     pub(crate) fn splits_of(&self, split_bytes: u64) -> Vec<Vec<Split>> {
-        plan_splits(self.objects.clone(), &self.contents, &self.source.format, split_bytes)
+        plan_splits(self.objects.clone(), &self.contents, can_be_cut(self.source), split_bytes)
     }
 }
 
@@ -118,7 +119,7 @@ pub(crate) async fn new_objects<'a>(
         }
         skipped.changed += changed.len() as u64;
         // This requests the first bytes of large objects, so inspect only new objects.
-        let contents = contents_of_large(storage, &new, &source.format, &config.limits).await?;
+        let contents = contents_of_large(storage, &new, can_be_cut(source), &config.limits).await?;
         sources.push(NewObjects { source, objects: new, contents, listed });
     }
     if let Some(failure) = Error::join(failures) {

@@ -30,6 +30,7 @@ use crate::price::{BilledRequests, Cost};
 use crate::progress::Progress;
 use context::RunContext;
 use discover::Discovered;
+use staged::StagedSource;
 use summary::RunSummary;
 
 /// Data that all steps share.
@@ -62,6 +63,8 @@ mod data_checks;
 mod written;
 /// ⑧⑨ Writes one manifest, then the Delta logs.
 mod commit;
+/// Warns of declared fields that no record has.
+pub(crate) mod empty_fields;
 /// Deletes the files of a failed run.
 mod clean_up;
 /// Estimates the requests to S3.
@@ -140,7 +143,7 @@ pub(crate) async fn run(config: &Config, rebuild: &[String], progress: &Progress
 struct Committed {
     manifest: Manifest,
     published: Published,
-    /// Messages of failed checks that have `warn = true`.
+    /// Messages of failed checks that have `warn = true`, and of fields that no record has.
     warnings: Vec<String>,
 }
 
@@ -163,7 +166,10 @@ async fn run_steps(
     failpoint::reach(FailPoint::RunBeforeBuild);
     let tables = build::build(context, models, &staged).await?;
     failpoint::reach(FailPoint::RunBeforeCheck);
-    let warnings = data_checks::check(context, models, &tables).await?;
+    let mut warnings = data_checks::check(context, models, &tables).await?;
+    for StagedSource { source, fields, counts, .. } in &staged {
+        warnings.extend(empty_fields::warnings(source, fields, counts.staged));
+    }
     let (manifest, published) = commit::commit(context, &staged, tables, started).await?;
     Ok(Some(Committed { manifest, published, warnings }))
 }

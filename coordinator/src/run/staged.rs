@@ -2,6 +2,7 @@
 
 use lakewright_common::config::resolved::Source;
 use lakewright_common::error::{Error, Result};
+use lakewright_common::read::field_counts::FieldCounts;
 use lakewright_common::read::scan_rows::ReadReport;
 use lakewright_common::read::tally::ObjectTally;
 use lakewright_common::report::{TaskReport, WrittenFile};
@@ -19,6 +20,7 @@ pub(crate) struct StagedSource<'a> {
     pub(crate) quarantine: Vec<WrittenFile>,
     pub(crate) entries: Vec<LedgerEntry>,
     pub(crate) counts: SourceCounts,
+    pub(crate) fields: FieldCounts,
     /// Decompressed size of the objects in bytes.
     pub(crate) read_bytes: u64,
     /// Number of decompressed bytes that belong to no record.
@@ -39,6 +41,7 @@ impl<'a> StagedSource<'a> {
             quarantine: vec![],
             entries: vec![],
             counts: SourceCounts::default(),
+            fields: FieldCounts::default(),
             read_bytes: 0,
             unframed_bytes: 0,
             damaged: vec![],
@@ -63,11 +66,7 @@ impl<'a> StagedSource<'a> {
                     self.counts.templated += tally.templated;
                     tallies.push(tally);
                 }
-                TaskReport::Read(ReadReport::UnknownFields(fields)) => {
-                    for (name, count) in fields {
-                        *self.counts.unknown_fields.entry(name).or_default() += count;
-                    }
-                }
+                TaskReport::Read(ReadReport::Fields(fields)) => self.fields.add(fields),
                 TaskReport::Table(_) | TaskReport::Spooled(_) => {
                     return Err(Error::internal("a scan returned a report of another kind"));
                 }
@@ -76,9 +75,13 @@ impl<'a> StagedSource<'a> {
         Ok(())
     }
 
-    /// Sums the counts of the ledger entries into `counts`.
+    /// Sums the counts of the ledger entries and the fields into `counts`.
     pub(super) fn count(&mut self) {
         let counts = &mut self.counts;
+        counts.unknown_fields = self.fields.undeclared.clone();
+        counts.nulled_values = self.fields.nulled.clone();
+        counts.null_records = self.fields.null_records;
+        counts.empty_fields = self.fields.empty().map(str::to_owned).collect();
         counts.objects = self.entries.len() as u64;
         for entry in &self.entries {
             counts.bytes += entry.object.bytes;

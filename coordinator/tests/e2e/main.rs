@@ -35,12 +35,16 @@ mod s3_access;
 mod s3_faults;
 /// Objects of a source that patterns select.
 mod objects;
+/// Fields from any place, and values of any form.
+mod fields;
 /// SQL values that differ from those of DataFusion.
 mod sql;
 /// Subqueries, aggregates and filters that differ from those of DataFusion.
 mod sql_subqueries;
 /// Models that group by a key that is nearly unique.
 mod single_rows;
+/// Functions that read JSON.
+mod sql_json;
 /// SQL that is refused.
 mod sql_refused;
 /// Deeply nested queries.

@@ -94,6 +94,22 @@ pub struct Source {
     pub on_archived: i32,
     #[prost(bool, tag = "9")]
     pub follow_links: bool,
+    #[prost(message, optional, tag = "10")]
+    pub decoding: ::core::option::Option<Decoding>,
+}
+/// How the text of a source's objects is decoded.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Decoding {
+    /// Label of the encoding of objects without a byte order mark; missing if it is recognized.
+    #[prost(string, optional, tag = "1")]
+    pub encoding: ::core::option::Option<::prost::alloc::string::String>,
+    /// Regular expression for the path of an object.
+    #[prost(string, optional, tag = "2")]
+    pub path_pattern: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, tag = "3")]
+    pub replaces_invalid_unicode: bool,
+    #[prost(bool, tag = "4")]
+    pub skips_null_records: bool,
 }
 /// Format of the records in the objects of a source.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -124,17 +140,62 @@ pub struct JsonFormat {
 pub struct Field {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Keys that lead to the value inside the record, outermost first.
-    #[prost(string, repeated, tag = "2")]
-    pub from: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "2")]
+    pub input: ::core::option::Option<FieldInput>,
     #[prost(message, optional, tag = "3")]
     pub r#type: ::core::option::Option<FieldType>,
     #[prost(bool, tag = "4")]
     pub required: bool,
+    #[prost(message, optional, tag = "5")]
+    pub rules: ::core::option::Option<ValueRules>,
+}
+/// Where the value of a field comes from.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FieldInput {
+    #[prost(oneof = "field_input::Input", tags = "1, 2, 3")]
+    pub input: ::core::option::Option<field_input::Input>,
+}
+/// Nested message and enum types in `FieldInput`.
+pub mod field_input {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Input {
+        /// Keys that lead to the value inside the record.
+        #[prost(message, tag = "1")]
+        Keys(super::Keys),
+        /// Name of a part of the object's path.
+        #[prost(string, tag = "2")]
+        PathPart(::prost::alloc::string::String),
+        #[prost(enumeration = "super::Metadata", tag = "3")]
+        Metadata(i32),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Keys {
+    /// The outermost key first.
+    #[prost(string, repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// How the values of a field are converted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ValueRules {
+    /// Texts that mean null.
+    #[prost(string, repeated, tag = "1")]
+    pub null_values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether a value that cannot be converted becomes null; otherwise its record is rejected.
+    #[prost(bool, tag = "2")]
+    pub invalid_is_null: bool,
+    /// Whether a value that is no list becomes a list of one item.
+    #[prost(bool, tag = "3")]
+    pub wrap: bool,
+    #[prost(bool, tag = "4")]
+    pub allow_nan: bool,
+    /// Time zone of timestamps without an offset, by its IANA name; missing for UTC.
+    #[prost(string, optional, tag = "5")]
+    pub zone: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FieldType {
-    #[prost(oneof = "field_type::Type", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "field_type::Type", tags = "1, 2, 3, 4, 5, 6")]
     pub r#type: ::core::option::Option<field_type::Type>,
 }
 /// Nested message and enum types in `FieldType`.
@@ -150,6 +211,33 @@ pub mod field_type {
         List(::prost::alloc::boxed::Box<super::FieldType>),
         #[prost(message, tag = "4")]
         Struct(super::StructType),
+        #[prost(message, tag = "5")]
+        Timestamp(super::TimestampType),
+        /// Type of the values of a map.
+        #[prost(message, tag = "6")]
+        Map(::prost::alloc::boxed::Box<super::FieldType>),
+    }
+}
+/// Timestamp, in the input in one of these formats.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TimestampType {
+    #[prost(message, repeated, tag = "1")]
+    pub formats: ::prost::alloc::vec::Vec<TimestampFormat>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TimestampFormat {
+    #[prost(oneof = "timestamp_format::Format", tags = "1, 2")]
+    pub format: ::core::option::Option<timestamp_format::Format>,
+}
+/// Nested message and enum types in `TimestampFormat`.
+pub mod timestamp_format {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Format {
+        #[prost(enumeration = "super::NamedTimestampFormat", tag = "1")]
+        Named(i32),
+        /// A format of strftime.
+        #[prost(string, tag = "2")]
+        Pattern(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -275,6 +363,54 @@ impl OnArchived {
         }
     }
 }
+/// Property of a record or of its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Metadata {
+    Unspecified = 0,
+    Key = 1,
+    Size = 2,
+    Modified = 3,
+    Etag = 4,
+    Line = 5,
+    Offset = 6,
+    Raw = 7,
+    Rest = 8,
+}
+impl Metadata {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "METADATA_UNSPECIFIED",
+            Self::Key => "METADATA_KEY",
+            Self::Size => "METADATA_SIZE",
+            Self::Modified => "METADATA_MODIFIED",
+            Self::Etag => "METADATA_ETAG",
+            Self::Line => "METADATA_LINE",
+            Self::Offset => "METADATA_OFFSET",
+            Self::Raw => "METADATA_RAW",
+            Self::Rest => "METADATA_REST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "METADATA_UNSPECIFIED" => Some(Self::Unspecified),
+            "METADATA_KEY" => Some(Self::Key),
+            "METADATA_SIZE" => Some(Self::Size),
+            "METADATA_MODIFIED" => Some(Self::Modified),
+            "METADATA_ETAG" => Some(Self::Etag),
+            "METADATA_LINE" => Some(Self::Line),
+            "METADATA_OFFSET" => Some(Self::Offset),
+            "METADATA_RAW" => Some(Self::Raw),
+            "METADATA_REST" => Some(Self::Rest),
+            _ => None,
+        }
+    }
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum SimpleType {
@@ -286,12 +422,9 @@ pub enum SimpleType {
     Date = 5,
     /// Any value, stored as its JSON text.
     Json = 6,
-    /// Timestamp, in the input a number of milliseconds since the epoch.
-    EpochMilliseconds = 7,
-    /// Timestamp, in the input a number of seconds since the epoch.
-    EpochSeconds = 8,
-    /// Timestamp, in the input a text as defined by RFC 3339.
-    Rfc3339 = 9,
+    /// Bytes, in the input a text in this encoding.
+    Base64 = 7,
+    Hex = 8,
 }
 impl SimpleType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -307,9 +440,8 @@ impl SimpleType {
             Self::Boolean => "SIMPLE_TYPE_BOOLEAN",
             Self::Date => "SIMPLE_TYPE_DATE",
             Self::Json => "SIMPLE_TYPE_JSON",
-            Self::EpochMilliseconds => "SIMPLE_TYPE_EPOCH_MILLISECONDS",
-            Self::EpochSeconds => "SIMPLE_TYPE_EPOCH_SECONDS",
-            Self::Rfc3339 => "SIMPLE_TYPE_RFC3339",
+            Self::Base64 => "SIMPLE_TYPE_BASE64",
+            Self::Hex => "SIMPLE_TYPE_HEX",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -322,9 +454,52 @@ impl SimpleType {
             "SIMPLE_TYPE_BOOLEAN" => Some(Self::Boolean),
             "SIMPLE_TYPE_DATE" => Some(Self::Date),
             "SIMPLE_TYPE_JSON" => Some(Self::Json),
-            "SIMPLE_TYPE_EPOCH_MILLISECONDS" => Some(Self::EpochMilliseconds),
-            "SIMPLE_TYPE_EPOCH_SECONDS" => Some(Self::EpochSeconds),
-            "SIMPLE_TYPE_RFC3339" => Some(Self::Rfc3339),
+            "SIMPLE_TYPE_BASE64" => Some(Self::Base64),
+            "SIMPLE_TYPE_HEX" => Some(Self::Hex),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NamedTimestampFormat {
+    Unspecified = 0,
+    /// Numbers of these units since the epoch.
+    Seconds = 1,
+    Milliseconds = 2,
+    Microseconds = 3,
+    Nanoseconds = 4,
+    /// A text as defined by RFC 3339.
+    Rfc3339 = 5,
+    /// Any common format.
+    Auto = 6,
+}
+impl NamedTimestampFormat {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NAMED_TIMESTAMP_FORMAT_UNSPECIFIED",
+            Self::Seconds => "NAMED_TIMESTAMP_FORMAT_SECONDS",
+            Self::Milliseconds => "NAMED_TIMESTAMP_FORMAT_MILLISECONDS",
+            Self::Microseconds => "NAMED_TIMESTAMP_FORMAT_MICROSECONDS",
+            Self::Nanoseconds => "NAMED_TIMESTAMP_FORMAT_NANOSECONDS",
+            Self::Rfc3339 => "NAMED_TIMESTAMP_FORMAT_RFC3339",
+            Self::Auto => "NAMED_TIMESTAMP_FORMAT_AUTO",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NAMED_TIMESTAMP_FORMAT_UNSPECIFIED" => Some(Self::Unspecified),
+            "NAMED_TIMESTAMP_FORMAT_SECONDS" => Some(Self::Seconds),
+            "NAMED_TIMESTAMP_FORMAT_MILLISECONDS" => Some(Self::Milliseconds),
+            "NAMED_TIMESTAMP_FORMAT_MICROSECONDS" => Some(Self::Microseconds),
+            "NAMED_TIMESTAMP_FORMAT_NANOSECONDS" => Some(Self::Nanoseconds),
+            "NAMED_TIMESTAMP_FORMAT_RFC3339" => Some(Self::Rfc3339),
+            "NAMED_TIMESTAMP_FORMAT_AUTO" => Some(Self::Auto),
             _ => None,
         }
     }
@@ -1304,9 +1479,9 @@ pub mod task_report {
         /// Counts of one split that was read.
         #[prost(message, tag = "1")]
         Tally(super::ObjectTally),
-        /// Undeclared fields of the records; one report per partition of a scan.
+        /// Counts of values by field; one report per partition of a scan.
         #[prost(message, tag = "2")]
-        UnknownFields(super::UnknownFields),
+        Fields(super::FieldCounts),
         /// A file of a staging table.
         #[prost(message, tag = "3")]
         Staged(super::WrittenFile),
@@ -1382,10 +1557,19 @@ pub struct Damage {
     pub detail: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct UnknownFields {
+pub struct FieldCounts {
     /// For each undeclared field, the number of accepted records that contain it.
     #[prost(map = "string, uint64", tag = "1")]
-    pub records: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
+    pub undeclared: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
+    /// For each declared field, the number of values that could not be converted and became null.
+    #[prost(map = "string, uint64", tag = "2")]
+    pub nulled: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
+    /// For each declared field, the number of accepted records in which it is not null.
+    #[prost(map = "string, uint64", tag = "3")]
+    pub filled: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
+    /// Number of skipped records that were null.
+    #[prost(uint64, tag = "4")]
+    pub null_records: u64,
 }
 /// A complete Parquet file.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -40,9 +40,9 @@ fn the_environment_overrides_any_setting() {
         ("[a-z]*.json".into(), "2018".into())
     );
     assert!(events.fields[0].required);
-    assert_eq!(events.fields[0].field_type, FieldType::Timestamp(TimestampFormat::Rfc3339));
-    assert_eq!((&events.fields[1].field_type, events.fields[1].from.join(".")), (&FieldType::Long, "u".to_owned()));
-    assert_eq!(config.sources[1].fields[0].field_type, FieldType::Timestamp(TimestampFormat::EpochMilliseconds));
+    assert_eq!(events.fields[0].field_type, FieldType::Timestamp(vec![TimestampFormat::Rfc3339]));
+    assert_eq!((&events.fields[1].field_type, events.fields[1].keys().join(".")), (&FieldType::Long, "u".to_owned()));
+    assert_eq!(config.sources[1].fields[0].field_type, FieldType::Timestamp(vec![TimestampFormat::EpochMilliseconds]));
     let songs = &config.tables[0];
     assert_eq!(
         (songs.key.join(","), songs.partition_by.join(","), songs.checks.len()),

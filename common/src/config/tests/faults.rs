@@ -196,7 +196,8 @@ fn faults_of_urls() {
 
 #[test]
 fn faults_of_fields() {
-    let types = "hint: the types are string, long, double, boolean, timestamp, date, decimal, json, list, struct";
+    let types =
+        "hint: the types are string, long, double, boolean, timestamp, date, decimal, binary, json, list, map, struct";
     assert_field_faults(&[
         (
             "a = 'integer'",
@@ -220,7 +221,13 @@ fn faults_of_fields() {
                 "error: source `s`: field `a`: `required` must be a boolean, not a text (lake.toml, line 6)",
             ],
         ),
-        ("a = { type = 'long', from = [] }", &["source `s`: field `a`: `from` has an empty key (lake.toml, line 6)"]),
+        (
+            "a = { type = 'long', from = [] }",
+            &[
+                "source `s`: field `a`: `from` has no key (lake.toml, line 6)",
+                "hint: for the whole record, write `from_metadata = \"raw\"`",
+            ],
+        ),
         (
             "a = { type = 'long', from = 3 }",
             &["source `s`: field `a`: `from` must be text or list of texts, not a whole number (lake.toml, line 6)"],
@@ -355,4 +362,102 @@ fn faults_of_checks() {
             &["table `users`: check 1: SQL file `models/nothing.sql` does not exist (lake.toml, line 4)"],
         ),
     ]);
+}
+
+#[test]
+fn faults_of_fields_and_of_their_settings() {
+    let field = |declaration: &str| {
+        format!("[sources.s]\nurl = 'in'\npath_pattern = '(?<day>.)'\n[sources.s.fields]\nf = {declaration}\n")
+    };
+    for (declaration, expected) in [
+        (
+            "{ type = 'string', from = 'a', from_path = 'day' }",
+            &["source `s`: field `f`: set only one of `from`, `from_path` and `from_metadata`"][..],
+        ),
+        (
+            "{ type = 'string', from_path = 'year' }",
+            &["source `s`: field `f`: `path_pattern` has no group `year`", "hint: name a group with `(?<year>…)`"],
+        ),
+        (
+            "{ type = 'json', from_path = 'day' }",
+            &["source `s`: field `f`: a part of a path can have every type but json, list, map and struct"],
+        ),
+        (
+            "{ type = 'long', from_metadata = 'kee' }",
+            &["source `s`: field `f`: `from_metadata` is `kee`, which is not a property", "hint: did you mean `key`?"],
+        ),
+        (
+            "{ type = 'string', from_metadata = 'size' }",
+            &["source `s`: field `f`: this property needs the type `long`"],
+        ),
+        (
+            "{ type = 'string', from_metadata = 'rest' }",
+            &["source `s`: field `f`: this property needs the type `json`"],
+        ),
+        (
+            "{ type = 'json', from = [] }",
+            &[
+                "source `s`: field `f`: `from` has no key",
+                "hint: for the whole record, write `from_metadata = \"raw\"`",
+            ],
+        ),
+        ("{ type = 'long', wrap = true }", &["source `s`: field `f`: `wrap` needs a type with a list"]),
+        (
+            "{ type = 'long', zone = 'UTC' }",
+            &[
+                "source `s`: field `f`: `zone` needs a timestamp without an offset",
+                "hint: write `timestamp(auto)`, or a format of `strftime` in quotes",
+            ],
+        ),
+        (
+            "{ type = 'timestamp(auto)', zone = 'Mars' }",
+            &[
+                "source `s`: field `f`: `zone` is `Mars`, which is not a time zone",
+                "hint: write a name of the IANA database, such as \"America/New_York\"",
+            ],
+        ),
+        (
+            "{ type = 'string', from_metadata = 'key', wrap = true }",
+            &["source `s`: field `f`: `wrap` has no effect on `from_metadata`"],
+        ),
+        (
+            "{ type = 'long', on_invalid = 'nul' }",
+            &[
+                "source `s`: field `f`: `on_invalid` must be \"quarantine\" or \"null\", not `nul`",
+                "hint: did you mean `null`?",
+            ],
+        ),
+    ] {
+        let project = Project::new(&format!("[lake]\nurl = 'lake'\n{}", field(declaration)));
+        let found: Vec<String> =
+            project.faults(&[]).iter().map(|line| line.replace(" (lake.toml, line 7)", "")).collect();
+        assert_eq!(found, expected, "{declaration}");
+    }
+    for (setting, expected) in [
+        (
+            "encoding = 'utf-9'",
+            &[
+                "source `s`: `encoding` is `utf-9`, which is not a known encoding",
+                "hint: write \"auto\" or a label of the WHATWG, such as \"latin1\" or \"shift_jis\"",
+            ][..],
+        ),
+        ("path_pattern = '('", &["source `s`: `path_pattern` is not a regular expression: unclosed group"]),
+        (
+            "format = 'json'\nrecords = 'a[0]'",
+            &[
+                "source `s`: `records` has `[0]` where `.` or `[]` is expected",
+                "hint: write a path of keys, such as `log.entries` or `pages[].items`; `*` stands for every key",
+            ],
+        ),
+    ] {
+        let project = Project::new(&format!(
+            "[lake]\nurl = 'lake'\n[sources.s]\nurl = 'in'\nfields = {{ a = 'long' }}\n{setting}\n"
+        ));
+        let found: Vec<String> = project
+            .faults(&[])
+            .iter()
+            .map(|line| line.split(" (lake.toml").next().unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(found, expected, "{setting}");
+    }
 }

@@ -27,6 +27,8 @@ pub(in crate::read) struct Stored {
     pub(in crate::read) object: Arc<SourceObject>,
     /// `Content-Encoding` of the object, set by the first response that contains one.
     pub(in crate::read) encoding: Arc<OnceLock<String>>,
+    /// Encoding that the source declares for text without a byte order mark.
+    pub(in crate::read) declared: Option<&'static encoding_rs::Encoding>,
     /// Maximum ratio of decompressed to stored bytes. An object with a higher ratio is rejected.
     pub(in crate::read) max_ratio: u64,
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   stored ─► recognize ─┬─► plain text ────────────────────────────────► lines, documents
-//!                        ├─► UTF-16, UTF-32 ─► decode ──────────────────►
+//!                        ├─► other encoding ─► decode ──────────────────►
 //!                        ├─► compressed ─► decompress ─► recognize again ►
 //!                        └─► anything else: the object cannot be read
 //! ```
@@ -19,7 +19,7 @@ use crate::read::chunks::{Chunks, Fault};
 use crate::read::content::{Content, Encoding, Foreign, HEAD_BYTES, recognize};
 use crate::read::decompress::chunk_stream::{DecompressedChunks, Stored};
 use crate::read::decompress::decompressor::Decompressor;
-use crate::read::decompress::text_encoding::TextDecoder;
+use crate::read::decompress::text_encoding::{NamedDecoder, TextDecoder};
 use crate::read::rejection::Reason;
 
 /// Maximum number of zero bytes to read at the start of an object in search of text after them.
@@ -43,8 +43,17 @@ fn peel(chunks: Chunks, stored: Arc<Stored>, depth: usize) -> BoxFuture<'static,
             _ => recognize(&head, "", None),
         };
         match content {
+            Content::Text(Encoding::Utf8) | Content::Foreign(Foreign::Unknown) if stored.declared.is_some() => {
+                in_declared_encoding(chunks, stored.declared)
+            }
             Content::Text(Encoding::Utf8) => chunks,
-            Content::Text(encoding) => decoded(chunks, encoding),
+            Content::Text(encoding) => {
+                let mut decoder = TextDecoder::new(encoding);
+                decoded(chunks, move |chunk| match chunk {
+                    Some(chunk) => decoder.decode(chunk),
+                    None => decoder.finish(),
+                })
+            }
             Content::Compressed(_) if depth == MOST_COMPRESSIONS => {
                 failed(unsupported("is compressed more than twice", depth))
             }
@@ -99,15 +108,21 @@ fn replay(seen: Vec<Result<Bytes, Fault>>, rest: impl Stream<Item = Result<Bytes
     stream::iter(seen).chain(rest).boxed()
 }
 
-fn decoded(chunks: Chunks, encoding: Encoding) -> Chunks {
-    let mut decoder = TextDecoder::new(encoding);
+fn in_declared_encoding(chunks: Chunks, declared: Option<&'static encoding_rs::Encoding>) -> Chunks {
+    let Some(encoding) = declared else { return chunks };
+    let mut decoder = NamedDecoder::new(encoding);
+    decoded(chunks, move |chunk| decoder.decode(chunk.unwrap_or_default(), chunk.is_none()))
+}
+
+/// Decodes each chunk with `decode`, and ends the text with `None`.
+fn decoded(chunks: Chunks, mut decode: impl FnMut(Option<&[u8]>) -> Vec<u8> + Send + 'static) -> Chunks {
     // An item without a chunk marks the end, so that the decoder can finish.
     let ended = stream::once(std::future::ready(None));
     let chunks: BoxStream<'static, _> = chunks.map(Some).chain(ended).boxed();
     chunks
         .map(move |chunk| match chunk {
-            Some(chunk) => chunk.map(|chunk| Bytes::from(decoder.decode(&chunk))),
-            None => Ok(Bytes::from(decoder.finish())),
+            Some(chunk) => chunk.map(|chunk| Bytes::from(decode(Some(&chunk)))),
+            None => Ok(Bytes::from(decode(None))),
         })
         // An empty chunk would look like a stalled stream.
         .filter(|chunk| std::future::ready(!matches!(chunk, Ok(chunk) if chunk.is_empty())))

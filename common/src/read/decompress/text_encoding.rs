@@ -1,4 +1,5 @@
-//! ② Decodes text in UTF-16 or UTF-32 to UTF-8, in chunks of any size.
+//! ② Decodes text to UTF-8, in chunks of any size: UTF-16 and UTF-32, or an encoding that the source
+//! declares.
 //!
 //! After this step, offsets and lines refer to the decoded text, without its byte order mark. A
 //! unit that is not a character (half of a surrogate pair, a number that is too high, a character
@@ -11,7 +12,35 @@ use crate::read::content::Encoding;
 const INVALID: u8 = 0xFF;
 const BYTE_ORDER_MARK: char = '\u{FEFF}';
 
-/// Decodes chunks of one text.
+/// Decodes chunks of one text in an encoding of the WHATWG, such as Latin-1. A byte order mark at the
+/// start of the text overrides the encoding.
+pub(in crate::read) struct NamedDecoder(encoding_rs::Decoder);
+
+impl NamedDecoder {
+    pub(in crate::read) fn new(encoding: &'static encoding_rs::Encoding) -> Self {
+        Self(encoding.new_decoder())
+    }
+
+    /// Returns the text of the next chunk in UTF-8. A character that continues in the following
+    /// chunk is returned with that chunk. `is_last` ends the text.
+    pub(in crate::read) fn decode(&mut self, mut chunk: &[u8], is_last: bool) -> Vec<u8> {
+        let mut text = String::new();
+        let mut decoded = Vec::new();
+        loop {
+            text.reserve(self.0.max_utf8_buffer_length_without_replacement(chunk.len()).unwrap_or(chunk.len() + 16));
+            let (result, read) = self.0.decode_to_string_without_replacement(chunk, &mut text, is_last);
+            chunk = &chunk[read..];
+            decoded.append(&mut std::mem::take(&mut text).into_bytes());
+            match result {
+                encoding_rs::DecoderResult::InputEmpty => return decoded,
+                encoding_rs::DecoderResult::OutputFull => {}
+                encoding_rs::DecoderResult::Malformed(..) => decoded.push(INVALID),
+            }
+        }
+    }
+}
+
+/// Decodes chunks of one text in UTF-16 or UTF-32.
 #[derive(Debug)]
 pub(in crate::read) struct TextDecoder {
     encoding: Encoding,
@@ -145,6 +174,28 @@ mod tests {
         fn any_bytes_are_decoded_alike_in_any_chunks(bytes in prop::collection::vec(any::<u8>(), 0..40), at_once in 1_usize..9) {
             for encoding in [Encoding::Utf16 { is_big_endian: true }, Encoding::Utf32 { is_big_endian: false }] {
                 prop_assert_eq!(decoded(encoding, &bytes, at_once), decoded(encoding, &bytes, 1000));
+            }
+        }
+    }
+
+    #[test]
+    fn a_declared_encoding_is_decoded_in_any_chunks() {
+        for (label, bytes, expected) in [
+            ("latin1", &b"Zo\xEB M\xFCller"[..], "Zoë Müller".as_bytes()),
+            ("shift_jis", b"\x93\xFA\x96{", "日本".as_bytes()),
+            ("utf-8", "日本".as_bytes(), "日本".as_bytes()),
+            // A byte order mark overrides the encoding.
+            ("latin1", b"\xEF\xBB\xBF\xC3\xAB", "ë".as_bytes()),
+            ("latin1", b"\xFF\xFE\xEB\0", "ë".as_bytes()),
+            // A cut or wrong character is not UTF-8.
+            ("shift_jis", b"a\x93", b"a\xFF"),
+            ("shift_jis", b"\x93\x20a", b"\xFF\x20a"),
+        ] {
+            for at_once in 1..5 {
+                let mut decoder = NamedDecoder::new(encoding_rs::Encoding::for_label(label.as_bytes()).unwrap());
+                let mut text: Vec<u8> = bytes.chunks(at_once).flat_map(|chunk| decoder.decode(chunk, false)).collect();
+                text.extend(decoder.decode(&[], true));
+                assert_eq!(text, expected, "{label}, {at_once} at once");
             }
         }
     }

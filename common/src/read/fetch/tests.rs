@@ -123,7 +123,7 @@ async fn read(mut chunks: Chunks) -> (Vec<u8>, Option<Fault>) {
 }
 
 async fn read_whole(store: Arc<dyn ObjectStore>, object: SourceObject) -> (Vec<u8>, Option<Fault>) {
-    read(fetch(&over(store), &Split::whole(object), &limits(), &StoredBytes::default())).await
+    read(fetch(&over(store), &Split::whole(object), &Decoding::default(), &limits(), &StoredBytes::default())).await
 }
 
 fn lines(count: usize) -> Vec<u8> {
@@ -187,7 +187,8 @@ async fn a_part_is_read_from_the_byte_before_it_and_little_past_its_end() {
     let text = lines(400_000);
     let object = put(store.as_ref(), "a.json", text.clone()).await;
     let split = Split { object, range: 1_000_003..6_000_001 };
-    let mut chunks = fetch(&over(Arc::clone(&store) as _), &split, &limits(), &StoredBytes::default());
+    let mut chunks =
+        fetch(&over(Arc::clone(&store) as _), &split, &Decoding::default(), &limits(), &StoredBytes::default());
     let mut framer = Framer::for_split(&split, &JsonFormat::Lines, MIB);
     let mut records = 0;
     while !framer.is_done() {
@@ -213,7 +214,9 @@ async fn a_compressed_object_gives_what_a_plain_one_does() {
     for key in COMPRESSED {
         let object = put(store.as_ref(), key, compress(key, &text)).await;
         let (size, stored) = (object.bytes, StoredBytes::default());
-        let (bytes, fault) = read(fetch(&over(Arc::clone(&store)), &Split::whole(object), &limits(), &stored)).await;
+        let (bytes, fault) =
+            read(fetch(&over(Arc::clone(&store)), &Split::whole(object), &Decoding::default(), &limits(), &stored))
+                .await;
         assert!(fault.is_none(), "{key}: {fault:?}");
         assert!(bytes == text, "{key}");
         assert_eq!(stored.count(), size, "{key}");
@@ -297,8 +300,14 @@ async fn a_bomb_is_given_up_within_bounds() {
         let most = UNSUSPICIOUS_BYTES.max(object.bytes * limits().max_decompression_ratio);
         assert!((bytes.len() as u64) < most + 2 * MIB, "{key}: {}", bytes.len());
         let trusting = Limits { max_decompression_ratio: 1_000_000, ..limits() };
-        let (bytes, fault) =
-            read(fetch(&over(Arc::clone(&store)), &Split::whole(object), &trusting, &StoredBytes::default())).await;
+        let (bytes, fault) = read(fetch(
+            &over(Arc::clone(&store)),
+            &Split::whole(object),
+            &Decoding::default(),
+            &trusting,
+            &StoredBytes::default(),
+        ))
+        .await;
         assert!(fault.is_none());
         assert_eq!(bytes.len(), 200 << 20);
     }
@@ -337,7 +346,13 @@ async fn an_object_that_changed_or_vanished_since_it_was_listed_is_an_error_that
 async fn an_object_that_changes_while_it_is_read_is_an_error() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let object = put(store.as_ref(), "a.json", vec![b'a'; 40 << 20]).await;
-    let mut chunks = fetch(&over(Arc::clone(&store)), &Split::whole(object), &limits(), &StoredBytes::default());
+    let mut chunks = fetch(
+        &over(Arc::clone(&store)),
+        &Split::whole(object),
+        &Decoding::default(),
+        &limits(),
+        &StoredBytes::default(),
+    );
     assert!(chunks.next().await.unwrap().is_ok());
     put(store.as_ref(), "a.json", vec![b'b'; 40 << 20]).await;
     let (bytes, fault) = read(chunks).await;

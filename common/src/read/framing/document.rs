@@ -1,5 +1,5 @@
 //! ② Frames JSON documents as a stream: one JSON object, several JSON objects, an array of records,
-//! or an array of records under a key.
+//! or records inside of other objects and arrays.
 //!
 //! Each byte between records is checked. If there is a missing or extra comma, a bracket does not
 //! match, or any other byte is in the wrong place, framing is lost. The records before it are kept.
@@ -7,17 +7,20 @@
 //! there is no such start, the range is the rest of the object, and the object is damaged.
 //!
 //! A value with matching brackets is a record, even if its content is wrong: the decoder rejects
-//! it. An object around an array of records is a *page*. Its other members are skipped, but must be
-//! JSON (`framing::member`). The bytes of a page before and after its array are kept until it is
-//! certain that they belong to the page. If framing is lost before that, the broken range includes
-//! them:
+//! it. If the records are inside of other objects and arrays, these are *containers*, and the
+//! outermost one is a *page*. Members of containers that do not lead to records are skipped, but
+//! must be JSON (`framing::member`). The bytes of a page before and after its records are kept until
+//! it is certain that they belong to the page. If framing is lost before that, the broken range
+//! includes them:
 //!
 //! ```text
 //! {"page":1,"items":[{"id":1},{"id":2}],"next":{"count":3}}      and then { or the end
 //! └── kept until ──┘ └record┘ └record┘ └── kept until the next page starts ──┘
-//!     the array starts
+//!     the array starts                     or other records of the page
 //! ```
 
+/// Enters and leaves the containers around the records.
+mod containers;
 /// Recovers framing where a document is broken.
 mod recovery;
 
@@ -52,7 +55,7 @@ pub struct DocumentFramer {
     max_record_bytes: u64,
     /// [`PATIENCE_BYTES`]; fewer bytes in tests.
     pub(in crate::read) patience_bytes: u64,
-    /// State of the object around the array of records; `None` if records are not under a key.
+    /// State of the containers around the records; `None` if there are none.
     wrapper: Option<Wrapper>,
     state: State,
     /// Scans a record, or the key of a member.
@@ -70,6 +73,9 @@ pub struct DocumentFramer {
     /// Line number of the start of the current record or range.
     current_line: u64,
     is_ended: bool,
+    /// Whether to keep the bytes from here on, because they are inside a page. The flawed bytes before
+    /// them were just returned, and are in the window until the next call.
+    is_inside_page: bool,
     /// Cause of an early end of the input.
     fault: Option<(Reason, String)>,
 }
@@ -84,13 +90,13 @@ enum State {
     Mark(usize),
     /// The rest of a value.
     Value(Role),
-    /// The first item of the array of records, or the end of the array.
+    /// The first item of an array of records or containers, or the end of the array.
     FirstItem,
     /// An item after a comma.
     Item,
     /// A comma after an item, or the end of the array.
     AfterItem,
-    /// The first member of the object around the array, or the end of the object.
+    /// The first member of an object around the records, or the end of the object.
     FirstMember,
     /// A member after a comma.
     Member,
@@ -110,17 +116,16 @@ enum State {
 enum Role {
     /// A record outside of all brackets.
     Document,
-    /// A record in the array.
+    /// A record inside brackets.
     Item,
-    /// The key of a member of the object around the array.
+    /// The key of a member of an object around the records.
     Key,
     /// The value of a member that is skipped.
     Skipped,
 }
 
 impl DocumentFramer {
-    /// Returns a framer. `records` is the key of the array of records, if the array is inside a
-    /// JSON object.
+    /// Returns a framer. `records` is the path to the records, if they are inside of other values.
     pub(in crate::read) fn new(records: Option<&str>, max_record_bytes: u64) -> Self {
         Self {
             window: Window::new(0),
@@ -136,6 +141,7 @@ impl DocumentFramer {
             counted_to: 0,
             current_line: 1,
             is_ended: false,
+            is_inside_page: false,
             fault: None,
         }
     }
@@ -165,6 +171,9 @@ impl DocumentFramer {
 
     /// Returns the next complete record or broken range.
     pub(in crate::read) fn advance(&mut self) -> Option<Found> {
+        if std::mem::take(&mut self.is_inside_page) {
+            self.start();
+        }
         loop {
             let found = match self.state {
                 State::Done => return None,
@@ -206,14 +215,14 @@ impl DocumentFramer {
                 self.pass(State::Mark(1));
             }
             (State::Mark(seen), _) => self.step_in_mark(*seen, byte),
-            (State::Top, b'{') if self.wrapper.is_some() => {
-                // Start the range at the brace, because the bytes of the page are kept until its
-                // array starts.
+            (State::Top, b'{' | b'[') if self.starts_page(byte) => {
+                // Start the range at the bracket, because the bytes of the page are kept until its
+                // records start.
                 self.start();
-                self.pass(State::FirstMember);
-                self.wrapper.as_mut().into_iter().for_each(Wrapper::start);
+                self.wrapper.iter_mut().for_each(Wrapper::reset);
+                self.open();
             }
-            (State::Top, b'{') => self.start_value(byte, Role::Document),
+            (State::Top, b'{') if self.wrapper.is_none() => self.start_value(byte, Role::Document),
             (State::Top, b'[') if self.wrapper.is_none() => self.pass(State::FirstItem),
             (State::Top, _) => {
                 // The bytes `,` `:` `]` `}` only follow a value inside of brackets. Here, they
@@ -225,33 +234,25 @@ impl DocumentFramer {
                 }
                 let detail = match &self.wrapper {
                     None => format!("found {} instead of a record", name(byte)),
-                    Some(wrapper) => {
-                        let key = wrapper.key();
-                        format!("found {} instead of an object with the key `{key}`", name(byte))
-                    }
+                    Some(wrapper) => format!("found {} instead of {}", name(byte), wrapper.describe()),
                 };
                 self.lose(detail);
             }
-            (State::FirstItem | State::AfterItem, b']') => {
-                self.pass(if self.wrapper.is_some() { State::AfterMember } else { State::Top });
-                // Keep the bytes after the array until the next page starts.
-                if self.wrapper.is_some() {
-                    self.start();
-                }
+            (State::FirstItem | State::AfterItem, b']') | (State::FirstMember | State::AfterMember, b'}') => {
+                return self.close();
             }
-            (State::FirstItem | State::Item, _) => self.start_value(byte, Role::Item),
+            (State::FirstItem | State::Item, _) if self.wrapper.is_none() => self.start_value(byte, Role::Item),
+            (State::FirstItem | State::Item | State::MemberValue, _) => self.start_inside(byte),
             (State::AfterItem, b',') => self.pass(State::Item),
             (State::AfterItem, _) => self.lose(format!("found {} instead of `,` or `]` after a record", name(byte))),
-            (State::FirstMember | State::AfterMember, b'}') => return self.end_wrapper(),
             (State::FirstMember | State::Member, b'"') => {
                 self.wrapper.as_mut().into_iter().for_each(Wrapper::start_member);
                 self.start_value(byte, Role::Key);
             }
             (State::AfterMember, b',') => self.pass(State::Member),
             (State::Colon, b':') => self.pass(State::MemberValue),
-            (State::MemberValue, _) => self.start_member_value(byte),
             (State::FirstMember | State::Member | State::AfterMember | State::Colon, _) => {
-                self.lose(format!("found {} between the members of the object around the records", name(byte)));
+                self.lose(format!("found {} between the members of an object around the records", name(byte)));
             }
             (State::Value(_) | State::Lost(..) | State::Damaged(..) | State::Done, _) => {}
         }
@@ -267,25 +268,6 @@ impl DocumentFramer {
         } else {
             self.pass(State::Mark(seen + 1));
         }
-    }
-
-    /// Ends the object around the array. If the object has a flaw, such as a missing array of
-    /// records, returns the object as one broken record.
-    fn end_wrapper(&mut self) -> Option<Found> {
-        self.pass(State::Top);
-        // `?` returns `None` if the object is intact.
-        let flaw = self.wrapper.as_mut().and_then(Wrapper::end)?;
-        Some(self.take_broken(Extent::Record, Reason::BrokenDocument, flaw))
-    }
-
-    fn start_member_value(&mut self, byte: u8) {
-        // The array has started, so the bytes before it belong to an intact page.
-        if self.wrapper.as_mut().is_some_and(|wrapper| wrapper.start_value(byte)) {
-            self.window.release();
-            self.pass(State::FirstItem);
-            return;
-        }
-        self.start_value(byte, Role::Skipped);
     }
 
     fn start_value(&mut self, first: u8, role: Role) {
@@ -350,10 +332,13 @@ impl DocumentFramer {
     fn end_value(&mut self, role: Role) -> Option<Found> {
         self.state = match role {
             Role::Document => State::Top,
-            Role::Item => State::AfterItem,
+            Role::Item | Role::Skipped => self.after_value(),
             Role::Key => State::Colon,
-            Role::Skipped => State::AfterMember,
         };
+        if role == Role::Skipped {
+            let flaw = self.wrapper.as_mut().and_then(Wrapper::end_other)?;
+            return Some(self.take_flawed(flaw));
+        }
         if !role.is_record() {
             return None;
         }

@@ -13,7 +13,7 @@
 pub mod lines;
 /// Frames records in a document.
 pub mod document;
-/// State of the object around an array of records.
+/// State of the objects and arrays around the records.
 mod wrapper;
 /// Finds the end of a record in a document.
 pub(in crate::read) mod value;

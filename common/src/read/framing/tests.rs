@@ -5,6 +5,7 @@ use crate::storage::object::SourceObject;
 
 /// Tests that each byte of a damaged object is accounted for.
 mod accounting;
+mod containers;
 /// Property tests of any bytes in any chunks.
 mod properties;
 

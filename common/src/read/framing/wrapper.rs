@@ -1,71 +1,153 @@
-//! ② State of the object around an array of records: its current member, and whether the array was
-//! found.
+//! ② State of the objects and arrays around the records (*containers*): which of them are open, and
+//! whether each has the next one.
+
+use crate::config::records_path::{self, Level};
 
 /// Number of bytes of the longest escape of one byte of a key, such as `\u0041`.
 const ESCAPED_BYTE_LENGTH: usize = 6;
 
-/// The object around the array of records.
+/// The containers around the records.
 #[derive(Debug)]
 pub(in crate::read) struct Wrapper {
-    /// Key of the array of records.
-    key: String,
+    /// The containers from the outermost to the one of the records.
+    path: Vec<Level>,
+    /// State of the containers that are open: the first ones of `path`.
+    open: Vec<Container>,
     /// Key of the current member as it is written, with its quotes and escapes. If it is too long
-    /// to equal `key`, only its start is kept.
+    /// to equal the key of the path, only its start is kept.
     member: Vec<u8>,
-    has_records: bool,
-    /// Fault of the object, such as a repeated key; `None` if no fault was found yet.
+}
+
+#[derive(Debug, Default)]
+struct Container {
+    /// Whether the key of the path was found, if the container is an object with such a key.
+    has_key: bool,
+    /// Fault of the container, such as a repeated key; `None` if no fault was found yet.
     flaw: Option<String>,
 }
 
+/// What a value inside a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::read) enum Inside {
+    Record,
+    /// The next container of the path.
+    Container,
+    /// A value that is not on the path.
+    Other,
+}
+
 impl Wrapper {
-    pub(in crate::read) fn new(key: &str) -> Self {
-        Self { key: key.to_owned(), member: Vec::new(), has_records: false, flaw: None }
+    /// Returns the state outside of all containers of a path.
+    pub(in crate::read) fn new(path: &str) -> Self {
+        // The path was checked with the configuration.
+        let path = records_path::parse(path).unwrap_or_else(|_| vec![Level::Key(path.to_owned()), Level::Items]);
+        Self { path, open: Vec::new(), member: Vec::new() }
     }
 
-    pub(in crate::read) fn key(&self) -> &str {
-        &self.key
+    /// Closes all containers, because a new document starts.
+    pub(in crate::read) fn reset(&mut self) {
+        self.open.clear();
     }
 
-    pub(in crate::read) fn start(&mut self) {
-        self.has_records = false;
-        self.flaw = None;
+    /// Returns the innermost open container.
+    pub(in crate::read) fn innermost(&self) -> Option<&Level> {
+        self.path.get(self.open.len().checked_sub(1)?)
+    }
+
+    /// Whether the innermost open container is the one of the records.
+    pub(in crate::read) fn holds_records(&self) -> bool {
+        self.open.len() == self.path.len()
+    }
+
+    /// Returns the opening bracket of the outermost container.
+    pub(in crate::read) fn outermost_bracket(&self) -> u8 {
+        bracket(self.path.first())
+    }
+
+    /// Returns a description of the outermost container, for messages.
+    pub(in crate::read) fn describe(&self) -> String {
+        match self.path.first() {
+            Some(Level::Key(key)) => format!("an object with the key `{key}`"),
+            Some(Level::Items) => "an array".to_owned(),
+            Some(Level::Members) | None => "an object".to_owned(),
+        }
+    }
+
+    /// Opens the next container.
+    pub(in crate::read) fn open(&mut self) {
+        self.open.push(Container::default());
     }
 
     pub(in crate::read) fn start_member(&mut self) {
         self.member.clear();
     }
 
-    /// Adds bytes to the current key, up to a length at which it can no longer equal `key`.
+    /// Adds bytes to the current key, up to a length at which it can no longer equal the key of the
+    /// path.
     pub(in crate::read) fn add_to_member(&mut self, bytes: &[u8]) {
+        let Some(Level::Key(key)) = self.innermost() else { return };
         // Add the two quotes of the key, and one byte to detect longer keys.
-        let most = self.key.len() * ESCAPED_BYTE_LENGTH + 3;
+        let most = key.len() * ESCAPED_BYTE_LENGTH + 3;
         let room = most - self.member.len().min(most);
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Starts the value of the current member, whose first byte is `first`. Returns true if the
-    /// value is the array of records. Records a flaw of the object if the key of the array occurs
-    /// twice, or if its value is not an array.
-    pub(in crate::read) fn start_value(&mut self, first: u8) -> bool {
-        // Parse the member's key, because it may contain escapes.
-        if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == self.key) {
-            return false;
+    /// Starts a value inside the innermost container, whose first byte is `first`. Records a flaw of
+    /// that container if the key of the path occurs twice, or if the value should be the next
+    /// container and is none.
+    pub(in crate::read) fn start_value(&mut self, first: u8) -> Inside {
+        let bracket = bracket(self.path.get(self.open.len()));
+        let (holds_records, depth) = (self.holds_records(), self.open.len());
+        let (Some(level), Some(container)) = (self.path.get(depth.wrapping_sub(1)), self.open.last_mut()) else {
+            return Inside::Other;
+        };
+        if let Level::Key(key) = level {
+            // Parse the member's key, because it may contain escapes.
+            if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == *key) {
+                return Inside::Other;
+            }
+            if container.has_key {
+                container.flaw = Some(format!("the object has the key `{key}` twice"));
+                return Inside::Other;
+            }
+            container.has_key = true;
+        } else if holds_records {
+            return Inside::Record;
         }
-        if self.has_records {
-            self.flaw = Some(format!("the object has the key `{}` twice", self.key));
-        } else if self.flaw.is_none() && first == b'[' {
-            self.has_records = true;
-            return true;
-        } else {
-            self.flaw = Some(format!("the value of the key `{}` is not an array", self.key));
+        if first == bracket {
+            return Inside::Container;
         }
-        false
+        let expected = if bracket == b'[' { "an array" } else { "an object" };
+        container.flaw = Some(match level {
+            Level::Key(key) => format!("the value of the key `{key}` is not {expected}"),
+            Level::Items => format!("an item of an array around the records is not {expected}"),
+            Level::Members => format!("a value of an object around the records is not {expected}"),
+        });
+        Inside::Other
     }
 
-    /// Ends the object. Returns its flaw, if it has one.
-    pub(in crate::read) fn end(&mut self) -> Option<String> {
-        let missing = || format!("the object has no key `{}`", self.key);
-        let flaw = self.flaw.take();
-        flaw.or_else(|| (!self.has_records).then(missing))
+    /// Ends a value that is not on the path. Returns the flaw of an array or object whose items or
+    /// members are all on the path. The flaw of any other object is returned when the object ends.
+    pub(in crate::read) fn end_other(&mut self) -> Option<String> {
+        let is_on_path = matches!(self.innermost(), Some(Level::Items | Level::Members));
+        self.open.last_mut().filter(|_| is_on_path)?.flaw.take()
+    }
+
+    /// Closes the innermost container. Returns its flaw, if it has one.
+    pub(in crate::read) fn close(&mut self) -> Option<String> {
+        let key = match self.innermost() {
+            Some(Level::Key(key)) => Some(key.clone()),
+            _ => None,
+        };
+        let Container { has_key, flaw } = self.open.pop()?;
+        let missing = || key.filter(|_| !has_key).map(|key| format!("the object has no key `{key}`"));
+        flaw.or_else(missing)
+    }
+}
+
+fn bracket(level: Option<&Level>) -> u8 {
+    match level {
+        Some(Level::Items) => b'[',
+        Some(Level::Key(_) | Level::Members) | None => b'{',
     }
 }

@@ -1,24 +1,33 @@
 //! ③ Converts a JSON value to a declared type, by the rules of `docs/types.md`, one function per
 //! type.
 //!
-//! The functions are pure: they convert a scalar to a value, to null, or to a fault. Lists and
-//! structs have no rules of their own; their items and members have. A test compares the table in
-//! `docs/types.md` with this file.
+//! The functions are pure: they convert a scalar to a value, to null, or to a fault. Lists, maps and
+//! structs are converted item by item, so they have no function here. `timestamp` has the rules of
+//! timestamps. A test compares the table in `docs/types.md` with these files.
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike};
+use base64::Engine;
+use base64::engine::general_purpose::GeneralPurposeConfig;
+use base64::engine::{DecodePaddingMode, GeneralPurpose};
+use chrono::{Datelike, NaiveDate};
+
+use crate::config::resolved::BinaryEncoding;
+use crate::read::json::number::Number;
 
 /// 2^53, the smallest positive long that shares its double with another long. From here on, a
 /// number that is written as `N.0` does not identify a single long.
 const FIRST_AMBIGUOUS_DOUBLE: f64 = 9_007_199_254_740_992.0;
 /// Number of the day 1970-01-01, if 0001-01-01 is day 1 (as in chrono's `num_days_from_ce`).
 const EPOCH_DAY: i32 = 719_163;
-/// The years 1 to 9999 in microseconds since the epoch. The calendars of SQL and Python have no
-/// other years.
-const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
-/// Number of decimal places of a time in seconds with microseconds, such as `1.000001`.
-const MICROSECOND_PLACES: i64 = 6;
-/// Number of digits of the greatest long.
-const LONG_DIGITS: i64 = 19;
+/// Base64 with or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+/// Base64 for URLs, which has `-` and `_` instead of `+` and `/`.
+const BASE64_FOR_URLS: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// One JSON value that is neither null, nor an array, nor an object.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -121,52 +130,6 @@ pub(in crate::read) fn boolean(value: Scalar<'_>) -> Coerced<bool> {
     }
 }
 
-/// Converts milliseconds to microseconds since the epoch.
-pub(in crate::read) fn epoch_milliseconds(value: Scalar<'_>) -> Coerced<i64> {
-    match long(value)? {
-        Some(milliseconds) => {
-            milliseconds.checked_mul(1000).filter(|micros| CALENDAR.contains(micros)).map(Some).ok_or(Fault::OutOfRange)
-        }
-        None => Ok(None),
-    }
-}
-
-/// Converts seconds to microseconds since the epoch. Digits after the microseconds are dropped.
-/// Computes in decimal, because a double with the current time in seconds is only exact to a
-/// quarter of a microsecond.
-pub(in crate::read) fn epoch_seconds(value: Scalar<'_>) -> Coerced<i64> {
-    match value {
-        Scalar::Text("") => Ok(None),
-        Scalar::Text(text) | Scalar::Number(text) => {
-            let number = Number::parse(text).ok_or(Fault::WrongType)?;
-            // A timestamp of the calendar has at most 18 digits of microseconds, so 19 are enough.
-            let scaled = number.scaled(MICROSECOND_PLACES, LONG_DIGITS).ok_or(Fault::OutOfRange)?;
-            let micros = i64::try_from(scaled.value).ok().filter(|micros| CALENDAR.contains(micros));
-            micros.map(Some).ok_or(Fault::OutOfRange)
-        }
-        Scalar::Boolean(_) => Err(Fault::WrongType),
-        Scalar::Signed(_) | Scalar::Unsigned(_) | Scalar::Double(_) => Err(Fault::AskAsWritten),
-    }
-}
-
-/// Converts RFC 3339 text to microseconds since the epoch. Digits after the microseconds are
-/// dropped.
-pub(in crate::read) fn rfc3339(value: Scalar<'_>) -> Coerced<i64> {
-    match value {
-        Scalar::Text("") => Ok(None),
-        Scalar::Text(text) => {
-            let time = DateTime::parse_from_rfc3339(text).map_err(|_| Fault::WrongType)?;
-            // Microseconds since the epoch have no value for a leap second.
-            if time.nanosecond() >= 1_000_000_000 {
-                return Err(Fault::WrongType);
-            }
-            let micros = time.timestamp_micros();
-            if CALENDAR.contains(&micros) { Ok(Some(micros)) } else { Err(Fault::OutOfRange) }
-        }
-        _ => Err(Fault::WrongType),
-    }
-}
-
 /// Converts a date to days since the epoch.
 pub(in crate::read) fn date(value: Scalar<'_>) -> Coerced<i32> {
     let Scalar::Text(text) = value else { return Err(Fault::WrongType) };
@@ -208,100 +171,26 @@ pub(in crate::read) fn decimal(value: Scalar<'_>, precision: u8, scale: i8) -> C
     }
 }
 
-/// Parts of a number's text, by the grammar of RFC 8259, section 6.
-#[derive(Debug, Clone, Copy)]
-struct Number<'a> {
-    negative: bool,
-    integer: &'a [u8],
-    /// Digits after the decimal point, without the point.
-    fraction: &'a [u8],
-    /// Exponent, clamped to ±10^9. No text has enough digits to compensate for a larger one.
-    exponent: Option<i64>,
-}
-
-/// A number times a power of ten, without the digits after the decimal point.
-struct Scaled {
-    value: i128,
-    /// Whether every digit that was dropped is a zero.
-    exact: bool,
-}
-
-impl<'a> Number<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let text = text.as_bytes();
-        let (negative, rest) = match text {
-            [b'-', rest @ ..] => (true, rest),
-            _ => (false, text),
-        };
-        let (integer, rest) = split_digits(rest);
-        if integer.is_empty() || (integer.len() > 1 && integer[0] == b'0') {
-            return None;
-        }
-        let (fraction, rest): (&[u8], &[u8]) = match rest {
-            [b'.', rest @ ..] => match split_digits(rest) {
-                ([], _) => return None,
-                split => split,
-            },
-            _ => (&[], rest),
-        };
-        let exponent = match rest {
-            [] => None,
-            [b'e' | b'E', rest @ ..] => Some(parse_exponent(rest)?),
-            _ => return None,
-        };
-        Some(Self { negative, integer, fraction, exponent })
-    }
-
-    fn is_integer(&self) -> bool {
-        self.fraction.is_empty() && self.exponent.is_none()
-    }
-
-    /// Returns this number times 10^`places`, or `None` if the result has more than `digits` (at
-    /// most 38) digits.
-    fn scaled(&self, places: i64, digits: i64) -> Option<Scaled> {
-        let integer_digits = i64::try_from(self.integer.len()).ok()?;
-        // Power of ten of the current digit in the result, starting with the first digit.
-        let mut power = integer_digits - 1 + self.exponent.unwrap_or(0) + places;
-        let mut scaled = Scaled { value: 0, exact: true };
-        for digit in self.integer.iter().chain(self.fraction).map(|digit| i128::from(digit - b'0')) {
-            if power < 0 {
-                scaled.exact &= digit == 0;
-            } else {
-                // A digit beyond the limit must be a leading zero.
-                if digit != 0 && power >= digits {
-                    return None;
-                }
-                scaled.value = scaled.value * 10 + digit;
-            }
-            power -= 1;
-        }
-        // Append zeros after the last digit. A value of zero needs none, and its exponent may be
-        // too large for `pow`.
-        if scaled.value != 0 && power >= 0 {
-            scaled.value *= 10i128.pow(u32::try_from(power + 1).ok()?);
-        }
-        if self.negative {
-            scaled.value = -scaled.value;
-        }
-        Some(scaled)
+/// Converts `NaN`, `Infinity` and `-Infinity`, if they are allowed.
+pub(in crate::read) fn non_finite(value: Scalar<'_>) -> Option<f64> {
+    match value {
+        Scalar::Text("NaN") => Some(f64::NAN),
+        Scalar::Text("Infinity") => Some(f64::INFINITY),
+        Scalar::Text("-Infinity") => Some(f64::NEG_INFINITY),
+        _ => None,
     }
 }
 
-fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
-    text.split_at(text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len()))
-}
-
-fn parse_exponent(text: &[u8]) -> Option<i64> {
-    let (sign, digits) = match text {
-        [b'-', digits @ ..] => (-1, digits),
-        [b'+', digits @ ..] => (1, digits),
-        _ => (1, text),
+/// Converts the text of bytes.
+pub(in crate::read) fn binary(value: Scalar<'_>, encoding: BinaryEncoding) -> Coerced<Vec<u8>> {
+    let Scalar::Text(text) = value else { return Err(Fault::WrongType) };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bytes = match encoding {
+        BinaryEncoding::Base64 if text.contains(['-', '_']) => BASE64_FOR_URLS.decode(text).ok(),
+        BinaryEncoding::Base64 => BASE64.decode(text).ok(),
+        BinaryEncoding::Hex => hex::decode(text).ok(),
     };
-    let (digits, rest) = split_digits(digits);
-    if digits.is_empty() || !rest.is_empty() {
-        return None;
-    }
-    // Clamped after each digit, so that a long exponent does not overflow.
-    let magnitude = digits.iter().fold(0i64, |value, digit| (value * 10 + i64::from(digit - b'0')).min(1_000_000_000));
-    Some(sign * magnitude)
+    bytes.map(Some).ok_or(Fault::WrongType)
 }

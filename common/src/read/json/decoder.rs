@@ -45,7 +45,7 @@ impl Decoder {
         let required = fields.iter().enumerate().filter(|(_, field)| field.required).map(|(i, _)| i).collect();
         Self {
             keys: Keys::new(fields),
-            columns: columns(fields, None),
+            columns: columns(fields),
             required,
             fields: arrow_schema(fields).fields().clone(),
             rows: 0,
@@ -96,10 +96,16 @@ impl Decoder {
         }
     }
 
+    /// Removes the last record of the current batch again.
+    pub(in crate::read) fn remove_last(&mut self) {
+        self.rows = self.rows.saturating_sub(1);
+        self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
+    }
+
     fn accept(&mut self, text: &[u8]) {
         self.rows += 1;
         self.bytes += text.len();
-        self.record.count_seen();
+        self.record.count();
     }
 
     /// Returns the number of records that were stored by a template so far, without a parser.
@@ -138,6 +144,13 @@ impl Decoder {
     #[must_use]
     pub fn unknown_fields(&self) -> BTreeMap<String, u64> {
         self.record.unknown_fields()
+    }
+
+    /// Returns the number of invalid values that became null, for each field that has any. A value
+    /// inside another one has a dotted name.
+    #[must_use]
+    pub fn nulled_values(&self) -> &BTreeMap<String, u64> {
+        self.record.nulled_values()
     }
 
     fn read(&mut self, text: &str) -> Result<(), Rejection> {

@@ -48,10 +48,9 @@ pub(in crate::read) struct Path {
 }
 
 impl Keys {
-    /// Returns the keys that occur in the paths (the setting `from`) of `fields`.
+    /// Returns the keys that lead to the values of `fields`.
     pub(in crate::read) fn new(fields: &[Field]) -> Self {
-        let paths: Vec<(usize, &[String])> =
-            fields.iter().enumerate().map(|(i, field)| (i, field.from.as_slice())).collect();
+        let paths: Vec<(usize, &[String])> = fields.iter().enumerate().map(|(i, field)| (i, field.keys())).collect();
         Self::of_paths(&paths)
     }
 

@@ -17,6 +17,7 @@
 //! 3. `keys` finds the column of a key.
 //! 4. `coerce` converts the value to the declared type of the column.
 //! 5. `columns` stores the value. If the record is rejected, its values are removed again.
+//! 6. `attached` adds the columns whose values are not in the record, such as the object's key.
 //!
 //! Before all of this, `template` tries to store the record without a parser. This succeeds if the
 //! record looks like an earlier one.
@@ -39,5 +40,15 @@ mod visitor;
 mod keys;
 /// Converts a value to a declared type.
 pub mod coerce;
+/// The text of a number, and its exact value.
+mod number;
+/// Converts a timestamp.
+mod timestamp;
+/// Columns of the object's path, its properties, and the record's place and text.
+mod attached;
+/// Everything in a record that no field reads.
+mod rest;
+/// Repairs text that is almost JSON, where a setting allows it.
+mod lenient;
 /// Column buffers that can remove the values of a rejected record.
 mod columns;

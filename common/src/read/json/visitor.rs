@@ -6,12 +6,15 @@
 //! same key may replace it. Undeclared fields are skipped without recursion.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
+use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::config::resolved::FieldType;
+use crate::config::resolved::{BinaryEncoding, FieldType, OnInvalid};
 use crate::read::json::coerce::{Fault, Scalar};
 use crate::read::json::columns::{Column, Values};
 use crate::read::json::keys::{Keys, Path, Target};
@@ -44,7 +47,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self { keys, columns, row, around, record } = self;
         // Faults that were recorded before this object belong to other values.
-        let faults_before = record.faults();
+        let mark = record.mark();
         let mut before = None;
         while let Some(index) =
             members.next_key_seed(KeySeed { keys: &mut *keys, before, around, record: &mut *record })?
@@ -64,7 +67,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
                             if column.len() > row {
                                 // The key occurs twice. The last value wins.
                                 column.truncate(row);
-                                record.forgive(faults_before);
+                                record.forgive(mark);
                             }
                             members.next_value_seed(ValueSeed { column, record: &mut *record })?;
                             record.path.pop();
@@ -74,7 +77,7 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
                                 if columns[i].len() > row {
                                     columns[i].truncate(row);
                                     record.path.push(i);
-                                    record.forgive(faults_before);
+                                    record.forgive(mark);
                                     record.path.pop();
                                 }
                             }
@@ -136,23 +139,38 @@ impl<'de> DeserializeSeed<'de> for PathSeed<'_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        value.deserialize_any(self)
+        let is_lenient = |i: &usize| self.columns[*i].rules.on_invalid == OnInvalid::Null;
+        if !self.path.columns.iter().any(is_lenient) {
+            return value.deserialize_any(self);
+        }
+        // The parser would fail at a number that no double can represent.
+        let text = <&RawValue as serde::Deserialize>::deserialize(value)?.get();
+        if text.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
+            self.no_object("a number");
+            return Ok(());
+        }
+        serde_json::Deserializer::from_str(text).deserialize_any(self).map_err(serde::de::Error::custom)
     }
 }
 
 impl PathSeed<'_> {
     fn no_object(self, found: &str) {
-        let first = self.path.columns.first().copied().unwrap_or_default();
-        let column = &mut self.columns[first];
+        let Self { path, columns, record, .. } = self;
+        // Every column below has no value. Report the first one that does not allow this.
+        let is_strict = |i: &&usize| columns[**i].rules.on_invalid == OnInvalid::Quarantine;
+        let strict = path.columns.iter().find(is_strict).copied();
+        let reported = strict.or_else(|| path.columns.first().copied()).unwrap_or_default();
+        let column = &mut columns[reported];
         // If another object follows under the same key, it replaces the null and removes the fault.
         column.push_null();
-        self.record.path.push(first);
-        self.record.fault(
-            Reason::WrongType,
-            &column.name,
-            format!("{found} is on the way to the field, not an object"),
-        );
-        self.record.path.pop();
+        record.path.push(reported);
+        if strict.is_some() {
+            let detail = format!("expected an object around the field, found {found}");
+            record.fault(Reason::WrongType, &column.name, detail);
+        } else {
+            record.record_nulled(&column.name);
+        }
+        record.path.pop();
     }
 }
 
@@ -221,6 +239,10 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
             let text = <&RawValue as serde::Deserialize>::deserialize(value)?.get();
             return self.store_as_written(text).map_err(serde::de::Error::custom);
         }
+        if self.column.is_nested_with_rules() {
+            let text = <&RawValue as serde::Deserialize>::deserialize(value)?.get();
+            return self.store_nested(text).map_err(serde::de::Error::custom);
+        }
         let Self { column, record } = self;
         let read = value.deserialize_any(ValueSeed { column: &mut *column, record: &mut *record });
         // serde_json cannot represent the number, but a string column only needs its text.
@@ -266,6 +288,29 @@ impl ValueSeed<'_> {
         Ok(())
     }
 
+    /// Stores the list, map or struct that the JSON `text` represents. If the column is a list that
+    /// wraps, stores another value as its only item.
+    fn store_nested(self, text: &str) -> Result<(), serde_json::Error> {
+        let Self { column, record } = self;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let wraps = column.wraps() && !text.starts_with('[');
+        if text == "null" || column.means_null(text) {
+            column.push_null();
+        } else if let Values::List { item, .. } = &mut column.values
+            && wraps
+        {
+            ValueSeed { column: item, record: &mut *record }.deserialize(&mut json)?;
+            if let Err(fault) = column.push_nested() {
+                Self { column, record }.refuse(fault, || "a list".to_owned());
+            }
+        } else if text.starts_with(['[', '{']) {
+            return json.deserialize_any(Self { column, record });
+        } else {
+            Self { column, record }.refuse(Fault::WrongType, || shown_text(text));
+        }
+        Ok(())
+    }
+
     /// Stores a null and records the fault. For `AskAsWritten`, requests that the record be read
     /// again instead.
     fn refuse(self, fault: Fault, found: impl FnOnce() -> String) {
@@ -273,6 +318,9 @@ impl ValueSeed<'_> {
         column.push_null();
         let kind = type_name(&column.field_type);
         match fault {
+            Fault::WrongType | Fault::OutOfRange if column.rules.on_invalid == OnInvalid::Null => {
+                record.record_nulled(&column.name);
+            }
             Fault::AskAsWritten => {
                 column.is_as_written = true;
                 record.is_to_be_read_again = true;
@@ -344,10 +392,27 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Self { column, record } = self;
         let row = column.len();
-        let Values::Struct { keys, members } = &mut column.values else {
-            while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Self { column, record }.refuse(Fault::WrongType, || "an object".to_owned());
-            return Ok(());
+        let (keys, members) = match &mut column.values {
+            Values::Struct { keys, members } => (keys, members),
+            Values::Map { keys, values, .. } => {
+                for (key, value) in last_values(entries)? {
+                    if let Err(fault) = keys.push(Scalar::Text(&key)) {
+                        ValueSeed { column: &mut *keys, record: &mut *record }.refuse(fault, || "a key".to_owned());
+                    }
+                    let mut json = serde_json::Deserializer::from_str(value.get());
+                    let value = ValueSeed { column: &mut *values, record: &mut *record };
+                    value.deserialize(&mut json).map_err(serde::de::Error::custom)?;
+                }
+                if let Err(fault) = column.push_nested() {
+                    Self { column, record }.refuse(fault, || "an object".to_owned());
+                }
+                return Ok(());
+            }
+            _ => {
+                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Self { column, record }.refuse(Fault::WrongType, || "an object".to_owned());
+                return Ok(());
+            }
         };
         ObjectVisitor { keys, columns: &mut *members, row, around: &column.name, record: &mut *record }
             .visit_map(entries)?;
@@ -358,6 +423,25 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the members of an object in their order. If a key occurs several times, returns it once,
+/// with its last value.
+pub(in crate::read) fn last_values<'de, A: MapAccess<'de>>(
+    mut members: A,
+) -> Result<Vec<(String, &'de RawValue)>, A::Error> {
+    let mut found: Vec<(String, &RawValue)> = Vec::new();
+    let mut positions: HashMap<String, usize> = HashMap::new();
+    while let Some((key, value)) = members.next_entry::<String, &RawValue>()? {
+        match positions.entry(key.clone()) {
+            Entry::Occupied(position) => found[*position.get()].1 = value,
+            Entry::Vacant(position) => {
+                position.insert(found.len());
+                found.push((key, value));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Whether `serde_json` found a number that does not fit a double, such as 1e400. Only the message
@@ -375,8 +459,11 @@ fn type_name(field_type: &FieldType) -> &'static str {
         FieldType::Timestamp(_) => "timestamp",
         FieldType::Date => "date",
         FieldType::Decimal { .. } => "decimal of the declared precision and scale",
+        FieldType::Binary(BinaryEncoding::Base64) => "base64 text",
+        FieldType::Binary(BinaryEncoding::Hex) => "text of hexadecimal digits",
         FieldType::Json => "JSON value",
         FieldType::List(_) => "list",
+        FieldType::Map(_) => "map",
         FieldType::Struct(_) => "struct",
     }
 }

@@ -57,7 +57,7 @@ fn limits() -> Limits {
 }
 
 fn source(format: JsonFormat) -> Source {
-    let id = Field { name: "id".into(), from: vec!["id".into()], field_type: FieldType::Json, required: false };
+    let id = Field::new("id", FieldType::Json);
     Source {
         name: "s".into(),
         url: Url::parse("memory:///").unwrap(),
@@ -70,6 +70,7 @@ fn source(format: JsonFormat) -> Source {
         follow_links: false,
         objects: Default::default(),
         allow_empty: false,
+        decoding: Default::default(),
     }
 }
 
@@ -131,7 +132,7 @@ async fn read(stored: &Stored, format: &JsonFormat) -> Option<Outcome> {
 }
 
 async fn text_of(context: &ReadContext, split: &Split) -> Vec<u8> {
-    let mut chunks = fetch(&context.storage, split, &context.limits, &StoredBytes::default());
+    let mut chunks = fetch(&context.storage, split, &context.source.decoding, &context.limits, &StoredBytes::default());
     let mut text = Vec::new();
     while let Some(Ok(chunk)) = chunks.next().await {
         text.extend_from_slice(&chunk);

@@ -14,6 +14,7 @@ use super::JsonScanExec;
 use crate::config::resolved::{
     Field, FieldType, JsonFormat, Limits, Location, OnArchived, OnChange, OnDamaged, RecordFormat, Source,
 };
+use crate::read::record_format::can_be_cut;
 use crate::read::scan_rows::{ReadReport, ScanRows, read_report_rows};
 use crate::read::split_plan::{contents_of_large, plan_splits};
 use crate::session::memory::TaskScope;
@@ -47,7 +48,7 @@ fn source_in(folder: &TempDir) -> Source {
     for i in 0..SMALL_OBJECTS {
         std::fs::write(folder.path().join(format!("small-{i}.json")), line(RECORDS_IN_LARGE + i)).unwrap();
     }
-    let id = Field { name: "id".into(), from: vec!["id".into()], field_type: FieldType::Long, required: false };
+    let id = Field::new("id", FieldType::Long);
     Source {
         name: "s".into(),
         url: Url::from_directory_path(folder.path()).unwrap(),
@@ -60,6 +61,7 @@ fn source_in(folder: &TempDir) -> Source {
         follow_links: false,
         objects: Default::default(),
         allow_empty: false,
+        decoding: Default::default(),
     }
 }
 
@@ -104,8 +106,8 @@ async fn a_partition_alone_twice_or_out_of_order_yields_exactly_its_records() {
     .await
     .unwrap()
     .objects;
-    let contents = contents_of_large(&storages.sources[0].1, &objects, &source.format, &limits).await.unwrap();
-    let splits = plan_splits(objects, &contents, &source.format, limits.split_bytes);
+    let contents = contents_of_large(&storages.sources[0].1, &objects, can_be_cut(&source), &limits).await.unwrap();
+    let splits = plan_splits(objects, &contents, can_be_cut(&source), limits.split_bytes);
     let scan = JsonScanExec::new(Arc::new(source), splits, Arc::new(limits));
     let partitions = scan.partitions().len();
     assert!(partitions > 5, "the test needs several partitions, not {partitions}");

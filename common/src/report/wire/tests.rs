@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::read::field_counts::FieldCounts;
 use crate::read::rejection::Reason;
 use crate::read::scan_rows::ReadReport;
 use crate::read::tally::{Damage, ObjectTally};
@@ -82,10 +83,13 @@ fn spooled() -> impl Strategy<Value = SpoolObject> {
 }
 
 fn reports() -> impl Strategy<Value = TaskReport> {
-    let unknown = proptest::collection::btree_map(texts(), any::<u64>(), 0..4);
+    let counts = || proptest::collection::btree_map(texts(), any::<u64>(), 0..4);
+    let fields = (counts(), counts(), counts(), any::<u64>()).prop_map(|(undeclared, nulled, filled, null_records)| {
+        FieldCounts { undeclared, nulled, filled, null_records }
+    });
     prop_oneof![
         tallies().prop_map(|tally| TaskReport::Read(ReadReport::Object(tally))),
-        unknown.prop_map(|fields| TaskReport::Read(ReadReport::UnknownFields(fields))),
+        fields.prop_map(|fields| TaskReport::Read(ReadReport::Fields(fields))),
         written().prop_map(TaskReport::Staged),
         written().prop_map(TaskReport::Quarantined),
         written().prop_map(TaskReport::Table),

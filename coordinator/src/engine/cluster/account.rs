@@ -160,8 +160,8 @@ fn check_ingest(
                 check_tally(tally, split, max_ratio)?;
                 counts = (counts.0 + tally.staged, counts.1 + tally.quarantined);
             }
-            // Counts of undeclared fields are only printed, so nothing depends on them.
-            TaskReport::Read(ReadReport::UnknownFields(_)) => {}
+            // Counts of fields are printed and kept for the history. No table depends on them.
+            TaskReport::Read(ReadReport::Fields(_)) => {}
             TaskReport::Table(_) | TaskReport::Spooled(_) => {
                 return Err("something else than staged records".to_owned());
             }

@@ -72,7 +72,7 @@ fn any_bytes_of_an_object_are_read_as_others_read_them() {
         let stored = StoredBytes::default();
         let (found, fault) = runtime.block_on(async {
             let object = put(store.as_ref(), key, bytes.to_vec()).await;
-            read(fetch(&over(store), &Split::whole(object), &limits(), &stored)).await
+            read(fetch(&over(store), &Split::whole(object), &Decoding::default(), &limits(), &stored)).await
         });
         assert!(fault.is_some() || stored.count() == bytes.len() as u64, "{key}: {} bytes read", stored.count());
         let reason = match &fault {

@@ -7,10 +7,11 @@ use arrow::array::{Array, AsArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::*;
+use crate::config::resolved::FieldInput;
 
 fn field(name: &str, field_type: &str) -> Field {
     let field_type = crate::config::field_type(field_type).unwrap_or_else(|| panic!("no type `{field_type}`"));
-    Field { name: name.into(), from: vec![name.into()], field_type, required: false }
+    Field::new(name, field_type)
 }
 
 fn required(field: Field) -> Field {
@@ -57,6 +58,22 @@ fn shown_value(column: &dyn Array) -> String {
     ArrayFormatter::try_new(column, &FormatOptions::default().with_null("null")).unwrap().value(0).to_string()
 }
 
+/// Returns the field `v` that the first column of the table declares: a type and settings, such as
+/// `long`, `required = true`, each in backticks.
+fn declared_field(cell: &str) -> Field {
+    let mut parts = cell.split('`').skip(1).step_by(2);
+    let field_type = parts.next().unwrap();
+    // `allow_nan` is a setting of the source.
+    let (of_source, of_field): (Vec<&str>, Vec<&str>) = parts.partition(|setting| setting.starts_with("allow_nan"));
+    let of_field: String = of_field.iter().map(|setting| format!(", {setting}")).collect();
+    let toml = format!(
+        "[sources.s]\nurl = '/s'\n{}\nfields = {{ v = {{ type = {field_type:?}{of_field} }} }}",
+        of_source.join("\n")
+    );
+    let mut source = crate::config::source(&toml).unwrap_or_else(|error| panic!("{cell}: {error}"));
+    source.fields.remove(0)
+}
+
 #[test]
 fn the_table_of_types_is_what_the_decoder_does() {
     let page = include_str!("../../../../../docs/types.md");
@@ -67,13 +84,7 @@ fn the_table_of_types_is_what_the_decoder_does() {
     for row in rows {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
         let [declared, value, expected] = cells.as_slice() else { panic!("{row}: not three cells") };
-        let v = match *declared {
-            "—" => field("v", "long"),
-            declared => match declared.strip_suffix(", required") {
-                Some(declared) => required(field("v", declared.trim_matches('`'))),
-                None => field("v", declared.trim_matches('`')),
-            },
-        };
+        let v = if *declared == "—" { field("v", "long") } else { declared_field(declared) };
         let record = match (*declared, *value) {
             (_, "*missing*") => b"{}".to_vec(),
             ("—", _) => cell_bytes(value),
@@ -144,9 +155,9 @@ fn several_string_columns_may_meet_numbers_that_no_double_holds() {
 #[test]
 fn a_dotted_path_leads_to_its_value_and_the_last_object_under_a_key_wins() {
     let mut name = field("name", "string");
-    name.from = vec!["user".into(), "name".into()];
+    name.input = FieldInput::Keys(vec!["user".into(), "name".into()]);
     let mut city = field("city", "string");
-    city.from = vec!["user".into(), "address".into(), "city".into()];
+    city.input = FieldInput::Keys(vec!["user".into(), "address".into(), "city".into()]);
     let fields = [name, city, field("n", "long")];
     let cases = [
         (r#"{"user":{"name":"Lily","address":{"city":"Bath"}},"n":1}"#, "`\"Lily\"` `\"Bath\"` 1"),
@@ -170,7 +181,7 @@ fn a_dotted_path_leads_to_its_value_and_the_last_object_under_a_key_wins() {
 #[test]
 fn undeclared_fields_are_counted_once_per_accepted_record_under_dotted_names() {
     let mut name = field("name", "string");
-    name.from = vec!["user".into(), "name".into()];
+    name.input = FieldInput::Keys(vec!["user".into(), "name".into()]);
     let mut decoder = Decoder::new(&[name, field("n", "long"), field("items", "list<struct<a: long>>")]);
     decoder.decode(br#"{"x":1,"x":2,"user":{"age":3,"name":"Lily"},"items":[{"b":1},{"b":2}]}"#).unwrap();
     decoder.decode(br#"{"x":1,"n":"no","y":1}"#).unwrap_err();

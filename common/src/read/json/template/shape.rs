@@ -191,7 +191,7 @@ impl<'a> ShapeReader<'a> {
             self.expect(b':')?;
             self.skip_blanks();
             match keys.get(name) {
-                Some(Target::Column(i)) => self.add_slot(Kind::of(&self.columns.get(*i)?.field_type), *i)?,
+                Some(Target::Column(i)) => self.add_slot(Kind::of(self.columns.get(*i)?), *i)?,
                 Some(Target::Path(path)) if self.peek() == Some(b'{') => self.read_object(&path.keys)?,
                 // The value of an accepted record is an object or null here.
                 Some(Target::Path(_)) => b"null".iter().try_for_each(|byte| self.expect(*byte))?,

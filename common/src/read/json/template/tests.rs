@@ -11,13 +11,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::pace::Pace;
-use crate::config::resolved::Field;
+use crate::config::resolved::{Field, FieldInput};
 use crate::read::json::decoder::Decoder;
 use generate::{Choices, NUMBERS, OTHERS, STRINGS, TYPES, fields, records};
 
 fn field(name: &str, field_type: &str) -> Field {
     let field_type = crate::config::field_type(field_type).unwrap_or_else(|| panic!("no type `{field_type}`"));
-    Field { name: name.into(), from: vec![name.into()], field_type, required: false }
+    Field::new(name, field_type)
 }
 
 /// Decodes records with and without templates, in batches of `batch` records. Fails if the results
@@ -41,6 +41,7 @@ fn compare<T: AsRef<[u8]>>(fields: &[Field], records: &[T], batch: usize) -> u64
             }
         }
         assert_eq!(fast.unknown_fields(), exact.unknown_fields());
+        assert_eq!(fast.nulled_values(), exact.nulled_values());
     }
     assert_eq!(exact.templated_records(), 0);
     fast.templated_records()
@@ -125,9 +126,9 @@ fn numbers_in_a_string_column_are_stored_by_templates_after_the_first() {
 #[test]
 fn undeclared_fields_and_dotted_paths_are_part_of_a_shape() {
     let mut name = field("name", "string");
-    name.from = vec!["user".into(), "name".into()];
+    name.input = FieldInput::Keys(vec!["user".into(), "name".into()]);
     let mut city = field("city", "string");
-    city.from = vec!["user".into(), "address".into(), "city".into()];
+    city.input = FieldInput::Keys(vec!["user".into(), "address".into(), "city".into()]);
     let fields = [name, city, field("n", "long")];
     let long = "k".repeat(1000);
     let shapes = [

@@ -13,16 +13,18 @@
 //! | boolean | `true`, `false`; an empty string |
 //! | date, decimal, other timestamps | strings without escapes and, if the type allows them, numbers |
 //! | json, undeclared | every value |
-//! | list, struct | every value without a fault, read by the code of the exact path |
+//! | binary | strings without escapes |
+//! | list, map, struct, and fields with `null_values` | every value without a fault, read by the code of the exact path |
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
 
 use crate::config::resolved::{FieldType, TimestampFormat};
-use crate::read::json::coerce::{self, Scalar};
+use crate::read::json::coerce::Scalar;
 use crate::read::json::columns::{Column, Values};
 use crate::read::json::record::Record;
 use crate::read::json::template::scan;
+use crate::read::json::timestamp;
 use crate::read::json::visitor::ValueSeed;
 
 /// 2^53, the smallest whole number that shares its double with another whole number.
@@ -59,25 +61,30 @@ pub(super) enum Kind {
     /// The text of the value is converted by `json::coerce`, as in the exact path.
     Coerced,
     Json,
-    /// A list or a struct.
-    Nested,
+    /// The value is read by the code of the exact path.
+    Parsed,
     /// The field is not declared.
     Undeclared,
 }
 
 impl Kind {
-    pub(super) fn of(field_type: &FieldType) -> Self {
-        match field_type {
+    pub(super) fn of(column: &Column) -> Self {
+        if !column.rules.null_values.is_empty() {
+            return Self::Parsed;
+        }
+        match &column.field_type {
             FieldType::String => Self::String,
             FieldType::Long => Self::Long,
-            FieldType::Timestamp(TimestampFormat::EpochMilliseconds) => Self::EpochMilliseconds,
+            FieldType::Timestamp(formats) if formats == &[TimestampFormat::EpochMilliseconds] => {
+                Self::EpochMilliseconds
+            }
             FieldType::Double => Self::Double,
             FieldType::Boolean => Self::Boolean,
-            FieldType::Timestamp(TimestampFormat::EpochSeconds | TimestampFormat::Rfc3339)
-            | FieldType::Date
-            | FieldType::Decimal { .. } => Self::Coerced,
+            FieldType::Timestamp(_) | FieldType::Date | FieldType::Decimal { .. } | FieldType::Binary(_) => {
+                Self::Coerced
+            }
             FieldType::Json => Self::Json,
-            FieldType::List(_) | FieldType::Struct(_) => Self::Nested,
+            FieldType::List(_) | FieldType::Map(_) | FieldType::Struct(_) => Self::Parsed,
         }
     }
 }
@@ -106,7 +113,7 @@ pub(super) fn read(kind: Kind, column: &mut Column, record: &mut Record, text: T
         }
         (Kind::EpochMilliseconds, Values::Long(values)) => {
             let (value, end) = quoted(padded, at, whole_number)?;
-            let micros = coerce::epoch_milliseconds(value.map_or(Scalar::Text(""), Scalar::Signed)).ok()?;
+            let micros = timestamp::epoch_milliseconds(value.map_or(Scalar::Text(""), Scalar::Signed)).ok()?;
             values.push(micros.unwrap_or_default());
             column.valid.append(micros.is_some());
             Some(end)
@@ -133,7 +140,7 @@ pub(super) fn read(kind: Kind, column: &mut Column, record: &mut Record, text: T
             column.push_json(text.json.get(at..end)?).ok()?;
             Some(end)
         }
-        (Kind::Nested, _) => nested(column, record, text, at),
+        (Kind::Parsed, _) => parsed(column, record, text, at),
         _ => None,
     }
 }
@@ -247,9 +254,9 @@ fn coerced(column: &mut Column, text: Text<'_>, at: usize, first: u8) -> Option<
     Some(end)
 }
 
-/// Reads a list or a struct with the parser, as the exact path does. Returns `None` if there is a
+/// Reads a value with the parser, as the exact path does. Returns `None` if there is a
 /// fault.
-fn nested(column: &mut Column, record: &mut Record, text: Text<'_>, at: usize) -> Option<usize> {
+fn parsed(column: &mut Column, record: &mut Record, text: Text<'_>, at: usize) -> Option<usize> {
     let mut json = serde_json::Deserializer::from_str(text.json.get(at..)?);
     ValueSeed { column, record: &mut *record }.deserialize(&mut json).ok()?;
     (record.faults() == 0 && !record.is_to_be_read_again).then(|| at + offset(json))

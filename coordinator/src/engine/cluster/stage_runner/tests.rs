@@ -15,6 +15,7 @@ use lakewright_common::config::resolved::{
 };
 use lakewright_common::config::{self, Purpose};
 use lakewright_common::exchange::write_node::ExchangeWriteExec;
+use lakewright_common::read::record_format::can_be_cut;
 use lakewright_common::read::scan_node::JsonScanExec;
 use lakewright_common::read::schema::arrow_schema;
 use lakewright_common::read::split_plan::{Contents, plan_splits};
@@ -258,7 +259,7 @@ async fn every_model_and_every_staging_is_parallel() {
         let table = large(&arrow_schema(&source.fields));
         session_tables::register(&planning, "staging", &source.name, table).unwrap();
         let objects = (0..64).map(|i| SourceObject { key: format!("{i}"), bytes: 64 << 20, etag: None, modified: 0 });
-        let splits = plan_splits(objects.collect(), &Contents::new(), &source.format, config.limits.split_bytes);
+        let splits = plan_splits(objects.collect(), &Contents::new(), can_be_cut(&source), config.limits.split_bytes);
         let scan: Arc<dyn ExecutionPlan> =
             Arc::new(JsonScanExec::new(Arc::new(source.clone()), splits, Arc::new(config.limits.clone())));
         assert!(narrowest(&plan_stages(&scan, "spool/x").unwrap()) >= 32, "{}", source.name);
@@ -300,6 +301,7 @@ fn source() -> Source {
         follow_links: false,
         objects: Default::default(),
         allow_empty: false,
+        decoding: Default::default(),
     }
 }
 
@@ -313,8 +315,7 @@ fn a_hundred_thousand_objects_are_planned_and_no_task_carries_more_than_its_part
         etag: Some(format!("{i:032x}")),
         modified: 0,
     });
-    let splits =
-        plan_splits(objects.collect(), &Contents::new(), &RecordFormat::Json(JsonFormat::Lines), limits.split_bytes);
+    let splits = plan_splits(objects.collect(), &Contents::new(), true, limits.split_bytes);
     let tasks = splits.len();
     assert!(tasks > 10, "{tasks} tasks");
     let scan: Arc<dyn ExecutionPlan> = Arc::new(JsonScanExec::new(Arc::new(source()), splits, limits));

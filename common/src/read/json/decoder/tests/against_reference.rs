@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::*;
 use super::field;
-use crate::config::resolved::FieldType;
+use crate::config::resolved::{FieldInput, FieldType};
 
 mod fuzz;
 
@@ -72,9 +72,9 @@ impl Tree {
 
 fn fields() -> Vec<Field> {
     let mut path = field("name", "string");
-    path.from = vec!["user".into(), "name".into()];
+    path.input = FieldInput::Keys(vec!["user".into(), "name".into()]);
     let mut deep_path = field("age", "long");
-    deep_path.from = vec!["user".into(), "x".into(), "age".into()];
+    deep_path.input = FieldInput::Keys(vec!["user".into(), "x".into(), "age".into()]);
     vec![
         field("s", "string"),
         path,
@@ -134,7 +134,7 @@ fn expected(field_type: &FieldType, tree: &Tree) -> Result<Value, ()> {
 fn expected_row(fields: &[Field], record: &Tree) -> Result<Value, ()> {
     let mut row = Map::new();
     for field in fields {
-        let value = field.from.iter().try_fold(record, |tree, key| tree.member(key))?;
+        let value = field.keys().iter().try_fold(record, |tree, key| tree.member(key))?;
         row.insert(field.name.clone(), expected(&field.field_type, value)?);
     }
     Ok(Value::Object(row))

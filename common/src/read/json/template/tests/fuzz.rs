@@ -4,11 +4,11 @@
 use lakewright_fuzz::Target;
 
 use super::{compare, field};
-use crate::config::resolved::Field;
+use crate::config::resolved::{Field, FieldInput};
 
 fn fields() -> Vec<Field> {
     let mut name = field("name", "string");
-    name.from = vec!["user".into(), "name".into()];
+    name.input = FieldInput::Keys(vec!["user".into(), "name".into()]);
     let mut id = field("id", "long");
     id.required = true;
     vec![

@@ -1,9 +1,9 @@
 //! Generates records from a series of choices: a schema, some shapes, and values that mostly fit.
 
 use super::field;
-use crate::config::resolved::Field;
+use crate::config::resolved::{Field, FieldInput, OnInvalid, ValueRules};
 
-pub(super) const TYPES: [&str; 14] = [
+pub(super) const TYPES: [&str; 19] = [
     "string",
     "long",
     "double",
@@ -18,6 +18,11 @@ pub(super) const TYPES: [&str; 14] = [
     "list<string>",
     "struct<a: long, b: string>",
     "list<struct<a: double>>",
+    "map<string, long>",
+    "timestamp(auto)",
+    "binary(hex)",
+    "timestamp(us)",
+    "timestamp(ns)",
 ];
 
 pub(super) const NUMBERS: [&str; 36] = [
@@ -139,8 +144,15 @@ pub(super) fn fields(choices: &mut Choices<'_>) -> Vec<Field> {
             let name = format!("f{i}");
             let around = paths[choices.below(paths.len())];
             Field {
-                from: around.iter().map(|key| (*key).to_owned()).chain([name.clone()]).collect(),
+                input: FieldInput::Keys(around.iter().map(|key| (*key).to_owned()).chain([name.clone()]).collect()),
                 required: choices.one_in(8),
+                rules: ValueRules {
+                    on_invalid: if choices.one_in(4) { OnInvalid::Null } else { OnInvalid::Quarantine },
+                    null_values: if choices.one_in(6) { vec![String::new(), "39".to_owned()] } else { Vec::new() },
+                    wrap: choices.one_in(4),
+                    allow_nan: choices.one_in(4),
+                    zone: choices.one_in(2).then_some(chrono_tz::Europe::Paris),
+                },
                 ..field(&name, field_type)
             }
         })
@@ -204,7 +216,7 @@ impl Style {
         let (mut p, mut q) = (Vec::new(), Vec::new());
         for &i in order {
             let (key, around, value) = match fields.get(i) {
-                Some(field) => (field.name.clone(), field.from.len() - 1, value(choices, field)),
+                Some(field) => (field.name.clone(), field.keys().len() - 1, value(choices, field)),
                 None => (format!("u{i}"), i % 3, any(choices)),
             };
             let key = if choices.one_in(60) { format!("\\u006{}", &key[1..]) } else { key };
@@ -253,6 +265,7 @@ fn value(choices: &mut Choices<'_>, field: &Field) -> String {
             let time = choices.of(&["21:56:47", "00:00:00.5", "23:59:60"]);
             format!("\"{}T{time}{}\"", date(choices), choices.of(&["Z", "+01:00", ""]))
         }
+        "timestamp(us)" | "timestamp(ns)" => (choices.long() % 9_000_000_000_000_000_000).to_string(),
         "date" => format!("\"{}\"", date(choices)),
         "decimal(10,2)" => format!("{}.{:02}", choices.long() % 100_000_000, choices.below(100)),
         "list<long>" => format!("[{}, {}]", long(choices), long(choices)),
@@ -260,6 +273,9 @@ fn value(choices: &mut Choices<'_>, field: &Field) -> String {
         "list<struct<a: double>>" => format!(r#"[{{"a":{}}},{{"b":{}}}]"#, double(choices), any(choices)),
         "struct<a: long, b: string>" => format!(r#"{{"b":{},"a":{}}}"#, choices.of(&STRINGS), long(choices)),
         "json" => any(choices),
+        "map<string, long>" => format!(r#"{{"b":{},"a":{},"b":{}}}"#, long(choices), any(choices), long(choices)),
+        "timestamp(auto)" => choices.of(&["1542837407", "1542837407.796123", r#""2018-11-21 21:56""#]).to_owned(),
+        "binary(hex)" => choices.of(&[r#""00ff""#, r#""0""#, r#""\u0030""#]).to_owned(),
         _ if choices.one_in(3) => serde_json::json!(String::from_utf8_lossy(&choices.long().to_le_bytes())).to_string(),
         _ => choices.of(&STRINGS).to_owned(),
     }

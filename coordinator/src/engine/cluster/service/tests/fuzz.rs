@@ -41,7 +41,7 @@ fn reports() -> Vec<Vec<u8>> {
     let spooled = v1::SpoolObject { key: "spool/x".to_owned(), rows: vec![3, 4], flushes };
     let reports = [
         Report::Tally(tally),
-        Report::UnknownFields(v1::UnknownFields { records: [("u".to_owned(), 1)].into() }),
+        Report::Fields(v1::FieldCounts { undeclared: [("u".to_owned(), 1)].into(), ..v1::FieldCounts::default() }),
         Report::Staged(file.clone()),
         Report::Table(file),
         Report::Spooled(spooled),

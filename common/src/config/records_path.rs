@@ -1,0 +1,103 @@
+//! The setting `records`: the path to the records of a JSON document.
+//!
+//! ```text
+//! path    = segment { . segment }
+//! segment = ( key | " key " | * ) { [] } | [] { [] }
+//! ```
+//!
+//! `[]` stands for each item of an array, and `*` for the value of each member of an object. A path
+//! that ends with a key means the items of its array: `items` is `items[]`.
+
+/// An object or an array around the records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Level {
+    /// An object, of which only the value of this key is read.
+    Key(String),
+    /// An array, of which every item is read.
+    Items,
+    /// An object, of which every member's value is read.
+    Members,
+}
+
+/// Parses a path. Returns the levels from the outermost to the one that contains the records.
+///
+/// # Errors
+/// The fault, worded to follow the name of the setting: "has an empty key".
+pub fn parse(text: &str) -> Result<Vec<Level>, String> {
+    let mut levels = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = segment(rest, &mut levels)?;
+        match rest.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if rest.is_empty() => break,
+            None => return Err(format!("has `{rest}` where `.` or `[]` is expected")),
+        }
+    }
+    if let Some(Level::Key(_)) = levels.last() {
+        levels.push(Level::Items);
+    }
+    Ok(levels)
+}
+
+/// Appends the levels of the first segment of `text`. Returns the text after it.
+fn segment<'a>(text: &'a str, levels: &mut Vec<Level>) -> Result<&'a str, String> {
+    let mut rest = if let Some(quoted) = text.strip_prefix('"') {
+        let (key, rest) = quoted.split_once('"').ok_or("has a quote without an end")?;
+        levels.push(Level::Key(key.to_owned()));
+        rest
+    } else if text.starts_with("[]") && levels.is_empty() {
+        text
+    } else {
+        let (key, rest) = text.split_at(text.find(['.', '[']).unwrap_or(text.len()));
+        match key {
+            "" => return Err("has an empty key".to_owned()),
+            "*" => levels.push(Level::Members),
+            key => levels.push(Level::Key(key.to_owned())),
+        }
+        rest
+    };
+    while let Some(next) = rest.strip_prefix("[]") {
+        levels.push(Level::Items);
+        rest = next;
+    }
+    Ok(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_every_level_around_the_records() {
+        let key = |key: &str| Level::Key(key.to_owned());
+        for (text, expected) in [
+            ("items", vec![key("items"), Level::Items]),
+            ("items[]", vec![key("items"), Level::Items]),
+            ("log.entries", vec![key("log"), key("entries"), Level::Items]),
+            ("pages[].groups[].items", {
+                vec![key("pages"), Level::Items, key("groups"), Level::Items, key("items"), Level::Items]
+            }),
+            ("items.*", vec![key("items"), Level::Members]),
+            ("*", vec![Level::Members]),
+            ("[]", vec![Level::Items]),
+            ("[][].a", vec![Level::Items, Level::Items, key("a"), Level::Items]),
+            ("matrix[][]", vec![key("matrix"), Level::Items, Level::Items]),
+            ("\"a.b\".\"*\"[]", vec![key("a.b"), key("*"), Level::Items]),
+            ("@graph", vec![key("@graph"), Level::Items]),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+        for (text, fault) in [
+            ("", "has an empty key"),
+            ("a..b", "has an empty key"),
+            ("a.", "has an empty key"),
+            ("a.[]", "has an empty key"),
+            ("a[0]", "has `[0]` where `.` or `[]` is expected"),
+            ("a[]b", "has `b` where `.` or `[]` is expected"),
+            ("\"a", "has a quote without an end"),
+        ] {
+            assert_eq!(parse(text), Err(fault.to_owned()), "{text}");
+        }
+    }
+}
