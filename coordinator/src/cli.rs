@@ -62,6 +62,26 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a project for JSON data: lake.toml with all fields and their types, and a model for
+    /// each source
+    ///
+    /// Groups the objects into sources, detects their formats, reads their records, and declares
+    /// types that accept every value. Comments in lake.toml say what is odd about the data. Then
+    /// does the same as `check`. Never overwrites a file.
+    Init {
+        /// Folder, prefix (s3://bucket/prefix), object, or pattern of objects
+        #[arg(required = true, value_name = "URL")]
+        url: Vec<String>,
+        /// Write the project into this folder
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        /// If the data have more bytes than this, read a sample of about this size
+        #[arg(long, value_name = "BYTES", default_value = "1GB", value_parser = size)]
+        budget: u64,
+        /// Read all data, however large they are
+        #[arg(long, conflicts_with = "budget")]
+        all: bool,
+    },
     /// Ingest new objects and commit all tables together (the default)
     #[command(after_help = RUN_JSON)]
     Run {
@@ -183,6 +203,12 @@ pub(crate) enum Command {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; write it like `7d` or `36h`"))
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    text.parse::<bytesize::ByteSize>()
+        .map(|size| size.as_u64())
+        .map_err(|e| format!("{e}; write it like `500MB` or `2GiB`"))
 }
 
 /// Parses the name of a database. Refuses a name that Athena accepts only in quotes.

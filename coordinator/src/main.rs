@@ -11,6 +11,8 @@ mod exit;
 mod command;
 /// Opens the storages of a configuration.
 mod open;
+/// Writes a project from data.
+mod init;
 /// One run: discover, ingest, build, commit.
 mod run;
 /// ⑥ The models, their order, and which of them are stale.

@@ -23,6 +23,11 @@ pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// Returns the model that copies a source, for a new project.
+pub(crate) fn copy_of_source(source: &str) -> String {
+    format!("SELECT * FROM staging.{source}\n")
+}
+
 /// Returns the query for the rows of `table` with a null in one of `columns`.
 pub(crate) fn rows_with_null(table: &str, columns: &[String]) -> String {
     let nulls: Vec<String> = columns.iter().map(|column| format!("{} IS NULL", identifier(column))).collect();

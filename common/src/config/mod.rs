@@ -23,7 +23,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::diagnostics::Diagnostics;
-use crate::config::resolved::Config;
+use crate::config::object_patterns::UrlPattern;
+use crate::config::resolved::{Config, Location};
 use crate::error::{Context, Error, Result};
 
 /// All settings: key, type, default.
@@ -76,7 +77,9 @@ pub mod memory;
 pub mod resolved;
 
 pub use diagnostics::nearest;
+pub use name::{is_name, same_but_for_case};
 pub use purpose::Purpose;
+pub use validate::default_limits;
 
 /// Reads `file`, applies the overrides of `environment` (variables and their values) and checks the
 /// result.
@@ -103,6 +106,23 @@ fn folder_of(file: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(file)
         .context(|| Error::configuration(format!("cannot find the folder of `{}`", file.display())))?;
     Ok(absolute.parent().map_or_else(|| absolute.clone(), Path::to_path_buf))
+}
+
+/// Resolves a text that names objects, as the setting `url` of a source does. Relative paths start
+/// from `folder`, which is absolute. Returns the folder or prefix, and the pattern below it.
+///
+/// # Errors
+/// A configuration error that quotes the text.
+pub fn locate(text: &str, folder: &Path) -> Result<(Location, Option<UrlPattern>)> {
+    let (root, pattern) = UrlPattern::split(text);
+    let url = location::resolve(root, folder).map_err(|fault| {
+        let error = Error::configuration(format!("a URL {}", fault.message));
+        match fault.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })?;
+    Ok((Location::of(url), pattern))
 }
 
 /// Parses a declared type, for tests of other modules.

@@ -5,14 +5,16 @@ use super::diagnostics::{Diagnostics, Origin};
 
 /// Whether `name` is an ASCII letter followed by ASCII letters, digits and `_`. A leading `_` is
 /// not allowed, because readers such as Spark ignore folders with such names.
-pub(super) fn is_name(name: &str) -> bool {
+#[must_use]
+pub fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Whether two names are equal if case is ignored. SQL, Delta and some file systems do not
 /// distinguish such names.
-pub(super) fn same_but_for_case(one: &str, other: &str) -> bool {
+#[must_use]
+pub fn same_but_for_case(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 

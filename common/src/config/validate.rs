@@ -216,7 +216,8 @@ fn threads(section: &Section<'_>, default: usize, diagnostics: &mut Diagnostics)
 }
 
 /// Returns the limits for a `lake.toml` that sets none.
-fn default_limits() -> Limits {
+#[must_use]
+pub fn default_limits() -> Limits {
     Limits {
         memory_bytes: available_bytes() / 2,
         max_record_bytes: defaults::MAX_RECORD_BYTES,

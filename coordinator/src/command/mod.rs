@@ -8,6 +8,7 @@ use lakewright_common::process::allocator;
 use lakewright_common::process::telemetry::LogFormat;
 
 use crate::cli::{Cli, Command};
+use crate::init::Options;
 use crate::lake::intact;
 use crate::open;
 use crate::output::Format;
@@ -21,6 +22,8 @@ mod summary_text;
 mod dry_run;
 /// `check --deep`: verifies the files of one version.
 mod deep;
+/// `init`: writes a project for data.
+mod init;
 /// `query`: a read-only query over one version.
 mod query;
 /// `tables`: lists the tables with their rows, files and bytes.
@@ -49,6 +52,11 @@ mod print;
 /// newest version of the lake.
 pub(crate) async fn execute(cli: Cli) -> Result<()> {
     let command = cli.command.unwrap_or(Command::Run { rebuild: vec![], json: false });
+    // There is no configuration yet.
+    if let Command::Init { url, out, budget, all } = command {
+        let budget = (!all).then_some(budget);
+        return init::init(&Options { urls: url, out, budget }, cli.quiet).await;
+    }
     let is_run = matches!(command, Command::Run { .. } | Command::Check { deep: false, .. });
     // Only a run and its dry run need the settings for workers to be valid.
     let purpose = if is_run { Purpose::Run } else { Purpose::Look };
@@ -64,6 +72,8 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
 
 async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format: LogFormat) -> Result<()> {
     match command {
+        // It needs no configuration, so `execute` has run it.
+        Command::Init { .. } => Ok(()),
         Command::Run { rebuild, json: is_json } => {
             run::run(config, &rebuild, run::Reporting { is_quiet, is_json, log_format }).await
         }

@@ -63,6 +63,8 @@ mod schedules;
 mod bit_rot;
 /// The commands and their exit codes.
 mod cli;
+/// Projects that are written from data.
+mod init;
 /// Reports of `run` and `check`.
 mod reports;
 /// The repository itself.

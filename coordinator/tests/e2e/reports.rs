@@ -88,7 +88,7 @@ fn a_run_that_fails_prints_no_json() {
 
 #[test]
 fn a_check_that_only_warns_is_a_record_of_its_own_in_the_log() {
-    let lake = lake("{\"id\": 1}\n");
+    let lake = lake("{\"id\": 1}\n{\"id\": 3, \"name\": \"a\"}\n");
     let done = lake.ok(&["--log-format", "json", "run"]);
     let warnings = records(&done.stderr, "WARN");
     let [warning] = &warnings[..] else { panic!("one warning: {}", done.stderr) };
@@ -97,7 +97,7 @@ fn a_check_that_only_warns_is_a_record_of_its_own_in_the_log() {
     let summary = records(&done.stderr, "INFO").pop().unwrap();
     assert!(!summary["message"].as_str().unwrap().contains("is null"), "{summary}");
     // With JSON on standard output, the warning is in both places.
-    lake.write("in/b.json", b"{\"id\": 2}\n");
+    lake.write("in/b.json", b"{\"id\": 2}\n{\"id\": 4, \"name\": \"b\"}\n");
     let done = lake.ok(&["--log-format", "json", "run", "--json"]);
     assert_eq!(records(&done.stderr, "WARN").len(), 1, "{}", done.stderr);
     assert!(object(&done)["warnings"][0].as_str().unwrap().contains("is null in 2 rows"), "{}", done.stdout);
@@ -161,13 +161,16 @@ fn every_source_with_too_many_rejected_records_is_named_at_once() {
 fn a_sample_names_the_field_that_does_not_fit_as_a_failed_run_does() {
     let lake = lake("{\"id\": \"004\"}\n{\"id\": 1}\nnot json\n");
     let text = lake.ok(&["check", "--sample", "10"]).stdout;
-    assert!(text.contains("a.json at byte 0: wrong_type: field `id`: `\"004\"` is not a long"), "{text}");
+    assert!(
+        text.contains("1 record: wrong_type, field `id`, first in a.json at byte 0: `\"004\"` is not a long"),
+        "{text}"
+    );
     let share = "a run with this share, 66.67 %, fails";
     assert!(text.contains(share), "{text}");
     let sample = object(&lake.ok(&["check", "--sample", "10", "--json"]))["samples"][0].clone();
     assert_eq!(sample["rejected"], 2);
-    assert_eq!(sample["rejected_records"][0]["field"], "id");
-    assert_eq!(sample["rejected_records"][1]["field"], Value::Null);
+    assert_eq!(sample["rejected_by"][0]["field"], "id");
+    assert_eq!(sample["rejected_by"][1]["field"], Value::Null);
     let stderr = lake.fails(&["run"], 1);
     assert!(stderr.contains("| id    |"), "{stderr}");
     assert!(lake.ok(&["check", "--help"]).stdout.contains("What a sample shows does"));

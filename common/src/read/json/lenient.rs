@@ -57,7 +57,8 @@ fn escaped_unit(text: &[u8], at: usize) -> Option<u32> {
 
 /// Puts `NaN`, `Infinity` and `-Infinity` in quotes, where they are values. Returns `None` if there
 /// are none.
-pub(in crate::read) fn quote_non_finite(text: &[u8]) -> Option<Vec<u8>> {
+#[must_use]
+pub fn quote_non_finite(text: &[u8]) -> Option<Vec<u8>> {
     let mut quoted = Vec::new();
     let mut copied = 0;
     let mut at = 0;

@@ -40,6 +40,8 @@ mod visitor;
 mod keys;
 /// Converts a value to a declared type.
 pub mod coerce;
+/// Which declared types accept a value.
+pub mod acceptance;
 /// The text of a number, and its exact value.
 mod number;
 /// Converts a timestamp.
@@ -49,6 +51,6 @@ mod attached;
 /// Everything in a record that no field reads.
 mod rest;
 /// Repairs text that is almost JSON, where a setting allows it.
-mod lenient;
+pub mod lenient;
 /// Column buffers that can remove the values of a rejected record.
 mod columns;

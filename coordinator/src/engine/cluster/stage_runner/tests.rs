@@ -259,7 +259,7 @@ async fn every_model_and_every_staging_is_parallel() {
         let table = large(&arrow_schema(&source.fields));
         session_tables::register(&planning, "staging", &source.name, table).unwrap();
         let objects = (0..64).map(|i| SourceObject { key: format!("{i}"), bytes: 64 << 20, etag: None, modified: 0 });
-        let splits = plan_splits(objects.collect(), &Contents::new(), can_be_cut(&source), config.limits.split_bytes);
+        let splits = plan_splits(objects.collect(), &Contents::new(), can_be_cut(source), config.limits.split_bytes);
         let scan: Arc<dyn ExecutionPlan> =
             Arc::new(JsonScanExec::new(Arc::new(source.clone()), splits, Arc::new(config.limits.clone())));
         assert!(narrowest(&plan_stages(&scan, "spool/x").unwrap()) >= 32, "{}", source.name);

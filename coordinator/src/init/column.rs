@@ -1,0 +1,232 @@
+//! The fields of a source: a column for each key of its records, and for each hive folder.
+
+use std::collections::BTreeSet;
+
+use lakewright_common::config::{is_name, same_but_for_case};
+use lakewright_common::storage::object::SourceObject;
+
+use super::field_type::{Note, choose};
+use super::group::hive_parts;
+use super::profile::{Member, is_name_of_key};
+use super::read::Profile;
+
+/// Value of a hive folder that means null.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// A field as it is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) input: Input,
+    pub(super) field_type: String,
+    pub(super) wrap: bool,
+    pub(super) notes: Vec<Note>,
+    /// Share of nulls and an example.
+    pub(super) comment: String,
+    /// Whether the values are never null and unique.
+    pub(super) is_unique: bool,
+}
+
+/// Where the value of a field comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Input {
+    /// The key that equals the field's name.
+    Name,
+    Key(String),
+    PathPart(String),
+    Rest,
+}
+
+/// Returns the fields of a source with the given statistics and objects.
+pub(super) fn columns(profile: &Profile, objects: &[SourceObject]) -> Vec<Column> {
+    let mut columns: Vec<Column> = Vec::new();
+    let object_key = |index: usize| objects.get(index).map(|object| object.key.clone()).unwrap_or_default();
+    let members = &profile.root.objects.members;
+    // A key that can be a name keeps it, even if a cleaned name of an earlier key would equal it.
+    let mut taken: Vec<String> = Vec::new();
+    for key in members.iter().map(|member| &member.key).filter(|key| is_name(key)) {
+        if is_free(key, &taken) {
+            taken.push(key.clone());
+        }
+    }
+    for member in members.iter().filter(|member| !member.key.is_empty()) {
+        let Member { key, node } = member;
+        let choice = choose(key, node, &object_key);
+        let keeps_key = taken.contains(key);
+        let name = if keeps_key { key.clone() } else { free_name(&cleaned(key), &taken) };
+        if !keeps_key {
+            taken.push(name.clone());
+        }
+        let input = if keeps_key { Input::Name } else { Input::Key(key.clone()) };
+        let nulls = profile.records - (node.seen() - node.nulls).min(profile.records);
+        columns.push(Column {
+            name,
+            input,
+            field_type: choice.text,
+            wrap: choice.wrap,
+            notes: choice.notes,
+            comment: comment(nulls, profile.records, node.example.as_deref()),
+            is_unique: node.distinct.as_ref().is_some_and(|distinct| distinct.count() == profile.records),
+        });
+    }
+    for (part, field_type, example) in path_parts(objects) {
+        let name = cleaned(&part);
+        // The record has the value too.
+        if !is_free(&name, &taken) {
+            continue;
+        }
+        taken.push(name.clone());
+        let comment = format!("from the path; e.g. {example}");
+        let field_type = field_type.to_owned();
+        let input = Input::PathPart(part);
+        columns.push(Column { name, input, field_type, wrap: false, notes: vec![], comment, is_unique: false });
+    }
+    let has_empty_key = members.iter().any(|member| member.key.is_empty());
+    if has_empty_key || profile.root.objects.others.is_some() || columns.is_empty() {
+        let reason = if has_empty_key { "the empty key, which no field can name" } else { "keys without a field" };
+        columns.push(Column {
+            name: free_name("rest", &taken),
+            input: Input::Rest,
+            field_type: "json".to_owned(),
+            wrap: false,
+            notes: vec![],
+            comment: reason.to_owned(),
+            is_unique: false,
+        });
+    }
+    columns
+}
+
+/// Returns the field that is most likely the key of the records: unique, and named like a key.
+pub(super) fn key_of(columns: &[Column]) -> Option<&Column> {
+    let is_named = |column: &Column| match &column.input {
+        Input::Key(key) => is_name_of_key(key),
+        _ => is_name_of_key(&column.name),
+    };
+    let named = columns.iter().filter(|column| column.is_unique && is_named(column));
+    named.min_by_key(|column| !matches!(column.name.as_str(), "id" | "uuid" | "guid" | "key"))
+}
+
+fn comment(nulls: u64, records: u64, example: Option<&str>) -> String {
+    let share = match nulls {
+        0 => String::new(),
+        nulls if nulls == records => "always null".to_owned(),
+        nulls => format!("{} null", percent(nulls, records)),
+    };
+    let example = example.map(|example| format!("e.g. {example}")).unwrap_or_default();
+    [share, example].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Writes a share in percent, and never rounds it to 0 or 100.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
+    let share = part as f64 / whole.max(1) as f64 * 100.0;
+    match share {
+        share if share < 0.1 => "<0.1 %".to_owned(),
+        share if share > 99.9 && part < whole => ">99.9 %".to_owned(),
+        share if share < 10.0 => format!("{share:.1} %"),
+        share => format!("{share:.0} %"),
+    }
+}
+
+/// Returns the name of each hive folder in the keys, with the type of its values and an example.
+fn path_parts(objects: &[SourceObject]) -> Vec<(String, &'static str, String)> {
+    let mut names: Vec<(String, bool, String)> = Vec::new();
+    for object in objects {
+        let folders = object.key.rsplit_once('/').map_or("", |(folders, _)| folders);
+        for (name, value) in folders.split('/').filter_map(hive_parts) {
+            let is_long = value == HIVE_NULL || is_long(value);
+            match names.iter_mut().find(|(known, ..)| known == name) {
+                Some((_, all_long, _)) => *all_long &= is_long,
+                None => names.push((name.to_owned(), is_long, value.to_owned())),
+            }
+        }
+    }
+    let unique: BTreeSet<&String> = names.iter().map(|(name, ..)| name).collect();
+    debug_assert_eq!(unique.len(), names.len(), "each name once");
+    names
+        .into_iter()
+        .map(|(name, is_long, example)| {
+            let example = lakewright_common::printable::line(&example).into_owned();
+            (name, if is_long { "long" } else { "string" }, example)
+        })
+        .collect()
+}
+
+/// Whether a part of a path is a long, possibly with leading zeros.
+fn is_long(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) && value.parse::<i64>().is_ok()
+}
+
+/// Returns a valid name that is like `text`.
+pub(super) fn cleaned(text: &str) -> String {
+    let mut name = String::new();
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() {
+            name.push(c);
+        } else if !name.is_empty() && !name.ends_with('_') {
+            name.push('_');
+        }
+    }
+    let name = name.trim_end_matches('_');
+    match name.chars().next() {
+        None => "field".to_owned(),
+        Some(first) if first.is_ascii_alphabetic() => name.to_owned(),
+        Some(_) => format!("field_{name}"),
+    }
+}
+
+/// Returns `name`, with a number after it if it is taken.
+pub(super) fn free_name(name: &str, taken: &[String]) -> String {
+    let numbered = (2..).map(|number| format!("{name}_{number}"));
+    std::iter::once(name.to_owned()).chain(numbered).find(|name| is_free(name, taken)).unwrap_or_default()
+}
+
+fn is_free(name: &str, taken: &[String]) -> bool {
+    !taken.iter().any(|other| same_but_for_case(name, other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::init::visitor::add_record;
+
+    fn object(key: &str) -> SourceObject {
+        SourceObject { key: key.to_owned(), bytes: 1, etag: None, modified: 0 }
+    }
+
+    #[test]
+    fn every_key_becomes_a_column_with_a_valid_name() {
+        let mut profile = Profile::default();
+        for record in [
+            r#"{"$id":1,"id":2,"ID":"x","a.b":true,"1st":1,"":1,"größe":2,"_x":null}"#,
+            r#"{"$id":2,"id":2,"ID":"","a.b":null}"#,
+        ] {
+            add_record(&mut profile.root, record, 0);
+            profile.records += 1;
+        }
+        let columns = columns(&profile, &[object("year=2018/day=mon/a.json"), object("year=019/day=2/a.json")]);
+        let names: Vec<_> = columns
+            .iter()
+            .map(|column| (column.name.as_str(), column.input.clone(), column.field_type.as_str()))
+            .collect();
+        let key = |key: &str| Input::Key(key.to_owned());
+        let part = |part: &str| Input::PathPart(part.to_owned());
+        let expected = [
+            ("id_2", key("$id"), "long"),
+            ("id", Input::Name, "long"),
+            ("ID_3", key("ID"), "string"),
+            ("a_b", key("a.b"), "boolean"),
+            ("field_1st", key("1st"), "long"),
+            ("gr_e", key("größe"), "long"),
+            ("x", key("_x"), "json"),
+            ("year", part("year"), "long"),
+            ("day", part("day"), "string"),
+            ("rest", Input::Rest, "json"),
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(columns[3].comment, "50 % null; e.g. true");
+        assert_eq!(columns[4].comment, "50 % null; e.g. 1");
+        assert_eq!(key_of(&columns).map(|column| column.name.as_str()), Some("id_2"));
+    }
+}

@@ -1,0 +1,205 @@
+//! Detects the format of a source by the start of some of its objects.
+
+use futures::StreamExt;
+use lakewright_common::config::records_path::{self, Level};
+use lakewright_common::config::resolved::{Decoding, JsonFormat, Limits};
+use lakewright_common::error::Result;
+use lakewright_common::read::chunks::Fault;
+use lakewright_common::read::fetch::{StoredBytes, fetch};
+use lakewright_common::read::json::lenient;
+use lakewright_common::read::split::Split;
+use lakewright_common::storage::Storage;
+use lakewright_common::storage::object::SourceObject;
+use serde::de::IgnoredAny;
+
+use super::outline::{Outline, outline};
+
+/// Number of bytes of an object that are inspected, after decompression.
+const HEAD_BYTES: usize = 8 << 20;
+/// Maximum number of lines that are inspected.
+const MAX_LINES: usize = 100;
+/// Byte order mark of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
+
+/// The format of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Detected {
+    pub(super) format: JsonFormat,
+    /// Keys of the documents beside the records, which are not read.
+    pub(super) unread_keys: Vec<String>,
+}
+
+/// What the start of an object looks like.
+#[derive(Debug)]
+struct Look {
+    /// Number of lines that are not blank, at most [`MAX_LINES`].
+    lines: usize,
+    /// Whether nearly all lines are JSON objects.
+    is_of_lines: bool,
+    outline: Outline,
+}
+
+/// Detects the format of objects with the extension `extension`. Returns the reason instead if they
+/// are not JSON.
+///
+/// # Errors
+/// A storage error.
+pub(super) async fn detect(
+    storage: &Storage,
+    objects: &[&SourceObject],
+    extension: &str,
+    limits: &Limits,
+) -> Result<std::result::Result<Detected, String>> {
+    let mut looks = Vec::new();
+    let mut reason = "has no content".to_owned();
+    for object in inspected(objects) {
+        match head(storage, object, limits).await? {
+            Ok((text, is_whole)) => match look(&text, is_whole) {
+                Some(look) => looks.push(look),
+                None if !text.trim_ascii().is_empty() => "is not JSON".clone_into(&mut reason),
+                None => {}
+            },
+            Err(fault) => reason = fault,
+        }
+    }
+    Ok(decide(&looks, extension).ok_or(reason))
+}
+
+/// Returns the first, the last and the largest object that are not empty.
+fn inspected<'a>(objects: &[&'a SourceObject]) -> Vec<&'a SourceObject> {
+    let mut filled = objects.iter().copied().filter(|object| object.bytes > 0);
+    let first = filled.next();
+    let last = filled.next_back();
+    let largest = objects.iter().copied().max_by_key(|object| object.bytes).filter(|object| object.bytes > 0);
+    let mut chosen: Vec<&SourceObject> = Vec::new();
+    for object in [first, last, largest].into_iter().flatten() {
+        if !chosen.contains(&object) {
+            chosen.push(object);
+        }
+    }
+    chosen
+}
+
+/// Reads the start of an object's text. Returns it, and whether it is the whole text; or the reason
+/// why the object cannot be read.
+async fn head(
+    storage: &Storage,
+    object: &SourceObject,
+    limits: &Limits,
+) -> Result<std::result::Result<(Vec<u8>, bool), String>> {
+    let split = Split::whole(object.clone());
+    let mut chunks = fetch(storage, &split, &Decoding::default(), limits, &StoredBytes::default());
+    let mut text = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        match chunk {
+            Ok(chunk) => text.extend_from_slice(&chunk),
+            Err(Fault::Storage(error)) => return Err(error),
+            Err(Fault::Broken { detail, .. }) if text.is_empty() => return Ok(Err(detail)),
+            // The rest of a damaged object is reported when its records are read.
+            Err(Fault::Broken { .. }) => return Ok(Ok((text, false))),
+        }
+        if text.len() >= HEAD_BYTES {
+            return Ok(Ok((text, false)));
+        }
+    }
+    Ok(Ok((text, true)))
+}
+
+/// Returns `None` if the text is not JSON.
+fn look(text: &[u8], is_whole: bool) -> Option<Look> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    if !text.trim_ascii_start().starts_with(b"{") && !text.trim_ascii_start().starts_with(b"[") {
+        // The first line may be broken.
+        let look = look_of(text, is_whole);
+        return look.is_of_lines.then_some(look);
+    }
+    Some(look_of(text, is_whole))
+}
+
+fn look_of(text: &[u8], is_whole: bool) -> Look {
+    let complete = match text.iter().rposition(|byte| *byte == b'\n') {
+        _ if is_whole => text,
+        Some(end) => &text[..end],
+        None => b"",
+    };
+    let lines = complete.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let (mut count, mut objects) = (0, 0);
+    for line in lines.take(MAX_LINES) {
+        count += 1;
+        objects += usize::from(is_object(line));
+    }
+    Look { lines: count, is_of_lines: count > 0 && objects * 10 >= count * 9, outline: outline(text) }
+}
+
+/// Whether a line is a JSON object, or `null`, which some connectors write for a deleted key.
+fn is_object(line: &[u8]) -> bool {
+    if !line.starts_with(b"{") {
+        return line == b"null";
+    }
+    let is_json = |text: &[u8]| serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    is_json(line) || lenient::quote_non_finite(line).is_some_and(|line| is_json(&line))
+}
+
+/// Decides by the looks of several objects. Returns `None` if there are none.
+fn decide(looks: &[Look], extension: &str) -> Option<Detected> {
+    let first = looks.first()?;
+    let has_name_of_lines = matches!(extension, "jsonl" | "ndjson");
+    // A single line may also be a document.
+    let is_certain = has_name_of_lines || looks.iter().any(|look| look.lines > 1);
+    if is_certain && looks.iter().all(|look| look.is_of_lines) {
+        return Some(Detected { format: JsonFormat::Lines, unread_keys: Vec::new() });
+    }
+    let records = first.outline.records_path();
+    let records = records.filter(|path| looks.iter().all(|look| look.outline.records_path().as_ref() == Some(path)));
+    let mut unread_keys: Vec<String> = Vec::new();
+    if let Some(path) = &records {
+        let levels = records_path::parse(path).unwrap_or_default();
+        let is_read = |key: &String| levels.first() == Some(&Level::Key(key.clone()));
+        unread_keys = first.outline.keys.iter().filter(|key| !is_read(key)).cloned().collect();
+    }
+    Some(Detected { format: JsonFormat::Document { records }, unread_keys })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format_of(texts: &[&str], extension: &str) -> Option<JsonFormat> {
+        let looks: Vec<Look> = texts.iter().filter_map(|text| look(text.as_bytes(), true)).collect();
+        decide(&looks, extension).map(|detected| detected.format)
+    }
+
+    #[test]
+    fn the_format_follows_from_the_text() {
+        let document = |records: Option<&str>| Some(JsonFormat::Document { records: records.map(str::to_owned) });
+        for (texts, extension, expected) in [
+            (&["{\"a\":1}\n{\"a\":2}\n"][..], "json", Some(JsonFormat::Lines)),
+            (&["{\"a\":1}\r\n\r\n{\"a\":NaN}"], "json", Some(JsonFormat::Lines)),
+            (&["{\"a\":1}", "{\"a\":1}\n{\"a\":2}"], "json", Some(JsonFormat::Lines)),
+            (&["{\"a\":1}\n"], "json", document(None)),
+            (&["{\"a\":1}\n"], "jsonl", Some(JsonFormat::Lines)),
+            (&["{\n  \"a\": 1\n}\n"], "json", document(None)),
+            (&["[{\"a\":1},\n{\"a\":2}]\n"], "json", document(None)),
+            (&["[{\"a\":1},{\"a\":2}]"], "json", document(None)),
+            (&["{\"n\":2,\"rows\":[{\"a\":1},{\"a\":2}]}"], "json", document(Some("rows"))),
+            (&["{\"n\":2,\"rows\":[{\"a\":1},{\"a\":2}]}", "{\"other\":1}"], "json", document(None)),
+            (&["id,name\n1,a\n"], "csv", None),
+            (&["# Title\n\ntext\n"], "md", None),
+            (&["  \n"], "json", None),
+        ] {
+            assert_eq!(format_of(texts, extension), expected, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_cut_off_is_judged_by_its_complete_lines() {
+        let looks = [look(b"{\"a\":1}\n{\"a\":2}\n{\"a\":", false).unwrap()];
+        assert_eq!(decide(&looks, "json").unwrap().format, JsonFormat::Lines);
+    }
+
+    #[test]
+    fn what_is_beside_the_records_is_named() {
+        let looks = [look(br#"{"next":"x","data":{"rows":[{"a":1},{"a":2},{"a":3},{"a":4}]}}"#, true).unwrap()];
+        assert_eq!(decide(&looks, "json").unwrap().unread_keys, ["next"]);
+    }
+}

@@ -1,0 +1,164 @@
+//! Writes a project from data: finds sources below URLs, reads their records, and declares fields
+//! that accept every value.
+//!
+//! ```text
+//! URLs ─► source ─► group ─► detect ─► sample ─► read ─► profile ─► field_type ─► column ─► write
+//!         lists     by the   format,   which     all     counts     a type that   names     lake.toml
+//!         objects   shape    path of   objects   their   per path   accepts all   and
+//!                   of keys  records             records            values        comments
+//! ```
+//!
+//! Example: below `exports`, the keys `orders/2018/11-01.json` and `orders/2018/11-02.json` have the
+//! shape `orders/*/*.json`, so they are one group: the source `orders`. Their lines are JSON
+//! objects, so its format is `ndjson`. Of 40 records, 38 have a number as `total`, and 2 have a text
+//! that is a number. So `total` becomes a `double`, with a comment that names the conflict.
+
+/// Lists objects, and drafts one source per group.
+mod source;
+/// Groups keys by their shape.
+mod group;
+/// Detects the format of a source.
+mod detect;
+/// Finds the array with the records of a document.
+mod outline;
+/// Patterns and name of a source.
+mod select;
+/// Chooses the objects to read.
+mod sample;
+/// Reads records into statistics.
+mod read;
+/// Statistics of the values of each path.
+mod profile;
+/// Adds a record to the statistics.
+mod visitor;
+/// Chooses types.
+mod field_type;
+/// Declares fields.
+mod column;
+/// The text of `lake.toml`.
+mod write;
+/// Creates the files of a project.
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use lakewright_common::config::default_limits;
+use lakewright_common::error::{Context, Error, Result};
+
+use crate::query_text::copy_of_source;
+use column::free_name;
+use source::{Draft, Found, Place};
+
+/// Options of a new project.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) urls: Vec<String>,
+    /// Folder of the project.
+    pub(crate) out: PathBuf,
+    /// Number of stored bytes to read; `None` reads everything.
+    pub(crate) budget: Option<u64>,
+}
+
+/// A project that was written.
+#[derive(Debug)]
+pub(crate) struct Project {
+    /// Path of `lake.toml`.
+    pub(crate) config: PathBuf,
+    /// One line for each source.
+    pub(crate) summary: Vec<String>,
+}
+
+/// Reads data and writes a project for it.
+///
+/// # Errors
+/// A configuration error if a file of the project exists or a URL is wrong; a data error if there
+/// is no JSON; a storage error.
+pub(crate) async fn create(options: &Options) -> Result<Project> {
+    let working_folder = std::env::current_dir().context(|| Error::configuration("cannot find the working folder"))?;
+    let out = source::resolved(&working_folder.join(&options.out));
+    files::refuse_existing(&options.out, &["lake.toml".to_owned(), ".gitignore".to_owned()])?;
+    let limits = default_limits();
+    let (mut found, mut ignored) = (Vec::new(), Vec::new());
+    for url in &options.urls {
+        let place = Place::open(url, &working_folder).await?;
+        let (sources, others) = place.sources(&out, &working_folder, &limits).await?;
+        found.extend(sources);
+        ignored.extend(others);
+    }
+    if found.is_empty() {
+        let reasons = ignored.iter().map(|(object, reason)| format!("{object} {reason}")).collect::<Vec<_>>();
+        return Err(Error::data(format!("no object is JSON: {}", reasons.join(", "))));
+    }
+    name_apart(&mut found);
+    let models: Vec<String> = found.iter().map(|source| format!("models/{}.sql", source.name)).collect();
+    files::refuse_existing(&options.out, &models)?;
+    let total: u64 = found.iter().flat_map(|source| &source.objects).map(|object| object.bytes).sum();
+    let mut drafts = Vec::new();
+    for source in found {
+        let budget = budget_of(&source, total, options.budget);
+        let chosen = sample::choose(&source.objects, budget);
+        let objects = chosen.into_iter().map(|index| (index, source.objects[index].clone())).collect();
+        let profile = read::read(&source.storage, objects, &source.detected.format, &limits, budget).await?;
+        let columns = column::columns(&profile, &source.objects);
+        let Found { name, url, selection, detected, objects, .. } = source;
+        drafts.push(Draft { name, url, selection, detected, objects, profile, columns });
+    }
+    write_files(&options.out, &drafts, &ignored)?;
+    let summary = drafts
+        .iter()
+        .map(summary_of)
+        .chain(ignored.iter().map(|(object, reason)| format!("in no source: {object}, which {reason}")));
+    Ok(Project { config: options.out.join("lake.toml"), summary: summary.collect() })
+}
+
+/// Gives sources with the same name different ones.
+fn name_apart(sources: &mut [Found]) {
+    let mut taken = Vec::new();
+    for source in sources {
+        source.name = free_name(&source.name, &taken);
+        taken.push(source.name.clone());
+    }
+}
+
+/// Returns the number of bytes to read of a source: its share of the budget, or everything if the
+/// budget is enough for all sources.
+fn budget_of(source: &Found, total: u64, budget: Option<u64>) -> u64 {
+    match budget {
+        Some(budget) if total > budget => {
+            let bytes: u128 = source.objects.iter().map(|object| u128::from(object.bytes)).sum();
+            let share = u128::from(budget) * bytes / u128::from(total);
+            u64::try_from(share).unwrap_or(u64::MAX).max(1)
+        }
+        _ => u64::MAX,
+    }
+}
+
+fn write_files(out: &Path, drafts: &[Draft], ignored: &[(String, String)]) -> Result<()> {
+    let mut texts = vec![(".gitignore".to_owned(), "lake/\n".to_owned())];
+    for draft in drafts {
+        let comment = format!("-- Table `{0}`: every column of source `{0}`. Change it as you like.\n", draft.name);
+        texts.push((format!("models/{}.sql", draft.name), comment + &copy_of_source(&draft.name)));
+    }
+    // The configuration comes last: a project without it is clearly unfinished.
+    texts.push(("lake.toml".to_owned(), write::lake_toml(drafts, ignored)));
+    files::create(out, &texts)
+}
+
+fn summary_of(draft: &Draft) -> String {
+    let records = field_type::counted(draft.profile.records, "record");
+    let sampled = if draft.is_sampled() {
+        let share = sample::seen_share(draft.profile.records) * 100.0;
+        format!(
+            " of a sample: a field present in more than {share:.3} % of the records was seen with 99.9 % confidence"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "source {}: {}, {}, {}, {records}{sampled}",
+        draft.name,
+        crate::output::objects(draft.objects.len()),
+        field_type::counted(draft.columns.len() as u64, "field"),
+        field_type::counted(draft.conflicts() as u64, "conflict"),
+    )
+}

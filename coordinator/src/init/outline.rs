@@ -1,0 +1,201 @@
+//! The outline of a document: how many values it has, and which array holds the records.
+//!
+//! Scans the text once and builds no tree. Text that is not JSON gives some outline; whether the
+//! records can be read is found out later, by the reader.
+//!
+//! Example: `{"exported":"2026","log":{"entries":[{"id":1},{"id":2}]}}` is one value, and its array
+//! `log.entries` holds more than half of its bytes.
+
+/// Outline of the text of an object.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Outline {
+    /// Number of values outside of any other value.
+    pub(super) values: u64,
+    /// Whether the first value is an object.
+    pub(super) starts_with_object: bool,
+    /// Keys of the first value, at most [`MAX_KEYS`].
+    pub(super) keys: Vec<String>,
+    /// Arrays of objects that are inside of objects only.
+    arrays: Vec<Array>,
+    bytes: usize,
+}
+
+/// An array of objects.
+#[derive(Debug, PartialEq, Eq)]
+struct Array {
+    /// Keys that lead to it.
+    path: Vec<String>,
+    bytes: usize,
+}
+
+/// An object or array around the current byte.
+struct Container<'a> {
+    is_array: bool,
+    start: usize,
+    /// Text of the last key, with its quotes.
+    key: &'a [u8],
+    /// Whether the next string is a key.
+    expects_key: bool,
+    has_object: bool,
+    has_other: bool,
+}
+
+/// Maximum number of keys of the document that are kept.
+const MAX_KEYS: usize = 20;
+
+/// Scans `text`, which may end early.
+pub(super) fn outline(text: &[u8]) -> Outline {
+    let mut outline = Outline { bytes: text.len(), ..Outline::default() };
+    let mut open: Vec<Container<'_>> = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b'"' => {
+                let end = end_of_string(text, at);
+                match open.last_mut() {
+                    Some(object) if object.expects_key => {
+                        object.key = &text[at..end];
+                        object.expects_key = false;
+                        outline.note_key(open.len(), &text[at..end]);
+                    }
+                    around => outline.note_value(around, false),
+                }
+                at = end;
+                continue;
+            }
+            byte @ (b'{' | b'[') => {
+                let is_array = byte == b'[';
+                outline.note_value(open.last_mut(), !is_array);
+                open.push(Container {
+                    is_array,
+                    start: at,
+                    key: b"",
+                    expects_key: !is_array,
+                    has_object: false,
+                    has_other: false,
+                });
+            }
+            b'}' | b']' => {
+                if let Some(closed) = open.pop() {
+                    outline.note_array(&open, &closed, at + 1);
+                }
+            }
+            b',' => {
+                if let Some(object) = open.last_mut() {
+                    object.expects_key = !object.is_array;
+                }
+            }
+            byte if byte.is_ascii_alphanumeric() || byte == b'-' => {
+                outline.note_value(open.last_mut(), false);
+                while text.get(at + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)) {
+                    at += 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    // If the text was cut off, the open arrays hold the rest of it.
+    while let Some(cut_off) = open.pop() {
+        outline.note_array(&open, &cut_off, text.len());
+    }
+    outline
+}
+
+impl Outline {
+    /// Returns the path of the records, if the text is one object and exactly one array of objects
+    /// holds at least half of its bytes.
+    pub(super) fn records_path(&self) -> Option<String> {
+        if self.values != 1 || !self.starts_with_object {
+            return None;
+        }
+        let mut large = self.arrays.iter().filter(|array| array.bytes * 2 >= self.bytes);
+        let (Some(records), None) = (large.next(), large.next()) else { return None };
+        let keys: Option<Vec<String>> = records.path.iter().map(|key| quoted(key)).collect();
+        keys.map(|keys| keys.join("."))
+    }
+
+    fn note_value(&mut self, around: Option<&mut Container<'_>>, is_object: bool) {
+        match around {
+            Some(container) if is_object => container.has_object = true,
+            Some(container) => container.has_other = true,
+            None => {
+                self.starts_with_object |= self.values == 0 && is_object;
+                self.values += 1;
+            }
+        }
+    }
+
+    fn note_key(&mut self, depth: usize, key: &[u8]) {
+        if depth == 1 && self.values == 1 && self.keys.len() < MAX_KEYS {
+            self.keys.extend(text_of(key));
+        }
+    }
+
+    fn note_array(&mut self, around: &[Container<'_>], array: &Container<'_>, end: usize) {
+        let is_inside_objects = !around.is_empty() && around.iter().all(|container| !container.is_array);
+        if !array.is_array || !array.has_object || array.has_other || !is_inside_objects || self.values != 1 {
+            return;
+        }
+        let path: Option<Vec<String>> = around.iter().map(|object| text_of(object.key)).collect();
+        self.arrays.extend(path.map(|path| Array { path, bytes: end - array.start }));
+    }
+}
+
+/// Returns the offset after the string that starts at `start`.
+fn end_of_string(text: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while at < text.len() {
+        match text[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+fn text_of(key: &[u8]) -> Option<String> {
+    serde_json::from_slice(key).ok()
+}
+
+/// Writes a key as in the setting `records`. `None` if the setting cannot name it.
+fn quoted(key: &str) -> Option<String> {
+    match key {
+        key if key.contains('"') => None,
+        "" => Some("\"\"".to_owned()),
+        key if key.contains(['.', '[', '*']) => Some(format!("\"{key}\"")),
+        key => Some(key.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_array_with_most_of_a_document_holds_the_records() {
+        for (text, path) in [
+            (r#"{"exported":"2026-03-01","orders":[{"id":1,"total":2},{"id":2,"total":3}]}"#, Some("orders")),
+            (
+                r#"{"log":{"version":"1.2","entries":[{"a":"[]"},{"a":"}\""},{"a":1,"b":"one more"}]}}"#,
+                Some("log.entries"),
+            ),
+            (r#"{"log.x":[{"a":1},{"a":1}],"b":1}"#, Some("\"log.x\"")),
+            // An array inside of the records is no second candidate.
+            (r#"{"a":[{"b":[{"c":1},{"c":2},{"c":3},{"c":4},{"c":5}]}]}"#, Some("a")),
+            // The text is cut off.
+            (r#"{"a":[{"b":1},{"b":"#, Some("a")),
+            (r#"{"id":1,"name":"a long text, longer than the items","items":[{"a":1}]}"#, None),
+            (r#"{"a":[1,2,3,4,5,6,7,8]}"#, None),
+            (r#"{"a":[{"b":1},2,3,4,5,6]}"#, None),
+            (r#"[{"a":[{"b":1},{"b":2}]}]"#, None),
+            (r#"{"a":[{"b":1}]} {"a":[{"b":1}]}"#, None),
+            ("", None),
+        ] {
+            assert_eq!(outline(text.as_bytes()).records_path().as_deref(), path, "{text}");
+        }
+        let outline = outline(br#"{"a":{"x":1},"b":[{"c":1}]}"#);
+        assert_eq!((outline.values, outline.keys), (1, vec!["a".to_owned(), "b".to_owned()]));
+    }
+}

@@ -1,0 +1,159 @@
+//! Reads the records of a source's objects, as a run would, and collects their statistics.
+//!
+//! Objects are read by the reader of a run: decompressed, decoded and cut into records in chunks.
+//! So memory is bounded by some chunks and one record, and by the size of the statistics.
+
+use std::borrow::Cow;
+
+use futures::{StreamExt, stream};
+use lakewright_common::config::resolved::{Decoding, JsonFormat, Limits};
+use lakewright_common::error::{Error, Result};
+use lakewright_common::read::chunks::Fault;
+use lakewright_common::read::fetch::{StoredBytes, fetch_ahead};
+use lakewright_common::read::framing::{Framed, Framer};
+use lakewright_common::read::rejection::Extent;
+use lakewright_common::read::split::Split;
+use lakewright_common::storage::Storage;
+use lakewright_common::storage::object::SourceObject;
+
+use super::profile::{Count, Node};
+use super::visitor::{self, Record};
+
+/// Number of objects whose first bytes are read ahead.
+const READ_AHEAD: usize = 8;
+
+/// Statistics of a source.
+#[derive(Debug, Default)]
+pub(super) struct Profile {
+    /// Number of records that are objects.
+    pub(super) records: u64,
+    /// Statistics of the records.
+    pub(super) root: Node,
+    /// Number of stored bytes that were read.
+    pub(super) stored_bytes: u64,
+    /// Number of objects that were read.
+    pub(super) objects: usize,
+    /// Records that are no JSON object, or too long.
+    pub(super) rejected: Count,
+    /// Records that are `null`.
+    pub(super) null_records: Count,
+    /// Records with `NaN` or an infinity.
+    pub(super) nan_records: Count,
+    /// Records that are not UTF-8.
+    pub(super) not_utf8: Count,
+    /// Whether a record has other characters than those of ASCII, in valid UTF-8.
+    pub(super) has_utf8: bool,
+    /// Objects that cannot be read to their end.
+    pub(super) damaged: Count,
+    /// Number of bytes that belong to no record, and of all bytes, after decompression.
+    pub(super) broken_bytes: u64,
+    pub(super) text_bytes: u64,
+}
+
+/// Reads the chosen `objects`, each with its index, and stops once `budget` stored bytes were read.
+///
+/// # Errors
+/// A storage error, or a data error if an object changed after it was listed.
+pub(super) async fn read(
+    storage: &Storage,
+    objects: Vec<(usize, SourceObject)>,
+    format: &JsonFormat,
+    limits: &Limits,
+    budget: u64,
+) -> Result<Profile> {
+    let mut profile = Profile::default();
+    // Of a few large objects, each gets its part of the budget.
+    let share = budget / (objects.len().max(1) as u64);
+    let opened = objects.into_iter().map(|(index, object)| {
+        let (storage, limits) = (storage.clone(), limits.clone());
+        async move {
+            let (split, stored) = (Split::whole(object), StoredBytes::default());
+            let chunks = fetch_ahead(&storage, &split, &Decoding::default(), &limits, None, &stored).await;
+            (index, split, chunks, stored)
+        }
+    });
+    let mut opened = stream::iter(opened).buffered(READ_AHEAD);
+    while let Some((index, split, mut chunks, stored)) = opened.next().await {
+        profile.objects += 1;
+        let mut framer = Framer::for_split(&split, format, limits.max_record_bytes);
+        // An object that is larger than its share may use what smaller objects left over.
+        let left = budget.saturating_sub(profile.stored_bytes).min(share.max(split.object.bytes.min(budget / 4)));
+        loop {
+            match chunks.next().await {
+                Some(Ok(chunk)) => {
+                    profile.text_bytes += chunk.len() as u64;
+                    framer.push(&chunk);
+                    profile.add_all(&mut framer, index);
+                    if stored.count() >= left && stored.count() < split.object.bytes {
+                        break;
+                    }
+                }
+                Some(Err(Fault::Storage(error))) => return Err(error),
+                Some(Err(Fault::Broken { reason, detail })) => {
+                    profile.damaged.add(index);
+                    framer.break_off(reason, detail);
+                    profile.add_all(&mut framer, index);
+                    break;
+                }
+                None => {
+                    framer.finish();
+                    profile.add_all(&mut framer, index);
+                    break;
+                }
+            }
+        }
+        profile.stored_bytes += stored.count();
+        if profile.stored_bytes >= budget {
+            break;
+        }
+    }
+    if profile.records == 0 && profile.root.objects.all.count > 0 {
+        return Err(Error::internal("records were profiled but not counted"));
+    }
+    Ok(profile)
+}
+
+impl Profile {
+    /// Adds the records that `framer` has found.
+    fn add_all(&mut self, framer: &mut Framer, object: usize) {
+        while let Some(framed) = framer.next() {
+            match framed {
+                Framed::Record { text, .. } => self.add(text, object),
+                Framed::Broken { bytes, extent, .. } => {
+                    if extent == Extent::Rest {
+                        self.damaged.first.get_or_insert(object);
+                        self.damaged.count = self.damaged.count.max(1);
+                    }
+                    if extent == Extent::Record {
+                        self.rejected.add(object);
+                    } else {
+                        self.broken_bytes += bytes;
+                    }
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, text: &[u8], object: usize) {
+        let text = match std::str::from_utf8(text) {
+            Ok(text) => {
+                self.has_utf8 |= !text.is_ascii();
+                Cow::Borrowed(text)
+            }
+            Err(_) => {
+                self.not_utf8.add(object);
+                // Structure and types are the same in every encoding that extends ASCII.
+                Cow::Owned(text.iter().map(|byte| char::from(*byte)).collect())
+            }
+        };
+        match visitor::add_record(&mut self.root, &text, object) {
+            Record::Object => self.records += 1,
+            Record::ObjectWithNaN => {
+                self.records += 1;
+                self.nan_records.add(object);
+            }
+            Record::Null => self.null_records.add(object),
+            Record::Rejected => self.rejected.add(object),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The text of a new project's `lake.toml`.
+
+use std::fmt::Write as _;
+
+use lakewright_common::config::resolved::JsonFormat;
+use lakewright_common::printable;
+
+use super::column::{Column, Input, key_of, percent};
+use super::field_type::counted;
+use super::profile::Count;
+use super::sample::seen_share;
+use super::source::Draft;
+use crate::output;
+
+/// Maximum width of a declaration whose comment is aligned with the others.
+const MAX_ALIGNED_WIDTH: usize = 60;
+/// Share of lost records from which on `max_quarantine_share` is raised. Its default is 1 %.
+const RAISED_FROM: f64 = 0.005;
+
+/// Returns the text of `lake.toml`. `ignored` are the objects that are in no source, each with the
+/// reason.
+pub(super) fn lake_toml(sources: &[Draft], ignored: &[(String, String)]) -> String {
+    let mut text = String::from(
+        "# Written by `coordinator init`, which chose every type so that all records that it read are accepted.\n\
+         # Read the comments, rename and drop fields as you like, then start `coordinator run`.\n\
+         # docs/configuration.md lists all settings.\n",
+    );
+    for (key, reason) in ignored {
+        let _ = writeln!(text, "# In no source: {}, which {}.", printable::line(key), printable::line(reason));
+    }
+    text.push_str("\n[lake]\nurl = \"lake\"\n");
+    for source in sources {
+        text.push_str(&source_text(source));
+    }
+    for source in sources {
+        text.push_str(&table_text(source));
+    }
+    text
+}
+
+fn source_text(source: &Draft) -> String {
+    let Draft { name, profile, detected, selection, .. } = source;
+    let mut text = format!("\n# {}\n[sources.{name}]\nurl = {}\n", how_read(source), quoted(&source.url));
+    for (setting, patterns) in [("include", &selection.include), ("exclude", &selection.exclude)] {
+        if !patterns.is_empty() {
+            let _ = writeln!(text, "{setting} = {}", quoted_list(patterns));
+        }
+    }
+    match &detected.format {
+        JsonFormat::Lines => text.push_str("format = \"ndjson\"\n"),
+        JsonFormat::Document { records: None } => text.push_str("format = \"json\"\n"),
+        JsonFormat::Document { records: Some(path) } => {
+            let _ = writeln!(text, "format = \"json\"\nrecords = {}", quoted(path));
+            if !detected.unread_keys.is_empty() {
+                let keys: Vec<&str> = detected.unread_keys.iter().map(String::as_str).collect();
+                let keys = printable::line(&keys.join(", ")).into_owned();
+                let _ = writeln!(text, "# Not read, because it is beside the records: {keys}. Without `records`, each");
+                let _ = writeln!(text, "# document is one record.");
+            }
+        }
+    }
+    let places = |count: Count| first_place(source, count);
+    if profile.not_utf8.count > 0 {
+        let count = counted(profile.not_utf8.count, "record");
+        let setting = if profile.has_utf8 { "invalid_unicode = \"replace\"" } else { "encoding = \"latin1\"" };
+        let _ = writeln!(text, "{setting} # {count} not in UTF-8{}", places(profile.not_utf8));
+    } else if profile.root.has_lone_surrogate() {
+        text.push_str("invalid_unicode = \"replace\" # some texts have half of a surrogate pair\n");
+    }
+    for (setting, count, what) in [
+        ("null_records = \"skip\"", profile.null_records, "record"),
+        ("allow_nan = true", profile.nan_records, "record"),
+        ("on_damaged = \"keep\"", profile.damaged, "damaged object"),
+    ] {
+        if count.count > 0 {
+            let _ = writeln!(text, "{setting} # {}{}", counted(count.count, what), places(count));
+        }
+    }
+    text.push_str(&quarantine_text(source));
+    let _ = writeln!(text, "\n[sources.{name}.fields]");
+    text.push_str(&fields_text(&source.columns));
+    text
+}
+
+/// Describes what was read of a source.
+fn how_read(source: &Draft) -> String {
+    let profile = &source.profile;
+    let bytes: u64 = source.objects.iter().map(|object| object.bytes).sum();
+    let all = format!("{} ({})", output::objects(source.objects.len()), output::bytes(bytes));
+    let records = counted(profile.records, "record");
+    if !source.is_sampled() {
+        return format!("{all}, {records}. All of them were read.");
+    }
+    format!(
+        "{all}. A sample of {} ({}) with {records} was read: a field\n# present in more than {:.3} % of the records was \
+         seen with 99.9 % confidence.",
+        output::objects(profile.objects),
+        output::bytes(profile.stored_bytes),
+        seen_share(profile.records) * 100.0
+    )
+}
+
+/// Returns a comment on the records that will be quarantined, and the limit of their share if the
+/// default is too low.
+fn quarantine_text(source: &Draft) -> String {
+    let profile = &source.profile;
+    let (rejected, broken) = (profile.rejected, profile.broken_bytes);
+    if rejected.count == 0 && broken == 0 {
+        return String::new();
+    }
+    let mut text = String::new();
+    if rejected.count > 0 {
+        let share = percent(rejected.count, profile.records + rejected.count);
+        let count = counted(rejected.count, "record");
+        let place = first_place(source, rejected);
+        let _ = writeln!(text, "# {count} ({share}) will be quarantined: not a JSON object, or too long{place}");
+    }
+    if broken > 0 {
+        let _ = writeln!(
+            text,
+            "# {} belong to no record ({})",
+            counted(broken, "byte"),
+            percent(broken, profile.text_bytes)
+        );
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
+    let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+    let lost = share(rejected.count, profile.records + rejected.count).max(share(broken, profile.text_bytes));
+    if lost >= RAISED_FROM {
+        let limit = (lost * 150.0).ceil().min(100.0) / 100.0;
+        let _ = writeln!(text, "max_quarantine_share = {limit}");
+    }
+    text
+}
+
+fn first_place(source: &Draft, count: Count) -> String {
+    let object = count.first.and_then(|index| source.objects.get(index));
+    object.map(|object| format!("; the first is in {}", printable::line(&object.key))).unwrap_or_default()
+}
+
+/// Returns the lines of fields, with aligned comments.
+fn fields_text(columns: &[Column]) -> String {
+    let declarations: Vec<String> = columns.iter().map(declaration).collect();
+    let widths = declarations.iter().map(|text| text.chars().count());
+    let width = widths.filter(|width| *width <= MAX_ALIGNED_WIDTH).max().unwrap_or(0);
+    let mut text = String::new();
+    for (column, declaration) in columns.iter().zip(declarations) {
+        for note in &column.notes {
+            let kind = if note.is_conflict { "conflict" } else { "note" };
+            let path = if note.path.is_empty() { String::new() } else { format!("`{}`: ", note.path) };
+            let _ = writeln!(text, "# {kind}: {}", printable::line(&format!("{path}{}", note.text)));
+        }
+        match column.comment.as_str() {
+            "" => text.push_str(&declaration),
+            comment => {
+                let _ = write!(text, "{declaration:width$}  # {comment}");
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Returns the declaration of a field.
+fn declaration(column: &Column) -> String {
+    let Column { name, field_type, input, wrap, .. } = column;
+    let from = match input {
+        Input::Name => String::new(),
+        Input::Key(key) => format!(", from = [{}]", quoted(key)),
+        Input::PathPart(part) => format!(", from_path = {}", quoted(part)),
+        Input::Rest => ", from_metadata = \"rest\"".to_owned(),
+    };
+    let wrap = if *wrap { ", wrap = true" } else { "" };
+    match (from.as_str(), wrap) {
+        ("", "") => format!("{name} = {}", quoted(field_type)),
+        _ => format!("{name} = {{ type = {}{from}{wrap} }}", quoted(field_type)),
+    }
+}
+
+fn table_text(source: &Draft) -> String {
+    let mut text = format!("\n[tables.{}]\n", source.name);
+    if let Some(key) = key_of(&source.columns) {
+        let records = counted(source.profile.records, "record");
+        let all = if source.is_sampled() { "" } else { "all " };
+        let _ = writeln!(text, "# key = {}   # unique and never null in {all}{records} read", quoted(&key.name));
+    }
+    text
+}
+
+/// Writes a text as in TOML.
+fn quoted(text: &str) -> String {
+    if text.contains(['"', '\\']) && !text.contains(|c: char| c == '\'' || c.is_control()) {
+        return format!("'{text}'");
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn quoted_list(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    if let [text] = texts.as_slice() { text.clone() } else { format!("[{}]", texts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use lakewright_common::config::{self, Purpose};
+    use lakewright_common::storage::object::SourceObject;
+
+    use super::*;
+    use crate::init::column::columns;
+    use crate::init::detect::Detected;
+    use crate::init::read::Profile;
+    use crate::init::select::Selection;
+    use crate::init::visitor::add_record;
+
+    fn draft(records: &[&str]) -> Draft {
+        let mut profile = Profile { objects: 1, ..Profile::default() };
+        for record in records {
+            add_record(&mut profile.root, record, 0);
+            profile.records += 1;
+        }
+        let objects = vec![SourceObject { key: "a \u{1b}.json".into(), bytes: 10, etag: None, modified: 0 }];
+        profile.stored_bytes = 10;
+        Draft {
+            name: "odd".to_owned(),
+            url: "in\"put".to_owned(),
+            selection: Selection { include: vec!["/*.json".to_owned()], ..Selection::default() },
+            detected: Detected {
+                format: JsonFormat::Document { records: Some("\"a.b\"".to_owned()) },
+                unread_keys: vec!["next".to_owned()],
+            },
+            columns: columns(&profile, &objects),
+            objects,
+            profile,
+        }
+    }
+
+    #[test]
+    fn the_written_file_is_a_valid_configuration() {
+        let mut source = draft(&[
+            r#"{"id":1,"it's \" odd":{"a b":"x","it's":[1]},"\u0001":1,"tags":["a"],"v":1,"n":null}"#,
+            r#"{"id":2,"it's \" odd":null,"tags":"b\u001b","v":"x\n","n":null,"ID":[{"x":{}}]}"#,
+        ]);
+        source.profile.rejected = Count { count: 1, first: Some(0) };
+        source.profile.broken_bytes = 3;
+        source.profile.not_utf8 = Count { count: 1, first: Some(0) };
+        source.profile.null_records = Count { count: 1, first: Some(0) };
+        source.profile.nan_records = Count { count: 1, first: Some(0) };
+        source.profile.damaged = Count { count: 1, first: Some(0) };
+        let text = lake_toml(&[source], &[("README.md".to_owned(), "is not JSON".to_owned())]);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("models")).unwrap();
+        std::fs::write(folder.path().join("models/odd.sql"), "SELECT * FROM staging.odd").unwrap();
+        let file = folder.path().join("lake.toml");
+        std::fs::write(&file, &text).unwrap();
+        let config = config::load(&file, Purpose::Run, std::iter::empty());
+        let config = config.unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+        let names: Vec<_> = config.sources[0].fields.iter().map(|field| field.name.as_str()).collect();
+        assert_eq!(names, ["id", "it_s_odd", "field", "tags", "v", "n", "ID_2"]);
+        for line in [
+            "# In no source: README.md, which is not JSON.",
+            "records = '\"a.b\"'",
+            "# Not read, because it is beside the records: next. Without `records`, each",
+            "encoding = \"latin1\" # 1 record not in UTF-8; the first is in a \\u{1b}.json",
+            "# conflict: 1 string, 1 number; a number is in a \\u{1b}.json; numbers are kept as text",
+            "max_quarantine_share = 1",
+            "# key = \"id\"   # unique and never null in all 2 records read",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn comments_are_aligned() {
+        let text = fields_text(&draft(&[r#"{"id":1,"name":"x"}"#, r#"{"id":2}"#]).columns);
+        assert_eq!(text, "id = \"long\"      # e.g. 1\nname = \"string\"  # 50 % null; e.g. \"x\"\n");
+    }
+}

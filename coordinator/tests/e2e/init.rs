@@ -1,0 +1,214 @@
+//! `init`: a project that is written for data reads all of it, without edits.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::s3::TestBucket;
+use crate::support::{Done, Lake, copy_folder, files_below, repository};
+
+/// Records with all kinds of conflicts, in hive folders.
+const EVENTS: [(&str, &str); 2] = [
+    (
+        "in/events/year=2018/month=01/part-1.json",
+        r#"{"id":1,"ts":1541721600796,"when":"2018-11-21 21:56:47","amount":1,"tags":["a","b"],"big":1,"$ref id":"x","user":{"name":"Ann","zip":"01234"},"mixed":1,"empty":"","gone":null,"day":"2018-11-21","it's":true}
+{"id":2,"ts":1541721600797,"when":"","amount":"2.5","tags":"c","big":18446744073709551616,"$ref id":"","user":{"name":null,"a.b":[1,2]},"mixed":{"a":[1]},"empty":"","gone":null,"day":"","it's":false}
+"#,
+    ),
+    (
+        "in/events/year=2019/month=02/part-2.json",
+        r#"{"id":3,"ts":1541721600798,"when":"21/Nov/2018:21:56:47 -0700","amount":7.25,"tags":[],"big":-5,"user":{},"mixed":"text","empty":"","gone":null,"ID":7,"text":"caf\u00e9 \"x\""}
+{"id":4,"amount":null,"tags":null,"nan":1.5,"user":{"name":"\u00e9","zip":""},"mixed":[]}
+{"id":5,"nan":NaN,"":"no name","limits":{"max":1e400}}
+"#,
+    ),
+];
+/// Documents with records inside, and a file that is not JSON.
+const OTHERS: [(&str, &str); 4] = [
+    (
+        "in/pages/1.json",
+        "{\"next\": \"2\", \"data\": {\"rows\": [\n  {\"n\": 1, \"text\": \"first\"},\n  {\"n\": 2, \"text\": \"second\"}\n]}}",
+    ),
+    ("in/pages/2.json", "{\"next\": null, \"data\": {\"rows\": [{\"n\": 3}, {\"n\": 4}, {\"n\": 5, \"text\": \"\"}]}}"),
+    ("in/cities.json", "[{\"city\": \"Ulm\"},\n {\"city\": \"Bonn\", \"at\": [1.5, 2]}]"),
+    ("in/README.md", "# Data\n"),
+];
+
+/// Runs `init` with the lake's folder as the project's folder.
+fn init(lake: &Lake, arguments: &[&str]) -> Done {
+    let out = lake.path("");
+    let done = lake.ok(&[&["init", "--out", out.to_str().unwrap()], arguments].concat());
+    assert!(done.stdout.contains("lake.toml"), "{}", done.stdout);
+    done
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Returns the rows of a query without their nulls, so that they are short.
+fn rows(lake: &Lake, sql: &str) -> Vec<Value> {
+    let without_nulls = |row: Value| match row {
+        Value::Object(row) => Value::Object(row.into_iter().filter(|(_, value)| !value.is_null()).collect()),
+        row => row,
+    };
+    lake.query(sql).into_iter().map(without_nulls).collect()
+}
+
+fn written(lake: &Lake) -> String {
+    fs::read_to_string(lake.path("lake.toml")).unwrap()
+}
+
+/// Runs the project, which must reject no record.
+#[track_caller]
+fn assert_runs(lake: &Lake) {
+    let done = lake.run_with(&["run"], &[]);
+    assert_eq!(done.code, Some(0), "{}\n{}", done.stderr, written(lake));
+    let rejected = lake.query("SELECT * FROM system.quarantine");
+    assert_eq!(rejected, Vec::<Value>::new(), "{}", written(lake));
+    assert!(lake.ok(&["run"]).stderr.contains("nothing new"));
+}
+
+#[test]
+fn the_sample_data_get_a_project_that_reads_all_of_it() {
+    let lake = Lake::of(&[]);
+    let data = repository().join("data");
+    for folder in ["song_data", "log_data"] {
+        copy_folder(&data.join(folder), &lake.path(folder));
+    }
+    let done = init(&lake, &[text(&lake.path("song_data")), text(&lake.path("log_data"))]);
+    assert!(done.stderr.contains("source song_data: 120 objects"), "{}", done.stderr);
+    let config = written(&lake);
+    for line in
+        ["ts = \"timestamp(ms)\"", "registration = \"timestamp(ms)\"", "duration = \"double\"", "year = \"long\""]
+    {
+        assert!(config.lines().any(|written| written.starts_with(line)), "{line}\n{config}");
+    }
+    assert_eq!(fs::read_to_string(lake.path(".gitignore")).unwrap(), "lake/\n");
+    assert_runs(&lake);
+    let lines = files_below(&lake.path("log_data")).into_iter().map(|file| fs::read_to_string(file).unwrap());
+    let lines: usize = lines.map(|text| text.lines().count()).sum();
+    assert_eq!(lake.number("SELECT count(*) FROM log_data"), i64::try_from(lines).unwrap());
+    assert_eq!(lake.number("SELECT count(*) FROM song_data"), 120);
+}
+
+#[test]
+fn odd_data_get_a_project_that_reads_all_of_it() {
+    let lake = Lake::of(&[&EVENTS[..], &OTHERS].concat());
+    let done = init(&lake, &[text(&lake.path("in"))]);
+    assert!(done.stderr.contains("in no source: README.md, which is not JSON"), "{}", done.stderr);
+    let config = written(&lake);
+    for part in [
+        "records = \"data.rows\"",
+        "# Not read, because it is beside the records: next.",
+        "tags = { type = \"list<string>\", wrap = true }",
+        "amount = \"double\"",
+        "big = \"decimal(38,0)\"",
+        "when = \"timestamp(auto)\"",
+        "mixed = \"json\"",
+        "ref_id = { type = \"string\", from = [\"$ref id\"] }",
+        "ID_2 = { type = \"long\", from = [\"ID\"] }",
+        "rest = { type = \"json\", from_metadata = \"rest\" }",
+        "year = { type = \"long\", from_path = \"year\" }",
+        "allow_nan = true",
+        "# conflict: 1 string, 1 number, 1 object, 1 list; a list is in",
+        "# key = \"id\"   # unique and never null in all 5 records read",
+    ] {
+        assert!(config.contains(part), "{part}\n{config}");
+    }
+    assert_runs(&lake);
+    assert_eq!(
+        rows(
+            &lake,
+            "SELECT id, amount, tags, CAST(big AS VARCHAR) AS big, ref_id, mixed, year, month, rest FROM events ORDER BY id"
+        ),
+        [
+            json!({"id": 1, "amount": 1.0, "tags": ["a", "b"], "big": "1", "ref_id": "x", "mixed": "1", "year": 2018, "month": 1}),
+            json!({"id": 2, "amount": 2.5, "tags": ["c"], "big": "18446744073709551616", "ref_id": "", "mixed": "{\"a\":[1]}", "year": 2018, "month": 1}),
+            json!({"id": 3, "amount": 7.25, "tags": [], "big": "-5", "mixed": "\"text\"", "year": 2019, "month": 2}),
+            json!({"id": 4, "mixed": "[]", "year": 2019, "month": 2}),
+            json!({"id": 5, "year": 2019, "month": 2, "rest": "{\"\":\"no name\"}"}),
+        ]
+    );
+    assert_eq!(
+        rows(&lake, "SELECT \"user\"['zip'] AS zip, \"user\"['a.b'] AS ab FROM events WHERE id < 3 ORDER BY id"),
+        [json!({"zip": "01234"}), json!({"ab": [1, 2]})]
+    );
+    assert_eq!(lake.number("SELECT sum(n) FROM pages"), 15);
+    assert_eq!(lake.query("SELECT city FROM cities ORDER BY city"), [json!({"city": "Bonn"}), json!({"city": "Ulm"})]);
+}
+
+#[test]
+fn a_project_inside_of_its_data_does_not_read_itself() {
+    let lake = Lake::of(&[("a-1.json", "{\"id\": 1}"), ("sub/a-2.json", "{\"id\": 2}")]);
+    let done = lake.command(&["init", "."]).current_dir(lake.path("")).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_runs(&lake);
+    // Objects of another folder are another source.
+    let sums: i64 = ["a", "sub"].iter().map(|table| lake.number(&format!("SELECT sum(id) FROM {table}"))).sum();
+    assert_eq!(sums, 3);
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let lake =
+        Lake::of(&[("in/a.json", "{\"id\": 1}"), ("out/models/in_data.sql", "SELECT 1"), ("git/.gitignore", "")]);
+    init(&lake, &[text(&lake.path("in"))]);
+    let before = written(&lake);
+    for (out, named) in [("", "lake.toml"), ("out", "models/in_data.sql"), ("git", ".gitignore")] {
+        let error = lake.fails(&["init", text(&lake.path("in")), "--out", text(&lake.path(out))], 2);
+        assert!(error.contains(named) && error.contains("never overwrites") && error.contains("--out"), "{error}");
+    }
+    assert_eq!(written(&lake), before);
+    assert!(!lake.path("out/lake.toml").exists() && !lake.path("git/lake.toml").exists());
+    let error = lake.fails(&["init", text(&lake.path("nowhere")), "--out", text(&lake.path("new"))], 3);
+    assert!(error.contains("nowhere"), "{error}");
+    let error = lake.fails(&["init", "ftp://host/data", "--out", text(&lake.path("new"))], 2);
+    assert!(error.contains("`ftp` is not supported"), "{error}");
+    lake.write("csv/a.csv", b"id,name\n1,a\n");
+    let error = lake.fails(&["init", text(&lake.path("csv")), "--out", text(&lake.path("new"))], 1);
+    assert!(error.contains("no object is JSON: a.csv is not JSON"), "{error}");
+    assert!(!lake.path("new").exists());
+}
+
+#[test]
+fn a_sample_says_what_it_can_miss() {
+    let lake = Lake::of(&[]);
+    for number in 0..50 {
+        lake.write(
+            &format!("in/{number:02}.json"),
+            format!("{{\"id\": {number}}}\n{{\"id\": 1{number}}}\n").as_bytes(),
+        );
+    }
+    let done = init(&lake, &[text(&lake.path("in")), "--budget", "200B"]);
+    assert!(done.stderr.contains("with 99.9 % confidence"), "{}", done.stderr);
+    assert!(written(&lake).contains("A sample of "), "{}", written(&lake));
+    assert_runs(&lake);
+    assert_eq!(lake.number("SELECT count(*) FROM in_data"), 100);
+}
+
+#[test]
+fn text_in_latin1_and_compressed_objects_are_recognized() {
+    let lake = Lake::of(&[("packed/1.json", "{\"id\": 1}\n{\"id\": 2}\n")]);
+    lake.write("old/1.json", b"{\"name\": \"caf\xE9\"}\n{\"name\": \"x\"}\n");
+    let packed = std::process::Command::new("gzip").arg(lake.path("packed/1.json")).status().unwrap();
+    assert!(packed.success());
+    init(&lake, &[text(&lake.path("packed")), text(&lake.path("old"))]);
+    assert!(written(&lake).contains("encoding = \"latin1\""), "{}", written(&lake));
+    assert_runs(&lake);
+    assert_eq!(lake.number("SELECT sum(id) FROM packed"), 3);
+    assert_eq!(lake.query("SELECT name FROM old ORDER BY name"), [json!({"name": "café"}), json!({"name": "x"})]);
+}
+
+#[test]
+fn objects_of_a_bucket_get_a_project() {
+    let place = TestBucket::own();
+    // The folder `in` is uploaded because a configuration names it.
+    let lake = Lake::of(&[&EVENTS[..], &OTHERS, &[("lake.toml", "url = \"in\"\n")]].concat()).on_s3(&place);
+    fs::remove_file(lake.path("lake.toml")).unwrap();
+    init(&lake, &[&place.url("in")]);
+    assert_runs(&lake);
+    assert_eq!(lake.number("SELECT count(*) FROM events"), 5);
+    assert_eq!(lake.number("SELECT count(*) FROM pages"), 5);
+}
