@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use lakewright_common::config::{is_name, same_but_for_case};
 use lakewright_common::storage::object::SourceObject;
 
-use super::field_type::{Note, choose};
+use super::field_type::{Note, choose, leaves};
 use super::group::hive_parts;
 use super::profile::{Member, is_name_of_key};
 use super::read::Profile;
 
 /// Value of a hive folder that means null.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Maximum number of values of a record, those inside of structs included. The cost of a run grows
+/// with it.
+const MAX_VALUES: usize = 1000;
 
 /// A field as it is declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +73,7 @@ pub(super) fn columns(profile: &Profile, objects: &[SourceObject]) -> Vec<Column
             is_unique: node.distinct.as_ref().is_some_and(|distinct| distinct.count() == profile.records),
         });
     }
+    limit_values(&mut columns);
     for (part, field_type, example) in path_parts(objects) {
         let name = cleaned(&part);
         // The record has the value too.
@@ -95,6 +100,20 @@ pub(super) fn columns(profile: &Profile, objects: &[SourceObject]) -> Vec<Column
         });
     }
     columns
+}
+
+/// Declares structs with many members as `json` until the records have at most [`MAX_VALUES`] values,
+/// the structs with the most members first.
+fn limit_values(columns: &mut [Column]) {
+    let count = |columns: &[Column]| columns.iter().map(|column| leaves(&column.field_type)).sum::<usize>();
+    while count(columns) > MAX_VALUES {
+        let largest = columns.iter_mut().max_by_key(|column| leaves(&column.field_type));
+        let Some(largest) = largest.filter(|column| leaves(&column.field_type) > 1) else { return };
+        let text = format!("kept as JSON text, because the records have more than {MAX_VALUES} different values");
+        largest.field_type = "json".to_owned();
+        largest.wrap = false;
+        largest.notes = vec![Note { is_conflict: false, path: String::new(), text }];
+    }
 }
 
 /// Returns the field that is most likely the key of the records: unique, and named like a key.
@@ -124,7 +143,7 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     match share {
         share if share < 0.1 => "<0.1 %".to_owned(),
         share if share > 99.9 && part < whole => ">99.9 %".to_owned(),
-        share if share < 10.0 => format!("{share:.1} %"),
+        share if share < 10.0 || (share > 99.0 && part < whole) => format!("{share:.1} %"),
         share => format!("{share:.0} %"),
     }
 }
@@ -193,6 +212,22 @@ mod tests {
 
     fn object(key: &str) -> SourceObject {
         SourceObject { key: key.to_owned(), bytes: 1, etag: None, modified: 0 }
+    }
+
+    #[test]
+    fn the_largest_structs_of_wide_records_are_kept_as_text() {
+        let object = |count: usize| {
+            let members: Vec<String> = (0..count).map(|i| format!("\"m{i}\":1")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let members: Vec<String> = (0..5).map(|i| format!("\"k{i}\":{}", object(200 + i))).collect();
+        let mut profile = Profile { records: 1, ..Profile::default() };
+        add_record(&mut profile.root, &format!("{{{},\"n\":1}}", members.join(",")), 0);
+        let columns = columns(&profile, &[]);
+        let kept: Vec<_> =
+            columns.iter().filter(|column| column.field_type != "json").map(|c| c.name.as_str()).collect();
+        assert_eq!(kept, ["k0", "k1", "k2", "k3", "n"]);
+        assert!(columns[4].notes[0].text.contains("more than 1000"), "{:?}", columns[4].notes);
     }
 
     #[test]

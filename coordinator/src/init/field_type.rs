@@ -10,6 +10,8 @@ use super::visitor::MAX_DEPTH;
 const MIN_MAP_KEYS: usize = 50;
 /// A map has keys that, on average, fewer than this share of its objects have.
 const MAX_MAP_KEY_SHARE: f64 = 0.1;
+/// Maximum number of values inside one field. A column of a table is written for each.
+const MAX_LEAVES: usize = 300;
 /// Maximum number of digits of a decimal.
 const DECIMAL_DIGITS: usize = 38;
 /// Maximum number of digits of a text that a double represents.
@@ -79,7 +81,9 @@ pub(super) struct Chooser<'a> {
 pub(super) fn choose(key: &str, node: &Node, object_key: &dyn Fn(usize) -> String) -> Choice {
     let mut chooser = Chooser { object_key, wrap: false, notes: Vec::new() };
     let text = chooser.value("", key, node, 1);
-    Choice { text, wrap: chooser.wrap, notes: chooser.notes }
+    // A list that is a conflict may be inside a value that is kept as JSON text.
+    let wrap = chooser.wrap && text.contains("list<");
+    Choice { text, wrap, notes: chooser.notes }
 }
 
 impl Chooser<'_> {
@@ -94,7 +98,9 @@ impl Chooser<'_> {
                 self.note(path, "every text is empty");
                 "string".into()
             } else {
-                self.note(path, "always null, so the type is not known");
+                let is_item = path.ends_with("[]") && node.nulls == 0;
+                let what = if is_item { "every list is empty" } else { "always null" };
+                self.note(path, &format!("{what}, so the type is not known"));
                 "json".into()
             };
         }
@@ -217,7 +223,7 @@ impl Chooser<'_> {
             return "timestamp".into();
         }
         if accepted.auto {
-            self.note(path, "times without an offset are in UTC, unless `zone` is set");
+            self.note(path, "times without an offset, if there are any, are in UTC unless `zone` is set");
             return "timestamp(auto)".into();
         }
         let alternative = match accepted {
@@ -238,7 +244,12 @@ impl Chooser<'_> {
             self.note(path, "every object is empty");
             return "json".into();
         }
-        if members.len() > MIN_MAP_KEYS && mean_share(objects) < MAX_MAP_KEY_SHARE {
+        // Keys of which each is in few objects are data. So are many keys of objects: a schema seldom
+        // has so many.
+        let is_object = |node: &Node| node.filled() == node.objects.all.count;
+        let has_data_keys =
+            mean_share(objects) < MAX_MAP_KEY_SHARE || members.iter().all(|member| is_object(&member.node));
+        if members.len() > MIN_MAP_KEYS && has_data_keys {
             return self.map(path, objects, depth);
         }
         if objects.others.is_some() {
@@ -255,6 +266,7 @@ impl Chooser<'_> {
                 return "json".into();
             }
         }
+        let before = self.notes.len();
         let types: Vec<String> = members
             .iter()
             .map(|member| {
@@ -263,7 +275,13 @@ impl Chooser<'_> {
                 format!("{}: {field_type}", member_name(&member.key))
             })
             .collect();
-        format!("struct<{}>", types.join(", "))
+        let text = format!("struct<{}>", types.join(", "));
+        if leaves(&text) > MAX_LEAVES {
+            self.notes.truncate(before);
+            self.note(path, &format!("has more than {MAX_LEAVES} different values, kept as JSON text"));
+            return "json".into();
+        }
+        text
     }
 
     /// Returns the type of objects with many unlike keys.
@@ -311,6 +329,12 @@ impl Chooser<'_> {
         let text = format!("{}{}; {consequence}", counts.join(", "), place.unwrap_or_default());
         self.notes.push(Note { is_conflict: true, path: path.to_owned(), text });
     }
+}
+
+/// Returns the number of values that a type has, at least 1.
+pub(super) fn leaves(field_type: &str) -> usize {
+    // Every member of a struct has a `:` before its type. A name may have one too, which does no harm.
+    field_type.matches(": ").count().max(1)
 }
 
 /// Returns the type of numbers of which some are texts, if there is one that loses nothing.
@@ -394,6 +418,24 @@ mod tests {
             add_record(&mut root, &format!("{{\"{name}\":{value}}}"), object);
         }
         choose(name, &root.objects.members[0].node, &|object| format!("{object}.json"))
+    }
+
+    /// An object with `count` keys, each with the value that `value` returns for its number.
+    fn wide(count: usize, value: impl Fn(usize) -> String) -> String {
+        let members: Vec<String> = (0..count).map(|i| format!("\"k{i}\":{}", value(i))).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    #[test]
+    fn objects_with_many_keys_become_maps_or_json() {
+        let objects = wide(60, |i| format!("{{\"a\":{i}}}"));
+        assert_eq!(choice(&[&objects]).text, "map<string, struct<a: long>>");
+        // Many measurements are a struct, as their keys are in every object.
+        assert!(choice(&[&wide(60, |i| i.to_string())]).text.starts_with("struct<k0: long"));
+        assert_eq!(choice(&[&wide(301, |i| i.to_string())]).text, "json");
+        // The values of a map differ, so it is kept as text, and nothing wraps.
+        let mixed = choice(&[&wide(60, |i| format!("{{\"a\":{}}}", if i % 2 == 0 { "1" } else { "[1]" }))]);
+        assert_eq!((mixed.text.as_str(), mixed.wrap), ("json", false));
     }
 
     #[test]

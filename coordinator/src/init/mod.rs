@@ -154,8 +154,12 @@ fn summary_of(draft: &Draft) -> String {
     } else {
         String::new()
     };
+    let rejected = match draft.profile.rejected.count {
+        0 => String::new(),
+        count => format!(", and {} that a run rejects", field_type::counted(count, "record")),
+    };
     format!(
-        "source {}: {}, {}, {}, {records}{sampled}",
+        "source {}: {}, {}, {}, {records}{rejected}{sampled}",
         draft.name,
         crate::output::objects(draft.objects.len()),
         field_type::counted(draft.columns.len() as u64, "field"),

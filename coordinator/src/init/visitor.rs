@@ -165,6 +165,10 @@ fn add_string(node: &mut Node, text: &str, place: Place) {
 /// Keeps the first value as an example, on one line and shortened.
 fn keep_example(node: &mut Node, text: &str) {
     if node.example.is_none() {
+        // Documents are often indented. Eight times the length is enough to fill an example.
+        let start: String = text.chars().take(8 * EXAMPLE_LENGTH).collect();
+        let text =
+            if text.starts_with(['{', '[']) { &start.split_whitespace().collect::<Vec<_>>().join(" ") } else { text };
         let mut example: String = text.chars().take(EXAMPLE_LENGTH).collect();
         if example.len() < text.len() {
             example.push('…');

@@ -113,7 +113,7 @@ fn quarantine_text(source: &Draft) -> String {
         let share = percent(rejected.count, profile.records + rejected.count);
         let count = counted(rejected.count, "record");
         let place = first_place(source, rejected);
-        let _ = writeln!(text, "# {count} ({share}) will be quarantined: not a JSON object, or too long{place}");
+        let _ = writeln!(text, "# {count} ({share}) will be quarantined: malformed, not an object, or too long{place}");
     }
     if broken > 0 {
         let _ = writeln!(

@@ -146,7 +146,7 @@ fn a_project_inside_of_its_data_does_not_read_itself() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert_runs(&lake);
     // Objects of another folder are another source.
-    let sums: i64 = ["a", "sub"].iter().map(|table| lake.number(&format!("SELECT sum(id) FROM {table}"))).sum();
+    let sums: i64 = ["data", "sub"].iter().map(|table| lake.number(&format!("SELECT sum(id) FROM {table}"))).sum();
     assert_eq!(sums, 3);
 }
 
