@@ -11,11 +11,11 @@
 /// An object or an array around the records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Level {
-    /// An object, of which only the value of this key is read.
+    /// An object. Only the value of this key is read.
     Key(String),
-    /// An array, of which every item is read.
+    /// An array. Every item is read.
     Items,
-    /// An object, of which every member's value is read.
+    /// An object. The value of every member is read.
     Members,
 }
 

@@ -163,7 +163,7 @@ pub struct Source {
     pub decoding: Decoding,
 }
 
-/// How the text of a source's objects is decoded.
+/// Settings that control how the text of a source's objects is decoded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decoding {
     /// Encoding of objects without a byte order mark; `None`: it is recognized.

@@ -12,7 +12,7 @@ pub struct TimestampPattern {
     kind: PatternKind,
 }
 
-/// What the texts of a format contain.
+/// Parts of a time that the texts of a format contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatternKind {
     /// A date, a time and an offset from UTC.
@@ -53,7 +53,7 @@ impl TimestampPattern {
     }
 }
 
-/// Finds out what texts of a format contain, by writing two moments in the format and reading them
+/// Determines which parts of a time a format contains, by writing two moments in the format and reading them
 /// again. They have the same date, but another time and another offset.
 fn kind(pattern: &str) -> Option<PatternKind> {
     let first = written("2018-11-21T21:56:47+01:00", pattern)?;

@@ -29,7 +29,7 @@ pub(super) struct Detected {
     pub(super) unread_keys: Vec<String>,
 }
 
-/// What the start of an object looks like.
+/// Findings about the start of an object.
 #[derive(Debug)]
 struct Look {
     /// Number of lines that are not blank, at most [`MAX_LINES`].

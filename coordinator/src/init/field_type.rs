@@ -3,8 +3,9 @@
 //! The type accepts every value that was seen, by the rules of `docs/types.md`. What the type does
 //! not say is a note: values of different kinds, texts that are numbers, numbers that may be times.
 
+use super::epoch::{epoch_unit, suggests_time};
 use super::profile::{Count, Lists, Node, Numbers, Objects, Strings};
-use super::visitor::MAX_DEPTH;
+use super::visitor::{DOUBLE_DIGITS, MAX_DEPTH};
 
 /// Minimum number of keys of an object that may be a map.
 const MIN_MAP_KEYS: usize = 50;
@@ -14,42 +15,6 @@ const MAX_MAP_KEY_SHARE: f64 = 0.1;
 const MAX_LEAVES: usize = 300;
 /// Maximum number of digits of a decimal.
 const DECIMAL_DIGITS: usize = 38;
-/// Maximum number of digits of a text that a double represents.
-const DOUBLE_DIGITS: usize = 15;
-/// The years 2000 and 2100 in seconds since the epoch.
-const TIMES: (f64, f64) = (946_684_800.0, 4_102_444_800.0);
-/// Units of numbers since the epoch, with their number per second.
-const UNITS: [(&str, f64); 4] = [("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)];
-/// Words in the name of a field that suggest a time.
-const WORDS_OF_TIMES: &[&str] = &[
-    "ts",
-    "time",
-    "timestamp",
-    "date",
-    "datetime",
-    "at",
-    "on",
-    "when",
-    "epoch",
-    "created",
-    "updated",
-    "modified",
-    "deleted",
-    "registration",
-    "registered",
-    "expires",
-    "expiry",
-    "expiration",
-    "started",
-    "ended",
-    "published",
-    "seen",
-    "login",
-    "utc",
-];
-/// Ends of names in lower case that suggest a time.
-const ENDS_OF_TIMES: &[&str] = &["time", "timestamp", "datetime"];
-
 /// A type, and what the user should know about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Choice {
@@ -244,8 +209,8 @@ impl Chooser<'_> {
             self.note(path, "every object is empty");
             return "json".into();
         }
-        // Keys of which each is in few objects are data. So are many keys of objects: a schema seldom
-        // has so many.
+        // Keys are data if each of them occurs in few objects. They are also data if there are many of
+        // them and all values are objects, which is rare in a schema.
         let is_object = |node: &Node| node.filled() == node.objects.all.count;
         let has_data_keys =
             mean_share(objects) < MAX_MAP_KEY_SHARE || members.iter().all(|member| is_object(&member.node));
@@ -347,31 +312,6 @@ fn number_of_mixed(numbers: &Numbers, strings: &Strings) -> Option<&'static str>
     }
     let is_exact = !numbers.has_long_integer && strings.digits <= DOUBLE_DIGITS;
     (numbers.accepted.double && strings.accepted.double && is_exact).then_some("double")
-}
-
-/// Returns the unit in which all numbers are times between the years 2000 and 2100.
-fn epoch_unit(numbers: &Numbers) -> Option<&'static str> {
-    // A number with a fraction is only accepted in seconds, where up to six digits are kept.
-    let is_whole = numbers.accepted.long;
-    let is_in = |per_second: f64| numbers.min >= TIMES.0 * per_second && numbers.max <= TIMES.1 * per_second;
-    let (unit, _) = UNITS.iter().find(|(_, per_second)| is_in(*per_second))?;
-    (is_whole || (*unit == "s" && numbers.digits.1 <= 6 && !numbers.has_exponent)).then_some(unit)
-}
-
-/// Whether the name of a field suggests a time.
-fn suggests_time(name: &str) -> bool {
-    let mut words = String::new();
-    let mut was_lower = false;
-    for c in name.chars() {
-        if c.is_uppercase() && was_lower {
-            words.push(' ');
-        }
-        words.push(if c.is_alphanumeric() { c.to_ascii_lowercase() } else { ' ' });
-        was_lower = c.is_lowercase();
-    }
-    words
-        .split_whitespace()
-        .any(|word| WORDS_OF_TIMES.contains(&word) || ENDS_OF_TIMES.iter().any(|end| word.ends_with(end)))
 }
 
 /// Returns the mean share of objects that have a key.

@@ -31,6 +31,8 @@ mod read;
 mod profile;
 /// Adds a record to the statistics.
 mod visitor;
+/// Recognizes times since the epoch.
+mod epoch;
 /// Chooses types.
 mod field_type;
 /// Declares fields.

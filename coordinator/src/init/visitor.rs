@@ -19,11 +19,9 @@ pub(super) const MAX_DEPTH: usize = 9;
 /// Maximum number of characters of an example.
 const EXAMPLE_LENGTH: usize = 40;
 /// Longest integer whose every value a double represents exactly.
-const DOUBLE_DIGITS: usize = 15;
-/// Words that are numbers if `allow_nan` is set.
-const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+pub(super) const DOUBLE_DIGITS: usize = 15;
 
-/// What a text of a record turned out to be.
+/// Kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Record {
     Object,
@@ -136,7 +134,7 @@ fn add_string(node: &mut Node, text: &str, place: Place) {
         node.strings.empty.add(place.object);
         return node.compare(text);
     }
-    if place.has_nan && NO_NUMBERS.contains(&inside) {
+    if place.has_nan && lenient::NON_FINITE.contains(&inside) {
         node.numbers.non_finite += 1;
         node.numbers.all.add(place.object);
         node.distinct = None;
@@ -230,10 +228,6 @@ impl Visitor<'_> for Key<'_> {
 
     fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Slot, E> {
         Ok(self.objects.slot(key, self.expected, self.is_root))
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, _: &[u8]) -> Result<Slot, E> {
-        Err(E::custom("a key that is not text"))
     }
 }
 

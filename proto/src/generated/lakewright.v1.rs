@@ -97,7 +97,7 @@ pub struct Source {
     #[prost(message, optional, tag = "10")]
     pub decoding: ::core::option::Option<Decoding>,
 }
-/// How the text of a source's objects is decoded.
+/// Settings that control how the text of a source's objects is decoded.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Decoding {
     /// Label of the encoding of objects without a byte order mark; missing if it is recognized.
@@ -175,7 +175,7 @@ pub struct Keys {
     #[prost(string, repeated, tag = "1")]
     pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// How the values of a field are converted.
+/// Rules for converting the values of a field.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ValueRules {
     /// Texts that mean null.

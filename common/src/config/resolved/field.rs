@@ -79,8 +79,8 @@ impl Metadata {
     ];
 }
 
-/// How the values of a field are converted. The rules also apply to the values inside a list, a
-/// map or a struct.
+/// Rules for converting the values of a field. They also apply to the values inside a list, a map or a
+/// struct.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ValueRules {
     /// Texts that mean null. A number means null if it is written like one of them.

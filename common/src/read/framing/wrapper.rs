@@ -26,7 +26,7 @@ struct Container {
     flaw: Option<String>,
 }
 
-/// What a value inside a container is.
+/// Role of a value inside a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::read) enum Inside {
     Record,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Numbers that JSON lacks, as JavaScript and Python write them.
-const NON_FINITE: &[&[u8]] = &[b"NaN", b"Infinity", b"-Infinity"];
+pub const NON_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 const REPLACEMENT: &[u8] = b"\\ufffd";
 
 /// Replaces invalid bytes of UTF-8 and unpaired surrogates (`\ud83d` without its second half) by
@@ -27,7 +27,7 @@ fn replace_surrogates(text: &[u8]) -> Option<Vec<u8>> {
     while let Some(found) = memchr::memchr(b'\\', &text[at..]) {
         at += found;
         let Some(code) = escaped_unit(text, at) else {
-            // Another escape has two characters, the second of which may be a backslash.
+            // Skip both characters of any other escape, because the second may be a backslash.
             at = (at + 2).min(text.len());
             continue;
         };
@@ -71,12 +71,13 @@ pub fn quote_non_finite(text: &[u8]) -> Option<Vec<u8>> {
             at += if is_in_string { 2 } else { 1 };
             continue;
         }
-        let word = NON_FINITE.iter().find(|word| text[at..].starts_with(word) && !is_key(&text[at + word.len()..]));
+        let word =
+            NON_FINITE.iter().find(|word| text[at..].starts_with(word.as_bytes()) && !is_key(&text[at + word.len()..]));
         match word {
             Some(word) => {
                 quoted.extend_from_slice(&text[copied..at]);
                 quoted.push(b'"');
-                quoted.extend_from_slice(word);
+                quoted.extend_from_slice(word.as_bytes());
                 quoted.push(b'"');
                 at += word.len();
                 copied = at;

@@ -118,7 +118,7 @@ impl JsonReader {
     }
 }
 
-/// What became of a record that was not rejected.
+/// Outcome of a record that was not rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Stored,

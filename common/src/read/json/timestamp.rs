@@ -169,7 +169,8 @@ fn by_pattern(value: Scalar<'_>, pattern: &TimestampPattern, zone: Option<Tz>) -
     }
 }
 
-/// Converts a number since the epoch, whose size tells its unit, or a text in a common format.
+/// Converts a text in a common format, or a number since the epoch. The size of the number determines
+/// its unit.
 fn auto(value: Scalar<'_>, zone: Option<Tz>) -> Coerced<i64> {
     let text = match value {
         Scalar::Text("") => return Ok(None),

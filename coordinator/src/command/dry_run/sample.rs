@@ -21,7 +21,6 @@ use lakewright_common::read::scan_rows::{ReadReport, ScanRows, read_report_rows}
 use lakewright_common::read::split::Split;
 use lakewright_common::session::Storages;
 use lakewright_common::session::plan_failure::stage_error;
-use lakewright_common::storage::Storage;
 use serde::Serialize;
 
 use crate::open;
@@ -60,8 +59,6 @@ pub(super) struct Sample {
     nulled_values: BTreeMap<String, u64>,
     /// Warnings of declared fields that no sampled record has.
     warnings: Vec<String>,
-    #[serde(skip)]
-    fields: FieldCounts,
 }
 
 /// Rejected records with the same reason and field.
@@ -102,6 +99,7 @@ pub(super) async fn sample(
     let splits = spread(new.splits_of(limits.split_bytes).into_iter().flatten().collect(), most);
     let storage = open::source(opened, &source.name);
     let mut sample = Sample::new(&source);
+    let mut fields = FieldCounts::default();
     let mut open = splits.len() as u64;
     for split in splits {
         // Records that a short object did not have are taken from the following ones.
@@ -115,7 +113,12 @@ pub(super) async fn sample(
                 Some(ScanRows::Records(batch)) => sample.read += batch.len() as u64,
                 Some(ScanRows::Rejected(batch)) => sample.add_rejected(&batch),
                 Some(ScanRows::Reports(reports)) => {
-                    read_report_rows(&reports)?.into_iter().for_each(|report| sample.add_report(storage, report));
+                    for report in read_report_rows(&reports)? {
+                        sample.damaged.extend(damage_of(storage, &report));
+                        if let ReadReport::Fields(counts) = report {
+                            fields.add(counts);
+                        }
+                    }
                 }
                 None => {}
             }
@@ -123,10 +126,9 @@ pub(super) async fn sample(
     }
     // Kinds with equal counts keep the order in which they were found.
     sample.rejected_by.sort_by_key(|kind| std::cmp::Reverse(kind.records));
-    let source = &*source;
-    sample.warnings = empty_fields::warnings(source, &sample.fields, sample.read);
-    sample.unknown_fields.clone_from(&sample.fields.undeclared);
-    sample.nulled_values.clone_from(&sample.fields.nulled);
+    sample.warnings = empty_fields::warnings(&source, &fields, sample.read);
+    sample.unknown_fields = fields.undeclared;
+    sample.nulled_values = fields.nulled;
     sample.rejected_share = share(sample.rejected, sample.read + sample.rejected);
     Ok(sample)
 }
@@ -156,7 +158,6 @@ impl Sample {
             unknown_fields: BTreeMap::new(),
             nulled_values: BTreeMap::new(),
             warnings: vec![],
-            fields: FieldCounts::default(),
         }
     }
 
@@ -170,13 +171,6 @@ impl Sample {
                 Some(kind) => kind.records += 1,
                 None => self.rejected_by.push(RejectedKind { records: 1, first: record }),
             }
-        }
-    }
-
-    fn add_report(&mut self, storage: &Storage, report: ReadReport) {
-        self.damaged.extend(damage_of(storage, &report));
-        if let ReadReport::Fields(fields) = report {
-            self.fields.add(fields);
         }
     }
 

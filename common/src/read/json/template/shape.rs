@@ -193,7 +193,7 @@ impl<'a> ShapeReader<'a> {
             match keys.get(name) {
                 Some(Target::Column(i)) => self.add_slot(Kind::of(self.columns.get(*i)?), *i)?,
                 Some(Target::Path(path)) if self.peek() == Some(b'{') => self.read_object(&path.keys)?,
-                // The value of an accepted record is an object or null here.
+                // Any other value is accepted only with `on_invalid = "null"`. Such a record has no shape.
                 Some(Target::Path(_)) => b"null".iter().try_for_each(|byte| self.expect(*byte))?,
                 Some(Target::Unknown(field)) => self.add_undeclared(*field)?,
                 None => self.add_undeclared(0)?,
