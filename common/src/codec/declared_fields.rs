@@ -8,24 +8,26 @@ use lakewright_proto::v1::field_type::Type;
 use lakewright_proto::v1::timestamp_format::Format;
 
 use crate::config::resolved::{
-    BinaryEncoding, Decoding, Field, FieldInput, FieldType, Metadata, OnInvalid, TimestampFormat, ValueRules,
+    BinaryEncoding, Decoding, DocumentPlace, Field, FieldInput, FieldType, Metadata, OnInvalid, Separators,
+    TimestampFormat, ValueRules,
 };
 use crate::config::timestamp_pattern::TimestampPattern;
 use crate::error::{Context, Error, Result};
 use crate::read::wire::required;
 
 pub(super) fn encode_decoding(decoding: &Decoding) -> v1::Decoding {
-    let Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records } = decoding;
+    let Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records, reads_arrays } = decoding;
     v1::Decoding {
         encoding: encoding.map(|encoding| encoding.name().to_owned()),
         path_pattern: path_pattern.clone(),
         replaces_invalid_unicode: *replaces_invalid_unicode,
         skips_null_records: *skips_null_records,
+        reads_arrays: *reads_arrays,
     }
 }
 
 pub(super) fn decode_decoding(decoding: v1::Decoding) -> Result<Decoding> {
-    let v1::Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records } = decoding;
+    let v1::Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records, reads_arrays } = decoding;
     let encoding = encoding.map(|label| {
         encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())
             .ok_or_else(|| Error::internal("an encoding is unknown"))
@@ -34,17 +36,19 @@ pub(super) fn decode_decoding(decoding: v1::Decoding) -> Result<Decoding> {
     if let Some(pattern) = &path_pattern {
         regex::Regex::new(pattern).context(|| Error::internal("the path pattern of a source is invalid"))?;
     }
-    Ok(Decoding { encoding: encoding.transpose()?, path_pattern, replaces_invalid_unicode, skips_null_records })
+    let encoding = encoding.transpose()?;
+    Ok(Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records, reads_arrays })
 }
 
 pub(super) fn encode_field(field: &Field) -> v1::Field {
-    let Field { name, input, field_type, required, rules } = field;
+    let Field { name, input, aliases, field_type, required, rules } = field;
     v1::Field {
         name: name.clone(),
         input: Some(v1::FieldInput { input: Some(encode_input(input)) }),
         r#type: Some(encode_type(field_type)),
         required: *required,
         rules: Some(encode_rules(rules)),
+        aliases: aliases.iter().map(|keys| v1::Keys { keys: keys.clone() }).collect(),
     }
 }
 
@@ -56,12 +60,18 @@ pub(super) fn decode_field(field: v1::Field) -> Result<Field> {
         field_type: decode_type(required(field.r#type, "the type of a field")?)?,
         required: field.required,
         rules: decode_rules(required(field.rules, "the set of rules of a field")?)?,
+        aliases: field.aliases.into_iter().map(|alias| alias.keys).collect(),
     })
 }
 
 fn encode_input(input: &FieldInput) -> Input {
     match input {
         FieldInput::Keys(keys) => Input::Keys(v1::Keys { keys: keys.clone() }),
+        FieldInput::Document(DocumentPlace { level, keys }) => {
+            // A path has few levels.
+            let level = u32::try_from(*level).unwrap_or(u32::MAX);
+            Input::Document(v1::DocumentPlace { level, keys: keys.clone() })
+        }
         FieldInput::PathPart(name) => Input::PathPart(name.clone()),
         FieldInput::Metadata(metadata) => {
             let metadata = match metadata {
@@ -82,6 +92,10 @@ fn encode_input(input: &FieldInput) -> Input {
 fn decode_input(input: Input) -> Result<FieldInput> {
     let number = match input {
         Input::Keys(keys) => return Ok(FieldInput::Keys(keys.keys)),
+        Input::Document(v1::DocumentPlace { level, keys }) => {
+            let level = usize::try_from(level).context(|| Error::internal("a level of a path is too large"))?;
+            return Ok(FieldInput::Document(DocumentPlace { level, keys }));
+        }
         Input::PathPart(name) => return Ok(FieldInput::PathPart(name)),
         Input::Metadata(number) => number,
     };
@@ -99,22 +113,33 @@ fn decode_input(input: Input) -> Result<FieldInput> {
 }
 
 fn encode_rules(rules: &ValueRules) -> v1::ValueRules {
-    let ValueRules { null_values, on_invalid, wrap, allow_nan, zone } = rules;
+    let ValueRules { null_values, on_invalid, wrap, allow_nan, zone, separators } = rules;
     v1::ValueRules {
         null_values: null_values.clone(),
         invalid_is_null: *on_invalid == OnInvalid::Null,
         wrap: *wrap,
         allow_nan: *allow_nan,
         zone: zone.map(|zone| zone.name().to_owned()),
+        thousands_separator: separators.thousands.map(String::from),
+        decimal_separator: Some(separators.decimal).filter(|it| *it != Separators::JSON.decimal).map(String::from),
     }
 }
 
 fn decode_rules(rules: v1::ValueRules) -> Result<ValueRules> {
-    let v1::ValueRules { null_values, invalid_is_null, wrap, allow_nan, zone } = rules;
+    let v1::ValueRules { null_values, invalid_is_null, wrap, allow_nan, zone, thousands_separator, decimal_separator } =
+        rules;
     let on_invalid = if invalid_is_null { OnInvalid::Null } else { OnInvalid::Quarantine };
     let zone = zone.as_deref().map(chrono_tz::Tz::from_str).transpose();
     let zone = zone.context(|| Error::internal("the time zone of a field is unknown"))?;
-    Ok(ValueRules { null_values, on_invalid, wrap, allow_nan, zone })
+    let separators = Separators {
+        thousands: thousands_separator.map(decode_separator).transpose()?,
+        decimal: decimal_separator.map_or(Ok(Separators::JSON.decimal), decode_separator)?,
+    };
+    Ok(ValueRules { null_values, on_invalid, wrap, allow_nan, zone, separators })
+}
+
+fn decode_separator(text: String) -> Result<char> {
+    text.parse().context(|| Error::internal("a separator of numbers is not one character"))
 }
 
 fn encode_type(field_type: &FieldType) -> v1::FieldType {
@@ -125,6 +150,7 @@ fn encode_type(field_type: &FieldType) -> v1::FieldType {
         FieldType::Double => simple(v1::SimpleType::Double),
         FieldType::Boolean => simple(v1::SimpleType::Boolean),
         FieldType::Date => simple(v1::SimpleType::Date),
+        FieldType::Time => simple(v1::SimpleType::Time),
         FieldType::Json => simple(v1::SimpleType::Json),
         FieldType::Binary(BinaryEncoding::Base64) => simple(v1::SimpleType::Base64),
         FieldType::Binary(BinaryEncoding::Hex) => simple(v1::SimpleType::Hex),
@@ -154,6 +180,7 @@ fn decode_type(field_type: v1::FieldType) -> Result<FieldType> {
             v1::SimpleType::Double => FieldType::Double,
             v1::SimpleType::Boolean => FieldType::Boolean,
             v1::SimpleType::Date => FieldType::Date,
+            v1::SimpleType::Time => FieldType::Time,
             v1::SimpleType::Json => FieldType::Json,
             v1::SimpleType::Base64 => FieldType::Binary(BinaryEncoding::Base64),
             v1::SimpleType::Hex => FieldType::Binary(BinaryEncoding::Hex),

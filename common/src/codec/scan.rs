@@ -195,7 +195,8 @@ mod tests {
 
     use super::*;
     use crate::config::resolved::{
-        BinaryEncoding, Decoding, Field, FieldInput, FieldType, Metadata, OnInvalid, TimestampFormat, ValueRules,
+        BinaryEncoding, Decoding, DocumentPlace, Field, FieldInput, FieldType, Metadata, OnInvalid, Separators,
+        TimestampFormat, ValueRules,
     };
     use crate::config::timestamp_pattern::TimestampPattern;
     use crate::storage::object::SourceObject;
@@ -218,6 +219,7 @@ mod tests {
             FieldType::Double,
             FieldType::Boolean,
             FieldType::Date,
+            FieldType::Time,
             FieldType::Json,
             FieldType::Timestamp(formats.to_vec()),
             FieldType::Decimal { precision: 38, scale: 38 },
@@ -237,10 +239,16 @@ mod tests {
                 wrap: true,
                 allow_nan: true,
                 zone: Some(chrono_tz::America::New_York),
+                separators: Separators { thousands: Some('.'), decimal: ',' },
             },
+            aliases: vec![vec!["b".to_owned(), format!("k{i}")], vec!["c".to_owned()]],
         };
         let mut fields: Vec<Field> = types.into_iter().enumerate().map(field).collect();
         fields.push(field((fields.len(), FieldType::Struct(fields.clone()))));
+        fields.push(Field {
+            input: FieldInput::Document(DocumentPlace { level: 2, keys: vec!["id".to_owned()] }),
+            ..Field::new("page", FieldType::Long)
+        });
         fields.push(Field { input: FieldInput::PathPart("year".to_owned()), ..Field::new("year", FieldType::Long) });
         for (name, metadata) in Metadata::NAMES {
             fields.push(Field { input: FieldInput::Metadata(*metadata), ..Field::new(name, FieldType::Json) });
@@ -262,6 +270,7 @@ mod tests {
                 path_pattern: Some("(?<year>.)".to_owned()),
                 replaces_invalid_unicode: true,
                 skips_null_records: true,
+                reads_arrays: true,
             },
         }
     }

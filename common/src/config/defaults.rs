@@ -20,6 +20,7 @@ pub(super) const ALLOW_NAN: bool = false;
 pub(super) const ON_INVALID: &str = "quarantine";
 pub(super) const REQUIRED: bool = false;
 pub(super) const WRAP: bool = false;
+pub(super) const DECIMAL_SEPARATOR: &str = ".";
 
 // A check of `[tables.<name>]`
 pub(super) const WARN: bool = false;

@@ -131,7 +131,7 @@ impl Override<'_> {
             // Do not parse the text as TOML, because `2024` may be the name of a folder.
             Kind::Text | Kind::OneOf(_) | Kind::Duration if !is_quoted => self.text(),
             // A pattern may begin with `[`, so text that is not a list is one text.
-            Kind::Texts if !(is_quoted || is_list) => self.text(),
+            Kind::Texts | Kind::Keys if !(is_quoted || is_list) => self.text(),
             _ => parse_literal(self.text, self.origin),
         }
     }

@@ -29,8 +29,21 @@ const MAX_DEPTH: usize = 16;
 /// Maximum number of digits of a decimal that Arrow, Parquet and Delta all support.
 const MAX_PRECISION: u8 = 38;
 
-const NAMES: &[&str] =
-    &["string", "long", "double", "boolean", "timestamp", "date", "decimal", "binary", "json", "list", "map", "struct"];
+const NAMES: &[&str] = &[
+    "string",
+    "long",
+    "double",
+    "boolean",
+    "timestamp",
+    "date",
+    "time",
+    "decimal",
+    "binary",
+    "json",
+    "list",
+    "map",
+    "struct",
+];
 
 /// Formats of timestamps that have a name.
 const TIMESTAMP_FORMATS: &[(&str, TimestampFormat)] = &[
@@ -98,6 +111,7 @@ impl<'a> Parser<'a> {
             "double" => Ok(FieldType::Double),
             "boolean" => Ok(FieldType::Boolean),
             "date" => Ok(FieldType::Date),
+            "time" => Ok(FieldType::Time),
             "json" => Ok(FieldType::Json),
             "timestamp" => self.timestamp(),
             "decimal" => self.decimal(),
@@ -316,6 +330,7 @@ mod tests {
             ("double", FieldType::Double),
             ("boolean", FieldType::Boolean),
             ("date", FieldType::Date),
+            ("time", FieldType::Time),
             ("json", FieldType::Json),
             ("timestamp", FieldType::Timestamp(vec![TimestampFormat::Rfc3339])),
             ("timestamp(rfc3339)", FieldType::Timestamp(vec![TimestampFormat::Rfc3339])),

@@ -55,6 +55,8 @@ mod validate;
 mod source;
 /// `[sources.*.fields]`: input, type and rules of each field.
 mod field;
+/// Where the value of a field comes from.
+mod field_input;
 /// Grammar of field types.
 mod field_type;
 /// Formats of timestamps.

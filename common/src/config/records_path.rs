@@ -24,6 +24,18 @@ pub enum Level {
 /// # Errors
 /// The fault, worded to follow the name of the setting: "has an empty key".
 pub fn parse(text: &str) -> Result<Vec<Level>, String> {
+    let mut levels = levels(text)?;
+    if let Some(Level::Key(_)) = levels.last() {
+        levels.push(Level::Items);
+    }
+    Ok(levels)
+}
+
+/// Parses a path. Returns the levels as they are written.
+///
+/// # Errors
+/// As [`parse`].
+pub fn levels(text: &str) -> Result<Vec<Level>, String> {
     let mut levels = Vec::new();
     let mut rest = text;
     loop {
@@ -34,10 +46,22 @@ pub fn parse(text: &str) -> Result<Vec<Level>, String> {
             None => return Err(format!("has `{rest}` where `.` or `[]` is expected")),
         }
     }
-    if let Some(Level::Key(_)) = levels.last() {
-        levels.push(Level::Items);
-    }
     Ok(levels)
+}
+
+/// Returns the place of the values that `levels` lead to, for messages and names: `$.pages[]`. The root
+/// of the document is `$`.
+#[must_use]
+pub fn place(levels: &[Level]) -> String {
+    let mut place = "$".to_owned();
+    for level in levels {
+        match level {
+            Level::Key(key) => place.extend([".", key]),
+            Level::Items => place.push_str("[]"),
+            Level::Members => place.push_str(".*"),
+        }
+    }
+    place
 }
 
 /// Appends the levels of the first segment of `text`. Returns the text after it.

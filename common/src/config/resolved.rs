@@ -18,7 +18,10 @@ use super::object_patterns::ObjectPatterns;
 /// The declared fields of a source.
 mod field;
 
-pub use field::{BinaryEncoding, Field, FieldInput, FieldType, Metadata, OnInvalid, TimestampFormat, ValueRules};
+pub use field::{
+    BinaryEncoding, DocumentPlace, Field, FieldInput, FieldType, Metadata, OnInvalid, Separators, TimestampFormat,
+    ValueRules,
+};
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -175,6 +178,9 @@ pub struct Decoding {
     pub replaces_invalid_unicode: bool,
     /// Whether records that are `null` are skipped. If false, they are rejected.
     pub skips_null_records: bool,
+    /// Whether records are arrays, whose items the fields read by position. If false, they are
+    /// objects.
+    pub reads_arrays: bool,
 }
 
 /// Format of the records in the objects of a source. `read::record_format` implements it.

@@ -54,6 +54,8 @@ pub enum Kind {
     Text,
     /// One text, or a list of texts.
     Texts,
+    /// Keys that lead to a value: a text, a position, or a list of these.
+    Keys,
     /// A list of texts, numbers, booleans or dates.
     Values,
     OneOf(&'static [&'static str]),
@@ -84,6 +86,7 @@ impl Kind {
         match self {
             Self::Text => "text".to_owned(),
             Self::Texts => "text or list of texts".to_owned(),
+            Self::Keys => "text, position, or list of keys".to_owned(),
             Self::Values => "list of values".to_owned(),
             Self::OneOf(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or "),
             Self::Boolean => "boolean".to_owned(),
@@ -160,7 +163,9 @@ pub const SOURCE: &[Setting] = &[
 /// Settings of a field of `[sources.<name>.fields]` that is written as a table.
 pub const FIELD: &[Setting] = &[
     setting("type", Kind::Text, REQUIRED),
-    setting("from", Kind::Texts, DefaultValue::Described("the field's name")),
+    setting("from", Kind::Keys, DefaultValue::Described("the field's name")),
+    setting("aliases", Kind::Texts, NONE),
+    setting("from_document", Kind::Text, NONE),
     setting("from_path", Kind::Text, NONE),
     setting("from_metadata", Kind::Text, NONE),
     setting("required", Kind::Boolean, DefaultValue::Boolean(defaults::REQUIRED)),
@@ -168,6 +173,8 @@ pub const FIELD: &[Setting] = &[
     setting("on_invalid", Kind::OneOf(&["quarantine", "null"]), DefaultValue::Text(defaults::ON_INVALID)),
     setting("wrap", Kind::Boolean, DefaultValue::Boolean(defaults::WRAP)),
     setting("zone", Kind::Text, DefaultValue::Described("UTC")),
+    setting("thousands_separator", Kind::Text, NONE),
+    setting("decimal_separator", Kind::Text, DefaultValue::Text(defaults::DECIMAL_SEPARATOR)),
 ];
 
 /// Settings of `[tables.<name>]`.

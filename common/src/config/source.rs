@@ -6,6 +6,8 @@ use regex::Regex;
 use url::Url;
 
 use super::diagnostics::{Diagnostics, Origin};
+use super::field::Fields;
+use super::field_input::Surroundings;
 use super::file::{Item, Value};
 use super::object_patterns::{ObjectMatcher, ObjectPatterns, UrlPattern};
 use super::resolved::{Decoding, JsonFormat, OnArchived, OnChange, OnDamaged, RecordFormat, Source};
@@ -28,8 +30,10 @@ pub(super) fn resolve<'a>(
     let exclude = patterns("exclude", &section, diagnostics);
     let allow_empty = section.boolean("allow_empty", defaults::ALLOW_EMPTY, diagnostics);
     let format = format(&section, diagnostics);
-    let decoding = decoding(&section, diagnostics);
-    let fields = field::resolve(name, &section, &decoding, diagnostics);
+    let mut decoding = decoding(&section, diagnostics);
+    let around = Surroundings { format: &format, decoding: &decoding };
+    let Fields { fields, reads_arrays } = field::resolve(name, &section, around, diagnostics);
+    decoding.reads_arrays = reads_arrays;
     let max_quarantine_share = section.share("max_quarantine_share", defaults::MAX_QUARANTINE_SHARE, diagnostics);
     let on_change = match section.word("on_change", diagnostics) {
         Some("ignore") => OnChange::Ignore,
@@ -151,5 +155,7 @@ fn decoding(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Decoding {
         }),
         replaces_invalid_unicode: section.word("invalid_unicode", diagnostics) == Some("replace"),
         skips_null_records: section.word("null_records", diagnostics) == Some("skip"),
+        // The inputs of the fields decide it.
+        reads_arrays: false,
     }
 }

@@ -2,6 +2,14 @@
 
 use std::collections::BTreeMap;
 
+/// Maximum number of undeclared fields that are counted by name. Further fields are counted
+/// together as [`OTHER_FIELDS`].
+pub(in crate::read) const COUNTED_FIELDS: usize = 1000;
+/// Maximum length in bytes of the name of a field that is counted by name. The length is limited
+/// because all these names are kept in memory.
+pub(in crate::read) const MAX_NAME_BYTES: usize = 256;
+pub(in crate::read) const OTHER_FIELDS: &str = "…";
+
 /// Numbers of values by field. A field inside another one has a dotted name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldCounts {

@@ -18,7 +18,7 @@ use crate::error::{Context, Error, Result};
 use crate::read::chunks::{Chunks, Fault};
 use crate::read::fetch::{StoredBytes, fetch, fetch_ahead};
 use crate::read::quarantine::RejectedRows;
-use crate::read::record_format::RecordReader;
+use crate::read::record_format::{RecordReader, needs_survey};
 use crate::read::record_sink::{BlockEnd, RecordSink};
 use crate::read::scan_rows::{ReadReport, ScanRows, report_rows};
 use crate::read::split::Split;
@@ -32,6 +32,8 @@ const SMALL_OBJECT_BYTES: u64 = 64 * 1024;
 const FILES_AT_ONCE: usize = 64;
 /// Number of groups of small files that are read ahead.
 const GROUPS_AHEAD: usize = 2;
+/// Maximum number of bytes of an object that are kept in memory between its survey and its records.
+const SURVEYED_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum number of reports that are sent together.
 const REPORTS_AT_ONCE: usize = 1024;
 
@@ -47,6 +49,13 @@ pub struct ReadContext {
     /// Schema of the rows of the scan.
     pub schema: SchemaRef,
     pub progress: Arc<ReadProgress>,
+}
+
+/// Returns how often the bytes of an object of `source` are requested.
+#[must_use]
+pub fn passes(source: &Source, stored_bytes: u64) -> u64 {
+    // The number of decompressed bytes is not known before.
+    if needs_survey(source) && stored_bytes > SURVEYED_BYTES as u64 { 2 } else { 1 }
 }
 
 /// Reads `splits` and sends their rows and reports. Returns early, without an error, when the
@@ -139,6 +148,9 @@ struct PartitionReader<'a> {
 
 impl PartitionReader<'_> {
     async fn read_split(&mut self, split: &Split, mut chunks: Chunks, stored: &StoredBytes) -> Result<Listener> {
+        if needs_survey(&self.context.source) {
+            chunks = self.survey(split, chunks).await?;
+        }
         self.records.start_split(split);
         let max_records = self.context.max_records.map_or(u64::MAX, |most| most.saturating_sub(self.records_read));
         let mut tally = ObjectTally::of(split);
@@ -194,6 +206,32 @@ impl PartitionReader<'_> {
         self.context.progress.add(u64::from(split.range.end == split.object.bytes), 0, 0);
         self.reports.push(ReadReport::Object(tally));
         if self.reports.len() >= REPORTS_AT_ONCE { self.send_reports().await } else { Ok(Listener::Here) }
+    }
+
+    /// Surveys the object of `split`. Returns its chunks again: those in memory if the object is
+    /// small, otherwise from storage.
+    async fn survey(&mut self, split: &Split, mut chunks: Chunks) -> Result<Chunks> {
+        self.records.start_survey(split);
+        let (mut kept, mut bytes) = (Vec::new(), 0);
+        while let Some(chunk) = chunks.next().await {
+            match &chunk {
+                Ok(chunk) => {
+                    self.records.survey(chunk);
+                    bytes += chunk.len();
+                }
+                Err(Fault::Broken { .. }) => {}
+                Err(Fault::Storage(_)) => return Ok(stream::iter([chunk]).boxed()),
+            }
+            if bytes <= SURVEYED_BYTES {
+                kept.push(chunk);
+            }
+        }
+        if bytes <= SURVEYED_BYTES {
+            return Ok(stream::iter(kept).boxed());
+        }
+        let ReadContext { source, storage, limits, .. } = self.context;
+        // The bytes of the survey were counted already.
+        Ok(fetch(storage, split, &source.decoding, limits, &StoredBytes::default()))
     }
 
     fn has_enough(&self) -> bool {

@@ -11,7 +11,7 @@ use arrow::array::StructArray;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 
-use crate::config::resolved::{FieldInput, JsonFormat, Limits, Metadata, RecordFormat, Source};
+use crate::config::resolved::{Field, FieldInput, JsonFormat, Limits, Metadata, RecordFormat, Source};
 use crate::read::field_counts::FieldCounts;
 use crate::read::json::reader::JsonReader;
 use crate::read::record_sink::{BlockEnd, RecordSink};
@@ -31,6 +31,18 @@ pub fn can_be_cut(source: &Source) -> bool {
     is_lines && !needs_line && source.decoding.encoding.is_none_or(|encoding| encoding == encoding_rs::UTF_8)
 }
 
+/// Whether each object of `source` must be surveyed before its records are read, because fields have
+/// values that may follow the records.
+#[must_use]
+pub fn needs_survey(source: &Source) -> bool {
+    let may_follow = |field: &Field| match &field.input {
+        // The key of a member precedes its value.
+        FieldInput::Document(place) => !place.keys.is_empty(),
+        FieldInput::Keys(_) | FieldInput::PathPart(_) | FieldInput::Metadata(_) => false,
+    };
+    source.fields.iter().any(may_follow)
+}
+
 /// Reads the records of a partition, split by split, into columns, batch by batch.
 ///
 /// For each split, call [`Self::start_split`]. After each chunk, call [`Self::read_block`] until it
@@ -47,6 +59,21 @@ impl RecordReader {
     pub fn new(source: &Source, limits: &Limits) -> Self {
         match &source.format {
             RecordFormat::Json(format) => Self::Json(JsonReader::new(source, format, limits.max_record_bytes)),
+        }
+    }
+
+    /// Starts the survey of the object of `split`, if [`needs_survey`]. Afterwards, call
+    /// [`Self::survey`] for each chunk, then [`Self::start_split`].
+    pub fn start_survey(&mut self, split: &Split) {
+        match self {
+            Self::Json(reader) => reader.start_survey(split),
+        }
+    }
+
+    /// Surveys the next chunk of the object.
+    pub fn survey(&mut self, chunk: &Bytes) {
+        match self {
+            Self::Json(reader) => reader.survey(chunk),
         }
     }
 
@@ -124,9 +151,9 @@ impl RecordReader {
         }
     }
 
-    /// Returns the counts of values by field, over all splits so far.
+    /// Returns the counts of values by field, over all splits so far. To be called once.
     #[must_use]
-    pub fn field_counts(&self) -> FieldCounts {
+    pub fn field_counts(&mut self) -> FieldCounts {
         match self {
             Self::Json(reader) => reader.field_counts(),
         }

@@ -22,7 +22,8 @@ pub(super) fn arrow_fields(fields: &[Field]) -> Fields {
 /// Returns the Arrow type that stores a declared type.
 pub(super) fn data_type(field_type: &FieldType) -> DataType {
     match field_type {
-        FieldType::String | FieldType::Json => DataType::Utf8,
+        // Delta has no time of day.
+        FieldType::String | FieldType::Json | FieldType::Time => DataType::Utf8,
         FieldType::Long => DataType::Int64,
         FieldType::Double => DataType::Float64,
         FieldType::Boolean => DataType::Boolean,

@@ -25,6 +25,10 @@ fn warning(field: &Field, counts: &FieldCounts) -> String {
             let place = if dotted == *name { String::new() } else { format!(" (`{}`)", printable::line(&dotted)) };
             format!("field `{name}`{place} is missing or null in every record{}", hint(&dotted, counts))
         }
+        FieldInput::Document(place) => {
+            let path = printable::line(&place.keys.join(".")).into_owned();
+            format!("field `{name}` is null: no object around the records has a value for `{path}`")
+        }
         FieldInput::PathPart(part) => {
             format!("field `{name}` is null: no object has `{}` in its path", printable::line(part))
         }

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use lakewright_common::config::resolved::{Config, Limits, Rule, Table};
 use lakewright_common::read::fetch::requests_for;
+use lakewright_common::read::reader::passes;
 use lakewright_common::read::split::Split;
 use lakewright_common::session::Storages;
 use lakewright_common::write::file::UPLOAD_BUFFER_BYTES;
@@ -50,8 +51,10 @@ pub(crate) fn estimate(
     let sources = Sources::new(config, base, discovered);
     for new in discovered.sources.iter().filter(|new| is_on_s3(new)) {
         // Sources and lake can be on different storages. Only S3 bills requests.
-        estimate.requests.gets += splits(new, &config.limits).iter().flatten().map(requests_for).sum::<u64>();
-        estimate.requests.bytes_read += new.objects.iter().map(|object| object.bytes).sum::<u64>();
+        let passes = |bytes| passes(new.source, bytes);
+        let gets = |split: &Split| requests_for(split) * passes(split.object.bytes);
+        estimate.requests.gets += splits(new, &config.limits).iter().flatten().map(gets).sum::<u64>();
+        estimate.requests.bytes_read += new.objects.iter().map(|it| it.bytes * passes(it.bytes)).sum::<u64>();
     }
     if config.lake.scheme() == "s3" && discovered.has_work() {
         let run = Run { config, base, models, built: built_tables(base, models, discovered), sources };

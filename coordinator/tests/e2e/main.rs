@@ -37,6 +37,8 @@ mod s3_faults;
 mod objects;
 /// Fields from any place, and values of any form.
 mod fields;
+/// Values around the records, several keys of a field, and records that are arrays.
+mod fields_around;
 /// SQL values that differ from those of DataFusion.
 mod sql;
 /// Subqueries, aggregates and filters that differ from those of DataFusion.

@@ -110,6 +110,9 @@ pub struct Decoding {
     pub replaces_invalid_unicode: bool,
     #[prost(bool, tag = "4")]
     pub skips_null_records: bool,
+    /// Whether the records are arrays; otherwise they are objects.
+    #[prost(bool, tag = "5")]
+    pub reads_arrays: bool,
 }
 /// Format of the records in the objects of a source.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -148,11 +151,14 @@ pub struct Field {
     pub required: bool,
     #[prost(message, optional, tag = "5")]
     pub rules: ::core::option::Option<ValueRules>,
+    /// Other keys that are read while the value is missing or null.
+    #[prost(message, repeated, tag = "6")]
+    pub aliases: ::prost::alloc::vec::Vec<Keys>,
 }
 /// Where the value of a field comes from.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FieldInput {
-    #[prost(oneof = "field_input::Input", tags = "1, 2, 3")]
+    #[prost(oneof = "field_input::Input", tags = "1, 2, 3, 4")]
     pub input: ::core::option::Option<field_input::Input>,
 }
 /// Nested message and enum types in `FieldInput`.
@@ -167,7 +173,19 @@ pub mod field_input {
         PathPart(::prost::alloc::string::String),
         #[prost(enumeration = "super::Metadata", tag = "3")]
         Metadata(i32),
+        #[prost(message, tag = "4")]
+        Document(super::DocumentPlace),
     }
+}
+/// Place of a value in an object around the records.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DocumentPlace {
+    /// Index of the object in the path of the records.
+    #[prost(uint32, tag = "1")]
+    pub level: u32,
+    /// The outermost key first; empty for the key of the member that contains the record.
+    #[prost(string, repeated, tag = "2")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Keys {
@@ -192,6 +210,11 @@ pub struct ValueRules {
     /// Time zone of timestamps without an offset, by its IANA name; missing for UTC.
     #[prost(string, optional, tag = "5")]
     pub zone: ::core::option::Option<::prost::alloc::string::String>,
+    /// Separators of numbers in texts; missing for JSON's own.
+    #[prost(string, optional, tag = "6")]
+    pub thousands_separator: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "7")]
+    pub decimal_separator: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FieldType {
@@ -425,6 +448,7 @@ pub enum SimpleType {
     /// Bytes, in the input a text in this encoding.
     Base64 = 7,
     Hex = 8,
+    Time = 9,
 }
 impl SimpleType {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -442,6 +466,7 @@ impl SimpleType {
             Self::Json => "SIMPLE_TYPE_JSON",
             Self::Base64 => "SIMPLE_TYPE_BASE64",
             Self::Hex => "SIMPLE_TYPE_HEX",
+            Self::Time => "SIMPLE_TYPE_TIME",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -456,6 +481,7 @@ impl SimpleType {
             "SIMPLE_TYPE_JSON" => Some(Self::Json),
             "SIMPLE_TYPE_BASE64" => Some(Self::Base64),
             "SIMPLE_TYPE_HEX" => Some(Self::Hex),
+            "SIMPLE_TYPE_TIME" => Some(Self::Time),
             _ => None,
         }
     }

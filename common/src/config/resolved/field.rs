@@ -8,6 +8,9 @@ pub struct Field {
     /// Name of the column.
     pub name: String,
     pub input: FieldInput,
+    /// Other paths of keys, which are read in this order while the value is missing or null. Only a
+    /// field with the input [`FieldInput::Keys`] has any.
+    pub aliases: Vec<Vec<String>>,
     pub field_type: FieldType,
     /// Whether records are rejected if the field is missing or null.
     pub required: bool,
@@ -20,7 +23,8 @@ impl Field {
     #[must_use]
     pub fn new(name: &str, field_type: FieldType) -> Self {
         let input = FieldInput::Keys(vec![name.to_owned()]);
-        Self { name: name.to_owned(), input, field_type, required: false, rules: ValueRules::default() }
+        let name = name.to_owned();
+        Self { name, input, aliases: Vec::new(), field_type, required: false, rules: ValueRules::default() }
     }
 
     /// Returns the keys that lead to the value inside the record, the outermost first; empty if the
@@ -29,20 +33,39 @@ impl Field {
     pub fn keys(&self) -> &[String] {
         match &self.input {
             FieldInput::Keys(keys) => keys,
-            FieldInput::PathPart(_) | FieldInput::Metadata(_) => &[],
+            FieldInput::Document(_) | FieldInput::PathPart(_) | FieldInput::Metadata(_) => &[],
         }
+    }
+
+    /// Returns the path of its keys, then its aliases; empty if the value is not the value of a key.
+    pub fn key_paths(&self) -> impl Iterator<Item = &[String]> {
+        let main = Some(self.keys()).filter(|keys| !keys.is_empty());
+        main.into_iter().chain(self.aliases.iter().map(Vec::as_slice))
     }
 }
 
 /// Where the value of a field comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldInput {
-    /// Keys that lead to the value inside the record, the outermost first.
+    /// Keys that lead to the value inside the record, the outermost first. If the records are arrays,
+    /// the first one is the position of an item, from `0`.
     Keys(Vec<String>),
+    Document(DocumentPlace),
     /// A part of the object's path: the value of the folder `<name>=<value>`, or of the group with
     /// this name in the source's `path_pattern`.
     PathPart(String),
     Metadata(Metadata),
+}
+
+/// Place of a value outside of the record: in an object that the path of the source's records leads
+/// through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentPlace {
+    /// Index of the object in the path of the records, from the outermost.
+    pub level: usize,
+    /// Keys that lead to the value inside that object, the outermost first. If there are none, the
+    /// value is the key of the member that contains the record.
+    pub keys: Vec<String>,
 }
 
 /// A property of a record or of its object.
@@ -92,6 +115,27 @@ pub struct ValueRules {
     pub allow_nan: bool,
     /// Time zone of timestamps without an offset; `None`: UTC.
     pub zone: Option<chrono_tz::Tz>,
+    pub separators: Separators,
+}
+
+/// Separators of numbers that are written as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Separators {
+    /// Character between groups of digits; `None`: there is none.
+    pub thousands: Option<char>,
+    /// Character before the fraction.
+    pub decimal: char,
+}
+
+impl Separators {
+    /// Returns the separators of JSON.
+    pub const JSON: Self = Self { thousands: None, decimal: '.' };
+}
+
+impl Default for Separators {
+    fn default() -> Self {
+        Self::JSON
+    }
 }
 
 /// Action for a value that cannot be converted to the declared type.
@@ -114,6 +158,8 @@ pub enum FieldType {
     /// A timestamp in one of these formats, which are tried in their order.
     Timestamp(Vec<TimestampFormat>),
     Date,
+    /// A time of day, in the input a text such as `21:56:47`.
+    Time,
     /// A decimal with a precision from 1 to 38 and a scale from 0 to the precision.
     Decimal {
         precision: u8,

@@ -196,8 +196,7 @@ fn faults_of_urls() {
 
 #[test]
 fn faults_of_fields() {
-    let types =
-        "hint: the types are string, long, double, boolean, timestamp, date, decimal, binary, json, list, map, struct";
+    let types = "hint: the types are string, long, double, boolean, timestamp, date, time, decimal, binary, json, list, map, struct";
     assert_field_faults(&[
         (
             "a = 'integer'",
@@ -229,8 +228,18 @@ fn faults_of_fields() {
             ],
         ),
         (
-            "a = { type = 'long', from = 3 }",
-            &["source `s`: field `a`: `from` must be text or list of texts, not a whole number (lake.toml, line 6)"],
+            "a = { type = 'long', from = 0 }\nb = 'long'",
+            &[
+                "source `s`: field `b` reads a key, but field `a` reads a position of records that are arrays \
+                 (lake.toml, line 7)",
+                "hint: write a position, such as `from = 0` for the first item",
+            ],
+        ),
+        (
+            "a = { type = 'long', from = true }",
+            &[
+                "source `s`: field `a`: `from` must be text, position, or list of keys, not a boolean (lake.toml, line 6)",
+            ],
         ),
         (
             "a = 'long'\nA = 'long'",
@@ -372,7 +381,7 @@ fn faults_of_fields_and_of_their_settings() {
     for (declaration, expected) in [
         (
             "{ type = 'string', from = 'a', from_path = 'day' }",
-            &["source `s`: field `f`: set only one of `from`, `from_path` and `from_metadata`"][..],
+            &["source `s`: field `f`: set only one of `from` and `from_path`"][..],
         ),
         (
             "{ type = 'string', from_path = 'year' }",
@@ -400,6 +409,42 @@ fn faults_of_fields_and_of_their_settings() {
                 "source `s`: field `f`: `from` has no key",
                 "hint: for the whole record, write `from_metadata = \"raw\"`",
             ],
+        ),
+        ("{ type = 'string', aliases = 'a..b' }", &["source `s`: field `f`: `aliases` has an empty key"]),
+        ("{ type = 'string', aliases = ['f'] }", &["source `s`: field `f` reads `f` twice"]),
+        (
+            "{ type = 'string', aliases = 'a', from_path = 'day' }",
+            &["source `s`: field `f`: `aliases` has no effect on `from_path`"],
+        ),
+        (
+            "{ type = 'string', from_document = 'a' }",
+            &["source `s`: field `f`: `from_document` needs the setting `records` of the source"],
+        ),
+        (
+            "{ type = 'string', from = -1 }",
+            &["source `s`: field `f`: a position in `from` is the first key, and at least 0"],
+        ),
+        (
+            "{ type = 'string', from = ['a', 0] }",
+            &["source `s`: field `f`: a position in `from` is the first key, and at least 0"],
+        ),
+        (
+            "{ type = 'string', thousands_separator = ',' }",
+            &["source `s`: field `f`: separators need a type with a number"],
+        ),
+        (
+            "{ type = 'long', thousands_separator = '5' }",
+            &[
+                "source `s`: field `f`: `thousands_separator` is `5`, which is not one character that numbers do not have",
+            ],
+        ),
+        (
+            "{ type = 'long', thousands_separator = '.' }",
+            &["source `s`: field `f`: `thousands_separator` and `decimal_separator` are both `.`"],
+        ),
+        (
+            "{ type = 'string', from = 0, aliases = 'a' }",
+            &["source `s`: field `f`: `aliases` has no effect on a position"],
         ),
         ("{ type = 'long', wrap = true }", &["source `s`: field `f`: `wrap` needs a type with a list"]),
         (

@@ -27,9 +27,11 @@ mod recovery;
 use bytes::Bytes;
 use memchr::memchr_iter;
 
+use crate::read::framing::collection::Collection;
 use crate::read::framing::framed::{Found, too_long};
 use crate::read::framing::member::MemberScan;
 use crate::read::framing::resync::RecordStarts;
+use crate::read::framing::undeclared_members::DeclaredMembers;
 use crate::read::framing::value::{Scanned, ValueScan, is_space};
 use crate::read::framing::window::Window;
 use crate::read::framing::wrapper::Wrapper;
@@ -144,6 +146,22 @@ impl DocumentFramer {
             is_inside_page: false,
             fault: None,
         }
+    }
+
+    pub(in crate::read) fn declare(&mut self, members: DeclaredMembers) {
+        self.wrapper.iter_mut().for_each(|wrapper| wrapper.declare(members.clone()));
+    }
+
+    pub(in crate::read) fn collect(&mut self, most: u64) {
+        self.wrapper.iter_mut().for_each(|wrapper| wrapper.collect(most));
+    }
+
+    pub(in crate::read) fn take_collection(&mut self) -> Collection {
+        self.wrapper.as_mut().and_then(Wrapper::take_collection).unwrap_or_default()
+    }
+
+    pub(in crate::read) fn wrapper(&self) -> Option<&Wrapper> {
+        self.wrapper.as_ref()
     }
 
     pub(in crate::read) fn push(&mut self, chunk: &Bytes) {
@@ -311,8 +329,10 @@ impl DocumentFramer {
             // Another record certainly starts here, so give up the current one.
             return Some(self.give_up_at(self.window.offset() + index as u64));
         }
-        if let (Role::Key, Some(wrapper)) = (role, &mut self.wrapper) {
-            wrapper.add_to_member(piece);
+        match (role, &mut self.wrapper) {
+            (Role::Key, Some(wrapper)) => wrapper.add_to_member(piece),
+            (Role::Skipped, Some(wrapper)) => wrapper.add_to_value(piece),
+            _ => {}
         }
         let passed = piece.len();
         self.window.advance(passed);

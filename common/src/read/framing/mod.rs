@@ -14,7 +14,11 @@ pub mod lines;
 /// Frames records in a document.
 pub mod document;
 /// State of the objects and arrays around the records.
-mod wrapper;
+pub(in crate::read) mod wrapper;
+/// Members beside the records that fields read.
+pub(in crate::read) mod collection;
+/// Members beside the records that no field reads.
+pub(in crate::read) mod undeclared_members;
 /// Finds the end of a record in a document.
 pub(in crate::read) mod value;
 /// Finds the end of a member around an array of records, which must be JSON.
@@ -31,8 +35,12 @@ mod framed;
 use bytes::Bytes;
 
 use crate::config::resolved::JsonFormat;
+use crate::read::framing::collection::Collection;
 use crate::read::framing::document::DocumentFramer;
+use crate::read::framing::framed::Found;
 use crate::read::framing::lines::LineFramer;
+use crate::read::framing::undeclared_members::DeclaredMembers;
+use crate::read::framing::wrapper::Wrapper;
 use crate::read::rejection::Reason;
 use crate::read::split::Split;
 
@@ -73,13 +81,58 @@ impl Framer {
         }
     }
 
+    /// Sets the members beside the records that fields read.
+    pub(in crate::read) fn declare(&mut self, members: DeclaredMembers) {
+        if let Self::Document(framer) = self {
+            framer.declare(members);
+        }
+    }
+
+    /// Collects the declared members beside the records from now on. A member of more than `most`
+    /// bytes is not kept.
+    pub(in crate::read) fn collect(&mut self, most: u64) {
+        if let Self::Document(framer) = self {
+            framer.collect(most);
+        }
+    }
+
+    /// Returns the collected members.
+    pub(in crate::read) fn take_collection(&mut self) -> Collection {
+        match self {
+            Self::Lines(_) => Collection::default(),
+            Self::Document(framer) => framer.take_collection(),
+        }
+    }
+
+    /// Returns the state of the containers around the last record, if the records are in any.
+    pub(in crate::read) fn wrapper(&self) -> Option<&Wrapper> {
+        match self {
+            Self::Lines(_) => None,
+            Self::Document(framer) => framer.wrapper(),
+        }
+    }
+
     /// Returns the next complete record or broken range, or `None` if more chunks are needed.
     #[expect(clippy::should_implement_trait, reason = "the record is borrowed from the framer")]
     pub fn next(&mut self) -> Option<Framed<'_>> {
+        let found = self.advance()?;
+        Some(self.framed(found))
+    }
+
+    /// Like [`Self::next`], but borrows nothing. [`Self::framed`] adds the text.
+    pub(in crate::read) fn advance(&mut self) -> Option<Found> {
         match self {
-            Self::Lines(framer) => framer.advance().map(|found| found.into_framed(framer.window())),
-            Self::Document(framer) => framer.advance().map(|found| found.into_framed(framer.window())),
+            Self::Lines(framer) => framer.advance(),
+            Self::Document(framer) => framer.advance(),
         }
+    }
+
+    /// Returns what [`Self::advance`] has found last, with its text.
+    pub(in crate::read) fn framed(&self, found: Found) -> Framed<'_> {
+        found.into_framed(match self {
+            Self::Lines(framer) => framer.window(),
+            Self::Document(framer) => framer.window(),
+        })
     }
 
     /// Ends the input: there are no more bytes.

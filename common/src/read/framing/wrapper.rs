@@ -2,9 +2,11 @@
 //! whether each has the next one.
 
 use crate::config::records_path::{self, Level};
+use crate::read::framing::collection::Collection;
+use crate::read::framing::undeclared_members::{DeclaredMembers, UndeclaredMembers};
 
-/// Number of bytes of the longest escape of one byte of a key, such as `\u0041`.
-const ESCAPED_BYTE_LENGTH: usize = 6;
+/// Maximum number of bytes of a key that are kept. A longer key is none of the path.
+const MAX_MEMBER_BYTES: usize = 64 * 1024;
 
 /// The containers around the records.
 #[derive(Debug)]
@@ -13,17 +15,36 @@ pub(in crate::read) struct Wrapper {
     path: Vec<Level>,
     /// State of the containers that are open: the first ones of `path`.
     open: Vec<Container>,
-    /// Key of the current member as it is written, with its quotes and escapes. If it is too long
-    /// to equal the key of the path, only its start is kept.
+    /// Key of the current member as it is written, with its quotes and escapes. If it is longer than
+    /// [`MAX_MEMBER_BYTES`], only its start is kept.
     member: Vec<u8>,
+    /// Number of containers of each level that were opened so far.
+    opened: Vec<u64>,
+    /// Members beside the path to keep; `None` unless they are collected.
+    collection: Option<Collection>,
+    /// Members beside the path, each with the number of containers that have it.
+    undeclared: UndeclaredMembers,
 }
 
 #[derive(Debug, Default)]
 struct Container {
+    /// Number of containers of the same level that were opened before.
+    number: u64,
     /// Whether the key of the path was found, if the container is an object with such a key.
     has_key: bool,
+    /// Key of the member that contains the next container or the record, as it is written.
+    member: Vec<u8>,
     /// Fault of the container, such as a repeated key; `None` if no fault was found yet.
     flaw: Option<String>,
+}
+
+/// An open container around a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::read) struct Around<'a> {
+    /// Number of containers of the same level that were opened before, in the object.
+    pub(in crate::read) number: u64,
+    /// Key of the member that contains the record, as it is written.
+    pub(in crate::read) member: &'a [u8],
 }
 
 /// Role of a value inside a container.
@@ -41,7 +62,42 @@ impl Wrapper {
     pub(in crate::read) fn new(path: &str) -> Self {
         // The path was checked with the configuration.
         let path = records_path::parse(path).unwrap_or_else(|_| vec![Level::Key(path.to_owned()), Level::Items]);
-        Self { path, open: Vec::new(), member: Vec::new() }
+        Self {
+            opened: vec![0; path.len()],
+            undeclared: UndeclaredMembers::new(&path, Vec::new()),
+            path,
+            open: Vec::new(),
+            member: Vec::new(),
+            collection: None,
+        }
+    }
+
+    /// Sets the members beside the path that fields read.
+    pub(in crate::read) fn declare(&mut self, members: DeclaredMembers) {
+        self.undeclared = UndeclaredMembers::new(&self.path, members);
+    }
+
+    /// Collects the declared members beside the path from now on. A member of more than `most` bytes
+    /// is not kept.
+    pub(in crate::read) fn collect(&mut self, most: u64) {
+        self.collection = Some(Collection::new(self.path.len(), most));
+    }
+
+    /// Returns the collected members.
+    pub(in crate::read) fn take_collection(&mut self) -> Option<Collection> {
+        let mut collection = self.collection.take()?;
+        collection.drop_unfinished();
+        Some(collection)
+    }
+
+    /// Returns the members that no field reads.
+    pub(in crate::read) fn undeclared(&self) -> &UndeclaredMembers {
+        &self.undeclared
+    }
+
+    /// Returns the open containers, from the outermost.
+    pub(in crate::read) fn around(&self) -> impl Iterator<Item = Around<'_>> {
+        self.open.iter().map(|container| Around { number: container.number, member: &container.member })
     }
 
     /// Closes all containers, because a new document starts.
@@ -75,21 +131,26 @@ impl Wrapper {
 
     /// Opens the next container.
     pub(in crate::read) fn open(&mut self) {
-        self.open.push(Container::default());
+        let Some(opened) = self.opened.get_mut(self.open.len()) else { return };
+        self.open.push(Container { number: *opened, ..Container::default() });
+        *opened += 1;
     }
 
     pub(in crate::read) fn start_member(&mut self) {
         self.member.clear();
     }
 
-    /// Adds bytes to the current key, up to a length at which it can no longer equal the key of the
-    /// path.
+    /// Adds bytes to the current key, up to the maximum length.
     pub(in crate::read) fn add_to_member(&mut self, bytes: &[u8]) {
-        let Some(Level::Key(key)) = self.innermost() else { return };
-        // Add the two quotes of the key, and one byte to detect longer keys.
-        let most = key.len() * ESCAPED_BYTE_LENGTH + 3;
-        let room = most - self.member.len().min(most);
+        let room = MAX_MEMBER_BYTES - self.member.len().min(MAX_MEMBER_BYTES);
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// Adds bytes of the current value beside the path, if it is collected.
+    pub(in crate::read) fn add_to_value(&mut self, bytes: &[u8]) {
+        if let Some(collection) = &mut self.collection {
+            collection.add(bytes);
+        }
     }
 
     /// Starts a value inside the innermost container, whose first byte is `first`. Records a flaw of
@@ -101,9 +162,17 @@ impl Wrapper {
         let (Some(level), Some(container)) = (self.path.get(depth.wrapping_sub(1)), self.open.last_mut()) else {
             return Inside::Other;
         };
+        if let Level::Members = level {
+            container.member.clone_from(&self.member);
+        }
         if let Level::Key(key) = level {
             // Parse the member's key, because it may contain escapes.
-            if !serde_json::from_slice::<String>(&self.member).is_ok_and(|member| member == *key) {
+            let member = serde_json::from_slice::<String>(&self.member).ok();
+            if member.as_ref() != Some(key) {
+                let is_declared = self.undeclared.count(depth - 1, member.as_deref());
+                if let Some(collection) = self.collection.as_mut().filter(|_| is_declared) {
+                    collection.start(depth - 1, container.number, &self.member);
+                }
                 return Inside::Other;
             }
             if container.has_key {
@@ -129,6 +198,9 @@ impl Wrapper {
     /// Ends a value that is not on the path. Returns the flaw of an array or object whose items or
     /// members are all on the path. The flaw of any other object is returned when the object ends.
     pub(in crate::read) fn end_other(&mut self) -> Option<String> {
+        if let Some(collection) = &mut self.collection {
+            collection.end();
+        }
         let is_on_path = matches!(self.innermost(), Some(Level::Items | Level::Members));
         self.open.last_mut().filter(|_| is_on_path)?.flaw.take()
     }
@@ -139,7 +211,7 @@ impl Wrapper {
             Some(Level::Key(key)) => Some(key.clone()),
             _ => None,
         };
-        let Container { has_key, flaw } = self.open.pop()?;
+        let Container { has_key, flaw, .. } = self.open.pop()?;
         let missing = || key.filter(|_| !has_key).map(|key| format!("the object has no key `{key}`"));
         flaw.or_else(missing)
     }

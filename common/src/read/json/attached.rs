@@ -71,7 +71,7 @@ impl Attached {
     /// Returns the attached columns of `source`.
     pub(in crate::read) fn new(source: &Source) -> Self {
         let attached = |(position, field): (usize, &Field)| match &field.input {
-            FieldInput::Keys(_) => None,
+            FieldInput::Keys(_) | FieldInput::Document(_) => None,
             input => Some(AttachedColumn {
                 position,
                 input: input.clone(),
@@ -116,7 +116,8 @@ impl Attached {
                     continue;
                 }
                 FieldInput::Metadata(Metadata::Line | Metadata::Offset | Metadata::Raw | Metadata::Rest)
-                | FieldInput::Keys(_) => continue,
+                | FieldInput::Keys(_)
+                | FieldInput::Document(_) => continue,
             };
             match attached.convert(text) {
                 Ok(constant) => attached.constant = constant,

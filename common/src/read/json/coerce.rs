@@ -5,6 +5,8 @@
 //! structs are converted item by item, so they have no function here. `timestamp` has the rules of
 //! timestamps. A test compares the table in `docs/types.md` with these files.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::GeneralPurposeConfig;
 use base64::engine::{DecodePaddingMode, GeneralPurpose};
@@ -18,6 +20,12 @@ use crate::read::json::number::Number;
 const FIRST_AMBIGUOUS_DOUBLE: f64 = 9_007_199_254_740_992.0;
 /// Number of the day 1970-01-01, if 0001-01-01 is day 1 (as in chrono's `num_days_from_ce`).
 const EPOCH_DAY: i32 = 719_163;
+/// Length of the hour and the minute of a time of day.
+const MINUTES_LENGTH: usize = "21:56".len();
+/// Length of the second of a time of day, with the colon before it.
+const SECONDS_LENGTH: usize = ":47".len();
+/// Number of digits after the point of a second that are kept.
+const MICRO_DIGITS: usize = 6;
 /// Base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
@@ -142,6 +150,36 @@ pub(in crate::read) fn date(value: Scalar<'_>) -> Coerced<i32> {
         return Err(Fault::OutOfRange);
     }
     Ok(Some(date.num_days_from_ce() - EPOCH_DAY))
+}
+
+/// Converts a time of day to the text `HH:MM:SS`, and a fraction without zeros at its end. So times
+/// compare like their texts. Drops digits after the sixth.
+pub(in crate::read) fn time(value: Scalar<'_>) -> Coerced<Cow<'_, str>> {
+    let Scalar::Text(text) = value else { return Err(Fault::WrongType) };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (minutes, rest) = text.split_at_checked(MINUTES_LENGTH).ok_or(Fault::WrongType)?;
+    let (seconds, rest) = match rest {
+        "" => (":00", ""),
+        _ => rest.split_at_checked(SECONDS_LENGTH).ok_or(Fault::WrongType)?,
+    };
+    let [h1, h2, b':', m1, m2] = minutes.as_bytes() else { return Err(Fault::WrongType) };
+    let [b':', s1, s2] = seconds.as_bytes() else { return Err(Fault::WrongType) };
+    let digits = rest.strip_prefix('.').filter(|digits| !digits.is_empty()).unwrap_or_default();
+    let are_digits = [h1, h2, m1, m2, s1, s2].into_iter().chain(digits.as_bytes()).all(u8::is_ascii_digit);
+    if !are_digits || (digits.is_empty() && !rest.is_empty()) {
+        return Err(Fault::WrongType);
+    }
+    if (*h1, *h2) > (b'2', b'3') || *m1 > b'5' || *s1 > b'5' {
+        return Err(Fault::OutOfRange);
+    }
+    let fraction = digits[..digits.len().min(MICRO_DIGITS)].trim_end_matches('0');
+    if fraction.len() == digits.len() && seconds.len() + minutes.len() + rest.len() == text.len() {
+        return Ok(Some(Cow::Borrowed(text)));
+    }
+    let point = if fraction.is_empty() { "" } else { "." };
+    Ok(Some(Cow::Owned([minutes, seconds, point, fraction].concat())))
 }
 
 /// Parses `YYYY-MM-DD` and nothing else. The parsers of chrono also accept `2018-1-5`.

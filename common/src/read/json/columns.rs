@@ -15,9 +15,10 @@ use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field as ArrowField};
 use arrow::error::ArrowError;
 
-use crate::config::resolved::{Field, FieldType, OnInvalid, ValueRules};
+use crate::config::resolved::{Field, FieldType, OnInvalid, Separators, ValueRules};
 use crate::read::json::coerce::{self, Coerced, Fault, Scalar};
 use crate::read::json::keys::Keys;
+use crate::read::json::separators;
 use crate::read::json::timestamp;
 use crate::read::schema::{arrow_fields, data_type};
 
@@ -70,7 +71,7 @@ impl Column {
     pub(in crate::read) fn new(name: &str, field_type: &FieldType, rules: &ValueRules) -> Self {
         let inner = |field_type: &FieldType| Box::new(Self::new(name, field_type, rules));
         let values = match field_type {
-            FieldType::String | FieldType::Json | FieldType::Binary(_) => {
+            FieldType::String | FieldType::Json | FieldType::Binary(_) | FieldType::Time => {
                 Values::Text { ends: Vec::new(), bytes: Vec::new() }
             }
             FieldType::Long | FieldType::Timestamp(_) => Values::Long(Vec::new()),
@@ -93,6 +94,7 @@ impl Column {
             FieldType::List(_) | FieldType::Map(_) | FieldType::Struct(_) => false,
             FieldType::Json | FieldType::Decimal { .. } => true,
             FieldType::Timestamp(formats) if timestamp::needs_text(formats) => true,
+            FieldType::Long | FieldType::Double if rules.separators != Separators::JSON => true,
             // The parser would fail at a number that no double can represent.
             _ => rules.on_invalid == OnInvalid::Null || !rules.null_values.is_empty(),
         };
@@ -197,10 +199,23 @@ impl Column {
             self.push_null();
             return Ok(());
         }
+        let plain;
+        let value = match (value, &self.field_type) {
+            (Scalar::Text(text), FieldType::Long | FieldType::Double | FieldType::Decimal { .. }) => {
+                plain = separators::plain(text, self.rules.separators).ok_or(Fault::WrongType)?;
+                Scalar::Text(&plain)
+            }
+            _ => value,
+        };
         match (&mut self.values, &self.field_type) {
             (Values::Text { ends, bytes }, FieldType::Binary(encoding)) => {
                 let coerced = coerce::binary(value, *encoding)?;
                 push_bytes(ends, bytes, coerced.as_deref().unwrap_or_default())?;
+                self.valid.append(coerced.is_some());
+            }
+            (Values::Text { ends, bytes }, FieldType::Time) => {
+                let coerced = coerce::time(value)?;
+                push_bytes(ends, bytes, coerced.as_deref().unwrap_or_default().as_bytes())?;
                 self.valid.append(coerced.is_some());
             }
             (Values::Text { ends, bytes }, _) => {
@@ -321,9 +336,11 @@ impl Column {
     }
 }
 
-/// Returns a column for each of `fields`.
+/// Returns a column for each of `fields`, then one for each of their aliases.
 pub(in crate::read) fn columns(fields: &[Field]) -> Vec<Column> {
-    fields.iter().map(|field| Column::new(&field.name, &field.field_type, &field.rules)).collect()
+    let aliases = fields.iter().flat_map(|field| field.aliases.iter().map(move |_| field));
+    let column = |field: &Field| Column::new(&field.name, &field.field_type, &field.rules);
+    fields.iter().chain(aliases).map(column).collect()
 }
 
 fn push_value<T: Default>(

@@ -15,11 +15,13 @@ use serde::Deserializer as _;
 use serde::de::IgnoredAny;
 
 use crate::config::resolved::Field;
+use crate::read::json::alternatives::Alternatives;
 use crate::read::json::columns::{Column, columns};
+use crate::read::json::fault_text::shown_text;
 use crate::read::json::keys::Keys;
 use crate::read::json::record::Record;
 use crate::read::json::template::Templates;
-use crate::read::json::visitor::{ObjectVisitor, is_out_of_range, shown_text};
+use crate::read::json::visitor::{ObjectVisitor, is_out_of_range};
 use crate::read::rejection::{Reason, Rejection};
 use crate::read::schema::arrow_schema;
 
@@ -27,8 +29,14 @@ use crate::read::schema::arrow_schema;
 #[derive(Debug)]
 pub struct Decoder {
     keys: Keys,
+    /// Columns of the fields, then those of their aliases.
     columns: Vec<Column>,
-    required: Vec<usize>,
+    /// Fields that have several keys.
+    alternatives: Vec<Alternatives>,
+    /// Whether records are arrays; otherwise they are objects.
+    reads_arrays: bool,
+    /// Columns of which one must have a value, for each required field.
+    required: Vec<Vec<usize>>,
     fields: Fields,
     rows: usize,
     bytes: usize,
@@ -42,11 +50,19 @@ impl Decoder {
     /// Returns a decoder for records with the declared `fields`.
     #[must_use]
     pub fn new(fields: &[Field]) -> Self {
-        let required = fields.iter().enumerate().filter(|(_, field)| field.required).map(|(i, _)| i).collect();
+        let alternatives = Alternatives::of(fields);
+        let columns_of = |field: usize| {
+            let aliases = alternatives.iter().filter(move |it| it.field == field).flat_map(|it| it.aliases.clone());
+            [field].into_iter().chain(aliases).collect()
+        };
+        let is_required = |(_, field): &(usize, &Field)| field.required;
+        let required = fields.iter().enumerate().filter(is_required).map(|(i, _)| columns_of(i)).collect();
         Self {
             keys: Keys::new(fields),
             columns: columns(fields),
             required,
+            alternatives,
+            reads_arrays: false,
             fields: arrow_schema(fields).fields().clone(),
             rows: 0,
             bytes: 0,
@@ -59,6 +75,12 @@ impl Decoder {
     #[cfg(test)]
     pub(in crate::read) fn exact(fields: &[Field]) -> Self {
         Self { templates: None, ..Self::new(fields) }
+    }
+
+    /// Returns a decoder for records that are arrays. The keys of the fields are positions.
+    pub(in crate::read) fn of_arrays(fields: &[Field]) -> Self {
+        // Templates are made of keys.
+        Self { reads_arrays: true, templates: None, ..Self::new(fields) }
     }
 
     /// Decodes one record into the columns.
@@ -135,7 +157,11 @@ impl Decoder {
     pub fn finish(&mut self) -> Result<StructArray, ArrowError> {
         self.bytes = 0;
         let rows = std::mem::take(&mut self.rows);
-        let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
+        let mut arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
+        for alternatives in &self.alternatives {
+            alternatives.merge(&mut arrays)?;
+        }
+        arrays.truncate(self.fields.len());
         StructArray::try_new_with_length(self.fields.clone(), arrays, None, rows)
     }
 
@@ -155,9 +181,10 @@ impl Decoder {
 
     fn read(&mut self, text: &str) -> Result<(), Rejection> {
         self.record.begin();
-        // For a value that is not an object, serde_json would report malformed JSON.
-        if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
-            return Err(no_object(text));
+        let (bracket, kind) = if self.reads_arrays { ('[', "array") } else { ('{', "object") };
+        // For a value of another kind, serde_json would report malformed JSON.
+        if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with(bracket) {
+            return Err(of_other_kind(text, kind));
         }
         let mut json = serde_json::Deserializer::from_str(text);
         let object = ObjectVisitor {
@@ -167,7 +194,8 @@ impl Decoder {
             around: "",
             record: &mut self.record,
         };
-        if let Err(error) = json.deserialize_map(object).and_then(|()| json.end()) {
+        let read = if self.reads_arrays { json.deserialize_seq(object) } else { json.deserialize_map(object) };
+        if let Err(error) = read.and_then(|()| json.end()) {
             let mut rejection = malformed(&error);
             // Name the field only if its number is out of range. Broken syntax may have started
             // anywhere before the place where the parser detects it.
@@ -181,7 +209,8 @@ impl Decoder {
         if let Some(fault) = self.record.first_fault() {
             return Err(fault.rejection.clone());
         }
-        match self.required.iter().find(|&&i| !self.columns[i].is_valid(self.rows)) {
+        let is_missing = |columns: &&Vec<usize>| columns.iter().all(|&i| !self.columns[i].is_valid(self.rows));
+        match self.required.iter().find(is_missing).and_then(|columns| columns.first()) {
             None => Ok(()),
             Some(&missing) => {
                 let name = &self.columns[missing].name;
@@ -200,9 +229,9 @@ fn malformed(error: &serde_json::Error) -> Rejection {
     Rejection::new(reason, error.to_string())
 }
 
-fn no_object(text: &str) -> Rejection {
+fn of_other_kind(text: &str, kind: &str) -> Rejection {
     match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(_) => Rejection::new(Reason::NotAnObject, format!("{} is not an object", shown_text(text))),
+        Ok(_) => Rejection::new(Reason::NotAnObject, format!("{} is not an {kind}", shown_text(text))),
         Err(error) => malformed(&error),
     }
 }

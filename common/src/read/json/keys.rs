@@ -48,9 +48,12 @@ pub(in crate::read) struct Path {
 }
 
 impl Keys {
-    /// Returns the keys that lead to the values of `fields`.
+    /// Returns the keys that lead to the values of `fields`. The target of a field is the column with
+    /// its index. The aliases of all fields are the columns after them, in their order.
     pub(in crate::read) fn new(fields: &[Field]) -> Self {
-        let paths: Vec<(usize, &[String])> = fields.iter().enumerate().map(|(i, field)| (i, field.keys())).collect();
+        let own = fields.iter().map(Field::keys);
+        let aliases = fields.iter().flat_map(|field| field.aliases.iter().map(Vec::as_slice));
+        let paths: Vec<(usize, &[String])> = own.chain(aliases).enumerate().collect();
         Self::of_paths(&paths)
     }
 

@@ -36,18 +36,28 @@ mod template;
 mod record;
 /// Receives each key and value from the parser.
 mod visitor;
+/// Members of an object with their text.
+mod members;
+/// Names of types and texts of values, for messages.
+mod fault_text;
 /// Finds the column of a key.
 mod keys;
 /// Converts a value to a declared type.
 pub mod coerce;
 /// Which declared types accept a value.
 pub mod acceptance;
+/// Numbers with separators of thousands.
+mod separators;
+/// Fields with several keys.
+mod alternatives;
 /// The text of a number, and its exact value.
 mod number;
 /// Converts a timestamp.
 mod timestamp;
 /// Columns of the object's path, its properties, and the record's place and text.
 mod attached;
+/// Columns of values in the objects around the records.
+mod enclosing;
 /// Everything in a record that no field reads.
 mod rest;
 /// Repairs text that is almost JSON, where a setting allows it.

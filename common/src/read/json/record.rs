@@ -2,15 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::read::field_counts::{COUNTED_FIELDS, MAX_NAME_BYTES, OTHER_FIELDS};
 use crate::read::rejection::{Reason, Rejection};
-
-/// Maximum number of undeclared fields that are counted by name. Further fields are counted
-/// together as [`OTHER_FIELDS`].
-const COUNTED_FIELDS: usize = 1000;
-/// Maximum length in bytes of the name of a field that is counted by name. The length is limited
-/// because the decoder keeps all these names in memory.
-const MAX_NAME_BYTES: usize = 256;
-const OTHER_FIELDS: &str = "…";
 
 /// State of the current record, and the undeclared fields of all records.
 #[derive(Debug)]

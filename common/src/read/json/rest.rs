@@ -3,14 +3,14 @@
 use std::fmt;
 
 use serde::Deserializer as _;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::read::json::keys::{Keys, Target};
-use crate::read::json::visitor::last_values;
+use crate::read::json::members::last_values;
 
 /// Returns the members of an accepted record that no field reads, as the text of a JSON object;
-/// `None` if there are none. A member of an object on the way to a field has a dotted key, such as
+/// `None` if there are none. The key of an item of an array is its position. A member of an object on the way to a field has a dotted key, such as
 /// `user.plan`. Members inside the value of a field are not part of it. Values keep their text. `keys` are the keys that fields read.
 pub(in crate::read) fn rest(record: &str, keys: &Keys) -> Option<String> {
     let mut rest = String::new();
@@ -26,7 +26,7 @@ pub(in crate::read) fn rest(record: &str, keys: &Keys) -> Option<String> {
 /// the record.
 fn collect(object: &str, keys: &Keys, around: &str, rest: &mut String) {
     // An accepted record is JSON, so this does not fail.
-    let Ok(members) = serde_json::Deserializer::from_str(object).deserialize_map(Members) else { return };
+    let Ok(members) = serde_json::Deserializer::from_str(object).deserialize_any(Members) else { return };
     for (key, value) in members {
         let dotted = if around.is_empty() { key.clone() } else { format!("{around}.{key}") };
         match keys.get(&key) {
@@ -44,7 +44,8 @@ fn collect(object: &str, keys: &Keys, around: &str, rest: &mut String) {
     }
 }
 
-/// Reads the members of an object, with the text of each value.
+/// Reads the members of an object, or the items of an array with their positions as keys, with the
+/// text of each value.
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
@@ -56,6 +57,14 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
         last_values(members)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut found = Vec::new();
+        while let Some(item) = items.next_element()? {
+            found.push((found.len().to_string(), item));
+        }
+        Ok(found)
     }
 }
 
@@ -80,6 +89,7 @@ mod tests {
             (r#"{"user":{"plan":"x","name":"a"},"\u0061":null}"#, Some(r#"{"user.plan":"x","a":null}"#)),
             (r#"{"a":1,"b":2,"a":3}"#, Some(r#"{"a":3,"b":2}"#)),
             (r#"{"\"":1}"#, Some(r#"{"\"":1}"#)),
+            (r#"[1, {"id": 2}, null]"#, Some(r#"{"0":1,"1":{"id": 2},"2":null}"#)),
         ] {
             assert_eq!(rest(record, &Keys::new(&fields)).as_deref(), expected, "{record}");
         }

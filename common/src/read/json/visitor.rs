@@ -6,26 +6,23 @@
 //! same key may replace it. Undeclared fields are skipped without recursion.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::config::resolved::{BinaryEncoding, FieldType, OnInvalid};
+use crate::config::resolved::{FieldType, OnInvalid};
 use crate::read::json::coerce::{Fault, Scalar};
 use crate::read::json::columns::{Column, Values};
+use crate::read::json::fault_text::{shown, shown_text, type_name};
 use crate::read::json::keys::{Keys, Path, Target};
-use crate::read::json::record::Record;
+use crate::read::json::members::last_values;
+use crate::read::json::record::{Mark, Record};
 use crate::read::rejection::Reason;
 
-/// Maximum number of characters of a value that a rejection shows.
-const SHOWN_CHARACTERS: usize = 60;
-
 /// Reads the members of an object into columns. The object is a record, a struct, or part of a
-/// dotted path.
+/// dotted path. Reads the items of an array in the same way: the key of an item is its position.
 pub(in crate::read) struct ObjectVisitor<'a> {
     pub(in crate::read) keys: &'a mut Keys,
     pub(in crate::read) columns: &'a mut [Column],
@@ -56,38 +53,86 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
                 None => drop(members.next_value::<IgnoredAny>()?),
                 Some(index) => {
                     before = Some(index);
-                    match keys.target(index) {
-                        Target::Unknown(field) => {
-                            record.seen.push(*field);
-                            members.next_value::<IgnoredAny>()?;
-                        }
-                        Target::Column(i) => {
-                            record.path.push(*i);
-                            let column = &mut columns[*i];
-                            if column.len() > row {
-                                // The key occurs twice. The last value wins.
-                                column.truncate(row);
-                                record.forgive(mark);
-                            }
-                            members.next_value_seed(ValueSeed { column, record: &mut *record })?;
-                            record.path.pop();
-                        }
-                        Target::Path(path) => {
-                            for &i in &path.columns {
-                                if columns[i].len() > row {
-                                    columns[i].truncate(row);
-                                    record.path.push(i);
-                                    record.forgive(mark);
-                                    record.path.pop();
-                                }
-                            }
-                            members.next_value_seed(PathSeed { path, columns, row, around, record: &mut *record })?;
-                        }
-                    }
+                    let target = keys.target(index);
+                    members.next_value_seed(MemberSeed { target, columns, row, around, record: &mut *record, mark })?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self { keys, columns, row, around, record } = self;
+        let mark = record.mark();
+        let mut before = None;
+        for position in 0_usize.. {
+            let key = KeySeed { keys: &mut *keys, before, around, record: &mut *record };
+            let index = key.visit_str::<A::Error>(&position.to_string())?;
+            let item = match index {
+                None => items.next_element::<IgnoredAny>()?.map(drop),
+                Some(index) => {
+                    before = Some(index);
+                    let target = keys.target(index);
+                    items.next_element_seed(MemberSeed { target, columns, row, around, record: &mut *record, mark })?
+                }
+            };
+            if item.is_none() {
+                // There is no item at this position, so it is not an undeclared field.
+                if index.is_none() {
+                    record.seen.pop();
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the value of a key, or an item of an array.
+struct MemberSeed<'a> {
+    target: &'a mut Target,
+    columns: &'a mut [Column],
+    row: usize,
+    around: &'a str,
+    record: &'a mut Record,
+    /// State of the record before the object that contains the value.
+    mark: Mark,
+}
+
+impl<'de> DeserializeSeed<'de> for MemberSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        let Self { target, columns, row, around, record, mark } = self;
+        match target {
+            Target::Unknown(field) => {
+                record.seen.push(*field);
+                value.deserialize_ignored_any(IgnoredAny).map(drop)
+            }
+            Target::Column(i) => {
+                record.path.push(*i);
+                let column = &mut columns[*i];
+                if column.len() > row {
+                    // The key occurs twice. The last value wins.
+                    column.truncate(row);
+                    record.forgive(mark);
+                }
+                ValueSeed { column, record: &mut *record }.deserialize(value)?;
+                record.path.pop();
+                Ok(())
+            }
+            Target::Path(path) => {
+                for &i in &path.columns {
+                    if columns[i].len() > row {
+                        columns[i].truncate(row);
+                        record.path.push(i);
+                        record.forgive(mark);
+                        record.path.pop();
+                    }
+                }
+                PathSeed { path, columns, row, around, record }.deserialize(value)
+            }
+        }
     }
 }
 
@@ -425,66 +470,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 }
 
-/// Returns the members of an object in their order. If a key occurs several times, returns it once,
-/// with its last value.
-pub(in crate::read) fn last_values<'de, A: MapAccess<'de>>(
-    mut members: A,
-) -> Result<Vec<(String, &'de RawValue)>, A::Error> {
-    let mut found: Vec<(String, &RawValue)> = Vec::new();
-    let mut positions: HashMap<String, usize> = HashMap::new();
-    while let Some((key, value)) = members.next_entry::<String, &RawValue>()? {
-        match positions.entry(key.clone()) {
-            Entry::Occupied(position) => found[*position.get()].1 = value,
-            Entry::Vacant(position) => {
-                position.insert(found.len());
-                found.push((key, value));
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// Whether `serde_json` found a number that does not fit a double, such as 1e400. Only the message
 /// of its error shows this.
 pub(in crate::read) fn is_out_of_range(error: &impl fmt::Display) -> bool {
     error.to_string().starts_with("number out of range")
-}
-
-fn type_name(field_type: &FieldType) -> &'static str {
-    match field_type {
-        FieldType::String => "string",
-        FieldType::Long => "long",
-        FieldType::Double => "double",
-        FieldType::Boolean => "boolean",
-        FieldType::Timestamp(_) => "timestamp",
-        FieldType::Date => "date",
-        FieldType::Decimal { .. } => "decimal of the declared precision and scale",
-        FieldType::Binary(BinaryEncoding::Base64) => "base64 text",
-        FieldType::Binary(BinaryEncoding::Hex) => "text of hexadecimal digits",
-        FieldType::Json => "JSON value",
-        FieldType::List(_) => "list",
-        FieldType::Map(_) => "map",
-        FieldType::Struct(_) => "struct",
-    }
-}
-
-fn shown(value: Scalar<'_>) -> String {
-    match value {
-        Scalar::Boolean(value) => format!("`{value}`"),
-        Scalar::Signed(value) => format!("`{value}`"),
-        Scalar::Unsigned(value) => format!("`{value}`"),
-        Scalar::Double(value) => format!("`{value}`"),
-        Scalar::Number(text) => shown_text(text),
-        Scalar::Text(text) => {
-            shown_text(&format!("\"{}\"", text.chars().take(SHOWN_CHARACTERS + 1).collect::<String>()))
-        }
-    }
-}
-
-/// Returns the start of a text in backticks, for a message.
-pub(in crate::read) fn shown_text(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARACTERS) {
-        None => format!("`{text}`"),
-        Some((end, _)) => format!("`{}…`", &text[..end]),
-    }
 }

@@ -4,19 +4,24 @@ use arrow::array::AsArray;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::*;
+use crate::config::resolved::RecordFormat;
 use crate::storage::object::SourceObject;
+
+/// Fields with values around the records.
+mod around;
 
 /// Reads records of one object of a source. Returns each row as text, and the outcome of each
 /// record.
 fn read(toml: &str, key: &str, records: &[&[u8]]) -> (Vec<String>, Vec<String>, FieldCounts) {
     let source = crate::config::source(toml).unwrap_or_else(|error| panic!("{error}"));
-    let mut rows = Rows::new(&source);
+    let RecordFormat::Json(format) = &source.format;
+    let mut rows = Rows::new(&source, format);
     let object = SourceObject { key: key.to_owned(), bytes: 77, etag: None, modified: 1_542_837_407_796_123 };
     rows.attached.start_object(&object);
     let mut outcomes = Vec::new();
     let mut offset = 0;
     for (line, record) in (1..).zip(records) {
-        outcomes.push(match rows.read(offset, line, record) {
+        outcomes.push(match rows.read(offset, line, record, None) {
             Ok(outcome) => format!("{outcome:?}"),
             Err(rejection) => rejection.to_string(),
         });
@@ -173,8 +178,9 @@ fn a_nulled_value_counts_once_per_accepted_record_and_only_if_it_remains() {
 fn bytes_of_a_binary_column_are_decoded() {
     let toml = "[sources.s]\nurl = '/s'\nfields = { b = 'binary(hex)' }";
     let source = crate::config::source(toml).unwrap();
-    let mut rows = Rows::new(&source);
-    rows.read(0, 1, br#"{"b":"00ff"}"#).unwrap();
+    let RecordFormat::Json(format) = &source.format;
+    let mut rows = Rows::new(&source, format);
+    rows.read(0, 1, br#"{"b":"00ff"}"#, None).unwrap();
     let batch = rows.finish().unwrap();
     assert_eq!(batch.column(0).as_binary::<i32>().value(0), [0, 255]);
 }

@@ -142,7 +142,7 @@ impl Templates {
     }
 
     /// Learns the shape of the record that was last passed to [`Self::read`].
-    pub(in crate::read) fn learn(&mut self, json: &str, keys: &Keys, columns: &[Column], required: &[usize]) {
+    pub(in crate::read) fn learn(&mut self, json: &str, keys: &Keys, columns: &[Column], required: &[Vec<usize>]) {
         if !std::mem::take(&mut self.is_new_shape) {
             return;
         }

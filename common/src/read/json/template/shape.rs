@@ -25,8 +25,8 @@ pub(super) struct Shape {
     tail: Literal,
     /// Indices of the columns for which the records have no key.
     absent: Vec<usize>,
-    /// Indices of the columns that must not be null.
-    required: Vec<usize>,
+    /// For each required field, the columns of which one must not be null.
+    required: Vec<Vec<usize>>,
     /// Undeclared fields of the records, as indices into the decoder's list of undeclared fields.
     undeclared: Vec<usize>,
     /// Number of records of this shape. Older records count less than recent ones.
@@ -66,7 +66,7 @@ pub(super) enum Outcome {
 impl Shape {
     /// Returns the shape of a record that the exact path has just accepted. Returns `None` if a key
     /// is escaped or occurs twice, or if the record is very large.
-    pub(super) fn of(text: Text<'_>, keys: &Keys, columns: &[Column], required: &[usize]) -> Option<Self> {
+    pub(super) fn of(text: Text<'_>, keys: &Keys, columns: &[Column], required: &[Vec<usize>]) -> Option<Self> {
         let mut reader =
             ShapeReader { text, columns, at: 0, start: 0, literal_bytes: 0, slots: Vec::new(), undeclared: Vec::new() };
         reader.skip_blanks();
@@ -140,7 +140,8 @@ impl Shape {
             return Outcome::OtherShape;
         }
         self.absent.iter().for_each(|&i| columns[i].push_null());
-        if self.required.iter().any(|&i| columns[i].len().checked_sub(1).is_none_or(|row| !columns[i].is_valid(row))) {
+        let is_null = |&i: &usize| columns[i].len().checked_sub(1).is_none_or(|row| !columns[i].is_valid(row));
+        if self.required.iter().any(|columns| columns.iter().all(is_null)) {
             return Outcome::Surprise;
         }
         record.seen.extend_from_slice(&self.undeclared);

@@ -11,7 +11,7 @@
 //! | long, timestamp(ms) | up to 18 digits, also as `39.0`, also in quotes; an empty string |
 //! | double | every number that fits a double, also in quotes; an empty string |
 //! | boolean | `true`, `false`; an empty string |
-//! | date, decimal, other timestamps | strings without escapes and, if the type allows them, numbers |
+//! | date, time, decimal, other timestamps, numbers with separators | strings without escapes and, if the type allows them, numbers |
 //! | json, undeclared | every value |
 //! | binary | strings without escapes |
 //! | list, map, struct, and fields with `null_values` | every value without a fault, read by the code of the exact path |
@@ -19,7 +19,7 @@
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
 
-use crate::config::resolved::{FieldType, TimestampFormat};
+use crate::config::resolved::{FieldType, Separators, TimestampFormat};
 use crate::read::json::coerce::Scalar;
 use crate::read::json::columns::{Column, Values};
 use crate::read::json::record::Record;
@@ -74,15 +74,18 @@ impl Kind {
         }
         match &column.field_type {
             FieldType::String => Self::String,
+            FieldType::Long | FieldType::Double if column.rules.separators != Separators::JSON => Self::Coerced,
             FieldType::Long => Self::Long,
             FieldType::Timestamp(formats) if formats == &[TimestampFormat::EpochMilliseconds] => {
                 Self::EpochMilliseconds
             }
             FieldType::Double => Self::Double,
             FieldType::Boolean => Self::Boolean,
-            FieldType::Timestamp(_) | FieldType::Date | FieldType::Decimal { .. } | FieldType::Binary(_) => {
-                Self::Coerced
-            }
+            FieldType::Timestamp(_)
+            | FieldType::Date
+            | FieldType::Time
+            | FieldType::Decimal { .. }
+            | FieldType::Binary(_) => Self::Coerced,
             FieldType::Json => Self::Json,
             FieldType::List(_) | FieldType::Map(_) | FieldType::Struct(_) => Self::Parsed,
         }

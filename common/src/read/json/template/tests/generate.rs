@@ -1,9 +1,9 @@
 //! Generates records from a series of choices: a schema, some shapes, and values that mostly fit.
 
 use super::field;
-use crate::config::resolved::{Field, FieldInput, OnInvalid, ValueRules};
+use crate::config::resolved::{Field, FieldInput, OnInvalid, Separators, ValueRules};
 
-pub(super) const TYPES: [&str; 19] = [
+pub(super) const TYPES: [&str; 20] = [
     "string",
     "long",
     "double",
@@ -23,6 +23,7 @@ pub(super) const TYPES: [&str; 19] = [
     "binary(hex)",
     "timestamp(us)",
     "timestamp(ns)",
+    "time",
 ];
 
 pub(super) const NUMBERS: [&str; 36] = [
@@ -64,7 +65,7 @@ pub(super) const NUMBERS: [&str; 36] = [
     "1542837407.796123",
 ];
 
-pub(super) const STRINGS: [&str; 30] = [
+pub(super) const STRINGS: [&str; 33] = [
     r#""""#,
     r#""a""#,
     r#""fifteen bytes..""#,
@@ -95,6 +96,9 @@ pub(super) const STRINGS: [&str; 30] = [
     r#""2018-11-21T21:56:47.796Z""#,
     r#""9999-12-31T23:59:59-12:00""#,
     r#""\u0032018-11-21""#,
+    r#""1,234,567.5""#,
+    r#""1.234""#,
+    r#""21:56:47.5""#,
 ];
 
 pub(super) const OTHERS: [&str; 10] =
@@ -152,11 +156,27 @@ pub(super) fn fields(choices: &mut Choices<'_>) -> Vec<Field> {
                     wrap: choices.one_in(4),
                     allow_nan: choices.one_in(4),
                     zone: choices.one_in(2).then_some(chrono_tz::Europe::Paris),
+                    separators: match choices.below(8) {
+                        6 => Separators { thousands: Some(','), decimal: '.' },
+                        7 => Separators { thousands: Some('.'), decimal: ',' },
+                        _ => Separators::JSON,
+                    },
+                },
+                // The keys of `Style::record` that belong to no field.
+                aliases: match i {
+                    0 => (count..count + choices.below(3)).map(undeclared_path).collect(),
+                    _ => Vec::new(),
                 },
                 ..field(&name, field_type)
             }
         })
         .collect()
+}
+
+/// Returns the path of the undeclared key with the number `i`.
+fn undeclared_path(i: usize) -> Vec<String> {
+    let around = &["p", "q"][..i % 3];
+    around.iter().map(|key| (*key).to_owned()).chain([format!("u{i}")]).collect()
 }
 
 /// Up to 40 records of a few shapes: mostly with fitting values, some with edge values, other keys
@@ -217,7 +237,7 @@ impl Style {
         for &i in order {
             let (key, around, value) = match fields.get(i) {
                 Some(field) => (field.name.clone(), field.keys().len() - 1, value(choices, field)),
-                None => (format!("u{i}"), i % 3, any(choices)),
+                None => (format!("u{i}"), undeclared_path(i).len() - 1, any(choices)),
             };
             let key = if choices.one_in(60) { format!("\\u006{}", &key[1..]) } else { key };
             let member = format!("\"{key}\"{}{value}", self.colon);
@@ -266,6 +286,7 @@ fn value(choices: &mut Choices<'_>, field: &Field) -> String {
             format!("\"{}T{time}{}\"", date(choices), choices.of(&["Z", "+01:00", ""]))
         }
         "timestamp(us)" | "timestamp(ns)" => (choices.long() % 9_000_000_000_000_000_000).to_string(),
+        "time" => choices.of(&[r#""21:56:47""#, r#""00:00""#, r#""23:59:59.1234567""#, r#""24:00""#]).to_owned(),
         "date" => format!("\"{}\"", date(choices)),
         "decimal(10,2)" => format!("{}.{:02}", choices.long() % 100_000_000, choices.below(100)),
         "list<long>" => format!("[{}, {}]", long(choices), long(choices)),

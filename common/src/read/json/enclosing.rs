@@ -1,0 +1,179 @@
+//! ③ Columns whose values are outside of the records, in the objects that the path of the records
+//! leads through (`from_document`).
+//!
+//! For each record, the members of the objects around it are put together as one JSON object, with
+//! the level of each object as its key. A decoder of its own reads this object:
+//!
+//! ```text
+//! {"version":2,"users":{"ann":{"id":1},"bob":{"id":2}}}      records = "users.*"
+//!  level 0              level 1: the key of the record
+//!
+//! record {"id":2}  ──►  {"0":{"version":2},"1":"bob"}
+//! ```
+//!
+//! The members were collected before (`framing::collection`), because they may follow the records.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{ArrayRef, StructArray};
+use arrow::error::ArrowError;
+
+use crate::config::records_path::{self, Level};
+use crate::config::resolved::{DocumentPlace, Field, FieldInput, JsonFormat};
+use crate::read::framing::collection::Collection;
+use crate::read::framing::undeclared_members::DeclaredMembers;
+use crate::read::framing::wrapper::Wrapper;
+use crate::read::json::decoder::Decoder;
+use crate::read::rejection::{Reason, Rejection};
+
+/// The columns of a source that come from objects around the records.
+#[derive(Debug)]
+pub(in crate::read) struct Enclosing {
+    decoder: Decoder,
+    /// The levels of the path to the records.
+    path: Vec<Level>,
+    declared: DeclaredMembers,
+    collection: Collection,
+    /// The values around the current record.
+    current: Values,
+}
+
+/// The values around a record.
+#[derive(Debug, Default)]
+struct Values {
+    /// Numbers of the objects and arrays around the record, each with the key of the member that
+    /// contains it.
+    around: Vec<(u64, Vec<u8>)>,
+    /// The values as one JSON object.
+    json: Vec<u8>,
+    /// Whether a value was too long to be kept.
+    is_too_long: bool,
+}
+
+impl Enclosing {
+    /// Returns the columns of those `fields` that come from objects around the records; `None` if
+    /// there are none.
+    pub(in crate::read) fn new(fields: &[Field], format: &JsonFormat) -> Option<Self> {
+        let JsonFormat::Document { records: Some(records) } = format else { return None };
+        let mut declared = DeclaredMembers::new();
+        let mut inside = Vec::new();
+        for field in fields {
+            let FieldInput::Document(DocumentPlace { level, keys }) = &field.input else { continue };
+            declared.extend(keys.first().map(|key| (*level, key.clone())));
+            let keys = [level.to_string()].into_iter().chain(keys.iter().cloned()).collect();
+            inside.push(Field { input: FieldInput::Keys(keys), ..field.clone() });
+        }
+        (!inside.is_empty()).then(|| Self {
+            decoder: Decoder::new(&inside),
+            // The path was checked with the configuration.
+            path: records_path::parse(records).unwrap_or_default(),
+            declared,
+            collection: Collection::default(),
+            current: Values::default(),
+        })
+    }
+
+    /// Returns the members that must be collected before the records of an object are read.
+    pub(in crate::read) fn declared(&self) -> &DeclaredMembers {
+        &self.declared
+    }
+
+    /// Starts the records of an object with these members around its records.
+    pub(in crate::read) fn start_object(&mut self, collection: Collection) {
+        self.collection = collection;
+        self.current = Values::default();
+    }
+
+    /// Adds the values around the current record. `decode` passes a text to the decoder.
+    ///
+    /// # Errors
+    /// The reason why the record is rejected. The columns are then unchanged.
+    pub(in crate::read) fn push(
+        &mut self,
+        wrapper: &Wrapper,
+        decode: impl FnOnce(&mut Decoder, &[u8]) -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
+        let is_current = |current: &[(u64, Vec<u8>)]| {
+            let mut around = wrapper.around();
+            current.iter().all(|(number, member)| {
+                around.next().is_some_and(|found| found.number == *number && found.member == member.as_slice())
+            }) && around.next().is_none()
+        };
+        if self.current.around.is_empty() || !is_current(&self.current.around) {
+            self.collect_values(wrapper);
+        }
+        if self.current.is_too_long {
+            let detail = "a value beside the records is longer than `max_record_bytes`".to_owned();
+            return Err(Rejection::new(Reason::TooLong, detail));
+        }
+        decode(&mut self.decoder, &self.current.json).map_err(|rejection| match rejection.field {
+            Some(_) => rejection,
+            // The position of the fault would be one in the object that was put together.
+            None => Rejection::new(rejection.reason, "a key or a value beside the records is not JSON".to_owned()),
+        })
+    }
+
+    fn collect_values(&mut self, wrapper: &Wrapper) {
+        let Values { around, json, is_too_long } = &mut self.current;
+        around.clear();
+        json.clear();
+        *is_too_long = false;
+        json.push(b'{');
+        for (level, container) in wrapper.around().enumerate() {
+            around.push((container.number, container.member.to_vec()));
+            let Some(members) = self.collection.members(level, container.number) else {
+                *is_too_long = true;
+                return;
+            };
+            if container.member.is_empty() && members.is_empty() {
+                continue;
+            }
+            if json.len() > 1 {
+                json.push(b',');
+            }
+            json.extend_from_slice(format!("\"{level}\":").as_bytes());
+            if container.member.is_empty() {
+                json.push(b'{');
+                json.extend_from_slice(members);
+                json.push(b'}');
+            } else {
+                json.extend_from_slice(container.member);
+            }
+        }
+        json.push(b'}');
+    }
+
+    /// Removes the last record again.
+    pub(in crate::read) fn remove_last(&mut self) {
+        self.decoder.remove_last();
+    }
+
+    /// Returns the columns since the last call, in the order of their fields.
+    ///
+    /// # Errors
+    /// Never fails in practice, as [`Decoder::finish`].
+    pub(in crate::read) fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
+        self.decoder.finish().map(StructArray::into_parts).map(|(_, columns, _)| columns)
+    }
+
+    /// Returns the approximate number of bytes of the columns.
+    pub(in crate::read) fn bytes(&self) -> usize {
+        self.decoder.bytes()
+    }
+
+    /// Returns the number of invalid values that became null, by field.
+    pub(in crate::read) fn nulled_values(&self) -> &BTreeMap<String, u64> {
+        self.decoder.nulled_values()
+    }
+
+    /// Returns the undeclared fields inside the values that fields read in part, by their path from
+    /// the root of the document, each with the number of records that they are around.
+    pub(in crate::read) fn unknown_fields(&self) -> BTreeMap<String, u64> {
+        let renamed = |(name, count): (String, u64)| {
+            let (level, name) = name.split_once('.')?;
+            let around = self.path.get(..level.parse().ok()?)?;
+            Some((format!("{}.{name}", records_path::place(around)), count))
+        };
+        self.decoder.unknown_fields().into_iter().filter_map(renamed).collect()
+    }
+}
