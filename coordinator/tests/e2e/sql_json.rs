@@ -34,6 +34,33 @@ fn the_documented_examples_are_what_the_functions_return() {
 }
 
 #[test]
+fn the_documented_models_make_rows_of_arrays_and_objects() {
+    let page = include_str!("../../../docs/sql.md");
+    let (_, section) = page.split_once("\n### Rows from JSON\n").unwrap();
+    let body = section.split('`').find(|code| code.starts_with("{\"items\"")).unwrap();
+    let models: Vec<&str> = section.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let [items, members] = models.as_slice() else { panic!("{} models", models.len()) };
+    let config = "[lake]\nurl = \"lake\"\n[sources.orders]\nurl = \"in\"\nfields = { id = \"long\", body = \"json\" }\n\
+                  [tables.items]\n[tables.members]\n";
+    let records = format!("{{\"id\":1,\"body\":{body}}}\n{{\"id\":2,\"body\":{{\"items\":[]}}}}\n{{\"id\":3}}\n");
+    let lake = Lake::of(&[
+        ("lake.toml", config),
+        ("models/items.sql", items),
+        ("models/members.sql", members),
+        ("in/a.json", &records),
+    ]);
+    lake.ok(&["run"]);
+    assert_eq!(
+        lake.query("SELECT * FROM items ORDER BY sku"),
+        [json!({"id": 1, "sku": 1}), json!({"id": 1, "sku": 2})]
+    );
+    assert_eq!(
+        lake.query("SELECT * FROM members ORDER BY sku"),
+        [json!({"id": 1, "sku": "1", "price": 9.5}), json!({"id": 1, "sku": "2", "price": 20.0})]
+    );
+}
+
+#[test]
 fn a_model_unrolls_json_and_the_error_for_a_json_value_says_what_to_do() {
     let config = "[lake]\nurl = \"lake\"\n[sources.s]\nurl = \"in\"\nfields = { body = \"json\" }\n[tables.t]\nsql = \"t.sql\"\n";
     let unrolled = "SELECT json_get_int(item, 'id') AS id, item ->> 'n' AS n
