@@ -108,12 +108,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: FormatArguments,
     },
-    /// Run a read-only SQL query over the tables of one version of the lake
+    /// Run read-only SQL queries over the tables of one version of the lake
+    ///
+    /// Without SQL, opens a shell if standard input is a terminal. Otherwise, runs the statements
+    /// that standard input contains, and stops at the first error.
     Query {
-        /// The SQL query. It reads tables by their names, and the system tables as system.ledger,
-        /// system.quarantine and system.history
-        sql: String,
-        /// Query this version of the lake; default: the newest
+        /// One or more SQL queries, separated by `;`. They read tables by their names, and the
+        /// system tables as system.ledger, system.quarantine and system.history
+        sql: Option<String>,
+        /// Query this version of the lake; default: the newest. A shell without this option reads
+        /// the version that is the newest when a query starts
         #[arg(long, value_name = "N")]
         version: Option<u64>,
         #[command(flatten)]

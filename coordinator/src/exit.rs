@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lakewright_common::error::{Error, Kind, Result};
@@ -19,6 +20,14 @@ const INTERRUPTED: u8 = 130;
 const CLEAN_UP: Duration = Duration::from_secs(1);
 /// Exit code of a terminated program: 128 + SIGTERM.
 const TERMINATED: u8 = 143;
+
+/// Whether the command handles SIGINT itself.
+static IS_INTERRUPT_HANDLED: AtomicBool = AtomicBool::new(false);
+
+/// From now on, SIGINT does not end the command. The shell cancels its query instead.
+pub(crate) fn leave_interrupts_to_command() {
+    IS_INTERRUPT_HANDLED.store(true, Ordering::Relaxed);
+}
 
 /// Runs the command until it ends or a signal arrives. Returns the exit code.
 ///
@@ -56,14 +65,20 @@ async fn first_of(mut command: JoinHandle<Result<()>>) -> ExitCode {
     else {
         return report(&Error::internal("cannot listen for signals"));
     };
-    let stopped = tokio::select! {
-        outcome = &mut command => return match outcome {
-            Ok(Ok(())) => ExitCode::SUCCESS,
-            Ok(Err(error)) => report(&error),
-            Err(panic) => report(&panic_error(panic)),
-        },
-        _ = interrupt.recv() => stopped("interrupted", INTERRUPTED),
-        _ = terminate.recv() => stopped("terminated", TERMINATED),
+    let stopped = loop {
+        tokio::select! {
+            outcome = &mut command => return match outcome {
+                Ok(Ok(())) => ExitCode::SUCCESS,
+                Ok(Err(error)) => report(&error),
+                Err(panic) => report(&panic_error(panic)),
+            },
+            _ = interrupt.recv() => {
+                if !IS_INTERRUPT_HANDLED.load(Ordering::Relaxed) {
+                    break stopped("interrupted", INTERRUPTED);
+                }
+            }
+            _ = terminate.recv() => break stopped("terminated", TERMINATED),
+        }
     };
     // An aborted command stops at its next `await` and deletes its temporary folders. If it
     // computes without an `await`, stop waiting for it.

@@ -28,6 +28,11 @@ pub(crate) fn copy_of_source(source: &str) -> String {
     format!("SELECT * FROM staging.{source}\n")
 }
 
+/// Returns the query for the columns of a table. `table` is a name as a user writes it in SQL.
+pub(crate) fn describe(table: &str) -> String {
+    format!("DESCRIBE {table}")
+}
+
 /// Returns the query for the rows of `table` with a null in one of `columns`.
 pub(crate) fn rows_with_null(table: &str, columns: &[String]) -> String {
     let nulls: Vec<String> = columns.iter().map(|column| format!("{} IS NULL", identifier(column))).collect();

@@ -24,8 +24,10 @@ mod dry_run;
 mod deep;
 /// `init`: writes a project for data.
 mod init;
-/// `query`: a read-only query over one version.
+/// `query`: read-only queries over one version.
 mod query;
+/// The shell that `query` opens on a terminal.
+mod shell;
 /// `tables`: lists the tables with their rows, files and bytes.
 mod tables;
 /// A checksum of a table that does not depend on the order of its rows.
@@ -87,7 +89,12 @@ async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format:
             _ => Err(Error::configuration("`check` without `--deep` prints text or `--json`")
                 .hint("use `--json`, or leave the format out")),
         },
-        Command::Query { sql, version, format } => query::query(config, &sql, version, format.format()).await,
+        Command::Query { sql: Some(sql), version, format } => {
+            query::query(config, &sql, version, format.format()).await
+        }
+        Command::Query { sql: None, version, format } => {
+            query::query_standard_input(config, version, format.format(), is_quiet).await
+        }
         Command::Tables { checksum, version, format } => {
             tables::tables(config, checksum, version, format.format()).await
         }

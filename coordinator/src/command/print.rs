@@ -33,11 +33,20 @@ pub(super) fn print_columns(columns: Vec<(&'static str, ArrayRef)>, format: Form
 /// # Errors
 /// A storage error if standard output cannot be written.
 pub(super) fn print(bytes: &[u8]) -> Result<()> {
+    print_unless_closed(bytes).map(|_| ())
+}
+
+/// Does the same as [`print`]. Returns `false` if the reader closed the pipe.
+///
+/// # Errors
+/// The errors of [`print`].
+pub(super) fn print_unless_closed(bytes: &[u8]) -> Result<bool> {
     let mut stdout = std::io::stdout();
     let shown = shown(bytes, stdout.is_terminal());
     match stdout.write_all(&shown) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::storage("write", "standard output", e)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Error::storage("write", "standard output", e)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `query`: read-only SQL over the tables of one version of the lake.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -15,26 +16,44 @@ use lakewright_common::session::plan_failure::stage_error;
 use lakewright_common::sql::check_text;
 use lakewright_common::storage::Storage;
 
-use super::print::print;
-use super::system;
+use super::{shell, system};
 use crate::lake::manifest::Manifest;
 use crate::lake::{manifest_store, publish};
 use crate::model::read_only;
 use crate::open::{self, lake_or_empty};
-use crate::output::{self, Format};
-use crate::session_tables;
+use crate::output::Format;
+use crate::session_tables::{self, TABLES_SCHEMA};
 
-/// Runs `sql` and prints its rows.
+/// Splits SQL text into statements.
+pub(super) mod statements;
+/// Runs several statements.
+mod script;
+
+/// Runs the statements of `sql` and prints their rows.
 ///
 /// # Errors
 /// A configuration error for a query that does not parse, names an unknown table or column, or does
 /// more than read.
 pub(super) async fn query(config: &Config, sql: &str, version: Option<u64>, format: Format) -> Result<()> {
-    let view = View::open(config, version).await?;
-    let rows = view.rows(sql).await?;
-    let mut text = Vec::new();
-    output::write(&mut text, &rows, format)?;
-    print(&text)
+    script::run(config, sql, version, format).await
+}
+
+/// Opens a shell if standard input is a terminal. Otherwise runs the statements that standard input
+/// contains.
+///
+/// # Errors
+/// The errors of [`query`]. In a shell, only errors that end it.
+pub(super) async fn query_standard_input(
+    config: &Config,
+    version: Option<u64>,
+    format: Format,
+    is_quiet: bool,
+) -> Result<()> {
+    if std::io::stdin().is_terminal() {
+        shell::open(config, version, format, is_quiet).await
+    } else {
+        script::run_standard_input(config, version, format).await
+    }
 }
 
 /// Returns the error for a version that does not exist.
@@ -98,6 +117,32 @@ impl View {
         }
         system::register(&session, &lake, &manifest)?;
         Ok(Self { lake, manifest, session })
+    }
+
+    /// Returns this view, or a view of the newest version of the lake if that is another one.
+    ///
+    /// # Errors
+    /// The errors of [`Self::open`].
+    pub(super) async fn newest(self: Arc<Self>, config: &Config) -> Result<Arc<Self>> {
+        if manifest_store::latest_number(&self.lake).await? == Some(self.manifest.version) {
+            return Ok(self);
+        }
+        Self::open(config, None).await.map(Arc::new)
+    }
+
+    /// Returns schema and name of all tables that queries can read: first the tables of the lake,
+    /// then the system tables.
+    pub(super) fn table_names(&self) -> Vec<(String, String)> {
+        let catalogs = self.session.catalog_names().into_iter().filter_map(|name| self.session.catalog(&name));
+        let mut names = Vec::new();
+        for catalog in catalogs {
+            for schema in catalog.schema_names() {
+                let tables = catalog.schema(&schema).map(|tables| tables.table_names()).unwrap_or_default();
+                names.extend(tables.into_iter().map(|table| (schema.clone(), table)));
+            }
+        }
+        names.sort_by_key(|(schema, table)| (schema != TABLES_SCHEMA, schema.clone(), table.clone()));
+        names
     }
 
     /// Registers a function for later queries.

@@ -65,6 +65,8 @@ mod schedules;
 mod bit_rot;
 /// The commands and their exit codes.
 mod cli;
+/// Scripts on standard input, and the shell.
+mod shell;
 /// Projects that are written from data.
 mod init;
 /// Reports of `run` and `check`.

@@ -99,6 +99,10 @@ const FILE_SYSTEM: &[(&str, &str)] = &[
     ("common/src/process/secret.rs", "keeps a run's secret where only its user can read it"),
     ("common/src/process/scratch.rs", "makes the folder that queries spill to, which holds nothing of a lake"),
     ("coordinator/src/init/files.rs", "creates the files of a project, of which no lake exists yet"),
+    (
+        "coordinator/src/command/shell/editor.rs",
+        "keeps the history of the shell, which belongs to the user and no lake",
+    ),
     ("fuzz/src/", "keeps the corpora of fuzz targets"),
     ("worker/src/cli.rs", "asks the system for the host's name"),
     ("coordinator/src/process.rs", "asks the system what this process has used"),

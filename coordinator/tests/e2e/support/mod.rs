@@ -19,6 +19,8 @@ pub(crate) mod fake_worker;
 pub(crate) mod s3;
 /// Processes that are frozen, killed and waited for.
 pub(crate) mod process;
+/// Pseudo-terminals.
+pub(crate) mod terminal;
 /// The independent checker.
 pub(crate) mod checker;
 /// Small disks.
