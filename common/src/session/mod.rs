@@ -247,3 +247,100 @@ fn options(partitions: usize, sort_bytes: usize) -> SessionConfig {
     }
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tempfile::TempDir;
+    use url::Url;
+
+    use super::*;
+
+    /// Reason of functions that take a lambda.
+    const LAMBDA: &str = "cannot be called, because the parser's dialect has no lambdas";
+
+    /// Functions that the page leaves out, each with the reason.
+    const LEFT_OUT: &[(&str, &str)] = &[
+        // The rules of `crate::sql` and the coordinator put these into plans.
+        ("checked_arithmetic", "replaces operators of numbers"),
+        ("in_hash_set", "selects the rows whose key occurs more than once"),
+        ("key_hash", "selects the rows whose key occurs more than once"),
+        ("moment_and_interval", "replaces `+` and `-` of a timestamp and an interval"),
+        ("moment_in_zone", "replaces casts to a time zone"),
+        ("storable_moment", "checks the columns of models"),
+        ("subquery_value", "replaces values of subqueries"),
+        ("any_match", LAMBDA),
+        ("array_any_match", LAMBDA),
+        ("array_filter", LAMBDA),
+        ("array_first", LAMBDA),
+        ("array_transform", LAMBDA),
+        ("list_any_match", LAMBDA),
+        ("list_filter", LAMBDA),
+        ("list_first", LAMBDA),
+        ("list_transform", LAMBDA),
+    ];
+
+    /// Sections of the page whose rows are no scalar functions, each with the kind of its rows.
+    const KINDS: &[(&str, &str)] = &[
+        ("Aggregates", "aggregate"),
+        ("Window functions", "window function"),
+        ("Table functions", "table function"),
+        ("Operators", "syntax"),
+        ("Clauses", "syntax"),
+    ];
+
+    /// Returns the functions of the page, as kind and name.
+    fn documented(page: &str) -> BTreeSet<(&str, &str)> {
+        let mut found = BTreeSet::new();
+        for section in page.split("\n## ").skip(1) {
+            let heading = section.lines().next().unwrap();
+            let kind = KINDS.iter().find(|(name, _)| *name == heading).map_or("function", |(_, kind)| *kind);
+            let rows = section.lines().filter(|line| line.starts_with("| `"));
+            // The first cell has the function and its other names, each in backticks.
+            let cells = rows.map(|row| row.split(" | ").next().unwrap());
+            let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+            for name in names.filter(|_| kind != "syntax") {
+                let name = name.split('(').next().unwrap();
+                assert!(found.insert((kind, name)), "the page has the {kind} `{name}` twice");
+            }
+        }
+        found
+    }
+
+    /// Builds a session like that of a query, without tables.
+    async fn session() -> SessionContext {
+        let folder = TempDir::new().unwrap();
+        let lake = storage::open(&Location::of(Url::from_directory_path(folder.path()).unwrap())).await.unwrap();
+        let storages = Storages { spool: lake.clone(), lake, sources: vec![] };
+        let resources = Resources::new(256 << 20, 1, None).unwrap();
+        build(&resources, &storages, 1, TaskScope::new(0, 256 << 20, 1), Arc::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_page_of_functions_lists_the_functions_of_a_session() {
+        let state = session().await.state();
+        // The keys of these maps include the other names of each function.
+        let scalar = state.scalar_functions().keys().chain(state.higher_order_functions().keys());
+        let registered: BTreeSet<(&str, &str)> = scalar
+            .map(|name| ("function", name.as_str()))
+            .chain(state.aggregate_functions().keys().map(|name| ("aggregate", name.as_str())))
+            .chain(state.window_functions().keys().map(|name| ("window function", name.as_str())))
+            .chain(state.table_functions().keys().map(|name| ("table function", name.as_str())))
+            .collect();
+        let left_out: BTreeSet<(&str, &str)> = LEFT_OUT.iter().map(|(name, _)| ("function", *name)).collect();
+        // Cargo runs a test in the folder of its package.
+        let page = std::fs::read_to_string("../docs/functions.md").unwrap();
+        let documented = documented(&page);
+
+        let unknown: Vec<_> = left_out.difference(&registered).collect();
+        assert!(unknown.is_empty(), "`LEFT_OUT` has functions that are not registered: {unknown:?}");
+        let expected: BTreeSet<_> = registered.difference(&left_out).copied().collect();
+        let missing: Vec<_> = expected.difference(&documented).collect();
+        let superfluous: Vec<_> = documented.difference(&expected).collect();
+        assert!(
+            missing.is_empty() && superfluous.is_empty(),
+            "docs/functions.md lacks {missing:?}, and has {superfluous:?}, which no session has"
+        );
+    }
+}

@@ -45,6 +45,8 @@ mod sql;
 mod sql_subqueries;
 /// Models that group by a key that is nearly unique.
 mod single_rows;
+/// Functions, operators and clauses, with their documented examples.
+mod sql_functions;
 /// Functions that read JSON.
 mod sql_json;
 /// SQL that is refused.
