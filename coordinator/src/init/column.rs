@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use lakewright_common::config::{is_name, same_but_for_case};
+use lakewright_common::printable;
 use lakewright_common::storage::object::SourceObject;
 
-use super::field_type::{Note, choose, leaves};
+use super::field_type::{Note, choose, counted, leaves};
 use super::group::hive_parts;
-use super::profile::{Member, is_name_of_key};
+use super::invisible;
+use super::places::Places;
+use super::profile::{Constant, Member, Node, is_name_of_key};
 use super::read::Profile;
+use super::visitor::shortened;
 
 /// Value of a hive folder that means null.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -16,6 +20,10 @@ const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Maximum number of values of a record, those inside of structs included. The cost of a run grows
 /// with it.
 const MAX_VALUES: usize = 1000;
+/// Minimum number of values of which a comment says that all of them are equal.
+const MIN_EQUAL_VALUES: u64 = 100;
+/// A field is rare if less than one of this number of records has a value.
+const RARE: u64 = 10;
 
 /// A field as it is declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +49,9 @@ pub(super) enum Input {
     Rest,
 }
 
-/// Returns the fields of a source with the given statistics and objects.
-pub(super) fn columns(profile: &Profile, objects: &[SourceObject]) -> Vec<Column> {
+/// Returns the fields of a source with the given statistics, objects and places of records.
+pub(super) fn columns(profile: &Profile, objects: &[SourceObject], places: Places<'_>) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
-    let object_key = |index: usize| objects.get(index).map(|object| object.key.clone()).unwrap_or_default();
     let members = &profile.root.objects.members;
     // A key that can be a name keeps it, even if a cleaned name of an earlier key would equal it.
     let mut taken: Vec<String> = Vec::new();
@@ -54,22 +61,24 @@ pub(super) fn columns(profile: &Profile, objects: &[SourceObject]) -> Vec<Column
         }
     }
     for member in members.iter().filter(|member| !member.key.is_empty()) {
-        let Member { key, node } = member;
-        let choice = choose(key, node, &object_key);
+        let Member { key, node, .. } = member;
+        let mut choice = choose(key, node, places);
+        if let Some(text) = invisible::remark(key, members.iter().map(|other| other.key.as_str())) {
+            choice.notes.insert(0, Note { is_conflict: false, path: String::new(), text });
+        }
         let keeps_key = taken.contains(key);
         let name = if keeps_key { key.clone() } else { free_name(&cleaned(key), &taken) };
         if !keeps_key {
             taken.push(name.clone());
         }
         let input = if keeps_key { Input::Name } else { Input::Key(key.clone()) };
-        let nulls = profile.records - (node.seen() - node.nulls).min(profile.records);
         columns.push(Column {
             name,
             input,
             field_type: choice.text,
             wrap: choice.wrap,
             notes: choice.notes,
-            comment: comment(nulls, profile.records, node.example.as_deref()),
+            comment: comment(node, profile, places),
             is_unique: node.distinct.as_ref().is_some_and(|distinct| distinct.count() == profile.records),
         });
     }
@@ -126,14 +135,34 @@ pub(super) fn key_of(columns: &[Column]) -> Option<&Column> {
     named.min_by_key(|column| !matches!(column.name.as_str(), "id" | "uuid" | "guid" | "key"))
 }
 
-fn comment(nulls: u64, records: u64, example: Option<&str>) -> String {
-    let share = match nulls {
-        0 => String::new(),
-        nulls if nulls == records => "always null".to_owned(),
-        nulls => format!("{} null", percent(nulls, records)),
-    };
-    let example = example.map(|example| format!("e.g. {example}")).unwrap_or_default();
-    [share, example].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+/// Returns the comment on the values of a field: their share of nulls, the value if there is only
+/// one, otherwise an example, and the first place of a rare field.
+fn comment(node: &Node, profile: &Profile, places: Places<'_>) -> String {
+    let records = profile.records;
+    let values = (node.seen() - node.nulls).min(records);
+    let mut parts = Vec::new();
+    match records - values {
+        0 => {}
+        nulls if values == 0 && nulls >= MIN_EQUAL_VALUES => {
+            parts.push(format!("always null, in all {}", counted(nulls, "record")));
+        }
+        _ if values == 0 => parts.push("always null".to_owned()),
+        nulls => parts.push(format!("{} null", percent(nulls, records))),
+    }
+    match (&node.constant, &node.example) {
+        (Constant::One(value), _) if values >= MIN_EQUAL_VALUES => {
+            let (otherwise, all) = if values < records { ("otherwise ", "") } else { ("", "all ") };
+            let count = counted(values, "record");
+            parts.push(format!("{otherwise}always {}, in {all}{count}", shortened(value)));
+        }
+        (_, Some((_, example))) => parts.push(format!("e.g. {example}")),
+        _ => {}
+    }
+    let is_later = |place: &_| Some(*place) != profile.root.objects.all.first;
+    if let Some(place) = node.first_value().filter(is_later).filter(|_| values * RARE < records) {
+        parts.push(format!("first in {}", printable::line(&places.text(place))));
+    }
+    parts.join("; ")
 }
 
 /// Writes a share in percent, and never rounds it to 0 or 100.
@@ -166,7 +195,7 @@ fn path_parts(objects: &[SourceObject]) -> Vec<(String, &'static str, String)> {
     names
         .into_iter()
         .map(|(name, is_long, example)| {
-            let example = lakewright_common::printable::line(&example).into_owned();
+            let example = printable::line(&example).into_owned();
             (name, if is_long { "long" } else { "string" }, example)
         })
         .collect()
@@ -207,7 +236,10 @@ fn is_free(name: &str, taken: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use lakewright_common::config::resolved::JsonFormat;
+
     use super::*;
+    use crate::init::profile::Place;
     use crate::init::visitor::add_record;
 
     fn object(key: &str) -> SourceObject {
@@ -222,8 +254,8 @@ mod tests {
         };
         let members: Vec<String> = (0..5).map(|i| format!("\"k{i}\":{}", object(200 + i))).collect();
         let mut profile = Profile { records: 1, ..Profile::default() };
-        add_record(&mut profile.root, &format!("{{{},\"n\":1}}", members.join(",")), 0);
-        let columns = columns(&profile, &[]);
+        add_record(&mut profile.root, &format!("{{{},\"n\":1}}", members.join(",")), Place::default());
+        let columns = columns(&profile, &[], Places::new(&[], &JsonFormat::Lines));
         let kept: Vec<_> =
             columns.iter().filter(|column| column.field_type != "json").map(|c| c.name.as_str()).collect();
         assert_eq!(kept, ["k0", "k1", "k2", "k3", "n"]);
@@ -237,10 +269,11 @@ mod tests {
             r#"{"$id":1,"id":2,"ID":"x","a.b":true,"1st":1,"":1,"größe":2,"_x":null}"#,
             r#"{"$id":2,"id":2,"ID":"","a.b":null}"#,
         ] {
-            add_record(&mut profile.root, record, 0);
+            add_record(&mut profile.root, record, Place::default());
             profile.records += 1;
         }
-        let columns = columns(&profile, &[object("year=2018/day=mon/a.json"), object("year=019/day=2/a.json")]);
+        let objects = [object("year=2018/day=mon/a.json"), object("year=019/day=2/a.json")];
+        let columns = columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines));
         let names: Vec<_> = columns
             .iter()
             .map(|column| (column.name.as_str(), column.input.clone(), column.field_type.as_str()))
@@ -263,5 +296,45 @@ mod tests {
         assert_eq!(columns[3].comment, "50 % null; e.g. true");
         assert_eq!(columns[4].comment, "50 % null; e.g. 1");
         assert_eq!(key_of(&columns).map(|column| column.name.as_str()), Some("id_2"));
+    }
+
+    /// Returns the comments on the fields of `records`, which are lines of one object.
+    fn comments(records: &[String]) -> Vec<String> {
+        let mut profile = Profile::default();
+        for (record, position) in records.iter().zip(1..) {
+            add_record(&mut profile.root, record, Place { object: 0, position });
+            profile.records += 1;
+        }
+        let objects = [object("a.json")];
+        let columns = columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines));
+        columns.into_iter().map(|column| column.comment).collect()
+    }
+
+    #[test]
+    fn a_comment_names_the_only_value_of_many_records() {
+        let record = |number: u64| {
+            let text = if number.is_multiple_of(4) { "null" } else { "\"x\"" };
+            format!("{{\"kind\":\"a\",\"gone\":null,\"text\":{text},\"n\":{number}}}")
+        };
+        let records: Vec<String> = (0..200).map(record).collect();
+        let expected = [
+            "always \"a\", in all 200 records",
+            "always null, in all 200 records",
+            "25 % null; otherwise always \"x\", in 150 records",
+            "e.g. 0",
+        ];
+        assert_eq!(comments(&records), expected);
+        // A few equal values mean nothing.
+        assert_eq!(comments(&records[..99]), ["e.g. \"a\"", "always null", "25 % null; e.g. \"x\"", "e.g. 0"]);
+    }
+
+    #[test]
+    fn a_comment_names_the_first_place_of_a_rare_field() {
+        let mut records = vec!["{\"id\":1}".to_owned(); 40];
+        records[30] = "{\"id\":1,\"rare\":null}".to_owned();
+        records[32] = "{\"id\":1,\"rare\":true}".to_owned();
+        assert_eq!(comments(&records), ["e.g. 1", "98 % null; e.g. true; first in a.json, line 33"]);
+        records[0] = "{\"id\":1,\"rare\":true}".to_owned();
+        assert_eq!(comments(&records)[1], "95 % null; e.g. true");
     }
 }

@@ -12,7 +12,8 @@ use lakewright_common::storage::Storage;
 use lakewright_common::storage::object::SourceObject;
 use serde::de::IgnoredAny;
 
-use super::outline::{Outline, outline};
+use super::members::{Members, are_records};
+use super::outline::{Outline, outline, path_to_members};
 
 /// Number of bytes of an object that are inspected, after decompression.
 const HEAD_BYTES: usize = 8 << 20;
@@ -27,6 +28,8 @@ pub(super) struct Detected {
     pub(super) format: JsonFormat,
     /// Keys of the documents beside the records, which are not read.
     pub(super) unread_keys: Vec<String>,
+    /// The object whose members are the records, in the document where it has the most of them.
+    pub(super) members: Option<Members>,
 }
 
 /// Findings about the start of an object.
@@ -53,7 +56,7 @@ pub(super) async fn detect(
     let mut looks = Vec::new();
     let mut reason = "has no content".to_owned();
     for object in inspected(objects) {
-        match head(storage, object, limits).await? {
+        match head(storage, object, limits, HEAD_BYTES).await? {
             Ok((text, is_whole)) => match look(&text, is_whole) {
                 Some(look) => looks.push(look),
                 None if !text.trim_ascii().is_empty() => "is not JSON".clone_into(&mut reason),
@@ -80,12 +83,13 @@ fn inspected<'a>(objects: &[&'a SourceObject]) -> Vec<&'a SourceObject> {
     chosen
 }
 
-/// Reads the start of an object's text. Returns it, and whether it is the whole text; or the reason
-/// why the object cannot be read.
-async fn head(
+/// Reads at least the first `bytes` of an object's text. Returns them, and whether they are the whole text; or
+/// the reason why the object cannot be read.
+pub(super) async fn head(
     storage: &Storage,
     object: &SourceObject,
     limits: &Limits,
+    bytes: usize,
 ) -> Result<std::result::Result<(Vec<u8>, bool), String>> {
     let split = Split::whole(object.clone());
     let mut chunks = fetch(storage, &split, &Decoding::default(), limits, &StoredBytes::default());
@@ -98,7 +102,7 @@ async fn head(
             // The rest of a damaged object is reported when its records are read.
             Err(Fault::Broken { .. }) => return Ok(Ok((text, false))),
         }
-        if text.len() >= HEAD_BYTES {
+        if text.len() >= bytes {
             return Ok(Ok((text, false)));
         }
     }
@@ -147,17 +151,41 @@ fn decide(looks: &[Look], extension: &str) -> Option<Detected> {
     // A single line may also be a document.
     let is_certain = has_name_of_lines || looks.iter().any(|look| look.lines > 1);
     if is_certain && looks.iter().all(|look| look.is_of_lines) {
-        return Some(Detected { format: JsonFormat::Lines, unread_keys: Vec::new() });
+        return Some(Detected { format: JsonFormat::Lines, unread_keys: Vec::new(), members: None });
     }
-    let records = first.outline.records_path();
-    let records = records.filter(|path| looks.iter().all(|look| look.outline.records_path().as_ref() == Some(path)));
+    let members = records_of_members(looks);
+    let records = match &members {
+        Some(members) => path_to_members(&members.path),
+        None => {
+            let path = first.outline.records_path();
+            path.filter(|path| looks.iter().all(|look| look.outline.records_path().as_ref() == Some(path)))
+        }
+    };
     let mut unread_keys: Vec<String> = Vec::new();
     if let Some(path) = &records {
         let levels = records_path::parse(path).unwrap_or_default();
-        let is_read = |key: &String| levels.first() == Some(&Level::Key(key.clone()));
+        let is_read = |key: &String| match levels.first() {
+            Some(Level::Key(first)) => first == key,
+            Some(Level::Items | Level::Members) | None => true,
+        };
         unread_keys = first.outline.keys.iter().filter(|key| !is_read(key)).cloned().collect();
     }
-    Some(Detected { format: JsonFormat::Document { records }, unread_keys })
+    Some(Detected { format: JsonFormat::Document { records }, unread_keys, members })
+}
+
+/// Returns the object whose members are the records, if all documents can be read like this.
+fn records_of_members(looks: &[Look]) -> Option<Members> {
+    let candidates = looks.iter().filter_map(|look| look.outline.members());
+    let largest = candidates.clone().max_by_key(|members| members.count)?;
+    path_to_members(&largest.path)?;
+    let found: Vec<&Members> = candidates.filter(|members| members.path == largest.path).collect();
+    // A document may have too few members to judge by them alone.
+    let fits = |outline: &Outline| match largest.path.first() {
+        Some(key) => outline.keys.contains(key),
+        None => outline.root_members.0 >= outline.root_members.1,
+    };
+    let all_fit = looks.iter().all(|look| look.outline.is_one_object() && fits(&look.outline));
+    (all_fit && are_records(&found)).then(|| largest.clone())
 }
 
 #[cfg(test)]
@@ -195,6 +223,44 @@ mod tests {
     fn a_text_that_is_cut_off_is_judged_by_its_complete_lines() {
         let looks = [look(b"{\"a\":1}\n{\"a\":2}\n{\"a\":", false).unwrap()];
         assert_eq!(decide(&looks, "json").unwrap().format, JsonFormat::Lines);
+    }
+
+    /// An object with `count` members, which have keys with the prefix `name`.
+    fn users(name: &str, count: usize, user: &str) -> String {
+        let members: Vec<String> = (0..count).map(|i| format!("\"{name}{i}\":{user}")).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    #[test]
+    fn members_with_similar_objects_are_records() {
+        let user = "{\"name\":\"Ann\",\"age\":39}";
+        let (a, b) = (users("a", 20, user), users("b", 20, user));
+        let inside = |users: &str| format!("{{\"next\":\"x\",\"users\":{users}}}");
+        let document = |records: Option<&str>| Some(JsonFormat::Document { records: records.map(str::to_owned) });
+        for (texts, expected) in [
+            (vec![a.clone()], Some("*")),
+            (vec![a.clone(), b.clone()], Some("*")),
+            (vec![inside(&a), inside(&b)], Some("users.*")),
+            // The last page has few members.
+            (vec![inside(&a), inside(&users("z", 1, user))], Some("users.*")),
+            (vec![a.clone(), users("z", 1, user)], Some("*")),
+            // The same names in each document are names of a schema, unless they are many.
+            (vec![a.clone(), a.clone() + " "], None),
+            (vec![inside(&a), inside(&(a.clone() + " "))], None),
+            (vec![users("a", 60, user), users("a", 60, user) + " "], Some("*")),
+            // One common key is little evidence.
+            (vec![users("a", 20, "{\"en\":1}")], None),
+            (vec![users("a", 51, "{\"en\":1}")], Some("*")),
+            (vec![a.clone(), "{\"id\":1,\"name\":2}".to_owned()], None),
+            (vec![inside(&a), "{\"id\":1}".to_owned()], None),
+            (vec![a.clone(), "[{\"id\":1}]".to_owned()], None),
+        ] {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            assert_eq!(format_of(&texts, "json"), document(expected), "{texts:?}");
+        }
+        let looks = [look(inside(&a).as_bytes(), true).unwrap()];
+        let detected = decide(&looks, "json").unwrap();
+        assert_eq!((detected.unread_keys, detected.members.unwrap().count), (vec!["next".to_owned()], 20));
     }
 
     #[test]

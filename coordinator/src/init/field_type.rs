@@ -4,6 +4,8 @@
 //! not say is a note: values of different kinds, texts that are numbers, numbers that may be times.
 
 use super::epoch::{epoch_unit, suggests_time};
+use super::invisible;
+use super::places::Places;
 use super::profile::{Count, Lists, Node, Numbers, Objects, Strings};
 use super::visitor::{DOUBLE_DIGITS, MAX_DEPTH};
 
@@ -36,15 +38,14 @@ pub(super) struct Note {
 
 /// Chooses the types of the values below one field.
 pub(super) struct Chooser<'a> {
-    /// Returns the key of an object by its index.
-    object_key: &'a dyn Fn(usize) -> String,
+    places: Places<'a>,
     wrap: bool,
     notes: Vec<Note>,
 }
 
-/// Chooses the type of the field `key`. `object_key` returns the key of an object by its index.
-pub(super) fn choose(key: &str, node: &Node, object_key: &dyn Fn(usize) -> String) -> Choice {
-    let mut chooser = Chooser { object_key, wrap: false, notes: Vec::new() };
+/// Chooses the type of the field `key`. `places` are those of the records.
+pub(super) fn choose(key: &str, node: &Node, places: Places<'_>) -> Choice {
+    let mut chooser = Chooser { places, wrap: false, notes: Vec::new() };
     let text = chooser.value("", key, node, 1);
     // A list that is a conflict may be inside a value that is kept as JSON text.
     let wrap = chooser.wrap && text.contains("list<");
@@ -99,7 +100,7 @@ impl Chooser<'_> {
         single.lists = Lists::default();
         // A null of the field stays null, and is no item.
         single.nulls = 0;
-        items.merge(&single);
+        items.merge(single);
         let (noted, wrapped) = (self.notes.len(), self.wrap);
         self.conflict(path, node, "a single value becomes a list of one item");
         let item = self.value(&format!("{path}[]"), name, &items, depth + 1);
@@ -236,6 +237,9 @@ impl Chooser<'_> {
             .iter()
             .map(|member| {
                 let inner = if path.is_empty() { member.key.clone() } else { format!("{path}.{}", member.key) };
+                if let Some(remark) = invisible::remark(&member.key, members.iter().map(|other| other.key.as_str())) {
+                    self.note(&inner, &remark);
+                }
                 let field_type = self.value(&inner, &member.key, &member.node, depth + 1);
                 format!("{}: {field_type}", member_name(&member.key))
             })
@@ -253,7 +257,7 @@ impl Chooser<'_> {
     fn map(&mut self, path: &str, objects: &Objects, depth: usize) -> String {
         let mut values = Node::default();
         let nodes = objects.members.iter().map(|member| &member.node).chain(objects.others.as_deref());
-        nodes.for_each(|node| values.merge(node));
+        nodes.for_each(|node| values.merge(node.clone()));
         let more = if objects.others.is_some() { "more than " } else { "" };
         let keys = format!("{more}{} different keys", objects.members.len());
         let before = self.notes.len();
@@ -272,8 +276,8 @@ impl Chooser<'_> {
         self.notes.push(Note { is_conflict: false, path: path.to_owned(), text: text.to_owned() });
     }
 
-    /// Notes that the values of a node are of several kinds: the counts, an object with the rarest
-    /// kind, and what the type does about it.
+    /// Notes that the values of a node are of several kinds: the counts, a place of the rarest kind,
+    /// and what the type does about it.
     fn conflict(&mut self, path: &str, node: &Node, consequence: &str) {
         let kinds: [(&str, Count); 6] = [
             ("string", node.strings.filled),
@@ -286,10 +290,10 @@ impl Chooser<'_> {
         let mut kinds: Vec<_> = kinds.into_iter().filter(|(_, count)| count.count > 0).collect();
         kinds.sort_by_key(|(_, count)| std::cmp::Reverse(count.count));
         let counts: Vec<String> = kinds.iter().map(|(kind, count)| counted(count.count, kind)).collect();
-        let place = kinds.last().and_then(|(kind, count)| Some((kind, (self.object_key)(count.first?))));
-        let place = place.map(|(kind, key)| {
+        let place = kinds.last().and_then(|(kind, count)| Some((kind, self.places.first(*count)?)));
+        let place = place.map(|(kind, place)| {
             let article = if kind.starts_with(['e', 'o']) { "an" } else { "a" };
-            format!("; {article} {kind} is in {key}")
+            format!("; {article} {kind} is in {place}")
         });
         let text = format!("{}{}; {consequence}", counts.join(", "), place.unwrap_or_default());
         self.notes.push(Note { is_conflict: true, path: path.to_owned(), text });
@@ -345,7 +349,11 @@ fn counted_are(count: u64, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lakewright_common::config::resolved::JsonFormat;
+
     use super::*;
+    use crate::init::places::tests::numbered_objects;
+    use crate::init::profile::Place;
     use crate::init::visitor::add_record;
 
     fn choice(values: &[&str]) -> Choice {
@@ -355,9 +363,10 @@ mod tests {
     fn named(name: &str, values: &[&str]) -> Choice {
         let mut root = Node::default();
         for (object, value) in values.iter().enumerate() {
-            add_record(&mut root, &format!("{{\"{name}\":{value}}}"), object);
+            add_record(&mut root, &format!("{{\"{name}\":{value}}}"), Place { object, position: 9 });
         }
-        choose(name, &root.objects.members[0].node, &|object| format!("{object}.json"))
+        let objects = numbered_objects(values.len());
+        choose(name, &root.objects.members[0].node, Places::new(&objects, &JsonFormat::Lines))
     }
 
     /// An object with `count` keys, each with the value that `value` returns for its number.
@@ -438,8 +447,15 @@ mod tests {
     #[test]
     fn a_conflict_names_the_rarest_kind() {
         let choice = choice(&["1", "\"x\"", "2", "true"]);
-        let note = "2 numbers, 1 string, 1 boolean; a boolean is in 3.json; all values are kept as text";
+        let note = "2 numbers, 1 string, 1 boolean; a boolean is in 3.json, line 9; all values are kept as text";
         assert_eq!(choice.notes, [Note { is_conflict: true, path: String::new(), text: note.into() }]);
+    }
+
+    #[test]
+    fn members_of_a_struct_that_look_equal_are_told_apart() {
+        let choice = choice(&["{\"a\":{\"x\":1,\"x\u{200B}\":2}}"]);
+        assert_eq!(choice.text, "struct<a: struct<x: long, 'x\u{200B}': long>>");
+        assert!(choice.notes[0].text.contains("\"x\\u200B\""), "{:?}", choice.notes);
     }
 
     #[test]

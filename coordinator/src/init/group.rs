@@ -7,9 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Maximum number of groups below one URL. With more, the level of folders or names that differs
-/// most counts as variable.
-const MAX_GROUPS: usize = 20;
 /// Extensions of compressed objects. An object and its compressed form are in one group.
 const COMPRESSIONS: &[&str] = &["gz", "gzip", "zst", "zstd", "bz2", "bzip2", "xz", "snappy", "sz", "zip", "lz4"];
 /// Minimum number of letters and digits of a word that counts as an id.
@@ -49,54 +46,83 @@ struct Shape {
 /// Constant parts of a shape, which identify a group.
 type Identity = (Vec<String>, String, String);
 
-/// Groups keys. The groups are in the order of their first keys.
-pub(super) fn group(keys: &[&str]) -> Vec<Group> {
-    let mut shapes: Vec<Shape> = keys.iter().map(|key| Shape::of(key)).collect();
-    while count_groups(&shapes) > MAX_GROUPS {
-        if !generalize(&mut shapes) {
-            break;
-        }
-    }
-    let mut groups: Vec<Group> = Vec::new();
-    let mut known: BTreeMap<Identity, usize> = BTreeMap::new();
-    for (index, shape) in shapes.iter().enumerate() {
-        let identity = shape.identity();
-        let at = *known.entry(identity).or_insert_with_key(|(folders, name, extension)| {
-            let (folders, name, extension) = (folders.clone(), name.clone(), extension.clone());
-            groups.push(Group { folders, name, extension, patterns: BTreeSet::new(), keys: Vec::new() });
-            groups.len() - 1
-        });
-        groups[at].patterns.insert(shape.pattern());
-        groups[at].keys.push(index);
-    }
-    groups
+/// A part of keys that may be variable although its names look constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// The folder at a depth, from 0.
+    Folder(usize),
+    /// The name of the object.
+    Name,
 }
 
-fn count_groups(shapes: &[Shape]) -> usize {
-    shapes.iter().map(Shape::identity).collect::<BTreeSet<_>>().len()
+/// Keys with their shapes.
+#[derive(Debug)]
+pub(super) struct Grouping {
+    shapes: Vec<Shape>,
 }
 
-/// Makes the level of folders with the most different names variable, or the names of objects.
-/// Returns whether there was such a level.
-fn generalize(shapes: &mut [Shape]) -> bool {
-    let depth = shapes.iter().map(|shape| shape.folders.len()).max().unwrap_or(0);
-    let different_folders = |level: usize| {
-        let constant = shapes.iter().filter_map(|shape| shape.folders.get(level).filter(|(_, constant)| *constant));
-        constant.collect::<BTreeSet<_>>().len()
-    };
-    let widest = (0..depth).map(|level| (different_folders(level), level)).max().unwrap_or((0, 0));
-    let names = shapes.iter().map(|shape| &shape.name).filter(|name| *name != "*").collect::<BTreeSet<_>>().len();
-    if names.max(widest.0) == 0 {
-        return false;
+impl Grouping {
+    pub(super) fn new(keys: &[&str]) -> Self {
+        Self { shapes: keys.iter().map(|key| Shape::of(key)).collect() }
     }
-    for shape in shapes {
-        if names >= widest.0 {
-            shape.name = "*".to_owned();
-        } else if let Some(folder) = shape.folders.get_mut(widest.1) {
-            *folder = ("*".to_owned(), false);
+
+    /// Returns the number of groups.
+    pub(super) fn count(&self) -> usize {
+        self.shapes.iter().map(Shape::identity).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Returns the levels at which constant names differ, those with the most names first.
+    pub(super) fn levels(&self) -> Vec<Level> {
+        let depth = self.shapes.iter().map(|shape| shape.folders.len()).max().unwrap_or(0);
+        let levels = (0..depth).map(Level::Folder).chain([Level::Name]);
+        let count =
+            |level: Level| self.shapes.iter().filter_map(|shape| shape.constant(level)).collect::<BTreeSet<_>>().len();
+        let mut levels: Vec<(usize, Level)> = levels.map(|level| (count(level), level)).collect();
+        levels.retain(|(names, _)| *names > 1);
+        levels.sort_by_key(|level| std::cmp::Reverse(*level));
+        levels.into_iter().map(|(_, level)| level).collect()
+    }
+
+    /// Returns the sets of groups that would be one group if names at a level did not count. Each
+    /// group is the indexes of its keys.
+    pub(super) fn sets(&self, level: Level) -> Vec<Vec<Vec<usize>>> {
+        let mut sets: BTreeMap<Identity, BTreeMap<Identity, Vec<usize>>> = BTreeMap::new();
+        for (index, shape) in self.shapes.iter().enumerate() {
+            let mut general = shape.clone();
+            general.generalize(level);
+            sets.entry(general.identity()).or_default().entry(shape.identity()).or_default().push(index);
         }
+        sets.into_values()
+            .map(|groups| groups.into_values().collect())
+            .filter(|groups: &Vec<_>| groups.len() > 1)
+            .collect()
     }
-    true
+
+    /// Makes the names of some keys at a level variable.
+    pub(super) fn generalize(&mut self, level: Level, keys: &[usize]) {
+        keys.iter().for_each(|key| self.shapes[*key].generalize(level));
+    }
+
+    /// Makes all names at a level variable.
+    pub(super) fn generalize_all(&mut self, level: Level) {
+        self.shapes.iter_mut().for_each(|shape| shape.generalize(level));
+    }
+
+    /// Returns the groups, in the order of their first keys.
+    pub(super) fn groups(&self) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut known: BTreeMap<Identity, usize> = BTreeMap::new();
+        for (index, shape) in self.shapes.iter().enumerate() {
+            let at = *known.entry(shape.identity()).or_insert_with_key(|(folders, name, extension)| {
+                let (folders, name, extension) = (folders.clone(), name.clone(), extension.clone());
+                groups.push(Group { folders, name, extension, patterns: BTreeSet::new(), keys: Vec::new() });
+                groups.len() - 1
+            });
+            groups[at].patterns.insert(shape.pattern());
+            groups[at].keys.push(index);
+        }
+        groups
+    }
 }
 
 impl Shape {
@@ -107,6 +133,28 @@ impl Shape {
         let name = shape(stem);
         let name = if constant_letters(&name) < MIN_CONSTANT_LETTERS && name.contains('*') { "*".into() } else { name };
         Self { folders, name, extension, suffix }
+    }
+
+    /// Returns the name at a level, if it is constant.
+    fn constant(&self, level: Level) -> Option<&str> {
+        match level {
+            Level::Name => Some(self.name.as_str()).filter(|name| *name != "*"),
+            Level::Folder(depth) => {
+                self.folders.get(depth).filter(|(_, is_constant)| *is_constant).map(|(folder, _)| folder.as_str())
+            }
+        }
+    }
+
+    /// Makes the name at a level variable.
+    fn generalize(&mut self, level: Level) {
+        match level {
+            Level::Name => "*".clone_into(&mut self.name),
+            Level::Folder(depth) => {
+                if let Some(folder) = self.folders.get_mut(depth) {
+                    *folder = ("*".to_owned(), false);
+                }
+            }
+        }
     }
 
     fn identity(&self) -> Identity {
@@ -261,7 +309,8 @@ mod tests {
     }
 
     fn groups_of(keys: &[&str]) -> Vec<(String, Vec<usize>)> {
-        group(keys).into_iter().map(|group| (format!("{:?} {}", group.folders, group.name), group.keys)).collect()
+        let groups = Grouping::new(keys).groups();
+        groups.into_iter().map(|group| (format!("{:?} {}", group.folders, group.name), group.keys)).collect()
     }
 
     #[test]
@@ -286,10 +335,20 @@ mod tests {
     }
 
     #[test]
-    fn many_different_names_are_one_group() {
-        let words = ["amber", "birch", "cedar", "dahlia", "elder"];
-        let keys: Vec<String> = words.iter().flat_map(|a| words.map(|b| format!("people/{a}-{b}.json"))).collect();
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        assert_eq!(groups_of(&keys), [("[\"people\"] *".to_owned(), (0..25).collect())]);
+    fn names_at_a_level_can_be_made_variable() {
+        let words = ["amber", "birch", "cedar"];
+        let keys: Vec<String> =
+            words.iter().flat_map(|word| ["orders", "users"].map(|name| format!("{word}/{name}.json"))).collect();
+        let mut grouping = Grouping::new(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((grouping.count(), grouping.levels()), (6, vec![Level::Folder(0), Level::Name]));
+        let one = |keys: &[usize]| keys.iter().map(|key| vec![*key]).collect::<Vec<_>>();
+        assert_eq!(grouping.sets(Level::Folder(0)), [one(&[0, 2, 4]), one(&[1, 3, 5])]);
+        assert_eq!(grouping.sets(Level::Name), [one(&[0, 1]), one(&[2, 3]), one(&[4, 5])]);
+        grouping.generalize(Level::Folder(0), &[0, 2]);
+        assert_eq!((grouping.count(), grouping.sets(Level::Name).len()), (5, 2));
+        grouping.generalize_all(Level::Folder(0));
+        let groups = grouping.groups();
+        assert_eq!(groups.iter().map(|group| group.keys.as_slice()).collect::<Vec<_>>(), [[0, 2, 4], [1, 3, 5]]);
+        assert_eq!(groups[0].patterns, BTreeSet::from(["*/orders.json".to_owned()]));
     }
 }

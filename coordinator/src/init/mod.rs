@@ -2,10 +2,10 @@
 //! that accept every value.
 //!
 //! ```text
-//! URLs ─► source ─► group ─► detect ─► sample ─► read ─► profile ─► field_type ─► column ─► write
-//!         lists     by the   format,   which     all     counts     a type that   names     lake.toml
-//!         objects   shape    path of   objects   their   per path   accepts all   and
-//!                   of keys  records             records            values        comments
+//! URLs ─► source ─► merge ──► detect ─► sample ─► read ─► counters ─► field_type ─► column ─► write
+//!         lists     groups   format,   which     frames  count       a type that   names     lake.toml
+//!         objects   objects  path of   objects   records values per  accepts all   and
+//!                   by keys  records                     path        values        comments
 //! ```
 //!
 //! Example: below `exports`, the keys `orders/2018/11-01.json` and `orders/2018/11-02.json` have the
@@ -17,26 +17,38 @@
 mod source;
 /// Groups keys by their shape.
 mod group;
+/// Merges groups that differ only in a name and have similar records.
+mod merge;
 /// Detects the format of a source.
 mod detect;
-/// Finds the array with the records of a document.
+/// Finds the array or object with the records of a document.
 mod outline;
+/// Recognizes an object whose members are records.
+mod members;
 /// Patterns and name of a source.
 mod select;
 /// Chooses the objects to read.
 mod sample;
-/// Reads records into statistics.
+/// Reads the records of objects.
 mod read;
-/// Statistics of the values of each path.
-mod profile;
+/// Threads that count the values of records.
+mod counters;
 /// Adds a record to the statistics.
 mod visitor;
+/// Moves through the text of a record.
+mod cursor;
+/// Statistics of the values of each path.
+mod profile;
+/// Names the places of records.
+mod places;
 /// Recognizes times since the epoch.
 mod epoch;
 /// Chooses types.
 mod field_type;
 /// Declares fields.
 mod column;
+/// Shows characters of keys that cannot be seen.
+mod invisible;
 /// The text of `lake.toml`.
 mod write;
 /// Creates the files of a project.
@@ -49,6 +61,7 @@ use lakewright_common::error::{Context, Error, Result};
 
 use crate::query_text::copy_of_source;
 use column::free_name;
+use places::Places;
 use source::{Draft, Found, Place};
 
 /// Options of a new project.
@@ -88,8 +101,7 @@ pub(crate) async fn create(options: &Options) -> Result<Project> {
         ignored.extend(others);
     }
     if found.is_empty() {
-        let reasons = ignored.iter().map(|(object, reason)| format!("{object} {reason}")).collect::<Vec<_>>();
-        return Err(Error::data(format!("no object is JSON: {}", reasons.join(", "))));
+        return Err(no_source(&ignored));
     }
     name_apart(&mut found);
     let models: Vec<String> = found.iter().map(|source| format!("models/{}.sql", source.name)).collect();
@@ -101,9 +113,17 @@ pub(crate) async fn create(options: &Options) -> Result<Project> {
         let chosen = sample::choose(&source.objects, budget);
         let objects = chosen.into_iter().map(|index| (index, source.objects[index].clone())).collect();
         let profile = read::read(&source.storage, objects, &source.detected.format, &limits, budget).await?;
-        let columns = column::columns(&profile, &source.objects);
+        if profile.records == 0 && !profile.lost.is_empty() {
+            let keys: Vec<&str> = source.objects.iter().map(|object| object.key.as_str()).collect();
+            ignored.push((source::described(&keys), "has no record that a run accepts".to_owned()));
+            continue;
+        }
+        let columns = column::columns(&profile, &source.objects, Places::new(&source.objects, &source.detected.format));
         let Found { name, url, selection, detected, objects, .. } = source;
         drafts.push(Draft { name, url, selection, detected, objects, profile, columns });
+    }
+    if drafts.is_empty() {
+        return Err(no_source(&ignored));
     }
     write_files(&options.out, &drafts, &ignored)?;
     let summary = drafts
@@ -111,6 +131,11 @@ pub(crate) async fn create(options: &Options) -> Result<Project> {
         .map(summary_of)
         .chain(ignored.iter().map(|(object, reason)| format!("in no source: {object}, which {reason}")));
     Ok(Project { config: options.out.join("lake.toml"), summary: summary.collect() })
+}
+
+fn no_source(ignored: &[(String, String)]) -> Error {
+    let reasons: Vec<String> = ignored.iter().map(|(object, reason)| format!("{object} {reason}")).collect();
+    Error::data(format!("no object is JSON: {}", reasons.join(", ")))
 }
 
 /// Gives sources with the same name different ones.

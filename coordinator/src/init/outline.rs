@@ -1,10 +1,12 @@
-//! The outline of a document: how many values it has, and which array holds the records.
+//! The outline of a document: how many values it has, and which array or object holds the records.
 //!
 //! Scans the text once and builds no tree. Text that is not JSON gives some outline; whether the
 //! records can be read is found out later, by the reader.
 //!
 //! Example: `{"exported":"2026","log":{"entries":[{"id":1},{"id":2}]}}` is one value, and its array
 //! `log.entries` holds more than half of its bytes.
+
+use super::members::{MemberCounts, Members};
 
 /// Outline of the text of an object.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,6 +19,10 @@ pub(super) struct Outline {
     pub(super) keys: Vec<String>,
     /// Arrays of objects that are inside of objects only.
     arrays: Vec<Array>,
+    /// Objects whose members may be records, from the innermost.
+    members: Vec<Members>,
+    /// Number of members of the first value that are objects, and of others.
+    pub(super) root_members: (u64, u64),
     bytes: usize,
 }
 
@@ -36,8 +42,10 @@ struct Container<'a> {
     key: &'a [u8],
     /// Whether the next string is a key.
     expects_key: bool,
-    has_object: bool,
-    has_other: bool,
+    /// Whether no array is around it.
+    is_inside_objects: bool,
+    /// Counts of its items or members.
+    members: MemberCounts<'a>,
 }
 
 /// Maximum number of keys of the document that are kept.
@@ -56,6 +64,9 @@ pub(super) fn outline(text: &[u8]) -> Outline {
                     Some(object) if object.expects_key => {
                         object.key = &text[at..end];
                         object.expects_key = false;
+                        if object.is_inside_objects {
+                            object.members.names.push(&text[at..end]);
+                        }
                         outline.note_key(open.len(), &text[at..end]);
                     }
                     around => outline.note_value(around, false),
@@ -71,13 +82,13 @@ pub(super) fn outline(text: &[u8]) -> Outline {
                     start: at,
                     key: b"",
                     expects_key: !is_array,
-                    has_object: false,
-                    has_other: false,
+                    is_inside_objects: open.last().is_none_or(|around| around.is_inside_objects && !around.is_array),
+                    members: MemberCounts::default(),
                 });
             }
             b'}' | b']' => {
                 if let Some(closed) = open.pop() {
-                    outline.note_array(&open, &closed, at + 1);
+                    outline.note_container(&mut open, &closed, at + 1);
                 }
             }
             b',' => {
@@ -97,7 +108,7 @@ pub(super) fn outline(text: &[u8]) -> Outline {
     }
     // If the text was cut off, the open arrays hold the rest of it.
     while let Some(cut_off) = open.pop() {
-        outline.note_array(&open, &cut_off, text.len());
+        outline.note_container(&mut open, &cut_off, text.len());
     }
     outline
 }
@@ -106,19 +117,27 @@ impl Outline {
     /// Returns the path of the records, if the text is one object and exactly one array of objects
     /// holds at least half of its bytes.
     pub(super) fn records_path(&self) -> Option<String> {
-        if self.values != 1 || !self.starts_with_object {
+        if !self.is_one_object() {
             return None;
         }
         let mut large = self.arrays.iter().filter(|array| array.bytes * 2 >= self.bytes);
         let (Some(records), None) = (large.next(), large.next()) else { return None };
-        let keys: Option<Vec<String>> = records.path.iter().map(|key| quoted(key)).collect();
-        keys.map(|keys| keys.join("."))
+        joined(&records.path)
+    }
+
+    /// Returns the outermost object whose members may be records, if the text is one object.
+    pub(super) fn members(&self) -> Option<&Members> {
+        self.members.last().filter(|_| self.is_one_object())
+    }
+
+    pub(super) fn is_one_object(&self) -> bool {
+        self.values == 1 && self.starts_with_object
     }
 
     fn note_value(&mut self, around: Option<&mut Container<'_>>, is_object: bool) {
         match around {
-            Some(container) if is_object => container.has_object = true,
-            Some(container) => container.has_other = true,
+            Some(container) if is_object => container.members.objects += 1,
+            Some(container) => container.members.others += 1,
             None => {
                 self.starts_with_object |= self.values == 0 && is_object;
                 self.values += 1;
@@ -132,13 +151,23 @@ impl Outline {
         }
     }
 
-    fn note_array(&mut self, around: &[Container<'_>], array: &Container<'_>, end: usize) {
-        let is_inside_objects = !around.is_empty() && around.iter().all(|container| !container.is_array);
-        if !array.is_array || !array.has_object || array.has_other || !is_inside_objects || self.values != 1 {
+    /// Notes an array or an object that ends, and is inside of `around`.
+    fn note_container<'a>(&mut self, around: &mut [Container<'a>], ended: &Container<'a>, end: usize) {
+        if self.values != 1 || !ended.is_inside_objects {
             return;
         }
-        let path: Option<Vec<String>> = around.iter().map(|object| text_of(object.key)).collect();
-        self.arrays.extend(path.map(|path| Array { path, bytes: end - array.start }));
+        let (members, bytes) = (&ended.members, end - ended.start);
+        let path = |around: &[Container<'_>]| around.iter().map(|object| text_of(object.key)).collect::<Option<_>>();
+        if !ended.is_array {
+            let records = path(around).and_then(|path| members.records(path, bytes, self.bytes));
+            self.members.extend(records);
+            match around.last_mut() {
+                Some(around) => around.members.add(&members.names),
+                None => self.root_members = (members.objects, members.others),
+            }
+        } else if members.objects > 0 && members.others == 0 && !around.is_empty() {
+            self.arrays.extend(path(around).map(|path| Array { path, bytes }));
+        }
     }
 }
 
@@ -157,6 +186,17 @@ fn end_of_string(text: &[u8], start: usize) -> usize {
 
 fn text_of(key: &[u8]) -> Option<String> {
     serde_json::from_slice(key).ok()
+}
+
+/// Writes the path to an array as in the setting `records`. `None` if the setting cannot name it.
+fn joined(keys: &[String]) -> Option<String> {
+    let keys: Option<Vec<String>> = keys.iter().map(|key| quoted(key)).collect();
+    keys.map(|keys| keys.join("."))
+}
+
+/// Writes the path to the members of the object at `keys`.
+pub(super) fn path_to_members(keys: &[String]) -> Option<String> {
+    joined(keys).map(|path| if path.is_empty() { "*".to_owned() } else { format!("{path}.*") })
 }
 
 /// Writes a key as in the setting `records`. `None` if the setting cannot name it.
@@ -196,6 +236,47 @@ mod tests {
             assert_eq!(outline(text.as_bytes()).records_path().as_deref(), path, "{text}");
         }
         let outline = outline(br#"{"a":{"x":1},"b":[{"c":1}]}"#);
+        assert_eq!(outline.root_members, (1, 1));
         assert_eq!((outline.values, outline.keys), (1, vec!["a".to_owned(), "b".to_owned()]));
+    }
+
+    /// An object with `count` members, each with its key and the object that `member` returns.
+    fn object_of(count: usize, member: impl Fn(usize) -> String) -> String {
+        let members: Vec<String> = (0..count).map(|i| format!("\"u{i}\":{}", member(i))).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    #[test]
+    fn many_similar_members_of_an_object_may_be_records() {
+        let user = |i: usize| format!("{{\"name\":\"n{i}\",\"age\":{i}{}}}", if i == 3 { ",\"x\":1" } else { "" });
+        let users = object_of(11, user);
+        let lines = |i: usize| format!("{{\"name\":\"n{i}\",\"log\":{}}}", object_of(12, user));
+        let unlike = |i: usize| format!("{{\"a{}\":1,\"b\":2,\"c{}\":3}}", i % 5, i % 3);
+        for (text, expected) in [
+            (users.clone(), Some(("", 11))),
+            (object_of(10, user), None),
+            (format!("{{\"next\":1,\"users\":{users}}}"), Some(("users", 11))),
+            (format!("{{\"a\":{{\"b.c\":{users}}}}}"), Some(("a/b.c", 11))),
+            // The text is cut off.
+            (users[..users.len() - 4].to_owned(), Some(("", 11))),
+            // Members of members are inside of the records.
+            (object_of(20, lines), Some(("", 20))),
+            (object_of(20, unlike), None),
+            (object_of(20, |i| if i % 4 == 0 { "1".to_owned() } else { user(i) }), None),
+            (object_of(20, |i| if i == 4 { "null".to_owned() } else { user(i) }), Some(("", 20))),
+            (object_of(20, |_| "{}".to_owned()), None),
+            // Most of the document is something else.
+            (format!("{{\"users\":{users},\"text\":\"{}\"}}", "x".repeat(200)), None),
+            (format!("{users}{users}"), None),
+            (format!("[{users}]"), None),
+        ] {
+            let outline = outline(text.as_bytes());
+            let found = outline.members().map(|members| (members.path.join("/"), members.count));
+            assert_eq!(found, expected.map(|(path, count)| (path.to_owned(), count)), "{text}");
+        }
+        let written = |keys: &[&str]| path_to_members(&keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
+        assert_eq!(written(&[]).as_deref(), Some("*"));
+        assert_eq!(written(&["a", "b.c"]).as_deref(), Some("a.\"b.c\".*"));
+        assert_eq!(written(&["\""]), None);
     }
 }

@@ -9,6 +9,10 @@
 //!
 //! `visitor` adds values, and `field_type` chooses types from the result. The size of the tree is
 //! limited by `MAX_MEMBERS` per object, and values are counted, not kept.
+//!
+//! Several threads add records, each to a tree of its own, and the trees are merged at the end. So
+//! whatever depends on order has the place of a record: the merged tree does not depend on the
+//! distribution of records, unless an object has more than `MAX_MEMBERS` different keys.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -22,6 +26,10 @@ pub(super) const MAX_MEMBERS: usize = 2000;
 const MAX_DISTINCT: usize = 1_000_000;
 /// Maximum number of compared values of a field whose name does not suggest a key.
 const MAX_DISTINCT_OF_OTHERS: usize = 50_000;
+/// Maximum length of a value that may be constant.
+const MAX_CONSTANT_BYTES: usize = 200;
+/// Number of members after the expected one that are compared with a key before it is looked up.
+const COMPARED_MEMBERS: usize = 4;
 
 /// Statistics of all values of one path.
 #[derive(Debug, Clone, Default)]
@@ -32,19 +40,40 @@ pub(super) struct Node {
     pub(super) strings: Strings,
     pub(super) objects: Objects,
     pub(super) lists: Lists,
-    /// First value that is neither null nor empty text, shortened.
-    pub(super) example: Option<String>,
+    /// First value that is neither null nor empty text, shortened, and its place.
+    pub(super) example: Option<(Place, String)>,
     /// Values of a field of the record, as long as they are unique. `None` if they are not, or if
     /// the node is not a field of the record.
     pub(super) distinct: Option<Distinct>,
+    pub(super) constant: Constant,
 }
 
-/// Number of values of one kind, and the object in which the first of them is.
+/// Place of a record. Places are in the order in which records are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// Index of the object.
+    pub(super) object: usize,
+    /// Line of the record in an object of lines, or its byte offset in a document.
+    pub(super) position: u64,
+}
+
+/// Number of values of one kind, and the place of the first of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) count: u64,
-    /// Index of the object.
-    pub(super) first: Option<usize>,
+    pub(super) first: Option<Place>,
+}
+
+/// The value of a field, as long as all of its values that are not null are equal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Constant {
+    /// There was no value.
+    Unseen,
+    /// Text of the value as it is written in JSON.
+    One(Box<str>),
+    /// The values differ or are too long to compare, or the node is not a field of the record.
+    #[default]
+    Many,
 }
 
 #[derive(Debug, Clone)]
@@ -83,7 +112,7 @@ pub(super) struct Strings {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Objects {
     pub(super) all: Count,
-    /// Members, in the order in which they were first seen.
+    /// Members. In a merged tree, they are in the order of their first records.
     pub(super) members: Vec<Member>,
     index: HashMap<String, usize>,
     /// Values of the keys beyond [`MAX_MEMBERS`].
@@ -93,6 +122,8 @@ pub(super) struct Objects {
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub(super) key: String,
+    /// First record with the key, and the number of keys that were known before it.
+    pub(super) first: (Place, usize),
     pub(super) node: Node,
 }
 
@@ -146,17 +177,40 @@ impl Default for Strings {
 }
 
 impl Count {
-    pub(super) fn add(&mut self, object: usize) {
+    pub(super) fn add(&mut self, place: Place) {
         self.count += 1;
-        self.first.get_or_insert(object);
+        // Records are added in the order of their places.
+        self.first.get_or_insert(place);
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.first = earliest(self.first, other.first);
+    }
+}
+
+/// Returns the earlier of two places.
+fn earliest(one: Option<Place>, other: Option<Place>) -> Option<Place> {
+    [one, other].into_iter().flatten().min()
+}
+
+impl Constant {
+    /// Adds a value, which is neither null nor an object nor a list.
+    fn add(&mut self, value: &str) {
+        match self {
+            Self::Many => {}
+            Self::One(known) if **known == *value => {}
+            Self::Unseen if value.len() <= MAX_CONSTANT_BYTES => *self = Self::One(value.into()),
+            _ => *self = Self::Many,
+        }
     }
 
     fn merge(&mut self, other: Self) {
-        self.count += other.count;
-        self.first = match (self.first, other.first) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
+        match other {
+            Self::Unseen => {}
+            Self::One(value) => self.add(&value),
+            Self::Many => *self = Self::Many,
+        }
     }
 }
 
@@ -170,6 +224,13 @@ impl Distinct {
     fn add(&mut self, value: &str) -> bool {
         let hash = self.hashes.hasher().hash_one(value);
         self.hashes.len() < self.max && self.hashes.insert(hash)
+    }
+
+    /// Adds the values of another part of the records. Returns as [`Distinct::add`] does.
+    fn merge(&mut self, other: &Self) -> bool {
+        let count = self.hashes.len() + other.hashes.len();
+        self.hashes.extend(&other.hashes);
+        self.hashes.len() == count && count <= self.max
     }
 
     /// Returns the number of values.
@@ -208,24 +269,37 @@ impl Node {
 
     /// Adds the text of a value to the distinct values.
     pub(super) fn compare(&mut self, value: &str) {
+        self.constant.add(value);
         if self.distinct.as_mut().is_some_and(|distinct| !distinct.add(value)) {
             self.distinct = None;
         }
     }
 
-    /// Adds the statistics of `other`.
-    pub(super) fn merge(&mut self, other: &Self) {
+    /// Returns the place of the first value that is not null.
+    pub(super) fn first_value(&self) -> Option<Place> {
+        let kinds = [self.booleans, self.numbers.all, self.strings.filled, self.strings.empty];
+        let kinds = kinds.into_iter().chain([self.objects.all, self.lists.all]);
+        kinds.filter_map(|count| count.first).min()
+    }
+
+    /// Adds the statistics of `other`: of the same field in other records, or of values that get the
+    /// same type.
+    pub(super) fn merge(&mut self, other: Self) {
         self.nulls += other.nulls;
         self.booleans.merge(other.booleans);
         self.numbers.merge(&other.numbers);
         self.strings.merge(&other.strings);
-        self.objects.merge(&other.objects);
-        self.lists.merge(&other.lists);
-        if self.example.is_none() {
-            self.example.clone_from(&other.example);
-        }
-        // The values of two paths are not those of one field.
-        self.distinct = None;
+        self.objects.merge(other.objects);
+        self.lists.merge(other.lists);
+        self.example = match (self.example.take(), other.example) {
+            (Some(one), Some(other)) => Some(if other.0 < one.0 { other } else { one }),
+            (one, other) => one.or(other),
+        };
+        self.constant.merge(other.constant);
+        self.distinct = match (self.distinct.take(), other.distinct) {
+            (Some(mut one), Some(other)) => one.merge(&other).then_some(one),
+            _ => None,
+        };
     }
 }
 
@@ -255,11 +329,13 @@ impl Strings {
 }
 
 impl Objects {
-    /// Returns the place of a key. `expected` is the place at which the key probably is. A key of
-    /// the record (`is_root`) is compared for unique values.
-    pub(super) fn slot(&mut self, key: &str, expected: usize, is_root: bool) -> Slot {
-        if self.members.get(expected).is_some_and(|member| member.key == key) {
-            return Slot::Member(expected);
+    /// Returns the place of a key of an object in the record `place`. `expected` is the place at
+    /// which the key probably is. The values of a key of the record (`is_root`) are compared.
+    pub(super) fn slot(&mut self, key: &str, expected: usize, is_root: bool, place: Place) -> Slot {
+        // Most records have the same keys in the same order, and some of them are missing.
+        let mut next = self.members.iter().skip(expected).take(COMPARED_MEMBERS);
+        if let Some(skipped) = next.position(|member| member.key == key) {
+            return Slot::Member(expected + skipped);
         }
         if let Some(index) = self.index.get(key) {
             return Slot::Member(*index);
@@ -268,8 +344,12 @@ impl Objects {
             return Slot::Other;
         }
         let index = self.members.len();
-        let distinct = is_root.then(|| Distinct::for_key(key));
-        self.members.push(Member { key: key.to_owned(), node: Node { distinct, ..Node::default() } });
+        let mut node = Node::default();
+        if is_root {
+            node.distinct = Some(Distinct::for_key(key));
+            node.constant = Constant::Unseen;
+        }
+        self.members.push(Member { key: key.to_owned(), first: (place, index), node });
         self.index.insert(key.to_owned(), index);
         Slot::Member(index)
     }
@@ -282,23 +362,137 @@ impl Objects {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds the statistics of other objects. If one of both has [`MAX_MEMBERS`] members, further
+    /// keys are among its `others`. A key that is a member of the other one only may then be among
+    /// them, so its values become part of the common `others`.
+    fn merge(&mut self, other: Self) {
         self.all.merge(other.all);
-        for member in &other.members {
-            let slot = self.slot(&member.key, usize::MAX, false);
-            self.node(slot).merge(&member.node);
+        let mut others: Vec<Node> = Vec::new();
+        if other.others.is_some() {
+            let members = std::mem::take(&mut self.members).into_iter();
+            let (kept, moved): (Vec<Member>, Vec<Member>) =
+                members.partition(|member| other.index.contains_key(&member.key));
+            self.members = kept;
+            others.extend(moved.into_iter().map(|member| member.node));
+            self.build_index();
         }
-        if let Some(others) = &other.others {
-            self.others.get_or_insert_default().merge(others);
+        for member in other.members {
+            match self.index.get(&member.key) {
+                Some(index) => {
+                    let known = &mut self.members[*index];
+                    known.first = known.first.min(member.first);
+                    known.node.merge(member.node);
+                }
+                None if self.others.is_some() => others.push(member.node),
+                None => self.members.push(member),
+            }
         }
+        self.members.sort_by_key(|member| member.first);
+        others.extend(self.members.drain(MAX_MEMBERS.min(self.members.len())..).map(|member| member.node));
+        others.extend(other.others.map(|others| *others));
+        others.into_iter().for_each(|node| self.others.get_or_insert_default().merge(node));
+        self.build_index();
+    }
+
+    fn build_index(&mut self) {
+        let members = self.members.iter().enumerate();
+        self.index = members.map(|(index, member)| (member.key.clone(), index)).collect();
     }
 }
 
 impl Lists {
-    fn merge(&mut self, other: &Self) {
+    fn merge(&mut self, other: Self) {
         self.all.merge(other.all);
-        if let Some(items) = &other.items {
-            self.items.get_or_insert_default().merge(items);
+        if let Some(items) = other.items {
+            self.items.get_or_insert_default().merge(*items);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::init::visitor::add_record;
+
+    fn tree(records: &[(u64, String)]) -> Node {
+        let mut root = Node::default();
+        for (position, record) in records {
+            add_record(&mut root, record, Place { object: 0, position: *position });
+        }
+        root
+    }
+
+    /// Distributes records over two trees, and merges them.
+    fn merged(records: &[String], is_of_first: impl Fn(u64) -> bool) -> Node {
+        let numbered = (1..).zip(records.iter().cloned());
+        let (first, second): (Vec<_>, Vec<_>) = numbered.partition(|(position, _)| is_of_first(*position));
+        let mut root = tree(&first);
+        root.merge(tree(&second));
+        root
+    }
+
+    #[test]
+    fn statistics_do_not_depend_on_the_distribution_of_records() {
+        let records: Vec<String> = [
+            r#"{"id":1,"kind":"a","v":null}"#,
+            r#"{"new":{"x":1},"id":2,"kind":"a","v":[1]}"#,
+            r#"{"id":3,"kind":"a","v":"x"}"#,
+            r#"{"id":4,"kind":"a","v":["y"],"new":{"z":2,"x":1e400}}"#,
+            r#"{"id":4.5,"rare":true}"#,
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        let numbered: Vec<(u64, String)> = (1..).zip(records.iter().cloned()).collect();
+        let whole = tree(&numbered);
+        assert_eq!(whole.objects.members[1].node.constant, Constant::One("\"a\"".into()));
+        assert_eq!(whole.objects.members[0].node.distinct.as_ref().map(Distinct::count), Some(5));
+        for bits in 0..32u64 {
+            let merged = merged(&records, |position| bits & (1 << (position - 1)) != 0);
+            // The order of the index and of the hashes is not that of a tree.
+            let shown = |node: &Node| {
+                let members = node.objects.members.iter();
+                let members = members.map(|member| {
+                    let mut node = member.node.clone();
+                    let distinct = node.distinct.take().map(|distinct| distinct.count());
+                    let inner: Vec<_> =
+                        node.objects.members.drain(..).map(|inner| (inner.key, inner.first.0)).collect();
+                    node.objects.index.clear();
+                    format!("{} {:?} {distinct:?} {inner:?} {node:?}", member.key, member.first.0)
+                });
+                members.collect::<Vec<_>>()
+            };
+            assert_eq!(shown(&merged), shown(&whole), "{bits}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_value_in_two_parts_is_not_unique() {
+        let records = ["{\"id\":1}", "{\"id\":1}"].map(str::to_owned);
+        let merged = merged(&records, |position| position == 1);
+        assert!(merged.objects.members[0].node.distinct.is_none());
+    }
+
+    #[test]
+    fn a_member_has_all_values_of_its_key_even_if_there_are_too_many_keys() {
+        // The first part has its own keys only. `v` is among the `others` of the second part.
+        let wide = |start: usize| {
+            let members: Vec<String> = (start..start + MAX_MEMBERS).map(|i| format!("\"k{i}\":1")).collect();
+            members.join(",")
+        };
+        let records = vec![
+            format!("{{\"v\":1,{}}}", wide(0)),
+            format!("{{{},\"v\":\"text\"}}", wide(0)),
+            format!("{{{}}}", wide(5000)),
+        ];
+        for bits in 0..8u64 {
+            let merged = merged(&records, |position| bits & (1 << (position - 1)) != 0);
+            assert!(merged.objects.members.len() <= MAX_MEMBERS);
+            let values = |node: &Node| node.numbers.all.count + node.strings.filled.count;
+            let member = merged.objects.members.iter().find(|member| member.key == "v");
+            assert!(member.is_none_or(|member| values(&member.node) == 2), "{bits}");
+            let counted: u64 = merged.objects.members.iter().map(|member| values(&member.node)).sum();
+            let others = merged.objects.others.as_deref().map_or(0, values);
+            assert_eq!(counted + others, 2 + 3 * MAX_MEMBERS as u64, "{bits}");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Reads the records of a source's objects, as a run would, and collects their statistics.
 //!
 //! Objects are read by the reader of a run: decompressed, decoded and cut into records in chunks.
-//! So memory is bounded by some chunks and one record, and by the size of the statistics.
+//! So memory is bounded by some chunks and one record, and by the size of the statistics. The
+//! records go to threads that count their values (`counters`).
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use lakewright_common::config::resolved::{Decoding, JsonFormat, Limits};
@@ -16,8 +17,8 @@ use lakewright_common::read::split::Split;
 use lakewright_common::storage::Storage;
 use lakewright_common::storage::object::SourceObject;
 
-use super::profile::{Count, Node};
-use super::visitor::{self, Record};
+use super::counters::Counters;
+use super::profile::{Count, Node, Place};
 
 /// Number of objects whose first bytes are read ahead.
 const READ_AHEAD: usize = 8;
@@ -35,6 +36,8 @@ pub(super) struct Profile {
     pub(super) objects: usize,
     /// Records that are no JSON object, or too long.
     pub(super) rejected: Count,
+    /// What a run cannot stage, by the index of its object.
+    pub(super) lost: BTreeMap<usize, Lost>,
     /// Records that are `null`.
     pub(super) null_records: Count,
     /// Records with `NaN` or an infinity.
@@ -50,6 +53,15 @@ pub(super) struct Profile {
     pub(super) text_bytes: u64,
 }
 
+/// Parts of an object that no run can stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// Number of rejected records.
+    pub(super) records: u64,
+    /// Number of bytes that belong to no record.
+    pub(super) bytes: u64,
+}
+
 /// Reads the chosen `objects`, each with its index, and stops once `budget` stored bytes were read.
 ///
 /// # Errors
@@ -62,6 +74,7 @@ pub(super) async fn read(
     budget: u64,
 ) -> Result<Profile> {
     let mut profile = Profile::default();
+    let mut counters = Counters::start(limits.threads);
     // Of a few large objects, each gets its part of the budget.
     let share = budget / (objects.len().max(1) as u64);
     let opened = objects.into_iter().map(|(index, object)| {
@@ -83,21 +96,21 @@ pub(super) async fn read(
                 Some(Ok(chunk)) => {
                     profile.text_bytes += chunk.len() as u64;
                     framer.push(&chunk);
-                    profile.add_all(&mut framer, index);
+                    profile.add_all(&mut framer, index, format, &mut counters).await;
                     if stored.count() >= left && stored.count() < split.object.bytes {
                         break;
                     }
                 }
                 Some(Err(Fault::Storage(error))) => return Err(error),
                 Some(Err(Fault::Broken { reason, detail })) => {
-                    profile.damaged.add(index);
+                    profile.damaged.add(Place { object: index, position: 0 });
                     framer.break_off(reason, detail);
-                    profile.add_all(&mut framer, index);
+                    profile.add_all(&mut framer, index, format, &mut counters).await;
                     break;
                 }
                 None => {
                     framer.finish();
-                    profile.add_all(&mut framer, index);
+                    profile.add_all(&mut framer, index, format, &mut counters).await;
                     break;
                 }
             }
@@ -107,50 +120,59 @@ pub(super) async fn read(
             break;
         }
     }
+    for counted in counters.finish().await? {
+        profile.merge(counted);
+    }
     Ok(profile)
 }
 
 impl Profile {
-    /// Adds the records that `framer` has found.
-    fn add_all(&mut self, framer: &mut Framer, object: usize) {
+    /// Sends the records that `framer` has found to the counters.
+    async fn add_all(&mut self, framer: &mut Framer, object: usize, format: &JsonFormat, counters: &mut Counters) {
         while let Some(framed) = framer.next() {
             match framed {
-                Framed::Record { text, .. } => self.add(text, object),
-                Framed::Broken { bytes, extent, .. } => {
+                Framed::Record { text, line, offset } => {
+                    let position = if *format == JsonFormat::Lines { line } else { offset };
+                    if counters.add(text, Place { object, position }) {
+                        counters.send().await;
+                    }
+                }
+                Framed::Broken { bytes, extent, line, offset, .. } => {
+                    let position = if *format == JsonFormat::Lines { line } else { offset };
+                    let place = Place { object, position };
                     if extent == Extent::Rest {
-                        self.damaged.first.get_or_insert(object);
+                        self.damaged.first.get_or_insert(place);
                         self.damaged.count = self.damaged.count.max(1);
                     }
                     if extent == Extent::Record {
-                        self.rejected.add(object);
+                        self.reject(place);
                     } else {
                         self.broken_bytes += bytes;
+                        self.lost.entry(object).or_default().bytes += bytes;
                     }
                 }
             }
         }
     }
 
-    fn add(&mut self, text: &[u8], object: usize) {
-        let text = match std::str::from_utf8(text) {
-            Ok(text) => {
-                self.has_utf8 |= !text.is_ascii();
-                Cow::Borrowed(text)
-            }
-            Err(_) => {
-                self.not_utf8.add(object);
-                // Structure and types are the same in every encoding that extends ASCII.
-                Cow::Owned(text.iter().map(|byte| char::from(*byte)).collect())
-            }
-        };
-        match visitor::add_record(&mut self.root, &text, object) {
-            Record::Object => self.records += 1,
-            Record::ObjectWithNaN => {
-                self.records += 1;
-                self.nan_records.add(object);
-            }
-            Record::Null => self.null_records.add(object),
-            Record::Rejected => self.rejected.add(object),
+    pub(super) fn reject(&mut self, place: Place) {
+        self.rejected.add(place);
+        self.lost.entry(place.object).or_default().records += 1;
+    }
+
+    /// Adds the counts of other records.
+    fn merge(&mut self, other: Self) {
+        self.records += other.records;
+        self.root.merge(other.root);
+        self.rejected.merge(other.rejected);
+        for (object, lost) in other.lost {
+            let known = self.lost.entry(object).or_default();
+            known.records += lost.records;
+            known.bytes += lost.bytes;
         }
+        self.null_records.merge(other.null_records);
+        self.nan_records.merge(other.nan_records);
+        self.not_utf8.merge(other.not_utf8);
+        self.has_utf8 |= other.has_utf8;
     }
 }

@@ -6,8 +6,8 @@ use lakewright_common::config::object_patterns::{ObjectMatcher, ObjectPatterns, 
 use super::column::cleaned;
 use super::group::Group;
 
-/// Maximum number of patterns that are written for one source.
-const MAX_PATTERNS: usize = 8;
+/// Maximum number of objects that are named if no patterns select them only.
+const MAX_NAMED: usize = 8;
 /// Names of objects that say nothing about their content.
 const PLAIN_NAMES: &[&str] = &[
     "part", "data", "file", "export", "exports", "batch", "chunk", "output", "out", "records", "page", "dump", "json",
@@ -84,19 +84,21 @@ pub(super) fn select(groups: &[Group], at: usize, keys: &[&str], pattern: Option
         return Selection { folder, ..Selection::default() };
     }
     let include: Vec<String> = group.patterns.iter().map(|pattern| format!("/{pattern}")).collect();
+    let selection = Selection { include: include.clone(), ..Selection::default() };
+    if selects_exactly(&selection, group, keys) {
+        return selection;
+    }
     let others = groups.iter().enumerate().filter(|(other, _)| *other != at);
     let exclude = others.filter(|(_, other)| overlaps(&include, other, keys));
     let exclude = exclude.flat_map(|(_, other)| other.patterns.iter().map(|pattern| format!("/{pattern}"))).collect();
-    for exclude in [Vec::new(), exclude] {
-        let selection = Selection { include: include.clone(), exclude, ..Selection::default() };
-        if include.len() <= MAX_PATTERNS && selects_exactly(&selection, group, keys) {
-            return selection;
-        }
+    let selection = Selection { exclude, ..selection };
+    if selects_exactly(&selection, group, keys) {
+        return selection;
     }
     // Name each object, or the patterns if there are too many objects.
     let named = group.keys.iter().map(|key| format!("/{}", literal(keys[*key]))).collect();
     let selection = Selection { include: named, ..Selection::default() };
-    if group.keys.len() <= MAX_PATTERNS { selection } else { Selection { include, ..selection } }
+    if group.keys.len() <= MAX_NAMED { selection } else { Selection { include, ..selection } }
 }
 
 /// Returns the constant folders above all objects of a group, if no other object is below them.
@@ -177,10 +179,10 @@ fn words_of_url(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::init::group::group;
+    use crate::init::group::Grouping;
 
     fn selections(keys: &[&str]) -> Vec<(String, Selection)> {
-        let groups = group(keys);
+        let groups = Grouping::new(keys).groups();
         let selected = (0..groups.len()).map(|at| (name_of(&groups, at, "in/mine"), select(&groups, at, keys, None)));
         selected.collect()
     }
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_single_source_has_the_name_of_its_url() {
-        let groups = group(&["1.json"]);
+        let groups = Grouping::new(&["1.json"]).groups();
         for (url, name) in [
             ("data/song_data", "song_data"),
             ("s3://bucket/Raw-Logs/2018/*.json", "raw_logs"),

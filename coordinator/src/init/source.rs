@@ -13,7 +13,8 @@ use lakewright_common::storage::{self, Storage};
 
 use super::column::Column;
 use super::detect::{Detected, detect};
-use super::group::{Group, group};
+use super::merge::merged_groups;
+use super::places::Places;
 use super::read::Profile;
 use super::select::{Selection, literal, name_of, select};
 
@@ -57,6 +58,11 @@ impl Draft {
         self.profile.objects < self.objects.len() || self.profile.stored_bytes < bytes
     }
 
+    /// Returns the places of its records.
+    pub(super) fn places(&self) -> Places<'_> {
+        Places::new(&self.objects, &self.detected.format)
+    }
+
     /// Returns the number of conflicts of its fields.
     pub(super) fn conflicts(&self) -> usize {
         self.columns.iter().flat_map(|column| &column.notes).filter(|note| note.is_conflict).count()
@@ -97,14 +103,15 @@ impl Place {
         limits: &Limits,
     ) -> Result<(Vec<Found>, Vec<(String, String)>)> {
         let keys: Vec<&str> = self.objects.iter().map(|object| object.key.as_str()).collect();
-        let groups = group(&keys);
+        let groups = merged_groups(&self.storage, &self.objects, limits).await?;
         let (mut found, mut ignored) = (Vec::new(), Vec::new());
         for (at, group) in groups.iter().enumerate() {
             let objects: Vec<&SourceObject> = group.keys.iter().map(|key| &self.objects[*key]).collect();
             let detected = match detect(&self.storage, &objects, &group.extension, limits).await? {
                 Ok(detected) => detected,
                 Err(reason) => {
-                    ignored.push((described(group, &keys), reason));
+                    let keys: Vec<&str> = group.keys.iter().map(|key| keys[*key]).collect();
+                    ignored.push((described(&keys), reason));
                     continue;
                 }
             };
@@ -146,12 +153,12 @@ impl Place {
     }
 }
 
-/// Describes the objects of a group for a comment.
-fn described(group: &Group, keys: &[&str]) -> String {
-    let first = group.keys.first().map(|key| keys[*key]).unwrap_or_default();
-    match group.keys.len() {
-        1 => first.to_owned(),
-        count => format!("{first} and {} like it", count - 1),
+/// Describes objects by their keys for a comment.
+pub(super) fn described(keys: &[&str]) -> String {
+    match keys {
+        [] => String::new(),
+        [first] => (*first).to_owned(),
+        [first, others @ ..] => format!("{first} and {} like it", others.len()),
     }
 }
 

@@ -1,18 +1,17 @@
 //! Adds the values of a record to the statistics of their paths.
 //!
-//! Each level of a record is parsed on its own, with the values below it as text. So a number keeps
-//! its digits, and the depth of a record does not matter.
+//! A record is validated first, and then read once from its start to its end, with every number as
+//! text. So a number keeps its digits, and a rejected record leaves no statistics.
 
-use std::fmt;
+use std::borrow::Cow;
 
 use lakewright_common::printable;
 use lakewright_common::read::json::acceptance::Acceptance;
 use lakewright_common::read::json::lenient;
-use serde::Deserializer as _;
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::profile::{Node, Objects, Slot};
+use super::cursor::{Cursor, JsonString};
+use super::profile::{Constant, Node, Place, Slot};
 
 /// Number of levels of a record with statistics. Deeper values are declared as `json`.
 pub(super) const MAX_DEPTH: usize = 9;
@@ -32,25 +31,23 @@ pub(super) enum Record {
     Rejected,
 }
 
-/// Place of a record.
+/// What is known about a value before it is read.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    /// Index of the object.
-    object: usize,
+struct Around {
+    place: Place,
     /// Number of containers around the value.
     depth: usize,
     /// Whether the words of `NaN` were put into quotes.
     has_nan: bool,
 }
 
-/// Adds the record `text`, which is in the object with the index `object`, to `root`.
-pub(super) fn add_record(root: &mut Node, text: &str, object: usize) -> Record {
+/// Adds the record `text`, which is at `place`, to `root`.
+pub(super) fn add_record(root: &mut Node, text: &str, place: Place) -> Record {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
-    // The whole record is validated first, because a rejected record must not leave statistics.
-    let place = Place { object, depth: 0, has_nan: false };
+    let around = Around { place, depth: 0, has_nan: false };
     match serde_json::from_str::<&RawValue>(text) {
         Ok(_) if text.starts_with('{') => {
-            add(root, text, place);
+            add(root, &mut Cursor::new(text), around);
             Record::Object
         }
         Ok(_) if text == "null" => Record::Null,
@@ -61,58 +58,90 @@ pub(super) fn add_record(root: &mut Node, text: &str, object: usize) -> Record {
             if !text.starts_with('{') || serde_json::from_str::<&RawValue>(&quoted).is_err() {
                 return Record::Rejected;
             }
-            add(root, &quoted, Place { has_nan: true, ..place });
+            add(root, &mut Cursor::new(&quoted), Around { has_nan: true, ..around });
             Record::ObjectWithNaN
         }
     }
 }
 
-/// Adds the value that is written as `text`, which is JSON.
-fn add(node: &mut Node, text: &str, place: Place) {
-    let Place { object, depth, .. } = place;
-    match text.as_bytes().first() {
+/// Adds the value at the cursor, and moves past it.
+fn add(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+    let place = around.place;
+    match cursor.peek() {
         Some(b'n') | None => {
+            cursor.word();
             node.nulls += 1;
             node.distinct = None;
         }
         Some(b't' | b'f') => {
-            node.booleans.add(object);
+            let text = cursor.word();
+            node.booleans.add(place);
             node.distinct = None;
-            keep_example(node, text);
+            node.compare(text);
+            keep_example(node, text, place);
         }
-        Some(b'"') => add_string(node, text, place),
-        Some(b'{') => {
-            node.objects.all.add(object);
+        Some(b'"') => add_string(node, cursor, around),
+        Some(bracket @ (b'{' | b'[')) => {
+            let start = cursor.offset();
             node.distinct = None;
-            keep_example(node, text);
-            if depth < MAX_DEPTH {
-                let members = Members { objects: &mut node.objects, place };
-                // The text was validated. Only a key with half of a surrogate pair can fail.
-                let _ = serde_json::Deserializer::from_str(text).deserialize_map(members);
+            node.constant = Constant::Many;
+            if bracket == b'{' {
+                add_object(node, cursor, around);
+            } else {
+                add_list(node, cursor, around);
             }
+            keep_example(node, cursor.since(start), place);
         }
-        Some(b'[') => {
-            node.lists.all.add(object);
-            node.distinct = None;
-            keep_example(node, text);
-            if depth < MAX_DEPTH {
-                let items = Items { items: node.lists.items.get_or_insert_default(), place };
-                let _ = serde_json::Deserializer::from_str(text).deserialize_seq(items);
-            }
-        }
-        Some(_) => add_number(node, text, object),
+        Some(_) => add_number(node, cursor.word(), place),
     }
 }
 
-fn add_number(node: &mut Node, text: &str, object: usize) {
+fn add_object(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+    let objects = &mut node.objects;
+    objects.all.add(around.place);
+    if around.depth >= MAX_DEPTH {
+        return cursor.skip_container();
+    }
+    let inner = Around { depth: around.depth + 1, ..around };
+    let (mut expected, mut is_inside) = (0, cursor.enter());
+    while is_inside {
+        let key = cursor.key();
+        // A key with half of a surrogate pair has no text, so no field can have its value.
+        if let Some(key) = unescaped(key) {
+            let slot = objects.slot(&key, expected, around.depth == 0, around.place);
+            add(objects.node(slot), cursor, inner);
+            if let Slot::Member(index) = slot {
+                expected = index + 1;
+            }
+        } else {
+            add(&mut Node::default(), cursor, inner);
+        }
+        is_inside = cursor.next_item();
+    }
+}
+
+fn add_list(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+    node.lists.all.add(around.place);
+    if around.depth >= MAX_DEPTH {
+        return cursor.skip_container();
+    }
+    let items = node.lists.items.get_or_insert_default();
+    let mut is_inside = cursor.enter();
+    while is_inside {
+        add(items, cursor, Around { depth: around.depth + 1, ..around });
+        is_inside = cursor.next_item();
+    }
+}
+
+fn add_number(node: &mut Node, text: &str, place: Place) {
     let numbers = &mut node.numbers;
-    numbers.all.add(object);
-    let accepted = Acceptance::of_number(text);
+    numbers.all.add(place);
+    let (accepted, value) = Acceptance::of_number(text);
     numbers.accepted = numbers.accepted.and(accepted);
     let digits = text.trim_start_matches('-');
     let has_exponent = digits.contains(['e', 'E']);
     let (integer, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if has_exponent || digits.contains('.') {
+    if has_exponent || !fraction.is_empty() {
         numbers.fractions += 1;
     } else {
         numbers.beyond_long += u64::from(!accepted.long);
@@ -120,137 +149,73 @@ fn add_number(node: &mut Node, text: &str, object: usize) {
     }
     numbers.has_exponent |= has_exponent;
     numbers.digits = (numbers.digits.0.max(integer.len()), numbers.digits.1.max(fraction.len()));
-    if let Ok(value) = text.parse::<f64>() {
-        numbers.min = numbers.min.min(value);
-        numbers.max = numbers.max.max(value);
-    }
+    numbers.min = numbers.min.min(value);
+    numbers.max = numbers.max.max(value);
     node.compare(text);
-    keep_example(node, text);
+    keep_example(node, text, place);
 }
 
-fn add_string(node: &mut Node, text: &str, place: Place) {
-    let inside = text.trim_matches('"');
-    if text == "\"\"" {
-        node.strings.empty.add(place.object);
+fn add_string(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+    let (start, place) = (cursor.offset(), around.place);
+    let string = cursor.string();
+    let text = cursor.since(start);
+    if string.inside.is_empty() {
+        node.strings.empty.add(place);
         return node.compare(text);
     }
-    if place.has_nan && lenient::NON_FINITE.contains(&inside) {
+    if around.has_nan && lenient::NON_FINITE.contains(&string.inside) {
         node.numbers.non_finite += 1;
-        node.numbers.all.add(place.object);
+        node.numbers.all.add(place);
         node.distinct = None;
+        node.constant = Constant::Many;
         return;
     }
     let strings = &mut node.strings;
-    strings.filled.add(place.object);
-    strings.digits = strings.digits.max(inside.bytes().filter(u8::is_ascii_digit).count());
-    let unescaped = if text.contains('\\') { serde_json::from_str::<String>(text).map(Some) } else { Ok(None) };
-    match unescaped {
-        // Once no type but `string` is left, further texts need no parsing.
-        Ok(_) if strings.accepted == Acceptance::NONE => {}
-        Ok(unescaped) => {
-            let text = unescaped.as_deref().unwrap_or(inside);
-            strings.accepted = strings.accepted.and(Acceptance::of_text(text));
-        }
-        Err(_) => {
-            strings.accepted = Acceptance::NONE;
-            strings.has_lone_surrogate = true;
+    strings.filled.add(place);
+    // Once no type but `string` is left, only texts with half of a surrogate pair matter.
+    let may_be_unpaired = string.has_escapes && string.inside.contains("\\u");
+    if strings.accepted != Acceptance::NONE || may_be_unpaired {
+        match unescaped(string) {
+            Some(text) => {
+                strings.digits = strings.digits.max(text.bytes().filter(u8::is_ascii_digit).count());
+                strings.accepted = strings.accepted.and_text(&text);
+            }
+            None => {
+                strings.accepted = Acceptance::NONE;
+                strings.has_lone_surrogate = true;
+            }
         }
     }
     node.compare(text);
-    keep_example(node, text);
+    keep_example(node, text, place);
+}
+
+/// Returns the text of a string, or `None` if it has half of a surrogate pair.
+fn unescaped(string: JsonString<'_>) -> Option<Cow<'_, str>> {
+    if !string.has_escapes {
+        return Some(Cow::Borrowed(string.inside));
+    }
+    serde_json::from_str(&format!("\"{}\"", string.inside)).ok().map(Cow::Owned)
 }
 
 /// Keeps the first value as an example, on one line and shortened.
-fn keep_example(node: &mut Node, text: &str) {
+fn keep_example(node: &mut Node, text: &str, place: Place) {
     if node.example.is_none() {
-        // Documents are often indented. Eight times the length is enough to fill an example.
-        let start: String = text.chars().take(8 * EXAMPLE_LENGTH).collect();
-        let text =
-            if text.starts_with(['{', '[']) { &start.split_whitespace().collect::<Vec<_>>().join(" ") } else { text };
-        let mut example: String = text.chars().take(EXAMPLE_LENGTH).collect();
-        if example.len() < text.len() {
-            example.push('…');
-        }
-        node.example = Some(printable::line(&example).into_owned());
+        node.example = Some((place, shortened(text)));
     }
 }
 
-/// Receives the members of an object.
-struct Members<'n> {
-    objects: &'n mut Objects,
-    place: Place,
-}
-
-impl<'de> Visitor<'de> for Members<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+/// Returns the text of a value on one line, and only its start if it is long.
+pub(super) fn shortened(text: &str) -> String {
+    // Documents are often indented. Eight times the length is enough to fill an example.
+    let start: String = text.chars().take(8 * EXAMPLE_LENGTH).collect();
+    let text =
+        if text.starts_with(['{', '[']) { &start.split_whitespace().collect::<Vec<_>>().join(" ") } else { text };
+    let mut example: String = text.chars().take(EXAMPLE_LENGTH).collect();
+    if example.len() < text.len() {
+        example.push('…');
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let place = Place { depth: self.place.depth + 1, ..self.place };
-        let mut expected = 0;
-        while let Some(slot) =
-            map.next_key_seed(Key { objects: self.objects, expected, is_root: self.place.depth == 0 })?
-        {
-            let value: &RawValue = map.next_value()?;
-            add(self.objects.node(slot), value.get(), place);
-            if let Slot::Member(index) = slot {
-                expected = index + 1;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Finds the place of a key.
-struct Key<'n> {
-    objects: &'n mut Objects,
-    expected: usize,
-    is_root: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Slot;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Slot, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = Slot;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Slot, E> {
-        Ok(self.objects.slot(key, self.expected, self.is_root))
-    }
-}
-
-/// Receives the items of an array.
-struct Items<'n> {
-    items: &'n mut Node,
-    place: Place,
-}
-
-impl<'de> Visitor<'de> for Items<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let place = Place { depth: self.place.depth + 1, ..self.place };
-        while let Some(item) = items.next_element::<&RawValue>()? {
-            add(self.items, item.get(), place);
-        }
-        Ok(())
-    }
+    printable::line(&example).into_owned()
 }
 
 #[cfg(test)]
@@ -259,7 +224,11 @@ mod tests {
 
     fn profile(records: &[&str]) -> (Node, Vec<Record>) {
         let mut root = Node::default();
-        let kinds = records.iter().enumerate().map(|(object, text)| add_record(&mut root, text, object)).collect();
+        let kinds = records
+            .iter()
+            .enumerate()
+            .map(|(object, text)| add_record(&mut root, text, Place { object, position: 1 }))
+            .collect();
         (root, kinds)
     }
 
@@ -273,12 +242,12 @@ mod tests {
         let [id, a] = root.objects.members.as_slice() else { panic!("two members") };
         assert_eq!((root.objects.all.count, id.key.as_str(), a.key.as_str()), (3, "id", "a"));
         assert_eq!((id.node.numbers.all.count, id.node.numbers.beyond_long, id.node.strings.filled.count), (2, 1, 1));
-        assert_eq!(id.node.strings.filled.first, Some(1));
+        assert_eq!(id.node.strings.filled.first, Some(Place { object: 1, position: 1 }));
         assert!(id.node.strings.accepted.long && !id.node.numbers.accepted.long);
         assert_eq!(id.node.distinct.as_ref().map(|distinct| distinct.count()), Some(3));
         let b = &a.node.objects.members[0].node;
         assert_eq!((b.lists.all.count, b.lists.items.as_ref().unwrap().seen()), (2, 3));
-        assert_eq!(b.example.as_deref(), Some(r#"[1,"x",null]"#));
+        assert_eq!(b.example.as_ref().map(|(_, example)| example.as_str()), Some(r#"[1,"x",null]"#));
     }
 
     #[test]

@@ -7,15 +7,21 @@ use lakewright_common::printable;
 
 use super::column::{Column, Input, key_of, percent};
 use super::field_type::counted;
+use super::invisible::{is_invisible, push_escape};
 use super::profile::Count;
+use super::read::Lost;
 use super::sample::seen_share;
 use super::source::Draft;
 use crate::output;
 
 /// Maximum width of a declaration whose comment is aligned with the others.
 const MAX_ALIGNED_WIDTH: usize = 60;
-/// Share of lost records from which on `max_quarantine_share` is raised. Its default is 1 %.
-const RAISED_FROM: f64 = 0.005;
+/// A `max_quarantine_share` of 1. Limits are counted in parts of it.
+const WHOLE: u16 = 10_000;
+/// Default of `max_quarantine_share`.
+const DEFAULT_LIMIT: u16 = WHOLE / 100;
+/// Maximum number of objects that a comment names.
+const MAX_NAMED_OBJECTS: usize = 5;
 
 /// Returns the text of `lake.toml`. `ignored` are the objects that are in no source, each with the
 /// reason.
@@ -51,12 +57,7 @@ fn source_text(source: &Draft) -> String {
         JsonFormat::Document { records: None } => text.push_str("format = \"json\"\n"),
         JsonFormat::Document { records: Some(path) } => {
             let _ = writeln!(text, "format = \"json\"\nrecords = {}", quoted(path));
-            if !detected.unread_keys.is_empty() {
-                let keys: Vec<&str> = detected.unread_keys.iter().map(String::as_str).collect();
-                let keys = printable::line(&keys.join(", ")).into_owned();
-                let _ = writeln!(text, "# Not read, because it is beside the records: {keys}. Without `records`, each");
-                let _ = writeln!(text, "# document is one record.");
-            }
+            text.push_str(&records_comment(source));
         }
     }
     let places = |count: Count| first_place(source, count);
@@ -82,6 +83,30 @@ fn source_text(source: &Draft) -> String {
     text
 }
 
+/// Returns a comment on the choice of the records of documents, and on what is not read.
+fn records_comment(source: &Draft) -> String {
+    let Draft { detected, .. } = source;
+    let mut text = String::new();
+    if let Some(members) = &detected.members {
+        let example = members.names.first().map(|name| format!(", such as {}", quoted(name))).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "# The members of an object are the records, because {} of one document are similar objects.\n\
+             # Their keys{} are not read.",
+            members.count,
+            printable::line(&example)
+        );
+    }
+    if !detected.unread_keys.is_empty() {
+        let keys = detected.unread_keys.join(", ");
+        let _ = writeln!(text, "# Not read, because it is beside the records: {}.", printable::line(&keys));
+    }
+    if !text.is_empty() {
+        text.push_str("# Without `records`, each document is one record.\n");
+    }
+    text
+}
+
 /// Describes what was read of a source.
 fn how_read(source: &Draft) -> String {
     let profile = &source.profile;
@@ -100,14 +125,11 @@ fn how_read(source: &Draft) -> String {
     )
 }
 
-/// Returns a comment on the records that will be quarantined, and the limit of their share if the
-/// default is too low.
+/// Returns a comment on what will be quarantined, and the limit of its share if the default is too
+/// low.
 fn quarantine_text(source: &Draft) -> String {
     let profile = &source.profile;
     let (rejected, broken) = (profile.rejected, profile.broken_bytes);
-    if rejected.count == 0 && broken == 0 {
-        return String::new();
-    }
     let mut text = String::new();
     if rejected.count > 0 {
         let share = percent(rejected.count, profile.records + rejected.count);
@@ -116,26 +138,55 @@ fn quarantine_text(source: &Draft) -> String {
         let _ = writeln!(text, "# {count} ({share}) will be quarantined: malformed, not an object, or too long{place}");
     }
     if broken > 0 {
+        let count = counted(broken, "byte");
+        let _ = writeln!(text, "# {count} belong to no record ({})", percent(broken, profile.text_bytes));
+    }
+    let of_records = limit_of(rejected.count, profile.records + rejected.count, source.is_sampled());
+    let limit = of_records.max(limit_of(broken, profile.text_bytes, source.is_sampled()));
+    if limit > DEFAULT_LIMIT {
         let _ = writeln!(
             text,
-            "# {} belong to no record ({})",
-            counted(broken, "byte"),
-            percent(broken, profile.text_bytes)
+            "# The limit is as high as the share that was found, so that a run succeeds: {}.\n\
+             # Correct or exclude the objects, and remove the limit. Its default is 0.01.\n\
+             max_quarantine_share = {}",
+            lost_by_object(source),
+            f64::from(limit) / f64::from(WHOLE)
         );
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
-    let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
-    let lost = share(rejected.count, profile.records + rejected.count).max(share(broken, profile.text_bytes));
-    if lost >= RAISED_FROM {
-        let limit = (lost * 150.0).ceil().min(100.0) / 100.0;
-        let _ = writeln!(text, "max_quarantine_share = {limit}");
     }
     text
 }
 
+/// Returns the smallest limit, in parts of [`WHOLE`], that allows the loss of `part` of `whole`: rounded up to
+/// a percent, and with a margin if only a sample was read. It is [`WHOLE`] only if nothing is left.
+fn limit_of(part: u64, whole: u64, is_sampled: bool) -> u16 {
+    let (part, whole) = (u128::from(part.min(whole)), u128::from(whole.max(1)));
+    let with_margin = if is_sampled { part * 150 } else { part * 100 };
+    let percent = with_margin.div_ceil(whole);
+    let exact = (part * u128::from(WHOLE)).div_ceil(whole);
+    let limit = if percent < 100 || part == whole { percent.min(100) * 100 } else { exact.max(9900) };
+    u16::try_from(limit).unwrap_or(WHOLE)
+}
+
+/// Names the objects with the largest losses.
+fn lost_by_object(source: &Draft) -> String {
+    let mut objects: Vec<(usize, Lost)> = source.profile.lost.iter().map(|(index, lost)| (*index, *lost)).collect();
+    objects.sort_by_key(|(_, lost)| std::cmp::Reverse((lost.records, lost.bytes)));
+    let named = objects.iter().take(MAX_NAMED_OBJECTS).map(|(index, lost)| {
+        let records = (lost.records > 0).then(|| counted(lost.records, "record"));
+        let bytes = (lost.bytes > 0).then(|| counted(lost.bytes, "byte"));
+        let counts: Vec<String> = [records, bytes].into_iter().flatten().collect();
+        format!("{} in {}", counts.join(" and "), printable::line(source.places().object(*index)))
+    });
+    let mut named: Vec<String> = named.collect();
+    if objects.len() > MAX_NAMED_OBJECTS {
+        named.push(format!("more in {}", output::objects(objects.len() - MAX_NAMED_OBJECTS)));
+    }
+    named.join(", ")
+}
+
 fn first_place(source: &Draft, count: Count) -> String {
-    let object = count.first.and_then(|index| source.objects.get(index));
-    object.map(|object| format!("; the first is in {}", printable::line(&object.key))).unwrap_or_default()
+    let place = source.places().first(count);
+    place.map(|place| format!("; the first is in {}", printable::line(&place))).unwrap_or_default()
 }
 
 /// Returns the lines of fields, with aligned comments.
@@ -187,18 +238,16 @@ fn table_text(source: &Draft) -> String {
     text
 }
 
-/// Writes a text as in TOML.
+/// Writes a text as in TOML. Characters that cannot be seen are escaped.
 fn quoted(text: &str) -> String {
-    if text.contains(['"', '\\']) && !text.contains(|c: char| c == '\'' || c.is_control()) {
+    if text.contains(['"', '\\']) && !text.contains(|c: char| c == '\'' || is_invisible(c)) {
         return format!("'{text}'");
     }
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
-            }
+            c if is_invisible(c) => push_escape(&mut quoted, c),
             c => quoted.push(c),
         }
     }
@@ -219,6 +268,8 @@ mod tests {
     use super::*;
     use crate::init::column::columns;
     use crate::init::detect::Detected;
+    use crate::init::places::Places;
+    use crate::init::profile::Place;
     use crate::init::read::Profile;
     use crate::init::select::Selection;
     use crate::init::visitor::add_record;
@@ -226,8 +277,8 @@ mod tests {
     fn draft(records: &[&str]) -> Draft {
         let mut profile = Profile { objects: 1, ..Profile::default() };
         for record in records {
-            add_record(&mut profile.root, record, 0);
             profile.records += 1;
+            add_record(&mut profile.root, record, Place { object: 0, position: profile.records });
         }
         let objects = vec![SourceObject { key: "a \u{1b}.json".into(), bytes: 10, etag: None, modified: 0 }];
         profile.stored_bytes = 10;
@@ -238,8 +289,9 @@ mod tests {
             detected: Detected {
                 format: JsonFormat::Document { records: Some("\"a.b\"".to_owned()) },
                 unread_keys: vec!["next".to_owned()],
+                members: None,
             },
-            columns: columns(&profile, &objects),
+            columns: columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines)),
             objects,
             profile,
         }
@@ -251,12 +303,14 @@ mod tests {
             r#"{"id":1,"it's \" odd":{"a b":"x","it's":[1]},"\u0001":1,"tags":["a"],"v":1,"n":null}"#,
             r#"{"id":2,"it's \" odd":null,"tags":"b\u001b","v":"x\n","n":null,"ID":[{"x":{}}]}"#,
         ]);
-        source.profile.rejected = Count { count: 1, first: Some(0) };
+        let one = Count { count: 1, first: Some(Place { object: 0, position: 7 }) };
+        source.profile.reject(Place { object: 0, position: 7 });
         source.profile.broken_bytes = 3;
-        source.profile.not_utf8 = Count { count: 1, first: Some(0) };
-        source.profile.null_records = Count { count: 1, first: Some(0) };
-        source.profile.nan_records = Count { count: 1, first: Some(0) };
-        source.profile.damaged = Count { count: 1, first: Some(0) };
+        source.profile.text_bytes = 100;
+        source.profile.not_utf8 = one;
+        source.profile.null_records = one;
+        source.profile.nan_records = one;
+        source.profile.damaged = one;
         let text = lake_toml(&[source], &[("README.md".to_owned(), "is not JSON".to_owned())]);
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("models")).unwrap();
@@ -270,10 +324,11 @@ mod tests {
         for line in [
             "# In no source: README.md, which is not JSON.",
             "records = '\"a.b\"'",
-            "# Not read, because it is beside the records: next. Without `records`, each",
-            "encoding = \"latin1\" # 1 record not in UTF-8; the first is in a \\u{1b}.json",
-            "# conflict: 1 string, 1 number; a number is in a \\u{1b}.json; numbers are kept as text",
-            "max_quarantine_share = 1",
+            "# Not read, because it is beside the records: next.",
+            "encoding = \"latin1\" # 1 record not in UTF-8; the first is in a \\u{1b}.json, byte 7",
+            "# conflict: 1 string, 1 number; a number is in a \\u{1b}.json, line 1; numbers are kept as text",
+            "# The limit is as high as the share that was found, so that a run succeeds: 1 record in a \\u{1b}.json.",
+            "max_quarantine_share = 0.34",
             "# key = \"id\"   # unique and never null in all 2 records read",
         ] {
             assert!(text.lines().any(|written| written == line), "{line}\n{text}");
@@ -284,5 +339,44 @@ mod tests {
     fn comments_are_aligned() {
         let text = fields_text(&draft(&[r#"{"id":1,"name":"x"}"#, r#"{"id":2}"#]).columns);
         assert_eq!(text, "id = \"long\"      # e.g. 1\nname = \"string\"  # 50 % null; e.g. \"x\"\n");
+    }
+
+    #[test]
+    fn the_limit_of_rejected_records_is_raised_to_their_share_only() {
+        let limits = |rejected: u64, of: u64, is_whole: bool| {
+            let mut source = draft(&["{\"id\":1}"]);
+            source.profile.records = of - rejected;
+            (0..rejected).for_each(|position| source.profile.reject(Place { object: 0, position }));
+            source.profile.stored_bytes = if is_whole { 10 } else { 5 };
+            let text = quarantine_text(&source);
+            text.lines().find_map(|line| line.strip_prefix("max_quarantine_share = ").map(str::to_owned))
+        };
+        for (rejected, of, is_whole, expected) in [
+            (0, 100, true, None),
+            (1, 100, true, None),
+            (2, 100, true, Some("0.02")),
+            (21, 1000, true, Some("0.03")),
+            (9, 10, true, Some("0.9")),
+            (999, 1000, true, Some("0.999")),
+            (10, 10, true, Some("1")),
+            // A sample can have fewer of them than all records.
+            (10, 100, false, Some("0.15")),
+            (9, 10, false, Some("0.99")),
+        ] {
+            assert_eq!(limits(rejected, of, is_whole).as_deref(), expected, "{rejected} of {of}");
+        }
+    }
+
+    #[test]
+    fn a_text_shows_all_of_its_characters() {
+        for (text, expected) in [
+            ("a b", "\"a b\""),
+            ("a\u{200B}", "\"a\\u200B\""),
+            ("say \"x\"\u{FEFF}", "\"say \\\"x\\\"\\uFEFF\""),
+            ("say \"x\"", "'say \"x\"'"),
+            ("\u{E0001}", "\"\\U000E0001\""),
+        ] {
+            assert_eq!(quoted(text), expected);
+        }
     }
 }

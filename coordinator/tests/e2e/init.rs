@@ -150,6 +150,137 @@ fn a_project_inside_of_its_data_does_not_read_itself() {
     assert_eq!(sums, 3);
 }
 
+/// An object with `count` members, whose keys start with `prefix`.
+fn object_of(prefix: &str, count: usize, member: impl Fn(usize) -> String) -> String {
+    let members: Vec<String> = (0..count).map(|i| format!("\"{prefix}{i}\": {}", member(i))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+#[test]
+fn similar_members_of_an_object_are_records() {
+    let user = |i: usize| format!("{{\"name\": \"n{i}\", \"age\": {i}}}");
+    let inside =
+        |prefix: &str, count: usize| format!("{{\"next\": \"x\", \"users\": {}}}", object_of(prefix, count, user));
+    // The members of a record have the same keys in each document.
+    let sensors = |id: usize| format!("{{\"id\": {id}, \"sensors\": {}}}", object_of("s", 12, user));
+    let lake = Lake::of(&[
+        ("in/users/1.json", &inside("a", 20)),
+        ("in/users/2.json", &inside("b", 3)),
+        ("in/all.json", &object_of("c", 15, user)),
+        ("in/houses/1.json", &sensors(1)),
+        ("in/houses/2.json", &sensors(2)),
+    ]);
+    init(&lake, &[text(&lake.path("in"))]);
+    let config = written(&lake);
+    for line in [
+        "records = \"users.*\"",
+        "records = \"*\"",
+        "# The members of an object are the records, because 20 of one document are similar objects.",
+        "# Their keys, such as \"a0\", are not read.",
+        "# Not read, because it is beside the records: next.",
+    ] {
+        assert!(config.lines().any(|written| written == line), "{line}\n{config}");
+    }
+    assert_runs(&lake);
+    let counts = ["users", "all_data", "houses"].map(|table| lake.number(&format!("SELECT count(*) FROM {table}")));
+    assert_eq!(counts, [23, 15, 2], "{config}");
+    assert_eq!(lake.number("SELECT max(age) FROM users"), 19);
+}
+
+#[test]
+fn files_with_different_records_are_different_sources() {
+    let lake = Lake::of(&[]);
+    let words = ["amber", "birch", "cedar", "dahlia", "elder"];
+    // Tables beside each other, and folders of persons, of whom one has other records.
+    for (a, b) in words.iter().flat_map(|a| words.map(|b| (a, b))) {
+        lake.write(&format!("in/{a}-{b}.json"), format!("{{\"id\": 1, \"{a}\": 2, \"{b}_x\": 3}}\n").as_bytes());
+        let person =
+            if (*a, b) == ("cedar", "elder") { "{\"total\": 1, \"at\": 2}" } else { "{\"name\": \"x\", \"age\": 2}" };
+        lake.write(&format!("in/people/{a}{b}/profile.json"), person.as_bytes());
+    }
+    let done = init(&lake, &[text(&lake.path("in"))]);
+    assert_eq!(written(&lake).matches("\n[tables.").count(), 27, "{}", done.stderr);
+    assert!(done.stderr.contains("source people: 24 objects"), "{}", done.stderr);
+    assert_runs(&lake);
+    assert_eq!(lake.number("SELECT count(*) FROM people"), 24);
+    assert_eq!(lake.number("SELECT sum(id) FROM amber_birch"), 1);
+    assert_eq!(lake.number("SELECT count(total) FROM cedarelder"), 1);
+}
+
+#[test]
+fn hundreds_of_folders_with_similar_records_are_one_source() {
+    let lake = Lake::of(&[]);
+    let letters = ["al", "be", "ce", "du", "em", "fa"];
+    let names = letters.iter().flat_map(|a| letters.iter().flat_map(move |b| letters.map(|c| format!("{a}{b}{c}"))));
+    let names: Vec<String> = names.collect();
+    for (name, kind) in names.iter().flat_map(|name| [(name, "orders"), (name, "users")]) {
+        let record = if kind == "orders" { "{\"total\": 1}" } else { "{\"name\": \"x\"}" };
+        lake.write(&format!("in/{name}/{kind}.json"), record.as_bytes());
+    }
+    let done = init(&lake, &[text(&lake.path("in"))]);
+    for source in ["source orders: 216 objects", "source users: 216 objects"] {
+        assert!(done.stderr.contains(source), "{}", done.stderr);
+    }
+    assert_runs(&lake);
+    assert_eq!(lake.number("SELECT sum(total) FROM orders"), 216);
+}
+
+#[test]
+fn comments_name_places_and_constant_values() {
+    let lake = Lake::of(&[]);
+    // More than one thread counts these records.
+    let filler = "x".repeat(2000);
+    let line = |number: usize| match number {
+        1000 => "{\"id\": \"none\", \"kind\": \"a\", \"rare\": [1], \"gone\": null}".to_owned(),
+        number => format!("{{\"id\": {number}, \"kind\": \"a\", \"text\": \"{filler}\", \"gone\": null}}"),
+    };
+    let lines: Vec<String> = (1..=2500).map(line).collect();
+    lake.write("in/log.jsonl", lines.join("\n").as_bytes());
+    lake.write("in/docs.json", b"[{\"v\": 1},\n{\"v\": 2},\n{\"v\": \"x\"}]");
+    lake.write("in/odd.json", "[{\"id\": 1, \"id\u{200B}\": 2}]".as_bytes());
+    init(&lake, &[text(&lake.path("in"))]);
+    let config = written(&lake);
+    for part in [
+        "# conflict: 2499 numbers, 1 string; a string is in log.jsonl, line 1000; numbers are kept as text",
+        "always \"a\", in all 2500 records",
+        "always null, in all 2500 records",
+        ">99.9 % null; e.g. [1]; first in log.jsonl, line 1000",
+        "# conflict: 2 numbers, 1 string; a string is in docs.json, byte 21; numbers are kept as text",
+        "# note: the key is \"id\\u200B\": only characters that cannot be seen distinguish it from \"id\"",
+        "from = [\"id\\u200B\"]",
+    ] {
+        assert!(config.contains(part), "{part}\n{config}");
+    }
+    assert_runs(&lake);
+    assert_eq!(rows(&lake, "SELECT id, id_2 FROM odd"), [json!({"id": 1, "id_2": 2})]);
+}
+
+#[test]
+fn the_limit_of_rejected_records_is_not_removed() {
+    let lake = Lake::of(&[]);
+    let good: Vec<String> = (0..20).map(|number| format!("{{\"id\": {number}}}")).collect();
+    for (object, text) in [("1", good.join("\n")), ("2", ["[1]"; 10].join("\n")), ("3", good.join("\n") + "\n7")] {
+        lake.write(&format!("in/log-{object}.json"), text.as_bytes());
+    }
+    lake.write("in/numbers.json", b"[1, 2, 3]");
+    let done = init(&lake, &[text(&lake.path("in"))]);
+    let ignored = "in no source: numbers.json, which has no record that a run accepts";
+    assert!(done.stderr.contains(ignored), "{}", done.stderr);
+    let config = written(&lake);
+    for line in [
+        "# The limit is as high as the share that was found, so that a run succeeds: 10 records in log-2.json, 1 record in log-3.json.",
+        "max_quarantine_share = 0.22",
+        "# In no source: numbers.json, which has no record that a run accepts.",
+    ] {
+        assert!(config.lines().any(|written| written == line), "{line}\n{config}");
+    }
+    lake.ok(&["run"]);
+    assert_eq!(lake.number("SELECT count(*) FROM log"), 40);
+    assert_eq!(lake.query("SELECT * FROM system.quarantine").len(), 11);
+    let alone = lake.fails(&["init", text(&lake.path("in/numbers.json")), "--out", text(&lake.path("new"))], 1);
+    assert!(alone.contains("no object is JSON: numbers.json has no record that a run accepts"), "{alone}");
+}
+
 #[test]
 fn nothing_is_overwritten() {
     let lake =

@@ -31,26 +31,41 @@ impl Acceptance {
     /// Returns the types that accept a text that is not empty.
     #[must_use]
     pub fn of_text(text: &str) -> Self {
+        Self::EVERY.and_text(text)
+    }
+
+    /// Returns those of these types that also accept a text that is not empty. Other types are not
+    /// tried, so that a long series of texts needs few conversions.
+    #[must_use]
+    pub fn and_text(self, text: &str) -> Self {
         let value = Scalar::Text(text);
-        let is_number = Number::parse(text).is_some();
         let is_timestamp = |format| timestamp(value, &[format], None).is_ok();
+        let may_be_number = text.starts_with(|first: char| first.is_ascii_digit() || first == '-');
+        let is_number = may_be_number && Number::parse(text).is_some();
         // No known text of a timestamp is longer. This keeps prose away from the parsers.
         let may_be_timestamp = !is_number && (8..=64).contains(&text.len()) && text.bytes().any(|b| b.is_ascii_digit());
         Self {
-            long: is_number && long(value).is_ok(),
-            double: is_number && double(value).is_ok(),
-            boolean: boolean(value).is_ok(),
-            date: date(value).is_ok(),
-            rfc3339: may_be_timestamp && is_timestamp(TimestampFormat::Rfc3339),
-            auto: may_be_timestamp && is_timestamp(TimestampFormat::Auto),
+            long: self.long && is_number && long(value).is_ok(),
+            double: self.double && is_number && double(value).is_ok(),
+            boolean: self.boolean && boolean(value).is_ok(),
+            date: self.date && date(value).is_ok(),
+            rfc3339: self.rfc3339 && may_be_timestamp && is_timestamp(TimestampFormat::Rfc3339),
+            auto: self.auto && may_be_timestamp && is_timestamp(TimestampFormat::Auto),
         }
     }
 
-    /// Returns the types that accept the text of a number.
+    /// Returns the types that accept the text of a JSON number, and the nearest double.
     #[must_use]
-    pub fn of_number(text: &str) -> Self {
+    pub fn of_number(text: &str) -> (Self, f64) {
         let value = Scalar::Number(text);
-        Self { long: long(value).is_ok(), double: double(value).is_ok(), ..Self::NONE }
+        if let Some(integer) = short_integer(text) {
+            return (Self { long: true, double: true, ..Self::NONE }, integer);
+        }
+        let Some(number) = Number::parse(text) else { return (Self::NONE, f64::NAN) };
+        let nearest = text.parse().unwrap_or(f64::NAN);
+        // A number with a fraction or an exponent is parsed once, and is a long if its double is one.
+        let is_long = if number.is_integer() { long(value) } else { long(Scalar::Double(nearest)) };
+        (Self { long: is_long.is_ok(), double: nearest.is_finite(), ..Self::NONE }, nearest)
     }
 
     /// Returns the types that accept both this value and another one.
@@ -65,6 +80,16 @@ impl Acceptance {
             auto: self.auto && other.auto,
         }
     }
+}
+
+/// Returns the value of an integer that has so few digits that every type of numbers holds it.
+fn short_integer(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.len() > 15 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value = digits.bytes().fold(0.0, |value, digit| value * 10.0 + f64::from(digit - b'0'));
+    Some(if digits.len() < text.len() { -value } else { value })
 }
 
 #[cfg(test)]
@@ -101,8 +126,20 @@ mod tests {
         ] {
             assert_eq!(names(Acceptance::of_text(text)), expected, "{text}");
         }
-        for (text, expected) in [("39", "long double"), ("39.5", "double"), ("1e400", ""), ("1e3", "long double")] {
-            assert_eq!(names(Acceptance::of_number(text)), expected, "{text}");
+        for (text, expected) in [
+            ("39", "long double"),
+            ("39.5", "double"),
+            ("1e400", ""),
+            ("1e3", "long double"),
+            ("-0", "long double"),
+            ("-999999999999999", "long double"),
+            ("9223372036854775808", "double"),
+        ] {
+            let (accepted, value) = Acceptance::of_number(text);
+            assert_eq!(names(accepted), expected, "{text}");
+            assert_eq!(value, text.parse::<f64>().unwrap(), "{text}");
         }
+        assert_eq!(names(Acceptance::of_text("1.5").and_text("2")), "double");
+        assert_eq!(names(Acceptance::of_text("2").and_text("x")), "");
     }
 }

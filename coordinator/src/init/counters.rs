@@ -1,0 +1,118 @@
+//! Threads that count the values of records.
+//!
+//! Records are copied into batches, which go to the threads in turn. Each thread has statistics of
+//! its own, and the statistics are merged at the end.
+
+use std::borrow::Cow;
+
+use lakewright_common::error::{Context, Error, Result};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::profile::Place;
+use super::read::Profile;
+use super::visitor::{self, Record};
+
+/// Number of bytes of records from which on a batch is sent.
+const BATCH_BYTES: usize = 1 << 20;
+/// Number of batches that wait for one thread.
+const WAITING_BATCHES: usize = 2;
+
+/// Records with their places.
+#[derive(Debug, Default)]
+struct Batch {
+    text: Vec<u8>,
+    /// Place of each record, and the end of its text.
+    records: Vec<(Place, usize)>,
+}
+
+/// The threads, and the batch that is filled.
+#[derive(Debug)]
+pub(super) struct Counters {
+    batch: Batch,
+    threads: Vec<(Sender<Batch>, JoinHandle<Profile>)>,
+    /// Index of the thread that receives the next batch.
+    next: usize,
+}
+
+impl Counters {
+    /// Starts `threads` threads, at least one.
+    pub(super) fn start(threads: usize) -> Self {
+        let threads = (0..threads.max(1)).map(|_| {
+            let (sender, receiver) = channel(WAITING_BATCHES);
+            (sender, spawn_blocking(move || count(receiver)))
+        });
+        Self { batch: Batch::default(), threads: threads.collect(), next: 0 }
+    }
+
+    /// Adds a record. Returns whether the batch is full.
+    pub(super) fn add(&mut self, text: &[u8], place: Place) -> bool {
+        self.batch.text.extend_from_slice(text);
+        self.batch.records.push((place, self.batch.text.len()));
+        self.batch.text.len() >= BATCH_BYTES
+    }
+
+    /// Sends the batch to the next thread.
+    pub(super) async fn send(&mut self) {
+        let batch = std::mem::replace(
+            &mut self.batch,
+            Batch { text: Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 8), records: Vec::new() },
+        );
+        // A thread that ended early has panicked, which `finish` reports.
+        let _ = self.threads[self.next].0.send(batch).await;
+        self.next = (self.next + 1) % self.threads.len();
+    }
+
+    /// Waits for the threads. Returns the statistics of each of them.
+    ///
+    /// # Errors
+    /// An internal error if a thread panicked.
+    pub(super) async fn finish(mut self) -> Result<Vec<Profile>> {
+        self.send().await;
+        let mut counted = Vec::new();
+        for (sender, thread) in self.threads {
+            drop(sender);
+            counted.push(thread.await.context(|| Error::internal("counting values failed"))?);
+        }
+        Ok(counted)
+    }
+}
+
+/// Counts the records of all batches.
+fn count(mut batches: Receiver<Batch>) -> Profile {
+    let mut profile = Profile::default();
+    while let Some(batch) = batches.blocking_recv() {
+        let mut start = 0;
+        for (place, end) in &batch.records {
+            profile.add(&batch.text[start..*end], *place);
+            start = *end;
+        }
+    }
+    profile
+}
+
+impl Profile {
+    /// Adds the text of one record.
+    fn add(&mut self, text: &[u8], place: Place) {
+        let text = match std::str::from_utf8(text) {
+            Ok(text) => {
+                self.has_utf8 = self.has_utf8 || !text.is_ascii();
+                Cow::Borrowed(text)
+            }
+            Err(_) => {
+                self.not_utf8.add(place);
+                // Structure and types are the same in every encoding that extends ASCII.
+                Cow::Owned(text.iter().map(|byte| char::from(*byte)).collect())
+            }
+        };
+        match visitor::add_record(&mut self.root, &text, place) {
+            Record::Object => self.records += 1,
+            Record::ObjectWithNaN => {
+                self.records += 1;
+                self.nan_records.add(place);
+            }
+            Record::Null => self.null_records.add(place),
+            Record::Rejected => self.reject(place),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Recognizes an object whose members are records: `{"u1":{"name":"Ann"},"u2":{"name":"Bo"}}`.
+//!
+//! The members of a record have names, and few of them are objects with the same keys. So an object
+//! is one of records if it has many members, nearly all of them are objects, and these have most of
+//! their keys in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Minimum number of members that are records.
+const MIN_MEMBERS: u64 = 11;
+/// Minimum number of members if there is less evidence: they share only one key, or other documents
+/// have members with the same keys, as objects of a schema do.
+const MIN_MEMBERS_IN_DOUBT: u64 = 51;
+/// Minimum percentage of members that are objects.
+const MIN_OBJECTS_PERCENT: u64 = 90;
+/// Minimum percentage of the members' keys that are shared. A key is shared if at least half of the
+/// members have it.
+const MIN_SHARED_PERCENT: u64 = 80;
+/// Minimum percentage of a document that the members hold.
+const MIN_BYTES_PERCENT: usize = 75;
+/// Maximum number of different keys of members that are counted.
+const MAX_KEYS: usize = 1000;
+/// Maximum number of members whose own keys are kept.
+const MAX_NAMES: usize = 1000;
+
+/// Counts of an object that may be one of records.
+#[derive(Debug, Default)]
+pub(super) struct MemberCounts<'a> {
+    pub(super) objects: u64,
+    pub(super) others: u64,
+    /// Keys of the members, as they are written.
+    pub(super) names: Vec<&'a [u8]>,
+    /// For each key inside of a member, the number of members that have it.
+    inner: BTreeMap<&'a [u8], u64>,
+}
+
+/// An object of a document whose members may be records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Members {
+    /// Keys that lead to the object; empty for the document itself.
+    pub(super) path: Vec<String>,
+    pub(super) count: u64,
+    /// Number of keys that most members have.
+    shared_keys: usize,
+    /// Keys of the first members.
+    pub(super) names: BTreeSet<String>,
+}
+
+impl<'a> MemberCounts<'a> {
+    /// Adds the keys of a member that is an object.
+    pub(super) fn add(&mut self, keys: &[&'a [u8]]) {
+        for key in keys {
+            let known = self.inner.len();
+            match self.inner.get_mut(key) {
+                Some(count) => *count += 1,
+                None if known < MAX_KEYS => _ = self.inner.insert(*key, 1),
+                None => {}
+            }
+        }
+    }
+
+    /// Returns the object at `path` if its members may be records. It has `bytes` of the `total`
+    /// bytes of its document.
+    pub(super) fn records(&self, path: Vec<String>, bytes: usize, total: usize) -> Option<Members> {
+        let count = self.objects + self.others;
+        let are_objects = self.objects * 100 >= count * MIN_OBJECTS_PERCENT;
+        if count < MIN_MEMBERS || !are_objects || bytes * 100 < total * MIN_BYTES_PERCENT {
+            return None;
+        }
+        let shared = self.inner.values().filter(|count| **count * 2 >= self.objects);
+        let (all, of_shared): (u64, u64) = (self.inner.values().sum(), shared.clone().sum());
+        let is_alike = self.inner.len() < MAX_KEYS && of_shared * 100 >= all * MIN_SHARED_PERCENT;
+        let shared_keys = shared.count();
+        if !is_alike || shared_keys == 0 {
+            return None;
+        }
+        let names = self.names.iter().take(MAX_NAMES).filter_map(|name| serde_json::from_slice(name).ok());
+        Some(Members { path, count, shared_keys, names: names.collect() })
+    }
+}
+
+/// Whether the members of objects at one path are records. `found` is that object in each of some
+/// documents.
+pub(super) fn are_records(found: &[&Members]) -> bool {
+    let Some(largest) = found.iter().max_by_key(|members| members.count) else { return false };
+    let repeats = found
+        .iter()
+        .filter(|members| !std::ptr::eq(**members, *largest))
+        .any(|members| has_same_names(members, largest));
+    let in_doubt = repeats || largest.shared_keys < 2;
+    largest.count >= if in_doubt { MIN_MEMBERS_IN_DOUBT } else { MIN_MEMBERS }
+}
+
+/// Whether more than half of the members have the same keys as members of another object.
+fn has_same_names(one: &Members, other: &Members) -> bool {
+    let same = one.names.intersection(&other.names).count();
+    same * 2 > one.names.len().min(other.names.len())
+}
