@@ -46,11 +46,19 @@ pub(super) enum Input {
     Name,
     Key(String),
     PathPart(String),
+    /// A path from the root of the document.
+    Document(String),
     Rest,
 }
 
-/// Returns the fields of a source with the given statistics, objects and places of records.
-pub(super) fn columns(profile: &Profile, objects: &[SourceObject], places: Places<'_>) -> Vec<Column> {
+/// Returns the fields of a source with the given statistics, objects, places of records and path of
+/// the records.
+pub(super) fn columns(
+    profile: &Profile,
+    objects: &[SourceObject],
+    places: Places<'_>,
+    records: Option<&str>,
+) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     let members = &profile.root.objects.members;
     // A key that can be a name keeps it, even if a cleaned name of an earlier key would equal it.
@@ -94,6 +102,19 @@ pub(super) fn columns(profile: &Profile, objects: &[SourceObject], places: Place
         let field_type = field_type.to_owned();
         let input = Input::PathPart(part);
         columns.push(Column { name, input, field_type, wrap: false, notes: vec![], comment, is_unique: false });
+    }
+    if let Some(path) = records.filter(|path| path.ends_with('*')) {
+        let name = free_name("key", &taken);
+        taken.push(name.clone());
+        columns.insert(0, Column {
+            name,
+            input: Input::Document(path.to_owned()),
+            field_type: "string".to_owned(),
+            wrap: false,
+            notes: vec![],
+            comment: "the key of the record".to_owned(),
+            is_unique: false,
+        });
     }
     let has_empty_key = members.iter().any(|member| member.key.is_empty());
     if has_empty_key || profile.root.objects.others.is_some() || columns.is_empty() {
@@ -255,7 +276,7 @@ mod tests {
         let members: Vec<String> = (0..5).map(|i| format!("\"k{i}\":{}", object(200 + i))).collect();
         let mut profile = Profile { records: 1, ..Profile::default() };
         add_record(&mut profile.root, &format!("{{{},\"n\":1}}", members.join(",")), Place::default());
-        let columns = columns(&profile, &[], Places::new(&[], &JsonFormat::Lines));
+        let columns = columns(&profile, &[], Places::new(&[], &JsonFormat::Lines), None);
         let kept: Vec<_> =
             columns.iter().filter(|column| column.field_type != "json").map(|c| c.name.as_str()).collect();
         assert_eq!(kept, ["k0", "k1", "k2", "k3", "n"]);
@@ -273,7 +294,7 @@ mod tests {
             profile.records += 1;
         }
         let objects = [object("year=2018/day=mon/a.json"), object("year=019/day=2/a.json")];
-        let columns = columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines));
+        let columns = columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines), None);
         let names: Vec<_> = columns
             .iter()
             .map(|column| (column.name.as_str(), column.input.clone(), column.field_type.as_str()))
@@ -306,7 +327,7 @@ mod tests {
             profile.records += 1;
         }
         let objects = [object("a.json")];
-        let columns = columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines));
+        let columns = columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines), None);
         columns.into_iter().map(|column| column.comment).collect()
     }
 

@@ -32,6 +32,16 @@ pub(super) struct Detected {
     pub(super) members: Option<Members>,
 }
 
+impl Detected {
+    /// Returns the path of the records, if they are inside of other values.
+    pub(super) fn records(&self) -> Option<&str> {
+        match &self.format {
+            JsonFormat::Lines => None,
+            JsonFormat::Document { records } => records.as_deref(),
+        }
+    }
+}
+
 /// Findings about the start of an object.
 #[derive(Debug)]
 struct Look {

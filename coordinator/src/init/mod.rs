@@ -118,7 +118,8 @@ pub(crate) async fn create(options: &Options) -> Result<Project> {
             ignored.push((source::described(&keys), "has no record that a run accepts".to_owned()));
             continue;
         }
-        let columns = column::columns(&profile, &source.objects, Places::new(&source.objects, &source.detected.format));
+        let places = Places::new(&source.objects, &source.detected.format);
+        let columns = column::columns(&profile, &source.objects, places, source.detected.records());
         let Found { name, url, selection, detected, objects, .. } = source;
         drafts.push(Draft { name, url, selection, detected, objects, profile, columns });
     }

@@ -199,8 +199,8 @@ pub(super) fn path_to_members(keys: &[String]) -> Option<String> {
     joined(keys).map(|path| if path.is_empty() { "*".to_owned() } else { format!("{path}.*") })
 }
 
-/// Writes a key as in the setting `records`. `None` if the setting cannot name it.
-fn quoted(key: &str) -> Option<String> {
+/// Writes a key as in the settings `records` and `from_document`. `None` if they cannot name it.
+pub(super) fn quoted(key: &str) -> Option<String> {
     match key {
         key if key.contains('"') => None,
         "" => Some("\"\"".to_owned()),

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use lakewright_common::config::resolved::JsonFormat;
 use lakewright_common::printable;
 
-use super::column::{Column, Input, key_of, percent};
+use super::column::{Column, Input, cleaned, key_of, percent};
 use super::field_type::counted;
 use super::invisible::{is_invisible, push_escape};
+use super::outline;
 use super::profile::Count;
 use super::read::Lost;
 use super::sample::seen_share;
@@ -92,7 +93,7 @@ fn records_comment(source: &Draft) -> String {
         let _ = writeln!(
             text,
             "# The members of an object are the records, because {} of one document are similar objects.\n\
-             # Their keys{} are not read.",
+             # A field has their keys{}.",
             members.count,
             printable::line(&example)
         );
@@ -100,6 +101,11 @@ fn records_comment(source: &Draft) -> String {
     if !detected.unread_keys.is_empty() {
         let keys = detected.unread_keys.join(", ");
         let _ = writeln!(text, "# Not read, because it is beside the records: {}.", printable::line(&keys));
+        let example = detected.unread_keys.iter().find_map(|key| Some((cleaned(key), outline::quoted(key)?)));
+        if let Some((name, path)) = example {
+            let declaration = format!("{name} = {{ type = \"json\", from_document = {} }}", quoted(&path));
+            let _ = writeln!(text, "# To read it, declare fields such as `{declaration}`.");
+        }
     }
     if !text.is_empty() {
         text.push_str("# Without `records`, each document is one record.\n");
@@ -219,6 +225,7 @@ fn declaration(column: &Column) -> String {
         Input::Name => String::new(),
         Input::Key(key) => format!(", from = [{}]", quoted(key)),
         Input::PathPart(part) => format!(", from_path = {}", quoted(part)),
+        Input::Document(path) => format!(", from_document = {}", quoted(path)),
         Input::Rest => ", from_metadata = \"rest\"".to_owned(),
     };
     let wrap = if *wrap { ", wrap = true" } else { "" };
@@ -291,7 +298,7 @@ mod tests {
                 unread_keys: vec!["next".to_owned()],
                 members: None,
             },
-            columns: columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines)),
+            columns: columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines), None),
             objects,
             profile,
         }
@@ -325,6 +332,7 @@ mod tests {
             "# In no source: README.md, which is not JSON.",
             "records = '\"a.b\"'",
             "# Not read, because it is beside the records: next.",
+            "# To read it, declare fields such as `next = { type = \"json\", from_document = \"next\" }`.",
             "encoding = \"latin1\" # 1 record not in UTF-8; the first is in a \\u{1b}.json, byte 7",
             "# conflict: 1 string, 1 number; a number is in a \\u{1b}.json, line 1; numbers are kept as text",
             "# The limit is as high as the share that was found, so that a run succeeds: 1 record in a \\u{1b}.json.",

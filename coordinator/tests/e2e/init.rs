@@ -102,6 +102,7 @@ fn odd_data_get_a_project_that_reads_all_of_it() {
     for part in [
         "records = \"data.rows\"",
         "# Not read, because it is beside the records: next.",
+        "# To read it, declare fields such as `next = { type = \"json\", from_document = \"next\" }`.",
         "tags = { type = \"list<string>\", wrap = true }",
         "amount = \"double\"",
         "big = \"decimal(38,0)\"",
@@ -176,8 +177,10 @@ fn similar_members_of_an_object_are_records() {
         "records = \"users.*\"",
         "records = \"*\"",
         "# The members of an object are the records, because 20 of one document are similar objects.",
-        "# Their keys, such as \"a0\", are not read.",
+        "# A field has their keys, such as \"a0\".",
+        "key  = { type = \"string\", from_document = \"users.*\" }  # the key of the record",
         "# Not read, because it is beside the records: next.",
+        "# To read it, declare fields such as `next = { type = \"json\", from_document = \"next\" }`.",
     ] {
         assert!(config.lines().any(|written| written == line), "{line}\n{config}");
     }
@@ -185,6 +188,7 @@ fn similar_members_of_an_object_are_records() {
     let counts = ["users", "all_data", "houses"].map(|table| lake.number(&format!("SELECT count(*) FROM {table}")));
     assert_eq!(counts, [23, 15, 2], "{config}");
     assert_eq!(lake.number("SELECT max(age) FROM users"), 19);
+    assert_eq!(lake.number("SELECT count(DISTINCT key) FROM users"), 23);
 }
 
 #[test]
