@@ -16,7 +16,5 @@ pub mod allocator;
 pub mod tls;
 /// The secret of a run, for workers on the same machine.
 pub mod secret;
-/// The mode of the user's terminal.
-pub mod terminal;
 /// Named points at which a test can kill the process.
 pub mod failpoint;

@@ -37,7 +37,8 @@ pub enum FilePurpose {
 /// A column gets a dictionary unless nearly all of its first values differ. In that case a
 /// dictionary would only cost time, because the writer would drop it in the end. Integers of
 /// internal files are delta-encoded, which is smaller and faster than a dictionary. Files of tables
-/// do not use that encoding, because some older readers do not support it.
+/// do not use that encoding, because some older readers do not support it. Internal files have no
+/// least and greatest texts, because comparing each text takes longer than such statistics save.
 pub fn properties(purpose: FilePurpose, first: &RecordBatch) -> WriterProperties {
     let statistics = match purpose {
         // With page statistics, readers can skip pages of a table. Internal files omit them to save
@@ -58,8 +59,13 @@ pub fn properties(purpose: FilePurpose, first: &RecordBatch) -> WriterProperties
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        } else if is_nearly_unique(column) {
-            properties = properties.set_column_dictionary_enabled(path, false);
+            continue;
+        }
+        if is_nearly_unique(column) {
+            properties = properties.set_column_dictionary_enabled(path.clone(), false);
+        }
+        if purpose == FilePurpose::Internal && is_text(column.data_type()) {
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
         }
     }
     properties.build()
@@ -71,6 +77,11 @@ fn is_integer(data_type: &DataType) -> bool {
         data_type,
         DataType::Int32 | DataType::Int64 | DataType::Date32 | DataType::Timestamp(_, _) | DataType::Time64(_)
     )
+}
+
+/// Whether Parquet stores a type as BYTE_ARRAY.
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::Binary)
 }
 
 /// Whether more than nine tenths of the first values are distinct.

@@ -106,15 +106,18 @@ pub(super) fn columns(
     if let Some(path) = records.filter(|path| path.ends_with('*')) {
         let name = free_name("key", &taken);
         taken.push(name.clone());
-        columns.insert(0, Column {
-            name,
-            input: Input::Document(path.to_owned()),
-            field_type: "string".to_owned(),
-            wrap: false,
-            notes: vec![],
-            comment: "the key of the record".to_owned(),
-            is_unique: false,
-        });
+        columns.insert(
+            0,
+            Column {
+                name,
+                input: Input::Document(path.to_owned()),
+                field_type: "string".to_owned(),
+                wrap: false,
+                notes: vec![],
+                comment: "the key of the record".to_owned(),
+                is_unique: false,
+            },
+        );
     }
     let has_empty_key = members.iter().any(|member| member.key.is_empty());
     if has_empty_key || profile.root.objects.others.is_some() || columns.is_empty() {

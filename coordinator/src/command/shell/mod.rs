@@ -16,6 +16,8 @@ mod input;
 mod backslash;
 /// Runs work until it ends or the user presses Ctrl-C.
 mod cancel;
+/// Restores the mode of the terminal.
+mod terminal_mode;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +26,6 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Context, Error, Kind, Result};
 use lakewright_common::process::telemetry;
-use lakewright_common::process::terminal::TerminalMode;
 use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
@@ -39,6 +40,7 @@ use backslash::Backslash;
 use cancel::Canceller;
 use editor::{Editor, Read};
 use input::{Entry, Input};
+use terminal_mode::TerminalMode;
 
 /// Number of bytes that are printed before the shell looks for Ctrl-C again.
 const PRINTED_AT_ONCE: usize = 64 << 10;
