@@ -167,7 +167,7 @@ fn similar_members_of_an_object_are_records() {
     let lake = Lake::of(&[
         ("in/users/1.json", &inside("a", 20)),
         ("in/users/2.json", &inside("b", 3)),
-        ("in/all.json", &object_of("c", 15, user)),
+        ("in/rates.json", &object_of("c", 15, user)),
         ("in/houses/1.json", &sensors(1)),
         ("in/houses/2.json", &sensors(2)),
     ]);
@@ -185,7 +185,7 @@ fn similar_members_of_an_object_are_records() {
         assert!(config.lines().any(|written| written == line), "{line}\n{config}");
     }
     assert_runs(&lake);
-    let counts = ["users", "all_data", "houses"].map(|table| lake.number(&format!("SELECT count(*) FROM {table}")));
+    let counts = ["users", "in_data", "houses"].map(|table| lake.number(&format!("SELECT count(*) FROM {table}")));
     assert_eq!(counts, [23, 15, 2], "{config}");
     assert_eq!(lake.number("SELECT max(age) FROM users"), 19);
     assert_eq!(lake.number("SELECT count(DISTINCT key) FROM users"), 23);
