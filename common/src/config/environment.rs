@@ -130,6 +130,10 @@ impl Override<'_> {
         match kind {
             // Do not parse the text as TOML, because `2024` may be the name of a folder.
             Kind::Text | Kind::OneOf(_) | Kind::Duration if !is_quoted => self.text(),
+            // A number without a sign or leading zeros is a position, as in TOML.
+            Kind::Keys if self.text.parse().is_ok_and(|position: u32| position.to_string() == self.text) => {
+                parse_literal(self.text, self.origin)
+            }
             // A pattern may begin with `[`, so text that is not a list is one text.
             Kind::Texts | Kind::Keys if !(is_quoted || is_list) => self.text(),
             _ => parse_literal(self.text, self.origin),

@@ -141,7 +141,8 @@ fn separators(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Separator
         let mut characters = text.chars();
         let separator = characters.next().filter(|character| characters.next().is_none() && !is_of_number(*character));
         if separator.is_none() {
-            let message = format!("`{setting}` is `{text}`, which is not one character that numbers do not have");
+            let message =
+                format!("`{setting}` must be one character other than a digit, `+`, `-`, `e` and `E`, not `{text}`");
             section.report(origin, &message, diagnostics);
         }
         separator
@@ -218,7 +219,9 @@ fn check_type(
     let is_number =
         |inner: &FieldType| matches!(inner, FieldType::Long | FieldType::Double | FieldType::Decimal { .. });
     if rules.separators != Separators::JSON && !contains(field_type, &is_number) {
-        section.report(written.origin, "separators need a type with a number", diagnostics);
+        let setting = if rules.separators.thousands.is_some() { "thousands_separator" } else { "decimal_separator" };
+        let message = format!("`{setting}` needs the type `long`, `double` or `decimal`, or a type with one inside");
+        section.report(written.origin, &message, diagnostics);
     }
 }
 

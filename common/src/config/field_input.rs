@@ -67,7 +67,7 @@ pub(super) fn resolve(
         return other(FieldInput::Document(place.ok()?));
     }
     let Some(item) = section.get("from") else { return Some(Input { aliases, ..Input::of_name(name) }) };
-    let (keys, is_position) = keys(section, item, diagnostics);
+    let (keys, is_position) = keys(section, item, diagnostics)?;
     if is_position && !aliases.is_empty() {
         section.report(section.origin, "`aliases` has no effect on a position", diagnostics);
     }
@@ -141,8 +141,9 @@ fn document_place(text: &str, format: &RecordFormat) -> Result<DocumentPlace, St
 }
 
 /// Returns the keys in a `from`, and whether the first one is a position: `"user.name"`, `0`, or a
-/// list of keys such as `["user", "name"]`, which also allows keys with dots.
-fn keys(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> (Vec<String>, bool) {
+/// list of keys such as `["user", "name"]`, which also allows keys with dots. Returns `None` if the
+/// value has another type.
+fn keys(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Option<(Vec<String>, bool)> {
     let (items, is_list) = match &item.value {
         Value::List(items) => (items.as_slice(), true),
         _ => (std::slice::from_ref(item), false),
@@ -159,12 +160,13 @@ fn keys(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> (V
                 keys.push(position.to_string());
             }
             Value::Integer(_) => {
-                section.report(&item.origin, "a position in `from` is the first key, and at least 0", diagnostics);
-                return (keys, is_position);
+                let message = "in `from`, only the first key can be a position, which is at least 0";
+                section.report(&item.origin, message, diagnostics);
+                return None;
             }
             _ => {
                 section.wrong_type("from", item, diagnostics);
-                return (keys, is_position);
+                return None;
             }
         }
     }
@@ -174,7 +176,7 @@ fn keys(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> (V
     } else if keys.iter().any(String::is_empty) {
         section.report(&item.origin, "`from` has an empty key", diagnostics);
     }
-    (keys, is_position)
+    Some((keys, is_position))
 }
 
 /// Returns the paths of keys in `aliases`, each written as in `from`.
@@ -215,8 +217,12 @@ pub(super) fn check_overlaps(section: &Section<'_>, fields: &[(Field, &Origin)],
                 let message = if outer.keys.len() == inner.keys.len() && other.field == value.field {
                     format!("field `{}` reads `{outer_path}` twice", value.field)
                 } else if outer.keys.len() == inner.keys.len() {
-                    let path = if outer.keys.is_empty() { "*" } else { &outer_path };
-                    format!("fields `{}` and `{}` both read `{path}`", other.field, value.field)
+                    let read = if outer.keys.is_empty() {
+                        "the key of a member".to_owned()
+                    } else {
+                        format!("`{outer_path}`")
+                    };
+                    format!("fields `{}` and `{}` both read {read}", other.field, value.field)
                 } else {
                     let (inner, outer) = (inner.field, outer.field);
                     format!("field `{inner}` reads `{inner_path}`, which is inside `{outer_path}` of field `{outer}`")

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `[]` stands for each item of an array, and `*` for the value of each member of an object. A path
-//! that ends with a key means the items of its array: `items` is `items[]`.
+//! that ends with a key means the items of its array: `items` is `items[]`. A path may start with `$.`
+//! or, before `[]`, with `$`.
 
 /// An object or an array around the records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,12 @@ pub fn parse(text: &str) -> Result<Vec<Level>, String> {
 /// As [`parse`].
 pub fn levels(text: &str) -> Result<Vec<Level>, String> {
     let mut levels = Vec::new();
-    let mut rest = text;
+    // As in JSONPath, `$` may stand for the root.
+    let mut rest = match text.strip_prefix('$') {
+        Some(path) if path.starts_with('[') => path,
+        Some(path) => path.strip_prefix('.').unwrap_or(text),
+        None => text,
+    };
     loop {
         rest = segment(rest, &mut levels)?;
         match rest.strip_prefix('.') {
@@ -56,12 +62,19 @@ pub fn place(levels: &[Level]) -> String {
     let mut place = "$".to_owned();
     for level in levels {
         match level {
-            Level::Key(key) => place.extend([".", key]),
+            Level::Key(key) => place.push_str(&member_of("", key)),
             Level::Items => place.push_str("[]"),
             Level::Members => place.push_str(".*"),
         }
     }
     place
+}
+
+/// Returns the place of a member of the object at `place`. The key is in quotes if a path needs them.
+#[must_use]
+pub fn member_of(place: &str, key: &str) -> String {
+    let needs_quotes = key.is_empty() || key.contains(['.', '[', '*']);
+    if needs_quotes && !key.contains('"') { format!("{place}.\"{key}\"") } else { format!("{place}.{key}") }
 }
 
 /// Appends the levels of the first segment of `text`. Returns the text after it.
@@ -77,6 +90,7 @@ fn segment<'a>(text: &'a str, levels: &mut Vec<Level>) -> Result<&'a str, String
         match key {
             "" => return Err("has an empty key".to_owned()),
             "*" => levels.push(Level::Members),
+            key if key.contains('*') => return Err(format!("has `*` in the key `{key}`; write such a key in quotes")),
             key => levels.push(Level::Key(key.to_owned())),
         }
         rest
@@ -109,6 +123,10 @@ mod tests {
             ("matrix[][]", vec![key("matrix"), Level::Items, Level::Items]),
             ("\"a.b\".\"*\"[]", vec![key("a.b"), key("*"), Level::Items]),
             ("@graph", vec![key("@graph"), Level::Items]),
+            ("$.a.b", vec![key("a"), key("b"), Level::Items]),
+            ("$[].a", vec![Level::Items, key("a"), Level::Items]),
+            ("\"$\".a", vec![key("$"), key("a"), Level::Items]),
+            ("$a", vec![key("$a"), Level::Items]),
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
@@ -120,6 +138,8 @@ mod tests {
             ("a[0]", "has `[0]` where `.` or `[]` is expected"),
             ("a[]b", "has `b` where `.` or `[]` is expected"),
             ("\"a", "has a quote without an end"),
+            ("$.", "has an empty key"),
+            ("a*", "has `*` in the key `a*`; write such a key in quotes"),
         ] {
             assert_eq!(parse(text), Err(fault.to_owned()), "{text}");
         }

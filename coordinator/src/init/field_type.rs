@@ -80,6 +80,10 @@ impl Chooser<'_> {
             }
             let nothing = Node::default();
             let items = node.lists.items.as_deref().unwrap_or(&nothing);
+            if items.lists.all.count > 0 && items.lists.all.count < items.filled() {
+                self.conflict(&format!("{path}[]"), items, "kept as JSON text");
+                return "json".into();
+            }
             return format!("list<{}>", self.value(&format!("{path}[]"), name, items, depth + 1));
         }
         match (objects, scalars) {

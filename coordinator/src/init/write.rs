@@ -89,7 +89,7 @@ fn records_comment(source: &Draft) -> String {
     let Draft { detected, .. } = source;
     let mut text = String::new();
     if let Some(members) = &detected.members {
-        let example = members.names.first().map(|name| format!(", such as {},", quoted(name))).unwrap_or_default();
+        let example = members.names.first().map(|name| format!(", such as {}", quoted(name))).unwrap_or_default();
         let _ = writeln!(
             text,
             "# The members of an object are the records, because {} of one document are similar objects.\n\

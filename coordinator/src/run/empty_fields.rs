@@ -46,7 +46,11 @@ fn hint(dotted: &str, counts: &FieldCounts) -> String {
     }
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let found = nearest(dotted, undeclared()).or_else(|| undeclared().find(|name| last(name) == last(dotted)));
-    found.map_or_else(String::new, |name| format!("; did you mean `{}`?", printable::line(name)))
+    let hint = |name: &str| match name.strip_prefix("$.") {
+        Some(path) => format!("; did you mean `from_document = '{}'`?", printable::line(path)),
+        None => format!("; did you mean `{}`?", printable::line(name)),
+    };
+    found.map_or_else(String::new, hint)
 }
 
 #[cfg(test)]
@@ -82,6 +86,11 @@ mod tests {
                 field("city", &["city"]),
                 &["user.address.city"],
                 "field `city` is missing or null in every record; did you mean `user.address.city`?",
+            ),
+            (
+                field("total", &["total"]),
+                &["$.meta.total"],
+                "field `total` is missing or null in every record; did you mean `from_document = 'meta.total'`?",
             ),
         ] {
             assert_eq!(warning(&field, &counts(undeclared)), expected);

@@ -422,20 +422,22 @@ fn faults_of_fields_and_of_their_settings() {
         ),
         (
             "{ type = 'string', from = -1 }",
-            &["source `s`: field `f`: a position in `from` is the first key, and at least 0"],
+            &["source `s`: field `f`: in `from`, only the first key can be a position, which is at least 0"],
         ),
         (
             "{ type = 'string', from = ['a', 0] }",
-            &["source `s`: field `f`: a position in `from` is the first key, and at least 0"],
+            &["source `s`: field `f`: in `from`, only the first key can be a position, which is at least 0"],
         ),
         (
             "{ type = 'string', thousands_separator = ',' }",
-            &["source `s`: field `f`: separators need a type with a number"],
+            &[
+                "source `s`: field `f`: `thousands_separator` needs the type `long`, `double` or `decimal`, or a type with one inside",
+            ],
         ),
         (
             "{ type = 'long', thousands_separator = '5' }",
             &[
-                "source `s`: field `f`: `thousands_separator` is `5`, which is not one character that numbers do not have",
+                "source `s`: field `f`: `thousands_separator` must be one character other than a digit, `+`, `-`, `e` and `E`, not `5`",
             ],
         ),
         (

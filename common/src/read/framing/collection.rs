@@ -21,6 +21,22 @@ struct Members {
     text: Vec<u8>,
     /// Whether a value was too long to be kept.
     is_too_long: bool,
+    /// Indices of the declared members that were read.
+    read: Vec<usize>,
+    /// Whether the container was read to its end.
+    is_complete: bool,
+}
+
+/// What is known of the members of a container.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::read) struct Collected<'a> {
+    /// The members as they are written, separated by commas.
+    pub(in crate::read) text: &'a [u8],
+    pub(in crate::read) is_too_long: bool,
+    /// Whether the container was read to its end. If not, only the members in `read` are known.
+    pub(in crate::read) is_complete: bool,
+    /// Indices of the declared members that were read.
+    pub(in crate::read) read: &'a [usize],
 }
 
 /// The member that is being read.
@@ -28,6 +44,8 @@ struct Members {
 struct Current {
     level: usize,
     number: usize,
+    /// Index of the member among the declared ones.
+    declared: usize,
     /// Length of the text before the member.
     before: usize,
     /// Number of bytes of the value so far.
@@ -41,21 +59,34 @@ impl Collection {
         Self { containers, most: usize::try_from(most).unwrap_or(usize::MAX), current: None }
     }
 
-    /// Starts a member of a container. `key` is its key as it is written.
-    pub(super) fn start(&mut self, level: usize, number: u64, key: &[u8]) {
-        self.drop_unfinished();
-        let Ok(number) = usize::try_from(number) else { return };
-        let Some(containers) = self.containers.get_mut(level) else { return };
+    fn container(&mut self, level: usize, number: usize) -> Option<&mut Members> {
+        let containers = self.containers.get_mut(level)?;
         if containers.len() <= number {
             containers.resize_with(number + 1, Members::default);
         }
-        let text = &mut containers[number].text;
-        self.current = Some(Current { level, number, before: text.len(), bytes: 0 });
+        containers.get_mut(number)
+    }
+
+    /// Notes that a container was read to its end.
+    pub(super) fn complete(&mut self, level: usize, number: u64) {
+        if let Some(members) = usize::try_from(number).ok().and_then(|number| self.container(level, number)) {
+            members.is_complete = true;
+        }
+    }
+
+    /// Starts a member of a container. `key` is its key as it is written, and `declared` its index among
+    /// the declared members.
+    pub(super) fn start(&mut self, level: usize, number: u64, key: &[u8], declared: usize) {
+        self.drop_unfinished();
+        let Ok(number) = usize::try_from(number) else { return };
+        let Some(Members { text, .. }) = self.container(level, number) else { return };
+        let before = text.len();
         if !text.is_empty() {
             text.push(b',');
         }
         text.extend_from_slice(key);
         text.push(b':');
+        self.current = Some(Current { level, number, declared, before, bytes: 0 });
     }
 
     /// Adds bytes of the member's value.
@@ -73,7 +104,8 @@ impl Collection {
 
     /// Ends the current member.
     pub(super) fn end(&mut self) {
-        self.current = None;
+        let Some(Current { level, number, declared, .. }) = self.current.take() else { return };
+        self.containers[level][number].read.push(declared);
     }
 
     /// Removes a member whose value did not end, because framing was lost or the input ended.
@@ -83,13 +115,14 @@ impl Collection {
         }
     }
 
-    /// Returns the members of a container, separated by commas; empty if it has none that is
-    /// declared. Returns `None` if one of its values was too long.
-    pub(in crate::read) fn members(&self, level: usize, number: u64) -> Option<&[u8]> {
+    /// Returns the members of a container.
+    pub(in crate::read) fn members(&self, level: usize, number: u64) -> Collected<'_> {
         let number = usize::try_from(number).ok();
         match self.containers.get(level).zip(number).and_then(|(containers, number)| containers.get(number)) {
-            None => Some(&[]),
-            Some(members) => (!members.is_too_long).then_some(members.text.as_slice()),
+            None => Collected { text: &[], is_too_long: false, is_complete: false, read: &[] },
+            Some(Members { text, is_too_long, read, is_complete }) => {
+                Collected { text, is_too_long: *is_too_long, is_complete: *is_complete, read }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::records_path::{Level, place};
+use crate::config::records_path::{Level, member_of, place};
 use crate::read::field_counts::{COUNTED_FIELDS, MAX_NAME_BYTES, OTHER_FIELDS};
 
 /// The members beside the records that fields read: the level of the container, and the key.
@@ -24,18 +24,19 @@ impl UndeclaredMembers {
     }
 
     /// Counts a member of a container, unless a field reads it. `key` is `None` if it is not JSON or
-    /// is too long. Returns whether a field reads the member.
-    pub(super) fn count(&mut self, level: usize, key: Option<&str>) -> bool {
-        let is_declared = key.is_some_and(|key| self.declared.iter().any(|(at, name)| *at == level && name == key));
-        if !is_declared {
-            let name = key.map(|key| format!("{}.{key}", self.places[level]));
+    /// is too long. Returns the index of the member among the declared ones.
+    pub(super) fn count(&mut self, level: usize, key: Option<&str>) -> Option<usize> {
+        let is_member = |(at, name): &(usize, String)| *at == level && key == Some(name);
+        let declared = self.declared.iter().position(is_member);
+        if declared.is_none() {
+            let name = key.map(|key| member_of(&self.places[level], key));
             let is_counted = |name: &String| {
                 self.counts.contains_key(name) || (self.counts.len() < COUNTED_FIELDS && name.len() <= MAX_NAME_BYTES)
             };
             let name = name.filter(is_counted).unwrap_or_else(|| OTHER_FIELDS.to_owned());
             *self.counts.entry(name).or_default() += 1;
         }
-        is_declared
+        declared
     }
 
     /// Returns the undeclared members by their path from the root of the document (`$`), each with

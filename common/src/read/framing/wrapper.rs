@@ -169,9 +169,9 @@ impl Wrapper {
             // Parse the member's key, because it may contain escapes.
             let member = serde_json::from_slice::<String>(&self.member).ok();
             if member.as_ref() != Some(key) {
-                let is_declared = self.undeclared.count(depth - 1, member.as_deref());
-                if let Some(collection) = self.collection.as_mut().filter(|_| is_declared) {
-                    collection.start(depth - 1, container.number, &self.member);
+                let declared = self.undeclared.count(depth - 1, member.as_deref());
+                if let Some((collection, declared)) = self.collection.as_mut().zip(declared) {
+                    collection.start(depth - 1, container.number, &self.member, declared);
                 }
                 return Inside::Other;
             }
@@ -211,7 +211,10 @@ impl Wrapper {
             Some(Level::Key(key)) => Some(key.clone()),
             _ => None,
         };
-        let Container { has_key, flaw, .. } = self.open.pop()?;
+        let Container { number, has_key, flaw, .. } = self.open.pop()?;
+        if let Some(collection) = self.collection.as_mut().filter(|_| key.is_some()) {
+            collection.complete(self.open.len(), number);
+        }
         let missing = || key.filter(|_| !has_key).map(|key| format!("the object has no key `{key}`"));
         flaw.or_else(missing)
     }

@@ -18,9 +18,9 @@ use std::collections::BTreeMap;
 use arrow::array::{ArrayRef, StructArray};
 use arrow::error::ArrowError;
 
-use crate::config::records_path::{self, Level};
+use crate::config::records_path::{self, Level, member_of};
 use crate::config::resolved::{DocumentPlace, Field, FieldInput, JsonFormat};
-use crate::read::framing::collection::Collection;
+use crate::read::framing::collection::{Collected, Collection};
 use crate::read::framing::undeclared_members::DeclaredMembers;
 use crate::read::framing::wrapper::Wrapper;
 use crate::read::json::decoder::Decoder;
@@ -33,6 +33,8 @@ pub(in crate::read) struct Enclosing {
     /// The levels of the path to the records.
     path: Vec<Level>,
     declared: DeclaredMembers,
+    /// The field that reads each of the declared members.
+    readers: Vec<String>,
     collection: Collection,
     /// The values around the current record.
     current: Values,
@@ -46,8 +48,8 @@ struct Values {
     around: Vec<(u64, Vec<u8>)>,
     /// The values as one JSON object.
     json: Vec<u8>,
-    /// Whether a value was too long to be kept.
-    is_too_long: bool,
+    /// Reason to reject the records that the values are around.
+    rejection: Option<Rejection>,
 }
 
 impl Enclosing {
@@ -55,11 +57,14 @@ impl Enclosing {
     /// there are none.
     pub(in crate::read) fn new(fields: &[Field], format: &JsonFormat) -> Option<Self> {
         let JsonFormat::Document { records: Some(records) } = format else { return None };
-        let mut declared = DeclaredMembers::new();
+        let (mut declared, mut readers) = (DeclaredMembers::new(), Vec::new());
         let mut inside = Vec::new();
         for field in fields {
             let FieldInput::Document(DocumentPlace { level, keys }) = &field.input else { continue };
-            declared.extend(keys.first().map(|key| (*level, key.clone())));
+            if let Some(key) = keys.first() {
+                declared.push((*level, key.clone()));
+                readers.push(field.name.clone());
+            }
             let keys = [level.to_string()].into_iter().chain(keys.iter().cloned()).collect();
             inside.push(Field { input: FieldInput::Keys(keys), ..field.clone() });
         }
@@ -68,6 +73,7 @@ impl Enclosing {
             // The path was checked with the configuration.
             path: records_path::parse(records).unwrap_or_default(),
             declared,
+            readers,
             collection: Collection::default(),
             current: Values::default(),
         })
@@ -102,30 +108,47 @@ impl Enclosing {
         if self.current.around.is_empty() || !is_current(&self.current.around) {
             self.collect_values(wrapper);
         }
-        if self.current.is_too_long {
-            let detail = "a value beside the records is longer than `max_record_bytes`".to_owned();
-            return Err(Rejection::new(Reason::TooLong, detail));
+        if let Some(rejection) = &self.current.rejection {
+            return Err(rejection.clone());
         }
         decode(&mut self.decoder, &self.current.json).map_err(|rejection| match rejection.field {
             Some(_) => rejection,
             // The position of the fault would be one in the object that was put together.
-            None => Rejection::new(rejection.reason, "a key or a value beside the records is not JSON".to_owned()),
+            None => {
+                let what = if rejection.reason == Reason::NotUtf8 { "UTF-8" } else { "JSON" };
+                Rejection::new(rejection.reason, format!("a key or a value around the record is not {what}"))
+            }
         })
     }
 
+    /// Returns the reason to reject the records inside of a container; `None` if all of its members
+    /// that fields read are known.
+    fn fault(&self, level: usize, members: Collected<'_>) -> Option<Rejection> {
+        if members.is_too_long {
+            let detail = "a value around the record is longer than `max_record_bytes`".to_owned();
+            return Some(Rejection::new(Reason::TooLong, detail));
+        }
+        if members.is_complete {
+            return None;
+        }
+        let is_unknown = |(index, (at, _)): &(usize, &(usize, String))| *at == level && !members.read.contains(index);
+        let (unknown, (_, key)) = self.declared.iter().enumerate().find(is_unknown)?;
+        let place = member_of(&records_path::place(&self.path[..level]), key);
+        let detail = format!("`{place}` is unknown, because the object around the record was not read to its end");
+        Some(Rejection::of_field(Reason::BrokenDocument, &self.readers[unknown], detail))
+    }
+
     fn collect_values(&mut self, wrapper: &Wrapper) {
-        let Values { around, json, is_too_long } = &mut self.current;
+        let Values { mut around, mut json, .. } = std::mem::take(&mut self.current);
+        let mut rejection = None;
         around.clear();
         json.clear();
-        *is_too_long = false;
         json.push(b'{');
         for (level, container) in wrapper.around().enumerate() {
             around.push((container.number, container.member.to_vec()));
-            let Some(members) = self.collection.members(level, container.number) else {
-                *is_too_long = true;
-                return;
-            };
-            if container.member.is_empty() && members.is_empty() {
+            let members = self.collection.members(level, container.number);
+            rejection = rejection.or_else(|| self.fault(level, members));
+            if container.member.is_empty() && members.text.is_empty() {
                 continue;
             }
             if json.len() > 1 {
@@ -134,13 +157,14 @@ impl Enclosing {
             json.extend_from_slice(format!("\"{level}\":").as_bytes());
             if container.member.is_empty() {
                 json.push(b'{');
-                json.extend_from_slice(members);
+                json.extend_from_slice(members.text);
                 json.push(b'}');
             } else {
                 json.extend_from_slice(container.member);
             }
         }
         json.push(b'}');
+        self.current = Values { around, json, rejection };
     }
 
     /// Removes the last record again.
