@@ -36,10 +36,10 @@ pub(super) fn print(bytes: &[u8]) -> Result<()> {
     print_unless_closed(bytes).map(|_| ())
 }
 
-/// Does the same as [`print`]. Returns `false` if the reader closed the pipe.
+/// Does the same as [`print()`]. Returns `false` if the reader closed the pipe.
 ///
 /// # Errors
-/// The errors of [`print`].
+/// The errors of [`print()`].
 pub(super) fn print_unless_closed(bytes: &[u8]) -> Result<bool> {
     let mut stdout = std::io::stdout();
     let shown = shown(bytes, stdout.is_terminal());

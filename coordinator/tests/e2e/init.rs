@@ -178,7 +178,7 @@ fn similar_members_of_an_object_are_records() {
         "records = \"*\"",
         "# The members of an object are the records, because 20 of one document are similar objects.",
         "# A field has their keys, such as \"a0\".",
-        "key  = { type = \"string\", from_document = \"users.*\" }  # the key of the record",
+        "key = { type = \"string\", from_document = \"users.*\" }  # the key of the record",
         "# Not read, because it is beside the records: next.",
         "# To read it, declare fields such as `next = { type = \"json\", from_document = \"next\" }`.",
     ] {

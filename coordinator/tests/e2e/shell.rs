@@ -61,7 +61,7 @@ fn a_script_prints_the_rows_of_each_statement_in_order() {
         let done = script(&lake, &[flag], text.as_bytes());
         assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(0), expected, ""), "{flag}");
         // An argument may contain several statements too.
-        assert_eq!(lake.ok(&["query", text, flag]).stdout, expected, "{flag}");
+        assert_eq!(lake.ok(&["query", flag, "--", text]).stdout, expected, "{flag}");
     }
     let done = script(&lake, &["--version", "9"], b"SELECT 1");
     assert!(done.code == Some(2) && done.stderr.contains("no version 9"), "{}", done.stderr);
