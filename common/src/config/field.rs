@@ -156,7 +156,7 @@ fn separators(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Separator
     Separators { thousands, decimal }
 }
 
-/// Whether a number can have the character where JSON has no separator.
+/// Whether the character is part of a number in JSON, and so cannot be a separator.
 fn is_of_number(character: char) -> bool {
     character.is_ascii_digit() || matches!(character, '-' | '+' | 'e' | 'E')
 }

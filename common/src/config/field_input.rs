@@ -106,7 +106,7 @@ fn path_part(
     FieldInput::PathPart(text.to_owned())
 }
 
-/// Returns the place to which a `from_document` leads in documents of `format`.
+/// Parses a `from_document` for documents of `format`.
 ///
 /// # Errors
 /// The fault, worded to follow the name of the setting.

@@ -73,8 +73,13 @@ pub fn place(levels: &[Level]) -> String {
 /// Returns the place of a member of the object at `place`. The key is in quotes if a path needs them.
 #[must_use]
 pub fn member_of(place: &str, key: &str) -> String {
-    let needs_quotes = key.is_empty() || key.contains(['.', '[', '*']);
-    if needs_quotes && !key.contains('"') { format!("{place}.\"{key}\"") } else { format!("{place}.{key}") }
+    if needs_quotes(key) && !key.contains('"') { format!("{place}.\"{key}\"") } else { format!("{place}.{key}") }
+}
+
+/// Whether a path must have `key` in quotes.
+#[must_use]
+pub fn needs_quotes(key: &str) -> bool {
+    key.is_empty() || key == "$" || key.contains(['.', '[', '*'])
 }
 
 /// Appends the levels of the first segment of `text`. Returns the text after it.

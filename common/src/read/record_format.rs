@@ -151,7 +151,8 @@ impl RecordReader {
         }
     }
 
-    /// Returns the counts of values by field, over all splits so far. To be called once.
+    /// Returns the counts of values by field, over all splits. Call this once, after the
+    /// last split.
     #[must_use]
     pub fn field_counts(&mut self) -> FieldCounts {
         match self {

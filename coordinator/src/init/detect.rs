@@ -93,8 +93,8 @@ fn inspected<'a>(objects: &[&'a SourceObject]) -> Vec<&'a SourceObject> {
     chosen
 }
 
-/// Reads at least the first `bytes` of an object's text. Returns them, and whether they are the whole text; or
-/// the reason why the object cannot be read.
+/// Reads the start of an object's text, of at least `bytes` bytes. Returns it, and whether it is the
+/// whole text. Returns the reason instead if the object cannot be read.
 pub(super) async fn head(
     storage: &Storage,
     object: &SourceObject,

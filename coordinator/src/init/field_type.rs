@@ -17,6 +17,7 @@ const MAX_MAP_KEY_SHARE: f64 = 0.1;
 const MAX_LEAVES: usize = 300;
 /// Maximum number of digits of a decimal.
 const DECIMAL_DIGITS: usize = 38;
+
 /// A type, and what the user should know about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Choice {

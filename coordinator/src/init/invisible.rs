@@ -17,8 +17,9 @@ pub(super) fn remark<'a>(key: &str, others: impl Iterator<Item = &'a str>) -> Op
             shown(twin)
         ));
     }
-    let is_outside =
-        !key.starts_with(seen.chars().next().unwrap_or(' ')) || !key.ends_with(seen.chars().last().unwrap_or(' '));
+    let is_outside = seen.is_empty()
+        || !key.starts_with(seen.chars().next().unwrap_or(' '))
+        || !key.ends_with(seen.chars().last().unwrap_or(' '));
     is_outside.then(|| format!("the key is {}: it has characters that cannot be seen", shown(key)))
 }
 

@@ -27,7 +27,7 @@ const MAX_GROUPS: usize = 20;
 /// Maximum number of groups below one URL. With more, levels count as variable even if the records
 /// differ.
 const MAX_SOURCES: usize = 200;
-/// Maximum number of groups of one level whose records are all compared. Of more, some are.
+/// Maximum number of groups at one level that are all compared. If there are more, a sample is.
 const MAX_COMPARED: usize = 200;
 /// Number of sets of groups that are compared if there are too many groups.
 const COMPARED_SETS: usize = 3;

@@ -6,6 +6,8 @@
 //! Example: `{"exported":"2026","log":{"entries":[{"id":1},{"id":2}]}}` is one value, and its array
 //! `log.entries` holds more than half of its bytes.
 
+use lakewright_common::config::records_path::needs_quotes;
+
 use super::members::{MemberCounts, Members};
 
 /// Outline of the text of an object.
@@ -203,8 +205,7 @@ pub(super) fn path_to_members(keys: &[String]) -> Option<String> {
 pub(super) fn quoted(key: &str) -> Option<String> {
     match key {
         key if key.contains('"') => None,
-        "" => Some("\"\"".to_owned()),
-        key if key.contains(['.', '[', '*']) => Some(format!("\"{key}\"")),
+        key if needs_quotes(key) => Some(format!("\"{key}\"")),
         key => Some(key.to_owned()),
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Profile {
     pub(super) objects: usize,
     /// Records that are no JSON object, or too long.
     pub(super) rejected: Count,
-    /// What a run cannot stage, by the index of its object.
+    /// Parts that a run cannot stage, by the index of their object.
     pub(super) lost: BTreeMap<usize, Lost>,
     /// Records that are `null`.
     pub(super) null_records: Count,

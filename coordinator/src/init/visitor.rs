@@ -17,7 +17,7 @@ use super::profile::{Constant, Node, Place, Slot};
 pub(super) const MAX_DEPTH: usize = 9;
 /// Maximum number of characters of an example.
 const EXAMPLE_LENGTH: usize = 40;
-/// Longest integer whose every value a double represents exactly.
+/// Maximum number of digits at which a double represents every integer exactly.
 pub(super) const DOUBLE_DIGITS: usize = 15;
 
 /// Kind of a record.
@@ -31,7 +31,7 @@ pub(super) enum Record {
     Rejected,
 }
 
-/// What is known about a value before it is read.
+/// Position of a value: its record and its depth.
 #[derive(Debug, Clone, Copy)]
 struct Around {
     place: Place,

@@ -152,7 +152,7 @@ fn quarantine_text(source: &Draft) -> String {
     if limit > DEFAULT_LIMIT {
         let _ = writeln!(
             text,
-            "# The limit is as high as the share that was found, so that a run succeeds: {}.\n\
+            "# The limit allows the share that was found, so that a run succeeds: {}.\n\
              # Correct or exclude the objects, and remove the limit. Its default is 0.01.\n\
              max_quarantine_share = {}",
             lost_by_object(source),
@@ -162,8 +162,9 @@ fn quarantine_text(source: &Draft) -> String {
     text
 }
 
-/// Returns the smallest limit, in parts of [`WHOLE`], that allows the loss of `part` of `whole`: rounded up to
-/// a percent, and with a margin if only a sample was read. It is [`WHOLE`] only if nothing is left.
+/// Returns the smallest limit, in parts of [`WHOLE`], that allows the loss of `part` of `whole`. It is
+/// rounded up to a percent, and has a margin if only a sample was read. It is [`WHOLE`] only if
+/// everything is lost.
 fn limit_of(part: u64, whole: u64, is_sampled: bool) -> u16 {
     let (part, whole) = (u128::from(part.min(whole)), u128::from(whole.max(1)));
     let with_margin = if is_sampled { part * 150 } else { part * 100 };
@@ -335,7 +336,7 @@ mod tests {
             "# To read it, declare fields such as `next = { type = \"json\", from_document = \"next\" }`.",
             "encoding = \"latin1\" # 1 record not in UTF-8; the first is in a \\u{1b}.json, byte 7",
             "# conflict: 1 string, 1 number; a number is in a \\u{1b}.json, line 1; numbers are kept as text",
-            "# The limit is as high as the share that was found, so that a run succeeds: 1 record in a \\u{1b}.json.",
+            "# The limit allows the share that was found, so that a run succeeds: 1 record in a \\u{1b}.json.",
             "max_quarantine_share = 0.34",
             "# key = \"id\"   # unique and never null in all 2 records read",
         ] {

@@ -25,6 +25,7 @@ fn warning(field: &Field, counts: &FieldCounts) -> String {
             let place = if dotted == *name { String::new() } else { format!(" (`{}`)", printable::line(&dotted)) };
             format!("field `{name}`{place} is missing or null in every record{}", hint(&dotted, counts))
         }
+        FieldInput::Document(place) if place.keys.is_empty() => format!("field `{name}` is null in every record"),
         FieldInput::Document(place) => {
             let path = printable::line(&place.keys.join(".")).into_owned();
             format!("field `{name}` is null: no object around the records has a value for `{path}`")
@@ -46,7 +47,8 @@ fn hint(dotted: &str, counts: &FieldCounts) -> String {
     }
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let found = nearest(dotted, undeclared()).or_else(|| undeclared().find(|name| last(name) == last(dotted)));
-    let hint = |name: &str| match name.strip_prefix("$.") {
+    let hint = |name: &str| match name.strip_prefix("$.").or_else(|| Some(name).filter(|name| name.starts_with("$[]")))
+    {
         Some(path) => format!("; did you mean `from_document = '{}'`?", printable::line(path)),
         None => format!("; did you mean `{}`?", printable::line(name)),
     };

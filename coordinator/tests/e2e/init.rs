@@ -272,7 +272,7 @@ fn the_limit_of_rejected_records_is_not_removed() {
     assert!(done.stderr.contains(ignored), "{}", done.stderr);
     let config = written(&lake);
     for line in [
-        "# The limit is as high as the share that was found, so that a run succeeds: 10 records in log-2.json, 1 record in log-3.json.",
+        "# The limit allows the share that was found, so that a run succeeds: 10 records in log-2.json, 1 record in log-3.json.",
         "max_quarantine_share = 0.22",
         "# In no source: numbers.json, which has no record that a run accepts.",
     ] {

@@ -101,7 +101,7 @@ fn a_script_without_a_statement_is_an_error_of_usage() {
 }
 
 #[test]
-fn a_script_ends_quietly_if_nobody_reads_its_rows() {
+fn a_script_ends_quietly_if_the_reader_of_its_rows_is_gone() {
     let lake = lake();
     let mut process = piped(&lake, &[]);
     drop(process.stdout.take());

@@ -37,7 +37,7 @@ impl Field {
         }
     }
 
-    /// Returns the path of its keys, then its aliases; empty if the value is not the value of a key.
+    /// Returns the path of the field's key, then its aliases; empty if the field reads no key.
     pub fn key_paths(&self) -> impl Iterator<Item = &[String]> {
         let main = Some(self.keys()).filter(|keys| !keys.is_empty());
         main.into_iter().chain(self.aliases.iter().map(Vec::as_slice))
@@ -128,7 +128,7 @@ pub struct Separators {
 }
 
 impl Separators {
-    /// Returns the separators of JSON.
+    /// Separators of numbers in JSON.
     pub const JSON: Self = Self { thousands: None, decimal: '.' };
 }
 

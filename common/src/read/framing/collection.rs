@@ -3,8 +3,8 @@
 //! Such a member may follow the records. So an object is framed twice if fields read such members:
 //! first only to collect them, then to read the records.
 
-/// Members of the containers of one object. Their memory is not bounded by a chunk or a record, but
-/// contains only members that fields read.
+/// Members of the containers of one object. Only members that fields read are kept, but their number
+/// is not bounded by a chunk or a record.
 #[derive(Debug, Default)]
 pub(in crate::read) struct Collection {
     /// The members of each container, by level and number.
@@ -27,7 +27,7 @@ struct Members {
     is_complete: bool,
 }
 
-/// What is known of the members of a container.
+/// The collected members of a container.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::read) struct Collected<'a> {
     /// The members as they are written, separated by commas.

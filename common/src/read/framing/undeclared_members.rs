@@ -23,6 +23,11 @@ impl UndeclaredMembers {
         Self { declared, places, counts: BTreeMap::new() }
     }
 
+    /// Whether fields read members of the containers of a level.
+    pub(super) fn declares(&self, level: usize) -> bool {
+        self.declared.iter().any(|(at, _)| *at == level)
+    }
+
     /// Counts a member of a container, unless a field reads it. `key` is `None` if it is not JSON or
     /// is too long. Returns the index of the member among the declared ones.
     pub(super) fn count(&mut self, level: usize, key: Option<&str>) -> Option<usize> {

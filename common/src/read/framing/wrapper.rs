@@ -5,7 +5,7 @@ use crate::config::records_path::{self, Level};
 use crate::read::framing::collection::Collection;
 use crate::read::framing::undeclared_members::{DeclaredMembers, UndeclaredMembers};
 
-/// Maximum number of bytes of a key that are kept. A longer key is none of the path.
+/// Maximum number of bytes of a key that are kept. A longer key is treated as not on the path.
 const MAX_MEMBER_BYTES: usize = 64 * 1024;
 
 /// The containers around the records.
@@ -90,7 +90,7 @@ impl Wrapper {
         Some(collection)
     }
 
-    /// Returns the members that no field reads.
+    /// Returns the counts of the members beside the path that no field reads.
     pub(in crate::read) fn undeclared(&self) -> &UndeclaredMembers {
         &self.undeclared
     }
@@ -212,7 +212,9 @@ impl Wrapper {
             _ => None,
         };
         let Container { number, has_key, flaw, .. } = self.open.pop()?;
-        if let Some(collection) = self.collection.as_mut().filter(|_| key.is_some()) {
+        if let Some(collection) =
+            self.collection.as_mut().filter(|_| key.is_some() && self.undeclared.declares(self.open.len()))
+        {
             collection.complete(self.open.len(), number);
         }
         let missing = || key.filter(|_| !has_key).map(|key| format!("the object has no key `{key}`"));

@@ -152,8 +152,8 @@ pub(in crate::read) fn date(value: Scalar<'_>) -> Coerced<i32> {
     Ok(Some(date.num_days_from_ce() - EPOCH_DAY))
 }
 
-/// Converts a time of day to the text `HH:MM:SS`, and a fraction without zeros at its end. So times
-/// compare like their texts. Drops digits after the sixth.
+/// Converts a time of day to the text `HH:MM:SS`, followed by a fraction of up to six digits without
+/// zeros at its end. Such texts sort in the order of the times. Drops further digits.
 pub(in crate::read) fn time(value: Scalar<'_>) -> Coerced<Cow<'_, str>> {
     let Scalar::Text(text) = value else { return Err(Fault::WrongType) };
     if text.is_empty() {

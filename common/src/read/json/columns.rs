@@ -201,7 +201,9 @@ impl Column {
         }
         let plain;
         let value = match (value, &self.field_type) {
-            (Scalar::Text(text), FieldType::Long | FieldType::Double | FieldType::Decimal { .. }) => {
+            (Scalar::Text(text), FieldType::Long | FieldType::Double | FieldType::Decimal { .. })
+                if coerce::non_finite(value).is_none() =>
+            {
                 plain = separators::plain(text, self.rules.separators).ok_or(Fault::WrongType)?;
                 Scalar::Text(&plain)
             }

@@ -22,7 +22,7 @@ use crate::config::records_path::{self, Level, member_of};
 use crate::config::resolved::{DocumentPlace, Field, FieldInput, JsonFormat};
 use crate::read::framing::collection::{Collected, Collection};
 use crate::read::framing::undeclared_members::DeclaredMembers;
-use crate::read::framing::wrapper::Wrapper;
+use crate::read::framing::wrapper::{Around, Wrapper};
 use crate::read::json::decoder::Decoder;
 use crate::read::rejection::{Reason, Rejection};
 
@@ -33,6 +33,8 @@ pub(in crate::read) struct Enclosing {
     /// The levels of the path to the records.
     path: Vec<Level>,
     declared: DeclaredMembers,
+    /// The levels of containers whose members' keys are values of fields.
+    named: Vec<usize>,
     /// The field that reads each of the declared members.
     readers: Vec<String>,
     collection: Collection,
@@ -44,7 +46,7 @@ pub(in crate::read) struct Enclosing {
 #[derive(Debug, Default)]
 struct Values {
     /// Numbers of the objects and arrays around the record, each with the key of the member that
-    /// contains it.
+    /// contains the record, if a field reads it.
     around: Vec<(u64, Vec<u8>)>,
     /// The values as one JSON object.
     json: Vec<u8>,
@@ -57,13 +59,15 @@ impl Enclosing {
     /// there are none.
     pub(in crate::read) fn new(fields: &[Field], format: &JsonFormat) -> Option<Self> {
         let JsonFormat::Document { records: Some(records) } = format else { return None };
-        let (mut declared, mut readers) = (DeclaredMembers::new(), Vec::new());
+        let (mut declared, mut readers, mut named) = (DeclaredMembers::new(), Vec::new(), Vec::new());
         let mut inside = Vec::new();
         for field in fields {
             let FieldInput::Document(DocumentPlace { level, keys }) = &field.input else { continue };
             if let Some(key) = keys.first() {
                 declared.push((*level, key.clone()));
                 readers.push(field.name.clone());
+            } else {
+                named.push(*level);
             }
             let keys = [level.to_string()].into_iter().chain(keys.iter().cloned()).collect();
             inside.push(Field { input: FieldInput::Keys(keys), ..field.clone() });
@@ -73,6 +77,7 @@ impl Enclosing {
             // The path was checked with the configuration.
             path: records_path::parse(records).unwrap_or_default(),
             declared,
+            named,
             readers,
             collection: Collection::default(),
             current: Values::default(),
@@ -101,8 +106,11 @@ impl Enclosing {
     ) -> Result<(), Rejection> {
         let is_current = |current: &[(u64, Vec<u8>)]| {
             let mut around = wrapper.around();
-            current.iter().all(|(number, member)| {
-                around.next().is_some_and(|found| found.number == *number && found.member == member.as_slice())
+            current.iter().enumerate().all(|(level, (number, key))| {
+                let is_same = |found: Around<'_>| {
+                    found.number == *number && (!self.named.contains(&level) || found.member == key.as_slice())
+                };
+                around.next().is_some_and(is_same)
             }) && around.next().is_none()
         };
         if self.current.around.is_empty() || !is_current(&self.current.around) {
@@ -121,8 +129,8 @@ impl Enclosing {
         })
     }
 
-    /// Returns the reason to reject the records inside of a container; `None` if all of its members
-    /// that fields read are known.
+    /// Returns the reason to reject the records inside a container; `None` if each member of the
+    /// container that a field reads is known or certainly missing.
     fn fault(&self, level: usize, members: Collected<'_>) -> Option<Rejection> {
         if members.is_too_long {
             let detail = "a value around the record is longer than `max_record_bytes`".to_owned();
@@ -145,22 +153,23 @@ impl Enclosing {
         json.clear();
         json.push(b'{');
         for (level, container) in wrapper.around().enumerate() {
-            around.push((container.number, container.member.to_vec()));
+            let key = if self.named.contains(&level) { container.member } else { &[] };
+            around.push((container.number, key.to_vec()));
             let members = self.collection.members(level, container.number);
             rejection = rejection.or_else(|| self.fault(level, members));
-            if container.member.is_empty() && members.text.is_empty() {
+            if key.is_empty() && members.text.is_empty() {
                 continue;
             }
             if json.len() > 1 {
                 json.push(b',');
             }
             json.extend_from_slice(format!("\"{level}\":").as_bytes());
-            if container.member.is_empty() {
+            if key.is_empty() {
                 json.push(b'{');
                 json.extend_from_slice(members.text);
                 json.push(b'}');
             } else {
-                json.extend_from_slice(container.member);
+                json.extend_from_slice(key);
             }
         }
         json.push(b'}');
@@ -190,8 +199,8 @@ impl Enclosing {
         self.decoder.nulled_values()
     }
 
-    /// Returns the undeclared fields inside the values that fields read in part, by their path from
-    /// the root of the document, each with the number of records that they are around.
+    /// Returns the undeclared members of objects around the records that fields read in part. Each
+    /// has its path from the root of the document, and the number of records inside its object.
     pub(in crate::read) fn unknown_fields(&self) -> BTreeMap<String, u64> {
         let renamed = |(name, count): (String, u64)| {
             let (level, name) = name.split_once('.')?;

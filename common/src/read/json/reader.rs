@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 use bytes::Bytes;
 
 use crate::config::resolved::{Field, FieldInput, JsonFormat, Source};
-use crate::read::field_counts::FieldCounts;
+use crate::read::field_counts::{COUNTED_FIELDS, FieldCounts, OTHER_FIELDS};
 use crate::read::framing::lines::LineFramer;
 use crate::read::framing::wrapper::Wrapper;
 use crate::read::framing::{Framed, Framer};
@@ -110,7 +110,9 @@ impl JsonReader {
 
     fn add_undeclared_around(&mut self) {
         for (name, count) in self.framer.wrapper().into_iter().flat_map(|wrapper| wrapper.undeclared().counts()) {
-            *self.undeclared_around.entry(name.clone()).or_default() += count;
+            let is_counted = self.undeclared_around.contains_key(name) || self.undeclared_around.len() < COUNTED_FIELDS;
+            let name = if is_counted { name.as_str() } else { OTHER_FIELDS };
+            *self.undeclared_around.entry(name.to_owned()).or_default() += count;
         }
     }
 
@@ -170,7 +172,9 @@ impl JsonReader {
     pub(in crate::read) fn field_counts(&mut self) -> FieldCounts {
         self.add_undeclared_around();
         let mut counts = self.rows.field_counts();
-        counts.undeclared.append(&mut self.undeclared_around);
+        for (name, count) in std::mem::take(&mut self.undeclared_around) {
+            *counts.undeclared.entry(name).or_default() += count;
+        }
         counts
     }
 }

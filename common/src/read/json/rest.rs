@@ -10,8 +10,9 @@ use crate::read::json::keys::{Keys, Target};
 use crate::read::json::members::last_values;
 
 /// Returns the members of an accepted record that no field reads, as the text of a JSON object;
-/// `None` if there are none. The key of an item of an array is its position. A member of an object on the way to a field has a dotted key, such as
-/// `user.plan`. Members inside the value of a field are not part of it. Values keep their text. `keys` are the keys that fields read.
+/// `None` if there are none. `keys` are the keys that fields read. Values keep their text. The key of
+/// an item of an array is its position. A member of an object on the way to a field has a dotted key,
+/// such as `user.plan`. Members inside the value of a field are left out.
 pub(in crate::read) fn rest(record: &str, keys: &Keys) -> Option<String> {
     let mut rest = String::new();
     collect(record, keys, "", &mut rest);

@@ -32,7 +32,7 @@ pub(super) async fn run(config: &Config, text: &str, version: Option<u64>, forma
     let statements = statements(text);
     if statements.is_empty() {
         return Err(Error::configuration("there is no SQL statement to run")
-            .hint("write a statement after `coordinator query`, or send statements to its standard input; on a terminal, it opens a shell"));
+            .hint("write a statement after `coordinator query`, or send statements to its standard input"));
     }
     let view = View::open(config, version).await?;
     for (number, statement) in (1..).zip(&statements) {

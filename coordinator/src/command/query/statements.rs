@@ -26,7 +26,7 @@ pub(in crate::command) enum Rest<'a> {
     Open(Statement<'a>),
     /// A statement that ends inside a quoted text or a comment.
     Quoted(Statement<'a>),
-    /// A statement with characters that no token contains, whatever follows.
+    /// A statement that no further text makes valid.
     Invalid(Statement<'a>),
 }
 

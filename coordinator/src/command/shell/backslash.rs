@@ -8,7 +8,7 @@ A statement may have several lines and ends with `;`.
 \\d TABLE    list the columns of a table and their types
 \\timing     print the time of each query, or stop printing it
 \\?          print this help
-\\q          quit, as Ctrl-D does
+\\q          quit, as quit, exit and Ctrl-D do
 
 Ctrl-C cancels the query that runs, or clears what is typed.";
 

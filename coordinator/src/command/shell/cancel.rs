@@ -8,7 +8,7 @@ use lakewright_common::session::plan_failure::panic_error;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Maximum time that cancelled work has to stop. Afterwards it goes on in the background until its
+/// Maximum time that cancelled work has to stop. Afterwards it continues in the background until its
 /// next `await`, and its result is lost.
 const STOPPING: Duration = Duration::from_secs(1);
 

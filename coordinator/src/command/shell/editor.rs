@@ -19,7 +19,7 @@ pub(super) struct Editor {
     history: Option<PathBuf>,
 }
 
-/// What the user did at the prompt.
+/// Input of the user at the prompt.
 pub(super) enum Read {
     Line(String),
     /// Pressed Ctrl-C.

@@ -84,7 +84,7 @@ struct Shell {
     is_timed: bool,
 }
 
-/// What the shell does after an entry.
+/// Next step of the shell after an entry.
 #[derive(PartialEq, Eq)]
 enum Next {
     Continue,

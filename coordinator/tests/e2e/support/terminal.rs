@@ -12,7 +12,7 @@ use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use super::process::{HANG, send_signal, wrapped};
 
-/// What Ctrl-C and Ctrl-D send.
+/// Characters that Ctrl-C and Ctrl-D send.
 pub(crate) const CTRL_C: &str = "\u{3}";
 pub(crate) const CTRL_D: &str = "\u{4}";
 
