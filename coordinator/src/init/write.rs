@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lakewright_common::config::resolved::JsonFormat;
 use lakewright_common::printable;
 
-use super::column::{Column, Input, cleaned, key_of, percent};
+use super::column::{Column, Input, cleaned, free_name, key_of, percent};
 use super::field_type::counted;
 use super::invisible::{is_invisible, push_escape};
 use super::outline;
@@ -101,7 +101,9 @@ fn records_comment(source: &Draft) -> String {
     if !detected.unread_keys.is_empty() {
         let keys = detected.unread_keys.join(", ");
         let _ = writeln!(text, "# Not read, because it is beside the records: {}.", printable::line(&keys));
-        let example = detected.unread_keys.iter().find_map(|key| Some((cleaned(key), outline::quoted(key)?)));
+        let taken: Vec<String> = source.columns.iter().map(|column| column.name.clone()).collect();
+        let named = |key: &String| Some((free_name(&cleaned(key), &taken), outline::quoted(key)?));
+        let example = detected.unread_keys.iter().find_map(named);
         if let Some((name, path)) = example {
             let declaration = format!("{name} = {{ type = \"json\", from_document = {} }}", quoted(&path));
             let _ = writeln!(text, "# To read it, declare fields such as `{declaration}`.");

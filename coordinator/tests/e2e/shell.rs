@@ -56,7 +56,7 @@ fn a_script_prints_the_rows_of_each_statement_in_order() {
         ("--csv", "id,name\n1,a;b\n2,\na;b\n;\n"),
         ("--json", "[{\"id\":1,\"name\":\"a;b\"},{\"id\":2,\"name\":null}]\n[{\"a;b\":\";\"}]\n"),
         ("--jsonlines", "{\"id\":1,\"name\":\"a;b\"}\n{\"id\":2,\"name\":null}\n{\"a;b\":\";\"}\n"),
-        ("--markdown", "| id | name |\n|---|---|\n| 1 | a;b |\n| 2 |  |\n| a;b |\n|---|\n| ; |\n"),
+        ("--markdown", "| id | name |\n|---|---|\n| 1 | a;b |\n| 2 |  |\n\n| a;b |\n|---|\n| ; |\n"),
     ] {
         let done = script(&lake, &[flag], text.as_bytes());
         assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(0), expected, ""), "{flag}");
@@ -187,6 +187,36 @@ fn ctrl_c_cancels_a_query_or_clears_what_is_typed() {
     shell.enter("\\q");
     assert_eq!(shell.end(), Some(0), "{}", shell.screen());
     assert!(!shell.screen().contains("| 39 |"), "{}", shell.screen());
+}
+
+#[test]
+fn a_query_that_does_not_stop_leaves_the_shell_usable() {
+    let lake = lake();
+    let mut shell = shell(&lake, &[], None);
+    // A join of all pairs of rows, which keeps its threads busy.
+    shell.enter("SELECT sum(a.value * b.value) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b;");
+    shell.shows("\n");
+    shell.type_text(CTRL_C);
+    shell.shows("cancelled");
+    shell.shows("version 1> ");
+    shell.enter("SELECT count(*) + 40 AS n FROM t;");
+    shell.shows("| 42 |");
+    shell.shows("version 1> ");
+    shell.enter("\\q");
+    assert_eq!(shell.end(), Some(0), "{}", shell.screen());
+}
+
+#[test]
+fn lines_that_are_typed_ahead_are_all_read() {
+    let lake = lake();
+    let mut shell = shell(&lake, &[], None);
+    shell.enter("SELECT 'keep' AS a\nUNION ALL SELECT 'first'\nUNION ALL SELECT 'second' ORDER BY a;");
+    shell.shows("| keep ");
+    shell.shows("| second ");
+    shell.shows("version 1> ");
+    shell.enter("\\q");
+    assert_eq!(shell.end(), Some(0), "{}", shell.screen());
+    assert!(shell.screen().contains("| first "), "{}", shell.screen());
 }
 
 #[test]

@@ -19,7 +19,8 @@ pub(super) async fn run_standard_input(config: &Config, version: Option<u64>, fo
         std::io::ErrorKind::InvalidData => Error::configuration("standard input is not UTF-8 text"),
         _ => Error::storage("read", "standard input", e),
     })?;
-    run(config, &text, version, format).await
+    // Some programs start a file with a byte order mark.
+    run(config, text.strip_prefix('\u{feff}').unwrap_or(&text), version, format).await
 }
 
 /// Runs the statements of `text` in order and prints the rows of each. All statements read the same
@@ -36,7 +37,9 @@ pub(super) async fn run(config: &Config, text: &str, version: Option<u64>, forma
     }
     let view = View::open(config, version).await?;
     for (number, statement) in (1..).zip(&statements) {
-        let outcome = run_one(&view, statement, format).await;
+        // Without a blank line, two tables of Markdown would be one.
+        let separator = if number > 1 && matches!(format, Format::Markdown) { "\n" } else { "" };
+        let outcome = run_one(&view, statement, format, separator).await;
         let is_open = outcome.map_err(|error| match statements.len() {
             1 => error,
             _ => named(error, number, statement.line),
@@ -59,10 +62,11 @@ fn statements(text: &str) -> Vec<Statement<'_>> {
     statements
 }
 
-/// Runs one statement and prints its rows. Returns whether standard output still has a reader.
-async fn run_one(view: &View, statement: &Statement<'_>, format: Format) -> Result<bool> {
+/// Runs one statement and prints `separator` and its rows. Returns whether standard output still has a
+/// reader.
+async fn run_one(view: &View, statement: &Statement<'_>, format: Format, separator: &str) -> Result<bool> {
     let rows = view.rows(statement.sql).await?;
-    let mut text = Vec::new();
+    let mut text = separator.as_bytes().to_vec();
     output::write(&mut text, &rows, format)?;
     print_unless_closed(&text)
 }

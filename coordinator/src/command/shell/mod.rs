@@ -4,9 +4,9 @@
 //! editor ─ line ─► input ─ statements, commands ─► query ─ rows or error ─► terminal
 //! ```
 //!
-//! The shell has a thread of its own, because the editor blocks it and a query can keep all threads
-//! of the runtime busy. Queries run on the runtime of the command. An error of a query is printed
-//! and the shell continues.
+//! The shell has a thread of its own, because the editor blocks it. Queries run on a runtime of their
+//! own, because a query can keep all threads of a runtime busy. An error of a query is printed and the
+//! shell continues.
 
 /// Reads lines from the terminal, with a history.
 mod editor;
@@ -26,7 +26,6 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Context, Error, Kind, Result};
 use lakewright_common::process::telemetry;
-use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 
@@ -59,15 +58,15 @@ pub(super) async fn open(config: &Config, version: Option<u64>, format: Format, 
         format,
         is_quiet,
         is_timed: false,
+        is_cancelled: false,
     };
     // SIGTERM drops this function's future, and with it the mode, while the thread waits for a key.
     let _mode = TerminalMode::save();
     exit::leave_interrupts_to_command();
-    let queries = Handle::current();
     let (sender, outcome) = oneshot::channel();
     std::thread::Builder::new()
         .name("shell".to_owned())
-        .spawn(move || drop(sender.send(shell.run(queries))))
+        .spawn(move || drop(sender.send(shell.run())))
         .map_err(|e| Error::of_system("cannot start a thread", e))?;
     outcome.await.context(|| Error::internal("the shell panicked"))?
 }
@@ -82,6 +81,8 @@ struct Shell {
     is_quiet: bool,
     /// Whether the time of each query is printed.
     is_timed: bool,
+    /// Whether a query was cancelled, so that the lake must be opened again.
+    is_cancelled: bool,
 }
 
 /// Next step of the shell after an entry.
@@ -100,8 +101,8 @@ enum Request {
 }
 
 impl Shell {
-    fn run(mut self, queries: Handle) -> Result<()> {
-        let canceller = Canceller::new(queries)?;
+    fn run(mut self) -> Result<()> {
+        let mut canceller = Canceller::new()?;
         let mut editor = Editor::open()?;
         let mut input = Input::default();
         if !self.is_quiet {
@@ -125,7 +126,7 @@ impl Shell {
             };
             for entry in input.add(&line) {
                 editor.remember(&entry.text());
-                match self.respond(entry, &canceller, &mut interrupt) {
+                match self.respond(entry, &mut canceller, &mut interrupt) {
                     Next::Continue => {}
                     Next::Cancelled => {
                         input.clear();
@@ -143,7 +144,7 @@ impl Shell {
     }
 
     /// Does what the user asked for.
-    fn respond(&mut self, entry: Entry, canceller: &Canceller, interrupt: &mut Signal) -> Next {
+    fn respond(&mut self, entry: Entry, canceller: &mut Canceller, interrupt: &mut Signal) -> Next {
         let request = match entry {
             Entry::Statement(sql) => Request::Sql(sql),
             Entry::Backslash(Backslash::Tables) => Request::Tables,
@@ -169,14 +170,18 @@ impl Shell {
     }
 
     /// Prints the rows of a request, or its error.
-    fn answer(&mut self, request: Request, canceller: &Canceller, interrupt: &mut Signal) -> Next {
+    fn answer(&mut self, request: Request, canceller: &mut Canceller, interrupt: &mut Signal) -> Next {
         let started = Instant::now();
         let (view, config, format) = (Arc::clone(&self.view), Arc::clone(&self.config), self.format);
         let (is_pinned, is_quiet) = (self.is_pinned, self.is_quiet);
+        let is_cancelled = std::mem::take(&mut self.is_cancelled);
         let work = async move {
             let mut newest = Arc::clone(&view);
             let outcome = async {
-                if !is_pinned {
+                if is_cancelled {
+                    let version = is_pinned.then_some(view.manifest.version);
+                    newest = Arc::new(View::open(&config, version).await?);
+                } else if !is_pinned {
                     newest = Arc::clone(&view).newest(&config).await?;
                 }
                 if newest.manifest.version != view.manifest.version && !is_quiet {
@@ -197,6 +202,7 @@ impl Shell {
             }
             Ok(None) => {
                 telemetry::conclude("cancelled");
+                self.is_cancelled = true;
                 return Next::Cancelled;
             }
             // The query panicked.
