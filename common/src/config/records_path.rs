@@ -35,10 +35,10 @@ pub fn parse(text: &str) -> Result<Vec<Level>, String> {
 /// Parses a path. Returns the levels as they are written.
 ///
 /// # Errors
-/// As [`parse`].
+/// The fault, worded as for [`parse`].
 pub fn levels(text: &str) -> Result<Vec<Level>, String> {
     let mut levels = Vec::new();
-    // As in JSONPath, `$` may stand for the root.
+    // Skip the root of the document, which JSONPath writes as `$`.
     let mut rest = match text.strip_prefix('$') {
         Some(path) if path.starts_with('[') => path,
         Some(path) => path.strip_prefix('.').unwrap_or(text),
@@ -55,8 +55,8 @@ pub fn levels(text: &str) -> Result<Vec<Level>, String> {
     Ok(levels)
 }
 
-/// Returns the place of the values that `levels` lead to, for messages and names: `$.pages[]`. The root
-/// of the document is `$`.
+/// Returns the path of the values that `levels` lead to, for messages and names. It starts with `$`,
+/// the root of the document: `$.pages[]`.
 #[must_use]
 pub fn place(levels: &[Level]) -> String {
     let mut place = "$".to_owned();

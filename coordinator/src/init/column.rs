@@ -20,7 +20,7 @@ const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Maximum number of values of a record, those inside of structs included. The cost of a run grows
 /// with it.
 const MAX_VALUES: usize = 1000;
-/// Minimum number of values of which a comment says that all of them are equal.
+/// Minimum number of equal values for a comment that says that a field is constant.
 const MIN_EQUAL_VALUES: u64 = 100;
 /// A field is rare if less than one of this number of records has a value.
 const RARE: u64 = 10;

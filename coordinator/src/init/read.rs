@@ -1,8 +1,8 @@
 //! Reads the records of a source's objects, as a run would, and collects their statistics.
 //!
 //! Objects are read by the reader of a run: decompressed, decoded and cut into records in chunks.
-//! So memory is bounded by some chunks and one record, and by the size of the statistics. The
-//! records go to threads that count their values (`counters`).
+//! Sends the records to threads that count their values (`counters`). Memory contains some chunks, the
+//! records that these threads have not counted yet, and the statistics.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,8 @@
 //!
 //! - The same bytes give the same records at the same offsets, no matter how the bytes are cut into
 //!   chunks and, for lines, into splits.
-//! - Memory is bounded by one chunk and one record.
+//! - Memory is bounded by one chunk and one record. The members around the records that fields read
+//!   are kept in addition (`framing::collection`).
 //! - Bytes that cannot be separated into records are one `Framed::Broken`. Framing never guesses.
 //! - Every byte is in exactly one record or broken range. The exceptions are separators, white
 //!   space, byte order marks, and the members around an array of records, if they are intact.

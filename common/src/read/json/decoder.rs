@@ -35,7 +35,7 @@ pub struct Decoder {
     alternatives: Vec<Alternatives>,
     /// Whether records are arrays; otherwise they are objects.
     reads_arrays: bool,
-    /// Columns of which one must have a value, for each required field.
+    /// For each required field, its column and those of its aliases. One of them must have a value.
     required: Vec<Vec<usize>>,
     fields: Fields,
     rows: usize,

@@ -25,7 +25,7 @@ pub(super) struct Shape {
     tail: Literal,
     /// Indices of the columns for which the records have no key.
     absent: Vec<usize>,
-    /// For each required field, the columns of which one must not be null.
+    /// For each required field, its column and those of its aliases. One of them must not be null.
     required: Vec<Vec<usize>>,
     /// Undeclared fields of the records, as indices into the decoder's list of undeclared fields.
     undeclared: Vec<usize>,
