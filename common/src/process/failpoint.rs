@@ -9,6 +9,8 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::signal::{Signal, raise};
+
 static ARMED: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("LAKEWRIGHT_FAILPOINT").ok());
 static WAS_FROZEN: AtomicBool = AtomicBool::new(false);
 
@@ -95,8 +97,7 @@ pub fn reach(point: FailPoint) {
     let Some(armed) = ARMED.as_deref() else { return };
     let name = point.name();
     if armed == name {
-        signal("-KILL");
-        std::process::abort();
+        signal(Signal::SIGKILL);
     }
     if armed.strip_suffix(":PANIC") == Some(name) {
         #[expect(clippy::panic, reason = "a test asked for it")]
@@ -105,12 +106,16 @@ pub fn reach(point: FailPoint) {
         }
     }
     if armed.strip_suffix(":STOP") == Some(name) && !WAS_FROZEN.swap(true, Ordering::Relaxed) {
-        signal("-STOP");
+        signal(Signal::SIGSTOP);
     }
 }
 
-/// Sends a signal to this process with the `kill` program, which is portable and needs no unsafe
-/// code.
-fn signal(signal: &str) {
-    let _ = std::process::Command::new("kill").args([signal, &std::process::id().to_string()]).status();
+/// Sends a signal to this thread, and so to the process. The thread does not continue before the
+/// signal has taken effect. A signal that the `kill` program sends may be taken by another thread
+/// later, and meanwhile this thread would continue beyond the point.
+fn signal(signal: Signal) {
+    if let Err(error) = raise(signal) {
+        tracing::error!(%error, "cannot send a signal to this process");
+        std::process::abort();
+    }
 }
