@@ -8,7 +8,11 @@
 
 use std::fmt;
 
+use crate::read::content::structure::{hadoop_framing, raw_snappy_length};
 use crate::storage::object::Compression;
+
+/// Recognizes snappy and lz4 without signatures.
+mod structure;
 
 /// Number of bytes at the start of an object that are used to recognize its content.
 pub const HEAD_BYTES: usize = 1024;
@@ -35,7 +39,7 @@ pub enum Encoding {
 pub enum Foreign {
     /// A file of this format, such as "a Parquet file".
     Format(&'static str),
-    /// Text that is compressed by an unsupported method, such as "lz4".
+    /// Text that is compressed by an unsupported method, such as "lzo".
     Compression(&'static str),
     /// Neither text nor a known format.
     Unknown,
@@ -75,8 +79,9 @@ const SIGNATURES: &[(&[u8], Content)] = &[
     (b"PK\x03\x04", Content::Compressed(Compression::Zip)),
     (b"PK\x05\x06", Content::Compressed(Compression::Zip)),
     (b"PK\x07\x08", Content::Foreign(Foreign::Format("a part of a zip archive that was split"))),
-    (b"\x04\x22\x4D\x18", Content::Foreign(Foreign::Compression("lz4"))),
-    (b"\x02\x21\x4C\x18", Content::Foreign(Foreign::Compression("lz4 (legacy frames)"))),
+    (b"\x04\x22\x4D\x18", Content::Compressed(Compression::Lz4)),
+    (b"\x02\x21\x4C\x18", Content::Compressed(Compression::Lz4)),
+    (b"LZ4Block", Content::Foreign(Foreign::Compression("lz4 (framing of lz4-java)"))),
     (b"\x82SNAPPY\0", Content::Foreign(Foreign::Compression("snappy (framing of snappy-java)"))),
     (b"\x89LZO\0\r\n\x1A\n", Content::Foreign(Foreign::Compression("lzo"))),
     (b"LZIP\x01", Content::Foreign(Foreign::Compression("lzip"))),
@@ -111,7 +116,7 @@ const SIGNATURES: &[(&[u8], Content)] = &[
 /// Extensions and values of `Content-Encoding` that name an unsupported compression. They are used
 /// for bytes without a signature. The second text is the name for messages.
 const UNSIGNED: &[(&str, &str)] =
-    &[("br", "brotli"), ("deflate", "deflate"), ("zlib", "zlib"), ("lz4", "lz4"), ("lzo", "lzo"), ("snappy", "snappy")];
+    &[("br", "brotli"), ("deflate", "deflate"), ("zlib", "zlib"), ("lzo", "lzo"), ("snappy", "snappy")];
 
 /// Offset of the signature in a POSIX tar header.
 const TAR_SIGNATURE_AT: usize = 257;
@@ -132,15 +137,15 @@ const FEW_ODD_BYTES: usize = 4;
 pub fn recognize(head: &[u8], name: &str, encoding: Option<&str>) -> Content {
     let extension = extension(name);
     // Signatures come before the extension, because names are unreliable.
-    if let Some(content) = signature(head).or_else(|| cut_signature(head, &extension)) {
+    if let Some(content) = signature(head, &extension).or_else(|| cut_signature(head, &extension)) {
         return content;
     }
     // If the whole head is full of zeros, text may follow them, so it is accepted as text below.
     if !head.is_empty() && head.len() < HEAD_BYTES && head.iter().all(|byte| *byte == 0) {
         return Content::Foreign(Foreign::ZEROS);
     }
-    if is_hadoop_snappy(head) {
-        return Content::Compressed(Compression::HadoopSnappy);
+    if let Some(compression) = hadoop_framing(head) {
+        return Content::Compressed(compression);
     }
     if let Some(encoding) = wide_text(head) {
         return Content::Text(encoding);
@@ -179,7 +184,7 @@ fn extension(key: &str) -> String {
     name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default()
 }
 
-fn signature(head: &[u8]) -> Option<Content> {
+fn signature(head: &[u8], extension: &str) -> Option<Content> {
     // The byte after the signature tells it from the same letters in a text: POSIX writes a zero
     // there, and GNU a blank followed by a blank and a zero.
     let is_tar = |rest: &[u8]| rest.starts_with(b"ustar\0") || rest.starts_with(b"ustar  \0");
@@ -198,11 +203,16 @@ fn signature(head: &[u8]) -> Option<Content> {
         return Some(Content::Foreign(Foreign::Format("an ORC file")));
     }
     // A skippable frame, which both zstd (`pzstd` writes one) and lz4 have. The frame after it
-    // shows which of the two formats this is.
+    // shows which of the two formats this is. If that frame is not in the head, the extension
+    // decides.
     if let [0x50..=0x5F, 0x2A, 0x4D, 0x18, a, b, c, d, rest @ ..] = head {
         let frame = usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
-        let next = rest.get(frame..).and_then(signature);
-        return Some(next.unwrap_or(Content::Compressed(Compression::Zstd)));
+        let next = rest.get(frame..).and_then(|next| signature(next, extension));
+        let named = match Compression::named(extension) {
+            Compression::Lz4 => Compression::Lz4,
+            _ => Compression::Zstd,
+        };
+        return Some(next.unwrap_or(Content::Compressed(named)));
     }
     let is_there = |signature: &[u8]| {
         let Some(behind) = head.strip_prefix(signature) else { return false };
@@ -274,77 +284,10 @@ fn is_odd_control(byte: u8) -> bool {
     byte != 0 && byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x0C | 0x1B | 0x1E)
 }
 
-/// Whether the bytes are snappy in Hadoop's framing. This framing has no signature. It starts with
-/// two big-endian lengths: the decompressed length of the first block, and the compressed length of
-/// the block's first chunk. The chunk follows, and starts with its own decompressed length.
-fn is_hadoop_snappy(head: &[u8]) -> bool {
-    let [a, b, c, d, e, f, g, h, chunk @ ..] = head else { return false };
-    let (block, compressed) = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
-    let compressed = usize::try_from(compressed).unwrap_or(usize::MAX);
-    let chunk = &chunk[..chunk.len().min(compressed)];
-    // Programs write blocks of less than 16 MiB, so the first byte of the length is zero. Text does
-    // not start with a zero byte.
-    *a == 0 && raw_snappy_length(chunk, chunk.len() == compressed).is_some_and(|length| length <= block)
-}
-
 /// Whether a JSON text can start with these bytes.
 fn begins_like_json(head: &[u8]) -> bool {
     head.first()
         .is_none_or(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' ' | b'{' | b'[' | b'"' | b'-' | b'0'..=b'9'))
-}
-
-/// Returns the decompressed length if `head` is raw snappy (snappy without framing), otherwise
-/// `None`. `is_whole` is false if `head` is only the start of the compressed bytes.
-fn raw_snappy_length(head: &[u8], is_whole: bool) -> Option<u32> {
-    let (length, mut at) = varint(head)?;
-    let mut produced: u64 = 0;
-    while let Some(&tag) = head.get(at) {
-        let extra = match tag & 3 {
-            // The tag of a literal contains its length, if it has up to 60 bytes. Otherwise the
-            // length follows in 1 to 4 bytes.
-            0 => usize::from((tag >> 2).saturating_sub(59)),
-            1 => 1,
-            2 => 2,
-            _ => 4,
-        };
-        let Some(bytes) = head.get(at + 1..at + 1 + extra) else { break };
-        let number = bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        at += 1 + extra;
-        if tag & 3 == 0 {
-            // Lengths are stored minus one.
-            let literal = if extra == 0 { u64::from(tag >> 2) } else { number } + 1;
-            produced += literal;
-            at = at.saturating_add(usize::try_from(literal).ok()?);
-        } else {
-            let (copied, offset) = match tag & 3 {
-                1 => (u64::from((tag >> 2) & 7) + 4, u64::from(tag >> 5) << 8 | number),
-                _ => (u64::from(tag >> 2) + 1, number),
-            };
-            // The copy refers to bytes before the start of the output, so this is not snappy.
-            if offset == 0 || offset > produced {
-                return None;
-            }
-            produced += copied;
-        }
-        if produced > u64::from(length) {
-            return None;
-        }
-    }
-    // The head of a longer stream may end inside an element, so check the lengths only for a whole
-    // stream.
-    let is_right = if is_whole { at == head.len() && produced == u64::from(length) } else { at > 1 };
-    (is_right && produced > 0).then_some(length)
-}
-
-fn varint(head: &[u8]) -> Option<(u32, usize)> {
-    let mut value: u64 = 0;
-    for (i, byte) in head.iter().take(5).enumerate() {
-        value |= u64::from(byte & 0x7F) << (7 * i);
-        if byte & 0x80 == 0 {
-            return u32::try_from(value).ok().map(|value| (value, i + 1));
-        }
-    }
-    None
 }
 
 #[cfg(test)]

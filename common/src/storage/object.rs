@@ -28,6 +28,10 @@ pub enum Compression {
     Snappy,
     /// Snappy in Hadoop's blocks, as written by Spark and Amazon Data Firehose.
     HadoopSnappy,
+    /// Frames of lz4.
+    Lz4,
+    /// Lz4 in Hadoop's blocks, as written by Spark.
+    HadoopLz4,
     /// A zip archive. Its files are read one after another.
     Zip,
 }
@@ -42,6 +46,7 @@ impl Compression {
             "bz2" | "bzip2" | "x-bzip2" => Self::Bzip2,
             "xz" => Self::Xz,
             "snappy" | "sz" => Self::Snappy,
+            "lz4" => Self::Lz4,
             "zip" => Self::Zip,
             _ => Self::None,
         }
@@ -74,6 +79,7 @@ mod tests {
             ("gz", Compression::None),
             ("a.json.xz", Compression::Xz),
             ("a.json.snappy", Compression::Snappy),
+            ("a.json.lz4", Compression::Lz4),
             ("a.zip", Compression::Zip),
         ] {
             let object = SourceObject { key: key.into(), bytes: 1, etag: None, modified: 0 };

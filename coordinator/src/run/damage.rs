@@ -41,7 +41,7 @@ impl DamagedObject {
         &self.key
     }
 
-    /// Returns whether the object is in an unsupported format, such as lz4, rather than broken.
+    /// Returns whether the object is in an unsupported format, such as lzo, rather than broken.
     fn is_unsupported(&self) -> bool {
         self.damage.reason == Reason::UnsupportedFormat
     }

@@ -54,6 +54,20 @@ const ZIP: &str = "504b03041400000008000000215cd56c37491200000017000000060000006
     612e6a736f6e504b010214031400000000000000215cabcaefa90c0000000c00000008000000000000000000000080013600\
     0000622f632e6a736f6e504b050600000000020002006a000000680000000000";
 
+/// Frames of `lz4` in hexadecimal with the ids 2600 to 2605, two in each frame: a frame with
+/// checksums of its blocks (`-BX`), a skippable frame, a frame with its length (`--content-size`),
+/// and a legacy frame (`-l`).
+const LZ4: &str = "04224d187440bd39000000f6147b226964223a20323630302c20226e616d65223a20223338313535\
+    3031323234227d0a230017312300d032313734393639363839227d0af748b2f400000000ae34ed0f532a4d18030000\
+    0061626304224d186c404500000000000000da38000000f6137b226964223a20323630322c20226e616d65223a2022\
+    353334343338313534227d0a220017332200d033313838383733393135227d0a00000000735244ee02214c18390000\
+    00f6147b226964223a20323630342c20226e616d65223a202231353438333432333830227d0a230017352300d03432\
+    3032373738313431227d0a";
+
+/// A block of lz4 in hexadecimal with the ids 2606 and 2607, in the framing of Hadoop.
+const HADOOP_LZ4: &str = "0000004500000038f6147b226964223a20323630362c20226e616d65223a202232353632\
+    323436363036227d0a230017372300c0393231373135303731227d0a";
+
 fn bytes_of(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
@@ -71,6 +85,11 @@ fn what_an_object_holds_is_told_by_its_bytes_and_not_by_its_name() {
     let twice = Command::new("gzip").arg("-c").arg(&once).output().expect("gzip").stdout;
     lake.write("in/twice.json.gz", &twice);
     lake.write("in/archive", &bytes_of(ZIP));
+    lake.write("in/frames.json", &bytes_of(LZ4));
+    lake.write("in/blocks.json", &bytes_of(HADOOP_LZ4));
+    let inner = lake.path("in/blocks.json");
+    let both = Command::new("gzip").arg("-c").arg(&inner).output().expect("gzip").stdout;
+    lake.write("in/blocks.json", &both);
     lake.edit(
         "events.sql",
         "id, name",
@@ -80,7 +99,7 @@ fn what_an_object_holds_is_told_by_its_bytes_and_not_by_its_name() {
     empty.iter().for_each(|name| lake.write(name, b""));
     let done = lake.run_with(&["run"], &[SMALL_SPLITS]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    assert_eq!(lake.number("SELECT count(*) FROM events"), 2603);
+    assert_eq!(lake.number("SELECT count(*) FROM events"), 2611);
     assert_eq!(lake.number("SELECT max(id) FROM events"), 4503);
     assert_eq!(lake.number("SELECT count(*) FROM system.quarantine"), 0);
 }
@@ -93,7 +112,8 @@ fn what_cannot_be_read_is_refused_by_name_and_nothing_of_it_is_staged() {
         header[257..262].copy_from_slice(b"ustar");
         [header, records(0..100).into_bytes()].concat()
     };
-    let lz4 = [b"\x04\x22\x4D\x18\x64\x40\xA7".to_vec(), records(0..100).into_bytes()].concat();
+    // The header of a frame with the id of a dictionary, and a block.
+    let lz4 = b"\x04\x22\x4D\x18\x61\x40\x01\0\0\0\xD0\x02\0\0\x80{}\0\0\0\0";
     // The length 32, then a literal of 32 bytes.
     let raw_snappy = [b"\x20\x7C".to_vec(), format!("{:<32}", "{\"id\": 1, \"name\": \"x\"}").into_bytes()].concat();
     let damaged_zip = bytes_of(ZIP)[..150].to_vec();
@@ -101,7 +121,7 @@ fn what_cannot_be_read_is_refused_by_name_and_nothing_of_it_is_staged() {
         ("a.json", b"PAR1\x15\x04\x15\x10\n{\"id\": 1}\n".as_slice(), "is a Parquet file, not JSON"),
         ("b.json", b"Obj\x01\x04\x16avro.schema\n{\"id\": 1}\n", "is an Avro file, not JSON"),
         ("c.json", &tar, "is a tar archive, not JSON"),
-        ("d.json", &lz4, "is compressed by lz4, which is not supported"),
+        ("d.json", lz4, "is compressed by lz4 with a dictionary, which is not supported"),
         ("e.json.snappy", &raw_snappy, "is compressed by snappy without framing"),
         (
             "f.json",

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 
 const PLAIN: Content = Content::Text(Encoding::Utf8);
-const NAMES: [&str; 8] = ["a.json", "a", "b/a.json.gz", "a.zst", "a.bz2", "a.json.xz", "a.parquet", "a.json.snappy"];
+const NAMES: [&str; 9] =
+    ["a.json", "a", "b/a.json.gz", "a.zst", "a.bz2", "a.json.xz", "a.parquet", "a.json.snappy", "a.json.lz4"];
 
 fn head(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len().min(HEAD_BYTES)]
@@ -31,11 +32,24 @@ fn snappy(text: &[u8]) -> Vec<u8> {
     encoder.into_inner().unwrap()
 }
 
+fn lz4(text: &[u8]) -> Vec<u8> {
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
 /// Compresses text as one block of Hadoop's `BlockCompressorStream`.
-pub(crate) fn hadoop_snappy(text: &[u8]) -> Vec<u8> {
-    let chunk = snap::raw::Encoder::new().compress_vec(text).unwrap();
+fn hadoop_snappy(text: &[u8]) -> Vec<u8> {
+    of_hadoop(text, &snap::raw::Encoder::new().compress_vec(text).unwrap())
+}
+
+fn hadoop_lz4(text: &[u8]) -> Vec<u8> {
+    of_hadoop(text, &lz4_flex::block::compress(text))
+}
+
+fn of_hadoop(text: &[u8], chunk: &[u8]) -> Vec<u8> {
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();
-    [&length(text), &length(&chunk), chunk.as_slice()].concat()
+    [&length(text), &length(chunk), chunk].concat()
 }
 
 fn wide(text: &str, encoding: Encoding) -> Vec<u8> {
@@ -103,6 +117,8 @@ proptest! {
             (Compression::Bzip2, bzip2(text)),
             (Compression::Snappy, snappy(text)),
             (Compression::HadoopSnappy, hadoop_snappy(text)),
+            (Compression::Lz4, lz4(text)),
+            (Compression::HadoopLz4, hadoop_lz4(text)),
         ] {
             for name in NAMES {
                 prop_assert_eq!(recognize(head(&bytes), name, None), Content::Compressed(compression), "{}", name);
@@ -155,8 +171,8 @@ fn what_is_no_json_is_called_by_its_name() {
         (&gnu_tar, Foreign::Format("a tar archive")),
         (b"7z\xBC\xAF\x27\x1C\0\x04", Foreign::Format("a 7z archive")),
         (b"%PDF-1.7\n", Foreign::Format("a PDF document")),
-        (b"\x04\x22\x4D\x18\x64\x40\xA7", Foreign::Compression("lz4")),
-        (b"\x50\x2A\x4D\x18\x02\0\0\0ab\x04\x22\x4D\x18\x64", Foreign::Compression("lz4")),
+        (b"LZ4Block\x25\x0B\0\0\0", Foreign::Compression("lz4 (framing of lz4-java)")),
+        (b"\x50\x2A\x4D\x18\x02\0\0\0ab\x89LZO\0\r\n\x1A\n", Foreign::Compression("lzo")),
         (b"\x8F\x11\x02\x9C\xE1\xFD\xAA\x80\x07", Foreign::Unknown),
         (&[0; 3], Foreign::ZEROS),
         (&[0; 1000], Foreign::ZEROS),
@@ -189,10 +205,80 @@ fn what_only_the_name_or_the_encoding_calls_compressed_goes_to_the_decompressor(
         ("a.bz2", b"BZ", Compression::Bzip2),
         ("a.bz2", b"BZh9", Compression::Bzip2),
         ("a.xz", b"\xFD7z", Compression::Xz),
+        ("a.lz4", b"\x04\x22", Compression::Lz4),
+        ("a.lz4", b"\x02", Compression::Lz4),
+        ("a.lz4", b"\x9A\xFF\x01\x80\x02\xFE\x03\x90\x04\xF0", Compression::Lz4),
     ] {
         assert_eq!(recognize(head, name, None), Content::Compressed(compression), "{name}");
     }
     assert_eq!(recognize(b"", "a.gz", None), PLAIN);
+}
+
+/// Both zstd and lz4 have skippable frames.
+#[test]
+fn the_frame_after_a_skippable_one_tells_zstd_from_lz4() {
+    let skippable = |bytes: u32| [b"\x50\x2A\x4D\x18".to_vec(), bytes.to_le_bytes().to_vec()].concat();
+    for (next, compression) in [
+        (b"\x28\xB5\x2F\xFD".as_slice(), Compression::Zstd),
+        (b"\x04\x22\x4D\x18", Compression::Lz4),
+        (b"\x02\x21\x4C\x18", Compression::Lz4),
+    ] {
+        for frames in 1..3 {
+            let before = [skippable(3), b"abc".to_vec()].concat().repeat(frames);
+            for name in NAMES {
+                let found = recognize(&[before.as_slice(), next].concat(), name, None);
+                assert_eq!(found, Content::Compressed(compression), "{name}");
+            }
+        }
+    }
+    for (name, compression) in [("a.json.lz4", Compression::Lz4), ("a.json", Compression::Zstd)] {
+        let long = [skippable(5000), vec![1; 2000]].concat();
+        assert_eq!(recognize(head(&long), name, None), Content::Compressed(compression), "{name}");
+    }
+}
+
+/// Snappy that repeats a single byte has the structure of lz4 too.
+#[test]
+fn repetitions_in_the_framing_of_hadoop_are_told_apart() {
+    for unit in ["a", " ", "[]", "{}\n", "0\n"] {
+        for count in (1..700).chain([65_536, 261_100]) {
+            let text = unit.repeat(count).into_bytes();
+            for (compression, bytes) in
+                [(Compression::HadoopSnappy, hadoop_snappy(&text)), (Compression::HadoopLz4, hadoop_lz4(&text))]
+            {
+                let found = recognize(head(&bytes), "a.json", None);
+                assert_eq!(found, Content::Compressed(compression), "{count} times {unit:?}");
+            }
+        }
+    }
+}
+
+/// The lengths of Hadoop's framing, and distances of copies, are consistent only in what is
+/// compressed.
+#[test]
+fn bytes_with_inconsistent_lengths_are_not_lz4_of_hadoop() {
+    // The literal `abcabc`, a copy of six bytes from three bytes before, and the literal `hello`.
+    let whole = b"\0\0\0\x11\0\0\0\x0F\x62abcabc\x03\0\x50hello".to_vec();
+    let is_lz4 = |bytes: &[u8]| recognize(head(bytes), "a.json", None) == Content::Compressed(Compression::HadoopLz4);
+    assert!(is_lz4(&whole) && is_lz4(&whole[..12]), "also if it was cut");
+    let with = |at: usize, byte: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    // Blocks of 16 MiB and of less than the text; a chunk longer than its block can be, and one
+    // that ends early; copies from before the text, and from no distance.
+    for bytes in [with(0, 1), with(3, 16), with(5, 1), with(7, 14), with(15, 7), with(15, 0)] {
+        assert!(!is_lz4(&bytes), "{bytes:?}");
+    }
+    for other in [
+        b"\0\0\0\x18ftypmp42\0\0\0\0".as_slice(),
+        b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0",
+        b"\0\0\0\x05\0\0\0\0\x50hello",
+        b"\0\0\0\x05\0\0\0\x01\0",
+    ] {
+        assert!(!is_lz4(other), "{other:?}");
+    }
 }
 
 /// Lines that are not JSON go to the quarantine one by one.

@@ -7,6 +7,9 @@ use bzip2::{Decompress as Bzip2, Status as Bzip2Status};
 use zstd::stream::raw::{Decoder as Zstd, InBuffer, Operation, OutBuffer};
 
 use crate::read::decompress::gzip::Gzip;
+use crate::read::decompress::hadoop::{Hadoop, Method};
+use crate::read::decompress::lz4::Lz4;
+use crate::read::decompress::parts::PartReader;
 use crate::read::decompress::snappy::Snappy;
 use crate::read::decompress::step::{Progress, Step};
 use crate::read::decompress::xz::Xz;
@@ -26,7 +29,8 @@ enum Codec {
     Zstd(Zstd<'static>),
     Bzip2(Bzip2),
     Xz(Xz),
-    Snappy(Snappy),
+    /// Snappy or lz4.
+    Parts(PartReader),
     Zip(Zip),
 }
 
@@ -42,8 +46,10 @@ impl Decompressor {
             Compression::Zstd => Codec::Zstd(Zstd::new()?),
             Compression::Bzip2 => Codec::Bzip2(Bzip2::new(false)),
             Compression::Xz => Codec::Xz(Xz::new()?),
-            Compression::Snappy => Codec::Snappy(Snappy::framed()),
-            Compression::HadoopSnappy => Codec::Snappy(Snappy::of_hadoop()),
+            Compression::Lz4 => Codec::Parts(Lz4::reader()),
+            Compression::HadoopLz4 => Codec::Parts(Hadoop::reader(Method::Lz4)),
+            Compression::Snappy => Codec::Parts(Snappy::reader()),
+            Compression::HadoopSnappy => Codec::Parts(Hadoop::reader(Method::Snappy)),
             Compression::Zip => Codec::Zip(Zip::default()),
         };
         Ok(Some(Self { codec, is_between_members: true }))
@@ -57,7 +63,7 @@ impl Decompressor {
             Codec::Zstd(zstd) => step_zstd(zstd, input, output),
             Codec::Bzip2(bzip2) => step_bzip2(bzip2, input, output),
             Codec::Xz(xz) => xz.step(input, output),
-            Codec::Snappy(snappy) => snappy.step(input, output),
+            Codec::Parts(parts) => parts.step(input, output),
             Codec::Zip(zip) => zip.step(input, output),
         };
         match &step.result {
@@ -72,7 +78,7 @@ impl Decompressor {
     /// Whether the input may end here, because no member is incomplete.
     pub(in crate::read) fn is_complete(&self) -> bool {
         match &self.codec {
-            Codec::Snappy(snappy) => snappy.is_complete(),
+            Codec::Parts(parts) => parts.is_complete(),
             Codec::Zip(zip) => zip.is_complete(),
             _ => self.is_between_members,
         }
@@ -159,6 +165,12 @@ pub(super) mod tests {
         encoder.finish().unwrap()
     }
 
+    fn lz4(text: &[u8]) -> Vec<u8> {
+        let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
     fn xz(text: &[u8]) -> Vec<u8> {
         let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
         encoder.write_all(text).unwrap();
@@ -236,6 +248,7 @@ pub(super) mod tests {
                 (Compression::Zstd, zstd::encode_all(text.as_slice(), 1).unwrap()),
                 (Compression::Bzip2, bzip2(&text)),
                 (Compression::Xz, xz(&text)),
+                (Compression::Lz4, lz4(&text)),
             ] {
                 let (found, result) = run(compression, &member.repeat(members), at_once, room);
                 prop_assert_eq!(found, text.repeat(members));

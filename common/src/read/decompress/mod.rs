@@ -23,8 +23,14 @@ mod step;
 mod gzip;
 /// Reads xz streams and the padding between them.
 mod xz;
+/// Reads formats whose parts must be complete before they can be decompressed.
+mod parts;
 /// Reads the chunks of snappy.
 mod snappy;
+/// Reads lz4 frames.
+mod lz4;
+/// Reads snappy and lz4 in Hadoop's framing.
+mod hadoop;
 /// Reads the files of a zip archive.
 mod zip;
 /// Decodes UTF-16 and UTF-32 to UTF-8.

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
 use object_store::memory::InMemory;
 use object_store::{
     CopyOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions,
@@ -138,6 +139,13 @@ fn compress(key: &str, bytes: &[u8]) -> Vec<u8> {
             encoder.finish().unwrap()
         }
         "zst" => zstd::encode_all(bytes, 1).unwrap(),
+        "lz4" => {
+            // Small blocks, so that a part of a cut object can be read.
+            let info = FrameInfo::new().block_size(BlockSize::Max64KB).content_checksum(true);
+            let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
         _ => {
             let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
             encoder.write_all(bytes).unwrap();
@@ -146,7 +154,7 @@ fn compress(key: &str, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-const COMPRESSED: [&str; 3] = ["a.json.gz", "a.json.zst", "a.json.bz2"];
+const COMPRESSED: [&str; 4] = ["a.json.gz", "a.json.zst", "a.json.bz2", "a.json.lz4"];
 
 #[tokio::test]
 async fn a_small_object_is_one_request() {
@@ -272,7 +280,12 @@ async fn a_corrupt_stream_is_told_from_a_truncated_one() {
     for key in COMPRESSED {
         let compressed = compress(key, &text);
         let mut wrong_sum = compressed.clone();
-        let last = wrong_sum.len() - if key == "a.json.gz" { 6 } else { 5 };
+        let from_end = match key {
+            "a.json.gz" => 6,
+            "a.json.lz4" => 2,
+            _ => 5,
+        };
+        let last = wrong_sum.len() - from_end;
         wrong_sum[last] ^= 0x55;
         let mut no_header = compressed.clone();
         no_header[..4].copy_from_slice(b"\x01\x02\x03\x04");
@@ -293,7 +306,7 @@ async fn a_corrupt_stream_is_told_from_a_truncated_one() {
 #[tokio::test]
 async fn a_bomb_is_given_up_within_bounds() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    for key in ["a.json.gz", "a.json.zst"] {
+    for key in ["a.json.gz", "a.json.zst", "a.json.lz4"] {
         let object = put(store.as_ref(), key, compress(key, &vec![b' '; 200 << 20])).await;
         let (bytes, fault) = read_whole(Arc::clone(&store), object.clone()).await;
         assert!(matches!(fault, Some(Fault::Broken { reason: Reason::CompressionBomb, .. })), "{key}: {fault:?}");

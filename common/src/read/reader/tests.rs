@@ -7,6 +7,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use futures::TryStreamExt;
+use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -183,6 +184,16 @@ fn compress(extension: &'static str, text: &[u8]) -> Stored {
             encoder.write_all(text).unwrap();
             encoder.finish().unwrap()
         }
+        ".lz4" => {
+            let info = FrameInfo::new().block_size(BlockSize::Max64KB).content_checksum(true);
+            let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+            // Several blocks, so that a part of a damaged object can be read.
+            for block in text.chunks(100) {
+                encoder.write_all(block).unwrap();
+                encoder.flush().unwrap();
+            }
+            encoder.finish().unwrap()
+        }
         ".xz" => {
             let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
             encoder.write_all(text).unwrap();
@@ -200,6 +211,7 @@ fn decompressed(stored: &Stored) -> (Vec<u8>, bool) {
     let mut reader: Box<dyn Read + '_> = match stored.extension {
         _ if bytes.is_empty() => Box::new(bytes),
         ".gz" => return gunzipped(bytes),
+        ".lz4" => return lz4_frames(bytes),
         ".zst" => Box::new(zstd::Decoder::new(bytes).unwrap()),
         ".bz2" => Box::new(bzip2::read::MultiBzDecoder::new(bytes)),
         ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(bytes)),
@@ -225,6 +237,20 @@ fn gunzipped(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
+/// Decompresses lz4 frames. The library's reader takes a frame that was cut between two blocks for a
+/// whole one, so another frame is appended, which it then takes for a block.
+fn lz4_frames(bytes: &[u8]) -> (Vec<u8>, bool) {
+    let after = compress(".lz4", b"").bytes;
+    let bytes = [bytes, &after].concat();
+    let (mut rest, mut text) = (bytes.as_slice(), Vec::new());
+    while rest.len() > after.len() {
+        if !read_until_error(&mut FrameDecoder::new(&mut rest), &mut text) {
+            return (text, false);
+        }
+    }
+    (text, rest.len() == after.len())
+}
+
 /// Returns whether `reader` was read to its end without an error.
 fn read_until_error(reader: &mut dyn Read, text: &mut Vec<u8>) -> bool {
     let mut byte = [0];
@@ -240,7 +266,7 @@ fn read_until_error(reader: &mut dyn Read, text: &mut Vec<u8>) -> bool {
 #[tokio::test]
 async fn an_object_that_is_read_to_its_end_counts_every_byte_once() {
     let text = b"{\"id\":1}\n{\"id\":\n{\"id\":3}\n";
-    for extension in ["", ".gz", ".zst", ".bz2", ".xz"] {
+    for extension in ["", ".gz", ".zst", ".bz2", ".xz", ".lz4"] {
         let stored = compress(extension, text);
         let Outcome { tally, rejected, .. } = read(&stored, &JsonFormat::Lines).await.unwrap();
         assert_eq!((tally.staged, tally.quarantined, tally.templated), (2, 1, 1), "{extension}");

@@ -11,7 +11,7 @@ use crate::read::framing::value::is_space;
 
 /// Names of the object. The first byte of an input chooses one, and the bytes after it are the
 /// object.
-const KEYS: [&str; 6] = ["a.json.gz", "a.json.zst", "a.json.bz2", "a.json", "a.zip", "a.json.snappy"];
+const KEYS: [&str; 7] = ["a.json.gz", "a.json.zst", "a.json.bz2", "a.json", "a.zip", "a.json.snappy", "a.json.lz4"];
 
 /// Returns the text that the libraries' readers of whole streams return; `None` for bytes that do
 /// not start like a compressed stream.
@@ -21,6 +21,10 @@ fn reference(bytes: &[u8]) -> Option<std::io::Result<Vec<u8>>> {
         [0x28, 0xB5, 0x2F, 0xFD, ..] => Box::new(zstd::stream::read::Decoder::new(bytes).ok()?),
         [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => {
             Box::new(bzip2::read::MultiBzDecoder::new(bytes))
+        }
+        // The library's reader does not skip frames.
+        [0x04, 0x22, 0x4D, 0x18, ..] if !bytes.windows(3).any(|part| part == [0x2A, 0x4D, 0x18]) => {
+            return Some(lz4_frames(bytes));
         }
         _ => return None,
     };
@@ -37,6 +41,18 @@ fn gzip_members(mut bytes: &[u8]) -> std::io::Result<Vec<u8>> {
             return Ok(text);
         }
     }
+}
+
+/// Returns the text of lz4 frames. The library's reader takes a frame that was cut between two
+/// blocks for a whole one, so another frame is appended, which it then takes for a block.
+fn lz4_frames(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let after = compress("a.lz4", b"");
+    let bytes = [bytes, &after].concat();
+    let (mut rest, mut text) = (bytes.as_slice(), Vec::new());
+    while rest.len() > after.len() {
+        lz4_flex::frame::FrameDecoder::new(&mut rest).read_to_end(&mut text)?;
+    }
+    if rest.len() == after.len() { Ok(text) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// A zip archive of one member that is not compressed.
@@ -59,6 +75,8 @@ fn any_bytes_of_an_object_are_read_as_others_read_them() {
         let twice = [compress(key, b"{}\n"), compress(key, &text)].concat();
         seeds.extend([compress(key, &text), twice].map(|bytes| [&[number], bytes.as_slice()].concat()));
     }
+    let twice = [compress("a.lz4", b"{}\n"), compress("a.lz4", &text)].concat();
+    seeds.extend([compress("a.lz4", &text), twice].map(|bytes| [&[6], bytes.as_slice()].concat()));
     let wide: Vec<u8> = "\u{FEFF}{\"n\":1}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for bytes in [zip(&text), wide, text, b"PAR1".to_vec(), b"\xFF\x06\0\0sNaPpY\x01\x06\0\0".to_vec()] {
         seeds.push([&[3], bytes.as_slice()].concat());

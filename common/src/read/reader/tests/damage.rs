@@ -449,7 +449,7 @@ proptest! {
     #[test]
     fn damage_to_compressed_bytes_is_seen_and_what_came_before_is_there(
         object in object(),
-        extension in prop::sample::select(vec![".gz", ".zst", ".bz2", ".xz"]),
+        extension in prop::sample::select(vec![".gz", ".zst", ".bz2", ".xz", ".lz4"]),
         (damage, at) in damage(),
     ) {
         let mut stored = compress(extension, object.text.as_bytes());
