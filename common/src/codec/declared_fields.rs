@@ -8,7 +8,7 @@ use lakewright_proto::v1::field_type::Type;
 use lakewright_proto::v1::timestamp_format::Format;
 
 use crate::config::resolved::{
-    BinaryEncoding, Decoding, DocumentPlace, Field, FieldInput, FieldType, Metadata, OnInvalid, Separators,
+    BinaryEncoding, Decoding, DocumentPlace, Field, FieldInput, FieldType, Metadata, OnInvalid, RecordKind, Separators,
     TimestampFormat, ValueRules,
 };
 use crate::config::timestamp_pattern::TimestampPattern;
@@ -16,18 +16,23 @@ use crate::error::{Context, Error, Result};
 use crate::read::wire::required;
 
 pub(super) fn encode_decoding(decoding: &Decoding) -> v1::Decoding {
-    let Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records, reads_arrays } = decoding;
+    let Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records, record_kind } = decoding;
     v1::Decoding {
         encoding: encoding.map(|encoding| encoding.name().to_owned()),
         path_pattern: path_pattern.clone(),
         replaces_invalid_unicode: *replaces_invalid_unicode,
         skips_null_records: *skips_null_records,
-        reads_arrays: *reads_arrays,
+        record_kind: match record_kind {
+            RecordKind::Object => v1::RecordKind::Object,
+            RecordKind::Array => v1::RecordKind::Array,
+            RecordKind::Value => v1::RecordKind::Value,
+        }
+        .into(),
     }
 }
 
 pub(super) fn decode_decoding(decoding: v1::Decoding) -> Result<Decoding> {
-    let v1::Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records, reads_arrays } = decoding;
+    let v1::Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records, record_kind } = decoding;
     let encoding = encoding.map(|label| {
         encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())
             .ok_or_else(|| Error::internal("an encoding is unknown"))
@@ -37,7 +42,13 @@ pub(super) fn decode_decoding(decoding: v1::Decoding) -> Result<Decoding> {
         regex::Regex::new(pattern).context(|| Error::internal("the path pattern of a source is invalid"))?;
     }
     let encoding = encoding.transpose()?;
-    Ok(Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records, reads_arrays })
+    let record_kind = match v1::RecordKind::try_from(record_kind) {
+        Ok(v1::RecordKind::Object) => RecordKind::Object,
+        Ok(v1::RecordKind::Array) => RecordKind::Array,
+        Ok(v1::RecordKind::Value) => RecordKind::Value,
+        Ok(v1::RecordKind::Unspecified) | Err(_) => return Err(Error::internal("a kind of records is unknown")),
+    };
+    Ok(Decoding { encoding, path_pattern, replaces_invalid_unicode, skips_null_records, record_kind })
 }
 
 pub(super) fn encode_field(field: &Field) -> v1::Field {

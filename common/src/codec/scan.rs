@@ -195,8 +195,8 @@ mod tests {
 
     use super::*;
     use crate::config::resolved::{
-        BinaryEncoding, Decoding, DocumentPlace, Field, FieldInput, FieldType, Metadata, OnInvalid, Separators,
-        TimestampFormat, ValueRules,
+        BinaryEncoding, Decoding, DocumentPlace, Field, FieldInput, FieldType, Metadata, OnInvalid, RecordKind,
+        Separators, TimestampFormat, ValueRules,
     };
     use crate::config::timestamp_pattern::TimestampPattern;
     use crate::storage::object::SourceObject;
@@ -270,7 +270,7 @@ mod tests {
                 path_pattern: Some("(?<year>.)".to_owned()),
                 replaces_invalid_unicode: true,
                 skips_null_records: true,
-                reads_arrays: true,
+                record_kind: RecordKind::Array,
             },
         }
     }
@@ -336,6 +336,10 @@ mod tests {
                     ..good()
                 },
                 "an encoding is unknown",
+            ),
+            (
+                v1::Source { decoding: Some(v1::Decoding { record_kind: 4, ..v1::Decoding::default() }), ..good() },
+                "a kind of records is unknown",
             ),
             (of(decimal(0, 0)), "the type of a field is unknown"),
             (of(decimal(39, 0)), "the type of a field is unknown"),

@@ -4,7 +4,9 @@ use super::diagnostics::{Diagnostics, Origin};
 use super::field_input::{self, Input, Surroundings};
 use super::file::{Entry, Value};
 use super::name::check_names;
-use super::resolved::{Field, FieldInput, FieldType, Metadata, OnInvalid, Separators, TimestampFormat, ValueRules};
+use super::resolved::{
+    Field, FieldInput, FieldType, Metadata, OnInvalid, RecordKind, Separators, TimestampFormat, ValueRules,
+};
 use super::section::{Section, Text};
 use super::settings::FIELD;
 use super::{defaults, field_type};
@@ -13,14 +15,14 @@ use super::{defaults, field_type};
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) fields: Vec<Field>,
-    /// Whether the records are arrays.
-    pub(super) reads_arrays: bool,
+    pub(super) record_kind: RecordKind,
 }
 
 /// A field, as it is declared.
 struct Declared<'a> {
     field: Field,
-    is_position: bool,
+    /// Kind of the records that the field reads; `None` if it reads nothing inside of them.
+    reads: Option<RecordKind>,
     /// Origin of `from`, or of the field's name if it has no `from`.
     origin: &'a Origin,
 }
@@ -48,26 +50,45 @@ pub(super) fn resolve(
     let allow_nan = source.boolean("allow_nan", defaults::ALLOW_NAN, diagnostics);
     let declared: Vec<Declared<'_>> =
         entries.iter().filter_map(|entry| field(source, entry, around, diagnostics)).collect();
-    let reads_arrays = reads_arrays(source, &declared, diagnostics);
+    let record_kind = record_kind(source, &declared, diagnostics);
     let mut fields: Vec<_> = declared.into_iter().map(|declared| (declared.field, declared.origin)).collect();
-    field_input::check_overlaps(source, &fields, diagnostics);
+    field_input::check_overlaps(source, &fields, record_kind, diagnostics);
     fields.iter_mut().for_each(|(field, _)| field.rules.allow_nan = allow_nan);
-    Fields { fields: fields.into_iter().map(|(field, _)| field).collect(), reads_arrays }
+    Fields { fields: fields.into_iter().map(|(field, _)| field).collect(), record_kind }
 }
 
-/// Whether the records are arrays: a field reads a position. Reports a field that then reads a key.
-fn reads_arrays(source: &Section<'_>, declared: &[Declared<'_>], diagnostics: &mut Diagnostics) -> bool {
-    let Some(position) = declared.iter().find(|declared| declared.is_position) else { return false };
-    let reads_key = |declared: &&Declared<'_>| !declared.is_position && !declared.field.keys().is_empty();
-    for Declared { field, origin, .. } in declared.iter().filter(reads_key) {
+/// Returns the kind of the records: arrays if a field reads a position, any values if a field reads
+/// the whole record, otherwise objects. Reports fields that then read something else.
+fn record_kind(source: &Section<'_>, declared: &[Declared<'_>], diagnostics: &mut Diagnostics) -> RecordKind {
+    let special = declared.iter().filter_map(|it| Some((it, it.reads.filter(|kind| *kind != RecordKind::Object)?)));
+    let Some((decisive, kind)) = special.into_iter().next() else { return RecordKind::Object };
+    let reads = |kind| match kind {
+        RecordKind::Object => "a key",
+        RecordKind::Array => "a position of records that are arrays",
+        RecordKind::Value => "the whole record, as `from` is an empty list",
+    };
+    for Declared { field, reads: other, origin } in declared {
+        let Some(other) = other.filter(|other| *other != kind) else { continue };
         let message = format!(
-            "field `{}` reads a key, but field `{}` reads a position of records that are arrays",
-            field.name, position.field.name
+            "field `{}` reads {}, but field `{}` reads {}",
+            field.name,
+            reads(other),
+            decisive.field.name,
+            reads(kind)
         );
-        let hint = "write a position, such as `from = 0` for the first item".to_owned();
-        diagnostics.report_with_hint(origin, format!("{}{message}", source.at), hint);
+        let hint = match kind {
+            RecordKind::Array => "write a position, such as `from = 0` for the first item",
+            _ => "read the record either as a whole, or by its keys or positions",
+        };
+        diagnostics.report_with_hint(origin, format!("{}{message}", source.at), hint.to_owned());
     }
-    true
+    let is_rest = |declared: &&Declared<'_>| declared.field.input == FieldInput::Metadata(Metadata::Rest);
+    if let Some(rest) = declared.iter().find(is_rest).filter(|_| kind == RecordKind::Value) {
+        let (name, whole) = (&rest.field.name, &decisive.field.name);
+        let message = format!("field `{name}` is always null, because field `{whole}` reads the whole record");
+        source.report(rest.origin, &message, diagnostics);
+    }
+    kind
 }
 
 fn field<'a>(
@@ -83,7 +104,7 @@ fn field<'a>(
             let written = Text { text, origin: &entry.item.origin };
             let field_type = declared_type(&at, written, diagnostics)?;
             let field = Field::new(name, field_type);
-            return Some(Declared { field, is_position: false, origin: &entry.origin });
+            return Some(Declared { field, reads: Some(RecordKind::Object), origin: &entry.origin });
         }
         Value::Table(_) => Section::open(format!("{at}: "), &entry.item, FIELD, diagnostics)?,
         other => {
@@ -98,11 +119,11 @@ fn field<'a>(
     section.require("type", "type = \"string\"", diagnostics)?;
     let written = section.text("type", diagnostics)?;
     let field_type = declared_type(&at, written, diagnostics)?;
-    let Input { input, aliases, is_position } = input?;
+    let Input { input, aliases, reads } = input?;
     check_type(&section, written, &field_type, &input, &rules, diagnostics);
     let origin = section.get("from").map_or(&entry.origin, |item| &item.origin);
     let field = Field { name: name.to_owned(), input, aliases, field_type, required, rules };
-    Some(Declared { field, is_position, origin })
+    Some(Declared { field, reads, origin })
 }
 
 fn declared_type(at: &str, written: Text<'_>, diagnostics: &mut Diagnostics) -> Option<FieldType> {

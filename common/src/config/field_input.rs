@@ -6,7 +6,7 @@ use regex::Regex;
 use super::diagnostics::{Diagnostics, Origin, did_you_mean};
 use super::file::{Item, Value};
 use super::records_path::{self, Level};
-use super::resolved::{Decoding, DocumentPlace, Field, FieldInput, JsonFormat, Metadata, RecordFormat};
+use super::resolved::{Decoding, DocumentPlace, Field, FieldInput, JsonFormat, Metadata, RecordFormat, RecordKind};
 use super::section::{Section, Text};
 
 /// Settings that name an input. A field has at most one of them.
@@ -24,14 +24,15 @@ pub(super) struct Surroundings<'a> {
 pub(super) struct Input {
     pub(super) input: FieldInput,
     pub(super) aliases: Vec<Vec<String>>,
-    /// Whether the field reads an item of a record that is an array.
-    pub(super) is_position: bool,
+    /// Kind of the records that the field reads; `None` if it reads nothing inside of them.
+    pub(super) reads: Option<RecordKind>,
 }
 
 impl Input {
     /// Returns the input of a field that is written as only its type: the key with its `name`.
     pub(super) fn of_name(name: &str) -> Self {
-        Self { input: FieldInput::Keys(vec![name.to_owned()]), aliases: Vec::new(), is_position: false }
+        let input = FieldInput::Keys(vec![name.to_owned()]);
+        Self { input, aliases: Vec::new(), reads: Some(RecordKind::Object) }
     }
 }
 
@@ -52,7 +53,7 @@ pub(super) fn resolve(
         let message = format!("`aliases` has no effect on `{}`", given.join("` and `"));
         section.report(section.origin, &message, diagnostics);
     }
-    let other = |input| Some(Input { input, aliases: Vec::new(), is_position: false });
+    let other = |input| Some(Input { input, aliases: Vec::new(), reads: None });
     if let Some(written) = section.text("from_metadata", diagnostics) {
         return other(FieldInput::Metadata(metadata(section, written, diagnostics)?));
     }
@@ -67,11 +68,12 @@ pub(super) fn resolve(
         return other(FieldInput::Document(place.ok()?));
     }
     let Some(item) = section.get("from") else { return Some(Input { aliases, ..Input::of_name(name) }) };
-    let (keys, is_position) = keys(section, item, diagnostics)?;
-    if is_position && !aliases.is_empty() {
-        section.report(section.origin, "`aliases` has no effect on a position", diagnostics);
+    let (keys, kind) = keys(section, item, diagnostics)?;
+    if kind != RecordKind::Object && !aliases.is_empty() {
+        let what = if kind == RecordKind::Array { "a position" } else { "a whole record" };
+        section.report(section.origin, &format!("`aliases` has no effect on {what}"), diagnostics);
     }
-    Some(Input { input: FieldInput::Keys(keys), aliases, is_position })
+    Some(Input { input: FieldInput::Keys(keys), aliases, reads: Some(kind) })
 }
 
 fn metadata(section: &Section<'_>, Text { text, origin }: Text<'_>, diagnostics: &mut Diagnostics) -> Option<Metadata> {
@@ -140,23 +142,26 @@ fn document_place(text: &str, format: &RecordFormat) -> Result<DocumentPlace, St
     Ok(DocumentPlace { level, keys: rest.iter().map(key).collect::<Result<_, _>>()? })
 }
 
-/// Returns the keys in a `from`, and whether the first one is a position: `"user.name"`, `0`, or a
-/// list of keys such as `["user", "name"]`, which also allows keys with dots. Returns `None` if the
-/// value has another type.
-fn keys(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Option<(Vec<String>, bool)> {
+/// Returns the keys in a `from`, and the kind of records that have them: `"user.name"`, `0`, or a list
+/// of keys such as `["user", "name"]`, which also allows keys with dots. An empty list stands for the
+/// whole record. Returns `None` if the value has another type.
+fn keys(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Option<(Vec<String>, RecordKind)> {
     let (items, is_list) = match &item.value {
         Value::List(items) => (items.as_slice(), true),
         _ => (std::slice::from_ref(item), false),
     };
+    if items.is_empty() {
+        return Some((vec!["0".to_owned()], RecordKind::Value));
+    }
     let mut keys = Vec::new();
-    let mut is_position = false;
+    let mut kind = RecordKind::Object;
     for (index, item) in items.iter().enumerate() {
         match &item.value {
             // In a list, each item is one key, even if it contains a dot.
             Value::Text(text) if is_list => keys.push(text.clone()),
             Value::Text(text) => keys.extend(text.split('.').map(str::to_owned)),
             Value::Integer(position) if index == 0 && u32::try_from(*position).is_ok() => {
-                is_position = true;
+                kind = RecordKind::Array;
                 keys.push(position.to_string());
             }
             Value::Integer(_) => {
@@ -170,13 +175,10 @@ fn keys(section: &Section<'_>, item: &Item, diagnostics: &mut Diagnostics) -> Op
             }
         }
     }
-    if keys.is_empty() {
-        let hint = "for the whole record, write `from_metadata = \"raw\"`".to_owned();
-        diagnostics.report_with_hint(&item.origin, format!("{}`from` has no key", section.at), hint);
-    } else if keys.iter().any(String::is_empty) {
+    if keys.iter().any(String::is_empty) {
         section.report(&item.origin, "`from` has an empty key", diagnostics);
     }
-    Some((keys, is_position))
+    Some((keys, kind))
 }
 
 /// Returns the paths of keys in `aliases`, each written as in `from`.
@@ -202,8 +204,13 @@ struct ReadValue<'a> {
 }
 
 /// Reports two fields that read the same value, and a field that reads a value inside the value of
-/// another field.
-pub(super) fn check_overlaps(section: &Section<'_>, fields: &[(Field, &Origin)], diagnostics: &mut Diagnostics) {
+/// another field. The records are of `kind`.
+pub(super) fn check_overlaps(
+    section: &Section<'_>,
+    fields: &[(Field, &Origin)],
+    kind: RecordKind,
+    diagnostics: &mut Diagnostics,
+) {
     let mut earlier: Vec<ReadValue<'_>> = Vec::new();
     for (field, origin) in fields {
         for value in read_values(field) {
@@ -219,6 +226,8 @@ pub(super) fn check_overlaps(section: &Section<'_>, fields: &[(Field, &Origin)],
                 } else if outer.keys.len() == inner.keys.len() {
                     let read = if outer.keys.is_empty() {
                         "the key of a member".to_owned()
+                    } else if outer.level.is_none() && kind == RecordKind::Value {
+                        "the whole record".to_owned()
                     } else {
                         format!("`{outer_path}`")
                     };

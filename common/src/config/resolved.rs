@@ -178,9 +178,19 @@ pub struct Decoding {
     pub replaces_invalid_unicode: bool,
     /// Whether records that are `null` are skipped. If false, they are rejected.
     pub skips_null_records: bool,
-    /// Whether records are arrays, whose items the fields read by position. If false, they are
-    /// objects.
-    pub reads_arrays: bool,
+    pub record_kind: RecordKind,
+}
+
+/// Kind of JSON value that each record of a source is. Records of another kind are rejected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RecordKind {
+    /// An object. Fields read its members by their keys.
+    #[default]
+    Object,
+    /// An array. Fields read its items by their positions.
+    Array,
+    /// Any value. Fields read it as a whole: their input is the position `0`.
+    Value,
 }
 
 /// Format of the records in the objects of a source. `read::record_format` implements it.

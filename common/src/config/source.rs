@@ -10,7 +10,7 @@ use super::field::Fields;
 use super::field_input::Surroundings;
 use super::file::{Item, Value};
 use super::object_patterns::{ObjectMatcher, ObjectPatterns, UrlPattern};
-use super::resolved::{Decoding, JsonFormat, OnArchived, OnChange, OnDamaged, RecordFormat, Source};
+use super::resolved::{Decoding, JsonFormat, OnArchived, OnChange, OnDamaged, RecordFormat, RecordKind, Source};
 use super::section::{Section, Text};
 use super::settings::SOURCE;
 use super::{defaults, field, records_path};
@@ -32,8 +32,8 @@ pub(super) fn resolve<'a>(
     let format = format(&section, diagnostics);
     let mut decoding = decoding(&section, diagnostics);
     let around = Surroundings { format: &format, decoding: &decoding };
-    let Fields { fields, reads_arrays } = field::resolve(name, &section, around, diagnostics);
-    decoding.reads_arrays = reads_arrays;
+    let Fields { fields, record_kind } = field::resolve(name, &section, around, diagnostics);
+    decoding.record_kind = record_kind;
     let max_quarantine_share = section.share("max_quarantine_share", defaults::MAX_QUARANTINE_SHARE, diagnostics);
     let on_change = match section.word("on_change", diagnostics) {
         Some("ignore") => OnChange::Ignore,
@@ -156,6 +156,6 @@ fn decoding(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Decoding {
         replaces_invalid_unicode: section.word("invalid_unicode", diagnostics) == Some("replace"),
         skips_null_records: section.word("null_records", diagnostics) == Some("skip"),
         // The inputs of the fields decide it.
-        reads_arrays: false,
+        record_kind: RecordKind::Object,
     }
 }

@@ -110,9 +110,8 @@ pub struct Decoding {
     pub replaces_invalid_unicode: bool,
     #[prost(bool, tag = "4")]
     pub skips_null_records: bool,
-    /// Whether the records are arrays; otherwise they are objects.
-    #[prost(bool, tag = "5")]
-    pub reads_arrays: bool,
+    #[prost(enumeration = "RecordKind", tag = "5")]
+    pub record_kind: i32,
 }
 /// Format of the records in the objects of a source.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -295,6 +294,39 @@ pub struct Limits {
     pub max_open_files: u64,
     #[prost(uint64, tag = "8")]
     pub max_decompression_ratio: u64,
+}
+/// Kind of JSON value that each record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RecordKind {
+    Unspecified = 0,
+    Object = 1,
+    Array = 2,
+    Value = 3,
+}
+impl RecordKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RECORD_KIND_UNSPECIFIED",
+            Self::Object => "RECORD_KIND_OBJECT",
+            Self::Array => "RECORD_KIND_ARRAY",
+            Self::Value => "RECORD_KIND_VALUE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RECORD_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "RECORD_KIND_OBJECT" => Some(Self::Object),
+            "RECORD_KIND_ARRAY" => Some(Self::Array),
+            "RECORD_KIND_VALUE" => Some(Self::Value),
+            _ => None,
+        }
+    }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

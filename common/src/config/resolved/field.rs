@@ -48,7 +48,8 @@ impl Field {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldInput {
     /// Keys that lead to the value inside the record, the outermost first. If the records are arrays,
-    /// the first one is the position of an item, from `0`.
+    /// the first one is the position of an item, from `0`. If they are any values, the only one is
+    /// `0`.
     Keys(Vec<String>),
     Document(DocumentPlace),
     /// A part of the object's path: the value of the folder `<name>=<value>`, or of the group with

@@ -221,11 +221,29 @@ fn faults_of_fields() {
             ],
         ),
         (
-            "a = { type = 'long', from = [] }",
+            "a = { type = 'long', from = [] }\nb = 'long'",
             &[
-                "source `s`: field `a`: `from` has no key (lake.toml, line 6)",
-                "hint: for the whole record, write `from_metadata = \"raw\"`",
+                "source `s`: field `b` reads a key, but field `a` reads the whole record, as `from` is an empty list \
+                 (lake.toml, line 7)",
+                "hint: read the record either as a whole, or by its keys or positions",
             ],
+        ),
+        (
+            "a = { type = 'long', from = 0 }\nb = { type = 'json', from = [] }",
+            &[
+                "source `s`: field `b` reads the whole record, as `from` is an empty list, but field `a` reads a \
+                 position of records that are arrays (lake.toml, line 7)",
+                "hint: write a position, such as `from = 0` for the first item",
+                "error: source `s`: fields `a` and `b` both read `0` (lake.toml, line 7)",
+            ],
+        ),
+        (
+            "a = { type = 'long', from = [] }\nb = { type = 'json', from = [] }",
+            &["source `s`: fields `a` and `b` both read the whole record (lake.toml, line 7)"],
+        ),
+        (
+            "a = { type = 'long', from = [] }\nb = { type = 'json', from_metadata = 'rest' }",
+            &["source `s`: field `b` is always null, because field `a` reads the whole record (lake.toml, line 7)"],
         ),
         (
             "a = { type = 'long', from = 0 }\nb = 'long'",
@@ -404,11 +422,8 @@ fn faults_of_fields_and_of_their_settings() {
             &["source `s`: field `f`: this property needs the type `json`"],
         ),
         (
-            "{ type = 'json', from = [] }",
-            &[
-                "source `s`: field `f`: `from` has no key",
-                "hint: for the whole record, write `from_metadata = \"raw\"`",
-            ],
+            "{ type = 'json', from = [], aliases = 'a' }",
+            &["source `s`: field `f`: `aliases` has no effect on a whole record"],
         ),
         ("{ type = 'string', aliases = 'a..b' }", &["source `s`: field `f`: `aliases` has an empty key"]),
         ("{ type = 'string', aliases = ['f'] }", &["source `s`: field `f` reads `f` twice"]),

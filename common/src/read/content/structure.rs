@@ -98,11 +98,10 @@ fn varint(head: &[u8]) -> Option<(u32, usize)> {
 fn raw_lz4_length(head: &[u8], is_whole: bool) -> Option<u64> {
     let mut at = 0;
     let mut produced: u64 = 0;
-    let mut has_copy = false;
+    // The result if the start of a block ends here. Literals alone prove nothing, because any bytes
+    // have the structure of a long literal.
+    let mut cut = None;
     loop {
-        // The start of a block may end inside an element, after which no more is known. Literals
-        // alone prove nothing, because any bytes have the structure of a long literal.
-        let cut = (!is_whole && has_copy).then_some(produced);
         // The token contains the lengths of a literal and of a copy after it.
         let Some(&token) = head.get(at) else { return cut };
         at += 1;
@@ -119,7 +118,9 @@ fn raw_lz4_length(head: &[u8], is_whole: bool) -> Option<u64> {
             return None;
         }
         at += 2;
-        has_copy = true;
+        if !is_whole {
+            cut = Some(produced);
+        }
         let Some(copied) = lz4_length(head, &mut at, token & 15) else { return cut };
         produced += copied + MIN_LZ4_COPY;
     }

@@ -46,6 +46,7 @@ use crate::read::rejection::Reason;
 use crate::read::split::Split;
 
 pub use framed::Framed;
+pub use wrapper::ObjectAround;
 
 /// Cuts the bytes of one split into records.
 ///
@@ -93,7 +94,23 @@ impl Framer {
     /// bytes is not kept.
     pub(in crate::read) fn collect(&mut self, most: u64) {
         if let Self::Document(framer) = self {
-            framer.collect(most);
+            framer.collect(most, false);
+        }
+    }
+
+    /// Collects all members beside the records from now on, whether fields read them or not. A member
+    /// of more than `most` bytes is not kept.
+    pub fn collect_all(&mut self, most: u64) {
+        if let Self::Document(framer) = self {
+            framer.collect(most, true);
+        }
+    }
+
+    /// Returns the objects around the records that were read so far, with the collected members.
+    pub fn take_objects_around(&mut self) -> Vec<ObjectAround> {
+        match self {
+            Self::Lines(_) => Vec::new(),
+            Self::Document(framer) => framer.take_objects_around(),
         }
     }
 

@@ -47,6 +47,15 @@ pub(in crate::read) struct Around<'a> {
     pub(in crate::read) member: &'a [u8],
 }
 
+/// An object on the path to the records, without the member that leads to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectAround {
+    /// Index of the object in the path, from the outermost.
+    pub level: usize,
+    /// Text of the object.
+    pub text: Vec<u8>,
+}
+
 /// Role of a value inside a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::read) enum Inside {
@@ -77,10 +86,10 @@ impl Wrapper {
         self.undeclared = UndeclaredMembers::new(&self.path, members);
     }
 
-    /// Collects the declared members beside the path from now on. A member of more than `most` bytes
-    /// is not kept.
-    pub(in crate::read) fn collect(&mut self, most: u64) {
-        self.collection = Some(Collection::new(self.path.len(), most));
+    /// Collects the declared members beside the path from now on, or all of them with
+    /// `keeps_undeclared`. A member of more than `most` bytes is not kept.
+    pub(in crate::read) fn collect(&mut self, most: u64, keeps_undeclared: bool) {
+        self.collection = Some(Collection::new(self.path.len(), most, keeps_undeclared));
     }
 
     /// Returns the collected members.
@@ -88,6 +97,19 @@ impl Wrapper {
         let mut collection = self.collection.take()?;
         collection.drop_unfinished();
         Some(collection)
+    }
+
+    /// Returns the objects on the path that were opened so far, each with its collected members.
+    pub(in crate::read) fn take_objects_around(&mut self) -> Vec<ObjectAround> {
+        let Some(collection) = self.take_collection() else { return Vec::new() };
+        let levels = self.path.iter().zip(&self.opened).enumerate();
+        let objects = levels.filter(|(_, (level, _))| matches!(level, Level::Key(_)));
+        let objects = objects.flat_map(|(level, (_, opened))| (0..*opened).map(move |number| (level, number)));
+        let object = |(level, number)| {
+            let text = [b"{", collection.members(level, number).text, b"}"].concat();
+            ObjectAround { level, text }
+        };
+        objects.map(object).collect()
     }
 
     /// Returns the counts of the members beside the path that no field reads.
@@ -170,7 +192,7 @@ impl Wrapper {
             let member = serde_json::from_slice::<String>(&self.member).ok();
             if member.as_ref() != Some(key) {
                 let declared = self.undeclared.count(depth - 1, member.as_deref());
-                if let Some((collection, declared)) = self.collection.as_mut().zip(declared) {
+                if let Some(collection) = &mut self.collection {
                     collection.start(depth - 1, container.number, &self.member, declared);
                 }
                 return Inside::Other;

@@ -14,7 +14,7 @@ use arrow::error::ArrowError;
 use serde::Deserializer as _;
 use serde::de::IgnoredAny;
 
-use crate::config::resolved::Field;
+use crate::config::resolved::{Field, RecordKind};
 use crate::read::json::alternatives::Alternatives;
 use crate::read::json::columns::{Column, columns};
 use crate::read::json::fault_text::shown_text;
@@ -33,8 +33,7 @@ pub struct Decoder {
     columns: Vec<Column>,
     /// Fields that have several keys.
     alternatives: Vec<Alternatives>,
-    /// Whether records are arrays; otherwise they are objects.
-    reads_arrays: bool,
+    record_kind: RecordKind,
     /// For each required field, its column and those of its aliases. One of them must have a value.
     required: Vec<Vec<usize>>,
     fields: Fields,
@@ -47,9 +46,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Returns a decoder for records with the declared `fields`.
+    /// Returns a decoder for records that are objects with the declared `fields`.
     #[must_use]
     pub fn new(fields: &[Field]) -> Self {
+        Self::of_kind(RecordKind::Object, fields)
+    }
+
+    /// Returns a decoder for records of a kind with the declared `fields`.
+    pub(in crate::read) fn of_kind(record_kind: RecordKind, fields: &[Field]) -> Self {
         let alternatives = Alternatives::of(fields);
         let columns_of = |field: usize| {
             let aliases = alternatives.iter().filter(move |it| it.field == field).flat_map(|it| it.aliases.clone());
@@ -62,12 +66,13 @@ impl Decoder {
             columns: columns(fields),
             required,
             alternatives,
-            reads_arrays: false,
+            record_kind,
             fields: arrow_schema(fields).fields().clone(),
             rows: 0,
             bytes: 0,
             record: Record::new(),
-            templates: Some(Templates::new()),
+            // Templates are made of keys.
+            templates: (record_kind == RecordKind::Object).then(Templates::new),
         }
     }
 
@@ -75,12 +80,6 @@ impl Decoder {
     #[cfg(test)]
     pub(in crate::read) fn exact(fields: &[Field]) -> Self {
         Self { templates: None, ..Self::new(fields) }
-    }
-
-    /// Returns a decoder for records that are arrays. The keys of the fields are positions.
-    pub(in crate::read) fn of_arrays(fields: &[Field]) -> Self {
-        // Templates are made of keys.
-        Self { reads_arrays: true, templates: None, ..Self::new(fields) }
     }
 
     /// Decodes one record into the columns.
@@ -181,11 +180,21 @@ impl Decoder {
 
     fn read(&mut self, text: &str) -> Result<(), Rejection> {
         self.record.begin();
-        let (bracket, kind) = if self.reads_arrays { ('[', "array") } else { ('{', "object") };
-        // For a value of another kind, serde_json would report malformed JSON.
-        if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with(bracket) {
-            return Err(of_other_kind(text, kind));
-        }
+        let start = text.trim_start_matches([' ', '\t', '\r', '\n']);
+        let as_item;
+        let text = match self.record_kind {
+            // For a value of another kind, serde_json would report malformed JSON.
+            RecordKind::Object if !start.starts_with('{') => return Err(of_other_kind(text, "object")),
+            RecordKind::Array if !start.starts_with('[') => return Err(of_other_kind(text, "array")),
+            RecordKind::Object | RecordKind::Array => text,
+            // Read the value as the first item of an array.
+            RecordKind::Value => {
+                // Otherwise, `1,2` would be two items.
+                serde_json::from_str::<IgnoredAny>(text).map_err(|error| malformed(&error))?;
+                as_item = format!("[{text}]");
+                &as_item
+            }
+        };
         let mut json = serde_json::Deserializer::from_str(text);
         let object = ObjectVisitor {
             keys: &mut self.keys,
@@ -194,7 +203,10 @@ impl Decoder {
             around: "",
             record: &mut self.record,
         };
-        let read = if self.reads_arrays { json.deserialize_seq(object) } else { json.deserialize_map(object) };
+        let read = match self.record_kind {
+            RecordKind::Object => json.deserialize_map(object),
+            RecordKind::Array | RecordKind::Value => json.deserialize_seq(object),
+        };
         if let Err(error) = read.and_then(|()| json.end()) {
             let mut rejection = malformed(&error);
             // Name the field only if its number is out of range. Broken syntax may have started

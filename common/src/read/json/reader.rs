@@ -229,10 +229,7 @@ impl Rows {
             },
             skips_null_records: source.decoding.skips_null_records,
             fields: arrow_schema(&source.fields).fields().clone(),
-            decoder: match source.decoding.reads_arrays {
-                true => Decoder::of_arrays(&of_keys),
-                false => Decoder::new(&of_keys),
-            },
+            decoder: Decoder::of_kind(source.decoding.record_kind, &of_keys),
             enclosing: Enclosing::new(&source.fields, format),
             is_enclosing: source.fields.iter().filter_map(is_enclosing).collect(),
             attached: Attached::new(source),

@@ -1,4 +1,4 @@
-//! Tests of fields with values around the records, of aliases, and of records that are arrays.
+//! Tests of fields with values around the records, of aliases, and of records that are no objects.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -175,6 +175,43 @@ fn items_of_records_that_are_arrays_are_read_by_position() {
     assert_eq!(read.rejected, 4);
     let undeclared = [("$.columns", 1), ("2", 2), ("3.z", 1), ("4", 1), ("5", 1)];
     assert_eq!(read.undeclared, undeclared.map(|(name, count)| (name.to_owned(), count)));
+}
+
+#[test]
+fn records_of_any_kind_are_read_as_a_whole() {
+    let toml = |field: &str| {
+        format!(
+            "[sources.s]\nurl = \"/s\"\nformat = \"json\"\nrecords = \"*\"\nallow_nan = true\n[sources.s.fields]\n\
+             key = {{ type = \"string\", from_document = \"*\" }}\nvalue = {{ type = {field}, from = [] }}\n"
+        )
+    };
+    let text = br#"{"a":"x","b": 1 ,"c":null,"d":[1,{"e":"y"}],"f":NaN,"g":2.5,"h":"A"}"#;
+    let rows = |field: &str| {
+        let read = read_object(&toml(field), text, 1000);
+        assert_eq!(read.undeclared, []);
+        (read.rows, read.rejected)
+    };
+    for (field, expected, rejected) in [
+        ("\"string\"", &["a | x", "b | 1", "c | null", "f | NaN", "g | 2.5", "h | A"][..], 1),
+        (
+            "\"json\"",
+            &["a | \"x\"", "b | 1", "c | null", "d | [1,{\"e\":\"y\"}]", "f | \"NaN\"", "g | 2.5", "h | \"A\""],
+            0,
+        ),
+        ("\"long\", required = true", &["b | 1"], 6),
+        ("\"list<json>\"", &["c | null", "d | [1, {\"e\":\"y\"}]"], 5),
+    ] {
+        let expected: Vec<String> = expected.iter().map(|row| (*row).to_owned()).collect();
+        assert_eq!(rows(field), (expected, rejected), "{field}");
+    }
+}
+
+#[test]
+fn a_line_is_one_value() {
+    let toml = "[sources.s]\nurl = \"/s\"\n[sources.s.fields]\nn = { type = \"long\", from = [] }\n";
+    let read = read_object(toml, b"1\n\"2\"\n3,4\n5 6\n[7]\n]\n8],[9\n null \n\n10", 1000);
+    assert_eq!(read.rows, ["1", "2", "null", "10"]);
+    assert_eq!(read.rejected, 5);
 }
 
 /// Members of a container beside the path: any of the declared ones and others, before or after.
