@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use lakewright_common::config::resolved::RecordKind;
 use lakewright_common::config::{is_name, same_but_for_case};
 use lakewright_common::printable;
 use lakewright_common::storage::object::SourceObject;
 
+use super::around::{Unread, around_columns};
+use super::column_names::column_names;
+use super::detect::Detected;
 use super::field_type::{Note, choose, counted, leaves};
 use super::group::hive_parts;
 use super::invisible;
 use super::places::Places;
-use super::profile::{Constant, Member, Node, is_name_of_key};
+use super::profile::{Constant, Member, Node, Objects, is_name_of_key};
 use super::read::Profile;
 use super::visitor::shortened;
 
@@ -45,22 +49,30 @@ pub(super) enum Input {
     /// The key that equals the field's name.
     Name,
     Key(String),
+    /// Position of an item of an array.
+    Position(usize),
+    /// The whole record.
+    Record,
     PathPart(String),
     /// A path from the root of the document.
     Document(String),
     Rest,
 }
 
-/// Returns the fields of a source with the given statistics, objects, places of records and path of
-/// the records.
+/// Returns the fields of a source with the given statistics, objects and places of records. Also
+/// returns the values around the records that are not read.
 pub(super) fn columns(
     profile: &Profile,
     objects: &[SourceObject],
     places: Places<'_>,
-    records: Option<&str>,
-) -> Vec<Column> {
+    detected: &Detected,
+) -> (Vec<Column>, Vec<Unread>) {
     let mut columns: Vec<Column> = Vec::new();
     let members = &profile.root.objects.members;
+    let known_names = match detected.kind {
+        RecordKind::Array => column_names(&profile.around, members.len()).unwrap_or_default(),
+        RecordKind::Object | RecordKind::Value => Vec::new(),
+    };
     // A key that can be a name keeps it, even if a cleaned name of an earlier key would equal it.
     let mut taken: Vec<String> = Vec::new();
     for key in members.iter().map(|member| &member.key).filter(|key| is_name(key)) {
@@ -74,22 +86,30 @@ pub(super) fn columns(
         if let Some(text) = invisible::remark(key, members.iter().map(|other| other.key.as_str())) {
             choice.notes.insert(0, Note { is_conflict: false, path: String::new(), text });
         }
-        let keeps_key = taken.contains(key);
-        let name = if keeps_key { key.clone() } else { free_name(&cleaned(key), &taken) };
-        if !keeps_key {
+        let (name, input) = match (detected.kind, key.parse::<usize>()) {
+            (RecordKind::Value, _) => (key.clone(), Input::Record),
+            (RecordKind::Array, Ok(position)) => {
+                let name = known_names.get(position).map_or_else(|| format!("column_{position}"), |name| cleaned(name));
+                (free_name(&name, &taken), Input::Position(position))
+            }
+            _ if taken.contains(key) => (key.clone(), Input::Name),
+            _ => (free_name(&cleaned(key), &taken), Input::Key(key.clone())),
+        };
+        if !taken.contains(&name) {
             taken.push(name.clone());
         }
-        let input = if keeps_key { Input::Name } else { Input::Key(key.clone()) };
         columns.push(Column {
             name,
             input,
             field_type: choice.text,
             wrap: choice.wrap,
             notes: choice.notes,
-            comment: comment(node, profile, places),
+            comment: comment(node, &profile.root.objects, places),
             is_unique: node.distinct.as_ref().is_some_and(|distinct| distinct.count() == profile.records),
         });
     }
+    let (around, unread) = around_columns(&profile.around, detected, places, &mut taken);
+    columns.extend(around);
     limit_values(&mut columns);
     for (part, field_type, example) in path_parts(objects) {
         let name = cleaned(&part);
@@ -103,7 +123,7 @@ pub(super) fn columns(
         let input = Input::PathPart(part);
         columns.push(Column { name, input, field_type, wrap: false, notes: vec![], comment, is_unique: false });
     }
-    if let Some(path) = records.filter(|path| path.ends_with('*')) {
+    if let Some(path) = detected.records().filter(|path| path.ends_with('*')) {
         let name = free_name("key", &taken);
         taken.push(name.clone());
         columns.insert(
@@ -132,7 +152,7 @@ pub(super) fn columns(
             is_unique: false,
         });
     }
-    columns
+    (columns, unread)
 }
 
 /// Declares structs with many members as `json` until the records have at most [`MAX_VALUES`] values,
@@ -159,10 +179,10 @@ pub(super) fn key_of(columns: &[Column]) -> Option<&Column> {
     named.min_by_key(|column| !matches!(column.name.as_str(), "id" | "uuid" | "guid" | "key"))
 }
 
-/// Returns the comment on the values of a field: their share of nulls, the value if there is only
-/// one, otherwise an example, and the first place of a rare field.
-fn comment(node: &Node, profile: &Profile, places: Places<'_>) -> String {
-    let records = profile.records;
+/// Returns the comment on the values of a key of `objects`: their share of nulls, the value if there is
+/// only one, otherwise an example, and the first place of a rare value.
+pub(super) fn comment(node: &Node, objects: &Objects, places: Places<'_>) -> String {
+    let records = objects.all.count;
     let values = (node.seen() - node.nulls).min(records);
     let mut parts = Vec::new();
     match records - values {
@@ -182,7 +202,7 @@ fn comment(node: &Node, profile: &Profile, places: Places<'_>) -> String {
         (_, Some((_, example))) => parts.push(format!("e.g. {example}")),
         _ => {}
     }
-    let is_later = |place: &_| Some(*place) != profile.root.objects.all.first;
+    let is_later = |place: &_| Some(*place) != objects.all.first;
     if let Some(place) = node.first_value().filter(is_later).filter(|_| values * RARE < records) {
         parts.push(format!("first in {}", printable::line(&places.text(place))));
     }
@@ -266,6 +286,21 @@ mod tests {
     use crate::init::profile::Place;
     use crate::init::visitor::add_record;
 
+    /// Returns the fields of records of a kind in documents with the path `records`, or else in lines.
+    fn columns_of(
+        kind: RecordKind,
+        records: Option<&str>,
+        profile: &Profile,
+        objects: &[SourceObject],
+    ) -> (Vec<Column>, Vec<Unread>) {
+        let format = match records {
+            None => JsonFormat::Lines,
+            Some(path) => JsonFormat::Document { records: Some(path.to_owned()) },
+        };
+        let detected = Detected { format, kind, members: None };
+        columns(profile, objects, Places::new(objects, &detected.format), &detected)
+    }
+
     fn object(key: &str) -> SourceObject {
         SourceObject { key: key.to_owned(), bytes: 1, etag: None, modified: 0 }
     }
@@ -278,8 +313,13 @@ mod tests {
         };
         let members: Vec<String> = (0..5).map(|i| format!("\"k{i}\":{}", object(200 + i))).collect();
         let mut profile = Profile { records: 1, ..Profile::default() };
-        add_record(&mut profile.root, &format!("{{{},\"n\":1}}", members.join(",")), Place::default());
-        let columns = columns(&profile, &[], Places::new(&[], &JsonFormat::Lines), None);
+        add_record(
+            &mut profile.root,
+            RecordKind::Object,
+            &format!("{{{},\"n\":1}}", members.join(",")),
+            Place::default(),
+        );
+        let (columns, _) = columns_of(RecordKind::Object, None, &profile, &[]);
         let kept: Vec<_> =
             columns.iter().filter(|column| column.field_type != "json").map(|c| c.name.as_str()).collect();
         assert_eq!(kept, ["k0", "k1", "k2", "k3", "n"]);
@@ -293,11 +333,11 @@ mod tests {
             r#"{"$id":1,"id":2,"ID":"x","a.b":true,"1st":1,"":1,"größe":2,"_x":null}"#,
             r#"{"$id":2,"id":2,"ID":"","a.b":null}"#,
         ] {
-            add_record(&mut profile.root, record, Place::default());
+            add_record(&mut profile.root, RecordKind::Object, record, Place::default());
             profile.records += 1;
         }
         let objects = [object("year=2018/day=mon/a.json"), object("year=019/day=2/a.json")];
-        let columns = columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines), None);
+        let (columns, _) = columns_of(RecordKind::Object, None, &profile, &objects);
         let names: Vec<_> = columns
             .iter()
             .map(|column| (column.name.as_str(), column.input.clone(), column.field_type.as_str()))
@@ -326,11 +366,11 @@ mod tests {
     fn comments(records: &[String]) -> Vec<String> {
         let mut profile = Profile::default();
         for (record, position) in records.iter().zip(1..) {
-            add_record(&mut profile.root, record, Place { object: 0, position });
+            add_record(&mut profile.root, RecordKind::Object, record, Place { object: 0, position });
             profile.records += 1;
         }
         let objects = [object("a.json")];
-        let columns = columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines), None);
+        let (columns, _) = columns_of(RecordKind::Object, None, &profile, &objects);
         columns.into_iter().map(|column| column.comment).collect()
     }
 
@@ -360,5 +400,44 @@ mod tests {
         assert_eq!(comments(&records), ["e.g. 1", "98 % null; e.g. true; first in a.json, line 33"]);
         records[0] = "{\"id\":1,\"rare\":true}".to_owned();
         assert_eq!(comments(&records)[1], "95 % null; e.g. true");
+    }
+
+    fn declared(columns: &[Column]) -> Vec<(&str, Input, &str)> {
+        columns.iter().map(|it| (it.name.as_str(), it.input.clone(), it.field_type.as_str())).collect()
+    }
+
+    #[test]
+    fn items_of_arrays_have_the_names_that_the_document_gives_them() {
+        let mut profile = Profile { records: 2, ..Profile::default() };
+        for record in [r#"[1,"a",null]"#, r#"[2,"b"]"#] {
+            add_record(&mut profile.root, RecordKind::Array, record, Place::default());
+        }
+        let at = Input::Position;
+        let (columns, _) = columns_of(RecordKind::Array, Some("rows"), &profile, &[]);
+        let expected = [("column_0", at(0), "long"), ("column_1", at(1), "string"), ("column_2", at(2), "json")];
+        assert_eq!(declared(&columns), expected);
+
+        profile.around.add(0, r#"{"columns":["id","a b","ID"],"took":5}"#, Place::default());
+        let (columns, _) = columns_of(RecordKind::Array, Some("rows"), &profile, &[]);
+        let document = |path: &str| Input::Document(path.to_owned());
+        let expected = [
+            ("id", at(0), "long"),
+            ("a_b", at(1), "string"),
+            ("ID_2", at(2), "json"),
+            ("columns", document("columns"), "list<string>"),
+            ("took", document("took"), "long"),
+        ];
+        assert_eq!(declared(&columns), expected);
+    }
+
+    #[test]
+    fn a_record_that_is_a_value_is_one_field() {
+        let mut profile = Profile { records: 2, ..Profile::default() };
+        for record in ["\"Hallo\"", "\"Welt\""] {
+            add_record(&mut profile.root, RecordKind::Value, record, Place::default());
+        }
+        let (columns, _) = columns_of(RecordKind::Value, Some("words.*"), &profile, &[]);
+        let key = Input::Document("words.*".to_owned());
+        assert_eq!(declared(&columns), [("key", key, "string"), ("value", Input::Record, "string")]);
     }
 }

@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 
+use lakewright_common::config::resolved::RecordKind;
 use lakewright_common::error::{Context, Error, Result};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::profile::Place;
 use super::read::Profile;
-use super::visitor::{self, Record};
+use super::visitor::{self, Outcome};
 
 /// Number of bytes of records from which on a batch is sent.
 const BATCH_BYTES: usize = 1 << 20;
@@ -36,11 +37,11 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Starts `threads` threads, at least one.
-    pub(super) fn start(threads: usize) -> Self {
+    /// Starts `threads` threads, at least one, for records of `kind`.
+    pub(super) fn start(threads: usize, kind: RecordKind) -> Self {
         let threads = (0..threads.max(1)).map(|_| {
             let (sender, receiver) = channel(WAITING_BATCHES);
-            (sender, spawn_blocking(move || count(receiver)))
+            (sender, spawn_blocking(move || count(receiver, kind)))
         });
         Self { batch: Batch::default(), threads: threads.collect(), next: 0 }
     }
@@ -79,12 +80,12 @@ impl Counters {
 }
 
 /// Counts the records of all batches.
-fn count(mut batches: Receiver<Batch>) -> Profile {
+fn count(mut batches: Receiver<Batch>, kind: RecordKind) -> Profile {
     let mut profile = Profile::default();
     while let Some(batch) = batches.blocking_recv() {
         let mut start = 0;
         for (place, end) in &batch.records {
-            profile.add(&batch.text[start..*end], *place);
+            profile.add(kind, &batch.text[start..*end], *place);
             start = *end;
         }
     }
@@ -93,8 +94,22 @@ fn count(mut batches: Receiver<Batch>) -> Profile {
 
 impl Profile {
     /// Adds the text of one record.
-    fn add(&mut self, text: &[u8], place: Place) {
-        let text = match std::str::from_utf8(text) {
+    fn add(&mut self, kind: RecordKind, text: &[u8], place: Place) {
+        let text = self.decoded(text, place);
+        match visitor::add_record(&mut self.root, kind, &text, place) {
+            Outcome::Added => self.records += 1,
+            Outcome::AddedWithNaN => {
+                self.records += 1;
+                self.nan_records.add(place);
+            }
+            Outcome::Null => self.null_records.add(place),
+            Outcome::Rejected => self.reject(place),
+        }
+    }
+
+    /// Returns a text as UTF-8, and counts it if it is not.
+    pub(super) fn decoded<'a>(&mut self, text: &'a [u8], place: Place) -> Cow<'a, str> {
+        match std::str::from_utf8(text) {
             Ok(text) => {
                 self.has_utf8 = self.has_utf8 || !text.is_ascii();
                 Cow::Borrowed(text)
@@ -104,15 +119,6 @@ impl Profile {
                 // Structure and types are the same in every encoding that extends ASCII.
                 Cow::Owned(text.iter().map(|byte| char::from(*byte)).collect())
             }
-        };
-        match visitor::add_record(&mut self.root, &text, place) {
-            Record::Object => self.records += 1,
-            Record::ObjectWithNaN => {
-                self.records += 1;
-                self.nan_records.add(place);
-            }
-            Record::Null => self.null_records.add(place),
-            Record::Rejected => self.reject(place),
         }
     }
 }

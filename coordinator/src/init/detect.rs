@@ -1,8 +1,7 @@
 //! Detects the format of a source by the start of some of its objects.
 
 use futures::StreamExt;
-use lakewright_common::config::records_path::{self, Level};
-use lakewright_common::config::resolved::{Decoding, JsonFormat, Limits};
+use lakewright_common::config::resolved::{Decoding, JsonFormat, Limits, RecordKind};
 use lakewright_common::error::Result;
 use lakewright_common::read::chunks::Fault;
 use lakewright_common::read::fetch::{StoredBytes, fetch};
@@ -19,6 +18,8 @@ use super::outline::{Outline, outline, path_to_members};
 const HEAD_BYTES: usize = 8 << 20;
 /// Maximum number of lines that are inspected.
 const MAX_LINES: usize = 100;
+/// Minimum percentage of lines that are of one kind.
+const MIN_ALIKE_PERCENT: usize = 90;
 /// Byte order mark of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
@@ -26,8 +27,7 @@ const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Detected {
     pub(super) format: JsonFormat,
-    /// Keys of the documents beside the records, which are not read.
-    pub(super) unread_keys: Vec<String>,
+    pub(super) kind: RecordKind,
     /// The object whose members are the records, in the document where it has the most of them.
     pub(super) members: Option<Members>,
 }
@@ -47,8 +47,8 @@ impl Detected {
 struct Look {
     /// Number of lines that are not blank, at most [`MAX_LINES`].
     lines: usize,
-    /// Whether nearly all lines are JSON objects.
-    is_of_lines: bool,
+    /// Kind of the records, if nearly all lines are JSON of one kind.
+    kind_of_lines: Option<RecordKind>,
     outline: Outline,
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn detect(
     let mut reason = "has no content".to_owned();
     for object in inspected(objects) {
         match head(storage, object, limits, HEAD_BYTES).await? {
-            Ok((text, is_whole)) => match look(&text, is_whole) {
+            Ok((text, is_whole)) => match look(&text, is_whole, extension) {
                 Some(look) => looks.push(look),
                 None if !text.trim_ascii().is_empty() => "is not JSON".clone_into(&mut reason),
                 None => {}
@@ -120,14 +120,24 @@ pub(super) async fn head(
 }
 
 /// Returns `None` if the text is not JSON.
-fn look(text: &[u8], is_whole: bool) -> Option<Look> {
+fn look(text: &[u8], is_whole: bool, extension: &str) -> Option<Look> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let mut look = look_of(text, is_whole);
+    // A line of any text file may be a number.
+    look.kind_of_lines = look.kind_of_lines.filter(|kind| *kind != RecordKind::Value || has_name_of_json(extension));
     if !text.trim_ascii_start().starts_with(b"{") && !text.trim_ascii_start().starts_with(b"[") {
         // The first line may be broken.
-        let look = look_of(text, is_whole);
-        return look.is_of_lines.then_some(look);
+        return look.kind_of_lines.is_some().then_some(look);
     }
-    Some(look_of(text, is_whole))
+    Some(look)
+}
+
+fn has_name_of_json(extension: &str) -> bool {
+    extension.contains("json") || has_name_of_lines(extension)
+}
+
+fn has_name_of_lines(extension: &str) -> bool {
+    matches!(extension, "jsonl" | "ndjson")
 }
 
 fn look_of(text: &[u8], is_whole: bool) -> Look {
@@ -137,50 +147,61 @@ fn look_of(text: &[u8], is_whole: bool) -> Look {
         None => b"",
     };
     let lines = complete.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-    let (mut count, mut objects) = (0, 0);
-    for line in lines.take(MAX_LINES) {
-        count += 1;
-        objects += usize::from(is_object(line));
-    }
-    Look { lines: count, is_of_lines: count > 0 && objects * 10 >= count * 9, outline: outline(text) }
+    let kinds: Vec<Option<LineKind>> = lines.take(MAX_LINES).map(kind_of_line).collect();
+    let count = |kind| kinds.iter().filter(|found| **found == Some(kind)).count();
+    // Some connectors write `null` for a deleted key.
+    let are_alike = |kind: &RecordKind| {
+        let alike = count(LineKind::Record(*kind));
+        alike > 0 && (alike + count(LineKind::Null)) * 100 >= kinds.len() * MIN_ALIKE_PERCENT
+    };
+    let kind_of_lines = [RecordKind::Object, RecordKind::Array, RecordKind::Value].into_iter().find(are_alike);
+    Look { lines: kinds.len(), kind_of_lines, outline: outline(text) }
 }
 
-/// Whether a line is a JSON object, or `null`, which some connectors write for a deleted key.
-fn is_object(line: &[u8]) -> bool {
-    if !line.starts_with(b"{") {
-        return line == b"null";
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LineKind {
+    Record(RecordKind),
+    Null,
+}
+
+/// Returns the kind of a line; `None` if it is not JSON.
+fn kind_of_line(line: &[u8]) -> Option<LineKind> {
     let is_json = |text: &[u8]| serde_json::from_slice::<IgnoredAny>(text).is_ok();
-    is_json(line) || lenient::quote_non_finite(line).is_some_and(|line| is_json(&line))
+    if !is_json(line) && !lenient::quote_non_finite(line).is_some_and(|line| is_json(&line)) {
+        return None;
+    }
+    Some(match line.first() {
+        Some(b'{') => LineKind::Record(RecordKind::Object),
+        Some(b'[') => LineKind::Record(RecordKind::Array),
+        _ if line == b"null" => LineKind::Null,
+        _ => LineKind::Record(RecordKind::Value),
+    })
 }
 
 /// Decides by the looks of several objects. Returns `None` if there are none.
 fn decide(looks: &[Look], extension: &str) -> Option<Detected> {
     let first = looks.first()?;
-    let has_name_of_lines = matches!(extension, "jsonl" | "ndjson");
     // A single line may also be a document.
-    let is_certain = has_name_of_lines || looks.iter().any(|look| look.lines > 1);
-    if is_certain && looks.iter().all(|look| look.is_of_lines) {
-        return Some(Detected { format: JsonFormat::Lines, unread_keys: Vec::new(), members: None });
+    let is_certain = has_name_of_lines(extension) || looks.iter().any(|look| look.lines > 1);
+    let is_alike = |look: &Look| look.kind_of_lines == first.kind_of_lines;
+    if let Some(kind) = first.kind_of_lines
+        && is_certain
+        && (has_name_of_lines(extension) || looks.iter().all(is_alike))
+    {
+        return Some(Detected { format: JsonFormat::Lines, kind, members: None });
     }
-    let members = records_of_members(looks);
-    let records = match &members {
-        Some(members) => path_to_members(&members.path),
-        None => {
-            let path = first.outline.records_path();
-            path.filter(|path| looks.iter().all(|look| look.outline.records_path().as_ref() == Some(path)))
-        }
+    if let Some(members) = records_of_members(looks) {
+        let records = path_to_members(&members.path);
+        let kind = members.kind;
+        return Some(Detected { format: JsonFormat::Document { records }, kind, members: Some(members) });
+    }
+    let records = first.outline.records();
+    let records = records.filter(|found| looks.iter().all(|look| look.outline.records().as_ref() == Some(found)));
+    let (records, kind) = match records {
+        Some((path, kind)) => (Some(path), kind),
+        None => (None, looks.iter().find_map(|look| look.outline.root_items).unwrap_or_default()),
     };
-    let mut unread_keys: Vec<String> = Vec::new();
-    if let Some(path) = &records {
-        let levels = records_path::parse(path).unwrap_or_default();
-        let is_read = |key: &String| match levels.first() {
-            Some(Level::Key(first)) => first == key,
-            Some(Level::Items | Level::Members) | None => true,
-        };
-        unread_keys = first.outline.keys.iter().filter(|key| !is_read(key)).cloned().collect();
-    }
-    Some(Detected { format: JsonFormat::Document { records }, unread_keys, members })
+    Some(Detected { format: JsonFormat::Document { records }, kind, members: None })
 }
 
 /// Returns the object whose members are the records, if all documents can be read like this.
@@ -190,9 +211,13 @@ fn records_of_members(looks: &[Look]) -> Option<Members> {
     path_to_members(&largest.path)?;
     let found: Vec<&Members> = candidates.filter(|members| members.path == largest.path).collect();
     // A document may have too few members to judge by them alone.
-    let fits = |outline: &Outline| match largest.path.first() {
-        Some(key) => outline.keys.contains(key),
-        None => outline.root_members.0 >= outline.root_members.1,
+    let fits = |outline: &Outline| {
+        let (objects, others) = outline.root_members;
+        match (largest.path.first(), largest.kind) {
+            (Some(key), _) => outline.keys.contains(key),
+            (None, RecordKind::Object) => objects >= others,
+            (None, RecordKind::Array | RecordKind::Value) => objects <= others,
+        }
     };
     let all_fit = looks.iter().all(|look| look.outline.is_one_object() && fits(&look.outline));
     (all_fit && are_records(&found)).then(|| largest.clone())
@@ -202,9 +227,40 @@ fn records_of_members(looks: &[Look]) -> Option<Members> {
 mod tests {
     use super::*;
 
+    fn detected(texts: &[&str], extension: &str) -> Option<Detected> {
+        let looks: Vec<Look> = texts.iter().filter_map(|text| look(text.as_bytes(), true, extension)).collect();
+        decide(&looks, extension)
+    }
+
     fn format_of(texts: &[&str], extension: &str) -> Option<JsonFormat> {
-        let looks: Vec<Look> = texts.iter().filter_map(|text| look(text.as_bytes(), true)).collect();
-        decide(&looks, extension).map(|detected| detected.format)
+        detected(texts, extension).map(|detected| detected.format)
+    }
+
+    #[test]
+    fn the_kind_of_the_records_follows_from_the_text() {
+        let (object, array, value) = (RecordKind::Object, RecordKind::Array, RecordKind::Value);
+        for (texts, extension, expected) in [
+            (&["{\"a\":1}\n{\"a\":2}\n"][..], "txt", Some((true, object))),
+            (&["[1,2]\n[3,4]\n"], "txt", Some((true, array))),
+            (&["[1,NaN]\nnull\n"], "jsonl", Some((true, array))),
+            (&["\"a\"\n\"b\"\n"], "json", Some((true, value))),
+            (&["1\n2\n"], "csv", None),
+            (&["null\nnull\n"], "jsonl", None),
+            (&["1,2\n3,4\n"], "json", None),
+            (&["[1,2]"], "json", Some((false, value))),
+            (&["[[1,2],[3,4]]"], "json", Some((false, array))),
+            (&["[]", "[{\"a\":1}]"], "json", Some((false, object))),
+            (&["{\"a\":1}\n{\"a\":2}\n", "[{\"a\":1}]"], "json", Some((false, object))),
+            (&["{\"a\":1}\n{\"a\":2}\n", "[1]\n[2]\n"], "jsonl", Some((true, object))),
+            (&["{\"rows\":[[1,\"a\"],[2,\"b\"]]}"], "json", Some((false, array))),
+        ] {
+            let found = detected(texts, extension);
+            let found = found.map(|detected| (detected.format == JsonFormat::Lines, detected.kind));
+            assert_eq!(found, expected, "{texts:?}");
+        }
+        let entries: Vec<String> = (0..300).map(|i| format!("\"k{i}\":\"v\"")).collect();
+        let dictionary = detected(&[&format!("{{{}}}", entries.join(","))], "json").unwrap();
+        assert_eq!((dictionary.records(), dictionary.kind), (Some("*"), value));
     }
 
     #[test]
@@ -231,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_cut_off_is_judged_by_its_complete_lines() {
-        let looks = [look(b"{\"a\":1}\n{\"a\":2}\n{\"a\":", false).unwrap()];
+        let looks = [look(b"{\"a\":1}\n{\"a\":2}\n{\"a\":", false, "json").unwrap()];
         assert_eq!(decide(&looks, "json").unwrap().format, JsonFormat::Lines);
     }
 
@@ -268,14 +324,6 @@ mod tests {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             assert_eq!(format_of(&texts, "json"), document(expected), "{texts:?}");
         }
-        let looks = [look(inside(&a).as_bytes(), true).unwrap()];
-        let detected = decide(&looks, "json").unwrap();
-        assert_eq!((detected.unread_keys, detected.members.unwrap().count), (vec!["next".to_owned()], 20));
-    }
-
-    #[test]
-    fn what_is_beside_the_records_is_named() {
-        let looks = [look(br#"{"next":"x","data":{"rows":[{"a":1},{"a":2},{"a":3},{"a":4}]}}"#, true).unwrap()];
-        assert_eq!(decide(&looks, "json").unwrap().unread_keys, ["next"]);
+        assert_eq!(detected(&[&inside(&a)], "json").unwrap().members.unwrap().count, 20);
     }
 }

@@ -224,8 +224,7 @@ impl Chooser<'_> {
             return self.map(path, objects, depth);
         }
         if objects.others.is_some() {
-            self.note(path, &format!("has more than {} different keys", members.len()));
-            return "json".into();
+            return self.map(path, objects, depth);
         }
         for (index, member) in members.iter().enumerate() {
             let is_twin = |other: &super::profile::Member| other.key.eq_ignore_ascii_case(&member.key);
@@ -252,6 +251,9 @@ impl Chooser<'_> {
         let text = format!("struct<{}>", types.join(", "));
         if leaves(&text) > MAX_LEAVES {
             self.notes.truncate(before);
+            if members.len() > MAX_LEAVES {
+                return self.map(path, objects, depth);
+            }
             self.note(path, &format!("has more than {MAX_LEAVES} different values, kept as JSON text"));
             return "json".into();
         }
@@ -354,7 +356,7 @@ fn counted_are(count: u64, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lakewright_common::config::resolved::JsonFormat;
+    use lakewright_common::config::resolved::{JsonFormat, RecordKind};
 
     use super::*;
     use crate::init::places::tests::numbered_objects;
@@ -368,7 +370,12 @@ mod tests {
     fn named(name: &str, values: &[&str]) -> Choice {
         let mut root = Node::default();
         for (object, value) in values.iter().enumerate() {
-            add_record(&mut root, &format!("{{\"{name}\":{value}}}"), Place { object, position: 9 });
+            add_record(
+                &mut root,
+                RecordKind::Object,
+                &format!("{{\"{name}\":{value}}}"),
+                Place { object, position: 9 },
+            );
         }
         let objects = numbered_objects(values.len());
         choose(name, &root.objects.members[0].node, Places::new(&objects, &JsonFormat::Lines))
@@ -386,7 +393,9 @@ mod tests {
         assert_eq!(choice(&[&objects]).text, "map<string, struct<a: long>>");
         // Many measurements are a struct, as their keys are in every object.
         assert!(choice(&[&wide(60, |i| i.to_string())]).text.starts_with("struct<k0: long"));
-        assert_eq!(choice(&[&wide(301, |i| i.to_string())]).text, "json");
+        assert_eq!(choice(&[&wide(301, |i| i.to_string())]).text, "map<string, long>");
+        assert_eq!(choice(&[&wide(301, |i| if i % 2 == 0 { "1".into() } else { "{}".into() })]).text, "json");
+        assert_eq!(choice(&[&wide(100, |_| "{\"a\":1,\"b\":2,\"c\":3,\"d\":[4]}".into()), "{\"x\":1}"]).text, "json");
         // The values of a map differ, so it is kept as text, and nothing wraps.
         let mixed = choice(&[&wide(60, |i| format!("{{\"a\":{}}}", if i % 2 == 0 { "1" } else { "[1]" }))]);
         assert_eq!((mixed.text.as_str(), mixed.wrap), ("json", false));

@@ -1,18 +1,24 @@
-//! Recognizes an object whose members are records: `{"u1":{"name":"Ann"},"u2":{"name":"Bo"}}`.
+//! Recognizes an object whose members are records: `{"u1":{"name":"Ann"},"u2":{"name":"Bo"}}`, or
+//! `{"hello":"hallo","world":"Welt"}` with hundreds of members.
 //!
 //! The members of a record have names, and few of them are objects with the same keys. So an object
 //! is one of records if it has many members, nearly all of them are objects, and these have most of
-//! their keys in common.
+//! their keys in common. It is a dictionary if it has very many members of another kind: then each
+//! value is a record.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use lakewright_common::config::resolved::RecordKind;
 
 /// Minimum number of members that are records.
 const MIN_MEMBERS: u64 = 11;
 /// Minimum number of members if there is less evidence: they share only one key, or other documents
 /// have members with the same keys, as objects of a schema do.
 const MIN_MEMBERS_IN_DOUBT: u64 = 51;
-/// Minimum percentage of members that are objects.
-const MIN_OBJECTS_PERCENT: u64 = 90;
+/// Minimum number of members of a dictionary.
+const MIN_ENTRIES: u64 = 300;
+/// Minimum percentage of members that are of one kind.
+const MIN_ALIKE_PERCENT: u64 = 90;
 /// Minimum percentage of the members' keys that are shared. A key is shared if at least half of the
 /// members have it.
 const MIN_SHARED_PERCENT: u64 = 80;
@@ -23,11 +29,15 @@ const MAX_KEYS: usize = 1000;
 /// Maximum number of members whose own keys are kept.
 const MAX_NAMES: usize = 1000;
 
-/// Counts of an object that may be one of records.
+/// Counts of an array, or of an object that may be one of records.
 #[derive(Debug, Default)]
 pub(super) struct MemberCounts<'a> {
     pub(super) objects: u64,
-    pub(super) others: u64,
+    pub(super) arrays: u64,
+    pub(super) texts: u64,
+    pub(super) numbers: u64,
+    /// Number of members that are `true`, `false` or `null`.
+    pub(super) words: u64,
     /// Keys of the members, as they are written.
     pub(super) names: Vec<&'a [u8]>,
     /// For each key inside of a member, the number of members that have it.
@@ -40,6 +50,8 @@ pub(super) struct Members {
     /// Keys that lead to the object; empty for the document itself.
     pub(super) path: Vec<String>,
     pub(super) count: u64,
+    /// Kind of the members.
+    pub(super) kind: RecordKind,
     /// Number of keys that most members have.
     shared_keys: usize,
     /// Keys of the first members.
@@ -59,12 +71,24 @@ impl<'a> MemberCounts<'a> {
         }
     }
 
+    /// Returns the number of items or members.
+    pub(super) fn count(&self) -> u64 {
+        self.objects + self.arrays + self.texts + self.numbers + self.words
+    }
+
     /// Returns the object at `path` if its members may be records. It has `bytes` of the `total`
     /// bytes of its document.
     pub(super) fn records(&self, path: Vec<String>, bytes: usize, total: usize) -> Option<Members> {
-        let count = self.objects + self.others;
-        let are_objects = self.objects * 100 >= count * MIN_OBJECTS_PERCENT;
-        if count < MIN_MEMBERS || !are_objects || bytes * 100 < total * MIN_BYTES_PERCENT {
+        let count = self.count();
+        if count < MIN_MEMBERS || bytes * 100 < total * MIN_BYTES_PERCENT {
+            return None;
+        }
+        let are_alike = |members: u64| members * 100 >= count * MIN_ALIKE_PERCENT;
+        let names = self.names.iter().take(MAX_NAMES).filter_map(|name| serde_json::from_slice(name).ok());
+        if count >= MIN_ENTRIES && [self.arrays, self.texts, self.numbers].into_iter().any(are_alike) {
+            return Some(Members { path, count, kind: RecordKind::Value, shared_keys: 0, names: names.collect() });
+        }
+        if !are_alike(self.objects) {
             return None;
         }
         let shared = self.inner.values().filter(|count| **count * 2 >= self.objects);
@@ -74,8 +98,7 @@ impl<'a> MemberCounts<'a> {
         if !is_alike || shared_keys == 0 {
             return None;
         }
-        let names = self.names.iter().take(MAX_NAMES).filter_map(|name| serde_json::from_slice(name).ok());
-        Some(Members { path, count, shared_keys, names: names.collect() })
+        Some(Members { path, count, kind: RecordKind::Object, shared_keys, names: names.collect() })
     }
 }
 

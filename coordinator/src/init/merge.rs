@@ -22,7 +22,7 @@ use super::cursor::Cursor;
 use super::detect::head;
 use super::group::{Group, Grouping};
 
-/// Number of groups below one URL from which on groups are compared.
+/// Number of groups below one URL from which on groups are compared, unless the URL is a pattern.
 const MAX_GROUPS: usize = 20;
 /// Maximum number of groups below one URL. With more, levels count as variable even if the records
 /// differ.
@@ -51,16 +51,23 @@ struct FirstRecords<'a> {
     known: BTreeMap<usize, Keys>,
 }
 
-/// Groups objects, and merges groups with similar records if there are too many.
+/// Groups objects, and merges groups with similar records if there are too many. If the user named
+/// the objects by a pattern (`is_pattern`), two groups are too many.
 ///
 /// # Errors
 /// A storage error.
-pub(super) async fn merged_groups(storage: &Storage, objects: &[SourceObject], limits: &Limits) -> Result<Vec<Group>> {
+pub(super) async fn merged_groups(
+    storage: &Storage,
+    objects: &[SourceObject],
+    is_pattern: bool,
+    limits: &Limits,
+) -> Result<Vec<Group>> {
+    let most = if is_pattern { 1 } else { MAX_GROUPS };
     let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
     let mut grouping = Grouping::new(&keys);
     let mut first_records = FirstRecords { storage, objects, limits, known: BTreeMap::new() };
     let mut compared = Vec::new();
-    while grouping.count() > MAX_GROUPS {
+    while grouping.count() > most {
         // A merge can change which level has the most names.
         let Some(level) = grouping.levels().into_iter().find(|level| !compared.contains(level)) else { break };
         compared.push(level);

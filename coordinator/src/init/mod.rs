@@ -47,6 +47,10 @@ mod epoch;
 mod field_type;
 /// Declares fields.
 mod column;
+/// Values around the records.
+mod around;
+/// Finds the names of the columns of a table.
+mod column_names;
 /// Shows characters of keys that cannot be seen.
 mod invisible;
 /// The text of `lake.toml`.
@@ -112,16 +116,16 @@ pub(crate) async fn create(options: &Options) -> Result<Project> {
         let budget = budget_of(&source, total, options.budget);
         let chosen = sample::choose(&source.objects, budget);
         let objects = chosen.into_iter().map(|index| (index, source.objects[index].clone())).collect();
-        let profile = read::read(&source.storage, objects, &source.detected.format, &limits, budget).await?;
+        let profile = read::read(&source.storage, objects, &source.detected, &limits, budget).await?;
         if profile.records == 0 && !profile.lost.is_empty() {
             let keys: Vec<&str> = source.objects.iter().map(|object| object.key.as_str()).collect();
             ignored.push((source::described(&keys), "has no record that a run accepts".to_owned()));
             continue;
         }
         let places = Places::new(&source.objects, &source.detected.format);
-        let columns = column::columns(&profile, &source.objects, places, source.detected.records());
+        let (columns, unread) = column::columns(&profile, &source.objects, places, &source.detected);
         let Found { name, url, selection, detected, objects, .. } = source;
-        drafts.push(Draft { name, url, selection, detected, objects, profile, columns });
+        drafts.push(Draft { name, url, selection, detected, objects, profile, columns, unread });
     }
     if drafts.is_empty() {
         return Err(no_source(&ignored));

@@ -7,8 +7,14 @@
 //! `log.entries` holds more than half of its bytes.
 
 use lakewright_common::config::records_path::needs_quotes;
+use lakewright_common::config::resolved::RecordKind;
 
 use super::members::{MemberCounts, Members};
+
+/// Minimum percentage of the rows of a table that have the same number of items.
+const MIN_REGULAR_PERCENT: u64 = 90;
+/// Minimum number of columns of a table.
+const MIN_COLUMNS: u64 = 2;
 
 /// Outline of the text of an object.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,21 +25,35 @@ pub(super) struct Outline {
     pub(super) starts_with_object: bool,
     /// Keys of the first value, at most [`MAX_KEYS`].
     pub(super) keys: Vec<String>,
-    /// Arrays of objects that are inside of objects only.
+    /// Arrays of records that are inside of objects only.
     arrays: Vec<Array>,
     /// Objects whose members may be records, from the innermost.
     members: Vec<Members>,
     /// Number of members of the first value that are objects, and of others.
     pub(super) root_members: (u64, u64),
+    /// Kind of most items of the first value, if it is an array with items.
+    pub(super) root_items: Option<RecordKind>,
     bytes: usize,
 }
 
-/// An array of objects.
+/// An array of objects, or of the rows of a table.
 #[derive(Debug, PartialEq, Eq)]
 struct Array {
     /// Keys that lead to it.
     path: Vec<String>,
+    kind: RecordKind,
     bytes: usize,
+}
+
+/// Counts of the arrays in an array, which may be the rows of a table.
+#[derive(Debug, Default)]
+struct Rows {
+    /// Number of items of the first row.
+    columns: u64,
+    /// Number of rows with as many items.
+    regular: u64,
+    /// Number of rows with a text. Arrays of numbers are rather coordinates or matrices.
+    with_text: u64,
 }
 
 /// An object or array around the current byte.
@@ -48,6 +68,7 @@ struct Container<'a> {
     is_inside_objects: bool,
     /// Counts of its items or members.
     members: MemberCounts<'a>,
+    rows: Rows,
 }
 
 /// Maximum number of keys of the document that are kept.
@@ -71,14 +92,17 @@ pub(super) fn outline(text: &[u8]) -> Outline {
                         }
                         outline.note_key(open.len(), &text[at..end]);
                     }
-                    around => outline.note_value(around, false),
+                    around => _ = outline.note_value(around).map(|counts| counts.texts += 1),
                 }
                 at = end;
                 continue;
             }
             byte @ (b'{' | b'[') => {
                 let is_array = byte == b'[';
-                outline.note_value(open.last_mut(), !is_array);
+                outline.starts_with_object |= outline.values == 0 && open.is_empty() && !is_array;
+                if let Some(counts) = outline.note_value(open.last_mut()) {
+                    *(if is_array { &mut counts.arrays } else { &mut counts.objects }) += 1;
+                }
                 open.push(Container {
                     is_array,
                     start: at,
@@ -86,6 +110,7 @@ pub(super) fn outline(text: &[u8]) -> Outline {
                     expects_key: !is_array,
                     is_inside_objects: open.last().is_none_or(|around| around.is_inside_objects && !around.is_array),
                     members: MemberCounts::default(),
+                    rows: Rows::default(),
                 });
             }
             b'}' | b']' => {
@@ -99,7 +124,10 @@ pub(super) fn outline(text: &[u8]) -> Outline {
                 }
             }
             byte if byte.is_ascii_alphanumeric() || byte == b'-' => {
-                outline.note_value(open.last_mut(), false);
+                if let Some(counts) = outline.note_value(open.last_mut()) {
+                    let is_word = matches!(byte, b't' | b'f' | b'n');
+                    *(if is_word { &mut counts.words } else { &mut counts.numbers }) += 1;
+                }
                 while text.get(at + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)) {
                     at += 1;
                 }
@@ -116,15 +144,15 @@ pub(super) fn outline(text: &[u8]) -> Outline {
 }
 
 impl Outline {
-    /// Returns the path of the records, if the text is one object and exactly one array of objects
-    /// holds at least half of its bytes.
-    pub(super) fn records_path(&self) -> Option<String> {
+    /// Returns the path of the records and their kind, if the text is one object and exactly one array
+    /// of records holds at least half of its bytes.
+    pub(super) fn records(&self) -> Option<(String, RecordKind)> {
         if !self.is_one_object() {
             return None;
         }
         let mut large = self.arrays.iter().filter(|array| array.bytes * 2 >= self.bytes);
         let (Some(records), None) = (large.next(), large.next()) else { return None };
-        joined(&records.path)
+        Some((joined(&records.path)?, records.kind))
     }
 
     /// Returns the outermost object whose members may be records, if the text is one object.
@@ -136,15 +164,13 @@ impl Outline {
         self.values == 1 && self.starts_with_object
     }
 
-    fn note_value(&mut self, around: Option<&mut Container<'_>>, is_object: bool) {
-        match around {
-            Some(container) if is_object => container.members.objects += 1,
-            Some(container) => container.members.others += 1,
-            None => {
-                self.starts_with_object |= self.values == 0 && is_object;
-                self.values += 1;
-            }
+    /// Notes a value inside of `around`. Returns the counts to which the value belongs, if it is
+    /// inside of another one.
+    fn note_value<'a, 'b>(&mut self, around: Option<&'b mut Container<'a>>) -> Option<&'b mut MemberCounts<'a>> {
+        if around.is_none() {
+            self.values += 1;
         }
+        around.map(|container| &mut container.members)
     }
 
     fn note_key(&mut self, depth: usize, key: &[u8]) {
@@ -155,6 +181,9 @@ impl Outline {
 
     /// Notes an array or an object that ends, and is inside of `around`.
     fn note_container<'a>(&mut self, around: &mut [Container<'a>], ended: &Container<'a>, end: usize) {
+        if let Some(array) = around.last_mut().filter(|around| ended.is_array && around.is_array) {
+            array.rows.add(&ended.members);
+        }
         if self.values != 1 || !ended.is_inside_objects {
             return;
         }
@@ -165,12 +194,49 @@ impl Outline {
             self.members.extend(records);
             match around.last_mut() {
                 Some(around) => around.members.add(&members.names),
-                None => self.root_members = (members.objects, members.others),
+                None => self.root_members = (members.objects, members.count() - members.objects),
             }
-        } else if members.objects > 0 && members.others == 0 && !around.is_empty() {
-            self.arrays.extend(path(around).map(|path| Array { path, bytes }));
+        } else if around.is_empty() {
+            self.root_items = kind_of_most(members);
+        } else if let Some(kind) = ended.kind_of_records() {
+            self.arrays.extend(path(around).map(|path| Array { path, kind, bytes }));
         }
     }
+}
+
+impl Container<'_> {
+    /// Returns the kind of the items of this array, if they may be records: all of them are objects
+    /// or the rows of a table.
+    fn kind_of_records(&self) -> Option<RecordKind> {
+        let all = self.members.count();
+        let is_table = || {
+            let are_regular = self.rows.regular * 100 >= all * MIN_REGULAR_PERCENT;
+            self.rows.columns >= MIN_COLUMNS && are_regular && self.rows.with_text * 2 >= all
+        };
+        match (self.members.objects, self.members.arrays) {
+            (objects, _) if objects > 0 && objects == all => Some(RecordKind::Object),
+            (_, arrays) if arrays > 1 && arrays == all && is_table() => Some(RecordKind::Array),
+            _ => None,
+        }
+    }
+}
+
+impl Rows {
+    /// Adds a row with these counts of its items.
+    fn add(&mut self, items: &MemberCounts<'_>) {
+        if self.columns == 0 {
+            self.columns = items.count();
+        }
+        self.regular += u64::from(self.columns == items.count());
+        self.with_text += u64::from(items.texts > 0);
+    }
+}
+
+/// Returns the kind of most items of an array; `None` if it is empty.
+fn kind_of_most(items: &MemberCounts<'_>) -> Option<RecordKind> {
+    let others = items.texts + items.numbers + items.words;
+    let kinds = [(others, RecordKind::Value), (items.arrays, RecordKind::Array), (items.objects, RecordKind::Object)];
+    kinds.into_iter().max_by_key(|(count, _)| *count).filter(|(count, _)| *count > 0).map(|(_, kind)| kind)
 }
 
 /// Returns the offset after the string that starts at `start`.
@@ -201,8 +267,8 @@ pub(super) fn path_to_members(keys: &[String]) -> Option<String> {
     joined(keys).map(|path| if path.is_empty() { "*".to_owned() } else { format!("{path}.*") })
 }
 
-/// Writes a key as in the settings `records` and `from_document`. `None` if they cannot name it.
-pub(super) fn quoted(key: &str) -> Option<String> {
+/// Writes a key as in the setting `records`. `None` if it cannot name it.
+fn quoted(key: &str) -> Option<String> {
     match key {
         key if key.contains('"') => None,
         key if needs_quotes(key) => Some(format!("\"{key}\"")),
@@ -234,11 +300,38 @@ mod tests {
             (r#"{"a":[{"b":1}]} {"a":[{"b":1}]}"#, None),
             ("", None),
         ] {
-            assert_eq!(outline(text.as_bytes()).records_path().as_deref(), path, "{text}");
+            let records = path.map(|path| (path.to_owned(), RecordKind::Object));
+            assert_eq!(outline(text.as_bytes()).records(), records, "{text}");
         }
         let outline = outline(br#"{"a":{"x":1},"b":[{"c":1}]}"#);
         assert_eq!(outline.root_members, (1, 1));
         assert_eq!((outline.values, outline.keys), (1, vec!["a".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
+    fn an_array_of_regular_arrays_with_texts_is_a_table() {
+        for (text, is_table) in [
+            (r#"{"names":["id","n"],"rows":[[1,"Ann"],[2,"Bo"],[3,null]]}"#, true),
+            (r#"{"rows":[[1,"Ann"],[2,3],[3,null]]}"#, false),
+            (r#"{"rows":[[1,"Ann"]]}"#, false),
+            (r#"{"rows":[["Ann"],["Bo"]]}"#, false),
+            (r#"{"rows":[["Ann",1],["Bo"]]}"#, false),
+            (r#"{"rows":[["Ann",1],["Bo",2],3]}"#, false),
+            (r#"{"coordinates":[[1,2],[3,4],[5,6]]}"#, false),
+            (r#"{"rows":[["Ann",{"a":[1]}],["Bo",{"a":[]}],["Cy",["#, true),
+        ] {
+            let table = Some(("rows".to_owned(), RecordKind::Array));
+            assert_eq!(outline(text.as_bytes()).records(), table.filter(|_| is_table), "{text}");
+        }
+        for (text, kind) in [
+            ("[]", None),
+            ("[1,\"a\",null,{}]", Some(RecordKind::Value)),
+            ("[[1,2],[3]]", Some(RecordKind::Array)),
+            ("[{},[]]", Some(RecordKind::Object)),
+            ("{}", None),
+        ] {
+            assert_eq!(outline(text.as_bytes()).root_items, kind, "{text}");
+        }
     }
 
     /// An object with `count` members, each with its key and the object that `member` returns.
@@ -270,6 +363,10 @@ mod tests {
             (format!("{{\"users\":{users},\"text\":\"{}\"}}", "x".repeat(200)), None),
             (format!("{users}{users}"), None),
             (format!("[{users}]"), None),
+            (object_of(300, |i| format!("\"{i}\"")), Some(("", 300))),
+            (object_of(300, |i| if i % 20 == 0 { "null".to_owned() } else { format!("[{i}]") }), Some(("", 300))),
+            (object_of(299, |i| i.to_string()), None),
+            (object_of(300, |i| if i % 2 == 0 { "1".to_owned() } else { "\"x\"".to_owned() }), None),
         ] {
             let outline = outline(text.as_bytes());
             let found = outline.members().map(|members| (members.path.join("/"), members.count));

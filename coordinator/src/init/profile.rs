@@ -411,13 +411,15 @@ impl Lists {
 
 #[cfg(test)]
 mod tests {
+    use lakewright_common::config::resolved::RecordKind;
+
     use super::*;
     use crate::init::visitor::add_record;
 
     fn tree(records: &[(u64, String)]) -> Node {
         let mut root = Node::default();
         for (position, record) in records {
-            add_record(&mut root, record, Place { object: 0, position: *position });
+            add_record(&mut root, RecordKind::Object, record, Place { object: 0, position: *position });
         }
         root
     }

@@ -17,7 +17,9 @@ use lakewright_common::read::split::Split;
 use lakewright_common::storage::Storage;
 use lakewright_common::storage::object::SourceObject;
 
+use super::around::Around;
 use super::counters::Counters;
+use super::detect::Detected;
 use super::profile::{Count, Node, Place};
 
 /// Number of objects whose first bytes are read ahead.
@@ -30,6 +32,8 @@ pub(super) struct Profile {
     pub(super) records: u64,
     /// Statistics of the records.
     pub(super) root: Node,
+    /// Statistics of the values beside and above the records.
+    pub(super) around: Around,
     /// Number of stored bytes that were read.
     pub(super) stored_bytes: u64,
     /// Number of objects that were read.
@@ -69,12 +73,13 @@ pub(super) struct Lost {
 pub(super) async fn read(
     storage: &Storage,
     objects: Vec<(usize, SourceObject)>,
-    format: &JsonFormat,
+    detected: &Detected,
     limits: &Limits,
     budget: u64,
 ) -> Result<Profile> {
+    let format = &detected.format;
     let mut profile = Profile::default();
-    let mut counters = Counters::start(limits.threads);
+    let mut counters = Counters::start(limits.threads, detected.kind);
     // Of a few large objects, each gets its part of the budget.
     let share = budget / (objects.len().max(1) as u64);
     let opened = objects.into_iter().map(|(index, object)| {
@@ -89,6 +94,7 @@ pub(super) async fn read(
     while let Some((index, split, mut chunks, stored)) = opened.next().await {
         profile.objects += 1;
         let mut framer = Framer::for_split(&split, format, limits.max_record_bytes);
+        framer.collect_all(limits.max_record_bytes);
         // An object that is larger than its share may use what smaller objects left over.
         let left = budget.saturating_sub(profile.stored_bytes).min(share.max(split.object.bytes.min(budget / 4)));
         loop {
@@ -114,6 +120,11 @@ pub(super) async fn read(
                     break;
                 }
             }
+        }
+        for object in framer.take_objects_around() {
+            let place = Place { object: index, position: 0 };
+            let text = profile.decoded(&object.text, place).into_owned();
+            profile.around.add(object.level, &text, place);
         }
         profile.stored_bytes += stored.count();
         if profile.stored_bytes >= budget {

@@ -11,6 +11,7 @@ use lakewright_common::storage::list::list_objects;
 use lakewright_common::storage::object::SourceObject;
 use lakewright_common::storage::{self, Storage};
 
+use super::around::Unread;
 use super::column::Column;
 use super::detect::{Detected, detect};
 use super::merge::merged_groups;
@@ -49,6 +50,8 @@ pub(super) struct Draft {
     pub(super) objects: Vec<SourceObject>,
     pub(super) profile: Profile,
     pub(super) columns: Vec<Column>,
+    /// Values around the records that are not read.
+    pub(super) unread: Vec<Unread>,
 }
 
 impl Draft {
@@ -103,7 +106,7 @@ impl Place {
         limits: &Limits,
     ) -> Result<(Vec<Found>, Vec<(String, String)>)> {
         let keys: Vec<&str> = self.objects.iter().map(|object| object.key.as_str()).collect();
-        let groups = merged_groups(&self.storage, &self.objects, limits).await?;
+        let groups = merged_groups(&self.storage, &self.objects, self.pattern.is_some(), limits).await?;
         let (mut found, mut ignored) = (Vec::new(), Vec::new());
         for (at, group) in groups.iter().enumerate() {
             let objects: Vec<&SourceObject> = group.keys.iter().map(|key| &self.objects[*key]).collect();

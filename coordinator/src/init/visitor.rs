@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use lakewright_common::config::resolved::RecordKind;
 use lakewright_common::printable;
 use lakewright_common::read::json::acceptance::Acceptance;
 use lakewright_common::read::json::lenient;
@@ -13,6 +14,8 @@ use serde_json::value::RawValue;
 use super::cursor::{Cursor, JsonString};
 use super::profile::{Constant, Node, Place, Slot};
 
+/// Key of the value of a record that is neither an object nor an array.
+const VALUE: &str = "value";
 /// Number of levels of a record with statistics. Deeper values are declared as `json`.
 pub(super) const MAX_DEPTH: usize = 9;
 /// Maximum number of characters of an example.
@@ -20,14 +23,15 @@ const EXAMPLE_LENGTH: usize = 40;
 /// Maximum number of digits at which a double represents every integer exactly.
 pub(super) const DOUBLE_DIGITS: usize = 15;
 
-/// Kind of a record.
+/// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Record {
-    Object,
-    /// An object with `NaN` or an infinity.
-    ObjectWithNaN,
+pub(super) enum Outcome {
+    Added,
+    /// It was added, and has `NaN` or an infinity.
+    AddedWithNaN,
+    /// It is `null`, where an object or an array is expected.
     Null,
-    /// A value that is not an object, or no JSON.
+    /// It is no JSON, or a value of another kind.
     Rejected,
 }
 
@@ -41,26 +45,58 @@ struct Around {
     has_nan: bool,
 }
 
-/// Adds the record `text`, which is at `place`, to `root`.
-pub(super) fn add_record(root: &mut Node, text: &str, place: Place) -> Record {
+/// Adds the record `text`, which is at `place` and should be of `kind`, to `root`. `root` always has
+/// the statistics of objects: an array counts as an object whose keys are the positions of its
+/// items, and any other value as an object with the key [`VALUE`].
+pub(super) fn add_record(root: &mut Node, kind: RecordKind, text: &str, place: Place) -> Outcome {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
+    let is_of_kind = |text: &str| match kind {
+        RecordKind::Object => text.starts_with('{'),
+        RecordKind::Array => text.starts_with('['),
+        RecordKind::Value => true,
+    };
     let around = Around { place, depth: 0, has_nan: false };
     match serde_json::from_str::<&RawValue>(text) {
-        Ok(_) if text.starts_with('{') => {
-            add(root, &mut Cursor::new(text), around);
-            Record::Object
+        Ok(_) if is_of_kind(text) => {
+            add_of_kind(root, kind, &mut Cursor::new(text), around);
+            Outcome::Added
         }
-        Ok(_) if text == "null" => Record::Null,
-        Ok(_) => Record::Rejected,
+        Ok(_) if text == "null" => Outcome::Null,
+        Ok(_) => Outcome::Rejected,
         Err(_) => {
-            let Some(quoted) = lenient::quote_non_finite(text.as_bytes()) else { return Record::Rejected };
-            let Ok(quoted) = String::from_utf8(quoted) else { return Record::Rejected };
-            if !text.starts_with('{') || serde_json::from_str::<&RawValue>(&quoted).is_err() {
-                return Record::Rejected;
+            let Some(quoted) = lenient::quote_non_finite(text.as_bytes()) else { return Outcome::Rejected };
+            let Ok(quoted) = String::from_utf8(quoted) else { return Outcome::Rejected };
+            if !is_of_kind(&quoted) || serde_json::from_str::<&RawValue>(&quoted).is_err() {
+                return Outcome::Rejected;
             }
-            add(root, &mut Cursor::new(&quoted), Around { has_nan: true, ..around });
-            Record::ObjectWithNaN
+            add_of_kind(root, kind, &mut Cursor::new(&quoted), Around { has_nan: true, ..around });
+            Outcome::AddedWithNaN
         }
+    }
+}
+
+fn add_of_kind(root: &mut Node, kind: RecordKind, cursor: &mut Cursor<'_>, around: Around) {
+    match kind {
+        RecordKind::Object => add(root, cursor, around),
+        RecordKind::Array => add_items(root, cursor, around),
+        RecordKind::Value => {
+            root.objects.all.add(around.place);
+            let slot = root.objects.slot(VALUE, 0, true, around.place);
+            add(root.objects.node(slot), cursor, Around { depth: around.depth + 1, ..around });
+        }
+    }
+}
+
+/// Adds each item of the array at the cursor to the statistics of its position.
+fn add_items(root: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+    let objects = &mut root.objects;
+    objects.all.add(around.place);
+    let (mut position, mut is_inside) = (0, cursor.enter());
+    while is_inside {
+        let slot = objects.slot(&position.to_string(), position, true, around.place);
+        add(objects.node(slot), cursor, Around { depth: around.depth + 1, ..around });
+        is_inside = cursor.next_item();
+        position += 1;
     }
 }
 
@@ -222,23 +258,22 @@ pub(super) fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn profile(records: &[&str]) -> (Node, Vec<Record>) {
+    fn profile(kind: RecordKind, records: &[&str]) -> (Node, Vec<Outcome>) {
         let mut root = Node::default();
         let kinds = records
             .iter()
             .enumerate()
-            .map(|(object, text)| add_record(&mut root, text, Place { object, position: 1 }))
+            .map(|(object, text)| add_record(&mut root, kind, text, Place { object, position: 1 }))
             .collect();
         (root, kinds)
     }
 
     #[test]
     fn values_are_counted_by_path_and_kind() {
-        let (root, _) = profile(&[
-            r#"{"id":1,"a":{"b":[1,"x",null]}}"#,
-            r#" {"a":{"b":[]},"id":"2"} "#,
-            r#"{"id":18446744073709551616}"#,
-        ]);
+        let (root, _) = profile(
+            RecordKind::Object,
+            &[r#"{"id":1,"a":{"b":[1,"x",null]}}"#, r#" {"a":{"b":[]},"id":"2"} "#, r#"{"id":18446744073709551616}"#],
+        );
         let [id, a] = root.objects.members.as_slice() else { panic!("two members") };
         assert_eq!((root.objects.all.count, id.key.as_str(), a.key.as_str()), (3, "id", "a"));
         assert_eq!((id.node.numbers.all.count, id.node.numbers.beyond_long, id.node.strings.filled.count), (2, 1, 1));
@@ -252,14 +287,15 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_record_leaves_no_statistics() {
-        let (root, kinds) = profile(&[r#"{"a":1,"b":}"#, "null", "[1]", "{\"a\":NaN}", "{'a':1}", ""]);
+        let (root, kinds) =
+            profile(RecordKind::Object, &[r#"{"a":1,"b":}"#, "null", "[1]", "{\"a\":NaN}", "{'a':1}", ""]);
         let expected = [
-            Record::Rejected,
-            Record::Null,
-            Record::Rejected,
-            Record::ObjectWithNaN,
-            Record::Rejected,
-            Record::Rejected,
+            Outcome::Rejected,
+            Outcome::Null,
+            Outcome::Rejected,
+            Outcome::AddedWithNaN,
+            Outcome::Rejected,
+            Outcome::Rejected,
         ];
         assert_eq!(kinds, expected);
         assert_eq!((root.objects.members.len(), root.objects.members[0].node.numbers.non_finite), (1, 1));
@@ -268,6 +304,23 @@ mod tests {
     #[test]
     fn deep_values_need_no_stack() {
         let text = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(profile(&[&text]).1, [Record::Object]);
+        assert_eq!(profile(RecordKind::Object, &[&text]).1, [Outcome::Added]);
+    }
+
+    #[test]
+    fn items_are_counted_by_position_and_other_values_under_one_key() {
+        let members = |kind, records: &[&str]| {
+            let (root, outcomes) = profile(kind, records);
+            let members = root.objects.members.iter();
+            let seen: Vec<_> = members.map(|member| (member.key.clone(), member.node.seen())).collect();
+            (root.objects.all.count, seen, outcomes)
+        };
+        let (count, seen, outcomes) = members(RecordKind::Array, &["[1,\"a\"]", "[]", "[2,null,{}]", "{}", "null"]);
+        assert_eq!((count, seen), (3, vec![("0".to_owned(), 2), ("1".to_owned(), 2), ("2".to_owned(), 1)]));
+        assert_eq!(outcomes[3..], [Outcome::Rejected, Outcome::Null]);
+        let (count, seen, outcomes) = members(RecordKind::Value, &["1", "null", "[1]", "{", "1,2", "[NaN]"]);
+        assert_eq!((count, seen), (4, vec![("value".to_owned(), 4)]));
+        let (added, rejected) = (Outcome::Added, Outcome::Rejected);
+        assert_eq!(outcomes, [added, added, added, rejected, rejected, Outcome::AddedWithNaN]);
     }
 }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use lakewright_common::config::resolved::JsonFormat;
+use lakewright_common::config::resolved::{JsonFormat, RecordKind};
 use lakewright_common::printable;
 
-use super::column::{Column, Input, cleaned, free_name, key_of, percent};
+use super::around::Unread;
+use super::column::{Column, Input, key_of, percent};
 use super::field_type::counted;
 use super::invisible::{is_invisible, push_escape};
-use super::outline;
 use super::profile::Count;
 use super::read::Lost;
 use super::sample::seen_share;
@@ -86,31 +86,32 @@ fn source_text(source: &Draft) -> String {
 
 /// Returns a comment on the choice of the records of documents, and on what is not read.
 fn records_comment(source: &Draft) -> String {
-    let Draft { detected, .. } = source;
+    let Draft { detected, unread, .. } = source;
     let mut text = String::new();
     if let Some(members) = &detected.members {
         let example = members.names.first().map(|name| format!(", such as {}", quoted(name))).unwrap_or_default();
+        let alike = match members.kind {
+            RecordKind::Object => "similar objects",
+            RecordKind::Array | RecordKind::Value => "values of one kind",
+        };
         let _ = writeln!(
             text,
-            "# The members of an object are the records, because {} of one document are similar objects.\n\
+            "# The members of an object are the records, because {} of one document are {alike}.\n\
              # A field has their keys{}.",
             members.count,
             printable::line(&example)
         );
     }
-    if !detected.unread_keys.is_empty() {
-        let keys = detected.unread_keys.join(", ");
-        let _ = writeln!(text, "# Not read, because it is beside the records: {}.", printable::line(&keys));
-        let taken: Vec<String> = source.columns.iter().map(|column| column.name.clone()).collect();
-        let named = |key: &String| Some((free_name(&cleaned(key), &taken), outline::quoted(key)?));
-        let example = detected.unread_keys.iter().find_map(named);
-        if let Some((name, path)) = example {
-            let declaration = format!("{name} = {{ type = \"json\", from_document = {} }}", quoted(&path));
-            let _ = writeln!(text, "# To read it, declare fields such as `{declaration}`.");
-        }
-    }
-    if !text.is_empty() {
-        text.push_str("# Without `records`, each document is one record.\n");
+    text.push_str("# Without `records`, each document is one record.\n");
+    for Unread { name, path, bytes, is_readable } in unread {
+        let what = format!("{path} ({})", output::bytes(*bytes as u64));
+        let line = if *is_readable {
+            let declaration = format!("{name} = {{ type = \"json\", from_document = {} }}", quoted(path));
+            format!("Not read, because each record would repeat it: {what}. To read it, add the field: {declaration}")
+        } else {
+            format!("Not read, because no setting can name it: {what}")
+        };
+        let _ = writeln!(text, "# {}", printable::line(&line));
     }
     text
 }
@@ -143,7 +144,12 @@ fn quarantine_text(source: &Draft) -> String {
         let share = percent(rejected.count, profile.records + rejected.count);
         let count = counted(rejected.count, "record");
         let place = first_place(source, rejected);
-        let _ = writeln!(text, "# {count} ({share}) will be quarantined: malformed, not an object, or too long{place}");
+        let another = match source.detected.kind {
+            RecordKind::Object => "not an object",
+            RecordKind::Array => "not an array",
+            RecordKind::Value => "not one value",
+        };
+        let _ = writeln!(text, "# {count} ({share}) will be quarantined: malformed, {another}, or too long{place}");
     }
     if broken > 0 {
         let count = counted(broken, "byte");
@@ -227,6 +233,8 @@ fn declaration(column: &Column) -> String {
     let from = match input {
         Input::Name => String::new(),
         Input::Key(key) => format!(", from = [{}]", quoted(key)),
+        Input::Position(position) => format!(", from = {position}"),
+        Input::Record => ", from = []".to_owned(),
         Input::PathPart(part) => format!(", from_path = {}", quoted(part)),
         Input::Document(path) => format!(", from_document = {}", quoted(path)),
         Input::Rest => ", from_metadata = \"rest\"".to_owned(),
@@ -288,20 +296,25 @@ mod tests {
         let mut profile = Profile { objects: 1, ..Profile::default() };
         for record in records {
             profile.records += 1;
-            add_record(&mut profile.root, record, Place { object: 0, position: profile.records });
+            add_record(&mut profile.root, RecordKind::Object, record, Place { object: 0, position: profile.records });
         }
         let objects = vec![SourceObject { key: "a \u{1b}.json".into(), bytes: 10, etag: None, modified: 0 }];
         profile.stored_bytes = 10;
+        let around = format!(r#"{{"next":"x","long":"{}","say \"x\"":1}}"#, "x".repeat(2000));
+        profile.around.add(0, &around, Place::default());
+        let detected = Detected {
+            format: JsonFormat::Document { records: Some("\"a.b\"".to_owned()) },
+            kind: RecordKind::Object,
+            members: None,
+        };
+        let (columns, unread) = columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines), &detected);
         Draft {
             name: "odd".to_owned(),
             url: "in\"put".to_owned(),
             selection: Selection { include: vec!["/*.json".to_owned()], ..Selection::default() },
-            detected: Detected {
-                format: JsonFormat::Document { records: Some("\"a.b\"".to_owned()) },
-                unread_keys: vec!["next".to_owned()],
-                members: None,
-            },
-            columns: columns(&profile, &objects, Places::new(&objects, &JsonFormat::Lines), None),
+            detected,
+            columns,
+            unread,
             objects,
             profile,
         }
@@ -330,12 +343,13 @@ mod tests {
         let config = config::load(&file, Purpose::Run, std::iter::empty());
         let config = config.unwrap_or_else(|error| panic!("{error:?}\n{text}"));
         let names: Vec<_> = config.sources[0].fields.iter().map(|field| field.name.as_str()).collect();
-        assert_eq!(names, ["id", "it_s_odd", "field", "tags", "v", "n", "ID_2"]);
+        assert_eq!(names, ["id", "it_s_odd", "field", "tags", "v", "n", "ID_2", "next"]);
         for line in [
             "# In no source: README.md, which is not JSON.",
             "records = '\"a.b\"'",
-            "# Not read, because it is beside the records: next.",
-            "# To read it, declare fields such as `next = { type = \"json\", from_document = \"next\" }`.",
+            "# Not read, because each record would repeat it: long (2.00 kB). To read it, add the field: \
+             long = { type = \"json\", from_document = \"long\" }",
+            "# Not read, because no setting can name it: say \"x\" (1 B)",
             "encoding = \"latin1\" # 1 record not in UTF-8; the first is in a \\u{1b}.json, byte 7",
             "# conflict: 1 string, 1 number; a number is in a \\u{1b}.json, line 1; numbers are kept as text",
             "# The limit allows the share that was found, so that a run succeeds: 1 record in a \\u{1b}.json.",
@@ -348,7 +362,7 @@ mod tests {
 
     #[test]
     fn comments_are_aligned() {
-        let text = fields_text(&draft(&[r#"{"id":1,"name":"x"}"#, r#"{"id":2}"#]).columns);
+        let text = fields_text(&draft(&[r#"{"id":1,"name":"x"}"#, r#"{"id":2}"#]).columns[..2]);
         assert_eq!(text, "id = \"long\"      # e.g. 1\nname = \"string\"  # 50 % null; e.g. \"x\"\n");
     }
 

@@ -101,8 +101,7 @@ fn odd_data_get_a_project_that_reads_all_of_it() {
     let config = written(&lake);
     for part in [
         "records = \"data.rows\"",
-        "# Not read, because it is beside the records: next.",
-        "# To read it, declare fields such as `next = { type = \"json\", from_document = \"next\" }`.",
+        "next = { type = \"string\", from_document = \"next\" }",
         "tags = { type = \"list<string>\", wrap = true }",
         "amount = \"double\"",
         "big = \"decimal(38,0)\"",
@@ -179,8 +178,6 @@ fn similar_members_of_an_object_are_records() {
         "# The members of an object are the records, because 20 of one document are similar objects.",
         "# A field has their keys, such as \"a0\".",
         "key = { type = \"string\", from_document = \"users.*\" }  # the key of the record",
-        "# Not read, because it is beside the records: next.",
-        "# To read it, declare fields such as `next = { type = \"json\", from_document = \"next\" }`.",
     ] {
         assert!(config.lines().any(|written| written == line), "{line}\n{config}");
     }
@@ -189,6 +186,56 @@ fn similar_members_of_an_object_are_records() {
     assert_eq!(counts, [23, 15, 2], "{config}");
     assert_eq!(lake.number("SELECT max(age) FROM users"), 19);
     assert_eq!(lake.number("SELECT count(DISTINCT key) FROM users"), 23);
+    assert_eq!(lake.number("SELECT count(*) FROM users WHERE next = 'x'"), 23);
+}
+
+#[test]
+fn rows_dictionaries_and_lists_of_texts_become_tables() {
+    let meta = format!(
+        "{{\"note\": \"{}\", \"columns\": [{{\"name\": \"id\"}}, {{\"name\": \"City name\"}}, {{\"name\": \"at\"}}]}}",
+        "x".repeat(1100)
+    );
+    let rows_of = |from: usize| {
+        let rows: Vec<String> = (from..from + 5).map(|i| format!("[{i}, \"c{i}\", {{\"x\": {i}}}]")).collect();
+        rows.join(", ")
+    };
+    let lake = Lake::of(&[
+        (
+            "in/cities.json",
+            &format!("{{\"total\": 5, \"data\": [{}, [9]], \"meta\": {meta}}}", vec![rows_of(0); 20].join(", ")),
+        ),
+        ("in/candles.json", &format!("[{}]", rows_of(5))),
+        ("in/trades.jsonl", "[1, 2.5, null]\n[2, 3, true]\n"),
+        ("in/german.json", &object_of("word ", 400, |i| format!("\"Wort {i}\""))),
+        ("in/words.json", "[\"a\", \"b\", \"a\"]"),
+    ]);
+    init(&lake, &[text(&lake.path("in"))]);
+    let config = written(&lake);
+    for line in [
+        "id = { type = \"long\", from = 0 }",
+        "City_name = { type = \"string\", from = 1 }",
+        "total = { type = \"long\", from_document = \"total\" }",
+        "To read it, add the field: meta = { type = \"json\", from_document = \"meta\" }",
+        "column_2 = { type = \"struct<x: long>\", from = 2 }",
+        "column_1 = { type = \"double\", from = 1 }",
+        "key = { type = \"string\", from_document = \"*\" }",
+        "value = { type = \"string\", from = [] }",
+    ] {
+        assert!(config.contains(line), "{line}\n{config}");
+    }
+    assert_runs(&lake);
+    assert_eq!(lake.number("SELECT count(*) FROM german WHERE value = replace(key, 'word', 'Wort')"), 400);
+    assert_eq!(
+        rows(&lake, "SELECT value FROM words ORDER BY value"),
+        ["a", "a", "b"].map(|value| json!({"value": value}))
+    );
+    assert_eq!(
+        rows(&lake, "SELECT * FROM trades ORDER BY column_0"),
+        [json!({"column_0": 1, "column_1": 2.5}), json!({"column_0": 2, "column_1": 3.0, "column_2": true}),]
+    );
+    assert_eq!(lake.number("SELECT sum(column_0 + column_2['x']) FROM candles"), 70);
+    assert_eq!(lake.number("SELECT count(*) FROM cities WHERE \"City_name\" = concat('c', id)"), 100);
+    assert_eq!(lake.number("SELECT count(*) FROM cities WHERE total = 5"), 101);
 }
 
 #[test]
@@ -266,23 +313,23 @@ fn the_limit_of_rejected_records_is_not_removed() {
     for (object, text) in [("1", good.join("\n")), ("2", ["[1]"; 10].join("\n")), ("3", good.join("\n") + "\n7")] {
         lake.write(&format!("in/log-{object}.json"), text.as_bytes());
     }
-    lake.write("in/numbers.json", b"[1, 2, 3]");
+    lake.write("in/broken.json", b"{\"a\": }");
     let done = init(&lake, &[text(&lake.path("in"))]);
-    let ignored = "in no source: numbers.json, which has no record that a run accepts";
+    let ignored = "in no source: broken.json, which has no record that a run accepts";
     assert!(done.stderr.contains(ignored), "{}", done.stderr);
     let config = written(&lake);
     for line in [
         "# The limit allows the share that was found, so that a run succeeds: 10 records in log-2.json, 1 record in log-3.json.",
         "max_quarantine_share = 0.22",
-        "# In no source: numbers.json, which has no record that a run accepts.",
+        "# In no source: broken.json, which has no record that a run accepts.",
     ] {
         assert!(config.lines().any(|written| written == line), "{line}\n{config}");
     }
     lake.ok(&["run"]);
     assert_eq!(lake.number("SELECT count(*) FROM log"), 40);
     assert_eq!(lake.query("SELECT * FROM system.quarantine").len(), 11);
-    let alone = lake.fails(&["init", text(&lake.path("in/numbers.json")), "--out", text(&lake.path("new"))], 1);
-    assert!(alone.contains("no object is JSON: numbers.json has no record that a run accepts"), "{alone}");
+    let alone = lake.fails(&["init", text(&lake.path("in/broken.json")), "--out", text(&lake.path("new"))], 1);
+    assert!(alone.contains("no object is JSON: broken.json has no record that a run accepts"), "{alone}");
 }
 
 #[test]
