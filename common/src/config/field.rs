@@ -21,7 +21,7 @@ pub(super) struct Fields {
 /// A field, as it is declared.
 struct Declared<'a> {
     field: Field,
-    /// Kind of the records that the field reads; `None` if it reads nothing inside of them.
+    /// Kind of records that the input requires; `None` if it does not read the record.
     reads: Option<RecordKind>,
     /// Origin of `from`, or of the field's name if it has no `from`.
     origin: &'a Origin,
@@ -50,25 +50,31 @@ pub(super) fn resolve(
     let allow_nan = source.boolean("allow_nan", defaults::ALLOW_NAN, diagnostics);
     let declared: Vec<Declared<'_>> =
         entries.iter().filter_map(|entry| field(source, entry, around, diagnostics)).collect();
-    let record_kind = record_kind(source, &declared, diagnostics);
+    let (record_kind, is_mixed) = record_kind(source, &declared, diagnostics);
     let mut fields: Vec<_> = declared.into_iter().map(|declared| (declared.field, declared.origin)).collect();
-    field_input::check_overlaps(source, &fields, record_kind, diagnostics);
+    // A key and a position are not comparable.
+    if !is_mixed {
+        field_input::check_overlaps(source, &fields, record_kind, diagnostics);
+    }
     fields.iter_mut().for_each(|(field, _)| field.rules.allow_nan = allow_nan);
     Fields { fields: fields.into_iter().map(|(field, _)| field).collect(), record_kind }
 }
 
 /// Returns the kind of the records: arrays if a field reads a position, any values if a field reads
-/// the whole record, otherwise objects. Reports fields that then read something else.
-fn record_kind(source: &Section<'_>, declared: &[Declared<'_>], diagnostics: &mut Diagnostics) -> RecordKind {
-    let special = declared.iter().filter_map(|it| Some((it, it.reads.filter(|kind| *kind != RecordKind::Object)?)));
-    let Some((decisive, kind)) = special.into_iter().next() else { return RecordKind::Object };
+/// the whole record, otherwise objects. Reports fields that then read something else, and returns
+/// whether there are any.
+fn record_kind(source: &Section<'_>, declared: &[Declared<'_>], diagnostics: &mut Diagnostics) -> (RecordKind, bool) {
+    let mut special = declared.iter().filter_map(|it| Some((it, it.reads.filter(|kind| *kind != RecordKind::Object)?)));
+    let Some((decisive, kind)) = special.next() else { return (RecordKind::Object, false) };
+    let mut is_mixed = false;
     let reads = |kind| match kind {
         RecordKind::Object => "a key",
         RecordKind::Array => "a position of records that are arrays",
-        RecordKind::Value => "the whole record, as `from` is an empty list",
+        RecordKind::Value => "the whole record, because its `from` is empty",
     };
     for Declared { field, reads: other, origin } in declared {
         let Some(other) = other.filter(|other| *other != kind) else { continue };
+        is_mixed = true;
         let message = format!(
             "field `{}` reads {}, but field `{}` reads {}",
             field.name,
@@ -88,7 +94,7 @@ fn record_kind(source: &Section<'_>, declared: &[Declared<'_>], diagnostics: &mu
         let message = format!("field `{name}` is always null, because field `{whole}` reads the whole record");
         source.report(rest.origin, &message, diagnostics);
     }
-    kind
+    (kind, is_mixed)
 }
 
 fn field<'a>(

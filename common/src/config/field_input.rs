@@ -24,7 +24,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) struct Input {
     pub(super) input: FieldInput,
     pub(super) aliases: Vec<Vec<String>>,
-    /// Kind of the records that the field reads; `None` if it reads nothing inside of them.
+    /// Kind of records that the input requires; `None` if it does not read the record.
     pub(super) reads: Option<RecordKind>,
 }
 

@@ -178,10 +178,11 @@ pub struct Decoding {
     pub replaces_invalid_unicode: bool,
     /// Whether records that are `null` are skipped. If false, they are rejected.
     pub skips_null_records: bool,
+    /// Kind that every record must have.
     pub record_kind: RecordKind,
 }
 
-/// Kind of JSON value that each record of a source is. Records of another kind are rejected.
+/// Kind of the records of a source. Records of another kind are rejected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RecordKind {
     /// An object. Fields read its members by their keys.
@@ -189,7 +190,7 @@ pub enum RecordKind {
     Object,
     /// An array. Fields read its items by their positions.
     Array,
-    /// Any value. Fields read it as a whole: their input is the position `0`.
+    /// Any value. A field reads all of it, as item `0`.
     Value,
 }
 

@@ -110,9 +110,8 @@ pub fn reach(point: FailPoint) {
     }
 }
 
-/// Sends a signal to this thread, and so to the process. The thread does not continue before the
-/// signal has taken effect. A signal that the `kill` program sends may be taken by another thread
-/// later, and meanwhile this thread would continue beyond the point.
+/// Raises a signal in this thread, so that the thread does not run past the fail point. A signal from
+/// the `kill` program can be delivered to another thread first, and later.
 fn signal(signal: Signal) {
     if let Err(error) = raise(signal) {
         tracing::error!(%error, "cannot send a signal to this process");

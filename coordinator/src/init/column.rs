@@ -1,9 +1,9 @@
 //! The fields of a source: a column for each key of its records, and for each hive folder.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
+use lakewright_common::config::is_name;
 use lakewright_common::config::resolved::RecordKind;
-use lakewright_common::config::{is_name, same_but_for_case};
 use lakewright_common::printable;
 use lakewright_common::storage::object::SourceObject;
 
@@ -13,6 +13,7 @@ use super::detect::Detected;
 use super::field_type::{Note, choose, counted, leaves};
 use super::group::hive_parts;
 use super::invisible;
+use super::names::{Names, cleaned};
 use super::places::Places;
 use super::profile::{Constant, Member, Node, Objects, is_name_of_key};
 use super::read::Profile;
@@ -69,34 +70,36 @@ pub(super) fn columns(
 ) -> (Vec<Column>, Vec<Unread>) {
     let mut columns: Vec<Column> = Vec::new();
     let members = &profile.root.objects.members;
-    let known_names = match detected.kind {
-        RecordKind::Array => column_names(&profile.around, members.len()).unwrap_or_default(),
+    let names_of_items = match detected.kind {
+        RecordKind::Array => known_names(profile),
         RecordKind::Object | RecordKind::Value => Vec::new(),
     };
     // A key that can be a name keeps it, even if a cleaned name of an earlier key would equal it.
-    let mut taken: Vec<String> = Vec::new();
-    for key in members.iter().map(|member| &member.key).filter(|key| is_name(key)) {
-        if is_free(key, &taken) {
-            taken.push(key.clone());
+    let mut names = Names::default();
+    let mut kept: HashSet<&str> = HashSet::new();
+    for key in members.iter().map(|member| member.key.as_str()).filter(|key| is_name(key)) {
+        if names.is_free(key) {
+            names.take(key);
+            kept.insert(key);
         }
     }
     for member in members.iter().filter(|member| !member.key.is_empty()) {
         let Member { key, node, .. } = member;
-        let mut choice = choose(key, node, places);
-        if let Some(text) = invisible::remark(key, members.iter().map(|other| other.key.as_str())) {
-            choice.notes.insert(0, Note { is_conflict: false, path: String::new(), text });
-        }
         let (name, input) = match (detected.kind, key.parse::<usize>()) {
             (RecordKind::Value, _) => (key.clone(), Input::Record),
             (RecordKind::Array, Ok(position)) => {
-                let name = known_names.get(position).map_or_else(|| format!("column_{position}"), |name| cleaned(name));
-                (free_name(&name, &taken), Input::Position(position))
+                let name = names_of_items.get(position).map(|name| cleaned(name));
+                let name = name.unwrap_or_else(|| format!("column_{position}"));
+                (names.take(&name), Input::Position(position))
             }
-            _ if taken.contains(key) => (key.clone(), Input::Name),
-            _ => (free_name(&cleaned(key), &taken), Input::Key(key.clone())),
+            _ if kept.contains(key.as_str()) => (key.clone(), Input::Name),
+            _ => (names.take(&cleaned(key)), Input::Key(key.clone())),
         };
-        if !taken.contains(&name) {
-            taken.push(name.clone());
+        // The name of a column says more than its position.
+        let known_as = if detected.kind == RecordKind::Array { &name } else { key };
+        let mut choice = choose(known_as, node, places);
+        if let Some(text) = invisible::remark(key, members.iter().map(|other| other.key.as_str())) {
+            choice.notes.insert(0, Note { is_conflict: false, path: String::new(), text });
         }
         columns.push(Column {
             name,
@@ -108,42 +111,53 @@ pub(super) fn columns(
             is_unique: node.distinct.as_ref().is_some_and(|distinct| distinct.count() == profile.records),
         });
     }
-    let (around, unread) = around_columns(&profile.around, detected, places, &mut taken);
-    columns.extend(around);
-    limit_values(&mut columns);
+    if let Some(path) = detected.records().filter(|path| path.ends_with('*')) {
+        let name = names.take("key");
+        let key = Column {
+            name,
+            input: Input::Document(path.to_owned()),
+            field_type: "string".to_owned(),
+            wrap: false,
+            notes: vec![],
+            comment: "the key of the record".to_owned(),
+            is_unique: false,
+        };
+        columns.insert(0, key);
+    }
     for (part, field_type, example) in path_parts(objects) {
         let name = cleaned(&part);
-        // The record has the value too.
-        if !is_free(&name, &taken) {
+        // Another field already has this name.
+        if !names.is_free(&name) {
             continue;
         }
-        taken.push(name.clone());
+        names.take(&name);
         let comment = format!("from the path; e.g. {example}");
         let field_type = field_type.to_owned();
         let input = Input::PathPart(part);
         columns.push(Column { name, input, field_type, wrap: false, notes: vec![], comment, is_unique: false });
     }
-    if let Some(path) = detected.records().filter(|path| path.ends_with('*')) {
-        let name = free_name("key", &taken);
-        taken.push(name.clone());
-        columns.insert(
-            0,
-            Column {
-                name,
-                input: Input::Document(path.to_owned()),
-                field_type: "string".to_owned(),
-                wrap: false,
-                notes: vec![],
-                comment: "the key of the record".to_owned(),
-                is_unique: false,
-            },
-        );
-    }
+    let (around, unread) = around_columns(&profile.around, detected, places, &mut names);
+    columns.extend(around);
+    limit_values(&mut columns);
     let has_empty_key = members.iter().any(|member| member.key.is_empty());
+    if detected.kind == RecordKind::Array && columns.iter().all(|column| !matches!(column.input, Input::Position(_))) {
+        // All rows are empty, and without a position the records would have to be objects.
+        let (name, comment) = (names.take("column_0"), "always null".to_owned());
+        let field_type = "json".to_owned();
+        columns.push(Column {
+            name,
+            input: Input::Position(0),
+            field_type,
+            wrap: false,
+            notes: vec![],
+            comment,
+            is_unique: false,
+        });
+    }
     if has_empty_key || profile.root.objects.others.is_some() || columns.is_empty() {
         let reason = if has_empty_key { "the empty key, which no field can name" } else { "keys without a field" };
         columns.push(Column {
-            name: free_name("rest", &taken),
+            name: names.take("rest"),
             input: Input::Rest,
             field_type: "json".to_owned(),
             wrap: false,
@@ -153,6 +167,15 @@ pub(super) fn columns(
         });
     }
     (columns, unread)
+}
+
+/// Returns the names of the items of records that are arrays, if the documents have them. Few rows may
+/// be longer than the others.
+fn known_names(profile: &Profile) -> Vec<String> {
+    let members = &profile.root.objects.members;
+    let usual = members.iter().filter(|member| member.node.seen() * RARE >= profile.records).count();
+    let names = [members.len(), usual].into_iter().find_map(|count| column_names(&profile.around, count));
+    names.unwrap_or_default()
 }
 
 /// Declares structs with many members as `json` until the records have at most [`MAX_VALUES`] values,
@@ -250,39 +273,12 @@ fn is_long(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) && value.parse::<i64>().is_ok()
 }
 
-/// Returns a valid name that is like `text`.
-pub(super) fn cleaned(text: &str) -> String {
-    let mut name = String::new();
-    for c in text.chars() {
-        if c.is_ascii_alphanumeric() {
-            name.push(c);
-        } else if !name.is_empty() && !name.ends_with('_') {
-            name.push('_');
-        }
-    }
-    let name = name.trim_end_matches('_');
-    match name.chars().next() {
-        None => "field".to_owned(),
-        Some(first) if first.is_ascii_alphabetic() => name.to_owned(),
-        Some(_) => format!("field_{name}"),
-    }
-}
-
-/// Returns `name`, with a number after it if it is taken.
-pub(super) fn free_name(name: &str, taken: &[String]) -> String {
-    let numbered = (2..).map(|number| format!("{name}_{number}"));
-    std::iter::once(name.to_owned()).chain(numbered).find(|name| is_free(name, taken)).unwrap_or_default()
-}
-
-fn is_free(name: &str, taken: &[String]) -> bool {
-    !taken.iter().any(|other| same_but_for_case(name, other))
-}
-
 #[cfg(test)]
 mod tests {
     use lakewright_common::config::resolved::JsonFormat;
 
     use super::*;
+    use crate::init::around::tests::add as add_around;
     use crate::init::profile::Place;
     use crate::init::visitor::add_record;
 
@@ -417,7 +413,7 @@ mod tests {
         let expected = [("column_0", at(0), "long"), ("column_1", at(1), "string"), ("column_2", at(2), "json")];
         assert_eq!(declared(&columns), expected);
 
-        profile.around.add(0, r#"{"columns":["id","a b","ID"],"took":5}"#, Place::default());
+        add_around(&mut profile.around, 0, 0, &[("columns", r#"["id","a b","ID"]"#), ("took", "5")]);
         let (columns, _) = columns_of(RecordKind::Array, Some("rows"), &profile, &[]);
         let document = |path: &str| Input::Document(path.to_owned());
         let expected = [

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::around::Around;
+use super::around::Surroundings;
 
 /// Keys of the name of a column, the preferred ones first.
 const KEYS_OF_NAMES: &[&str] = &["fieldName", "name", "column_name", "field", "id", "key", "title", "label"];
@@ -19,10 +19,10 @@ const MAX_VALUES: usize = 100_000;
 
 /// Returns a name for each of `count` columns, if the values around the records have them. The values
 /// next to the records are searched first.
-pub(super) fn column_names(around: &Around, count: usize) -> Option<Vec<String>> {
-    let levels: Vec<_> = around.levels().collect();
-    levels.into_iter().rev().find_map(|(_, objects)| {
-        let mut open = vec![serde_json::from_str(&objects.first).ok()?];
+pub(super) fn column_names(around: &Surroundings, count: usize) -> Option<Vec<String>> {
+    around.levels().rev().find_map(|(_, level)| {
+        let values = level.first.values().rev();
+        let mut open: Vec<Value> = values.filter_map(|value| serde_json::from_str(value).ok()).collect();
         let mut searched = 0;
         while let Some(value) = open.pop().filter(|_| searched < MAX_VALUES) {
             searched += 1;
@@ -59,32 +59,35 @@ fn names(items: &[Value]) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::init::profile::Place;
+    use crate::init::around::tests::add;
 
     #[test]
     fn names_are_found_in_any_list_with_one_for_each_column() {
-        for (text, expected) in [
-            (r#"{"columns":["a","b"]}"#, Some(["a", "b"])),
+        for (members, expected) in [
+            (&[("columns", r#"["a","b"]"#)][..], Some(["a", "b"])),
             (
-                r#"{"x":[1,2],"meta":{"view":{"columns":[{"id":-1,"name":"A","fieldName":"a"},{"fieldName":"b"}]}}}"#,
+                &[
+                    ("x", "[1,2]"),
+                    ("meta", r#"{"view":{"columns":[{"id":-1,"name":"A","fieldName":"a"},{"fieldName":"b"}]}}"#),
+                ],
                 Some(["a", "b"]),
             ),
-            (r#"{"c":[{"id":1,"name":"a"},{"id":2,"name":"b"}]}"#, Some(["a", "b"])),
-            (r#"{"c":["a","b","c"],"d":[["a","b"]]}"#, Some(["a", "b"])),
-            (r#"{"c":["a","a"]}"#, None),
-            (r#"{"c":["a",""]}"#, None),
-            (r#"{"c":["a",{"name":"b"}]}"#, None),
-            (r#"{"c":["a"]}"#, None),
-            ("{", None),
+            (&[("c", r#"[{"id":1,"name":"a"},{"id":2,"name":"b"}]"#)], Some(["a", "b"])),
+            (&[("c", r#"["a","b","c"]"#), ("d", r#"[["a","b"]]"#)], Some(["a", "b"])),
+            (&[("c", r#"["a","a"]"#)], None),
+            (&[("c", r#"["a",""]"#)], None),
+            (&[("c", r#"["a",{"name":"b"}]"#)], None),
+            (&[("c", r#"["a"]"#)], None),
+            (&[("c", "NaN"), ("d", r#"["a","b"]"#)], Some(["a", "b"])),
         ] {
-            let mut around = Around::default();
-            around.add(0, text, Place::default());
+            let mut around = Surroundings::default();
+            add(&mut around, 0, 0, members);
             let expected = expected.map(|names| names.map(str::to_owned).to_vec());
-            assert_eq!(column_names(&around, 2), expected, "{text}");
+            assert_eq!(column_names(&around, 2), expected, "{members:?}");
         }
-        let mut around = Around::default();
-        around.add(0, r#"{"c":["a","b"]}"#, Place::default());
-        around.add(2, r#"{"c":["c","d"]}"#, Place::default());
+        let mut around = Surroundings::default();
+        add(&mut around, 0, 0, &[("c", r#"["a","b"]"#)]);
+        add(&mut around, 2, 0, &[("c", r#"["c","d"]"#)]);
         assert_eq!(column_names(&around, 2), Some(vec!["c".to_owned(), "d".to_owned()]));
     }
 }

@@ -107,7 +107,7 @@ impl Profile {
         }
     }
 
-    /// Returns a text as UTF-8, and counts it if it is not.
+    /// Decodes a text, and counts it if it is not UTF-8.
     pub(super) fn decoded<'a>(&mut self, text: &'a [u8], place: Place) -> Cow<'a, str> {
         match std::str::from_utf8(text) {
             Ok(text) => {

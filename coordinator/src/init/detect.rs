@@ -27,6 +27,7 @@ const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Detected {
     pub(super) format: JsonFormat,
+    /// Kind of the records.
     pub(super) kind: RecordKind,
     /// The object whose members are the records, in the document where it has the most of them.
     pub(super) members: Option<Members>,
@@ -123,7 +124,7 @@ pub(super) async fn head(
 fn look(text: &[u8], is_whole: bool, extension: &str) -> Option<Look> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut look = look_of(text, is_whole);
-    // A line of any text file may be a number.
+    // Lines of any text file can be numbers.
     look.kind_of_lines = look.kind_of_lines.filter(|kind| *kind != RecordKind::Value || has_name_of_json(extension));
     if !text.trim_ascii_start().starts_with(b"{") && !text.trim_ascii_start().starts_with(b"[") {
         // The first line may be broken.
@@ -164,7 +165,7 @@ enum LineKind {
     Null,
 }
 
-/// Returns the kind of a line; `None` if it is not JSON.
+/// Returns the kind of a line; `None` if it is not JSON, or an array of records.
 fn kind_of_line(line: &[u8]) -> Option<LineKind> {
     let is_json = |text: &[u8]| serde_json::from_slice::<IgnoredAny>(text).is_ok();
     if !is_json(line) && !lenient::quote_non_finite(line).is_some_and(|line| is_json(&line)) {
@@ -172,6 +173,7 @@ fn kind_of_line(line: &[u8]) -> Option<LineKind> {
     }
     Some(match line.first() {
         Some(b'{') => LineKind::Record(RecordKind::Object),
+        Some(b'[') if outline(line).root_items == Some(RecordKind::Object) => return None,
         Some(b'[') => LineKind::Record(RecordKind::Array),
         _ if line == b"null" => LineKind::Null,
         _ => LineKind::Record(RecordKind::Value),
@@ -183,10 +185,11 @@ fn decide(looks: &[Look], extension: &str) -> Option<Detected> {
     let first = looks.first()?;
     // A single line may also be a document.
     let is_certain = has_name_of_lines(extension) || looks.iter().any(|look| look.lines > 1);
-    let is_alike = |look: &Look| look.kind_of_lines == first.kind_of_lines;
-    if let Some(kind) = first.kind_of_lines
+    // In objects with a name of lines, all lines but those of the first kind are rejected.
+    let kind_of_lines = looks.iter().find_map(|look| look.kind_of_lines);
+    if let Some(kind) = kind_of_lines
         && is_certain
-        && (has_name_of_lines(extension) || looks.iter().all(is_alike))
+        && (has_name_of_lines(extension) || looks.iter().all(|look| look.kind_of_lines == Some(kind)))
     {
         return Some(Detected { format: JsonFormat::Lines, kind, members: None });
     }
@@ -199,7 +202,7 @@ fn decide(looks: &[Look], extension: &str) -> Option<Detected> {
     let records = records.filter(|found| looks.iter().all(|look| look.outline.records().as_ref() == Some(found)));
     let (records, kind) = match records {
         Some((path, kind)) => (Some(path), kind),
-        None => (None, looks.iter().find_map(|look| look.outline.root_items).unwrap_or_default()),
+        None => (None, looks.iter().find_map(|look| look.outline.kind_of_document()).unwrap_or_default()),
     };
     Some(Detected { format: JsonFormat::Document { records }, kind, members: None })
 }
@@ -248,6 +251,11 @@ mod tests {
             (&["null\nnull\n"], "jsonl", None),
             (&["1,2\n3,4\n"], "json", None),
             (&["[1,2]"], "json", Some((false, value))),
+            (&["\"x\""], "json", Some((false, value))),
+            (&["5\n"], "json", Some((false, value))),
+            (&["{\"a\":1}", "[[1,2]]"], "json", Some((false, object))),
+            (&["[{\"a\":1},{\"a\":2}]\n[{\"a\":3}]\n"], "json", Some((false, object))),
+            (&["{\"broken\n[", "{\"a\":1}\n"], "jsonl", Some((true, object))),
             (&["[[1,2],[3,4]]"], "json", Some((false, array))),
             (&["[]", "[{\"a\":1}]"], "json", Some((false, object))),
             (&["{\"a\":1}\n{\"a\":2}\n", "[{\"a\":1}]"], "json", Some((false, object))),
@@ -259,8 +267,12 @@ mod tests {
             assert_eq!(found, expected, "{texts:?}");
         }
         let entries: Vec<String> = (0..300).map(|i| format!("\"k{i}\":\"v\"")).collect();
-        let dictionary = detected(&[&format!("{{{}}}", entries.join(","))], "json").unwrap();
-        assert_eq!((dictionary.records(), dictionary.kind), (Some("*"), value));
+        let dictionary = format!("{{{}}}", entries.join(","));
+        let found = detected(&[&dictionary], "json").unwrap();
+        assert_eq!((found.records(), found.kind), (Some("*"), value));
+        // Documents with the same keys are wide records.
+        let found = detected(&[&dictionary, &format!("{dictionary} ")], "json").unwrap();
+        assert_eq!((found.records(), found.kind), (None, object));
     }
 
     #[test]

@@ -15,6 +15,8 @@ const MIN_MAP_KEYS: usize = 50;
 const MAX_MAP_KEY_SHARE: f64 = 0.1;
 /// Maximum number of values inside one field. A column of a table is written for each.
 const MAX_LEAVES: usize = 300;
+/// Number of digits with which every double can be written, so that more digits are lost.
+const MAX_DOUBLE_DIGITS: usize = 17;
 /// Maximum number of digits of a decimal.
 const DECIMAL_DIGITS: usize = 38;
 
@@ -172,15 +174,20 @@ impl Chooser<'_> {
         if numbers.fractions == 0 && numbers.beyond_long == 0 {
             return "long".into();
         }
-        if numbers.fractions > 0 && numbers.beyond_long == 0 && !numbers.has_long_integer {
+        let loses_digits = numbers.significant > MAX_DOUBLE_DIGITS;
+        if numbers.fractions > 0 && numbers.beyond_long == 0 && !numbers.has_long_integer && !loses_digits {
             return "double".into();
         }
-        // A double would lose digits of the integers.
         if !numbers.has_exponent && integer_digits + scale <= DECIMAL_DIGITS {
-            self.note(path, "has integers that neither a long nor a double can hold");
+            let what = if loses_digits {
+                "numbers with more digits than a double has"
+            } else {
+                "integers that neither a long nor a double can hold"
+            };
+            self.note(path, &format!("has {what}"));
             return format!("decimal({DECIMAL_DIGITS},{scale})");
         }
-        self.note(path, "has numbers with more digits than a decimal, which are kept as text");
+        self.note(path, "has numbers with more digits than a double or a decimal, which are kept as text");
         "string".into()
     }
 
@@ -406,6 +413,11 @@ mod tests {
         for (values, expected) in [
             (&["1", "2", "null"][..], "long"),
             (&["1", "2.5"], "double"),
+            (&["0.30000000000000004"], "double"),
+            (&["0.000012345678901234567"], "double"),
+            (&["0.123456789012345678"], "decimal(38,18)"),
+            (&["12.500000000000000000"], "double"),
+            (&["1.23456789012345678e5"], "string"),
             (&["1.0", "2.0"], "double"),
             (&["1", "\"\""], "long"),
             (&["1", "\"2\""], "long"),

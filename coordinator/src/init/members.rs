@@ -17,6 +17,9 @@ const MIN_MEMBERS: u64 = 11;
 const MIN_MEMBERS_IN_DOUBT: u64 = 51;
 /// Minimum number of members of a dictionary.
 const MIN_ENTRIES: u64 = 300;
+/// Minimum number of members of a dictionary if documents have the same members. With fewer, each
+/// document is a record with many fields.
+const MIN_ENTRIES_IN_DOUBT: u64 = 1001;
 /// Minimum percentage of members that are of one kind.
 const MIN_ALIKE_PERCENT: u64 = 90;
 /// Minimum percentage of the members' keys that are shared. A key is shared if at least half of the
@@ -36,8 +39,8 @@ pub(super) struct MemberCounts<'a> {
     pub(super) arrays: u64,
     pub(super) texts: u64,
     pub(super) numbers: u64,
-    /// Number of members that are `true`, `false` or `null`.
-    pub(super) words: u64,
+    pub(super) booleans: u64,
+    pub(super) nulls: u64,
     /// Keys of the members, as they are written.
     pub(super) names: Vec<&'a [u8]>,
     /// For each key inside of a member, the number of members that have it.
@@ -50,7 +53,7 @@ pub(super) struct Members {
     /// Keys that lead to the object; empty for the document itself.
     pub(super) path: Vec<String>,
     pub(super) count: u64,
-    /// Kind of the members.
+    /// Kind of the records that the members are: objects, or values of another kind.
     pub(super) kind: RecordKind,
     /// Number of keys that most members have.
     shared_keys: usize,
@@ -73,7 +76,12 @@ impl<'a> MemberCounts<'a> {
 
     /// Returns the number of items or members.
     pub(super) fn count(&self) -> u64 {
-        self.objects + self.arrays + self.texts + self.numbers + self.words
+        self.filled() + self.nulls
+    }
+
+    /// Returns the number of items or members that are not null.
+    pub(super) fn filled(&self) -> u64 {
+        self.objects + self.arrays + self.texts + self.numbers + self.booleans
     }
 
     /// Returns the object at `path` if its members may be records. It has `bytes` of the `total`
@@ -83,12 +91,12 @@ impl<'a> MemberCounts<'a> {
         if count < MIN_MEMBERS || bytes * 100 < total * MIN_BYTES_PERCENT {
             return None;
         }
-        let are_alike = |members: u64| members * 100 >= count * MIN_ALIKE_PERCENT;
+        let are_alike = |members: u64| members * 100 >= self.filled() * MIN_ALIKE_PERCENT;
         let names = self.names.iter().take(MAX_NAMES).filter_map(|name| serde_json::from_slice(name).ok());
         if count >= MIN_ENTRIES && [self.arrays, self.texts, self.numbers].into_iter().any(are_alike) {
             return Some(Members { path, count, kind: RecordKind::Value, shared_keys: 0, names: names.collect() });
         }
-        if !are_alike(self.objects) {
+        if self.objects * 100 < count * MIN_ALIKE_PERCENT {
             return None;
         }
         let shared = self.inner.values().filter(|count| **count * 2 >= self.objects);
@@ -111,7 +119,13 @@ pub(super) fn are_records(found: &[&Members]) -> bool {
         .filter(|members| !std::ptr::eq(**members, *largest))
         .any(|members| has_same_names(members, largest));
     let in_doubt = repeats || largest.shared_keys < 2;
-    largest.count >= if in_doubt { MIN_MEMBERS_IN_DOUBT } else { MIN_MEMBERS }
+    let min = match (largest.kind, repeats) {
+        (RecordKind::Value, true) => MIN_ENTRIES_IN_DOUBT,
+        (RecordKind::Value, false) => MIN_ENTRIES,
+        _ if in_doubt => MIN_MEMBERS_IN_DOUBT,
+        _ => MIN_MEMBERS,
+    };
+    largest.count >= min
 }
 
 /// Whether more than half of the members have the same keys as members of another object.

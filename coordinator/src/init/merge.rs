@@ -22,13 +22,13 @@ use super::cursor::Cursor;
 use super::detect::head;
 use super::group::{Group, Grouping};
 
-/// Number of groups below one URL from which on groups are compared, unless the URL is a pattern.
+/// Maximum number of groups below one URL that are not compared. For a pattern it is one.
 const MAX_GROUPS: usize = 20;
 /// Maximum number of groups below one URL. With more, levels count as variable even if the records
 /// differ.
 const MAX_SOURCES: usize = 200;
 /// Maximum number of groups at one level that are all compared. If there are more, a sample is.
-const MAX_COMPARED: usize = 200;
+const MAX_COMPARED: usize = 1000;
 /// Number of sets of groups that are compared if there are too many groups.
 const COMPARED_SETS: usize = 3;
 /// Number of groups of each of these sets.
@@ -40,7 +40,8 @@ const HEAD_BYTES: usize = 64 << 10;
 /// Number of records of an object that are inspected.
 const MAX_RECORDS: usize = 20;
 
-/// Keys of the first records of an object; `None` if they are not JSON objects.
+/// Keys of the first records of an object; `None` if they are not known. For a document whose records
+/// are inside of it, the keys of the document and of its records. For arrays, the kinds of their items.
 type Keys = Option<BTreeSet<String>>;
 
 /// Reads the first records of objects, each object once.
@@ -146,7 +147,8 @@ fn largest_cluster(items: &[&Keys]) -> Vec<usize> {
 fn are_similar(one: &Keys, other: &Keys) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.intersection(other).count() * 2 >= one.union(other).count(),
-        (one, other) => one.is_none() && other.is_none(),
+        // Nothing is known about both.
+        _ => false,
     }
 }
 
@@ -158,20 +160,63 @@ fn first_keys(text: &[u8]) -> Keys {
     let mut keys = BTreeSet::new();
     for record in 0..MAX_RECORDS {
         if cursor.peek() != Some(b'{') {
-            return (record > 0).then_some(keys);
+            return if record > 0 { Some(keys) } else { kinds_of_items(text) };
         }
-        let mut is_inside = cursor.enter();
-        while is_inside {
-            keys.insert(cursor.key().inside.to_owned());
-            cursor.skip_value();
-            is_inside = cursor.next_item();
-        }
+        add_keys(&mut cursor, "", &mut keys);
         // Items of an array are separated by commas, and lines are not.
         if cursor.peek() == Some(b',') {
             cursor.next_item();
         }
     }
     Some(keys)
+}
+
+/// Returns the kinds of the first items of an array, each with its position; `None` if the text is not
+/// inside of an array.
+fn kinds_of_items(text: &str) -> Keys {
+    let mut kinds = BTreeSet::new();
+    let mut cursor = Cursor::new(text);
+    while kinds.len() < MAX_RECORDS {
+        cursor.peek();
+        let start = cursor.offset();
+        cursor.skip_value();
+        let kind = match cursor.since(start) {
+            "true" | "false" => "boolean",
+            "null" => "null",
+            value => match value.bytes().next() {
+                Some(b'"') => "text",
+                Some(b'[') => "array",
+                Some(b'{') => "object",
+                Some(b'-' | b'0'..=b'9') => "number",
+                _ => break,
+            },
+        };
+        kinds.insert(format!("{} {kind}", kinds.len()));
+        if !cursor.next_item() {
+            break;
+        }
+    }
+    (!kinds.is_empty()).then_some(kinds)
+}
+
+/// Adds the keys of the object at the cursor, and those of the first object in each array of objects.
+/// `around` is the path of the object.
+fn add_keys(cursor: &mut Cursor<'_>, around: &str, keys: &mut BTreeSet<String>) {
+    let mut is_inside = cursor.enter();
+    while is_inside {
+        let key = format!("{around}{}", cursor.key().inside);
+        let start = cursor.offset();
+        cursor.skip_value();
+        let value = cursor.since(start);
+        if around.is_empty() && value.starts_with('[') {
+            let mut inner = Cursor::new(value);
+            if inner.enter() && inner.peek() == Some(b'{') {
+                add_keys(&mut inner, &format!("{key}[]."), keys);
+            }
+        }
+        keys.insert(key);
+        is_inside = cursor.next_item();
+    }
 }
 
 #[cfg(test)]
@@ -189,9 +234,12 @@ mod tests {
             ("[\n {\"a\": 1}, {\"b\": 2}]", Some("a b")),
             ("\u{FEFF}{\"a\":1}", Some("a")),
             ("{\"a\":1,\"b\":[1,2", Some("a b")),
+            ("{\"next\":1,\"data\":[{\"id\":1,\"x\":[{\"y\":1}]},{\"z\":2}]}", Some("data data[].id data[].x next")),
             ("{}", Some("")),
             ("id,name", None),
-            ("[1,2]", None),
+            ("name,id", None),
+            ("[1,\"a\"]", Some("0 number 1 text")),
+            ("[[1,null],[2,3]]", Some("0 number 1 null")),
             ("", None),
         ] {
             let found = keys(text).map(|keys| keys.into_iter().collect::<Vec<_>>().join(" "));
@@ -209,7 +257,7 @@ mod tests {
             (vec![&users, &orders], vec![]),
             (vec![&orders, &users, &orders, &users], vec![]),
             (vec![&orders], vec![0]),
-            (vec![&None, &None, &orders], vec![0, 1]),
+            (vec![&None, &None, &orders], vec![]),
             (vec![], vec![]),
         ] {
             assert_eq!(largest_cluster(&items), expected);

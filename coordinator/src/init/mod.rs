@@ -53,6 +53,8 @@ mod around;
 mod column_names;
 /// Shows characters of keys that cannot be seen.
 mod invisible;
+/// Names of sources and columns.
+mod names;
 /// The text of `lake.toml`.
 mod write;
 /// Creates the files of a project.
@@ -64,7 +66,7 @@ use lakewright_common::config::default_limits;
 use lakewright_common::error::{Context, Error, Result};
 
 use crate::query_text::copy_of_source;
-use column::free_name;
+use names::Names;
 use places::Places;
 use source::{Draft, Found, Place};
 
@@ -145,10 +147,9 @@ fn no_source(ignored: &[(String, String)]) -> Error {
 
 /// Gives sources with the same name different ones.
 fn name_apart(sources: &mut [Found]) {
-    let mut taken = Vec::new();
+    let mut names = Names::default();
     for source in sources {
-        source.name = free_name(&source.name, &taken);
-        taken.push(source.name.clone());
+        source.name = names.take(&source.name);
     }
 }
 

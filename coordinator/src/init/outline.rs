@@ -6,6 +6,8 @@
 //! Example: `{"exported":"2026","log":{"entries":[{"id":1},{"id":2}]}}` is one value, and its array
 //! `log.entries` holds more than half of its bytes.
 
+use std::collections::BTreeMap;
+
 use lakewright_common::config::records_path::needs_quotes;
 use lakewright_common::config::resolved::RecordKind;
 
@@ -15,14 +17,15 @@ use super::members::{MemberCounts, Members};
 const MIN_REGULAR_PERCENT: u64 = 90;
 /// Minimum number of columns of a table.
 const MIN_COLUMNS: u64 = 2;
+/// Maximum number of different lengths of rows that are counted.
+const MAX_WIDTHS: usize = 64;
 
 /// Outline of the text of an object.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outline {
     /// Number of values outside of any other value.
     pub(super) values: u64,
-    /// Whether the first value is an object.
-    pub(super) starts_with_object: bool,
+    first: Option<First>,
     /// Keys of the first value, at most [`MAX_KEYS`].
     pub(super) keys: Vec<String>,
     /// Arrays of records that are inside of objects only.
@@ -34,6 +37,14 @@ pub(super) struct Outline {
     /// Kind of most items of the first value, if it is an array with items.
     pub(super) root_items: Option<RecordKind>,
     bytes: usize,
+}
+
+/// Kind of the first value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Object,
+    Array,
+    Other,
 }
 
 /// An array of objects, or of the rows of a table.
@@ -48,10 +59,9 @@ struct Array {
 /// Counts of the arrays in an array, which may be the rows of a table.
 #[derive(Debug, Default)]
 struct Rows {
-    /// Number of items of the first row.
-    columns: u64,
-    /// Number of rows with as many items.
-    regular: u64,
+    all: u64,
+    /// Number of rows with each number of items, of at most [`MAX_WIDTHS`] numbers.
+    widths: BTreeMap<u64, u64>,
     /// Number of rows with a text. Arrays of numbers are rather coordinates or matrices.
     with_text: u64,
 }
@@ -99,7 +109,9 @@ pub(super) fn outline(text: &[u8]) -> Outline {
             }
             byte @ (b'{' | b'[') => {
                 let is_array = byte == b'[';
-                outline.starts_with_object |= outline.values == 0 && open.is_empty() && !is_array;
+                if open.is_empty() {
+                    outline.first.get_or_insert(if is_array { First::Array } else { First::Object });
+                }
                 if let Some(counts) = outline.note_value(open.last_mut()) {
                     *(if is_array { &mut counts.arrays } else { &mut counts.objects }) += 1;
                 }
@@ -115,7 +127,7 @@ pub(super) fn outline(text: &[u8]) -> Outline {
             }
             b'}' | b']' => {
                 if let Some(closed) = open.pop() {
-                    outline.note_container(&mut open, &closed, at + 1);
+                    outline.note_container(&mut open, &closed, at + 1, false);
                 }
             }
             b',' => {
@@ -125,8 +137,11 @@ pub(super) fn outline(text: &[u8]) -> Outline {
             }
             byte if byte.is_ascii_alphanumeric() || byte == b'-' => {
                 if let Some(counts) = outline.note_value(open.last_mut()) {
-                    let is_word = matches!(byte, b't' | b'f' | b'n');
-                    *(if is_word { &mut counts.words } else { &mut counts.numbers }) += 1;
+                    *match byte {
+                        b'n' => &mut counts.nulls,
+                        b't' | b'f' => &mut counts.booleans,
+                        _ => &mut counts.numbers,
+                    } += 1;
                 }
                 while text.get(at + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)) {
                     at += 1;
@@ -138,7 +153,7 @@ pub(super) fn outline(text: &[u8]) -> Outline {
     }
     // If the text was cut off, the open arrays hold the rest of it.
     while let Some(cut_off) = open.pop() {
-        outline.note_container(&mut open, &cut_off, text.len());
+        outline.note_container(&mut open, &cut_off, text.len(), true);
     }
     outline
 }
@@ -160,15 +175,26 @@ impl Outline {
         self.members.last().filter(|_| self.is_one_object())
     }
 
-    pub(super) fn is_one_object(&self) -> bool {
-        self.values == 1 && self.starts_with_object
+    /// Returns the kind of the records if each document, or each item of an array, is one; `None` if
+    /// there is nothing.
+    pub(super) fn kind_of_document(&self) -> Option<RecordKind> {
+        match self.first {
+            None => None,
+            Some(First::Object) => Some(RecordKind::Object),
+            Some(First::Array) => self.root_items,
+            Some(First::Other) => Some(RecordKind::Value),
+        }
     }
 
-    /// Notes a value inside of `around`. Returns the counts to which the value belongs, if it is
-    /// inside of another one.
+    pub(super) fn is_one_object(&self) -> bool {
+        self.values == 1 && self.first == Some(First::Object)
+    }
+
+    /// Counts a value of the text. Returns the counts of its container `around`, if it has one.
     fn note_value<'a, 'b>(&mut self, around: Option<&'b mut Container<'a>>) -> Option<&'b mut MemberCounts<'a>> {
         if around.is_none() {
             self.values += 1;
+            self.first.get_or_insert(First::Other);
         }
         around.map(|container| &mut container.members)
     }
@@ -179,9 +205,15 @@ impl Outline {
         }
     }
 
-    /// Notes an array or an object that ends, and is inside of `around`.
-    fn note_container<'a>(&mut self, around: &mut [Container<'a>], ended: &Container<'a>, end: usize) {
-        if let Some(array) = around.last_mut().filter(|around| ended.is_array && around.is_array) {
+    /// Notes an array or an object that ends or is cut off, and is inside of `around`.
+    fn note_container<'a>(
+        &mut self,
+        around: &mut [Container<'a>],
+        ended: &Container<'a>,
+        end: usize,
+        is_cut_off: bool,
+    ) {
+        if let Some(array) = around.last_mut().filter(|around| ended.is_array && around.is_array && !is_cut_off) {
             array.rows.add(&ended.members);
         }
         if self.values != 1 || !ended.is_inside_objects {
@@ -208,14 +240,17 @@ impl Container<'_> {
     /// Returns the kind of the items of this array, if they may be records: all of them are objects
     /// or the rows of a table.
     fn kind_of_records(&self) -> Option<RecordKind> {
-        let all = self.members.count();
+        let all = self.members.filled();
         let is_table = || {
-            let are_regular = self.rows.regular * 100 >= all * MIN_REGULAR_PERCENT;
-            self.rows.columns >= MIN_COLUMNS && are_regular && self.rows.with_text * 2 >= all
+            let Rows { all, widths, with_text } = &self.rows;
+            let usual = widths.iter().max_by_key(|(_, rows)| **rows);
+            let are_regular =
+                |(width, rows): (&u64, &u64)| *width >= MIN_COLUMNS && *rows * 100 >= *all * MIN_REGULAR_PERCENT;
+            *all > 1 && usual.is_some_and(are_regular) && with_text * 2 >= *all
         };
         match (self.members.objects, self.members.arrays) {
             (objects, _) if objects > 0 && objects == all => Some(RecordKind::Object),
-            (_, arrays) if arrays > 1 && arrays == all && is_table() => Some(RecordKind::Array),
+            (_, arrays) if arrays == all && is_table() => Some(RecordKind::Array),
             _ => None,
         }
     }
@@ -224,17 +259,20 @@ impl Container<'_> {
 impl Rows {
     /// Adds a row with these counts of its items.
     fn add(&mut self, items: &MemberCounts<'_>) {
-        if self.columns == 0 {
-            self.columns = items.count();
+        self.all += 1;
+        let (width, is_full) = (items.count(), self.widths.len() >= MAX_WIDTHS);
+        match self.widths.get_mut(&width) {
+            Some(rows) => *rows += 1,
+            None if is_full => {}
+            None => _ = self.widths.insert(width, 1),
         }
-        self.regular += u64::from(self.columns == items.count());
         self.with_text += u64::from(items.texts > 0);
     }
 }
 
-/// Returns the kind of most items of an array; `None` if it is empty.
+/// Returns the kind of most items of an array that are not null; `None` if there are none.
 fn kind_of_most(items: &MemberCounts<'_>) -> Option<RecordKind> {
-    let others = items.texts + items.numbers + items.words;
+    let others = items.texts + items.numbers + items.booleans;
     let kinds = [(others, RecordKind::Value), (items.arrays, RecordKind::Array), (items.objects, RecordKind::Object)];
     kinds.into_iter().max_by_key(|(count, _)| *count).filter(|(count, _)| *count > 0).map(|(_, kind)| kind)
 }
@@ -317,6 +355,8 @@ mod tests {
             (r#"{"rows":[["Ann"],["Bo"]]}"#, false),
             (r#"{"rows":[["Ann",1],["Bo"]]}"#, false),
             (r#"{"rows":[["Ann",1],["Bo",2],3]}"#, false),
+            (r#"{"rows":[["Title"],["a",1],["b",2],["c",1],["d",2],["e",1],["f",2],["g",1],["h",2],["i",1]]}"#, true),
+            (r#"{"rows":[["Ann",1],null,["Bo",2]]}"#, true),
             (r#"{"coordinates":[[1,2],[3,4],[5,6]]}"#, false),
             (r#"{"rows":[["Ann",{"a":[1]}],["Bo",{"a":[]}],["Cy",["#, true),
         ] {
@@ -326,6 +366,8 @@ mod tests {
         for (text, kind) in [
             ("[]", None),
             ("[1,\"a\",null,{}]", Some(RecordKind::Value)),
+            ("[null,null,{}]", Some(RecordKind::Object)),
+            ("[null]", None),
             ("[[1,2],[3]]", Some(RecordKind::Array)),
             ("[{},[]]", Some(RecordKind::Object)),
             ("{}", None),
@@ -366,6 +408,7 @@ mod tests {
             (object_of(300, |i| format!("\"{i}\"")), Some(("", 300))),
             (object_of(300, |i| if i % 20 == 0 { "null".to_owned() } else { format!("[{i}]") }), Some(("", 300))),
             (object_of(299, |i| i.to_string()), None),
+            (object_of(300, |i| if i % 3 == 0 { "null".to_owned() } else { "\"x\"".to_owned() }), Some(("", 300))),
             (object_of(300, |i| if i % 2 == 0 { "1".to_owned() } else { "\"x\"".to_owned() }), None),
         ] {
             let outline = outline(text.as_bytes());

@@ -90,6 +90,9 @@ pub(super) struct Numbers {
     pub(super) has_exponent: bool,
     /// Maximum number of digits before and after the point.
     pub(super) digits: (usize, usize),
+    /// Maximum number of digits of a number with a fraction or an exponent, without zeros before
+    /// them.
+    pub(super) significant: usize,
     pub(super) min: f64,
     pub(super) max: f64,
     /// Number of `NaN`, `Infinity` and `-Infinity`.
@@ -157,6 +160,7 @@ impl Default for Numbers {
             has_long_integer: false,
             has_exponent: false,
             digits: (0, 0),
+            significant: 0,
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
             non_finite: 0,
@@ -312,6 +316,7 @@ impl Numbers {
         self.has_long_integer |= other.has_long_integer;
         self.has_exponent |= other.has_exponent;
         self.digits = (self.digits.0.max(other.digits.0), self.digits.1.max(other.digits.1));
+        self.significant = self.significant.max(other.significant);
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.non_finite += other.non_finite;

@@ -17,7 +17,7 @@ use lakewright_common::read::split::Split;
 use lakewright_common::storage::Storage;
 use lakewright_common::storage::object::SourceObject;
 
-use super::around::Around;
+use super::around::Surroundings;
 use super::counters::Counters;
 use super::detect::Detected;
 use super::profile::{Count, Node, Place};
@@ -33,7 +33,7 @@ pub(super) struct Profile {
     /// Statistics of the records.
     pub(super) root: Node,
     /// Statistics of the values beside and above the records.
-    pub(super) around: Around,
+    pub(super) around: Surroundings,
     /// Number of stored bytes that were read.
     pub(super) stored_bytes: u64,
     /// Number of objects that were read.
@@ -94,7 +94,8 @@ pub(super) async fn read(
     while let Some((index, split, mut chunks, stored)) = opened.next().await {
         profile.objects += 1;
         let mut framer = Framer::for_split(&split, format, limits.max_record_bytes);
-        framer.collect_all(limits.max_record_bytes);
+        framer.observe();
+        let mut is_part = false;
         // An object that is larger than its share may use what smaller objects left over.
         let left = budget.saturating_sub(profile.stored_bytes).min(share.max(split.object.bytes.min(budget / 4)));
         loop {
@@ -104,6 +105,7 @@ pub(super) async fn read(
                     framer.push(&chunk);
                     profile.add_all(&mut framer, index, format, &mut counters).await;
                     if stored.count() >= left && stored.count() < split.object.bytes {
+                        is_part = true;
                         break;
                     }
                 }
@@ -121,10 +123,8 @@ pub(super) async fn read(
                 }
             }
         }
-        for object in framer.take_objects_around() {
-            let place = Place { object: index, position: 0 };
-            let text = profile.decoded(&object.text, place).into_owned();
-            profile.around.add(object.level, &text, place);
+        for objects in framer.objects_around() {
+            profile.around.count(objects, is_part, Place { object: index, position: 0 });
         }
         profile.stored_bytes += stored.count();
         if profile.stored_bytes >= budget {
@@ -163,6 +163,9 @@ impl Profile {
                     }
                 }
             }
+        }
+        for member in framer.take_members_around() {
+            self.around.add(&member, Place { object, position: 0 });
         }
     }
 

@@ -3,10 +3,10 @@
 
 use lakewright_common::config::object_patterns::{ObjectMatcher, ObjectPatterns, UrlPattern};
 
-use super::column::cleaned;
 use super::group::Group;
+use super::names::cleaned;
 
-/// Maximum number of objects that are named if no patterns select them only.
+/// Number of objects up to which all are named if no patterns select them only.
 const MAX_NAMED: usize = 8;
 /// Names of objects that say nothing about their content.
 const PLAIN_NAMES: &[&str] = &[
@@ -95,10 +95,18 @@ pub(super) fn select(groups: &[Group], at: usize, keys: &[&str], pattern: Option
     if selects_exactly(&selection, group, keys) {
         return selection;
     }
-    // Name each object, or the patterns if there are too many objects.
-    let named = group.keys.iter().map(|key| format!("/{}", literal(keys[*key]))).collect();
-    let selection = Selection { include: named, ..Selection::default() };
-    if group.keys.len() <= MAX_NAMED { selection } else { Selection { include, ..selection } }
+    // Name the objects of the group, or those of other groups that the patterns select too.
+    let name = |key: usize| format!("/{}", literal(keys[key]));
+    let selects = matcher(&include, &[]);
+    let is_foreign = |key: &usize| {
+        group.keys.binary_search(key).is_err() && selects.as_ref().is_some_and(|it| it.selects(keys[*key]))
+    };
+    let foreign: Vec<usize> = (0..keys.len()).filter(is_foreign).collect();
+    if group.keys.len() <= foreign.len().max(MAX_NAMED) {
+        let include = group.keys.iter().map(|key| name(*key)).collect();
+        return Selection { include, ..Selection::default() };
+    }
+    Selection { include, exclude: foreign.into_iter().map(name).collect(), ..Selection::default() }
 }
 
 /// Returns the constant folders above all objects of a group, if no other object is below them.
@@ -179,7 +187,7 @@ fn words_of_url(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::init::group::Grouping;
+    use crate::init::group::{Grouping, Level};
 
     fn selections(keys: &[&str]) -> Vec<(String, Selection)> {
         let groups = Grouping::new(keys).groups();
@@ -222,6 +230,29 @@ mod tests {
         ] {
             let expected: Vec<_> = expected.into_iter().map(|(name, it)| (name.to_owned(), it)).collect();
             assert_eq!(selections(keys), expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn groups_whose_patterns_overlap_share_no_object() {
+        for count in [3, 30] {
+            let names = |folder: &str| {
+                (0..count)
+                    .map(|i| format!("{folder}/{}x.json", "abcdefghijklmnopqrstuvwxyzabcdefghij".split_at(i).0))
+                    .collect::<Vec<_>>()
+            };
+            let mut keys = [names("foods"), names("words")].concat();
+            keys.extend(["foods/verbs.json".to_owned(), "words/verbs.json".to_owned()]);
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let mut grouping = Grouping::new(&keys);
+            grouping.generalize(Level::Name, &(0..2 * count).collect::<Vec<_>>());
+            grouping.generalize(Level::Folder(0), &[2 * count, 2 * count + 1]);
+            let groups = grouping.groups();
+            assert_eq!(groups.len(), 3);
+            for (at, group) in groups.iter().enumerate() {
+                let selection = select(&groups, at, &keys, None);
+                assert!(selects_exactly(&selection, group, &keys), "{group:?}: {selection:?}");
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::cursor::{Cursor, JsonString};
 use super::profile::{Constant, Node, Place, Slot};
 
-/// Key of the value of a record that is neither an object nor an array.
+/// Key under which a record of [`RecordKind::Value`] is counted.
 const VALUE: &str = "value";
 /// Number of levels of a record with statistics. Deeper values are declared as `json`.
 pub(super) const MAX_DEPTH: usize = 9;
@@ -23,7 +23,7 @@ const EXAMPLE_LENGTH: usize = 40;
 /// Maximum number of digits at which a double represents every integer exactly.
 pub(super) const DOUBLE_DIGITS: usize = 15;
 
-/// What became of a record.
+/// Outcome of adding a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Added,
@@ -179,6 +179,10 @@ fn add_number(node: &mut Node, text: &str, place: Place) {
     let (integer, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     if has_exponent || !fraction.is_empty() {
         numbers.fractions += 1;
+        let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
+        let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0') } else { mantissa };
+        let significant = mantissa.trim_start_matches(['0', '.']).bytes().filter(u8::is_ascii_digit).count();
+        numbers.significant = numbers.significant.max(significant);
     } else {
         numbers.beyond_long += u64::from(!accepted.long);
         numbers.has_long_integer |= integer.len() > DOUBLE_DIGITS;

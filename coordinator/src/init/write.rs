@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lakewright_common::config::resolved::{JsonFormat, RecordKind};
 use lakewright_common::printable;
 
-use super::around::Unread;
+use super::around::{Reason, Unread};
 use super::column::{Column, Input, key_of, percent};
 use super::field_type::counted;
 use super::invisible::{is_invisible, push_escape};
@@ -66,12 +66,14 @@ fn source_text(source: &Draft) -> String {
         let count = counted(profile.not_utf8.count, "record");
         let setting = if profile.has_utf8 { "invalid_unicode = \"replace\"" } else { "encoding = \"latin1\"" };
         let _ = writeln!(text, "{setting} # {count} not in UTF-8{}", places(profile.not_utf8));
-    } else if profile.root.has_lone_surrogate() {
+    } else if profile.root.has_lone_surrogate() || profile.around.has_lone_surrogate() {
         text.push_str("invalid_unicode = \"replace\" # some texts have half of a surrogate pair\n");
     }
+    let mut nan = profile.nan_records;
+    nan.merge(profile.around.nan_values);
     for (setting, count, what) in [
         ("null_records = \"skip\"", profile.null_records, "record"),
-        ("allow_nan = true", profile.nan_records, "record"),
+        ("allow_nan = true", nan, "record"),
         ("on_damaged = \"keep\"", profile.damaged, "damaged object"),
     ] {
         if count.count > 0 {
@@ -103,13 +105,18 @@ fn records_comment(source: &Draft) -> String {
         );
     }
     text.push_str("# Without `records`, each document is one record.\n");
-    for Unread { name, path, bytes, is_readable } in unread {
-        let what = format!("{path} ({})", output::bytes(*bytes as u64));
-        let line = if *is_readable {
-            let declaration = format!("{name} = {{ type = \"json\", from_document = {} }}", quoted(path));
-            format!("Not read, because each record would repeat it: {what}. To read it, add the field: {declaration}")
-        } else {
-            format!("Not read, because no setting can name it: {what}")
+    for Unread { name, path, bytes, reason } in unread {
+        let what = format!("{path} ({})", output::bytes(*bytes));
+        let declaration = format!("{name} = {{ type = \"json\", from_document = {} }}", quoted(path));
+        let line = match reason {
+            Reason::Large => format!(
+                "Not read, because each record would repeat it: {what}. To read it, add the field: {declaration}"
+            ),
+            Reason::Unnamed => format!("Not read, because no setting can name it: {what}"),
+            Reason::Incomplete(object) => format!(
+                "Not read, because a run would reject the records of {object}, which is not read to its end: {what}. \
+                 Exclude the object, and add the field: {declaration}"
+            ),
         };
         let _ = writeln!(text, "# {}", printable::line(&line));
     }
@@ -145,11 +152,11 @@ fn quarantine_text(source: &Draft) -> String {
         let count = counted(rejected.count, "record");
         let place = first_place(source, rejected);
         let another = match source.detected.kind {
-            RecordKind::Object => "not an object",
-            RecordKind::Array => "not an array",
-            RecordKind::Value => "not one value",
+            RecordKind::Object => ", not an object",
+            RecordKind::Array => ", not an array",
+            RecordKind::Value => "",
         };
-        let _ = writeln!(text, "# {count} ({share}) will be quarantined: malformed, {another}, or too long{place}");
+        let _ = writeln!(text, "# {count} ({share}) will be quarantined: malformed{another} or too long{place}");
     }
     if broken > 0 {
         let count = counted(broken, "byte");
@@ -284,6 +291,7 @@ mod tests {
     use lakewright_common::storage::object::SourceObject;
 
     use super::*;
+    use crate::init::around::tests::add as add_around;
     use crate::init::column::columns;
     use crate::init::detect::Detected;
     use crate::init::places::Places;
@@ -300,8 +308,8 @@ mod tests {
         }
         let objects = vec![SourceObject { key: "a \u{1b}.json".into(), bytes: 10, etag: None, modified: 0 }];
         profile.stored_bytes = 10;
-        let around = format!(r#"{{"next":"x","long":"{}","say \"x\"":1}}"#, "x".repeat(2000));
-        profile.around.add(0, &around, Place::default());
+        let long = format!("\"{}\"", "x".repeat(2000));
+        add_around(&mut profile.around, 0, 0, &[("next", "\"x\""), ("long", &long), ("say \\\"x", "1")]);
         let detected = Detected {
             format: JsonFormat::Document { records: Some("\"a.b\"".to_owned()) },
             kind: RecordKind::Object,
@@ -349,7 +357,7 @@ mod tests {
             "records = '\"a.b\"'",
             "# Not read, because each record would repeat it: long (2.00 kB). To read it, add the field: \
              long = { type = \"json\", from_document = \"long\" }",
-            "# Not read, because no setting can name it: say \"x\" (1 B)",
+            "# Not read, because no setting can name it: say \"x (1 B)",
             "encoding = \"latin1\" # 1 record not in UTF-8; the first is in a \\u{1b}.json, byte 7",
             "# conflict: 1 string, 1 number; a number is in a \\u{1b}.json, line 1; numbers are kept as text",
             "# The limit allows the share that was found, so that a run succeeds: 1 record in a \\u{1b}.json.",

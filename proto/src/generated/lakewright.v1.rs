@@ -110,7 +110,7 @@ pub struct Decoding {
     pub replaces_invalid_unicode: bool,
     #[prost(bool, tag = "4")]
     pub skips_null_records: bool,
-    #[prost(enumeration = "RecordKind", tag = "5")]
+    #[prost(enumeration = "RecordKind", tag = "6")]
     pub record_kind: i32,
 }
 /// Format of the records in the objects of a source.

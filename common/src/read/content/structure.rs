@@ -1,7 +1,7 @@
-//! ② Recognizes snappy and lz4 without signatures by their structure.
+//! ② Recognizes snappy and lz4 data that has no signature by its structure.
 //!
 //! Both consist of elements: literals, and copies of text before them. In other bytes, a copy soon
-//! refers to a distance at which there is no text.
+//! points before the start of the text.
 
 use crate::storage::object::Compression;
 
@@ -27,8 +27,8 @@ pub(super) fn hadoop_framing(head: &[u8]) -> Option<Compression> {
     let is_whole = chunk.len() == length;
     // A chunk of snappy starts with its own decompressed length.
     let snappy = raw_snappy_length(chunk, is_whole).filter(|length| *length <= block);
-    // A chunk of lz4 does not, but compression enlarges text only by little.
-    let may_be_lz4 = compressed <= block.saturating_add(block / 255 + 16);
+    // A chunk of lz4 does not, but is at most slightly longer than its text.
+    let may_be_lz4 = u64::from(compressed) <= u64::from(block) + u64::from(block) / 255 + 16;
     let lz4 = raw_lz4_length(chunk, is_whole).filter(|length| may_be_lz4 && *length <= block.into());
     match (snappy, lz4) {
         (None, None) => None,
@@ -98,14 +98,17 @@ fn varint(head: &[u8]) -> Option<(u32, usize)> {
 fn raw_lz4_length(head: &[u8], is_whole: bool) -> Option<u64> {
     let mut at = 0;
     let mut produced: u64 = 0;
-    // The result if the start of a block ends here. Literals alone prove nothing, because any bytes
-    // have the structure of a long literal.
+    // Result if `head` ends here. Literals alone prove nothing, because any bytes have the structure of
+    // a long literal. But one that starts like JSON is not there by chance.
     let mut cut = None;
     loop {
         // The token contains the lengths of a literal and of a copy after it.
         let Some(&token) = head.get(at) else { return cut };
         at += 1;
         let Some(literal) = lz4_length(head, &mut at, token >> 4) else { return cut };
+        if !is_whole && produced == 0 && matches!(head.get(at), Some(b'{' | b'[')) {
+            cut = Some(literal);
+        }
         produced += literal;
         at = at.saturating_add(usize::try_from(literal).ok()?);
         // A block ends with a literal.
@@ -126,7 +129,7 @@ fn raw_lz4_length(head: &[u8], is_whole: bool) -> Option<u64> {
     }
 }
 
-/// Returns the length that starts with half a token and may continue at `at`; `None` if it
+/// Returns a length whose first part is four bits of a token, and which may continue at `at`; `None` if it
 /// continues after the end of `head`.
 fn lz4_length(head: &[u8], at: &mut usize, half: u8) -> Option<u64> {
     let mut length = u64::from(half);

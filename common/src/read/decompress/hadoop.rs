@@ -23,7 +23,7 @@ pub(in crate::read) struct Hadoop {
     /// Number of decompressed bytes of the current block that remain.
     block_rest: usize,
     /// Whether a chunk is read next, not a length.
-    is_chunk: bool,
+    expects_chunk: bool,
 }
 
 /// Compression of the chunks.
@@ -35,17 +35,17 @@ pub(in crate::read) enum Method {
 
 impl Hadoop {
     pub(in crate::read) fn reader(method: Method) -> PartReader {
-        PartReader::new(Self { method, block_rest: 0, is_chunk: false }, LENGTH_BYTES)
+        PartReader::new(Self { method, block_rest: 0, expects_chunk: false }, LENGTH_BYTES)
     }
 }
 
 impl Parts for Hadoop {
     fn read(&mut self, part: &[u8], text: &mut Vec<u8>) -> io::Result<Next> {
-        if self.is_chunk {
+        if self.expects_chunk {
             self.method.decompress(part, self.block_rest, text)?;
             // Blocks end when all their decompressed bytes have arrived.
             self.block_rest -= text.len();
-            self.is_chunk = false;
+            self.expects_chunk = false;
             return Ok(Next::of(LENGTH_BYTES));
         }
         let [a, b, c, d] = *part else { return Err(damaged("a length is incomplete")) };
@@ -58,9 +58,9 @@ impl Parts for Hadoop {
             return Ok(Next::of(LENGTH_BYTES));
         }
         if bytes == 0 || bytes > self.method.max_chunk_bytes(self.block_rest) {
-            return Err(damaged("a chunk has a length that it cannot have"));
+            return Err(damaged("a chunk has an invalid length"));
         }
-        self.is_chunk = true;
+        self.expects_chunk = true;
         Ok(Next::of(bytes))
     }
 
@@ -78,7 +78,7 @@ impl Method {
         }
     }
 
-    /// Appends the text of a chunk to `text`. It must have at most `block_rest` bytes.
+    /// Replaces `text` by the text of a chunk. It must have at most `block_rest` bytes.
     fn decompress(self, chunk: &[u8], block_rest: usize, text: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Snappy if snap::raw::decompress_len(chunk)? > block_rest => {

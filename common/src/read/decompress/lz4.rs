@@ -7,13 +7,14 @@
 //! skippable: magic ─► length ─► bytes to skip ─► magic ...
 //! ```
 //!
-//! The library's reader of whole frames takes a frame that was cut between two blocks for a whole
-//! one, so only its blocks are used. A legacy frame has no end marker and no checksums.
+//! The library's frame reader accepts a frame that was cut between two blocks. So only its block
+//! decompressor is used. A legacy frame has no end marker and no checksums.
 
 use std::hash::Hasher;
 use std::io;
 use std::ops::RangeInclusive;
 
+use lz4_flex::block::DecompressError;
 use twox_hash::XxHash32;
 
 use crate::read::decompress::parts::{Next, PartReader, Parts, damaged};
@@ -42,6 +43,8 @@ const WINDOW_BYTES: usize = 64 * 1024;
 const LEGACY_BLOCK_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum ratio of decompressed to compressed bytes of a block.
 const MAX_RATIO: usize = 255;
+/// Ratio that most blocks of JSON do not exceed.
+const USUAL_RATIO: usize = 8;
 
 /// Decompresses a sequence of frames.
 pub(in crate::read) struct Lz4 {
@@ -113,7 +116,7 @@ impl Lz4 {
         let is_stored = number & IS_STORED != 0;
         let bytes = usize::try_from(number & !IS_STORED).unwrap_or(usize::MAX);
         if bytes > self.frame.block_bytes {
-            return Err(damaged("a block has a length that it cannot have"));
+            return Err(damaged("a block has an invalid length"));
         }
         let bytes = bytes + if self.frame.has_block_checksums { NUMBER_BYTES } else { 0 };
         // Nothing follows the length of an empty block.
@@ -124,7 +127,7 @@ impl Lz4 {
     fn start_legacy_block(&mut self, number: u32) -> io::Result<Next> {
         let bytes = usize::try_from(number).unwrap_or(usize::MAX);
         match bytes {
-            0 => Err(damaged("a block has a length that it cannot have")),
+            0 => Err(damaged("a block has an invalid length")),
             // Magic numbers are larger than the length of any block.
             _ if bytes > max_block_bytes(LEGACY_BLOCK_BYTES) => self.start_frame(number),
             _ => Ok(self.go_to(Part::LegacyBlock, bytes)),
@@ -144,7 +147,7 @@ impl Parts for Lz4 {
                 let [flags, block] = *part else { return Err(damaged("a header is incomplete")) };
                 // The header of another version may have another length.
                 if flags & VERSION != VERSION_1 {
-                    return Err(damaged("a frame has another version than 1"));
+                    return Err(damaged("a frame has a version other than 1"));
                 }
                 let length = if flags & HAS_LENGTH != 0 { 8 } else { 0 };
                 let dictionary = if flags & HAS_DICTIONARY != 0 { 4 } else { 0 };
@@ -191,10 +194,10 @@ impl Frame {
             0x50 => 256 * 1024,
             0x60 => 1024 * 1024,
             0x70 => 4 * 1024 * 1024,
-            _ => return Err(damaged("a frame has a block size that it cannot have")),
+            _ => return Err(damaged("a frame has an invalid block size")),
         };
         if flags & RESERVED != 0 {
-            return Err(damaged("a frame has flags that it cannot have"));
+            return Err(damaged("a frame has reserved flags"));
         }
         if flags & HAS_DICTIONARY != 0 {
             let what = "it is compressed by lz4 with a dictionary, which is not supported";
@@ -212,7 +215,7 @@ impl Frame {
         })
     }
 
-    /// Reads a block with its checksum, and appends its text to `text`, which is empty.
+    /// Reads a block with its checksum, and replaces `text` by its text.
     fn read_block(&mut self, block: &[u8], is_stored: bool, text: &mut Vec<u8>) -> io::Result<()> {
         let checksum_bytes = if self.has_block_checksums { NUMBER_BYTES } else { 0 };
         let (block, checksum) = block.split_at(block.len().saturating_sub(checksum_bytes));
@@ -232,8 +235,11 @@ impl Frame {
             checksum.write(text);
         }
         if let Some(window) = &mut self.window {
-            let kept = WINDOW_BYTES.saturating_sub(text.len());
-            window.drain(..window.len().saturating_sub(kept));
+            // Move the window only from time to time, because blocks can be short.
+            if window.len() + text.len() > 2 * WINDOW_BYTES {
+                let kept = WINDOW_BYTES.saturating_sub(text.len());
+                window.drain(..window.len().saturating_sub(kept));
+            }
             window.extend_from_slice(&text[text.len().saturating_sub(WINDOW_BYTES)..]);
         }
         Ok(())
@@ -245,14 +251,28 @@ pub(in crate::read) fn max_block_bytes(text_bytes: usize) -> usize {
     text_bytes + text_bytes / 255 + 16
 }
 
-/// Appends the text of a block to `text`, which is empty. The text must have at most `most` bytes.
-/// It may refer to the text before it, whose end is `window`.
-pub(in crate::read) fn decompress(block: &[u8], most: usize, window: &[u8], text: &mut Vec<u8>) -> io::Result<()> {
-    // A short block needs no room for a long text.
-    text.resize(most.min(block.len().saturating_mul(MAX_RATIO)), 0);
-    let found = lz4_flex::block::decompress_into_with_dict(block, text, window);
-    text.truncate(*found.as_ref().unwrap_or(&0));
-    found.map(|_| ()).map_err(|e| damaged(&e.to_string()))
+/// Replaces `text` by the text of a block. It must have at most `max_bytes` bytes. It may refer to the
+/// text before it, whose end is `window`.
+pub(in crate::read) fn decompress(block: &[u8], max_bytes: usize, window: &[u8], text: &mut Vec<u8>) -> io::Result<()> {
+    // The room must be zeroed first, so start with that of a usual block.
+    let max_bytes = max_bytes.min(block.len().saturating_mul(MAX_RATIO));
+    let mut room = max_bytes.min(block.len().saturating_mul(USUAL_RATIO));
+    loop {
+        text.resize(room, 0);
+        match lz4_flex::block::decompress_into_with_dict(block, text, window) {
+            Ok(length) => {
+                text.truncate(length);
+                return Ok(());
+            }
+            Err(DecompressError::OutputTooSmall { .. }) if room < max_bytes => {
+                room = max_bytes.min(room.saturating_mul(2));
+            }
+            Err(error) => {
+                text.clear();
+                return Err(damaged(&error.to_string()));
+            }
+        }
+    }
 }
 
 /// Returns the little-endian number in the first four bytes.

@@ -11,8 +11,6 @@ pub(in crate::read) struct Collection {
     containers: Vec<Vec<Members>>,
     /// Maximum number of bytes of a value.
     most: usize,
-    /// Whether members that no field reads are kept too.
-    keeps_undeclared: bool,
     current: Option<Current>,
 }
 
@@ -46,8 +44,8 @@ pub(in crate::read) struct Collected<'a> {
 struct Current {
     level: usize,
     number: usize,
-    /// Index of the member among the declared ones; `None` if no field reads it.
-    declared: Option<usize>,
+    /// Index of the member among the declared ones.
+    declared: usize,
     /// Length of the text before the member.
     before: usize,
     /// Number of bytes of the value so far.
@@ -55,11 +53,10 @@ struct Current {
 }
 
 impl Collection {
-    /// Returns an empty collection for a path of `levels` containers. It keeps the declared members,
-    /// and with `keeps_undeclared` all others too.
-    pub(super) fn new(levels: usize, most: u64, keeps_undeclared: bool) -> Self {
+    /// Returns an empty collection for a path of `levels` containers.
+    pub(super) fn new(levels: usize, most: u64) -> Self {
         let containers = std::iter::repeat_with(Vec::new).take(levels).collect();
-        Self { containers, most: usize::try_from(most).unwrap_or(usize::MAX), keeps_undeclared, current: None }
+        Self { containers, most: usize::try_from(most).unwrap_or(usize::MAX), current: None }
     }
 
     fn container(&mut self, level: usize, number: usize) -> Option<&mut Members> {
@@ -78,11 +75,8 @@ impl Collection {
     }
 
     /// Starts a member of a container. `key` is its key as it is written, and `declared` its index among
-    /// the declared members, if a field reads it.
-    pub(super) fn start(&mut self, level: usize, number: u64, key: &[u8], declared: Option<usize>) {
-        if declared.is_none() && !self.keeps_undeclared {
-            return;
-        }
+    /// the declared members.
+    pub(super) fn start(&mut self, level: usize, number: u64, key: &[u8], declared: usize) {
         self.drop_unfinished();
         let Ok(number) = usize::try_from(number) else { return };
         let Some(Members { text, .. }) = self.container(level, number) else { return };
@@ -111,7 +105,7 @@ impl Collection {
     /// Ends the current member.
     pub(super) fn end(&mut self) {
         let Some(Current { level, number, declared, .. }) = self.current.take() else { return };
-        self.containers[level][number].read.extend(declared);
+        self.containers[level][number].read.push(declared);
     }
 
     /// Removes a member whose value did not end, because framing was lost or the input ended.

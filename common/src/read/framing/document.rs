@@ -30,11 +30,12 @@ use memchr::memchr_iter;
 use crate::read::framing::collection::Collection;
 use crate::read::framing::framed::{Found, too_long};
 use crate::read::framing::member::MemberScan;
+use crate::read::framing::observer::MemberAround;
 use crate::read::framing::resync::RecordStarts;
 use crate::read::framing::undeclared_members::DeclaredMembers;
 use crate::read::framing::value::{Scanned, ValueScan, is_space};
 use crate::read::framing::window::Window;
-use crate::read::framing::wrapper::{ObjectAround, Wrapper};
+use crate::read::framing::wrapper::Wrapper;
 use crate::read::quarantine::KEPT_TEXT_BYTES;
 use crate::read::rejection::{Extent, Reason};
 
@@ -152,12 +153,16 @@ impl DocumentFramer {
         self.wrapper.iter_mut().for_each(|wrapper| wrapper.declare(members.clone()));
     }
 
-    pub(in crate::read) fn collect(&mut self, most: u64, keeps_undeclared: bool) {
-        self.wrapper.iter_mut().for_each(|wrapper| wrapper.collect(most, keeps_undeclared));
+    pub(in crate::read) fn collect(&mut self, most: u64) {
+        self.wrapper.iter_mut().for_each(|wrapper| wrapper.collect(most));
     }
 
-    pub(in crate::read) fn take_objects_around(&mut self) -> Vec<ObjectAround> {
-        self.wrapper.as_mut().map(Wrapper::take_objects_around).unwrap_or_default()
+    pub(in crate::read) fn observe(&mut self) {
+        self.wrapper.iter_mut().for_each(Wrapper::observe);
+    }
+
+    pub(in crate::read) fn take_members_around(&mut self) -> Vec<MemberAround> {
+        self.wrapper.as_mut().map(Wrapper::take_members_around).unwrap_or_default()
     }
 
     pub(in crate::read) fn take_collection(&mut self) -> Collection {

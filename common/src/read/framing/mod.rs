@@ -20,6 +20,8 @@ pub(in crate::read) mod wrapper;
 pub(in crate::read) mod collection;
 /// Members beside the records that no field reads.
 pub(in crate::read) mod undeclared_members;
+/// All members beside the records, for those who want to know what there is.
+mod observer;
 /// Finds the end of a record in a document.
 pub(in crate::read) mod value;
 /// Finds the end of a member around an array of records, which must be JSON.
@@ -46,7 +48,7 @@ use crate::read::rejection::Reason;
 use crate::read::split::Split;
 
 pub use framed::Framed;
-pub use wrapper::ObjectAround;
+pub use observer::{MemberAround, ObjectsAround};
 
 /// Cuts the bytes of one split into records.
 ///
@@ -94,24 +96,29 @@ impl Framer {
     /// bytes is not kept.
     pub(in crate::read) fn collect(&mut self, most: u64) {
         if let Self::Document(framer) = self {
-            framer.collect(most, false);
+            framer.collect(most);
         }
     }
 
-    /// Collects all members beside the records from now on, whether fields read them or not. A member
-    /// of more than `most` bytes is not kept.
-    pub fn collect_all(&mut self, most: u64) {
+    /// Observes all members beside the records from now on, whether fields read them or not.
+    pub fn observe(&mut self) {
         if let Self::Document(framer) = self {
-            framer.collect(most, true);
+            framer.observe();
         }
     }
 
-    /// Returns the objects around the records that were read so far, with the collected members.
-    pub fn take_objects_around(&mut self) -> Vec<ObjectAround> {
+    /// Returns the members beside the records that ended since the last call, if they are observed.
+    pub fn take_members_around(&mut self) -> Vec<MemberAround> {
         match self {
             Self::Lines(_) => Vec::new(),
-            Self::Document(framer) => framer.take_objects_around(),
+            Self::Document(framer) => framer.take_members_around(),
         }
+    }
+
+    /// Returns the numbers of the objects around the records, if their members are observed.
+    #[must_use]
+    pub fn objects_around(&self) -> Vec<ObjectsAround> {
+        self.wrapper().map(Wrapper::objects_around).unwrap_or_default()
     }
 
     /// Returns the collected members.

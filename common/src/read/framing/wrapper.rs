@@ -3,6 +3,7 @@
 
 use crate::config::records_path::{self, Level};
 use crate::read::framing::collection::Collection;
+use crate::read::framing::observer::{MemberAround, ObjectsAround, Observer};
 use crate::read::framing::undeclared_members::{DeclaredMembers, UndeclaredMembers};
 
 /// Maximum number of bytes of a key that are kept. A longer key is treated as not on the path.
@@ -22,6 +23,8 @@ pub(in crate::read) struct Wrapper {
     opened: Vec<u64>,
     /// Members beside the path to keep; `None` unless they are collected.
     collection: Option<Collection>,
+    /// Observes all members beside the path; `None` unless somebody asked for it.
+    observer: Option<Observer>,
     /// Members beside the path, each with the number of containers that have it.
     undeclared: UndeclaredMembers,
 }
@@ -47,15 +50,6 @@ pub(in crate::read) struct Around<'a> {
     pub(in crate::read) member: &'a [u8],
 }
 
-/// An object on the path to the records, without the member that leads to them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectAround {
-    /// Index of the object in the path, from the outermost.
-    pub level: usize,
-    /// Text of the object.
-    pub text: Vec<u8>,
-}
-
 /// Role of a value inside a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::read) enum Inside {
@@ -78,6 +72,7 @@ impl Wrapper {
             open: Vec::new(),
             member: Vec::new(),
             collection: None,
+            observer: None,
         }
     }
 
@@ -86,10 +81,28 @@ impl Wrapper {
         self.undeclared = UndeclaredMembers::new(&self.path, members);
     }
 
-    /// Collects the declared members beside the path from now on, or all of them with
-    /// `keeps_undeclared`. A member of more than `most` bytes is not kept.
-    pub(in crate::read) fn collect(&mut self, most: u64, keeps_undeclared: bool) {
-        self.collection = Some(Collection::new(self.path.len(), most, keeps_undeclared));
+    /// Collects the declared members beside the path from now on. A member of more than `most` bytes
+    /// is not kept.
+    pub(in crate::read) fn collect(&mut self, most: u64) {
+        self.collection = Some(Collection::new(self.path.len(), most));
+    }
+
+    /// Observes all members beside the path from now on.
+    pub(in crate::read) fn observe(&mut self) {
+        self.observer = Some(Observer::new(self.path.len()));
+    }
+
+    /// Returns the members that ended since the last call.
+    pub(in crate::read) fn take_members_around(&mut self) -> Vec<MemberAround> {
+        self.observer.as_mut().map(Observer::take).unwrap_or_default()
+    }
+
+    /// Returns the numbers of the objects on the path, by level.
+    pub(in crate::read) fn objects_around(&self) -> Vec<ObjectsAround> {
+        let levels = self.path.iter().zip(&self.opened).enumerate();
+        let objects = levels.filter(|(_, (level, _))| matches!(level, Level::Key(_)));
+        let closed = |level| self.observer.as_ref().map_or(0, |observer| observer.closed(level));
+        objects.map(|(level, (_, opened))| ObjectsAround { level, opened: *opened, closed: closed(level) }).collect()
     }
 
     /// Returns the collected members.
@@ -97,19 +110,6 @@ impl Wrapper {
         let mut collection = self.collection.take()?;
         collection.drop_unfinished();
         Some(collection)
-    }
-
-    /// Returns the objects on the path that were opened so far, each with its collected members.
-    pub(in crate::read) fn take_objects_around(&mut self) -> Vec<ObjectAround> {
-        let Some(collection) = self.take_collection() else { return Vec::new() };
-        let levels = self.path.iter().zip(&self.opened).enumerate();
-        let objects = levels.filter(|(_, (level, _))| matches!(level, Level::Key(_)));
-        let objects = objects.flat_map(|(level, (_, opened))| (0..*opened).map(move |number| (level, number)));
-        let object = |(level, number)| {
-            let text = [b"{", collection.members(level, number).text, b"}"].concat();
-            ObjectAround { level, text }
-        };
-        objects.map(object).collect()
     }
 
     /// Returns the counts of the members beside the path that no field reads.
@@ -168,10 +168,13 @@ impl Wrapper {
         self.member.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    /// Adds bytes of the current value beside the path, if it is collected.
+    /// Adds bytes of the current value beside the path, if it is collected or observed.
     pub(in crate::read) fn add_to_value(&mut self, bytes: &[u8]) {
         if let Some(collection) = &mut self.collection {
             collection.add(bytes);
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.add(bytes);
         }
     }
 
@@ -192,7 +195,10 @@ impl Wrapper {
             let member = serde_json::from_slice::<String>(&self.member).ok();
             if member.as_ref() != Some(key) {
                 let declared = self.undeclared.count(depth - 1, member.as_deref());
-                if let Some(collection) = &mut self.collection {
+                if let Some(observer) = &mut self.observer {
+                    observer.start(depth - 1, container.number, &self.member);
+                }
+                if let Some((collection, declared)) = self.collection.as_mut().zip(declared) {
                     collection.start(depth - 1, container.number, &self.member, declared);
                 }
                 return Inside::Other;
@@ -223,6 +229,9 @@ impl Wrapper {
         if let Some(collection) = &mut self.collection {
             collection.end();
         }
+        if let Some(observer) = &mut self.observer {
+            observer.end();
+        }
         let is_on_path = matches!(self.innermost(), Some(Level::Items | Level::Members));
         self.open.last_mut().filter(|_| is_on_path)?.flaw.take()
     }
@@ -234,6 +243,9 @@ impl Wrapper {
             _ => None,
         };
         let Container { number, has_key, flaw, .. } = self.open.pop()?;
+        if let Some(observer) = &mut self.observer {
+            observer.close(self.open.len());
+        }
         if let Some(collection) =
             self.collection.as_mut().filter(|_| key.is_some() && self.undeclared.declares(self.open.len()))
         {

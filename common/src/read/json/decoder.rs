@@ -189,7 +189,7 @@ impl Decoder {
             RecordKind::Object | RecordKind::Array => text,
             // Read the value as the first item of an array.
             RecordKind::Value => {
-                // Otherwise, `1,2` would be two items.
+                // Reject `1,2`, which would become two items of the array.
                 serde_json::from_str::<IgnoredAny>(text).map_err(|error| malformed(&error))?;
                 as_item = format!("[{text}]");
                 &as_item
@@ -209,6 +209,11 @@ impl Decoder {
         };
         if let Err(error) = read.and_then(|()| json.end()) {
             let mut rejection = malformed(&error);
+            if self.record_kind == RecordKind::Value {
+                // The column of the fault would be that in the array.
+                let end = rejection.detail.find(" at line ").unwrap_or(rejection.detail.len());
+                rejection.detail.truncate(end);
+            }
             // Name the field only if its number is out of range. Broken syntax may have started
             // anywhere before the place where the parser detects it.
             if rejection.reason == Reason::OutOfRange {

@@ -37,40 +37,59 @@ fn records_inside_of_several_containers_are_found() {
     }
 }
 
-/// Returns the objects around the records, each with its level and text.
-fn objects_around(path: &str, text: &str, chunk: usize) -> Vec<(usize, String)> {
+/// A member around the records: its level, the number of its object, its key and its value.
+type Member = (usize, u64, String, Option<String>);
+
+/// Returns the members around the records, and for each level the numbers of objects that were opened
+/// and closed.
+fn around(path: &str, text: &str, chunk: usize) -> (Vec<Member>, Vec<(usize, u64, u64)>) {
     let format = JsonFormat::Document { records: Some(path.into()) };
     let mut framer = Framer::for_split(&whole(text.as_bytes()), &format, MIB);
-    framer.collect_all(8);
+    framer.observe();
     run(&mut framer, text.as_bytes(), &[chunk]);
-    let objects = framer.take_objects_around();
-    objects.into_iter().map(|object| (object.level, String::from_utf8(object.text).unwrap())).collect()
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let members = framer.take_members_around().into_iter().map(|member| {
+        let value = member.value.map(text);
+        assert!(value.as_ref().is_none_or(|value| value.len() as u64 == member.bytes));
+        (member.level, member.number, text(member.key), value)
+    });
+    let members = members.collect();
+    (members, framer.objects_around().iter().map(|objects| (objects.level, objects.opened, objects.closed)).collect())
 }
 
 #[test]
-fn everything_around_the_records_can_be_collected() {
-    for (path, text, expected) in [
+fn everything_around_the_records_can_be_observed() {
+    for (path, text, members, objects) in [
         (
             "a.b",
-            r#"{"x":[{}],"a":{"y":1,"b":[{"i":1}],"z":{}},"x":2}"#,
-            &[(0, r#"{"x":[{}],"x":2}"#), (1, r#"{"y":1,"z":{}}"#)][..],
+            r#"{"x":[{}],"a":{"y":1,"b":[{"i":1}],"z":{}},"x" : 2 }"#,
+            &[(0, 0, "\"x\"", "[{}]"), (1, 0, "\"y\"", "1"), (1, 0, "\"z\"", "{}"), (0, 0, "\"x\"", "2")][..],
+            &[(0, 1, 1), (1, 1, 1)][..],
         ),
         (
             "p[].i",
             r#"{"n":1,"p":[{"i":[1],"k":"a"},{"i":[]},{"k":"b"}]}"#,
-            &[(0, "{\"n\":1}"), (2, "{\"k\":\"a\"}"), (2, "{}"), (2, "{\"k\":\"b\"}")],
+            &[(0, 0, "\"n\"", "1"), (2, 0, "\"k\"", "\"a\""), (2, 2, "\"k\"", "\"b\"")],
+            &[(0, 1, 1), (2, 3, 3)],
         ),
-        ("u.*", r#"{"u":{"a":{"i":1}},"v":4}"#, &[(0, "{\"v\":4}")]),
-        ("*", r#"{"a":1}"#, &[]),
-        // A value that is too long is left out, and so is one that does not end.
-        ("a", r#"{"long":"12345678","a":[],"short":"1","x":"123"#, &[(0, "{\"short\":\"1\"}")]),
-        ("a", "{\"a\":[]}{\"b\":1}", &[(0, "{}"), (0, "{\"b\":1}")]),
+        ("u.*", r#"{"u":{"a":{"i":1}},"v":4}"#, &[(0, 0, "\"v\"", "4")], &[(0, 1, 1)]),
+        ("*", r#"{"a":1}"#, &[], &[]),
+        // A value that does not end is left out, and its object is not read to its end.
+        ("a", r#"{"a":[],"short":"1","x":"123"#, &[(0, 0, "\"short\"", "\"1\"")], &[(0, 1, 0)]),
+        ("a", "{\"a\":[]}{\"b\":1}", &[(0, 1, "\"b\"", "1")], &[(0, 2, 2)]),
     ] {
-        let expected: Vec<_> = expected.iter().map(|(level, text)| (*level, (*text).to_owned())).collect();
+        let text_of = |text: &str| text.to_owned();
+        let members: Vec<Member> = members
+            .iter()
+            .map(|(level, number, key, value)| (*level, *number, text_of(key), Some(text_of(value))))
+            .collect();
         for chunk in [1, 3, 1000] {
-            assert_eq!(objects_around(path, text, chunk), expected, "{path} in {text}, {chunk}");
+            assert_eq!(around(path, text, chunk), (members.clone(), objects.to_vec()), "{path} in {text}, {chunk}");
         }
     }
+    // A large value has only its size.
+    let text = format!("{{\"a\":[],\"large\":\"{}\"}}", "x".repeat(1 << 20));
+    assert_eq!(around("a", &text, 1 << 16).0, [(0, 0, "\"large\"".to_owned(), None)]);
 }
 
 #[test]
