@@ -88,6 +88,10 @@ impl Surroundings {
         self.levels.iter().map(|(level, statistics)| (*level, statistics))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.levels.values().all(|level| level.bytes.is_empty())
+    }
+
     /// Whether a text has half of a surrogate pair.
     pub(super) fn has_lone_surrogate(&self) -> bool {
         self.levels.values().any(|level| level.root.has_lone_surrogate())

@@ -124,8 +124,10 @@ pub(super) async fn head(
 fn look(text: &[u8], is_whole: bool, extension: &str) -> Option<Look> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut look = look_of(text, is_whole);
-    // Lines of any text file can be numbers.
-    look.kind_of_lines = look.kind_of_lines.filter(|kind| *kind != RecordKind::Value || has_name_of_json(extension));
+    // Lines of any text file can be numbers. Documents can be beside each other on lines.
+    let is_of_documents = look.outline.kind_of_document().is_some_and(|kind| kind != RecordKind::Value);
+    let allows_values = has_name_of_lines(extension) || (has_name_of_json(extension) && !is_of_documents);
+    look.kind_of_lines = look.kind_of_lines.filter(|kind| *kind != RecordKind::Value || allows_values);
     if !text.trim_ascii_start().starts_with(b"{") && !text.trim_ascii_start().starts_with(b"[") {
         // The first line may be broken.
         return look.kind_of_lines.is_some().then_some(look);
@@ -155,7 +157,12 @@ fn look_of(text: &[u8], is_whole: bool) -> Look {
         let alike = count(LineKind::Record(*kind));
         alike > 0 && (alike + count(LineKind::Null)) * 100 >= kinds.len() * MIN_ALIKE_PERCENT
     };
-    let kind_of_lines = [RecordKind::Object, RecordKind::Array, RecordKind::Value].into_iter().find(are_alike);
+    let mut kind_of_lines = [RecordKind::Object, RecordKind::Array, RecordKind::Value].into_iter().find(are_alike);
+    // Lines of several kinds can only be read as values of any kind.
+    let of_json = kinds.iter().flatten().count();
+    if kind_of_lines.is_none() && of_json > 0 && of_json * 100 >= kinds.len() * MIN_ALIKE_PERCENT {
+        kind_of_lines = Some(RecordKind::Value);
+    }
     Look { lines: kinds.len(), kind_of_lines, outline: outline(text) }
 }
 
@@ -183,8 +190,9 @@ fn kind_of_line(line: &[u8]) -> Option<LineKind> {
 /// Decides by the looks of several objects. Returns `None` if there are none.
 fn decide(looks: &[Look], extension: &str) -> Option<Detected> {
     let first = looks.first()?;
-    // A single line may also be a document.
-    let is_certain = has_name_of_lines(extension) || looks.iter().any(|look| look.lines > 1);
+    // A single line may also be a document, unless it is neither an object nor an array.
+    let is_certain = has_name_of_lines(extension)
+        || looks.iter().any(|look| look.lines > 1 || look.kind_of_lines == Some(RecordKind::Value));
     // In objects with a name of lines, all lines but those of the first kind are rejected.
     let kind_of_lines = looks.iter().find_map(|look| look.kind_of_lines);
     if let Some(kind) = kind_of_lines
@@ -248,11 +256,13 @@ mod tests {
             (&["[1,NaN]\nnull\n"], "jsonl", Some((true, array))),
             (&["\"a\"\n\"b\"\n"], "json", Some((true, value))),
             (&["1\n2\n"], "csv", None),
-            (&["null\nnull\n"], "jsonl", None),
+            (&["null\nnull\n"], "jsonl", Some((true, value))),
             (&["1,2\n3,4\n"], "json", None),
             (&["[1,2]"], "json", Some((false, value))),
-            (&["\"x\""], "json", Some((false, value))),
-            (&["5\n"], "json", Some((false, value))),
+            (&["\"x\""], "json", Some((true, value))),
+            (&["5\n"], "json", Some((true, value))),
+            (&["1\n\"x\"\n[1]\n"], "jsonl", Some((true, value))),
+            (&["{\"a\":1}\n1\n[2]\n"], "jsonl", Some((true, value))),
             (&["{\"a\":1}", "[[1,2]]"], "json", Some((false, object))),
             (&["[{\"a\":1},{\"a\":2}]\n[{\"a\":3}]\n"], "json", Some((false, object))),
             (&["{\"broken\n[", "{\"a\":1}\n"], "jsonl", Some((true, object))),

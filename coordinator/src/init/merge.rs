@@ -40,9 +40,16 @@ const HEAD_BYTES: usize = 64 << 10;
 /// Number of records of an object that are inspected.
 const MAX_RECORDS: usize = 20;
 
-/// Keys of the first records of an object; `None` if they are not known. For a document whose records
-/// are inside of it, the keys of the document and of its records. For arrays, the kinds of their items.
-type Keys = Option<BTreeSet<String>>;
+/// Keys of the first records of an object; `None` if they are not known.
+type Keys = Option<FirstKeys>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FirstKeys {
+    /// The keys of the records. For a document whose records are inside of it, the keys of the document
+    /// and of its records. For arrays, the kinds of their items.
+    keys: BTreeSet<String>,
+    is_of_objects: bool,
+}
 
 /// Reads the first records of objects, each object once.
 struct FirstRecords<'a> {
@@ -85,7 +92,15 @@ pub(super) async fn merged_groups(
     }
     while grouping.count() > MAX_SOURCES {
         let Some(level) = grouping.levels().first().copied() else { break };
-        grouping.generalize_all(level);
+        let count = grouping.count();
+        if count <= MAX_COMPARED {
+            // Records of different keys can share a source, but objects and other values cannot.
+            let of_objects = first_records.of_objects(grouping.sets(level)).await?;
+            grouping.generalize(level, &of_objects);
+        }
+        if grouping.count() == count {
+            grouping.generalize_all(level);
+        }
     }
     Ok(grouping.groups())
 }
@@ -111,6 +126,18 @@ impl FirstRecords<'_> {
         self.read(&firsts).await?;
         let keys: Vec<&Keys> = firsts.iter().filter_map(|first| self.known.get(first)).collect();
         Ok(largest_cluster(&keys))
+    }
+
+    /// Returns the indexes of the objects in groups whose first records are objects.
+    async fn of_objects(&mut self, sets: Vec<Vec<Vec<usize>>>) -> Result<Vec<usize>> {
+        let groups: Vec<Vec<usize>> = sets.into_iter().flatten().collect();
+        let firsts: Vec<usize> = groups.iter().filter_map(|group| group.first().copied()).collect();
+        self.read(&firsts).await?;
+        let is_of_objects = |group: &Vec<usize>| {
+            let first = group.first().and_then(|first| self.known.get(first));
+            first.is_some_and(|keys| keys.as_ref().is_some_and(|keys| keys.is_of_objects))
+        };
+        Ok(groups.into_iter().filter(is_of_objects).flatten().collect())
     }
 
     /// Reads objects that were not read before.
@@ -146,7 +173,10 @@ fn largest_cluster(items: &[&Keys]) -> Vec<usize> {
 /// Whether at least half of the keys of two objects are common to both.
 fn are_similar(one: &Keys, other: &Keys) -> bool {
     match (one, other) {
-        (Some(one), Some(other)) => one.intersection(other).count() * 2 >= one.union(other).count(),
+        (Some(one), Some(other)) => {
+            let common = one.keys.intersection(&other.keys).count();
+            one.is_of_objects == other.is_of_objects && common * 2 >= one.keys.union(&other.keys).count()
+        }
         // Nothing is known about both.
         _ => false,
     }
@@ -160,7 +190,7 @@ fn first_keys(text: &[u8]) -> Keys {
     let mut keys = BTreeSet::new();
     for record in 0..MAX_RECORDS {
         if cursor.peek() != Some(b'{') {
-            return if record > 0 { Some(keys) } else { kinds_of_items(text) };
+            return if record > 0 { Some(FirstKeys { keys, is_of_objects: true }) } else { kinds_of_items(text) };
         }
         add_keys(&mut cursor, "", &mut keys);
         // Items of an array are separated by commas, and lines are not.
@@ -168,7 +198,7 @@ fn first_keys(text: &[u8]) -> Keys {
             cursor.next_item();
         }
     }
-    Some(keys)
+    Some(FirstKeys { keys, is_of_objects: true })
 }
 
 /// Returns the kinds of the first items of an array, each with its position; `None` if the text is not
@@ -196,7 +226,7 @@ fn kinds_of_items(text: &str) -> Keys {
             break;
         }
     }
-    (!kinds.is_empty()).then_some(kinds)
+    (!kinds.is_empty()).then_some(FirstKeys { keys: kinds, is_of_objects: false })
 }
 
 /// Adds the keys of the object at the cursor, and those of the first object in each array of objects.
@@ -242,7 +272,7 @@ mod tests {
             ("[[1,null],[2,3]]", Some("0 number 1 null")),
             ("", None),
         ] {
-            let found = keys(text).map(|keys| keys.into_iter().collect::<Vec<_>>().join(" "));
+            let found = keys(text).map(|found| found.keys.into_iter().collect::<Vec<_>>().join(" "));
             assert_eq!(found.as_deref(), expected, "{text}");
         }
     }

@@ -52,6 +52,12 @@ pub(super) struct Profile {
     pub(super) has_utf8: bool,
     /// Objects that cannot be read to their end.
     pub(super) damaged: Count,
+    /// Ranges of bytes that belong to no record. A run rejects each of them like a record.
+    pub(super) broken: Count,
+    /// Objects with values around their records, but without a record.
+    pub(super) without_records: Count,
+    /// Number of records that were framed, whatever became of them.
+    pub(super) framed: u64,
     /// Number of bytes that belong to no record, and of all bytes, after decompression.
     pub(super) broken_bytes: u64,
     pub(super) text_bytes: u64,
@@ -96,6 +102,7 @@ pub(super) async fn read(
         let mut framer = Framer::for_split(&split, format, limits.max_record_bytes);
         framer.observe();
         let mut is_part = false;
+        let before = profile.framed;
         // An object that is larger than its share may use what smaller objects left over.
         let left = budget.saturating_sub(profile.stored_bytes).min(share.max(split.object.bytes.min(budget / 4)));
         loop {
@@ -123,8 +130,12 @@ pub(super) async fn read(
                 }
             }
         }
+        let place = Place { object: index, position: 0 };
         for objects in framer.objects_around() {
-            profile.around.count(objects, is_part, Place { object: index, position: 0 });
+            profile.around.count(objects, is_part, place);
+            if objects.level == 0 && profile.framed == before && !is_part {
+                profile.without_records.add(place);
+            }
         }
         profile.stored_bytes += stored.count();
         if profile.stored_bytes >= budget {
@@ -143,6 +154,7 @@ impl Profile {
         while let Some(framed) = framer.next() {
             match framed {
                 Framed::Record { text, line, offset } => {
+                    self.framed += 1;
                     let position = if *format == JsonFormat::Lines { line } else { offset };
                     if counters.add(text, Place { object, position }) {
                         counters.send().await;
@@ -158,6 +170,7 @@ impl Profile {
                     if extent == Extent::Record {
                         self.reject(place);
                     } else {
+                        self.broken.add(place);
                         self.broken_bytes += bytes;
                         self.lost.entry(object).or_default().bytes += bytes;
                     }

@@ -105,6 +105,15 @@ fn records_comment(source: &Draft) -> String {
         );
     }
     text.push_str("# Without `records`, each document is one record.\n");
+    let without = source.profile.without_records;
+    if without.count > 0 && !source.profile.around.is_empty() {
+        let objects = counted(without.count, "object");
+        let place = first_place(source, without);
+        let _ = writeln!(
+            text,
+            "# The values around the records of {objects} are in no row, because they have no record{place}."
+        );
+    }
     for Unread { name, path, bytes, reason } in unread {
         let what = format!("{path} ({})", output::bytes(*bytes));
         let declaration = format!("{name} = {{ type = \"json\", from_document = {} }}", quoted(path));
@@ -160,9 +169,12 @@ fn quarantine_text(source: &Draft) -> String {
     }
     if broken > 0 {
         let count = counted(broken, "byte");
-        let _ = writeln!(text, "# {count} belong to no record ({})", percent(broken, profile.text_bytes));
+        let ranges = counted(profile.broken.count, "range");
+        let share = percent(broken, profile.text_bytes);
+        let _ = writeln!(text, "# {count} belong to no record ({share}), and will be quarantined in {ranges}");
     }
-    let of_records = limit_of(rejected.count, profile.records + rejected.count, source.is_sampled());
+    let all_rejected = rejected.count + profile.broken.count;
+    let of_records = limit_of(all_rejected, profile.records + all_rejected, source.is_sampled());
     let limit = of_records.max(limit_of(broken, profile.text_bytes, source.is_sampled()));
     if limit > DEFAULT_LIMIT {
         let _ = writeln!(
@@ -191,7 +203,8 @@ fn limit_of(part: u64, whole: u64, is_sampled: bool) -> u16 {
 
 /// Names the objects with the largest losses.
 fn lost_by_object(source: &Draft) -> String {
-    let mut objects: Vec<(usize, Lost)> = source.profile.lost.iter().map(|(index, lost)| (*index, *lost)).collect();
+    let lost = source.profile.lost.iter().map(|(index, lost)| (*index, *lost));
+    let mut objects: Vec<(usize, Lost)> = lost.filter(|(_, lost)| *lost != Lost::default()).collect();
     objects.sort_by_key(|(_, lost)| std::cmp::Reverse((lost.records, lost.bytes)));
     let named = objects.iter().take(MAX_NAMED_OBJECTS).map(|(index, lost)| {
         let records = (lost.records > 0).then(|| counted(lost.records, "record"));
