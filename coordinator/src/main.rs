@@ -11,6 +11,8 @@ mod exit;
 mod command;
 /// Opens the storages of a configuration.
 mod open;
+/// One version of the lake, ready to be queried.
+mod view;
 /// Writes a project from data.
 mod init;
 /// One run: discover, ingest, build, commit.

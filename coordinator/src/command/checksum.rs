@@ -18,9 +18,9 @@ use futures::StreamExt;
 use lakewright_common::error::{EngineContext, Result};
 use lakewright_common::session::plan_failure::stage_error;
 
-use super::query::View;
 use crate::lake::manifest::TableState;
 use crate::query_text::row_digests;
+use crate::view::View;
 
 const TEXT_OF: &str = "lakewright_text_of";
 

@@ -10,11 +10,11 @@ use lakewright_common::error::{Error, Result};
 use lakewright_common::process::telemetry;
 
 use super::print::{print, print_columns};
-use super::query::{no_such_version, nothing_committed};
 use crate::lake::verify::{self, Fault, Verified};
 use crate::lake::{manifest::Manifest, manifest_store};
 use crate::open::lake_or_empty;
 use crate::output::{Format, bytes};
+use crate::view::{no_such_version, nothing_committed};
 
 /// Verifies the newest version, or the given one, and prints each object that is damaged or
 /// missing.

@@ -8,10 +8,10 @@ use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
 
 use super::print::{print, print_columns};
-use super::query::View;
 use crate::glue::definition::Definition;
 use crate::glue::{self, AppliedTable};
 use crate::output::Format;
+use crate::view::View;
 
 /// Action of the command `catalog`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -42,8 +42,6 @@ mod glue;
 mod vacuum;
 /// Brings the Delta logs up to the newest version, or overwrites them.
 mod publish;
-/// The system tables: queryable metadata of the lake.
-mod system;
 /// Prints results on standard output.
 mod print;
 

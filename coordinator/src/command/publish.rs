@@ -11,11 +11,11 @@ use lakewright_common::error::{Error, Result};
 use lakewright_common::storage::Storage;
 
 use super::print::{print, print_columns};
-use super::query::nothing_committed;
 use crate::lake::publish::{Correction, Overwritten};
 use crate::lake::{manifest_store, publish};
 use crate::open::lake_or_empty;
 use crate::output::Format;
+use crate::view::nothing_committed;
 
 /// A table that was published.
 struct PublishedTable {

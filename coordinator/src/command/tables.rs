@@ -8,10 +8,10 @@ use lakewright_common::error::Result;
 
 use super::checksum::table_checksum;
 use super::print::print_columns;
-use super::query::View;
 use crate::lake::manifest::TableState;
 use crate::lake::publish;
 use crate::output::Format;
+use crate::view::View;
 
 /// Prints one row per table.
 ///

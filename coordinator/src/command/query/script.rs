@@ -3,10 +3,10 @@
 use lakewright_common::config::resolved::Config;
 use lakewright_common::error::{Error, Result};
 
-use super::View;
 use super::statements::{Rest, Statement, split};
 use crate::command::print::print_unless_closed;
 use crate::output::{self, Format};
+use crate::view::View;
 
 /// Reads standard input to its end and runs its statements.
 ///

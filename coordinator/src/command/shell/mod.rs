@@ -30,11 +30,11 @@ use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 
 use super::print::print_unless_closed;
-use super::query::View;
 use super::with_damage;
 use crate::exit;
 use crate::output::{self, Format};
 use crate::query_text;
+use crate::view::View;
 use backslash::Backslash;
 use cancel::Canceller;
 use editor::{Editor, Read};
