@@ -63,6 +63,7 @@ pub(crate) fn manifest(version: u64, tables: &[(&str, &[&str])]) -> Manifest {
         committed_at: Utc.timestamp_millis_opt(1_700_000_000_000 + i64::try_from(version).unwrap()).unwrap(),
         engine: "lakewright 0.1.0".into(),
         elapsed_milliseconds: 5,
+        steps: vec![],
         requests: RequestCounts::default(),
         sources: BTreeMap::new(),
         tables: tables.iter().map(|(name, files)| table(version, name, files)).collect(),

@@ -57,6 +57,30 @@ pub(crate) struct Manifest {
     /// Numbers of requests that the run sent to buckets before this commit.
     #[serde(default, skip_serializing_if = "RequestCounts::is_empty")]
     pub(crate) requests: RequestCounts,
+    /// Steps of the run that ended before this commit; empty if an older program version wrote the
+    /// manifest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) steps: Vec<StepRecord>,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StepRecord {
+    pub(crate) name: String,
+    /// Time from the start of the run to that of the step.
+    pub(crate) started_milliseconds: u64,
+    pub(crate) elapsed_milliseconds: u64,
+    /// Objects that the step read, and their records and stored bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) read: Option<StepRead>,
+}
+
+/// What a step read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StepRead {
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    pub(crate) records: u64,
 }
 
 /// Everything that was ever ingested from one source.

@@ -14,8 +14,9 @@ use serde::Serialize;
 use crate::engine::{TaskCounts, TasksView};
 
 /// Steps and errors of one run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RunProgress {
+    started: Instant,
     steps: Mutex<Vec<Arc<StepProgress>>>,
     errors: Mutex<Vec<String>>,
 }
@@ -25,6 +26,8 @@ pub(crate) struct RunProgress {
 pub(crate) struct StepProgress {
     name: String,
     started: Instant,
+    /// Time from the start of the run to that of the step.
+    after: Duration,
     objects: Option<ObjectMeter>,
     tasks: Option<TaskMeter>,
     /// State and counters at the end of the step; `None` while it runs.
@@ -79,6 +82,8 @@ pub(crate) struct RunSnapshot {
 pub(crate) struct StepSnapshot {
     pub(crate) name: String,
     pub(crate) state: StepState,
+    /// Seconds from the start of the run to that of the step.
+    pub(crate) started_seconds: f64,
     pub(crate) elapsed_seconds: f64,
     /// Objects that the step reads; `None` if it reads none.
     pub(crate) objects: Option<ObjectsRead>,
@@ -111,6 +116,12 @@ pub(crate) struct TasksDone {
     pub(crate) rows: u64,
 }
 
+impl Default for RunProgress {
+    fn default() -> Self {
+        Self { started: Instant::now(), steps: Mutex::default(), errors: Mutex::default() }
+    }
+}
+
 impl RunProgress {
     /// Adds a step that starts now.
     pub(crate) fn start(
@@ -123,7 +134,8 @@ impl RunProgress {
         // own rows.
         let tasks = tasks.map(|tasks| TaskMeter { rows_before: tasks.counts().rows, tasks });
         let (name, started, end) = (name.to_owned(), Instant::now(), Mutex::default());
-        let step = Arc::new(StepProgress { name, started, objects, tasks, end });
+        let after = started.duration_since(self.started);
+        let step = Arc::new(StepProgress { name, started, after, objects, tasks, end });
         lock(&self.steps).push(Arc::clone(&step));
         step
     }
@@ -156,7 +168,8 @@ impl StepProgress {
         let end = lock(&self.end).clone();
         // A step that ended does not change any more, although the shared counters do.
         let End { state, elapsed, objects, tasks } = end.unwrap_or_else(|| self.now(StepState::Running));
-        StepSnapshot { name: self.name.clone(), state, elapsed_seconds: elapsed.as_secs_f64(), objects, tasks }
+        let (started_seconds, elapsed_seconds) = (self.after.as_secs_f64(), elapsed.as_secs_f64());
+        StepSnapshot { name: self.name.clone(), state, started_seconds, elapsed_seconds, objects, tasks }
     }
 
     fn now(&self, state: StepState) -> End {

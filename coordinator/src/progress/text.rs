@@ -58,7 +58,14 @@ mod tests {
     use crate::progress::model::StepState;
 
     fn step(objects: Option<ObjectsRead>, tasks: Option<TasksDone>) -> StepSnapshot {
-        StepSnapshot { name: "ingest a".to_owned(), state: StepState::Running, elapsed_seconds: 2.0, objects, tasks }
+        StepSnapshot {
+            name: "ingest a".to_owned(),
+            state: StepState::Running,
+            started_seconds: 0.5,
+            elapsed_seconds: 2.0,
+            objects,
+            tasks,
+        }
     }
 
     #[test]

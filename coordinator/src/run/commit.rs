@@ -14,10 +14,11 @@ use super::context::RunContext;
 use super::staged::StagedSource;
 use super::written;
 use crate::lake::ledger;
-use crate::lake::manifest::{DataFile, FORMAT, Manifest, SourceState};
+use crate::lake::manifest::{DataFile, FORMAT, Manifest, SourceState, StepRead, StepRecord};
 use crate::lake::manifest_store::{self, Commit};
 use crate::lake::publish::{self, Published};
 use crate::model::source_fingerprint;
+use crate::progress::model::{StepSnapshot, StepState};
 
 /// Name and version of this program in manifests and Delta logs.
 const ENGINE: &str = concat!("lakewright ", env!("CARGO_PKG_VERSION"));
@@ -58,6 +59,7 @@ pub(super) async fn commit(
         sources,
         tables: tables.states,
         requests: context.requests(),
+        steps: context.progress.snapshot().steps.iter().filter_map(step_record).collect(),
         counts: staged.iter().map(|source| (source.source.name.clone(), source.counts.clone())).collect(),
     };
     // Files that this process wrote need no check.
@@ -103,6 +105,17 @@ async fn next_state(
     state.quarantine.extend(staged.quarantine.iter().map(|file| DataFile::new(file.clone(), version)));
     state.totals.add(&staged.counts);
     Ok(state)
+}
+
+/// Returns the record of a step that has ended.
+fn step_record(step: &StepSnapshot) -> Option<StepRecord> {
+    let milliseconds = |seconds: f64| Duration::try_from_secs_f64(seconds).map_or(0, milliseconds);
+    (step.state == StepState::Done).then(|| StepRecord {
+        name: step.name.clone(),
+        started_milliseconds: milliseconds(step.started_seconds),
+        elapsed_milliseconds: milliseconds(step.elapsed_seconds),
+        read: step.objects.map(|read| StepRead { objects: read.done, bytes: read.total_bytes, records: read.records }),
+    })
 }
 
 /// Returns the whole milliseconds of a duration, at most `u64::MAX`.
