@@ -1,5 +1,6 @@
 //! The command line: commands, arguments and their help texts.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -188,6 +189,19 @@ pub(crate) enum Command {
         delete: bool,
         #[command(flatten)]
         format: FormatArguments,
+    },
+    /// Serve pages about the lake in a browser: runs, tables, rejected records, lineage, queries
+    ///
+    /// The pages read the lake, and no run needs to be under way. Each page has its JSON under
+    /// /api/v1, and /metrics has metrics for Prometheus (docs/ui.md).
+    Ui {
+        /// Listen on this address. One that other machines can reach needs --token-file
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4040")]
+        listen: SocketAddr,
+        /// Require the secret in this file: as `?token=` in the first URL, or as `Authorization:
+        /// Bearer`
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
     },
     /// Count rejected records by source, reason and field, or list them
     Quarantine {

@@ -29,6 +29,8 @@ mod query_text;
 mod lake;
 /// Tables in the AWS Glue Data Catalog.
 mod glue;
+/// Pages in a browser, and the JSON behind them.
+mod ui;
 /// Progress of a run, and its display on standard error.
 mod progress;
 /// Price of requests to S3.

@@ -63,7 +63,8 @@ impl BilledRequests {
         }
     }
 
-    fn dollars(self, prices: &Prices) -> f64 {
+    /// Returns the price in dollars.
+    pub(crate) fn dollars(self, prices: &Prices) -> f64 {
         thousands(self.gets) * prices.get
             + thousands(self.puts) * prices.put
             // `thousands(bytes) / 1e6` is the size in GB.

@@ -7,6 +7,9 @@
 use arrow::datatypes::Fields;
 use lakewright_common::config::resolved::Rule;
 
+/// Queries of the pages.
+pub(crate) mod pages;
+
 /// Query for the commits of the lake, oldest first.
 pub(crate) const HISTORY: &str = "SELECT version, committed_at, run_id, elapsed_ms, objects, bytes, records, staged, \
                                   quarantined, tables_changed FROM system.history ORDER BY version";

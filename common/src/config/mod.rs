@@ -75,6 +75,8 @@ pub mod object_patterns;
 pub mod records_path;
 /// Memory available to the process.
 pub mod memory;
+/// The settings that are in effect, with their origins.
+pub mod in_effect;
 /// The checked configuration.
 pub mod resolved;
 
@@ -90,6 +92,16 @@ pub use validate::default_limits;
 /// A configuration error, if the file cannot be read or is not valid. It joins one error for each
 /// fault of the file and the overrides.
 pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (String, String)>) -> Result<Config> {
+    let (document, diagnostics) = read(file, environment)?;
+    validate::check(&document, file, &folder_of(file)?, purpose, diagnostics)
+}
+
+/// Reads `file` and applies the overrides of `environment`. Returns the tree of values, which is not
+/// checked, and the faults so far.
+///
+/// # Errors
+/// A configuration error if the file cannot be read or is not TOML.
+fn read(file: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<(file::Item, Diagnostics)> {
     let text = std::fs::read_to_string(file).context(|| {
         Error::configuration(format!("cannot read the configuration `{}`", file.display()))
             .hint("`--config FILE` names another file")
@@ -100,7 +112,7 @@ pub fn load(file: &Path, purpose: Purpose, environment: impl Iterator<Item = (St
         return Err(diagnostics.into_error());
     };
     environment::apply(&mut document, environment, &mut diagnostics);
-    validate::check(&document, file, &folder_of(file)?, purpose, diagnostics)
+    Ok((document, diagnostics))
 }
 
 /// Returns the absolute path of the folder of `file`, from which relative paths start.

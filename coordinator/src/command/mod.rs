@@ -42,6 +42,8 @@ mod glue;
 mod vacuum;
 /// Brings the Delta logs up to the newest version, or overwrites them.
 mod publish;
+/// `ui`: serves pages.
+mod ui;
 /// Prints results on standard output.
 mod print;
 
@@ -110,6 +112,7 @@ async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format:
         Command::Vacuum { retention, delete, format } => {
             vacuum::vacuum(config, retention, delete, format.format()).await
         }
+        Command::Ui { listen, token_file } => ui::serve(config, listen, token_file.as_deref()).await,
         Command::History { format } => history::history(config, format.format()).await,
         Command::Quarantine { source, reason, records, format } => {
             quarantine::quarantine(config, source, reason, records, format.format()).await

@@ -154,6 +154,21 @@ async fn run_check(
     )))
 }
 
+/// Describes what a check requires, such as `level is not null`.
+pub(crate) fn describe_rule(rule: &Rule) -> String {
+    match rule {
+        Rule::NotNull { column } => format!("{column} is not null"),
+        Rule::Unique { columns } => format!("{} is unique", columns.join(", ")),
+        Rule::References { column, to_table, to_column } => format!("{column} is in {to_table}.{to_column}"),
+        Rule::AcceptedValues { column, values } => format!("{column} is one of {}", values.join(", ")),
+        Rule::Range { column, min, max } => {
+            let bound = |bound: &Option<f64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
+            format!("{column} is within {}..{}", bound(min), bound(max))
+        }
+        Rule::Sql { file, .. } => format!("{} returns no rows", file.display()),
+    }
+}
+
 /// Returns two parts of the message of a failed check: the column or file, such as `level`, and
 /// what is wrong with it, such as `is null`.
 pub(super) fn describe(rule: &Rule) -> (String, String) {

@@ -59,6 +59,7 @@ mod build;
 mod single_rows;
 /// Verifies the keys and data checks of the new tables before the tables become visible.
 mod data_checks;
+pub(crate) use data_checks::describe_rule as describe_check;
 /// Verifies the existence and length of the files that workers reported.
 mod written;
 /// ⑧⑨ Writes one manifest, then the Delta logs.

@@ -71,6 +71,8 @@ mod cli;
 mod shell;
 /// Projects that are written from data.
 mod init;
+/// Pages, and the JSON behind them.
+mod ui;
 /// Reports of `run` and `check`.
 mod reports;
 /// The repository itself.

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 pub(crate) mod link;
 /// Network namespaces as hosts.
 pub(crate) mod hosts;
+/// A client of HTTP.
+pub(crate) mod http;
 /// Workers and coordinators as processes.
 pub(crate) mod cluster;
 /// Workers that a test controls call by call.
