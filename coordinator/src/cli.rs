@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use lakewright_common::process::telemetry::LogFormat;
 
 use crate::output::Format;
@@ -203,6 +204,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         token_file: Option<PathBuf>,
     },
+    /// Print the completions of a shell, to be sourced or installed
+    ///
+    /// For bash: coordinator completions bash > ~/.local/share/bash-completion/completions/coordinator
+    Completions { shell: Shell },
+    /// Write the manual pages into a folder: coordinator.1, and one page for each command
+    Man { folder: PathBuf },
     /// Count rejected records by source, reason and field, or list them
     Quarantine {
         /// Show only records of this source

@@ -44,6 +44,8 @@ mod vacuum;
 mod publish;
 /// `ui`: serves pages.
 mod ui;
+/// `completions` and `man`: what shells and `man` need to know about the commands.
+mod manual;
 /// Prints results on standard output.
 mod print;
 
@@ -58,6 +60,11 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
     if let Command::Init { url, out, budget, all } = command {
         let budget = (!all).then_some(budget);
         return init::init(&Options { urls: url, out, budget }, cli.quiet).await;
+    }
+    match command {
+        Command::Completions { shell } => return manual::completions(shell),
+        Command::Man { folder } => return manual::pages(&folder),
+        _ => {}
     }
     let is_run = matches!(command, Command::Run { .. } | Command::Check { deep: false, .. });
     // Only a run and its dry run need the settings for workers to be valid.
@@ -74,8 +81,8 @@ pub(crate) async fn execute(cli: Cli) -> Result<()> {
 
 async fn dispatch(command: Command, config: &Config, is_quiet: bool, log_format: LogFormat) -> Result<()> {
     match command {
-        // It needs no configuration, so `execute` has run it.
-        Command::Init { .. } => Ok(()),
+        // They need no configuration, so `execute` has run them.
+        Command::Init { .. } | Command::Completions { .. } | Command::Man { .. } => Ok(()),
         Command::Run { rebuild, json: is_json } => {
             run::run(config, &rebuild, run::Reporting { is_quiet, is_json, log_format }).await
         }

@@ -33,6 +33,30 @@ fn a_query_prints_rows_in_the_format_asked_for_and_nothing_else() {
 }
 
 #[test]
+fn shells_and_man_know_every_command() {
+    // Neither needs a configuration.
+    let lake = Lake::of(&[]);
+    let help = lake.ok(&["--help"]).stdout;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> =
+        commands.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.contains(&"ui") && commands.len() > 12, "{commands:?}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = lake.ok(&["completions", shell]).stdout;
+        let missing: Vec<_> = commands.iter().filter(|command| !script.contains(**command)).collect();
+        assert!(missing.is_empty(), "{shell} lacks {missing:?}");
+    }
+    let script = lake.ok(&["completions", "bash"]).stdout;
+    let checked = std::process::Command::new("bash").args(["-n", "-c", &script]).status();
+    assert!(checked.unwrap().success());
+    lake.ok(&["man", lake.path("pages/man1").to_str().unwrap()]);
+    for page in ["coordinator.1", "coordinator-run.1", "coordinator-ui.1"] {
+        let text = std::fs::read_to_string(lake.path("pages/man1").join(page)).unwrap();
+        assert!(text.starts_with(".ie") && text.contains(".SH NAME"), "{page}: {text}");
+    }
+}
+
+#[test]
 fn a_query_only_reads_and_only_the_lake() {
     let lake = small();
     lake.ok(&["run"]);

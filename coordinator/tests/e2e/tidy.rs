@@ -104,6 +104,7 @@ const FILE_SYSTEM: &[(&str, &str)] = &[
         "keeps the history of the shell, which belongs to the user and no lake",
     ),
     ("coordinator/src/command/ui.rs", "reads the token of the pages"),
+    ("coordinator/src/command/manual.rs", "writes manual pages, which belong to no lake"),
     ("fuzz/src/", "keeps the corpora of fuzz targets"),
     ("worker/src/cli.rs", "asks the system for the host's name"),
     ("coordinator/src/process.rs", "asks the system what this process has used"),
