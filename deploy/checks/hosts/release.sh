@@ -8,8 +8,10 @@ packed_release() {
   # Another check may be packing it at the same time.
   exec {packing}> "$LAKEWRIGHT_CACHE/release.lock"
   flock "$packing"
+  # Without README.md and CHANGELOG.md, which the wheel and the deb contain: a new wording must not
+  # start the machines of 60-hosts anew.
   key=$( (cd "$deploy" && find systemd host packaging release container/Containerfile emr/bootstrap.sh -type f -print0 | sort -z | xargs -0 sha256sum
-    sha256sum ../Cargo.lock ../LICENSE
+    sha256sum ../Cargo.{lock,toml} ../LICENSE
     stat --dereference --format '%n %s %Y' "$LAKEWRIGHT_BIN"/{coordinator,worker}) | sha256sum | cut -c1-12)
   place=$LAKEWRIGHT_CACHE/release-$key
   if [[ ! -e $place/SHA256SUMS ]]; then
