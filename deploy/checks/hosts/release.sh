@@ -19,7 +19,7 @@ packed_release() {
     rm -rf "$LAKEWRIGHT_CACHE"/release-*
     mkdir -p "$place.new/unpacked"
     "$deploy/release" --binaries "$LAKEWRIGHT_BIN" --out "$place.new" --highest-glibc 99 \
-      --ca-bundle "$("$LAKEWRIGHT_VENV/bin/python" -m certifi)" >&2
+      --ca-bundle "$("$LAKEWRIGHT_VENV/bin/python" -m certifi)" >&2 || return
     tar --extract --gzip --strip-components 1 --directory "$place.new/unpacked" --file "$place.new"/lakewright-*-linux.tar.gz
     rm -rf "$place"
     mv "$place.new" "$place"
