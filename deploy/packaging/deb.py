@@ -19,8 +19,10 @@ import hashlib
 import io
 import os
 import pathlib
+import subprocess
 import sys
 import tarfile
+import tempfile
 import tomllib
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -29,6 +31,12 @@ UNITS = ("run.service", "run.timer", "vacuum.service", "vacuum.timer", "worker.s
 # Where bootstrap.sh installs a program, and where the package does.
 PLACES = {"/opt/lakewright/current/bin/": "/usr/bin/", "/opt/lakewright/current/host/": "/usr/libexec/lakewright/"}
 DOCUMENTATION = "usr/share/doc/lakewright"
+# Where shells look for the completions of packages.
+COMPLETIONS = {
+    "bash": "usr/share/bash-completion/completions/coordinator",
+    "zsh": "usr/share/zsh/vendor-completions/_coordinator",
+    "fish": "usr/share/fish/vendor_completions.d/coordinator.fish",
+}
 
 
 class Package:
@@ -60,12 +68,24 @@ def installed(release, package):
         files[f"usr/lib/systemd/system/lakewright-{unit}"] = 0o644, moved(release / f"systemd/lakewright-{unit}")
     for drop_in in sorted((release / "systemd/without-tls").iterdir()):
         files[f"{DOCUMENTATION}/examples/without-tls/{drop_in.name}"] = 0o644, moved(drop_in)
-    # A place for manual pages (usr/share/man/man1) and completions (usr/share/bash-completion), once
-    # they exist.
+    files |= generated(release / "bin/coordinator")
     files[f"{DOCUMENTATION}/copyright"] = 0o644, copyright_file(package)
     files[f"{DOCUMENTATION}/sbom.cdx.json"] = 0o644, (release / "sbom.cdx.json").read_bytes()
     files[f"{DOCUMENTATION}/changelog.gz"] = 0o644, gzip.compress(pathlib.Path("CHANGELOG.md").read_bytes(), mtime=0)
     files[f"{DOCUMENTATION}/changelog.Debian.gz"] = 0o644, gzip.compress(debian_changelog(package), mtime=0)
+    return files
+
+
+def generated(coordinator):
+    """Returns the manual pages and the completions of shells, which the program itself makes."""
+    files = {}
+    for shell, path in COMPLETIONS.items():
+        made = subprocess.run([coordinator, "completions", shell], check=True, stdout=subprocess.PIPE)
+        files[path] = 0o644, made.stdout
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([coordinator, "man", folder], check=True)
+        for page in sorted(pathlib.Path(folder).iterdir()):
+            files[f"usr/share/man/man1/{page.name}.gz"] = 0o644, gzip.compress(page.read_bytes(), mtime=0)
     return files
 
 
