@@ -37,7 +37,7 @@ pub(super) enum Outcome {
 
 /// Position of a value: its record and its depth.
 #[derive(Debug, Clone, Copy)]
-struct Around {
+struct Position {
     place: Place,
     /// Number of containers around the value.
     depth: usize,
@@ -55,7 +55,7 @@ pub(super) fn add_record(root: &mut Node, kind: RecordKind, text: &str, place: P
         RecordKind::Array => text.starts_with('['),
         RecordKind::Value => true,
     };
-    let around = Around { place, depth: 0, has_nan: false };
+    let around = Position { place, depth: 0, has_nan: false };
     match serde_json::from_str::<&RawValue>(text) {
         Ok(_) if is_of_kind(text) => {
             add_of_kind(root, kind, &mut Cursor::new(text), around);
@@ -69,39 +69,39 @@ pub(super) fn add_record(root: &mut Node, kind: RecordKind, text: &str, place: P
             if !is_of_kind(&quoted) || serde_json::from_str::<&RawValue>(&quoted).is_err() {
                 return Outcome::Rejected;
             }
-            add_of_kind(root, kind, &mut Cursor::new(&quoted), Around { has_nan: true, ..around });
+            add_of_kind(root, kind, &mut Cursor::new(&quoted), Position { has_nan: true, ..around });
             Outcome::AddedWithNaN
         }
     }
 }
 
-fn add_of_kind(root: &mut Node, kind: RecordKind, cursor: &mut Cursor<'_>, around: Around) {
+fn add_of_kind(root: &mut Node, kind: RecordKind, cursor: &mut Cursor<'_>, around: Position) {
     match kind {
         RecordKind::Object => add(root, cursor, around),
         RecordKind::Array => add_items(root, cursor, around),
         RecordKind::Value => {
             root.objects.all.add(around.place);
             let slot = root.objects.slot(VALUE, 0, true, around.place);
-            add(root.objects.node(slot), cursor, Around { depth: around.depth + 1, ..around });
+            add(root.objects.node(slot), cursor, Position { depth: around.depth + 1, ..around });
         }
     }
 }
 
 /// Adds each item of the array at the cursor to the statistics of its position.
-fn add_items(root: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+fn add_items(root: &mut Node, cursor: &mut Cursor<'_>, around: Position) {
     let objects = &mut root.objects;
     objects.all.add(around.place);
     let (mut position, mut is_inside) = (0, cursor.enter());
     while is_inside {
         let slot = objects.slot(&position.to_string(), position, true, around.place);
-        add(objects.node(slot), cursor, Around { depth: around.depth + 1, ..around });
+        add(objects.node(slot), cursor, Position { depth: around.depth + 1, ..around });
         is_inside = cursor.next_item();
         position += 1;
     }
 }
 
 /// Adds the value at the cursor, and moves past it.
-fn add(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+fn add(node: &mut Node, cursor: &mut Cursor<'_>, around: Position) {
     let place = around.place;
     match cursor.peek() {
         Some(b'n') | None => {
@@ -132,13 +132,13 @@ fn add(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
     }
 }
 
-fn add_object(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+fn add_object(node: &mut Node, cursor: &mut Cursor<'_>, around: Position) {
     let objects = &mut node.objects;
     objects.all.add(around.place);
     if around.depth >= MAX_DEPTH {
         return cursor.skip_container();
     }
-    let inner = Around { depth: around.depth + 1, ..around };
+    let inner = Position { depth: around.depth + 1, ..around };
     let (mut expected, mut is_inside) = (0, cursor.enter());
     while is_inside {
         let key = cursor.key();
@@ -156,7 +156,7 @@ fn add_object(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
     }
 }
 
-fn add_list(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+fn add_list(node: &mut Node, cursor: &mut Cursor<'_>, around: Position) {
     node.lists.all.add(around.place);
     if around.depth >= MAX_DEPTH {
         return cursor.skip_container();
@@ -164,7 +164,7 @@ fn add_list(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
     let items = node.lists.items.get_or_insert_default();
     let mut is_inside = cursor.enter();
     while is_inside {
-        add(items, cursor, Around { depth: around.depth + 1, ..around });
+        add(items, cursor, Position { depth: around.depth + 1, ..around });
         is_inside = cursor.next_item();
     }
 }
@@ -195,7 +195,7 @@ fn add_number(node: &mut Node, text: &str, place: Place) {
     keep_example(node, text, place);
 }
 
-fn add_string(node: &mut Node, cursor: &mut Cursor<'_>, around: Around) {
+fn add_string(node: &mut Node, cursor: &mut Cursor<'_>, around: Position) {
     let (start, place) = (cursor.offset(), around.place);
     let string = cursor.string();
     let text = cursor.since(start);

@@ -16,12 +16,15 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use lakewright_common::error::{Error, Result};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 use super::Ui;
 
 /// Name of the cookie with the token.
 const COOKIE: &str = "lakewright_token";
+/// Header in which a browser says whether a request comes from a page of another site.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Minimum number of characters of a token.
 const MIN_TOKEN_LENGTH: usize = 16;
 /// Headers of every answer. The pages load nothing from other hosts and run only their own scripts.
@@ -69,7 +72,12 @@ impl Access {
         if self.token.is_none() && !is_this_machine(host) {
             return Some((StatusCode::FORBIDDEN, "the Host of the request is not this machine"));
         }
-        // A page of another site can send requests, and may not read or cause anything.
+        // A page of another site can send requests, and may not read or cause anything. Links to pages
+        // are allowed.
+        let is_from_other_site = text(SITE).is_some_and(|site| site == "cross-site");
+        if is_from_other_site && uri.path().starts_with("/api/") {
+            return Some((StatusCode::FORBIDDEN, "the request comes from a page of another site"));
+        }
         let is_own =
             |origin: &str| origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) == Some(host);
         if text(header::ORIGIN).is_some_and(|origin| !is_own(origin)) {
@@ -83,7 +91,9 @@ impl Access {
             return Some((StatusCode::FORBIDDEN, "the request does not say from which page it comes"));
         }
         let token = self.token.as_deref()?;
-        let bearer = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        let authorization = text(header::AUTHORIZATION).and_then(|value| value.split_once(' '));
+        let bearer = authorization.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let bearer = bearer.map(|(_, token)| token.trim());
         let cookie = text(header::COOKIE).and_then(|cookies| {
             let mut named = cookies.split(';').filter_map(|cookie| cookie.trim().split_once('='));
             named.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
@@ -97,7 +107,8 @@ impl Access {
     fn sign_in(&self, uri: &Uri) -> Option<Response> {
         let token = self.token.as_deref()?;
         let given = uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))?;
-        if !are_equal(given, token) {
+        let decoded = percent_decode_str(given).decode_utf8_lossy();
+        if !are_equal(given, token) && !are_equal(&decoded, token) {
             return None;
         }
         let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/");
@@ -130,7 +141,7 @@ fn is_this_machine(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+    matches!(name.to_ascii_lowercase().as_str(), "localhost" | "127.0.0.1" | "[::1]")
 }
 
 /// Compares secrets in a time that does not depend on where they differ.
@@ -164,6 +175,9 @@ mod tests {
             (&[("host", "localhost:4040"), ("origin", "http://localhost:4040")], None),
             (&[("host", "localhost:4040"), ("origin", "http://evil.example")], Some(403)),
             (&[("host", "localhost:4040"), ("origin", "null")], Some(403)),
+            (&[("host", "LOCALHOST:4040")], None),
+            (&[("host", "localhost:4040"), ("sec-fetch-site", "cross-site")], Some(403)),
+            (&[("host", "localhost:4040"), ("sec-fetch-site", "same-origin")], None),
         ] {
             assert_eq!(status(&access, Method::GET, headers), expected, "{headers:?}");
         }
@@ -177,7 +191,7 @@ mod tests {
         let host = ("host", "lake.example:4040");
         for (headers, expected) in [
             (&[host][..], Some(401)),
-            (&[host, ("authorization", "Bearer 0123456789abcdef")], None),
+            (&[host, ("authorization", "bearer 0123456789abcdef")], None),
             (&[host, ("authorization", "Bearer 0123456789abcdee")], Some(401)),
             (&[host, ("cookie", "a=b; lakewright_token=0123456789abcdef")], None),
             (&[host, ("cookie", "lakewright_token=")], Some(401)),

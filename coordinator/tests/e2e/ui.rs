@@ -179,6 +179,12 @@ fn queries_only_read_and_are_limited() {
         assert_eq!(answer.status, 400, "{sql}: {}", answer.body);
         assert!(error["error"]["message"].is_string(), "{sql}");
     }
+    let answer = pages.ask("POST", "/api/v1/query", "", "{");
+    assert!(answer.status == 400 && answer.body.contains("\"hint\""), "{answer:?}");
+    // A page of another site may link to pages, and not to data.
+    let cross_site = |path: &str| pages.ask("GET", path, "Sec-Fetch-Site: cross-site\r\n", "").status;
+    assert_eq!((cross_site("/"), cross_site("/api/v1/query.csv?sql=SELECT+1")), (200, 403));
+    assert_eq!(pages.get("/api/v1/quarantine?offset=18446744073709551615")["records"], json!([]));
     for (path, status) in [
         ("/api/v1/tables/nothing", 404),
         ("/api/v1/tables/names?version=9", 400),

@@ -48,12 +48,13 @@ pub(super) async fn column(
         answer[member] = row.next().unwrap_or_default();
     }
     let is_few = answer["distinct"].as_u64().is_some_and(|distinct| distinct <= FEW_VALUES);
-    match scale_of(data_type).filter(|_| !is_few) {
-        Some(scale) => answer["histogram"] = histogram(&view, &name, &column, scale).await?,
-        None => {
-            let rows = cells::rows(&view.rows(&frequent_values(&name, &column, TOP)).await?)?;
-            answer["top"] = rows.iter().map(|row| json!({ "value": row[0], "count": row[1] })).collect();
-        }
+    if let Some(scale) = scale_of(data_type).filter(|_| !is_few)
+        && let Some(histogram) = histogram(&view, &name, &column, scale).await?
+    {
+        answer["histogram"] = histogram;
+    } else {
+        let rows = cells::rows(&view.rows(&frequent_values(&name, &column, TOP)).await?)?;
+        answer["top"] = rows.iter().map(|row| json!({ "value": row[0], "count": row[1] })).collect();
     }
     Ok(Json(answer))
 }
@@ -67,13 +68,17 @@ fn scale_of(data_type: &DataType) -> Option<Scale> {
     }
 }
 
-async fn histogram(view: &View, table: &str, column: &str, scale: Scale) -> Result<Value> {
+/// Returns a histogram; `None` if the values are too close to each other, or not finite.
+async fn histogram(view: &View, table: &str, column: &str, scale: Scale) -> Result<Option<Value>> {
     let row = only_row(view, &bounds(table, column, scale)).await?;
     let [Some(least), Some(greatest)] = [0, 1].map(|at| row.get(at).and_then(Value::as_f64)) else {
-        return Ok(Value::Null);
+        return Ok(None);
     };
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let width = (greatest - least) / BUCKETS as f64;
+    if !width.is_finite() || least + width <= least {
+        return Ok(None);
+    }
     let label = |at: u64| {
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
         let value = if at == BUCKETS { greatest } else { least + at as f64 * width };
@@ -86,5 +91,5 @@ async fn histogram(view: &View, table: &str, column: &str, scale: Scale) -> Resu
     let rows = cells::rows(&view.rows(&buckets(table, column, scale, least, width, BUCKETS)).await?)?;
     let count = |at: u64| rows.iter().find(|row| row[0].as_u64() == Some(at)).map_or(json!(0), |row| row[1].clone());
     let bars = (0..BUCKETS).map(|at| json!({ "from": label(at), "to": label(at + 1), "count": count(at) }));
-    Ok(bars.collect())
+    Ok(Some(bars.collect()))
 }

@@ -63,6 +63,15 @@ fn text<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a str> {
     parameters.get(name).map(String::as_str).filter(|text| !text.is_empty())
 }
 
+/// Returns the parameter `offset`, 0 by default.
+///
+/// # Errors
+/// A configuration error if it is not a number.
+fn offset(parameters: &Parameters) -> Result<u64> {
+    // SQL has no larger numbers.
+    number(parameters, "offset").map(|offset| offset.unwrap_or(0).min(i64::MAX.unsigned_abs()))
+}
+
 /// Returns a parameter that is a number.
 ///
 /// # Errors

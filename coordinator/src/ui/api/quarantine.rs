@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::tables::only_row;
-use super::{Parameters, number, text};
+use super::{Parameters, number, offset, text};
 use crate::lake::manifest::SourceCounts;
 use crate::output::{self, Format};
 use crate::query_text::pages::{Rejected, count_rejected, rejected_groups, rejected_page};
@@ -40,7 +40,7 @@ pub(super) async fn quarantine(State(ui): State<Arc<Ui>>, parameters: Parameters
     let view = ui.view(number(&parameters, "version")?).await?;
     let filter = filter(&parameters);
     let limit = number(&parameters, "limit")?.unwrap_or(RECORDS).min(MAX_RECORDS);
-    let offset = number(&parameters, "offset")?.unwrap_or(0);
+    let offset = offset(&parameters)?;
     let total = only_row(&view, &count_rejected(filter)).await?;
     let mut groups = Map::new();
     for column in ["source", "reason", "field", "object"] {

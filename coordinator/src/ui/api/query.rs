@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use futures::TryStreamExt;
-use lakewright_common::error::{EngineContext, Error, Result};
-use lakewright_common::session::plan_failure::stage_error;
+use lakewright_common::error::{Context, EngineContext, Error, Result};
+use lakewright_common::session::plan_failure::{panic_error, stage_error};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{Parameters, number, text};
 use crate::output::{self, Format};
@@ -37,8 +39,12 @@ pub(super) struct Body {
 }
 
 /// Runs a query and returns its rows.
-pub(super) async fn query(State(ui): State<Arc<Ui>>, Json(body): Json<Body>) -> Answer {
+pub(super) async fn query(State(ui): State<Arc<Ui>>, body: Bytes) -> Answer {
     let started = Instant::now();
+    let body: Body = serde_json::from_slice(&body).context(|| {
+        Error::configuration("the body of the request is not right")
+            .hint(r#"write `{"sql": "SELECT …", "limit": 1000}`"#)
+    })?;
     let view = ui.view(body.version).await?;
     let limit = body.limit.unwrap_or(ROWS).min(MAX_ROWS);
     let (batches, is_cut) = run(&view, &body.sql, limit).await?;
@@ -62,9 +68,10 @@ pub(super) async fn csv(State(ui): State<Arc<Ui>>, parameters: Parameters) -> st
 }
 
 /// Returns at most `limit` rows, in at least one batch, and whether there are more.
-async fn run(view: &View, sql: &str, limit: usize) -> Result<(Vec<RecordBatch>, bool)> {
-    let read = async {
-        let mut stream = view.stream(sql).await?;
+async fn run(view: &Arc<View>, sql: &str, limit: usize) -> Result<(Vec<RecordBatch>, bool)> {
+    let (view, sql) = (Arc::clone(view), sql.to_owned());
+    let read = async move {
+        let mut stream = view.stream(&sql).await?;
         let mut batches = vec![RecordBatch::new_empty(stream.schema())];
         let mut left = limit;
         while let Some(batch) = stream.try_next().await.engine_context(stage_error)? {
@@ -78,8 +85,14 @@ async fn run(view: &View, sql: &str, limit: usize) -> Result<(Vec<RecordBatch>, 
         }
         Ok((batches, false))
     };
-    match tokio::time::timeout(TIMEOUT, read).await {
-        Ok(outcome) => outcome,
+    // A task of its own, because an expression can compute for long without a pause. It is cancelled if
+    // the time is over or the client has gone.
+    let mut task = JoinSet::new();
+    task.spawn(read);
+    match tokio::time::timeout(TIMEOUT, task.join_next()).await {
+        Ok(Some(Ok(outcome))) => outcome,
+        Ok(Some(Err(panic))) => Err(panic_error(panic)),
+        Ok(None) => Err(Error::internal("a query was not started")),
         Err(_) => Err(Error::configuration(format!("the query took longer than {} s", TIMEOUT.as_secs()))
             .hint("run it with `coordinator query`, which has no limit of time")),
     }

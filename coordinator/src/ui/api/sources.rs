@@ -10,7 +10,7 @@ use lakewright_common::read::schema::arrow_schema;
 use serde_json::{Map, Value, json};
 
 use super::tables::only_row;
-use super::{Parameters, number, text};
+use super::{Parameters, number, offset, text};
 use crate::query_text::pages::{count_objects, objects_page};
 use crate::ui::Ui;
 use crate::ui::answer::{Answer, not_found};
@@ -80,7 +80,7 @@ pub(super) async fn objects(State(ui): State<Arc<Ui>>, Path(name): Path<String>,
         return Err(not_found("the source", &name));
     }
     let limit = number(&parameters, "limit")?.unwrap_or(OBJECTS).min(MAX_OBJECTS);
-    let offset = number(&parameters, "offset")?.unwrap_or(0);
+    let offset = offset(&parameters)?;
     let part = text(&parameters, "text");
     let total = only_row(&view, &count_objects(&name, part)).await?;
     let batches = view.rows(&objects_page(&name, part, limit, offset)).await?;
