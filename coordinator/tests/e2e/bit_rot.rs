@@ -348,7 +348,8 @@ fn a_low_limit_of_open_files_is_raised_or_named() {
         command.arg("run").env("LAKEWRIGHT__LIMITS__THREADS", "4").env_remove("RUST_LOG");
         Done::of(&command.output().expect("a shell"))
     };
-    let done = limited("ulimit -Sn 20 && ulimit -Hn 20");
+    // With two files more, the run can succeed, depending on how its threads are scheduled.
+    let done = limited("ulimit -Sn 18 && ulimit -Hn 18");
     assert_eq!(done.code, Some(3), "{}", done.stderr);
     assert!(done.stderr.contains("ulimit -n") && done.stderr.contains("concurrent_reads"), "{}", done.stderr);
     let done = limited("ulimit -Sn 256");

@@ -42,8 +42,7 @@ pub(super) struct Body {
 pub(super) async fn query(State(ui): State<Arc<Ui>>, body: Bytes) -> Answer {
     let started = Instant::now();
     let body: Body = serde_json::from_slice(&body).context(|| {
-        Error::configuration("the body of the request is not right")
-            .hint(r#"write `{"sql": "SELECT …", "limit": 1000}`"#)
+        Error::configuration("the body of the request is not right").hint(r#"write `{"sql": "…", "limit": 1000}`"#)
     })?;
     let view = ui.view(body.version).await?;
     let limit = body.limit.unwrap_or(ROWS).min(MAX_ROWS);
