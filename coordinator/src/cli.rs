@@ -193,7 +193,7 @@ pub(crate) enum Command {
     },
     /// Serve pages about the lake in a browser: runs, tables, rejected records, lineage, queries
     ///
-    /// The pages read the lake, and no run needs to be under way. Each page has its JSON under
+    /// The pages read the lake, and no run needs to be in progress. Each page has its JSON under
     /// /api/v1, and /metrics has metrics for Prometheus (docs/ui.md).
     Ui {
         /// Listen on this address. One that other machines can reach needs --token-file

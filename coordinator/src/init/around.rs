@@ -19,13 +19,15 @@ use super::detect::Detected;
 use super::field_type::choose;
 use super::names::{Names, cleaned};
 use super::places::Places;
-use super::profile::{Count, Node, Place};
+use super::profile::{Count, MAX_MEMBERS, Node, Place};
 use super::visitor::{Outcome, add_record};
 
 /// Maximum number of bytes of a value that becomes a field, and of all such values of a record. Each
 /// record repeats them.
 const MAX_REPEATED_BYTES: u64 = 1024;
 const MAX_ALL_REPEATED_BYTES: u64 = 16 * 1024;
+/// Maximum number of bytes of the values of one object that are searched for the names of columns.
+const MAX_FIRST_BYTES: usize = 8 << 20;
 
 /// Statistics of the values around the records, by the level of their object in the path of the records.
 #[derive(Debug, Default)]
@@ -41,9 +43,10 @@ pub(super) struct LevelStatistics {
     pub(super) root: Node,
     /// Maximum number of bytes of the values of each key.
     bytes: BTreeMap<String, u64>,
-    /// Values of the first object.
+    /// Values of the first object of this level, of at most [`MAX_FIRST_BYTES`] bytes.
     pub(super) first: BTreeMap<String, String>,
-    /// Objects that are not read to their end, because the stored object is damaged.
+    first_bytes: usize,
+    /// Stored objects that end inside an object of this level, because they are damaged.
     incomplete: Count,
 }
 
@@ -53,6 +56,9 @@ impl Surroundings {
     pub(super) fn add(&mut self, member: &MemberAround, place: Place) {
         let Ok(key) = serde_json::from_slice::<String>(&member.key) else { return };
         let level = self.levels.entry(member.level).or_default();
+        if level.bytes.len() >= MAX_MEMBERS && !level.bytes.contains_key(&key) {
+            return;
+        }
         let bytes = level.bytes.entry(key.clone()).or_default();
         *bytes = member.bytes.max(*bytes);
         // The size of a large value is enough, because it will not be read.
@@ -66,7 +72,9 @@ impl Surroundings {
         if outcome == Outcome::AddedWithNaN {
             self.nan_values.add(place);
         }
-        if member.number == 0 {
+        let is_first = member.number == 0 && level.root.objects.all.first.is_none_or(|first| first == place);
+        if is_first && level.first_bytes + text.len() <= MAX_FIRST_BYTES {
+            level.first_bytes += text.len();
             level.first.entry(key).or_insert_with(|| text.into_owned());
         }
     }

@@ -88,7 +88,7 @@ impl<'a> MemberCounts<'a> {
     /// bytes of its document.
     pub(super) fn records(&self, path: Vec<String>, bytes: usize, total: usize) -> Option<Members> {
         let count = self.count();
-        if count < MIN_MEMBERS || bytes * 100 < total * MIN_BYTES_PERCENT {
+        if count < MIN_MEMBERS || self.filled() == 0 || bytes * 100 < total * MIN_BYTES_PERCENT {
             return None;
         }
         let are_alike = |members: u64| members * 100 >= self.filled() * MIN_ALIKE_PERCENT;

@@ -118,6 +118,7 @@ pub(crate) fn bounds(table: &str, column: &str, scale: Scale) -> String {
 pub(crate) fn buckets(table: &str, column: &str, scale: Scale, least: f64, width: f64, count: u64) -> String {
     let value = scaled(column, scale);
     let last = count.saturating_sub(1);
+    // Group by the position, because the table can have a column `bucket`.
     // A width of zero means that all values are equal.
     let bucket = if width > 0.0 {
         format!("least(CAST(floor(({value} - {least:e}) / {width:e}) AS BIGINT), {last})")
@@ -125,7 +126,7 @@ pub(crate) fn buckets(table: &str, column: &str, scale: Scale, least: f64, width
         "CAST(0 AS BIGINT)".to_owned()
     };
     format!(
-        "SELECT {bucket} AS bucket, count(*) AS records FROM {} WHERE NOT isnan({value}) GROUP BY bucket",
+        "SELECT {bucket} AS bucket, count(*) AS records FROM {} WHERE NOT isnan({value}) GROUP BY 1",
         identifier(table)
     )
 }

@@ -1,13 +1,13 @@
 //! Who may read the pages.
 //!
-//! - Without a token, the server listens only on this machine, and answers only requests whose `Host`
-//!   is this machine. So a page of another site cannot read the lake, even if its name resolves to
+//! - Without a token, the server accepts only a loopback address, and only requests whose `Host` is
+//!   `localhost` or a loopback address. So a page of another site cannot read the lake, even if its name resolves to
 //!   this machine (DNS rebinding).
 //! - With a token, a request must have it: as `Authorization: Bearer`, or as a cookie, which the first
 //!   request with `?token=` sets.
 //! - A request with an `Origin` must come from these pages.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -21,8 +21,6 @@ use sha2::{Digest, Sha256};
 
 use super::Ui;
 
-/// Name of the cookie with the token.
-const COOKIE: &str = "lakewright_token";
 /// Header in which a browser says whether a request comes from a page of another site.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Minimum number of characters of a token.
@@ -42,6 +40,8 @@ const SAFETY: &[(HeaderName, &str)] = &[
 #[derive(Debug)]
 pub(super) struct Access {
     token: Option<String>,
+    /// Name of the cookie with the token. It has the port, because cookies ignore ports.
+    cookie: String,
 }
 
 impl Access {
@@ -53,11 +53,17 @@ impl Access {
             return Err(Error::configuration(format!("`{listen}` can be reached from other machines"))
                 .hint("set a secret with `--token-file`, or listen on 127.0.0.1 and use an SSH tunnel"));
         }
-        if token.as_ref().is_some_and(|token| token.len() < MIN_TOKEN_LENGTH) {
-            return Err(Error::configuration(format!("the token has less than {MIN_TOKEN_LENGTH} characters"))
-                .hint("write 32 random characters into the file, for example those of `openssl rand -hex 16`"));
+        let is_usable = |token: &String| {
+            token.len() >= MIN_TOKEN_LENGTH
+                && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
+        };
+        if token.as_ref().is_some_and(|token| !is_usable(token)) {
+            return Err(Error::configuration(format!(
+                "the token does not have at least {MIN_TOKEN_LENGTH} letters, digits or characters of `-._~+/=`"
+            ))
+            .hint("write 32 random characters into the file, for example those of `openssl rand -hex 16`"));
         }
-        Ok(Self { token })
+        Ok(Self { token, cookie: format!("lakewright_token_{}", listen.port()) })
     }
 
     /// Returns the URL of the pages, without the token.
@@ -72,9 +78,9 @@ impl Access {
         if self.token.is_none() && !is_this_machine(host) {
             return Some((StatusCode::FORBIDDEN, "the Host of the request is not this machine"));
         }
-        // A page of another site can send requests, and may not read or cause anything. Links to pages
-        // are allowed.
-        let is_from_other_site = text(SITE).is_some_and(|site| site == "cross-site");
+        // Other sites can make a browser send requests. Refuse those to the API. Links to pages are
+        // allowed.
+        let is_from_other_site = text(SITE).is_some_and(|site| !matches!(site, "same-origin" | "none"));
         if is_from_other_site && uri.path().starts_with("/api/") {
             return Some((StatusCode::FORBIDDEN, "the request comes from a page of another site"));
         }
@@ -96,7 +102,7 @@ impl Access {
         let bearer = bearer.map(|(_, token)| token.trim());
         let cookie = text(header::COOKIE).and_then(|cookies| {
             let mut named = cookies.split(';').filter_map(|cookie| cookie.trim().split_once('='));
-            named.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+            named.find(|(name, _)| *name == self.cookie).map(|(_, value)| value)
         });
         let is_known = bearer.or(cookie).is_some_and(|given| are_equal(given, token));
         (!is_known).then_some((StatusCode::UNAUTHORIZED, "add the token to the URL once: `?token=…`"))
@@ -111,7 +117,8 @@ impl Access {
         if !are_equal(given, token) && !are_equal(&decoded, token) {
             return None;
         }
-        let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/");
+        // With `Lax`, a link in a mail leads to a page. Other requests are checked by their origin.
+        let cookie = format!("{}={token}; HttpOnly; SameSite=Lax; Path=/", self.cookie);
         let rest: Vec<&str> = uri.query()?.split('&').filter(|pair| !pair.starts_with("token=")).collect();
         let location =
             if rest.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), rest.join("&")) };
@@ -141,7 +148,8 @@ fn is_this_machine(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    matches!(name.to_ascii_lowercase().as_str(), "localhost" | "127.0.0.1" | "[::1]")
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Compares secrets in a time that does not depend on where they differ.
@@ -176,6 +184,9 @@ mod tests {
             (&[("host", "localhost:4040"), ("origin", "http://evil.example")], Some(403)),
             (&[("host", "localhost:4040"), ("origin", "null")], Some(403)),
             (&[("host", "LOCALHOST:4040")], None),
+            (&[("host", "127.0.0.2:4040")], None),
+            (&[("host", "10.0.0.1:4040")], Some(403)),
+            (&[("host", "localhost:4040"), ("sec-fetch-site", "same-site")], Some(403)),
             (&[("host", "localhost:4040"), ("sec-fetch-site", "cross-site")], Some(403)),
             (&[("host", "localhost:4040"), ("sec-fetch-site", "same-origin")], None),
         ] {
@@ -193,18 +204,21 @@ mod tests {
             (&[host][..], Some(401)),
             (&[host, ("authorization", "bearer 0123456789abcdef")], None),
             (&[host, ("authorization", "Bearer 0123456789abcdee")], Some(401)),
-            (&[host, ("cookie", "a=b; lakewright_token=0123456789abcdef")], None),
-            (&[host, ("cookie", "lakewright_token=")], Some(401)),
+            (&[host, ("cookie", "a=b; lakewright_token_4040=0123456789abcdef")], None),
+            (&[host, ("cookie", "lakewright_token_4040=")], Some(401)),
+            (&[host, ("cookie", "lakewright_token_4041=0123456789abcdef")], Some(401)),
         ] {
             assert_eq!(status(&access, Method::GET, headers), expected, "{headers:?}");
         }
         // A form of another site sends the cookie and no Origin in old browsers.
-        let cookie = ("cookie", "lakewright_token=0123456789abcdef");
+        let cookie = ("cookie", "lakewright_token_4040=0123456789abcdef");
         assert_eq!(status(&access, Method::POST, &[host, cookie]), Some(403));
         assert_eq!(status(&access, Method::POST, &[host, cookie, ("origin", "https://lake.example:4040")]), None);
         let signed_in = access.sign_in(&Uri::from_static("/runs?sort=rows&token=0123456789abcdef")).unwrap();
         assert_eq!(signed_in.headers()[header::LOCATION], "/runs?sort=rows");
         assert!(access.sign_in(&Uri::from_static("/?token=0123456789abcdee")).is_none());
-        assert!(Access::new("127.0.0.1:1".parse().unwrap(), Some("short".to_owned())).is_err());
+        for wrong in ["short", "0123456789abcdef;", "0123456789abcdef g", "0123456789abcdef\n0"] {
+            assert!(Access::new("127.0.0.1:1".parse().unwrap(), Some(wrong.to_owned())).is_err(), "{wrong}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef, UInt64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use lakewright_common::error::{Context, Error, Result};
 use serde_json::{Value, json};
@@ -62,6 +62,11 @@ fn values(column: &ArrayRef) -> Result<Vec<Value>> {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
             let column = cast(column, &DataType::Int64).context(unwritten)?;
             Ok(column.as_primitive::<Int64Type>().iter().map(integer).collect())
+        }
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
+            let column = cast(column, &DataType::UInt64).context(unwritten)?;
+            let number = |value: u64| if value <= MAX_SAFE_INTEGER { json!(value) } else { json!(value.to_string()) };
+            Ok(column.as_primitive::<UInt64Type>().iter().map(|value| value.map_or(Value::Null, number)).collect())
         }
         DataType::Float32 | DataType::Float64 => {
             let column = cast(column, &DataType::Float64).context(unwritten)?;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
 use datafusion::prelude::SessionContext;
 use lakewright_common::error::{EngineContext, Error, Result};
 
@@ -65,45 +65,39 @@ pub(super) async fn origins(session: &SessionContext, sql: &str) -> Result<Colum
     ))
 }
 
+/// Origins of the columns of each input of a plan.
+type Inputs<'a> = Vec<(&'a DFSchema, Vec<Origins>)>;
+
 /// Returns the origins of each column of a plan.
 fn of_plan(plan: &LogicalPlan) -> Vec<Origins> {
-    let inputs = plan.inputs();
+    if let LogicalPlan::TableScan(scan) = plan {
+        return of_table(scan);
+    }
+    // Each input is followed once: plans can nest deeply.
+    let inputs: Inputs<'_> = plan.inputs().into_iter().map(|input| (input.schema().as_ref(), of_plan(input))).collect();
     match plan {
-        LogicalPlan::TableScan(scan) => scan
-            .projected_schema
-            .fields()
-            .iter()
-            .map(|field| {
-                let origin = Origin {
-                    schema: scan.table_name.schema().map(str::to_owned),
-                    table: scan.table_name.table().to_owned(),
-                    column: field.name().clone(),
-                };
-                Origins::from([(origin, true)])
-            })
-            .collect(),
         LogicalPlan::Projection(projection) => of_expressions(&projection.expr, &inputs),
+        LogicalPlan::Distinct(Distinct::On(distinct)) => of_expressions(&distinct.select_expr, &inputs),
         LogicalPlan::Aggregate(aggregate) => {
             let mut columns = of_expressions(&expanded(&aggregate.group_expr), &inputs);
+            if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) {
+                // The number of the grouping set has a column of its own.
+                columns.push(Origins::new());
+            }
             columns.extend(of_expressions(&aggregate.aggr_expr, &inputs));
             columns
         }
         LogicalPlan::Window(window) => {
-            let mut columns = of_plan(&window.input);
-            columns.extend(of_expressions(&window.window_expr, &inputs));
+            let of_windows = of_expressions(&window.window_expr, &inputs);
+            let mut columns: Vec<Origins> = inputs.into_iter().flat_map(|(_, origins)| origins).collect();
+            columns.extend(of_windows);
             columns
         }
-        LogicalPlan::Union(union) => {
+        LogicalPlan::Union(_) | LogicalPlan::RecursiveQuery(_) => {
             let mut columns: Vec<Origins> = vec![Origins::new(); plan.schema().fields().len()];
-            for input in &union.inputs {
-                columns.iter_mut().zip(of_plan(input)).for_each(|(column, origins)| add(column, origins, true));
+            for (_, of_input) in inputs {
+                columns.iter_mut().zip(of_input).for_each(|(column, origins)| add(column, origins, true));
             }
-            columns
-        }
-        LogicalPlan::RecursiveQuery(query) => {
-            let mut columns = of_plan(&query.static_term);
-            let recursive = of_plan(&query.recursive_term);
-            columns.iter_mut().zip(recursive).for_each(|(column, origins)| add(column, origins, true));
             columns
         }
         // Others keep the columns of their inputs, some of them under another qualifier.
@@ -111,43 +105,33 @@ fn of_plan(plan: &LogicalPlan) -> Vec<Origins> {
     }
 }
 
+fn of_table(scan: &TableScan) -> Vec<Origins> {
+    let origin = |column: &str| Origin {
+        schema: scan.table_name.schema().map(str::to_owned),
+        table: scan.table_name.table().to_owned(),
+        column: column.to_owned(),
+    };
+    scan.projected_schema.fields().iter().map(|field| Origins::from([(origin(field.name()), true)])).collect()
+}
+
 /// Returns the origins of the columns of a plan that only passes columns on.
-fn by_position_or_name(plan: &LogicalPlan, inputs: &[&LogicalPlan]) -> Vec<Origins> {
-    let fields = plan.schema().fields().len();
-    let of_inputs: Vec<Vec<Origins>> = inputs.iter().map(|input| of_plan(input)).collect();
-    if let [only] = of_inputs.as_slice()
-        && only.len() == fields
-    {
-        return only.clone();
+fn by_position_or_name(plan: &LogicalPlan, inputs: &Inputs<'_>) -> Vec<Origins> {
+    let columns = plan.schema().columns();
+    match inputs.as_slice() {
+        [(_, only)] if only.len() == columns.len() => only.clone(),
+        _ => columns.iter().map(|column| of_column(column, inputs)).collect(),
     }
-    plan.schema()
-        .columns()
-        .iter()
-        .map(|column| {
-            let found = inputs
-                .iter()
-                .zip(&of_inputs)
-                .find_map(|(input, origins)| position(input.schema(), column).and_then(|at| origins.get(at)).cloned());
-            found.unwrap_or_default()
-        })
-        .collect()
 }
 
-fn of_expressions(expressions: &[Expr], inputs: &[&LogicalPlan]) -> Vec<Origins> {
-    let of_inputs: Vec<(&DFSchema, Vec<Origins>)> =
-        inputs.iter().map(|input| (input.schema().as_ref(), of_plan(input))).collect();
-    expressions.iter().map(|expression| of_expression(expression, &of_inputs)).collect()
+fn of_expressions(expressions: &[Expr], inputs: &Inputs<'_>) -> Vec<Origins> {
+    expressions.iter().map(|expression| of_expression(expression, inputs)).collect()
 }
 
-fn of_expression(expression: &Expr, inputs: &[(&DFSchema, Vec<Origins>)]) -> Origins {
+fn of_expression(expression: &Expr, inputs: &Inputs<'_>) -> Origins {
     let is_direct = matches!(expression.clone().unalias(), Expr::Column(_));
     let mut origins = Origins::new();
-    // Columns of the inputs.
     for column in expression.column_refs() {
-        let found = inputs.iter().find_map(|(schema, of_input)| of_input.get(position(schema, column)?));
-        if let Some(found) = found {
-            add(&mut origins, found.clone(), is_direct);
-        }
+        add(&mut origins, of_column(column, inputs), is_direct);
     }
     // Results of subqueries. An expression is never too deep here, because it was planned.
     let _ = expression.apply(|inner| {
@@ -159,6 +143,17 @@ fn of_expression(expression: &Expr, inputs: &[(&DFSchema, Vec<Origins>)]) -> Ori
     origins
 }
 
+/// Returns the origins of a column of the inputs: the one with its table, otherwise the one with its
+/// name.
+fn of_column(column: &Column, inputs: &Inputs<'_>) -> Origins {
+    let found = |position: &dyn Fn(&DFSchema) -> Option<usize>| {
+        inputs.iter().find_map(|(schema, of_input)| of_input.get(position(schema)?)).cloned()
+    };
+    found(&|schema| schema.maybe_index_of_column(column))
+        .or_else(|| found(&|schema| schema.index_of_column_by_name(None, &column.name)))
+        .unwrap_or_default()
+}
+
 /// Returns the expressions of a grouping, those of grouping sets one by one.
 fn expanded(group: &[Expr]) -> Vec<Expr> {
     match group {
@@ -167,11 +162,7 @@ fn expanded(group: &[Expr]) -> Vec<Expr> {
     }
 }
 
-fn position(schema: &DFSchema, column: &Column) -> Option<usize> {
-    schema.maybe_index_of_column(column).or_else(|| schema.index_of_column_by_name(None, &column.name))
-}
-
-/// Adds origins. A value that is taken as it is on all of its ways stays direct.
+/// Adds origins. An origin is direct only if every path to it copies the value.
 fn add(to: &mut Origins, origins: Origins, is_direct: bool) {
     for (origin, was_direct) in origins {
         let known = to.entry(origin).or_insert(true);
@@ -188,6 +179,17 @@ mod tests {
 
     use super::*;
     use crate::session_tables::register;
+
+    #[tokio::test]
+    async fn many_windows_are_followed_once() {
+        let session = SessionContext::new();
+        let table = EmptyTable::new(Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)])));
+        register(&session, "public", "t", Arc::new(table)).unwrap();
+        let windows: Vec<String> =
+            (0..40).map(|i| format!("sum(id) OVER (PARTITION BY id + {i} ORDER BY id) AS w{i}")).collect();
+        let origins = origins(&session, &format!("SELECT {} FROM t", windows.join(", "))).await.unwrap();
+        assert_eq!(origins.edges().count(), 40);
+    }
 
     #[tokio::test]
     async fn columns_are_followed_to_their_tables() {
@@ -212,7 +214,11 @@ mod tests {
             ("SELECT id, (SELECT max(z) FROM b) AS m FROM staging.a", &["id=a.id", "m~b.z"]),
             ("SELECT q.x FROM (SELECT * FROM staging.a) q WHERE q.id IN (SELECT id FROM b)", &["x=a.x"]),
             ("SELECT 1 AS one", &[]),
-            ("SELECT x, count(*) AS n FROM staging.a GROUP BY GROUPING SETS ((x), ())", &["x=a.x"]),
+            ("SELECT x, max(y) AS m, max(id) AS n FROM staging.a GROUP BY ROLLUP(x)", &["m~a.y", "n~a.id", "x=a.x"]),
+            ("SELECT b.id FROM staging.a JOIN b ON a.x = b.z", &["id=b.id"]),
+            ("SELECT a.id, b.id AS other FROM staging.a JOIN b ON a.x = b.z", &["id=a.id", "other=b.id"]),
+            ("SELECT DISTINCT ON (y) y, x, id FROM staging.a ORDER BY y, id", &["id=a.id", "x=a.x", "y=a.y"]),
+            ("SELECT DISTINCT ON (id) upper(x) AS u FROM staging.a ORDER BY id", &["u~a.x"]),
         ] {
             let origins = origins(&session, sql).await.unwrap();
             let mut edges: Vec<String> = origins

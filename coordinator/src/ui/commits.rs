@@ -1,11 +1,11 @@
-//! Summaries of the versions of the lake. A version never changes, so a summary is kept.
+//! Summaries of the versions of the lake. A version never changes, so summaries are kept for the life of
+//! the process.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, TryStreamExt, stream};
-use lakewright_common::error::Result;
+use futures::{StreamExt, stream};
 use lakewright_common::storage::Storage;
 use lakewright_common::storage::s3::requests::{RequestClass, RequestCounts};
 use uuid::Uuid;
@@ -51,26 +51,29 @@ pub(super) struct TableSummary {
 
 impl Commits {
     /// Returns the summaries of the versions up to that of `newest`, the oldest first. Leaves out
-    /// versions whose manifest is missing.
-    ///
-    /// # Errors
-    /// A storage error.
-    pub(super) async fn up_to(&self, lake: &Storage, newest: &Manifest) -> Result<Vec<Arc<Commit>>> {
+    /// versions whose manifest cannot be read.
+    pub(super) async fn up_to(&self, lake: &Storage, newest: &Manifest) -> Vec<Arc<Commit>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
         let unknown: Vec<u64> = (1..newest.version).filter(|version| !known.contains_key(version)).collect();
         let read: Vec<Option<Commit>> = stream::iter(unknown)
             .map(|version| async move {
-                let manifest = manifest_store::get(lake, version).await?;
-                Ok::<_, lakewright_common::error::Error>(manifest.as_ref().map(Commit::of))
+                match manifest_store::get(lake, version).await {
+                    Ok(manifest) => manifest.as_ref().map(Commit::of),
+                    // The other versions are still worth showing.
+                    Err(error) => {
+                        tracing::warn!(version, %error, "a version cannot be read; the pages leave it out");
+                        None
+                    }
+                }
             })
             .buffered(CONCURRENT_READS)
-            .try_collect()
-            .await?;
+            .collect()
+            .await;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for commit in read.into_iter().flatten().chain([Commit::of(newest)]) {
             known.entry(commit.version).or_insert_with(|| Arc::new(commit));
         }
-        Ok(known.range(..=newest.version).map(|(_, commit)| Arc::clone(commit)).collect())
+        known.range(..=newest.version).map(|(_, commit)| Arc::clone(commit)).collect()
     }
 }
 

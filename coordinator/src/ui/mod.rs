@@ -6,10 +6,11 @@
 //!                                                      └► View      one version, ready for queries
 //! ```
 //!
-//! The server only reads, except that opening the newest version may complete Delta logs, as a query
-//! does. It answers each request from the lake, and keeps what cannot change: summaries of versions.
+//! The server writes nothing itself. Opening the newest version may complete Delta logs, as a query
+//! does. It keeps summaries of versions, and a few open versions.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -53,7 +54,7 @@ struct Ui {
     commits: Commits,
     /// Opened versions: the newest, and some older ones.
     newest: RwLock<Option<Arc<View>>>,
-    older: RwLock<BTreeMap<u64, Arc<View>>>,
+    older: RwLock<VecDeque<Arc<View>>>,
 }
 
 /// Serves the pages until the process is interrupted.
@@ -70,15 +71,14 @@ pub(crate) async fn serve(config: &Config, listen: SocketAddr, token: Option<Str
     telemetry::conclude(&format!("serving pages on {}; press Ctrl-C to end", access.url(address)));
     systemd::ready();
     exit::leave_interrupts_to_command();
-    let interrupted = async {
-        // Without a signal handler, the process ends at once, which is right too.
-        let _ = tokio::signal::ctrl_c().await;
-    };
     let ui = Arc::new(Ui::new(config.clone(), access));
-    axum::serve(listener, router(ui))
-        .with_graceful_shutdown(interrupted)
-        .await
-        .map_err(|e| Error::of_system("the pages cannot be served any more", e))
+    tokio::select! {
+        ended = axum::serve(listener, router(ui)).into_future() => {
+            ended.map_err(|e| Error::of_system("the pages cannot be served any more", e))
+        }
+        // Do not wait for connections: streams of events never end.
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
 }
 
 fn router(ui: Arc<Ui>) -> Router {
@@ -87,7 +87,7 @@ fn router(ui: Arc<Ui>) -> Router {
         .route("/metrics", get(metrics::metrics))
         .fallback(assets::page)
         .layer(from_fn_with_state(Arc::clone(&ui), access::check));
-    // Probes need no token and tell nothing.
+    // Probes need no token, because their answers contain no data.
     let probes = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(metrics::readiness));
     probes.merge(guarded).with_state(ui)
 }
@@ -110,16 +110,16 @@ impl Ui {
         };
         *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&newest));
         let Some(version) = version.filter(|version| *version != newest.manifest.version) else { return Ok(newest) };
-        let known = self.older.read().unwrap_or_else(PoisonError::into_inner).get(&version).cloned();
+        let is_known =
+            |view: &&Arc<View>| view.manifest.version == version && view.manifest.lake_id == newest.manifest.lake_id;
+        let known = self.older.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_known).cloned();
         if let Some(view) = known {
             return Ok(view);
         }
         let view = Arc::new(View::open(&self.config, Some(version)).await?);
         let mut older = self.older.write().unwrap_or_else(PoisonError::into_inner);
-        while older.len() >= MAX_OPEN_VERSIONS {
-            older.pop_first();
-        }
-        older.insert(version, Arc::clone(&view));
+        older.truncate(MAX_OPEN_VERSIONS - 1);
+        older.push_front(Arc::clone(&view));
         Ok(view)
     }
 }

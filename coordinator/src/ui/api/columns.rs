@@ -37,7 +37,10 @@ pub(super) async fn column(
     let field = schema.field_with_name(&column).map_err(|_| not_found("the column", &column))?;
     let data_type = field.data_type();
     let mut answer = json!({ "column": column, "type": cells::type_name(data_type), "rows": table.rows() });
-    if data_type.is_nested() {
+    for member in ["nulls", "distinct", "min", "max"] {
+        answer[member] = Value::Null;
+    }
+    if data_type.is_nested() || data_type.is_binary() {
         let row = only_row(&view, &counts(&name, &column, false)).await?;
         answer["nulls"] = row.first().cloned().unwrap_or_default();
         return Ok(Json(answer));
@@ -84,8 +87,8 @@ async fn histogram(view: &View, table: &str, column: &str, scale: Scale) -> Resu
         let value = if at == BUCKETS { greatest } else { least + at as f64 * width };
         match scale {
             Scale::Number => json!(value),
-            #[expect(clippy::cast_possible_truncation, reason = "a label in seconds")]
-            Scale::Time => json!(DateTime::from_timestamp(value as i64, 0)),
+            #[expect(clippy::cast_possible_truncation, reason = "a label in milliseconds")]
+            Scale::Time => json!(DateTime::from_timestamp_millis((value * 1000.0).floor() as i64)),
         }
     };
     let rows = cells::rows(&view.rows(&buckets(table, column, scale, least, width, BUCKETS)).await?)?;

@@ -43,7 +43,6 @@ fn tables(before: &Manifest, after: &Manifest) -> Value {
         let change = match (old, new) {
             (None, _) => "added",
             (_, None) => "removed",
-            (Some(old), Some(new)) if old.fingerprint != new.fingerprint => "changed model",
             _ if old_paths != new_paths => "changed",
             _ => "same",
         };
@@ -76,17 +75,20 @@ fn schema(old: Option<&TableState>, new: Option<&TableState>) -> Value {
 
 /// Returns what each source gained between both versions.
 fn sources(before: &Manifest, after: &Manifest) -> Value {
-    let source = |(name, state): (&String, &crate::lake::manifest::SourceState)| {
-        let old = before.sources.get(name).map(|old| old.totals.clone()).unwrap_or_default();
+    let source = |name: &String| {
+        let totals =
+            |manifest: &Manifest| manifest.sources.get(name).map(|state| state.totals.clone()).unwrap_or_default();
+        let (old, new) = (totals(before), totals(after));
         let gained = |new: u64, old: u64| i128::from(new) - i128::from(old);
         let gained = |new: u64, old: u64| i64::try_from(gained(new, old)).unwrap_or(i64::MAX);
         json!({
             "name": name,
-            "objects": gained(state.totals.objects, old.objects),
-            "records": gained(state.totals.records, old.records),
-            "staged": gained(state.totals.staged, old.staged),
-            "quarantined": gained(state.totals.quarantined, old.quarantined),
+            "objects": gained(new.objects, old.objects),
+            "records": gained(new.records, old.records),
+            "staged": gained(new.staged, old.staged),
+            "quarantined": gained(new.quarantined, old.quarantined),
         })
     };
-    after.sources.iter().map(source).collect()
+    let names: BTreeSet<&String> = before.sources.keys().chain(after.sources.keys()).collect();
+    names.into_iter().map(source).collect()
 }

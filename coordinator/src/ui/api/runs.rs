@@ -9,6 +9,8 @@ use lakewright_common::config::resolved::Prices;
 use serde_json::{Value, json};
 
 use crate::lake::manifest::{SourceCounts, StepRecord};
+use crate::lake::manifest_store;
+use crate::open::lake_or_empty;
 use crate::price::BilledRequests;
 use crate::ui::Ui;
 use crate::ui::answer::{Answer, not_found};
@@ -16,8 +18,11 @@ use crate::ui::commits::{Commit, TableSummary};
 
 /// All runs, the newest first.
 pub(super) async fn runs(State(ui): State<Arc<Ui>>) -> Answer {
+    if manifest_store::latest_number(&lake_or_empty(&ui.config).await?).await?.is_none() {
+        return Ok(Json(json!({ "runs": [] })));
+    }
     let view = ui.view(None).await?;
-    let commits = ui.commits.up_to(&view.lake, &view.manifest).await?;
+    let commits = ui.commits.up_to(&view.lake, &view.manifest).await;
     let runs: Vec<Value> = commits.iter().rev().map(|commit| summary(commit, &ui.config.prices)).collect();
     Ok(Json(json!({ "runs": runs })))
 }
@@ -25,7 +30,7 @@ pub(super) async fn runs(State(ui): State<Arc<Ui>>) -> Answer {
 /// One run, by its id.
 pub(super) async fn run(State(ui): State<Arc<Ui>>, Path(run): Path<String>) -> Answer {
     let view = ui.view(None).await?;
-    let commits = ui.commits.up_to(&view.lake, &view.manifest).await?;
+    let commits = ui.commits.up_to(&view.lake, &view.manifest).await;
     let commit = commits.iter().find(|commit| commit.run.to_string() == run);
     let commit = commit.ok_or_else(|| not_found("the run", &run))?;
     let mut answer = summary(commit, &ui.config.prices);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 use axum::Json;
 use axum::extract::{Path, State};
-use lakewright_common::config::resolved::{Field, FieldInput, Metadata, Source};
+use lakewright_common::config::resolved::{Field, FieldInput, JsonFormat, Metadata, RecordFormat, Source};
 use lakewright_common::read::schema::arrow_schema;
 use serde_json::{Map, Value, json};
 
 use super::tables::only_row;
 use super::{Parameters, number, offset, text};
+use crate::lake::manifest::SourceCounts;
 use crate::query_text::pages::{count_objects, objects_page};
 use crate::ui::Ui;
 use crate::ui::answer::{Answer, not_found};
@@ -23,12 +24,18 @@ const MAX_OBJECTS: u64 = 1000;
 /// The sources of the configuration, with their totals in one version.
 pub(super) async fn sources(State(ui): State<Arc<Ui>>, parameters: Parameters) -> Answer {
     let view = ui.view(number(&parameters, "version")?).await?;
+    let commits = ui.commits.up_to(&view.lake, &view.manifest).await;
     let source = |source: &Source| {
+        let is_ingested = |counts: &SourceCounts| counts.objects > 0;
+        let last = commits.iter().rev().find(|commit| commit.counts.get(&source.name).is_some_and(is_ingested));
+        let RecordFormat::Json(format) = &source.format;
         let state = view.manifest.sources.get(&source.name).cloned().unwrap_or_default();
         let totals = state.totals;
         json!({
             "name": source.name,
             "url": ui.config.location(&source.url).name(),
+            "format": if *format == JsonFormat::Lines { "ndjson" } else { "json" },
+            "last_ingested_at": last.map(|commit| commit.committed_at),
             "fields": fields(source),
             "objects": totals.objects,
             "bytes": totals.bytes,
@@ -76,7 +83,7 @@ fn input(input: &FieldInput) -> String {
 /// The ingested objects of a source, those with the most rejected records first.
 pub(super) async fn objects(State(ui): State<Arc<Ui>>, Path(name): Path<String>, parameters: Parameters) -> Answer {
     let view = ui.view(number(&parameters, "version")?).await?;
-    if !view.manifest.sources.contains_key(&name) {
+    if ui.config.sources.iter().all(|source| source.name != name) {
         return Err(not_found("the source", &name));
     }
     let limit = number(&parameters, "limit")?.unwrap_or(OBJECTS).min(MAX_OBJECTS);

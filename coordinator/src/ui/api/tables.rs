@@ -37,12 +37,14 @@ pub(super) async fn table(State(ui): State<Arc<Ui>>, Path(name): Path<String>, p
     let view = ui.view(number(&parameters, "version")?).await?;
     let table = find(&view, &name)?;
     let delta = publish::versions_at(&view.lake, &view.manifest).await?;
-    let commits = ui.commits.up_to(&view.lake, &view.manifest).await?;
+    let commits = ui.commits.up_to(&view.lake, &view.manifest).await;
     let mut answer = summary(table, delta.get(&name).copied());
     answer["version"] = json!(view.manifest.version);
     answer["columns"] = table.columns.list.iter().map(column).collect();
     answer["files"] = table.files.iter().map(file).collect();
     answer["versions"] = versions(&name, &commits);
+    answer["sql"] = json!("");
+    answer["checks"] = json!([]);
     // The model is that of the configuration, which may be newer than the version.
     if let Some(model) = ui.config.tables.iter().find(|model| model.name == name) {
         answer["sql"] = json!(model.sql);

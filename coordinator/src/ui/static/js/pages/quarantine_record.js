@@ -27,7 +27,7 @@ export function recordItem(record) {
       h("span", { class: "mono object" }, h("bdi", null, object)),
       h("span", null, `line ${number(line)}`),
       h("span", null, `bytes ${number(from)} to ${number(to)}`),
-      version === null ? null : h("span", null, `version ${version}`),
+      version === null || version === undefined ? null : h("span", null, `version ${version}`),
     ),
     recordText(record),
   );

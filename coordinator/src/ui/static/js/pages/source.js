@@ -4,24 +4,22 @@ import { get } from "../api.js";
 import { h, href } from "../dom.js";
 import { bytes, number, plural, share, time } from "../format.js";
 import { cut, line } from "../escape.js";
-import { badge, countList, emptyPanel, pageHead, scrollRegion, section, tiles } from "../parts.js";
-import { navigate } from "../router.js";
+import { countList, emptyPanel, pageHead, scrollRegion, section, tiles } from "../parts.js";
 import { dataTable } from "../table.js";
 
 const LIMIT = 100;
-const STATUSES = ["ingested", "new", "changed", "skipped"];
 
-export async function page({ parameters: [name], query: { version, status, offset: from }, signal }) {
+export async function page({ parameters: [name], query: { version, offset: from }, signal }) {
   const offset = Math.max(0, Number(from) || 0);
   const [{ sources }, objects] = await Promise.all([
     get("/sources", { version }, signal),
-    get(`/sources/${encodeURIComponent(name)}/objects`, { version, status, offset, limit: LIMIT }, signal),
+    get(`/sources/${encodeURIComponent(name)}/objects`, { version, offset, limit: LIMIT }, signal),
   ]);
   const source = sources.find((one) => one.name === name);
   if (!source) {
     return h("div", null, pageHead("Source not found"), emptyPanel(`The lake has no source “${name}”.`, h("a", { href: "/sources" }, "Show all sources")));
   }
-  const address = (changes) => href(["sources", name], { version, status, ...changes });
+  const address = (changes) => href(["sources", name], { version, ...changes });
   return h(
     "div",
     null,
@@ -39,7 +37,7 @@ export async function page({ parameters: [name], query: { version, status, offse
       ["Last ingested", source.last_ingested_at ? time(source.last_ingested_at) : "never", source.last_ingested_at ? "UTC" : null],
     ]),
     h("div", { class: "split" }, section("fields", `Fields (${source.fields.length})`, fieldTable(source)), section("undeclared", "Undeclared fields", undeclared(source))),
-    section("objects", "Objects", statusField(status, address), ...objectTable(objects, offset, address, name)),
+    section("objects", "Objects", ...objectTable(objects, offset, address, name)),
   );
 }
 
@@ -62,20 +60,9 @@ function undeclared(source) {
   return [h("p", { class: "muted" }, `Records have these fields, and lake.toml does not declare them. Counts are records. A field that you declare later is null in records that were staged before.`), countList(items)];
 }
 
-function statusField(status, address) {
-  const change = (event) => navigate(address({ status: event.target.value, offset: null }));
-  return h(
-    "div",
-    { class: "toolbar" },
-    h("label", { class: "select" }, "Status ", h("select", { id: "status", on: { change } }, h("option", { value: "" }, "all"), STATUSES.map((one) => h("option", { value: one, selected: one === status }, one)))),
-  );
-}
-
 function objectTable({ total, objects }, offset, address, source) {
-  const hasStatus = objects.some((object) => object.status);
   const columns = [
     { name: "file_name", label: "Object", isRowHeader: true, class: "mono path", value: (row) => row.file_name },
-    hasStatus ? { name: "status", label: "Status", value: (row) => row.status, cell: (row) => badge(row.status) } : null,
     { name: "file_size", label: "Bytes", isNumber: true, value: (row) => row.file_size, cell: (row) => bytes(row.file_size) },
     { name: "last_modified", label: "Last modified (UTC)", value: (row) => row.last_modified, cell: (row) => time(row.last_modified) },
     { name: "row_count", label: "Staged", isNumber: true, value: (row) => row.row_count, cell: (row) => number(row.row_count) },
