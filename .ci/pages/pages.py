@@ -9,6 +9,7 @@ error, or has a serious violation of the rules of axe. Run it in the root of the
 """
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -24,6 +25,8 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
 HOSTILE = ['<img src=x onerror="alert(1)">', '"><script>alert(2)</script>', "\u202e\u2066javascript:alert(3)", "</pre><style>*{display:none}"]
+# Settings of the caller are not for this lake.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("LAKEWRIGHT__")}
 # Screens: name, width, colours.
 SCREENS = [("wide", 1280, "light"), ("dark", 1280, "dark"), ("narrow", 360, "light")]
 READY = """() => document.querySelector("main")?.getAttribute("aria-busy") === "false"
@@ -35,7 +38,7 @@ def browser_path():
 
 
 def run(coordinator, folder, *arguments):
-    done = subprocess.run([coordinator, *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([coordinator, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"coordinator {' '.join(arguments)}: exit {done.returncode}\n{done.stderr}")
 
@@ -164,7 +167,7 @@ def main():
         make_lake(coordinator, folder)
         base = f"http://127.0.0.1:{free_port()}"
         log = open(folder / "log", "wb")
-        server = subprocess.Popen([coordinator, "ui", "--listen", base.removeprefix("http://")], cwd=folder, stderr=log)
+        server = subprocess.Popen([coordinator, "ui", "--listen", base.removeprefix("http://")], cwd=folder, env=ENVIRONMENT, stderr=log)
         try:
             wait_for(base)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
